@@ -1,0 +1,314 @@
+"""Every error that the framework raises, in one tree.
+
+::
+
+    RotatorsError
+    ├── InvalidInput                bad event, environment, secret or argument: nothing was changed
+    │   ├── InvalidEvent            ├── UnknownStep
+    │   ├── ConfigurationError      └── SecretFormatError
+    ├── RotationStateError          the version labels do not allow this step
+    │   ├── RotationNotEnabled      ├── VersionNotStaged
+    │   ├── VersionNotPending       ├── PendingHasNoValue
+    │   └── NoCurrentValue
+    ├── RotatorFailure              what a rotator raises about its target
+    │   ├── CredentialsRejected     ├── TargetUnavailable (retryable)
+    │   ├── TargetRefused           ├── IdentityMismatch
+    │   └── RotatorDefect           (an error of the rotator's own that could not be shown safely)
+    ├── RegistryError
+    │   ├── RotatorNotFound         ├── DuplicateRotator        └── BrokenRotator
+    ├── StoreError                  Secrets Manager, RDS or KMS said no
+    │   ├── SecretNotFound          ├── SecretDeleted           ├── AccessDenied
+    │   ├── ServiceThrottled (retryable)                        ├── ServiceUnavailable (retryable)
+    │   ├── VersionConflict         ├── KeyUnusable             ├── SecretManagedByService
+    │   └── LimitExceeded           └── RequestRefused
+    └── LocalStackError             the local AWS or a local server could not do its part
+        ├── ServerNotFound          └── ServerStartFailed
+
+Each class carries a stable ``code`` that dashboards and runbooks may rely on, and a default ``remedy``;
+an instance may narrow the code by a ``reason`` and give a nearer remedy. ``docs/errors.md`` lists all.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class RotatorsError(Exception):
+    """The base of all errors raised on purpose by this framework.
+
+    Args:
+        cause: what happened, in one sentence without a closing full stop and without any value of a secret.
+        remedy: the next action of the reader; the class's own when left out.
+        reason: a stable word that narrows the code (``timeout``, ``tls``), when one class has many causes.
+    """
+
+    code: ClassVar[str] = "rotators-error"
+    remedy: str = "Read the cause; nothing more is known."
+    retryable: ClassVar[bool] = False
+    """Whether the same call may succeed later with nothing changed by a human."""
+
+    def __init__(self, cause: str, *, remedy: str | None = None, reason: str | None = None) -> None:
+        super().__init__(cause)
+        self.reason = reason
+        if remedy is not None:
+            self.remedy = remedy
+
+    @property
+    def cause(self) -> str:
+        """What happened, without code and remedy."""
+        return str(self.args[0])
+
+    @property
+    def full_code(self) -> str:
+        """The code, narrowed by the reason where there is one: ``target-unavailable/timeout``."""
+        return f"{self.code}/{self.reason}" if self.reason else self.code
+
+    def __str__(self) -> str:
+        return f"[{self.full_code}] {self.cause}. Next: {self.remedy}"
+
+
+class InvalidInput(RotatorsError):
+    """An argument, event, environment variable or secret breaks a rule; nothing was changed."""
+
+    code = "invalid-input"
+    remedy = "Correct the named field and call again."
+
+
+class InvalidEvent(InvalidInput):
+    """The event given to a handler lacks a field or breaks its rule."""
+
+    code = "invalid-event"
+    remedy = "Send an event of the documented shape; see events/ for one of each kind."
+
+
+class UnknownStep(InvalidEvent):
+    """The event's Step is none of the four."""
+
+    code = "unknown-step"
+    remedy = "Use createSecret, setSecret, testSecret or finishSecret, exactly so written."
+
+
+class ConfigurationError(InvalidInput):
+    """An environment variable of the function has a value that cannot be used."""
+
+    code = "configuration"
+    remedy = "Correct the environment variable on the function and rotate again."
+
+
+class SecretFormatError(InvalidInput):
+    """The secret's JSON lacks a key or holds a value of the wrong kind."""
+
+    code = "secret-format"
+    remedy = "Put a value with the documented keys (README, 'The secret'), then rotate again."
+
+
+class RotationStateError(RotatorsError):
+    """The labels of the secret's versions do not allow this step; nothing was changed."""
+
+    code = "rotation-state"
+    remedy = "Look at the versions and stages with `rotators show SECRET`."
+
+
+class RotationNotEnabled(RotationStateError):
+    """Rotation is switched off for the secret."""
+
+    code = "rotation-not-enabled"
+    remedy = "Configure rotation with RotateSecret (function ARN and schedule), which also starts one."
+
+
+class VersionNotStaged(RotationStateError):
+    """The token is no version of the secret, or has no stage."""
+
+    code = "version-not-staged"
+    remedy = "Start a rotation with RotateSecret; it stages the version before it calls the function."
+
+
+class VersionNotPending(RotationStateError):
+    """The token's version has stages, but AWSPENDING is not one of them."""
+
+    code = "version-not-pending"
+    remedy = "Start a new rotation with RotateSecret; this version is not the one being rotated to."
+
+
+class PendingHasNoValue(RotationStateError):
+    """The pending version is staged, but createSecret never stored a value in it."""
+
+    code = "pending-has-no-value"
+    remedy = "Run createSecret for this token first, or start a new rotation."
+
+
+class NoCurrentValue(RotationStateError):
+    """The secret has no version labelled AWSCURRENT that holds a value."""
+
+    code = "no-current-value"
+    remedy = "Store the working credential with PutSecretValue, then rotate."
+
+
+class RotatorFailure(RotatorsError):
+    """What a rotator may raise about its target."""
+
+    code = "rotator-failure"
+
+
+class CredentialsRejected(RotatorFailure):
+    """The target answered, and refused every credential that was allowed to be tried."""
+
+    code = "credentials-rejected"
+    remedy = "Store a credential that logs in with PutSecretValue, or give the secret a masterarn, and rotate."
+
+
+class TargetUnavailable(RotatorFailure):
+    """The target could not be reached or did not answer in time; nobody said that a credential is wrong."""
+
+    code = "target-unavailable"
+    remedy = "Check network, security groups and the target's health; the next attempt may succeed."
+    retryable = True
+
+
+class TargetRefused(RotatorFailure):
+    """The target knows who asks and says no: a policy, a missing privilege, a role that is not ours."""
+
+    code = "target-refused"
+    remedy = "Grant what the cause names, or change the target's policy, and rotate again."
+
+
+class IdentityMismatch(RotatorFailure):
+    """The pending version names another user or target than the current one; nothing was tried with it."""
+
+    code = "identity-mismatch"
+    remedy = (
+        "Remove AWSPENDING from the version (UpdateSecretVersionStage with RemoveFromVersionId) and rotate; "
+        "find out who stored it."
+    )
+
+
+class RotatorDefect(RotatorFailure):
+    """A rotator raised an error that could not be shown without showing a value of the secret."""
+
+    code = "rotator-defect"
+    remedy = "Report it to the rotator's author; only the error's type is kept."
+
+
+class RegistryError(RotatorsError):
+    """A rotator's name could not be turned into a rotator."""
+
+    code = "registry"
+
+
+class RotatorNotFound(RegistryError):
+    """No installed distribution registers the name in the entry-point group ``rotators``."""
+
+    code = "rotator-not-found"
+    remedy = "Install the package that provides it into the function, or correct ROTATOR or the engine key."
+
+
+class DuplicateRotator(RegistryError):
+    """Two installed distributions register the same name."""
+
+    code = "duplicate-rotator"
+    remedy = "Remove one of the distributions from the function, or rename one entry point."
+
+
+class BrokenRotator(RegistryError):
+    """The entry point exists, but loading it failed or gave something that is no rotator."""
+
+    code = "broken-rotator"
+    remedy = "Mend or reinstall the named distribution with its extras (its driver may be missing)."
+
+
+class StoreError(RotatorsError):
+    """Secrets Manager, or a service it leans on, refused a call."""
+
+    code = "store"
+
+
+class SecretNotFound(StoreError):
+    """No secret has this name or ARN here, or it holds no such version."""
+
+    code = "secret-not-found"
+    remedy = "Check name, account and region; a partial ARN whose name ends in -xxxxxx is not found."
+
+
+class SecretDeleted(StoreError):
+    """The secret is scheduled for deletion; its value cannot be read or changed."""
+
+    code = "secret-deleted"
+    remedy = "Restore it with RestoreSecret if it is still needed."
+
+
+class AccessDenied(StoreError):
+    """The caller's role may not do this."""
+
+    code = "access-denied"
+    remedy = "Grant the named action on this secret (and kms:Decrypt, kms:GenerateDataKey on its key)."
+
+
+class ServiceThrottled(StoreError):
+    """The service asked to slow down and kept doing so through all retries."""
+
+    code = "service-throttled"
+    remedy = "Try again; spread rotations over their windows if it persists."
+    retryable = True
+
+
+class ServiceUnavailable(StoreError):
+    """The service's endpoint could not be reached, or it failed on its side."""
+
+    code = "service-unavailable"
+    remedy = "Check the route to the endpoint (VPC endpoint, security group, DNS), then try again."
+    retryable = True
+
+
+class VersionConflict(StoreError):
+    """Another writer was there first: the version holds another value, or a label moved meanwhile."""
+
+    code = "version-conflict"
+    remedy = "Look at the versions with `rotators show SECRET`; retry with the same token if it was ours."
+
+
+class KeyUnusable(StoreError):
+    """The KMS key cannot encrypt or decrypt: disabled, deleted, asymmetric or of another Region."""
+
+    code = "key-unusable"
+    remedy = "Enable the key, or give the secret a symmetric encryption key of the same Region."
+
+
+class SecretManagedByService(StoreError):
+    """An AWS service owns the secret and rotates it itself."""
+
+    code = "secret-managed-by-service"
+    remedy = "Change it through the service that owns it."
+
+
+class LimitExceeded(StoreError):
+    """A size or count limit of Secrets Manager would be broken."""
+
+    code = "limit-exceeded"
+    remedy = "Make the value, or the number of versions or labels, smaller."
+
+
+class RequestRefused(StoreError):
+    """The service refused the request for a reason that has no class of its own here."""
+
+    code = "request-refused"
+    remedy = "Read the service's message; correct the request."
+
+
+class LocalStackError(RotatorsError):
+    """The local AWS or one of its servers could not do its part."""
+
+    code = "local-stack"
+
+
+class ServerNotFound(LocalStackError):
+    """No binaries of the wanted server are on this machine."""
+
+    code = "server-not-found"
+    remedy = "Install the server, or point the named variable at its bin directory."
+
+
+class ServerStartFailed(LocalStackError):
+    """A local server was started and did not come up."""
+
+    code = "server-start-failed"
+    remedy = "Read the end of its log, given in the cause."
