@@ -1,0 +1,78 @@
+"""The two contracts of the core: what a rotator does, and what the store of secrets offers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from rotators.core.rotation import Rotation
+from rotators.core.secret import Secret
+
+
+@runtime_checkable
+class Rotator(Protocol):
+    """Rotates one type of credential. One file, no AWS in it.
+
+    A rotator may raise CredentialsRejected, TargetUnavailable (the call is worth repeating),
+    TargetRefused, SecretFormatError and IdentityMismatch. Whatever else leaves it is masked by the core,
+    logged with its type, and fails the step; Secrets Manager then repeats the rotation later, with the
+    same or a new token.
+    """
+
+    def propose(self, rotation: Rotation) -> Secret:
+        """createSecret: give the new value. Touches nothing; the core stores the result first.
+
+        Unknown keys of ``rotation.current`` must survive. Called again, it may give another value.
+        """
+
+    def apply(self, rotation: Rotation) -> None:
+        """setSecret: make the target accept ``rotation.pending``. Idempotent: may be called at any later
+        time again, also after a crash at any point of an earlier call.
+        """
+
+    def verify(self, rotation: Rotation) -> None:
+        """testSecret: log in for real as ``rotation.pending`` and check what that user needs.
+
+        Changes nothing. Core promotes the value only after this has returned.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class SecretState:
+    """What the store knows about a secret without reading a value.
+
+    Attributes:
+        arn: the full ARN.
+        rotation_enabled: whether rotation is on.
+        stages: version id to its labels.
+    """
+
+    arn: str
+    rotation_enabled: bool
+    stages: Mapping[str, Collection[str]]
+
+
+class Store(Protocol):
+    """The gateway to Secrets Manager, as the core sees it. All methods raise StoreError subclasses."""
+
+    def describe(self, secret_id: str) -> SecretState:
+        """The secret's labels and whether it rotates."""
+
+    def value(self, arn: str, version: str) -> Secret | None:
+        """The value of a version; None when the version is staged but holds none.
+
+        Versions are immutable, so a store may answer from memory.
+        """
+
+    def put_pending(self, arn: str, token: str, value: Secret, rotation_token: str | None) -> None:
+        """Store ``value`` as version ``token`` with the label AWSPENDING."""
+
+    def promote(self, arn: str, token: str, current: str | None) -> None:
+        """Move AWSCURRENT from version ``current`` to version ``token``."""
+
+    def unlabelled(self, arn: str) -> Sequence[str]:
+        """Ids of the versions without a label, newest first."""
+
+    def admin(self, arn: str) -> Secret:
+        """The current value of an admin's secret, with the connection data of an RDS-managed one."""

@@ -1,0 +1,93 @@
+"""Password policy and generation: `secrets`, AWS's environment variables, the engine's limits."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from dataclasses import dataclass
+
+from rotators.core.errors import ConfigurationError
+
+# The characters that AWS's rotation templates leave out unless told otherwise: they break URLs and shells.
+DEFAULT_EXCLUDED = ":/@\"'\\"
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordRules:
+    """What an engine can bear.
+
+    Attributes:
+        shortest: least number of characters.
+        longest: greatest number of characters.
+        forbidden: characters that the engine does not take.
+    """
+
+    shortest: int = 8
+    longest: int = 128
+    forbidden: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordPolicy:
+    """What the operator wants; the meaning of GetRandomPassword's parameters (API:GetRandomPassword).
+
+    Attributes:
+        length: number of characters.
+        excluded: characters never used.
+        numbers, punctuation, uppercase, lowercase: whether the class is included.
+        require_each: at least one character of every included class.
+    """
+
+    length: int = 32
+    excluded: str = DEFAULT_EXCLUDED
+    numbers: bool = True
+    punctuation: bool = True
+    uppercase: bool = True
+    lowercase: bool = True
+    require_each: bool = True
+
+    def generate(self, rules: PasswordRules, *, unlike: str | None = None) -> str:
+        """Draw a password, each allowed one with the same probability.
+
+        Whole passwords are drawn and thrown away until every required class occurs: unlike filling the
+        required places first, this favours no place and no character.
+
+        Args:
+            rules: the engine's limits.
+            unlike: the password in use, which is not given again.
+
+        Returns:
+            A password of ``length`` characters.
+
+        Raises:
+            ConfigurationError: policy and rules leave no password.
+        """
+        classes = self._classes(rules)
+        self._check(rules, classes)
+        alphabet = "".join(classes)
+        while True:
+            password = "".join(secrets.choice(alphabet) for _ in range(self.length))
+            complete = not self.require_each or all(set(password) & set(kind) for kind in classes)
+            if complete and password != unlike:
+                return password
+
+    def _classes(self, rules: PasswordRules) -> list[str]:
+        wanted = (
+            (self.lowercase, string.ascii_lowercase),
+            (self.uppercase, string.ascii_uppercase),
+            (self.numbers, string.digits),
+            (self.punctuation, string.punctuation),
+        )
+        left_out = set(self.excluded) | set(rules.forbidden)
+        kinds = ("".join(c for c in kind if c not in left_out) for included, kind in wanted if included)
+        return [kind for kind in kinds if kind]
+
+    def _check(self, rules: PasswordRules, classes: list[str]) -> None:
+        if not rules.shortest <= self.length <= rules.longest:
+            raise ConfigurationError(
+                f"PASSWORD_LENGTH is {self.length}; this engine takes {rules.shortest} to {rules.longest}"
+            )
+        if self.require_each and self.length < len(classes):
+            raise ConfigurationError(f"PASSWORD_LENGTH is {self.length}, less than the included classes")
+        if len("".join(classes)) < 2:  # noqa: PLR2004 - one character alone makes one password only
+            raise ConfigurationError("the EXCLUDE_… variables leave no characters for a password")

@@ -1,0 +1,71 @@
+"""Rotators are found by name among the entry points of the group ``rotators``.
+
+A package provides one with::
+
+    [project.entry-points.rotators]
+    my-service = "my_package.my_service:rotator"
+
+where ``rotator`` is called without arguments and returns a Rotator. Built-in rotators register in the
+same way. Only the named entry point is loaded: the driver of another database costs nothing.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+
+from rotators.core.contracts import Rotator
+from rotators.core.errors import BrokenRotator, DuplicateRotator, RotatorNotFound, RotatorsError
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
+
+GROUP = "rotators"
+
+
+def rotator_name(secret: Secret, settings: Settings) -> str:
+    """The name of the rotator for a secret: ROTATOR if set, else the secret's ``engine``.
+
+    Raises:
+        SecretFormatError: neither is there.
+    """
+    return settings.rotator or secret.text("engine")
+
+
+@lru_cache(maxsize=32)
+def load(name: str) -> Rotator:
+    """Load the rotator registered as ``name``; a warm container keeps it.
+
+    Raises:
+        RotatorNotFound: nobody registers the name; the names there are, are listed.
+        DuplicateRotator: two distributions register it; both are named.
+        BrokenRotator: it cannot be loaded, or is no rotator; the distribution is named.
+    """
+    registered = entry_points(group=GROUP)
+    found = [entry for entry in registered if entry.name == name]
+    if not found:
+        known = ", ".join(sorted({entry.name for entry in registered})) or "none"
+        raise RotatorNotFound(f"no rotator is registered as {name!r}; there are: {known}")
+    if len(found) > 1:
+        owners = " and ".join(sorted(_owner(entry) for entry in found))
+        raise DuplicateRotator(f"the rotator {name!r} is registered by {owners}")
+    return _loaded(found[0])
+
+
+def _loaded(entry: EntryPoint) -> Rotator:
+    place = f"the rotator {entry.name!r} of {_owner(entry)} ({entry.value})"
+    try:
+        rotator = entry.load()()
+    except RotatorsError:
+        raise
+    except Exception as error:
+        # The type is enough to act on, and a stranger's message may hold anything.
+        kind = type(error).__name__
+        module = f" for {error.name!r}" if isinstance(error, ImportError) and error.name else ""
+        raise BrokenRotator(f"{place} cannot be loaded: {kind}{module}") from error
+    if not isinstance(rotator, Rotator):
+        raise BrokenRotator(f"{place} gave a {type(rotator).__name__} without propose, apply and verify")
+    return rotator
+
+
+def _owner(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown distribution"

@@ -1,0 +1,92 @@
+"""What a rotator is given: one frozen record of the values of one rotation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+from rotators.core.errors import PendingHasNoValue
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
+
+
+class Past(Protocol):
+    """Values that most rotations never need; each is read when it is first asked for."""
+
+    def previous(self) -> Secret | None:
+        """The AWSPREVIOUS value, or None."""
+
+    def history(self) -> Sequence[Secret]:
+        """The values of versions without a label, newest first.
+
+        Raises:
+            AccessDenied: the role lacks secretsmanager:ListSecretVersionIds; go on without them.
+        """
+
+    def admin(self) -> Secret | None:
+        """The value of the secret behind ``masterarn``, or None when there is no such key."""
+
+
+class NoPast:
+    """A first rotation without an admin."""
+
+    def previous(self) -> Secret | None:
+        """None."""
+        return None
+
+    def history(self) -> Sequence[Secret]:
+        """No versions."""
+        return ()
+
+    def admin(self) -> Secret | None:
+        """None."""
+        return None
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """The values a rotator works with. Frozen; it grows new attributes, never new arguments.
+
+    Attributes:
+        current: the AWSCURRENT value.
+        settings: the function's environment, parsed.
+        proposed: the value stored for this rotation's token; None before createSecret has stored one.
+        past: where the lazy values come from.
+    """
+
+    current: Secret
+    settings: Settings = field(default_factory=Settings)
+    proposed: Secret | None = None
+    past: Past = field(default_factory=NoPast, repr=False)
+
+    @property
+    def pending(self) -> Secret:
+        """The value to rotate to.
+
+        Raises:
+            PendingHasNoValue: asked before createSecret has stored one.
+        """
+        if self.proposed is None:
+            raise PendingHasNoValue("the pending version has no value yet")
+        return self.proposed
+
+    @cached_property
+    def previous(self) -> Secret | None:
+        """The AWSPREVIOUS value, or None; read on first use."""
+        return self.past.previous()
+
+    @cached_property
+    def history(self) -> Sequence[Secret]:
+        """The values of versions that lost their labels, newest first; read on first use.
+
+        Raises:
+            AccessDenied: the role lacks secretsmanager:ListSecretVersionIds; go on without them.
+        """
+        return self.past.history()
+
+    @cached_property
+    def admin(self) -> Secret | None:
+        """The value of the secret behind ``masterarn``, or None without that key; read on first use."""
+        return self.past.admin()

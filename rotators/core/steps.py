@@ -1,0 +1,167 @@
+"""One step of one rotation: the gate, then what the step does. Nothing else may call the store's writes.
+
+The order of writes is what survives a crash (docs/architecture.md, "Why no crash loses a credential"):
+
+- createSecret stores the new value before anybody shows it to the target, and never replaces one that is
+  stored: after a crash the target may already have it.
+- setSecret works from stored values only, so it can be repeated with the same token, and a rotation with
+  a *new* token finds the older value among the versions.
+- finishSecret moves one label in one call. Before it there is nothing to undo, after it nothing to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rotators.core.contracts import Rotator, SecretState, Store
+from rotators.core.errors import NoCurrentValue, PendingHasNoValue
+from rotators.core.redaction import guarded
+from rotators.core.request import RotationRequest, Step
+from rotators.core.rotation import Rotation
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
+from rotators.core.states import Stage, Verdict, holder, verdict
+
+Choose = Callable[[Secret], Rotator]
+"""Gives the rotator for a secret's value."""
+
+
+class Outcome(StrEnum):
+    """How a step that did not fail ended."""
+
+    DONE = "done"
+    ALREADY_STORED = "already-stored"
+    ALREADY_CURRENT = "already-current"
+    TESTED_CURRENT = "tested-current"
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the four steps share: the request behind the gate, and the values on demand."""
+
+    request: RotationRequest
+    state: SecretState
+    store: Store
+    choose: Choose
+    settings: Settings
+    seen: set[str]
+
+    def value(self, version: str) -> Secret | None:
+        return self._noted(self.store.value(self.state.arn, version))
+
+    def current(self) -> Secret:
+        version = holder(self.state.stages, Stage.CURRENT)
+        value = self.value(version) if version else None
+        if value is None:
+            raise NoCurrentValue("the secret has no AWSCURRENT version that holds a value")
+        return value
+
+    def pending(self) -> Secret | None:
+        return self.value(self.request.token)
+
+    def rotation(self, current: Secret, proposed: Secret | None) -> Rotation:
+        return Rotation(current, self.settings, proposed, _StoredPast(self, current))
+
+    def _noted(self, value: Secret | None) -> Secret | None:
+        if value is not None:
+            self.seen.update(value.sensitive())
+        return value
+
+
+@dataclass(frozen=True)
+class _StoredPast:
+    """The lazy half of a Rotation, read from the store."""
+
+    work: _Work
+    current: Secret
+
+    def previous(self) -> Secret | None:
+        version = holder(self.work.state.stages, Stage.PREVIOUS)
+        return self.work.value(version) if version else None
+
+    def history(self) -> Sequence[Secret]:
+        versions = self.work.store.unlabelled(self.work.state.arn)
+        return [value for version in versions if (value := self.work.value(version)) is not None]
+
+    def admin(self) -> Secret | None:
+        if "masterarn" not in self.current:
+            return None
+        admin = self.work.store.admin(self.current.text("masterarn"))
+        self.work.seen.update(admin.sensitive())
+        return admin
+
+
+def run_step(request: RotationRequest, store: Store, choose: Choose, settings: Settings) -> Outcome:
+    """Run one step of a rotation.
+
+    Args:
+        request: the checked event.
+        store: the gateway to Secrets Manager.
+        choose: gives the rotator for the secret's value; called once at most.
+        settings: the function's environment.
+
+    Returns:
+        How it ended; every member of Outcome is a success for Secrets Manager.
+
+    Raises:
+        RotationStateError: the labels forbid the step; nothing was done.
+        RotatorFailure, StoreError, RegistryError, InvalidInput: the step failed. Secrets Manager repeats
+            the rotation; every step may be repeated. No error shows a value of the secret.
+    """
+    state = store.describe(request.secret_id)
+    if verdict(enabled=state.rotation_enabled, stages=state.stages, token=request.token) is not Verdict.PROCEED:
+        return Outcome.ALREADY_CURRENT
+    work = _Work(request, state, store, choose, settings, set())
+    return guarded(lambda: _STEPS[request.step](work), lambda: work.seen)
+
+
+def _create(work: _Work) -> Outcome:
+    current = work.current()
+    rotator = work.choose(current)
+    if work.pending() is not None:
+        return Outcome.ALREADY_STORED
+    proposed = rotator.propose(work.rotation(current, None))
+    work.seen.update(proposed.sensitive())
+    work.store.put_pending(work.state.arn, work.request.token, proposed, work.request.rotation_token)
+    return Outcome.DONE
+
+
+def _set(work: _Work) -> Outcome:
+    current = work.current()
+    pending = _required(work.pending())
+    work.choose(current).apply(work.rotation(current, pending))
+    return Outcome.DONE
+
+
+def _test(work: _Work) -> Outcome:
+    """Test the pending value; in the service's trial run (RotateImmediately=false) the current one.
+
+    In a trial only testSecret is called, with AWSPENDING on an empty version or on a copy of the current
+    value (API:RotateSecret). An empty one cannot be promoted by mistake: finishSecret refuses it.
+    """
+    current = work.current()
+    pending = work.pending()
+    work.choose(current).verify(work.rotation(current, current if pending is None else pending))
+    return Outcome.TESTED_CURRENT if pending is None or pending == current else Outcome.DONE
+
+
+def _finish(work: _Work) -> Outcome:
+    work.choose(_required(work.pending()))
+    work.store.promote(work.state.arn, work.request.token, holder(work.state.stages, Stage.CURRENT))
+    return Outcome.DONE
+
+
+def _required(pending: Secret | None) -> Secret:
+    if pending is None:
+        raise PendingHasNoValue("the version is AWSPENDING but createSecret has not stored a value in it")
+    return pending
+
+
+_STEPS: dict[Step, Callable[[_Work], Outcome]] = {
+    Step.CREATE: _create,
+    Step.SET: _set,
+    Step.TEST: _test,
+    Step.FINISH: _finish,
+}

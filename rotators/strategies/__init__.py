@@ -1,0 +1,1 @@
+"""Strategies: who changes whose password. They work on any engine that offers the moves of ``engine.py``."""

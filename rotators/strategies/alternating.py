@@ -1,0 +1,114 @@
+"""Strategy ``alternating``: two users take turns, so that the current password works at every instant.
+
+The pending value is for the user that is *not* current. An admin sets that user's password; nothing the
+application uses is touched until the label moves. The other user is ``alternate_username`` when the
+secret names one (a ready-made second user), else a twin named as AWS's templates do (``_clone`` appended,
+or cut off when it is there). A name proves nothing: the engine checks that the two belong together.
+"""
+
+from __future__ import annotations
+
+from rotators.core.errors import CredentialsRejected, IdentityMismatch, SecretFormatError
+from rotators.core.rotation import Rotation
+from rotators.core.secret import Secret
+from rotators.strategies.engine import Engine
+from rotators.strategies.identity import check_target, check_user, proven_admin
+
+SUFFIX = "_clone"
+
+
+class Alternating:
+    """Two users, and an admin who sets the password of the one that is not in use."""
+
+    def propose(self, engine: Engine, rotation: Rotation) -> Secret:
+        """The other user's value with a new password.
+
+        Raises:
+            SecretFormatError: no ``masterarn``, or the twin's name would be too long.
+        """
+        current = rotation.current
+        current.text("masterarn")
+        changes: dict[str, object] = {
+            "username": other_user(current, engine),
+            "password": rotation.settings.password.generate(
+                engine.password_rules, unlike=current.text("password")
+            ),
+        }
+        if "alternate_username" in current:
+            changes["alternate_username"] = current.text("username")
+        return current.replace(**changes)
+
+    def apply(self, engine: Engine, rotation: Rotation) -> None:
+        """Make the other user log in with the pending password, acting as the original.
+
+        The current value logs in first: it proves that whoever wrote the secret holds that login.
+
+        Raises:
+            IdentityMismatch: the pending value, or the admin's, is not for this pair and target.
+            CredentialsRejected: the admin is rejected.
+            TargetRefused: the other user is a stranger, or the admin lacks a right.
+            TargetUnavailable, SecretFormatError: from the engine.
+        """
+        current, pending = rotation.current, rotation.pending
+        check_target(pending, current, engine)
+        check_user(pending, frozenset({other_user(current, engine)}))
+        admin = proven_admin(rotation, engine)
+        if admin is None:
+            raise SecretFormatError("Key is missing from secret JSON: 'masterarn' (alternating needs an admin)")
+        proven = _logs_in(engine, rotation)
+        user, twin, password = current.text("username"), pending.text("username"), pending.text("password")
+        with engine.login(admin, rotation.settings) as session:
+            if not proven:
+                session.require_ordinary(user)
+            if "alternate_username" in current:
+                session.require_twin(user, twin)
+                session.set_password(twin, password)
+            else:
+                session.ensure_twin(user, twin, password)
+
+    def verify(self, engine: Engine, rotation: Rotation) -> None:
+        """Log in as the pending value: the other user, or in a trial run the current one."""
+        current, pending = rotation.current, rotation.pending
+        check_target(pending, current, engine)
+        check_user(pending, frozenset({current.text("username"), other_user(current, engine)}))
+        with engine.login(pending, rotation.settings) as session:
+            session.check()
+
+
+def other_user(current: Secret, engine: Engine) -> str:
+    """The user whose turn is next.
+
+    Args:
+        current: the current value.
+        engine: gives the longest name.
+
+    Raises:
+        SecretFormatError: the twin's name would exceed the engine's limit.
+        IdentityMismatch: ``alternate_username`` is the current user itself.
+    """
+    user = current.text("username")
+    if "alternate_username" in current:
+        other = current.text("alternate_username")
+        if other == user:
+            raise IdentityMismatch(
+                f"alternate_username is the current user {user!r} itself",
+                remedy="Name the second user there, or remove the key.",
+            )
+        return other
+    if user.endswith(SUFFIX) and user != SUFFIX:
+        return user.removesuffix(SUFFIX)
+    twin = user + SUFFIX
+    if len(twin.encode()) > engine.longest_username:
+        raise SecretFormatError(
+            f"username length with {SUFFIX} appended would exceed {engine.longest_username} bytes",
+            remedy="Set alternate_username to a second user of your own, or use a shorter name.",
+        )
+    return twin
+
+
+def _logs_in(engine: Engine, rotation: Rotation) -> bool:
+    try:
+        with engine.login(rotation.current, rotation.settings):
+            return True
+    except CredentialsRejected:
+        return False

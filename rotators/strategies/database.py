@@ -1,0 +1,72 @@
+"""A database rotator is engine × strategy: this joins the two."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from rotators.core.errors import SecretFormatError
+from rotators.core.rotation import Rotation
+from rotators.core.secret import Secret
+from rotators.strategies.alternating import Alternating
+from rotators.strategies.engine import Engine
+from rotators.strategies.single import Single
+
+
+class Strategy(Protocol):
+    """A Rotator's three acts, on any engine."""
+
+    def propose(self, engine: Engine, rotation: Rotation) -> Secret:
+        """See Rotator.propose."""
+
+    def apply(self, engine: Engine, rotation: Rotation) -> None:
+        """See Rotator.apply."""
+
+    def verify(self, engine: Engine, rotation: Rotation) -> None:
+        """See Rotator.verify."""
+
+
+_STRATEGIES: dict[str, Strategy] = {"single": Single(), "alternating": Alternating()}
+
+
+def strategy_name(secret: Secret) -> str:
+    """The strategy a secret asks for: its ``strategy`` key, else alternating with ``masterarn``, else single."""
+    return secret.text("strategy", "alternating" if "masterarn" in secret else "single")
+
+
+class DatabaseRotator:
+    """The Rotator of an engine.
+
+    Args:
+        engine: the moves and limits of one database engine.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def propose(self, rotation: Rotation) -> Secret:
+        """See Rotator.propose."""
+        self._check_engine(rotation.current)
+        return self._strategy(rotation).propose(self.engine, rotation)
+
+    def apply(self, rotation: Rotation) -> None:
+        """See Rotator.apply."""
+        self._check_engine(rotation.current)
+        self._strategy(rotation).apply(self.engine, rotation)
+
+    def verify(self, rotation: Rotation) -> None:
+        """See Rotator.verify."""
+        self._check_engine(rotation.current)
+        self._strategy(rotation).verify(self.engine, rotation)
+
+    def _strategy(self, rotation: Rotation) -> Strategy:
+        name = strategy_name(rotation.current)
+        if name not in _STRATEGIES:
+            offered = ", ".join(sorted(_STRATEGIES))
+            raise SecretFormatError(f"key 'strategy' is {name[:40]!r}; this engine offers: {offered}")
+        return _STRATEGIES[name]
+
+    def _check_engine(self, current: Secret) -> None:
+        """The engine key decides only when ROTATOR is unset; a wrong one must not be rotated by accident."""
+        name = current.text("engine")
+        if name not in self.engine.names:
+            raise SecretFormatError(f"engine {name[:40]!r} is not served by this rotator")

@@ -1,0 +1,83 @@
+"""What a database engine offers to the strategies. An engine knows SQL and drivers, never the flow."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from rotators.core.passwords import PasswordRules
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
+
+
+class Session(Protocol):
+    """One login. Every move is whole or not at all: it commits, or changes nothing.
+
+    All moves raise TargetUnavailable when the server goes away or stays silent, and TargetRefused when it
+    says no. None of them lets a clear-text password leave the process.
+    """
+
+    def set_password(self, user: str, password: str) -> None:
+        """Set the password of ``user``: the session's own, or another that it may administer."""
+
+    def ensure_twin(self, of: str, twin: str, password: str) -> None:
+        """Make ``twin`` a second login that acts as ``of``, with this password.
+
+        A twin that is there is proven first, and brought up to date; one that is missing is made.
+
+        Raises:
+            TargetRefused: a user of that name exists and is not proven to be the twin.
+        """
+
+    def require_twin(self, of: str, twin: str) -> None:
+        """Check that ``twin``, made by somebody else, exists and is proven to belong to ``of``.
+
+        Raises:
+            TargetRefused: it does not.
+        """
+
+    def require_ordinary(self, user: str) -> None:
+        """Check that ``user`` has no administrative rights.
+
+        Asked before an admin acts for a user that could not log in itself: whoever may write the secret
+        could name any user there, so an admin's rights must not be had that way.
+
+        Raises:
+            TargetRefused: the user is an administrator, or does not exist.
+        """
+
+    def check(self) -> None:
+        """Run a statement as the logged-in user, and check that it is the user that was asked for."""
+
+
+class Engine(Protocol):
+    """A database engine: its moves and its limits.
+
+    Attributes:
+        names: the values of the secret's ``engine`` key that mean this engine.
+        default_port: used when the secret has no ``port``.
+        default_dbname: used when the secret has no ``dbname``.
+        longest_username: in bytes of UTF-8.
+        password_rules: what the engine takes as a password.
+    """
+
+    @property
+    def names(self) -> frozenset[str]: ...  # noqa: D102 - see Attributes
+    @property
+    def default_port(self) -> int: ...  # noqa: D102 - see Attributes
+    @property
+    def default_dbname(self) -> str: ...  # noqa: D102 - see Attributes
+    @property
+    def longest_username(self) -> int: ...  # noqa: D102 - see Attributes
+    @property
+    def password_rules(self) -> PasswordRules: ...  # noqa: D102 - see Attributes
+
+    def login(self, secret: Secret, settings: Settings) -> AbstractContextManager[Session]:
+        """Log in; the session ends with the context.
+
+        Raises:
+            CredentialsRejected: the server answered and refused this user with this password.
+            TargetUnavailable: it did not answer in time, or could not be reached. Nobody rejected anything.
+            TargetRefused: it answered and refused for another reason (no such database, a rule by host).
+            SecretFormatError: a key is missing or wrong.
+        """

@@ -1,0 +1,103 @@
+"""Whom and what a value opens, compared before anybody logs in with it.
+
+A stored value is input: whoever may write the secret may have written it. So the pending value must lead
+to the same place as the current one, and an admin's too, before the first connection is made (weaknesses
+of rotation functions that compare after an early return are in docs/architecture.md).
+"""
+
+from __future__ import annotations
+
+from rotators.core.errors import IdentityMismatch, SecretFormatError
+from rotators.core.rotation import Rotation
+from rotators.core.secret import Secret
+from rotators.strategies.engine import Engine
+
+# Not part of the address, but after promotion they would be trusted as much as it.
+_TRUSTED_KEYS = ("masterarn", "strategy", "ssl", "sslrootcert")
+
+
+def port_of(secret: Secret, engine: Engine) -> int:
+    """The port as a number; the engine's default when the secret names none.
+
+    Raises:
+        SecretFormatError: it is not a number from 1 to 65535.
+    """
+    value = secret.get("port", engine.default_port)
+    try:
+        port = int(value) if isinstance(value, int | str) and not isinstance(value, bool) else 0
+    except ValueError:
+        port = 0
+    if not 0 < port < 65536:  # noqa: PLR2004 - the range of a TCP port
+        raise SecretFormatError("key 'port' of the secret must be a number from 1 to 65535")
+    return port
+
+
+def dbname_of(secret: Secret, engine: Engine) -> str:
+    """The database's name; the engine's default when the secret names none."""
+    return secret.text("dbname", engine.default_dbname)
+
+
+def check_target(pending: Secret, current: Secret, engine: Engine) -> None:
+    """Check that the pending value leads to the same database as the current one, user apart.
+
+    Raises:
+        IdentityMismatch: engine, host, port, dbname, or a key that guards the connection, differs.
+        SecretFormatError: a key is missing or wrong.
+    """
+    _equal("engine", pending.get("engine"), current.get("engine"))
+    _check_host(pending, current)
+    _equal("port", port_of(pending, engine), port_of(current, engine))
+    _equal("dbname", dbname_of(pending, engine), dbname_of(current, engine))
+    for key in _TRUSTED_KEYS:
+        _equal(key, pending.get(key), current.get(key))
+
+
+def check_user(pending: Secret, allowed: frozenset[str]) -> None:
+    """Check that the pending value names one of the allowed users.
+
+    Raises:
+        IdentityMismatch: it names another.
+    """
+    user = pending.text("username")
+    if user not in allowed:
+        names = " or ".join(repr(name) for name in sorted(allowed))
+        raise IdentityMismatch(f"Attempting to modify user {user!r} other than current user {names}")
+
+
+def proven_admin(rotation: Rotation, engine: Engine) -> Secret | None:
+    """The admin of this rotation, checked to administer this very target and to be another user.
+
+    Returns:
+        The admin's value, or None when the secret has no ``masterarn``.
+
+    Raises:
+        IdentityMismatch: the admin's secret leads elsewhere, or names the rotated user itself.
+        SecretFormatError: it lacks a key.
+    """
+    admin = rotation.admin
+    if admin is None:
+        return None
+    if admin.text("engine") not in engine.names:
+        raise IdentityMismatch("the secret behind masterarn is of another engine")
+    _check_host(admin, rotation.current, "the secret behind masterarn is ")
+    if port_of(admin, engine) != port_of(rotation.current, engine):
+        raise IdentityMismatch("the secret behind masterarn has another port")
+    if admin.text("username") in {rotation.current.text("username"), rotation.pending.text("username")}:
+        raise IdentityMismatch("the secret behind masterarn names the user that is being rotated")
+    return admin
+
+
+def _check_host(found: Secret, current: Secret, prefix: str = "") -> None:
+    ours, theirs = current.text("host").lower(), found.text("host").lower()
+    if ours != theirs:
+        raise IdentityMismatch(
+            f"{prefix}for host {theirs!r}, and the current value is for host {ours!r}",
+            remedy="Use the same endpoint name (the writer's) in both secrets, then rotate again."
+            if prefix
+            else None,
+        )
+
+
+def _equal(key: str, pending: object, current: object) -> None:
+    if pending != current:
+        raise IdentityMismatch(f"the pending value has another {key} than the current one")
