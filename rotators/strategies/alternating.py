@@ -54,7 +54,9 @@ class Alternating:
         check_user(pending, frozenset({other_user(current, engine)}))
         admin = proven_admin(rotation, engine)
         if admin is None:
-            raise SecretFormatError("Key is missing from secret JSON: 'masterarn' (alternating needs an admin)")
+            raise SecretFormatError(
+                "Key is missing from secret JSON: 'masterarn' (alternating needs an admin)"
+            )
         proven = _logs_in(engine, rotation)
         user, twin, password = current.text("username"), pending.text("username"), pending.text("password")
         with engine.login(admin, rotation.settings) as session:

@@ -66,7 +66,6 @@ class DatabaseRotator:
         return _STRATEGIES[name]
 
     def _check_engine(self, current: Secret) -> None:
-        """The engine key decides only when ROTATOR is unset; a wrong one must not be rotated by accident."""
-        name = current.text("engine")
-        if name not in self.engine.names:
-            raise SecretFormatError(f"engine {name[:40]!r} is not served by this rotator")
+        """A secret chosen by ROTATOR may lack the engine key; one that names another engine is a mistake."""
+        if "engine" in current and current.text("engine") not in self.engine.names:
+            raise SecretFormatError(f"engine {current.text('engine')[:40]!r} is not served by this rotator")

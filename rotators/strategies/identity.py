@@ -77,7 +77,7 @@ def proven_admin(rotation: Rotation, engine: Engine) -> Secret | None:
     admin = rotation.admin
     if admin is None:
         return None
-    if admin.text("engine") not in engine.names:
+    if "engine" in admin and admin.text("engine") not in engine.names:
         raise IdentityMismatch("the secret behind masterarn is of another engine")
     _check_host(admin, rotation.current, "the secret behind masterarn is ")
     if port_of(admin, engine) != port_of(rotation.current, engine):

@@ -1,0 +1,37 @@
+"""One rotation event, from the door to the core: parse, load, call, tell."""
+
+from __future__ import annotations
+
+import os
+
+from rotators.aws.store import SecretStore
+from rotators.aws.telemetry import observed
+from rotators.core.contracts import Rotator
+from rotators.core.registry import load, rotator_name
+from rotators.core.request import RotationRequest
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
+from rotators.core.steps import run_step
+
+
+def rotate(event: object) -> None:
+    """Run the step that an event asks for, and log and count it.
+
+    Args:
+        event: Secrets Manager's event.
+
+    Raises:
+        RotatorsError: the step failed; nothing more needs to be done by the caller than to raise it.
+    """
+    with observed("rotate") as observation:
+        request = RotationRequest.from_event(event)
+        observation.add(secret=request.secret_id, token=request.token, step=str(request.step))
+        settings = Settings.from_environment(os.environ)
+
+        def choose(secret: Secret) -> Rotator:
+            name = rotator_name(secret, settings)
+            default = "alternating" if "masterarn" in secret else "single"
+            observation.add(rotator=name, strategy=str(secret.get("strategy", default)))
+            return load(name)
+
+        observation.add(outcome=str(run_step(request, SecretStore(), choose, settings)))

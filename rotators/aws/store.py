@@ -1,0 +1,123 @@
+"""The store: Secrets Manager as the core sees it, on boto3.
+
+Normal rotation in a warm container: DescribeSecret once a step (the labels must be fresh), the current
+value once, one look for a pending value, one write, one move of the label. Versions never change once they
+hold a value, so a value that was read or written is kept for a while by its version id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rotators.aws import clients
+from rotators.aws.admins import with_rds_address
+from rotators.aws.faults import translated
+from rotators.core.cache import TtlCache
+from rotators.core.contracts import SecretState
+from rotators.core.errors import SecretFormatError, SecretNotFound
+from rotators.core.secret import Secret
+from rotators.core.states import Stage
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+CLEAR_TEXT_SECONDS = 300.0
+"""How long a warm container keeps a value in memory: longer than a rotation, shorter than a coffee break."""
+
+_values: TtlCache[tuple[str, str], Secret] = TtlCache(ttl=CLEAR_TEXT_SECONDS, max_entries=64)
+
+
+class SecretStore:
+    """Secrets Manager; see core/contracts.py ``Store`` for the methods.
+
+    Args:
+        client: a boto3 client; the process's shared one when left out.
+        values: the memory of values; the process's shared one when left out.
+    """
+
+    def __init__(
+        self,
+        client: SecretsManagerClient | None = None,
+        values: TtlCache[tuple[str, str], Secret] | None = None,
+    ) -> None:
+        self._client = client or clients.secrets_manager()
+        self._values = _values if values is None else values
+
+    def describe(self, secret_id: str) -> SecretState:
+        """See Store.describe."""
+        answer = self._described(secret_id)
+        # The service leaves empty fields out (API:DescribeSecret).
+        return SecretState(
+            arn=answer["ARN"],
+            rotation_enabled=bool(answer.get("RotationEnabled", False)),
+            stages=answer.get("VersionIdsToStages", {}),
+        )
+
+    def value(self, arn: str, version: str) -> Secret | None:
+        """See Store.value. A missing value is asked for again each time; a value is kept."""
+        known = self._values.get((arn, version))
+        if known is not None:
+            return known
+        try:
+            with translated("GetSecretValue", arn):
+                answer = self._client.get_secret_value(SecretId=arn, VersionId=version)
+        except SecretNotFound:
+            return None
+        value = _parsed(answer)
+        self._values.put((arn, version), value)
+        return value
+
+    def put_pending(self, arn: str, token: str, value: Secret, rotation_token: str | None) -> None:
+        """See Store.put_pending. The rotation token proves to the service that its rotation stores this."""
+        proof: dict[str, Any] = {"RotationToken": rotation_token} if rotation_token else {}
+        with translated("PutSecretValue", arn):
+            self._client.put_secret_value(
+                SecretId=arn,
+                ClientRequestToken=token,
+                SecretString=value.to_string(),
+                VersionStages=[Stage.PENDING],
+                **proof,
+            )
+        self._values.put((arn, token), value)
+
+    def promote(self, arn: str, token: str, current: str | None) -> None:
+        """See Store.promote. One call; AWSPREVIOUS follows by itself (API:UpdateSecretVersionStage)."""
+        source = {"RemoveFromVersionId": current} if current else {}
+        with translated("UpdateSecretVersionStage", arn):
+            self._client.update_secret_version_stage(
+                SecretId=arn, VersionStage=Stage.CURRENT, MoveToVersionId=token, **source
+            )
+
+    def unlabelled(self, arn: str) -> Sequence[str]:
+        """See Store.unlabelled."""
+        found: list[Mapping[str, Any]] = []
+        page: dict[str, Any] = {}
+        while True:
+            with translated("ListSecretVersionIds", arn):
+                answer = self._client.list_secret_version_ids(SecretId=arn, IncludeDeprecated=True, **page)
+            found += [version for version in answer["Versions"] if not version.get("VersionStages")]
+            if not answer.get("NextToken"):
+                break
+            page = {"NextToken": answer["NextToken"]}
+        found.sort(key=lambda version: str(version.get("CreatedDate", "")), reverse=True)
+        return [version["VersionId"] for version in found]
+
+    def admin(self, arn: str) -> Secret:
+        """See Store.admin. Read once a rotation, and never kept: its version is not known beforehand."""
+        with translated("GetSecretValue", arn):
+            answer = self._client.get_secret_value(SecretId=arn, VersionStage=Stage.CURRENT)
+        value = _parsed(answer)
+        if "host" in value:
+            return value
+        return with_rds_address(value, self._described(arn).get("Tags", []))
+
+    def _described(self, secret_id: str) -> Mapping[str, Any]:
+        with translated("DescribeSecret", secret_id):
+            return self._client.describe_secret(SecretId=secret_id)
+
+
+def _parsed(answer: Mapping[str, Any]) -> Secret:
+    if "SecretString" not in answer:
+        raise SecretFormatError("the secret is binary; a rotation needs a SecretString with a JSON object")
+    return Secret.from_string(answer["SecretString"])

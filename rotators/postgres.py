@@ -1,0 +1,460 @@
+"""PostgreSQL and Aurora PostgreSQL: engines ``postgres`` and ``aurora-postgresql``.
+
+How this target differs from others:
+
+- Passwords are stored as SCRAM verifiers, and libpq can compute one. Only the verifier is sent
+  (``ALTER ROLE … PASSWORD 'SCRAM-SHA-256$…'``): the server's log, its statistics and its error messages
+  never hold a password, whatever they are set to record.
+- Changes of roles are transactional: a twin is made with its rights, settings and password in one commit.
+- ``ALTER ROLE twin SET role = original`` makes the twin act as the original from its login on, so that
+  what it creates belongs to the original.
+- One user has one password: the strategies are ``single`` and ``alternating``.
+- A failed login has no SQLSTATE in libpq, so the cause is told by the text (``_CAUSES``). A text that
+  nobody knows counts as *unavailable*, never as *rejected*: it must not send a walk to the next password.
+- Every setting is LOCAL to its transaction: behind a pooler, the server connection is somebody else's next.
+
+Sources: PostgreSQL manual, ALTER ROLE, libpq PQencryptPasswordConn, Appendix A (SQLSTATE).
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg import errors, sql
+
+from rotators.core.errors import CredentialsRejected, RotatorFailure, TargetRefused, TargetUnavailable
+from rotators.core.passwords import PasswordRules
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
+from rotators.strategies.connecting import (
+    CONNECT_SECONDS,
+    SESSION_SECONDS,
+    STATEMENT_SECONDS,
+    Cause,
+    cut_after,
+    login_failure,
+    trusted_roots,
+    resolved,
+)
+from rotators.strategies.database import DatabaseRotator
+from rotators.strategies.identity import dbname_of, port_of
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+# Settings whose stored text is a quoted list; the same set as in pg_dump (variable_is_guc_list_quote).
+_QUOTED_LISTS = frozenset(
+    {
+        "local_preload_libraries",
+        "search_path",
+        "session_preload_libraries",
+        "shared_preload_libraries",
+        "temp_tablespaces",
+        "unix_socket_directories",
+    }
+)
+_ATTRIBUTES = {  # column of pg_roles → keyword of ALTER ROLE
+    "rolsuper": "SUPERUSER",
+    "rolcreaterole": "CREATEROLE",
+    "rolcreatedb": "CREATEDB",
+    "rolreplication": "REPLICATION",
+    "rolbypassrls": "BYPASSRLS",
+    "rolinherit": "INHERIT",
+}
+_POWERS = [name for name in _ATTRIBUTES if name != "rolinherit"]
+# The administrators of managed services; they are no superusers to PostgreSQL.
+_ADMIN_ROLES = frozenset({"rds_superuser", "cloudsqlsuperuser", "azure_pg_admin"})
+
+# What the server or libpq says when a login fails: (pattern, error, reason, cause, remedy); first match wins.
+# What the server or libpq says when a login fails.
+_CAUSES = (
+    Cause(
+        r"(password|SASL|LDAP|PAM|RADIUS) authentication failed|role \".*\" does not exist",
+        CredentialsRejected,
+        "password",
+        "the server rejected the password",
+    ),
+    Cause(
+        r"pg_hba\.conf",
+        TargetRefused,
+        "pg-hba",
+        "a rule of pg_hba.conf rejects this user, database, address or lack of TLS",
+        "Add a rule for the function's address and this user (and its twin), or use TLS.",
+    ),
+    Cause(
+        r"authentication method requirement",
+        TargetRefused,
+        "auth-method",
+        "the server asks for no password by SCRAM or MD5, so one would go out in clear or prove nothing",
+        "Use scram-sha-256 for this user in pg_hba.conf.",
+    ),
+    Cause(
+        r"not permitted to log in",
+        TargetRefused,
+        "no-login",
+        "the user may not log in",
+        "ALTER ROLE … LOGIN.",
+    ),
+    Cause(
+        r"too many connections|too many clients|remaining connection slots",
+        TargetUnavailable,
+        "connections",
+        "the server, database or user has too many connections",
+        "Raise the limit or free connections; a rotation needs one at a time.",
+    ),
+    Cause(
+        r"database \".*\" does not exist|not currently accepting connections|permission denied for database",
+        TargetRefused,
+        "database",
+        "the database is missing or closed, or the user may not connect to it",
+        "Correct the secret's dbname, or grant CONNECT.",
+    ),
+    Cause(
+        r"starting up|shutting down|recovery mode|not yet accepting",
+        TargetUnavailable,
+        "starting",
+        "the server is starting, stopping or recovering",
+    ),
+    Cause(
+        r"does not match host name",
+        TargetUnavailable,
+        "tls-host",
+        "the server's certificate is for another host name",
+        "Use the name in the certificate as the secret's host (the endpoint, not an alias or address).",
+    ),
+    Cause(
+        r"certificate verify failed",
+        TargetUnavailable,
+        "tls-untrusted",
+        "the server's certificate is not signed by a trusted authority",
+        "Name the authority's certificate (for RDS: the region's bundle) in sslrootcert or SSL_ROOT_CERT.",
+    ),
+    Cause(
+        r"does not support SSL",
+        TargetUnavailable,
+        "tls-unsupported",
+        "the server does not offer TLS",
+        'Turn TLS on at the server; or accept clear connections with "ssl": false in the secret.',
+    ),
+    Cause(r"SSL|certificate", TargetUnavailable, "tls", "the TLS handshake failed"),
+    Cause(
+        r"Connection refused",
+        TargetUnavailable,
+        "closed-port",
+        "nothing listens on the port",
+        "Check host and port in the secret, and that the server runs.",
+    ),
+    Cause(
+        r"timeout expired",
+        TargetUnavailable,
+        "timeout",
+        f"no answer within {CONNECT_SECONDS:.0f} seconds",
+        "Check security groups (function → database port), routes, network ACLs and the server's health.",
+    ),
+    Cause(
+        r"closed the connection|reset by peer|EOF detected",
+        TargetUnavailable,
+        "closed",
+        "the server closed the connection",
+    ),
+)
+
+
+def rotator() -> DatabaseRotator:
+    """The entry point: the rotator of PostgreSQL."""
+    return DatabaseRotator(PostgresEngine())
+
+
+class PostgresEngine:
+    """PostgreSQL's limits and its login."""
+
+    names = frozenset({"postgres", "aurora-postgresql"})
+    default_port = 5432
+    default_dbname = "postgres"
+    longest_username = 63
+    password_rules = PasswordRules(shortest=8, longest=128)
+
+    @contextmanager
+    def login(self, secret: Secret, settings: Settings) -> Iterator[PostgresSession]:
+        """See Engine.login. At most five seconds in all, name resolution and TLS included."""
+        user = secret.text("username")
+        parameters: dict[str, Any] = {
+            "host": secret.text("host"),
+            "port": port_of(secret, self),
+            "dbname": dbname_of(secret, self),
+            "user": user,
+            "password": secret.text("password"),
+            "application_name": "rotators",
+            "client_encoding": "utf8",
+            "gssencmode": "disable",
+            # Never a password in clear to a server that asks for it, never "success" where none is asked.
+            "require_auth": "scram-sha-256,md5",
+            "autocommit": True,
+            **_tls(secret, settings),
+        }
+        connection = _connected(parameters)
+        try:
+            with cut_after(SESSION_SECONDS, connection.fileno()) as silent:
+                yield PostgresSession(connection, user)
+        except psycopg.Error as error:
+            if silent.is_set():
+                raise TargetUnavailable(
+                    "the server fell silent during a statement", reason="silent"
+                ) from None
+            raise _statement_failure(error, user) from None
+        finally:
+            connection.close()
+
+
+def _tls(secret: Secret, settings: Settings) -> dict[str, str]:
+    roots = trusted_roots(secret, settings, "PGSSLROOTCERT")
+    return {"sslmode": "verify-full", "sslrootcert": roots} if roots else {"sslmode": "disable"}
+
+
+def _connected(parameters: dict[str, Any]) -> Connection:
+    """Try the host's addresses in turn under one deadline; the first that answers decides."""
+    deadline = time.monotonic() + CONNECT_SECONDS
+    where = f"{parameters['host']}:{parameters['port']} as {parameters['user']!r}"
+    addresses = resolved(parameters["host"], parameters["port"])
+    failure = login_failure("timeout expired", _CAUSES, where)
+    for position, address in enumerate(addresses):
+        share = (deadline - time.monotonic()) / (len(addresses) - position)
+        if share <= 0:
+            break
+        try:
+            # psycopg counts in whole seconds, from two up.
+            return psycopg.connect(hostaddr=address, connect_timeout=max(2, int(share)), **parameters)
+        except psycopg.Error as error:
+            failure = login_failure(str(error), _CAUSES, where)
+        if not isinstance(failure, TargetUnavailable):
+            break
+    raise failure from None
+
+
+def _statement_failure(error: psycopg.Error, user: str) -> RotatorFailure:
+    """The failure in the target's words. The statement is left out: it holds a verifier."""
+    said = f"as {user!r}: {error.diag.message_primary or type(error).__name__} (SQLSTATE {error.sqlstate})"
+    if isinstance(error, errors.ReadOnlySqlTransaction):
+        return TargetRefused(
+            f"the server is read-only, {said}",
+            reason="read-only",
+            remedy="Use the writer's endpoint as the secret's host, not a reader's.",
+        )
+    if isinstance(error, errors.QueryCanceled | errors.LockNotAvailable):
+        return TargetUnavailable(
+            f"a statement did not end within {STATEMENT_SECONDS:.0f} seconds, {said}", reason="slow"
+        )
+    if isinstance(error, errors.InsufficientPrivilege):
+        return TargetRefused(
+            f"a right is missing, {said}",
+            reason="privilege",
+            remedy="The admin needs CREATEROLE, and from PostgreSQL 16 on the ADMIN OPTION of the original.",
+        )
+    if _passing(error):
+        return TargetUnavailable(
+            f"the connection or a concurrent change got in the way, {said}", reason="interrupted"
+        )
+    return TargetRefused(f"the server refused a statement, {said}", reason="statement")
+
+
+def _passing(error: psycopg.Error) -> bool:
+    """Whether the same statement may succeed later: no SQLSTATE, connection, resources, or two at once."""
+    state = error.sqlstate
+    return state is None or state[:2] in {"08", "40", "53", "57", "XX"} or state in {"42710", "23505"}
+
+
+@dataclass(frozen=True)
+class _Role:
+    """A user as the catalogue has it.
+
+    Attributes:
+        attributes: column of pg_roles to its value.
+        limit: connection limit; -1 is none.
+        until: end of the password's life as the server writes it; ``infinity`` for none.
+        groups: names of the roles that it is a direct member of.
+        settings: database ("" for all) to setting to its stored text.
+    """
+
+    attributes: Mapping[str, bool]
+    limit: int
+    until: str
+    groups: frozenset[str]
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+class PostgresSession:
+    """One login to PostgreSQL; see strategies/engine.py for the moves.
+
+    Args:
+        connection: in autocommit mode.
+        user: who was asked for.
+    """
+
+    def __init__(self, connection: psycopg.Connection[tuple[object, ...]], user: str) -> None:
+        self._connection = connection
+        self._user = user
+
+    def set_password(self, user: str, password: str) -> None:
+        """See Session.set_password. One message, one transaction, and only a verifier in it."""
+        self._run(
+            sql.SQL("SET LOCAL statement_timeout = {}; ALTER ROLE {} PASSWORD {}").format(
+                sql.Literal(f"{STATEMENT_SECONDS:.0f}s"), sql.Identifier(user), self._verifier(user, password)
+            )
+        )
+
+    def check(self) -> None:
+        """See Session.check."""
+        found = self._connection.execute("SELECT session_user::pg_catalog.text").fetchone()
+        if found != (self._user,):
+            raise TargetRefused(
+                f"the server logged {self._user!r} in as another user (a pg_ident map?)", reason="user"
+            )
+
+    def require_ordinary(self, user: str) -> None:
+        """See Session.require_ordinary."""
+        with self._transaction():
+            role = self._role(user)
+        if (
+            any(role.attributes[power] for power in _POWERS if power != "rolcreatedb")
+            or role.groups & _ADMIN_ROLES
+        ):
+            raise TargetRefused(
+                f"user {user!r} is an administrator, and none of its stored passwords logs in",
+                reason="administrator",
+                remedy="Store its working password with PutSecretValue; an admin is not reset through masterarn.",
+            )
+
+    def require_twin(self, of: str, twin: str) -> None:
+        """See Session.require_twin."""
+        with self._transaction():
+            self._prove(of, self._role(of), twin, self._role(twin))
+
+    def ensure_twin(self, of: str, twin: str, password: str) -> None:
+        """See Session.ensure_twin. One transaction: a twin without its rights is never seen."""
+        verifier = self._verifier(twin, password)
+        with self._transaction():
+            original, second = self._role(of), self._found(twin)
+            if second is None:
+                self._run(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(twin), verifier))
+                self._run(sql.SQL("GRANT {} TO {}").format(sql.Identifier(of), sql.Identifier(twin)))
+                second = self._role(twin)
+            else:
+                self._prove(of, original, twin, second)
+                self._run(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(twin), verifier))
+            if of in second.groups:
+                self._sync_attributes(original, twin, second)
+                self._sync_settings(of, original, twin, second)
+
+    def _prove(self, of: str, original: _Role, twin: str, second: _Role) -> None:
+        """A direct membership proves the pair, in the direction in which no right is gained by it."""
+        if twin in original.groups:
+            return
+        if of not in second.groups:
+            raise TargetRefused(
+                f"user {twin!r} exists and is not the twin of {of!r}: it is no member of it",
+                reason="stranger",
+                remedy="If it is meant to be, GRANT the original to it; else set alternate_username to another user.",
+            )
+        more = [
+            _ATTRIBUTES[name] for name in _POWERS if second.attributes[name] and not original.attributes[name]
+        ]
+        more += sorted(second.groups - original.groups - {of})
+        if more:
+            raise TargetRefused(
+                f"user {twin!r} has rights that {of!r} lacks ({', '.join(more)}), so it is not just its twin",
+                reason="stranger",
+                remedy="Revoke them, or set alternate_username to another user.",
+            )
+
+    def _sync_attributes(self, original: _Role, twin: str, second: _Role) -> None:
+        """Only what differs is named: naming SUPERUSER at all needs a superuser."""
+        options: list[sql.Composable] = [
+            sql.SQL(keyword if original.attributes[name] else f"NO{keyword}")
+            for name, keyword in _ATTRIBUTES.items()
+            if original.attributes[name] != second.attributes[name]
+        ]
+        if original.limit != second.limit:
+            options.append(sql.SQL("CONNECTION LIMIT {}").format(sql.Literal(original.limit)))
+        if original.until != second.until:
+            options.append(sql.SQL("VALID UNTIL {}").format(sql.Literal(original.until)))
+        if options:
+            self._run(sql.SQL("ALTER ROLE {} {}").format(sql.Identifier(twin), sql.SQL(" ").join(options)))
+
+    def _sync_settings(self, of: str, original: _Role, twin: str, second: _Role) -> None:
+        wanted = {**original.settings, "": {"role": of, **original.settings.get("", {})}}
+        for database in sorted(wanted.keys() | second.settings.keys()):
+            values = wanted.get(database, {})
+            if values == second.settings.get(database, {}):
+                continue
+            place = sql.SQL("ALTER ROLE {}").format(sql.Identifier(twin))
+            if database:
+                place += sql.SQL(" IN DATABASE {}").format(sql.Identifier(database))
+            self._run(place + sql.SQL(" RESET ALL"))
+            for name, text in values.items():
+                self._run(place + sql.SQL(" SET {} = {}").format(sql.Identifier(name), _setting(name, text)))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """A transaction in which names mean what they say: a database's owner may set another search_path."""
+        with self._connection.transaction():
+            self._connection.execute(
+                "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),"
+                " pg_catalog.set_config('statement_timeout', %s, true)",
+                [f"{STATEMENT_SECONDS:.0f}s"],
+            )
+            yield
+
+    def _role(self, name: str) -> _Role:
+        role = self._found(name)
+        if role is None:
+            raise TargetRefused(
+                f"there is no user {name!r} on the server", reason="no-user", remedy="Create it."
+            )
+        return role
+
+    def _found(self, name: str) -> _Role | None:
+        columns = ", ".join(_ATTRIBUTES)
+        row = self._connection.execute(
+            f"SELECT oid, rolconnlimit, coalesce(rolvaliduntil, 'infinity')::text, ARRAY[{columns}],"
+            " ARRAY(SELECT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid"
+            "       WHERE m.member = r.oid),"
+            " ARRAY(SELECT ARRAY[coalesce(d.datname, '')::text, c] FROM pg_db_role_setting s"
+            "       LEFT JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) AS c"
+            "       WHERE s.setrole = r.oid)"
+            " FROM pg_roles r WHERE rolname = %s",
+            [name],
+        ).fetchone()
+        return _role_of(row) if row else None
+
+    def _verifier(self, user: str, password: str) -> sql.Literal:
+        encrypted = self._connection.pgconn.encrypt_password(
+            password.encode(), user.encode(), b"scram-sha-256"
+        )
+        return sql.Literal(encrypted.decode())
+
+    def _run(self, statement: sql.Composed) -> None:
+        self._connection.execute(statement)
+
+
+def _role_of(row: tuple[object, ...]) -> _Role:
+    _oid, limit, until, flags, groups, pairs = row
+    assert isinstance(limit, int) and isinstance(until, str)  # noqa: S101, PT018 - narrows the driver's types
+    assert isinstance(flags, list) and isinstance(groups, list) and isinstance(pairs, list)  # noqa: S101, PT018
+    settings: dict[str, dict[str, str]] = {}
+    for database, pair in pairs:
+        name, _, text = pair.partition("=")
+        settings.setdefault(database, {})[name] = text
+    return _Role(dict(zip(_ATTRIBUTES, flags, strict=True)), limit, until, frozenset(groups), settings)
+
+
+def _setting(name: str, text: str) -> sql.Composable:
+    """A stored setting's text as it is written in ALTER ROLE … SET."""
+    if name not in _QUOTED_LISTS:
+        return sql.Literal(text)
+    found = re.findall(r'"((?:[^"]|"")*)"|([^",\s]+)', text)
+    return sql.SQL(", ").join(sql.Literal(quoted.replace('""', '"') or plain) for quoted, plain in found)

@@ -1,0 +1,153 @@
+"""What every engine needs to reach its server: trust, addresses, deadlines, and causes in plain words."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from rotators.core.errors import RotatorFailure, SecretFormatError, TargetUnavailable
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
+
+CONNECT_SECONDS = 5.0
+"""For a login in all: name resolution, every address, TLS and authentication."""
+STATEMENT_SECONDS = 5.0
+"""For one statement, as the server is told."""
+SESSION_SECONDS = 10.0
+"""For all statements of a login, as we watch it: a server that falls silent tells nothing."""
+
+SYSTEM_ROOTS = "system"
+
+
+class Cause(NamedTuple):
+    """One way in which a driver's text tells why a login failed.
+
+    Attributes:
+        pattern: regular expression, searched in the text.
+        kind: the error's class.
+        reason: the word that narrows its code.
+        text: the cause in our words.
+        remedy: the next action; None for the class's own.
+    """
+
+    pattern: str
+    kind: type[RotatorFailure]
+    reason: str
+    text: str
+    remedy: str | None = None
+
+
+def login_failure(said: str, causes: Sequence[Cause], where: str) -> RotatorFailure:
+    """The error for a failed login: the first cause whose pattern is found.
+
+    Args:
+        said: the driver's text.
+        causes: most specific first.
+        where: host, port and user, for the message.
+
+    Returns:
+        The error to raise; TargetUnavailable when no cause fits, for an unknown text is no rejection.
+    """
+    place = f"Unable to log into database at {where}"
+    for cause in causes:
+        if re.search(cause.pattern, said):
+            return cause.kind(f"{place}: {cause.text}", reason=cause.reason, remedy=cause.remedy)
+    first_line = next(iter(said.strip().splitlines()), "no message")[:200]
+    return TargetUnavailable(f"{place}: {first_line}", reason="unknown")
+
+
+def trusted_roots(secret: Secret, settings: Settings, variable: str) -> str | None:
+    """The file of certificates that the server's must lead to.
+
+    Args:
+        secret: its ``ssl`` and ``sslrootcert`` come first.
+        settings: then SSL_ROOT_CERT.
+        variable: then the driver's own environment variable.
+
+    Returns:
+        A path; ``"system"`` when nothing is named and the system has no file; None when the secret says
+        ``"ssl": false`` and the connection is to be in clear.
+
+    Raises:
+        SecretFormatError: ``ssl`` is not a boolean, or ``sslrootcert`` not a string.
+        TargetUnavailable: the file is missing.
+    """
+    wanted = secret.get("ssl", True)
+    if isinstance(wanted, str) and wanted.lower() in {"true", "false"}:
+        wanted = wanted.lower() == "true"
+    if not isinstance(wanted, bool):
+        raise SecretFormatError("key 'ssl' of the secret must be true or false")
+    if not wanted:
+        return None
+    named = secret.text("sslrootcert") if "sslrootcert" in secret else settings.ssl_root_cert
+    # A driver's bundled OpenSSL may look for roots where another system has them; Python knows this one's.
+    roots = named or os.environ.get(variable) or ssl.get_default_verify_paths().cafile or SYSTEM_ROOTS
+    if roots != SYSTEM_ROOTS and not os.access(roots, os.R_OK):
+        raise TargetUnavailable(
+            f"the file of trusted certificates {Path(roots).name!r} is missing or cannot be read",
+            reason="tls-no-ca",
+            remedy="Put it into the function and name it in the secret's sslrootcert or in SSL_ROOT_CERT.",
+        )
+    return roots
+
+
+def resolved(host: str, port: int) -> list[str]:
+    """The addresses of a host, each once, in the system's order.
+
+    Raises:
+        TargetUnavailable: there are none, or the resolver did not answer in time.
+    """
+    found: list[str] = []
+
+    def resolve() -> None:
+        try:
+            answers = socket.getaddrinfo(host, port, proto=socket.IPPROTO_TCP)
+        except (OSError, UnicodeError):
+            return
+        found.extend(dict.fromkeys(str(answer[4][0]) for answer in answers))
+
+    # The system's resolver has no deadline of its own, so it is left behind when it is too slow.
+    thread = threading.Thread(target=resolve, daemon=True)
+    thread.start()
+    thread.join(CONNECT_SECONDS)
+    if found:
+        return found
+    raise TargetUnavailable(
+        f"the host name {host!r} could not be resolved",
+        reason="unknown-host",
+        remedy="Correct the secret's host, or the DNS settings of the function's VPC.",
+    )
+
+
+@contextmanager
+def cut_after(seconds: float, descriptor: int) -> Iterator[threading.Event]:
+    """Shut a socket down when the block takes too long, so that a driver's wait ends with an error.
+
+    Args:
+        seconds: the block's time.
+        descriptor: the socket's file descriptor; stays the driver's to close.
+
+    Yields:
+        An event that is set once the socket was cut.
+    """
+    expired = threading.Event()
+
+    def cut() -> None:
+        expired.set()
+        with socket.socket(fileno=os.dup(descriptor)) as channel:
+            channel.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield expired
+    finally:
+        timer.cancel()
