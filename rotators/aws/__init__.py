@@ -1,0 +1,1 @@
+"""Gateways to AWS on boto3: clients, their errors in our words, telemetry, storing and retrieving."""

@@ -1,0 +1,117 @@
+"""The boto3 clients, made when first needed and kept for as long as the container is warm."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from rotators import __version__
+from rotators.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from botocore.config import Config
+    from mypy_boto3_rds import RDSClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+# What boto3 and we decide a client by: a change of any (tests, the local stack) asks for a new client.
+_DECIDING = (
+    "AWS_CONFIG_FILE",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_RDS",
+    "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_MAX_ATTEMPTS",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_RETRY_MODE",
+    "SECRETS_MANAGER_ENDPOINT",
+)
+
+# Lambda sets AWS_REGION, boto3 reads AWS_DEFAULT_REGION; elsewhere people set either.
+_REGION = ("AWS_REGION", "AWS_DEFAULT_REGION")
+
+_CONNECT_SECONDS = 5
+_READ_SECONDS = 10
+_ATTEMPTS = 5
+
+
+def secrets_manager() -> SecretsManagerClient:
+    """The client for Secrets Manager; the same one until the environment changes.
+
+    ``SECRETS_MANAGER_ENDPOINT``, the variable of AWS's sample rotation lambdas, names the endpoint if set;
+    else boto3's own configuration decides.
+
+    Returns:
+        A client that gives up a silent endpoint after 5 s (connect) or 10 s (read) per attempt.
+
+    Raises:
+        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
+    """
+    client: SecretsManagerClient = _client("secretsmanager", _environment())
+    return client
+
+
+def rds() -> RDSClient:
+    """The client for RDS, needed only for secrets that RDS manages; kept like the other.
+
+    Returns:
+        A client with the same limits as that for Secrets Manager.
+
+    Raises:
+        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
+    """
+    client: RDSClient = _client("rds", _environment())
+    return client
+
+
+def _environment() -> tuple[str | None, ...]:
+    return tuple(os.environ.get(name) for name in _DECIDING)
+
+
+@lru_cache(maxsize=16)
+def _client(service: str, _decided_by: tuple[str | None, ...]) -> Any:
+    import boto3  # noqa: PLC0415 - half a second that only a caller of AWS should pay
+    import botocore.session  # noqa: PLC0415
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+
+    # A session of its own: boto3's default session would remember the first profile for ever.
+    session = botocore.session.Session()
+    try:
+        return boto3.session.Session(botocore_session=session, region_name=_region()).client(
+            service,  # type: ignore[call-overload]  # one of two literals
+            endpoint_url=_endpoint(service),
+            config=_config(session.get_scoped_config()),
+        )
+    except (BotoCoreError, ValueError) as error:
+        raise ConfigurationError(
+            f"no client for {service} could be made: {error}",
+            remedy="Set AWS_REGION, and correct AWS_PROFILE or the endpoint variable if the cause names it.",
+        ) from None
+
+
+def _region() -> str | None:
+    return next((region for name in _REGION if (region := os.environ.get(name))), None)
+
+
+def _endpoint(service: str) -> str | None:
+    return (os.environ.get("SECRETS_MANAGER_ENDPOINT") or None) if service == "secretsmanager" else None
+
+
+def _config(profile: Mapping[str, object]) -> Config:
+    from botocore.config import Config  # noqa: PLC0415
+
+    retries: dict[str, Any] = {}
+    if "AWS_RETRY_MODE" not in os.environ and "retry_mode" not in profile:
+        retries["mode"] = "standard"
+    if "AWS_MAX_ATTEMPTS" not in os.environ and "max_attempts" not in profile:
+        retries["total_max_attempts"] = _ATTEMPTS
+    return Config(
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=_READ_SECONDS,
+        retries=retries,  # type: ignore[arg-type]  # a plain dict is what botocore takes
+        user_agent_extra=f"rotators/{__version__}",
+    )

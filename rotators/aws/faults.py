@@ -1,0 +1,276 @@
+"""Errors of boto3, in this project's words: what was tried, why it failed, what to do next; never a value.
+
+The messages are those of the User Guide's pages troubleshoot and troubleshoot_rotation, and of the API
+reference's error lists. The first rule that fits decides; what fits none is a RequestRefused with the
+service's own message.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botocore import exceptions as boto
+
+from rotators.core import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def translated(action: str, secret_id: str) -> Iterator[None]:
+    """Run calls of boto3; their errors become ours.
+
+    Args:
+        action: what is being done, in the API's word (``GetSecretValue``) or in plain ones.
+        secret_id: the name or ARN that the calls are about.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        StoreError: the subclass nearest to what the service said. ``retryable`` ones are worth the same call
+            later; all others need what their remedy says.
+        ConfigurationError: boto3 itself is not configured (no region, an unknown profile).
+    """
+    try:
+        yield
+    except boto.ClientError as error:
+        raise _of_service(error, action, secret_id) from None
+    except boto.BotoCoreError as error:
+        raise _of_boto(error, action, secret_id) from None
+
+
+def translate(code: str, message: str, action: str, secret_id: str, status: int = 400) -> errors.StoreError:
+    """The error for a code and message of the service, also where it comes inside a successful answer.
+
+    Args:
+        code: the service's error code (``ResourceNotFoundException``).
+        message: its message; shown after sanitising.
+        action: what was being done.
+        secret_id: the name or ARN it was about.
+        status: the HTTP status.
+
+    Returns:
+        The nearest error, to raise or to report.
+    """
+    fault = next((fault for fault in _FAULTS if fault.fits(code, message)), None)
+    cause = f"{action} on {secret_id} failed with {code}: {_sanitised(message)}"
+    if fault is None:
+        kind = errors.ServiceUnavailable if status >= _SERVER_ERROR else errors.RequestRefused
+        return kind(cause)
+    remedy = fault.remedy and fault.remedy.format(action=action)
+    if fault.kind is errors.SecretNotFound and fault.reason is None:
+        remedy = _not_found_remedy(secret_id)
+    return fault.kind(cause, remedy=remedy, reason=fault.reason)
+
+
+_SERVER_ERROR = 500
+_LONGEST_MESSAGE = 400
+
+
+@dataclass(frozen=True)
+class _Fault:
+    """A kind of error, how it is recognised (code and message must both fit), and what to do about it."""
+
+    kind: type[errors.StoreError]
+    codes: str = ""
+    message: str = ""
+    reason: str | None = None
+    remedy: str | None = None
+
+    def fits(self, code: str, message: str) -> bool:
+        return (not self.codes or code in self.codes.split()) and bool(
+            re.search(self.message, message, re.I | re.S)
+        )
+
+
+_CREDENTIALS_REMEDY = (
+    "Give the process valid AWS credentials (role, profile or environment) of the right account."
+)
+_KMS_REMEDY = (
+    "Grant the caller kms:Decrypt, kms:GenerateDataKey and kms:DescribeKey on the secret's key, in its "
+    "identity policy and in the key's policy; a kms:EncryptionContext:SecretARN condition must name this secret."
+)
+
+_FAULTS = (
+    _Fault(
+        errors.KeyUnusable,
+        message="asymmetric KMS key",
+        reason="asymmetric",
+        remedy="Give the secret a symmetric key (SYMMETRIC_DEFAULT, ENCRYPT_DECRYPT) with UpdateSecret.",
+    ),
+    _Fault(errors.SecretManagedByService, message="managed by an AWS service"),
+    _Fault(
+        errors.SecretDeleted,
+        codes="InvalidRequestException",
+        message="(marked|scheduled) for deletion|currently deleted",
+    ),
+    _Fault(
+        errors.AccessDenied,
+        codes="AccessDeniedException AccessDenied KMSAccessDeniedException",
+        message=r"\bKMS\b|\bkms:",
+        reason="kms",
+        remedy=_KMS_REMEDY,
+    ),
+    _Fault(
+        errors.AccessDenied,
+        codes="AccessDeniedException AccessDenied UnauthorizedOperation",
+        remedy="Grant the caller {action} on this secret; look also for a Deny in the secret's resource "
+        "policy, the VPC endpoint's policy and the organisation's.",
+    ),
+    _Fault(
+        errors.AccessDenied,
+        codes="UnrecognizedClientException InvalidClientTokenId ExpiredToken ExpiredTokenException "
+        "InvalidSignatureException SignatureDoesNotMatch IncompleteSignature MissingAuthenticationToken "
+        "MissingAuthenticationTokenException NotAuthorized OptInRequired RequestExpired InvalidAccessKeyId",
+        reason="credentials",
+        remedy=_CREDENTIALS_REMEDY,
+    ),
+    _Fault(
+        errors.ServiceThrottled,
+        codes="ThrottlingException Throttling ThrottledException TooManyRequestsException RequestThrottled "
+        "RequestThrottledException RequestLimitExceeded SlowDown",
+    ),
+    _Fault(
+        errors.KeyUnusable,
+        codes="DecryptionFailure EncryptionFailure DisabledException KMSInvalidStateException "
+        "InvalidKeyUsageException KeyUnavailableException IncorrectKeyException InvalidCiphertextException",
+    ),
+    _Fault(
+        errors.KeyUnusable,
+        codes="InvalidRequestException InvalidParameterException",
+        message=r"KMS key .*(disabled|pending deletion|not found|(doesn't|does not) exist|state)",
+    ),
+    _Fault(
+        errors.SecretNotFound,
+        codes="ResourceNotFoundException",
+        message="secret (value|version)|staging label|version ?id",
+        reason="version",
+        remedy="See the versions with `rotators show SECRET`: none has this stage or id, or it has no value.",
+    ),
+    _Fault(errors.SecretNotFound, codes="ResourceNotFoundException"),
+    _Fault(errors.VersionConflict, codes="ResourceExistsException"),
+    _Fault(errors.LimitExceeded, codes="LimitExceededException"),
+    _Fault(
+        errors.RequestRefused,
+        codes="InvalidRequestException",
+        message="previous rotation",
+        reason="rotation-in-progress",
+        remedy="Wait for the rotation to end; if none runs, remove AWSPENDING from its version "
+        "(UpdateSecretVersionStage with RemoveFromVersionId) and try again.",
+    ),
+    _Fault(
+        errors.RequestRefused,
+        codes="PublicPolicyException",
+        reason="public-policy",
+        remedy="Narrow the resource policy's principals; it gives access to everybody.",
+    ),
+    _Fault(errors.RequestRefused, codes="MalformedPolicyDocumentException", reason="policy"),
+    _Fault(errors.RequestRefused, codes="PreconditionNotMetException", reason="precondition"),
+    _Fault(errors.RequestRefused, codes="InvalidNextTokenException", reason="next-token"),
+    _Fault(
+        errors.ServiceUnavailable,
+        codes="InternalServiceError InternalServiceErrorException InternalFailure InternalServerError "
+        "ServiceUnavailable ServiceUnavailableException DependencyTimeoutException KMSInternalException",
+        remedy="Try again; the service failed on its side.",
+    ),
+)
+
+
+def _of_service(error: boto.ClientError, action: str, secret_id: str) -> errors.StoreError:
+    said = error.response.get("Error", {})
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
+    return translate(said.get("Code", "Unknown"), said.get("Message", ""), action, secret_id, status)
+
+
+def _of_boto(error: boto.BotoCoreError, action: str, secret_id: str) -> errors.RotatorsError:
+    cause = f"{action} on {secret_id} failed with {type(error).__name__}"
+    fault = next((fault for fault in _BOTO_FAULTS if isinstance(error, fault.raised)), None)
+    if fault is None:
+        return errors.RequestRefused(cause, remedy="boto3 stopped the call; look up the named error class.")
+    endpoint = getattr(error, "kwargs", {}).get("endpoint_url")
+    at = f" at {endpoint}" if endpoint else ""
+    return fault.kind(f"{cause}: {fault.what}{at}", reason=fault.reason, remedy=fault.remedy)
+
+
+@dataclass(frozen=True)
+class _BotoFault:
+    """A kind of error that boto3 raises by itself; the first that fits decides."""
+
+    raised: tuple[type[boto.BotoCoreError], ...]
+    kind: type[errors.RotatorsError]
+    what: str
+    reason: str
+    remedy: str | None = None
+
+
+_BOTO_FAULTS = (
+    _BotoFault(
+        (boto.ParamValidationError,),
+        errors.RequestRefused,
+        # boto3's own text quotes what was sent, which may be the value itself.
+        "a parameter has the wrong type or length",
+        "parameters",
+        "Check types and lengths of the parameters; boto3's text is withheld, it quotes values.",
+    ),
+    _BotoFault(
+        (boto.ConnectTimeoutError, boto.ReadTimeoutError),
+        errors.ServiceUnavailable,
+        "no answer in time",
+        "timeout",
+    ),
+    _BotoFault(
+        (boto.SSLError,),
+        errors.ServiceUnavailable,
+        "the TLS handshake failed",
+        "tls",
+        "Check AWS_CA_BUNDLE and the endpoint's certificate, then try again.",
+    ),
+    _BotoFault(
+        (boto.HTTPClientError, boto.ConnectionError), errors.ServiceUnavailable, "no connection", "endpoint"
+    ),
+    _BotoFault(
+        (
+            boto.NoCredentialsError,
+            boto.PartialCredentialsError,
+            boto.CredentialRetrievalError,
+            boto.TokenRetrievalError,
+            boto.UnauthorizedSSOTokenError,
+        ),
+        errors.AccessDenied,
+        "boto3 has no usable credentials",
+        "credentials",
+        _CREDENTIALS_REMEDY,
+    ),
+    _BotoFault(
+        (boto.NoRegionError, boto.ProfileNotFound, boto.ConfigNotFound, boto.ConfigParseError),
+        errors.ConfigurationError,
+        "boto3 is not configured",
+        "boto3",
+        "Set AWS_REGION, or correct AWS_PROFILE or the configuration file.",
+    ),
+)
+
+
+def _not_found_remedy(secret_id: str) -> str:
+    complete = re.search(r"-[A-Za-z0-9]{6}$", secret_id)
+    if secret_id.startswith("arn:") and not complete:
+        return "Use the complete ARN with its -xxxxxx suffix, or the name; then check account and region."
+    if secret_id.startswith("arn:"):
+        return (
+            "Check account and region; if this is a partial ARN whose name ends in hyphen and six "
+            "characters, use the complete one."
+        )
+    return "Check the name's spelling, the account and the region."
+
+
+def _sanitised(message: str) -> str:
+    # Input validation quotes what was sent: "Value 'x' at 'secretString' failed to satisfy constraint".
+    # Greedy on purpose: a value that looks like the rest of the sentence must not end the match.
+    message = re.sub(r"Value .* at '", "Value *** at '", message, flags=re.S)
+    message = " ".join(message.split()).rstrip(".")
+    return message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + "…"
