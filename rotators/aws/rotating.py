@@ -7,7 +7,7 @@ import os
 from rotators.aws.store import SecretStore
 from rotators.aws.telemetry import observed
 from rotators.core.contracts import Rotator
-from rotators.core.registry import load, rotator_name
+from rotators.core.registry import load, rotator_name, strategy_name
 from rotators.core.request import RotationRequest
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
@@ -30,8 +30,7 @@ def rotate(event: object) -> None:
 
         def choose(secret: Secret) -> Rotator:
             name = rotator_name(secret, settings)
-            default = "alternating" if "masterarn" in secret else "single"
-            observation.add(rotator=name, strategy=str(secret.get("strategy", default)))
+            observation.add(rotator=name, strategy=strategy_name(secret))
             return load(name)
 
         observation.add(outcome=str(run_step(request, SecretStore(), choose, settings)))

@@ -154,7 +154,9 @@ class CredentialsRejected(RotatorFailure):
     """The target answered, and refused every credential that was allowed to be tried."""
 
     code = "credentials-rejected"
-    remedy = "Store a credential that logs in with PutSecretValue, or give the secret a masterarn, and rotate."
+    remedy = (
+        "Store a credential that logs in with PutSecretValue, or give the secret a masterarn, and rotate."
+    )
 
 
 class TargetUnavailable(RotatorFailure):

@@ -56,7 +56,9 @@ def redacted(error: Exception, sensitive: Iterable[str]) -> Exception:
     for member in family:
         _mask_in_place(member, forms)
     if any(form in shown for member in family for shown in _shown(member) for form in forms):
-        return RotatorDefect(f"an error of type {type(error).__name__} was withheld: it shows a secret's value")
+        return RotatorDefect(
+            f"an error of type {type(error).__name__} was withheld: it shows a secret's value"
+        )
     return error
 
 
@@ -104,7 +106,10 @@ def _family(error: BaseException) -> Iterator[BaseException]:
 
 def _mask_in_place(error: BaseException, forms: list[str]) -> None:
     error.args = tuple(_masked_value(arg, forms) for arg in error.args)
-    for name, value in list(vars(error).items()):
+    members = dict(vars(error))
+    if isinstance(error, OSError):  # keeps its texts beside args, out of sight of vars
+        members |= {"strerror": error.strerror, "filename": error.filename}
+    for name, value in members.items():
         if isinstance(value, str | bytes | list | tuple | dict):
             setattr(error, name, _masked_value(value, forms))
 

@@ -31,6 +31,11 @@ def rotator_name(secret: Secret, settings: Settings) -> str:
     return settings.rotator or secret.text("engine")
 
 
+def strategy_name(secret: Secret) -> str:
+    """The strategy a secret asks for: its ``strategy`` key, else alternating with ``masterarn``, else single."""
+    return secret.text("strategy", "alternating" if "masterarn" in secret else "single")
+
+
 @lru_cache(maxsize=32)
 def load(name: str) -> Rotator:
     """Load the rotator registered as ``name``; a warm container keeps it.

@@ -111,7 +111,10 @@ def run_step(request: RotationRequest, store: Store, choose: Choose, settings: S
             the rotation; every step may be repeated. No error shows a value of the secret.
     """
     state = store.describe(request.secret_id)
-    if verdict(enabled=state.rotation_enabled, stages=state.stages, token=request.token) is not Verdict.PROCEED:
+    if (
+        verdict(enabled=state.rotation_enabled, stages=state.stages, token=request.token)
+        is not Verdict.PROCEED
+    ):
         return Outcome.ALREADY_CURRENT
     work = _Work(request, state, store, choose, settings, set())
     return guarded(lambda: _STEPS[request.step](work), lambda: work.seen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from rotators.core.errors import SecretFormatError
+from rotators.core.registry import strategy_name
 from rotators.core.rotation import Rotation
 from rotators.core.secret import Secret
 from rotators.strategies.alternating import Alternating
@@ -26,11 +27,6 @@ class Strategy(Protocol):
 
 
 _STRATEGIES: dict[str, Strategy] = {"single": Single(), "alternating": Alternating()}
-
-
-def strategy_name(secret: Secret) -> str:
-    """The strategy a secret asks for: its ``strategy`` key, else alternating with ``masterarn``, else single."""
-    return secret.text("strategy", "alternating" if "masterarn" in secret else "single")
 
 
 class DatabaseRotator:

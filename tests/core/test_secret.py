@@ -1,0 +1,69 @@
+"""A secret shows its keys, hides its values, and loses nothing."""
+
+from __future__ import annotations
+
+import json
+import traceback
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rotators.core.errors import SecretFormatError
+from rotators.core.secret import Secret
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.text(), JSON))
+def test_a_value_survives_being_read_and_written(values: dict[str, object]) -> None:
+    text = Secret.from_string(json.dumps(values)).to_string()
+    assert json.loads(text.encode()) == values
+
+
+@given(st.dictionaries(st.text(), JSON), st.text())
+def test_replacing_the_password_leaves_every_other_key_untouched(values: dict[str, object], password: str) -> None:
+    changed = Secret(values).replace(password=password)
+    assert {**changed} == {**values, "password": password}
+
+
+def test_repr_and_str_show_keys_and_no_value() -> None:
+    secret = Secret({"username": "app", "password": "hunter2-hunter2"})
+    assert repr(secret) == str(secret) == "Secret(keys=['password', 'username'])"
+
+
+@pytest.mark.parametrize("text", ["", "hunter2-no-json", '["hunter2"]', '"hunter2"', '{"a": NaN, "p": "hunter2"}', "[" * 100_000])
+def test_what_is_no_json_object_is_refused_without_showing_it(text: str) -> None:
+    with pytest.raises(SecretFormatError) as caught:
+        Secret.from_string(text)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.__cause__ is None
+
+
+def test_a_missing_key_is_named_and_a_near_one_pointed_out() -> None:
+    with pytest.raises(SecretFormatError, match=r"'username' \(there is 'Username'; keys are case-sensitive\)"):
+        Secret({"Username": "app"}).text("username")
+
+
+@pytest.mark.parametrize("value", ["", 5, None, ["x"], "a\0b"])
+def test_a_text_that_cannot_be_used_is_refused_by_key(value: object) -> None:
+    with pytest.raises(SecretFormatError, match="'password'"):
+        Secret({"password": value}).text("password")
+
+
+def test_every_private_string_counts_as_sensitive_at_any_depth() -> None:
+    secret = Secret(
+        {"username": "application", "password": "pw", "host": "db.example", "api": {"keys": ["key-one", "key-two"]}, "pin": 123456}
+    )
+    assert secret.sensitive() == {"pw", "key-one", "key-two", "123456"}
+
+
+def test_a_value_without_a_json_form_is_refused_without_showing_it() -> None:
+    secret = Secret({"password": "hunter2", "other": object()})
+    with pytest.raises(SecretFormatError) as caught:
+        secret.to_string()
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))

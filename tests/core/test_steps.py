@@ -1,0 +1,223 @@
+"""The four steps against a store in memory: what is written, in which order, and what is left alone."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rotators.core.contracts import SecretState
+from rotators.core.errors import (
+    NoCurrentValue,
+    PendingHasNoValue,
+    RotationNotEnabled,
+    RotationStateError,
+    TargetRefused,
+)
+from rotators.core.request import RotationRequest, Step
+from rotators.core.rotation import Rotation
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
+from rotators.core.steps import Outcome, run_step
+
+OLD, NEW, ARN = "o" * 32, "n" * 32, "arn:secret"
+
+
+@dataclass
+class MemoryStore:
+    """The store's contract on two dictionaries; it records the writes."""
+
+    stages: dict[str, set[str]] = field(default_factory=lambda: {OLD: {"AWSCURRENT"}, NEW: {"AWSPENDING"}})
+    values: dict[str, Secret] = field(default_factory=lambda: {OLD: Secret({"password": "old-password"})})
+    enabled: bool = True
+    did: list[str] = field(default_factory=list)
+    proofs: list[str | None] = field(default_factory=list)
+
+    def describe(self, secret_id: str) -> SecretState:
+        return SecretState(ARN, self.enabled, self.stages)
+
+    def value(self, arn: str, version: str) -> Secret | None:
+        return self.values.get(version)
+
+    def put_pending(self, arn: str, token: str, value: Secret, rotation_token: str | None) -> None:
+        assert token not in self.values
+        self.values[token] = value
+        self.proofs.append(rotation_token)
+        self.did.append("store")
+
+    def promote(self, arn: str, token: str, current: str | None) -> None:
+        for version, labels in self.stages.items():
+            if "AWSCURRENT" in labels:
+                assert version == current
+                labels.discard("AWSCURRENT")
+        self.stages[token].add("AWSCURRENT")
+        self.did.append("promote")
+
+    def unlabelled(self, arn: str) -> Sequence[str]:
+        return [version for version in self.values if not self.stages.get(version)]
+
+    def admin(self, arn: str) -> Secret:
+        return Secret({"username": "admin", "password": "admin-password"})
+
+
+@dataclass
+class Target:
+    """A rotator whose target is one variable."""
+
+    store: MemoryStore
+    password: str = "old-password"
+    seen: list[Rotation] = field(default_factory=list)
+    fails: Exception | None = None
+
+    def propose(self, rotation: Rotation) -> Secret:
+        self.store.did.append("propose")
+        return rotation.current.replace(password=f"password-{len(self.store.did)}")
+
+    def apply(self, rotation: Rotation) -> None:
+        self.store.did.append("apply")
+        self.seen.append(rotation)
+        if self.fails:
+            raise self.fails
+        self.password = rotation.pending.text("password")
+
+    def verify(self, rotation: Rotation) -> None:
+        self.store.did.append("verify")
+        if rotation.pending["password"] != self.password:
+            raise TargetRefused("wrong password")
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def target(store: MemoryStore) -> Target:
+    return Target(store)
+
+
+def run(step: Step, target: Target, token: str = NEW, proof: str | None = None) -> Outcome:
+    return run_step(RotationRequest(ARN, token, step, proof), target.store, lambda _: target, Settings())
+
+
+def test_four_steps_rotate_and_the_value_is_stored_before_the_target_is_touched(target: Target) -> None:
+    assert [run(step, target) for step in Step] == [Outcome.DONE] * 4
+    assert target.store.did == ["propose", "store", "apply", "verify", "promote"]
+    assert "AWSCURRENT" in target.store.stages[NEW]
+    assert target.store.values[NEW]["password"] == target.password
+
+
+def test_the_rotation_token_goes_with_the_stored_value(target: Target) -> None:
+    run(Step.CREATE, target, proof="p" * 40)
+    assert target.store.proofs == ["p" * 40]
+
+
+def test_a_repeated_create_keeps_the_stored_value(target: Target) -> None:
+    run(Step.CREATE, target)
+    stored = target.store.values[NEW]
+    assert run(Step.CREATE, target) is Outcome.ALREADY_STORED
+    assert target.store.values[NEW] is stored
+
+
+def test_a_repeated_finish_is_a_success_and_pending_is_never_removed(target: Target) -> None:
+    for step in Step:
+        run(step, target)
+    assert run(Step.FINISH, target) is Outcome.ALREADY_CURRENT
+    assert target.store.stages[NEW] == {"AWSCURRENT", "AWSPENDING"}
+
+
+@given(st.lists(st.sampled_from(list(Step)), max_size=12))
+def test_whatever_order_steps_arrive_in_a_promoted_value_was_stored_and_nothing_is_lost(steps: list[Step]) -> None:
+    store = MemoryStore()
+    target = Target(store)
+    for step in steps:
+        try:
+            run(step, target)
+        except (RotationStateError, TargetRefused):
+            pass
+    stored = [value["password"] for value in store.values.values()]
+    assert target.password in stored
+    assert all(version in store.values for version, labels in store.stages.items() if "AWSCURRENT" in labels)
+
+
+@pytest.mark.parametrize("step", [Step.SET, Step.FINISH])
+def test_an_empty_pending_version_is_neither_set_nor_promoted(target: Target, step: Step) -> None:
+    with pytest.raises(PendingHasNoValue):
+        run(step, target)
+    assert target.store.did == []
+
+
+def test_a_trial_with_an_empty_pending_version_tests_the_current_value(target: Target) -> None:
+    assert run(Step.TEST, target) is Outcome.TESTED_CURRENT
+    target.password = "changed by hand"
+    with pytest.raises(TargetRefused):
+        run(Step.TEST, target)
+
+
+def test_a_trial_with_a_copy_of_the_current_value_tests_it(target: Target) -> None:
+    target.store.values[NEW] = target.store.values[OLD]
+    assert run(Step.TEST, target) is Outcome.TESTED_CURRENT
+
+
+@pytest.mark.parametrize("step", list(Step))
+def test_a_secret_that_does_not_rotate_is_left_alone_by_every_step(target: Target, step: Step) -> None:
+    target.store.enabled = False
+    with pytest.raises(RotationNotEnabled):
+        run(step, target)
+    assert target.store.did == []
+
+
+def test_without_a_current_value_there_is_nothing_to_rotate(target: Target) -> None:
+    target.store.values.clear()
+    with pytest.raises(NoCurrentValue):
+        run(Step.CREATE, target)
+
+
+def test_a_rotator_sees_previous_history_and_admin_when_it_asks(target: Target) -> None:
+    store = target.store
+    store.values[OLD] = Secret({"password": "old-password", "masterarn": "arn:admin"})
+    store.stages["p" * 32] = {"AWSPREVIOUS"}
+    store.values["p" * 32] = Secret({"password": "previous-password"})
+    store.values["h" * 32] = Secret({"password": "lost-password"})
+    run(Step.CREATE, target)
+    run(Step.SET, target)
+    (rotation,) = target.seen
+    assert rotation.previous == {"password": "previous-password"}
+    assert list(rotation.history) == [{"password": "lost-password"}]
+    assert rotation.admin == {"username": "admin", "password": "admin-password"}
+
+
+@pytest.mark.parametrize("leaked", ["old-password", "admin-password", "previous-password"])
+def test_an_error_of_a_rotator_shows_no_value_that_it_was_given(target: Target, leaked: str) -> None:
+    store = target.store
+    store.values[OLD] = Secret({"password": "old-password", "masterarn": "arn:admin"})
+    store.stages["p" * 32] = {"AWSPREVIOUS"}
+    store.values["p" * 32] = Secret({"password": "previous-password"})
+
+    class Leaky(Target):
+        def apply(self, rotation: Rotation) -> None:
+            assert rotation.admin
+            assert rotation.previous
+            raise LookupError(f"cannot use {leaked}")
+
+    leaky = Leaky(store)
+    run(Step.CREATE, leaky)
+    with pytest.raises(LookupError) as caught:
+        run(Step.SET, leaky)
+    assert leaked not in str(caught.value)
+
+
+def test_every_order_of_steps_up_to_three_repeats_ends_promoted(target: Target) -> None:
+    repeats = itertools.product([1, 2, 3], repeat=4)
+    for counts in repeats:
+        store = MemoryStore()
+        fresh = Target(store)
+        for step, times in zip(Step, counts, strict=True):
+            for _ in range(times):
+                run(step, fresh)
+        assert "AWSCURRENT" in store.stages[NEW]
+        assert store.did.count("store") == store.did.count("promote") == 1
