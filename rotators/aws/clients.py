@@ -87,8 +87,9 @@ def _client(service: str, _decided_by: tuple[str | None, ...]) -> Any:
             config=_config(session.get_scoped_config()),
         )
     except (BotoCoreError, ValueError) as error:
+        cause = f"no client for {service} could be made: {error}"
         raise ConfigurationError(
-            f"no client for {service} could be made: {error}",
+            cause,
             remedy="Set AWS_REGION, and correct AWS_PROFILE or the endpoint variable if the cause names it.",
         ) from None
 

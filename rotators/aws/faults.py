@@ -93,7 +93,7 @@ _CREDENTIALS_REMEDY = (
 )
 _KMS_REMEDY = (
     "Grant the caller kms:Decrypt, kms:GenerateDataKey and kms:DescribeKey on the secret's key, in its "
-    "identity policy and in the key's policy; a kms:EncryptionContext:SecretARN condition must name this secret."
+    "identity policy and in the key's policy; a condition on kms:EncryptionContext:SecretARN must fit."
 )
 
 _FAULTS = (

@@ -1,0 +1,231 @@
+"""The events of ``store`` and ``retrieve``: fields, limits, and messages that never quote a value.
+
+Fields are spelled as in AWS's API. The limits are those of the API reference (CreateSecret, TagResource,
+RotateSecret, GetSecretValue) and of the User Guide's pages reference_limits and rotate-secrets_schedule;
+they are checked before any call.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic.alias_generators import to_pascal
+
+from rotators.core.errors import InvalidEvent
+
+LONGEST_VALUE = 65_536
+"""Bytes of a secret's value (UG:reference_limits)."""
+
+MOST_SECRETS = 50
+"""Secrets of one retrieve event, so that the answer stays within Lambda's 6 MB."""
+
+_MOST_TAGS = 50
+_LEAST_HOURS = 4
+_SIZE_RULE = f"a value has at most {LONGEST_VALUE} bytes"
+_SCHEDULE_RULE = "must be rate(N hours), rate(N days), or cron(0 H D M W *) with ? for D or W"
+_MOST_DAYS_OF_RATE = 999
+
+R = TypeVar("R", bound="Request")
+
+
+class Request(BaseModel):
+    """A part of an event: fields in AWS's spelling, no others, no conversions, no inputs in errors."""
+
+    model_config = ConfigDict(
+        alias_generator=to_pascal, extra="forbid", strict=True, frozen=True, hide_input_in_errors=True
+    )
+
+    @classmethod
+    def from_event(cls: type[R], event: object) -> R:
+        """The request that an event holds.
+
+        Args:
+            event: what Lambda gave to the handler.
+
+        Returns:
+            The checked request.
+
+        Raises:
+            InvalidEvent: naming each field and the rule it breaks, never what it holds; nothing was called.
+        """
+        try:
+            return cls.model_validate(event)
+        except ValidationError as error:
+            broken = "; ".join(_broken_rule(cls, detail) for detail in error.errors(include_input=False))
+        # Outside the handler: pydantic's error holds the whole input.
+        raise InvalidEvent(broken)
+
+
+def _broken_rule(cls: type[Request], detail: Any) -> str:
+    field = ".".join(map(str, detail["loc"])) or f"the {cls.__name__.lower()} event"
+    return f"{field}: {detail['msg'].removeprefix('Value error, ')}"
+
+
+def _require(holds: bool, rule: str) -> None:
+    """Break off the validation with the text of a rule, which must not quote the input."""
+    if not holds:
+        raise ValueError(rule)
+
+
+def _within_limit(value: str) -> str:
+    _require(len(value.encode()) <= LONGEST_VALUE, _SIZE_RULE)
+    return value
+
+
+def _base64(value: str) -> str:
+    try:
+        decoded = base64.b64decode(value, validate=True)
+    except ValueError:
+        decoded = b""
+    _require(bool(decoded), "must be base64 (RFC 4648, with padding) and not empty")
+    _require(len(decoded) <= LONGEST_VALUE, _SIZE_RULE)
+    return value
+
+
+def _json_object(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        stored = as_json(value).encode()
+    except (TypeError, ValueError, RecursionError):
+        stored = b""
+    _require(bool(stored), "must be a JSON object (no NaN or Infinity, only valid Unicode)")
+    _require(len(stored) <= LONGEST_VALUE, _SIZE_RULE)
+    return value
+
+
+def _not_reserved(key: str) -> str:
+    _require(not key.lower().startswith("aws:"), "the prefix aws: is reserved")
+    return key
+
+
+def as_json(value: dict[str, Any]) -> str:
+    """A JSON object as it is stored: in the order given, so that the same event gives the same version."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _schedule(expression: str) -> str:
+    if rate := re.fullmatch(r"rate\(([1-9][0-9]{0,3}) (hours?|days?)\)", expression):
+        number, hourly = int(rate[1]), rate[2].startswith("hour")
+        _require(not hourly or number >= _LEAST_HOURS, f"a secret rotates every {_LEAST_HOURS} hours at most")
+        _require(hourly or number <= _MOST_DAYS_OF_RATE, f"a rate has at most {_MOST_DAYS_OF_RATE} days")
+        return expression
+    cron = re.fullmatch(r"cron\(0 \S+ (\S+) \S+ (\S+) \*\)", expression)
+    _require(cron is not None and "?" in cron.groups(), _SCHEDULE_RULE)
+    return expression
+
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[A-Za-z0-9/_+=.@-]+$")]
+SecretId = Annotated[str, StringConstraints(min_length=1, max_length=2048, pattern=r"^[!-~]+$")]
+Token = Annotated[str, StringConstraints(min_length=32, max_length=64, pattern=r"^[!-~]+$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
+
+
+class Tag(Request):
+    """A tag. It is not encrypted, so it must not hold anything secret."""
+
+    key: Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(_not_reserved)]
+    value: Annotated[str, StringConstraints(max_length=256)]
+
+
+class Rotation(Request):
+    """When and by what the secret is rotated."""
+
+    function_arn: Annotated[str, StringConstraints(min_length=1, max_length=2048, pattern=r"^arn:\S+$")] = (
+        Field(alias="FunctionArn")
+    )
+    automatically_after_days: Annotated[int, Field(ge=1, le=1000)] | None = None
+    schedule_expression: (
+        Annotated[str, StringConstraints(max_length=256), AfterValidator(_schedule)] | None
+    ) = None
+    duration: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]?h$")] | None = None
+    rotate_immediately: bool = True
+
+    @model_validator(mode="after")
+    def _one_schedule(self) -> Self:
+        _require(
+            (self.automatically_after_days is None) != (self.schedule_expression is None),
+            "give exactly one of AutomaticallyAfterDays and ScheduleExpression",
+        )
+        return self
+
+    def rules(self) -> dict[str, Any]:
+        """The ``RotationRules`` of the API."""
+        return self.model_dump(
+            by_alias=True, exclude_none=True, exclude={"function_arn", "rotate_immediately"}
+        )
+
+
+class StoreRequest(Request):
+    """What ``store`` is asked for. Exactly one of ``Value``, ``SecretString`` and ``SecretBinary``."""
+
+    name: Name
+    value: Annotated[dict[str, Any], AfterValidator(_json_object)] | None = Field(default=None, repr=False)
+    secret_string: Annotated[str, StringConstraints(min_length=1), AfterValidator(_within_limit)] | None = (
+        Field(default=None, repr=False)
+    )
+    secret_binary: Annotated[str, StringConstraints(min_length=1), AfterValidator(_base64)] | None = Field(
+        default=None, repr=False
+    )
+    kms_key_id: Text | None = None
+    description: Annotated[str, StringConstraints(max_length=2048)] | None = None
+    tags: Annotated[list[Tag], Field(max_length=_MOST_TAGS)] = []
+    client_request_token: Token | None = None
+    rotation: Rotation | None = None
+    during_rotation: bool = False
+
+    @model_validator(mode="after")
+    def _one_value(self) -> Self:
+        given = [self.value, self.secret_string, self.secret_binary]
+        _require(
+            given.count(None) == len(given) - 1, "give exactly one of Value, SecretString and SecretBinary"
+        )
+        _require(len({tag.key for tag in self.tags}) == len(self.tags), "Tags: a key may be given once")
+        return self
+
+    def content(self) -> dict[str, Any]:
+        """The value as the API takes it: ``SecretString`` or ``SecretBinary``. Clear text."""
+        if self.secret_binary is not None:
+            return {"SecretBinary": base64.b64decode(self.secret_binary)}
+        return {"SecretString": self.secret_string if self.value is None else as_json(self.value)}
+
+
+class RetrieveRequest(Request):
+    """What ``retrieve`` is asked for. Exactly one of ``SecretId`` and ``SecretIds``."""
+
+    secret_id: SecretId | None = None
+    secret_ids: Annotated[list[SecretId], Field(min_length=1, max_length=MOST_SECRETS)] | None = None
+    version_stage: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
+    version_id: Token | None = None
+    fields: Annotated[list[Annotated[str, StringConstraints(min_length=1)]], Field(min_length=1)] | None = (
+        None
+    )
+    refresh: bool = False
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> Self:
+        one_version = self.version_stage is not None or self.version_id is not None
+        _require(
+            (self.secret_id is None) != (self.secret_ids is None),
+            "give exactly one of SecretId and SecretIds",
+        )
+        _require(
+            self.version_stage is None or self.version_id is None, "give VersionStage or VersionId, not both"
+        )
+        _require(
+            self.secret_ids is None or not one_version,
+            "VersionStage and VersionId go with SecretId only; SecretIds gives AWSCURRENT",
+        )
+        ids = self.secret_ids or []
+        _require(len(set(ids)) == len(ids), "SecretIds: an id may be given once")
+        return self
