@@ -9,7 +9,7 @@ How this target differs from others:
 - ``ALTER ROLE twin SET role = original`` makes the twin act as the original from its login on, so that
   what it creates belongs to the original.
 - One user has one password: the strategies are ``single`` and ``alternating``.
-- A failed login has no SQLSTATE in libpq, so the cause is told by the text (``_CAUSES``). A text that
+- A failed login has no SQLSTATE in libpq, so the cause is told by the text (``CAUSES``). A text that
   nobody knows counts as *unavailable*, never as *rejected*: it must not send a walk to the next password.
 - Every setting is LOCAL to its transaction: behind a pooler, the server connection is somebody else's next.
 
@@ -72,7 +72,7 @@ _ADMIN_ROLES = frozenset({"rds_superuser", "cloudsqlsuperuser", "azure_pg_admin"
 
 # What the server or libpq says when a login fails: (pattern, error, reason, cause, remedy); first match wins.
 # What the server or libpq says when a login fails.
-_CAUSES = (
+CAUSES = (
     Cause(
         r"(password|SASL|LDAP|PAM|RADIUS) authentication failed|role \".*\" does not exist",
         CredentialsRejected,
@@ -221,16 +221,16 @@ def _connected(parameters: dict[str, Any]) -> Connection:
     deadline = time.monotonic() + CONNECT_SECONDS
     where = f"{parameters['host']}:{parameters['port']} as {parameters['user']!r}"
     addresses = resolved(parameters["host"], parameters["port"])
-    failure = login_failure("timeout expired", _CAUSES, where)
+    failure = login_failure("timeout expired", CAUSES, where)
     for position, address in enumerate(addresses):
         share = (deadline - time.monotonic()) / (len(addresses) - position)
         if share <= 0:
             break
         try:
             # psycopg counts in whole seconds, from two up.
-            return psycopg.connect(hostaddr=address, connect_timeout=max(2, int(share)), **parameters)
+            return psycopg.connect(hostaddr=address, connect_timeout=max(2, round(share)), **parameters)
         except psycopg.Error as error:
-            failure = login_failure(str(error), _CAUSES, where)
+            failure = login_failure(str(error), CAUSES, where)
         if not isinstance(failure, TargetUnavailable):
             break
     raise failure from None

@@ -1,0 +1,1 @@
+"""What a rotation costs, beside what it must cost: counts, and ratios to a floor measured in the same run."""

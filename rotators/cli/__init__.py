@@ -1,0 +1,38 @@
+"""The `rotators` command. Each command is one module; this one joins them and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from rotators import __version__
+from rotators.cli.demo import demo
+from rotators.cli.invoke import invoke
+from rotators.cli.rotate import rotate
+from rotators.cli.show import show
+from rotators.cli.up import up
+from rotators.core.errors import RotatorsError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="rotators")
+def cli() -> None:
+    """Rotate secrets on AWS without locking anybody out.
+
+    demo and up bring their own local AWS and PostgreSQL. The other commands talk to whatever AWS the
+    environment names: the local one (AWS_ENDPOINT_URL, as `rotators up` prints it) or the real one.
+    """
+
+
+for _command in (demo, up, invoke, rotate, show):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """The console script. Exit status 0 only if the command did what was asked, 1 if not, 2 for bad usage."""
+    try:
+        cli()
+    except RotatorsError as error:
+        click.echo(f"rotators: {error}", err=True)
+        sys.exit(1)

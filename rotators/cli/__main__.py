@@ -1,0 +1,5 @@
+"""`python -m rotators.cli`."""
+
+from rotators.cli import main
+
+main()

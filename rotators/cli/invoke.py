@@ -1,0 +1,60 @@
+"""`rotators invoke FUNCTION EVENT.json`: run one function with one event, local or deployed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from rotators.cli.aws import invoking, read_secret
+from rotators.core.errors import InvalidEvent, RotationStateError
+from rotators.core.states import Stage
+
+_OURS = ("rotate", "store", "retrieve")
+
+
+@click.command()
+@click.argument("function")
+@click.argument("event", type=click.File("r"))
+def invoke(function: str, event: Any) -> None:
+    """Invoke FUNCTION (rotate, store, retrieve, or any Lambda function's name) with EVENT, a JSON file or -.
+
+    The answer is printed as it came. A rotation event whose token is not staged yet is staged first, as
+    the service would; only the local AWS lets us do that.
+    """
+    document = _read(event)
+    if function == "rotate":
+        _stage_if_needed(document)
+    name = f"rotators-{function}" if function in _OURS else function
+    with invoking(name) as client:
+        answer = client.invoke(FunctionName=name, Payload=json.dumps(document).encode())
+        payload = json.loads(answer["Payload"].read() or b"null")
+    click.echo(json.dumps(payload, indent=2, ensure_ascii=False))
+    if "FunctionError" in answer:
+        click.echo(f"rotators: {name} failed. Next: the errorMessage above names the cause and the remedy.", err=True)
+        sys.exit(1)
+
+
+def _read(event: Any) -> object:
+    try:
+        return json.load(event)
+    except ValueError as error:
+        raise InvalidEvent(f"{event.name} is not JSON (line {getattr(error, 'lineno', '?')})") from None
+
+
+def _stage_if_needed(document: object) -> None:
+    if not isinstance(document, dict) or not {"SecretId", "ClientRequestToken"} <= document.keys():
+        return  # the function says what is missing
+    view = read_secret(str(document["SecretId"]))
+    token = str(document["ClientRequestToken"])
+    if any(version.id == token and version.stages for version in view.versions):
+        return
+    from rotators.local.remote import stage  # noqa: PLC0415 - not needed against real AWS
+
+    if not stage(view.arn, token):
+        raise RotationStateError(
+            f"version {token} of {view.name} is not {Stage.PENDING}, and real AWS stages versions in RotateSecret only",
+            remedy=f"Run `rotators rotate {view.name}`, or use the token of a started rotation.",
+        )

@@ -1,0 +1,50 @@
+"""`rotators show SECRET`: versions, stages, schedule and the last failure; never a value."""
+
+from __future__ import annotations
+
+import click
+
+from rotators.cli.aws import Failure, SecretView, last_failure, read_secret
+from rotators.cli.output import age, console, json_option, print_json, versions_table, view_document
+
+
+@click.command()
+@click.argument("secret")
+@json_option
+def show(secret: str, as_json: bool) -> None:
+    """Show a secret's versions, stages, ages, schedule and last failure. Values are not read."""
+    view = read_secret(secret)
+    failure = last_failure(view.arn)
+    if as_json:
+        document = view_document(view)
+        document["last_failure"] = vars(failure) if failure else None
+        print_json(document)
+        return
+    out = console()
+    out.print(versions_table(view, f"{view.name}"))
+    out.print(f"rotation   {_rotation(view)}", soft_wrap=True)
+    out.print(f"last       {age(view.last_rotated)} ago" if view.last_rotated else "last       never")
+    if view.next_rotation:
+        out.print(f"next       {view.next_rotation:%Y-%m-%d %H:%M} UTC at the latest")
+    if failure:
+        out.print(f"failure    {failure.event} {age(failure.time)} ago: {failure.message}", soft_wrap=True, markup=False)
+    out.print(f"\nNext: {_advice(view, failure)}", soft_wrap=True, markup=False)
+
+
+def _rotation(view: SecretView) -> str:
+    if not view.rotation_enabled:
+        return "off"
+    window = f", window {view.window}" if view.window else ""
+    function = (view.function_arn or "managed by the service").rsplit(":", 1)[-1]
+    return f"on, {view.schedule or 'no schedule'}{window}, by {function}"
+
+
+def _advice(view: SecretView, failure: Failure | None) -> str:
+    pending = view.holder("AWSPENDING")
+    if not view.rotation_enabled:
+        return "turn rotation on: aws secretsmanager rotate-secret --secret-id … --rotation-lambda-arn … --rotation-rules …"
+    if failure:
+        return f"mend what the failure names, then `rotators rotate {view.name}`; it takes the started rotation up again."
+    if pending and pending != view.holder("AWSCURRENT"):
+        return f"a rotation is under way or was cut off; `rotators rotate {view.name}` takes it up again."
+    return f"`rotators rotate {view.name}` rotates it now."

@@ -1,0 +1,252 @@
+"""Strategy `alternating` on a real PostgreSQL: the current password works at every instant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rotators.core.errors import CredentialsRejected, IdentityMismatch, SecretFormatError, TargetRefused
+from tests.world import STEPS, World, new_password, unique
+
+
+@pytest.fixture
+def pair(world: World) -> tuple[dict[str, Any], str]:
+    """A user with an admin behind it, and the secret's ARN."""
+    user = {**world.user(), "masterarn": world.admin_secret()}
+    return user, world.secret(user)
+
+
+def test_the_users_take_turns_and_the_current_value_logs_in_after_every_step(
+    world: World, pair: tuple[dict[str, Any], str]
+) -> None:
+    user, arn = pair
+    names = []
+    for _ in range(4):
+        token = world.begin(arn)
+        for step in STEPS:
+            world.step(step, arn, token)
+            assert world.logs_in(world.value(arn)), step
+        names.append(world.value(arn)["username"])
+    original = user["username"]
+    assert names == [f"{original}_clone", original] * 2
+
+
+def test_the_previous_value_still_logs_in_after_a_rotation(world: World, pair: tuple[dict[str, Any], str]) -> None:
+    user, arn = pair
+    world.rotate(arn)
+    assert world.logs_in(user)
+
+
+def test_the_twin_has_the_attributes_and_settings_of_the_original(world: World) -> None:
+    user = world.user(options="CREATEDB CONNECTION LIMIT 7 VALID UNTIL '2031-02-03 04:05:06+00'")
+    name = user["username"]
+    world.sql(f"ALTER ROLE \"{name}\" SET search_path = 'a b', \"$user\", public")
+    world.sql(f"ALTER ROLE \"{name}\" SET statement_timeout = '12s'")
+    world.sql(f"ALTER ROLE \"{name}\" IN DATABASE postgres SET work_mem = '8MB'")
+    world.sql(f"ALTER ROLE \"{name}\" IN DATABASE template1 SET work_mem = '9MB'")
+    arn = world.secret({**user, "masterarn": world.admin_secret()})
+    twin = world.rotate(arn)
+    assert world.role(twin["username"]) == world.role(name)
+    with world.login(twin) as connection:
+        shown = [
+            connection.execute(f"SHOW {setting}").fetchone()
+            for setting in ("search_path", "statement_timeout", "work_mem")
+        ]
+    assert shown == [('"a b", "$user", public',), ("12s",), ("8MB",)]
+
+
+def test_changes_of_the_original_reach_the_twin_with_the_next_rotation(
+    world: World, pair: tuple[dict[str, Any], str]
+) -> None:
+    user, arn = pair
+    world.rotate(arn)
+    world.rotate(arn)
+    world.sql(f'ALTER ROLE "{user["username"]}" CREATEDB CONNECTION LIMIT 3')
+    world.sql(f"ALTER ROLE \"{user['username']}\" SET lock_timeout = '3s'")
+    world.sql(f"ALTER ROLE \"{user['username']}_clone\" SET work_mem = '1MB'")
+    world.rotate(arn)
+    assert world.role(f"{user['username']}_clone") == world.role(user["username"])
+
+
+def test_what_the_twin_creates_belongs_to_the_original_and_stays_readable(
+    world: World, pair: tuple[dict[str, Any], str]
+) -> None:
+    user, arn = pair
+    table = unique("table")
+    world.sql(f'GRANT CREATE ON SCHEMA public TO "{user["username"]}"')
+    with world.login(world.rotate(arn)) as twin:
+        twin.execute(f"CREATE TABLE public.{table} (x int)")
+        twin.execute(f"INSERT INTO public.{table} VALUES (1)")
+    with world.login(world.rotate(arn)) as original:
+        assert original.execute(f"SELECT x FROM public.{table}").fetchall() == [(1,)]
+        original.execute(f"DROP TABLE public.{table}")
+
+
+def test_an_existing_stranger_with_the_twins_name_is_refused_and_keeps_its_password(
+    world: World, pair: tuple[dict[str, Any], str]
+) -> None:
+    user, arn = pair
+    stranger = world.user(f"{user['username']}_clone")
+    token = world.begin(arn)
+    world.step("createSecret", arn, token)
+    with pytest.raises(TargetRefused, match="not the twin"):
+        world.step("setSecret", arn, token)
+    assert world.logs_in(stranger)
+
+
+def test_cutting_the_suffix_off_does_not_reset_an_unrelated_user(world: World) -> None:
+    victim = world.user()
+    user = world.user(f"{victim['username']}_clone")
+    arn = world.secret({**user, "masterarn": world.admin_secret()})
+    token = world.begin(arn)
+    world.step("createSecret", arn, token)
+    with pytest.raises(TargetRefused, match="not the twin"):
+        world.step("setSecret", arn, token)
+    assert world.logs_in(victim)
+    assert world.logs_in(user)
+
+
+def test_a_member_with_rights_of_its_own_is_no_twin(world: World) -> None:
+    user, colleague = world.user(), world.user(options="CREATEROLE")
+    world.sql(f'GRANT "{user["username"]}" TO "{colleague["username"]}"')
+    arn = world.secret(
+        {**user, "masterarn": world.admin_secret(), "alternate_username": colleague["username"]}
+    )
+    token = world.begin(arn)
+    world.step("createSecret", arn, token)
+    with pytest.raises(TargetRefused, match="CREATEROLE"):
+        world.step("setSecret", arn, token)
+    assert world.logs_in(colleague)
+
+
+def test_a_twin_made_by_awss_function_is_taken_over(world: World, pair: tuple[dict[str, Any], str]) -> None:
+    user, arn = pair
+    clone = world.user(f"{user['username']}_clone")
+    world.sql(f'GRANT "{user["username"]}" TO "{clone["username"]}"')
+    assert world.rotate(arn)["username"] == clone["username"]
+    assert world.logs_in(world.value(arn))
+
+
+def test_a_ready_made_second_user_takes_turns_and_is_left_as_it_is(world: World) -> None:
+    user, second = world.user(), world.user(options="CONNECTION LIMIT 4")
+    world.sql(f'GRANT "{user["username"]}" TO "{second["username"]}"')
+    before = world.role(second["username"])
+    arn = world.secret({**user, "masterarn": world.admin_secret(), "alternate_username": second["username"]})
+    names = []
+    for _ in range(3):
+        value = world.rotate(arn)
+        assert world.logs_in(value)
+        names.append((value["username"], value["alternate_username"]))
+    first, other = user["username"], second["username"]
+    assert names == [(other, first), (first, other), (other, first)]
+    assert world.role(other) == before
+
+
+@pytest.mark.parametrize("missing", [True, False], ids=["missing", "stranger"])
+def test_a_ready_made_user_that_is_not_proven_is_refused(world: World, missing: bool) -> None:
+    user = world.user()
+    second = {"username": unique("nobody")} if missing else world.user()
+    arn = world.secret({**user, "masterarn": world.admin_secret(), "alternate_username": second["username"]})
+    token = world.begin(arn)
+    world.step("createSecret", arn, token)
+    with pytest.raises(TargetRefused):
+        world.step("setSecret", arn, token)
+    assert missing or world.logs_in(second)
+
+
+def test_a_name_that_grows_too_long_is_refused_with_a_way_out(world: World) -> None:
+    arn = world.secret({**world.user(unique("x" * 40).ljust(60, "y")), "masterarn": world.admin_secret()})
+    token = world.begin(arn)
+    with pytest.raises(SecretFormatError, match=r"_clone appended would exceed 63.*alternate_username"):
+        world.step("createSecret", arn, token)
+
+
+@pytest.mark.parametrize(("key", "value"), [("host", "127.0.0.1"), ("port", 1), ("engine", "mysql")])
+def test_an_admin_of_another_target_is_refused_before_any_login(world: World, key: str, value: object) -> None:
+    arn = world.secret({**world.user(), "masterarn": world.admin_secret(**{key: value})})
+    token = world.begin(arn)
+    world.step("createSecret", arn, token)
+    logins = world.logins()
+    with pytest.raises(IdentityMismatch, match="masterarn"):
+        world.step("setSecret", arn, token)
+    assert world.logins() == logins
+
+
+def test_the_admin_itself_is_not_rotated_through_itself(world: World) -> None:
+    admin = world.admin()
+    arn = world.secret({**admin, "masterarn": world.admin_secret()})
+    token = world.begin(arn)
+    world.step("createSecret", arn, token)
+    with pytest.raises(IdentityMismatch, match="user that is being rotated"):
+        world.step("setSecret", arn, token)
+
+
+def test_an_admin_whose_password_is_wrong_is_a_rejection(world: World, pair: tuple[dict[str, Any], str]) -> None:
+    arn = world.secret({**pair[0], "masterarn": world.admin_secret(password=new_password())})
+    token = world.begin(arn)
+    world.step("createSecret", arn, token)
+    with pytest.raises(CredentialsRejected, match="postgres"):
+        world.step("setSecret", arn, token)
+
+
+def test_a_broken_current_password_is_healed_by_the_admin(world: World, pair: tuple[dict[str, Any], str]) -> None:
+    user, arn = pair
+    world.set_password(user["username"], new_password())
+    world.rotate(arn)
+    assert world.logs_in(world.value(arn))
+
+
+def test_an_administrator_that_cannot_log_in_gets_no_twin(world: World) -> None:
+    victim = world.user(options="SUPERUSER")
+    arn = world.secret({**victim, "password": new_password(), "masterarn": world.admin_secret()})
+    token = world.begin(arn)
+    world.step("createSecret", arn, token)
+    with pytest.raises(TargetRefused, match="administrator"):
+        world.step("setSecret", arn, token)
+    assert not world.exists(f"{victim['username']}_clone")
+
+
+def test_an_admin_without_createrole_is_told_what_it_lacks(world: World, pair: tuple[dict[str, Any], str]) -> None:
+    helper = world.user()
+    arn = world.secret(
+        {**pair[0], "masterarn": world.admin_secret(username=helper["username"], password=helper["password"])}
+    )
+    token = world.begin(arn)
+    world.step("createSecret", arn, token)
+    with pytest.raises(TargetRefused, match="CREATEROLE"):
+        world.step("setSecret", arn, token)
+
+
+def test_an_admin_that_is_no_superuser_can_rotate(world: World) -> None:
+    """As on RDS: CREATEROLE, and from PostgreSQL 16 on the ADMIN OPTION of the users that it made."""
+    helper = world.user(options="CREATEROLE")
+    name, password = unique("app"), new_password()
+    with world.login(helper) as connection:
+        world.create_user(name, password, connection=connection)
+    user = {**helper, "username": name, "password": password}
+    admin = world.admin_secret(username=helper["username"], password=helper["password"])
+    arn = world.secret({**user, "masterarn": admin})
+    for _ in range(3):
+        assert world.logs_in(world.rotate(arn))
+
+
+def test_a_hostile_search_path_of_the_database_does_not_run_as_the_admin(world: World) -> None:
+    """A database's owner may plant operators and put their schema first; an admin must not meet them."""
+    user = world.user()
+    name = user["username"]
+    database, trap = unique("db"), unique("trap")
+    world.sql(f'CREATE DATABASE {database} OWNER "{name}"')
+    user = {**user, "dbname": database}
+    with world.login(user) as owner:
+        owner.execute(f"CREATE SCHEMA {trap}")
+        owner.execute(
+            f"CREATE FUNCTION {trap}.eq(pg_catalog.name, pg_catalog.text) RETURNS bool LANGUAGE plpgsql AS"
+            " 'BEGIN RAISE EXCEPTION ''trapped''; END'"
+        )
+        owner.execute(
+            f"CREATE OPERATOR {trap}.= (LEFTARG = pg_catalog.name, RIGHTARG = pg_catalog.text, FUNCTION = {trap}.eq)"
+        )
+        owner.execute(f"ALTER DATABASE {database} SET search_path = {trap}, pg_catalog")
+    arn = world.secret({**user, "masterarn": world.admin_secret(dbname=database)})
+    assert world.logs_in(world.rotate(arn))

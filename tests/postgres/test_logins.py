@@ -1,0 +1,178 @@
+"""Each way in which a login can fail has its own message and remedy, and none takes longer than 6 seconds."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rotators.core.errors import CredentialsRejected, RotatorsError, TargetRefused, TargetUnavailable
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
+from rotators.local.tls import make_authority
+from rotators.postgres import PostgresEngine
+from tests.world import World, new_password, unique
+
+
+def login(value: dict[str, Any], **settings: Any) -> None:
+    with PostgresEngine().login(Secret(value), Settings(**settings)) as session:
+        session.check()
+
+
+def failure(value: dict[str, Any], **settings: Any) -> RotatorsError:
+    with pytest.raises(RotatorsError) as caught:
+        login(value, **settings)
+    assert str(value["password"]) not in str(caught.value)
+    assert caught.value.remedy
+    return caught.value
+
+
+@contextmanager
+def listener() -> Iterator[int]:
+    """A port that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_a_wrong_password(world: World) -> None:
+    error = failure({**world.user(), "password": new_password()})
+    assert isinstance(error, CredentialsRejected)
+    assert "rejected the password" in str(error)
+
+
+def test_a_user_that_does_not_exist_is_a_rejection_like_any_other(world: World) -> None:
+    assert isinstance(failure({**world.user(), "username": unique("nobody")}), CredentialsRejected)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "code"),
+    [
+        ({"port": 1}, TargetUnavailable, "target-unavailable/closed-port"),
+        ({"host": "no-such-host.invalid"}, TargetUnavailable, "target-unavailable/unknown-host"),
+        ({"host": "host\u0000name"}, RotatorsError, "secret-format"),
+        ({"host": "x" * 300}, TargetUnavailable, "target-unavailable/unknown-host"),
+        ({"sslrootcert": "no/such/file.pem"}, TargetUnavailable, "target-unavailable/tls-no-ca"),
+        ({"dbname": "no_such_database"}, TargetRefused, "target-refused/database"),
+        ({"dbname": "host=elsewhere.invalid dbname=postgres"}, TargetRefused, "target-refused/database"),
+        ({"ssl": False}, TargetRefused, "target-refused/pg-hba"),
+    ],
+)
+def test_each_cause_has_its_own_code(
+    world: World, change: dict[str, object], kind: type[RotatorsError], code: str
+) -> None:
+    error = failure({**world.user(), **change})
+    assert isinstance(error, kind)
+    assert error.full_code == code
+
+
+def test_a_certificate_of_an_unknown_authority(world: World, tmp_path: Path) -> None:
+    other = make_authority(tmp_path)
+    error = failure({**world.user(), "sslrootcert": str(other.ca)})
+    assert error.full_code == "target-unavailable/tls-untrusted"
+    assert "SSL_ROOT_CERT" in error.remedy
+
+
+def test_without_any_named_authority_the_systems_are_used_and_do_not_know_ours(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PGSSLROOTCERT", raising=False)
+    user = {key: value for key, value in world.user().items() if key != "sslrootcert"}
+    assert failure(user).full_code == "target-unavailable/tls-untrusted"
+
+
+def test_the_roots_of_the_function_and_of_the_driver_are_used_in_that_order(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = world.user()
+    roots = user.pop("sslrootcert")
+    monkeypatch.setenv("PGSSLROOTCERT", roots)
+    login(user)
+    assert failure(user, ssl_root_cert="no/such/file.pem").full_code == "target-unavailable/tls-no-ca"
+    login(user, ssl_root_cert=roots)
+
+
+def test_a_certificate_for_another_host_name(world: World) -> None:
+    error = failure({**world.user(), "host": world.other_host_name()})
+    assert error.full_code == "target-unavailable/tls-host"
+
+
+def test_a_server_without_tls_is_never_talked_to_in_clear_unless_the_secret_says_so(clear_world: World) -> None:
+    user = {**clear_world.user(), "ssl": True}
+    user["sslrootcert"] = clear_world.some_authority()
+    assert failure(user).full_code == "target-unavailable/tls-unsupported"
+    login({**user, "ssl": False})
+    login({**user, "ssl": "false"})
+
+
+def test_a_server_that_asks_for_a_clear_text_password_does_not_get_it(clear_world: World) -> None:
+    user = {**clear_world.user("asked_in_clear"), "ssl": False}
+    error = failure(user)
+    assert error.full_code == "target-refused/auth-method"
+
+
+def test_a_server_that_trusts_everybody_proves_nothing(clear_world: World) -> None:
+    user = {**clear_world.user("trusted"), "ssl": False}
+    assert failure(user).full_code == "target-refused/auth-method"
+
+
+def test_a_user_without_the_right_to_log_in(world: World) -> None:
+    user = world.user()
+    world.sql(f'ALTER ROLE "{user["username"]}" NOLOGIN')
+    assert failure(user).full_code == "target-refused/no-login"
+
+
+def test_too_many_connections(world: World) -> None:
+    user = world.user(options="CONNECTION LIMIT 0")
+    assert failure(user).full_code == "target-unavailable/connections"
+
+
+def test_a_silent_server_is_given_up_within_six_seconds(world: World) -> None:
+    with listener() as port:
+        started = time.monotonic()
+        error = failure({**world.user(), "port": port})
+        assert time.monotonic() - started < 6
+    assert error.full_code == "target-unavailable/timeout"
+    assert isinstance(error, TargetUnavailable)
+    assert error.retryable
+
+
+def test_a_server_that_hangs_up_at_once(world: World) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        import threading  # noqa: PLC0415 - one helper thread for one test
+
+        thread = threading.Thread(target=lambda: server.accept()[0].close(), daemon=True)
+        thread.start()
+        error = failure({**world.user(), "port": port})
+        thread.join()
+    assert error.full_code == "target-unavailable/closed"
+
+
+def test_a_read_only_server_such_as_a_reader_endpoint(world: World) -> None:
+    user = world.user()
+    world.sql(f"ALTER ROLE \"{user['username']}\" SET default_transaction_read_only = on")
+    arn = world.secret(user)
+    token = world.begin(arn)
+    world.step("createSecret", arn, token)
+    with pytest.raises(TargetRefused, match="read-only") as caught:
+        world.step("setSecret", arn, token)
+    assert "writer's endpoint" in caught.value.remedy
+    assert world.logs_in(user)
+
+
+def test_an_unreachable_server_ends_the_walk_at_once(world: World) -> None:
+    """Silence is no rejection: the previous password must not be tried because of it."""
+    with listener() as port:
+        user = {**world.user(), "port": port}
+        arn = world.secret(user)
+        token = world.begin(arn)
+        world.step("createSecret", arn, token)
+        started = time.monotonic()
+        with pytest.raises(TargetUnavailable):
+            world.step("setSecret", arn, token)
+        assert time.monotonic() - started < 6
