@@ -12,11 +12,11 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from rotators.local.aws import LocalAws
+from rotators.local.postgres import PostgresServer
 
 from benchmarks import cold_start
 from benchmarks.rotation import Bench, Cost
-from rotators.local.aws import LocalAws
-from rotators.local.postgres import PostgresServer
 
 _SERVER = {"log_statement": "all", "log_connections": "on", "log_duration": "off"}
 
@@ -57,12 +57,15 @@ def _print(costs: list[Cost], cold: dict[str, float]) -> None:
     for operation in sorted({operation for cost in costs for operation in cost.calls}):
         table.add_row(operation, *(str(cost.calls.get(operation, 0)) for cost in costs))
     table.add_section()
-    for key in list(figures[0])[3:] + ["api_calls"]:
+    for key in [*list(figures[0])[3:], "api_calls"]:
         table.add_row(key.replace("_", " "), *(str(figure[key]) for figure in figures))
     Console().print(table)
-    ratios = ", ".join(f"{f['strategy']} {f['api_calls']} calls, ratio {f['ratio_to_floor']}" for f in figures)
+    ratios = ", ".join(
+        f"{f['strategy']} {f['api_calls']} calls, ratio {f['ratio_to_floor']}" for f in figures
+    )
     click.echo(
-        f"bench: {ratios}; cold start {cold['rotate_ms']:.0f} ms beside {cold['boto3_ms']:.0f} ms of boto3 ({cold['ratio']})"
+        f"bench: {ratios}; cold start {cold['rotate_ms']:.0f} ms"
+        f" beside {cold['boto3_ms']:.0f} ms of boto3 ({cold['ratio']})"
     )
 
 

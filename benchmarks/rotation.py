@@ -7,16 +7,19 @@ import statistics
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from functions import rotate
 from rotators.aws import clients
-from rotators.local.aws import LocalAws
-from rotators.local.postgres import PostgresServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rotators.local.aws import LocalAws
+    from rotators.local.postgres import PostgresServer
 
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
 
@@ -149,9 +152,9 @@ class Bench:
         secrets = clients.secrets_manager()
         if strategy == "alternating":
             admin = {**self.server.secret(), "sslrootcert": self.server.ca}
-            value["masterarn"] = secrets.create_secret(
-                Name=f"{name}_admin", SecretString=json.dumps(admin)
-            )["ARN"]
+            value["masterarn"] = secrets.create_secret(Name=f"{name}_admin", SecretString=json.dumps(admin))[
+                "ARN"
+            ]
         with self._login(self.server.secret()) as connection:
             verifier = connection.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256")
             connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{verifier.decode()}'")
@@ -216,4 +219,6 @@ class Bench:
     def _server_counts(self) -> tuple[int, int]:
         """Logins and statements so far, from the server's own log."""
         log = self.server.log()
-        return log.count("connection authorized:"), log.count("LOG:  statement:") + log.count("LOG:  execute ")
+        return log.count("connection authorized:"), log.count("LOG:  statement:") + log.count(
+            "LOG:  execute "
+        )

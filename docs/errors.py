@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from rotators.core import errors
-from rotators.postgres import CAUSES
+from rotators.strategies.causes import CAUSES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HEADER = """\
 # Errors
@@ -36,9 +39,17 @@ def page() -> str:
         meaning = " ".join((kind.__doc__ or "").split("Args:")[0].split())
         retryable = "yes" if kind.retryable else ""
         lines.append(f"| `{kind.code}` | {kind.__name__} | {meaning} | {kind.remedy} | {retryable} |")
-    lines += ["", "## PostgreSQL: why a login failed", "", "| code | what happened | next action |", "|---|---|---|"]
-    for cause in CAUSES:
-        lines.append(f"| `{cause.kind.code}/{cause.reason}` | {cause.text} | {cause.remedy or cause.kind.remedy} |")
+    lines += [
+        "",
+        "## Databases: why a login failed",
+        "",
+        "| code | what happened | next action |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| `{cause.kind.code}/{reason}` | {cause.text} | {cause.remedy or cause.kind.remedy} |"
+        for reason, cause in CAUSES.items()
+    ]
     return "\n".join(lines)
 
 

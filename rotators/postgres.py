@@ -9,7 +9,7 @@ How this target differs from others:
 - ``ALTER ROLE twin SET role = original`` makes the twin act as the original from its login on, so that
   what it creates belongs to the original.
 - One user has one password: the strategies are ``single`` and ``alternating``.
-- A failed login has no SQLSTATE in libpq, so the cause is told by the text (``CAUSES``). A text that
+- A failed login has no SQLSTATE in libpq, so the cause is told by the text (``_PATTERNS``). A text that
   nobody knows counts as *unavailable*, never as *rejected*: it must not send a walk to the next password.
 - Every setting is LOCAL to its transaction: behind a pooler, the server connection is somebody else's next.
 
@@ -20,30 +20,31 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import errors, sql
 
-from rotators.core.errors import CredentialsRejected, RotatorFailure, TargetRefused, TargetUnavailable
+from rotators.core.errors import RotatorFailure, TargetRefused, TargetUnavailable
 from rotators.core.passwords import PasswordRules
-from rotators.core.secret import Secret
-from rotators.core.settings import Settings
+from rotators.strategies.causes import CONNECT_SECONDS, failure, login_failure
 from rotators.strategies.connecting import (
-    CONNECT_SECONDS,
     SESSION_SECONDS,
     STATEMENT_SECONDS,
-    Cause,
     cut_after,
-    login_failure,
-    trusted_roots,
     resolved,
+    trusted_roots,
 )
 from rotators.strategies.database import DatabaseRotator
 from rotators.strategies.identity import dbname_of, port_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rotators.core.secret import Secret
+    from rotators.core.settings import Settings
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -70,98 +71,24 @@ _POWERS = [name for name in _ATTRIBUTES if name != "rolinherit"]
 # The administrators of managed services; they are no superusers to PostgreSQL.
 _ADMIN_ROLES = frozenset({"rds_superuser", "cloudsqlsuperuser", "azure_pg_admin"})
 
-# What the server or libpq says when a login fails: (pattern, error, reason, cause, remedy); first match wins.
-# What the server or libpq says when a login fails.
-CAUSES = (
-    Cause(
-        r"(password|SASL|LDAP|PAM|RADIUS) authentication failed|role \".*\" does not exist",
-        CredentialsRejected,
-        "password",
-        "the server rejected the password",
-    ),
-    Cause(
-        r"pg_hba\.conf",
-        TargetRefused,
-        "pg-hba",
-        "a rule of pg_hba.conf rejects this user, database, address or lack of TLS",
-        "Add a rule for the function's address and this user (and its twin), or use TLS.",
-    ),
-    Cause(
-        r"authentication method requirement",
-        TargetRefused,
-        "auth-method",
-        "the server asks for no password by SCRAM or MD5, so one would go out in clear or prove nothing",
-        "Use scram-sha-256 for this user in pg_hba.conf.",
-    ),
-    Cause(
-        r"not permitted to log in",
-        TargetRefused,
-        "no-login",
-        "the user may not log in",
-        "ALTER ROLE … LOGIN.",
-    ),
-    Cause(
-        r"too many connections|too many clients|remaining connection slots",
-        TargetUnavailable,
-        "connections",
-        "the server, database or user has too many connections",
-        "Raise the limit or free connections; a rotation needs one at a time.",
-    ),
-    Cause(
-        r"database \".*\" does not exist|not currently accepting connections|permission denied for database",
-        TargetRefused,
-        "database",
-        "the database is missing or closed, or the user may not connect to it",
-        "Correct the secret's dbname, or grant CONNECT.",
-    ),
-    Cause(
-        r"starting up|shutting down|recovery mode|not yet accepting",
-        TargetUnavailable,
-        "starting",
-        "the server is starting, stopping or recovering",
-    ),
-    Cause(
-        r"does not match host name",
-        TargetUnavailable,
-        "tls-host",
-        "the server's certificate is for another host name",
-        "Use the name in the certificate as the secret's host (the endpoint, not an alias or address).",
-    ),
-    Cause(
-        r"certificate verify failed",
-        TargetUnavailable,
-        "tls-untrusted",
-        "the server's certificate is not signed by a trusted authority",
-        "Name the authority's certificate (for RDS: the region's bundle) in sslrootcert or SSL_ROOT_CERT.",
-    ),
-    Cause(
-        r"does not support SSL",
-        TargetUnavailable,
-        "tls-unsupported",
-        "the server does not offer TLS",
-        'Turn TLS on at the server; or accept clear connections with "ssl": false in the secret.',
-    ),
-    Cause(r"SSL|certificate", TargetUnavailable, "tls", "the TLS handshake failed"),
-    Cause(
-        r"Connection refused",
-        TargetUnavailable,
-        "closed-port",
-        "nothing listens on the port",
-        "Check host and port in the secret, and that the server runs.",
-    ),
-    Cause(
-        r"timeout expired",
-        TargetUnavailable,
-        "timeout",
-        f"no answer within {CONNECT_SECONDS:.0f} seconds",
-        "Check security groups (function → database port), routes, network ACLs and the server's health.",
-    ),
-    Cause(
-        r"closed the connection|reset by peer|EOF detected",
-        TargetUnavailable,
-        "closed",
-        "the server closed the connection",
-    ),
+# What the server or libpq says when a login fails, and the cause (strategies/causes.py) that it means.
+_PATTERNS = (
+    (r"(password|SASL|LDAP|PAM|RADIUS) authentication failed", "password"),
+    (r"role \".*\" does not exist", "password"),
+    (r"pg_hba\.conf", "access-rule"),
+    (r"authentication method requirement", "auth-method"),
+    (r"not permitted to log in", "no-login"),
+    (r"too many connections|too many clients|remaining connection slots", "connections"),
+    (r"database \".*\" does not exist|not currently accepting connections", "database"),
+    (r"permission denied for database", "database"),
+    (r"starting up|shutting down|recovery mode|not yet accepting", "starting"),
+    (r"does not match host name", "tls-host"),
+    (r"certificate verify failed", "tls-untrusted"),
+    (r"does not support SSL", "tls-unsupported"),
+    (r"SSL|certificate", "tls"),
+    (r"Connection refused", "closed-port"),
+    (r"timeout expired", "timeout"),
+    (r"closed the connection|reset by peer|EOF detected", "closed"),
 )
 
 
@@ -221,7 +148,7 @@ def _connected(parameters: dict[str, Any]) -> Connection:
     deadline = time.monotonic() + CONNECT_SECONDS
     where = f"{parameters['host']}:{parameters['port']} as {parameters['user']!r}"
     addresses = resolved(parameters["host"], parameters["port"])
-    failure = login_failure("timeout expired", CAUSES, where)
+    failed = failure("timeout", f"Unable to log into database at {where}")
     for position, address in enumerate(addresses):
         share = (deadline - time.monotonic()) / (len(addresses) - position)
         if share <= 0:
@@ -230,10 +157,10 @@ def _connected(parameters: dict[str, Any]) -> Connection:
             # psycopg counts in whole seconds, from two up.
             return psycopg.connect(hostaddr=address, connect_timeout=max(2, round(share)), **parameters)
         except psycopg.Error as error:
-            failure = login_failure(str(error), CAUSES, where)
-        if not isinstance(failure, TargetUnavailable):
+            failed = login_failure(str(error), _PATTERNS, where)
+        if not isinstance(failed, TargetUnavailable):
             break
-    raise failure from None
+    raise failed from None
 
 
 def _statement_failure(error: psycopg.Error, user: str) -> RotatorFailure:
@@ -326,7 +253,7 @@ class PostgresSession:
             raise TargetRefused(
                 f"user {user!r} is an administrator, and none of its stored passwords logs in",
                 reason="administrator",
-                remedy="Store its working password with PutSecretValue; an admin is not reset through masterarn.",
+                remedy="Store its working password by PutSecretValue; masterarn does not reset administrators.",
             )
 
     def require_twin(self, of: str, twin: str) -> None:
@@ -358,7 +285,7 @@ class PostgresSession:
             raise TargetRefused(
                 f"user {twin!r} exists and is not the twin of {of!r}: it is no member of it",
                 reason="stranger",
-                remedy="If it is meant to be, GRANT the original to it; else set alternate_username to another user.",
+                remedy="If it is one, GRANT the original to it; else set alternate_username to another user.",
             )
         more = [
             _ATTRIBUTES[name] for name in _POWERS if second.attributes[name] and not original.attributes[name]
@@ -420,7 +347,8 @@ class PostgresSession:
     def _found(self, name: str) -> _Role | None:
         columns = ", ".join(_ATTRIBUTES)
         row = self._connection.execute(
-            f"SELECT oid, rolconnlimit, coalesce(rolvaliduntil, 'infinity')::text, ARRAY[{columns}],"
+            # Only names of columns from this file are put into the text.
+            f"SELECT rolconnlimit, coalesce(rolvaliduntil, 'infinity')::text, ARRAY[{columns}],"  # noqa: S608 - see above
             " ARRAY(SELECT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid"
             "       WHERE m.member = r.oid),"
             " ARRAY(SELECT ARRAY[coalesce(d.datname, '')::text, c] FROM pg_db_role_setting s"
@@ -442,7 +370,7 @@ class PostgresSession:
 
 
 def _role_of(row: tuple[object, ...]) -> _Role:
-    _oid, limit, until, flags, groups, pairs = row
+    limit, until, flags, groups, pairs = row
     assert isinstance(limit, int) and isinstance(until, str)  # noqa: S101, PT018 - narrows the driver's types
     assert isinstance(flags, list) and isinstance(groups, list) and isinstance(pairs, list)  # noqa: S101, PT018
     settings: dict[str, dict[str, str]] = {}

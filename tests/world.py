@@ -7,14 +7,16 @@ import json
 import secrets
 import uuid
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
 
 from functions import rotate
-from rotators.local.aws import LocalAws
-from rotators.local.postgres import PostgresServer
+
+if TYPE_CHECKING:
+    from rotators.local.aws import LocalAws
+    from rotators.local.postgres import PostgresServer
 
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
 
@@ -54,7 +56,9 @@ class World:
         self.server = server
         self.secrets = aws.client("secretsmanager")
 
-    def user(self, name: str | None = None, *, password: str | None = None, options: str = "") -> dict[str, Any]:
+    def user(
+        self, name: str | None = None, *, password: str | None = None, options: str = ""
+    ) -> dict[str, Any]:
         """Create a user on the server; gives the secret's value for it."""
         name = name or unique("app")
         password = remembered(password) if password else new_password()
@@ -62,14 +66,21 @@ class World:
         return {**self.server.secret(name, password), "sslrootcert": self.server.ca}
 
     def create_user(
-        self, name: str, password: str, *, options: str = "", connection: psycopg.Connection[Any] | None = None
+        self,
+        name: str,
+        password: str,
+        *,
+        options: str = "",
+        connection: psycopg.Connection[Any] | None = None,
     ) -> None:
         """Create a user with a verifier, so that not even the tests put a password into SQL."""
         with self.login(self.admin()) if connection is None else _borrowed(connection) as admin:
             verifier = admin.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256")
             admin.execute(
                 sql.SQL("CREATE ROLE {} LOGIN {} PASSWORD {}").format(
-                    sql.Identifier(name), sql.SQL(options), sql.Literal(verifier.decode())  # type: ignore[arg-type]
+                    sql.Identifier(name),
+                    sql.SQL(options),
+                    sql.Literal(verifier.decode()),  # type: ignore[arg-type]
                 )
             )
 
@@ -80,7 +91,9 @@ class World:
                 remembered(password).encode(), name.encode(), b"scram-sha-256"
             )
             admin.execute(
-                sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(name), sql.Literal(verifier.decode()))
+                sql.SQL("ALTER ROLE {} PASSWORD {}").format(
+                    sql.Identifier(name), sql.Literal(verifier.decode())
+                )
             )
 
     def admin(self) -> dict[str, Any]:
@@ -110,7 +123,10 @@ class World:
         """Store a pending value by hand."""
         remembered(value["password"])
         self.secrets.put_secret_value(
-            SecretId=arn, ClientRequestToken=token, SecretString=json.dumps(value), VersionStages=["AWSPENDING"]
+            SecretId=arn,
+            ClientRequestToken=token,
+            SecretString=json.dumps(value),
+            VersionStages=["AWSPENDING"],
         )
 
     def drop_pending(self, arn: str, token: str) -> None:
@@ -121,7 +137,12 @@ class World:
 
     def step(self, step: str, arn: str, token: str) -> None:
         """Call the rotation function with one step."""
-        event = {"Step": step, "SecretId": arn, "ClientRequestToken": token, "RotationToken": str(uuid.uuid4())}
+        event = {
+            "Step": step,
+            "SecretId": arn,
+            "ClientRequestToken": token,
+            "RotationToken": str(uuid.uuid4()),
+        }
         rotate.handler(event, None)
 
     def rotate(self, arn: str) -> dict[str, Any]:
@@ -146,7 +167,11 @@ class World:
 
     def login(self, value: dict[str, Any]) -> psycopg.Connection[Any]:
         """A plain connection with a value, past all of our code."""
-        tls = {"sslmode": "verify-full", "sslrootcert": self.server.ca} if self.server.ca else {"sslmode": "disable"}
+        tls = (
+            {"sslmode": "verify-full", "sslrootcert": self.server.ca}
+            if self.server.ca
+            else {"sslmode": "disable"}
+        )
         return psycopg.connect(
             host=value["host"],
             port=value["port"],
@@ -183,7 +208,8 @@ class World:
     def role(self, name: str) -> dict[str, Any]:
         """A user's attributes and settings, but for the ``role`` that makes a twin act as its original."""
         rows = self.sql(
-            "SELECT rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolbypassrls,"
+            "SELECT rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication,"
+            " rolbypassrls,"
             " rolconnlimit, rolvaliduntil,"
             " (SELECT array_agg(coalesce(d.datname, '') || ' ' || c ORDER BY 1) FROM pg_db_role_setting s"
             "  LEFT JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) AS c"

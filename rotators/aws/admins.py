@@ -7,13 +7,16 @@ Sources: User Guide, reference_secret_json_structure; RDS guide, rds-secrets-man
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
 from rotators.core.errors import SecretFormatError
-from rotators.core.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from rotators.core.secret import Secret
 
 _INSTANCE = "aws:rds:primarydbinstancearn"
 _CLUSTER = "aws:rds:primarydbclusterarn"
@@ -37,7 +40,7 @@ def with_rds_address(admin: Secret, tags: Iterable[Mapping[str, Any]]) -> Secret
         engine, host, port = _instance(str(owner[_INSTANCE]))
     else:
         raise SecretFormatError(
-            "Key is missing from secret JSON: 'host' (in the secret behind masterarn, which RDS does not manage)"
+            "Key is missing from secret JSON: 'host' (behind masterarn; and RDS does not manage that secret)"
         )
     if not host:
         raise SecretFormatError(

@@ -44,25 +44,33 @@ def translated(action: str, secret_id: str) -> Iterator[None]:
         raise _of_boto(error, action, secret_id) from None
 
 
-def translate(code: str, message: str, action: str, secret_id: str, status: int = 400) -> errors.StoreError:
-    """The error for a code and message of the service, also where it comes inside a successful answer.
+@dataclass(frozen=True)
+class Refusal:
+    """What the service answered: its error code, its message, the operation refused, the HTTP status."""
+
+    code: str
+    message: str
+    operation: str
+    status: int = 400
+
+
+def translate(refusal: Refusal, action: str, secret_id: str) -> errors.StoreError:
+    """The error for a refusal; ``translated`` uses it, and who finds one inside a successful answer.
 
     Args:
-        code: the service's error code (``ResourceNotFoundException``).
-        message: its message; shown after sanitising.
+        refusal: what the service said; its message is shown after sanitising.
         action: what was being done.
         secret_id: the name or ARN it was about.
-        status: the HTTP status.
 
     Returns:
         The nearest error, to raise or to report.
     """
-    fault = next((fault for fault in _FAULTS if fault.fits(code, message)), None)
-    cause = f"{action} on {secret_id} failed with {code}: {_sanitised(message)}"
+    fault = next((fault for fault in _FAULTS if fault.fits(refusal.code, refusal.message)), None)
+    cause = f"{action} on {secret_id} failed with {refusal.code}: {_sanitised(refusal.message)}"
     if fault is None:
-        kind = errors.ServiceUnavailable if status >= _SERVER_ERROR else errors.RequestRefused
+        kind = errors.ServiceUnavailable if refusal.status >= _SERVER_ERROR else errors.RequestRefused
         return kind(cause)
-    remedy = fault.remedy and fault.remedy.format(action=action)
+    remedy = fault.remedy and fault.remedy.format(operation=refusal.operation)
     if fault.kind is errors.SecretNotFound and fault.reason is None:
         remedy = _not_found_remedy(secret_id)
     return fault.kind(cause, remedy=remedy, reason=fault.reason)
@@ -107,7 +115,7 @@ _FAULTS = (
     _Fault(
         errors.SecretDeleted,
         codes="InvalidRequestException",
-        message="(marked|scheduled) for deletion|currently deleted",
+        message="(marked|scheduled) for deletion|marked deleted",
     ),
     _Fault(
         errors.AccessDenied,
@@ -119,7 +127,7 @@ _FAULTS = (
     _Fault(
         errors.AccessDenied,
         codes="AccessDeniedException AccessDenied UnauthorizedOperation",
-        remedy="Grant the caller {action} on this secret; look also for a Deny in the secret's resource "
+        remedy="Grant the caller {operation} on this secret; look also for a Deny in the secret's resource "
         "policy, the VPC endpoint's policy and the organisation's.",
     ),
     _Fault(
@@ -184,7 +192,8 @@ _FAULTS = (
 def _of_service(error: boto.ClientError, action: str, secret_id: str) -> errors.StoreError:
     said = error.response.get("Error", {})
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
-    return translate(said.get("Code", "Unknown"), said.get("Message", ""), action, secret_id, status)
+    refusal = Refusal(said.get("Code", "Unknown"), said.get("Message", ""), error.operation_name, status)
+    return translate(refusal, action, secret_id)
 
 
 def _of_boto(error: boto.BotoCoreError, action: str, secret_id: str) -> errors.RotatorsError:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
-from rotators.aws.faults import translate, translated
+from rotators.aws.faults import Refusal, translate, translated
 from rotators.aws.models import RetrieveRequest
 from rotators.aws.telemetry import observed
 from rotators.core.cache import TtlCache
@@ -179,20 +179,15 @@ class _Reader:
             yield (
                 secret_id,
                 found.get(secret_id)
-                or translate(
-                    "ResourceNotFoundException",
-                    "the batch's answer does not hold it",
-                    "BatchGetSecretValue",
-                    secret_id,
-                ),
+                or _failed(secret_id, "ResourceNotFoundException", "the answer does not hold it"),
             )
 
     def _batch(self, secret_ids: list[str]) -> dict[str, _Read | RotatorsError]:
         found: dict[str, _Read | RotatorsError] = {}
         for page in self._pages(secret_ids):
             for error in page.get("Errors", []):
-                found[error["SecretId"]] = translate(
-                    error["ErrorCode"], error.get("Message", ""), "GetSecretValue", error["SecretId"]
+                found[error["SecretId"]] = _failed(
+                    error["SecretId"], error["ErrorCode"], error.get("Message", "")
                 )
             for answer in page.get("SecretValues", []):
                 read = _Read.of(answer)
@@ -236,6 +231,10 @@ class _Reader:
             stage or (None if version else "AWSCURRENT"),
             version,
         )
+
+
+def _failed(secret_id: str, code: str, message: str) -> RotatorsError:
+    return translate(Refusal(code, message, "GetSecretValue"), "BatchGetSecretValue", secret_id)
 
 
 def _names(secret_id: str, read: _Read) -> bool:

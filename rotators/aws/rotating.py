@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from rotators.aws.store import SecretStore
 from rotators.aws.telemetry import observed
-from rotators.core.contracts import Rotator
 from rotators.core.registry import load, rotator_name, strategy_name
 from rotators.core.request import RotationRequest
-from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.core.steps import run_step
+
+if TYPE_CHECKING:
+    from rotators.core.contracts import Rotator
+    from rotators.core.secret import Secret
 
 
 def rotate(event: object) -> None:

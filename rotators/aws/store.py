@@ -7,12 +7,12 @@ hold a value, so a value that was read or written is kept for a while by its ver
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
 from rotators.aws.admins import with_rds_address
 from rotators.aws.faults import translated
+from rotators.aws.versions import all_versions
 from rotators.core.cache import TtlCache
 from rotators.core.contracts import SecretState
 from rotators.core.errors import SecretFormatError, SecretNotFound
@@ -20,6 +20,8 @@ from rotators.core.secret import Secret
 from rotators.core.states import Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 CLEAR_TEXT_SECONDS = 300.0
@@ -91,15 +93,7 @@ class SecretStore:
 
     def unlabelled(self, arn: str) -> Sequence[str]:
         """See Store.unlabelled."""
-        found: list[Mapping[str, Any]] = []
-        page: dict[str, Any] = {}
-        while True:
-            with translated("ListSecretVersionIds", arn):
-                answer = self._client.list_secret_version_ids(SecretId=arn, IncludeDeprecated=True, **page)
-            found += [version for version in answer["Versions"] if not version.get("VersionStages")]
-            if not answer.get("NextToken"):
-                break
-            page = {"NextToken": answer["NextToken"]}
+        found = [version for version in all_versions(arn, self._client) if not version.get("VersionStages")]
         found.sort(key=lambda version: str(version.get("CreatedDate", "")), reverse=True)
         return [version["VersionId"] for version in found]
 

@@ -31,9 +31,9 @@ def store(event: object) -> dict[str, Any]:
     """Create the secret or give it a new value; set key, description, tags and rotation as asked.
 
     Idempotent by ``ClientRequestToken``: the same token with the same value makes no second version.
-    Without a token each call makes a version. Only what the event names is changed: tags are added or overwritten,
-    never removed; key, description and rotation that are left out stay. Rotation is configured again (and,
-    unless ``RotateImmediately`` is false, started) only when it is off or differs.
+    Without a token each call makes a version. Only what the event names is changed: tags are added or
+    overwritten, never removed; key, description and rotation that are left out stay. Rotation is configured
+    again (and, unless ``RotateImmediately`` is false, started) only when it is off or differs.
 
     A value stored while a rotation runs makes Secrets Manager abandon that rotation
     (UG:cloudtrail_log_entries, RotationAbandoned), so it is refused unless ``DuringRotation`` is true. A

@@ -1,4 +1,4 @@
-"""The `rotators` command. Each command is one module; this one joins them and turns errors into exit codes."""
+"""The `rotators` command: each command is a module; this one joins them and turns errors into exit codes."""
 
 from __future__ import annotations
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
+from rotators.aws.versions import all_versions
 from rotators.core.errors import AccessDenied, RequestRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 _FAILURES = ("RotationFailed", "RotationAbandoned", "TestRotationFailed")
 
@@ -100,13 +103,10 @@ def read_secret(secret_id: str) -> SecretView:
 
 
 def _versions(arn: str) -> list[Version]:
-    client = clients.secrets_manager()
-    found = []
-    with translated("ListSecretVersionIds", arn):
-        for page in client.get_paginator("list_secret_version_ids").paginate(SecretId=arn, IncludeDeprecated=True):
-            for entry in page["Versions"]:
-                stages = tuple(entry.get("VersionStages", ()))
-                found.append(Version(entry["VersionId"], stages, entry.get("CreatedDate")))
+    found = [
+        Version(entry["VersionId"], tuple(entry.get("VersionStages", ())), entry.get("CreatedDate"))
+        for entry in all_versions(arn)
+    ]
     epoch = dt.datetime.min.replace(tzinfo=dt.UTC)
     return sorted(found, key=lambda version: version.created or epoch, reverse=True)
 
@@ -134,7 +134,9 @@ def _service_events(arn: str) -> Iterator[tuple[str, dt.datetime, Mapping[str, A
     client = clients.cloudtrail()
     with translated("LookupEvents", arn):
         pages = client.get_paginator("lookup_events").paginate(
-            LookupAttributes=[{"AttributeKey": "EventSource", "AttributeValue": "secretsmanager.amazonaws.com"}],
+            LookupAttributes=[
+                {"AttributeKey": "EventSource", "AttributeValue": "secretsmanager.amazonaws.com"}
+            ],
             PaginationConfig={"MaxItems": 200},
         )
         for page in pages:

@@ -33,7 +33,9 @@ def invoke(function: str, event: Any) -> None:
         payload = json.loads(answer["Payload"].read() or b"null")
     click.echo(json.dumps(payload, indent=2, ensure_ascii=False))
     if "FunctionError" in answer:
-        click.echo(f"rotators: {name} failed. Next: the errorMessage above names the cause and the remedy.", err=True)
+        click.echo(
+            f"rotators: {name} failed. Next: the errorMessage above names the cause and the remedy.", err=True
+        )
         sys.exit(1)
 
 
@@ -55,6 +57,6 @@ def _stage_if_needed(document: object) -> None:
 
     if not stage(view.arn, token):
         raise RotationStateError(
-            f"version {token} of {view.name} is not {Stage.PENDING}, and real AWS stages versions in RotateSecret only",
+            f"version {token} of {view.name} is not {Stage.PENDING}; real AWS stages in RotateSecret only",
             remedy=f"Run `rotators rotate {view.name}`, or use the token of a started rotation.",
         )

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from rotators.cli.aws import SecretView
+if TYPE_CHECKING:
+    from rotators.cli.aws import SecretView
 
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, for machines.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON document on stdout, for machines."
+)
 
 
 def console() -> Console:
@@ -34,7 +37,7 @@ def _plain(value: object) -> Any:
 def age(moment: dt.datetime | None) -> str:
     """How long ago, in the largest unit that fits: ``12 s``, ``3 min``, ``5 h``, ``40 d``."""
     if moment is None:
-        return "–"
+        return "-"
     seconds = (dt.datetime.now(dt.UTC) - moment).total_seconds()
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
@@ -65,6 +68,7 @@ def view_document(view: SecretView) -> dict[str, Any]:
         "last_rotated": view.last_rotated,
         "next_rotation": view.next_rotation,
         "versions": [
-            {"id": version.id, "stages": list(version.stages), "created": version.created} for version in view.versions
+            {"id": version.id, "stages": list(version.stages), "created": version.created}
+            for version in view.versions
         ],
     }

@@ -11,7 +11,7 @@ import click
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
-from rotators.cli.aws import SecretView, last_failure, read_secret
+from rotators.cli.aws import last_failure, read_secret
 from rotators.cli.output import console, json_option, print_json, versions_table, view_document
 
 _POLL_SECONDS = 0.25
@@ -43,7 +43,14 @@ def rotate(secret: str, timeout: float, as_json: bool) -> None:
     arn = start(secret, token)
     if as_json:
         ended = wait(arn, token, timeout)
-        print_json({"outcome": ended.outcome, "message": ended.message, "token": token, **view_document(read_secret(arn))})
+        print_json(
+            {
+                "outcome": ended.outcome,
+                "message": ended.message,
+                "token": token,
+                **view_document(read_secret(arn)),
+            }
+        )
     else:
         with out.status(f"rotating {secret} …"):
             ended = wait(arn, token, timeout)
@@ -97,4 +104,7 @@ def _closing(secret: str, ended: Ended) -> str:
         return f"Failed: {ended.message}\nNext: mend what it names, then `rotators rotate {secret}` again."
     if ended.outcome == "abandoned":
         return f"Abandoned: the value was changed meanwhile. Next: `rotators rotate {secret}` again."
-    return f"Not over after {ended.seconds:.0f} s. Next: `rotators show {secret}` later; CloudTrail names a failure within minutes."
+    return (
+        f"Not over after {ended.seconds:.0f} s. Next: `rotators show {secret}` later; "
+        "CloudTrail names a failure within minutes."
+    )

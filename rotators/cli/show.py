@@ -27,7 +27,11 @@ def show(secret: str, as_json: bool) -> None:
     if view.next_rotation:
         out.print(f"next       {view.next_rotation:%Y-%m-%d %H:%M} UTC at the latest")
     if failure:
-        out.print(f"failure    {failure.event} {age(failure.time)} ago: {failure.message}", soft_wrap=True, markup=False)
+        out.print(
+            f"failure    {failure.event} {age(failure.time)} ago: {failure.message}",
+            soft_wrap=True,
+            markup=False,
+        )
     out.print(f"\nNext: {_advice(view, failure)}", soft_wrap=True, markup=False)
 
 
@@ -42,9 +46,9 @@ def _rotation(view: SecretView) -> str:
 def _advice(view: SecretView, failure: Failure | None) -> str:
     pending = view.holder("AWSPENDING")
     if not view.rotation_enabled:
-        return "turn rotation on: aws secretsmanager rotate-secret --secret-id … --rotation-lambda-arn … --rotation-rules …"
+        return "turn rotation on with `aws secretsmanager rotate-secret`, a function's ARN and a schedule."
     if failure:
-        return f"mend what the failure names, then `rotators rotate {view.name}`; it takes the started rotation up again."
+        return f"mend what the failure names, then `rotators rotate {view.name}`."
     if pending and pending != view.holder("AWSCURRENT"):
         return f"a rotation is under way or was cut off; `rotators rotate {view.name}` takes it up again."
     return f"`rotators rotate {view.name}` rotates it now."

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from rotators.core.rotation import Rotation
-from rotators.core.secret import Secret
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from rotators.core.rotation import Rotation
+    from rotators.core.secret import Secret
 
 
 @runtime_checkable
@@ -27,8 +29,9 @@ class Rotator(Protocol):
         """
 
     def apply(self, rotation: Rotation) -> None:
-        """setSecret: make the target accept ``rotation.pending``. Idempotent: may be called at any later
-        time again, also after a crash at any point of an earlier call.
+        """setSecret: make the target accept ``rotation.pending``. Idempotent.
+
+        It may be called again at any later time, also after a crash at any point of an earlier call.
         """
 
     def verify(self, rotation: Rotation) -> None:

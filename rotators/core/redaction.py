@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, quote_plus
 
 from rotators.core.errors import RotatorDefect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
 
 MASK = "***"
 

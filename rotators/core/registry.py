@@ -13,11 +13,14 @@ from __future__ import annotations
 
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
 from rotators.core.contracts import Rotator
 from rotators.core.errors import BrokenRotator, DuplicateRotator, RotatorNotFound, RotatorsError
-from rotators.core.secret import Secret
-from rotators.core.settings import Settings
+
+if TYPE_CHECKING:
+    from rotators.core.secret import Secret
+    from rotators.core.settings import Settings
 
 GROUP = "rotators"
 
@@ -32,7 +35,7 @@ def rotator_name(secret: Secret, settings: Settings) -> str:
 
 
 def strategy_name(secret: Secret) -> str:
-    """The strategy a secret asks for: its ``strategy`` key, else alternating with ``masterarn``, else single."""
+    """The strategy of a secret: its ``strategy`` key, else alternating with ``masterarn``, else single."""
     return secret.text("strategy", "alternating" if "masterarn" in secret else "single")
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rotators.core.errors import PendingHasNoValue
-from rotators.core.secret import Secret
 from rotators.core.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rotators.core.secret import Secret
 
 
 class Past(Protocol):

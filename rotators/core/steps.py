@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from rotators.core.contracts import Rotator, SecretState, Store
 from rotators.core.errors import NoCurrentValue, PendingHasNoValue
@@ -21,8 +22,10 @@ from rotators.core.redaction import guarded
 from rotators.core.request import RotationRequest, Step
 from rotators.core.rotation import Rotation
 from rotators.core.secret import Secret
-from rotators.core.settings import Settings
 from rotators.core.states import Stage, Verdict, holder, verdict
+
+if TYPE_CHECKING:
+    from rotators.core.settings import Settings
 
 Choose = Callable[[Secret], Rotator]
 """Gives the rotator for a secret's value."""

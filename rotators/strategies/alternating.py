@@ -8,11 +8,15 @@ or cut off when it is there). A name proves nothing: the engine checks that the 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rotators.core.errors import CredentialsRejected, IdentityMismatch, SecretFormatError
-from rotators.core.rotation import Rotation
-from rotators.core.secret import Secret
-from rotators.strategies.engine import Engine
 from rotators.strategies.identity import check_target, check_user, proven_admin
+
+if TYPE_CHECKING:
+    from rotators.core.rotation import Rotation
+    from rotators.core.secret import Secret
+    from rotators.strategies.engine import Engine
 
 SUFFIX = "_clone"
 

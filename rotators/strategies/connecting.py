@@ -1,66 +1,30 @@
-"""What every engine needs to reach its server: trust, addresses, deadlines, and causes in plain words."""
+"""What every engine needs to reach its server: trust, addresses and deadlines."""
 
 from __future__ import annotations
 
 import os
-import re
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-from rotators.core.errors import RotatorFailure, SecretFormatError, TargetUnavailable
-from rotators.core.secret import Secret
-from rotators.core.settings import Settings
+from rotators.core.errors import SecretFormatError
+from rotators.strategies.causes import CONNECT_SECONDS, failure
 
-CONNECT_SECONDS = 5.0
-"""For a login in all: name resolution, every address, TLS and authentication."""
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rotators.core.secret import Secret
+    from rotators.core.settings import Settings
+
 STATEMENT_SECONDS = 5.0
 """For one statement, as the server is told."""
 SESSION_SECONDS = 10.0
 """For all statements of a login, as we watch it: a server that falls silent tells nothing."""
 
 SYSTEM_ROOTS = "system"
-
-
-class Cause(NamedTuple):
-    """One way in which a driver's text tells why a login failed.
-
-    Attributes:
-        pattern: regular expression, searched in the text.
-        kind: the error's class.
-        reason: the word that narrows its code.
-        text: the cause in our words.
-        remedy: the next action; None for the class's own.
-    """
-
-    pattern: str
-    kind: type[RotatorFailure]
-    reason: str
-    text: str
-    remedy: str | None = None
-
-
-def login_failure(said: str, causes: Sequence[Cause], where: str) -> RotatorFailure:
-    """The error for a failed login: the first cause whose pattern is found.
-
-    Args:
-        said: the driver's text.
-        causes: most specific first.
-        where: host, port and user, for the message.
-
-    Returns:
-        The error to raise; TargetUnavailable when no cause fits, for an unknown text is no rejection.
-    """
-    place = f"Unable to log into database at {where}"
-    for cause in causes:
-        if re.search(cause.pattern, said):
-            return cause.kind(f"{place}: {cause.text}", reason=cause.reason, remedy=cause.remedy)
-    first_line = next(iter(said.strip().splitlines()), "no message")[:200]
-    return TargetUnavailable(f"{place}: {first_line}", reason="unknown")
 
 
 def trusted_roots(secret: Secret, settings: Settings, variable: str) -> str | None:
@@ -90,11 +54,7 @@ def trusted_roots(secret: Secret, settings: Settings, variable: str) -> str | No
     # A driver's bundled OpenSSL may look for roots where another system has them; Python knows this one's.
     roots = named or os.environ.get(variable) or ssl.get_default_verify_paths().cafile or SYSTEM_ROOTS
     if roots != SYSTEM_ROOTS and not os.access(roots, os.R_OK):
-        raise TargetUnavailable(
-            f"the file of trusted certificates {Path(roots).name!r} is missing or cannot be read",
-            reason="tls-no-ca",
-            remedy="Put it into the function and name it in the secret's sslrootcert or in SSL_ROOT_CERT.",
-        )
+        raise failure("tls-no-ca", f"reading {Path(roots).name!r}")
     return roots
 
 
@@ -119,11 +79,7 @@ def resolved(host: str, port: int) -> list[str]:
     thread.join(CONNECT_SECONDS)
     if found:
         return found
-    raise TargetUnavailable(
-        f"the host name {host!r} could not be resolved",
-        reason="unknown-host",
-        remedy="Correct the secret's host, or the DNS settings of the function's VPC.",
-    )
+    raise failure("unknown-host", f"resolving {host!r}")
 
 
 @contextmanager

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rotators.core.errors import SecretFormatError
 from rotators.core.registry import strategy_name
-from rotators.core.rotation import Rotation
-from rotators.core.secret import Secret
 from rotators.strategies.alternating import Alternating
-from rotators.strategies.engine import Engine
 from rotators.strategies.single import Single
+
+if TYPE_CHECKING:
+    from rotators.core.rotation import Rotation
+    from rotators.core.secret import Secret
+    from rotators.strategies.engine import Engine
 
 
 class Strategy(Protocol):

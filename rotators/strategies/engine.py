@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from rotators.core.passwords import PasswordRules
-from rotators.core.secret import Secret
-from rotators.core.settings import Settings
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from rotators.core.passwords import PasswordRules
+    from rotators.core.secret import Secret
+    from rotators.core.settings import Settings
 
 
 class Session(Protocol):

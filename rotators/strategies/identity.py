@@ -7,10 +7,14 @@ of rotation functions that compare after an early return are in docs/architectur
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rotators.core.errors import IdentityMismatch, SecretFormatError
-from rotators.core.rotation import Rotation
-from rotators.core.secret import Secret
-from rotators.strategies.engine import Engine
+
+if TYPE_CHECKING:
+    from rotators.core.rotation import Rotation
+    from rotators.core.secret import Secret
+    from rotators.strategies.engine import Engine
 
 # Not part of the address, but after promotion they would be trusted as much as it.
 _TRUSTED_KEYS = ("masterarn", "strategy", "ssl", "sslrootcert")

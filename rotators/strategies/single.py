@@ -12,13 +12,17 @@ once: silence is no rejection.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from rotators.core.errors import AccessDenied, CredentialsRejected
-from rotators.core.rotation import Rotation
-from rotators.core.secret import Secret
-from rotators.strategies.engine import Engine
 from rotators.strategies.identity import check_target, check_user, proven_admin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rotators.core.rotation import Rotation
+    from rotators.core.secret import Secret
+    from rotators.strategies.engine import Engine
 
 
 class Single:
@@ -48,7 +52,8 @@ class Single:
         admin = proven_admin(rotation, engine)
         if admin is None:
             raise CredentialsRejected(
-                f"Unable to log into database as {pending.text('username')!r}: rejected with {', '.join(tried)}"
+                f"Unable to log into database as {pending.text('username')!r}: rejected with "
+                + ", ".join(tried)
             )
         user = pending.text("username")
         with engine.login(admin, rotation.settings) as session:
@@ -75,7 +80,7 @@ def _candidates(rotation: Rotation, tried: list[str]) -> Iterator[tuple[str, Sec
         password = secret.get("password")
         if secret.get("username") == user and isinstance(password, str) and password not in passwords:
             passwords.add(password)
-            # Where the current value leads, with another value's password: an old version may name an old host.
+            # Only its password is taken: an old version may name an old host.
             yield label, rotation.current.replace(password=password)
 
 

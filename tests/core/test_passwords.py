@@ -24,7 +24,9 @@ CLASSES = {
 
 @given(
     st.integers(4, 64),
-    st.fixed_dictionaries({name: st.booleans() for name in CLASSES}).filter(lambda kinds: any(kinds.values())),
+    st.fixed_dictionaries({name: st.booleans() for name in CLASSES}).filter(
+        lambda kinds: any(kinds.values())
+    ),
     st.sets(st.sampled_from(string.printable[:94]), max_size=6),
 )
 def test_a_password_has_the_length_the_classes_and_none_of_the_excluded(
@@ -55,7 +57,12 @@ def test_every_character_is_as_likely_as_the_next() -> None:
 
 def test_the_password_in_use_is_not_given_again() -> None:
     policy = PasswordPolicy(
-        length=4, excluded=string.digits[2:], lowercase=False, uppercase=False, punctuation=False, require_each=False
+        length=4,
+        excluded=string.digits[2:],
+        lowercase=False,
+        uppercase=False,
+        punctuation=False,
+        require_each=False,
     )
     assert all(policy.generate(RULES, unlike="0101") != "0101" for _ in range(200))
 

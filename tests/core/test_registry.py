@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +12,9 @@ from rotators.core.errors import BrokenRotator, DuplicateRotator, RotatorNotFoun
 from rotators.core.registry import load, rotator_name, strategy_name
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Install = Callable[[str, str, str], None]
 
@@ -69,7 +72,7 @@ def test_an_absent_name_lists_the_names_there_are(install: Install) -> None:
 def test_a_duplicate_names_both_distributions(install: Install) -> None:
     install("acme", "twice = acme_module:Rotator", GOOD)
     install("bolt", "twice = bolt_module:Rotator", GOOD)
-    with pytest.raises(DuplicateRotator, match=r"acme 1.0 and bolt 1.0"):
+    with pytest.raises(DuplicateRotator, match=r"acme 1\.0 and bolt 1\.0"):
         load("twice")
 
 
@@ -87,7 +90,7 @@ def test_a_broken_rotator_names_its_distribution_and_the_kind_of_failure(
     install: Install, source: str, said: str
 ) -> None:
     install("acme", "acme-api = acme_module:Rotator", source)
-    with pytest.raises(BrokenRotator, match="'acme-api' of acme 1.0") as caught:
+    with pytest.raises(BrokenRotator, match=r"'acme-api' of acme 1\.0") as caught:
         load("acme-api")
     assert said in str(caught.value)
 

@@ -37,7 +37,9 @@ def test_each_of_the_four_steps_is_known(step: Step) -> None:
     assert RotationRequest.from_event({**EVENT, "Step": str(step)}).step is step
 
 
-@pytest.mark.parametrize("step", ["create_secret", "CreateSecret", "createsecret", " createSecret", "x" * 300])
+@pytest.mark.parametrize(
+    "step", ["create_secret", "CreateSecret", "createsecret", " createSecret", "x" * 300]
+)
 def test_other_spellings_of_a_step_are_refused(step: str) -> None:
     with pytest.raises(InvalidEvent) as caught:
         RotationRequest.from_event({**EVENT, "Step": step})
@@ -57,7 +59,10 @@ def test_an_unknown_step_has_its_own_error_in_the_words_of_aws() -> None:
         ({"SecretId": 7}, "SecretId must be a string, not int"),
         ({"ClientRequestToken": "short"}, "ClientRequestToken must have 32 to 64"),
         ({"ClientRequestToken": "t" * 65}, "ClientRequestToken must have 32 to 64"),
-        ({"RotationToken": "has spaces in it, and is long enough to pass"}, "RotationToken must be 36 to 256"),
+        (
+            {"RotationToken": "has spaces in it, and is long enough to pass"},
+            "RotationToken must be 36 to 256",
+        ),
         ({"RotationToken": 5}, "RotationToken must be"),
     ],
 )
@@ -66,7 +71,12 @@ def test_a_bad_field_is_named_with_its_rule(change: dict[str, Any], named: str) 
         RotationRequest.from_event({**EVENT, **change})
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda c: st.lists(c) | st.dictionaries(st.text(), c)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda c: st.lists(c) | st.dictionaries(st.text(), c),
+    )
+)
 def test_any_json_that_is_no_event_gives_an_invalid_event(event: object) -> None:
     with pytest.raises(InvalidEvent):
         RotationRequest.from_event(event)

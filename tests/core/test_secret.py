@@ -26,7 +26,9 @@ def test_a_value_survives_being_read_and_written(values: dict[str, object]) -> N
 
 
 @given(st.dictionaries(st.text(), JSON), st.text())
-def test_replacing_the_password_leaves_every_other_key_untouched(values: dict[str, object], password: str) -> None:
+def test_replacing_the_password_leaves_every_other_key_untouched(
+    values: dict[str, object], password: str
+) -> None:
     changed = Secret(values).replace(password=password)
     assert {**changed} == {**values, "password": password}
 
@@ -36,7 +38,9 @@ def test_repr_and_str_show_keys_and_no_value() -> None:
     assert repr(secret) == str(secret) == "Secret(keys=['password', 'username'])"
 
 
-@pytest.mark.parametrize("text", ["", "hunter2-no-json", '["hunter2"]', '"hunter2"', '{"a": NaN, "p": "hunter2"}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "hunter2-no-json", '["hunter2"]', '"hunter2"', '{"a": NaN, "p": "hunter2"}', "[" * 100_000]
+)
 def test_what_is_no_json_object_is_refused_without_showing_it(text: str) -> None:
     with pytest.raises(SecretFormatError) as caught:
         Secret.from_string(text)
@@ -45,7 +49,9 @@ def test_what_is_no_json_object_is_refused_without_showing_it(text: str) -> None
 
 
 def test_a_missing_key_is_named_and_a_near_one_pointed_out() -> None:
-    with pytest.raises(SecretFormatError, match=r"'username' \(there is 'Username'; keys are case-sensitive\)"):
+    with pytest.raises(
+        SecretFormatError, match=r"'username' \(there is 'Username'; keys are case-sensitive\)"
+    ):
         Secret({"Username": "app"}).text("username")
 
 
@@ -57,7 +63,13 @@ def test_a_text_that_cannot_be_used_is_refused_by_key(value: object) -> None:
 
 def test_every_private_string_counts_as_sensitive_at_any_depth() -> None:
     secret = Secret(
-        {"username": "application", "password": "pw", "host": "db.example", "api": {"keys": ["key-one", "key-two"]}, "pin": 123456}
+        {
+            "username": "application",
+            "password": "pw",
+            "host": "db.example",
+            "api": {"keys": ["key-one", "key-two"]},
+            "pin": 123456,
+        }
     )
     assert secret.sensitive() == {"pw", "key-one", "key-two", "123456"}
 

@@ -36,7 +36,9 @@ def test_every_label_map_has_exactly_the_verdict_of_the_table(stages: dict[str, 
 
 
 @given(MAPS, MAPS)
-def test_labels_of_other_versions_do_not_matter(ours: dict[str, set[str]], others: dict[str, set[str]]) -> None:
+def test_labels_of_other_versions_do_not_matter(
+    ours: dict[str, set[str]], others: dict[str, set[str]]
+) -> None:
     def ended(stages: dict[str, set[str]]) -> object:
         try:
             return verdict(enabled=True, stages=stages, token=TOKEN)

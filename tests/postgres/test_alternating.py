@@ -32,7 +32,9 @@ def test_the_users_take_turns_and_the_current_value_logs_in_after_every_step(
     assert names == [f"{original}_clone", original] * 2
 
 
-def test_the_previous_value_still_logs_in_after_a_rotation(world: World, pair: tuple[dict[str, Any], str]) -> None:
+def test_the_previous_value_still_logs_in_after_a_rotation(
+    world: World, pair: tuple[dict[str, Any], str]
+) -> None:
     user, arn = pair
     world.rotate(arn)
     assert world.logs_in(user)
@@ -41,7 +43,7 @@ def test_the_previous_value_still_logs_in_after_a_rotation(world: World, pair: t
 def test_the_twin_has_the_attributes_and_settings_of_the_original(world: World) -> None:
     user = world.user(options="CREATEDB CONNECTION LIMIT 7 VALID UNTIL '2031-02-03 04:05:06+00'")
     name = user["username"]
-    world.sql(f"ALTER ROLE \"{name}\" SET search_path = 'a b', \"$user\", public")
+    world.sql(f'ALTER ROLE "{name}" SET search_path = \'a b\', "$user", public')
     world.sql(f"ALTER ROLE \"{name}\" SET statement_timeout = '12s'")
     world.sql(f"ALTER ROLE \"{name}\" IN DATABASE postgres SET work_mem = '8MB'")
     world.sql(f"ALTER ROLE \"{name}\" IN DATABASE template1 SET work_mem = '9MB'")
@@ -163,7 +165,9 @@ def test_a_name_that_grows_too_long_is_refused_with_a_way_out(world: World) -> N
 
 
 @pytest.mark.parametrize(("key", "value"), [("host", "127.0.0.1"), ("port", 1), ("engine", "mysql")])
-def test_an_admin_of_another_target_is_refused_before_any_login(world: World, key: str, value: object) -> None:
+def test_an_admin_of_another_target_is_refused_before_any_login(
+    world: World, key: str, value: object
+) -> None:
     arn = world.secret({**world.user(), "masterarn": world.admin_secret(**{key: value})})
     token = world.begin(arn)
     world.step("createSecret", arn, token)
@@ -182,7 +186,9 @@ def test_the_admin_itself_is_not_rotated_through_itself(world: World) -> None:
         world.step("setSecret", arn, token)
 
 
-def test_an_admin_whose_password_is_wrong_is_a_rejection(world: World, pair: tuple[dict[str, Any], str]) -> None:
+def test_an_admin_whose_password_is_wrong_is_a_rejection(
+    world: World, pair: tuple[dict[str, Any], str]
+) -> None:
     arn = world.secret({**pair[0], "masterarn": world.admin_secret(password=new_password())})
     token = world.begin(arn)
     world.step("createSecret", arn, token)
@@ -190,7 +196,9 @@ def test_an_admin_whose_password_is_wrong_is_a_rejection(world: World, pair: tup
         world.step("setSecret", arn, token)
 
 
-def test_a_broken_current_password_is_healed_by_the_admin(world: World, pair: tuple[dict[str, Any], str]) -> None:
+def test_a_broken_current_password_is_healed_by_the_admin(
+    world: World, pair: tuple[dict[str, Any], str]
+) -> None:
     user, arn = pair
     world.set_password(user["username"], new_password())
     world.rotate(arn)
@@ -207,7 +215,9 @@ def test_an_administrator_that_cannot_log_in_gets_no_twin(world: World) -> None:
     assert not world.exists(f"{victim['username']}_clone")
 
 
-def test_an_admin_without_createrole_is_told_what_it_lacks(world: World, pair: tuple[dict[str, Any], str]) -> None:
+def test_an_admin_without_createrole_is_told_what_it_lacks(
+    world: World, pair: tuple[dict[str, Any], str]
+) -> None:
     helper = world.user()
     arn = world.secret(
         {**pair[0], "masterarn": world.admin_secret(username=helper["username"], password=helper["password"])}
@@ -245,7 +255,8 @@ def test_a_hostile_search_path_of_the_database_does_not_run_as_the_admin(world: 
             " 'BEGIN RAISE EXCEPTION ''trapped''; END'"
         )
         owner.execute(
-            f"CREATE OPERATOR {trap}.= (LEFTARG = pg_catalog.name, RIGHTARG = pg_catalog.text, FUNCTION = {trap}.eq)"
+            f"CREATE OPERATOR {trap}.= (LEFTARG = pg_catalog.name, RIGHTARG = pg_catalog.text,"
+            f" FUNCTION = {trap}.eq)"
         )
         owner.execute(f"ALTER DATABASE {database} SET search_path = {trap}, pg_catalog")
     arn = world.secret({**user, "masterarn": world.admin_secret(dbname=database)})

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from rotators.local.tls import make_authority
 
 from rotators.core.errors import CredentialsRejected, RotatorsError, TargetRefused, TargetUnavailable
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
-from rotators.local.tls import make_authority
 from rotators.postgres import PostgresEngine
 from tests.world import World, new_password, unique
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 def login(value: dict[str, Any], **settings: Any) -> None:
@@ -59,7 +61,7 @@ def test_a_user_that_does_not_exist_is_a_rejection_like_any_other(world: World) 
         ({"sslrootcert": "no/such/file.pem"}, TargetUnavailable, "target-unavailable/tls-no-ca"),
         ({"dbname": "no_such_database"}, TargetRefused, "target-refused/database"),
         ({"dbname": "host=elsewhere.invalid dbname=postgres"}, TargetRefused, "target-refused/database"),
-        ({"ssl": False}, TargetRefused, "target-refused/pg-hba"),
+        ({"ssl": False}, TargetRefused, "target-refused/access-rule"),
     ],
 )
 def test_each_cause_has_its_own_code(
@@ -101,7 +103,9 @@ def test_a_certificate_for_another_host_name(world: World) -> None:
     assert error.full_code == "target-unavailable/tls-host"
 
 
-def test_a_server_without_tls_is_never_talked_to_in_clear_unless_the_secret_says_so(clear_world: World) -> None:
+def test_a_server_without_tls_is_never_talked_to_in_clear_unless_the_secret_says_so(
+    clear_world: World,
+) -> None:
     user = {**clear_world.user(), "ssl": True}
     user["sslrootcert"] = clear_world.some_authority()
     assert failure(user).full_code == "target-unavailable/tls-unsupported"
@@ -146,7 +150,7 @@ def test_a_server_that_hangs_up_at_once(world: World) -> None:
         port = server.getsockname()[1]
         import threading  # noqa: PLC0415 - one helper thread for one test
 
-        thread = threading.Thread(target=lambda: server.accept()[0].close(), daemon=True)
+        thread = threading.Thread(target=server.accept()[0].close, daemon=True)
         thread.start()
         error = failure({**world.user(), "port": port})
         thread.join()
@@ -155,7 +159,7 @@ def test_a_server_that_hangs_up_at_once(world: World) -> None:
 
 def test_a_read_only_server_such_as_a_reader_endpoint(world: World) -> None:
     user = world.user()
-    world.sql(f"ALTER ROLE \"{user['username']}\" SET default_transaction_read_only = on")
+    world.sql(f'ALTER ROLE "{user["username"]}" SET default_transaction_read_only = on')
     arn = world.secret(user)
     token = world.begin(arn)
     world.step("createSecret", arn, token)

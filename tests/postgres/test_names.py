@@ -8,8 +8,30 @@ from hypothesis import strategies as st
 
 from tests.world import World, new_password, unique
 
-NAMES = ["o'brien", 'dou"ble', "per%cent %s %(x)s", "with space", "CamelCase", "ünïcødé-日本語", "back\\slash", "semi;colon--", "$$dollar", "{brace}"]
-PASSWORDS = ["quote'pass'word", 'double"pass"word', "per%cent%s%(x)s", "back\\slash\\word", "  spaces  ", "日本語のパスワード", "semi;colon--drop", "ＦＵＬＬｗｉｄｔｈ１", "x" * 128, "$$dollar{brace}"]
+NAMES = [
+    "o'brien",
+    'dou"ble',
+    "per%cent %s %(x)s",
+    "with space",
+    "CamelCase",
+    "ünïcødé-日本語",
+    "back\\slash",
+    "semi;colon--",
+    "$$dollar",
+    "{brace}",
+]
+PASSWORDS = [
+    "quote'pass'word",
+    'double"pass"word',
+    "per%cent%s%(x)s",
+    "back\\slash\\word",
+    "  spaces  ",
+    "日本語のパスワード",
+    "semi;colon--drop",
+    "\uff26\uff35\uff2c\uff2c\uff57idth\uff11",
+    "x" * 128,
+    "$$dollar{brace}",
+]
 
 
 @pytest.mark.parametrize("strategy", ["single", "alternating"])

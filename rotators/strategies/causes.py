@@ -1,0 +1,122 @@
+"""Why a login fails, in words that every engine shares. An engine adds only how its driver says so."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from rotators.core.errors import CredentialsRejected, RotatorFailure, TargetRefused, TargetUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CONNECT_SECONDS = 5.0
+"""For a login in all: name resolution, every address, TLS and authentication."""
+
+
+class Cause(NamedTuple):
+    """One cause of a failed login.
+
+    Attributes:
+        kind: the error's class.
+        text: what happened.
+        remedy: the next action; None for the class's own.
+    """
+
+    kind: type[RotatorFailure]
+    text: str
+    remedy: str | None = None
+
+
+CAUSES: dict[str, Cause] = {
+    "password": Cause(CredentialsRejected, "the server rejected the password"),
+    "access-rule": Cause(
+        TargetRefused,
+        "an access rule of the server rejects this user, database, address or lack of TLS",
+        "Add a rule (PostgreSQL: pg_hba.conf) for the function's address, this user and its twin, or use TLS.",
+    ),
+    "auth-method": Cause(
+        TargetRefused,
+        "the server asks for no hashed password, so one would go out in clear or prove nothing",
+        "Make the server ask this user for SCRAM (PostgreSQL: scram-sha-256 in pg_hba.conf).",
+    ),
+    "no-login": Cause(TargetRefused, "the user may not log in", "Give the user the right to log in."),
+    "connections": Cause(
+        TargetUnavailable,
+        "the server, database or user has too many connections",
+        "Raise the limit or free connections; a rotation needs one at a time.",
+    ),
+    "database": Cause(
+        TargetRefused,
+        "the database is missing or closed, or the user may not connect to it",
+        "Correct the secret's dbname, or grant the right to connect.",
+    ),
+    "starting": Cause(TargetUnavailable, "the server is starting, stopping or recovering"),
+    "tls-host": Cause(
+        TargetUnavailable,
+        "the server's certificate is for another host name",
+        "Use the name in the certificate as the secret's host (the endpoint, not an alias or address).",
+    ),
+    "tls-untrusted": Cause(
+        TargetUnavailable,
+        "the server's certificate is not signed by a trusted authority",
+        "Name the authority's certificate (for RDS: the Region's bundle) in sslrootcert or SSL_ROOT_CERT.",
+    ),
+    "tls-no-ca": Cause(
+        TargetUnavailable,
+        "the file of trusted certificates is missing or cannot be read",
+        "Put it into the function and name it in the secret's sslrootcert or in SSL_ROOT_CERT.",
+    ),
+    "tls-unsupported": Cause(
+        TargetUnavailable,
+        "the server does not offer TLS",
+        'Turn TLS on at the server; or accept clear connections with "ssl": false in the secret.',
+    ),
+    "tls": Cause(TargetUnavailable, "the TLS handshake failed"),
+    "closed-port": Cause(
+        TargetUnavailable,
+        "nothing listens on the port",
+        "Check host and port in the secret, and that the server runs.",
+    ),
+    "timeout": Cause(
+        TargetUnavailable,
+        f"no answer within {CONNECT_SECONDS:.0f} seconds",
+        "Check security groups (function to database port), routes, network ACLs and the server's health.",
+    ),
+    "unknown-host": Cause(
+        TargetUnavailable,
+        "the host name could not be resolved",
+        "Correct the secret's host, or the DNS settings of the function's VPC.",
+    ),
+    "closed": Cause(TargetUnavailable, "the server closed the connection"),
+}
+
+
+def failure(reason: str, doing: str) -> RotatorFailure:
+    """The error for a known cause.
+
+    Args:
+        reason: a key of CAUSES.
+        doing: what was being done, for the message.
+    """
+    cause = CAUSES[reason]
+    return cause.kind(f"{doing}: {cause.text}", reason=reason, remedy=cause.remedy)
+
+
+def login_failure(said: str, patterns: Sequence[tuple[str, str]], where: str) -> RotatorFailure:
+    """The error for a failed login, told by the driver's text.
+
+    Args:
+        said: the text.
+        patterns: (regular expression, key of CAUSES); the first that is found decides.
+        where: host, port and user, for the message.
+
+    Returns:
+        The error to raise; TargetUnavailable when no pattern fits, for an unknown text is no rejection.
+    """
+    doing = f"Unable to log into database at {where}"
+    for pattern, reason in patterns:
+        if re.search(pattern, said):
+            return failure(reason, doing)
+    first_line = next(iter(said.strip().splitlines()), "no message")[:200]
+    return TargetUnavailable(f"{doing}: {first_line}", reason="unknown")

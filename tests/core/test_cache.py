@@ -1,0 +1,148 @@
+"""A cache that holds clear text must forget it: in time, in number, and in its repr."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+import weakref
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rotators.core.cache import TtlCache
+
+
+class Clock:
+    """A clock that tests set."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def cache(clock: Clock, ttl: float = 10, max_entries: int = 3) -> TtlCache[str, str]:
+    return TtlCache(ttl=ttl, max_entries=max_entries, clock=clock)
+
+
+@pytest.mark.parametrize(("after", "found"), [(0, "v"), (9.9, "v"), (10, None), (1e6, None), (-1, None)])
+def test_an_entry_lives_for_its_time_by_the_clock(after: float, found: str | None) -> None:
+    clock = Clock()
+    kept = cache(clock)
+    kept.put("k", "v")
+    clock.now += after
+    assert kept.get("k") == found
+
+
+def test_a_new_value_lives_its_own_time() -> None:
+    clock = Clock()
+    kept = cache(clock)
+    kept.put("k", "old")
+    clock.now += 9
+    kept.put("k", "new")
+    clock.now += 9
+    assert kept.get("k") == "new"
+
+
+def test_an_expired_entry_is_dropped_and_not_only_hidden() -> None:
+    clock = Clock()
+    kept = cache(clock)
+    kept.put("k", "v")
+    clock.now += 10
+    assert len(kept) == 1
+    kept.purge()
+    assert len(kept) == 0
+
+
+def test_the_entry_put_first_makes_room() -> None:
+    kept = cache(Clock())
+    for key in "abca":
+        kept.put(key, key)
+    kept.put("d", "d")
+    assert [kept.get(key) for key in "abcd"] == ["a", None, "c", "d"]
+
+
+def test_discard_and_clear_forget() -> None:
+    kept = cache(Clock())
+    for key in "abc":
+        kept.put(key, key)
+    kept.discard("a")
+    kept.discard("never there")
+    assert [kept.get(key) for key in "abc"] == [None, "b", "c"]
+    kept.clear()
+    assert len(kept) == 0
+
+
+@pytest.mark.parametrize("ttl", [0, -1])
+def test_no_time_keeps_nothing(ttl: float) -> None:
+    kept = cache(Clock(), ttl=ttl)
+    kept.put("k", "v")
+    assert len(kept) == 0
+
+
+def test_the_repr_shows_neither_keys_nor_values() -> None:
+    kept = cache(Clock())
+    kept.put("the-key", "the-value")
+    assert repr(kept) == "<TtlCache of 1/3 entries, ttl 10 s>"
+
+
+def test_clear_text_goes_without_another_call() -> None:
+    kept: TtlCache[str, str] = TtlCache(ttl=0.1, max_entries=3)
+    kept.put("first", "v")
+    time.sleep(0.08)
+    kept.put("second", "v")
+    deadline = time.monotonic() + 5
+    while len(kept) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(kept) == 0
+
+
+def test_a_forgotten_cache_is_not_kept_alive_by_its_timer() -> None:
+    kept = cache(Clock(), ttl=600)
+    kept.put("k", "v")
+    gone = weakref.ref(kept)
+    del kept
+    gc.collect()
+    assert gone() is None
+
+
+def test_the_timer_does_not_hold_up_the_end_of_the_process() -> None:
+    before = set(threading.enumerate())
+    kept = cache(Clock(), ttl=600)
+    for key in "abc":
+        kept.put(key, key)
+    (timer,) = set(threading.enumerate()) - before
+    assert timer.daemon
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcde"), st.floats(0, 5)), max_size=40))
+def test_it_is_never_too_large_and_never_gives_a_stale_value(steps: list[tuple[str, float]]) -> None:
+    clock = Clock()
+    kept: TtlCache[str, float] = TtlCache(ttl=10, max_entries=3, clock=clock)
+    for key, wait in steps:
+        clock.now += wait
+        kept.put(key, clock.now)
+        assert kept.get(key) == clock.now
+        assert len(kept) <= 3
+        assert all(clock.now - put < 10 for other in "abcde" if (put := kept.get(other)) is not None)
+    kept.clear()
+
+
+def test_threads_may_share_it() -> None:
+    kept: TtlCache[int, int] = TtlCache(ttl=60, max_entries=50)
+    wrong: list[int] = []
+
+    def work(start: int) -> None:
+        for n in range(start, start + 500):
+            kept.put(n % 100, n % 100)
+            wrong.extend(key for key in (n % 100, (n * 7) % 100) if kept.get(key) not in {None, key})
+
+    threads = [threading.Thread(target=work, args=[start]) for start in range(0, 400, 50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert len(kept) <= 50
