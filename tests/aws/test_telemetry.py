@@ -1,0 +1,170 @@
+"""One log line and one metrics record per invocation, whatever happened before."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from rotators.aws.telemetry import observed
+from rotators.core.errors import TargetUnavailable
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "POWERTOOLS_SERVICE_NAME",
+        "POWERTOOLS_METRICS_NAMESPACE",
+        "POWERTOOLS_LOG_LEVEL",
+        "AWS_LAMBDA_LOG_LEVEL",
+    ):
+        monkeypatch.delenv(name, raising=False)
+
+
+def reported(capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The log line and the metrics, which must be all there is on stdout."""
+    log, metrics = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    return log, metrics
+
+
+def dimensions(metrics: dict[str, Any]) -> dict[str, str]:
+    (directive,) = metrics["_aws"]["CloudWatchMetrics"]
+    (names,) = directive["Dimensions"]
+    return {name: metrics[name] for name in names}
+
+
+def units(metrics: dict[str, Any]) -> dict[str, str]:
+    (directive,) = metrics["_aws"]["CloudWatchMetrics"]
+    return {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]}
+
+
+def test_a_success_is_one_line_and_one_record(capsys: pytest.CaptureFixture[str]) -> None:
+    with observed("rotate", secret="arn") as observation:
+        observation.add(step="setSecret", token="t")
+        observation.add(rotator="postgres", strategy="single", outcome="applied")
+    log, metrics = reported(capsys)
+    expected = {"level": "INFO", "function": "rotate", "service": "rotators", "secret": "arn", "token": "t"}
+    assert (
+        log.items()
+        >= (expected | {"rotator": "postgres", "strategy": "single", "outcome": "applied"}).items()
+    )
+    assert log["duration_ms"] >= 0
+    assert units(metrics) == {"StepSucceeded": "Count", "Duration": "Milliseconds"}
+    assert metrics["StepSucceeded"] == [1.0]
+    assert dimensions(metrics) == {
+        "service": "rotators",
+        "function": "rotate",
+        "rotator": "postgres",
+        "step": "setSecret",
+    }
+
+
+def test_a_failure_is_reported_and_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    failure = TargetUnavailable("no answer from db:5432", reason="timeout")
+    password = "hunter2-in-a-local"
+    with pytest.raises(TargetUnavailable) as caught, observed("rotate", outcome="overruled by the failure"):
+        raise failure
+    assert caught.value is failure
+    log, metrics = reported(capsys)
+    assert (
+        log.items()
+        >= {
+            "level": "ERROR",
+            "outcome": "failed",
+            "error_code": "target-unavailable/timeout",
+            "error_type": "TargetUnavailable",
+            "error_message": str(failure),
+            "retryable": True,
+        }.items()
+    )
+    assert "raise failure" in log["exception"]
+    assert password not in json.dumps(log)
+    assert units(metrics) == {"StepFailed": "Count", "Duration": "Milliseconds"}
+
+
+def test_a_stranger_s_error_has_its_type_as_code(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ZeroDivisionError), observed("store"):
+        _ = 1 / 0
+    log, metrics = reported(capsys)
+    assert (log["error_code"], log["retryable"]) == ("ZeroDivisionError", False)
+    assert units(metrics) == {"Failed": "Count", "Duration": "Milliseconds"}
+    assert dimensions(metrics) == {"service": "rotators", "function": "store"}
+
+
+def test_nothing_leaks_into_the_next_invocation(capsys: pytest.CaptureFixture[str]) -> None:
+    with (
+        pytest.raises(ValueError, match="x"),
+        observed("rotate", secret="one", step="setSecret", rotator="p"),
+    ):
+        raise ValueError("x")
+    reported(capsys)
+    for _ in range(3):
+        with observed("retrieve"):
+            pass
+        log, metrics = reported(capsys)
+        assert not {"secret", "step", "rotator", "error_code", "exception"} & (log.keys() | metrics.keys())
+        assert units(metrics) == {"Succeeded": "Count", "Duration": "Milliseconds"}
+
+
+class Crash(BaseException):
+    """A simulated death of the process."""
+
+
+@pytest.mark.parametrize("death", [KeyboardInterrupt(), SystemExit(3), Crash()])
+def test_a_death_passes_without_a_report(death: BaseException, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(type(death)) as caught, observed("rotate"):
+        raise death
+    assert caught.value is death
+    assert capsys.readouterr().out == ""
+
+
+def test_namespace_and_service_are_the_user_s(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "shop")
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "secrets")
+    with observed("rotate"):
+        pass
+    log, metrics = reported(capsys)
+    assert log["service"] == metrics["service"] == "secrets"
+    assert metrics["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "shop"
+
+
+@pytest.mark.parametrize("variable", ["POWERTOOLS_LOG_LEVEL", "AWS_LAMBDA_LOG_LEVEL"])
+def test_the_log_level_is_the_user_s_at_every_invocation(
+    variable: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "ERROR")
+    with observed("rotate"):
+        pass
+    assert [next(iter(json.loads(line))) for line in capsys.readouterr().out.splitlines()] == ["_aws"]
+    monkeypatch.delenv(variable)
+    with observed("rotate"):
+        pass
+    assert reported(capsys)[0]["level"] == "INFO"
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 3000, ":colon", "naïve\nname"])
+def test_a_strange_rotator_name_makes_a_valid_dimension(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with observed("rotate", rotator=name):
+        pass
+    _, metrics = reported(capsys)
+    for value in dimensions(metrics).values():
+        assert 1 <= len(value) <= 1024
+        assert value.isascii()
+        assert value.isprintable()
+        assert not value.startswith(":")
+
+
+def test_nothing_slow_is_imported() -> None:
+    code = (
+        "import sys, rotators.aws.telemetry; "
+        "sys.exit(' '.join({'boto3', 'aws_xray_sdk', 'pydantic'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert result.stderr.strip() == ""
