@@ -1,0 +1,152 @@
+# Needs make and Python 3.11 or later. Run `make` to see what there is.
+#
+#   PYTHON=python3.12  which Python makes the environment (default: the first that works)
+#   VENV=.venv         where the environment is
+#   ARGS="-k admin"    handed on to the command
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?=
+VENV ?= .venv
+ARGS ?=
+SAM_VERSION := 1.170.0
+UV_VERSION := 0.13.9
+
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export SAM_CLI_TELEMETRY := 0
+
+# A stamp's name holds a digest of what it stands for (the path too: environments cannot be moved),
+# so a changed lock is installed anew and an unchanged one costs nothing.
+digest = $(firstword $(shell cat $(1) 2>/dev/null | { cat; pwd; } | cksum))
+LOCAL := $(VENV)/.local-$(call digest,locks/local.txt pyproject.toml)
+DEV := $(VENV)/.dev-$(call digest,locks/dev.txt pyproject.toml)
+SAM := .venv-sam/.sam-$(SAM_VERSION)
+UV := .venv-uv/.uv-$(UV_VERSION)
+
+# Tries what it finds by running it: version managers leave commands whose interpreter is not there,
+# and Debian splits off what `venv` needs.
+define find_python
+set -e; found=; bare=; \
+for python in $(or $(PYTHON),python3.13 python3.12 python3.11 python3.14 python3); do \
+  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || continue; \
+  if "$$python" -c 'import venv, ensurepip' >/dev/null 2>&1; then found=$$python; break; fi; \
+  bare=$${bare:-$$python}; \
+done; \
+if [ -z "$$found" ] && [ -n "$$bare" ]; then \
+  echo "$$bare cannot make virtual environments. On Debian and Ubuntu:" >&2; \
+  "$$bare" -c 'import sys; print("  apt-get install python3.%d-venv" % sys.version_info[1])' >&2; \
+  exit 1; \
+fi; \
+if [ -z "$$found" ]; then \
+  echo "No Python 3.11 or later works here (tried: $(or $(PYTHON),python3.13 python3.12 python3.11 python3.14 python3))." >&2; \
+  echo "Install one, or name it: make PYTHON=..." >&2; \
+  exit 1; \
+fi
+endef
+
+# $(1): the folder. An environment whose interpreter has gone is made anew.
+define make_venv
+if ! $(1)/bin/python -m pip --version >/dev/null 2>&1; then "$$found" -m venv --clear $(1); fi; \
+echo '*' > $(1)/.gitignore
+endef
+
+# $(1): the lock's name. Both sets share one environment, so the other's stamp goes: it may not hold any more.
+define install
+@$(find_python); \
+echo "Installing the $(1) set into $(VENV) (once, about a minute) ..."; \
+$(call make_venv,$(VENV)); \
+rm -f $(VENV)/.local-* $(VENV)/.dev-*; \
+$(BIN)/python -m pip install -qq --require-hashes -r locks/$(1).txt; \
+$(BIN)/python -m pip install -qq --no-deps -e .; \
+touch $@
+endef
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# The dev set holds the local one.
+.PHONY: demo
+demo: $(if $(wildcard $(DEV)),,$(LOCAL)) ## Rotate a real database's password on this machine, and watch
+	@$(BIN)/rotators demo $(ARGS)
+
+.PHONY: test
+test: $(DEV) ## Run the tests (ARGS go to pytest)
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: $(DEV) ## Check style and types
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+	@$(BIN)/python -m mypy
+
+.PHONY: bench
+bench: $(DEV) ## Measure (ARGS go to the benchmarks)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: lock
+lock: $(UV) ## Make locks/ anew from pyproject.toml (ARGS: e.g. --upgrade)
+	@set -e; compile() { \
+	  .venv-uv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+	    --no-emit-find-links --no-header --python-version 3.11 $(ARGS) pyproject.toml "$$@"; }; \
+	compile --extra lambda -o locks/lambda.txt; \
+	compile --extra local --extra lambda -o locks/local.txt; \
+	compile --extra local --extra lambda --group dev -o locks/dev.txt
+
+.PHONY: validate
+validate: $(SAM) ## Check template.yaml
+	@.venv-sam/bin/sam validate --lint
+
+.PHONY: build
+build: $(SAM) ## Build what Lambda gets, into .aws-sam/build
+	@.venv-sam/bin/sam build $(ARGS)
+
+.PHONY: clean
+clean: ## Remove everything that make has made
+	rm -rf $(VENV) .venv-sam .venv-uv .venv-build .aws-sam build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(LOCAL):
+	$(call install,local)
+
+$(DEV):
+	$(call install,dev)
+
+# Tools in environments of their own: what they need must not decide what we test with.
+$(SAM):
+	@$(find_python); echo "Installing aws-sam-cli $(SAM_VERSION) (once, about a minute) ..."; \
+	$(call make_venv,.venv-sam); .venv-sam/bin/python -m pip install -qq aws-sam-cli==$(SAM_VERSION); touch $@
+
+$(UV):
+	@$(find_python); $(call make_venv,.venv-uv); .venv-uv/bin/python -m pip install -qq uv==$(UV_VERSION); touch $@
+
+# --- Called by `sam build`, once per function, with ARTIFACTS_DIR ---------------------------------------------
+# The three functions differ in their handlers only, so they are copies of one artifact.
+
+ARTIFACT_PYTHON := 3.13
+ARTIFACT := build/artifact-$(call digest,Makefile pyproject.toml locks/lambda.txt $(sort $(wildcard rotators/*.py rotators/*/*.py functions/*.py)))
+
+.PHONY: build-RotateFunction build-StoreFunction build-RetrieveFunction
+build-RotateFunction build-StoreFunction build-RetrieveFunction: $(ARTIFACT)/.done
+	@cp -R $(ARTIFACT)/root/. "$(ARTIFACTS_DIR)"
+
+# The wheels are those of Lambda's machine, whatever this one is. Byte code is compiled here because Lambda cannot
+# keep it: without it each cold start compiles everything, which takes longer than all else.
+$(ARTIFACT)/.done:
+	@$(find_python); $(call make_venv,.venv-build); \
+	rm -rf build/artifact-*; mkdir -p $(ARTIFACT)/root; \
+	pip() { .venv-build/bin/python -m pip "$$@"; }; \
+	target="--target $(ARTIFACT)/root --no-compile --only-binary=:all: --implementation cp --abi cp313 --abi abi3 --abi none \
+	  --python-version $(ARTIFACT_PYTHON) --platform manylinux_2_28_aarch64 --platform manylinux2014_aarch64"; \
+	pip install -qq $$target --require-hashes -r locks/lambda.txt; \
+	pip wheel -qq --no-deps --wheel-dir $(ARTIFACT) .; \
+	pip install -qq $$target --no-deps $(ARTIFACT)/*.whl; \
+	rm -rf $(ARTIFACT)/root/bin; \
+	if python$(ARTIFACT_PYTHON) -c '' >/dev/null 2>&1; then \
+	  python$(ARTIFACT_PYTHON) -m compileall -q -j 0 --invalidation-mode unchecked-hash -s $(ARTIFACT)/root -p /var/task $(ARTIFACT)/root; \
+	else \
+	  echo "python$(ARTIFACT_PYTHON) is not here, so the artifact has no byte code: cold starts take about 0.4 s longer." >&2; \
+	fi; \
+	touch $@
