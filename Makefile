@@ -130,22 +130,22 @@ ARTIFACT := build/artifact-$(call digest,Makefile pyproject.toml locks/lambda.tx
 
 .PHONY: build-RotateFunction build-StoreFunction build-RetrieveFunction
 build-RotateFunction build-StoreFunction build-RetrieveFunction: $(ARTIFACT)/.done
-	@cp -R $(ARTIFACT)/root/. "$(ARTIFACTS_DIR)"
+	@cp -R $(ARTIFACT)/content/. "$(ARTIFACTS_DIR)"
 
 # The wheels are those of Lambda's machine, whatever this one is. Byte code is compiled here because Lambda cannot
 # keep it: without it each cold start compiles everything, which takes longer than all else.
 $(ARTIFACT)/.done:
 	@$(find_python); $(call make_venv,.venv-build); \
-	rm -rf build/artifact-*; mkdir -p $(ARTIFACT)/root; \
+	rm -rf build/artifact-*; mkdir -p $(ARTIFACT)/content; \
 	pip() { .venv-build/bin/python -m pip "$$@"; }; \
-	target="--target $(ARTIFACT)/root --no-compile --only-binary=:all: --implementation cp --abi cp313 --abi abi3 --abi none \
+	target="--target $(ARTIFACT)/content --no-compile --only-binary=:all: --implementation cp --abi cp313 --abi abi3 --abi none \
 	  --python-version $(ARTIFACT_PYTHON) --platform manylinux_2_28_aarch64 --platform manylinux2014_aarch64"; \
 	pip install -qq $$target --require-hashes -r locks/lambda.txt; \
 	pip wheel -qq --no-deps --wheel-dir $(ARTIFACT) .; \
 	pip install -qq $$target --no-deps $(ARTIFACT)/*.whl; \
-	rm -rf $(ARTIFACT)/root/bin; \
+	rm -rf $(ARTIFACT)/content/bin; \
 	if python$(ARTIFACT_PYTHON) -c '' >/dev/null 2>&1; then \
-	  python$(ARTIFACT_PYTHON) -m compileall -q -j 0 --invalidation-mode unchecked-hash -s $(ARTIFACT)/root -p /var/task $(ARTIFACT)/root; \
+	  python$(ARTIFACT_PYTHON) -m compileall -q -j 0 --invalidation-mode unchecked-hash -s $(ARTIFACT)/content -p /var/task $(ARTIFACT)/content; \
 	else \
 	  echo "python$(ARTIFACT_PYTHON) is not here, so the artifact has no byte code: cold starts take about 0.4 s longer." >&2; \
 	fi; \

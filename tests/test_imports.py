@@ -1,0 +1,153 @@
+"""Who may import whom: the arrows of docs/architecture.md, read from the source."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+
+CREDENTIAL_TYPE = "a credential type"
+
+ARROWS = {
+    "rotators": {"core"},
+    "core": set[str](),
+    "strategies": {"core"},
+    CREDENTIAL_TYPE: {"strategies", "core"},
+    "aws": {"core"},
+    "client": {"core", "aws"},
+    "local": {"core", "aws"},
+    "testing": {"core", "local"},
+    "functions": {"core", "aws"},
+}
+"""From each part to the parts it may import, itself besides. The parts not named here may import all."""
+
+UNBOUND = {"cli"}
+
+STANDARD_LIBRARY_ONLY = {"rotators", "core", "strategies"}
+
+FRAMEWORKS = {"boto3", "botocore", "moto", "aws_lambda_powertools", "pydantic", "click", "rich"}
+"""What a credential type knows nothing of: it imports its own driver, and no other third party."""
+
+SLOW = ("psycopg", "pydantic", "aws_xray_sdk", "moto")
+
+
+def part_of(module: str) -> str:
+    """The part of the house that a dotted module name belongs to."""
+    first, _, rest = module.partition(".")
+    if first != "rotators" or not rest:
+        return first
+    name = rest.partition(".")[0]
+    return name if (ROOT / "rotators" / name).is_dir() else CREDENTIAL_TYPE
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Every import of a module, relative ones resolved, with its line; those for type checkers too."""
+    package = path.relative_to(ROOT).parent.parts
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = list(package[: len(package) - node.level + 1]) if node.level else []
+            source = ".".join([*base, *(node.module or "").split(".")]).strip(".")
+            for alias in node.names:
+                yield node.lineno, f"{source}.{alias.name}" if source == "rotators" else source
+
+
+def is_name_of_package(imported: str) -> bool:
+    """Whether `from rotators import x` takes a name of the package itself, such as its version."""
+    first, _, rest = imported.partition(".")
+    folder = ROOT / "rotators"
+    return first == "rotators" and not ((folder / rest).is_dir() or (folder / f"{rest}.py").exists())
+
+
+def sources() -> list[Path]:
+    return sorted([*(ROOT / "rotators").rglob("*.py"), *(ROOT / "functions").rglob("*.py")])
+
+
+def label(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def violations(path: Path) -> Iterator[str]:
+    own = part_of(module_name(path))
+    for line, imported in imports(path):
+        where = f"{label(path)}:{line} imports {imported}"
+        first = imported.partition(".")[0]
+        if first in {"rotators", "functions"}:
+            plain = imported.count(".") == 1 and is_name_of_package(imported)
+            target = "rotators" if plain else part_of(imported)
+            if target not in {own, "rotators"} | ARROWS[own]:
+                yield f"{where}: {own} may import only {sorted(ARROWS[own]) or 'itself'}"
+            elif target == CREDENTIAL_TYPE and imported != module_name(path):
+                yield f"{where}: one credential type knows nothing of another"
+        elif first in sys.stdlib_module_names:
+            continue
+        elif own in STANDARD_LIBRARY_ONLY:
+            yield f"{where}: {own} uses the standard library only"
+        elif own == CREDENTIAL_TYPE and first in FRAMEWORKS:
+            yield f"{where}: a credential type uses its own driver only"
+
+
+@pytest.mark.parametrize("path", sources(), ids=label)
+def test_imports_follow_the_arrows(path: Path) -> None:
+    own = part_of(module_name(path))
+    if own in UNBOUND:
+        return
+    assert own in ARROWS, (
+        f"{own} is a new part of the house: give it its arrows here and in the documentation"
+    )
+    assert not list(violations(path))
+
+
+@pytest.mark.parametrize(
+    ("module", "part"),
+    [
+        ("rotators", "rotators"),
+        ("rotators.core.steps", "core"),
+        ("rotators.postgres", CREDENTIAL_TYPE),
+        ("functions.rotate", "functions"),
+    ],
+)
+def test_parts_are_told_apart(module: str, part: str) -> None:
+    assert part_of(module) == part
+
+
+def test_the_functions_are_there() -> None:
+    missing = [
+        name for name in ("rotate", "store", "retrieve") if not (ROOT / "functions" / f"{name}.py").exists()
+    ]
+    assert not missing, f"the template names functions that do not exist: {missing}"
+
+
+def loaded_by(module: str) -> set[str]:
+    """The top-level modules that a fresh interpreter holds after importing one."""
+    code = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, f"importing {module} fails:\n{done.stderr}"
+    return set(done.stdout.split())
+
+
+def test_the_rotate_function_loads_nothing_slow_at_import() -> None:
+    loaded = loaded_by("functions.rotate")
+    assert not loaded.intersection(SLOW), "a driver is imported where it is used, not with the function"
+
+
+def test_core_loads_in_a_bare_interpreter() -> None:
+    loaded = loaded_by("rotators.core.steps")
+    assert not loaded.intersection({"boto3", "botocore", *SLOW})

@@ -1,0 +1,263 @@
+"""The template, read as what it is: YAML with CloudFormation's tags."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]  # here by way of the AWS CLI; its stubs are not
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+
+FUNCTIONS = {"RotateFunction": "rotate", "StoreFunction": "store", "RetrieveFunction": "retrieve"}
+
+EVERY_RESOURCE = {
+    "LetLambdaJoinVpc": "Lambda creates the interfaces, which have no ARN before (LG:configuration-vpc)",
+    "KeepCodeFromInterfaces": "a denial of the same",
+    "ReadManyAtOnce": "BatchGetSecretValue knows no resource; GetSecretValue decides on each secret",
+}
+"""The statements that may say `*`, and why they must."""
+
+EVERY_NAME = {
+    "FindDatabasesOfAdmins": "the database's identifier stands in a tag of the admin's secret, unknown here",
+}
+"""The statements whose resources may end in `:*`, and why they must."""
+
+READ_BY_POWERTOOLS = {"POWERTOOLS_LOG_LEVEL"}
+
+
+class Loader(yaml.SafeLoader):  # type: ignore[misc]  # untyped, as above
+    """Reads `!Sub x` as {"Sub": "x"}, and so on."""
+
+
+def tagged(loader: Any, suffix: str, node: Any) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        return {suffix: loader.construct_scalar(node)}
+    if isinstance(node, yaml.SequenceNode):
+        return {suffix: loader.construct_sequence(node, deep=True)}
+    return {suffix: loader.construct_mapping(node, deep=True)}
+
+
+Loader.add_multi_constructor("!", tagged)
+
+
+@pytest.fixture(scope="module")
+def template() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(encoding="utf-8"), Loader)  # noqa: S506 - a SafeLoader
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def resources(template: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = template["Resources"]
+    return found
+
+
+def of_type(resources: dict[str, Any], kind: str) -> dict[str, Any]:
+    return {name: resource for name, resource in resources.items() if resource["Type"] == kind}
+
+
+def statements(resources: dict[str, Any], role: str) -> list[dict[str, Any]]:
+    """A role's statements, conditional ones as if their condition held."""
+    return [
+        statement["If"][1] if "If" in statement else statement
+        for policy in resources[role]["Properties"]["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+    ]
+
+
+def every_statement(resources: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for role in of_type(resources, "AWS::IAM::Role"):
+        yield from statements(resources, role)
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def actions(statement: dict[str, Any]) -> list[str]:
+    return [str(action) for action in as_list(statement["Action"])]
+
+
+def text_of_resource(resource: Any) -> str:
+    return str(resource["Sub"]) if isinstance(resource, dict) and "Sub" in resource else str(resource)
+
+
+def test_it_has_the_three_functions(resources: dict[str, Any]) -> None:
+    assert set(of_type(resources, "AWS::Serverless::Function")) == set(FUNCTIONS)
+
+
+@pytest.mark.parametrize(("name", "module"), FUNCTIONS.items())
+def test_handlers_exist(resources: dict[str, Any], name: str, module: str) -> None:
+    assert resources[name]["Properties"]["Handler"] == f"functions.{module}.handler"
+    tree = ast.parse((ROOT / "functions" / f"{module}.py").read_text(encoding="utf-8"))
+    defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert "handler" in defined
+
+
+def test_the_runtime_is_one_that_the_makefile_builds_for(template: dict[str, Any]) -> None:
+    common = template["Globals"]["Function"]
+    assert common["Runtime"] == "python3.13"
+    assert common["Architectures"] == ["arm64"]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(r"^ARTIFACT_PYTHON := 3\.13$", makefile, re.MULTILINE)
+    assert "aarch64" in makefile
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_makefile_builds_each_function(resources: dict[str, Any], name: str) -> None:
+    assert resources[name]["Metadata"]["BuildMethod"] == "makefile"
+    assert f"build-{name}" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def test_functions_have_time_to_answer(template: dict[str, Any], resources: dict[str, Any]) -> None:
+    assert template["Globals"]["Function"]["Timeout"] >= 30
+    assert resources["RotateFunction"]["Properties"]["Timeout"] >= 60
+
+
+def test_secrets_manager_of_this_account_may_call_the_rotate_function(resources: dict[str, Any]) -> None:
+    (permission,) = of_type(resources, "AWS::Lambda::Permission").values()
+    assert permission["Properties"] == {
+        "Action": "lambda:InvokeFunction",
+        "FunctionName": {"GetAtt": "RotateFunction.Arn"},
+        "Principal": "secretsmanager.amazonaws.com",
+        "SourceAccount": {"Ref": "AWS::AccountId"},
+    }
+
+
+def test_only_statements_with_a_reason_reach_every_resource(resources: dict[str, Any]) -> None:
+    found = {
+        statement["Sid"]
+        for statement in every_statement(resources)
+        if any(text_of_resource(resource) == "*" for resource in as_list(statement["Resource"]))
+    }
+    assert found == set(EVERY_RESOURCE)
+
+
+def test_only_statements_with_a_reason_reach_every_name(resources: dict[str, Any]) -> None:
+    found = {
+        statement["Sid"]
+        for statement in every_statement(resources)
+        if any(text_of_resource(resource).endswith(":*") for resource in as_list(statement["Resource"]))
+    }
+    assert found == set(EVERY_NAME)
+
+
+def test_no_action_is_a_pattern(resources: dict[str, Any]) -> None:
+    assert not [
+        action for statement in every_statement(resources) for action in actions(statement) if "*" in action
+    ]
+
+
+def test_the_rotate_function_touches_only_secrets_that_name_it(resources: dict[str, Any]) -> None:
+    touching = [
+        statement
+        for statement in statements(resources, "RotateRole")
+        if any(action.startswith("secretsmanager:") for action in actions(statement))
+        and statement["Sid"] != "ReadAdmins"
+    ]
+    (own,) = touching
+    name = own["Condition"]["StringEquals"]["secretsmanager:resource/AllowRotationLambdaArn"]["Sub"]
+    fixed = resources["RotateFunction"]["Properties"]["FunctionName"]["Sub"]
+    assert name.endswith(f":function:{fixed}")
+    assert set(actions(own)) == {
+        "secretsmanager:DescribeSecret",
+        "secretsmanager:GetSecretValue",
+        "secretsmanager:ListSecretVersionIds",
+        "secretsmanager:PutSecretValue",
+        "secretsmanager:UpdateSecretVersionStage",
+    }
+
+
+def test_secrets_are_named_by_the_prefix(resources: dict[str, Any]) -> None:
+    for statement in every_statement(resources):
+        for resource in map(text_of_resource, as_list(statement["Resource"])):
+            if ":secret:" in resource:
+                assert resource.endswith(":secret:${SecretNamePrefix}*")
+
+
+def test_the_key_is_used_only_through_secrets_manager(resources: dict[str, Any]) -> None:
+    for statement in every_statement(resources):
+        if any(action.startswith("kms:") for action in actions(statement)):
+            condition = statement["Condition"]
+            assert "kms:ViaService" in condition["StringEquals"]
+            keys = {key for operator in condition.values() for key in operator}
+            # DescribeKey has no encryption context: with the condition it would never be allowed.
+            describes = actions(statement) == ["kms:DescribeKey"]
+            assert ("kms:EncryptionContext:SecretARN" in keys) is not describes
+
+
+def test_no_function_can_both_store_and_read(resources: dict[str, Any]) -> None:
+    stores = {action for item in statements(resources, "StoreRole") for action in actions(item)}
+    reads = {action for item in statements(resources, "RetrieveRole") for action in actions(item)}
+    assert "secretsmanager:GetSecretValue" not in stores
+    of_secrets = {action for action in reads if action.startswith("secretsmanager:")}
+    assert of_secrets == {"secretsmanager:GetSecretValue", "secretsmanager:BatchGetSecretValue"}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_logs_are_written_once_and_deleted_in_time(resources: dict[str, Any], name: str) -> None:
+    logging = resources[name]["Properties"]["LoggingConfig"]
+    assert logging["LogFormat"] == "Text", "the functions write JSON themselves"
+    group = resources[logging["LogGroup"]["Ref"]]["Properties"]
+    assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    assert (
+        group["LogGroupName"]["Sub"] == f"/aws/lambda/{resources[name]['Properties']['FunctionName']['Sub']}"
+    )
+
+
+def variables(template: dict[str, Any]) -> set[str]:
+    functions = of_type(template["Resources"], "AWS::Serverless::Function").values()
+    places = [template["Globals"]["Function"], *(function["Properties"] for function in functions)]
+    return {name for place in places for name in place.get("Environment", {}).get("Variables", {})}
+
+
+def test_variables_are_ones_that_the_code_reads(template: dict[str, Any]) -> None:
+    sources = [*(ROOT / "rotators").rglob("*.py"), *(ROOT / "functions").rglob("*.py")]
+    read = {
+        node.value
+        for path in sources
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    assert variables(template) <= read | READ_BY_POWERTOOLS
+
+
+def test_parameters_are_used_and_explained(template: dict[str, Any]) -> None:
+    text = (ROOT / "template.yaml").read_text(encoding="utf-8")
+    for name, parameter in template["Parameters"].items():
+        assert parameter["Description"]
+        assert re.search(rf"!Ref {name}\b|\$\{{{name}\}}", text), f"{name} is used nowhere"
+
+
+def test_outputs_name_the_functions(template: dict[str, Any]) -> None:
+    assert {output["Value"]["GetAtt"] for output in template["Outputs"].values()} == {
+        f"{name}.Arn" for name in FUNCTIONS
+    }
+
+
+def test_cloudformation_can_read_it() -> None:
+    """CloudFormation documents that it reads no YAML aliases, though SAM's own parser does."""
+    events = yaml.parse((ROOT / "template.yaml").read_text(encoding="utf-8"), Loader)
+    assert not [event for event in events if isinstance(event, yaml.AliasEvent)]
+
+
+@pytest.mark.skipif(shutil.which("sam") is None, reason="sam is not on PATH; `make validate` checks the same")
+def test_sam_finds_no_fault() -> None:
+    done = subprocess.run(
+        ["sam", "validate", "--lint"],  # noqa: S607 - the developer's own
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=110,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
