@@ -1,0 +1,160 @@
+"""The service's own events: an event log, on EventBridge's default bus, and in CloudTrail's LookupEvents.
+
+Service events (``RotationStarted`` …) travel as ``AWS Service Event via CloudTrail``
+(UG:cloudtrail_log_entries). ``Secret Label Updated`` is EventBridge's own and no CloudTrail record
+(UG:secret-event-notifications); it is not sent for AWSPENDING and AWSPREVIOUS, and, our choice, not for the
+first label at CreateSecret. The shape of failures is that seen in public code: ``errorMessage``,
+``additionalEventData.SecretId``.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import threading
+import uuid
+from typing import Any
+
+from moto.events.models import events_backends
+
+from rotators.local.records import ServiceEvent, cloudtrail_record
+from rotators.local.refusals import refusal
+
+SERVICE_EVENT = "AWS Service Event via CloudTrail"
+LABEL_UPDATED = "Secret Label Updated"
+_SOURCE = "secretsmanager.amazonaws.com"
+_PAGE = 50
+_ATTRIBUTES = ("EventName", "ResourceName", "EventSource", "EventId", "ReadOnly", "ResourceType")
+
+_logger = logging.getLogger(__name__)
+
+
+class EventLog:
+    """What happened since the start, oldest first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._events: list[ServiceEvent] = []
+        self._records: list[dict[str, Any]] = []
+
+    def service_event(self, name: str, secret_arn: str, error: str | None = None) -> None:
+        """Record and publish an event of a rotation.
+
+        Args:
+            name: the CloudTrail event name.
+            secret_arn: the secret.
+            error: the service's words, for failures.
+        """
+        now = dt.datetime.now(dt.UTC)
+        region, account = secret_arn.split(":")[3:5]
+        event_id = str(uuid.uuid4())
+        detail: dict[str, Any] = {
+            "eventVersion": "1.08",
+            "userIdentity": {"accountId": account, "invokedBy": _SOURCE},
+            "eventTime": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "eventSource": _SOURCE,
+            "eventName": name,
+            "awsRegion": region,
+            "sourceIPAddress": _SOURCE,
+            "userAgent": _SOURCE,
+            "requestParameters": None,
+            "responseElements": None,
+            "additionalEventData": {"SecretId": secret_arn},
+            "eventID": event_id,
+            "readOnly": False,
+            "eventType": "AwsServiceEvent",
+            "managementEvent": True,
+            "recipientAccountId": account,
+            "eventCategory": "Management",
+        }
+        if error is not None:
+            detail["errorMessage"] = error
+        event = ServiceEvent(name, now, secret_arn, region, account, SERVICE_EVENT, detail)
+        with self._lock:
+            self._records.append(cloudtrail_record(event, event_id))
+        self._publish(event)
+
+    def label_updated(self, secret_arn: str, name: str, label: str, version_id: str) -> None:
+        """Record and publish that a label moved.
+
+        Args:
+            secret_arn: of the secret.
+            name: of the secret.
+            label: any but AWSPENDING and AWSPREVIOUS.
+            version_id: where the label is now.
+        """
+        region, account = secret_arn.split(":")[3:5]
+        detail = {"name": name, "labelUpdated": label, "versionId": version_id}
+        now = dt.datetime.now(dt.UTC)
+        self._publish(ServiceEvent(LABEL_UPDATED, now, secret_arn, region, account, LABEL_UPDATED, detail))
+
+    def events(self, secret_arn: str | None = None) -> list[ServiceEvent]:
+        """The events of one secret, or all; oldest first."""
+        with self._lock:
+            return [event for event in self._events if secret_arn in (None, event.secret_id)]
+
+    def lookup(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Answer CloudTrail's LookupEvents from the service events.
+
+        Args:
+            params: the request: LookupAttributes (at most one), StartTime, EndTime, MaxResults, NextToken.
+
+        Returns:
+            The response, newest first.
+        """
+        limit = int(params.get("MaxResults", _PAGE))
+        if not 1 <= limit <= _PAGE:
+            raise refusal("InvalidMaxResultsException", f"MaxResults must be between 1 and {_PAGE}.")
+        with self._lock:
+            records = self._records[::-1]
+        found = [record for record in records if _in_range(record, params) and _matches(record, params)]
+        offset = _offset(params.get("NextToken"))
+        answer: dict[str, Any] = {"Events": found[offset : offset + limit]}
+        if offset + limit < len(found):
+            answer["NextToken"] = str(offset + limit)
+        return answer
+
+    def _publish(self, event: ServiceEvent) -> None:
+        with self._lock:
+            self._events.append(event)
+        entry = {
+            "Source": "aws.secretsmanager",
+            "DetailType": event.detail_type,
+            "Detail": json.dumps(event.detail),
+            "Resources": [event.secret_id],
+            "Time": event.time.timestamp(),
+        }
+        try:
+            events_backends[event.account][event.region].put_events([entry])
+        except NotImplementedError:
+            _logger.warning("a rule on %s has a target that moto cannot deliver to", event.name)
+
+
+def _offset(token: str | None) -> int:
+    if token is None:
+        return 0
+    if not token.isdecimal():
+        raise refusal("InvalidNextTokenException", "The NextToken is not one of ours.")
+    return int(token)
+
+
+def _in_range(record: dict[str, Any], params: dict[str, Any]) -> bool:
+    start, end = params.get("StartTime"), params.get("EndTime")
+    if start is not None and end is not None and float(start) > float(end):
+        raise refusal("InvalidTimeRangeException", "StartTime is after EndTime.")
+    time = float(record["EventTime"])
+    return (start is None or time >= float(start)) and (end is None or time <= float(end))
+
+
+def _matches(record: dict[str, Any], params: dict[str, Any]) -> bool:
+    attributes = params.get("LookupAttributes") or []
+    if len(attributes) > 1 or any(each["AttributeKey"] not in _ATTRIBUTES for each in attributes):
+        raise refusal("InvalidLookupAttributesException", f"Give one attribute of {', '.join(_ATTRIBUTES)}.")
+    return all(each["AttributeValue"] in _values(record, each["AttributeKey"]) for each in attributes)
+
+
+def _values(record: dict[str, Any], key: str) -> list[str]:
+    if key in ("ResourceName", "ResourceType"):
+        return [resource[key] for resource in record["Resources"]]
+    return [str(record[key])]

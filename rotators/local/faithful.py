@@ -1,0 +1,247 @@
+"""The one place where moto's code is replaced, and the list of all of its names that we rely on.
+
+`Faithful.install` swaps the methods below on moto's classes and `remove` puts moto's own back. Most are
+private to moto, which is why moto is pinned exactly; `missing_names` tells what another version lacks.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import importlib.metadata
+import inspect
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from moto.awslambda.models import LambdaFunction
+from moto.cloudtrail.responses import CloudTrailResponse
+from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
+from moto.secretsmanager.responses import SecretsManagerResponse
+
+from rotators.core.errors import LocalStackError
+from rotators.local.functions import FunctionConfig, Functions, lambda_environment
+from rotators.local.operations import Operations
+
+RELIED_ON: dict[str, str | None] = {
+    "moto.awslambda.exceptions:LambdaClientError": None,
+    "moto.awslambda.models:LambdaBackend.create_function": "(self, spec)",
+    "moto.awslambda.models:LambdaBackend.get_function": "(self, function_name_or_arn, qualifier)",
+    "moto.awslambda.models:LambdaBackend.invoke": (
+        "(self, function_name, qualifier, body, headers, response_headers)"
+    ),
+    "moto.awslambda.models:LambdaFunction.invoke": "(self, body, request_headers, response_headers)",
+    "moto.awslambda.models:LambdaFunction.save_logs": "(self, output)",
+    "moto.awslambda.models:lambda_backends": None,
+    "moto.awslambda.policy:Policy.add_statement": "(self, raw, qualifier)",
+    "moto.cloudtrail.responses:CloudTrailResponse": None,
+    "moto.core.base_backend:BackendDict.reset": "(cls)",
+    "moto.events.models:EventsBackend.put_events": "(self, events)",
+    "moto.events.models:events_backends": None,
+    "moto.iam.models:IAMBackend.create_role": (
+        "(self, role_name, assume_role_policy_document, path, permissions_boundary, description, tags, "
+        "max_session_duration, linked_service)"
+    ),
+    "moto.iam.models:iam_backends": None,
+    "moto.logs.models:LogsBackend.ensure_log_group": "(self, log_group_name)",
+    "moto.moto_server.werkzeug_app:DomainDispatcherApplication": "(create_app)",
+    "moto.moto_server.werkzeug_app:MotoRequestHandler": None,
+    "moto.moto_server.werkzeug_app:create_backend_app": "(service)",
+    "moto.secretsmanager.exceptions:OperationNotPermittedOnReplica": None,
+    "moto.secretsmanager.exceptions:SecretsManagerClientError": "(error_type, message, _, **kwargs)",
+    "moto.secretsmanager.models:FakeSecret": (
+        "(account_id, region_name, secret_id, secret_version, version_id, secret_string, secret_binary, "
+        "description, tags, kms_key_id, version_stages, last_changed_date, created_date, replica_regions, "
+        "force_overwrite)"
+    ),
+    "moto.secretsmanager.models:FakeSecret.is_deleted": "(self)",
+    "moto.secretsmanager.models:FakeSecret.set_default_version_id": "(self, version_id)",
+    "moto.secretsmanager.models:FakeSecret.to_dict": "(self)",
+    "moto.secretsmanager.models:ReplicaSecret": "(source, region, status, message)",
+    "moto.secretsmanager.models:SecretsManagerBackend.describe_secret": "(self, secret_id)",
+    "moto.secretsmanager.models:SecretsManagerBackend.get_secret_value": (
+        "(self, secret_id, version_id, version_stage)"
+    ),
+    "moto.secretsmanager.models:SecretsStore.get": "(self, key)",
+    "moto.secretsmanager.models:secretsmanager_backends": None,
+    "moto.secretsmanager.responses:SecretsManagerResponse.create_secret": "(self)",
+    "moto.secretsmanager.responses:SecretsManagerResponse.list_secret_version_ids": "(self)",
+    "moto.secretsmanager.responses:SecretsManagerResponse.put_resource_policy": "(self)",
+    "moto.secretsmanager.responses:SecretsManagerResponse.put_secret_value": "(self)",
+    "moto.secretsmanager.responses:SecretsManagerResponse.rotate_secret": "(self)",
+    "moto.secretsmanager.responses:SecretsManagerResponse.update_secret": "(self)",
+    "moto.secretsmanager.responses:SecretsManagerResponse.update_secret_version_stage": "(self)",
+}
+"""Where to find a name, and the names of its parameters; None where it is not called."""
+
+_REPLACED = (
+    "list_secret_version_ids",
+    "put_resource_policy",
+    "put_secret_value",
+    "rotate_secret",
+    "stop_replication_to_replica",
+    "update_secret",
+    "update_secret_version_stage",
+    "validate_resource_policy",
+)
+_LOG_TAIL = 4096
+
+
+def missing_names() -> list[str]:
+    """What the installed moto lacks of RELIED_ON.
+
+    Returns:
+        One line per name that is gone or takes other parameters; empty when all is well.
+    """
+    version = importlib.metadata.version("moto")
+    found = ((name, _fault(name, expected)) for name, expected in RELIED_ON.items())
+    return [f"moto {version}: {name} {fault}" for name, fault in found if fault]
+
+
+def _fault(name: str, expected: str | None) -> str | None:
+    module, _, path = name.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in path.split("."):
+            found = inspect.getattr_static(found, part) if inspect.isclass(found) else getattr(found, part)
+    except (ImportError, AttributeError):
+        return "is gone"
+    if expected is None:
+        return None
+    parameters = inspect.signature(getattr(found, "__func__", found)).parameters.values()
+    signature = ", ".join(str(each.replace(annotation=each.empty, default=each.empty)) for each in parameters)
+    return None if f"({signature})" == expected else f"takes ({signature}), not {expected}"
+
+
+class Faithful:
+    """The replacements, for one local AWS at a time in a process.
+
+    Args:
+        operations: what answers instead of moto.
+        functions: what runs Lambda functions.
+    """
+
+    def __init__(self, operations: Operations, functions: Functions) -> None:
+        self._operations = operations
+        self._functions = functions
+        self._lock = operations.rotations.lock
+        self._replaced: list[tuple[type, str, Any]] = []
+
+    def install(self) -> None:
+        """Put the replacements in moto's place.
+
+        Raises:
+            LocalStackError: the installed moto lacks a name that is needed.
+        """
+        missing = missing_names()
+        if missing:
+            raise LocalStackError(
+                "; ".join(missing), remedy="Install the version of moto that rotators pins (extra `local`)."
+            )
+        for name in _REPLACED:
+            self._replace(SecretsManagerResponse, name, self._answer(name))
+        create = SecretsManagerResponse.create_secret
+        self._replace(SecretsManagerResponse, "create_secret", self._create_secret(create))
+        self._replace(SecretsManagerBackend, "get_secret_value", self._get_secret_value())
+        self._replace(FakeSecret, "to_dict", self._to_dict(FakeSecret.to_dict))
+        self._replace(CloudTrailResponse, "lookup_events", self._lookup_events())
+        self._replace(LambdaFunction, "invoke", self._invoke())
+
+    def remove(self) -> None:
+        """Put moto's own methods back."""
+        while self._replaced:
+            owner, name, original = self._replaced.pop()
+            if original is None:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, original)
+
+    def _replace(self, owner: type, name: str, replacement: Callable[..., Any]) -> None:
+        self._replaced.append((owner, name, owner.__dict__.get(name)))
+        setattr(owner, name, replacement)
+
+    def _answer(self, name: str) -> Callable[[SecretsManagerResponse], str]:
+        operation = getattr(self._operations, name)
+
+        def answer(response: SecretsManagerResponse) -> str:
+            with self._lock:
+                return json.dumps(operation(response.backend, _params(response)))
+
+        return answer
+
+    def _create_secret(
+        self, original: Callable[[SecretsManagerResponse], str]
+    ) -> Callable[[SecretsManagerResponse], str]:
+        def create_secret(response: SecretsManagerResponse) -> str:
+            with self._lock:
+                self._operations.check_create(response.backend, _params(response))
+                return original(response)
+
+        return create_secret
+
+    def _get_secret_value(self) -> Callable[..., dict[str, Any]]:
+        def get_secret_value(
+            backend: SecretsManagerBackend, secret_id: str, version_id: str, version_stage: str
+        ) -> dict[str, Any]:
+            # BatchGetSecretValue passes empty strings for what is not wanted.
+            params = {"VersionId": version_id or None, "VersionStage": version_stage or None}
+            with self._lock:
+                secret = backend.describe_secret(secret_id)
+                return self._operations.get_secret_value(secret, params)
+
+        return get_secret_value
+
+    def _to_dict(
+        self, original: Callable[[FakeSecret], dict[str, Any]]
+    ) -> Callable[[FakeSecret], dict[str, Any]]:
+        def to_dict(secret: FakeSecret) -> dict[str, Any]:
+            with self._lock:
+                return self._operations.describe(secret, original(secret))
+
+        return to_dict
+
+    def _lookup_events(self) -> Callable[[CloudTrailResponse], str]:
+        events = self._operations.events
+
+        def lookup_events(response: CloudTrailResponse) -> str:
+            return json.dumps(events.lookup(_params(response)))
+
+        return lookup_events
+
+    def _invoke(self) -> Callable[..., str | bytes]:
+        functions = self._functions
+
+        def run(function: LambdaFunction, body: Any, response_headers: dict[str, Any]) -> bytes:
+            invocation = functions.invoke(_config(function), json.loads(body) if body else {})
+            if invocation.failed:
+                response_headers["x-amz-function-error"] = "Unhandled"
+            tail = invocation.log.encode()[-_LOG_TAIL:]
+            response_headers["x-amz-log-result"] = base64.b64encode(tail).decode()
+            function.logs_backend.ensure_log_group(function.logs_group_name)
+            function.save_logs(invocation.log)
+            return invocation.payload.encode()
+
+        def invoke(
+            function: LambdaFunction, body: Any, request_headers: Any, response_headers: dict[str, Any]
+        ) -> str | bytes:
+            kind = request_headers.get("x-amz-invocation-type", "RequestResponse")
+            if kind == "RequestResponse":
+                return run(function, body, response_headers)
+            if kind == "Event":
+                threading.Thread(target=run, args=(function, body, {}), daemon=True).start()
+            return ""
+
+        return invoke
+
+
+def _params(response: SecretsManagerResponse | CloudTrailResponse) -> dict[str, Any]:
+    params: dict[str, Any] = json.loads(response.body or "{}")
+    return params
+
+
+def _config(function: LambdaFunction) -> FunctionConfig:
+    own = {key: str(value) for key, value in function.environment_vars.items()}
+    name, handler, memory = function.function_name, str(function.handler), int(function.memory_size)
+    environment = lambda_environment(name, handler, memory, function.region, own)
+    return FunctionConfig(name, function.function_arn, handler, float(function.timeout), memory, environment)

@@ -1,0 +1,44 @@
+"""The service's refusals, by their wire names."""
+
+from __future__ import annotations
+
+from moto.secretsmanager.exceptions import SecretsManagerClientError
+
+NO_FUNCTION = (
+    "You tried to enable rotation on a secret that doesn't already have a Lambda function ARN configured "
+    "and you didn't include such an ARN as a parameter in this call."
+)
+NOT_COMPLETE = "A previous rotation isn't complete. That rotation will be reattempted."
+DELETED = "You can't perform this operation on the secret because it was marked for deletion."
+NOT_INVOCABLE = (
+    "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants "
+    "access to the principal secretsmanager.amazonaws.com."
+)
+
+
+def refusal(code: str, message: str) -> SecretsManagerClientError:
+    """An error that moto's server sends as status 400.
+
+    Args:
+        code: the error's wire name, such as ``InvalidRequestException``.
+        message: its message, without any value of a secret.
+
+    Returns:
+        The exception, for the caller to raise.
+    """
+    return SecretsManagerClientError(code, message)
+
+
+def invalid_parameter(message: str) -> SecretsManagerClientError:
+    """An ``InvalidParameterException``, for the caller to raise."""
+    return refusal("InvalidParameterException", message)
+
+
+def invalid_request(message: str) -> SecretsManagerClientError:
+    """An ``InvalidRequestException``, for the caller to raise."""
+    return refusal("InvalidRequestException", message)
+
+
+def not_found(message: str) -> SecretsManagerClientError:
+    """A ``ResourceNotFoundException``, for the caller to raise."""
+    return refusal("ResourceNotFoundException", message)

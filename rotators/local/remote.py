@@ -1,0 +1,42 @@
+"""What another process may ask of a running local AWS, beyond AWS's own API."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.error
+import urllib.request
+from urllib.parse import urlsplit
+
+_SECONDS = 5.0
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def stage(secret_id: str, token: str) -> bool:
+    """Attach AWSPENDING to an empty version for the token, as RotateSecret does before createSecret.
+
+    Args:
+        secret_id: name or ARN.
+        token: of the version, made if it does not exist.
+
+    Returns:
+        Whether it is staged now; False when the endpoint is no local AWS, or has no such secret.
+    """
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_SECRETS_MANAGER") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    if urlsplit(endpoint).scheme != "http" or urlsplit(endpoint).hostname not in _LOOPBACK:
+        return False
+    region = secret_id.split(":")[3] if secret_id.startswith("arn:") else _region()
+    body = {"SecretId": secret_id, "ClientRequestToken": token, "Region": region}
+    # The path is also in server.py; importing that would load moto into a process without use for it.
+    request = urllib.request.Request(  # noqa: S310 - the scheme is checked above
+        f"{endpoint.rstrip('/')}/rotators-local/stage", json.dumps(body).encode(), method="POST"
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310 - the same
+            return bool(json.load(answer).get("staged"))
+    except (urllib.error.URLError, ValueError, AttributeError):
+        return False
+
+
+def _region() -> str:
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"

@@ -1,0 +1,102 @@
+"""Small handlers for the local AWS's own tests; each container imports them afresh."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import Any
+
+import boto3
+
+
+def rotate(event: dict[str, Any], context: Any) -> None:
+    """A correct rotation of a JSON secret without any target; other keys in it make it misbehave.
+
+    ``fail``: the step that raises. ``skip``: the step that does nothing. ``hand``: the step in which the
+    value is changed by hand. ``forge``: a wrong RotationToken is presented. ``slow``: the step that waits until the secret is tagged ``go``.
+    """
+    secrets, arn, token = boto3.client("secretsmanager"), event["SecretId"], event["ClientRequestToken"]
+    print(f"{event['Step']} {token} {sorted(event)} {len(event['RotationToken'])}")
+    current = json.loads(secrets.get_secret_value(SecretId=arn)["SecretString"])
+    step = event["Step"]
+    if current.get("fail") == step:
+        raise RuntimeError(f"{step} was told to fail")
+    if current.get("hand") == step:
+        secrets.put_secret_value(SecretId=arn, SecretString=json.dumps({"password": "by-hand"}))
+        return
+    if current.get("slow") == step:
+        _wait_for_tag(secrets, arn)
+    if current.get("skip") != step:
+        _STEPS[step](secrets, arn, token, current, event)
+
+
+def _create(secrets: Any, arn: str, token: str, current: dict[str, Any], event: dict[str, Any]) -> None:
+    try:
+        secrets.get_secret_value(SecretId=arn, VersionId=token, VersionStage="AWSPENDING")
+    except secrets.exceptions.ResourceNotFoundException:
+        wrong = "wrong-" * 10
+        secrets.put_secret_value(
+            SecretId=arn,
+            ClientRequestToken=token,
+            SecretString=json.dumps({**current, "password": token}),
+            VersionStages=["AWSPENDING"],
+            RotationToken=wrong[:40] if current.get("forge") else event["RotationToken"],
+        )
+
+
+def _nothing(*_: Any) -> None:
+    pass
+
+
+def _test(secrets: Any, arn: str, token: str, *_: Any) -> None:
+    secrets.get_secret_value(SecretId=arn, VersionId=token, VersionStage="AWSPENDING")
+
+
+def _finish(secrets: Any, arn: str, token: str, *_: Any) -> None:
+    stages = secrets.describe_secret(SecretId=arn)["VersionIdsToStages"]
+    current = next(version for version, labels in stages.items() if "AWSCURRENT" in labels)
+    secrets.update_secret_version_stage(
+        SecretId=arn, VersionStage="AWSCURRENT", MoveToVersionId=token, RemoveFromVersionId=current
+    )
+
+
+_STEPS = {"createSecret": _create, "setSecret": _nothing, "testSecret": _test, "finishSecret": _finish}
+
+
+def _wait_for_tag(secrets: Any, arn: str) -> None:
+    while not any(tag["Key"] == "go" for tag in secrets.describe_secret(SecretId=arn).get("Tags", [])):
+        time.sleep(0.02)
+
+
+def echo(event: Any, context: Any) -> Any:
+    """Answer with the event, the context and the environment."""
+    print("printed to stdout")
+    print("printed to stderr", file=sys.stderr)
+    return {
+        "event": event,
+        "pid": os.getpid(),
+        "environment": dict(os.environ),
+        "context": {
+            "function_name": context.function_name,
+            "memory": context.memory_limit_in_mb,
+            "arn": context.invoked_function_arn,
+            "request_id": context.aws_request_id,
+            "remaining": context.get_remaining_time_in_millis(),
+        },
+    }
+
+
+def misbehave(event: dict[str, Any], _context: Any) -> Any:
+    """Raise, die, hang, or answer what is no JSON, as the event says."""
+    match event["how"]:
+        case "raise":
+            raise KeyError("masterarn")
+        case "exit":
+            os._exit(3)
+        case "hang":
+            time.sleep(600)
+        case "unserialisable":
+            return object()
+    return "well"
