@@ -116,20 +116,14 @@ class LocalAws:
 
     def exports(self) -> dict[str, str]:
         """The environment variables that make boto3 and the AWS CLI talk to this AWS."""
-        return {
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_REGION": self._region,
-            "AWS_DEFAULT_REGION": self._region,
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
+        return self._parts.exports(self._region)
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, *, region: str | None = None) -> Any:
         """A boto3 client for this AWS, whatever the environment says.
 
         Args:
             service: boto3's name of it.
+            region: another Region than this AWS's own.
 
         Returns:
             The client.
@@ -139,7 +133,7 @@ class LocalAws:
         return boto3.session.Session().client(
             service,  # type: ignore[call-overload] # any service
             endpoint_url=self.endpoint,
-            region_name=self._region,
+            region_name=region or self._region,
             aws_access_key_id="local",
             aws_secret_access_key="local",  # noqa: S106 - a dummy that nothing checks
         )
@@ -171,7 +165,7 @@ class LocalAws:
         Returns:
             Its ARN.
         """
-        variables = {**self.exports(), **self._environment, **(environment or {})}
+        variables = {**self._environment, **(environment or {})}
         self._handlers[name] = handler
         self._parts.create_function(self._region, _function_name(name), handler, variables)
         return self.function_arn(name)

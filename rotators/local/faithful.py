@@ -120,9 +120,13 @@ class Faithful:
     Args:
         operations: what answers instead of moto.
         functions: what runs Lambda functions.
+        endpoint: gives the variables that lead a function of a Region to this AWS.
     """
 
-    def __init__(self, operations: Operations, functions: Functions) -> None:
+    def __init__(
+        self, operations: Operations, functions: Functions, endpoint: Callable[[str], dict[str, str]]
+    ) -> None:
+        self._endpoint = endpoint
         self._operations = operations
         self._functions = functions
         self._lock = operations.rotations.lock
@@ -210,10 +214,12 @@ class Faithful:
         return lookup_events
 
     def _invoke(self) -> Callable[..., str | bytes]:
-        functions = self._functions
+        functions, endpoint = self._functions, self._endpoint
 
         def run(function: LambdaFunction, body: Any, response_headers: dict[str, Any]) -> bytes:
-            invocation = functions.invoke(_config(function), json.loads(body) if body else {})
+            invocation = functions.invoke(
+                _config(function, endpoint(function.region)), json.loads(body) if body else {}
+            )
             if invocation.failed:
                 response_headers["x-amz-function-error"] = "Unhandled"
             tail = invocation.log.encode()[-_LOG_TAIL:]
@@ -240,8 +246,8 @@ def _params(response: SecretsManagerResponse | CloudTrailResponse) -> dict[str, 
     return params
 
 
-def _config(function: LambdaFunction) -> FunctionConfig:
+def _config(function: LambdaFunction, endpoint: dict[str, str]) -> FunctionConfig:
     own = {key: str(value) for key, value in function.environment_vars.items()}
     name, handler, memory = function.function_name, str(function.handler), int(function.memory_size)
-    environment = lambda_environment(name, handler, memory, function.region, own)
+    environment = lambda_environment(name, handler, memory, endpoint=endpoint, own=own)
     return FunctionConfig(name, function.function_arn, handler, float(function.timeout), memory, environment)

@@ -273,7 +273,7 @@ class _Log:
 
 
 def lambda_environment(
-    name: str, handler: str, memory: int, region: str, own: Mapping[str, str]
+    name: str, handler: str, memory: int, *, endpoint: Mapping[str, str], own: Mapping[str, str]
 ) -> dict[str, str]:
     """The environment Lambda gives a function: nothing of ours but what finding the same code needs.
 
@@ -281,8 +281,8 @@ def lambda_environment(
         name: of the function.
         handler: dotted path.
         memory: in MB.
-        region: where the function is.
-        own: the function's configured variables, which win; the local endpoint and credentials among them.
+        endpoint: the variables that lead to the local AWS.
+        own: the function's configured variables; they win over ours, but not over Lambda's reserved ones.
 
     Returns:
         The whole environment of its container.
@@ -290,6 +290,11 @@ def lambda_environment(
     kept = {key: os.environ[key] for key in _INHERITED if key in os.environ}
     return {
         **kept,
+        **endpoint,
+        # A Lambda function has no such files; the developer's profile must not change what it does.
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        **own,
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
         "PYTHONPATH": os.pathsep.join(_import_path()),
@@ -304,12 +309,6 @@ def lambda_environment(
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{name}",
         "AWS_LAMBDA_LOG_STREAM_NAME": "local",
-        "AWS_REGION": region,
-        "AWS_DEFAULT_REGION": region,
-        # A Lambda function has no such files; the developer's profile must not change what it does.
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        **own,
     }
 
 

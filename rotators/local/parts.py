@@ -53,7 +53,7 @@ class Parts:
         self.rotations = Rotations(self.events, on_step, pending_in_test)
         self.operations = Operations(self.rotations, self.events)
         self.functions = Functions()
-        self._faithful = Faithful(self.operations, self.functions)
+        self._faithful = Faithful(self.operations, self.functions, self.exports)
         self._faithful.install()
         try:
             self.server = Server(port, self._stage_remotely)
@@ -61,6 +61,17 @@ class Parts:
             self._faithful.remove()
             raise
         _create_role()
+
+    def exports(self, region: str) -> dict[str, str]:
+        """The variables that lead boto3 and the AWS CLI here, with dummy credentials."""
+        return {
+            "AWS_ENDPOINT_URL": self.server.endpoint,
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
 
     def stop(self) -> None:
         """End everything and forget moto's state."""

@@ -15,7 +15,8 @@ def rotate(event: dict[str, Any], context: Any) -> None:
     """A correct rotation of a JSON secret without any target; other keys in it make it misbehave.
 
     ``fail``: the step that raises. ``skip``: the step that does nothing. ``hand``: the step in which the
-    value is changed by hand. ``forge``: a wrong RotationToken is presented. ``slow``: the step that waits until the secret is tagged ``go``.
+    value is changed by hand. ``forge``: a wrong RotationToken is presented. ``slow``: the step that waits
+    until the secret is tagged ``go``.
     """
     secrets, arn, token = boto3.client("secretsmanager"), event["SecretId"], event["ClientRequestToken"]
     print(f"{event['Step']} {token} {sorted(event)} {len(event['RotationToken'])}")

@@ -1,0 +1,95 @@
+"""The unmodified AWS CLI against the local AWS."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import awscli
+import pytest
+
+from rotators.local import remote
+from rotators.local.aws import LocalAws
+
+Cli = Callable[..., Any]
+
+
+@pytest.fixture
+def cli(aws: LocalAws, tmp_path: Path) -> Cli:
+    """Run `aws …`; gives its JSON answer."""
+
+    def run(*arguments: str) -> Any:
+        done = subprocess.run(
+            [sys.executable, "-m", "awscli", *arguments, "--output", "json"],
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **aws.exports()},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    return run
+
+
+def test_a_secret_is_created_rotated_and_listed(aws: LocalAws, cli: Cli) -> None:
+    created = cli(
+        "secretsmanager", "create-secret", "--name", "cli/db", "--secret-string", '{"password":"p"}'
+    )
+    arn = aws.function_arn("rotate")
+    rotated = cli(
+        "secretsmanager", "rotate-secret", "--secret-id", "cli/db",
+        "--rotation-lambda-arn", arn, "--rotation-rules", "ScheduleExpression=rate(10 days),Duration=2h",
+    )  # fmt: skip
+    assert rotated["ARN"] == created["ARN"]
+    assert aws.wait_for_rotation("cli/db", rotated["VersionId"], 60).ok
+    listed = cli("secretsmanager", "list-secret-version-ids", "--secret-id", "cli/db")
+    labels = {version["VersionId"]: version["VersionStages"] for version in listed["Versions"]}
+    assert labels == {rotated["VersionId"]: ["AWSCURRENT"], created["VersionId"]: ["AWSPREVIOUS"]}
+    described = cli("secretsmanager", "describe-secret", "--secret-id", "cli/db")
+    assert described["RotationRules"] == {"ScheduleExpression": "rate(10 days)", "Duration": "2h"}
+
+
+def test_a_function_is_invoked(cli: Cli, tmp_path: Path) -> None:
+    answer = cli(
+        "lambda", "invoke", "--function-name", "rotators-echo", "--payload", '{"from": "cli"}',
+        *(["--cli-binary-format", "raw-in-base64-out"] if _version_2() else []), "out.json",
+    )  # fmt: skip
+    assert answer["StatusCode"] == 200
+    assert json.loads((tmp_path / "out.json").read_text())["event"] == {"from": "cli"}
+
+
+def test_the_last_failure_is_looked_up(cli: Cli) -> None:
+    found = cli("cloudtrail", "lookup-events", "--max-items", "1")
+    assert found["Events"][0]["EventSource"] == "secretsmanager.amazonaws.com"
+
+
+def test_another_process_can_stage_a_version(
+    aws: LocalAws, make: Callable[..., str], stages: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in aws.exports().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", raising=False)
+    arn, token = make(), "5700e000-0000-4000-8000-000000000001"
+    assert remote.stage(arn, token)
+    assert stages(arn)[token] == ["AWSPENDING"]
+    assert not remote.stage("nobody", token)
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["", "https://secretsmanager.us-east-1.amazonaws.com", "http://127.0.0.1:1"]
+)
+def test_elsewhere_nothing_can_be_staged(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", raising=False)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    assert not remote.stage("some/secret", "5700e000-0000-4000-8000-000000000001")
+
+
+def _version_2() -> bool:
+    return not awscli.__version__.startswith("1.")

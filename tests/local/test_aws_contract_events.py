@@ -1,0 +1,109 @@
+"""The service's events on EventBridge and in CloudTrail, over the wire."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from rotators.local.aws import LocalAws
+
+WAIT = 60.0
+Make = Callable[..., str]
+
+
+@pytest.fixture
+def failed(aws: LocalAws, make: Make, rotate: Make) -> str:
+    """A secret whose rotation failed at setSecret; gives its ARN."""
+    arn = make(fail="setSecret")
+    aws.wait_for_rotation(arn, rotate(arn), WAIT)
+    return arn
+
+
+def queue(aws: LocalAws, name: str, pattern: dict[str, Any]) -> Callable[[], list[dict[str, Any]]]:
+    sqs, events = aws.client("sqs"), aws.client("events")
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.put_rule(Name=name, EventPattern=json.dumps(pattern))
+    events.put_targets(Rule=name, Targets=[{"Id": "1", "Arn": arn}])
+
+    def read() -> list[dict[str, Any]]:
+        found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+        return [json.loads(message["Body"]) for message in found]
+
+    return read
+
+
+def test_failures_reach_rules_on_the_default_bus(aws: LocalAws, make: Make, rotate: Make) -> None:
+    """UG:cloudtrail_log_entries: `AWS Service Event via CloudTrail`, the failure pattern of § 5."""
+    read = queue(
+        aws,
+        "failures",
+        {
+            "source": ["aws.secretsmanager"],
+            "detail-type": ["AWS Service Event via CloudTrail"],
+            "detail": {"eventName": ["RotationFailed", "RotationAbandoned", "TestRotationFailed"]},
+        },
+    )
+    arn = make(fail="setSecret")
+    aws.wait_for_rotation(arn, rotate(arn), WAIT)
+    (event,) = read()
+    detail = event["detail"]
+    assert detail["eventName"] == "RotationFailed"
+    assert detail["eventType"] == "AwsServiceEvent"
+    assert detail["requestParameters"] is None
+    assert detail["additionalEventData"]["SecretId"] == arn
+    assert detail["errorMessage"].endswith("during setSecret step")
+
+
+def test_a_new_current_version_is_told_natively(aws: LocalAws, secrets: Any, make: Make) -> None:
+    """UG:secret-event-notifications: name, labelUpdated, versionId; not for AWSPENDING and AWSPREVIOUS."""
+    read = queue(aws, "labels", {"detail-type": ["Secret Label Updated"]})
+    arn = make()
+    token = secrets.put_secret_value(SecretId=arn, SecretString="2")["VersionId"]
+    secrets.put_secret_value(SecretId=arn, SecretString="3", VersionStages=["AWSPENDING"])
+    (event,) = read()
+    name = secrets.describe_secret(SecretId=arn)["Name"]
+    assert event["detail"] == {"name": name, "labelUpdated": "AWSCURRENT", "versionId": token}
+
+
+def test_the_last_failure_is_found_in_cloudtrail(aws: LocalAws, failed: str) -> None:
+    """Moto 10: lookup_events is not implemented. CloudTrail's API:LookupEvents; newest first."""
+    answer = aws.client("cloudtrail").lookup_events(
+        LookupAttributes=[{"AttributeKey": "ResourceName", "AttributeValue": failed}]
+    )
+    assert [event["EventName"] for event in answer["Events"]] == ["RotationFailed", "RotationStarted"]
+    newest = answer["Events"][0]
+    assert newest["EventSource"] == "secretsmanager.amazonaws.com"
+    assert newest["EventTime"].tzinfo is not None
+    assert json.loads(newest["CloudTrailEvent"])["errorMessage"].endswith("during setSecret step")
+
+
+@pytest.mark.usefixtures("failed")
+def test_cloudtrail_filters_by_attribute_and_time_and_pages(aws: LocalAws) -> None:
+    """CloudTrail's API:LookupEvents."""
+    trail = aws.client("cloudtrail")
+    by_name = [{"AttributeKey": "EventName", "AttributeValue": "RotationFailed"}]
+    found = trail.lookup_events(LookupAttributes=by_name)["Events"]
+    assert {event["EventName"] for event in found} == {"RotationFailed"}
+    by_source = [{"AttributeKey": "EventSource", "AttributeValue": "secretsmanager.amazonaws.com"}]
+    pages = list(
+        trail.get_paginator("lookup_events").paginate(
+            LookupAttributes=by_source, PaginationConfig={"PageSize": 1}
+        )
+    )
+    assert len(pages) > 1
+    assert all(len(page["Events"]) == 1 for page in pages)
+    future = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+    assert trail.lookup_events(StartTime=future)["Events"] == []
+    assert trail.lookup_events(EndTime=future)["Events"]
+
+
+def test_cloudtrail_takes_one_attribute_only(aws: LocalAws, refused: Make) -> None:
+    """CloudTrail's API:LookupEvents: currently the list can contain only one item."""
+    one = {"AttributeKey": "EventName", "AttributeValue": "RotationFailed"}
+    answer = refused(aws.client("cloudtrail").lookup_events, LookupAttributes=[one, one])
+    assert answer.startswith("InvalidLookupAttributesException")

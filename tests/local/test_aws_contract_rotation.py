@@ -1,0 +1,305 @@
+"""RotateSecret as the service does it, over the wire. `UG:`, `API:` name pages of AWS's documentation."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from rotators.local.aws import LocalAws
+
+WAIT = 60.0
+STEPS = ["createSecret", "setSecret", "testSecret", "finishSecret"]
+
+Make = Callable[..., str]
+Stages = Callable[[str], dict[str, list[str]]]
+
+
+def names(aws: LocalAws, arn: str) -> list[str]:
+    return [event.name for event in aws.service_events(arn) if event.name != "Secret Label Updated"]
+
+
+def let_go(secrets: Any, arn: str) -> None:
+    secrets.tag_resource(SecretId=arn, Tags=[{"Key": "go", "Value": "1"}])
+
+
+def current(stages: dict[str, list[str]]) -> str:
+    return next(version for version, labels in stages.items() if "AWSCURRENT" in labels)
+
+
+def test_rotation_is_asynchronous_and_stages_an_empty_pending_version(
+    aws: LocalAws, secrets: Any, make: Make, rotate: Make, refused: Make
+) -> None:
+    """Moto 1: synchronous. UG:rotate-secrets_lambda; getmoto PR #8504 for the version without a value."""
+    arn = make(slow="createSecret")
+    token = rotate(arn)
+    assert secrets.describe_secret(SecretId=arn)["VersionIdsToStages"][token] == ["AWSPENDING"]
+    listed = secrets.list_secret_version_ids(SecretId=arn)["Versions"]
+    assert ["AWSPENDING"] in [version["VersionStages"] for version in listed]
+    for wanted in ({"VersionId": token}, {"VersionStage": "AWSPENDING"}):
+        answer = refused(secrets.get_secret_value, SecretId=arn, **wanted)
+        assert answer.startswith("ResourceNotFoundException")
+    let_go(secrets, arn)
+    assert aws.wait_for_rotation(arn, token, WAIT).ok
+
+
+def test_the_event_has_the_arn_the_token_and_a_rotation_token(
+    aws: LocalAws, make: Make, rotate: Make
+) -> None:
+    """Moto 1: the name as SecretId, no RotationToken. UG:rotate-secrets_lambda; API:PutSecretValue."""
+    arn = make()
+    token = rotate(arn)
+    outcome = aws.wait_for_rotation(arn, token, WAIT)
+    assert [step.step for step in outcome.steps] == STEPS
+    keys = "['ClientRequestToken', 'RotationToken', 'SecretId', 'Step']"
+    for step in STEPS:
+        assert f"{step} {token} {keys} 64" in aws.logs("rotate")
+    assert outcome.secret_id == arn
+
+
+def test_success_promotes_cleans_pending_up_and_is_told(
+    aws: LocalAws, secrets: Any, make: Make, rotate: Make, stages: Stages
+) -> None:
+    """API:RotateSecret, end states; that AWSPENDING goes is what the service's maintainers say."""
+    arn = make()
+    old = current(stages(arn))
+    token = rotate(arn)
+    aws.wait_for_rotation(arn, token, WAIT)
+    assert stages(arn) == {token: ["AWSCURRENT"], old: ["AWSPREVIOUS"]}
+    assert names(aws, arn) == ["RotationStarted", "RotationSucceeded"]
+    assert secrets.describe_secret(SecretId=arn)["LastRotatedDate"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_rotation_stops_at_the_first_failing_step_and_leaves_pending(
+    aws: LocalAws, make: Make, rotate: Make, stages: Stages, step: str
+) -> None:
+    """Moto 2: failures are ignored and all steps run. UG:rotate-secrets_lambda, troubleshoot_rotation."""
+    arn = make(fail=step)
+    token = rotate(arn)
+    outcome = aws.wait_for_rotation(arn, token, WAIT)
+    assert outcome.result == "failed"
+    assert [each.step for each in outcome.steps] == STEPS[: STEPS.index(step) + 1]
+    last = outcome.steps[-1]
+    assert (last.error_type, last.error_message) == ("RuntimeError", f"{step} was told to fail")
+    assert stages(arn)[token] == ["AWSPENDING"]
+    value = aws.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
+    assert json.loads(value)["password"] == "first"
+    assert names(aws, arn) == ["RotationStarted", "RotationFailed"]
+    failed = aws.service_events(arn)[-1]
+    assert failed.error == f"Error when executing lambda {aws.function_arn('rotate')} during {step} step"
+    assert failed.detail["additionalEventData"] == {"SecretId": arn}
+
+
+def test_a_create_step_that_stores_nothing_fails_the_rotation(
+    aws: LocalAws, make: Make, rotate: Make
+) -> None:
+    """UG:troubleshoot_rotation, `Pending secret version … was not created by Lambda …`."""
+    arn = make(skip="createSecret")
+    outcome = aws.wait_for_rotation(arn, rotate(arn), WAIT)
+    assert outcome.result == "failed"
+    assert "was not created by Lambda" in str(outcome.message)
+
+
+def test_a_finish_step_that_moves_nothing_fails_the_rotation(aws: LocalAws, make: Make, rotate: Make) -> None:
+    """API:RotateSecret: success is AWSCURRENT on the new version."""
+    arn = make(skip="finishSecret")
+    outcome = aws.wait_for_rotation(arn, rotate(arn), WAIT)
+    assert outcome.result == "failed"
+    assert "without moving AWSCURRENT" in str(outcome.message)
+
+
+def test_a_stuck_rotation_refuses_a_new_token_and_is_driven_again(
+    aws: LocalAws, secrets: Any, make: Make, rotate: Make, refused: Make
+) -> None:
+    """Moto 3: a stuck pending version is dropped. API:RotateSecret, `a previous rotation isn't complete`."""
+    arn = make(fail="setSecret")
+    stuck = rotate(arn)
+    assert aws.wait_for_rotation(arn, stuck, WAIT).result == "failed"
+    # What made it fail is mended, in the way that leaves AWSPENDING alone.
+    secrets.put_secret_value(SecretId=arn, SecretString=json.dumps({"password": "mended"}))
+    answer = refused(secrets.rotate_secret, SecretId=arn, ClientRequestToken=str(uuid.uuid4()))
+    assert answer.startswith("InvalidRequestException: A previous rotation isn't complete.")
+    assert aws.wait_for_rotation(arn, stuck, WAIT).ok
+    assert secrets.get_secret_value(SecretId=arn)["VersionId"] == stuck
+
+
+def test_a_stuck_rotation_is_taken_up_by_its_own_token_without_an_error(
+    aws: LocalAws, make: Make, rotate: Make, secrets: Any
+) -> None:
+    """API:RotateSecret, ClientRequestToken ensures idempotency."""
+    arn = make(fail="setSecret")
+    stuck = rotate(arn)
+    aws.wait_for_rotation(arn, stuck, WAIT)
+    secrets.put_secret_value(SecretId=arn, SecretString=json.dumps({"password": "mended"}))
+    assert rotate(arn, ClientRequestToken=stuck) == stuck
+    assert aws.wait_for_rotation(arn, stuck, WAIT).ok
+
+
+def test_a_running_rotation_refuses_another_and_is_not_disturbed(
+    aws: LocalAws, secrets: Any, make: Make, rotate: Make, refused: Make
+) -> None:
+    """API:RotateSecret: AWSPENDING elsewhere than AWSCURRENT means a rotation in progress."""
+    arn = make(slow="setSecret")
+    token = rotate(arn)
+    assert "isn't complete" in refused(secrets.rotate_secret, SecretId=arn)
+    assert rotate(arn, ClientRequestToken=token) == token
+    let_go(secrets, arn)
+    assert len(aws.wait_for_rotation(arn, token, WAIT).steps) == 4
+    assert names(aws, arn).count("RotationStarted") == 1
+
+
+def test_pending_on_the_current_version_is_no_rotation_in_progress(
+    aws: LocalAws, secrets: Any, make: Make, rotate: Make, stages: Stages
+) -> None:
+    """Moto 3: the check is inverted. API:RotateSecret, end states."""
+    arn = make()
+    secrets.update_secret_version_stage(
+        SecretId=arn, VersionStage="AWSPENDING", MoveToVersionId=current(stages(arn))
+    )
+    token = rotate(arn)
+    assert aws.wait_for_rotation(arn, token, WAIT).ok
+    assert current(stages(arn)) == token
+
+
+def test_a_finished_rotation_repeated_with_its_token_changes_nothing(
+    aws: LocalAws, make: Make, rotate: Make, stages: Stages
+) -> None:
+    """API:RotateSecret, ClientRequestToken prevents duplicate versions."""
+    arn = make()
+    token = rotate(arn)
+    aws.wait_for_rotation(arn, token, WAIT)
+    before = stages(arn)
+    assert rotate(arn, ClientRequestToken=token) == token
+    assert stages(arn) == before
+    assert names(aws, arn) == ["RotationStarted", "RotationSucceeded"]
+
+
+def test_without_any_function_rotation_is_refused_and_nothing_promoted(
+    secrets: Any, make: Make, stages: Stages, refused: Make
+) -> None:
+    """Moto 4: an empty version is promoted. API:RotateSecret, InvalidRequestException."""
+    arn = make()
+    before = stages(arn)
+    answer = refused(secrets.rotate_secret, SecretId=arn)
+    assert answer.startswith("InvalidRequestException: You tried to enable rotation on a secret that doesn't")
+    assert stages(arn) == before
+    assert "RotationEnabled" not in secrets.describe_secret(SecretId=arn)
+
+
+def test_without_an_arn_the_stored_function_is_kept_and_used(
+    aws: LocalAws, secrets: Any, make: Make, rotate: Make
+) -> None:
+    """Moto 4: the stored ARN is cleared. API:RotateSecret, RotationLambdaARN is optional."""
+    arn = make()
+    aws.wait_for_rotation(arn, rotate(arn), WAIT)
+    token = secrets.rotate_secret(SecretId=arn)["VersionId"]
+    assert aws.wait_for_rotation(arn, token, WAIT).ok
+    assert secrets.describe_secret(SecretId=arn)["RotationLambdaARN"] == aws.function_arn("rotate")
+
+
+@pytest.mark.parametrize(
+    ("arn", "code"),
+    [
+        ("rotators-rotate", "InvalidParameterException"),
+        ("arn:aws:lambda:eu-west-1:123456789012:function:rotators-rotate", "InvalidParameterException"),
+        ("arn:aws:lambda:us-east-1:123456789012:function:nobody", "ResourceNotFoundException"),
+    ],
+)
+def test_a_function_that_cannot_be_called_is_refused(
+    secrets: Any, make: Make, refused: Make, arn: str, code: str
+) -> None:
+    """API:RotateSecret; function and secret are in the same Region."""
+    answer = refused(secrets.rotate_secret, SecretId=make(), RotationLambdaARN=arn)
+    assert answer.startswith(code)
+
+
+def test_a_function_without_a_permission_for_the_service_is_refused(
+    aws: LocalAws, secrets: Any, make: Make, rotate: Make, refused: Make
+) -> None:
+    """UG:rotate-secrets_turn-on-for-other: lambda:InvokeFunction for secretsmanager.amazonaws.com."""
+    arn = aws.register("closed", "tests.local.handlers.rotate")
+    aws.client("lambda").remove_permission(FunctionName=arn, StatementId="secrets-manager")
+    answer = refused(secrets.rotate_secret, SecretId=make(), RotationLambdaARN=arn)
+    assert answer.startswith("AccessDeniedException: Secrets Manager cannot invoke")
+
+
+def test_a_value_changed_by_hand_abandons_the_rotation(
+    aws: LocalAws, secrets: Any, make: Make, rotate: Make, stages: Stages
+) -> None:
+    """UG:cloudtrail_log_entries, RotationAbandoned: AWSPENDING is removed."""
+    arn = make(hand="setSecret")
+    outcome = aws.wait_for_rotation(arn, rotate(arn), WAIT)
+    assert outcome.result == "abandoned"
+    assert outcome.steps[-1].step == "setSecret"
+    assert names(aws, arn) == ["RotationStarted", "RotationAbandoned"]
+    assert not any("AWSPENDING" in labels for labels in stages(arn).values())
+    assert "by-hand" in secrets.get_secret_value(SecretId=arn)["SecretString"]
+
+
+def test_cancelling_turns_rotation_off_keeps_the_settings_and_ends_the_run(
+    aws: LocalAws, secrets: Any, make: Make, rotate: Make
+) -> None:
+    """API:CancelRotateSecret; UG:cancel-automatic-rotation."""
+    arn = make(slow="setSecret")
+    token = rotate(arn, RotationRules={"AutomaticallyAfterDays": 30})
+    secrets.cancel_rotate_secret(SecretId=arn)
+    let_go(secrets, arn)
+    assert aws.wait_for_rotation(arn, token, WAIT).result == "cancelled"
+    found = secrets.describe_secret(SecretId=arn)
+    assert found["RotationEnabled"] is False
+    assert found["RotationLambdaARN"] == aws.function_arn("rotate")
+    assert found["RotationRules"] == {"AutomaticallyAfterDays": 30}
+    assert "NextRotationDate" not in found
+
+
+@pytest.mark.parametrize("value", ["empty", "current"])
+def test_rotate_immediately_false_runs_only_the_test_and_removes_its_version(
+    aws: LocalAws, make: Make, rotate: Make, stages: Stages, value: Any
+) -> None:
+    """Moto 5: the AWSPENDING copy stays. API:RotateSecret; which value is tested is not documented."""
+    aws.pending_in_test = value
+    arn = make()
+    before = stages(arn)
+    outcome = aws.wait_for_rotation(arn, rotate(arn, RotateImmediately=False), WAIT)
+    assert outcome.test_only
+    assert [step.step for step in outcome.steps] == ["testSecret"]
+    result = "failed" if value == "empty" else "succeeded"
+    assert outcome.result == result
+    assert stages(arn) == before
+    assert names(aws, arn) == ["TestRotationStarted", f"TestRotation{result.capitalize()}"]
+
+
+def test_a_forged_rotation_token_is_refused_and_fails_the_rotation(
+    aws: LocalAws, make: Make, rotate: Make
+) -> None:
+    """Moto 8: RotationToken is ignored. API:PutSecretValue."""
+    arn = make(forge=True)
+    outcome = aws.wait_for_rotation(arn, rotate(arn), WAIT)
+    assert outcome.result == "failed"
+    assert "RotationToken isn't that of the rotation in progress" in str(outcome.steps[-1].error_message)
+
+
+def test_steps_are_told_as_they_end(aws: LocalAws, make: Make, rotate: Make) -> None:
+    seen = []
+    aws.on_step = seen.append
+    arn = make()
+    outcome = aws.wait_for_rotation(arn, rotate(arn), WAIT)
+    assert tuple(seen) == outcome.steps
+    assert all(step.ok and step.seconds > 0 for step in seen)
+
+
+def test_a_function_deleted_in_the_middle_fails_the_rotation(
+    aws: LocalAws, secrets: Any, make: Make, rotate: Make
+) -> None:
+    arn = make(slow="createSecret")
+    function = aws.register("gone", "tests.local.handlers.rotate")
+    token = rotate(arn, RotationLambdaARN=function)
+    aws.client("lambda").delete_function(FunctionName=function)
+    let_go(secrets, arn)
+    outcome = aws.wait_for_rotation(arn, token, WAIT)
+    assert outcome.result == "failed"
+    assert outcome.steps[-1].error_type == "ResourceNotFoundException"

@@ -1,0 +1,120 @@
+"""Rotation rules over the wire, and the next date by itself. UG:rotate-secrets_schedule, API:RotateSecret."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from rotators.local.aws import LocalAws
+from rotators.local.schedules import check_rules, next_rotation
+
+WAIT = 60.0
+Make = Callable[..., str]
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"AutomaticallyAfterDays": 30},
+        {"ScheduleExpression": "rate(10 days)", "Duration": "3h"},
+        {"ScheduleExpression": "cron(0 4 ? * MON#1 *)"},
+    ],
+)
+def test_rules_are_stored_returned_and_switch_rotation_on(
+    aws: LocalAws, secrets: Any, make: Make, rotate: Make, rules: dict[str, Any]
+) -> None:
+    """Moto 6: ScheduleExpression and Duration are dropped; RotationEnabled only with days."""
+    arn = make()
+    aws.wait_for_rotation(arn, rotate(arn, RotationRules=rules), WAIT)
+    found = secrets.describe_secret(SecretId=arn)
+    assert found["RotationEnabled"] is True
+    assert found["RotationRules"] == rules
+    assert found["NextRotationDate"] > dt.datetime.now(dt.UTC)
+
+
+def test_a_call_without_rules_keeps_the_schedule_and_one_with_rules_replaces_it(
+    aws: LocalAws, secrets: Any, make: Make, rotate: Make
+) -> None:
+    """Moto 6: the schedule is lost."""
+    arn = make()
+    aws.wait_for_rotation(arn, rotate(arn, RotationRules={"ScheduleExpression": "rate(7 days)"}), WAIT)
+    aws.wait_for_rotation(arn, rotate(arn), WAIT)
+    assert secrets.describe_secret(SecretId=arn)["RotationRules"] == {"ScheduleExpression": "rate(7 days)"}
+    token = secrets.rotate_secret(SecretId=arn, RotationRules={"AutomaticallyAfterDays": 5})["VersionId"]
+    aws.wait_for_rotation(arn, token, WAIT)
+    assert secrets.describe_secret(SecretId=arn)["RotationRules"] == {"AutomaticallyAfterDays": 5}
+
+
+def test_list_secrets_shows_the_rotation_too(aws: LocalAws, secrets: Any, make: Make, rotate: Make) -> None:
+    arn = make()
+    token = rotate(arn, RotationRules={"ScheduleExpression": "rate(7 days)"})
+    aws.wait_for_rotation(arn, token, WAIT)
+    listed = secrets.list_secrets(Filters=[{"Key": "all", "Values": [arn.split(":")[-1][:-7]]}])["SecretList"]
+    (found,) = [entry for entry in listed if entry["ARN"] == arn]
+    assert found["RotationEnabled"] is True
+    assert found["SecretVersionsToStages"][token] == ["AWSCURRENT"]
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"AutomaticallyAfterDays": 30, "ScheduleExpression": "rate(30 days)"},
+        {"ScheduleExpression": "every month"},
+        {"ScheduleExpression": "rate(3 hours)"},
+        {"ScheduleExpression": "rate(1000 days)"},
+        {"ScheduleExpression": "cron(5 4 * * ? *)"},
+        {"ScheduleExpression": "cron(0 4 * * ? 2027)"},
+        {"ScheduleExpression": "cron(0 4 * * * *)"},
+        {"ScheduleExpression": "cron(0 24 * * ? *)"},
+        {"ScheduleExpression": "cron(0 4 ? * NOD *)"},
+        {"AutomaticallyAfterDays": 30, "Duration": "90m"},
+        {"AutomaticallyAfterDays": 30, "Duration": "25h"},
+    ],
+)
+def test_rules_that_the_service_refuses_are_refused(
+    aws: LocalAws, secrets: Any, make: Make, refused: Make, rules: dict[str, Any]
+) -> None:
+    """Schedule XOR days, limits and cron's fixed fields; moto checks only the days' range."""
+    arn = make()
+    answer = refused(
+        secrets.rotate_secret,
+        SecretId=arn,
+        RotationLambdaARN=aws.function_arn("rotate"),
+        RotationRules=rules,
+    )
+    assert answer.startswith("InvalidParameterException")
+    assert "RotationEnabled" not in secrets.describe_secret(SecretId=arn)
+
+
+NOW = dt.datetime(2026, 11, 23, 12, 30, tzinfo=dt.UTC)  # a Monday
+
+
+@pytest.mark.parametrize(
+    ("expression", "due"),
+    [
+        ("rate(10 days)", "2026-12-03T12:30"),
+        ("rate(4 hours)", "2026-11-23T16:30"),
+        ("cron(0 13 * * ? *)", "2026-11-23T13:00"),
+        ("cron(0 12 * * ? *)", "2026-11-24T12:00"),
+        ("cron(0 0/6 * * ? *)", "2026-11-23T18:00"),
+        ("cron(0 */8 * * ? *)", "2026-11-23T16:00"),
+        ("cron(0 8 1,15 * ? *)", "2026-12-01T08:00"),
+        ("cron(0 0 L * ? *)", "2026-11-30T00:00"),
+        ("cron(0 16 ? * SUN *)", "2026-11-29T16:00"),
+        ("cron(0 16 ? * 2-6 *)", "2026-11-23T16:00"),
+        ("cron(0 0 ? 1 MON#1 *)", "2027-01-04T00:00"),
+        ("cron(0 0 ? FEB 6L *)", "2027-02-26T00:00"),
+        ("cron(0 0 29 2 ? *)", "2028-02-29T00:00"),
+    ],
+)
+def test_the_next_date_follows_the_expression(expression: str, due: str) -> None:
+    rules = {"ScheduleExpression": expression}
+    check_rules(rules)
+    assert next_rotation(rules, NOW, NOW) == dt.datetime.fromisoformat(due).replace(tzinfo=dt.UTC)
+
+
+def test_a_cron_that_never_comes_has_no_next_date() -> None:
+    assert next_rotation({"ScheduleExpression": "cron(0 0 31 2 ? *)"}, NOW, NOW) is None
