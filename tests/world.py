@@ -27,6 +27,10 @@ known_passwords: set[str] = set()
 """Every password that any test gave to anybody; a test at the end looks for all of them in all outputs."""
 
 
+outputs: list[tuple[str, str]] = []
+"""What each test printed or logged: (where, text). conftest.py collects it."""
+
+
 def unique(name: str) -> str:
     """The name, made unlike all others of this run."""
     return f"{name}_{_run}_{next(_numbers)}"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from botocore.config import Config
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_rds import RDSClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
@@ -66,6 +67,25 @@ def rds() -> RDSClient:
     """
     client: RDSClient = _client("rds", _environment())
     return client
+
+
+def functions() -> LambdaClient:
+    """The client for Lambda, which the command invokes functions with; kept like the others.
+
+    Raises:
+        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
+    """
+    client: LambdaClient = _client("lambda", _environment())
+    return client
+
+
+def cloudtrail() -> Any:
+    """The client for CloudTrail, where the command finds failed rotations; kept like the others.
+
+    Raises:
+        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
+    """
+    return _client("cloudtrail", _environment())
 
 
 def _environment() -> tuple[str | None, ...]:

@@ -150,4 +150,4 @@ def _service_events(arn: str) -> Iterator[tuple[str, dt.datetime, Mapping[str, A
 def invoking(name: str) -> Iterator[Any]:
     """The Lambda client, with its errors translated."""
     with translated("Invoke", name):
-        yield clients.function_client()
+        yield clients.functions()

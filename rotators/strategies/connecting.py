@@ -27,6 +27,20 @@ SESSION_SECONDS = 10.0
 SYSTEM_ROOTS = "system"
 
 
+def wants_tls(secret: Secret) -> bool:
+    """Whether the connection is to be encrypted and the server verified: unless ``ssl`` is false, yes.
+
+    Raises:
+        SecretFormatError: ``ssl`` is neither a boolean nor ``"true"`` or ``"false"``.
+    """
+    wanted = secret.get("ssl", True)
+    if isinstance(wanted, str) and wanted.lower() in {"true", "false"}:
+        return wanted.lower() == "true"
+    if not isinstance(wanted, bool):
+        raise SecretFormatError("key 'ssl' of the secret must be true or false")
+    return wanted
+
+
 def trusted_roots(secret: Secret, settings: Settings, variable: str) -> str | None:
     """The file of certificates that the server's must lead to.
 
@@ -43,12 +57,7 @@ def trusted_roots(secret: Secret, settings: Settings, variable: str) -> str | No
         SecretFormatError: ``ssl`` is not a boolean, or ``sslrootcert`` not a string.
         TargetUnavailable: the file is missing.
     """
-    wanted = secret.get("ssl", True)
-    if isinstance(wanted, str) and wanted.lower() in {"true", "false"}:
-        wanted = wanted.lower() == "true"
-    if not isinstance(wanted, bool):
-        raise SecretFormatError("key 'ssl' of the secret must be true or false")
-    if not wanted:
+    if not wants_tls(secret):
         return None
     named = secret.text("sslrootcert") if "sslrootcert" in secret else settings.ssl_root_cert
     # A driver's bundled OpenSSL may look for roots where another system has them; Python knows this one's.

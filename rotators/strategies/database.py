@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from rotators.core.errors import SecretFormatError
 from rotators.core.registry import strategy_name
 from rotators.strategies.alternating import Alternating
+from rotators.strategies.identity import check_shape
 from rotators.strategies.single import Single
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class DatabaseRotator:
     def propose(self, rotation: Rotation) -> Secret:
         """See Rotator.propose."""
         self._check_engine(rotation.current)
+        check_shape(rotation.current, self.engine)
         return self._strategy(rotation).propose(self.engine, rotation)
 
     def apply(self, rotation: Rotation) -> None:

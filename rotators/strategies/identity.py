@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rotators.core.errors import IdentityMismatch, SecretFormatError
+from rotators.strategies.connecting import wants_tls
 
 if TYPE_CHECKING:
     from rotators.core.rotation import Rotation
@@ -39,6 +40,19 @@ def port_of(secret: Secret, engine: Engine) -> int:
 def dbname_of(secret: Secret, engine: Engine) -> str:
     """The database's name; the engine's default when the secret names none."""
     return secret.text("dbname", engine.default_dbname)
+
+
+def check_shape(secret: Secret, engine: Engine) -> None:
+    """Check all keys that a login needs, so that a value that cannot work is refused before one is stored.
+
+    Raises:
+        SecretFormatError: a key is missing or wrong.
+    """
+    for key in ("host", "username", "password"):
+        secret.text(key)
+    port_of(secret, engine)
+    dbname_of(secret, engine)
+    wants_tls(secret)
 
 
 def check_target(pending: Secret, current: Secret, engine: Engine) -> None:

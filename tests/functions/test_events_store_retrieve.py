@@ -29,10 +29,10 @@ def read(path: Path) -> dict[str, Any]:
 
 @pytest.mark.usefixtures("rotations")
 @pytest.mark.parametrize("path", files("store-*.json", bad=False))
-def test_a_store_event_stores_its_value(path: Path, aws: SecretsManagerClient) -> None:
+def test_a_store_event_stores_its_value(path: Path, manager: SecretsManagerClient) -> None:
     event = read(path)
     answer = store.handler(event)
-    stored = aws.get_secret_value(SecretId=event["Name"], VersionId=answer["VersionId"])
+    stored = manager.get_secret_value(SecretId=event["Name"], VersionId=answer["VersionId"])
     assert answer["Action"] == "created"
     assert answer["RotationEnabled"] == ("Rotation" in event)
     if "Value" in event:
@@ -50,11 +50,11 @@ def test_a_bad_store_event_is_refused_before_any_call(path: Path, calls: list[st
 
 
 @pytest.fixture
-def shop(aws: SecretsManagerClient) -> SecretsManagerClient:
+def shop(manager: SecretsManagerClient) -> SecretsManagerClient:
     """The secrets that the retrieve events speak of; shop/db with a previous version."""
     for name in ("store-json", "store-update", "store-string", "store-binary"):
         store.handler(read(EVENTS / f"{name}.json"))
-    return aws
+    return manager
 
 
 @pytest.mark.parametrize("path", files("retrieve-*.json", bad=False))

@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 VALUE = {"username": "app", "password": "s3cr3t-Pa55", "port": 5432}
 
 
-def created(aws: SecretsManagerClient, value: object = VALUE, name: str | None = None) -> str:
+def created(manager: SecretsManagerClient, value: object = VALUE, name: str | None = None) -> str:
     name = name or f"app/{uuid.uuid4().hex}"
     text = value if isinstance(value, str) else json.dumps(value)
-    aws.create_secret(Name=name, SecretString=text)
+    manager.create_secret(Name=name, SecretString=text)
     return name
 
 
-def changed(aws: SecretsManagerClient, name: str) -> None:
-    aws.put_secret_value(SecretId=name, SecretString=json.dumps({**VALUE, "port": 6432}))
+def changed(manager: SecretsManagerClient, name: str) -> None:
+    manager.put_secret_value(SecretId=name, SecretString=json.dumps({**VALUE, "port": 6432}))
 
 
 def refused(wrong: object, error: type[RotatorsError]) -> str:
@@ -47,9 +47,9 @@ def refused(wrong: object, error: type[RotatorsError]) -> str:
     return "".join(traceback.format_exception(caught.value)) + repr(caught.value)
 
 
-def test_a_secret_is_read_by_name_and_by_arn(aws: SecretsManagerClient) -> None:
-    name = created(aws)
-    known = aws.describe_secret(SecretId=name)
+def test_a_secret_is_read_by_name_and_by_arn(manager: SecretsManagerClient) -> None:
+    name = created(manager)
+    known = manager.describe_secret(SecretId=name)
     answer = handler({"SecretId": name})
     assert answer == {
         "ARN": known["ARN"],
@@ -63,54 +63,56 @@ def test_a_secret_is_read_by_name_and_by_arn(aws: SecretsManagerClient) -> None:
 
 
 @pytest.mark.parametrize("text", ["s3cr3t-Pa55", '["s3cr3t-Pa55"]', "7", '{"s3cr3t-Pa55": '])
-def test_text_that_is_no_json_object_stays_text(aws: SecretsManagerClient, text: str) -> None:
-    answer = handler({"SecretId": created(aws, text)})
+def test_text_that_is_no_json_object_stays_text(manager: SecretsManagerClient, text: str) -> None:
+    answer = handler({"SecretId": created(manager, text)})
     assert answer["SecretString"] == text
     assert "Value" not in answer
 
 
-def test_bytes_come_as_base64(aws: SecretsManagerClient) -> None:
-    aws.create_secret(Name="bytes", SecretBinary=bytes(range(256)))
+def test_bytes_come_as_base64(manager: SecretsManagerClient) -> None:
+    manager.create_secret(Name="bytes", SecretBinary=bytes(range(256)))
     assert base64.b64decode(handler({"SecretId": "bytes"})["SecretBinary"]) == bytes(range(256))
 
 
-def test_a_stage_or_a_version_may_be_chosen(aws: SecretsManagerClient) -> None:
-    name = created(aws)
+def test_a_stage_or_a_version_may_be_chosen(manager: SecretsManagerClient) -> None:
+    name = created(manager)
     first = handler({"SecretId": name})["VersionId"]
-    changed(aws, name)
+    changed(manager, name)
     assert handler({"SecretId": name})["Value"]["port"] == 6432
     assert handler({"SecretId": name, "VersionStage": "AWSPREVIOUS"})["VersionId"] == first
     assert handler({"SecretId": name, "VersionId": first})["Value"] == VALUE
 
 
-def test_only_the_chosen_fields_come(aws: SecretsManagerClient) -> None:
-    name = created(aws)
+def test_only_the_chosen_fields_come(manager: SecretsManagerClient) -> None:
+    name = created(manager)
     assert handler({"SecretId": name, "Fields": ["username", "port"]})["Value"] == {
         "username": "app",
         "port": 5432,
     }
 
 
-def test_a_missing_field_is_named_and_no_value_is(aws: SecretsManagerClient) -> None:
-    shown = refused({"SecretId": created(aws), "Fields": ["password", "pasword", "hots"]}, SecretFormatError)
+def test_a_missing_field_is_named_and_no_value_is(manager: SecretsManagerClient) -> None:
+    shown = refused(
+        {"SecretId": created(manager), "Fields": ["password", "pasword", "hots"]}, SecretFormatError
+    )
     assert "pasword, hots" in shown
     assert "s3cr3t" not in shown
 
 
-def test_text_has_no_fields(aws: SecretsManagerClient) -> None:
-    shown = refused({"SecretId": created(aws, "s3cr3t-Pa55"), "Fields": ["password"]}, SecretFormatError)
+def test_text_has_no_fields(manager: SecretsManagerClient) -> None:
+    shown = refused({"SecretId": created(manager, "s3cr3t-Pa55"), "Fields": ["password"]}, SecretFormatError)
     assert "no JSON object" in shown
     assert "s3cr3t" not in shown
 
 
-def test_a_missing_and_a_deleted_secret_are_told_apart(aws: SecretsManagerClient) -> None:
-    name = created(aws)
-    aws.delete_secret(SecretId=name)
+def test_a_missing_and_a_deleted_secret_are_told_apart(manager: SecretsManagerClient) -> None:
+    name = created(manager)
+    manager.delete_secret(SecretId=name)
     assert name in refused({"SecretId": name}, SecretDeleted)
     assert "app/none" in refused({"SecretId": "app/none"}, SecretNotFound)
 
 
-@pytest.mark.usefixtures("aws")
+@pytest.mark.usefixtures("manager")
 def test_a_forbidden_secret_names_the_permission() -> None:
     with Stubber(clients.secrets_manager()) as stub:
         stub.add_client_error("get_secret_value", "AccessDeniedException", "User: x is not authorized")
@@ -118,12 +120,12 @@ def test_a_forbidden_secret_names_the_permission() -> None:
 
 
 def test_a_value_is_remembered_until_refreshed(
-    aws: SecretsManagerClient, calls: list[str], monkeypatch: pytest.MonkeyPatch
+    manager: SecretsManagerClient, calls: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RETRIEVE_CACHE_SECONDS", "60")
-    name = created(aws)
+    name = created(manager)
     first = handler({"SecretId": name})
-    changed(aws, name)
+    changed(manager, name)
     calls.clear()
     assert handler({"SecretId": name}) == {**first, "Cached": True}
     assert handler({"SecretId": name, "VersionStage": "AWSCURRENT"})["Cached"]
@@ -136,42 +138,42 @@ def test_a_value_is_remembered_until_refreshed(
 
 
 def test_what_a_caller_does_to_an_answer_is_not_remembered(
-    aws: SecretsManagerClient, monkeypatch: pytest.MonkeyPatch
+    manager: SecretsManagerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RETRIEVE_CACHE_SECONDS", "60")
-    name = created(aws)
+    name = created(manager)
     handler({"SecretId": name})["Value"].clear()
     assert handler({"SecretId": name})["Value"] == VALUE
 
 
 def test_versions_and_stages_are_remembered_apart(
-    aws: SecretsManagerClient, monkeypatch: pytest.MonkeyPatch
+    manager: SecretsManagerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RETRIEVE_CACHE_SECONDS", "60")
-    name = created(aws)
-    changed(aws, name)
+    name = created(manager)
+    changed(manager, name)
     assert handler({"SecretId": name})["Value"]["port"] == 6432
     assert handler({"SecretId": name, "VersionStage": "AWSPREVIOUS"})["Value"] == VALUE
 
 
 def test_a_value_is_forgotten_in_time(
-    aws: SecretsManagerClient, calls: list[str], monkeypatch: pytest.MonkeyPatch
+    manager: SecretsManagerClient, calls: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RETRIEVE_CACHE_SECONDS", "0.2")
-    name = created(aws)
+    name = created(manager)
     handler({"SecretId": name})
     time.sleep(0.3)
     assert not handler({"SecretId": name})["Cached"]
     assert calls.count("GetSecretValue") == 2
 
 
-def test_zero_seconds_remember_nothing(aws: SecretsManagerClient, calls: list[str]) -> None:
-    name = created(aws)
+def test_zero_seconds_remember_nothing(manager: SecretsManagerClient, calls: list[str]) -> None:
+    name = created(manager)
     assert [handler({"SecretId": name})["Cached"] for _ in range(2)] == [False, False]
     assert calls.count("GetSecretValue") == 2
 
 
-@pytest.mark.usefixtures("aws")
+@pytest.mark.usefixtures("manager")
 @pytest.mark.parametrize("text", ["-1", "nan", "inf", "5 minutes"])
 def test_a_wrong_cache_time_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETRIEVE_CACHE_SECONDS", text)
@@ -179,21 +181,21 @@ def test_a_wrong_cache_time_is_refused(text: str, monkeypatch: pytest.MonkeyPatc
 
 
 def test_another_endpoint_is_another_memory(
-    aws: SecretsManagerClient, endpoint: str, monkeypatch: pytest.MonkeyPatch
+    manager: SecretsManagerClient, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RETRIEVE_CACHE_SECONDS", "60")
-    name = created(aws)
+    name = created(manager)
     handler({"SecretId": name})
     monkeypatch.setenv("AWS_REGION", "us-east-2")
     refused({"SecretId": name}, SecretNotFound)
     assert endpoint == clients.secrets_manager().meta.endpoint_url
 
 
-def test_many_come_in_order_with_their_errors(aws: SecretsManagerClient, calls: list[str]) -> None:
-    names = [created(aws, {"n": n}) for n in range(45)]
-    deleted = created(aws)
-    aws.delete_secret(SecretId=deleted)
-    arn = aws.describe_secret(SecretId=names[30])["ARN"]
+def test_many_come_in_order_with_their_errors(manager: SecretsManagerClient, calls: list[str]) -> None:
+    names = [created(manager, {"n": n}) for n in range(45)]
+    deleted = created(manager)
+    manager.delete_secret(SecretId=deleted)
+    arn = manager.describe_secret(SecretId=names[30])["ARN"]
     asked = ["app/none", *names[:30], arn, *names[31:], deleted]
     calls.clear()
     answer = handler({"SecretIds": asked})
@@ -205,10 +207,10 @@ def test_many_come_in_order_with_their_errors(aws: SecretsManagerClient, calls: 
     ]
 
 
-def test_a_missing_field_of_one_is_an_error_of_that_one(aws: SecretsManagerClient) -> None:
+def test_a_missing_field_of_one_is_an_error_of_that_one(manager: SecretsManagerClient) -> None:
     good, bad = (
-        created(aws, {"host": "h", "password": "s3cr3t-Pa55"}),
-        created(aws, {"password": "s3cr3t-Pa55"}),
+        created(manager, {"host": "h", "password": "s3cr3t-Pa55"}),
+        created(manager, {"password": "s3cr3t-Pa55"}),
     )
     answer = handler({"SecretIds": [bad, good], "Fields": ["host"]})
     assert [secret["Value"] for secret in answer["Secrets"]] == [{"host": "h"}]
@@ -227,7 +229,7 @@ def version(name: str) -> dict[str, Any]:
     }
 
 
-@pytest.mark.usefixtures("aws")
+@pytest.mark.usefixtures("manager")
 def test_pages_are_followed_and_what_no_page_holds_is_an_error() -> None:
     with Stubber(clients.secrets_manager()) as stub:
         ids = {"SecretIdList": ["a", "b", "c"]}
@@ -240,7 +242,7 @@ def test_pages_are_followed_and_what_no_page_holds_is_an_error() -> None:
     assert [error["SecretId"] for error in answer["Errors"]] == ["c"]
 
 
-@pytest.mark.usefixtures("aws")
+@pytest.mark.usefixtures("manager")
 def test_a_forbidden_batch_names_its_own_permission() -> None:
     with Stubber(clients.secrets_manager()) as stub:
         stub.add_client_error("batch_get_secret_value", "AccessDeniedException", "User: x is not authorized")
@@ -248,9 +250,9 @@ def test_a_forbidden_batch_names_its_own_permission() -> None:
 
 
 def test_the_log_tells_which_and_never_what(
-    aws: SecretsManagerClient, capsys: pytest.CaptureFixture[str]
+    manager: SecretsManagerClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name = created(aws)
+    name = created(manager)
     handler({"SecretId": name})
     out = capsys.readouterr().out
     entry = json.loads(out.splitlines()[0])

@@ -54,12 +54,12 @@ def log(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return dict(entry)
 
 
-@pytest.mark.usefixtures("aws")
-def test_a_new_secret_is_created_in_two_calls(aws: SecretsManagerClient, calls: list[str]) -> None:
+@pytest.mark.usefixtures("manager")
+def test_a_new_secret_is_created_in_two_calls(manager: SecretsManagerClient, calls: list[str]) -> None:
     answer = handler(event())
     assert calls == ["DescribeSecret", "CreateSecret"]
     assert answer == {
-        "ARN": aws.describe_secret(SecretId="app/db")["ARN"],
+        "ARN": manager.describe_secret(SecretId="app/db")["ARN"],
         "Name": "app/db",
         "VersionId": TOKEN,
         "VersionStages": ["AWSCURRENT"],
@@ -67,67 +67,69 @@ def test_a_new_secret_is_created_in_two_calls(aws: SecretsManagerClient, calls: 
         "RotationEnabled": False,
         "Warnings": [],
     }
-    assert json.loads(aws.get_secret_value(SecretId="app/db")["SecretString"]) == VALUE
+    assert json.loads(manager.get_secret_value(SecretId="app/db")["SecretString"]) == VALUE
 
 
-def test_the_same_call_twice_makes_one_version(aws: SecretsManagerClient, calls: list[str]) -> None:
+def test_the_same_call_twice_makes_one_version(manager: SecretsManagerClient, calls: list[str]) -> None:
     first = handler(event())
     again = handler(event())
     assert again == {**first, "Action": "unchanged"}
     assert calls[2:] == ["DescribeSecret", "PutSecretValue"]
-    assert list(aws.describe_secret(SecretId="app/db")["VersionIdsToStages"]) == [TOKEN]
+    assert list(manager.describe_secret(SecretId="app/db")["VersionIdsToStages"]) == [TOKEN]
 
 
-def test_the_same_token_with_another_value_changes_nothing(aws: SecretsManagerClient) -> None:
+def test_the_same_token_with_another_value_changes_nothing(manager: SecretsManagerClient) -> None:
     handler(event())
-    before = aws.describe_secret(SecretId="app/db")
+    before = manager.describe_secret(SecretId="app/db")
     shown = refused(event(Value={**VALUE, "password": "s3cr3t-Pa55-2"}, Description="new"), VersionConflict)
-    after = aws.describe_secret(SecretId="app/db")
+    after = manager.describe_secret(SecretId="app/db")
     assert after["VersionIdsToStages"] == before["VersionIdsToStages"]
     assert after.get("Description") == before.get("Description")
-    assert json.loads(aws.get_secret_value(SecretId="app/db")["SecretString"]) == VALUE
+    assert json.loads(manager.get_secret_value(SecretId="app/db")["SecretString"]) == VALUE
     assert "s3cr3t" not in shown
 
 
-def test_another_token_makes_a_version_and_keeps_the_previous(aws: SecretsManagerClient) -> None:
+def test_another_token_makes_a_version_and_keeps_the_previous(manager: SecretsManagerClient) -> None:
     handler(event())
     answer = handler(event(ClientRequestToken=OTHER_TOKEN, Value={**VALUE, "host": "h"}))
     assert (answer["Action"], answer["VersionStages"]) == ("updated", ["AWSCURRENT"])
-    assert aws.describe_secret(SecretId="app/db")["VersionIdsToStages"] == {
+    assert manager.describe_secret(SecretId="app/db")["VersionIdsToStages"] == {
         TOKEN: ["AWSPREVIOUS"],
         OTHER_TOKEN: ["AWSCURRENT"],
     }
 
 
-def test_a_late_repetition_does_not_bring_the_old_value_back(aws: SecretsManagerClient) -> None:
+def test_a_late_repetition_does_not_bring_the_old_value_back(manager: SecretsManagerClient) -> None:
     handler(event())
     handler(event(ClientRequestToken=OTHER_TOKEN, Value={**VALUE, "host": "h"}))
     answer = handler(event())
     assert (answer["Action"], answer["VersionStages"]) == ("unchanged", ["AWSPREVIOUS"])
-    assert aws.get_secret_value(SecretId="app/db", VersionStage="AWSCURRENT")["VersionId"] == OTHER_TOKEN
+    assert manager.get_secret_value(SecretId="app/db", VersionStage="AWSCURRENT")["VersionId"] == OTHER_TOKEN
 
 
-def test_text_and_bytes_are_stored_as_they_are(aws: SecretsManagerClient) -> None:
+def test_text_and_bytes_are_stored_as_they_are(manager: SecretsManagerClient) -> None:
     text, data = "s3cr3t-Pa55 ü\n", bytes(range(256))
     handler({"Name": "text", "SecretString": text})
     handler({"Name": "bytes", "SecretBinary": base64.b64encode(data).decode()})
-    assert aws.get_secret_value(SecretId="text")["SecretString"] == text
-    assert aws.get_secret_value(SecretId="bytes")["SecretBinary"] == data
+    assert manager.get_secret_value(SecretId="text")["SecretString"] == text
+    assert manager.get_secret_value(SecretId="bytes")["SecretBinary"] == data
 
 
-def test_key_description_and_tags_are_set_and_changed(aws: SecretsManagerClient, calls: list[str]) -> None:
+def test_key_description_and_tags_are_set_and_changed(
+    manager: SecretsManagerClient, calls: list[str]
+) -> None:
     tags = [{"Key": "team", "Value": "shop"}, {"Key": "kept", "Value": "yes"}]
     handler(event(KmsKeyId="alias/one", Description="first", Tags=tags))
     assert calls == ["DescribeSecret", "CreateSecret"]
     change = event(KmsKeyId="alias/two", Description="second", Tags=[{"Key": "team", "Value": "mail"}])
     assert handler(change)["Action"] == "updated"
     assert handler(change)["Action"] == "unchanged"
-    found = aws.describe_secret(SecretId="app/db")
+    found = manager.describe_secret(SecretId="app/db")
     assert (found["KmsKeyId"], found["Description"]) == ("alias/two", "second")
     assert {tag["Key"]: tag["Value"] for tag in found["Tags"]} == {"team": "mail", "kept": "yes"}
 
 
-def test_a_key_shown_by_its_arn_is_not_set_again(aws: SecretsManagerClient, calls: list[str]) -> None:
+def test_a_key_shown_by_its_arn_is_not_set_again(manager: SecretsManagerClient, calls: list[str]) -> None:
     key = "1234abcd-12ab-34cd-56ef-1234567890ab"
     handler(event(KmsKeyId=f"arn:aws:kms:eu-west-1:123456789012:key/{key}"))
     handler(event(KmsKeyId=key))
@@ -135,16 +137,16 @@ def test_a_key_shown_by_its_arn_is_not_set_again(aws: SecretsManagerClient, call
 
 
 def test_a_call_that_died_half_way_is_finished_by_repeating_it(
-    aws: SecretsManagerClient, rotations: list[dict[str, Any]]
+    manager: SecretsManagerClient, rotations: list[dict[str, Any]]
 ) -> None:
     whole = event(
         Tags=[{"Key": "team", "Value": "shop"}],
         Description="d",
         Rotation={"FunctionArn": FUNCTION, "AutomaticallyAfterDays": 30},
     )
-    aws.create_secret(Name="app/db", ClientRequestToken=TOKEN, SecretString=json.dumps(VALUE))
+    manager.create_secret(Name="app/db", ClientRequestToken=TOKEN, SecretString=json.dumps(VALUE))
     answer = handler(whole)
-    found = aws.describe_secret(SecretId="app/db")
+    found = manager.describe_secret(SecretId="app/db")
     assert found["Tags"] == whole["Tags"]
     assert found["Description"] == "d"
     assert len(rotations) == 1
@@ -166,7 +168,7 @@ def test_rotation_is_asked_for_as_the_event_says(rotations: list[dict[str, Any]]
     ]
 
 
-@pytest.mark.usefixtures("aws")
+@pytest.mark.usefixtures("manager")
 @pytest.mark.parametrize(("days", "asked"), [(30, False), (31, True)], ids=["the same rules", "other rules"])
 def test_rotation_that_is_on_is_configured_again_only_if_it_differs(days: int, asked: bool) -> None:
     known = {"AutomaticallyAfterDays": 30, "ScheduleExpression": "rate(30 days)", "Duration": "2h"}
@@ -194,9 +196,9 @@ def test_rotation_that_is_on_is_configured_again_only_if_it_differs(days: int, a
     assert answer["Action"] == ("updated" if asked else "unchanged")
 
 
-def pending(aws: SecretsManagerClient) -> None:
+def pending(manager: SecretsManagerClient) -> None:
     handler(event())
-    aws.put_secret_value(
+    manager.put_secret_value(
         SecretId="app/db",
         ClientRequestToken=OTHER_TOKEN,
         SecretString=json.dumps({**VALUE, "password": "s3cr3t-Pa55-next"}),
@@ -204,30 +206,30 @@ def pending(aws: SecretsManagerClient) -> None:
     )
 
 
-def test_a_running_rotation_is_not_abandoned_unasked(aws: SecretsManagerClient) -> None:
-    pending(aws)
-    before = aws.describe_secret(SecretId="app/db")["VersionIdsToStages"]
+def test_a_running_rotation_is_not_abandoned_unasked(manager: SecretsManagerClient) -> None:
+    pending(manager)
+    before = manager.describe_secret(SecretId="app/db")["VersionIdsToStages"]
     new = event(ClientRequestToken=str(uuid.uuid4()), Value={"password": "s3cr3t-Pa55-third"})
     assert "DuringRotation" in refused(new, RotationStateError)
     assert "DuringRotation" in refused(event(ClientRequestToken=OTHER_TOKEN), RotationStateError)
-    assert aws.describe_secret(SecretId="app/db")["VersionIdsToStages"] == before
+    assert manager.describe_secret(SecretId="app/db")["VersionIdsToStages"] == before
     assert handler(new | {"DuringRotation": True})["VersionStages"] == ["AWSCURRENT"]
 
 
-def test_a_repetition_during_a_rotation_is_answered(aws: SecretsManagerClient) -> None:
-    pending(aws)
+def test_a_repetition_during_a_rotation_is_answered(manager: SecretsManagerClient) -> None:
+    pending(manager)
     assert handler(event())["Action"] == "unchanged"
 
 
-def test_a_deleted_secret_is_left_alone(aws: SecretsManagerClient, calls: list[str]) -> None:
+def test_a_deleted_secret_is_left_alone(manager: SecretsManagerClient, calls: list[str]) -> None:
     handler(event())
-    aws.delete_secret(SecretId="app/db")
+    manager.delete_secret(SecretId="app/db")
     calls.clear()
     assert "RestoreSecret" in refused(event(), SecretDeleted)
     assert calls == ["DescribeSecret"]
 
 
-@pytest.mark.usefixtures("aws")
+@pytest.mark.usefixtures("manager")
 def test_a_secret_created_by_another_meanwhile_is_updated() -> None:
     with Stubber(clients.secrets_manager()) as stub:
         stub.add_client_error(
@@ -246,7 +248,7 @@ def test_a_secret_created_by_another_meanwhile_is_updated() -> None:
         stub.assert_no_pending_responses()
 
 
-@pytest.mark.usefixtures("aws")
+@pytest.mark.usefixtures("manager")
 @pytest.mark.parametrize(
     ("code", "message", "error"),
     [
@@ -269,19 +271,19 @@ def test_a_refusal_of_the_service_is_told_without_the_value(
 
 
 def test_the_log_tells_what_was_done_and_not_what_was_stored(
-    aws: SecretsManagerClient, capsys: pytest.CaptureFixture[str]
+    manager: SecretsManagerClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     handler(event())
     entry = log(capsys)
     assert (entry["outcome"], entry["token"], entry["level"]) == ("created", TOKEN, "INFO")
-    assert entry["secret"] == aws.describe_secret(SecretId="app/db")["ARN"]
+    assert entry["secret"] == manager.describe_secret(SecretId="app/db")["ARN"]
     assert "s3cr3t" not in json.dumps(entry)
 
 
-def test_a_name_like_the_end_of_an_arn_gets_a_warning(aws: SecretsManagerClient) -> None:
+def test_a_name_like_the_end_of_an_arn_gets_a_warning(manager: SecretsManagerClient) -> None:
     assert handler(event(Name="app-config"))["Warnings"]
     assert not handler(event(Name="app-configs"))["Warnings"]
-    assert aws.describe_secret(SecretId="app-config")["Name"] == "app-config"
+    assert manager.describe_secret(SecretId="app-config")["Name"] == "app-config"
 
 
 ROTATION = {"FunctionArn": FUNCTION, "AutomaticallyAfterDays": 30}
@@ -367,9 +369,9 @@ NAME = st.text("abcXYZ019/_+=.@-", min_size=1, max_size=60)
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
 @given(name=NAME)
-def test_every_allowed_name_is_stored_under_it(aws: SecretsManagerClient, name: str) -> None:
+def test_every_allowed_name_is_stored_under_it(manager: SecretsManagerClient, name: str) -> None:
     handler({"Name": name, "SecretString": "s3cr3t-Pa55", "ClientRequestToken": TOKEN})
-    assert aws.get_secret_value(SecretId=name)["SecretString"] == "s3cr3t-Pa55"
+    assert manager.get_secret_value(SecretId=name)["SecretString"] == "s3cr3t-Pa55"
 
 
 @given(name=NAME, at=st.integers(0, 60), foreign=st.characters(exclude_characters="/_+=.@-"))
@@ -378,7 +380,7 @@ def test_every_foreign_character_in_a_name_is_refused(name: str, at: int, foreig
         assert "Name" in refused(event(Name=name[:at] + foreign + name[at:]))
 
 
-@pytest.mark.usefixtures("aws")
+@pytest.mark.usefixtures("manager")
 @pytest.mark.parametrize("size", [65_535, 65_536])
 def test_the_largest_value_fits(size: int) -> None:
     assert handler({"Name": "large", "SecretString": "x" * size})["Action"] == "created"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from rotators.local.tls import make_authority
 
 from rotators.core.errors import CredentialsRejected, RotatorsError, TargetRefused, TargetUnavailable
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
+from rotators.local.tls import issue
 from rotators.postgres import PostgresEngine
 from tests.world import World, new_password, unique
 
@@ -73,7 +74,7 @@ def test_each_cause_has_its_own_code(
 
 
 def test_a_certificate_of_an_unknown_authority(world: World, tmp_path: Path) -> None:
-    other = make_authority(tmp_path)
+    other = issue(tmp_path)
     error = failure({**world.user(), "sslrootcert": str(other.ca)})
     assert error.full_code == "target-unavailable/tls-untrusted"
     assert "SSL_ROOT_CERT" in error.remedy
@@ -148,9 +149,11 @@ def test_a_silent_server_is_given_up_within_six_seconds(world: World) -> None:
 def test_a_server_that_hangs_up_at_once(world: World) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        import threading  # noqa: PLC0415 - one helper thread for one test
 
-        thread = threading.Thread(target=server.accept()[0].close, daemon=True)
+        def hang_up() -> None:
+            server.accept()[0].close()
+
+        thread = threading.Thread(target=hang_up, daemon=True)
         thread.start()
         error = failure({**world.user(), "port": port})
         thread.join()

@@ -1,0 +1,89 @@
+"""`rotators up`: the stack of the demo, kept running for the AWS CLI and the other commands."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rotators.cli.output import console, json_option, print_json
+
+if TYPE_CHECKING:
+    from rotators.cli.stack import Stack
+
+DEFAULT_PORT = 4599
+_CURRENT = (
+    "PGPASSWORD=$(aws secretsmanager get-secret-value --secret-id demo/single"
+    " --query SecretString --output text"
+    " | python3 -c 'import json, sys; print(json.load(sys.stdin)[\"password\"])') \\"
+)
+
+
+@click.command()
+@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port of the local AWS on 127.0.0.1.")
+@json_option
+def up(port: int, as_json: bool) -> None:
+    """Keep a local AWS and a PostgreSQL with seeded secrets running until Ctrl-C.
+
+    Prints the exports for the AWS CLI and the connection strings.
+    """
+    from rotators.cli.stack import Stack  # noqa: PLC0415 - moto takes a second to import
+
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    out = console()
+    out.quiet = as_json
+    with out.status("starting a local AWS and PostgreSQL …"):
+        stack = Stack(port).__enter__()
+    try:
+        stack.seed()
+        if as_json:
+            print_json(_document(stack))
+        else:
+            _print(stack)
+        ended.wait()
+    finally:
+        with out.status("stopping …"):
+            stack.__exit__()
+    out.print("Stopped; nothing is left running.")
+
+
+def _document(stack: Stack) -> dict[str, Any]:
+    postgres = stack.postgres
+    connections = {}
+    for name in ("demo/admin", "demo/single", "demo/alternating"):
+        value = stack.aws.client("secretsmanager").describe_secret(SecretId=name)
+        connections[name] = value["ARN"]
+    return {
+        "endpoint": stack.aws.endpoint,
+        "exports": stack.aws.exports(),
+        "functions": {name: stack.aws.function_arn(name) for name in ("rotate", "store", "retrieve")},
+        "secrets": connections,
+        "postgres": {"host": postgres.host, "port": postgres.port, "dbname": "postgres", "ca": postgres.ca},
+    }
+
+
+def _print(stack: Stack) -> None:
+    document = _document(stack)
+    postgres = document["postgres"]
+    trust = f"sslmode=verify-full&sslrootcert={postgres['ca']}" if postgres["ca"] else "sslmode=disable"
+    lines = ["# in another terminal:"]
+    lines += [f"export {name}={value}" for name, value in document["exports"].items()]
+    lines += [
+        "",
+        "# connect as the secret's user; its password changes with every rotation:",
+        _CURRENT,
+        f"  psql 'postgresql://demo_single@{postgres['host']}:{postgres['port']}/{postgres['dbname']}?{trust}'",
+        "",
+        "# try:",
+        "aws secretsmanager rotate-secret --secret-id demo/single",
+        "aws secretsmanager list-secret-version-ids --secret-id demo/single",
+        "rotators show demo/single",
+        "rotators rotate demo/alternating",
+        "",
+        "# Ctrl-C stops and removes everything.",
+    ]
+    click.echo("\n".join(lines))

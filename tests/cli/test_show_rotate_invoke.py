@@ -1,0 +1,131 @@
+"""The commands that work on any AWS, against the local one: what they print, and their exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from rotators.cli import cli
+from rotators.core.errors import InvalidEvent, SecretNotFound
+from tests.world import World, new_password, unique
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, arguments, catch_exceptions=True)
+
+
+@pytest.fixture
+def secret(world: World) -> tuple[str, dict[str, Any]]:
+    """A secret that the local service rotates with the rotate function; its name and first value."""
+    name, user = unique("cli/app"), world.user()
+    world.secrets.create_secret(Name=name, SecretString=json.dumps(user))
+    world.aws.enable_rotation(name)
+    return name, user
+
+
+def test_rotate_waits_for_the_new_version_and_the_password_really_changes(
+    world: World, secret: tuple[str, dict[str, Any]]
+) -> None:
+    name, user = secret
+    for _ in range(2):
+        result = run("rotate", name)
+        assert result.exit_code == 0, result.output
+        assert "Rotated in" in result.output
+        assert "Next:" in result.output
+    assert world.logs_in(world.value(name))
+    assert not world.logs_in(user)
+
+
+def test_rotate_as_json_names_the_token_that_is_current(
+    world: World, secret: tuple[str, dict[str, Any]]
+) -> None:
+    result = run("rotate", secret[0], "--json")
+    document = json.loads(result.stdout)
+    assert document["outcome"] == "rotated"
+    assert "AWSCURRENT" in world.stages(secret[0])[document["token"]]
+
+
+def test_a_rotation_that_fails_says_why_and_exits_with_one(
+    world: World, secret: tuple[str, dict[str, Any]]
+) -> None:
+    name, user = secret
+    world.set_password(user["username"], new_password())
+    result = run("rotate", name)
+    assert result.exit_code == 1
+    assert "Failed:" in result.output
+    shown = run("show", name)
+    assert shown.exit_code == 0
+    assert "RotationFailed" in shown.output
+    document = json.loads(run("show", name, "--json").stdout)
+    assert document["last_failure"]["event"] == "RotationFailed"
+
+
+def test_show_has_versions_stages_schedule_and_no_value(
+    world: World, secret: tuple[str, dict[str, Any]]
+) -> None:
+    name, user = secret
+    run("rotate", name)
+    result = run("show", name)
+    assert result.exit_code == 0
+    for word in ("AWSCURRENT", "AWSPREVIOUS", "days", "Next:"):
+        assert word in result.output
+    for value in (user["password"], world.value(name)["password"]):
+        assert value not in result.output
+        assert value not in run("show", name, "--json").output
+
+
+def test_show_of_a_secret_that_does_not_rotate_says_so(world: World) -> None:
+    name = unique("cli/plain")
+    world.secrets.create_secret(Name=name, SecretString="{}")
+    assert "off" in run("show", name).output
+
+
+@pytest.mark.parametrize("command", ["show", "rotate"])
+def test_a_secret_that_is_not_there_is_an_error_with_its_code(world: World, command: str) -> None:
+    result = run(command, unique("cli/nothing"))
+    assert isinstance(result.exception, SecretNotFound)
+
+
+def test_invoke_stages_the_token_of_a_rotation_event_and_runs_all_four(
+    world: World, secret: tuple[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    name, user = secret
+    for path in sorted((ROOT / "events").glob("rotate-single-*.json")):
+        event = tmp_path / path.name
+        event.write_text(json.dumps({**json.loads(path.read_text()), "SecretId": name}))
+        result = run("invoke", "rotate", str(event))
+        assert result.exit_code == 0, result.output
+    assert world.value(name)["password"] != user["password"]
+    assert world.logs_in(world.value(name))
+
+
+def test_invoke_stores_and_retrieves(world: World, tmp_path: Path) -> None:
+    name = unique("cli/stored")
+    store, retrieve = tmp_path / "store.json", tmp_path / "retrieve.json"
+    store.write_text(json.dumps({"Name": name, "Value": {"user": "someone"}}))
+    retrieve.write_text(json.dumps({"SecretId": name}))
+    assert json.loads(run("invoke", "store", str(store)).stdout)["Action"] == "created"
+    assert json.loads(run("invoke", "retrieve", str(retrieve)).stdout)["Value"] == {"user": "someone"}
+
+
+def test_invoke_exits_with_one_when_the_function_fails(world: World, tmp_path: Path) -> None:
+    event = tmp_path / "bad.json"
+    event.write_text('{"Step": "create_secret", "SecretId": "x", "ClientRequestToken": "%s"}' % ("t" * 32))
+    name = unique("cli/any")
+    world.secrets.create_secret(Name=name, SecretString="{}")
+    event.write_text(json.dumps({"SecretIds": "not a list"}))
+    result = run("invoke", "retrieve", str(event))
+    assert result.exit_code == 1
+    assert "errorMessage" in result.stdout
+
+
+def test_invoke_refuses_a_file_that_is_not_json(tmp_path: Path) -> None:
+    event = tmp_path / "bad.json"
+    event.write_text("{")
+    assert isinstance(run("invoke", "store", str(event)).exception, InvalidEvent)

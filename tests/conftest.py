@@ -1,0 +1,100 @@
+"""The world of the tests: started once, shared by all, and searched for passwords at the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from rotators.core.errors import ServerNotFound
+from rotators.core.passwords import PasswordPolicy
+from rotators.local.aws import LocalAws
+from rotators.local.postgres import PostgresServer
+from tests.world import World, outputs, remembered
+
+LOUD = {
+    "log_statement": "all",
+    "log_connections": "on",
+    "log_min_duration_statement": "0",
+    "log_min_error_statement": "info",
+    "log_parameter_max_length": "-1",
+    "log_parameter_max_length_on_error": "-1",
+    "shared_preload_libraries": "pg_stat_statements",
+    "pg_stat_statements.track": "all",
+    "pg_stat_statements.track_utility": "on",
+    "listen_addresses": "127.0.0.1,127.0.0.2",
+}
+"""A server that records all it can."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the search for passwords behind everything that could show one."""
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Keep what each test printed and logged."""
+    for title, text in report.sections:
+        outputs.append((f"{report.nodeid} {report.when} {title}", text))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def generated_passwords() -> Iterator[None]:
+    """Remember every password that is generated in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        generate = PasswordPolicy.generate
+        patch.setattr(PasswordPolicy, "generate", lambda *args, **named: remembered(generate(*args, **named)))
+        yield
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[LocalAws]:
+    """The local AWS; the process's environment points at it for the whole run."""
+    with pytest.MonkeyPatch.context() as patch, LocalAws() as running:
+        for name, value in running.exports().items():
+            patch.setenv(name, value)
+        yield running
+
+
+def _started(server: PostgresServer) -> PostgresServer:
+    try:
+        return server.start()
+    except ServerNotFound as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no PostgreSQL here: {error}")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PostgresServer]:
+    """A private PostgreSQL that logs everything."""
+    running = _started(PostgresServer(settings=LOUD))
+    running.execute("CREATE EXTENSION pg_stat_statements")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def clear_server() -> Iterator[PostgresServer]:
+    """A private PostgreSQL without TLS, where two users are not asked for a hashed password."""
+    hba = [
+        "host all trusted 127.0.0.1/32 trust",
+        "host all asked_in_clear 127.0.0.1/32 password",
+        "host all all 127.0.0.1/32 scram-sha-256",
+    ]
+    running = _started(PostgresServer(settings={"ssl": "off"}, hba=hba))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def world(aws: LocalAws, server: PostgresServer) -> World:
+    """The local AWS with the logging server."""
+    return World(aws, server)
+
+
+@pytest.fixture
+def clear_world(aws: LocalAws, clear_server: PostgresServer) -> World:
+    """The local AWS with the server without TLS."""
+    return World(aws, clear_server)
