@@ -12,11 +12,11 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from rotators.local.aws import LocalAws
-from rotators.local.postgres import PostgresServer
 
 from benchmarks import cold_start
 from benchmarks.rotation import Bench, Cost
+from rotators.local.aws import LocalAws
+from rotators.local.postgres import PostgresServer
 
 _SERVER = {"log_statement": "all", "log_connections": "on", "log_duration": "off"}
 

@@ -253,7 +253,7 @@ class PostgresSession:
             raise TargetRefused(
                 f"user {user!r} is an administrator, and none of its stored passwords logs in",
                 reason="administrator",
-                remedy="Store its working password by PutSecretValue; masterarn does not reset administrators.",
+                remedy="Store its working password by PutSecretValue; masterarn resets no administrators.",
             )
 
     def require_twin(self, of: str, twin: str) -> None:

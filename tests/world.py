@@ -84,7 +84,7 @@ class World:
                 sql.SQL("CREATE ROLE {} LOGIN {} PASSWORD {}").format(
                     sql.Identifier(name),
                     sql.SQL(options),
-                    sql.Literal(verifier.decode()),  # type: ignore[arg-type]
+                    sql.Literal(verifier.decode()),
                 )
             )
 
@@ -115,7 +115,8 @@ class World:
         return arn
 
     def _create(self, value: dict[str, Any]) -> str:
-        return self.secrets.create_secret(Name=unique("secret"), SecretString=json.dumps(value))["ARN"]
+        created = self.secrets.create_secret(Name=unique("secret"), SecretString=json.dumps(value))
+        return str(created["ARN"])
 
     def begin(self, arn: str) -> str:
         """Stage an empty AWSPENDING version, as the service does before createSecret; gives its token."""
@@ -171,7 +172,7 @@ class World:
 
     def login(self, value: dict[str, Any]) -> psycopg.Connection[Any]:
         """A plain connection with a value, past all of our code."""
-        tls = (
+        tls: dict[str, Any] = (
             {"sslmode": "verify-full", "sslrootcert": self.server.ca}
             if self.server.ca
             else {"sslmode": "disable"}

@@ -49,6 +49,8 @@ RELIED_ON: dict[str, str | None] = {
     "moto.moto_server.werkzeug_app:MotoRequestHandler": None,
     "moto.moto_server.werkzeug_app:create_backend_app": "(service)",
     "moto.secretsmanager.exceptions:OperationNotPermittedOnReplica": None,
+    "moto.secretsmanager.exceptions:InvalidRequestException": "(message)",
+    "moto.secretsmanager.exceptions:SecretNotFoundException": "()",
     "moto.secretsmanager.exceptions:SecretsManagerClientError": "(error_type, message, _, **kwargs)",
     "moto.secretsmanager.models:FakeSecret": (
         "(account_id, region_name, secret_id, secret_version, version_id, secret_string, secret_binary, "
@@ -89,7 +91,7 @@ _LOG_TAIL = 4096
 
 
 def missing_names() -> list[str]:
-    """What the installed moto lacks of RELIED_ON.
+    """What the installed moto lacks of RELIED_ON; ask before `install`, which replaces some of it.
 
     Returns:
         One line per name that is gone or takes other parameters; empty when all is well.

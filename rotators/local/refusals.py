@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from moto.secretsmanager.exceptions import SecretsManagerClientError
+from moto.secretsmanager.exceptions import (
+    InvalidRequestException,
+    SecretNotFoundException,
+    SecretsManagerClientError,
+)
 
 NO_FUNCTION = (
     "You tried to enable rotation on a secret that doesn't already have a Lambda function ARN configured "
@@ -36,9 +40,18 @@ def invalid_parameter(message: str) -> SecretsManagerClientError:
 
 def invalid_request(message: str) -> SecretsManagerClientError:
     """An ``InvalidRequestException``, for the caller to raise."""
-    return refusal("InvalidRequestException", message)
+    return InvalidRequestException(message)
 
 
 def not_found(message: str) -> SecretsManagerClientError:
     """A ``ResourceNotFoundException``, for the caller to raise."""
-    return refusal("ResourceNotFoundException", message)
+    return _NotFound(message)
+
+
+class _NotFound(SecretNotFoundException):
+    """Moto's BatchGetSecretValue reports this class per secret, and would fail as a whole on any other."""
+
+    code = 400
+
+    def __init__(self, message: str) -> None:
+        SecretsManagerClientError.__init__(self, "ResourceNotFoundException", message)

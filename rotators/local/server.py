@@ -6,6 +6,7 @@ Not moto's ThreadedMotoServer: that one prints every request, and waits for ever
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -64,16 +65,24 @@ class Server:
     """
 
     def __init__(self, port: int, stage: Stage) -> None:
-        # Werkzeug answers a taken port with SystemExit; binding ourselves keeps it an ordinary error.
+        # Bound here, for werkzeug prints and exits when a port is taken.
         try:
-            self._server: BaseWSGIServer = make_server(
-                HOST, port, _Application(stage), threaded=True, request_handler=_QuietHandler
-            )
-        except (OSError, SystemExit):
+            bound = socket.create_server((HOST, port))
+        except OSError:
             raise ServerStartFailed(
                 f"the local AWS could not bind {HOST}:{port}",
                 remedy="Stop what listens there, or choose another port (0 takes a free one).",
             ) from None
+        with bound:
+            self._server: BaseWSGIServer = make_server(
+                HOST,
+                port,
+                _Application(stage),
+                threaded=True,
+                request_handler=_QuietHandler,
+                fd=bound.fileno(),
+            )
+        self._port: int = self._server.socket.getsockname()[1]
         self._server.daemon_threads = True  # type: ignore[attr-defined] # of its threaded subclass
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
@@ -81,7 +90,7 @@ class Server:
     @property
     def endpoint(self) -> str:
         """Its URL."""
-        return f"http://{HOST}:{self._server.server_port}"
+        return f"http://{HOST}:{self._port}"
 
     def stop(self) -> None:
         """Take no more requests, and free the port."""

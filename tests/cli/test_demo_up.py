@@ -137,10 +137,10 @@ def _open(path: Path) -> Path:
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
     running = Stack(_open(tmp_path))
-    yield running
-    if running.process.poll() is None:
-        running.process.send_signal(signal.SIGINT)
-        running.process.wait(30)
+    with running.process:
+        yield running
+        if running.process.poll() is None:
+            running.process.send_signal(signal.SIGINT)
 
 
 def test_the_unmodified_aws_cli_rotates_a_password_twice_in_a_row(stack: Stack) -> None:

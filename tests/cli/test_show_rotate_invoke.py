@@ -70,10 +70,13 @@ def test_show_has_versions_stages_schedule_and_no_value(
     world: World, secret: tuple[str, dict[str, Any]]
 ) -> None:
     name, user = secret
-    run("rotate", name)
+    world.secrets.rotate_secret(
+        SecretId=name, RotationRules={"ScheduleExpression": "rate(10 days)", "Duration": "3h"}
+    )
+    while "AWSPREVIOUS" not in run("show", name).output:
+        assert "failure" not in run("show", name).output
     result = run("show", name)
-    assert result.exit_code == 0
-    for word in ("AWSCURRENT", "AWSPREVIOUS", "days", "Next:"):
+    for word in ("AWSCURRENT", "AWSPREVIOUS", "rate(10 days)", "window 3h", "Next:"):
         assert word in result.output
     for value in (user["password"], world.value(name)["password"]):
         assert value not in result.output

@@ -82,7 +82,7 @@ def test_an_error_that_cannot_be_masked_is_replaced_and_leaves_nothing_behind() 
 def test_a_suppressed_context_is_cut_off() -> None:
     def call() -> object:
         try:
-            int("a driver's own words")
+            return int("a driver's own words")
         except ValueError:
             raise TargetRefused("said no") from None
 

@@ -191,9 +191,9 @@ def test_a_rotator_sees_previous_history_and_admin_when_it_asks(target: Target) 
     run(Step.CREATE, target)
     run(Step.SET, target)
     (rotation,) = target.seen
-    assert rotation.previous == {"password": "previous-password"}
+    assert rotation.previous == Secret({"password": "previous-password"})
     assert list(rotation.history) == [{"password": "lost-password"}]
-    assert rotation.admin == {"username": "admin", "password": "admin-password"}
+    assert rotation.admin == Secret({"username": "admin", "password": "admin-password"})
 
 
 @pytest.mark.parametrize("leaked", ["old-password", "admin-password", "previous-password"])

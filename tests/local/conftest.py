@@ -14,11 +14,12 @@ from rotators.local.aws import LocalAws
 _numbers = itertools.count()
 
 
-@pytest.fixture(scope="module")
-def aws() -> Iterator[LocalAws]:
-    functions = {name: f"tests.local.handlers.{name}" for name in ("rotate", "echo", "misbehave")}
-    with LocalAws(functions=functions, environment={"FROM_STACK": "yes"}) as started:
-        yield started
+@pytest.fixture(scope="session", autouse=True)
+def functions_of_these_tests(aws: LocalAws) -> None:
+    """The run's one local AWS gets small functions of ours; `well` is a rotation that works."""
+    aws.register("well", "tests.local.handlers.rotate")
+    aws.register("echo", "tests.local.handlers.echo")
+    aws.register("misbehave", "tests.local.handlers.misbehave")
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +28,9 @@ def secrets(aws: LocalAws) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def _unchanged(request: pytest.FixtureRequest) -> Iterator[None]:
+def settings_put_back(aws: LocalAws) -> Iterator[None]:
     yield
-    if "aws" in request.fixturenames:
-        started: LocalAws = request.getfixturevalue("aws")
-        started.pending_in_test, started.on_step = "empty", None
+    aws.pending_in_test, aws.on_step = "empty", None
 
 
 @pytest.fixture
@@ -40,7 +39,7 @@ def make(secrets: Any) -> Callable[..., str]:
 
     def create(**keys: Any) -> str:
         value = json.dumps({"password": "first", **keys})
-        return str(secrets.create_secret(Name=f"secret/{next(_numbers)}", SecretString=value)["ARN"])
+        return str(secrets.create_secret(Name=f"local/{next(_numbers)}", SecretString=value)["ARN"])
 
     return create
 
@@ -50,7 +49,7 @@ def rotate(aws: LocalAws, secrets: Any) -> Callable[..., str]:
     """Call RotateSecret with the well-behaved function unless told otherwise; gives the token."""
 
     def call(arn: str, **params: Any) -> str:
-        params.setdefault("RotationLambdaARN", aws.function_arn("rotate"))
+        params.setdefault("RotationLambdaARN", aws.function_arn("well"))
         params.setdefault("ClientRequestToken", str(uuid.uuid4()))
         return str(secrets.rotate_secret(SecretId=arn, **params)["VersionId"])
 

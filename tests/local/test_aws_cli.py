@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import awscli
 import pytest
 
 from rotators.local import remote
@@ -42,7 +41,7 @@ def test_a_secret_is_created_rotated_and_listed(aws: LocalAws, cli: Cli) -> None
     created = cli(
         "secretsmanager", "create-secret", "--name", "cli/db", "--secret-string", '{"password":"p"}'
     )
-    arn = aws.function_arn("rotate")
+    arn = aws.function_arn("well")
     rotated = cli(
         "secretsmanager", "rotate-secret", "--secret-id", "cli/db",
         "--rotation-lambda-arn", arn, "--rotation-rules", "ScheduleExpression=rate(10 days),Duration=2h",
@@ -59,7 +58,7 @@ def test_a_secret_is_created_rotated_and_listed(aws: LocalAws, cli: Cli) -> None
 def test_a_function_is_invoked(cli: Cli, tmp_path: Path) -> None:
     answer = cli(
         "lambda", "invoke", "--function-name", "rotators-echo", "--payload", '{"from": "cli"}',
-        *(["--cli-binary-format", "raw-in-base64-out"] if _version_2() else []), "out.json",
+        "out.json",
     )  # fmt: skip
     assert answer["StatusCode"] == 200
     assert json.loads((tmp_path / "out.json").read_text())["event"] == {"from": "cli"}
@@ -89,7 +88,3 @@ def test_elsewhere_nothing_can_be_staged(endpoint: str, monkeypatch: pytest.Monk
     monkeypatch.delenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", raising=False)
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     assert not remote.stage("some/secret", "5700e000-0000-4000-8000-000000000001")
-
-
-def _version_2() -> bool:
-    return not awscli.__version__.startswith("1.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from rotators.local.aws import LocalAws
 
 WAIT = 60.0
 Make = Callable[..., str]
+Queue = Callable[..., Callable[[], list[dict[str, Any]]]]
 
 
 @pytest.fixture
@@ -23,24 +24,35 @@ def failed(aws: LocalAws, make: Make, rotate: Make) -> str:
     return arn
 
 
-def queue(aws: LocalAws, name: str, pattern: dict[str, Any]) -> Callable[[], list[dict[str, Any]]]:
-    sqs, events = aws.client("sqs"), aws.client("events")
-    url = sqs.create_queue(QueueName=name)["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    events.put_rule(Name=name, EventPattern=json.dumps(pattern))
-    events.put_targets(Rule=name, Targets=[{"Id": "1", "Arn": arn}])
+@pytest.fixture
+def queue(aws: LocalAws) -> Iterator[Queue]:
+    """Make a rule with a queue behind it; gives what reads the queue."""
+    sqs, events, rules = aws.client("sqs"), aws.client("events"), []
 
-    def read() -> list[dict[str, Any]]:
-        found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
-        return [json.loads(message["Body"]) for message in found]
+    def make(name: str, pattern: dict[str, Any]) -> Callable[[], list[dict[str, Any]]]:
+        url = sqs.create_queue(QueueName=name)["QueueUrl"]
+        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
+        events.put_rule(Name=name, EventPattern=json.dumps(pattern))
+        events.put_targets(Rule=name, Targets=[{"Id": "1", "Arn": attributes["QueueArn"]}])
+        rules.append(name)
 
-    return read
+        def read() -> list[dict[str, Any]]:
+            found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+            return [json.loads(message["Body"]) for message in found]
+
+        return read
+
+    yield make
+    for name in rules:
+        events.remove_targets(Rule=name, Ids=["1"])
+        events.delete_rule(Name=name)
 
 
-def test_failures_reach_rules_on_the_default_bus(aws: LocalAws, make: Make, rotate: Make) -> None:
+def test_failures_reach_rules_on_the_default_bus(
+    aws: LocalAws, make: Make, rotate: Make, queue: Queue
+) -> None:
     """UG:cloudtrail_log_entries: `AWS Service Event via CloudTrail`, the failure pattern of § 5."""
     read = queue(
-        aws,
         "failures",
         {
             "source": ["aws.secretsmanager"],
@@ -59,9 +71,9 @@ def test_failures_reach_rules_on_the_default_bus(aws: LocalAws, make: Make, rota
     assert detail["errorMessage"].endswith("during setSecret step")
 
 
-def test_a_new_current_version_is_told_natively(aws: LocalAws, secrets: Any, make: Make) -> None:
+def test_a_new_current_version_is_told_natively(secrets: Any, make: Make, queue: Queue) -> None:
     """UG:secret-event-notifications: name, labelUpdated, versionId; not for AWSPENDING and AWSPREVIOUS."""
-    read = queue(aws, "labels", {"detail-type": ["Secret Label Updated"]})
+    read = queue("labels", {"detail-type": ["Secret Label Updated"]})
     arn = make()
     token = secrets.put_secret_value(SecretId=arn, SecretString="2")["VersionId"]
     secrets.put_secret_value(SecretId=arn, SecretString="3", VersionStages=["AWSPENDING"])
@@ -92,7 +104,7 @@ def test_cloudtrail_filters_by_attribute_and_time_and_pages(aws: LocalAws) -> No
     by_source = [{"AttributeKey": "EventSource", "AttributeValue": "secretsmanager.amazonaws.com"}]
     pages = list(
         trail.get_paginator("lookup_events").paginate(
-            LookupAttributes=by_source, PaginationConfig={"PageSize": 1}
+            LookupAttributes=by_source, PaginationConfig={"PageSize": 1, "MaxItems": 3}
         )
     )
     assert len(pages) > 1

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from rotators.local.aws import LocalAws
+from rotators.local.records import StepRecord
 
 WAIT = 60.0
 STEPS = ["createSecret", "setSecret", "testSecret", "finishSecret"]
@@ -56,7 +57,7 @@ def test_the_event_has_the_arn_the_token_and_a_rotation_token(
     assert [step.step for step in outcome.steps] == STEPS
     keys = "['ClientRequestToken', 'RotationToken', 'SecretId', 'Step']"
     for step in STEPS:
-        assert f"{step} {token} {keys} 64" in aws.logs("rotate")
+        assert f"{step} {token} {keys} 64" in aws.logs("well")
     assert outcome.secret_id == arn
 
 
@@ -90,7 +91,7 @@ def test_rotation_stops_at_the_first_failing_step_and_leaves_pending(
     assert json.loads(value)["password"] == "first"
     assert names(aws, arn) == ["RotationStarted", "RotationFailed"]
     failed = aws.service_events(arn)[-1]
-    assert failed.error == f"Error when executing lambda {aws.function_arn('rotate')} during {step} step"
+    assert failed.error == f"Error when executing lambda {aws.function_arn('well')} during {step} step"
     assert failed.detail["additionalEventData"] == {"SecretId": arn}
 
 
@@ -198,7 +199,7 @@ def test_without_an_arn_the_stored_function_is_kept_and_used(
     aws.wait_for_rotation(arn, rotate(arn), WAIT)
     token = secrets.rotate_secret(SecretId=arn)["VersionId"]
     assert aws.wait_for_rotation(arn, token, WAIT).ok
-    assert secrets.describe_secret(SecretId=arn)["RotationLambdaARN"] == aws.function_arn("rotate")
+    assert secrets.describe_secret(SecretId=arn)["RotationLambdaARN"] == aws.function_arn("well")
 
 
 @pytest.mark.parametrize(
@@ -251,7 +252,7 @@ def test_cancelling_turns_rotation_off_keeps_the_settings_and_ends_the_run(
     assert aws.wait_for_rotation(arn, token, WAIT).result == "cancelled"
     found = secrets.describe_secret(SecretId=arn)
     assert found["RotationEnabled"] is False
-    assert found["RotationLambdaARN"] == aws.function_arn("rotate")
+    assert found["RotationLambdaARN"] == aws.function_arn("well")
     assert found["RotationRules"] == {"AutomaticallyAfterDays": 30}
     assert "NextRotationDate" not in found
 
@@ -284,7 +285,7 @@ def test_a_forged_rotation_token_is_refused_and_fails_the_rotation(
 
 
 def test_steps_are_told_as_they_end(aws: LocalAws, make: Make, rotate: Make) -> None:
-    seen = []
+    seen: list[StepRecord] = []
     aws.on_step = seen.append
     arn = make()
     outcome = aws.wait_for_rotation(arn, rotate(arn), WAIT)

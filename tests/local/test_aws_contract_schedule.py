@@ -82,7 +82,7 @@ def test_rules_that_the_service_refuses_are_refused(
     answer = refused(
         secrets.rotate_secret,
         SecretId=arn,
-        RotationLambdaARN=aws.function_arn("rotate"),
+        RotationLambdaARN=aws.function_arn("well"),
         RotationRules=rules,
     )
     assert answer.startswith("InvalidParameterException")

@@ -167,7 +167,7 @@ def test_a_deleted_secret_can_neither_be_read_nor_written_nor_rotated(
     """API:DeleteSecret: the value is unreadable meanwhile."""
     arn = make()
     secrets.delete_secret(SecretId=arn)
-    function = aws.function_arn("rotate")
+    function = aws.function_arn("well")
     for operation, params in (
         (secrets.get_secret_value, {}),
         (secrets.put_secret_value, {"SecretString": "x"}),
@@ -292,3 +292,19 @@ def test_a_replica_can_be_made_to_stand_alone(aws: LocalAws, secrets: Any, make:
     assert elsewhere.get_secret_value(SecretId=replica)["SecretString"] == "its own"
     assert "first" in secrets.get_secret_value(SecretId=arn)["SecretString"]
     assert not secrets.describe_secret(SecretId=arn).get("ReplicationStatus")
+
+
+def test_a_batch_tells_the_error_of_each_secret(
+    aws: LocalAws, secrets: Any, make: Make, stages: Stages
+) -> None:
+    """API:BatchGetSecretValue, Errors."""
+    good, deleted = make(), make()
+    secrets.delete_secret(SecretId=deleted)
+    empty = secrets.create_secret(Name=f"empty/{token()}")["ARN"]
+    answer = secrets.batch_get_secret_value(SecretIdList=[good, deleted, empty, "nobody"])
+    assert [entry["ARN"] for entry in answer["SecretValues"]] == [good]
+    assert {entry["SecretId"]: entry["ErrorCode"] for entry in answer["Errors"]} == {
+        deleted: "InvalidRequestException",
+        empty: "ResourceNotFoundException",
+        "nobody": "ResourceNotFoundException",
+    }

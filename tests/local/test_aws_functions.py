@@ -45,7 +45,7 @@ def test_a_function_sees_lambdas_environment_and_nothing_of_ours(
     seen = invoke(functions, "fresh")[0]["environment"]
     assert seen["AWS_LAMBDA_FUNCTION_NAME"] == "rotators-fresh"
     assert seen["AWS_ENDPOINT_URL"] == aws.endpoint
-    assert (seen["AWS_REGION"], seen["FROM_STACK"], seen["OWN"]) == ("us-east-1", "yes", "1")
+    assert (seen["AWS_REGION"], seen["OWN"]) == ("us-east-1", "1")
     assert "DEVELOPERS_OWN" not in seen
     assert seen["AWS_CONFIG_FILE"] == os.devnull
 

@@ -1,0 +1,144 @@
+"""What must hold for a process's first local AWS; each function runs in a process of its own.
+
+The test run has one local AWS for all, and a process can have but one at a time.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import socket
+import sys
+import time
+
+import pytest
+from moto.secretsmanager.models import FakeSecret
+from moto.secretsmanager.responses import SecretsManagerResponse
+
+from rotators.core.errors import LocalStackError, ServerStartFailed
+from rotators.local import faithful
+from rotators.local.aws import DEFAULT_FUNCTIONS, LocalAws
+
+ECHO = {"echo": "tests.local.handlers.echo"}
+
+
+def _echo(aws: LocalAws) -> dict[str, object]:
+    answer = aws.client("lambda").invoke(FunctionName="rotators-echo", Payload=b"{}")
+    echoed: dict[str, object] = json.loads(answer["Payload"].read())
+    return echoed
+
+
+def stop_frees_the_port_and_restores_moto() -> None:
+    originals = SecretsManagerResponse.rotate_secret, FakeSecret.to_dict
+    with LocalAws(functions=ECHO) as aws:
+        port = int(aws.endpoint.rpartition(":")[2])
+        assert SecretsManagerResponse.rotate_secret is not originals[0]
+    assert originals == (SecretsManagerResponse.rotate_secret, FakeSecret.to_dict)
+    assert not hasattr(SecretsManagerResponse, "validate_resource_policy")
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind(("127.0.0.1", port))
+
+
+def stop_ends_the_containers() -> None:
+    with LocalAws(functions=ECHO) as aws:
+        pid = _echo(aws)["pid"]
+        assert isinstance(pid, int)
+    # Its parent, this process, has waited for it, so that not even a zombie is left.
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def a_second_start_begins_with_nothing() -> None:
+    aws = LocalAws(functions={})
+    for _ in range(2):
+        aws.start()
+        assert aws.client("secretsmanager").list_secrets()["SecretList"] == []
+        aws.client("secretsmanager").create_secret(Name="only/once", SecretString="x")
+        aws.stop()
+    aws.stop()
+
+
+def one_at_a_time() -> None:
+    with LocalAws(functions={}), pytest.raises(LocalStackError, match="already running"):
+        LocalAws(functions={}).start()
+    with LocalAws(functions={}) as aws:
+        assert aws.endpoint.startswith("http://127.0.0.1:")
+
+
+def a_taken_port_is_an_error_and_leaves_nothing_running() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(ServerStartFailed, match="could not bind"):
+            LocalAws(functions={}, port=taken.getsockname()[1]).start()
+    with LocalAws(functions={}) as aws:
+        assert aws.exports()["AWS_ENDPOINT_URL"] == aws.endpoint
+
+
+def moto_has_every_name_that_is_relied_on() -> None:
+    assert faithful.missing_names() == []
+
+
+def another_moto_is_refused_with_its_version_and_what_it_lacks() -> None:
+    module, version = "moto.events.models:EventsBackend", importlib.metadata.version("moto")
+    faithful.RELIED_ON.update({f"{module}.gone": "(self)", f"{module}.put_events": "(self, other)"})
+    assert set(faithful.missing_names()) == {
+        f"moto {version}: {module}.gone is gone",
+        f"moto {version}: {module}.put_events takes (self, events), not (self, other)",
+    }
+    with pytest.raises(LocalStackError, match=r"EventsBackend\.gone is gone"):
+        LocalAws(functions={}).start()
+
+
+def the_projects_functions_are_there_by_default() -> None:
+    with LocalAws(environment={"FROM_STACK": "yes"}) as aws:
+        listed = aws.client("lambda").list_functions()["Functions"]
+        assert {each["FunctionName"]: each["Handler"] for each in listed} == {
+            f"rotators-{name}": handler for name, handler in DEFAULT_FUNCTIONS.items()
+        }
+        assert {each["Environment"]["Variables"]["FROM_STACK"] for each in listed} == {"yes"}
+
+
+def what_is_not_there_is_named() -> None:
+    with LocalAws(functions=ECHO) as aws:
+        with pytest.raises(LocalStackError, match="no function is registered as 'rotate'"):
+            aws.function_arn("rotate")
+        with pytest.raises(LocalStackError, match="no secret nobody"):
+            aws.wait_for_rotation("nobody", "token")
+        aws.client("secretsmanager").create_secret(Name="quiet", SecretString="x")
+        with pytest.raises(LocalStackError, match="did not end within"):
+            aws.wait_for_rotation("quiet", "token", timeout=0.01)
+    with pytest.raises(LocalStackError, match="not running"):
+        _ = aws.endpoint
+
+
+CASES = (
+    stop_frees_the_port_and_restores_moto,
+    stop_ends_the_containers,
+    a_second_start_begins_with_nothing,
+    one_at_a_time,
+    a_taken_port_is_an_error_and_leaves_nothing_running,
+    moto_has_every_name_that_is_relied_on,
+    another_moto_is_refused_with_its_version_and_what_it_lacks,
+    the_projects_functions_are_there_by_default,
+    what_is_not_there_is_named,
+)
+
+
+def start_and_tell_the_container(then: str) -> None:
+    """Print the id of a container's process; then stay, or leave without stopping anything."""
+    aws = LocalAws(functions=ECHO)
+    aws.start()
+    sys.stdout.write(f"{_echo(aws)['pid']}\n")
+    sys.stdout.flush()
+    if then == "stay":
+        time.sleep(600)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] in {"stay", "leave"}:
+        start_and_tell_the_container(sys.argv[1])
+    else:
+        next(case for case in CASES if case.__name__ == sys.argv[1])()
