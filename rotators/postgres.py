@@ -222,7 +222,7 @@ class PostgresSession:
         user: who was asked for.
     """
 
-    def __init__(self, connection: psycopg.Connection[tuple[object, ...]], user: str) -> None:
+    def __init__(self, connection: Connection, user: str) -> None:
         self._connection = connection
         self._user = user
 
@@ -245,7 +245,7 @@ class PostgresSession:
     def require_ordinary(self, user: str) -> None:
         """See Session.require_ordinary."""
         with self._transaction():
-            role = self._role(user)
+            role = _existing(self._roles(user), user)
         if (
             any(role.attributes[power] for power in _POWERS if power != "rolcreatedb")
             or role.groups & _ADMIN_ROLES
@@ -259,17 +259,19 @@ class PostgresSession:
     def require_twin(self, of: str, twin: str) -> None:
         """See Session.require_twin."""
         with self._transaction():
-            self._prove(of, self._role(of), twin, self._role(twin))
+            roles = self._roles(of, twin)
+            self._prove(of, _existing(roles, of), twin, _existing(roles, twin))
 
     def ensure_twin(self, of: str, twin: str, password: str) -> None:
         """See Session.ensure_twin. One transaction: a twin without its rights is never seen."""
         verifier = self._verifier(twin, password)
         with self._transaction():
-            original, second = self._role(of), self._found(twin)
+            roles = self._roles(of, twin)
+            original, second = _existing(roles, of), roles.get(twin)
             if second is None:
                 self._run(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(twin), verifier))
                 self._run(sql.SQL("GRANT {} TO {}").format(sql.Identifier(of), sql.Identifier(twin)))
-                second = self._role(twin)
+                second = self._roles(twin)[twin]
             else:
                 self._prove(of, original, twin, second)
                 self._run(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(twin), verifier))
@@ -336,28 +338,21 @@ class PostgresSession:
             )
             yield
 
-    def _role(self, name: str) -> _Role:
-        role = self._found(name)
-        if role is None:
-            raise TargetRefused(
-                f"there is no user {name!r} on the server", reason="no-user", remedy="Create it."
-            )
-        return role
-
-    def _found(self, name: str) -> _Role | None:
+    def _roles(self, *names: str) -> dict[str, _Role]:
+        """Those of the named users that exist."""
         columns = ", ".join(_ATTRIBUTES)
-        row = self._connection.execute(
-            # Only names of columns from this file are put into the text.
-            f"SELECT rolconnlimit, coalesce(rolvaliduntil, 'infinity')::text, ARRAY[{columns}],"  # noqa: S608 - see above
+        rows = self._connection.execute(
+            f"SELECT rolname::text, rolconnlimit, coalesce(rolvaliduntil, 'infinity')::text,"  # noqa: S608 - columns of ours
+            f" ARRAY[{columns}],"
             " ARRAY(SELECT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid"
             "       WHERE m.member = r.oid),"
             " ARRAY(SELECT ARRAY[coalesce(d.datname, '')::text, c] FROM pg_db_role_setting s"
             "       LEFT JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) AS c"
             "       WHERE s.setrole = r.oid)"
-            " FROM pg_roles r WHERE rolname = %s",
-            [name],
-        ).fetchone()
-        return _role_of(row) if row else None
+            " FROM pg_roles r WHERE rolname::text = ANY(%s)",
+            [list(names)],
+        )
+        return {row[0]: _role_of(*row[1:]) for row in rows}
 
     def _verifier(self, user: str, password: str) -> sql.Literal:
         encrypted = self._connection.pgconn.encrypt_password(
@@ -369,10 +364,15 @@ class PostgresSession:
         self._connection.execute(statement)
 
 
-def _role_of(row: tuple[object, ...]) -> _Role:
-    limit, until, flags, groups, pairs = row
-    assert isinstance(limit, int) and isinstance(until, str)  # noqa: S101, PT018 - narrows the driver's types
-    assert isinstance(flags, list) and isinstance(groups, list) and isinstance(pairs, list)  # noqa: S101, PT018
+def _existing(roles: Mapping[str, _Role], name: str) -> _Role:
+    if name not in roles:
+        raise TargetRefused(f"there is no user {name!r} on the server", reason="no-user", remedy="Create it.")
+    return roles[name]
+
+
+def _role_of(
+    limit: int, until: str, flags: list[bool], groups: list[str], pairs: list[tuple[str, str]]
+) -> _Role:
     settings: dict[str, dict[str, str]] = {}
     for database, pair in pairs:
         name, _, text = pair.partition("=")

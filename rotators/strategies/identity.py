@@ -50,6 +50,9 @@ def check_shape(secret: Secret, engine: Engine) -> None:
     """
     for key in ("host", "username", "password"):
         secret.text(key)
+    if len(secret.text("username").encode(errors="surrogatepass")) > engine.longest_username:
+        # A server may cut a longer name off, and so mean another user.
+        raise SecretFormatError(f"key 'username' of the secret exceeds {engine.longest_username} bytes")
     port_of(secret, engine)
     dbname_of(secret, engine)
     wants_tls(secret)

@@ -143,6 +143,7 @@ def test_a_pending_value_that_works_for_another_user_is_not_promoted(world: Worl
     ("change", "named"),
     [
         ({"username": None}, "'username'"),
+        ({"username": "u" * 64}, "exceeds 63 bytes"),
         ({"password": ""}, "'password'"),
         ({"host": None}, "'host'"),
         ({"port": "many"}, "'port'"),
