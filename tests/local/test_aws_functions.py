@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -158,3 +159,22 @@ def test_rotations_of_two_secrets_by_one_function_do_not_lock_each_other_out(
 def test_functions_are_listed_with_their_handlers(functions: Any) -> None:
     listed = {entry["FunctionName"]: entry["Handler"] for entry in functions.list_functions()["Functions"]}
     assert listed["rotators-echo"] == "tests.local.handlers.echo"
+
+
+def test_an_event_invocation_returns_at_once_and_runs_later(aws: LocalAws, functions: Any) -> None:
+    """Lambda's API:Invoke, InvocationType Event: status 202 and no payload."""
+    aws.register("later", "tests.local.handlers.echo")
+    answer = functions.invoke(FunctionName="rotators-later", InvocationType="Event", Payload=b"{}")
+    assert (answer["StatusCode"], answer["Payload"].read()) == (202, b"")
+    deadline = time.monotonic() + 60
+    while "END RequestId" not in aws.logs("later") and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert "printed to stdout" in aws.logs("later")
+
+
+def test_a_dry_run_runs_nothing(aws: LocalAws, functions: Any) -> None:
+    """Lambda's API:Invoke, InvocationType DryRun: status 204."""
+    aws.register("never", "tests.local.handlers.echo")
+    answer = functions.invoke(FunctionName="rotators-never", InvocationType="DryRun", Payload=b"{}")
+    assert answer["StatusCode"] == 204
+    assert aws.logs("never") == ""
