@@ -87,6 +87,10 @@ lint: $(DEV) ## Check style and types
 bench: $(DEV) ## Measure (ARGS go to the benchmarks)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: docs
+docs: $(DEV) ## Make docs/errors.md anew from the code
+	@$(BIN)/python docs/errors.py > docs/errors.md
+
 .PHONY: lock
 lock: $(UV) ## Make locks/ anew from pyproject.toml (ARGS: e.g. --upgrade)
 	@set -e; compile() { \

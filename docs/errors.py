@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rotators.core import errors
@@ -9,6 +11,8 @@ from rotators.strategies.causes import CAUSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+SOURCE = Path(errors.__file__).parents[1]
 
 HEADER = """\
 # Errors
@@ -32,6 +36,30 @@ def classes(root: type[errors.RotatorsError]) -> Iterator[type[errors.RotatorsEr
             yield from classes(child)
 
 
+def narrowed() -> Iterator[tuple[str, str, str]]:
+    """Every other error that is raised with a reason: (code, message, module), read from the source."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and node.args:
+                named = node.args[0] if getattr(node.func, "id", "") == "_Fault" else node.func
+                kind = getattr(errors, ast.unparse(named).removeprefix("errors."), None)
+                reason = next((word.value for word in node.keywords if word.arg == "reason"), None)
+                if kind and isinstance(reason, ast.Constant):
+                    module = path.relative_to(SOURCE.parent).as_posix()
+                    yield f"{kind.code}/{reason.value!s}", template(node), module
+
+
+def template(call: ast.Call) -> str:
+    """The text of a message, with ``…`` for what is filled in; the codes of AWS for the table of faults."""
+    said = next((word.value for word in call.keywords if word.arg in {"codes", "what"}), None)
+    message = said or call.args[0]
+    if isinstance(message, ast.Constant):
+        return str(message.value)
+    if isinstance(message, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in message.values)
+    return "…"
+
+
 def page() -> str:
     """The whole page."""
     lines = [HEADER, "| code | error | what happened | next action | retryable |", "|---|---|---|---|---|"]
@@ -50,6 +78,8 @@ def page() -> str:
         f"| `{cause.kind.code}/{reason}` | {cause.text} | {cause.remedy or cause.kind.remedy} |"
         for reason, cause in CAUSES.items()
     ]
+    lines += ["", "## Other narrowed codes", "", "| code | what is said | raised in |", "|---|---|---|"]
+    lines += [f"| `{code}` | {said} | `{module}` |" for code, said, module in sorted(set(narrowed()))]
     return "\n".join(lines)
 
 

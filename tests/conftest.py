@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -30,12 +29,8 @@ LOUD = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The local AWS's own tests first, the search for passwords last.
-
-    moto's state belongs to the process: those tests start local AWSs of their own, and all others share one.
-    """
-    local = Path(__file__).parent / "local"
-    items.sort(key=lambda item: (item.get_closest_marker("last") is not None, local not in item.path.parents))
+    """Put the search for passwords behind everything that could show one."""
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from rotators.core.errors import LocalStackError
 from rotators.local.aws import LocalAws
-from rotators.local.postgres import open_postgres
+from rotators.local.postgres import ExternalPostgres, open_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import psycopg
 
 _TRIAL_SECONDS = 30.0
+_USERS = ("demo_single", "demo_pair")
 SINGLE, ALTERNATING, ADMIN = "demo/single", "demo/alternating", "demo/admin"
 
 
@@ -55,6 +56,8 @@ class Stack:
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as exits:
             exits.enter_context(self.postgres)
+            if isinstance(self.postgres, ExternalPostgres):
+                exits.callback(self._drop_users)
             exits.enter_context(self.aws)
             exits.enter_context(_environment(self.aws.exports()))
             self._exits = exits.pop_all()
@@ -69,9 +72,11 @@ class Stack:
         Raises:
             LocalStackError: a function failed, or the trial run of a rotation.
         """
+        if isinstance(self.postgres, ExternalPostgres):
+            self._drop_users()  # of a run that was killed
         admin = self._store(ADMIN, self.postgres.secret())
-        single = self._store(SINGLE, {**self._user("demo_single"), "strategy": "single"}, rotate=True)
-        pair = {**self._user("demo_pair"), "strategy": "alternating", "masterarn": admin}
+        single = self._store(SINGLE, {**self._user(_USERS[0]), "strategy": "single"}, rotate=True)
+        pair = {**self._user(_USERS[1]), "strategy": "alternating", "masterarn": admin}
         return [
             Seeded(SINGLE, single, "single"),
             Seeded(ALTERNATING, self._store(ALTERNATING, pair, rotate=True), "alternating"),
@@ -160,15 +165,22 @@ class Stack:
             time.sleep(0.05)
         raise LocalStackError("the trial of the stored credential did not end", remedy="Try again.")
 
+    def _drop_users(self) -> None:
+        """Leave a server that outlives us as it was."""
+        from psycopg import sql  # noqa: PLC0415 - as above
+
+        with self.login(self.postgres.secret()) as admin:
+            for user in _USERS:
+                for role in (f"{user}_clone", user):
+                    admin.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
+
     def _user(self, name: str) -> dict[str, Any]:
-        """Make a user (and forget an earlier one, on a server that outlives us)."""
+        """Make a user."""
         from psycopg import sql  # noqa: PLC0415 - as above
 
         password = secrets.token_urlsafe(24)
         with self.login(self.postgres.secret()) as admin:
             verifier = admin.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256")
-            for role in (f"{name}_clone", name):
-                admin.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
             admin.execute(
                 sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
                     sql.Identifier(name), sql.Literal(verifier.decode())

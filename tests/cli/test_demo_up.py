@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from rotators.core.errors import ServerNotFound
-from rotators.local.postgres import find_binaries
+from rotators.local.postgres import PostgresServer, find_binaries
 from tests.world import remembered
 
 RUN = [sys.executable, "-m", "rotators.cli"]
@@ -64,6 +64,20 @@ def test_demo_for_machines_is_one_document() -> None:
     for secret in document["secrets"]:
         assert (secret["old_password"], secret["new_password"]) == ("refused", "accepted")
         assert all(rotation["result"] == "succeeded" for rotation in secret["rotations"])
+
+
+def test_demo_on_a_server_of_ones_own_leaves_it_as_it_was(server: PostgresServer) -> None:
+    url = (
+        f"postgresql://{server.superuser}:{server.password}@{server.host}:{server.port}/postgres"
+        f"?sslmode=verify-full&sslrootcert={server.ca}"
+    )
+    before = server.execute("SELECT rolname FROM pg_roles ORDER BY 1")
+    done = subprocess.run(
+        [*RUN, "demo"], env=clean_environment(DATABASE_URL=url), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert server.password not in done.stdout + done.stderr
+    assert server.execute("SELECT rolname FROM pg_roles ORDER BY 1") == before
 
 
 class Stack:
