@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from rotators.core.contracts import Rotator, SecretState, Store
-from rotators.core.errors import NoCurrentValue, PendingHasNoValue
+from rotators.core.errors import NoCurrentValue, PendingHasNoValue, RequestRefused, VersionConflict
 from rotators.core.redaction import guarded
 from rotators.core.request import RotationRequest, Step
 from rotators.core.rotation import Rotation
@@ -114,10 +114,7 @@ def run_step(request: RotationRequest, store: Store, choose: Choose, settings: S
             the rotation; every step may be repeated. No error shows a value of the secret.
     """
     state = store.describe(request.secret_id)
-    if (
-        verdict(enabled=state.rotation_enabled, stages=state.stages, token=request.token)
-        is not Verdict.PROCEED
-    ):
+    if _gate(request, state) is not Verdict.PROCEED:
         return Outcome.ALREADY_CURRENT
     work = _Work(request, state, store, choose, settings, set())
     return guarded(lambda: _STEPS[request.step](work), lambda: work.seen)
@@ -130,7 +127,13 @@ def _create(work: _Work) -> Outcome:
         return Outcome.ALREADY_STORED
     proposed = rotator.propose(work.rotation(current, None))
     work.seen.update(proposed.sensitive())
-    work.store.put_pending(work.state.arn, work.request.token, proposed, work.request.rotation_token)
+    try:
+        work.store.put_pending(work.state.arn, work.request.token, proposed, work.request.rotation_token)
+    except VersionConflict:
+        # The same step was delivered twice, and the other one was faster: its value is the one to keep.
+        if work.pending() is None:
+            raise
+        return Outcome.ALREADY_STORED
     return Outcome.DONE
 
 
@@ -155,8 +158,18 @@ def _test(work: _Work) -> Outcome:
 
 def _finish(work: _Work) -> Outcome:
     work.choose(_required(work.pending()))
-    work.store.promote(work.state.arn, work.request.token, holder(work.state.stages, Stage.CURRENT))
+    try:
+        work.store.promote(work.state.arn, work.request.token, holder(work.state.stages, Stage.CURRENT))
+    except RequestRefused:
+        # Also said when the label moved already: by a second delivery, or a call whose answer was lost.
+        if _gate(work.request, work.store.describe(work.request.secret_id)) is Verdict.PROCEED:
+            raise
+        return Outcome.ALREADY_CURRENT
     return Outcome.DONE
+
+
+def _gate(request: RotationRequest, state: SecretState) -> Verdict:
+    return verdict(enabled=state.rotation_enabled, stages=state.stages, token=request.token)
 
 
 def _required(pending: Secret | None) -> Secret:

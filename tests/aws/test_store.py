@@ -12,7 +12,7 @@ import pytest
 
 from rotators.aws.store import CLEAR_TEXT_SECONDS, SecretStore
 from rotators.core.cache import TtlCache
-from rotators.core.errors import SecretFormatError, SecretNotFound, VersionConflict
+from rotators.core.errors import RequestRefused, SecretFormatError, SecretNotFound, VersionConflict
 from rotators.core.secret import Secret
 from tests.world import World, new_password, unique
 
@@ -111,7 +111,11 @@ def test_a_promotion_moves_one_label_and_previous_follows(world: World, store: S
     token = str(uuid.uuid4())
     store.put_pending(arn, token, Secret({"password": new_password()}), None)
     store.promote(arn, token, first)
-    assert world.stages(arn) == {token: {"AWSCURRENT", "AWSPENDING"}, first: {"AWSPREVIOUS"}}
+    moved = {token: {"AWSCURRENT", "AWSPENDING"}, first: {"AWSPREVIOUS"}}
+    assert world.stages(arn) == moved
+    with pytest.raises(RequestRefused):
+        store.promote(arn, token, first)
+    assert world.stages(arn) == moved
 
 
 def test_versions_without_a_label_are_listed_newest_first_over_many_pages(

@@ -15,9 +15,11 @@ from rotators.core.contracts import SecretState
 from rotators.core.errors import (
     NoCurrentValue,
     PendingHasNoValue,
+    RequestRefused,
     RotationNotEnabled,
     RotationStateError,
     TargetRefused,
+    VersionConflict,
 )
 from rotators.core.request import RotationRequest, Step
 from rotators.core.secret import Secret
@@ -226,3 +228,42 @@ def test_every_order_of_steps_up_to_three_repeats_ends_promoted(target: Target) 
                 run(step, fresh)
         assert "AWSCURRENT" in store.stages[NEW]
         assert store.did.count("store") == store.did.count("promote") == 1
+
+
+def test_a_create_that_lost_a_race_keeps_the_other_value() -> None:
+    other = Secret({"password": "the other delivery's"})
+
+    class Beaten(MemoryStore):
+        def put_pending(self, arn: str, token: str, value: Secret, rotation_token: str | None) -> None:
+            self.values[token] = other
+            raise VersionConflict("the version holds another value")
+
+    store = Beaten()
+    assert run(Step.CREATE, Target(store)) is Outcome.ALREADY_STORED
+    assert store.values[NEW] is other
+
+
+class Refusing(MemoryStore):
+    """A service that refuses the promotion, after or before it was done."""
+
+    moved = False
+
+    def promote(self, arn: str, token: str, current: str | None) -> None:
+        if self.moved:
+            super().promote(arn, token, current)
+        raise RequestRefused("RemoveFromVersionId does not match")
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_refused_promotion_is_a_success_only_if_the_label_is_there_already(moved: bool) -> None:
+    """A call whose answer was lost is sent again by boto3, and then refused."""
+    store = Refusing()
+    store.moved = moved
+    target = Target(store)
+    run(Step.CREATE, target)
+    run(Step.SET, target)
+    if moved:
+        assert run(Step.FINISH, target) is Outcome.ALREADY_CURRENT
+    else:
+        with pytest.raises(RequestRefused):
+            run(Step.FINISH, target)
