@@ -9,8 +9,9 @@ How this target differs from others:
 - ``ALTER ROLE twin SET role = original`` makes the twin act as the original from its login on, so that
   what it creates belongs to the original.
 - One user has one password: the strategies are ``single`` and ``alternating``.
-- A failed login has no SQLSTATE in libpq, so the cause is told by the text (``_PATTERNS``). A text that
-  nobody knows counts as *unavailable*, never as *rejected*: it must not send a walk to the next password.
+- A failed login has no SQLSTATE in libpq, so the cause is told by the text (``_PATTERNS``), in English:
+  ``lc_messages`` of the server must be so. A text that nobody knows counts as *unavailable*, never as
+  *rejected*: it must not send a walk to the next password.
 - Every setting is LOCAL to its transaction: behind a pooler, the server connection is somebody else's next.
 
 Sources: PostgreSQL manual, ALTER ROLE, libpq PQencryptPasswordConn, Appendix A (SQLSTATE).
@@ -21,12 +22,20 @@ from __future__ import annotations
 import re
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import errors, sql
 
+from rotators._postgres_roles import (
+    Connection,
+    existing,
+    is_administrator,
+    may_become,
+    prove_twin,
+    read_roles,
+    synchronise,
+)
 from rotators.core.errors import RotatorFailure, TargetRefused, TargetUnavailable
 from rotators.core.passwords import PasswordRules
 from rotators.strategies.causes import CONNECT_SECONDS, failure, login_failure
@@ -41,45 +50,29 @@ from rotators.strategies.database import DatabaseRotator
 from rotators.strategies.identity import dbname_of, port_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from rotators.core.secret import Secret
     from rotators.core.settings import Settings
 
-Connection = psycopg.Connection[tuple[Any, ...]]
-
-# Settings whose stored text is a quoted list; the same set as in pg_dump (variable_is_guc_list_quote).
-_QUOTED_LISTS = frozenset(
-    {
-        "local_preload_libraries",
-        "search_path",
-        "session_preload_libraries",
-        "shared_preload_libraries",
-        "temp_tablespaces",
-        "unix_socket_directories",
-    }
+_PINNED = (
+    "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),"
+    f" pg_catalog.set_config('statement_timeout', '{STATEMENT_SECONDS:.0f}s', true),"
+    " pg_catalog.set_config('DateStyle', 'ISO', true), pg_catalog.set_config('TimeZone', 'UTC', true)"
 )
-_ATTRIBUTES = {  # column of pg_roles → keyword of ALTER ROLE
-    "rolsuper": "SUPERUSER",
-    "rolcreaterole": "CREATEROLE",
-    "rolcreatedb": "CREATEDB",
-    "rolreplication": "REPLICATION",
-    "rolbypassrls": "BYPASSRLS",
-    "rolinherit": "INHERIT",
-}
-_POWERS = [name for name in _ATTRIBUTES if name != "rolinherit"]
-# The administrators of managed services; they are no superusers to PostgreSQL.
-_ADMIN_ROLES = frozenset({"rds_superuser", "cloudsqlsuperuser", "azure_pg_admin"})
+_OWN = ", pg_catalog.set_config('role', 'none', true)"
 
+_SHORTEST_ATTEMPT = 2  # seconds; psycopg counts in whole ones, from two up
 # What the server or libpq says when a login fails, and the cause (strategies/causes.py) that it means.
 _PATTERNS = (
     (r"(password|SASL|LDAP|PAM|RADIUS) authentication failed", "password"),
-    (r"role \".*\" does not exist", "password"),
+    (r'role "" does not exist', "password"),
     (r"pg_hba\.conf", "access-rule"),
     (r"authentication method requirement", "auth-method"),
     (r"not permitted to log in", "no-login"),
+    (r"too many connections for role", "user-connections"),
     (r"too many connections|too many clients|remaining connection slots", "connections"),
-    (r"database \".*\" does not exist|not currently accepting connections", "database"),
+    (r'database "" does not exist|not currently accepting connections', "database"),
     (r"permission denied for database", "database"),
     (r"starting up|shutting down|recovery mode|not yet accepting", "starting"),
     (r"does not match host name", "tls-host"),
@@ -115,7 +108,6 @@ class PostgresEngine:
             "port": port_of(secret, self),
             "dbname": dbname_of(secret, self),
             "user": user,
-            "password": secret.text("password"),
             "application_name": "rotators",
             "client_encoding": "utf8",
             "gssencmode": "disable",
@@ -124,7 +116,7 @@ class PostgresEngine:
             "autocommit": True,
             **_tls(secret, settings),
         }
-        connection = _connected(parameters)
+        connection = _connected(parameters, secret)
         try:
             with cut_after(SESSION_SECONDS, connection.fileno()) as silent:
                 yield PostgresSession(connection, user)
@@ -143,30 +135,42 @@ def _tls(secret: Secret, settings: Settings) -> dict[str, str]:
     return {"sslmode": "verify-full", "sslrootcert": roots} if roots else {"sslmode": "disable"}
 
 
-def _connected(parameters: dict[str, Any]) -> Connection:
-    """Try the host's addresses in turn under one deadline; the first that answers decides."""
+def _connected(parameters: dict[str, Any], secret: Secret) -> Connection:
+    """Try the host's addresses in turn under one deadline; the first that answers decides.
+
+    The password stays in the secret until the call: tools that show local variables show these.
+    """
     deadline = time.monotonic() + CONNECT_SECONDS
     where = f"{parameters['host']}:{parameters['port']} as {parameters['user']!r}"
     addresses = resolved(parameters["host"], parameters["port"])
     failed = failure("timeout", f"Unable to log into database at {where}")
     for position, address in enumerate(addresses):
         share = (deadline - time.monotonic()) / (len(addresses) - position)
-        if share <= 0:
+        if position and share < _SHORTEST_ATTEMPT:
             break
         try:
-            # psycopg counts in whole seconds, from two up.
-            return psycopg.connect(hostaddr=address, connect_timeout=max(2, round(share)), **parameters)
+            return psycopg.connect(
+                hostaddr=address,
+                password=secret.text("password"),
+                connect_timeout=max(_SHORTEST_ATTEMPT, int(share)),
+                **parameters,
+            )
         except psycopg.Error as error:
-            failed = login_failure(str(error), _PATTERNS, where)
+            failed = login_failure(_server_words(str(error)), _PATTERNS, where)
         if not isinstance(failed, TargetUnavailable):
             break
     raise failed from None
 
 
+def _server_words(text: str) -> str:
+    """What was said, without the names of hosts, users and databases, which may hold any words."""
+    return re.sub(r'"[^"]*"', '""', text)
+
+
 def _statement_failure(error: psycopg.Error, user: str) -> RotatorFailure:
     """The failure in the target's words. The statement is left out: it holds a verifier."""
     said = f"as {user!r}: {error.diag.message_primary or type(error).__name__} (SQLSTATE {error.sqlstate})"
-    if isinstance(error, errors.ReadOnlySqlTransaction):
+    if isinstance(error, errors.ReadOnlySqlTransaction) or "during recovery" in str(error):
         return TargetRefused(
             f"the server is read-only, {said}",
             reason="read-only",
@@ -180,7 +184,8 @@ def _statement_failure(error: psycopg.Error, user: str) -> RotatorFailure:
         return TargetRefused(
             f"a right is missing, {said}",
             reason="privilege",
-            remedy="The admin needs CREATEROLE, and from PostgreSQL 16 on the ADMIN OPTION of the original.",
+            remedy="Grant what the message names. An admin needs CREATEROLE, from PostgreSQL 16 on the ADMIN "
+            "OPTION of both users, and each attribute and SET ON PARAMETER that the original has.",
         )
     if _passing(error):
         return TargetUnavailable(
@@ -193,25 +198,6 @@ def _passing(error: psycopg.Error) -> bool:
     """Whether the same statement may succeed later: no SQLSTATE, connection, resources, or two at once."""
     state = error.sqlstate
     return state is None or state[:2] in {"08", "40", "53", "57", "XX"} or state in {"42710", "23505"}
-
-
-@dataclass(frozen=True)
-class _Role:
-    """A user as the catalogue has it.
-
-    Attributes:
-        attributes: column of pg_roles to its value.
-        limit: connection limit; -1 is none.
-        until: end of the password's life as the server writes it; ``infinity`` for none.
-        groups: names of the roles that it is a direct member of.
-        settings: database ("" for all) to setting to its stored text.
-    """
-
-    attributes: Mapping[str, bool]
-    limit: int
-    until: str
-    groups: frozenset[str]
-    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 class PostgresSession:
@@ -227,29 +213,42 @@ class PostgresSession:
         self._user = user
 
     def set_password(self, user: str, password: str) -> None:
-        """See Session.set_password. One message, one transaction, and only a verifier in it."""
-        self._run(
-            sql.SQL("SET LOCAL statement_timeout = {}; ALTER ROLE {} PASSWORD {}").format(
-                sql.Literal(f"{STATEMENT_SECONDS:.0f}s"), sql.Identifier(user), self._verifier(user, password)
-            )
-        )
+        """See Session.set_password. Only a verifier is sent."""
+        verifier = self._verifier(user, password)
+        with self._transaction(own=user == self._user):
+            self._alter_password(user, verifier)
 
     def check(self) -> None:
-        """See Session.check."""
-        found = self._connection.execute("SELECT session_user::pg_catalog.text").fetchone()
-        if found != (self._user,):
+        """See Session.check. A role that the server could not set at the login is only a warning there."""
+        row = self._connection.execute(
+            "SELECT session_user::pg_catalog.text, current_user::pg_catalog.text,"
+            " (SELECT pg_catalog.substr(c, 6) FROM pg_catalog.pg_db_role_setting s"
+            "  JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) s.setrole"
+            "  LEFT JOIN pg_catalog.pg_database d ON d.oid OPERATOR(pg_catalog.=) s.setdatabase,"
+            "  pg_catalog.unnest(s.setconfig) AS c"
+            "  WHERE r.rolname OPERATOR(pg_catalog.=) session_user"
+            "  AND coalesce(d.datname, pg_catalog.current_database())"
+            "      OPERATOR(pg_catalog.=) pg_catalog.current_database()"
+            "  AND pg_catalog.starts_with(c, 'role=') ORDER BY s.setdatabase DESC LIMIT 1)"
+        ).fetchone()
+        logged_in, acting, wanted = row or (None, None, None)
+        if logged_in != self._user:
             raise TargetRefused(
                 f"the server logged {self._user!r} in as another user (a pg_ident map?)", reason="user"
+            )
+        if wanted not in {None, "none", acting}:
+            raise TargetRefused(
+                f"user {self._user!r} cannot act as {wanted!r}, which its role setting asks for",
+                reason="role",
+                remedy=f"GRANT {wanted} TO {self._user} (from PostgreSQL 16 on: WITH SET TRUE).",
             )
 
     def require_ordinary(self, user: str) -> None:
         """See Session.require_ordinary."""
         with self._transaction():
-            role = _existing(self._roles(user), user)
-        if (
-            any(role.attributes[power] for power in _POWERS if power != "rolcreatedb")
-            or role.groups & _ADMIN_ROLES
-        ):
+            existing(read_roles(self._connection, user), user)
+            administrator = is_administrator(self._connection, user)
+        if administrator:
             raise TargetRefused(
                 f"user {user!r} is an administrator, and none of its stored passwords logs in",
                 reason="administrator",
@@ -257,132 +256,53 @@ class PostgresSession:
             )
 
     def require_twin(self, of: str, twin: str) -> None:
-        """See Session.require_twin."""
+        """See Session.require_twin. Either of the two may be the original."""
         with self._transaction():
-            roles = self._roles(of, twin)
-            self._prove(of, _existing(roles, of), twin, _existing(roles, twin))
+            roles = read_roles(self._connection, of, twin)
+            one, other = existing(roles, of), existing(roles, twin)
+            if twin in one.groups and may_become(self._connection, of, twin):
+                return
+            prove_twin(of, one, twin, other)
 
     def ensure_twin(self, of: str, twin: str, password: str) -> None:
         """See Session.ensure_twin. One transaction: a twin without its rights is never seen."""
         verifier = self._verifier(twin, password)
         with self._transaction():
-            roles = self._roles(of, twin)
-            original, second = _existing(roles, of), roles.get(twin)
-            if second is None:
-                self._run(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(twin), verifier))
-                self._run(sql.SQL("GRANT {} TO {}").format(sql.Identifier(of), sql.Identifier(twin)))
-                second = self._roles(twin)[twin]
+            roles = read_roles(self._connection, of, twin)
+            original = existing(roles, of)
+            if twin in roles:
+                prove_twin(of, original, twin, existing(roles, twin))
+                self._alter_password(twin, verifier)
             else:
-                self._prove(of, original, twin, second)
-                self._run(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(twin), verifier))
-            if of in second.groups:
-                self._sync_attributes(original, twin, second)
-                self._sync_settings(of, original, twin, second)
-
-    def _prove(self, of: str, original: _Role, twin: str, second: _Role) -> None:
-        """A direct membership proves the pair, in the direction in which no right is gained by it."""
-        if twin in original.groups:
-            return
-        if of not in second.groups:
-            raise TargetRefused(
-                f"user {twin!r} exists and is not the twin of {of!r}: it is no member of it",
-                reason="stranger",
-                remedy="If it is one, GRANT the original to it; else set alternate_username to another user.",
-            )
-        more = [
-            _ATTRIBUTES[name] for name in _POWERS if second.attributes[name] and not original.attributes[name]
-        ]
-        more += sorted(second.groups - original.groups - {of})
-        if more:
-            raise TargetRefused(
-                f"user {twin!r} has rights that {of!r} lacks ({', '.join(more)}), so it is not just its twin",
-                reason="stranger",
-                remedy="Revoke them, or set alternate_username to another user.",
-            )
-
-    def _sync_attributes(self, original: _Role, twin: str, second: _Role) -> None:
-        """Only what differs is named: naming SUPERUSER at all needs a superuser."""
-        options: list[sql.Composable] = [
-            sql.SQL(keyword if original.attributes[name] else f"NO{keyword}")
-            for name, keyword in _ATTRIBUTES.items()
-            if original.attributes[name] != second.attributes[name]
-        ]
-        if original.limit != second.limit:
-            options.append(sql.SQL("CONNECTION LIMIT {}").format(sql.Literal(original.limit)))
-        if original.until != second.until:
-            options.append(sql.SQL("VALID UNTIL {}").format(sql.Literal(original.until)))
-        if options:
-            self._run(sql.SQL("ALTER ROLE {} {}").format(sql.Identifier(twin), sql.SQL(" ").join(options)))
-
-    def _sync_settings(self, of: str, original: _Role, twin: str, second: _Role) -> None:
-        wanted = {**original.settings, "": {"role": of, **original.settings.get("", {})}}
-        for database in sorted(wanted.keys() | second.settings.keys()):
-            values = wanted.get(database, {})
-            if values == second.settings.get(database, {}):
-                continue
-            place = sql.SQL("ALTER ROLE {}").format(sql.Identifier(twin))
-            if database:
-                place += sql.SQL(" IN DATABASE {}").format(sql.Identifier(database))
-            self._run(place + sql.SQL(" RESET ALL"))
-            for name, text in values.items():
-                self._run(place + sql.SQL(" SET {} = {}").format(sql.Identifier(name), _setting(name, text)))
+                names = sql.Identifier(twin), sql.Identifier(of)
+                self._connection.execute(
+                    sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(names[0], verifier)
+                )
+                self._connection.execute(sql.SQL("GRANT {1} TO {0}").format(*names))
+                roles |= read_roles(self._connection, twin)
+            synchronise(self._connection, of, original, twin, roles[twin])
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """A transaction in which names mean what they say: a database's owner may set another search_path."""
+    def _transaction(self, *, own: bool = False) -> Iterator[None]:
+        """A transaction that no setting of a user, admin or database can turn aside.
+
+        A database's owner may set another search_path, so names are pinned. A user may be read-only by
+        default: writing is asked for, and a real standby still refuses. A user that acts as another one
+        has lost the right to change its own password: for that it is itself again.
+
+        Args:
+            own: whether the session changes its own password.
+        """
+        self._connection.read_only = False
         with self._connection.transaction():
-            self._connection.execute(
-                "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),"
-                " pg_catalog.set_config('statement_timeout', %s, true)",
-                [f"{STATEMENT_SECONDS:.0f}s"],
-            )
+            self._connection.execute(_PINNED + (_OWN if own else ""))
             yield
 
-    def _roles(self, *names: str) -> dict[str, _Role]:
-        """Those of the named users that exist."""
-        columns = ", ".join(_ATTRIBUTES)
-        rows = self._connection.execute(
-            f"SELECT rolname::text, rolconnlimit, coalesce(rolvaliduntil, 'infinity')::text,"  # noqa: S608 - columns of ours
-            f" ARRAY[{columns}],"
-            " ARRAY(SELECT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid"
-            "       WHERE m.member = r.oid),"
-            " ARRAY(SELECT ARRAY[coalesce(d.datname, '')::text, c] FROM pg_db_role_setting s"
-            "       LEFT JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) AS c"
-            "       WHERE s.setrole = r.oid)"
-            " FROM pg_roles r WHERE rolname::text = ANY(%s)",
-            [list(names)],
-        )
-        return {row[0]: _role_of(*row[1:]) for row in rows}
+    def _alter_password(self, user: str, verifier: sql.Literal) -> None:
+        self._connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(user), verifier))
 
     def _verifier(self, user: str, password: str) -> sql.Literal:
         encrypted = self._connection.pgconn.encrypt_password(
             password.encode(), user.encode(), b"scram-sha-256"
         )
         return sql.Literal(encrypted.decode())
-
-    def _run(self, statement: sql.Composed) -> None:
-        self._connection.execute(statement)
-
-
-def _existing(roles: Mapping[str, _Role], name: str) -> _Role:
-    if name not in roles:
-        raise TargetRefused(f"there is no user {name!r} on the server", reason="no-user", remedy="Create it.")
-    return roles[name]
-
-
-def _role_of(
-    limit: int, until: str, flags: list[bool], groups: list[str], pairs: list[tuple[str, str]]
-) -> _Role:
-    settings: dict[str, dict[str, str]] = {}
-    for database, pair in pairs:
-        name, _, text = pair.partition("=")
-        settings.setdefault(database, {})[name] = text
-    return _Role(dict(zip(_ATTRIBUTES, flags, strict=True)), limit, until, frozenset(groups), settings)
-
-
-def _setting(name: str, text: str) -> sql.Composable:
-    """A stored setting's text as it is written in ALTER ROLE … SET."""
-    if name not in _QUOTED_LISTS:
-        return sql.Literal(text)
-    found = re.findall(r'"((?:[^"]|"")*)"|([^",\s]+)', text)
-    return sql.SQL(", ").join(sql.Literal(quoted.replace('""', '"') or plain) for quoted, plain in found)

@@ -33,7 +33,8 @@ def with_rds_address(admin: Secret, tags: Iterable[Mapping[str, Any]]) -> Secret
         SecretFormatError: the secret is not RDS's, or the API knows no address for it.
         AccessDenied: the function lacks rds:DescribeDBInstances or rds:DescribeDBClusters.
     """
-    owner = {tag.get("Key"): tag.get("Value") for tag in tags}
+    # RDS writes primaryDBInstanceArn; AWS's pages also show it in small letters.
+    owner = {str(tag.get("Key")).lower(): tag.get("Value") for tag in tags}
     if _CLUSTER in owner:
         engine, host, port = _cluster(str(owner[_CLUSTER]))
     elif _INSTANCE in owner:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -79,6 +80,15 @@ def functions() -> LambdaClient:
     return client
 
 
+def logs() -> Any:
+    """The client for CloudWatch Logs, where the command finds why a function failed; kept like the others.
+
+    Raises:
+        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
+    """
+    return _client("logs", _environment())
+
+
 def cloudtrail() -> Any:
     """The client for CloudTrail, where the command finds failed rotations; kept like the others.
 
@@ -94,6 +104,10 @@ def _environment() -> tuple[str | None, ...]:
 
 @lru_cache(maxsize=16)
 def _client(service: str, _decided_by: tuple[str | None, ...]) -> Any:
+    for name in ("boto3", "botocore", "urllib3"):
+        # At DEBUG they print requests and answers, values of secrets included.
+        logger = logging.getLogger(name)
+        logger.setLevel(max(logging.INFO, logger.getEffectiveLevel()))
     import boto3  # noqa: PLC0415 - half a second that only a caller of AWS should pay
     import botocore.session  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415

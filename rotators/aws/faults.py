@@ -168,8 +168,8 @@ _FAULTS = (
         codes="InvalidRequestException",
         message="previous rotation",
         reason="rotation-in-progress",
-        remedy="Wait for the rotation to end; if none runs, remove AWSPENDING from its version "
-        "(UpdateSecretVersionStage with RemoveFromVersionId) and try again.",
+        remedy="The service takes the earlier rotation up again with this very call: see how it goes with "
+        "`rotators rotate SECRET` or `rotators show SECRET`.",
     ),
     _Fault(
         errors.RequestRefused,

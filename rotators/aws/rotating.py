@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rotators.core.contracts import Rotator
     from rotators.core.secret import Secret
 
+_LONGEST = 64  # of what a secret may put into the log
+
 
 def rotate(event: object) -> None:
     """Run the step that an event asks for, and log and count it.
@@ -33,7 +35,7 @@ def rotate(event: object) -> None:
 
         def choose(secret: Secret) -> Rotator:
             name = rotator_name(secret, settings)
-            observation.add(rotator=name, strategy=strategy_name(secret))
+            observation.add(rotator=name[:_LONGEST], strategy=strategy_name(secret)[:_LONGEST])
             return load(name)
 
         observation.add(outcome=str(run_step(request, SecretStore(), choose, settings)))

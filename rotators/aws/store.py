@@ -91,9 +91,13 @@ class SecretStore:
                 SecretId=arn, VersionStage=Stage.CURRENT, MoveToVersionId=token, **source
             )
 
-    def unlabelled(self, arn: str) -> Sequence[str]:
-        """See Store.unlabelled."""
-        found = [version for version in all_versions(arn, self._client) if not version.get("VersionStages")]
+    def older(self, arn: str) -> Sequence[str]:
+        """See Store.older."""
+        found = [
+            version
+            for version in all_versions(arn, self._client)
+            if not {*version.get("VersionStages", ())} & {*Stage}
+        ]
         found.sort(key=lambda version: str(version.get("CreatedDate", "")), reverse=True)
         return [version["VersionId"] for version in found]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import click
@@ -34,5 +35,11 @@ def main() -> None:
     try:
         cli()
     except RotatorsError as error:
+        if "--json" in sys.argv:
+            told = {"code": error.full_code, "cause": error.cause, "next": error.remedy}
+            click.echo(json.dumps({"error": told}))
         click.echo(f"rotators: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        click.echo(f"rotators: {error.strerror}. Next: check disk, terminal and permissions.", err=True)
         sys.exit(1)

@@ -11,11 +11,19 @@ from typing import TYPE_CHECKING, Any
 from rotators.aws import clients
 from rotators.aws.faults import translated
 from rotators.aws.versions import all_versions
-from rotators.core.errors import AccessDenied, RequestRefused
+from rotators.core.errors import (
+    AccessDenied,
+    RequestRefused,
+    SecretNotFound,
+    ServiceThrottled,
+    ServiceUnavailable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+# A role may lack the right to look, and CloudTrail takes two questions a second; the command goes on without.
+_UNTOLD = (AccessDenied, RequestRefused, SecretNotFound, ServiceThrottled, ServiceUnavailable)
 _FAILURES = ("RotationFailed", "RotationAbandoned", "TestRotationFailed")
 
 
@@ -41,6 +49,7 @@ class SecretView:
     Attributes:
         arn, name: of the secret.
         rotation_enabled: whether rotation is on.
+        deleted: when the secret was scheduled for deletion, or None.
         function_arn: of the rotation function, or None.
         schedule: in words: ``every 30 days``, ``rate(10 days)``, ``cron(…)``, or None.
         window: duration of the rotation window, or None.
@@ -51,6 +60,7 @@ class SecretView:
     arn: str
     name: str
     rotation_enabled: bool
+    deleted: dt.datetime | None
     function_arn: str | None
     schedule: str | None
     window: str | None
@@ -93,6 +103,7 @@ def read_secret(secret_id: str) -> SecretView:
         arn=found["ARN"],
         name=found["Name"],
         rotation_enabled=bool(found.get("RotationEnabled", False)),
+        deleted=found.get("DeletedDate"),
         function_arn=found.get("RotationLambdaARN"),
         schedule=rules.get("ScheduleExpression") or (f"every {days} days" if days else None),
         window=rules.get("Duration"),
@@ -119,7 +130,7 @@ def last_failure(arn: str) -> Failure | None:
     """
     try:
         events = list(_service_events(arn))
-    except (AccessDenied, RequestRefused):
+    except _UNTOLD:
         return None
     for name, time, detail in events:
         if name in _FAILURES:
@@ -127,6 +138,45 @@ def last_failure(arn: str) -> Failure | None:
         if name in {"RotationSucceeded", "TestRotationSucceeded"}:
             return None
     return None
+
+
+def last_error(view: SecretView, token: str, since: float = 0.0) -> str | None:
+    """What the rotation function logged last about a rotation that failed, from CloudWatch Logs.
+
+    Args:
+        view: the secret.
+        token: the rotation's.
+        since: seconds since the epoch; older lines do not count.
+
+    Returns:
+        The message with code, cause and next action; None when there is none, or logs may not be read.
+    """
+    if view.function_arn is None:
+        return None
+    group = f"/aws/lambda/{view.function_arn.split(':')[6]}"
+    found = None
+    try:
+        with translated("FilterLogEvents", group):
+            pages = clients.logs().get_paginator("filter_log_events")
+            start = int(since * 1000)
+            for page in pages.paginate(
+                logGroupName=group, startTime=start, PaginationConfig={"MaxItems": 2000}
+            ):
+                for event in page["events"]:
+                    found = _failed_message(event["message"], token) or found
+    except _UNTOLD:
+        return None
+    return found
+
+
+def _failed_message(line: str, token: str) -> str | None:
+    if token not in line or '"failed"' not in line:
+        return None
+    try:
+        message = json.loads(line).get("error_message")
+    except (ValueError, AttributeError):
+        return None
+    return None if message is None else str(message)
 
 
 def _service_events(arn: str) -> Iterator[tuple[str, dt.datetime, Mapping[str, Any]]]:

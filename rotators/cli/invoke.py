@@ -10,6 +10,7 @@ import click
 
 from rotators.cli.aws import invoking, read_secret
 from rotators.core.errors import InvalidEvent, RotationStateError
+from rotators.core.request import RotationRequest, Step
 from rotators.core.states import Stage
 
 _OURS = ("rotate", "store", "retrieve")
@@ -21,8 +22,8 @@ _OURS = ("rotate", "store", "retrieve")
 def invoke(function: str, event: Any) -> None:
     """Invoke FUNCTION (rotate, store, retrieve, or any Lambda function's name) with EVENT, a JSON file or -.
 
-    The answer is printed as it came. A rotation event whose token is not staged yet is staged first, as
-    the service would; only the local AWS lets us do that.
+    The answer is printed as it came. The version of a createSecret event is staged first, as the service
+    would; only the local AWS lets us do that. Invoke the other three steps after it.
     """
     document = _read(event)
     if function == "rotate":
@@ -47,16 +48,25 @@ def _read(event: Any) -> object:
 
 
 def _stage_if_needed(document: object) -> None:
-    if not isinstance(document, dict) or not {"SecretId", "ClientRequestToken"} <= document.keys():
-        return  # the function says what is missing
-    view = read_secret(str(document["SecretId"]))
-    token = str(document["ClientRequestToken"])
-    if any(version.id == token and version.stages for version in view.versions):
+    """Stage a new version for a createSecret event, where the service would have done it."""
+    try:
+        request = RotationRequest.from_event(document)
+    except InvalidEvent:
+        return  # the function says what is wrong
+    view = read_secret(request.secret_id)
+    known = any(version.id == request.token for version in view.versions)
+    if known or request.step is not Step.CREATE or not view.rotation_enabled:
         return
+    pending = view.holder(Stage.PENDING)
+    if pending not in {None, view.holder(Stage.CURRENT)}:
+        raise RotationStateError(
+            f"a rotation of {view.name} to version {pending} is not over",
+            remedy=f"`rotators rotate {view.name}` takes it up again; then invoke this event.",
+        )
     from rotators.local.remote import stage  # noqa: PLC0415 - not needed against real AWS
 
-    if not stage(view.arn, token):
+    if not stage(view.arn, request.token):
         raise RotationStateError(
-            f"version {token} of {view.name} is not {Stage.PENDING}; real AWS stages in RotateSecret only",
+            f"version {request.token} of {view.name} is not staged, and AWS stages in RotateSecret only",
             remedy=f"Run `rotators rotate {view.name}`, or use the token of a started rotation.",
         )

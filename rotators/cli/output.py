@@ -20,7 +20,7 @@ json_option = click.option(
 
 def console() -> Console:
     """Where people read: stdout, without colours when it is no terminal."""
-    return Console(highlight=False, soft_wrap=False)
+    return Console(highlight=False, emoji=False)
 
 
 def print_json(document: object) -> None:
@@ -48,8 +48,8 @@ def age(moment: dt.datetime | None) -> str:
 def versions_table(view: SecretView, title: str) -> Table:
     """A secret's versions and stages."""
     table = Table(title=title, title_justify="left")
-    table.add_column("version")
-    table.add_column("stages")
+    table.add_column("version", no_wrap=True)
+    table.add_column("stages", overflow="fold")
     table.add_column("age", justify="right")
     for version in view.versions:
         table.add_row(version.id[:8], ", ".join(version.stages) or "(none)", age(version.created))
@@ -62,6 +62,7 @@ def view_document(view: SecretView) -> dict[str, Any]:
         "arn": view.arn,
         "name": view.name,
         "rotation_enabled": view.rotation_enabled,
+        "deleted": view.deleted,
         "function_arn": view.function_arn,
         "schedule": view.schedule,
         "window": view.window,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from rotators.cli.aws import Failure, SecretView, last_failure, read_secret
+from rotators.cli.aws import Failure, SecretView, last_error, last_failure, read_secret
 from rotators.cli.output import age, console, json_option, print_json, versions_table, view_document
 
 
@@ -17,7 +17,7 @@ def show(secret: str, as_json: bool) -> None:
     failure = last_failure(view.arn)
     if as_json:
         document = view_document(view)
-        document["last_failure"] = vars(failure) if failure else None
+        document["last_failure"] = {**vars(failure), "message": _why(view, failure)} if failure else None
         print_json(document)
         return
     out = console()
@@ -28,14 +28,22 @@ def show(secret: str, as_json: bool) -> None:
         out.print(f"next       {view.next_rotation:%Y-%m-%d %H:%M} UTC at the latest")
     if failure:
         out.print(
-            f"failure    {failure.event} {age(failure.time)} ago: {failure.message}",
+            f"failure    {failure.event} {age(failure.time)} ago: {_why(view, failure)}",
             soft_wrap=True,
             markup=False,
         )
     out.print(f"\nNext: {_advice(view, failure)}", soft_wrap=True, markup=False)
 
 
+def _why(view: SecretView, failure: Failure) -> str:
+    """The service names only the step that failed; the function's log has the cause and what to do."""
+    pending = view.holder("AWSPENDING")
+    return (pending and last_error(view, pending)) or failure.message
+
+
 def _rotation(view: SecretView) -> str:
+    if view.deleted:
+        return f"none: the secret was deleted {age(view.deleted)} ago"
     if not view.rotation_enabled:
         return "off"
     window = f", window {view.window}" if view.window else ""
@@ -45,6 +53,10 @@ def _rotation(view: SecretView) -> str:
 
 def _advice(view: SecretView, failure: Failure | None) -> str:
     pending = view.holder("AWSPENDING")
+    if view.deleted:
+        return "restore it with `aws secretsmanager restore-secret` if it is still needed."
+    if not view.rotation_enabled and view.function_arn:
+        return f"rotation was cancelled; `rotators rotate {view.name} --enable` switches it on again."
     if not view.rotation_enabled:
         return "turn rotation on with `aws secretsmanager rotate-secret`, a function's ARN and a schedule."
     if failure:

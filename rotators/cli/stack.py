@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from rotators.core.errors import LocalStackError
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
 from rotators.local.aws import LocalAws
 from rotators.local.postgres import ExternalPostgres, open_postgres
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     import psycopg
 
 _TRIAL_SECONDS = 30.0
-_USERS = ("demo_single", "demo_pair")
 SINGLE, ALTERNATING, ADMIN = "demo/single", "demo/alternating", "demo/admin"
 
 
@@ -51,15 +52,18 @@ class Stack:
     def __init__(self, port: int = 0) -> None:
         self.aws = LocalAws(port=port)
         self.postgres = open_postgres()
+        self._suffix = f"_{secrets.token_hex(4)}" if isinstance(self.postgres, ExternalPostgres) else ""
         self._exits = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as exits:
             exits.enter_context(self.postgres)
             if isinstance(self.postgres, ExternalPostgres):
+                self._check_server()
                 exits.callback(self._drop_users)
+            exits.enter_context(_environment())
             exits.enter_context(self.aws)
-            exits.enter_context(_environment(self.aws.exports()))
+            os.environ.update(self.aws.exports())
             self._exits = exits.pop_all()
         return self
 
@@ -72,15 +76,20 @@ class Stack:
         Raises:
             LocalStackError: a function failed, or the trial run of a rotation.
         """
-        if isinstance(self.postgres, ExternalPostgres):
-            self._drop_users()  # of a run that was killed
         admin = self._store(ADMIN, self.postgres.secret())
-        single = self._store(SINGLE, {**self._user(_USERS[0]), "strategy": "single"}, rotate=True)
-        pair = {**self._user(_USERS[1]), "strategy": "alternating", "masterarn": admin}
+        single = self._store(SINGLE, {**self._user(self.user("single")), "strategy": "single"}, rotate=True)
+        pair = {**self._user(self.user("alternating")), "strategy": "alternating", "masterarn": admin}
         return [
             Seeded(SINGLE, single, "single"),
             Seeded(ALTERNATING, self._store(ALTERNATING, pair, rotate=True), "alternating"),
         ]
+
+    def _check_server(self) -> None:
+        """Log in to DATABASE_URL's server once, with the rotators' own login, which names every cause."""
+        from rotators.postgres import PostgresEngine  # noqa: PLC0415 - as below
+
+        with PostgresEngine().login(Secret(self.postgres.secret()), Settings()) as session:
+            session.check()
 
     def value(self, arn: str) -> dict[str, Any]:
         """The current value of a secret."""
@@ -165,13 +174,17 @@ class Stack:
             time.sleep(0.05)
         raise LocalStackError("the trial of the stored credential did not end", remedy="Try again.")
 
+    def user(self, strategy: str) -> str:
+        """The name of the user that a strategy is shown with; on a server that outlives us, nobody else's."""
+        return f"demo_{strategy}{self._suffix}"
+
     def _drop_users(self) -> None:
         """Leave a server that outlives us as it was."""
         from psycopg import sql  # noqa: PLC0415 - as above
 
         with self.login(self.postgres.secret()) as admin:
-            for user in _USERS:
-                for role in (f"{user}_clone", user):
+            for strategy in ("single", "alternating"):
+                for role in (f"{self.user(strategy)}_clone", self.user(strategy)):
                     admin.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
 
     def _user(self, name: str) -> dict[str, Any]:
@@ -189,15 +202,18 @@ class Stack:
         return self.postgres.secret(name, password)
 
 
+# They would outrank the local credentials, or name a profile that this machine does not have.
+_FOREIGN = ("AWS_PROFILE", "AWS_SESSION_TOKEN")
+
+
 @contextlib.contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
+def _environment() -> Iterator[None]:
+    """The environment without what leads elsewhere; put back in the end as it was."""
+    before = dict(os.environ)
+    for name in _FOREIGN:
+        os.environ.pop(name, None)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        os.environ.clear()
+        os.environ.update(before)

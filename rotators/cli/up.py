@@ -22,7 +22,13 @@ _CURRENT = (
 
 
 @click.command()
-@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port of the local AWS on 127.0.0.1.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="Port of the local AWS on 127.0.0.1.",
+)
 @json_option
 def up(port: int, as_json: bool) -> None:
     """Keep a local AWS and a PostgreSQL with seeded secrets running until Ctrl-C.
@@ -32,14 +38,15 @@ def up(port: int, as_json: bool) -> None:
     from rotators.cli.stack import Stack  # noqa: PLC0415 - moto takes a second to import
 
     ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until it is up, both end the command at once
     out = console()
     out.quiet = as_json
     with out.status("starting a local AWS and PostgreSQL …"):
         stack = Stack(port).__enter__()
     try:
         stack.seed()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: ended.set())
         if as_json:
             print_json(_document(stack))
         else:
@@ -62,21 +69,27 @@ def _document(stack: Stack) -> dict[str, Any]:
         "exports": stack.aws.exports(),
         "functions": {name: stack.aws.function_arn(name) for name in ("rotate", "store", "retrieve")},
         "secrets": connections,
-        "postgres": {"host": postgres.host, "port": postgres.port, "dbname": "postgres", "ca": postgres.ca},
+        "postgres": {
+            "host": postgres.host,
+            "port": postgres.port,
+            "dbname": postgres.dbname,
+            "ca": postgres.ca,
+        },
     }
 
 
 def _print(stack: Stack) -> None:
     document = _document(stack)
     postgres = document["postgres"]
+    user = stack.user("single")
     trust = f"sslmode=verify-full&sslrootcert={postgres['ca']}" if postgres["ca"] else "sslmode=disable"
-    lines = ["# in another terminal:"]
+    lines = ["# in another terminal:", "unset AWS_PROFILE AWS_SESSION_TOKEN"]
     lines += [f"export {name}={value}" for name, value in document["exports"].items()]
     lines += [
         "",
         "# connect as the secret's user; its password changes with every rotation:",
         _CURRENT,
-        f"  psql 'postgresql://demo_single@{postgres['host']}:{postgres['port']}/{postgres['dbname']}?{trust}'",
+        f"  psql 'postgresql://{user}@{postgres['host']}:{postgres['port']}/{postgres['dbname']}?{trust}'",
         "",
         "# try:",
         "aws secretsmanager rotate-secret --secret-id demo/single",

@@ -74,8 +74,8 @@ class Store(Protocol):
     def promote(self, arn: str, token: str, current: str | None) -> None:
         """Move AWSCURRENT from version ``current`` to version ``token``."""
 
-    def unlabelled(self, arn: str) -> Sequence[str]:
-        """Ids of the versions without a label, newest first."""
+    def older(self, arn: str) -> Sequence[str]:
+        """Ids of the versions without any of the service's own labels, newest first."""
 
     def admin(self, arn: str) -> Secret:
         """The current value of an admin's secret, with the connection data of an RDS-managed one."""

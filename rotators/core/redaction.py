@@ -111,6 +111,8 @@ def _mask_in_place(error: BaseException, forms: list[str]) -> None:
     members = dict(vars(error))
     if isinstance(error, OSError):  # keeps its texts beside args, out of sight of vars
         members |= {"strerror": error.strerror, "filename": error.filename}
+    if isinstance(error, UnicodeError):  # keeps the whole text that it could not convert
+        members["object"] = getattr(error, "object", None)
     for name, value in members.items():
         if isinstance(value, str | bytes | list | tuple | dict):
             setattr(error, name, _masked_value(value, forms))
@@ -132,3 +134,4 @@ def _shown(error: BaseException) -> Iterator[str]:
     yield str(error)
     yield repr(error)
     yield repr(vars(error))
+    yield repr(getattr(error, "object", None))

@@ -36,7 +36,7 @@ def rotator_name(secret: Secret, settings: Settings) -> str:
 
 def strategy_name(secret: Secret) -> str:
     """The strategy of a secret: its ``strategy`` key, else alternating with ``masterarn``, else single."""
-    return secret.text("strategy", "alternating" if "masterarn" in secret else "single")
+    return secret.text("strategy", "single" if secret.get("masterarn") is None else "alternating")
 
 
 @lru_cache(maxsize=32)

@@ -6,13 +6,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from rotators.core.errors import PendingHasNoValue
+from rotators.core.errors import AccessDenied, KeyUnusable, PendingHasNoValue, SecretFormatError
 from rotators.core.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from rotators.core.secret import Secret
+
+
+UNREADABLE = (SecretFormatError, KeyUnusable, AccessDenied)
+"""Why the value of an old version may be out of reach; others may still help."""
 
 
 class Past(Protocol):
@@ -21,8 +25,10 @@ class Past(Protocol):
     def previous(self) -> Secret | None:
         """The AWSPREVIOUS value, or None."""
 
-    def history(self) -> Sequence[Secret]:
-        """The values of versions without a label, newest first.
+    def history(self) -> Iterable[Secret]:
+        """The values of all other versions, newest first, each read when it is reached.
+
+        Versions that cannot be read (see UNREADABLE) are left out.
 
         Raises:
             AccessDenied: the role lacks secretsmanager:ListSecretVersionIds; go on without them.
@@ -39,7 +45,7 @@ class NoPast:
         """None."""
         return None
 
-    def history(self) -> Sequence[Secret]:
+    def history(self) -> Iterable[Secret]:
         """No versions."""
         return ()
 
@@ -80,12 +86,13 @@ class Rotation:
         """The AWSPREVIOUS value, or None; read on first use."""
         return self.past.previous()
 
-    @cached_property
-    def history(self) -> Sequence[Secret]:
-        """The values of versions that lost their labels, newest first; read on first use.
+    @property
+    def history(self) -> Iterable[Secret]:
+        """The values of versions that lost these labels, newest first; each is read when it is reached.
 
         Raises:
-            AccessDenied: the role lacks secretsmanager:ListSecretVersionIds; go on without them.
+            AccessDenied: while iterating, when the role lacks secretsmanager:ListSecretVersionIds; go on
+                without them.
         """
         return self.past.history()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import secrets
 from collections.abc import Iterator, Mapping
 
 from rotators.core.errors import SecretFormatError
@@ -27,9 +29,6 @@ PUBLIC_KEYS = frozenset(
 )
 
 
-_SHORTEST_MASKED = 4
-
-
 class Secret(Mapping[str, object]):
     """An immutable JSON object. Its repr and str name the keys only.
 
@@ -52,7 +51,7 @@ class Secret(Mapping[str, object]):
             SecretFormatError: it is not a JSON object. The text is not shown.
         """
         try:
-            values = json.loads(text, parse_constant=_refuse_constant)
+            values = json.loads(text, parse_constant=_refuse_constant, parse_float=_Float)
         except (ValueError, RecursionError):
             # json's own error carries the whole text, so it must not become a cause.
             raise SecretFormatError("the secret's value is not JSON") from None
@@ -61,19 +60,17 @@ class Secret(Mapping[str, object]):
         return cls(values)
 
     def to_string(self) -> str:
-        """The SecretString to store: JSON, non-ASCII characters as themselves to stay below the size limit.
+        """The SecretString to store: JSON without blanks, to stay below the size limit.
+
+        Numbers keep the digits they were written with: ``1.10`` does not become ``1.1``.
 
         Raises:
             SecretFormatError: a value has no JSON form.
         """
         try:
-            text = json.dumps(self._values, ensure_ascii=False, allow_nan=False)
-            text.encode()
-        except UnicodeEncodeError:
-            return json.dumps(self._values)  # lone surrogates: only the escaped form can be encoded
+            return _dumped(self._values)
         except (TypeError, ValueError):
             raise SecretFormatError("a value in the proposed secret has no JSON form") from None
-        return text
 
     def text(self, key: str, default: str | None = None) -> str:
         """The non-empty string under ``key``.
@@ -86,12 +83,12 @@ class Secret(Mapping[str, object]):
             SecretFormatError: absent, not a string, empty, or with a NUL character.
         """
         value = self._values.get(key, default)
-        if value is None:
+        if value is None and key not in self._values:
             raise SecretFormatError(f"Key is missing from secret JSON: {key!r}{self._near(key)}")
         if not isinstance(value, str) or not value:
             raise SecretFormatError(f"key {key!r} of the secret must be a non-empty string")
-        if "\0" in value:
-            raise SecretFormatError(f"key {key!r} of the secret holds a NUL character")
+        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+            raise SecretFormatError(f"key {key!r} of the secret holds a character that no server takes")
         return value
 
     def replace(self, **values: object) -> Secret:
@@ -101,11 +98,10 @@ class Secret(Mapping[str, object]):
     def sensitive(self) -> frozenset[str]:
         """Every string and number in the secret, at any depth, that must not be shown anywhere.
 
-        Values of one to three characters count only under ``password``: masking them elsewhere would
-        make every message unreadable.
+        Short values count only under ``password``: masking them elsewhere would make messages unreadable.
         """
         private = {key: value for key, value in self._values.items() if key not in PUBLIC_KEYS}
-        found = {text for text in _strings(private) if len(text) >= _SHORTEST_MASKED}
+        found = {text for text in _strings(private) if len(text) >= _shortest_masked(text)}
         return frozenset(found | set(_strings(self._values.get("password"))) - {""})
 
     def _near(self, key: str) -> str:
@@ -125,8 +121,45 @@ class Secret(Mapping[str, object]):
         return f"Secret(keys={sorted(self._values)})"
 
 
+class _Float(float):
+    """A number that remembers how it was written."""
+
+    def __new__(cls, literal: str) -> _Float:
+        number = super().__new__(cls, literal)
+        number.literal = literal
+        return number
+
+    literal: str
+
+
+def _dumped(values: dict[str, object]) -> str:
+    """JSON in which numbers stand as they were written; json itself would write each float anew."""
+    literals: list[str] = []
+    mark = secrets.token_hex(8)
+
+    def marked(value: object) -> object:
+        if isinstance(value, _Float):
+            literals.append(value.literal)
+            return f"{mark}{len(literals) - 1}"
+        if isinstance(value, dict):
+            return {key: marked(member) for key, member in value.items()}
+        return [marked(member) for member in value] if isinstance(value, list) else value
+
+    tree = marked(values)
+    text = json.dumps(tree, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        # Lone surrogates can be stored in their escaped form only.
+        text = json.dumps(tree, allow_nan=False, separators=(",", ":"))
+    return re.sub(f'"{mark}([0-9]+)"', lambda found: literals[int(found[1])], text)
+
+
 def _refuse_constant(_name: str) -> object:
     raise ValueError
+
+
+def _shortest_masked(text: str) -> int:
+    """Digits occur in ARNs and ports, so a number must be longer to count."""
+    return 6 if text.isdigit() else 4
 
 
 def _strings(value: object) -> Iterator[str]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _TRUE = frozenset({"true", "1", "y", "yes"})
-_FALSE = frozenset({"false", "0", "n", "no", ""})
+_FALSE = frozenset({"false", "0", "n", "no", "off", ""})
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ The order of writes is what survives a crash (docs/architecture.md, "Why no cras
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from rotators.core.contracts import Rotator, SecretState, Store
 from rotators.core.errors import NoCurrentValue, PendingHasNoValue, RequestRefused, VersionConflict
 from rotators.core.redaction import guarded
 from rotators.core.request import RotationRequest, Step
-from rotators.core.rotation import Rotation
+from rotators.core.rotation import UNREADABLE, Rotation
 from rotators.core.secret import Secret
 from rotators.core.states import Stage, Verdict, holder, verdict
 
@@ -49,7 +50,7 @@ class _Work:
     store: Store
     choose: Choose
     settings: Settings
-    seen: set[str]
+    seen: set[str] = field(repr=False)
 
     def value(self, version: str) -> Secret | None:
         return self._noted(self.store.value(self.state.arn, version))
@@ -84,12 +85,15 @@ class _StoredPast:
         version = holder(self.work.state.stages, Stage.PREVIOUS)
         return self.work.value(version) if version else None
 
-    def history(self) -> Sequence[Secret]:
-        versions = self.work.store.unlabelled(self.work.state.arn)
-        return [value for version in versions if (value := self.work.value(version)) is not None]
+    def history(self) -> Iterator[Secret]:
+        for version in self.work.store.older(self.work.state.arn):
+            with suppress(*UNREADABLE):
+                value = self.work.value(version)
+                if value is not None:
+                    yield value
 
     def admin(self) -> Secret | None:
-        if "masterarn" not in self.current:
+        if self.current.get("masterarn") is None:
             return None
         admin = self.work.store.admin(self.current.text("masterarn"))
         self.work.seen.update(admin.sensitive())
@@ -157,7 +161,7 @@ def _test(work: _Work) -> Outcome:
 
 
 def _finish(work: _Work) -> Outcome:
-    work.choose(_required(work.pending()))
+    work.choose(_required(work.pending()))  # for the log; the rotator has no part in this step
     try:
         work.store.promote(work.state.arn, work.request.token, holder(work.state.stages, Stage.CURRENT))
     except RequestRefused:

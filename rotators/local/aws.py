@@ -11,13 +11,14 @@ Moto's state belongs to the process, so a process can run one local AWS at a tim
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from rotators.core.errors import LocalStackError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
     from rotators.local.parts import Parts
     from rotators.local.records import RotationOutcome, ServiceEvent, StepRecord
 
@@ -129,9 +130,11 @@ class LocalAws:
             The client.
         """
         import boto3  # noqa: PLC0415 - half a second, and only needed here
+        from botocore.config import Config  # noqa: PLC0415 - the same
 
         return boto3.session.Session().client(
             service,  # type: ignore[call-overload] # any service
+            config=Config(proxies={}),  # which would see values
             endpoint_url=self.endpoint,
             region_name=region or self._region,
             aws_access_key_id="local",

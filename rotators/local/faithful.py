@@ -12,8 +12,7 @@ import importlib.metadata
 import inspect
 import json
 import threading
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moto.awslambda.models import LambdaFunction
 from moto.cloudtrail.responses import CloudTrailResponse
@@ -22,7 +21,11 @@ from moto.secretsmanager.responses import SecretsManagerResponse
 
 from rotators.core.errors import LocalStackError
 from rotators.local.functions import FunctionConfig, Functions, lambda_environment
-from rotators.local.operations import Operations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rotators.local.operations import Operations
 
 RELIED_ON: dict[str, str | None] = {
     "moto.awslambda.exceptions:LambdaClientError": None,

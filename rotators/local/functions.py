@@ -17,9 +17,11 @@ import sys
 import sysconfig
 import threading
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _INIT_SECONDS = 60.0
 _LOG_SECONDS = 2.0

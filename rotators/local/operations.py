@@ -11,7 +11,7 @@ import datetime as dt
 import re
 import time
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import lambda_backends
@@ -19,7 +19,6 @@ from moto.secretsmanager.exceptions import OperationNotPermittedOnReplica
 from moto.secretsmanager.models import FakeSecret, ReplicaSecret, SecretsManagerBackend
 
 from rotators.local import versions
-from rotators.local.events import EventLog
 from rotators.local.policies import check_policy, findings
 from rotators.local.refusals import (
     DELETED,
@@ -30,9 +29,12 @@ from rotators.local.refusals import (
     not_found,
     refusal,
 )
-from rotators.local.rotation import Rotations
 from rotators.local.schedules import check_rules, merge_rules, next_rotation
 from rotators.local.versions import CURRENT, PENDING, PREVIOUS
+
+if TYPE_CHECKING:
+    from rotators.local.events import EventLog
+    from rotators.local.rotation import Rotations
 
 Params = dict[str, Any]
 

@@ -6,8 +6,7 @@ import base64
 import io
 import json
 import zipfile
-from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from moto.awslambda.models import lambda_backends
 from moto.core.base_backend import BackendDict
@@ -19,11 +18,16 @@ from rotators.local.events import EventLog
 from rotators.local.faithful import Faithful
 from rotators.local.functions import Functions
 from rotators.local.operations import Operations
-from rotators.local.records import StepRecord
 from rotators.local.rotation import Rotations
 from rotators.local.server import Server
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rotators.local.records import StepRecord
+
 ACCOUNT = "123456789012"
+_LOOPBACK = "127.0.0.1,localhost"
 _ROLE = "rotators-local"
 _TIMEOUT_SECONDS = 30
 _MEMORY_MB = 256
@@ -66,6 +70,12 @@ class Parts:
         """The variables that lead boto3 and the AWS CLI here, with dummy credentials."""
         return {
             "AWS_ENDPOINT_URL": self.server.endpoint,
+            # Nearer settings of the caller's would lead elsewhere, and loopback never goes through a proxy.
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER": self.server.endpoint,
+            "SECRETS_MANAGER_ENDPOINT": self.server.endpoint,
+            "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
+            "NO_PROXY": _LOOPBACK,
+            "no_proxy": _LOOPBACK,
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
             "AWS_ACCESS_KEY_ID": "local",

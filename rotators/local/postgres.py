@@ -14,15 +14,21 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rotators.core.errors import LocalStackError, ServerNotFound, ServerStartFailed
 from rotators.local.process import Guardian, Task, identity
 from rotators.local.tls import issue
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_URL_FORM = (
+    "Write it as postgresql://user:password@host:port/dbname, special characters percent-encoded; "
+    "TLS is verified unless it ends in ?sslmode=disable."
+)
 # initdb refuses root, so as root everything runs as nobody.
 _NOBODY = 65534
 _READY_SECONDS = 15.0
@@ -337,11 +343,14 @@ class ExternalPostgres(_Server):
             parts = conninfo_to_dict(url)
         except ProgrammingError:
             # libpq's text repeats the URL, and with it the password.
-            raise LocalStackError("DATABASE_URL is no libpq URL", remedy="Correct it.") from None
+            raise LocalStackError("DATABASE_URL is no libpq URL", remedy=_URL_FORM) from None
         missing = [key for key in ("host", "user", "password") if not parts.get(key)]
         if missing:
-            raise LocalStackError(f"DATABASE_URL lacks {', '.join(missing)}", remedy="Complete the URL.")
-        self.host, self.port = str(parts["host"]), int(parts.get("port") or 5432)
+            raise LocalStackError(f"DATABASE_URL lacks {', '.join(missing)}", remedy=_URL_FORM)
+        port = str(parts.get("port") or 5432)
+        if not port.isdigit() or "," in str(parts["host"]):
+            raise LocalStackError("DATABASE_URL must name one host and one port", remedy=_URL_FORM)
+        self.host, self.port = str(parts["host"]), int(port)
         self.superuser, self.password = str(parts["user"]), str(parts["password"])
         self.dbname = str(parts.get("dbname") or "postgres")
         clear = parts.get("sslmode") == "disable"

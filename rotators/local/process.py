@@ -6,14 +6,16 @@ import atexit
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rotators.core.errors import LocalStackError, ServerStartFailed
 from rotators.local import supervisor
+
+if TYPE_CHECKING:
+    import signal
 
 _STOP_SECONDS = 60.0
 # All that a server has to know; the rest of our environment may hold credentials.

@@ -32,7 +32,8 @@ def stage(secret_id: str, token: str) -> bool:
         f"{endpoint.rstrip('/')}/rotators-local/stage", json.dumps(body).encode(), method="POST"
     )
     try:
-        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310 - the same
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(request, timeout=_SECONDS) as answer:
             return bool(json.load(answer).get("staged"))
     except (urllib.error.URLError, ValueError, AttributeError):
         return False

@@ -24,9 +24,8 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import lambda_backends
@@ -34,10 +33,14 @@ from moto.secretsmanager.models import FakeSecret, secretsmanager_backends
 
 from rotators.core.errors import LocalStackError
 from rotators.local import versions
-from rotators.local.events import EventLog
 from rotators.local.records import Result, RotationOutcome, StepRecord
 from rotators.local.refusals import NOT_COMPLETE, invalid_request
 from rotators.local.versions import CURRENT, PENDING, PREVIOUS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rotators.local.events import EventLog
 
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
 _STOP_SECONDS = 5.0

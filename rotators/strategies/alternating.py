@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rotators.core.errors import CredentialsRejected, IdentityMismatch, SecretFormatError
+from rotators.core.errors import CredentialsRejected, IdentityMismatch, SecretFormatError, TargetUnavailable
 from rotators.strategies.identity import check_target, check_user, proven_admin
 
 if TYPE_CHECKING:
@@ -54,31 +54,40 @@ class Alternating:
             TargetUnavailable, SecretFormatError: from the engine.
         """
         current, pending = rotation.current, rotation.pending
-        check_target(pending, current, engine)
-        check_user(pending, frozenset({other_user(current, engine)}))
+        _check(engine, rotation, users={other_user(current, engine)})
         admin = proven_admin(rotation, engine)
         if admin is None:
             raise SecretFormatError(
                 "Key is missing from secret JSON: 'masterarn' (alternating needs an admin)"
             )
         proven = _logs_in(engine, rotation)
-        user, twin, password = current.text("username"), pending.text("username"), pending.text("password")
+        user, other, password = current.text("username"), pending.text("username"), pending.text("password")
         with engine.login(admin, rotation.settings) as session:
             if not proven:
                 session.require_ordinary(user)
-            if "alternate_username" in current:
-                session.require_twin(user, twin)
-                session.set_password(twin, password)
+            if other == user + SUFFIX and "alternate_username" not in current:
+                session.ensure_twin(user, other, password)
             else:
-                session.ensure_twin(user, twin, password)
+                session.require_twin(user, other)
+                session.set_password(other, password)
 
     def verify(self, engine: Engine, rotation: Rotation) -> None:
         """Log in as the pending value: the other user, or in a trial run the current one."""
-        current, pending = rotation.current, rotation.pending
-        check_target(pending, current, engine)
-        check_user(pending, frozenset({current.text("username"), other_user(current, engine)}))
-        with engine.login(pending, rotation.settings) as session:
+        current = rotation.current
+        if rotation.pending != current:
+            _check(engine, rotation, users={other_user(current, engine)})
+        with engine.login(rotation.pending, rotation.settings) as session:
             session.check()
+
+
+def _check(engine: Engine, rotation: Rotation, *, users: set[str]) -> None:
+    """The pending value leads to the same target, to the other user, and names the current one in turn."""
+    current, pending = rotation.current, rotation.pending
+    check_target(pending, current, engine)
+    check_user(pending, users)
+    next_time = current.text("username") if "alternate_username" in current else None
+    if pending.get("alternate_username") != next_time:
+        raise IdentityMismatch("the pending value has another alternate_username than the current user")
 
 
 def other_user(current: Secret, engine: Engine) -> str:
@@ -100,6 +109,8 @@ def other_user(current: Secret, engine: Engine) -> str:
                 f"alternate_username is the current user {user!r} itself",
                 remedy="Name the second user there, or remove the key.",
             )
+        if len(other.encode()) > engine.longest_username:
+            raise SecretFormatError(f"key 'alternate_username' exceeds {engine.longest_username} bytes")
         return other
     if user.endswith(SUFFIX) and user != SUFFIX:
         return user.removesuffix(SUFFIX)
@@ -118,3 +129,8 @@ def _logs_in(engine: Engine, rotation: Rotation) -> bool:
             return True
     except CredentialsRejected:
         return False
+    except TargetUnavailable as error:
+        # The server looks at a user's limit after its password, so the password was right.
+        if error.reason == "user-connections":
+            return True
+        raise

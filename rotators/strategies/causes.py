@@ -29,7 +29,12 @@ class Cause(NamedTuple):
 
 
 CAUSES: dict[str, Cause] = {
-    "password": Cause(CredentialsRejected, "the server rejected the password"),
+    "password": Cause(
+        CredentialsRejected,
+        "the server rejected the password",
+        "Store one that logs in with PutSecretValue, or give the secret a masterarn, and rotate. If it was "
+        "set just now: look at the end of its life (PostgreSQL: VALID UNTIL).",
+    ),
     "access-rule": Cause(
         TargetRefused,
         "an access rule of the server rejects this user, database, address or lack of TLS",
@@ -45,6 +50,11 @@ CAUSES: dict[str, Cause] = {
         TargetUnavailable,
         "the server, database or user has too many connections",
         "Raise the limit or free connections; a rotation needs one at a time.",
+    ),
+    "user-connections": Cause(
+        TargetUnavailable,
+        "the user has as many connections as its limit allows",
+        "Raise the user's limit by one; a rotation needs a connection.",
     ),
     "database": Cause(
         TargetRefused,

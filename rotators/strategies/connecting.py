@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import ssl
 import threading
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rotators.core.errors import SecretFormatError
-from rotators.strategies.causes import CONNECT_SECONDS, failure
+from rotators.strategies.causes import failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 STATEMENT_SECONDS = 5.0
 """For one statement, as the server is told."""
-SESSION_SECONDS = 10.0
+SESSION_SECONDS = 6.0
 """For all statements of a login, as we watch it: a server that falls silent tells nothing."""
 
 SYSTEM_ROOTS = "system"
+_RESOLVE_SECONDS = 2.5  # of CONNECT_SECONDS; the rest is for the first address
 
 
 def wants_tls(secret: Secret) -> bool:
@@ -85,13 +86,13 @@ def resolved(host: str, port: int) -> list[str]:
     # The system's resolver has no deadline of its own, so it is left behind when it is too slow.
     thread = threading.Thread(target=resolve, daemon=True)
     thread.start()
-    thread.join(CONNECT_SECONDS)
+    thread.join(_RESOLVE_SECONDS)
     if found:
         return found
     raise failure("unknown-host", f"resolving {host!r}")
 
 
-@contextmanager
+@contextlib.contextmanager
 def cut_after(seconds: float, descriptor: int) -> Iterator[threading.Event]:
     """Shut a socket down when the block takes too long, so that a driver's wait ends with an error.
 
@@ -103,10 +104,12 @@ def cut_after(seconds: float, descriptor: int) -> Iterator[threading.Event]:
         An event that is set once the socket was cut.
     """
     expired = threading.Event()
+    # A descriptor of our own, taken now: the driver's may be closed, and its number used again, by then.
+    channel = socket.socket(fileno=os.dup(descriptor))
 
     def cut() -> None:
         expired.set()
-        with socket.socket(fileno=os.dup(descriptor)) as channel:
+        with contextlib.suppress(OSError):  # the other side may have gone meanwhile
             channel.shutdown(socket.SHUT_RDWR)
 
     timer = threading.Timer(seconds, cut)
@@ -116,3 +119,4 @@ def cut_after(seconds: float, descriptor: int) -> Iterator[threading.Event]:
         yield expired
     finally:
         timer.cancel()
+        channel.close()

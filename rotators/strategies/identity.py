@@ -28,10 +28,11 @@ def port_of(secret: Secret, engine: Engine) -> int:
         SecretFormatError: it is not a number from 1 to 65535.
     """
     value = secret.get("port", engine.default_port)
-    try:
-        port = int(value) if isinstance(value, int | str) and not isinstance(value, bool) else 0
-    except ValueError:
-        port = 0
+    port = 0
+    if isinstance(value, int) and not isinstance(value, bool):
+        port = value
+    elif isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 5:  # noqa: PLR2004 - 65535
+        port = int(value)
     if not 0 < port < 65536:  # noqa: PLR2004 - the range of a TCP port
         raise SecretFormatError("key 'port' of the secret must be a number from 1 to 65535")
     return port
@@ -73,7 +74,7 @@ def check_target(pending: Secret, current: Secret, engine: Engine) -> None:
         _equal(key, pending.get(key), current.get(key))
 
 
-def check_user(pending: Secret, allowed: frozenset[str]) -> None:
+def check_user(pending: Secret, allowed: set[str]) -> None:
     """Check that the pending value names one of the allowed users.
 
     Raises:

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rotators.core.errors import AccessDenied, CredentialsRejected
+from rotators.core.errors import AccessDenied, CredentialsRejected, IdentityMismatch
+from rotators.core.rotation import UNREADABLE
 from rotators.strategies.identity import check_target, check_user, proven_admin
 
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ class Single:
 
 def _check(engine: Engine, rotation: Rotation) -> None:
     check_target(rotation.pending, rotation.current, engine)
-    check_user(rotation.pending, frozenset({rotation.current.text("username")}))
+    check_user(rotation.pending, {rotation.current.text("username")})
+    if rotation.pending.get("alternate_username") != rotation.current.get("alternate_username"):
+        raise IdentityMismatch("the pending value has another alternate_username than the current one")
 
 
 def _candidates(rotation: Rotation, tried: list[str]) -> Iterator[tuple[str, Secret]]:
@@ -85,17 +88,19 @@ def _candidates(rotation: Rotation, tried: list[str]) -> Iterator[tuple[str, Sec
 
 
 def _stored(rotation: Rotation, tried: list[str]) -> Iterator[tuple[str, Secret]]:
+    """All stored values, the likeliest first. One that cannot be read must not hide those behind it."""
     yield "current", rotation.current
     yield "pending", rotation.pending
-    if rotation.previous is not None:
-        yield "previous", rotation.previous
     try:
-        history = rotation.history
+        if rotation.previous is not None:
+            yield "previous", rotation.previous
+    except UNREADABLE as error:
+        tried.append(f"previous (unreadable: {error.code})")
+    try:
+        for number, secret in enumerate(rotation.history, 1):
+            yield f"older version {number}", secret
     except AccessDenied:
-        tried.append("(older versions not tried: grant secretsmanager:ListSecretVersionIds to the function)")
-        return
-    for secret in history:
-        yield "an older version", secret
+        tried.append("older versions (not listed: grant secretsmanager:ListSecretVersionIds)")
 
 
 def _set_password_as(secret: Secret, pending: Secret, engine: Engine, rotation: Rotation) -> bool:

@@ -35,7 +35,7 @@ def managed_admin(world: World, kind: str) -> str:
     """The secret as RDS makes it: user name and password, and its tag."""
     admin = world.admin()
     value = {"username": admin["username"], "password": admin["password"]}
-    tag = {"db": "aws:rds:primarydbinstancearn", "cluster": "aws:rds:primarydbclusterarn"}[kind]
+    tag = {"db": "aws:rds:primaryDBInstanceArn", "cluster": "aws:rds:primaryDBClusterArn"}[kind]
     created = world.secrets.create_secret(
         Name=unique("rds-admin"),
         SecretString=json.dumps(value),

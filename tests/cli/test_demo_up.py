@@ -66,6 +66,51 @@ def test_demo_for_machines_is_one_document() -> None:
         assert all(rotation["result"] == "succeeded" for rotation in secret["rotations"])
 
 
+def test_no_setting_of_the_callers_leads_the_demo_away_from_this_machine() -> None:
+    """A proxy would see the passwords; another endpoint or profile would be another account."""
+    nowhere = "http://127.0.0.1:9"
+    environment = clean_environment(
+        HTTP_PROXY=nowhere,
+        http_proxy=nowhere,
+        AWS_ENDPOINT_URL_SECRETS_MANAGER=nowhere,
+        SECRETS_MANAGER_ENDPOINT=nowhere,
+        AWS_IGNORE_CONFIGURED_ENDPOINT_URLS="true",
+        AWS_PROFILE="no-such-profile",
+    )
+    done = subprocess.run([*RUN, "demo"], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("nonsense", "no libpq URL"),
+        ("postgresql://user:pa55word-x@localhost:abc/x", "one host and one port"),
+        ("postgresql://user:pa55word-x@127.0.0.1:9/x?sslmode=disable", "nothing listens on the port"),
+        ("postgresql://localhost/x", "lacks user, password"),
+    ],
+)
+def test_a_database_url_that_cannot_be_used_is_told_without_its_password(url: str, said: str) -> None:
+    done = subprocess.run(
+        [*RUN, "demo"], env=clean_environment(DATABASE_URL=url), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Next:" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "pa55word" not in done.stdout + done.stderr
+
+
+def test_a_failure_for_machines_is_json_too() -> None:
+    environment = clean_environment(AWS_ENDPOINT_URL="http://127.0.0.1:9", AWS_REGION="us-east-1")
+    environment |= {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y", "AWS_MAX_ATTEMPTS": "1"}
+    done = subprocess.run(
+        [*RUN, "show", "any", "--json"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"]["code"] == "service-unavailable/endpoint"
+
+
 def test_demo_on_a_server_of_ones_own_leaves_it_as_it_was(server: PostgresServer) -> None:
     url = (
         f"postgresql://{server.superuser}:{server.password}@{server.host}:{server.port}/postgres"
@@ -184,7 +229,7 @@ def test_the_other_commands_work_against_it(stack: Stack, tmp_path: Path) -> Non
     event = tmp_path / "event.json"
     event.write_text(json.dumps({"SecretId": "demo/alternating", "Fields": ["username"]}))
     answer = json.loads(stack.command("invoke", "retrieve", str(event)).stdout)
-    assert answer["Value"] == {"username": "demo_pair_clone"}
+    assert answer["Value"] == {"username": "demo_alternating_clone"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

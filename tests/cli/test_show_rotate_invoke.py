@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rotators.cli import cli
-from rotators.core.errors import InvalidEvent, SecretNotFound
+from rotators.core.errors import InvalidEvent, RotationNotEnabled, RotationStateError, SecretNotFound
 from tests.world import World, new_password, unique
 
 ROOT = Path(__file__).parents[2]
@@ -58,12 +58,54 @@ def test_a_rotation_that_fails_says_why_and_exits_with_one(
     world.set_password(user["username"], new_password())
     result = run("rotate", name)
     assert result.exit_code == 1
-    assert "Failed:" in result.output
+    assert "Failed: [credentials-rejected]" in result.output
     shown = run("show", name)
     assert shown.exit_code == 0
     assert "RotationFailed" in shown.output
+    assert "[credentials-rejected]" in shown.output
     document = json.loads(run("show", name, "--json").stdout)
     assert document["last_failure"]["event"] == "RotationFailed"
+
+
+def test_a_started_rotation_is_taken_up_again_and_waited_for(
+    world: World, secret: tuple[str, dict[str, Any]]
+) -> None:
+    name, user = secret
+    world.set_password(user["username"], new_password())
+    assert run("rotate", name).exit_code == 1
+    (token,) = [version for version, labels in world.stages(name).items() if "AWSPENDING" in labels]
+    world.set_password(user["username"], user["password"])
+    result = run("rotate", name, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["token"] == token
+
+
+def test_a_cancelled_rotation_stays_off_unless_it_is_asked_for(
+    world: World, secret: tuple[str, dict[str, Any]]
+) -> None:
+    name, _ = secret
+    world.secrets.cancel_rotate_secret(SecretId=name)
+    assert isinstance(run("rotate", name).exception, RotationNotEnabled)
+    assert "--enable" in run("show", name).output
+    assert run("rotate", name, "--enable").exit_code == 0
+
+
+def test_show_of_a_deleted_secret_says_so(world: World, secret: tuple[str, dict[str, Any]]) -> None:
+    world.secrets.delete_secret(SecretId=secret[0])
+    assert "restore-secret" in run("show", secret[0]).output
+
+
+def test_invoke_does_not_stage_over_a_rotation_or_for_a_bad_event(
+    world: World, secret: tuple[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    name, _ = secret
+    pending = world.begin(name)
+    event = tmp_path / "event.json"
+    event.write_text(json.dumps({"Step": "createSecret", "SecretId": name, "ClientRequestToken": "n" * 36}))
+    assert isinstance(run("invoke", "rotate", str(event)).exception, RotationStateError)
+    event.write_text(json.dumps({"Step": "createSecret", "SecretId": name, "ClientRequestToken": "short"}))
+    assert run("invoke", "rotate", str(event)).exit_code == 1
+    assert "AWSPENDING" in world.stages(name)[pending]
 
 
 def test_show_has_versions_stages_schedule_and_no_value(

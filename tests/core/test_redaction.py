@@ -102,3 +102,12 @@ def test_a_stop_that_is_no_exception_passes_untouched() -> None:
 
 def test_what_went_well_is_returned() -> None:
     assert guarded(lambda: 7, lambda: [PASSWORD]) == 7
+
+
+def test_a_text_that_could_not_be_encoded_is_masked_in_the_error_about_it() -> None:
+    def call() -> object:
+        return f"user={PASSWORD}\ud800".encode()
+
+    error = raised(call)
+    assert isinstance(error, UnicodeEncodeError)
+    assert PASSWORD not in error.object

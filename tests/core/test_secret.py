@@ -79,3 +79,20 @@ def test_a_value_without_a_json_form_is_refused_without_showing_it() -> None:
     with pytest.raises(SecretFormatError) as caught:
         secret.to_string()
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a":1.10,"b":[1E5,{"c":1.0000000000000000001}],"d":1e400}',
+        '{"a":"\\ud800","b":-0.0}',
+        '{"a":"ü","b":12345678901234567890}',
+    ],
+)
+def test_numbers_and_characters_stay_as_they_were_written(text: str) -> None:
+    assert Secret.from_string(text).to_string() == text
+
+
+def test_a_password_that_cannot_be_encoded_is_refused_by_key() -> None:
+    with pytest.raises(SecretFormatError, match="no server takes"):
+        Secret({"password": "\ud800"}).text("password")

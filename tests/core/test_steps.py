@@ -64,8 +64,9 @@ class MemoryStore:
         self.stages[token].add("AWSCURRENT")
         self.did.append("promote")
 
-    def unlabelled(self, arn: str) -> Sequence[str]:
-        return [version for version in self.values if not self.stages.get(version)]
+    def older(self, arn: str) -> Sequence[str]:
+        ours = {"AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"}
+        return [version for version in self.values if not self.stages.get(version, set()) & ours]
 
     def admin(self, arn: str) -> Secret:
         return Secret({"username": "admin", "password": "admin-password"})

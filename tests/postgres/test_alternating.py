@@ -261,3 +261,114 @@ def test_a_hostile_search_path_of_the_database_does_not_run_as_the_admin(world: 
         owner.execute(f"ALTER DATABASE {database} SET search_path = {trap}, pg_catalog")
     arn = world.secret({**user, "masterarn": world.admin_secret(dbname=database)})
     assert world.logs_in(world.rotate(arn))
+
+
+def test_somebody_who_is_a_member_of_the_user_and_has_rights_by_name_is_no_twin(world: World) -> None:
+    """People are made members of an application's role; who writes its secret must not get their login."""
+    user, alice = world.user(), world.user()
+    table = unique("payroll")
+    world.sql(f"CREATE TABLE public.{table} (x int)")
+    world.sql(f'GRANT SELECT ON public.{table} TO "{alice["username"]}"')
+    world.sql(f'GRANT "{user["username"]}" TO "{alice["username"]}"')
+    arn = world.secret({**user, "masterarn": world.admin_secret(), "alternate_username": alice["username"]})
+    token = world.begin(arn)
+    world.step("createSecret", arn, token)
+    with pytest.raises(TargetRefused, match="may be somebody") as caught:
+        world.step("setSecret", arn, token)
+    assert "COMMENT ON ROLE" in caught.value.remedy
+    assert world.logs_in(alice)
+    world.sql(f"COMMENT ON ROLE \"{alice['username']}\" IS 'twin of {user['username']}'")
+    world.step("setSecret", arn, token)
+    world.step("testSecret", arn, token)
+
+
+def test_a_membership_the_other_way_round_makes_no_clone(world: World) -> None:
+    user = world.user()
+    clone = world.user(f"{user['username']}_clone")
+    world.sql(f'GRANT "{clone["username"]}" TO "{user["username"]}"')
+    arn = world.secret({**user, "masterarn": world.admin_secret()})
+    token = world.begin(arn)
+    world.step("createSecret", arn, token)
+    with pytest.raises(TargetRefused, match="not the twin"):
+        world.step("setSecret", arn, token)
+
+
+@pytest.mark.parametrize("which", ["", "_clone"])
+def test_nobodys_right_to_log_in_is_given_back(
+    world: World, pair: tuple[dict[str, Any], str], which: str
+) -> None:
+    user, arn = pair
+    world.rotate(arn)
+    if not which:
+        world.rotate(arn)
+        world.rotate(arn)
+    name = user["username"] if not which else f"{user['username']}_clone"
+    if which:
+        world.rotate(arn)
+    world.sql(f'ALTER ROLE "{name}" NOLOGIN')
+    token = world.begin(arn)
+    world.step("createSecret", arn, token)
+    with pytest.raises(TargetRefused, match="may not log in"):
+        world.step("setSecret", arn, token)
+
+
+def test_a_twin_that_cannot_act_as_the_original_is_not_promoted(
+    world: World, pair: tuple[dict[str, Any], str]
+) -> None:
+    user, arn = pair
+    world.rotate(arn)
+    world.rotate(arn)
+    before = world.value(arn)
+    token = world.begin(arn)
+    world.step("createSecret", arn, token)
+    world.step("setSecret", arn, token)
+    world.sql(f'REVOKE "{user["username"]}" FROM "{user["username"]}_clone"')
+    with pytest.raises(TargetRefused, match="cannot act as"):
+        world.step("testSecret", arn, token)
+    assert world.value(arn) == before
+
+
+@pytest.mark.parametrize("setting", ["search_path", "empty", "capitals"])
+def test_lists_are_copied_as_the_server_reads_them(world: World, setting: str) -> None:
+    user = world.user()
+    name = user["username"]
+    if setting == "search_path":
+        world.sql(f"ALTER ROLE \"{name}\" SET search_path = 'we\"ird', 'with, comma', ''")
+    elif setting == "empty":
+        world.sql(
+            f"DO $$ BEGIN PERFORM set_config('search_path', '', false); EXECUTE 'ALTER ROLE \"{name}\" SET"
+            " search_path FROM CURRENT'; END $$"
+        )
+    else:
+        world.sql(
+            f"DO $$ BEGIN PERFORM set_config('search_path', 'Foo, Bar', false);"
+            f" EXECUTE 'ALTER ROLE \"{name}\" SET search_path FROM CURRENT'; END $$"
+        )
+    arn = world.secret({**user, "masterarn": world.admin_secret()})
+    twin = world.rotate(arn)
+    schemas = []
+    for value in (user, twin):
+        with world.login(value) as connection:
+            schemas.append(connection.execute("SELECT current_setting('search_path')").fetchone())
+    original, copied = schemas
+    assert copied == {"capitals": ("foo, bar",), "empty": ('""',)}.get(setting, original)
+
+
+def test_the_life_of_the_password_is_copied_whatever_the_admins_clock_shows(world: World) -> None:
+    user = world.user(options="VALID UNTIL '2031-02-03 04:05:06+00'")
+    helper = world.user(options="SUPERUSER")
+    world.sql(f"ALTER ROLE \"{helper['username']}\" SET TimeZone = 'Asia/Kolkata'")
+    world.sql(f"ALTER ROLE \"{helper['username']}\" SET DateStyle = 'SQL, DMY'")
+    admin = world.admin_secret(username=helper["username"], password=helper["password"])
+    twin = world.rotate(world.secret({**user, "masterarn": admin}))
+    assert world.role(twin["username"]) == world.role(user["username"])
+
+
+def test_a_current_user_at_its_connection_limit_rotates_all_the_same(world: World) -> None:
+    user = world.user()
+    arn = world.secret({**user, "masterarn": world.admin_secret()})
+    world.rotate(arn)
+    world.rotate(arn)
+    world.sql(f'ALTER ROLE "{user["username"]}" CONNECTION LIMIT 1')
+    with world.login(world.value(arn)):
+        assert world.rotate(arn)["username"] == f"{user['username']}_clone"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import threading
 import time
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ import pytest
 from rotators.core.errors import CredentialsRejected, RotatorsError, TargetRefused, TargetUnavailable
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
+from rotators.local.postgres import PostgresServer
+from rotators.local.process import identity
 from rotators.local.tls import issue
 from rotators.postgres import PostgresEngine
 from tests.world import World, new_password, unique
@@ -133,7 +136,7 @@ def test_a_user_without_the_right_to_log_in(world: World) -> None:
 
 def test_too_many_connections(world: World) -> None:
     user = world.user(options="CONNECTION LIMIT 0")
-    assert failure(user).full_code == "target-unavailable/connections"
+    assert failure(user).full_code == "target-unavailable/user-connections"
 
 
 def test_a_silent_server_is_given_up_within_six_seconds(world: World) -> None:
@@ -160,16 +163,39 @@ def test_a_server_that_hangs_up_at_once(world: World) -> None:
     assert error.full_code == "target-unavailable/closed"
 
 
-def test_a_read_only_server_such_as_a_reader_endpoint(world: World) -> None:
-    user = world.user()
-    world.sql(f'ALTER ROLE "{user["username"]}" SET default_transaction_read_only = on')
-    arn = world.secret(user)
-    token = world.begin(arn)
-    world.step("createSecret", arn, token)
-    with pytest.raises(TargetRefused, match="read-only") as caught:
-        world.step("setSecret", arn, token)
-    assert "writer's endpoint" in caught.value.remedy
-    assert world.logs_in(user)
+class Standby(PostgresServer):
+    """A hot standby, as a reader endpoint is: a copy of a server that only reads."""
+
+    def __init__(self, primary: PostgresServer) -> None:
+        super().__init__()
+        self._primary = primary
+        self.superuser, self.password = primary.superuser, primary.password
+
+    def _initialise(self, binaries: Path) -> None:
+        target = f"host=localhost port={self._primary.port} user=postgres sslmode=verify-full"
+        subprocess.run(
+            [binaries / "pg_basebackup", "-D", "data", "-X", "stream", "-c", "fast", "-d", target],
+            cwd=self.directory,
+            env={"PGPASSWORD": self.password, "PGSSLROOTCERT": str(self._primary.ca)},
+            check=True,
+            **identity(self._uid),
+        )
+        (self.directory / "data" / "standby.signal").touch()
+
+
+def test_a_read_only_server_such_as_a_reader_endpoint_is_told_from_others() -> None:
+    hba = ["hostssl replication all 127.0.0.1/32 scram-sha-256"]
+    with PostgresServer(hba=hba) as primary, Standby(primary) as reader:
+        secret = Secret({**reader.secret(), "sslrootcert": reader.ca})
+        with PostgresEngine().login(secret, Settings()) as session:
+            session.check()
+        with (
+            pytest.raises(TargetRefused, match="read-only") as caught,
+            PostgresEngine().login(secret, Settings()) as session,
+        ):
+            session.set_password("postgres", new_password())
+        assert caught.value.full_code == "target-refused/read-only"
+        assert "writer's endpoint" in caught.value.remedy
 
 
 def test_an_unreachable_server_ends_the_walk_at_once(world: World) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from rotators.core.errors import CredentialsRejected, IdentityMismatch, RotatorsError, TargetRefused
-from tests.world import World, new_password
+from tests.world import World, new_password, unique
 
 
 def test_a_rotation_changes_the_password_and_the_old_one_is_refused(world: World) -> None:
@@ -196,3 +198,83 @@ def test_a_trial_run_with_a_copy_of_the_current_value_fails_when_it_no_longer_wo
     world.set_password(user["username"], new_password())
     with pytest.raises(CredentialsRejected):
         world.step("testSecret", arn, token)
+
+
+@pytest.mark.parametrize("setting", ["role = {group}", "default_transaction_read_only = on"])
+def test_settings_of_the_user_do_not_keep_it_from_changing_its_password(world: World, setting: str) -> None:
+    user = world.user()
+    name, group = user["username"], unique("group")
+    world.sql(f"CREATE ROLE {group}")
+    world.sql(f'GRANT {group} TO "{name}"')
+    world.sql(f'ALTER ROLE "{name}" SET {setting.format(group=group)}')
+    arn = world.secret(user)
+    for _ in range(2):
+        assert world.logs_in(world.rotate(arn))
+
+
+def test_a_twin_can_be_rotated_alone_when_the_strategy_changes(world: World) -> None:
+    user = {**world.user(), "masterarn": world.admin_secret()}
+    twin = world.rotate(world.secret(user))
+    assert world.logs_in(world.rotate(world.secret({**twin, "strategy": "single"})))
+
+
+@pytest.mark.parametrize("text", ["plain text, once upon a time", "[]", None])
+def test_old_versions_that_cannot_be_read_do_not_hide_one_that_works(world: World, text: str | None) -> None:
+    user = world.user()
+    arn = world.secret(user)
+    first = world.value(arn)
+    stored = {"SecretBinary": b"\x00"} if text is None else {"SecretString": text}
+    world.secrets.put_secret_value(SecretId=arn, **stored)
+    for _ in range(2):
+        world.secrets.put_secret_value(
+            SecretId=arn, SecretString=json.dumps({**user, "password": new_password()})
+        )
+    assert world.logs_in(world.rotate(arn))
+    assert not world.logs_in(first)
+
+
+def test_a_previous_version_that_cannot_be_read_does_not_hide_the_admin(world: World) -> None:
+    user = {**world.user(), "masterarn": world.admin_secret(), "strategy": "single"}
+    arn = world.secret(user)
+    world.secrets.put_secret_value(SecretId=arn, SecretString="no JSON")
+    world.secrets.put_secret_value(SecretId=arn, SecretString=json.dumps(user))
+    world.set_password(user["username"], new_password())
+    assert world.logs_in(world.rotate(arn))
+
+
+def test_a_version_under_a_label_of_ones_own_is_tried_too(world: World) -> None:
+    user = world.user()
+    arn = world.secret(user)
+    (first,) = world.stages(arn)
+    world.secrets.update_secret_version_stage(SecretId=arn, VersionStage="BACKUP", MoveToVersionId=first)
+    for _ in range(2):
+        world.secrets.put_secret_value(
+            SecretId=arn, SecretString=json.dumps({**user, "password": new_password()})
+        )
+    assert world.logs_in(world.rotate(arn))
+
+
+@pytest.mark.parametrize("through", ["{boss}", "{middle}"])
+def test_the_admin_does_not_reset_whoever_can_become_an_administrator(world: World, through: str) -> None:
+    victim = world.user()
+    boss, middle = unique("boss"), unique("middle")
+    world.sql(f"CREATE ROLE {boss} SUPERUSER")
+    world.sql(f"CREATE ROLE {middle} IN ROLE {boss}")
+    world.sql(f'GRANT {through.format(boss=boss, middle=middle)} TO "{victim["username"]}"')
+    arn = world.secret(
+        {**victim, "password": new_password(), "masterarn": world.admin_secret(), "strategy": "single"}
+    )
+    token = world.begin(arn)
+    world.step("createSecret", arn, token)
+    with pytest.raises(TargetRefused, match="administrator"):
+        world.step("setSecret", arn, token)
+    assert world.logs_in(victim)
+
+
+def test_a_planted_alternate_username_is_refused(world: World) -> None:
+    user = world.user()
+    arn = world.secret(user)
+    token = world.begin(arn)
+    world.put_pending(arn, token, {**user, "password": new_password(), "alternate_username": "postgres"})
+    with pytest.raises(IdentityMismatch, match="alternate_username"):
+        world.step("setSecret", arn, token)

@@ -1,0 +1,246 @@
+"""The roles of PostgreSQL, for postgres.py: what the catalogue says of two users, and how one becomes a twin.
+
+Two users take turns. Here the *original* is the one that owns the rights, the *twin* the one that acts as
+it; which of them is current changes with every rotation.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from rotators.core.errors import TargetRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+ATTRIBUTES = {  # column of pg_roles → keyword of ALTER ROLE
+    "rolsuper": "SUPERUSER",
+    "rolcreaterole": "CREATEROLE",
+    "rolcreatedb": "CREATEDB",
+    "rolreplication": "REPLICATION",
+    "rolbypassrls": "BYPASSRLS",
+    "rolinherit": "INHERIT",
+}
+# Roles that reach beyond an application's own data: whoever is a member of one is an administrator.
+_ADMIN_ROLES = [
+    "azure_pg_admin",
+    "cloudsqlsuperuser",
+    "pg_execute_server_program",
+    "pg_read_all_data",
+    "pg_read_server_files",
+    "pg_write_all_data",
+    "pg_write_server_files",
+    "rds_superuser",
+]
+# Settings whose stored text is a quoted list; the same set as in pg_dump (variable_is_guc_list_quote).
+_QUOTED_LISTS = frozenset(
+    {
+        "local_preload_libraries",
+        "search_path",
+        "session_preload_libraries",
+        "shared_preload_libraries",
+        "temp_tablespaces",
+        "unix_socket_directories",
+    }
+)
+_SET_OPTION = 160000  # the release in which a membership may lack the right to SET ROLE
+
+
+@dataclass(frozen=True)
+class Role:
+    """A user as the catalogue has it.
+
+    Attributes:
+        attributes: column of pg_roles to its value.
+        can_login: whether it may log in at all.
+        limit: connection limit; -1 is none.
+        until: end of the password's life as the server writes it; ``infinity`` for none.
+        groups: names of the roles that it is a direct member of.
+        belongings: how many objects it owns or has rights on by its own name, in all databases.
+        comment: the comment on the role.
+        settings: database ("" for all) to setting to its stored text.
+    """
+
+    attributes: Mapping[str, bool]
+    can_login: bool
+    limit: int
+    until: str
+    groups: frozenset[str]
+    belongings: int
+    comment: str
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def acts_as(self, original: str) -> bool:
+        """Whether every login of it becomes ``original``, or an admin has said so in a comment."""
+        mark = self.settings.get("", {}).get("role") == original
+        return mark or self.comment == f"twin of {original}"
+
+
+def read_roles(connection: Connection, *names: str) -> dict[str, Role]:
+    """Those of the named users that exist."""
+    columns = ", ".join(ATTRIBUTES)
+    rows = connection.cursor(row_factory=dict_row).execute(
+        f"SELECT rolname::text AS name, ARRAY[{columns}] AS flags, rolcanlogin, rolconnlimit,"  # noqa: S608 - columns of ours
+        " coalesce(rolvaliduntil, 'infinity')::text AS until,"
+        " ARRAY(SELECT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid"
+        "       WHERE m.member = r.oid) AS groups,"
+        " (SELECT count(*) FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND refobjid = r.oid"
+        "  AND deptype IN ('o', 'a') AND classid <> 'pg_auth_members'::regclass) AS belongings,"
+        " coalesce(shobj_description(r.oid, 'pg_authid'), '') AS comment,"
+        " ARRAY(SELECT ARRAY[coalesce(d.datname, '')::text, c] FROM pg_db_role_setting s"
+        "       LEFT JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) AS c"
+        "       WHERE s.setrole = r.oid) AS settings"
+        " FROM pg_roles r WHERE rolname::text = ANY(%s)",
+        [list(names)],
+    )
+    return {row["name"]: _role(row) for row in rows}
+
+
+def _role(row: Mapping[str, Any]) -> Role:
+    settings: dict[str, dict[str, str]] = {}
+    for database, pair in row["settings"]:
+        name, _, text = pair.partition("=")
+        settings.setdefault(database, {})[name] = text
+    return Role(
+        attributes=dict(zip(ATTRIBUTES, row["flags"], strict=True)),
+        can_login=row["rolcanlogin"],
+        limit=row["rolconnlimit"],
+        until=row["until"],
+        groups=frozenset(row["groups"]),
+        belongings=row["belongings"],
+        comment=row["comment"],
+        settings=settings,
+    )
+
+
+def existing(roles: Mapping[str, Role], name: str) -> Role:
+    """The role of a user that must be there and must be able to log in.
+
+    Raises:
+        TargetRefused: it is not, or it may not. Nobody's right to log in is given back here.
+    """
+    if name not in roles:
+        raise TargetRefused(f"there is no user {name!r} on the server", reason="no-user", remedy="Create it.")
+    if not roles[name].can_login:
+        raise TargetRefused(f"user {name!r} may not log in", reason="no-login", remedy="ALTER ROLE … LOGIN.")
+    return roles[name]
+
+
+def is_administrator(connection: Connection, user: str) -> bool:
+    """Whether a user has, or can reach through any chain of memberships, more than an application needs."""
+    row = connection.execute(
+        "SELECT bool_or(pg_has_role(u.oid, r.oid, 'MEMBER')) FROM pg_roles u, pg_roles r"
+        " WHERE u.rolname::text = %s AND (r.rolsuper OR r.rolcreaterole OR r.rolreplication"
+        " OR r.rolbypassrls OR r.rolname::text = ANY(%s))",
+        [user, _ADMIN_ROLES],
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def may_become(connection: Connection, user: str, other: str) -> bool:
+    """Whether a user may SET ROLE to another, so that it gains nothing by that one's password."""
+    right = "SET" if connection.info.server_version >= _SET_OPTION else "MEMBER"
+    row = connection.execute(
+        "SELECT pg_has_role(u.oid, o.oid, %s) FROM pg_roles u, pg_roles o"
+        " WHERE u.rolname::text = %s AND o.rolname::text = %s",
+        [right, user, other],
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def prove_twin(original: str, original_role: Role, twin: str, twin_role: Role) -> None:
+    """Check that an existing user is the twin of another, and nothing besides.
+
+    It must be a direct member of the original. And since people, too, are made members of an
+    application's role: it must act as the original (or be so marked by a comment), or have nothing that
+    is its own: no object, no right granted by name, no attribute and no membership the original lacks.
+
+    Raises:
+        TargetRefused: it is not proven; the cause says what is in the way.
+    """
+    if original not in twin_role.groups:
+        raise _stranger(
+            f"user {twin!r} exists and is not the twin of {original!r}: it is no member of it",
+            f"If it is one: GRANT {original} TO {twin}. Else set alternate_username to another user.",
+        )
+    more = [
+        keyword
+        for name, keyword in ATTRIBUTES.items()
+        if name != "rolinherit" and twin_role.attributes[name] and not original_role.attributes[name]
+    ]
+    more += sorted(twin_role.groups - original_role.groups - {original})
+    if more:
+        raise _stranger(
+            f"user {twin!r} has rights that {original!r} lacks ({', '.join(more)}): it is not just its twin",
+            "Revoke them, or set alternate_username to another user.",
+        )
+    if twin_role.belongings and not twin_role.acts_as(original):
+        raise _stranger(
+            f"user {twin!r} owns objects or has rights by its own name, so it may be somebody",
+            f"If it is a twin: REASSIGN OWNED BY {twin} TO {original} in each database and revoke its own "
+            f"rights; or mark it: COMMENT ON ROLE {twin} IS 'twin of {original}'.",
+        )
+
+
+def _stranger(cause: str, remedy: str) -> TargetRefused:
+    return TargetRefused(cause, reason="stranger", remedy=remedy)
+
+
+def synchronise(
+    connection: Connection, original: str, original_role: Role, twin: str, twin_role: Role
+) -> None:
+    """Give the twin the original's attributes and settings; what is the same already is left alone."""
+    _synchronise_attributes(connection, original_role, twin, twin_role)
+    _synchronise_settings(connection, original, original_role, twin, twin_role)
+
+
+def _synchronise_attributes(connection: Connection, original_role: Role, twin: str, twin_role: Role) -> None:
+    """Only what differs is named: naming SUPERUSER at all needs a superuser."""
+    options: list[sql.Composable] = [
+        sql.SQL(keyword if original_role.attributes[name] else f"NO{keyword}")
+        for name, keyword in ATTRIBUTES.items()
+        if original_role.attributes[name] != twin_role.attributes[name]
+    ]
+    if original_role.limit != twin_role.limit:
+        options.append(sql.SQL("CONNECTION LIMIT {}").format(sql.Literal(original_role.limit)))
+    if original_role.until != twin_role.until:
+        options.append(sql.SQL("VALID UNTIL {}").format(sql.Literal(original_role.until)))
+    if options:
+        statement = sql.SQL("ALTER ROLE {} {}").format(sql.Identifier(twin), sql.SQL(" ").join(options))
+        connection.execute(statement)
+
+
+def _synchronise_settings(
+    connection: Connection, original: str, original_role: Role, twin: str, twin_role: Role
+) -> None:
+    of_all = {"role": original, **original_role.settings.get("", {})}
+    wanted = {**original_role.settings, "": of_all}
+    for database in sorted(wanted.keys() | twin_role.settings.keys()):
+        values = wanted.get(database, {})
+        if values == twin_role.settings.get(database, {}):
+            continue
+        place = sql.SQL("ALTER ROLE {}").format(sql.Identifier(twin))
+        if database:
+            place += sql.SQL(" IN DATABASE {}").format(sql.Identifier(database))
+        connection.execute(place + sql.SQL(" RESET ALL"))
+        for name, text in values.items():
+            setting = sql.SQL(" SET {} = {}").format(sql.Identifier(name), _setting(name, text))
+            connection.execute(place + setting)
+
+
+def _setting(name: str, text: str) -> sql.Composable:
+    """A stored setting's text as it is written in ALTER ROLE … SET."""
+    if name not in _QUOTED_LISTS:
+        return sql.Literal(text)
+    found = re.findall(r'("(?:[^"]|"")*")|([^",\s]+)', text)
+    # Unquoted items mean their lower-case form (manual, SQL syntax, identifiers).
+    items = [quoted[1:-1].replace('""', '"') if quoted else plain.lower() for quoted, plain in found]
+    return sql.SQL(", ").join(sql.Literal(item) for item in items or [""])
