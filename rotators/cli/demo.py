@@ -114,7 +114,7 @@ def _finish(document: dict[str, Any], out: Console) -> None:
         sys.exit(1)
     out.print(
         f"\nAll of it in {document['seconds']:.1f} s; nothing is left running.\n"
-        "Next: `rotators up` keeps such a stack for the AWS CLI; `make test` shows what happens at the\n"
-        "worst moment; README.md, 'Deploy', puts it on AWS.",
+        "Next: `rotators up` keeps such a stack for the AWS CLI; `make test` shows what is promised,\n"
+        "and proven; README.md, 'Deploy', puts it on AWS.",
         soft_wrap=True,
     )
