@@ -121,7 +121,7 @@ def _client(service: str, _decided_by: tuple[str | None, ...]) -> Any:
             config=_config(session.get_scoped_config()),
         )
     except (BotoCoreError, ValueError) as error:
-        cause = f"no client for {service} could be made: {error}"
+        cause = f"no client for {service} could be made: {str(error).rstrip('.')}"
         raise ConfigurationError(
             cause,
             remedy="Set AWS_REGION, and correct AWS_PROFILE or the endpoint variable if the cause names it.",

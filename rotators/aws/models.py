@@ -69,7 +69,7 @@ class Request(BaseModel):
 
 
 def _broken_rule(cls: type[Request], detail: Any) -> str:
-    field = ".".join(map(str, detail["loc"])) or f"the {cls.__name__.lower()} event"
+    field = ".".join(map(str, detail["loc"])) or f"the {cls.__name__.removesuffix('Request').lower()} event"
     return f"{field}: {detail['msg'].removeprefix('Value error, ')}"
 
 
