@@ -9,6 +9,7 @@ import importlib.metadata
 import json
 import os
 import socket
+import signal
 import sys
 import time
 
@@ -129,6 +130,8 @@ CASES = (
 
 def start_and_tell_the_container(then: str) -> None:
     """Print the id of a container's process; then stay, or leave without stopping anything."""
+    # Shells start what runs in the background with SIGINT ignored, and that is inherited.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     aws = LocalAws(functions=ECHO)
     aws.start()
     sys.stdout.write(f"{_echo(aws)['pid']}\n")

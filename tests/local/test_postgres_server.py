@@ -23,7 +23,8 @@ from rotators.local.tls import issue, make_authority
 
 NOBODY = 65534
 CHILD = """
-import json, sys, time
+import json, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit it ignored
 from rotators.local.postgres import PostgresServer
 with PostgresServer() as server:
     pid = int((server.directory / "data" / "postmaster.pid").read_text().split()[0])
