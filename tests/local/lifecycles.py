@@ -8,8 +8,8 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
-import socket
 import signal
+import socket
 import sys
 import time
 
