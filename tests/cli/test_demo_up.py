@@ -36,7 +36,9 @@ def _needs_postgres() -> None:
 def clean_environment(**more: str) -> dict[str, str]:
     """The environment without the tests' own AWS."""
     kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "DATABASE_URL"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "SECRETS_MANAGER_", "DATABASE_URL"))
     }
     return {**kept, **more}
 
