@@ -8,7 +8,7 @@ import json
 import secrets
 import uuid
 from contextlib import contextmanager, redirect_stdout
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from rotators.core.request import Step
 from rotators.core.secret import Secret
@@ -77,7 +77,12 @@ class Kit:
 
     @contextmanager
     def case(
-        self, *, rotations: int = 0, name: str | None = None, password: str | None = None, port: int | None = None
+        self,
+        *,
+        rotations: int = 0,
+        name: str | None = None,
+        password: str | None = None,
+        port: int | None = None,
     ) -> Iterator[Case]:
         """A new credential in a new secret, removed in the end; see `open`."""
         case = self.open(rotations=rotations, name=name, password=password, port=port)
@@ -87,13 +92,19 @@ class Kit:
             case.close()
 
     def open(
-        self, *, rotations: int = 0, name: str | None = None, password: str | None = None, port: int | None = None
+        self,
+        *,
+        rotations: int = 0,
+        name: str | None = None,
+        password: str | None = None,
+        port: int | None = None,
     ) -> Case:
         """A new credential in a new secret.
 
         Args:
             rotations: how many it has behind it.
-            name, password: of the user, see Target.create.
+            name: of the user, see Target.create.
+            password: likewise.
             port: where the rotator is to find the target, for a proxy.
         """
         value = {**self.target.create(name, password), **self._engine, **EXTRA}

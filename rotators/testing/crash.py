@@ -240,7 +240,10 @@ class _Trial:
         """Rotate up to the stop; False when the rotation was over before it."""
         self._kit.recorder.begin(stop)
         try:
-            self._case.steps(token)
+            for step in STEPS:
+                self._case.step(step, token)
+                if stop.reached:
+                    raise _Failed(Outcome.SWALLOWED, "the step went on after the stop")
         except Stop:
             return True
         except RotatorsError as error:
@@ -250,8 +253,6 @@ class _Trial:
             raise _Failed(Outcome.SWALLOWED, f"the stop became an error: {error}") from None
         finally:
             self._kit.recorder.begin()
-        if stop.reached:
-            raise _Failed(Outcome.SWALLOWED, "the step went on after the stop")
         return False
 
     def _look(self) -> None:

@@ -56,7 +56,8 @@ class Killer:
         Args:
             case: the secret.
             token: the rotation's.
-            index, when: the point.
+            index: of the operation.
+            when: on which side of it.
 
         Raises:
             LocalStackError: the process ended in another way.

@@ -8,13 +8,14 @@ from __future__ import annotations
 import importlib
 import re
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 
 class Stop(BaseException):
@@ -84,8 +85,8 @@ def words(statement: str) -> str:
     return found[1].upper() if found else "?"
 
 
-Act = Callable[["Operation", When], None] if TYPE_CHECKING else object
-Answer = Callable[["Operation", tuple[Any, ...], Callable[[], Any]], Any] if TYPE_CHECKING else object
+Act = Callable[[Operation, When], None]
+Answer = Callable[[Operation, tuple[Any, ...], Callable[[], Any]], Any]
 
 
 class Recorder:
@@ -146,9 +147,10 @@ class Recorder:
 
         inherited = name not in vars(owner)
         setattr(owner, name, wrapped)
-        self._undo.callback(delattr, owner, name) if inherited else self._undo.callback(
-            setattr, owner, name, original
-        )
+        if inherited:
+            self._undo.callback(delattr, owner, name)
+        else:
+            self._undo.callback(setattr, owner, name, original)
 
     def _around(self, kind: Kind, name: str, args: tuple[Any, ...], call: Callable[[], Any]) -> Any:
         operation = Operation(len(self.operations), self._step, kind, name)
@@ -163,7 +165,12 @@ class Recorder:
         finally:
             self._active.on = True
         if act is not None:
-            act(operation, When.AFTER)
+            try:
+                act(operation, When.AFTER)
+            except Stop:
+                if kind is Kind.CONNECT:
+                    result.close()  # as the kernel does with what a dead process had open
+                raise
         return result
 
 

@@ -10,7 +10,7 @@ from rotators.testing.postgres import PostgresTarget
 
 @pytest.fixture(scope="module")
 def target(server: PostgresServer) -> Iterator[PostgresTarget]:
-    """Users of the server that records all it can, so that what the kit does is searched for passwords too."""
+    """Users of the server that records all, so that what the kit does is searched for passwords too."""
     target = PostgresTarget(server)
     yield target
     target.close()
