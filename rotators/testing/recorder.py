@@ -155,23 +155,34 @@ class Recorder:
     def _around(self, kind: Kind, name: str, args: tuple[Any, ...], call: Callable[[], Any]) -> Any:
         operation = Operation(len(self.operations), self._step, kind, name)
         self.operations.append(operation)
-        act = self._act
-        if act is not None:
-            act(operation, When.BEFORE)
+        if self._act is not None:
+            self._act(operation, When.BEFORE)
+        try:
+            result = self._call(operation, args, call)
+        except Exception:
+            # An answer that says no is an answer, and can be lost as well.
+            self._after(operation, None)
+            raise
+        self._after(operation, result)
+        return result
+
+    def _call(self, operation: Operation, args: tuple[Any, ...], call: Callable[[], Any]) -> Any:
         # What a driver does inside one operation is that operation.
         self._active.on = False
         try:
-            result = call() if self._answer is None else self._answer(operation, args, call)
+            return call() if self._answer is None else self._answer(operation, args, call)
         finally:
             self._active.on = True
-        if act is not None:
-            try:
-                act(operation, When.AFTER)
-            except Stop:
-                if kind is Kind.CONNECT:
-                    result.close()  # as the kernel does with what a dead process had open
-                raise
-        return result
+
+    def _after(self, operation: Operation, result: Any) -> None:
+        if self._act is None:
+            return
+        try:
+            self._act(operation, When.AFTER)
+        except Stop:
+            if operation.kind is Kind.CONNECT and result is not None:
+                result.close()  # as the kernel does with what a dead process had open
+            raise
 
 
 class StopAt:
