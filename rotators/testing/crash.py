@@ -261,6 +261,7 @@ class _Trial:
             return
         self.usable = False
         if self._kit.always_usable:
+            # Where it is promised, this ends the trial, so `usable` speaks of the recovery as well.
             raise _Failed(Outcome.CURRENT_UNUSABLE, "AWSCURRENT did not log in")
         if not self._case.some_logs_in():
             raise _Failed(Outcome.LOST, "no stored version logged in")
@@ -270,12 +271,13 @@ class _Trial:
         if self._point.container is Container.FRESH:
             self._kit.function.restart()
         if self._point.recovery is Recovery.STOPPED_AGAIN:
+            usable = self.usable
             self._run_until(token, StopAt(self._point.again, self._point.when))
             self._look()
+            self.usable = usable
             self._kit.function.restart()
         if self._point.recovery is Recovery.NEW_TOKEN:
             self._case.drop_pending(token)
-            self._look()
             token = self._case.begin()
         if self._completes(token):
             return
@@ -286,7 +288,6 @@ class _Trial:
 
     def _completes(self, token: str) -> bool:
         """Run all steps, looking at the current value after each; whether they made it current."""
-        usable = self.usable
         for step in STEPS:
             try:
                 self._case.step(step, token)
@@ -296,8 +297,6 @@ class _Trial:
             finally:
                 if self._kit.always_usable:
                     self._look()
-        # Only the stop decides whether a strategy without a promise was usable: the recovery has its window.
-        self.usable = usable
         return self._case.current_version() == token and self._case.current_logs_in()
 
     def _check_end(self) -> None:

@@ -22,7 +22,9 @@ _SUFFIX = "_clone"
 
 def _text(arguments: tuple[Any, ...]) -> str:
     query = arguments[1]
-    return words(query.as_string(None) if isinstance(query, sql.Composable) else str(query))
+    if isinstance(query, sql.Composable):
+        return words(query.as_string(None))
+    return words(query.decode() if isinstance(query, bytes) else str(query))
 
 
 def _ends_well(arguments: tuple[Any, ...]) -> str | None:

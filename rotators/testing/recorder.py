@@ -78,10 +78,14 @@ API_CALLS = Hook("botocore.client:BaseClient._make_api_call", Kind.API, _api_nam
 """Every call of every boto3 client, retries included in the one call."""
 
 
+_STATEMENT = re.compile(
+    r"\s*(?:SET LOCAL [^;]*;\s*)*([A-Za-z]+(?: (?:ROLE|USER|TABLE|DATABASE|PRIVILEGES)\b)?)"
+)
+
+
 def words(statement: str) -> str:
-    """The keywords a statement starts with, without names and values; of several, the last one's."""
-    last = statement.strip().rstrip(";").rpartition("; ")[2]
-    found = re.match(r"\s*([A-Za-z]+(?: (?:ROLE|USER|TABLE|DATABASE|PRIVILEGES)\b)?)", last)
+    """The keywords a statement starts with, settings before it left out; never a name or a value."""
+    found = _STATEMENT.match(statement)
     return found[1].upper() if found else "?"
 
 

@@ -56,7 +56,8 @@ class Result:
         killed: whether a process was killed, rather than stopped by an exception.
         recovery: what was done then.
         container: by what.
-        usable: whether AWSCURRENT logged in right after the stop, and after each later step.
+        usable: whether AWSCURRENT logged in right after the first stop; with a strategy that promises it,
+            after each later step too.
         further: full rotations that were needed after the recovery.
         outcome: how it ended.
         detail: the last error, if any.
