@@ -38,8 +38,10 @@ class Witness:
     def watch(self, call: Callable[[], object]) -> None:
         """Run a call that may fail, and look at its error, its output and its logs."""
         out, records = io.StringIO(), _Records()
-        root, level = logging.getLogger(), logging.getLogger().level
-        root.addHandler(records)
+        root = logging.getLogger()
+        level, handlers = root.level, root.handlers
+        # Alone: a value that is shown here must not reach a real log on the way.
+        root.handlers = [records]
         root.setLevel(logging.DEBUG)
         try:
             with redirect_stdout(out), redirect_stderr(out):
@@ -48,7 +50,7 @@ class Witness:
             for text in _shown(error):
                 self.saw(text, f"an error of type {type(error).__name__}")
         finally:
-            root.removeHandler(records)
+            root.handlers = handlers
             root.setLevel(level)
         self.saw(out.getvalue(), "output")
         self.saw("\n".join(records.lines), "a log record")
