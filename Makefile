@@ -66,7 +66,7 @@ endef
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # The dev set holds the local one.
 .PHONY: demo
@@ -82,6 +82,10 @@ lint: $(DEV) ## Check style and types
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m mypy
+
+.PHONY: crash-matrix
+crash-matrix: $(DEV) ## Stop rotations everywhere and recover them (ARGS: e.g. --json)
+	@$(BIN)/rotators matrix $(ARGS)
 
 .PHONY: bench
 bench: $(DEV) ## Measure (ARGS go to the benchmarks)

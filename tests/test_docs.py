@@ -16,9 +16,14 @@ def test_the_error_catalogue_is_the_codes_own() -> None:
     assert (ROOT / "docs" / "errors.md").read_text() == page + "\n", "run `make docs`"
 
 
+def _with_tests() -> list[Path]:
+    """The tests, and the suites that are shipped."""
+    return [*(ROOT / "tests").rglob("test_*.py"), *(ROOT / "rotators" / "testing").glob("*.py")]
+
+
 def test_every_proof_that_the_documents_name_is_a_test() -> None:
     named = re.findall(r"`(test_\w+)`", (ROOT / "docs" / "proofs.md").read_text())
-    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    tests = "\n".join(path.read_text() for path in _with_tests())
     assert len(named) > 20
     assert [name for name in named if f"def {name}(" not in tests] == []
 

@@ -10,6 +10,7 @@ import click
 from rotators import __version__
 from rotators.cli.demo import demo
 from rotators.cli.invoke import invoke
+from rotators.cli.matrix import matrix
 from rotators.cli.rotate import rotate
 from rotators.cli.show import show
 from rotators.cli.up import up
@@ -21,12 +22,12 @@ from rotators.core.errors import RotatorsError
 def cli() -> None:
     """Rotate secrets on AWS without locking anybody out.
 
-    demo and up bring their own local AWS and PostgreSQL. The other commands talk to whatever AWS the
+    demo, up and matrix bring their own local AWS and PostgreSQL. The other commands talk to whatever AWS the
     environment names: the local one (AWS_ENDPOINT_URL, as `rotators up` prints it) or the real one.
     """
 
 
-for _command in (demo, up, invoke, rotate, show):
+for _command in (demo, up, invoke, rotate, show, matrix):
     cli.add_command(_command)
 
 

@@ -1,0 +1,211 @@
+"""`rotators matrix`: stop rotations everywhere, recover them, and print what became of them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from queue import Empty
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from rotators.cli.output import console, json_option, print_json
+from rotators.testing.results import Outcome, Result, Summary, by_operation, summary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
+    from rich.console import Console
+
+_WORKERS = 2
+_LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Job:
+    """One matrix.
+
+    Attributes:
+        name: for the report.
+        strategy: the secret's.
+        with_admin: whether the secret names an admin.
+        every: 1 tries all points, 2 every second one, and so on.
+        thorough: see crash.Plan.
+    """
+
+    name: str
+    strategy: str
+    with_admin: bool
+    every: int = 1
+    thorough: bool = False
+
+
+# The longest first, so that the others share the second worker meanwhile.
+MATRICES = {
+    "postgres": {
+        "alternating": ("alternating", True),
+        "single": ("single", False),
+        "single-admin": ("single", True),
+    }
+}
+
+
+@click.command()
+@click.option("--engine", type=click.Choice(sorted(MATRICES)), default="postgres", show_default=True)
+@click.option(
+    "--strategy",
+    "strategies",
+    multiple=True,
+    type=click.Choice(sorted({name for engine in MATRICES.values() for name in engine})),
+    help="May be given several times; all when left out.",
+)
+@click.option("--every", type=click.IntRange(min=1), default=1, help="Try every Nth point only.")
+@click.option("--thorough", is_flag=True, help="Every recovery in every container; takes an hour.")
+@json_option
+def matrix(engine: str, strategies: tuple[str, ...], every: int, thorough: bool, as_json: bool) -> None:
+    """Stop rotations before and after everything they do, recover them, and show what became of them."""
+    jobs = [
+        Job(name, *how, every, thorough)
+        for name, how in MATRICES[engine].items()
+        if not strategies or name in strategies
+    ]
+    out = console()
+    out.quiet = as_json
+    started = time.monotonic()
+    results = _run(jobs, out)
+    seconds = time.monotonic() - started
+    summaries = [summary(job.name, results[job.name]) for job in jobs]
+    if as_json:
+        print_json(_document(engine, summaries, results, seconds))
+    else:
+        for job in jobs:
+            out.print(_table(job.name, results[job.name]))
+        for each in summaries:
+            out.print(_line(each), soft_wrap=True, markup=False)
+        out.print(_closing(summaries, seconds), soft_wrap=True, markup=False)
+    if any(each.failures for each in summaries):
+        sys.exit(1)
+
+
+def _run(jobs: list[Job], out: Console) -> dict[str, list[Result]]:
+    """Run the matrices, two at a time: each has a local AWS and a PostgreSQL of its own."""
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with (
+        ProcessPoolExecutor(_WORKERS, mp_context=context, initializer=_adopt, initargs=(queue,)) as pool,
+        Progress(*columns, console=out, transient=True) as progress,
+    ):
+        bars = {job.name: progress.add_task(job.name, total=None) for job in jobs}
+        running: dict[str, Future[list[Result]]] = {job.name: pool.submit(run, job) for job in jobs}
+        while not all(future.done() for future in running.values()):
+            try:
+                name, total = queue.get(timeout=_LOOK_SECONDS)
+            except Empty:
+                continue
+            progress.update(bars[name], total=total, advance=1)
+        return {name: future.result() for name, future in running.items()}
+
+
+_queue: Any = None
+
+
+def _adopt(queue: Any) -> None:
+    global _queue  # noqa: PLW0603 - how a worker of a pool is given a queue
+    _queue = queue
+
+
+def run(job: Job) -> list[Result]:
+    """Run one matrix in this process, with a local AWS and a private PostgreSQL of its own.
+
+    Args:
+        job: which.
+    """
+    from rotators.local.aws import LocalAws  # noqa: PLC0415 - moto takes a second to import
+    from rotators.local.postgres import PostgresServer  # noqa: PLC0415
+    from rotators.testing.case import Kit  # noqa: PLC0415
+    from rotators.testing.crash import CrashMatrix, Plan  # noqa: PLC0415
+    from rotators.testing.killed import Killer  # noqa: PLC0415
+    from rotators.testing.postgres import PostgresTarget  # noqa: PLC0415
+
+    # Without TLS, which no crash has to do with, to spend the time on more points.
+    server = PostgresServer(settings={"ssl": "off"}, hba=["host all all 127.0.0.1/32 scram-sha-256"])
+    with LocalAws() as aws, server:
+        os.environ.update(aws.exports())
+        target = PostgresTarget(server)
+        with (
+            Killer(target) as killer,
+            Kit(aws, target, strategy=job.strategy, with_admin=job.with_admin) as kit,
+        ):
+            crashes = CrashMatrix(job.name, kit, killer)
+            plan = Plan(every=job.every, thorough=job.thorough)
+            total = sum(1 for _ in crashes.points(plan))
+            results = crashes.run(plan, _reporter(job.name, total))
+        target.close()
+    return results
+
+
+def _reporter(name: str, total: int) -> Callable[[Result], None]:
+    def report(_: Result) -> None:
+        if _queue is not None:
+            _queue.put((name, total))
+
+    return report
+
+
+def _table(name: str, results: list[Result]) -> Table:
+    table = Table(title=f"{name}: stopped before and after each operation", title_justify="left")
+    for column in ("before", "step", "operation", "stops", "outcome", "AWSCURRENT"):
+        table.add_column(column)
+    for operation, rotations, group in by_operation(results):
+        dead = sorted({str(result.when) for result in group if not result.usable}, reverse=True)
+        counts = Counter(str(result.outcome) for result in group)
+        table.add_row(
+            f"{rotations}+" if rotations else "0",
+            operation.step,
+            operation.name,
+            str(len(group)),
+            ", ".join(f"{outcome} {count}" for outcome, count in counts.items()),
+            f"dead {' and '.join(dead)}" if dead else "logs in",
+        )
+    return table
+
+
+def _line(each: Summary) -> str:
+    window = (
+        f"; AWSCURRENT did not log in at {each.unusable} points,"
+        f" from '{each.window[0]}' to '{each.window[-1]}'"
+        if each.window
+        else "; AWSCURRENT logged in at every point"
+    )
+    return f"{each.name}: {each.points} points, {each.runs} stops ({each.killed} processes killed){window}"
+
+
+def _closing(summaries: list[Summary], seconds: float) -> str:
+    outcomes = Counter[str]()
+    for each in summaries:
+        outcomes.update(each.outcomes)
+    runs, points = sum(each.runs for each in summaries), sum(each.points for each in summaries)
+    bad = ", ".join(
+        f"{outcomes[kind]} {kind.replace('_', ' ')}" for kind in Outcome if kind is not Outcome.OK
+    )
+    return f"{points} points, {runs} stops in {seconds:.0f} s: {outcomes[Outcome.OK]} recovered, {bad}."
+
+
+def _document(
+    engine: str, summaries: list[Summary], results: dict[str, list[Result]], seconds: float
+) -> dict[str, Any]:
+    return {
+        "engine": engine,
+        "seconds": round(seconds, 1),
+        "matrices": [{**asdict(each), "failures": each.failures} for each in summaries],
+        "results": [result.document() for group in results.values() for result in group],
+    }

@@ -1,0 +1,298 @@
+"""The contract of a rotator, as a suite to subclass. See `Suite` for what a subclass gives."""
+
+# ruff: noqa: S101 - asserts are how a suite speaks, shipped or not
+
+from __future__ import annotations
+
+import time
+import uuid
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rotators.core.errors import (
+    CredentialsRejected,
+    InvalidInput,
+    RotatorFailure,
+    TargetUnavailable,
+)
+from rotators.core.secret import PUBLIC_KEYS
+from rotators.testing.case import EXTRA, STEPS, Case, Kit
+from rotators.testing.proxy import Proxy, closed_port
+from rotators.testing.recorder import Kind, Operation, When
+from rotators.testing.secrecy import Witness, rotation_of, the_rotator
+from rotators.testing.suite import Suite, failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CREATE, SET, TEST, FINISH = STEPS
+
+ORDERS = (
+    (CREATE, CREATE, SET, SET, TEST, TEST, FINISH, FINISH),
+    (*[CREATE] * 3, *[SET] * 3, *[TEST] * 3, *[FINISH] * 3),
+    (CREATE, SET, CREATE, SET, TEST, SET, TEST, CREATE, TEST, FINISH),
+    (CREATE, SET, TEST, CREATE, SET, TEST, CREATE, SET, TEST, FINISH),
+    (CREATE, SET, TEST, FINISH, CREATE, SET, TEST, FINISH, SET),
+)
+"""Each step one to three times, in orders in which the service may deliver them."""
+
+
+class RotatorContractV1(Suite):
+    """What every rotator keeps to, whatever it rotates."""
+
+    def test_a_rotation_gives_a_new_value_that_logs_in(self, kit: Kit) -> None:
+        """Three in a row, for with the third both users and a previous value are there."""
+        with kit.case() as case:
+            for _ in range(3):
+                old = case.current()
+                new = case.rotate()
+                assert new != old, "the rotation changed nothing"
+                assert kit.target.logs_in(new), "the new current value does not log in"
+            assert not kit.target.logs_in(case.first), "the first value still logs in after three rotations"
+
+    def test_two_proposals_differ(self, kit: Kit) -> None:
+        """A value that can be foretold is none."""
+        with kit.case() as case:
+            values = []
+            for _ in range(2):
+                token = case.begin()
+                case.step(CREATE, token)
+                values.append(case.pending(token))
+            assert values[0] != values[1], "two proposals are equal"
+            assert case.first not in values, "a proposal equals the current value"
+
+    def test_identity_and_unknown_keys_are_unchanged(self, kit: Kit) -> None:
+        """Through two rotations, and the user's name too where there is one user."""
+        kept = set(PUBLIC_KEYS | EXTRA.keys()) - {"alternate_username"}
+        if kit.always_usable and kit.strategy == "alternating":
+            kept.remove("username")
+        with kit.case() as case:
+            before = case.current()
+            for _ in range(2):
+                after = case.rotate()
+                changed = {key for key in kept if before.get(key) != after.get(key)}
+                assert not changed, f"a rotation changed {sorted(changed)}"
+                assert after.keys() == before.keys(), "a rotation added or dropped keys"
+
+    def test_a_proposal_touches_nothing(self, kit: Kit) -> None:
+        """A createSecret must not reach the target: the value is not stored yet."""
+        with kit.case() as case:
+            footprint = kit.target.footprint(case.first)
+            kit.recorder.begin()
+            case.step(CREATE, case.begin())
+            touched = [found.name for found in kit.recorder.operations if found.kind is not Kind.API]
+            assert not touched, f"createSecret reached the target: {touched}"
+            assert kit.target.footprint(case.first) == footprint, "createSecret changed users or rights"
+            assert case.current_logs_in(), "createSecret changed the password"
+
+    def test_verify_fails_before_apply_and_passes_after(self, kit: Kit) -> None:
+        """Else anything would be promoted."""
+        with kit.case(rotations=2) as case:
+            token = case.begin()
+            case.step(CREATE, token)
+            failure(CredentialsRejected, lambda: case.step(TEST, token), "testSecret before setSecret")
+            case.steps(token, SET, TEST)
+            assert kit.target.logs_in(case.pending(token)), "testSecret passed a value that does not log in"
+
+    def test_apply_twice(self, kit: Kit) -> None:
+        """Also after another process has forgotten the first time."""
+        with kit.case() as case:
+            token = case.begin()
+            case.steps(token, CREATE, SET)
+            footprint = kit.target.footprint(case.first)
+            kit.function.restart()
+            case.step(SET, token)
+            assert kit.target.footprint(case.first) == footprint, (
+                "the second setSecret changed users or rights"
+            )
+            case.steps(token, TEST, FINISH)
+            assert case.current_logs_in()
+
+    def test_every_step_may_be_repeated(self, kit: Kit) -> None:
+        """One to three times, in the orders above."""
+        for order in ORDERS:
+            with kit.case() as case:
+                token = case.begin()
+                for step in order:
+                    case.step(step, token)
+                assert case.current_version() == token, f"not promoted by {order}"
+                assert case.current_logs_in(), f"does not log in after {order}"
+
+    def test_the_current_value_logs_in_after_every_step(self, kit: Kit) -> None:
+        """For strategies that promise it; for the others, before setSecret and after finishSecret."""
+        with kit.case() as case:
+            for _ in range(2):
+                token = case.begin()
+                for step in STEPS:
+                    case.step(step, token)
+                    if kit.always_usable or step in {CREATE, FINISH}:
+                        assert case.current_logs_in(), f"AWSCURRENT does not log in after {step}"
+
+    def test_hostile_names(self, kit: Kit) -> None:
+        """Legal, and hard on whoever builds statements from strings."""
+        for name in kit.target.hostile_names:
+            self._rotates(kit, name=name)
+
+    def test_hostile_passwords(self, kit: Kit) -> None:
+        """To rotate from."""
+        for password in kit.target.hostile_passwords:
+            self._rotates(kit, password=password + uuid.uuid4().hex)
+
+    @staticmethod
+    def _rotates(kit: Kit, name: str | None = None, password: str | None = None) -> None:
+        with kit.case(name=name, password=password) as case:
+            for _ in range(2):
+                assert kit.target.logs_in(case.rotate()), f"{case.first['username']!r} does not log in"
+
+    def test_no_session_stays(self, kit: Kit) -> None:
+        """A rotation leaves no connection behind."""
+        with kit.case(rotations=2) as case:
+            deadline = time.monotonic() + 3
+            while kit.target.sessions(case.first):
+                assert time.monotonic() < deadline, "a session stayed open"
+                time.sleep(0.02)
+
+    def test_a_pending_value_of_somebody_else_is_refused(self, kit: Kit) -> None:
+        """It logs in, so only the comparison of the users can keep it from being promoted."""
+        with kit.case() as case, kit.case() as other:
+            token = case.begin()
+            same = {key: case.first[key] for key in ("masterarn",) if key in case.first}
+            case.put({**other.first, **same}, token, "AWSPENDING")
+            for step in (SET, TEST):
+                failure(
+                    (RotatorFailure, InvalidInput),
+                    partial(case.step, step, token),
+                    f"{step} of a stranger's value",
+                )
+            assert kit.target.logs_in(other.first), "the stranger's password was changed"
+
+    def test_a_stranger_with_the_twins_name_is_refused(self, kit: Kit) -> None:
+        """And keeps its password. Only for strategies with a second user."""
+        with kit.case() as case:
+            token = case.begin()
+            case.step(CREATE, token)
+            twin = case.pending(token).get("username")
+            if twin == case.first.get("username"):
+                return
+            stranger = kit.target.create_named(str(twin))
+            failure(RotatorFailure, lambda: case.step(SET, token), "setSecret with a stranger's twin")
+            assert kit.target.logs_in(stranger), "the stranger's password was changed"
+
+    def test_a_server_that_is_down(self, kit: Kit) -> None:
+        """Unreachable is not rejected, and it is worth a retry."""
+        with kit.case(port=closed_port()) as case:
+            token = case.begin()
+            case.step(CREATE, token)
+            for step in (SET, TEST):
+                self._unavailable(partial(case.step, step, token), step)
+
+    def test_a_server_that_never_answers(self, kit: Kit) -> None:
+        """Given up in time."""
+        port = _port(kit)
+        with Proxy(port) as proxy, kit.case(port=proxy.port) as case:
+            token = case.begin()
+            case.step(CREATE, token)
+            proxy.silence()
+            self._unavailable(lambda: case.step(SET, token), "setSecret")
+            proxy.cut()
+            proxy.flow()
+            case.steps(token, SET, TEST, FINISH)
+            assert case.current_logs_in()
+
+    def test_a_server_that_falls_silent_in_a_statement(self, kit: Kit) -> None:
+        """The last one of setSecret, when most is done."""
+        self._disturbed(kit, lambda proxy: proxy.silence(), last_only=True)
+
+    def test_a_server_that_hangs_up_before_a_statement(self, kit: Kit) -> None:
+        """Each statement and commit of setSecret in turn."""
+        self._disturbed(kit, lambda proxy: proxy.cut(), last_only=False)
+
+    def _disturbed(self, kit: Kit, disturb: Callable[[Proxy], None], *, last_only: bool) -> None:
+        with Proxy(_port(kit)) as proxy:
+            places = _places(kit, proxy.port)
+            for place in places[-1:] if last_only else places:
+                with kit.case(port=proxy.port) as case:
+                    token = case.begin()
+                    case.step(CREATE, token)
+
+                    def act(operation: Operation, when: When, place: int = place) -> None:
+                        if (operation.index, when) == (place, When.BEFORE):
+                            disturb(proxy)
+
+                    kit.recorder.begin(act)
+                    self._unavailable(lambda: case.step(SET, token), "setSecret")  # noqa: B023 - called at once
+                    kit.recorder.begin()
+                    proxy.cut()
+                    proxy.flow()
+                    case.steps(token, SET, TEST, FINISH)
+                    assert case.current_logs_in()
+
+    def _unavailable(self, call: Callable[[], None], what: str) -> None:
+        started = time.monotonic()
+        error = failure(TargetUnavailable, call, f"{what} without a server")
+        seconds = time.monotonic() - started
+        assert seconds < self.timeout, f"{what} took {seconds:.1f} s to give up"
+        assert error.retryable
+
+    def test_nothing_secret_is_shown(self, kit: Kit) -> None:
+        """In errors, causes, contexts, tracebacks, logs and output, of the rotator itself and of the core."""
+        with Proxy(_port(kit)) as proxy:
+            places = _places(kit, proxy.port)
+            for place in dict.fromkeys((places[0], places[-1])):
+                with kit.case(port=proxy.port, rotations=1) as case:
+                    self._shows_nothing(kit, case, _cut_at(place, proxy))
+        with kit.case(rotations=1) as case:
+            kit.target.reset(case.current())
+            self._shows_nothing(kit, case, None)
+        with kit.case(port=closed_port()) as case:
+            self._shows_nothing(kit, case, None)
+
+    @staticmethod
+    def _shows_nothing(kit: Kit, case: Case, act: Callable[[Operation, When], None] | None) -> None:
+        token = case.begin()
+        case.step(CREATE, token)
+        rotator = the_rotator(kit, case)
+        rotation = rotation_of(kit, case, token)
+        witness = Witness(case.sensitive())
+        for call in (rotator.propose, rotator.apply, rotator.verify):
+            # The places are those of setSecret, so the calls count from there.
+            kit.recorder.begin(act)
+            with kit.recorder.step(call.__name__):
+                witness.watch(partial(call, rotation))
+        for step in (SET, TEST):
+            kit.recorder.begin(act)
+            witness.watch(partial(case.step, step, token))
+        kit.recorder.begin()
+        witness.saw(case.output.getvalue(), "the function's output")
+        assert not witness.leaks, f"a value of the secret is shown: {witness.leaks}"
+
+
+def _port(kit: Kit) -> int:
+    value = kit.target.create()
+    port = kit.target.port(value)
+    kit.target.remove(value)
+    if port is None:
+        pytest.skip("nothing can stand between the rotator and this target")
+    return port
+
+
+def _places(kit: Kit, port: int) -> list[int]:
+    """The statements and commits of an undisturbed setSecret, by their index in it."""
+    with kit.case(port=port) as case:
+        token = case.begin()
+        case.step(CREATE, token)
+        kit.recorder.begin()
+        case.step(SET, token)
+        found = [each.index for each in kit.recorder.operations if each.kind in {Kind.STATEMENT, Kind.COMMIT}]
+    assert found, "setSecret reached the target by no operation that Target.operations names"
+    return found
+
+
+def _cut_at(place: int, proxy: Proxy) -> Callable[[Operation, When], None]:
+    def act(operation: Operation, when: When) -> None:
+        if (operation.index, when) == (place, When.BEFORE):
+            proxy.cut()
+
+    return act

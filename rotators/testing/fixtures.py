@@ -1,0 +1,18 @@
+"""The fixture that a stranger's conftest imports: ``from rotators.testing.fixtures import aws``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from rotators.local.aws import LocalAws
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[LocalAws]:
+    """A local AWS; the process's environment points at it for the whole run."""
+    with pytest.MonkeyPatch.context() as patch, LocalAws() as running:
+        for name, value in running.exports().items():
+            patch.setenv(name, value)
+        yield running

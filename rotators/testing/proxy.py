@@ -1,0 +1,82 @@
+"""A wire between a rotator and its target that can be cut, fall silent, or not be there."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+from typing import Self
+
+_BLOCK = 65536
+
+
+class Proxy:
+    """Forwards connections on loopback; use as a context manager.
+
+    Args:
+        port: of the target, on 127.0.0.1.
+
+    Attributes:
+        port: where the proxy listens.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._open: list[socket.socket] = []
+        self._flowing = threading.Event()
+        self._flowing.set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.flow()
+        _end(self._listener)
+        self.cut()
+
+    def cut(self) -> None:
+        """Hang up all connections there are."""
+        while self._open:
+            _end(self._open.pop())
+
+    def silence(self) -> None:
+        """Take connections and bytes, and pass nothing on."""
+        self._flowing.clear()
+
+    def flow(self) -> None:
+        """Pass on again, what was held back too."""
+        self._flowing.set()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near = self._listener.accept()[0]
+                far = socket.create_connection(("127.0.0.1", self._target))
+            except OSError:
+                return
+            self._open += [near, far]
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):  # a hang-up on either side ends both
+            while block := source.recv(_BLOCK):
+                self._flowing.wait()
+                sink.sendall(block)
+        _end(source)
+        _end(sink)
+
+
+def closed_port() -> int:
+    """A port of loopback on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def _end(channel: socket.socket) -> None:
+    with suppress(OSError):  # shut already
+        channel.shutdown(socket.SHUT_RDWR)
+    channel.close()

@@ -1,0 +1,75 @@
+"""Each seeded bug is caught by the check that is made for it, and a sound rotator by none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from rotators.local.aws import LocalAws
+from rotators.testing.case import Kit
+from rotators.testing.contract import RotatorContractV1
+from rotators.testing.crash import CrashMatrix, Plan
+from rotators.testing.postgres import PostgresTarget
+from rotators.testing.recorder import Kind
+from tests.testing.faulty import EXPECTED, Faulty, Sound
+
+pytestmark = pytest.mark.usefixtures("impatient")
+
+CONTRACT = sorted({check for check in EXPECTED.values() if check.startswith("test_")})
+
+caught: dict[str, str] = {}
+
+
+def kit_of(faulty: Faulty, aws: LocalAws, target: PostgresTarget) -> Kit:
+    alternating = faulty.strategy == "alternating"
+    return Kit(aws, target, rotator=faulty(), strategy=faulty.strategy, with_admin=alternating)
+
+
+def fails(check: str, kit: Kit) -> str | None:
+    """What a check of the contract says about a kit's rotator; None if nothing."""
+    try:
+        getattr(RotatorContractV1(), check)(kit)
+    except Exception as error:  # noqa: BLE001 - a check may fail by any error of the rotator
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def outcomes(kit: Kit) -> set[str]:
+    """How stops in the target's part of a rotation end."""
+    matrix = CrashMatrix("faulty", kit)
+    touching = {each.index for each in matrix.undisturbed(0).operations if each.kind is Kind.STATEMENT}
+    found = {
+        str(matrix.stop(point).outcome)
+        for point in matrix.points(Plan(starts=[0]))
+        if point.operation.index in touching
+        and point.operation.step == "setSecret"
+        and point.container == "fresh"
+    }
+    matrix.close()
+    return found
+
+
+@pytest.mark.parametrize("faulty", EXPECTED, ids=lambda faulty: faulty.__name__)
+def test_the_bug_is_caught(faulty: Faulty, aws: LocalAws, target: PostgresTarget) -> None:
+    expected = EXPECTED[faulty]
+    with kit_of(faulty, aws, target) as kit:
+        if expected.startswith("test_"):
+            assert fails(expected, kit) is not None
+        else:
+            assert expected.removeprefix("crash matrix: ") in outcomes(kit)
+    caught[faulty.__name__] = expected
+
+
+@pytest.mark.parametrize("check", CONTRACT)
+def test_a_sound_rotator_is_not_accused(check: str, aws: LocalAws, target: PostgresTarget) -> None:
+    with kit_of(Sound, aws, target) as kit:
+        assert fails(check, kit) is None
+
+
+@pytest.fixture(scope="module", autouse=True)
+def table() -> Iterator[None]:
+    """Shown with `pytest -rA` or `-s`: bug and the check that caught it."""
+    yield
+    for bug, check in caught.items():
+        print(f"{bug:<28} {check}")
