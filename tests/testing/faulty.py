@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
+from rotators._postgres_roles import read_roles
 from rotators.core.errors import CredentialsRejected, RotatorsError, TargetRefused, TargetUnavailable
 from rotators.core.secret import Secret
 from rotators.postgres import PostgresEngine, PostgresSession
@@ -113,8 +114,13 @@ class TakesSilenceForRejection(Sound):
 
 
 class _BelievingSession(PostgresSession):
-    def _prove(self, *_: object) -> None:
-        return
+    def ensure_twin(self, of: str, twin: str, password: str) -> None:
+        verifier = self._verifier(twin, password)
+        with self._transaction():
+            if twin in read_roles(self._connection, twin):
+                self._alter_password(twin, verifier)
+                return
+        super().ensure_twin(of, twin, password)
 
 
 class _HastySession(PostgresSession):
@@ -122,12 +128,14 @@ class _HastySession(PostgresSession):
 
     def ensure_twin(self, of: str, twin: str, password: str) -> None:
         verifier = self._verifier(twin, password)
-        if self._roles(twin):
-            self._run(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(twin), verifier))
+        names = sql.Identifier(twin), sql.Identifier(of)
+        run = self._connection.execute
+        if run("SELECT FROM pg_roles WHERE rolname::text = %s", [twin]).fetchall():
+            self._alter_password(twin, verifier)
             return
-        self._run(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(twin), verifier))
-        self._run(sql.SQL("GRANT {} TO {}").format(sql.Identifier(of), sql.Identifier(twin)))
-        self._run(sql.SQL("ALTER ROLE {} SET role = {}").format(sql.Identifier(twin), sql.Literal(of)))
+        run(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(names[0], verifier))
+        run(sql.SQL("GRANT {1} TO {0}").format(*names))
+        run(sql.SQL("ALTER ROLE {} SET role = {}").format(names[0], sql.Literal(of)))
 
 
 class _Engine(PostgresEngine):

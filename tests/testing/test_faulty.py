@@ -38,7 +38,8 @@ def fails(check: str, kit: Kit) -> str | None:
 def outcomes(kit: Kit) -> set[str]:
     """How stops in the target's part of a rotation end."""
     matrix = CrashMatrix("faulty", kit)
-    touching = {each.index for each in matrix.undisturbed(0).operations if each.kind is Kind.STATEMENT}
+    kinds = {Kind.STATEMENT, Kind.COMMIT}
+    touching = {each.index for each in matrix.undisturbed(0).operations if each.kind in kinds}
     found = {
         str(matrix.stop(point).outcome)
         for point in matrix.points(Plan(starts=[0]))
