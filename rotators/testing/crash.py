@@ -56,14 +56,14 @@ class Plan:
 
     Attributes:
         starts: numbers of rotations that the credentials have behind them; the first rotation of a pair
-            of users does other things than the later ones.
+            of users does other things than the later ones, and those differ with whose turn it is.
         every: 1 tries all points, 2 every second one, and so on.
         thorough: every recovery in every container, and a retry is stopped again at *every* second operation
             of its own. Else warm containers and killed processes take turns with the two recoveries, and at
             every second point the retry is stopped again where the rotation was.
     """
 
-    starts: Sequence[int] = (0, 1)
+    starts: Sequence[int] = (0, 1, 2)
     every: int = 1
     thorough: bool = False
 
@@ -185,9 +185,16 @@ class CrashMatrix:
         """A credential with so many rotations behind it, or more; one that recovered well is as good."""
         if rotations and self._waiting is not None:
             case, self._waiting = self._waiting, None
+            if self._kit.strategy == "alternating" and self._other_turn(case, rotations):
+                case.rotate()
             return case
         self._uses = 0
         return self._kit.open(rotations=rotations)
+
+    def _other_turn(self, case: Case, rotations: int) -> bool:
+        """Whether the other user of a pair is current than after so many rotations."""
+        begun = bool(case.current()["username"] == case.first["username"])
+        return begun != (rotations % 2 == 0)
 
     def _give_back(self, case: Case, *, reusable: bool) -> None:
         self._uses += 1
