@@ -61,16 +61,17 @@ class Alternating:
             raise SecretFormatError(
                 "Key is missing from secret JSON: 'masterarn' (alternating needs an admin)"
             )
-        proven = _logs_in(engine, rotation)
+        account = _account(engine, rotation)
         user, twin, password = current.text("username"), pending.text("username"), pending.text("password")
         with engine.login(admin, rotation.settings) as session:
-            if not proven:
+            if account is None:
                 session.require_ordinary(user)
+            original = account or user
             if "alternate_username" in current:
-                session.require_twin(user, twin)
+                session.require_twin(original, twin)
                 session.set_password(twin, password)
             else:
-                session.ensure_twin(user, twin, password)
+                session.ensure_twin(original, twin, password)
 
     def verify(self, engine: Engine, rotation: Rotation) -> None:
         """Log in as the pending value: the other user, or in a trial run the current one."""
@@ -112,9 +113,11 @@ def other_user(current: Secret, engine: Engine) -> str:
     return twin
 
 
-def _logs_in(engine: Engine, rotation: Rotation) -> bool:
+def _account(engine: Engine, rotation: Rotation) -> str | None:
+    """What the server calls the current user; None when its password is rejected."""
     try:
-        with engine.login(rotation.current, rotation.settings):
-            return True
+        with engine.login(rotation.current, rotation.settings) as session:
+            session.check()
+            return session.account
     except CredentialsRejected:
-        return False
+        return None
