@@ -9,6 +9,8 @@ How this target differs from MySQL (rotators/mysql.py):
   account without its mark.
 - Two passwords are two alternatives of one account: ``IDENTIFIED VIA … OR …``. Setting them needs CREATE
   USER, so ``dual`` needs an admin, unless the user has that right.
+- SET PASSWORD changes the first alternative only: whoever goes from ``dual`` to ``single`` lets an admin
+  set the password once (ALTER USER), or the older one stays valid.
 - A role has no host, and one role at most is the default.
 
 Sources: MariaDB knowledge base, ALTER USER, GRANT, SET PASSWORD, Roles.
@@ -23,7 +25,7 @@ from typing import TYPE_CHECKING
 from rotators.core.passwords import PasswordRules
 from rotators.families.mysql_accounts import AccountSession
 from rotators.families.mysql_connection import connected
-from rotators.families.mysql_rights import Account, Role, quoted
+from rotators.families.mysql_rights import Account, Right, Role, quoted
 from rotators.strategies.database import DatabaseRotator
 from rotators.strategies.hashes import native_password
 
@@ -77,7 +79,18 @@ class MariaDbSession(AccountSession):
         self._run(f"ALTER USER {target} {self._identified(old)} OR {_VIA} '{native_password(new)}'")
 
     def _set_own_two(self, old: str, new: str) -> None:
-        self._set_two("CURRENT_USER()", old, new)
+        # Not CURRENT_USER(): for that, the server drops the second alternative without a word.
+        self._set_two(self._sql(self._own()), old, new)
+
+    def _rights(self, account: Account) -> frozenset[Right]:
+        rights = super()._rights(account)
+        # information_schema leaves out what a role may do everywhere.
+        powerful = not account.host and self._rows(
+            "SELECT 1 FROM mysql.global_priv"
+            " WHERE User = %(user)s AND Host = '' AND JSON_VALUE(Priv, '$.access') > 0",
+            **account._asdict(),
+        )
+        return rights | {Right("", "", "", "", "GLOBAL", grantable=False)} if powerful else rights
 
     def _create(self, twin: Account, of: Account) -> None:
         mark = self._role(_mark(twin, of), "")

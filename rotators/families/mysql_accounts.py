@@ -125,6 +125,11 @@ class AccountSession(ABC):
             self._sync(self._profile(original), second, self._profile(second))
         self._run(f"ALTER USER {self._sql(second)} {self._identified(password)}")
 
+    def _own(self) -> Account:
+        """The logged-in account; its user is known, so what follows is its host."""
+        self.check()
+        return Account(self._user, self.account.removeprefix(f"{self._user}@"))
+
     def _require_marked(self, twin: Account, of: Account) -> None:
         if not self._is_marked(twin, of):
             raise TargetRefused(

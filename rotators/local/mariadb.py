@@ -156,7 +156,12 @@ class MariaDbServer:
         self._run(found)
 
     def _initialise(self, found: MariaDbBinaries) -> None:
-        command: list[Any] = [found.install, "--no-defaults", f"--datadir={self.directory / 'data'}", "--skip-test-db"]
+        command: list[Any] = [
+            found.install,
+            "--no-defaults",
+            f"--datadir={self.directory / 'data'}",
+            "--skip-test-db",
+        ]
         command += ["--auth-root-authentication-method=normal", "--skip-name-resolve"]
         done = subprocess.run(
             command,

@@ -94,9 +94,7 @@ def test_a_rotation_that_lost_its_label_leaves_no_third_password(
     assert not world.logs_in(value)
 
 
-def test_a_broken_current_password_works_again(
-    world: MariaDbWorld, dual: tuple[dict[str, Any], str]
-) -> None:
+def test_a_broken_current_password_works_again(world: MariaDbWorld, dual: tuple[dict[str, Any], str]) -> None:
     user, arn = dual
     world.reset(user["username"], new_password())
     world.rotate(arn)
