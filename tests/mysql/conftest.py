@@ -33,7 +33,7 @@ class MariaDbWorld(World):
         options: str = "",
         grants: tuple[str, ...] = (),
     ) -> dict[str, Any]:
-        """Create an account with a hash; gives the secret's value for it. ``{}`` in a grant is the account."""
+        """Create an account with a hash; gives its secret's value. ``{}`` in a grant is the account."""
         name = name or unique("app")
         password = remembered(password) if password else new_password()
         written = self.written(name, host)

@@ -124,7 +124,7 @@ def test_changes_of_the_original_reach_the_twin_also_what_was_revoked(
 def test_a_twin_cannot_log_in_before_it_has_all_rights_whatever_statement_is_the_last(
     world: MariaDbWorld, rich: dict[str, Any], stopped_at: Callable[[str], None], beginning: str
 ) -> None:
-    """Wherever it stops, the twin is locked out or complete, and the next rotation, same token or new, ends well."""
+    """Wherever it stops, the twin is locked out, and the next rotation, with a new token, ends well."""
     arn = world.secret({**rich, "masterarn": world.admin_secret()})
     token = world.begin(arn)
     world.step("createSecret", arn, token)
@@ -247,10 +247,7 @@ def test_an_admin_with_a_managed_services_rights_can_rotate(world: MariaDbWorld)
     """Not SUPER, no write access to mysql.*: as the master user of RDS."""
     world.run("CREATE DATABASE IF NOT EXISTS shop")
     helper = world.account(
-        grants=(
-            "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, RELOAD, PROCESS, CREATE USER ON *.* TO {}"
-            " WITH GRANT OPTION",
-        )
+        grants=("GRANT SELECT, INSERT, UPDATE, DELETE, RELOAD, CREATE USER ON *.* TO {} WITH GRANT OPTION",)
     )
     user = world.account(grants=("GRANT SELECT, INSERT ON shop.* TO {}",))
     admin = world.admin_secret(username=helper["username"], password=helper["password"])

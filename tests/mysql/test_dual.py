@@ -145,7 +145,8 @@ def test_the_account_that_logs_in_is_the_one_that_gets_two(world: MariaDbWorld) 
     assert world.logs_in(new)
     assert world.logs_in(user)
     plain = world.run(
-        "SELECT JSON_CONTAINS_PATH(Priv, 'one', '$.auth_or') FROM mysql.global_priv WHERE User = %s ORDER BY Host",
+        "SELECT JSON_CONTAINS_PATH(Priv, 'one', '$.auth_or') FROM mysql.global_priv"
+        " WHERE User = %s ORDER BY Host",
         other["username"],
     )
     assert plain == [(0,), (1,)]

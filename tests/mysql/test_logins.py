@@ -138,12 +138,12 @@ def test_too_many_connections(world: MariaDbWorld) -> None:
 def test_an_anonymous_user_is_not_taken_for_the_one_that_was_asked_for(world: MariaDbWorld) -> None:
     value = world.maria.secret(unique("nobody"), new_password())
     hash_of_it = native_password(value["password"])
-    world.run(f"CREATE USER ''@'127.%' IDENTIFIED VIA mysql_native_password USING '{hash_of_it}'")
+    world.run(f"CREATE USER ''@'%' IDENTIFIED VIA mysql_native_password USING '{hash_of_it}'")
     try:
         with pytest.raises(TargetRefused, match="another user"):
             login(value)
     finally:
-        world.run("DROP USER ''@'127.%'")
+        world.run("DROP USER ''@'%'")
 
 
 def test_a_silent_server_is_given_up_within_six_seconds(world: MariaDbWorld) -> None:
