@@ -108,6 +108,9 @@ class MariaDbServer:
         binaries: which MariaDB; found when left out.
     """
 
+    engine = "mariadb"
+    defaults = _SETTINGS
+
     def __init__(
         self,
         *,
@@ -115,7 +118,7 @@ class MariaDbServer:
         tls: bool = True,
         binaries: MariaDbBinaries | None = None,
     ) -> None:
-        self._settings = {**_SETTINGS, **(settings or {})}
+        self._settings = {**self.defaults, **(settings or {})}
         self._tls = tls
         self._binaries = binaries
         self._guardian: Guardian | None = None
@@ -141,7 +144,7 @@ class MariaDbServer:
         return self
 
     def _start(self) -> None:
-        found = self._binaries or find_mariadb()
+        found = self._binaries or self._find()
         self.version = found.version
         if self._tls:
             certificates = issue(self.directory)
@@ -154,6 +157,9 @@ class MariaDbServer:
         self._own(self.directory, *self.directory.iterdir())
         self._initialise(found)
         self._run(found)
+
+    def _find(self) -> MariaDbBinaries:
+        return find_mariadb()
 
     def _initialise(self, found: MariaDbBinaries) -> None:
         command: list[Any] = [
@@ -198,7 +204,7 @@ class MariaDbServer:
             if "Address already in use" not in self.log():
                 break
             self._guardian = None
-        raise ServerStartFailed(f"MariaDB did not come up: {self.log()[-600:].strip()}")
+        raise ServerStartFailed(f"{self.engine} did not come up: {self.log()[-600:].strip()}")
 
     def _ready(self) -> bool:
         deadline = time.monotonic() + _READY_SECONDS
@@ -257,7 +263,7 @@ class MariaDbServer:
         """A Secrets Manager value for a user of this server; for the superuser when none is named."""
         trust: dict[str, Any] = {"sslrootcert": self.ca} if self.ca else {"ssl": False}
         return {
-            "engine": "mariadb",
+            "engine": self.engine,
             "host": self.host,
             "port": self.port,
             "username": username or self.superuser,

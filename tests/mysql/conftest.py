@@ -37,10 +37,7 @@ class MariaDbWorld(World):
         name = name or unique("app")
         password = remembered(password) if password else new_password()
         written = self.written(name, host)
-        self.run(
-            f"CREATE USER {written} IDENTIFIED VIA mysql_native_password"
-            f" USING '{native_password(password)}' {options}"
-        )
+        self.run(f"CREATE USER {written} {self.identified(password)} {options}")
         for grant in grants:
             self.run(grant.replace("{}", written))
         return self.maria.secret(name, password)
@@ -50,10 +47,11 @@ class MariaDbWorld(World):
 
     def reset(self, name: str, password: str, host: str = "%") -> None:
         """Change a password behind the secret's back."""
-        self.run(
-            f"ALTER USER {self.written(name, host)} IDENTIFIED VIA mysql_native_password"
-            f" USING '{native_password(remembered(password))}'"
-        )
+        self.run(f"ALTER USER {self.written(name, host)} {self.identified(remembered(password))}")
+
+    def identified(self, password: str) -> str:
+        """The clause that sets a hash."""
+        return f"IDENTIFIED VIA mysql_native_password USING '{native_password(password)}'"
 
     def written(self, name: str, host: str = "%") -> str:
         """An account as SQL writes it."""
