@@ -244,7 +244,7 @@ def test_an_admin_without_the_rights_is_told_what_it_lacks(world: MariaDbWorld, 
 
 
 def test_an_admin_with_a_managed_services_rights_can_rotate(world: MariaDbWorld) -> None:
-    """Not SUPER, no write access to mysql.*: as the master user of RDS."""
+    """Not SUPER; RDS itself was not run, and this admin may still write to mysql.*."""
     world.run("CREATE DATABASE IF NOT EXISTS shop")
     helper = world.account(
         grants=("GRANT SELECT, INSERT, UPDATE, DELETE, RELOAD, CREATE USER ON *.* TO {} WITH GRANT OPTION",)
