@@ -98,6 +98,7 @@ class PostgresEngine:
     default_dbname = "postgres"
     longest_username = 63
     password_rules = PasswordRules(shortest=8, longest=128)
+    two_passwords = False
 
     @contextmanager
     def login(self, secret: Secret, settings: Settings) -> Iterator[PostgresSession]:
@@ -211,6 +212,7 @@ class PostgresSession:
     def __init__(self, connection: Connection, user: str) -> None:
         self._connection = connection
         self._user = user
+        self.account = user
 
     def set_password(self, user: str, password: str) -> None:
         """See Session.set_password. Only a verifier is sent."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TypeVar
 
 import pytest
 
 from rotators.core.errors import ServerNotFound
 from rotators.core.passwords import PasswordPolicy
 from rotators.local.aws import LocalAws
+from rotators.local.mariadb import MariaDbServer
 from rotators.local.postgres import PostgresServer
 from tests.world import World, outputs, remembered
 
@@ -26,6 +28,8 @@ LOUD = {
     "listen_addresses": "127.0.0.1,127.0.0.2",
 }
 """A server that records all it can."""
+
+Server = TypeVar("Server", PostgresServer, MariaDbServer)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -57,13 +61,13 @@ def aws() -> Iterator[LocalAws]:
         yield running
 
 
-def _started(server: PostgresServer) -> PostgresServer:
+def _started(server: Server) -> Server:
     try:
         return server.start()
     except ServerNotFound as error:
         if os.environ.get("CI"):
             raise
-        pytest.skip(f"no PostgreSQL here: {error}")
+        pytest.skip(f"no {type(server).__name__} here: {error}")
 
 
 @pytest.fixture(scope="session")
@@ -84,6 +88,29 @@ def clear_server() -> Iterator[PostgresServer]:
         "host all all 127.0.0.1/32 scram-sha-256",
     ]
     running = _started(PostgresServer(settings={"ssl": "off"}, hba=hba))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def maria() -> Iterator[MariaDbServer]:
+    """A private MariaDB that logs everything."""
+    settings = {
+        "general-log": "1",
+        "general-log-file": "general.log",
+        "log-warnings": "9",
+        "bind-address": "127.0.0.1,127.0.0.2",
+        "performance-schema": "1",
+    }
+    running = _started(MariaDbServer(settings=settings))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def clear_maria() -> Iterator[MariaDbServer]:
+    """A private MariaDB without TLS."""
+    running = _started(MariaDbServer(tls=False, settings={"ssl": "0"}))
     yield running
     running.stop()
 

@@ -21,7 +21,8 @@ ARROWS = {
     "rotators": {"core"},
     "core": set[str](),
     "strategies": {"core"},
-    CREDENTIAL_TYPE: {"strategies", "core"},
+    "families": {"strategies", "core"},
+    CREDENTIAL_TYPE: {"families", "strategies", "core"},
     "aws": {"core"},
     "client": {"core", "aws"},
     "local": {"core", "aws"},
@@ -37,7 +38,7 @@ STANDARD_LIBRARY_ONLY = {"rotators", "core", "strategies"}
 FRAMEWORKS = {"boto3", "botocore", "moto", "aws_lambda_powertools", "pydantic", "click", "rich"}
 """What a credential type knows nothing of: it imports its own driver, and no other third party."""
 
-SLOW = ("psycopg", "pydantic", "aws_xray_sdk", "moto")
+SLOW = ("psycopg", "pymysql", "pydantic", "aws_xray_sdk", "moto")
 
 
 def part_of(module: str) -> str:
@@ -103,7 +104,7 @@ def violations(path: Path) -> Iterator[str]:
             continue
         elif own in STANDARD_LIBRARY_ONLY:
             yield f"{where}: {own} uses the standard library only"
-        elif own == CREDENTIAL_TYPE and first in FRAMEWORKS:
+        elif own in {CREDENTIAL_TYPE, "families"} and first in FRAMEWORKS:
             yield f"{where}: a credential type uses its own driver only"
 
 

@@ -11,6 +11,7 @@ from rotators.core.redaction import masked
 from tests.world import World, known_passwords, outputs
 
 if TYPE_CHECKING:
+    from rotators.local.mariadb import MariaDbServer
     from rotators.local.postgres import PostgresServer
 
 # Shorter ones may stand in any text by chance.
@@ -64,5 +65,24 @@ def test_no_password_of_the_run_is_in_any_log_statistics_or_output(
     }
     assert "SCRAM-SHA-256" in places["the server's log"]
     assert "ALTER ROLE" in places["pg_stat_statements"]
+    found = {place: leaks(text, passwords) for place, text in places.items()}
+    assert not {place: lines for place, lines in found.items() if lines}
+
+
+@pytest.mark.last
+def test_no_password_of_the_run_is_in_mariadbs_logs_or_statistics(world: World, maria: MariaDbServer) -> None:
+    passwords = {
+        password for password in known_passwords | stored_passwords(world) if len(password) >= _SHORTEST
+    }
+    statements = maria.execute(
+        "SELECT SQL_TEXT FROM performance_schema.events_statements_history_long WHERE SQL_TEXT IS NOT NULL"
+    )
+    places = {
+        "the general log": maria.general_log(),
+        "the error log": maria.log(),
+        "performance_schema": "\n".join(str(row[0]) for row in statements),
+    }
+    assert "SET PASSWORD" in places["the general log"]
+    assert "IDENTIFIED VIA mysql_native_password USING '*" in places["the general log"]
     found = {place: leaks(text, passwords) for place, text in places.items()}
     assert not {place: lines for place, lines in found.items() if lines}

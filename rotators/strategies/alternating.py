@@ -60,15 +60,16 @@ class Alternating:
             raise SecretFormatError(
                 "Key is missing from secret JSON: 'masterarn' (alternating needs an admin)"
             )
-        proven = _logs_in(engine, rotation)
+        account = _account(engine, rotation)
         user, other, password = current.text("username"), pending.text("username"), pending.text("password")
         with engine.login(admin, rotation.settings) as session:
-            if not proven:
+            if account is None:
                 session.require_ordinary(user)
+            original = account or user
             if other == user + SUFFIX and "alternate_username" not in current:
-                session.ensure_twin(user, other, password)
+                session.ensure_twin(original, other, password)
             else:
-                session.require_twin(user, other)
+                session.require_twin(original, other)
                 session.set_password(other, password)
 
     def verify(self, engine: Engine, rotation: Rotation) -> None:
@@ -123,14 +124,16 @@ def other_user(current: Secret, engine: Engine) -> str:
     return twin
 
 
-def _logs_in(engine: Engine, rotation: Rotation) -> bool:
+def _account(engine: Engine, rotation: Rotation) -> str | None:
+    """What the server calls the current user; None when its password is rejected."""
     try:
-        with engine.login(rotation.current, rotation.settings):
-            return True
+        with engine.login(rotation.current, rotation.settings) as session:
+            session.check()
+            return session.account
     except CredentialsRejected:
-        return False
+        return None
     except TargetUnavailable as error:
         # The server looks at a user's limit after its password, so the password was right.
         if error.reason == "user-connections":
-            return True
+            return rotation.current.text("username")
         raise

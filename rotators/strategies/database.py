@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from rotators.core.errors import SecretFormatError
 from rotators.core.registry import strategy_name
 from rotators.strategies.alternating import Alternating
+from rotators.strategies.dual import Dual
 from rotators.strategies.identity import check_shape
 from rotators.strategies.single import Single
 
@@ -30,6 +31,7 @@ class Strategy(Protocol):
 
 
 _STRATEGIES: dict[str, Strategy] = {"single": Single(), "alternating": Alternating()}
+_ON_TWO_PASSWORDS: dict[str, Strategy] = {"dual": Dual()}
 
 
 class DatabaseRotator:
@@ -60,10 +62,11 @@ class DatabaseRotator:
 
     def _strategy(self, rotation: Rotation) -> Strategy:
         name = strategy_name(rotation.current)
-        if name not in _STRATEGIES:
-            offered = ", ".join(sorted(_STRATEGIES))
+        strategies = _STRATEGIES | (_ON_TWO_PASSWORDS if self.engine.two_passwords else {})
+        if name not in strategies:
+            offered = ", ".join(sorted(strategies))
             raise SecretFormatError(f"key 'strategy' is {name[:40]!r}; this engine offers: {offered}")
-        return _STRATEGIES[name]
+        return strategies[name]
 
     def _check_engine(self, current: Secret) -> None:
         """A secret chosen by ROTATOR may lack the engine key; one that names another engine is a mistake."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -15,9 +15,15 @@ if TYPE_CHECKING:
 class Session(Protocol):
     """One login. Every move is whole or not at all: it commits, or changes nothing.
 
+    Where a move takes a user, it also takes the ``account`` that another session gave.
+
     All moves raise TargetUnavailable when the server goes away or stays silent, and TargetRefused when it
-    says no. None of them lets a clear-text password leave the process.
+    says no. None of them lets a clear-text password leave the process where the server takes a hash.
     """
+
+    @property
+    def account(self) -> str:
+        """What the server calls the logged-in user; more than the name where one name has many accounts."""
 
     def set_password(self, user: str, password: str) -> None:
         """Set the password of ``user``: the session's own, or another that it may administer."""
@@ -52,6 +58,17 @@ class Session(Protocol):
         """Run a statement as the logged-in user, and check that it is the user that was asked for."""
 
 
+@runtime_checkable
+class KeepsTwo(Protocol):
+    """What the sessions of an engine with ``two_passwords`` offer besides."""
+
+    def set_passwords(self, user: str, old: str, new: str) -> None:
+        """Make exactly these two the passwords of ``user``, each a login of its own.
+
+        ``old`` works at every instant, if it worked before. Repeated, it changes nothing.
+        """
+
+
 class Engine(Protocol):
     """A database engine: its moves and its limits.
 
@@ -61,6 +78,7 @@ class Engine(Protocol):
         default_dbname: used when the secret has no ``dbname``.
         longest_username: in bytes of UTF-8.
         password_rules: what the engine takes as a password.
+        two_passwords: whether a user may have two; then the sessions are KeepsTwo.
     """
 
     @property
@@ -73,6 +91,8 @@ class Engine(Protocol):
     def longest_username(self) -> int: ...  # noqa: D102 - see Attributes
     @property
     def password_rules(self) -> PasswordRules: ...  # noqa: D102 - see Attributes
+    @property
+    def two_passwords(self) -> bool: ...  # noqa: D102 - see Attributes
 
     def login(self, secret: Secret, settings: Settings) -> AbstractContextManager[Session]:
         """Log in; the session ends with the context.

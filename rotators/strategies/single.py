@@ -44,9 +44,9 @@ class Single:
             TargetUnavailable, TargetRefused, SecretFormatError: from the engine.
         """
         pending = rotation.pending
-        _check(engine, rotation)
+        check(engine, rotation)
         tried: list[str] = []
-        for label, secret in _candidates(rotation, tried):
+        for label, secret in candidates(rotation, tried):
             if _set_password_as(secret, pending, engine, rotation):
                 return
             tried.append(label)
@@ -63,20 +63,34 @@ class Single:
 
     def verify(self, engine: Engine, rotation: Rotation) -> None:
         """Log in as the pending value."""
-        _check(engine, rotation)
+        check(engine, rotation)
         with engine.login(rotation.pending, rotation.settings) as session:
             session.check()
 
 
-def _check(engine: Engine, rotation: Rotation) -> None:
+def check(engine: Engine, rotation: Rotation) -> None:
+    """Check that the pending value is for the current one's user and target.
+
+    Raises:
+        IdentityMismatch: it is not.
+        SecretFormatError: a key is missing or wrong.
+    """
     check_target(rotation.pending, rotation.current, engine)
     check_user(rotation.pending, {rotation.current.text("username")})
     if rotation.pending.get("alternate_username") != rotation.current.get("alternate_username"):
         raise IdentityMismatch("the pending value has another alternate_username than the current one")
 
 
-def _candidates(rotation: Rotation, tried: list[str]) -> Iterator[tuple[str, Secret]]:
-    """The stored values of this user, each password once; lazily, for reading one costs a call."""
+def candidates(rotation: Rotation, tried: list[str]) -> Iterator[tuple[str, Secret]]:
+    """The stored values of this user, each password once; lazily, for reading one costs a call.
+
+    Args:
+        rotation: where they come from, the likeliest first.
+        tried: gets a note when older versions may not be read.
+
+    Yields:
+        What the value is called, and the current value with its password.
+    """
     user = rotation.current.text("username")
     passwords: set[object] = set()
     for label, secret in _stored(rotation, tried):

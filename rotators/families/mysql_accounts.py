@@ -1,0 +1,299 @@
+"""Accounts of MySQL and MariaDB: the moves of a session, and what a twin shares with its original.
+
+Rights are read as rows of information_schema and mysql.*; no text that the server renders is taken apart.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from rotators.core.errors import TargetRefused
+from rotators.families.mysql_rights import (
+    RIGHTS,
+    Account,
+    Change,
+    Place,
+    Profile,
+    Right,
+    Role,
+    changes,
+    is_administrative,
+    quoted,
+)
+from rotators.strategies.connecting import STATEMENT_SECONDS
+
+if TYPE_CHECKING:
+    import pymysql
+
+_LIMITS = ("MAX_QUERIES_PER_HOUR", "MAX_UPDATES_PER_HOUR", "MAX_CONNECTIONS_PER_HOUR", "MAX_USER_CONNECTIONS")
+_REQUIREMENTS = (
+    "ssl_type, x509_subject, x509_issuer, ssl_cipher,"
+    " max_questions, max_updates, max_connections, max_user_connections"
+)
+_REQUIRE = {"": "REQUIRE NONE", "ANY": "REQUIRE SSL", "X509": "REQUIRE X509"}
+
+
+class AccountSession(ABC):
+    """One login; see strategies/engine.py for the moves. A server's own ways are its subclass's.
+
+    Args:
+        connection: in autocommit mode.
+        user: who was asked for.
+
+    Attributes:
+        account: the account that the server chose for this login.
+    """
+
+    mode = "STRICT_ALL_TABLES"
+    more_limits: tuple[str, ...] = ()
+
+    def __init__(self, connection: pymysql.Connection[Any], user: str) -> None:
+        self._connection = connection
+        self._user = user
+        self._seconds: dict[str, Account] = {}
+        self._run(f"SET SESSION lock_wait_timeout = {STATEMENT_SECONDS:.0f}, sql_mode = '{self.mode}'")
+        self.account = str(self._rows("SELECT CURRENT_USER()")[0][0])
+
+    def set_password(self, user: str, password: str) -> None:
+        """See Session.set_password."""
+        if user == self._user:
+            self.check()
+            self._set_own(password)
+        else:
+            account = self._seconds.get(user) or self._account(user)
+            self._run(f"ALTER USER {self._sql(account)} {self._identified(password)}")
+
+    def set_passwords(self, user: str, old: str, new: str) -> None:
+        """See KeepsTwo.set_passwords."""
+        if user == self._user:
+            self.check()
+            self._set_own_two(old, new)
+        else:
+            self._set_two(self._sql(self._account(user)), old, new)
+
+    def check(self) -> None:
+        """See Session.check. A server may take an unknown user for its anonymous one."""
+        if not self.account.startswith(f"{self._user}@"):
+            raise TargetRefused(
+                f"the server logged {self._user!r} in as another user, {self.account!r}", reason="user"
+            )
+
+    def require_ordinary(self, user: str) -> None:
+        """See Session.require_ordinary."""
+        if self._administers(self._account(user), set()):
+            raise TargetRefused(
+                f"user {user!r} is an administrator, and none of its stored passwords logs in",
+                reason="administrator",
+                remedy="Store its working password by PutSecretValue; masterarn resets no administrators.",
+            )
+
+    def require_twin(self, of: str, twin: str) -> None:
+        """See Session.require_twin."""
+        original = self._account(of)
+        found = self._accounts(twin)
+        second = Account(twin, original.host)
+        if second not in found:
+            second = found[0] if len(found) == 1 else self._account(twin)
+        self._seconds[twin] = second
+        if self._is_marked(original, second):
+            return
+        self._require_marked(second, original)
+        ours, theirs = self._profile(second), self._profile(original)
+        more = {_said(right) for right in ours.rights - theirs.rights}
+        more |= {role.name for role in ours.roles - theirs.roles}
+        if more:
+            raise TargetRefused(
+                f"user {str(second)!r} has rights that {str(original)!r} lacks ({', '.join(sorted(more))})",
+                reason="stranger",
+                remedy="Revoke them, or set alternate_username to another user.",
+            )
+
+    def ensure_twin(self, of: str, twin: str, password: str) -> None:
+        """See Session.ensure_twin. The rights come before the password: a crash leaves nobody with less."""
+        original = self._account(of)
+        second = Account(twin, original.host)
+        exists = second in self._accounts(twin)
+        if self._is_marked(original, second):
+            if not exists:
+                raise _missing(str(second))
+        else:
+            if exists:
+                self._require_marked(second, original)
+            else:
+                self._create(second, original)
+            self._sync(self._profile(original), second, self._profile(second))
+        self._run(f"ALTER USER {self._sql(second)} {self._identified(password)}")
+
+    def _own(self) -> Account:
+        """The logged-in account; its user is known, so what follows is its host."""
+        self.check()
+        return Account(self._user, self.account.removeprefix(f"{self._user}@"))
+
+    def _require_marked(self, twin: Account, of: Account) -> None:
+        if not self._is_marked(twin, of):
+            raise TargetRefused(
+                f"user {str(twin)!r} exists and is not the twin of {str(of)!r}: it does not carry the mark",
+                reason="stranger",
+                remedy=f"If it is one, let an administrator run: {self._marking(twin, of)};"
+                " else set alternate_username to another user.",
+            )
+
+    def _administers(self, account: Account, seen: set[Account]) -> bool:
+        seen.add(account)
+        if any(is_administrative(right) for right in self._rights(account)):
+            return True
+        roles = self._roles(account)
+        found = {Account(role.name, role.host) for role in roles} - seen
+        return any(role.admin for role in roles) or any(self._administers(role, seen) for role in found)
+
+    def _account(self, name: str) -> Account:
+        """The account that a session named, or the only one of a user."""
+        found = self._accounts(name)
+        if not found:
+            raise _missing(name)
+        if len(found) > 1:
+            raise TargetRefused(
+                f"user {name!r} has several accounts: {', '.join(str(account) for account in found)}",
+                reason="ambiguous",
+                remedy="Store a password with which it logs in: the login tells which account is meant.",
+            )
+        return found[0]
+
+    def _accounts(self, name: str) -> list[Account]:
+        rows = self._rows(
+            "SELECT User, Host FROM mysql.user"
+            " WHERE Host <> '' AND (User = %(name)s OR CONCAT(User, '@', Host) = %(name)s)",
+            name=name,
+        )
+        return sorted(Account(*map(_text, row)) for row in rows)
+
+    def _profile(self, account: Account) -> Profile:
+        columns = ", ".join((_REQUIREMENTS, *(limit.lower() for limit in self.more_limits)))
+        row = self._rows(
+            f"SELECT {columns} FROM mysql.user WHERE User = %(user)s AND Host = %(host)s",  # noqa: S608 - columns of ours
+            **account._asdict(),
+        )[0]
+        requirements = tuple(_text(value) if isinstance(value, str | bytes) else value for value in row)
+        return Profile(
+            requirements, self._rights(account), self._roles(account), self._default_roles(account)
+        )
+
+    def _rights(self, account: Account) -> frozenset[Right]:
+        grantee = f"'{account.user}'@'{account.host}'"
+        rights = (
+            Right(_text(kind), _text(place), _text(thing), _text(column), _text(privilege), bool(grantable))
+            for query in RIGHTS
+            for kind, place, thing, column, privilege, grantable in self._rows(
+                query, grantee=grantee, **account._asdict()
+            )
+        )
+        return frozenset(right for right in rights if right.privilege != "USAGE" or right.grantable)
+
+    def _sync(self, of: Profile, twin: Account, has: Profile) -> None:
+        target = self._sql(twin)
+        if of.requirements != has.requirements:
+            self._run(f"ALTER USER {target} {self._options(of.requirements)}")
+        for change in changes(of.rights, has.rights):
+            self._run(self._statement(change, target))
+        for role in sorted(has.roles - of.roles):
+            self._run(f"REVOKE {self._role(role.name, role.host)} FROM {target}")
+        for role in sorted(of.roles - has.roles):
+            option = " WITH ADMIN OPTION" if role.admin else ""
+            self._run(f"GRANT {self._role(role.name, role.host)} TO {target}{option}")
+        if of.roles != has.roles or of.defaults != has.defaults:
+            self._set_default_roles(target, of.defaults)
+
+    def _statement(self, change: Change, target: str) -> str:
+        word = "TO" if change.verb == "GRANT" else "FROM"
+        option = " WITH GRANT OPTION" if change.grantable else ""
+        return f"{change.verb} {change.privileges} ON {self._place(change.place)} {word} {target}{option}"
+
+    def _place(self, on: Place) -> str:
+        if on.kind == "PROXY":
+            return self._sql(Account(on.place, on.object))
+        if not on.place:
+            return "*.*"
+        # The name of a database is a pattern here, and is handed on as it was stored.
+        return f"{on.kind} {quoted(on.place)}.{quoted(on.object) if on.object else '*'}".strip()
+
+    def _options(self, requirements: tuple[Any, ...]) -> str:
+        kind, subject, issuer, cipher, *limits = requirements
+        named = {"SUBJECT": subject, "ISSUER": issuer, "CIPHER": cipher}
+        specified = " AND ".join(f"{key} {self._literal(text)}" for key, text in named.items() if text)
+        require = _REQUIRE.get(kind) or f"REQUIRE {specified}"
+        names = (*_LIMITS, *self.more_limits)
+        return f"{require} WITH " + " ".join(
+            f"{name} {value}" for name, value in zip(names, limits, strict=True)
+        )
+
+    def _sql(self, account: Account) -> str:
+        return f"{self._literal(account.user)}@{self._literal(account.host)}"
+
+    def _literal(self, text: str) -> str:
+        with self._connection.cursor() as cursor:
+            return str(cursor.mogrify("%s", (text,)))
+
+    def _rows(self, query: str, **values: str) -> list[tuple[Any, ...]]:
+        with self._connection.cursor() as cursor:
+            cursor.execute(query, values or None)
+            return list(cursor.fetchall())
+
+    def _run(self, statement: str) -> None:
+        self._rows(statement)
+
+    @abstractmethod
+    def _identified(self, password: str) -> str:
+        """The clause of ALTER USER that sets a hash, and nothing but a hash."""
+
+    @abstractmethod
+    def _set_own(self, password: str) -> None:
+        """Change the password of the logged-in account, which may have no right but this."""
+
+    @abstractmethod
+    def _set_two(self, target: str, old: str, new: str) -> None:
+        """Make exactly these two the passwords of an account; at every instant the old one works."""
+
+    @abstractmethod
+    def _set_own_two(self, old: str, new: str) -> None:
+        """The same for the logged-in account."""
+
+    @abstractmethod
+    def _create(self, twin: Account, of: Account) -> None:
+        """Make a marked account with a password that nobody has, in one statement."""
+
+    @abstractmethod
+    def _is_marked(self, twin: Account, of: Account) -> bool:
+        """Whether the server shows that an administrator made the one account the twin of the other."""
+
+    @abstractmethod
+    def _marking(self, twin: Account, of: Account) -> str:
+        """The statement with which an administrator marks a twin by hand."""
+
+    @abstractmethod
+    def _roles(self, account: Account) -> frozenset[Role]:
+        """The roles of an account, marks left out."""
+
+    @abstractmethod
+    def _default_roles(self, account: Account) -> frozenset[tuple[str, str]]:
+        """Name and host of the roles that a login of the account starts with."""
+
+    @abstractmethod
+    def _set_default_roles(self, target: str, roles: frozenset[tuple[str, str]]) -> None:
+        """Set them."""
+
+    @abstractmethod
+    def _role(self, name: str, host: str) -> str:
+        """A role as it is written in GRANT."""
+
+
+def _missing(name: str) -> TargetRefused:
+    return TargetRefused(f"there is no user {name!r} on the server", reason="no-user", remedy="Create it.")
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _said(right: Right) -> str:
+    return f"{right.privilege} on {right.place or '*'}.{right.object or '*'}"

@@ -1,0 +1,160 @@
+"""Accounts, rights and roles of MySQL and MariaDB as records, and what differs between two accounts."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# For all databases; whoever has more there is an administrator.
+_ORDINARY = frozenset({"USAGE", "SHOW DATABASES", "CREATE TEMPORARY TABLES", "LOCK TABLES", "PROCESS"})
+# The administrators' own database.
+_SYSTEM = "mysql"
+
+# One kind of object each. GRANTEE is put together by the server from user and host, so it is compared as a
+# whole, byte by byte. A right may outlive its table, and cannot be granted then.
+RIGHTS = (
+    """
+    SELECT '', '', '', '', PRIVILEGE_TYPE, IS_GRANTABLE = 'YES' FROM information_schema.USER_PRIVILEGES
+    WHERE CAST(GRANTEE AS BINARY) = CAST(%(grantee)s AS BINARY)
+    """,
+    """
+    SELECT '', TABLE_SCHEMA, '', '', PRIVILEGE_TYPE, IS_GRANTABLE = 'YES'
+    FROM information_schema.SCHEMA_PRIVILEGES
+    WHERE CAST(GRANTEE AS BINARY) = CAST(%(grantee)s AS BINARY)
+    """,
+    """
+    SELECT '', TABLE_SCHEMA, TABLE_NAME, '', PRIVILEGE_TYPE, IS_GRANTABLE = 'YES'
+    FROM information_schema.TABLE_PRIVILEGES p
+    WHERE CAST(GRANTEE AS BINARY) = CAST(%(grantee)s AS BINARY)
+    AND EXISTS (SELECT 1 FROM information_schema.TABLES t
+                WHERE t.TABLE_SCHEMA = p.TABLE_SCHEMA AND t.TABLE_NAME = p.TABLE_NAME)
+    """,
+    """
+    SELECT '', TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, PRIVILEGE_TYPE, IS_GRANTABLE = 'YES'
+    FROM information_schema.COLUMN_PRIVILEGES p
+    WHERE CAST(GRANTEE AS BINARY) = CAST(%(grantee)s AS BINARY)
+    AND EXISTS (SELECT 1 FROM information_schema.COLUMNS c WHERE c.TABLE_SCHEMA = p.TABLE_SCHEMA
+                AND c.TABLE_NAME = p.TABLE_NAME AND c.COLUMN_NAME = p.COLUMN_NAME)
+    """,
+    """
+    SELECT Routine_type, Db, Routine_name, '', UPPER(names.name), FIND_IN_SET('Grant', Proc_priv) > 0
+    FROM mysql.procs_priv
+    JOIN (SELECT 'Execute' AS name UNION ALL SELECT 'Alter Routine') names
+    WHERE User = %(user)s AND Host = %(host)s AND FIND_IN_SET(names.name, Proc_priv)
+    """,
+    """
+    SELECT 'PROXY', Proxied_user, Proxied_host, '', 'PROXY', With_grant = 1 FROM mysql.proxies_priv
+    WHERE User = %(user)s AND Host = %(host)s
+    """,
+)
+"""The queries that give an account's rights, as the fields of Right."""
+
+
+class Account(NamedTuple):
+    """A user with its host pattern."""
+
+    user: str
+    host: str
+
+    def __str__(self) -> str:
+        return f"{self.user}@{self.host}"
+
+
+class Right(NamedTuple):
+    """One privilege; ``kind`` is empty for databases and tables, else PROCEDURE, PROXY and the like."""
+
+    kind: str
+    place: str
+    object: str
+    column: str
+    privilege: str
+    grantable: bool
+
+
+class Role(NamedTuple):
+    """A role that an account has, with or without the right to hand it on; MariaDB's have no host."""
+
+    name: str
+    host: str
+    admin: bool
+
+
+class Profile(NamedTuple):
+    """What a twin shares with its original: TLS requirement and limits, rights, roles, roles by default."""
+
+    requirements: tuple[Any, ...]
+    rights: frozenset[Right]
+    roles: frozenset[Role]
+    defaults: frozenset[tuple[str, str]]
+
+
+class Place(NamedTuple):
+    """What rights are on: everything, a database, a table, a routine, or an account to stand for."""
+
+    kind: str
+    place: str
+    object: str
+
+
+class Change(NamedTuple):
+    """A GRANT, or a REVOKE, of privileges on one place."""
+
+    verb: str
+    privileges: str
+    place: Place
+    grantable: bool = False
+
+
+def changes(wanted: frozenset[Right], has: frozenset[Right]) -> list[Change]:
+    """What makes the rights of one account those of another; what is too much goes first.
+
+    Args:
+        wanted: the rights to have.
+        has: the rights there are.
+    """
+    plain = {right._replace(grantable=False) for right in wanted}
+    surplus = {right._replace(grantable=False) for right in has} - plain
+    found = [
+        Change("REVOKE", "GRANT OPTION", place)
+        for place in sorted(_grantable(has) - _grantable(wanted))
+        if place.kind != "PROXY"
+    ]
+    found += _grouped("REVOKE", (right for right in surplus if right.privilege != "USAGE"))
+    return found + _grouped("GRANT", wanted - has)
+
+
+def is_administrative(right: Right) -> bool:
+    """Whether a right gives power over the server or over other users."""
+    if right.kind == "PROXY":
+        return True
+    if not right.place:
+        return right.grantable or right.privilege not in _ORDINARY
+    return not right.kind and _reaches(right.place, _SYSTEM)
+
+
+def quoted(name: str) -> str:
+    """A name as it is written in SQL."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _grouped(verb: str, rights: Iterable[Right]) -> list[Change]:
+    groups: dict[tuple[Place, bool], list[str]] = {}
+    for right in sorted(rights):
+        column = f" ({quoted(right.column)})" if right.column else ""
+        key = (Place(right.kind, right.place, right.object), right.grantable)
+        groups.setdefault(key, []).append(right.privilege + column)
+    return [Change(verb, ", ".join(names), *key) for key, names in groups.items()]
+
+
+def _grantable(rights: Iterable[Right]) -> set[Place]:
+    return {Place(right.kind, right.place, right.object) for right in rights if right.grantable}
+
+
+def _reaches(pattern: str, name: str) -> bool:
+    """Whether a database's name fits a stored one, in which % and _ are wildcards and a backslash quotes."""
+    parts = re.findall(r"\\.|.", pattern, re.DOTALL)
+    wild = {"%": ".*", "_": "."}
+    return bool(re.fullmatch("".join(wild.get(part) or re.escape(part[-1]) for part in parts), name, re.I))

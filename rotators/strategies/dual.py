@@ -1,0 +1,67 @@
+"""Strategy ``dual``: one user with two passwords, so that no login fails, on engines that keep two.
+
+setSecret makes the current and the pending password work side by side; they do until the next rotation's
+setSecret, where the older one of the two dies. The pair is set as a whole (exactly these two), so it may be
+repeated, and what a rotation that died left there is gone after the next.
+
+The current password logs in first, which proves that whoever wrote the secret holds that login. Then the
+admin sets the pair where the secret names one, else the user itself, which needs a right for it. Where the
+current password is rejected, the stored ones are tried as in ``single``, and the current one works again
+afterwards: it is what the applications use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rotators.core.errors import CredentialsRejected
+from rotators.strategies.engine import KeepsTwo
+from rotators.strategies.identity import proven_admin
+from rotators.strategies.single import Single, candidates, check
+
+if TYPE_CHECKING:
+    from rotators.core.rotation import Rotation
+    from rotators.strategies.engine import Engine, Session
+
+
+class Dual(Single):
+    """One user; its old password stays valid until the next rotation. Proposed and verified as in Single."""
+
+    def apply(self, engine: Engine, rotation: Rotation) -> None:
+        """Make the current and the pending password work, and no other.
+
+        Raises:
+            IdentityMismatch: the pending value, or the admin's, is for another user or target.
+            CredentialsRejected: no stored value logs in, and there is no admin who does.
+            TargetUnavailable, TargetRefused, SecretFormatError: from the engine.
+        """
+        check(engine, rotation)
+        admin = proven_admin(rotation, engine)
+        tried: list[str] = []
+        account = None
+        for label, secret in candidates(rotation, tried):
+            try:
+                with engine.login(secret, rotation.settings) as session:
+                    session.check()
+                    account = session.account
+                    if admin is None:
+                        _keep_two(session, rotation.pending.text("username"), rotation)
+                        return
+                break
+            except CredentialsRejected:
+                tried.append(label)
+        user = rotation.pending.text("username")
+        if admin is None:
+            raise CredentialsRejected(
+                f"Unable to log into database as {user!r}: rejected with " + ", ".join(tried)
+            )
+        with engine.login(admin, rotation.settings) as session:
+            if account is None:
+                session.require_ordinary(user)
+            _keep_two(session, account or user, rotation)
+
+
+def _keep_two(session: Session, user: str, rotation: Rotation) -> None:
+    if not isinstance(session, KeepsTwo):
+        raise TypeError(f"{type(session).__name__} says two_passwords and has no set_passwords")
+    session.set_passwords(user, rotation.current.text("password"), rotation.pending.text("password"))

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rotators.core.errors import ServerNotFound
+from rotators.local.mariadb import MariaDbServer, find_mariadb
+
+
+def test_it_runs_as_somebody_who_is_not_root_and_takes_its_directory_with_it() -> None:
+    try:
+        find_mariadb()
+    except ServerNotFound:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip("no MariaDB here")
+    with MariaDbServer() as server:
+        assert server.execute("SELECT @@have_ssl, @@bind_address") == [("YES", "127.0.0.1")]
+        assert server.execute("SELECT User, Host FROM mysql.user WHERE User <> 'mariadb.sys'") == [
+            ("root", "%")
+        ]
+        assert server._guardian is not None
+        assert Path(f"/proc/{server._guardian.pid}").stat().st_uid != 0 or os.geteuid() != 0
+        assert server.password not in repr(server)
+        directory = server.directory
+    assert not directory.exists()
+
+
+def test_it_ends_with_a_killed_parent(maria: MariaDbServer) -> None:
+    code = (
+        "import sys, time\nfrom rotators.local.mariadb import MariaDbServer\n"
+        "s = MariaDbServer().start()\nprint(s._guardian.pid, s.directory, flush=True)\ntime.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid, directory = parent.stdout.readline().split()
+        parent.kill()
+    deadline = time.monotonic() + 15
+    while Path(directory).exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not Path(directory).exists()
+    assert not Path(f"/proc/{pid}").exists()
+    assert maria.execute("SELECT 1") == [(1,)]
+
+
+def test_a_named_directory_without_a_server_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MARIADB_BIN", str(tmp_path))
+    with pytest.raises(ServerNotFound, match="MARIADB_BIN"):
+        find_mariadb()

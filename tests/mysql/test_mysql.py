@@ -1,0 +1,111 @@
+"""The three strategies on a real MySQL, where there is one (MYSQL_BIN); Debian's releases have no package."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rotators.core.errors import ServerNotFound, TargetRefused
+from rotators.local.mysql import MySqlServer
+from rotators.strategies.hashes import caching_sha2
+from tests.mysql.conftest import MariaDbWorld
+from tests.world import STEPS, known_passwords, new_password, unique
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rotators.local.aws import LocalAws
+
+
+class MySqlWorld(MariaDbWorld):
+    def identified(self, password: str) -> str:
+        return f"IDENTIFIED WITH caching_sha2_password AS 0x{caching_sha2(password).hex()}"
+
+
+@pytest.fixture(scope="module")
+def mysql() -> Iterator[MySqlServer]:
+    server = MySqlServer(settings={"general-log": "1", "general-log-file": "general.log"})
+    try:
+        server.start()
+    except ServerNotFound as error:
+        pytest.skip(f"no MySQL here, and none to be had from apt: {error}")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def world(aws: LocalAws, mysql: MySqlServer) -> MySqlWorld:
+    return MySqlWorld(aws, mysql)
+
+
+@pytest.mark.parametrize("strategy", ["single", "alternating", "dual"])
+@pytest.mark.parametrize("name", ["app", "o'br%s`\\\\ü@"])
+def test_the_current_password_works_after_every_step(world: MySqlWorld, name: str, strategy: str) -> None:
+    user = world.account(unique(name), host="127.%")
+    arn = world.secret({**user, "masterarn": world.admin_secret(), "strategy": strategy})
+    for _ in range(3):
+        before = world.value(arn)
+        token = world.begin(arn)
+        for step in STEPS:
+            world.step(step, arn, token)
+            world.step(step, arn, token)
+            if strategy != "single":
+                assert world.logs_in(world.value(arn)), step
+        assert world.logs_in(world.value(arn))
+        assert world.logs_in(before) is (strategy != "single")
+
+
+def test_dual_without_an_admin_needs_one_right(world: MySqlWorld) -> None:
+    user = {**world.account(grants=("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO {}",)), "strategy": "dual"}
+    arn = world.secret(user)
+    values = [user, *(world.rotate(arn) for _ in range(3))]
+    assert [world.logs_in(value) for value in values] == [False, False, True, True]
+
+
+def test_the_twin_has_all_rights_and_roles_of_the_original(world: MySqlWorld) -> None:
+    role = unique("role")
+    world.run(f"CREATE ROLE `{role}`")
+    user = world.account(
+        options="REQUIRE SSL WITH MAX_USER_CONNECTIONS 7",
+        grants=(
+            "GRANT SELECT, BACKUP_ADMIN ON *.* TO {}",
+            "GRANT ENCRYPTION_KEY_ADMIN ON *.* TO {} WITH GRANT OPTION",
+            "GRANT UPDATE ON `x\\_y%%`.* TO {}".replace("%%", "%"),
+            f"GRANT `{role}` TO {{}} WITH ADMIN OPTION",
+            f"ALTER USER {{}} DEFAULT ROLE `{role}`",
+        ),
+    )
+    twin = world.rotate(world.secret({**user, "masterarn": world.admin_secret()}))["username"]
+    assert world.grants(twin) == world.grants(user["username"])
+    found = [
+        world.run("SELECT ssl_type, max_user_connections FROM mysql.user WHERE User = %s", name)
+        for name in (twin, user["username"])
+    ]
+    assert found == [[("ANY", 7)]] * 2
+
+
+def test_a_stranger_is_refused(world: MySqlWorld) -> None:
+    user = world.account()
+    stranger = world.account(f"{user['username']}_clone")
+    arn = world.secret({**user, "masterarn": world.admin_secret()})
+    token = world.begin(arn)
+    world.step("createSecret", arn, token)
+    with pytest.raises(TargetRefused, match="not the twin"):
+        world.step("setSecret", arn, token)
+    assert world.logs_in(stranger)
+
+
+def test_a_clear_connection_is_refused_for_a_clear_password(world: MySqlWorld) -> None:
+    arn = world.secret({**world.account(), "ssl": False})
+    token = world.begin(arn)
+    world.step("createSecret", arn, token)
+    with pytest.raises(TargetRefused, match="clear text"):
+        world.step("setSecret", arn, token)
+
+
+def test_the_general_log_shows_no_password(world: MySqlWorld) -> None:
+    world.rotate(world.secret(world.account(password=new_password())))
+    log = world.maria.general_log()
+    assert "IDENTIFIED BY <secret>" in log
+    assert [password for password in known_passwords if len(password) > 7 and password in log] == []
