@@ -53,7 +53,7 @@ def redacted(error: Exception, sensitive: Iterable[str]) -> Exception:
     Returns:
         ``error`` itself, or a RotatorDefect naming its type when it still shows a value.
     """
-    forms = sorted({form for value in sensitive for form in _forms(value)}, key=len, reverse=True)
+    forms = sorted({form for value in sensitive for form in spellings(value)}, key=len, reverse=True)
     family = list(_family(error))
     for member in family:
         _mask_in_place(member, forms)
@@ -66,7 +66,7 @@ def redacted(error: Exception, sensitive: Iterable[str]) -> Exception:
 
 def masked(text: str, sensitive: Iterable[str]) -> str:
     """``text`` with every sensitive string, in any of its usual spellings, replaced by a mask."""
-    forms = sorted({form for value in sensitive for form in _forms(value)}, key=len, reverse=True)
+    forms = sorted({form for value in sensitive for form in spellings(value)}, key=len, reverse=True)
     return _mask(text, forms)
 
 
@@ -76,7 +76,7 @@ def _mask(text: str, forms: Iterable[str]) -> str:
     return text
 
 
-def _forms(value: str) -> Iterator[str]:
+def spellings(value: str) -> Iterator[str]:
     """The spellings in which a value turns up in texts: quoted for Python, JSON, SQL, URLs; base64."""
     yield value
     yield repr(value)[1:-1]
