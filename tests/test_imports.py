@@ -24,6 +24,7 @@ ARROWS = {
     "families": {"strategies", "core"},
     CREDENTIAL_TYPE: {"families", "strategies", "core"},
     "aws": {"core"},
+    "recovery": {"core", "aws", "strategies"},
     "client": {"core", "aws"},
     "local": {"core", "aws"},
     "testing": {"core", "local"},

@@ -9,8 +9,10 @@ import click
 
 from rotators import __version__
 from rotators.cli.demo import demo
+from rotators.cli.doctor import doctor
 from rotators.cli.invoke import invoke
 from rotators.cli.matrix import matrix
+from rotators.cli.repair import repair_command
 from rotators.cli.rotate import rotate
 from rotators.cli.show import show
 from rotators.cli.up import up
@@ -27,7 +29,7 @@ def cli() -> None:
     """
 
 
-for _command in (demo, up, invoke, rotate, show, matrix):
+for _command in (demo, up, invoke, rotate, show, doctor, repair_command, matrix):
     cli.add_command(_command)
 
 

@@ -9,7 +9,7 @@
     ├── RotationStateError          the version labels do not allow this step
     │   ├── RotationNotEnabled      ├── VersionNotStaged
     │   ├── VersionNotPending       ├── PendingHasNoValue
-    │   └── NoCurrentValue
+    │   └── NoCurrentValue          └── RepairRefused
     ├── RotatorFailure              what a rotator raises about its target
     │   ├── CredentialsRejected     ├── TargetUnavailable (retryable)
     │   ├── TargetRefused           ├── IdentityMismatch
@@ -142,6 +142,13 @@ class NoCurrentValue(RotationStateError):
 
     code = "no-current-value"
     remedy = "Store the working credential with PutSecretValue, then rotate."
+
+
+class RepairRefused(RotationStateError):
+    """`rotators repair` found nothing that is sure to lose nothing; nothing was changed."""
+
+    code = "repair-refused"
+    remedy = "Do what `rotators doctor SECRET` names; a human has to decide."
 
 
 class RotatorFailure(RotatorsError):

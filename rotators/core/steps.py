@@ -11,17 +11,17 @@ The order of writes is what survives a crash (docs/architecture.md, "Why no cras
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from rotators.core.contracts import Rotator, SecretState, Store
 from rotators.core.errors import NoCurrentValue, PendingHasNoValue, RequestRefused, VersionConflict
+from rotators.core.past import StoredPast
 from rotators.core.redaction import guarded
 from rotators.core.request import RotationRequest, Step
-from rotators.core.rotation import UNREADABLE, Rotation
+from rotators.core.rotation import Rotation
 from rotators.core.secret import Secret
 from rotators.core.states import Stage, Verdict, holder, verdict
 
@@ -66,38 +66,14 @@ class _Work:
         return self.value(self.request.token)
 
     def rotation(self, current: Secret, proposed: Secret | None) -> Rotation:
-        return Rotation(current, self.settings, proposed, _StoredPast(self, current))
+        return Rotation(
+            current, self.settings, proposed, StoredPast(self.store, self.state, current, self.seen)
+        )
 
     def _noted(self, value: Secret | None) -> Secret | None:
         if value is not None:
             self.seen.update(value.sensitive())
         return value
-
-
-@dataclass(frozen=True)
-class _StoredPast:
-    """The lazy half of a Rotation, read from the store."""
-
-    work: _Work
-    current: Secret
-
-    def previous(self) -> Secret | None:
-        version = holder(self.work.state.stages, Stage.PREVIOUS)
-        return self.work.value(version) if version else None
-
-    def history(self) -> Iterator[Secret]:
-        for version in self.work.store.older(self.work.state.arn):
-            with suppress(*UNREADABLE):
-                value = self.work.value(version)
-                if value is not None:
-                    yield value
-
-    def admin(self) -> Secret | None:
-        if self.current.get("masterarn") is None:
-            return None
-        admin = self.work.store.admin(self.current.text("masterarn"))
-        self.work.seen.update(admin.sensitive())
-        return admin
 
 
 def run_step(request: RotationRequest, store: Store, choose: Choose, settings: Settings) -> Outcome:

@@ -1,0 +1,247 @@
+"""`rotators doctor` and `rotators repair` on a real server: every state of labels and passwords."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import uuid
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from rotators.cli import cli
+from rotators.core.errors import RepairRefused
+from tests.world import STEPS, World, new_password, unique
+
+Value = dict[str, Any]
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, arguments, catch_exceptions=True)
+
+
+def examined(arn: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(run("doctor", arn, "--idle", "--json").stdout)
+    return document
+
+
+def put(world: World, arn: str, value: Value, *stages: str) -> str:
+    token = str(uuid.uuid4())
+    world.secrets.put_secret_value(
+        SecretId=arn,
+        ClientRequestToken=token,
+        SecretString=json.dumps(value),
+        VersionStages=list(stages),
+    )
+    return token
+
+
+def without_label(world: World, arn: str, value: Value) -> str:
+    token = put(world, arn, value, "MINE")
+    world.secrets.update_secret_version_stage(SecretId=arn, VersionStage="MINE", RemoveFromVersionId=token)
+    return token
+
+
+def stored(world: World, arn: str) -> list[str]:
+    """All values of a secret."""
+    listed = world.secrets.list_secret_version_ids(SecretId=arn, IncludeDeprecated=True)["Versions"]
+    found = []
+    for version in listed:
+        try:
+            answer = world.secrets.get_secret_value(SecretId=arn, VersionId=version["VersionId"])
+        except world.secrets.exceptions.ResourceNotFoundException:
+            continue
+        found.append(answer["SecretString"])
+    return sorted(found)
+
+
+def states() -> list[tuple[str, str, bool, bool, bool]]:
+    """(whose password the server has, what is pending, previous, history, admin)."""
+    found = []
+    for on_server, pending, previous, history, admin in itertools.product(
+        ("current", "pending", "previous", "history", "nobody"),
+        ("absent", "empty", "filled"),
+        (False, True),
+        (False, True),
+        (False, True),
+    ):
+        there = {
+            "current": True,
+            "pending": pending == "filled",
+            "previous": previous,
+            "history": history,
+            "nobody": True,
+        }
+        if there[on_server]:
+            found.append((on_server, pending, previous, history, admin))
+    return found
+
+
+def arranged(world: World, state: tuple[str, str, bool, bool, bool], strategy: str = "single") -> str:
+    """A secret in a state, whose user has the password that the state says."""
+    on_server, pending, previous, history, admin = state
+    user = {**world.user(), "strategy": strategy}
+    if admin:
+        user["masterarn"] = world.admin_secret()
+    values = {
+        name: {**user, "password": new_password()}
+        for name in ("current", "pending", "previous", "history", "nobody")
+    }
+    world.set_password(user["username"], values[on_server]["password"])
+    arn = world.secret(values["previous"] if previous else values["current"])
+    if history:
+        without_label(world, arn, values["history"])
+    if previous:
+        put(world, arn, values["current"], "AWSCURRENT")
+    if pending == "empty":
+        world.begin(arn)
+    if pending == "filled":
+        put(world, arn, values["pending"], "AWSPENDING")
+    return arn
+
+
+@pytest.mark.parametrize("state", states(), ids=lambda state: "-".join(map(str, state)))
+def test_each_state_ends_healthy_or_names_what_a_human_has_to_do(
+    world: World, state: tuple[str, str, bool, bool, bool]
+) -> None:
+    arn = arranged(world, state)
+    before, labels = stored(world, arn), world.stages(arn)
+    result = run("repair", arn, "--idle")
+    if state[0] == "nobody" and not state[4]:
+        assert isinstance(result.exception, RepairRefused), result.output
+        assert "put-secret-value" in str(result.exception)
+        assert world.stages(arn) == labels
+    else:
+        assert result.exit_code == 0, result.output
+        assert world.logs_in(world.value(arn))
+        assert examined(arn)["healthy"]
+        world.rotate(arn)
+        assert world.logs_in(world.value(arn))
+    assert set(before) <= set(stored(world, arn)), "a stored value was lost"
+
+
+@pytest.mark.parametrize("on_server", ["current", "pending", "previous", "history", "nobody"])
+def test_a_pair_of_users_is_mended_too(world: World, on_server: str) -> None:
+    arn = arranged(world, (on_server, "filled", True, True, True), "alternating")
+    assert run("repair", arn, "--idle").exit_code == 0
+    assert world.logs_in(world.value(arn))
+    assert examined(arn)["healthy"]
+    world.rotate(arn)
+    assert world.logs_in(world.value(arn))
+
+
+def test_a_pair_whose_rotation_stopped_before_its_last_step_is_finished(world: World) -> None:
+    arn = world.secret({**world.user(), "strategy": "alternating", "masterarn": world.admin_secret()})
+    token = world.begin(arn)
+    for step in STEPS[:2]:
+        world.step(step, arn, token)
+    assert examined(arn)["state"] == "promote-pending"
+    assert run("repair", arn, "--idle").exit_code == 0
+    assert "AWSCURRENT" in world.stages(arn)[token]
+    assert world.logs_in(world.value(arn))
+
+
+def test_a_dry_run_changes_nothing_and_says_what_would_be_done(world: World) -> None:
+    arn = arranged(world, ("pending", "filled", False, False, False))
+    labels = world.stages(arn)
+    result = run("repair", arn, "--idle", "--dry-run")
+    assert result.exit_code == 0
+    assert "would put AWSCURRENT on version" in result.output
+    assert world.stages(arn) == labels
+    assert not world.logs_in(world.value(arn))
+
+
+def test_a_young_rotation_is_not_disturbed(world: World) -> None:
+    arn = arranged(world, ("pending", "filled", False, False, False))
+    labels = world.stages(arn)
+    result = run("repair", arn)
+    assert isinstance(result.exception, RepairRefused)
+    assert "may still be running" in str(result.exception)
+    assert world.stages(arn) == labels
+
+
+def test_an_unreachable_target_is_no_rejection(world: World) -> None:
+    arn = world.secret({**world.user(), "port": 1})
+    document = examined(arn)
+    assert document["state"] == "unsure"
+    assert document["versions"][0]["trial"] == "unreachable"
+    result = run("repair", arn, "--idle")
+    assert isinstance(result.exception, RepairRefused)
+    assert result.exit_code == 1
+
+
+def test_a_pending_value_for_somebody_else_is_not_tried_and_loses_its_label(world: World) -> None:
+    other, arn = world.user(), world.secret(world.user())
+    put(world, arn, other, "AWSPENDING")
+    document = examined(arn)
+    trials = {tuple(version["stages"]): version["trial"] for version in document["versions"]}
+    assert trials[("AWSPENDING",)] == "foreign"
+    assert run("repair", arn, "--idle").exit_code == 0
+    assert "AWSPENDING" not in {label for labels in world.stages(arn).values() for label in labels}
+
+
+def test_an_old_password_under_an_old_address_brings_the_current_one_back(world: World) -> None:
+    user = world.user()
+    arn = world.secret({**user, "host": "before-the-move.example"})
+    put(world, arn, {**user, "password": new_password()}, "AWSCURRENT")
+    assert examined(arn)["state"] == "reset-by-older"
+    assert run("repair", arn, "--idle").exit_code == 0
+    assert world.value(arn)["host"] == user["host"]
+    assert world.logs_in(world.value(arn))
+
+
+def test_the_admin_does_not_bring_back_an_administrator(world: World) -> None:
+    boss = world.user(options="CREATEROLE")
+    arn = world.secret({**boss, "strategy": "single", "masterarn": world.admin_secret()})
+    world.set_password(boss["username"], new_password())
+    result = run("repair", arn, "--idle")
+    assert result.exit_code == 1
+    assert "administrat" in str(result.exception)
+    assert not world.logs_in(world.value(arn))
+
+
+def test_a_database_restored_from_an_old_snapshot_gets_its_old_value_back(world: World) -> None:
+    user = world.user()
+    arn = world.secret(user)
+    for _ in range(3):
+        world.rotate(arn)
+    world.set_password(user["username"], user["password"])
+    assert examined(arn)["state"] == "restore-older"
+    assert run("repair", arn, "--idle").exit_code == 0
+    assert world.value(arn)["password"] == user["password"]
+    assert world.logs_in(world.value(arn))
+
+
+def test_the_doctor_explains_and_shows_no_value(world: World) -> None:
+    arn = arranged(world, ("pending", "filled", True, True, True))
+    values = [json.loads(value) for value in stored(world, arn)]
+    result = run("doctor", arn, "--idle")
+    assert result.exit_code == 1
+    for text in ("rejected", "accepted", "admin", "schedule", "function", "Next: `rotators repair"):
+        assert text in result.output
+    for output in (result.output, run("doctor", arn, "--idle", "--json").output):
+        assert not [value for value in values if value["password"] in output]
+
+
+def test_the_doctor_is_content_with_a_secret_that_rotates(world: World) -> None:
+    name, user = unique("cli/healthy"), world.user()
+    world.secrets.create_secret(Name=name, SecretString=json.dumps(user))
+    world.aws.enable_rotation(name)
+    assert run("rotate", name).exit_code == 0
+    result = run("doctor", name)
+    assert result.exit_code == 0, result.output
+    assert "healthy" in result.output
+    assert "Secrets Manager may invoke it" in result.output
+
+
+def test_a_function_that_may_not_be_invoked_and_a_rejected_admin_are_named(world: World) -> None:
+    admin = world.admin_secret(password=new_password())
+    arn = world.secret({**world.user(), "masterarn": admin})
+    world.secrets.cancel_rotate_secret(SecretId=arn)
+    document = examined(arn)
+    assert document["healthy"]
+    assert document["admin"]["login"] == "rejected"
+    notes = " ".join(document["notes"])
+    assert "Rotation is off" in notes
+    assert "The admin is rejected" in notes
