@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from rotators.core.states import Stage
 from rotators.recovery.findings import Finding, Findings, Trial
 
 if TYPE_CHECKING:
@@ -168,8 +169,8 @@ def _from_the_past(found: Findings, name: str) -> Diagnosis:
     if works is not None and works.movable:
         return _mendable(
             "restore-older",
-            f"AWSCURRENT {state}, and {label} is accepted: the target has an older password, as after the "
-            "restore of a snapshot.",
+            f"AWSCURRENT {state}, and {label} is accepted: a rotation lost its label, or the target was "
+            "restored from a snapshot.",
             [Act(Move.PROMOTE, works.version), *drop],
             name,
         )
@@ -225,4 +226,8 @@ def _mendable(state: str, sentence: str, acts: Sequence[Act], name: str) -> Diag
 
 
 def _dropped(found: Findings) -> list[Act]:
-    return [Act(Move.DROP_PENDING, found.pending.version)] if found.pending else []
+    """AWSPENDING goes from where it is; on the current version it is harmless until AWSCURRENT moves away."""
+    for finding in (found.pending, found.current):
+        if finding is not None and (finding is found.pending or Stage.PENDING in finding.stages):
+            return [Act(Move.DROP_PENDING, finding.version)]
+    return []

@@ -184,7 +184,7 @@ class _Look:
         return tuple(found), False
 
     def _finding(self, version: str, *, strict: bool = False, fresh: bool = False) -> Finding:
-        stages = tuple(self.state.stages.get(version, ()))
+        stages = tuple(sorted(self.state.stages.get(version, ())))
         try:
             value = self.by.store.value(self.state.arn, version)
         except UNREADABLE as error:

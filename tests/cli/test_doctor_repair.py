@@ -15,6 +15,8 @@ from rotators.core.errors import RepairRefused
 from tests.world import STEPS, World, new_password, unique
 
 Value = dict[str, Any]
+State = tuple[str, str, bool, bool, bool]
+"""Whose password the server has, what is pending, and whether previous, history and admin are there."""
 
 
 def run(*arguments: str) -> Result:
@@ -56,8 +58,7 @@ def stored(world: World, arn: str) -> list[str]:
     return sorted(found)
 
 
-def states() -> list[tuple[str, str, bool, bool, bool]]:
-    """(whose password the server has, what is pending, previous, history, admin)."""
+def states() -> list[State]:
     found = []
     for on_server, pending, previous, history, admin in itertools.product(
         ("current", "pending", "previous", "history", "nobody"),
@@ -78,7 +79,7 @@ def states() -> list[tuple[str, str, bool, bool, bool]]:
     return found
 
 
-def arranged(world: World, state: tuple[str, str, bool, bool, bool], strategy: str = "single") -> str:
+def arranged(world: World, state: State, strategy: str = "single") -> str:
     """A secret in a state, whose user has the password that the state says."""
     on_server, pending, previous, history, admin = state
     user = {**world.user(), "strategy": strategy}
@@ -102,9 +103,7 @@ def arranged(world: World, state: tuple[str, str, bool, bool, bool], strategy: s
 
 
 @pytest.mark.parametrize("state", states(), ids=lambda state: "-".join(map(str, state)))
-def test_each_state_ends_healthy_or_names_what_a_human_has_to_do(
-    world: World, state: tuple[str, str, bool, bool, bool]
-) -> None:
+def test_each_state_ends_healthy_or_names_what_a_human_has_to_do(world: World, state: State) -> None:
     arn = arranged(world, state)
     before, labels = stored(world, arn), world.stages(arn)
     result = run("repair", arn, "--idle")

@@ -1,0 +1,67 @@
+"""docs/recovery.md shows what the commands really print in five broken states."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from rotators.cli import cli
+from tests.cli.test_doctor_repair import State, arranged
+from tests.world import World
+
+PAGE = (Path(__file__).parents[2] / "docs" / "recovery.md").read_text()
+
+BROKEN: dict[str, State] = {
+    "A rotation died before its last step": ("pending", "filled", True, False, False),
+    "AWSPENDING was taken away, and its password had been set": ("history", "absent", False, True, False),
+    "The database was restored from an old snapshot": ("previous", "absent", True, False, False),
+    "Somebody changed the password at the target, and there is an admin": (
+        "nobody",
+        "absent",
+        True,
+        False,
+        True,
+    ),
+    "Somebody changed the password at the target, and there is no admin": (
+        "nobody",
+        "empty",
+        False,
+        False,
+        False,
+    ),
+}
+
+
+def plain(text: str, name: str) -> str:
+    """An output with what differs from run to run made the same."""
+    text = text.replace(name, "prod/app/db")
+    ids = list(dict.fromkeys(re.findall(r"\b[0-9a-f]{8}\b", text)))
+    for number, found in enumerate(ids, 1):
+        text = text.replace(found, f"{number}" * 8)
+    text = re.sub(r"next by [0-9: -]+ UTC", "next by 2026-12-24 23:59 UTC", text)
+    text = re.sub(r"\b\d+ s\b", "0 s", text)
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())
+
+
+def session(name: str) -> str:
+    """The two commands and what they print, as a terminal shows them."""
+    lines = []
+    for command in ("doctor", "repair"):
+        result = CliRunner().invoke(cli, [command, name, "--idle"])
+        said = result.output
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            said += f"rotators: {result.exception}"
+        lines.append(f"$ rotators {command} prod/app/db --idle\n{said.strip()}")
+    return plain("\n\n".join(lines), name)
+
+
+@pytest.mark.parametrize("title", BROKEN)
+def test_the_page_shows_what_is_printed(world: World, title: str) -> None:
+    arn = arranged(world, BROKEN[title])
+    name = world.secrets.describe_secret(SecretId=arn)["Name"]
+    shown = session(name)
+    assert f"### {title}\n" in PAGE
+    assert shown in PAGE, shown
