@@ -17,6 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from rotators.cli.output import console, json_option, print_json
+from rotators.cli.servers import SERVERS, running
+from rotators.core.errors import ServerNotFound
 from rotators.testing.results import Outcome, Result, Summary, by_operation, summary
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ class Job:
     """One matrix.
 
     Attributes:
+        engine: of the server.
         name: for the report.
         strategy: the secret's.
         with_admin: whether the secret names an admin.
@@ -41,6 +44,7 @@ class Job:
         thorough: see crash.Plan.
     """
 
+    engine: str
     name: str
     strategy: str
     with_admin: bool
@@ -49,17 +53,24 @@ class Job:
 
 
 # The longest first, so that the others share the second worker meanwhile.
+_PAIR = {"alternating": ("alternating", True)}
+_ONE_USER = {"single": ("single", False), "single-admin": ("single", True)}
+_TWO_PASSWORDS = {"dual": ("dual", True)}
 MATRICES = {
-    "postgres": {
-        "alternating": ("alternating", True),
-        "single": ("single", False),
-        "single-admin": ("single", True),
-    }
+    "postgres": _PAIR | _ONE_USER,
+    "mariadb": _PAIR | _TWO_PASSWORDS | _ONE_USER,
+    "mysql": _PAIR | _TWO_PASSWORDS | _ONE_USER,
 }
 
 
 @click.command()
-@click.option("--engine", type=click.Choice(sorted(MATRICES)), default="postgres", show_default=True)
+@click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    type=click.Choice(sorted(MATRICES)),
+    help="May be given several times; all whose servers are on this machine when left out.",
+)
 @click.option(
     "--strategy",
     "strategies",
@@ -68,12 +79,17 @@ MATRICES = {
     help="May be given several times; all when left out.",
 )
 @click.option("--every", type=click.IntRange(min=1), default=1, help="Try every Nth point only.")
-@click.option("--thorough", is_flag=True, help="Every recovery in every container; takes an hour.")
+@click.option("--thorough", is_flag=True, help="Every recovery in every container; takes hours.")
 @json_option
-def matrix(engine: str, strategies: tuple[str, ...], every: int, thorough: bool, as_json: bool) -> None:
+def matrix(
+    engines: tuple[str, ...], strategies: tuple[str, ...], every: int, thorough: bool, as_json: bool
+) -> None:
     """Stop rotations before and after everything they do, recover them, and show what became of them."""
+    missing = _missing(engines)
     jobs = [
-        Job(name, *how, every, thorough)
+        Job(engine, f"{engine} {name}", *how, every, thorough)
+        for engine in engines or MATRICES
+        if engine not in missing
         for name, how in MATRICES[engine].items()
         if not strategies or name in strategies
     ]
@@ -84,19 +100,38 @@ def matrix(engine: str, strategies: tuple[str, ...], every: int, thorough: bool,
     seconds = time.monotonic() - started
     summaries = [summary(job.name, results[job.name]) for job in jobs]
     if as_json:
-        print_json(_document(engine, summaries, results, seconds))
+        print_json(_document(missing, summaries, results, seconds))
     else:
         for job in jobs:
             out.print(_table(job.name, results[job.name]))
         for each in summaries:
             out.print(_line(each), soft_wrap=True, markup=False)
+        for engine, why in missing.items():
+            out.print(f"{engine}: not run: {why}", soft_wrap=True, markup=False)
         out.print(_closing(summaries, seconds), soft_wrap=True, markup=False)
     if any(each.failures for each in summaries):
         sys.exit(1)
 
 
+def _missing(wanted: tuple[str, ...]) -> dict[str, str]:
+    """The engines whose servers are not on this machine, and why.
+
+    Raises:
+        ServerNotFound: one of them was asked for.
+    """
+    missing = {}
+    for engine, make in SERVERS.items():
+        try:
+            make()
+        except ServerNotFound as error:
+            if engine in wanted:
+                raise
+            missing[engine] = str(error)
+    return missing
+
+
 def _run(jobs: list[Job], out: Console) -> dict[str, list[Result]]:
-    """Run the matrices, two at a time: each has a local AWS and a PostgreSQL of its own."""
+    """Run the matrices, two at a time: each has a local AWS and a server of its own."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -124,23 +159,18 @@ def _adopt(queue: Any) -> None:
 
 
 def run(job: Job) -> list[Result]:
-    """Run one matrix in this process, with a local AWS and a private PostgreSQL of its own.
+    """Run one matrix in this process, with a local AWS and a private server of its own.
 
     Args:
         job: which.
     """
     from rotators.local.aws import LocalAws  # noqa: PLC0415 - moto takes a second to import
-    from rotators.local.postgres import PostgresServer  # noqa: PLC0415
     from rotators.testing.case import Kit  # noqa: PLC0415
     from rotators.testing.crash import CrashMatrix, Plan  # noqa: PLC0415
     from rotators.testing.killed import Killer  # noqa: PLC0415
-    from rotators.testing.postgres import PostgresTarget  # noqa: PLC0415
 
-    # Without TLS, which no crash has to do with, to spend the time on more points.
-    server = PostgresServer(settings={"ssl": "off"}, hba=["host all all 127.0.0.1/32 scram-sha-256"])
-    with LocalAws() as aws, server:
+    with LocalAws() as aws, running(job.engine) as target:
         os.environ.update(aws.exports())
-        target = PostgresTarget(server)
         with (
             Killer(target) as killer,
             Kit(aws, target, strategy=job.strategy, with_admin=job.with_admin) as kit,
@@ -148,9 +178,7 @@ def run(job: Job) -> list[Result]:
             crashes = CrashMatrix(job.name, kit, killer)
             plan = Plan(every=job.every, thorough=job.thorough)
             total = sum(1 for _ in crashes.points(plan))
-            results = crashes.run(plan, _reporter(job.name, total))
-        target.close()
-    return results
+            return crashes.run(plan, _reporter(job.name, total))
 
 
 def _reporter(name: str, total: int) -> Callable[[Result], None]:
@@ -201,10 +229,10 @@ def _closing(summaries: list[Summary], seconds: float) -> str:
 
 
 def _document(
-    engine: str, summaries: list[Summary], results: dict[str, list[Result]], seconds: float
+    missing: dict[str, str], summaries: list[Summary], results: dict[str, list[Result]], seconds: float
 ) -> dict[str, Any]:
     return {
-        "engine": engine,
+        "not_run": missing,
         "seconds": round(seconds, 1),
         "matrices": [{**asdict(each), "failures": each.failures} for each in summaries],
         "results": [result.document() for group in results.values() for result in group],

@@ -83,15 +83,14 @@ def connected(secret: Secret, settings: Settings, engine: Engine) -> Iterator[py
     """
     user = secret.text("username")
     connection: Any = _connected(
+        secret,
         {
             "host": secret.text("host"),
             "port": port_of(secret, engine),
             "database": dbname_of(secret, engine),
             "user": user,
-            # The driver would encode a str as Latin-1.
-            "password": secret.text("password").encode(),
             **_tls(secret, settings),
-        }
+        },
     )
     try:
         with cut_after(SESSION_SECONDS, connection._sock.fileno()) as silent:  # noqa: SLF001 - the driver has no public one
@@ -121,7 +120,7 @@ def _tls(secret: Secret, settings: Settings) -> dict[str, Any]:
     return {"ssl": context}
 
 
-def _connected(parameters: dict[str, Any]) -> Any:
+def _connected(secret: Secret, parameters: dict[str, Any]) -> Any:
     """Try the host's addresses in turn under one deadline; the first that answers decides."""
     deadline = time.monotonic() + CONNECT_SECONDS
     where = f"{parameters['host']}:{parameters['port']} as {parameters['user']!r}"
@@ -132,7 +131,7 @@ def _connected(parameters: dict[str, Any]) -> Any:
         if share <= 0:
             break
         try:
-            return _opened(address, share, parameters)
+            return _opened(address, share, secret, parameters)
         except TimeoutError:
             continue
         except (pymysql.Error, OSError) as error:
@@ -143,12 +142,16 @@ def _connected(parameters: dict[str, Any]) -> Any:
     raise failed from None
 
 
-def _opened(address: str, seconds: float, parameters: dict[str, Any]) -> pymysql.Connection[Any]:
+def _opened(
+    address: str, seconds: float, secret: Secret, parameters: dict[str, Any]
+) -> pymysql.Connection[Any]:
     until = time.monotonic() + seconds
     channel = socket.create_connection((address, parameters["port"]), seconds)
     channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection: pymysql.Connection[Any] = pymysql.connect(
         **parameters,
+        # At the call, so that no local variable holds it; the driver would encode a str as Latin-1.
+        password=secret.text("password").encode(),
         charset="utf8mb4",
         autocommit=True,
         auth_plugin_map=_NEVER,
@@ -158,9 +161,9 @@ def _opened(address: str, seconds: float, parameters: dict[str, Any]) -> pymysql
     try:
         with cut_after(max(until - time.monotonic(), 0.1), channel.fileno()) as late:
             connection.connect(channel)
-    except (pymysql.Error, OSError):
+    except BaseException as error:
         channel.close()
-        if late.is_set():
+        if late.is_set() and isinstance(error, pymysql.Error | OSError):
             raise TimeoutError from None
         raise
     return connection

@@ -154,6 +154,9 @@ class MariaDbServer:
                 "ssl-key": str(certificates.key),
             }
         (self.directory / "data").mkdir()
+        # A server that starts clears its folder of temporary tables, other servers' included.
+        (self.directory / "tmp").mkdir()
+        self._settings |= {"tmpdir": str(self.directory / "tmp")}
         self._own(self.directory, *self.directory.iterdir())
         self._initialise(found)
         self._run(found)
@@ -172,6 +175,7 @@ class MariaDbServer:
         done = subprocess.run(
             command,
             cwd=self.directory,
+            env={**os.environ, "TMPDIR": str(self.directory / "tmp")},
             capture_output=True,
             text=True,
             check=False,

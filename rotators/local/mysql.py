@@ -54,6 +54,7 @@ class MySqlServer(MariaDbServer):
     def _initialise(self, found: MariaDbBinaries) -> None:
         command: list[Any] = [found.server, "--no-defaults", "--initialize-insecure"]
         command += [f"--datadir={self.directory / 'data'}", "--secure-file-priv=NULL"]
+        command += [f"--tmpdir={self.directory / 'tmp'}"]
         done = subprocess.run(
             command, cwd=self.directory, capture_output=True, text=True, check=False, **identity(self._uid)
         )

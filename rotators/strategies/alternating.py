@@ -128,7 +128,6 @@ def _account(engine: Engine, rotation: Rotation) -> str | None:
     """What the server calls the current user; None when its password is rejected."""
     try:
         with engine.login(rotation.current, rotation.settings) as session:
-            session.check()
             return session.account
     except CredentialsRejected:
         return None

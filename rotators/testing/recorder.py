@@ -167,7 +167,9 @@ class Recorder:
             # An answer that says no is an answer, and can be lost as well.
             self._after(operation, None)
             raise
-        self._after(operation, result)
+        # Some drivers give the connection back, others are asked to connect one.
+        opened = args[0] if result is None and args else result
+        self._after(operation, opened if kind is Kind.CONNECT else None)
         return result
 
     def _call(self, operation: Operation, args: tuple[Any, ...], call: Callable[[], Any]) -> Any:
@@ -178,14 +180,14 @@ class Recorder:
         finally:
             self._active.on = True
 
-    def _after(self, operation: Operation, result: Any) -> None:
+    def _after(self, operation: Operation, opened: Any) -> None:
         if self._act is None:
             return
         try:
             self._act(operation, When.AFTER)
         except Stop:
-            if operation.kind is Kind.CONNECT and result is not None:
-                result.close()  # as the kernel does with what a dead process had open
+            if opened is not None:
+                opened.close()  # as the kernel does with what a dead process had open
             raise
 
 
