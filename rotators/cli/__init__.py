@@ -12,6 +12,7 @@ from rotators.cli.demo import demo
 from rotators.cli.doctor import doctor
 from rotators.cli.invoke import invoke
 from rotators.cli.matrix import matrix
+from rotators.cli.new import new
 from rotators.cli.repair import repair_command
 from rotators.cli.rotate import rotate
 from rotators.cli.show import show
@@ -29,7 +30,7 @@ def cli() -> None:
     """
 
 
-for _command in (demo, up, invoke, rotate, show, doctor, repair_command, matrix):
+for _command in (demo, up, invoke, rotate, show, doctor, repair_command, new, matrix):
     cli.add_command(_command)
 
 

@@ -5,7 +5,8 @@
     RotatorsError
     ├── InvalidInput                bad event, environment, secret or argument: nothing was changed
     │   ├── InvalidEvent            ├── UnknownStep
-    │   ├── ConfigurationError      └── SecretFormatError
+    │   ├── ConfigurationError      ├── SecretFormatError
+    │   └── ScaffoldRefused
     ├── RotationStateError          the version labels do not allow this step
     │   ├── RotationNotEnabled      ├── VersionNotStaged
     │   ├── VersionNotPending       ├── PendingHasNoValue
@@ -100,6 +101,13 @@ class SecretFormatError(InvalidInput):
 
     code = "secret-format"
     remedy = "Put a value with the documented keys (README, 'The secret'), then rotate again."
+
+
+class ScaffoldRefused(InvalidInput):
+    """`rotators new` cannot make a package of this name in this place; nothing was written."""
+
+    code = "scaffold-refused"
+    remedy = "Choose another name or folder."
 
 
 class RotationStateError(RotatorsError):

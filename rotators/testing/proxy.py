@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from contextlib import suppress
 from typing import Self
 
 _BLOCK = 65536
+_SECONDS = 2.0
 
 
 class Proxy:
@@ -23,6 +25,7 @@ class Proxy:
     def __init__(self, port: int) -> None:
         self._target = port
         self._open: list[socket.socket] = []
+        self._accepted: set[object] = set()
         self._flowing = threading.Event()
         self._flowing.set()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -35,10 +38,18 @@ class Proxy:
     def __exit__(self, *_: object) -> None:
         self.flow()
         _end(self._listener)
-        self.cut()
+        self._hang_up()
 
     def cut(self) -> None:
         """Hang up all connections there are."""
+        # A client is connected before we have accepted it; accepting goes in order, so ours comes last.
+        with socket.create_connection(("127.0.0.1", self.port)) as last:
+            deadline = time.monotonic() + _SECONDS
+            while last.getsockname() not in self._accepted and time.monotonic() < deadline:
+                time.sleep(0.001)
+            self._hang_up()
+
+    def _hang_up(self) -> None:
         while self._open:
             _end(self._open.pop())
 
@@ -58,6 +69,7 @@ class Proxy:
             except OSError:
                 return
             self._open += [near, far]
+            self._accepted.add(near.getpeername())
             for source, sink in ((near, far), (far, near)):
                 threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
 

@@ -1,0 +1,30 @@
+"""The conformance kit, passed by the rotator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from acme_keys.service import Service
+from acme_keys.target import AcmeKeysTarget
+from rotators.testing.contract import RotatorContractV1
+from rotators.testing.crashes import RotatorCrashesV1
+from rotators.testing.fixtures import aws
+from rotators.testing.races import RotatorRacesV1
+
+__all__ = ["aws"]
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[AcmeKeysTarget]:
+    """Users of a service that runs for this module."""
+    with Service() as service:
+        yield AcmeKeysTarget(service)
+
+
+class TestAcmeKeys(RotatorContractV1, RotatorRacesV1, RotatorCrashesV1):
+    """`dual` promises that the current key works at every instant, and the kit holds it to that."""
+
+    rotator = "acme-keys"
+    strategy = "dual"

@@ -1,0 +1,85 @@
+"""`rotators new NAME`: make a package for a credential type of one's own, which passes its tests as it is."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import click
+
+from rotators.cli.output import console, json_option, print_json
+from rotators.core.errors import ScaffoldRefused
+from rotators.core.registry import GROUP
+
+EXAMPLE = Path(__file__).parent / "example"
+"""A package that works; the scaffold is a copy of it under another name."""
+
+_LEGAL = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where; a folder of the name in this one when left out.",
+)
+@json_option
+def new(name: str, directory: Path | None, as_json: bool) -> None:
+    """Make a package for a rotator called NAME, the `engine` of its secrets.
+
+    It rotates the API keys of a small HTTP service that comes with it, and passes the conformance kit;
+    make it yours step by step.
+    """
+    folder = directory or Path(name)
+    check(name, folder)
+    written = scaffold(name, folder)
+    if as_json:
+        print_json({"name": name, "directory": str(folder), "files": written})
+        return
+    out = console()
+    for file in written:
+        out.print(f"  {folder / file}", soft_wrap=True, markup=False)
+    out.print(
+        f"\nNext: `cd {folder} && pip install '.[test]' && pytest`; then make it yours: see README.md.",
+        soft_wrap=True,
+        markup=False,
+    )
+
+
+def check(name: str, folder: Path) -> None:
+    """Check that a package of this name can be made there.
+
+    Raises:
+        ScaffoldRefused: the name is not legal or taken, or the folder holds something.
+    """
+    if not _LEGAL.fullmatch(name):
+        raise ScaffoldRefused(
+            f"{name!r} cannot be a rotator's name: small letters and digits, parts joined by hyphens",
+            remedy="Use a name such as acme-keys.",
+        )
+    if any(entry.name == name for entry in entry_points(group=GROUP)):
+        raise ScaffoldRefused(
+            f"a rotator called {name!r} is installed already", remedy="Choose another name."
+        )
+    if folder.exists() and any(folder.iterdir()):
+        raise ScaffoldRefused(f"{folder} is not empty", remedy="Name another --directory, or empty it.")
+
+
+def scaffold(name: str, folder: Path) -> list[str]:
+    """Copy the example under another name; gives the files' paths in the folder."""
+    module = name.replace("-", "_")
+    title = "".join(part.capitalize() for part in name.split("-"))
+    written = []
+    for source in sorted(EXAMPLE.rglob("*")):
+        if source.is_dir() or source.suffix == ".pyc":
+            continue
+        path = str(source.relative_to(EXAMPLE)).replace("acme_keys", module)
+        text = source.read_text(encoding="utf-8")
+        for old, fresh in (("acme-keys", name), ("acme_keys", module), ("AcmeKeys", title)):
+            text = text.replace(old, fresh)
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
+        written.append(path)
+    return written
