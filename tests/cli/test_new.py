@@ -1,4 +1,4 @@
-"""`rotators new`: its package passes the kit as it is, and rotates in `rotators up` once pip has it installed."""
+"""`rotators new`: its package passes the kit as it is, and rotates in `rotators up` once it is installed."""
 
 from __future__ import annotations
 
