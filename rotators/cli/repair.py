@@ -41,7 +41,8 @@ def repair_command(secret: str, dry_run: bool, idle: bool, as_json: bool) -> Non
         out.print("Nothing was changed." if dry_run else "Nothing to do.")
         return
     with out.status("mending …"):
-        repair(SecretStore(), Settings.from_environment(os.environ), before.view.arn, diagnosis)
+        current = before.found.current.version if before.found.current else None
+        repair(SecretStore(), Settings.from_environment(os.environ), before.view.arn, current, diagnosis)
         after = check_up(before.view.arn, idle=True)
     if as_json:
         print_json({"dry_run": False, "acts": acts, **document(after)})

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from rotators.core.settings import Settings
 
 
-def repair(store: Store, settings: Settings, arn: str, diagnosis: Diagnosis) -> None:
+def repair(store: Store, settings: Settings, arn: str, current: str | None, diagnosis: Diagnosis) -> None:
     """Do what a diagnosis says, in its order; each act may be repeated.
 
     Args:
         store: the gateway to Secrets Manager.
         settings: as the rotation function has them.
         arn: the secret's.
+        current: the version that had AWSCURRENT when the diagnosis was made; None if none had.
         diagnosis: of this secret, just made.
 
     Raises:
@@ -36,13 +37,13 @@ def repair(store: Store, settings: Settings, arn: str, diagnosis: Diagnosis) -> 
     """
     refuse_unsure(diagnosis)
     for act in diagnosis.acts:
-        state = store.describe(arn)
         if act.move is Move.PROMOTE:
-            store.promote(arn, act.version, holder(state.stages, Stage.CURRENT))
+            # From where it was: if somebody moved the label meanwhile, the service refuses.
+            store.promote(arn, act.version, current)
         elif act.move is Move.DROP_PENDING:
             _drop_pending(arn, act)
         else:
-            _reset(store, settings, state)
+            _reset(store, settings, store.describe(arn))
 
 
 def refuse_unsure(diagnosis: Diagnosis) -> None:

@@ -10,8 +10,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from rotators.aws.store import SecretStore
 from rotators.cli import cli
-from rotators.core.errors import RepairRefused
+from rotators.core.errors import RepairRefused, RequestRefused
+from rotators.core.settings import Settings
+from rotators.recovery.diagnosis import diagnose
+from rotators.recovery.examination import Examination
+from rotators.recovery.mending import repair
 from tests.world import STEPS, World, new_password, unique
 
 Value = dict[str, Any]
@@ -139,6 +144,16 @@ def test_a_pair_whose_rotation_stopped_before_its_last_step_is_finished(world: W
     assert run("repair", arn, "--idle").exit_code == 0
     assert "AWSCURRENT" in world.stages(arn)[token]
     assert world.logs_in(world.value(arn))
+
+
+def test_a_label_that_moved_since_the_diagnosis_is_not_moved_again(world: World) -> None:
+    arn = arranged(world, ("pending", "filled", False, False, False))
+    found = Examination(SecretStore(), Settings(), idle=True).examine(arn)
+    assert found.current is not None
+    moved = put(world, arn, {**world.value(arn), "password": new_password()}, "AWSCURRENT")
+    with pytest.raises(RequestRefused):
+        repair(SecretStore(), Settings(), arn, found.current.version, diagnose(found, arn))
+    assert "AWSCURRENT" in world.stages(arn)[moved]
 
 
 def test_a_dry_run_changes_nothing_and_says_what_would_be_done(world: World) -> None:
