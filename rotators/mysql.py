@@ -10,7 +10,8 @@ How this target differs from others:
 - There are no transactions around accounts: a twin is made with a password that nobody has and with its mark
   in one statement, is given all rights, and only then a password. So no crash leaves a login with less.
 - A twin is proven by a mark that only an administrator can set: an attribute of the account (8.0.21).
-- An account may have two passwords (8.0.14): the strategy ``dual``.
+- An account may have two passwords (8.0.14): the strategy ``dual``. To set both takes two statements, so
+  sessions that set those of one account wait for each other (GET_LOCK).
 - REQUIRE SSL is refused like a wrong password (error 1045); the server does not tell them apart.
 
 Sources: MySQL 8.4 manual, ALTER USER, CREATE USER, GRANT, "Password Management".
@@ -18,12 +19,13 @@ Sources: MySQL 8.4 manual, ALTER USER, CREATE USER, GRANT, "Password Management"
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rotators.core.errors import TargetRefused
+from rotators.core.errors import TargetRefused, TargetUnavailable
 from rotators.core.passwords import PasswordRules
 from rotators.families.mysql_accounts import AccountSession
 from rotators.families.mysql_connection import connected
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
     from rotators.core.settings import Settings
 
 _MARK = "rotators_twin_of"
+_WAIT_SECONDS = 4
+# Longer than a session may last, so that only one whose client has vanished is ended by it.
+_IDLE_SECONDS = 10
 
 
 def rotator() -> DatabaseRotator:
@@ -74,13 +79,29 @@ class MySqlSession(AccountSession):
         self._run(f"ALTER USER CURRENT_USER() IDENTIFIED BY {self._literal(password)}")
 
     def _set_two(self, target: str, old: str, new: str) -> None:
+        self._wait_for_others(target)
         # The first makes the old one the primary password, whichever it was: what comes next retains that.
         self._run(f"ALTER USER {target} {self._identified(old)}")
         self._run(f"ALTER USER {target} {self._identified(new)} RETAIN CURRENT PASSWORD")
 
     def _set_own_two(self, old: str, new: str) -> None:
+        self._wait_for_others(self._sql(self._own()))
         self._set_own(old)
         self._run(f"ALTER USER CURRENT_USER() IDENTIFIED BY {self._literal(new)} RETAIN CURRENT PASSWORD")
+
+    def _wait_for_others(self, target: str) -> None:
+        """Be the only one of our sessions that sets this account's pair, until this session ends.
+
+        Between one session's statements another one's would make the new password both of the two.
+        """
+        # A lock outlives a client that vanished without a word, until the server ends the session.
+        self._run(f"SET SESSION wait_timeout = {_IDLE_SECONDS}")
+        name = "rotators_" + hashlib.sha256(target.encode()).hexdigest()[:32]
+        if self._rows(f"SELECT GET_LOCK(%(name)s, {_WAIT_SECONDS})", name=name) != [(1,)]:
+            raise TargetUnavailable(
+                f"another session is setting the passwords of {target}, as {self._user!r}",
+                reason="interrupted",
+            )
 
     def _require_tls(self) -> None:
         if not self._rows("SHOW SESSION STATUS LIKE 'Ssl_cipher'")[0][1]:

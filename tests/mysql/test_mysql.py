@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from rotators.core.errors import ServerNotFound, TargetRefused
+from rotators.families.mysql_accounts import AccountSession
 from rotators.local.mysql import MySqlServer
 from rotators.strategies.hashes import caching_sha2
 from tests.mysql.conftest import MariaDbWorld
@@ -61,6 +63,33 @@ def test_dual_without_an_admin_needs_one_right(world: MySqlWorld) -> None:
     arn = world.secret(user)
     values = [user, *(world.rotate(arn) for _ in range(3))]
     assert [world.logs_in(value) for value in values] == [False, False, True, True]
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["by an admin", "by itself"])
+def test_two_setsecrets_at_once_leave_the_current_password_alone(
+    world: MySqlWorld, monkeypatch: pytest.MonkeyPatch, own: bool
+) -> None:
+    """The second comes between the two statements of the first."""
+    value = {**world.account(grants=("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO {}",)), "strategy": "dual"}
+    arn = world.secret(value if own else {**value, "masterarn": world.admin_secret()})
+    token = world.begin(arn)
+    world.step("createSecret", arn, token)
+    run = AccountSession._run
+    others: list[threading.Thread] = []
+
+    def until_another_came(session: AccountSession, statement: str) -> None:
+        run(session, statement)
+        if statement.startswith("ALTER USER") and not others:
+            others.append(threading.Thread(target=world.step, args=("setSecret", arn, token)))
+            others[0].start()
+            others[0].join(1.5)
+
+    monkeypatch.setattr(AccountSession, "_run", until_another_came)
+    world.step("setSecret", arn, token)
+    assert world.logs_in(world.value(arn))
+    others[0].join()
+    assert world.logs_in(world.value(arn))
+    assert world.logs_in(world.value(arn, "AWSPENDING"))
 
 
 def test_the_twin_has_all_rights_and_roles_of_the_original(world: MySqlWorld) -> None:
