@@ -118,7 +118,7 @@ class CrashMatrix:
             operations = self.undisturbed(rotations).operations
             places = [(operation, when) for operation in operations for when in When]
             for number, (operation, when) in enumerate(places):
-                if number % plan.every == 0:
+                if _is_tried(number, plan.every):
                     yield from self._recoveries(rotations, operation, when, number, plan)
 
     def _recoveries(
@@ -202,6 +202,12 @@ class CrashMatrix:
             self._waiting = case
         else:
             case.close()
+
+
+def _is_tried(number: int, every: int) -> bool:
+    """Every Nth place. They alternate between before and after, so an even step takes turns in odd ones."""
+    turn = 0 if every % 2 else (number // every) % 2
+    return number % every == turn
 
 
 class _Failed(Exception):
