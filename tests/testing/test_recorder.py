@@ -58,3 +58,7 @@ def test_the_dead_do_nothing_more(target: PostgresTarget) -> None:
 def test_the_name_of_a_statement_holds_no_value() -> None:
     assert words("ALTER ROLE \"x\" PASSWORD 'secret'") == "ALTER ROLE"
     assert words("SET LOCAL statement_timeout = '5s'; ALTER ROLE \"a; b\" PASSWORD 'x'") == "ALTER ROLE"
+    assert words("SET PASSWORD = '*0123'") == "SET PASSWORD"
+    assert words("CREATE OR REPLACE ROLE `mark`") == "CREATE OR REPLACE ROLE"
+    assert words("SET DEFAULT ROLE `reader` FOR 'app'@'%'") == "SET DEFAULT ROLE"
+    assert words("GRANT `role` TO 'app'@'%'") == "GRANT"
