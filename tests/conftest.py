@@ -12,6 +12,7 @@ from rotators.core.errors import ServerNotFound
 from rotators.core.passwords import PasswordPolicy
 from rotators.local.aws import LocalAws
 from rotators.local.mariadb import MariaDbServer
+from rotators.local.mysql import MySqlServer
 from rotators.local.postgres import PostgresServer
 from tests.world import World, outputs, remembered
 
@@ -111,6 +112,19 @@ def maria() -> Iterator[MariaDbServer]:
 def clear_maria() -> Iterator[MariaDbServer]:
     """A private MariaDB without TLS."""
     running = _started(MariaDbServer(tls=False, settings={"ssl": "0"}))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def mysql() -> Iterator[MySqlServer]:
+    """A private MySQL that logs everything, where there is one; a missing one skips in CI too."""
+    running = MySqlServer(settings={"general-log": "1", "general-log-file": "general.log"})
+    try:
+        running.start()
+    except ServerNotFound as error:
+        # Debian's releases have no package of it, so a gate that asked for it could not be run.
+        pytest.skip(f"no MySQL here: {error}")
     yield running
     running.stop()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import re
 import secrets
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 _SUFFIX = "_clone"
 _REJECTED = 1045
+_HOST = "127.%"
 
 
 def _statement(arguments: tuple[Any, ...]) -> str:
@@ -36,11 +36,18 @@ MYSQL_OPERATIONS = (
 
 
 class MariaDbTarget(Target):
-    """Users of a MariaDB server, with the host pattern ``%``.
+    """Users of a MariaDB server, with a host pattern, a right, a role, a limit and a requirement.
+
+    They have one of each, so that a twin is made in many statements, between which it lacks something.
 
     Args:
         server: a running server.
+
+    Attributes:
+        longest: of user names, in bytes, as the rotator counts them too.
     """
+
+    longest: ClassVar[int] = 80
 
     operations: ClassVar[Sequence[Hook]] = MYSQL_OPERATIONS
     # MySQL takes 32 bytes, of which the kit's numbers and the twin's suffix need some.
@@ -52,6 +59,9 @@ class MariaDbTarget(Target):
         "ünïcødé",
         "back\\slash;--",
         "back`tick@x",
+        "x'@'y",
+        # Cut, so that with the suffix of its twin it is as long as a name may be.
+        "é" * 80,
     )
     hostile_passwords: ClassVar[Sequence[str]] = (
         "quote'pass\"word",
@@ -66,17 +76,22 @@ class MariaDbTarget(Target):
         self._server = server
         self._run = secrets.token_hex(2)
         self._numbers = itertools.count(1)
+        self._role = f"kitrole_{self._run}"
+        self._roles_before: dict[str, set[str]] = {}
         self._admin: pymysql.Connection[Any] | None = None
 
     def close(self) -> None:
-        """Give up the administrator's session."""
-        if self._admin is not None:
+        """Remove the role of the users, and give up the administrator's session."""
+        if self._admin is not None and self._admin.open:
+            self._execute(f"DROP ROLE IF EXISTS {self._role}")
             self._admin.close()
 
     def create(self, name: str | None = None, password: str | None = None) -> Value:
         """See Target.create."""
         # Closed by a letter, so that no user's name begins with another's.
-        return self._create(f"{name or 'kit'}_{self._run}{next(self._numbers)}x", password)
+        tail = f"_{self._run}{next(self._numbers)}x"
+        room = self.longest - len(_SUFFIX) - len(tail)
+        return self._create((name or "kit").encode()[:room].decode(errors="ignore") + tail, password)
 
     def create_named(self, name: str) -> Value:
         """See Target.create_named."""
@@ -95,35 +110,38 @@ class MariaDbTarget(Target):
     def reset(self, value: Mapping[str, Any]) -> Value:
         """See Target.reset."""
         password = _password()
-        self._execute(f"ALTER USER %s@'%%' {self._identified(password)}", value["username"])
+        self._execute(f"ALTER USER %s@%s {self._identified(password)}", value["username"], _HOST)
         return {**value, "password": password}
 
     def remove(self, value: Mapping[str, Any]) -> None:
         """See Target.remove."""
-        for name in self._users(value):
-            for role in self._marks(name):
-                self._execute(f"DROP ROLE {role}")
-            self._execute("DROP USER %s@'%%'", name)
+        for role in self._made_roles(value):
+            self._execute(f"DROP ROLE {_quoted(role)}")
+        for account in self._accounts(value):
+            self._execute("DROP USER %s@%s", *account)
 
     def admin(self) -> Value:
         """See Target.admin."""
         return self._server.secret()
 
     def footprint(self, value: Mapping[str, Any]) -> object:
-        """See Target.footprint: requirements, limits, number of passwords, and grants without hashes."""
-        found = []
-        for name in self._users(value):
-            requirements = self._execute(
+        """See Target.footprint: requirements, limits, roles, second passwords, and grants without hashes."""
+        made = self._made_roles(value)
+        found: list[object] = [len(made)]
+        for account in self._accounts(value):
+            rows = self._execute(
                 "SELECT ssl_type, ssl_cipher, x509_issuer, x509_subject, max_questions, max_updates,"
-                " max_connections, max_user_connections FROM mysql.user WHERE User = %s",
-                name,
+                " max_connections, max_user_connections FROM mysql.user WHERE User = %s AND Host = %s",
+                *account,
             )
-            grants = sorted(
-                self._relative(str(row[0]), value) for row in self._execute("SHOW GRANTS FOR %s@'%%'", name)
+            rows += self._more(*account)
+            rows += sorted(
+                # What comes behind is a hash; requirements and limits are above.
+                (str(row[0]).split(" IDENTIFIED ")[0],)
+                for row in self._execute("SHOW GRANTS FOR %s@%s", *account)
             )
-            found.append(
-                (self._relative(name, value), [str(row) for row in requirements], self._two(name), grants)
-            )
+            texts = [*account, *(str(column) for row in rows for column in row)]
+            found.append([self._relative(text, value, made) for text in texts])
         return found
 
     def sessions(self, value: Mapping[str, Any]) -> int:
@@ -142,8 +160,25 @@ class MariaDbTarget(Target):
 
     def _create(self, name: str, password: str | None) -> Value:
         password = password or _password()
-        self._execute(f"CREATE USER %s@'%%' {self._identified(password)}", name)
+        before = self._all_roles()
+        if self._role not in before:
+            self._execute(f"CREATE ROLE {self._role}")
+            before.add(self._role)
+        self._roles_before.setdefault(name.removesuffix(_SUFFIX), before)
+        requirement = "REQUIRE SSL " if self._server.ca else ""
+        self._execute(
+            f"CREATE USER %s@%s {self._identified(password)} {requirement}WITH MAX_USER_CONNECTIONS 50",
+            name,
+            _HOST,
+        )
+        self._execute("GRANT SELECT, INSERT ON kit.* TO %s@%s", name, _HOST)
+        self._execute(f"GRANT {self._role} TO %s@%s", name, _HOST)
+        self._execute(self._default_role, name, _HOST)
         return self._server.secret(name, password)
+
+    @property
+    def _default_role(self) -> str:
+        return f"SET DEFAULT ROLE {self._role} FOR %s@%s"
 
     def _identified(self, password: str) -> str:
         """The clause that sets a password, as a hash."""
@@ -151,34 +186,41 @@ class MariaDbTarget(Target):
         twice = hashlib.sha1(once, usedforsecurity=False).hexdigest().upper()
         return f"IDENTIFIED VIA mysql_native_password USING '*{twice}'"
 
-    def _two(self, name: str) -> bool:
-        """Whether a user has two passwords."""
-        return bool(
-            self._execute(
-                "SELECT 1 FROM mysql.global_priv WHERE User = %s AND JSON_EXISTS(Priv, '$.auth_or')", name
-            )
+    def _more(self, name: str, host: str) -> list[Any]:
+        """What only this server knows of an account: its limit of time, and whether it has two passwords."""
+        return self._execute(
+            "SELECT max_statement_time, JSON_EXISTS(Priv, '$.auth_or') FROM mysql.user JOIN mysql.global_priv"
+            " USING (User, Host) WHERE User = %s AND Host = %s",
+            name,
+            host,
         )
 
-    def _marks(self, name: str) -> list[str]:
-        """The roles that a rotation made to mark a twin, as SQL writes them."""
-        rows = self._execute(
-            "SELECT Role FROM mysql.roles_mapping WHERE User = %s AND Role LIKE 'rotators\\_twin\\_%%'", name
-        )
-        return [f"`{row[0]}`" for row in rows]
+    def _all_roles(self) -> set[str]:
+        return {str(row[0]) for row in self._execute("SELECT User FROM mysql.user WHERE is_role = 'Y'")}
 
-    def _users(self, value: Mapping[str, Any]) -> list[str]:
+    def _made_roles(self, value: Mapping[str, Any]) -> list[str]:
+        """The roles that came after a credential and are nobody else's: rotations made them."""
+        new = self._all_roles() - self._roles_before.get(_original(value), self._all_roles())
+        ours = {name for name, _ in self._accounts(value)} | {self._server.superuser}
+        members = self._execute("SELECT Role, User FROM mysql.roles_mapping WHERE Host <> ''")
+        return sorted(new - {role for role, user in members if user not in ours})
+
+    def _accounts(self, value: Mapping[str, Any]) -> list[tuple[str, str]]:
         start = _original(value)
         rows = self._execute(
-            "SELECT User FROM mysql.user WHERE Host <> '' AND LEFT(User, CHAR_LENGTH(%s)) = %s ORDER BY User",
+            "SELECT User, Host FROM mysql.user WHERE Host <> '' AND LEFT(User, CHAR_LENGTH(%s)) = %s"
+            " ORDER BY User, Host",
             start,
             start,
         )
-        return [str(row[0]) for row in rows]
+        return [(str(user), str(host)) for user, host in rows]
 
     @staticmethod
-    def _relative(text: str, value: Mapping[str, Any]) -> str:
-        text = re.sub(r" IDENTIFIED (VIA|BY|WITH) .*?(?= REQUIRE| WITH GRANT| WITH MAX|$)", "", text)
-        return re.sub(r"rotators_twin_\w+", "mark", text).replace(_original(value), "~")
+    def _relative(text: str, value: Mapping[str, Any], made: Sequence[str]) -> str:
+        for number, role in enumerate(made, 1):
+            text = text.replace(role, f"made {number}")
+        name = _original(value)
+        return text.replace(name.replace("`", "``"), "~").replace(name, "~")
 
     def _execute(self, statement: str, *params: object) -> list[Any]:
         if self._admin is None or not self._admin.open:
@@ -208,22 +250,46 @@ class MariaDbTarget(Target):
 class MySqlTarget(MariaDbTarget):
     """Users of a MySQL server; it hides clear text in its logs by itself."""
 
+    longest: ClassVar[int] = 32
+
     def _identified(self, password: str) -> str:
         literal = pymysql.converters.escape_string(password).replace("%", "%%")
         return f"IDENTIFIED WITH caching_sha2_password BY '{literal}'"
 
-    def _two(self, name: str) -> bool:
-        return bool(
-            self._execute(
-                "SELECT 1 FROM mysql.user WHERE User = %s"
-                " AND JSON_CONTAINS_PATH(User_attributes, 'one', '$.additional_password')",
-                name,
-            )
-        )
+    @property
+    def _default_role(self) -> str:
+        return f"ALTER USER %s@%s DEFAULT ROLE {self._role}"
 
-    def _marks(self, name: str) -> list[str]:
-        del name  # a twin is marked by an attribute of its own
+    def _more(self, name: str, host: str) -> list[Any]:
+        """Attributes, whether it has two passwords, and default roles, which SHOW GRANTS leaves out."""
+        return [
+            *self._execute(
+                "SELECT User_attributes -> '$.metadata',"
+                " JSON_CONTAINS_PATH(User_attributes, 'one', '$.additional_password')"
+                " FROM mysql.user WHERE User = %s AND Host = %s",
+                name,
+                host,
+            ),
+            *self._execute(
+                "SELECT DEFAULT_ROLE_USER FROM mysql.default_roles WHERE USER = %s AND HOST = %s ORDER BY 1",
+                name,
+                host,
+            ),
+        ]
+
+    def _all_roles(self) -> set[str]:
+        # A role is an account whose name begins with nobody's, so only the kit's own is of interest.
+        rows = self._execute("SELECT User FROM mysql.user WHERE User = %s", self._role)
+        return {str(row[0]) for row in rows}
+
+    def _made_roles(self, value: Mapping[str, Any]) -> list[str]:
+        """None: whatever a rotation makes here is an account, and found by its name."""
+        del value
         return []
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
 
 
 def _original(value: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rotators.core.errors import ServerNotFound, TargetRefused
+from rotators.core.errors import TargetRefused
 from rotators.families.mysql_accounts import AccountSession
 from rotators.local.mysql import MySqlServer
 from rotators.strategies.hashes import caching_sha2
@@ -15,25 +15,12 @@ from tests.mysql.conftest import MariaDbWorld
 from tests.world import STEPS, known_passwords, new_password, unique
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rotators.local.aws import LocalAws
 
 
 class MySqlWorld(MariaDbWorld):
     def identified(self, password: str) -> str:
         return f"IDENTIFIED WITH caching_sha2_password AS 0x{caching_sha2(password).hex()}"
-
-
-@pytest.fixture(scope="module")
-def mysql() -> Iterator[MySqlServer]:
-    server = MySqlServer(settings={"general-log": "1", "general-log-file": "general.log"})
-    try:
-        server.start()
-    except ServerNotFound as error:
-        pytest.skip(f"no MySQL here, and none to be had from apt: {error}")
-    yield server
-    server.stop()
 
 
 @pytest.fixture

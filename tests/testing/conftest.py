@@ -4,7 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from rotators.local.mariadb import MariaDbServer
+from rotators.local.mysql import MySqlServer
 from rotators.local.postgres import PostgresServer
+from rotators.testing.mysql import MariaDbTarget, MySqlTarget
 from rotators.testing.postgres import PostgresTarget
 
 
@@ -16,8 +19,31 @@ def target(server: PostgresServer) -> Iterator[PostgresTarget]:
     target.close()
 
 
+@pytest.fixture(scope="module")
+def maria_target(maria: MariaDbServer) -> Iterator[MariaDbTarget]:
+    """Users of the MariaDB that records all."""
+    target = MariaDbTarget(maria)
+    yield target
+    target.close()
+
+
+@pytest.fixture(scope="module")
+def mysql_target(mysql: MySqlServer) -> Iterator[MySqlTarget]:
+    """Users of the MySQL, where there is one."""
+    target = MySqlTarget(mysql)
+    yield target
+    target.close()
+
+
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorter deadlines of the product: their real lengths are tested in tests/postgres/test_logins.py."""
     monkeypatch.setattr("rotators.postgres.SESSION_SECONDS", 1.0)
     monkeypatch.setattr("rotators.postgres.CONNECT_SECONDS", 2.0)
+
+
+@pytest.fixture
+def impatient_mysql(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same: their real lengths are tested in tests/mysql/test_logins.py."""
+    monkeypatch.setattr("rotators.families.mysql_connection.SESSION_SECONDS", 1.0)
+    monkeypatch.setattr("rotators.families.mysql_connection.CONNECT_SECONDS", 2.0)

@@ -2,51 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar
 
 import pytest
 
-from rotators.core.errors import ServerNotFound
-from rotators.local.mariadb import MariaDbServer
-from rotators.local.mysql import MySqlServer
 from rotators.testing.contract import RotatorContractV1
 from rotators.testing.crash import Plan
 from rotators.testing.crashes import RotatorCrashesV1
 from rotators.testing.mysql import MariaDbTarget, MySqlTarget
 from rotators.testing.races import RotatorRacesV1
+from tests.world import unique
 
-
-@pytest.fixture(scope="session")
-def mysql() -> Iterator[MySqlServer]:
-    """A private MySQL, where MYSQL_BIN or the system has one; Debian's packages have none."""
-    try:
-        running = MySqlServer().start()
-    except ServerNotFound as error:
-        pytest.skip(str(error))
-    yield running
-    running.stop()
-
-
-@pytest.fixture(autouse=True)
-def impatient_mysql(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorter deadlines of the product: their real lengths are tested in tests/mysql/test_logins.py."""
-    monkeypatch.setattr("rotators.families.mysql_connection.SESSION_SECONDS", 1.0)
-    monkeypatch.setattr("rotators.families.mysql_connection.CONNECT_SECONDS", 2.0)
-
-
-@pytest.fixture(scope="module")
-def maria_target(maria: MariaDbServer) -> Iterator[MariaDbTarget]:
-    target = MariaDbTarget(maria)
-    yield target
-    target.close()
-
-
-@pytest.fixture(scope="module")
-def mysql_target(mysql: MySqlServer) -> Iterator[MySqlTarget]:
-    target = MySqlTarget(mysql)
-    yield target
-    target.close()
+pytestmark = pytest.mark.usefixtures("impatient_mysql")
 
 
 class OnMariaDb:
@@ -59,6 +26,53 @@ class OnMySql:
     @pytest.fixture
     def target(self, mysql_target: MySqlTarget) -> MySqlTarget:
         return mysql_target
+
+
+CHANGES = (
+    "REVOKE INSERT ON kit.* FROM {}",
+    "GRANT SELECT ON zoo.* TO {}",
+    "ALTER USER {} REQUIRE NONE",
+    "ALTER USER {} WITH MAX_QUERIES_PER_HOUR 7",
+    "SET DEFAULT ROLE NONE FOR {}",
+    "CREATE USER {clone}",
+    "CREATE ROLE {role}",
+    "ALTER USER {} IDENTIFIED VIA mysql_native_password USING '' OR mysql_native_password USING ''",
+)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_footprint_sees_a_change_of_the_account(maria_target: MariaDbTarget, change: str) -> None:
+    user, role = maria_target.create(), unique("stray")
+    before = maria_target.footprint(user)
+    name = user["username"]
+    maria_target._execute(change.format(f"'{name}'@'127.%'", clone=f"'{name}_clone'@'%'", role=role))
+    assert maria_target.footprint(user) != before
+    maria_target.remove(user)
+    assert not maria_target._execute("SELECT 1 FROM mysql.user WHERE User IN (%s, %s)", name, role)
+
+
+@pytest.mark.parametrize("change", [change for change in CHANGES if "DEFAULT" not in change][:4])
+def test_the_footprint_on_mysql_sees_it_too(mysql_target: MySqlTarget, change: str) -> None:
+    user = mysql_target.create()
+    before = mysql_target.footprint(user)
+    mysql_target._execute(change.format(f"'{user['username']}'@'127.%'"))
+    assert mysql_target.footprint(user) != before
+    mysql_target.remove(user)
+
+
+@pytest.mark.parametrize("engine", ["maria_target", "mysql_target"])
+def test_the_footprint_is_the_same_for_two_equal_credentials_and_holds_no_hash(
+    request: pytest.FixtureRequest, engine: str
+) -> None:
+    target: MariaDbTarget = request.getfixturevalue(engine)
+    one, other = target.create("o'ne`"), target.create()
+    first = target.footprint(one)
+    target.reset(one)
+    assert target.footprint(one) == first == target.footprint(other)
+    for row in target._execute("SELECT authentication_string FROM mysql.user WHERE User <> ''"):
+        assert not row[0] or str(row[0]) not in str(first)
+    target.remove(one)
+    target.remove(other)
 
 
 class TestSingle(OnMariaDb, RotatorContractV1, RotatorRacesV1):
