@@ -10,8 +10,17 @@ from typing import Any, ClassVar
 
 import pytest
 
-from rotators.testing.crash import Plan
+from rotators.local.aws import LocalAws
+from rotators.testing.case import Kit
+from rotators.testing.crash import CrashMatrix, Plan
 from rotators.testing.crashes import RotatorCrashesV1
+from rotators.testing.postgres import PostgresTarget
+from rotators.testing.recorder import When
+from rotators.testing.results import Container, Recovery
+from rotators.testing.target import Target
+
+COMMITS = {"postgres": "COMMIT", "mariadb": "SET PASSWORD", "mysql": "ALTER USER"}
+"""What makes the new password valid, with `single`."""
 
 
 class TestAlternatingTwin(RotatorCrashesV1):
@@ -41,28 +50,53 @@ def test_every_stop_ends_well_and_processes_were_really_killed(report: dict[str,
 
 def test_the_current_value_is_dead_only_between_commit_and_promotion(report: dict[str, Any]) -> None:
     """With `single`; with `alternating` and `dual` never."""
-    commits = {("ALTER ROLE", "after"), ("SET", "after"), ("ALTER USER", "after")}
     for result in report["results"]:
+        engine, strategy = result["name"].split()
         operation = result["operation"]
         place = (operation["step"], operation["name"], result["when"])
-        promised = "single" not in result["name"]
-        changed = operation["step"] in {"testSecret", "finishSecret"} or (
-            operation["step"] == "setSecret" and result["usable"] is False
-        )
-        if not result["usable"]:
-            assert not promised, place
-            assert changed, place
-            assert operation["step"] != "setSecret" or place[1:] in commits, place
-        elif not promised and operation["step"] in {"testSecret", "finishSecret"}:
-            assert place == ("finishSecret", "UpdateSecretVersionStage", "after")
+        inside = place == ("setSecret", COMMITS[engine], "after") or place[0] in {
+            "testSecret",
+            "finishSecret",
+        }
+        over = place == ("finishSecret", "UpdateSecretVersionStage", "after")
+        promised = not strategy.startswith("single")
+        assert result["usable"] == (promised or not inside or over), (result["name"], place)
+
+
+@pytest.mark.parametrize("engine", ["postgres", "mariadb"])
+def test_with_single_the_current_value_dies_with_the_commit_and_not_before(
+    request: pytest.FixtureRequest, aws: LocalAws, engine: str
+) -> None:
+    """Each place in setSecret, of which the report has some."""
+    kind: Target = request.getfixturevalue("target" if engine == "postgres" else "maria_target")
+    with Kit(aws, kind, strategy="single") as kit:
+        crashes = CrashMatrix("window", kit)
+        places = {
+            (point.operation.name, str(point.when), crashes.stop(point).usable)
+            for point in crashes.points(Plan(starts=[0]))
+            if point.operation.step == "setSecret"
+            and (point.recovery, point.container) == (Recovery.SAME_TOKEN, Container.FRESH)
+        }
+        crashes.close()
+    assert {place for place in places if not place[2]} == {(COMMITS[engine], "after", False)}
+
+
+@pytest.mark.parametrize("every", [1, 2, 9, 10])
+def test_a_part_of_the_points_has_both_sides_of_operations(
+    aws: LocalAws, target: PostgresTarget, every: int
+) -> None:
+    with Kit(aws, target, strategy="single") as kit:
+        points = list(CrashMatrix("part", kit).points(Plan(starts=[0], every=every)))
+    assert {point.when for point in points} == {When.BEFORE, When.AFTER}
 
 
 def test_no_value_is_in_the_report(report: dict[str, Any]) -> None:
     assert "SCRAM" not in json.dumps(report)
     names = {result["operation"]["name"] for result in report["results"]}
     assert names <= {
-        "ALTER ROLE", "ALTER USER", "BEGIN", "COMMIT", "CREATE", "CREATE ROLE", "DescribeSecret", "GRANT",
-        "GetSecretValue", "PutSecretValue", "SELECT", "SET", "UpdateSecretVersionStage", "connect",
+        "ALTER ROLE", "ALTER USER", "BEGIN", "COMMIT", "CREATE OR REPLACE ROLE", "CREATE ROLE", "CREATE USER",
+        "DescribeSecret", "GRANT", "GetSecretValue", "PutSecretValue", "SELECT", "SET", "SET DEFAULT ROLE",
+        "SET PASSWORD", "SHOW", "UpdateSecretVersionStage", "connect",
     }  # fmt: skip
 
 
