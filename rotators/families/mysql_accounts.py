@@ -40,9 +40,6 @@ class AccountSession(ABC):
     Args:
         connection: in autocommit mode.
         user: who was asked for.
-
-    Attributes:
-        account: the account that the server chose for this login.
     """
 
     mode = "STRICT_ALL_TABLES"
@@ -53,7 +50,17 @@ class AccountSession(ABC):
         self._user = user
         self._seconds: dict[str, Account] = {}
         self._run(f"SET SESSION lock_wait_timeout = {STATEMENT_SECONDS:.0f}, sql_mode = '{self.mode}'")
-        self.account = str(self._rows("SELECT CURRENT_USER()")[0][0])
+        self._chosen = str(self._rows("SELECT CURRENT_USER()")[0][0])
+
+    @property
+    def account(self) -> str:
+        """The account that the server chose for this login.
+
+        Raises:
+            TargetRefused: it is another user's than was asked for, and nothing may be done in its name.
+        """
+        self.check()
+        return self._chosen
 
     def set_password(self, user: str, password: str) -> None:
         """See Session.set_password."""
@@ -74,9 +81,9 @@ class AccountSession(ABC):
 
     def check(self) -> None:
         """See Session.check. A server may take an unknown user for its anonymous one."""
-        if not self.account.startswith(f"{self._user}@"):
+        if not self._chosen.startswith(f"{self._user}@"):
             raise TargetRefused(
-                f"the server logged {self._user!r} in as another user, {self.account!r}", reason="user"
+                f"the server logged {self._user!r} in as another user, {self._chosen!r}", reason="user"
             )
 
     def require_ordinary(self, user: str) -> None:
@@ -127,7 +134,6 @@ class AccountSession(ABC):
 
     def _own(self) -> Account:
         """The logged-in account; its user is known, so what follows is its host."""
-        self.check()
         return Account(self._user, self.account.removeprefix(f"{self._user}@"))
 
     def _require_marked(self, twin: Account, of: Account) -> None:

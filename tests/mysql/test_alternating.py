@@ -221,6 +221,18 @@ def test_an_admin_of_another_target_is_refused_before_any_login(world: MariaDbWo
     assert world.logins() == logins
 
 
+def test_an_anonymous_user_that_took_the_login_gets_no_twin(world: MariaDbWorld) -> None:
+    name, password = unique("nobody"), new_password()
+    value = {**world.maria.secret(name, password), "masterarn": world.admin_secret()}
+    world.run(f"CREATE USER ''@'%' {world.identified(password)}")
+    try:
+        assert world.logs_in(value)
+        refused(world, world.secret(value), "another user")
+        assert not world.exists(f"{name}_clone")
+    finally:
+        world.run("DROP USER ''@'%'")
+
+
 def test_a_broken_current_password_is_healed_by_the_admin(world: MariaDbWorld, pair: Pair) -> None:
     user, arn = pair
     world.reset(user["username"], new_password())

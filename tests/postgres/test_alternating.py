@@ -328,6 +328,17 @@ def test_a_twin_that_cannot_act_as_the_original_is_not_promoted(
     assert world.value(arn) == before
 
 
+def test_a_current_user_whose_role_setting_is_broken_does_not_stop_the_rotation(
+    world: World, pair: tuple[dict[str, Any], str]
+) -> None:
+    """The server only warns at its login, and the admin mends the twin when its turn comes."""
+    user, arn = pair
+    twin, stranger = world.rotate(arn)["username"], world.user()["username"]
+    world.sql(f'ALTER ROLE "{twin}" SET role = "{stranger}"')
+    assert world.rotate(arn)["username"] == user["username"]
+    assert world.rotate(arn)["username"] == twin
+
+
 @pytest.mark.parametrize("setting", ["search_path", "empty", "capitals"])
 def test_lists_are_copied_as_the_server_reads_them(world: World, setting: str) -> None:
     user = world.user()
