@@ -80,7 +80,7 @@ API_CALLS = Hook("botocore.client:BaseClient._make_api_call", Kind.API, _api_nam
 
 _STATEMENT = re.compile(
     r"\s*(?:SET LOCAL [^;]*;\s*)*"
-    r"([A-Za-z]+(?: OR REPLACE)?(?: DEFAULT)?(?: (?:ROLE|USER|TABLE|DATABASE|PRIVILEGES|PASSWORD)\b)?)"
+    r"([A-Za-z]+(?:(?: OR REPLACE| DEFAULT)? (?:ROLE|USER|TABLE|DATABASE|PRIVILEGES|PASSWORD)\b)?)"
 )
 
 

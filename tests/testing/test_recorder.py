@@ -61,4 +61,5 @@ def test_the_name_of_a_statement_holds_no_value() -> None:
     assert words("SET PASSWORD = '*0123'") == "SET PASSWORD"
     assert words("CREATE OR REPLACE ROLE `mark`") == "CREATE OR REPLACE ROLE"
     assert words("SET DEFAULT ROLE `reader` FOR 'app'@'%'") == "SET DEFAULT ROLE"
+    assert words("SELECT DEFAULT_ROLE_USER FROM mysql.default_roles") == "SELECT"
     assert words("GRANT `role` TO 'app'@'%'") == "GRANT"
