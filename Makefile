@@ -95,14 +95,15 @@ bench: $(DEV) ## Measure (ARGS go to the benchmarks)
 docs: $(DEV) ## Make docs/errors.md anew from the code
 	@$(BIN)/python docs/errors.py > docs/errors.md
 
+# dev first: what is tested with is what the others get.
 .PHONY: lock
 lock: $(UV) ## Make locks/ anew from pyproject.toml (ARGS: e.g. --upgrade)
 	@set -e; compile() { \
 	  .venv-uv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --no-header --python-version 3.11 $(ARGS) pyproject.toml "$$@"; }; \
-	compile --extra lambda -o locks/lambda.txt; \
-	compile --extra local --extra lambda -o locks/local.txt; \
-	compile --extra local --extra lambda --group dev -o locks/dev.txt
+	compile --extra local --extra lambda --group dev -o locks/dev.txt; \
+	compile --extra local --extra lambda --constraint locks/dev.txt -o locks/local.txt; \
+	compile --extra lambda --constraint locks/dev.txt -o locks/lambda.txt
 
 .PHONY: validate
 validate: $(SAM) ## Check template.yaml
