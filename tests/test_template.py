@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import json
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]  # here by way of the AWS CLI; its stubs are not
+
+from rotators.aws.telemetry import observed
+from rotators.core.errors import InvalidEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,12 +28,16 @@ FUNCTIONS = {"RotateFunction": "rotate", "StoreFunction": "store", "RetrieveFunc
 EVERY_RESOURCE = {
     "LetLambdaJoinVpc": "Lambda creates the interfaces, which have no ARN before (LG:configuration-vpc)",
     "KeepCodeFromInterfaces": "a denial of the same",
+    "SeeWhatFailed": "CloudTrail's look-up knows no resource",
     "ReadManyAtOnce": "BatchGetSecretValue knows no resource; GetSecretValue decides on each secret",
 }
 """The statements that may say `*`, and why they must."""
 
 EVERY_NAME = {
     "FindDatabasesOfAdmins": "the database's identifier stands in a tag of the admin's secret, unknown here",
+    "ReadTaggedAdmins": "the tag decides, not the name",
+    "ReadTaggedSecrets": "the tag decides, not the name",
+    "TryTaggedAdmins": "the tag decides, not the name",
 }
 """The statements whose resources may end in `:*`, and why they must."""
 
@@ -65,18 +75,22 @@ def of_type(resources: dict[str, Any], kind: str) -> dict[str, Any]:
     return {name: resource for name, resource in resources.items() if resource["Type"] == kind}
 
 
-def statements(resources: dict[str, Any], role: str) -> list[dict[str, Any]]:
-    """A role's statements, conditional ones as if their condition held."""
+def statements(resources: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """The statements of a role or a managed policy, those of every condition."""
+    properties = resources[name]["Properties"]
     return [
-        statement["If"][1] if "If" in statement else statement
-        for policy in resources[role]["Properties"]["Policies"]
-        for statement in policy["PolicyDocument"]["Statement"]
+        statement
+        for policy in properties.get("Policies", [properties])
+        for found in policy["PolicyDocument"]["Statement"]
+        for statement in (found["If"][1:] if "If" in found else [found])
+        if "Sid" in statement
     ]
 
 
 def every_statement(resources: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for role in of_type(resources, "AWS::IAM::Role"):
-        yield from statements(resources, role)
+    for kind in ("AWS::IAM::Role", "AWS::IAM::ManagedPolicy"):
+        for name in of_type(resources, kind):
+            yield from statements(resources, name)
 
 
 def as_list(value: Any) -> list[Any]:
@@ -88,7 +102,8 @@ def actions(statement: dict[str, Any]) -> list[str]:
 
 
 def text_of_resource(resource: Any) -> str:
-    return str(resource["Sub"]) if isinstance(resource, dict) and "Sub" in resource else str(resource)
+    text = resource["Sub"] if isinstance(resource, dict) and "Sub" in resource else resource
+    return str(text[0] if isinstance(text, list) else text)
 
 
 def test_it_has_the_three_functions(resources: dict[str, Any]) -> None:
@@ -106,7 +121,8 @@ def test_handlers_exist(resources: dict[str, Any], name: str, module: str) -> No
 def test_the_runtime_is_one_that_the_makefile_builds_for(template: dict[str, Any]) -> None:
     common = template["Globals"]["Function"]
     assert common["Runtime"] == "python3.13"
-    assert common["Architectures"] == ["arm64"]
+    assert common["Architectures"] == [{"Ref": "Architecture"}]
+    assert template["Parameters"]["Architecture"]["Default"] == "arm64"
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert re.search(r"^ARTIFACT_PYTHON := 3\.13$", makefile, re.MULTILINE)
     assert "aarch64" in makefile
@@ -120,7 +136,9 @@ def test_the_makefile_builds_each_function(resources: dict[str, Any], name: str)
 
 def test_functions_have_time_to_answer(template: dict[str, Any], resources: dict[str, Any]) -> None:
     assert template["Globals"]["Function"]["Timeout"] >= 30
-    assert resources["RotateFunction"]["Properties"]["Timeout"] >= 60
+    assert resources["RotateFunction"]["Properties"]["Timeout"] == {"Ref": "RotateTimeout"}
+    timeout = template["Parameters"]["RotateTimeout"]
+    assert (timeout["Default"], timeout["MaxValue"]) == (60, 900)
 
 
 def test_secrets_manager_of_this_account_may_call_the_rotate_function(resources: dict[str, Any]) -> None:
@@ -129,7 +147,7 @@ def test_secrets_manager_of_this_account_may_call_the_rotate_function(resources:
         "Action": "lambda:InvokeFunction",
         "FunctionName": {"GetAtt": "RotateFunction.Arn"},
         "Principal": "secretsmanager.amazonaws.com",
-        "SourceAccount": {"Ref": "AWS::AccountId"},
+        "SourceAccount": {"If": ["InOtherAccount", {"Ref": "SecretAccountId"}, {"Ref": "AWS::AccountId"}]},
     }
 
 
@@ -162,7 +180,7 @@ def test_the_rotate_function_touches_only_secrets_that_name_it(resources: dict[s
         statement
         for statement in statements(resources, "RotateRole")
         if any(action.startswith("secretsmanager:") for action in actions(statement))
-        and statement["Sid"] != "ReadAdmins"
+        and statement["Sid"] not in ("ReadAdmins", "ReadTaggedAdmins")
     ]
     (own,) = touching
     name = own["Condition"]["StringEquals"]["secretsmanager:resource/AllowRotationLambdaArn"]["Sub"]
@@ -180,8 +198,101 @@ def test_the_rotate_function_touches_only_secrets_that_name_it(resources: dict[s
 def test_secrets_are_named_by_the_prefix(resources: dict[str, Any]) -> None:
     for statement in every_statement(resources):
         for resource in map(text_of_resource, as_list(statement["Resource"])):
-            if ":secret:" in resource:
-                assert resource.endswith(":secret:${SecretNamePrefix}*")
+            if ":secret:" in resource and statement["Sid"] not in EVERY_NAME:
+                assert resource.endswith((":secret:${SecretNamePrefix}*", ":secret:${Prefix}*"))
+
+
+def test_a_tag_decides_where_the_name_does_not(resources: dict[str, Any]) -> None:
+    tagged = [item for item in every_statement(resources) if "Tagged" in item["Sid"]]
+    reading = [item for item in tagged if not actions(item)[0].startswith("kms:")]
+    assert {item["Sid"] for item in reading} == {"ReadTaggedAdmins", "ReadTaggedSecrets", "TryTaggedAdmins"}
+    for item in reading:
+        (key,) = item["Condition"]["StringEquals"]
+        assert key.startswith("secretsmanager:ResourceTag/rotators-")
+
+
+def test_no_secret_is_created_under_another_key(resources: dict[str, Any]) -> None:
+    (creating,) = [
+        item for item in statements(resources, "StoreRole") if "secretsmanager:CreateSecret" in actions(item)
+    ]
+    condition, required, _ = creating["Condition"]["If"]
+    assert condition == "HasKey"
+    assert list(required) == ["StringEquals"]
+    assert list(required["StringEquals"]) == ["secretsmanager:KmsKeyArn"]
+
+
+def test_the_key_outlives_the_stack(resources: dict[str, Any]) -> None:
+    key = resources["SecretsKey"]
+    assert (key["DeletionPolicy"], key["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
+    assert key["Properties"]["EnableKeyRotation"] is True
+
+
+def test_failed_rotations_are_told(resources: dict[str, Any]) -> None:
+    rule = resources["FailedRotations"]["Properties"]
+    assert rule["EventPattern"] == {
+        "source": ["aws.secretsmanager"],
+        "detail-type": ["AWS Service Event via CloudTrail"],
+        "detail": {"eventName": ["RotationFailed", "RotationAbandoned", "TestRotationFailed"]},
+    }
+    topic = {"If": ["CreatesTopic", {"Ref": "AlarmTopic"}, {"Ref": "AlarmTopicArn"}]}
+    assert [target["Arn"] for target in rule["Targets"]] == [topic]
+    for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values():
+        assert alarm["Properties"]["AlarmActions"] == [topic]
+
+
+def test_alarms_and_dashboard_watch_metrics_that_the_functions_emit(
+    resources: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"):
+        monkeypatch.delenv(name, raising=False)
+    with observed("rotate", rotator="r", step="finishSecret"):
+        pass
+    with contextlib.suppress(InvalidEvent), observed("rotate", rotator="r", step="setSecret"):
+        raise InvalidEvent("no")
+    emitted: set[tuple[str, tuple[str, ...]]] = set()
+    for line in capsys.readouterr().out.splitlines():
+        for directive in json.loads(line).get("_aws", {}).get("CloudWatchMetrics", []):
+            assert directive["Namespace"] == "rotators"
+            for names in directive["Dimensions"]:
+                emitted |= {(metric["Name"], tuple(sorted(names))) for metric in directive["Metrics"]}
+    watched = set()
+    for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values():
+        properties = alarm["Properties"]
+        direct = [properties] if "MetricName" in properties else []
+        indirect = [
+            item["MetricStat"]["Metric"] for item in properties.get("Metrics", []) if "MetricStat" in item
+        ]
+        watched |= {
+            (metric["MetricName"], tuple(sorted(item["Name"] for item in metric["Dimensions"])))
+            for metric in direct + indirect
+            if metric["Namespace"] == "rotators"
+        }
+    board = resources["Dashboard"]["Properties"]["DashboardBody"]["Sub"]
+    for names, metric in re.findall(r"SEARCH\('\{rotators,([^}]+)\}.*?MetricName=\\\"(\w+)\\\"", board):
+        watched.add((metric, tuple(sorted(names.split(",")))))
+    assert {name for name, _ in watched} == {"StepFailed", "Rotated", "Duration"}
+    assert watched <= emitted
+
+
+def test_the_dashboard_is_json(resources: dict[str, Any]) -> None:
+    body = json.loads(resources["Dashboard"]["Properties"]["DashboardBody"]["Sub"])
+    for widget in body["widgets"]:
+        assert {"type", "x", "y", "width", "height", "properties"} == widget.keys()
+
+
+def test_parameters_are_grouped_and_labelled(template: dict[str, Any]) -> None:
+    interface = template["Metadata"]["AWS::CloudFormation::Interface"]
+    grouped = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
+    assert sorted(grouped) == sorted(template["Parameters"])
+    assert set(interface["ParameterLabels"]) == set(template["Parameters"])
+    assert all("Default" in parameter for parameter in template["Parameters"].values())
+
+
+def test_the_published_version_is_the_package_s(template: dict[str, Any]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    published = template["Metadata"]["AWS::ServerlessRepo::Application"]
+    assert published["SemanticVersion"] == project["version"]
+    assert published["SpdxLicenseId"] == project["license"]
 
 
 def test_the_key_is_used_only_through_secrets_manager(resources: dict[str, Any]) -> None:
@@ -191,8 +302,8 @@ def test_the_key_is_used_only_through_secrets_manager(resources: dict[str, Any])
             assert "kms:ViaService" in condition["StringEquals"]
             keys = {key for operator in condition.values() for key in operator}
             # DescribeKey has no encryption context: with the condition it would never be allowed.
-            describes = actions(statement) == ["kms:DescribeKey"]
-            assert ("kms:EncryptionContext:SecretARN" in keys) is not describes
+            free = actions(statement) == ["kms:DescribeKey"] or statement["Sid"] == "Decrypt"
+            assert ("kms:EncryptionContext:SecretARN" in keys) is not free
 
 
 def test_no_function_can_both_store_and_read(resources: dict[str, Any]) -> None:
@@ -239,9 +350,8 @@ def test_parameters_are_used_and_explained(template: dict[str, Any]) -> None:
 
 
 def test_outputs_name_the_functions(template: dict[str, Any]) -> None:
-    assert {output["Value"]["GetAtt"] for output in template["Outputs"].values()} == {
-        f"{name}.Arn" for name in FUNCTIONS
-    }
+    named = {output["Value"].get("GetAtt") for output in template["Outputs"].values()}
+    assert named >= {f"{name}.Arn" for name in FUNCTIONS}
 
 
 def test_cloudformation_can_read_it() -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
+_ROLE = "TARGET_ROLE_ARN"
+
 # What boto3 and we decide a client by: a change of any (tests, the local stack) asks for a new client.
 _DECIDING = (
     "AWS_CONFIG_FILE",
@@ -31,6 +33,7 @@ _DECIDING = (
     "AWS_REGION",
     "AWS_RETRY_MODE",
     "SECRETS_MANAGER_ENDPOINT",
+    _ROLE,
 )
 
 # Lambda sets AWS_REGION, boto3 reads AWS_DEFAULT_REGION; elsewhere people set either.
@@ -44,6 +47,7 @@ _ATTEMPTS = 5
 def secrets_manager() -> SecretsManagerClient:
     """The client for Secrets Manager; the same one until the environment changes.
 
+    If ``TARGET_ROLE_ARN`` is set, every call of every client is made as that role.
     ``SECRETS_MANAGER_ENDPOINT``, the variable of AWS's sample rotation lambdas, names the endpoint if set;
     else boto3's own configuration decides.
 
@@ -115,10 +119,15 @@ def _client(service: str, _decided_by: tuple[str | None, ...]) -> Any:
     # A session of its own: boto3's default session would remember the first profile for ever.
     session = botocore.session.Session()
     try:
+        config = _config(session.get_scoped_config())
+        if role := os.environ.get(_ROLE):
+            from rotators.aws.assuming import assuming  # noqa: PLC0415 - few need it
+
+            session = assuming(role, _region(), config)
         return boto3.session.Session(botocore_session=session, region_name=_region()).client(
             service,  # type: ignore[call-overload]  # one of two literals
             endpoint_url=_endpoint(service),
-            config=_config(session.get_scoped_config()),
+            config=config,
         )
     except (BotoCoreError, ValueError) as error:
         cause = f"no client for {service} could be made: {str(error).rstrip('.')}"

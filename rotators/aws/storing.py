@@ -6,6 +6,7 @@ by repeating it. The value goes first: if the token belongs to another value, no
 
 from __future__ import annotations
 
+import os
 import re
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,8 @@ def store(event: object) -> dict[str, Any]:
     Idempotent by ``ClientRequestToken``: the same token with the same value makes no second version.
     Without a token each call makes a version. Only what the event names is changed: tags are added or
     overwritten, never removed; key, description and rotation that are left out stay. Rotation is configured
-    again (and, unless ``RotateImmediately`` is false, started) only when it is off or differs.
+    again (and, unless ``RotateImmediately`` is false, started) only when it is off or differs. A new secret
+    whose event names no key gets that of the environment's ``STORE_KMS_KEY_ID``, if it is set.
 
     A value stored while a rotation runs makes Secrets Manager abandon that rotation
     (UG:cloudtrail_log_entries, RotationAbandoned), so it is refused unless ``DuringRotation`` is true. A
@@ -99,7 +101,7 @@ class _Storing:
         """Create the secret; None if it exists by now."""
         request = self._request
         given: dict[str, Any] = {
-            "KmsKeyId": request.kms_key_id,
+            "KmsKeyId": request.kms_key_id or os.environ.get("STORE_KMS_KEY_ID"),
             "Description": request.description,
             "Tags": self._tags(),
         }

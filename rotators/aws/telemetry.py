@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _NAME = "rotators"
 _DIMENSIONS = ("rotator", "step")
+_LAST_STEP = "finishSecret"
 # EMF specification: a dimension's value has 1 to 1024 ASCII characters; a rotator's name needs far fewer.
 _LONGEST_DIMENSION = 255
 
@@ -61,8 +62,9 @@ def observed(function: str, **keys: str) -> Iterator[Observation]:
     ``AWS_LAMBDA_LOG_LEVEL``, ``POWERTOOLS_SERVICE_NAME`` and ``POWERTOOLS_METRICS_NAMESPACE`` are honoured at
     every invocation.
 
-    Metrics: ``Succeeded`` or ``Failed`` (Count; ``StepSucceeded`` and ``StepFailed`` for ``rotate``) and
-    ``Duration`` (Milliseconds), by ``service``, ``function`` and, when known, ``rotator`` and ``step``.
+    Metrics: ``Succeeded`` or ``Failed`` (Count; ``StepSucceeded`` and ``StepFailed`` for ``rotate``),
+    ``Duration`` (Milliseconds), and ``Rotated`` (Count) for a rotation that ended well. All of them by
+    ``service`` and ``function``, which alarms can use, and, when known, by ``rotator`` and ``step`` too.
 
     Args:
         function: the function's name.
@@ -138,16 +140,22 @@ def _logger() -> Logger:
 
 def _emit_metrics(observation: Observation, milliseconds: float, *, failed: bool) -> None:
     # Ephemeral, because Powertools' Metrics shares its dimensions between all instances of a process.
+    service = os.environ.get("POWERTOOLS_SERVICE_NAME") or _NAME
     metrics = EphemeralMetrics(
-        namespace=os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or _NAME,
-        service=os.environ.get("POWERTOOLS_SERVICE_NAME") or _NAME,
+        namespace=os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or _NAME, service=service
     )
     metrics.add_dimension("function", observation.function)
-    for name in _DIMENSIONS:
-        if value := _dimension_value(observation.keys.get(name, "")):
+    known = {name: _dimension_value(observation.keys.get(name, "")) for name in _DIMENSIONS}
+    for name, value in known.items():
+        if value:
             metrics.add_dimension(name, value)
+    if any(known.values()):
+        # CloudWatch adds nothing up over dimensions, and an alarm cannot search.
+        metrics.add_dimensions(service=service, function=observation.function)
     of = "Step" if observation.function == "rotate" else ""
     metrics.add_metric(of + ("Failed" if failed else "Succeeded"), MetricUnit.Count, 1)
+    if not failed and observation.keys.get("step") == _LAST_STEP:
+        metrics.add_metric("Rotated", MetricUnit.Count, 1)
     metrics.add_metric("Duration", MetricUnit.Milliseconds, milliseconds)
     metrics.flush_metrics()
 

@@ -32,7 +32,8 @@ def reported(capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], dict[s
 
 def dimensions(metrics: dict[str, Any]) -> dict[str, str]:
     (directive,) = metrics["_aws"]["CloudWatchMetrics"]
-    (names,) = directive["Dimensions"]
+    names, *totals = directive["Dimensions"]
+    assert totals in ([], [["service", "function"]])
     return {name: metrics[name] for name in names}
 
 
@@ -107,6 +108,30 @@ def test_nothing_leaks_into_the_next_invocation(capsys: pytest.CaptureFixture[st
         log, metrics = reported(capsys)
         assert not {"secret", "step", "rotator", "error_code", "exception"} & (log.keys() | metrics.keys())
         assert units(metrics) == {"Succeeded": "Count", "Duration": "Milliseconds"}
+
+
+def test_what_an_alarm_watches_has_the_function_alone_as_dimension(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "my-stack")
+    with observed("rotate", rotator="postgres", step="testSecret"):
+        pass
+    _, metrics = reported(capsys)
+    assert ["service", "function"] in metrics["_aws"]["CloudWatchMetrics"][0]["Dimensions"]
+    assert (metrics["service"], metrics["function"]) == ("my-stack", "rotate")
+
+
+def test_only_a_rotation_that_ended_well_counts_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    for step in ("createSecret", "setSecret", "testSecret"):
+        with observed("rotate", step=step):
+            pass
+        assert "Rotated" not in reported(capsys)[1]
+    with pytest.raises(ValueError, match="x"), observed("rotate", step="finishSecret"):
+        raise ValueError("x")
+    assert "Rotated" not in reported(capsys)[1]
+    with observed("rotate", step="finishSecret"):
+        pass
+    assert reported(capsys)[1]["Rotated"] == [1.0]
 
 
 class Crash(BaseException):
