@@ -39,6 +39,7 @@ RELIED_ON: dict[str, str | None] = {
     "moto.awslambda.models:lambda_backends": None,
     "moto.awslambda.policy:Policy.add_statement": "(self, raw, qualifier)",
     "moto.cloudtrail.responses:CloudTrailResponse": None,
+    "moto.core.responses:BaseResponse.get_access_key": "(self)",
     "moto.core.base_backend:BackendDict.reset": "(cls)",
     "moto.events.models:EventsBackend.put_events": "(self, events)",
     "moto.events.models:events_backends": None,
@@ -83,7 +84,6 @@ RELIED_ON: dict[str, str | None] = {
 _REPLACED = (
     "list_secret_version_ids",
     "put_resource_policy",
-    "put_secret_value",
     "rotate_secret",
     "stop_replication_to_replica",
     "update_secret",
@@ -150,6 +150,7 @@ class Faithful:
             )
         for name in _REPLACED:
             self._replace(SecretsManagerResponse, name, self._answer(name))
+        self._replace(SecretsManagerResponse, "put_secret_value", self._put_secret_value())
         create = SecretsManagerResponse.create_secret
         self._replace(SecretsManagerResponse, "create_secret", self._create_secret(create))
         self._replace(SecretsManagerBackend, "get_secret_value", self._get_secret_value())
@@ -178,6 +179,16 @@ class Faithful:
                 return json.dumps(operation(response.backend, _params(response)))
 
         return answer
+
+    def _put_secret_value(self) -> Callable[[SecretsManagerResponse], str]:
+        def put_secret_value(response: SecretsManagerResponse) -> str:
+            with self._lock:
+                answer = self._operations.put_secret_value(
+                    response.backend, _params(response), response.get_access_key()
+                )
+                return json.dumps(answer)
+
+        return put_secret_value
 
     def _create_secret(
         self, original: Callable[[SecretsManagerResponse], str]

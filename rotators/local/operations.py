@@ -39,8 +39,11 @@ if TYPE_CHECKING:
 Params = dict[str, Any]
 
 _NAME = re.compile(r"[A-Za-z0-9/_+=.@!-]{1,512}")
-_FUNCTION_ARN = re.compile(r"arn:aws[a-z-]*:lambda:(?P<region>[a-z0-9-]+):\d{12}:function:[\w-]+(:[\w$-]+)?")
+_FUNCTION_ARN = re.compile(
+    r"arn:aws[a-z-]*:lambda:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):function:[\w-]+(:[\w$-]+)?"
+)
 _ROTATION_TOKEN = re.compile(r"[a-zA-Z0-9-]{36,256}")
+_ASSUMED = "ASIA"  # how the access keys of an assumed role begin (IAM: reference_identifiers)
 _TOKEN_LENGTHS = range(32, 65)
 
 
@@ -122,13 +125,13 @@ class Operations:
                 "for deletion."
             )
 
-    def put_secret_value(self, backend: SecretsManagerBackend, params: Params) -> Params:
+    def put_secret_value(self, backend: SecretsManagerBackend, params: Params, access_key: str) -> Params:
         """Store a value in a new version, or in the empty one that a rotation staged.
 
         Repeating a call is no error, another value for the same token is one. A RotationToken that is not
-        that of the running rotation is refused; a call without one is accepted, for all callers are of the
-        secret's own account here (the service insists on it for assumed roles and other accounts). With no
-        rotation running there is nothing to compare it with, so that recorded events can be replayed.
+        that of the running rotation is refused. A call without one is accepted, and fails the rotation
+        afterwards if an assumed role made it (UG:troubleshoot_rotation). With no rotation running there is
+        nothing to compare it with, so that recorded events can be replayed.
         """
         secret = self._writable(backend, params)
         token = _token(params)
@@ -136,7 +139,7 @@ class Operations:
         if value is None:
             raise invalid_parameter("You must provide either SecretString or SecretBinary.")
         labels = list(params.get("VersionStages") or [CURRENT])
-        self._check_rotation_token(secret, params, labels)
+        self._check_rotation_token(secret, params, labels, access_key)
         if not secret.versions and CURRENT not in labels:
             labels.append(CURRENT)
         version = secret.versions.get(token, {})
@@ -294,13 +297,17 @@ class Operations:
             raise invalid_request(DELETED)
         return secret
 
-    def _check_rotation_token(self, secret: FakeSecret, params: Params, labels: list[str]) -> None:
+    def _check_rotation_token(
+        self, secret: FakeSecret, params: Params, labels: list[str], access_key: str
+    ) -> None:
         given = params.get("RotationToken")
+        running = self.rotations.state(secret).running
         if given is None:
+            if running and access_key.startswith(_ASSUMED):
+                running.unproven = True
             return
         if not _ROTATION_TOKEN.fullmatch(given):
             raise invalid_parameter("RotationToken must be 36-256 characters of a-z, A-Z, 0-9 and -.")
-        running = self.rotations.state(secret).running
         if running and PENDING in labels and given != running.rotation_token:
             raise invalid_request("The RotationToken isn't that of the rotation in progress.")
 
@@ -338,12 +345,19 @@ def _check_function(backend: SecretsManagerBackend, arn: str) -> None:
     if parsed["region"] != backend.region_name:
         raise invalid_parameter("The rotation function must be in the same Region as the secret.")
     try:
-        function = lambda_backends[backend.account_id][backend.region_name].get_function(arn)
+        function = lambda_backends[parsed["account"]][backend.region_name].get_function(arn)
     except LambdaClientError:
         raise not_found("Secrets Manager can't find the specified Lambda function.") from None
-    allowed = [each for each in function.policy.statements if each.get("Effect") == "Allow"]
-    services = [each.get("Principal", {}) for each in allowed]
-    if not any(
-        isinstance(each, dict) and each.get("Service") == "secretsmanager.amazonaws.com" for each in services
-    ):
+    if not any(_admits(statement, backend.account_id) for statement in function.policy.statements):
         raise refusal("AccessDeniedException", NOT_INVOCABLE)
+
+
+def _admits(statement: Params, account: str) -> bool:
+    """Whether a function's policy lets Secrets Manager call it for secrets of an account."""
+    principal = statement.get("Principal", {})
+    service = principal.get("Service") if isinstance(principal, dict) else None
+    if statement.get("Effect") != "Allow" or service != "secretsmanager.amazonaws.com":
+        return False
+    conditions = statement.get("Condition", {}).get("StringEquals", {})
+    wanted = {key.lower(): value for key, value in conditions.items()}
+    return bool(wanted.get("aws:sourceaccount", account) == account)

@@ -126,8 +126,9 @@ class Parts:
 
     def find_secret(self, secret_id: str, region: str) -> FakeSecret | None:
         """Moto's record of a secret by name or ARN, or None; replicas are not found."""
+        account = secret_id.split(":")[4] if secret_id.startswith("arn:") else ACCOUNT
         with self.rotations.lock:
-            found = secretsmanager_backends[ACCOUNT][region].secrets.get(secret_id)
+            found = secretsmanager_backends[account][region].secrets.get(secret_id)
         return found if isinstance(found, FakeSecret) else None
 
     def stage(self, secret: FakeSecret, token: str) -> None:

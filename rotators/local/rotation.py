@@ -65,7 +65,7 @@ class RotationState:
     outcomes: dict[str, RotationOutcome] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Run:
     """One run of the steps.
 
@@ -76,6 +76,7 @@ class Run:
         function_arn: who is called.
         current: the version that carries AWSCURRENT at the start, or None.
         steps: to call.
+        unproven: whether an assumed role stored the pending value without the rotation token.
     """
 
     secret: FakeSecret
@@ -84,6 +85,7 @@ class Run:
     current: str | None
     steps: tuple[str, ...] = STEPS
     rotation_token: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
+    unproven: bool = False
 
     @property
     def test_only(self) -> bool:
@@ -248,7 +250,7 @@ class Rotations:
             "ClientRequestToken": run.token,
             "RotationToken": run.rotation_token,
         }
-        backend = lambda_backends[run.secret.account_id][run.secret.region]
+        backend = lambda_backends[run.function_arn.split(":")[4]][run.secret.region]
         headers: dict[str, Any] = {}
         now, begin = dt.datetime.now(dt.UTC), time.perf_counter()
         try:
@@ -268,7 +270,7 @@ class Rotations:
         if not record.ok:
             return "failed", f"Error when executing lambda {run.function_arn} during {record.step} step"
         version = run.secret.versions.get(run.token, {})
-        if record.step == "createSecret" and not versions.has_value(version):
+        if record.step == "createSecret" and (run.unproven or not versions.has_value(version)):
             return "failed", (
                 f"Pending secret version {run.token} for Secret {run.secret.arn} was not created by Lambda "
                 f"{run.function_arn}. Remove the AWSPENDING staging label and restart rotation."

@@ -101,3 +101,16 @@ def misbehave(event: dict[str, Any], _context: Any) -> Any:
         case "unserialisable":
             return object()
     return "well"
+
+
+def forgetful(event: dict[str, Any], context: Any) -> None:
+    """Store a value as an assumed role, and forget to show the RotationToken."""
+    from rotators.aws import clients  # noqa: PLC0415 - the one handler here that needs it
+
+    if event["Step"] == "createSecret":
+        clients.secrets_manager().put_secret_value(
+            SecretId=event["SecretId"],
+            ClientRequestToken=event["ClientRequestToken"],
+            SecretString=json.dumps({"a": "c"}),
+            VersionStages=["AWSPENDING"],
+        )

@@ -1,0 +1,118 @@
+"""A secret of one account, rotated by a function of another: by a role, with the RotationToken."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from rotators.local.aws import LocalAws
+from tests.world import World, remembered, unique
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+ELSEWHERE = "222222222222"
+ROLE = f"arn:aws:iam::{ELSEWHERE}:role/rotators-target"
+WAIT = 60.0
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """The other account, as its people see it."""
+
+    aws: LocalAws
+    secrets: SecretsManagerClient
+
+    def rotate(self, arn: str, function: str) -> str:
+        """Ask for a rotation by a function of the first account; gives the token."""
+        token = str(uuid.uuid4())
+        self.secrets.rotate_secret(
+            SecretId=arn, RotationLambdaARN=self.aws.function_arn(function), ClientRequestToken=token
+        )
+        return token
+
+
+@pytest.fixture(scope="module")
+def elsewhere(aws: LocalAws) -> Elsewhere:
+    keys = aws.client("sts").assume_role(RoleArn=ROLE, RoleSessionName="people")["Credentials"]
+    client = boto3.session.Session().client(
+        "secretsmanager",
+        endpoint_url=aws.endpoint,
+        region_name="us-east-1",
+        config=Config(proxies={}),
+        aws_access_key_id=keys["AccessKeyId"],
+        aws_secret_access_key=keys["SecretAccessKey"],
+        aws_session_token=keys["SessionToken"],
+    )
+    return Elsewhere(aws, client)
+
+
+def admit(aws: LocalAws, function: str, account: str) -> None:
+    """What the template's RotatePermission does with SecretAccountId."""
+    aws.client("lambda").add_permission(
+        FunctionName=f"rotators-{function}",
+        StatementId=f"account-{account}",
+        Action="lambda:InvokeFunction",
+        Principal="secretsmanager.amazonaws.com",
+        SourceAccount=account,
+    )
+
+
+@pytest.fixture(scope="module")
+def across(aws: LocalAws) -> str:
+    """Our rotate function, with a role to assume in the other account."""
+    aws.register("across", "functions.rotate.handler", {"TARGET_ROLE_ARN": ROLE})
+    admit(aws, "across", ELSEWHERE)
+    return "across"
+
+
+def test_a_secret_of_another_account_is_rotated_by_a_role_of_that_account(
+    world: World, elsewhere: Elsewhere, across: str
+) -> None:
+    value = world.user()
+    made = elsewhere.secrets.create_secret(Name=unique("across"), SecretString=json.dumps(value))
+    assert made["ARN"].split(":")[4] == ELSEWHERE
+    outcome = world.aws.wait_for_rotation(made["ARN"], elsewhere.rotate(made["ARN"], across), WAIT)
+    assert outcome.ok, outcome
+    rotated = json.loads(elsewhere.secrets.get_secret_value(SecretId=made["ARN"])["SecretString"])
+    remembered(rotated["password"])
+    assert rotated["password"] != value["password"]
+    assert world.logs_in(rotated)
+    assert not world.logs_in(value)
+
+
+def test_a_function_that_does_not_admit_the_account_is_refused(world: World, elsewhere: Elsewhere) -> None:
+    world.aws.register("closed", "functions.rotate.handler", {"TARGET_ROLE_ARN": ROLE})
+    made = elsewhere.secrets.create_secret(Name=unique("closed"), SecretString=json.dumps({"a": "b"}))
+    with pytest.raises(ClientError, match="cannot invoke the specified Lambda function"):
+        elsewhere.rotate(made["ARN"], "closed")
+
+
+def test_a_role_that_stores_without_the_rotation_token_fails_the_rotation(
+    world: World, elsewhere: Elsewhere
+) -> None:
+    """UG:troubleshoot_rotation: "was not created by Lambda" is what a forgotten RotationToken looks like."""
+    world.aws.register("forgetful", "tests.local.handlers.forgetful", {"TARGET_ROLE_ARN": ROLE})
+    admit(world.aws, "forgetful", ELSEWHERE)
+    made = elsewhere.secrets.create_secret(Name=unique("forgetful"), SecretString=json.dumps({"a": "b"}))
+    outcome = world.aws.wait_for_rotation(made["ARN"], elsewhere.rotate(made["ARN"], "forgetful"), WAIT)
+    assert outcome.result == "failed"
+    assert "was not created by Lambda" in str(outcome.message)
+
+
+def test_without_the_role_the_function_does_not_find_the_secret(world: World, elsewhere: Elsewhere) -> None:
+    world.aws.register("at-home", "functions.rotate.handler")
+    admit(world.aws, "at-home", ELSEWHERE)
+    value: dict[str, Any] = world.user()
+    made = elsewhere.secrets.create_secret(Name=unique("at-home"), SecretString=json.dumps(value))
+    outcome = world.aws.wait_for_rotation(made["ARN"], elsewhere.rotate(made["ARN"], "at-home"), WAIT)
+    assert outcome.result == "failed"
+    assert '"error_code":"secret-not-found"' in world.aws.logs("at-home")
+    assert world.logs_in(value)
