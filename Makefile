@@ -103,7 +103,9 @@ lock: $(UV) ## Make locks/ anew from pyproject.toml (ARGS: e.g. --upgrade)
 	    --no-emit-find-links --no-header --python-version 3.11 $(ARGS) pyproject.toml "$$@"; }; \
 	compile --extra local --extra lambda --group dev -o locks/dev.txt; \
 	compile --extra local --extra lambda --constraint locks/dev.txt -o locks/local.txt; \
-	compile --extra lambda --constraint locks/dev.txt -o locks/lambda.txt
+	compile --extra lambda --constraint locks/dev.txt -o locks/lambda.txt; \
+	compile --extra postgres --constraint locks/dev.txt -o locks/lambda-postgres.txt; \
+	compile --extra mysql --constraint locks/dev.txt -o locks/lambda-mysql.txt
 
 .PHONY: validate
 validate: $(SAM) ## Check template.yaml

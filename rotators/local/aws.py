@@ -157,20 +157,28 @@ class LocalAws:
             )
         return self._parts.function_arn(self._region, _function_name(name))
 
-    def register(self, name: str, handler: str, environment: Mapping[str, str] | None = None) -> str:
+    def register(
+        self,
+        name: str,
+        handler: str,
+        environment: Mapping[str, str] | None = None,
+        *,
+        code: str | None = None,
+    ) -> str:
         """Create a Lambda function, or replace it, and let Secrets Manager call it.
 
         Args:
             name: short; the function is ``rotators-<name>``.
             handler: dotted path, importable where this process runs.
             environment: its own variables, on top of those for every function.
+            code: the folder of a built artifact that has the handler; it runs in Lambda's own runtime client.
 
         Returns:
             Its ARN.
         """
         variables = {**self._environment, **(environment or {})}
         self._handlers[name] = handler
-        self._parts.create_function(self._region, _function_name(name), handler, variables)
+        self._parts.create_function(self._region, _function_name(name), handler, variables, code)
         return self.function_arn(name)
 
     def logs(self, name: str) -> str:

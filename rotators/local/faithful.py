@@ -234,7 +234,8 @@ class Faithful:
 
         def run(function: LambdaFunction, body: Any, response_headers: dict[str, Any]) -> bytes:
             invocation = functions.invoke(
-                _config(function, endpoint(function.region)), json.loads(body) if body else {}
+                _config(function, endpoint(function.region), functions.code(function.function_arn)),
+                json.loads(body) if body else {},
             )
             if invocation.failed:
                 response_headers["x-amz-function-error"] = "Unhandled"
@@ -262,8 +263,9 @@ def _params(response: SecretsManagerResponse | CloudTrailResponse) -> dict[str, 
     return params
 
 
-def _config(function: LambdaFunction, endpoint: dict[str, str]) -> FunctionConfig:
+def _config(function: LambdaFunction, endpoint: dict[str, str], code: str | None) -> FunctionConfig:
     own = {key: str(value) for key, value in function.environment_vars.items()}
     name, handler, memory = function.function_name, str(function.handler), int(function.memory_size)
     environment = lambda_environment(name, handler, memory, endpoint=endpoint, own=own)
-    return FunctionConfig(name, function.function_arn, handler, float(function.timeout), memory, environment)
+    timeout = float(function.timeout)
+    return FunctionConfig(name, function.function_arn, handler, timeout, memory, environment, code)

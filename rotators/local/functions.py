@@ -20,6 +20,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rotators.local.runtime import GONE, RuntimeProcess
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -27,7 +29,6 @@ _INIT_SECONDS = 60.0
 _LOG_SECONDS = 2.0
 _LOG_LIMIT = 2_000_000
 _END_SECONDS = 2.0
-_GONE = object()
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class FunctionConfig:
         timeout: seconds one invocation may take.
         memory: MB, told to the handler and not enforced.
         environment: the container's whole environment.
+        code: the folder of a built artifact, which then runs in Lambda's own runtime client; None runs the
+            handler from where this process imports it.
     """
 
     name: str
@@ -48,6 +51,7 @@ class FunctionConfig:
     timeout: float
     memory: int
     environment: Mapping[str, str] = field(repr=False)
+    code: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ class Functions:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._runners: dict[str, _Runner] = {}
+        self._places: dict[str, str] = {}
         atexit.register(self.stop)
 
     def invoke(self, config: FunctionConfig, event: Any) -> Invocation:
@@ -86,6 +91,18 @@ class Functions:
             The answer, also when the handler failed, timed out or died.
         """
         return self._runner(config.name).invoke(config, event)
+
+    def place(self, arn: str, code: str | None) -> None:
+        """Note where a function's built artifact is; None for none."""
+        with self._lock:
+            self._places.pop(arn, None)
+            if code:
+                self._places[arn] = code
+
+    def code(self, arn: str) -> str | None:
+        """The folder of a function's artifact, or None."""
+        with self._lock:
+            return self._places.get(arn)
 
     def log(self, name: str) -> str:
         """Everything a function printed so far, the last 2 MB of it; empty if it never ran."""
@@ -110,7 +127,7 @@ class _Runner:
     def __init__(self) -> None:
         self._turn = threading.Lock()
         self._log = _Log()
-        self._process: _Process | None = None
+        self._process: _Process | RuntimeProcess | None = None
         self._config: FunctionConfig | None = None
 
     def log(self) -> str:
@@ -142,18 +159,18 @@ class _Runner:
             message = f"RequestId: {request_id} Error: Task timed out after {seconds:.2f} seconds"
             self._log.add(message + "\n")
             return {"errorType": "Sandbox.Timedout", "errorMessage": message}, True
-        if answer is _GONE:
+        if answer is GONE:
             return self._exited(process, request_id), True
         self._log.wait_for(f"END RequestId: {request_id}\n")
         return (answer["error"], True) if "error" in answer else (answer["result"], False)
 
-    def _ready(self, config: FunctionConfig) -> tuple[_Process | None, Any]:
+    def _ready(self, config: FunctionConfig) -> tuple[_Process | RuntimeProcess | None, Any]:
         """A warm container, or why there is none."""
         if self._process and (self._config != config or not self._process.alive()):
             self.stop()
         if self._process:
             return self._process, None
-        process = _Process(config, self._log)
+        process = RuntimeProcess(config, self._log.add) if config.code else _Process(config, self._log)
         first = process.answer(_INIT_SECONDS)
         if isinstance(first, dict) and "ready" in first:
             self._process, self._config = process, config
@@ -163,7 +180,7 @@ class _Runner:
             return None, first["init_error"]
         return None, {"errorType": "Runtime.ExitError", "errorMessage": "Error: Runtime failed to start"}
 
-    def _exited(self, process: _Process, request_id: str) -> dict[str, str]:
+    def _exited(self, process: _Process | RuntimeProcess, request_id: str) -> dict[str, str]:
         how = process.end(_END_SECONDS)
         self._process = None
         message = f"RequestId: {request_id} Error: Runtime exited with error: {how}"
@@ -194,15 +211,15 @@ class _Process:
         return self._process.poll() is None
 
     def ask(self, request: dict[str, Any], seconds: float) -> Any:
-        """The answer; None when none came in time, _GONE when the process ended."""
+        """The answer; None when none came in time, GONE when the process ended."""
         stdin = self._process.stdin
         if stdin is None:
-            return _GONE
+            return GONE
         try:
             stdin.write(json.dumps(request).encode() + b"\n")
             stdin.flush()
         except BrokenPipeError:
-            return _GONE
+            return GONE
         return self.answer(seconds)
 
     def answer(self, seconds: float) -> Any:
@@ -229,7 +246,7 @@ class _Process:
         stream = self._process.stdout
         for line in stream or ():
             self._answers.put(json.loads(line))
-        self._answers.put(_GONE)
+        self._answers.put(GONE)
 
     def _read_log(self, log: _Log) -> None:
         stream = self._process.stderr

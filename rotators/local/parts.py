@@ -92,7 +92,9 @@ class Parts:
         self._faithful.remove()
         BackendDict.reset()
 
-    def create_function(self, region: str, name: str, handler: str, variables: dict[str, str]) -> None:
+    def create_function(
+        self, region: str, name: str, handler: str, variables: dict[str, str], code: str | None
+    ) -> None:
         """Create a Lambda function, or replace it, with a permission for Secrets Manager.
 
         Args:
@@ -100,6 +102,7 @@ class Parts:
             name: of the function.
             handler: dotted path.
             variables: its environment.
+            code: the folder of a built artifact; None runs the handler from where this process imports it.
         """
         spec = {
             "FunctionName": name,
@@ -119,6 +122,7 @@ class Parts:
         }
         function = lambda_backends[ACCOUNT][region].create_function(spec)
         function.policy.add_statement(json.dumps(permission))
+        self.functions.place(function.function_arn, code)
 
     def function_arn(self, region: str, name: str) -> str:
         """The ARN that a function of this name has."""

@@ -1,0 +1,61 @@
+"""Finds a Python of Lambda's version, which writes the byte code and runs Lambda's runtime client.
+
+python artifact/pythons.py      # prints its path
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+VERSION = "3.13"
+"""Lambda's Python; the template's Runtime says the same."""
+
+_UV = Path(__file__).resolve().parent.parent / ".venv-uv" / "bin"
+
+
+def find_python() -> str:
+    """An interpreter of Lambda's version: on PATH, pyenv's, or one that uv finds or fetches.
+
+    Returns:
+        Its path.
+
+    Raises:
+        SystemExit: there is none, and none could be fetched.
+    """
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    named = os.environ.get("LAMBDA_PYTHON")
+    candidates = (
+        [named] if named else [f"python{VERSION}", *map(str, pyenv.glob(f"versions/{VERSION}.*/bin/python"))]
+    )
+    for candidate in candidates:
+        if _runs(candidate):
+            return shutil.which(candidate) or candidate
+    uv = shutil.which("uv", path=f"{_UV}{os.pathsep}{os.environ.get('PATH', '')}")
+    if uv and not named:
+        subprocess.run([uv, "python", "install", "--quiet", VERSION], check=False)
+        found = subprocess.run(
+            [uv, "python", "find", "--quiet", VERSION], check=False, capture_output=True, text=True
+        ).stdout.strip()
+        if found and _runs(found):
+            return found
+    return sys.exit(
+        f"No Python {VERSION} works here, and without it the artifact has no byte code: each cold start would compile "
+        f"everything. Install it (python{VERSION} on PATH, `pyenv install {VERSION}`, or `uv python install {VERSION}`), "
+        "or name one: LAMBDA_PYTHON=/path/to/python."
+    )
+
+
+def _runs(python: str) -> bool:
+    test = f"import sys; sys.exit('%d.%d' % sys.version_info[:2] != {VERSION!r})"
+    try:
+        return subprocess.run([python, "-c", test], check=False, capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    print(find_python())
