@@ -30,7 +30,7 @@ LOCKS = {
 """The lock of each choice of drivers."""
 
 SERVICES = ("rds", "secretsmanager", "sts")
-"""What the functions make clients for (rotators/aws/clients.py, assuming.py); each is a folder of botocore's data."""
+"""What the functions make clients for (rotators/aws/clients.py): the folders of botocore's data that stay."""
 
 NOT_RUN = ("cli", "local", "recovery", "testing")
 """The folders of `rotators` that no function imports."""

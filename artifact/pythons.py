@@ -43,9 +43,9 @@ def find_python() -> str:
         if found and _runs(found):
             return found
     return sys.exit(
-        f"No Python {VERSION} works here, and without it the artifact has no byte code: each cold start would compile "
-        f"everything. Install it (python{VERSION} on PATH, `pyenv install {VERSION}`, or `uv python install {VERSION}`), "
-        "or name one: LAMBDA_PYTHON=/path/to/python."
+        f"No Python {VERSION} works here. Without it the artifact has no byte code, and each cold start would "
+        f"compile everything. Install it (python{VERSION} on PATH, `pyenv install {VERSION}`, or "
+        f"`uv python install {VERSION}`), or name one: LAMBDA_PYTHON=/path/to/python."
     )
 
 

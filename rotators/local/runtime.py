@@ -158,7 +158,7 @@ class _Api:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_GET(self) -> None:  # noqa: N802 - http.server's name
+            def do_GET(self) -> None:
                 api.asked += 1
                 request = next_event()
                 if request is None:
@@ -170,7 +170,7 @@ class _Api:
                 self.send_header("Lambda-Runtime-Invoked-Function-Arn", request["arn"])
                 self._body(json.dumps(request["event"]).encode())
 
-            def do_POST(self) -> None:  # noqa: N802 - http.server's name
+            def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 answered(self.path.removeprefix(_PREFIX), json.loads(body or b"null"))
                 self.send_response(_ACCEPTED)
