@@ -25,6 +25,7 @@ LOCAL := $(VENV)/.local-$(call digest,locks/local.txt pyproject.toml)
 DEV := $(VENV)/.dev-$(call digest,locks/dev.txt pyproject.toml)
 SAM := .venv-sam/.sam-$(SAM_VERSION)
 UV := .venv-uv/.uv-$(UV_VERSION)
+RUNTIME := .venv-lambda/.runtime-$(call digest,locks/runtime.txt)
 
 # Tries what it finds by running it: version managers leave commands whose interpreter is not there,
 # and Debian splits off what `venv` needs.
@@ -105,19 +106,17 @@ lock: $(UV) ## Make locks/ anew from pyproject.toml (ARGS: e.g. --upgrade)
 	compile --extra local --extra lambda --constraint locks/dev.txt -o locks/local.txt; \
 	compile --extra lambda --constraint locks/dev.txt -o locks/lambda.txt; \
 	compile --extra postgres --constraint locks/dev.txt -o locks/lambda-postgres.txt; \
-	compile --extra mysql --constraint locks/dev.txt -o locks/lambda-mysql.txt
+	compile --extra mysql --constraint locks/dev.txt -o locks/lambda-mysql.txt; \
+	.venv-uv/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.13 \
+	  $(ARGS) --group runtime -o locks/runtime.txt
 
 .PHONY: validate
 validate: $(SAM) ## Check template.yaml
 	@.venv-sam/bin/sam validate --lint
 
-.PHONY: build
-build: $(SAM) ## Build what Lambda gets, into .aws-sam/build
-	@.venv-sam/bin/sam build $(ARGS)
-
 .PHONY: clean
 clean: ## Remove everything that make has made
-	rm -rf $(VENV) .venv-sam .venv-uv .venv-build .aws-sam build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-sam .venv-uv .venv-build .venv-lambda .aws-sam build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(LOCAL):
 	$(call install,local)
@@ -133,31 +132,56 @@ $(SAM):
 $(UV):
 	@$(find_python); $(call make_venv,.venv-uv); .venv-uv/bin/python -m pip install -qq uv==$(UV_VERSION); touch $@
 
-# --- Called by `sam build`, once per function, with ARTIFACTS_DIR ---------------------------------------------
-# The three functions differ in their handlers only, so they are copies of one artifact.
+# --- What Lambda gets -------------------------------------------------------------------------------------------
+# The three functions differ in their handlers only, so they are copies of one artifact. See docs/artifact.md.
+#
+#   ARCHITECTURE=x86_64          the processor (default arm64); the template's parameter must say the same
+#   DRIVERS=postgres             leave a database driver out (default postgres,mysql)
+#   REQUIREMENTS=mine.txt        further packages, such as rotators of your own
+#   SERVICES=dynamodb            AWS services that they need, by boto3's names
+#   TRUST=global-bundle.pem      a file to add, such as trusted roots
+#   PLAIN=1                      without byte code, as pip installs it
 
-ARTIFACT_PYTHON := 3.13
-ARTIFACT := build/artifact-$(call digest,Makefile pyproject.toml locks/lambda.txt $(sort $(wildcard rotators/*.py rotators/*/*.py functions/*.py)))
+ARCHITECTURE ?= arm64
+DRIVERS ?= postgres,mysql
+REQUIREMENTS ?=
+SERVICES ?=
+TRUST ?=
+PLAIN ?=
+SOURCES := $(sort $(wildcard artifact/*.py rotators/*.py rotators/*/*.py functions/*.py))
+CHOICES := $(ARCHITECTURE) $(DRIVERS) $(REQUIREMENTS) $(SERVICES) $(TRUST) $(PLAIN)
+ARTIFACT := build/artifact-$(shell { echo '$(CHOICES)'; cat pyproject.toml locks/lambda*.txt $(SOURCES) $(REQUIREMENTS); } | cksum | tr ' ' '-')
+export ARCHITECTURE DRIVERS REQUIREMENTS SERVICES TRUST PLAIN
 
+.PHONY: build
+build: $(SAM) ## Build what Lambda gets, into .aws-sam/build
+	@.venv-sam/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE) $(ARGS)
+
+.PHONY: artifact
+artifact: $(ARTIFACT) ## Build it into a folder alone, and print the folder
+	@echo $(ARTIFACT)
+
+# `sam build` calls these, once per function, with ARTIFACTS_DIR.
 .PHONY: build-RotateFunction build-StoreFunction build-RetrieveFunction
-build-RotateFunction build-StoreFunction build-RetrieveFunction: $(ARTIFACT)/.done
-	@cp -R $(ARTIFACT)/content/. "$(ARTIFACTS_DIR)"
+build-RotateFunction build-StoreFunction build-RetrieveFunction: $(ARTIFACT)
+	@cp -R $(ARTIFACT)/. "$(ARTIFACTS_DIR)"
 
-# The wheels are those of Lambda's machine, whatever this one is. Byte code is compiled here because Lambda cannot
-# keep it: without it each cold start compiles everything, which takes longer than all else.
-$(ARTIFACT)/.done:
-	@$(find_python); $(call make_venv,.venv-build); \
-	rm -rf build/artifact-*; mkdir -p $(ARTIFACT)/content; \
-	pip() { .venv-build/bin/python -m pip "$$@"; }; \
-	target="--target $(ARTIFACT)/content --no-compile --only-binary=:all: --implementation cp --abi cp313 --abi abi3 --abi none \
-	  --python-version $(ARTIFACT_PYTHON) --platform manylinux_2_28_aarch64 --platform manylinux2014_aarch64"; \
-	pip install -qq $$target --require-hashes -r locks/lambda.txt; \
-	pip wheel -qq --no-deps --wheel-dir $(ARTIFACT) .; \
-	pip install -qq $$target --no-deps $(ARTIFACT)/*.whl; \
-	rm -rf $(ARTIFACT)/content/bin; \
-	if python$(ARTIFACT_PYTHON) -c '' >/dev/null 2>&1; then \
-	  python$(ARTIFACT_PYTHON) -m compileall -q -j 0 --invalidation-mode unchecked-hash -s $(ARTIFACT)/content -p /var/task $(ARTIFACT)/content; \
-	else \
-	  echo "python$(ARTIFACT_PYTHON) is not here, so the artifact has no byte code: cold starts take about 0.4 s longer." >&2; \
-	fi; \
-	touch $@
+$(ARTIFACT):
+	@$(find_python); $(call make_venv,.venv-build); mkdir -p build; \
+	.venv-build/bin/python artifact/build.py --architecture $(ARCHITECTURE) --drivers "$(DRIVERS)" \
+	  --services "$(SERVICES)" $(if $(REQUIREMENTS),--requirements "$(REQUIREMENTS)") \
+	  $(if $(TRUST),--file "$(TRUST)") $(if $(PLAIN),--plain) $@
+
+# A Python of Lambda's version with Lambda's own client, which runs the artifact locally.
+.PHONY: runtime
+runtime: $(RUNTIME) ## Install what runs the artifact on this machine
+
+$(RUNTIME):
+	@$(find_python); echo "Installing Lambda's runtime client into .venv-lambda (once) ..."; \
+	python="$$("$$found" artifact/pythons.py)"; rm -rf .venv-lambda; "$$python" -m venv .venv-lambda; \
+	echo '*' > .venv-lambda/.gitignore; \
+	.venv-lambda/bin/python -m pip install -qq --require-hashes --only-binary=:all: -r locks/runtime.txt; touch $@
+
+.PHONY: bench-cold
+bench-cold: $(DEV) $(RUNTIME) ## Measure the artifact's cold start beside a plain one (ARGS go to the benchmark)
+	@$(BIN)/python -m benchmarks.cold $(ARGS)

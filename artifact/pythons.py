@@ -43,8 +43,8 @@ def find_python() -> str:
         if found and _runs(found):
             return found
     return sys.exit(
-        f"No Python {VERSION} works here. Without it the artifact has no byte code, and each cold start would "
-        f"compile everything. Install it (python{VERSION} on PATH, `pyenv install {VERSION}`, or "
+        f"No Python {VERSION} works here. Without it the artifact has no byte code, and each cold start "
+        f"compiles everything. Install it (python{VERSION} on PATH, `pyenv install {VERSION}`, or "
         f"`uv python install {VERSION}`), or name one: LAMBDA_PYTHON=/path/to/python."
     )
 
