@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING
 
 from rotators.core.passwords import PasswordRules
 from rotators.families.mysql_accounts import AccountSession
-from rotators.families.mysql_connection import connected
 from rotators.families.mysql_rights import Account, Right, Role, quoted
 from rotators.strategies.database import DatabaseRotator
 from rotators.strategies.hashes import native_password
@@ -58,6 +57,8 @@ class MariaDbEngine:
     @contextmanager
     def login(self, secret: Secret, settings: Settings) -> Iterator[MariaDbSession]:
         """See Engine.login."""
+        from rotators.families.mysql_connection import connected  # noqa: PLC0415 - the driver, when first needed
+
         with connected(secret, settings, self) as connection:
             yield MariaDbSession(connection, secret.text("username"))
 

@@ -28,7 +28,6 @@ from typing import TYPE_CHECKING
 from rotators.core.errors import TargetRefused, TargetUnavailable
 from rotators.core.passwords import PasswordRules
 from rotators.families.mysql_accounts import AccountSession
-from rotators.families.mysql_connection import connected
 from rotators.families.mysql_rights import Account, Right, Role
 from rotators.strategies.database import DatabaseRotator
 from rotators.strategies.hashes import caching_sha2
@@ -64,6 +63,8 @@ class MySqlEngine:
     @contextmanager
     def login(self, secret: Secret, settings: Settings) -> Iterator[MySqlSession]:
         """See Engine.login."""
+        from rotators.families.mysql_connection import connected  # noqa: PLC0415 - the driver, when first needed
+
         with connected(secret, settings, self) as connection:
             yield MySqlSession(connection, secret.text("username"))
 

@@ -9,80 +9,29 @@ How this target differs from others:
 - ``ALTER ROLE twin SET role = original`` makes the twin act as the original from its login on, so that
   what it creates belongs to the original.
 - One user has one password: the strategies are ``single`` and ``alternating``.
-- A failed login has no SQLSTATE in libpq, so the cause is told by the text (``_PATTERNS``), in English:
-  ``lc_messages`` of the server must be so. A text that nobody knows counts as *unavailable*, never as
-  *rejected*: it must not send a walk to the next password.
+- A failed login has no SQLSTATE in libpq, so the cause is told by the text, in English: ``lc_messages`` of
+  the server must be so. A text that nobody knows counts as *unavailable*, never as *rejected*: it must not
+  send a walk to the next password.
 - Every setting is LOCAL to its transaction: behind a pooler, the server connection is somebody else's next.
+
+What is done in a login stands in families/postgres_session.py.
 
 Sources: PostgreSQL manual, ALTER ROLE, libpq PQencryptPasswordConn, Appendix A (SQLSTATE).
 """
 
 from __future__ import annotations
 
-import re
-import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import psycopg
-from psycopg import errors, sql
-
-from rotators._postgres_roles import (
-    Connection,
-    existing,
-    is_administrator,
-    may_become,
-    prove_twin,
-    read_roles,
-    synchronise,
-)
-from rotators.core.errors import RotatorFailure, TargetRefused, TargetUnavailable
 from rotators.core.passwords import PasswordRules
-from rotators.strategies.causes import CONNECT_SECONDS, failure, login_failure
-from rotators.strategies.connecting import (
-    SESSION_SECONDS,
-    STATEMENT_SECONDS,
-    cut_after,
-    resolved,
-    trusted_roots,
-)
 from rotators.strategies.database import DatabaseRotator
-from rotators.strategies.identity import dbname_of, port_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from rotators.core.secret import Secret
     from rotators.core.settings import Settings
-
-_PINNED = (
-    "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),"
-    f" pg_catalog.set_config('statement_timeout', '{STATEMENT_SECONDS:.0f}s', true),"
-    " pg_catalog.set_config('DateStyle', 'ISO', true), pg_catalog.set_config('TimeZone', 'UTC', true)"
-)
-_OWN = ", pg_catalog.set_config('role', 'none', true)"
-
-_SHORTEST_ATTEMPT = 2  # seconds; psycopg counts in whole ones, from two up
-# What the server or libpq says when a login fails, and the cause (strategies/causes.py) that it means.
-_PATTERNS = (
-    (r"(password|SASL|LDAP|PAM|RADIUS) authentication failed", "password"),
-    (r'role "" does not exist', "password"),
-    (r"pg_hba\.conf", "access-rule"),
-    (r"authentication method requirement", "auth-method"),
-    (r"not permitted to log in", "no-login"),
-    (r"too many connections for role", "user-connections"),
-    (r"too many connections|too many clients|remaining connection slots", "connections"),
-    (r'database "" does not exist|not currently accepting connections', "database"),
-    (r"permission denied for database", "database"),
-    (r"starting up|shutting down|recovery mode|not yet accepting", "starting"),
-    (r"does not match host name", "tls-host"),
-    (r"certificate verify failed", "tls-untrusted"),
-    (r"does not support SSL", "tls-unsupported"),
-    (r"SSL|certificate", "tls"),
-    (r"Connection refused", "closed-port"),
-    (r"timeout expired", "timeout"),
-    (r"closed the connection|reset by peer|EOF detected", "closed"),
-)
+    from rotators.families.postgres_session import PostgresSession
 
 
 def rotator() -> DatabaseRotator:
@@ -100,211 +49,8 @@ class PostgresEngine:
     password_rules = PasswordRules(shortest=8, longest=128)
     two_passwords = False
 
-    @contextmanager
-    def login(self, secret: Secret, settings: Settings) -> Iterator[PostgresSession]:
-        """See Engine.login. At most five seconds in all, name resolution and TLS included."""
-        user = secret.text("username")
-        parameters: dict[str, Any] = {
-            "host": secret.text("host"),
-            "port": port_of(secret, self),
-            "dbname": dbname_of(secret, self),
-            "user": user,
-            "application_name": "rotators",
-            "client_encoding": "utf8",
-            "gssencmode": "disable",
-            # Never a password in clear to a server that asks for it, never "success" where none is asked.
-            "require_auth": "scram-sha-256,md5",
-            "autocommit": True,
-            **_tls(secret, settings),
-        }
-        connection = _connected(parameters, secret)
-        try:
-            with cut_after(SESSION_SECONDS, connection.fileno()) as silent:
-                yield PostgresSession(connection, user)
-        except psycopg.Error as error:
-            if silent.is_set():
-                raise TargetUnavailable(
-                    "the server fell silent during a statement", reason="silent"
-                ) from None
-            raise _statement_failure(error, user) from None
-        finally:
-            connection.close()
+    def login(self, secret: Secret, settings: Settings) -> AbstractContextManager[PostgresSession]:
+        """See Engine.login."""
+        from rotators.families.postgres_session import logged_in  # noqa: PLC0415 - the driver, when first needed
 
-
-def _tls(secret: Secret, settings: Settings) -> dict[str, str]:
-    roots = trusted_roots(secret, settings, "PGSSLROOTCERT")
-    return {"sslmode": "verify-full", "sslrootcert": roots} if roots else {"sslmode": "disable"}
-
-
-def _connected(parameters: dict[str, Any], secret: Secret) -> Connection:
-    """Try the host's addresses in turn under one deadline; the first that answers decides.
-
-    The password stays in the secret until the call: tools that show local variables show these.
-    """
-    deadline = time.monotonic() + CONNECT_SECONDS
-    where = f"{parameters['host']}:{parameters['port']} as {parameters['user']!r}"
-    addresses = resolved(parameters["host"], parameters["port"])
-    failed = failure("timeout", f"Unable to log into database at {where}")
-    for position, address in enumerate(addresses):
-        share = (deadline - time.monotonic()) / (len(addresses) - position)
-        if position and share < _SHORTEST_ATTEMPT:
-            break
-        try:
-            return psycopg.connect(
-                hostaddr=address,
-                password=secret.text("password"),
-                connect_timeout=max(_SHORTEST_ATTEMPT, int(share)),
-                **parameters,
-            )
-        except psycopg.Error as error:
-            failed = login_failure(_server_words(str(error)), _PATTERNS, where)
-        if not isinstance(failed, TargetUnavailable):
-            break
-    raise failed from None
-
-
-def _server_words(text: str) -> str:
-    """What was said, without the names of hosts, users and databases, which may hold any words."""
-    return re.sub(r'"[^"]*"', '""', text)
-
-
-def _statement_failure(error: psycopg.Error, user: str) -> RotatorFailure:
-    """The failure in the target's words. The statement is left out: it holds a verifier."""
-    said = f"as {user!r}: {error.diag.message_primary or type(error).__name__} (SQLSTATE {error.sqlstate})"
-    if isinstance(error, errors.ReadOnlySqlTransaction) or "during recovery" in str(error):
-        return TargetRefused(
-            f"the server is read-only, {said}",
-            reason="read-only",
-            remedy="Use the writer's endpoint as the secret's host, not a reader's.",
-        )
-    if isinstance(error, errors.QueryCanceled | errors.LockNotAvailable):
-        return TargetUnavailable(
-            f"a statement did not end within {STATEMENT_SECONDS:.0f} seconds, {said}", reason="slow"
-        )
-    if isinstance(error, errors.InsufficientPrivilege):
-        return TargetRefused(
-            f"a right is missing, {said}",
-            reason="privilege",
-            remedy="Grant what the message names. An admin needs CREATEROLE, from PostgreSQL 16 on the ADMIN "
-            "OPTION of both users, and each attribute and SET ON PARAMETER that the original has.",
-        )
-    if _passing(error):
-        return TargetUnavailable(
-            f"the connection or a concurrent change got in the way, {said}", reason="interrupted"
-        )
-    return TargetRefused(f"the server refused a statement, {said}", reason="statement")
-
-
-def _passing(error: psycopg.Error) -> bool:
-    """Whether the same statement may succeed later: no SQLSTATE, connection, resources, or two at once."""
-    state = error.sqlstate
-    return state is None or state[:2] in {"08", "40", "53", "57", "XX"} or state in {"42710", "23505"}
-
-
-class PostgresSession:
-    """One login to PostgreSQL; see strategies/engine.py for the moves.
-
-    Args:
-        connection: in autocommit mode.
-        user: who was asked for.
-    """
-
-    def __init__(self, connection: Connection, user: str) -> None:
-        self._connection = connection
-        self._user = user
-        self.account = user
-
-    def set_password(self, user: str, password: str) -> None:
-        """See Session.set_password. Only a verifier is sent."""
-        verifier = self._verifier(user, password)
-        with self._transaction(own=user == self._user):
-            self._alter_password(user, verifier)
-
-    def check(self) -> None:
-        """See Session.check. A role that the server could not set at the login is only a warning there."""
-        row = self._connection.execute(
-            "SELECT session_user::pg_catalog.text, current_user::pg_catalog.text,"
-            " (SELECT pg_catalog.substr(c, 6) FROM pg_catalog.pg_db_role_setting s"
-            "  JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) s.setrole"
-            "  LEFT JOIN pg_catalog.pg_database d ON d.oid OPERATOR(pg_catalog.=) s.setdatabase,"
-            "  pg_catalog.unnest(s.setconfig) AS c"
-            "  WHERE r.rolname OPERATOR(pg_catalog.=) session_user"
-            "  AND coalesce(d.datname, pg_catalog.current_database())"
-            "      OPERATOR(pg_catalog.=) pg_catalog.current_database()"
-            "  AND pg_catalog.starts_with(c, 'role=') ORDER BY s.setdatabase DESC LIMIT 1)"
-        ).fetchone()
-        logged_in, acting, wanted = row or (None, None, None)
-        if logged_in != self._user:
-            raise TargetRefused(
-                f"the server logged {self._user!r} in as another user (a pg_ident map?)", reason="user"
-            )
-        if wanted not in {None, "none", acting}:
-            raise TargetRefused(
-                f"user {self._user!r} cannot act as {wanted!r}, which its role setting asks for",
-                reason="role",
-                remedy=f"GRANT {wanted} TO {self._user} (from PostgreSQL 16 on: WITH SET TRUE).",
-            )
-
-    def require_ordinary(self, user: str) -> None:
-        """See Session.require_ordinary."""
-        with self._transaction():
-            existing(read_roles(self._connection, user), user)
-            administrator = is_administrator(self._connection, user)
-        if administrator:
-            raise TargetRefused(
-                f"user {user!r} is an administrator, and none of its stored passwords logs in",
-                reason="administrator",
-                remedy="Store its working password by PutSecretValue; masterarn resets no administrators.",
-            )
-
-    def require_twin(self, of: str, twin: str) -> None:
-        """See Session.require_twin. Either of the two may be the original."""
-        with self._transaction():
-            roles = read_roles(self._connection, of, twin)
-            one, other = existing(roles, of), existing(roles, twin)
-            if twin in one.groups and may_become(self._connection, of, twin):
-                return
-            prove_twin(of, one, twin, other)
-
-    def ensure_twin(self, of: str, twin: str, password: str) -> None:
-        """See Session.ensure_twin. One transaction: a twin without its rights is never seen."""
-        verifier = self._verifier(twin, password)
-        with self._transaction():
-            roles = read_roles(self._connection, of, twin)
-            original = existing(roles, of)
-            if twin in roles:
-                prove_twin(of, original, twin, existing(roles, twin))
-                self._alter_password(twin, verifier)
-            else:
-                names = sql.Identifier(twin), sql.Identifier(of)
-                self._connection.execute(
-                    sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(names[0], verifier)
-                )
-                self._connection.execute(sql.SQL("GRANT {1} TO {0}").format(*names))
-                roles |= read_roles(self._connection, twin)
-            synchronise(self._connection, of, original, twin, roles[twin])
-
-    @contextmanager
-    def _transaction(self, *, own: bool = False) -> Iterator[None]:
-        """A transaction that no setting of a user, admin or database can turn aside.
-
-        A database's owner may set another search_path, so names are pinned. A user may be read-only by
-        default: writing is asked for, and a real standby still refuses. A user that acts as another one
-        has lost the right to change its own password: for that it is itself again.
-
-        Args:
-            own: whether the session changes its own password.
-        """
-        self._connection.read_only = False
-        with self._connection.transaction():
-            self._connection.execute(_PINNED + (_OWN if own else ""))
-            yield
-
-    def _alter_password(self, user: str, verifier: sql.Literal) -> None:
-        self._connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(user), verifier))
-
-    def _verifier(self, user: str, password: str) -> sql.Literal:
-        encrypted = self._connection.pgconn.encrypt_password(
-            password.encode(), user.encode(), b"scram-sha-256"
-        )
-        return sql.Literal(encrypted.decode())
+        return logged_in(secret, settings, self)

@@ -101,7 +101,24 @@ def test_no_file_is_large() -> None:
 
 
 def test_there_are_locks() -> None:
-    assert {path.name for path in LOCKS} == {"lambda.txt", "local.txt", "dev.txt"}
+    assert {path.name for path in LOCKS} == {
+        "dev.txt",
+        "lambda-mysql.txt",
+        "lambda-postgres.txt",
+        "lambda.txt",
+        "local.txt",
+        "runtime.txt",
+    }
+
+
+def test_lambda_gets_the_versions_that_the_tests_run_with() -> None:
+    def pins(name: str) -> set[str]:
+        text = (ROOT / "locks" / name).read_text(encoding="utf-8")
+        return {line.split()[0] for line in text.splitlines() if re.match(r"[a-z0-9]", line)}
+
+    tested = pins("dev.txt")
+    for name in ("lambda.txt", "lambda-mysql.txt", "lambda-postgres.txt", "local.txt"):
+        assert pins(name) <= tested
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=label)

@@ -76,11 +76,6 @@ def is_name_of_package(imported: str) -> bool:
     return first == "rotators" and not ((folder / rest).is_dir() or (folder / f"{rest}.py").exists())
 
 
-def is_half_of(imported: str, module: str) -> bool:
-    """Whether a module is another's private half: `_postgres_roles` is one of `postgres`."""
-    return imported.startswith(module.replace("rotators.", "rotators._") + "_")
-
-
 def sources() -> list[Path]:
     return sorted([*(ROOT / "rotators").rglob("*.py"), *(ROOT / "functions").rglob("*.py")])
 
@@ -99,7 +94,7 @@ def violations(path: Path) -> Iterator[str]:
             target = "rotators" if plain else part_of(imported)
             if target not in {own, "rotators"} | ARROWS[own]:
                 yield f"{where}: {own} may import only {sorted(ARROWS[own]) or 'itself'}"
-            elif target == CREDENTIAL_TYPE and not is_half_of(imported, module_name(path)):
+            elif target == CREDENTIAL_TYPE:
                 yield f"{where}: one credential type knows nothing of another"
         elif first in sys.stdlib_module_names:
             continue

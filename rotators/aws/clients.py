@@ -112,11 +112,11 @@ def _client(service: str, _decided_by: tuple[str | None, ...]) -> Any:
         # At DEBUG they print requests and answers, values of secrets included.
         logger = logging.getLogger(name)
         logger.setLevel(max(logging.INFO, logger.getEffectiveLevel()))
-    import boto3  # noqa: PLC0415 - half a second that only a caller of AWS should pay
-    import botocore.session  # noqa: PLC0415
+    # botocore's session makes the very clients that boto3's would, without importing what moves files to S3.
+    # One of its own, for a default one would remember the first profile for ever.
+    import botocore.session  # noqa: PLC0415 - a quarter of a second that only a caller of AWS should pay
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415
 
-    # A session of its own: boto3's default session would remember the first profile for ever.
     session = botocore.session.Session()
     try:
         config = _config(session.get_scoped_config())
@@ -124,8 +124,9 @@ def _client(service: str, _decided_by: tuple[str | None, ...]) -> Any:
             from rotators.aws.assuming import assuming  # noqa: PLC0415 - few need it
 
             session = assuming(role, _region(), config)
-        return boto3.session.Session(botocore_session=session, region_name=_region()).client(
-            service,  # type: ignore[call-overload]  # one of two literals
+        return session.create_client(
+            service,
+            region_name=_region(),
             endpoint_url=_endpoint(service),
             config=config,
         )

@@ -38,8 +38,8 @@ def mysql_target(mysql: MySqlServer) -> Iterator[MySqlTarget]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorter deadlines of the product: their real lengths are tested in tests/postgres/test_logins.py."""
-    monkeypatch.setattr("rotators.postgres.SESSION_SECONDS", 1.0)
-    monkeypatch.setattr("rotators.postgres.CONNECT_SECONDS", 2.0)
+    monkeypatch.setattr("rotators.families.postgres_session.SESSION_SECONDS", 1.0)
+    monkeypatch.setattr("rotators.families.postgres_session.CONNECT_SECONDS", 2.0)
 
 
 @pytest.fixture

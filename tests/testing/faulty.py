@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from rotators._postgres_roles import read_roles
 from rotators.core.errors import CredentialsRejected, RotatorsError, TargetRefused, TargetUnavailable
 from rotators.core.secret import Secret
-from rotators.postgres import PostgresEngine, PostgresSession
+from rotators.families.postgres_roles import read_roles
+from rotators.families.postgres_session import PostgresSession
+from rotators.postgres import PostgresEngine
 from rotators.strategies.database import DatabaseRotator
 
 if TYPE_CHECKING:
