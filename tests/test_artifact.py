@@ -1,0 +1,215 @@
+"""What Lambda gets: only what runs, for Lambda's machine, compiled; and it rotates in Lambda's own client."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import artifact
+from tests.world import World, remembered
+
+HASHED_AND_UNCHECKED = 0b01
+ELF_MACHINES = {"x86_64": 62, "arm64": 183}
+NOT_INSIDE = ("moto", "click", "rich", "tests", "docs", "docutils", "pytest", "flask", "werkzeug", "bin")
+    "moto",
+    "click",
+    "rich",
+    "tests",
+    "docs",
+    "docutils",
+    "pytest",
+    "flask",
+    "werkzeug",
+    "pip",
+    "bin",
+)
+NOT_INSIDE_OURS = ("cli", "local", "recovery", "testing")
+WAIT = 60.0
+
+
+@pytest.fixture(scope="module")
+def folder() -> Path:
+    return artifact.built()
+
+
+def run(folder: Path, code: str, environment: dict[str, str] | None = None) -> str:
+    """Run code as Lambda would find it; gives what it printed."""
+    done = subprocess.run(
+        [artifact.runtime(), "-c", code],
+        cwd=folder,
+        env={"AWS_REGION": "us-east-1", "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_it_holds_only_what_runs(folder: Path) -> None:
+    assert not [name for name in NOT_INSIDE if (folder / name).exists()]
+    assert not [name for name in NOT_INSIDE_OURS if (folder / "rotators" / name).exists()]
+    assert {path.name for path in (folder / "functions").glob("*.py")} == {
+        "__init__.py",
+        "retrieve.py",
+        "rotate.py",
+        "store.py",
+    }
+
+
+def test_the_byte_code_is_all_there_and_is_trusted(folder: Path) -> None:
+    sources = list(folder.rglob("*.py"))
+    assert len(sources) > 300
+    for source in sources:
+        code = source.parent / "__pycache__" / f"{source.stem}.cpython-313.pyc"
+        assert code.exists(), source
+        flags = struct.unpack("<I", code.read_bytes()[4:8])[0]
+        assert flags == HASHED_AND_UNCHECKED, source
+
+
+def test_every_built_in_rotator_loads_with_the_drivers_own_library(folder: Path) -> None:
+    printed = run(
+        folder,
+        "import importlib.metadata as m; found = m.entry_points(group='rotators');"
+        "[entry.load()() for entry in found];"
+        "import psycopg, pymysql, cryptography;"
+        "print(psycopg.pq.__impl__, *sorted(entry.name for entry in found))",
+    )
+    assert printed.split() == ["binary", "aurora-mysql", "aurora-postgresql", "mariadb", "mysql", "postgres"]
+
+
+def test_what_is_left_of_botocore_makes_every_client_that_the_functions_make(folder: Path) -> None:
+    run(
+        folder,
+        "from rotators.aws import clients; clients.secrets_manager(); clients.rds();"
+        "import os; os.environ['TARGET_ROLE_ARN'] = 'arn:aws:iam::222222222222:role/x';"
+        "clients.secrets_manager(); import botocore.session;"
+        "botocore.session.Session().create_client('sts', region_name='cn-north-1')",
+        {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"},
+    )
+
+
+@pytest.mark.parametrize("architecture", ELF_MACHINES)
+def test_its_libraries_are_of_the_processor(architecture: str) -> None:
+    libraries = [path for path in artifact.built(architecture).rglob("*") if ".so" in path.suffixes]
+    assert len(libraries) > 10
+    for path in libraries:
+        machine = struct.unpack("<H", path.read_bytes()[18:20])[0]
+        assert machine == ELF_MACHINES[architecture], path
+
+
+@pytest.fixture
+def artifact_runs(world: World, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The artifact's functions in the local AWS; gives the name of the rotate function."""
+    monkeypatch.setenv("RUNTIME_PYTHON", artifact.runtime())
+    world.aws.register("built", "functions.rotate.handler", code=str(folder))
+    return "built"
+
+
+@pytest.mark.parametrize("strategy", ["single", "alternating"])
+def test_a_whole_rotation_runs_in_lambda_s_own_client(
+    world: World, artifact_runs: str, strategy: str
+) -> None:
+    value = world.user()
+    if strategy == "alternating":
+        value["masterarn"] = world.admin_secret()
+    arn = world.secret(value)
+    token = str(uuid.uuid4())
+    before = len(world.aws.logs(artifact_runs))
+    world.secrets.rotate_secret(
+        SecretId=arn, ClientRequestToken=token, RotationLambdaARN=world.aws.function_arn(artifact_runs)
+    )
+    outcome = world.aws.wait_for_rotation(arn, token, WAIT)
+    assert outcome.ok, (outcome, world.aws.logs(artifact_runs)[before:])
+    rotated = world.value(arn)
+    assert rotated["password"] != value["password"]
+    assert world.logs_in(rotated)
+    lines = [line for line in world.aws.logs(artifact_runs)[before:].splitlines() if line.startswith("{")]
+    told = [json.loads(line) for line in lines]
+    assert [line["step"] for line in told if "outcome" in line] == [
+        "createSecret",
+        "setSecret",
+        "testSecret",
+        "finishSecret",
+    ]
+    assert sum("Rotated" in line for line in told) == 1
+
+
+@pytest.mark.parametrize("step", ["createSecret", "finishSecret"])
+def test_no_driver_is_imported_where_no_target_is_touched(world: World, folder: Path, step: str) -> None:
+    arn = world.secret(world.user())
+    token = world.begin(arn)
+    if step == "finishSecret":
+        for earlier in ("createSecret", "setSecret", "testSecret"):
+            world.step(earlier, arn, token)
+    event = {"Step": step, "SecretId": arn, "ClientRequestToken": token, "RotationToken": token}
+    printed = run(
+        folder,
+        f"import json, sys; from functions.rotate import handler; handler(json.loads({json.dumps(event)!r}));"
+        "print(sorted({'psycopg', 'pymysql', 'cryptography', 'boto3', 'pydantic'} & set(sys.modules)))",
+        {**os.environ, **world.aws.exports()},
+    )
+    assert printed.splitlines()[-1] == "[]"
+    remembered(world.value(arn, "AWSCURRENT")["password"])
+
+
+def invoke(world: World, name: str, event: Any) -> tuple[bool, Any]:
+    """Whether it failed, and what it answered."""
+    answer = world.aws.client("lambda").invoke(FunctionName=f"rotators-{name}", Payload=json.dumps(event))
+    return "FunctionError" in answer, json.loads(answer["Payload"].read())
+
+
+def test_a_handler_that_is_not_there_is_an_error_of_the_start(
+    world: World, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIME_PYTHON", artifact.runtime())
+    world.aws.register("missing", "functions.nothing.handler", code=str(folder))
+    failed, answer = invoke(world, "missing", {})
+    assert failed
+    assert answer["errorType"] == "Runtime.ImportModuleError"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("import time; time.sleep(30)", "Sandbox.Timedout"),
+        ("import os; os._exit(3)", "Runtime.ExitError"),
+        ("raise LookupError('no')", "LookupError"),
+    ],
+)
+def test_a_bad_end_is_told_in_lambda_s_words_and_the_next_call_starts_afresh(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, kind: str
+) -> None:
+    monkeypatch.setenv("RUNTIME_PYTHON", artifact.runtime())
+    code = (
+        f"def handler(event, context):\n    if event:\n        {body}\n    print('said')\n    return 'well'\n"
+    )
+    (tmp_path / "bad.py").write_text(code, encoding="utf-8")
+    name = kind.replace(".", "-")
+    world.aws.register(name, "bad.handler", code=str(tmp_path))
+    world.aws.client("lambda").update_function_configuration(FunctionName=f"rotators-{name}", Timeout=1)
+    failed, answer = invoke(world, name, {"go": 1})
+    assert (failed, answer["errorType"]) == (True, kind)
+    assert invoke(world, name, {}) == (False, 1)
+    assert "said\nEND RequestId" in world.aws.logs(name)
+
+
+def test_a_missing_python_of_lambda_s_version_stops_the_build_and_says_what_to_do(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(artifact.ROOT / "artifact" / "build.py"), str(tmp_path / "out")],
+        env={"PATH": os.environ["PATH"], "LAMBDA_PYTHON": str(tmp_path / "python")},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    assert "LAMBDA_PYTHON" in done.stderr
+    assert not (tmp_path / "out").exists()
