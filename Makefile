@@ -182,6 +182,10 @@ $(RUNTIME):
 	echo '*' > .venv-lambda/.gitignore; \
 	.venv-lambda/bin/python -m pip install -qq --require-hashes --only-binary=:all: -r locks/runtime.txt; touch $@
 
+.PHONY: deploy-local
+deploy-local: $(DEV) $(RUNTIME) ## Deploy the template into a local AWS, and rotate with the artifact
+	@$(BIN)/rotators deploy-local $(ARGS)
+
 .PHONY: bench-cold
 bench-cold: $(DEV) $(RUNTIME) ## Measure the artifact's cold start beside a plain one (ARGS go to the benchmark)
 	@$(BIN)/python -m benchmarks.cold $(ARGS)

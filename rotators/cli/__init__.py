@@ -9,6 +9,7 @@ import click
 
 from rotators import __version__
 from rotators.cli.demo import demo
+from rotators.cli.deploy_local import deploy_local
 from rotators.cli.doctor import doctor
 from rotators.cli.invoke import invoke
 from rotators.cli.matrix import matrix
@@ -25,12 +26,13 @@ from rotators.core.errors import RotatorsError
 def cli() -> None:
     """Rotate secrets on AWS without locking anybody out.
 
-    demo, up and matrix bring their own local AWS and PostgreSQL. The other commands talk to whatever AWS the
-    environment names: the local one (AWS_ENDPOINT_URL, as `rotators up` prints it) or the real one.
+    demo, up, matrix and deploy-local bring their own local AWS and PostgreSQL. The other commands talk to
+    whatever AWS the environment names: the local one (AWS_ENDPOINT_URL, as `rotators up` prints it) or the
+    real one.
     """
 
 
-for _command in (demo, up, invoke, rotate, show, doctor, repair_command, new, matrix):
+for _command in (demo, up, invoke, rotate, show, doctor, repair_command, new, matrix, deploy_local):
     cli.add_command(_command)
 
 

@@ -17,7 +17,7 @@ from rotators.local.aws import LocalAws
 from rotators.local.postgres import ExternalPostgres, open_postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import psycopg
 
@@ -47,10 +47,11 @@ class Stack:
 
     Args:
         port: of the local AWS; 0 takes a free one.
+        functions: as for LocalAws; None is the project's own.
     """
 
-    def __init__(self, port: int = 0) -> None:
-        self.aws = LocalAws(port=port)
+    def __init__(self, port: int = 0, functions: Mapping[str, str] | None = None) -> None:
+        self.aws = LocalAws(port=port, functions=functions)
         self.postgres = open_postgres()
         self._suffix = f"_{secrets.token_hex(4)}" if isinstance(self.postgres, ExternalPostgres) else ""
         self._exits = contextlib.ExitStack()
@@ -76,7 +77,7 @@ class Stack:
         Raises:
             LocalStackError: a function failed, or the trial run of a rotation.
         """
-        admin = self._store(ADMIN, self.postgres.secret())
+        admin = self._store(ADMIN, self.postgres.secret(), tags={"rotators-admin": "demo"})
         single = self._store(SINGLE, {**self._user(self.user("single")), "strategy": "single"}, rotate=True)
         pair = {**self._user(self.user("alternating")), "strategy": "alternating", "masterarn": admin}
         return [
@@ -149,11 +150,18 @@ class Stack:
             )
         return payload
 
-    def _store(self, name: str, value: dict[str, Any], *, rotate: bool = False) -> str:
+    def rotation_function(self) -> str:
+        """The ARN of what rotates the secrets."""
+        return self.aws.function_arn("rotate")
+
+    def _store(
+        self, name: str, value: dict[str, Any], *, rotate: bool = False, tags: Mapping[str, str] | None = None
+    ) -> str:
         event: dict[str, Any] = {"Name": name, "Value": value, "Description": "made by rotators"}
+        event["Tags"] = [{"Key": key, "Value": each} for key, each in (tags or {}).items()]
         if rotate:
             event["Rotation"] = {
-                "FunctionArn": self.aws.function_arn("rotate"),
+                "FunctionArn": self.rotation_function(),
                 "AutomaticallyAfterDays": 30,
                 "RotateImmediately": False,
             }

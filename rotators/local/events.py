@@ -14,9 +14,10 @@ import json
 import logging
 import threading
 import uuid
+from collections.abc import Callable
 from typing import Any
 
-from moto.events.models import events_backends
+from moto.events.models import Rule, events_backends
 
 from rotators.local.records import ServiceEvent, cloudtrail_record
 from rotators.local.refusals import refusal
@@ -129,6 +130,30 @@ class EventLog:
             events_backends[event.account][event.region].put_events([entry])
         except NotImplementedError:
             _logger.warning("a rule on %s has a target that moto cannot deliver to", event.name)
+
+
+def with_topics(original: Callable[..., None], client: Callable[[str, str], Any]) -> Callable[..., None]:
+    """Delivery of an event to a rule's targets, topics of SNS among them, which moto knows not.
+
+    Args:
+        original: moto's own delivery.
+        client: gives a client for a Region and a service.
+
+    Returns:
+        What takes its place.
+    """
+
+    def send_to_targets(rule: Rule, original_event: Any, transform_input: bool = True) -> None:
+        topics = [target["Arn"] for target in rule.targets if target["Arn"].split(":")[2] == "sns"]
+        if topics and rule.event_pattern.matches_event(original_event):
+            time = dt.datetime.fromtimestamp(float(original_event["time"]), dt.UTC)
+            event = {**original_event, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ")}
+            for topic in topics:
+                client(rule.region_name, "sns").publish(TopicArn=topic, Message=json.dumps(event))
+        if len(topics) < len(rule.targets):
+            original(rule, original_event, transform_input)
+
+    return send_to_targets
 
 
 def _offset(token: str | None) -> int:

@@ -12,14 +12,21 @@ import importlib.metadata
 import inspect
 import json
 import threading
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from botocore.config import Config
+from botocore.session import Session
 from moto.awslambda.models import LambdaFunction
+from moto.cloudformation import parsing
 from moto.cloudtrail.responses import CloudTrailResponse
+from moto.events.models import Rule
 from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
 from moto.secretsmanager.responses import SecretsManagerResponse
 
 from rotators.core.errors import LocalStackError
+from rotators.local.cloudformation import completed, without_gaps
+from rotators.local.events import with_topics
 from rotators.local.functions import FunctionConfig, Functions, lambda_environment
 
 if TYPE_CHECKING:
@@ -38,10 +45,14 @@ RELIED_ON: dict[str, str | None] = {
     "moto.awslambda.models:LambdaFunction.save_logs": "(self, output)",
     "moto.awslambda.models:lambda_backends": None,
     "moto.awslambda.policy:Policy.add_statement": "(self, raw, qualifier)",
+    "moto.cloudformation.exceptions:ValidationError": "(name_or_id, message)",
+    "moto.cloudformation.parsing:clean_json": "(resource_json, resources_map)",
+    "moto.cloudformation.parsing:resource_class_from_type": "(resource_type)",
     "moto.cloudtrail.responses:CloudTrailResponse": None,
     "moto.core.responses:BaseResponse.get_access_key": "(self)",
     "moto.core.base_backend:BackendDict.reset": "(cls)",
     "moto.events.models:EventsBackend.put_events": "(self, events)",
+    "moto.events.models:Rule.send_to_targets": "(self, original_event, transform_input)",
     "moto.events.models:events_backends": None,
     "moto.iam.models:IAMBackend.create_role": (
         "(self, role_name, assume_role_policy_document, path, permissions_boundary, description, tags, "
@@ -135,7 +146,7 @@ class Faithful:
         self._operations = operations
         self._functions = functions
         self._lock = operations.rotations.lock
-        self._replaced: list[tuple[type, str, Any]] = []
+        self._replaced: list[tuple[type | ModuleType, str, Any]] = []
 
     def install(self) -> None:
         """Put the replacements in moto's place.
@@ -157,6 +168,10 @@ class Faithful:
         self._replace(FakeSecret, "to_dict", self._to_dict(FakeSecret.to_dict))
         self._replace(CloudTrailResponse, "lookup_events", self._lookup_events())
         self._replace(LambdaFunction, "invoke", self._invoke())
+        self._replace(Rule, "send_to_targets", with_topics(Rule.send_to_targets, self._client))
+        known = parsing.resource_class_from_type
+        self._replace(parsing, "resource_class_from_type", completed(known, self._client))
+        self._replace(parsing, "clean_json", without_gaps(parsing.clean_json))
 
     def remove(self) -> None:
         """Put moto's own methods back."""
@@ -167,7 +182,17 @@ class Faithful:
             else:
                 setattr(owner, name, original)
 
-    def _replace(self, owner: type, name: str, replacement: Callable[..., Any]) -> None:
+    def _client(self, region: str, service: str) -> Any:
+        return Session().create_client(
+            service,
+            region_name=region,
+            endpoint_url=self._endpoint(region)["AWS_ENDPOINT_URL"],
+            config=Config(proxies={}),
+            aws_access_key_id="local",
+            aws_secret_access_key="local",  # noqa: S106 - a dummy that nothing checks
+        )
+
+    def _replace(self, owner: type | ModuleType, name: str, replacement: Callable[..., Any]) -> None:
         self._replaced.append((owner, name, owner.__dict__.get(name)))
         setattr(owner, name, replacement)
 
@@ -234,7 +259,11 @@ class Faithful:
 
         def run(function: LambdaFunction, body: Any, response_headers: dict[str, Any]) -> bytes:
             invocation = functions.invoke(
-                _config(function, endpoint(function.region), functions.code(function.function_arn)),
+                _config(
+                    function,
+                    endpoint(function.region),
+                    functions.code(function.function_arn, _archive(function)),
+                ),
                 json.loads(body) if body else {},
             )
             if invocation.failed:
@@ -261,6 +290,11 @@ class Faithful:
 def _params(response: SecretsManagerResponse | CloudTrailResponse) -> dict[str, Any]:
     params: dict[str, Any] = json.loads(response.body or "{}")
     return params
+
+
+def _archive(function: LambdaFunction) -> bytes | None:
+    """Code that came in the request itself is a sample's; that in S3 is a deployment's."""
+    return function.code_bytes if "S3Bucket" in function.code else None
 
 
 def _config(function: LambdaFunction, endpoint: dict[str, str], code: str | None) -> FunctionConfig:

@@ -20,6 +20,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rotators.local.archives import Archives
 from rotators.local.runtime import GONE, RuntimeProcess
 
 if TYPE_CHECKING:
@@ -72,12 +73,17 @@ class Invocation:
 
 
 class Functions:
-    """All containers of one local AWS."""
+    """All containers of one local AWS.
+
+    Attributes:
+        archives: the unpacked code of functions that were created from S3.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._runners: dict[str, _Runner] = {}
         self._places: dict[str, str] = {}
+        self.archives = Archives()
         atexit.register(self.stop)
 
     def invoke(self, config: FunctionConfig, event: Any) -> Invocation:
@@ -99,10 +105,16 @@ class Functions:
             if code:
                 self._places[arn] = code
 
-    def code(self, arn: str) -> str | None:
-        """The folder of a function's artifact, or None."""
+    def code(self, arn: str, archive: bytes | None) -> str | None:
+        """The folder of a function's artifact, or None.
+
+        Args:
+            arn: of the function.
+            archive: the zip file that the function was created from in S3, or None.
+        """
         with self._lock:
-            return self._places.get(arn)
+            placed = self._places.get(arn)
+        return self.archives.folder(archive) if archive and not placed else placed
 
     def log(self, name: str) -> str:
         """Everything a function printed so far, the last 2 MB of it; empty if it never ran."""
@@ -114,6 +126,7 @@ class Functions:
             runners = list(self._runners.values())
         for runner in runners:
             runner.stop()
+        self.archives.remove()
         atexit.unregister(self.stop)
 
     def _runner(self, name: str) -> _Runner:

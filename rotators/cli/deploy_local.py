@@ -1,0 +1,138 @@
+"""`rotators deploy-local`: the deployed stack rotates a real PostgreSQL's users, without an AWS account."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rotators.cli.output import console, json_option, print_json
+from rotators.core.errors import LocalStackError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+    from rotators.cli.deployed import DeployedStack
+    from rotators.cli.stack import Seeded
+
+_ROTATION_SECONDS = 120.0
+_STEPS = 4
+
+
+@click.command("deploy-local")
+@click.option(
+    "--template",
+    default="template.yaml",
+    show_default=True,
+    type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path),
+    help="The SAM template, in a checkout of this project.",
+)
+@click.option("--parameter", "parameters", multiple=True, metavar="KEY=VALUE", help="A stack parameter.")
+@json_option
+def deploy_local(template: Path, parameters: tuple[str, ...], as_json: bool) -> None:
+    """Deploy template.yaml into a local AWS, and rotate two users with the built artifact."""
+    from rotators.cli.deployed import DeployedStack  # noqa: PLC0415 - moto takes a second to import
+
+    out = console()
+    out.quiet = as_json
+    started = time.monotonic()
+    with DeployedStack(template, _parsed(parameters)) as stack:
+        document = _run(stack, out)
+    document["seconds"] = round(time.monotonic() - started, 2)
+    if as_json:
+        print_json(document)
+    _finish(document, out)
+
+
+def _parsed(parameters: tuple[str, ...]) -> dict[str, str]:
+    wrong = [text for text in parameters if "=" not in text]
+    if wrong:
+        raise click.BadParameter(f"{wrong[0]!r} is not KEY=VALUE", param_hint="--parameter")
+    return dict(text.split("=", 1) for text in parameters)
+
+
+def _run(stack: DeployedStack, out: Console) -> dict[str, Any]:
+    resources = _timed(out, "building, packaging and deploying the stack", stack.deploy)
+    _show_resources(resources, out)
+    seeded = _timed(out, "storing secrets through the deployed store function", stack.seed)
+    rotations = [_rotate(stack, secret, out) for secret in seeded]
+    told = _told(stack, out)
+    _timed(out, "deleting the stack", stack.remove)
+    return {"resources": resources, "rotations": rotations, **told}
+
+
+def _timed(out: Console, what: str, work: Callable[[], Any]) -> Any:
+    begun = time.monotonic()
+    with out.status(f"{what} …"):
+        result = work()
+    out.print(f"  {what:<60}{time.monotonic() - begun:>6.1f} s")
+    return result
+
+
+def _show_resources(resources: list[dict[str, str]], out: Console) -> None:
+    from rich.table import Table  # noqa: PLC0415 - for people only
+
+    table = Table(title="what the stack made", title_justify="left")
+    for column in ("resource", "type"):
+        table.add_column(column)
+    for resource in resources:
+        table.add_row(resource["id"], resource["type"])
+    out.print(table)
+
+
+def _rotate(stack: DeployedStack, secret: Seeded, out: Console) -> dict[str, Any]:
+    """Rotate by the AWS CLI, and look who logs in; a pair of users takes two turns until the old one dies."""
+    out.rule(f"aws secretsmanager rotate-secret --secret-id {secret.name}", align="left")
+    old, steps = stack.value(secret.arn), []
+    for _ in range(2 if secret.strategy == "alternating" else 1):
+        token = stack.rotate_by_cli(secret.arn)
+        outcome = stack.aws.wait_for_rotation(secret.arn, token, _ROTATION_SECONDS)
+        for step in outcome.steps:
+            failed = f"  failed: {step.error_message}" if step.error_message else ""
+            out.print(f"  {step.step:<60}{step.seconds * 1000:>6.0f} ms{failed}")
+        steps += [
+            {"step": step.step, "ms": round(step.seconds * 1000), "ok": step.ok} for step in outcome.steps
+        ]
+    new = stack.invoke("retrieve", {"SecretId": secret.arn})["Value"]
+    return {
+        "name": secret.name,
+        "strategy": secret.strategy,
+        "steps": steps,
+        "old_password": "accepted" if stack.logs_in(old) else "refused",
+        "new_password": "accepted" if new != old and stack.logs_in(new) else "refused",
+    }
+
+
+def _told(stack: DeployedStack, out: Console) -> dict[str, Any]:
+    lines = stack.log_lines("rotate")
+    told = {
+        "log_lines": sum("outcome" in line for line in lines),
+        "metrics": sum("_aws" in line for line in lines),
+        "rotated": sum(line.get("Rotated", [0])[0] for line in lines),
+    }
+    out.print(
+        f"  in the declared log group: {told['log_lines']} lines, {told['metrics']} metric records,"
+        f" {told['rotated']:.0f} rotations counted"
+    )
+    return told
+
+
+def _finish(document: dict[str, Any], out: Console) -> None:
+    rotations = document["rotations"]
+    steps = [step for rotation in rotations for step in rotation["steps"]]
+    held = (
+        all((each["old_password"], each["new_password"]) == ("refused", "accepted") for each in rotations)
+        and all(step["ok"] for step in steps)
+        and document["rotated"] == len(steps) / _STEPS
+    )
+    if not held:
+        raise LocalStackError("the deployed stack did not rotate as it should", remedy="Run with --json.")
+    out.print(
+        f"\nDeployed, rotated by the AWS CLI, and removed in {document['seconds']:.1f} s; nothing is left.\n"
+        "Next: `make build`, then `sam deploy --guided`; docs/deploying.md says what to choose.",
+        soft_wrap=True,
+    )

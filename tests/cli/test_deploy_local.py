@@ -1,0 +1,48 @@
+"""The whole way without an account: build, package, deploy, rotate by the AWS CLI, read, remove."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import artifact
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SECONDS = 110
+COMMAND = [sys.executable, "-c", "from rotators.cli import main; main()", "deploy-local"]
+
+
+def test_the_deployed_stack_rotates_and_says_so() -> None:
+    artifact.built()
+    done = subprocess.run(
+        [*COMMAND, "--json"],
+        cwd=ROOT,
+        env={**os.environ, "RUNTIME_PYTHON": artifact.runtime()},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    assert [(each["strategy"], each["old_password"], each["new_password"]) for each in told["rotations"]] == [
+        ("single", "refused", "accepted"),
+        ("alternating", "refused", "accepted"),
+    ]
+    assert told["rotated"] == 3
+    assert {"AWS::Lambda::Function", "AWS::CloudWatch::Alarm"} <= {each["type"] for each in told["resources"]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["--parameter", "nonsense"], "KEY=VALUE"), (["--template", "/nowhere.yaml"], "does not exist")],
+)
+def test_bad_arguments_are_refused_at_once(arguments: list[str], words: str) -> None:
+    done = subprocess.run([*COMMAND, *arguments], check=False, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert words in done.stderr

@@ -1,0 +1,234 @@
+"""The project's template, and what users write beside it, become real resources of the local AWS."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from rotators.local.aws import LocalAws
+from rotators.local.translation import translated
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+EXAMPLES = sorted((ROOT / "examples").glob("*/template.yaml"))
+WAIT = 60.0
+
+
+@pytest.fixture(scope="module")
+def code(aws: LocalAws) -> str:
+    """A small function's archive in the local S3; gives its place."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("functions/rotate.py", "def handler(event, context): return 1")
+    storage = aws.client("s3")
+    storage.create_bucket(Bucket="deployment")
+    storage.put_object(Bucket="deployment", Key="code", Body=buffer.getvalue())
+    return "s3://deployment/code"
+
+
+@pytest.fixture
+def formation(aws: LocalAws) -> Iterator[Any]:
+    client = aws.client("cloudformation")
+    yield client
+    for stack in client.list_stacks(StackStatusFilter=["CREATE_COMPLETE"])["StackSummaries"]:
+        client.delete_stack(StackName=stack["StackId"])
+
+
+def create(formation: Any, name: str, template: dict[str, Any], **parameters: str) -> dict[str, str]:
+    """Create a stack; gives logical to physical ids."""
+    formation.create_stack(
+        StackName=name,
+        TemplateBody=json.dumps(template),
+        Capabilities=["CAPABILITY_IAM"],
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+    )
+    found = formation.describe_stack_resources(StackName=name)["StackResources"]
+    return {
+        each["LogicalResourceId"]: each.get("PhysicalResourceId", "")
+        for each in found
+        if "LogicalResourceId" in each
+    }
+
+
+def secrets_template(**resources: dict[str, Any]) -> dict[str, Any]:
+    secret = {
+        "Type": "AWS::SecretsManager::Secret",
+        "Properties": {
+            "Description": "of a stack",
+            "GenerateSecretString": {
+                "SecretStringTemplate": '{"username": "app"}',
+                "GenerateStringKey": "password",
+                "PasswordLength": "20",
+                "ExcludePunctuation": True,
+            },
+            "Tags": [{"Key": "team", "Value": "shop"}],
+        },
+    }
+    return {"Resources": {"Secret": secret, **resources}}
+
+
+def schedule(arn: str, **properties: Any) -> dict[str, Any]:
+    return {
+        "Type": "AWS::SecretsManager::RotationSchedule",
+        "Properties": {
+            "SecretId": {"Ref": "Secret"},
+            "RotationLambdaARN": arn,
+            "RotationRules": {"AutomaticallyAfterDays": "30"},
+            **properties,
+        },
+    }
+
+
+ALL_PARAMETERS = {
+    "AdminSecretArns": "arn:aws:secretsmanager:us-east-1:123456789012:secret:admin-AbCdEf",
+    "AdminTagValue": "yes",
+    "AlarmEmail": "oncall@example.com",
+    "NoRotationDays": "7",
+    "SubnetIds": "subnet-1,subnet-2",
+    "SecurityGroupIds": "sg-1",
+    "RetrieveTagValue": "app",
+    "RotateTimeout": "900",
+}
+
+
+@pytest.mark.parametrize("parameters", [{}, ALL_PARAMETERS], ids=["defaults", "all"])
+def test_every_resource_of_the_template_is_made(
+    aws: LocalAws, formation: Any, code: str, parameters: dict[str, str]
+) -> None:
+    template = translated(ROOT / "template.yaml", "us-east-1", code)
+    made = create(formation, "whole", template, **parameters)
+    without = {"AlarmSubscription", "NothingRotated"} if not parameters else set()
+    assert set(made) == set(template["Resources"]) - without
+    function = aws.client("lambda").get_function_configuration(FunctionName="whole-rotate")
+    assert function["Timeout"] == int(parameters.get("RotateTimeout", "60"))
+    assert function["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] == "whole"
+    alarms = aws.client("cloudwatch").describe_alarms(AlarmNamePrefix="whole-")["MetricAlarms"]
+    assert len(alarms) == (4 if parameters else 3)
+    assert {tuple(alarm["AlarmActions"]) for alarm in alarms} == {(made["AlarmTopic"],)}
+    group = aws.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/whole-rotate")["logGroups"]
+    assert [(each["retentionInDays"], "kmsKeyId" in each) for each in group] == [(90, True)]
+    formation.delete_stack(StackName="whole")
+    assert not aws.client("cloudwatch").describe_alarms(AlarmNamePrefix="whole-")["MetricAlarms"]
+
+
+def test_a_function_of_a_stack_runs_its_own_code_and_admits_secrets_manager_of_its_account_only(
+    aws: LocalAws, formation: Any, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests import artifact  # noqa: PLC0415 - it looks for a Python of Lambda's version
+
+    monkeypatch.setenv("RUNTIME_PYTHON", artifact.runtime())
+    create(formation, "own", translated(ROOT / "template.yaml", "us-east-1", code))
+    answer = aws.client("lambda").invoke(FunctionName="own-rotate", Payload=b"{}")
+    assert json.loads(answer["Payload"].read()) == 1
+    policy = json.loads(aws.client("lambda").get_policy(FunctionName="own-rotate")["Policy"])
+    (statement,) = policy["Statement"]
+    assert statement["Principal"] == {"Service": "secretsmanager.amazonaws.com"}
+    assert statement["Condition"] == {"StringEquals": {"AWS:SourceAccount": "123456789012"}}
+
+
+def test_a_type_that_nobody_makes_fails_the_stack_by_name(formation: Any) -> None:
+    template = {"Resources": {"Strange": {"Type": "AWS::Nobody::KnowsIt", "Properties": {}}}}
+    with pytest.raises(ClientError, match="AWS::Nobody::KnowsIt"):
+        create(formation, "strange", template)
+
+
+def test_a_secret_is_generated_and_goes_with_its_stack(aws: LocalAws, formation: Any, secrets: Any) -> None:
+    arn = create(formation, "secret", secrets_template())["Secret"]
+    value = json.loads(secrets.get_secret_value(SecretId=arn)["SecretString"])
+    assert value["username"] == "app"
+    assert len(value["password"]) == 20
+    assert value["password"].isalnum()
+    assert secrets.describe_secret(SecretId=arn)["Tags"] == [{"Key": "team", "Value": "shop"}]
+    formation.delete_stack(StackName="secret")
+    with pytest.raises(ClientError, match="ResourceNotFound"):
+        secrets.describe_secret(SecretId=arn)
+
+
+def test_an_update_of_a_stack_keeps_the_secret_s_value(formation: Any, secrets: Any) -> None:
+    template = secrets_template()
+    arn = create(formation, "kept", template)["Secret"]
+    before = secrets.get_secret_value(SecretId=arn)["SecretString"]
+    template["Resources"]["Secret"]["Properties"]["Description"] = "another"
+    formation.update_stack(StackName="kept", TemplateBody=json.dumps(template))
+    assert secrets.get_secret_value(SecretId=arn)["SecretString"] == before
+    assert secrets.describe_secret(SecretId=arn)["Description"] == "another"
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_schedule_rotates_at_once_unless_told_to_test_only(
+    aws: LocalAws, formation: Any, secrets: Any, at_once: bool
+) -> None:
+    """CFN/aws-resource-secretsmanager-rotationschedule: RotateImmediatelyOnUpdate is true by default."""
+    aws.pending_in_test = "current"
+    properties = {} if at_once else {"RotateImmediatelyOnUpdate": False}
+    template = secrets_template(Schedule=schedule(aws.function_arn("well"), **properties))
+    arn = create(formation, f"schedule-{at_once}".lower(), template)["Secret"]
+    described = secrets.describe_secret(SecretId=arn)
+    assert described["RotationRules"] == {"AutomaticallyAfterDays": 30}
+    assert described["RotationEnabled"] is True
+    wanted = "RotationSucceeded" if at_once else "TestRotationSucceeded"
+    deadline = time.monotonic() + WAIT
+    while wanted not in (names := [event.name for event in aws.service_events(arn)]):
+        assert time.monotonic() < deadline, names
+        time.sleep(0.02)
+
+
+def test_a_public_policy_fails_the_stack(formation: Any) -> None:
+    policy = {
+        "Type": "AWS::SecretsManager::ResourcePolicy",
+        "Properties": {
+            "SecretId": {"Ref": "Secret"},
+            "BlockPublicPolicy": True,
+            "ResourcePolicy": {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Principal": "*",
+                        "Action": "secretsmanager:GetSecretValue",
+                        "Resource": "*",
+                    }
+                ],
+            },
+        },
+    }
+    with pytest.raises(ClientError):
+        create(formation, "public", secrets_template(Policy=policy))
+
+
+def test_a_failed_rotation_is_told_to_the_alarm_topic(
+    aws: LocalAws, formation: Any, code: str, make: Any, rotate: Any
+) -> None:
+    made = create(formation, "told", translated(ROOT / "template.yaml", "us-east-1", code))
+    queue = aws.client("sqs").create_queue(QueueName="oncall")["QueueUrl"]
+    arn = aws.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    aws.client("sns").subscribe(
+        TopicArn=made["AlarmTopic"], Protocol="sqs", Endpoint=arn["Attributes"]["QueueArn"]
+    )
+    secret = make(fail="setSecret")
+    assert not aws.wait_for_rotation(secret, rotate(secret), WAIT).ok
+    well = make()
+    assert aws.wait_for_rotation(well, rotate(well), WAIT).ok
+    messages = aws.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+    told = [json.loads(json.loads(message["Body"])["Message"]) for message in messages]
+    assert [event["detail"]["eventName"] for event in told] == ["RotationFailed"]
+    assert told[0]["detail"]["additionalEventData"]["SecretId"] == secret
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=[path.parent.name for path in EXAMPLES])
+def test_an_example_deploys(formation: Any, aws: LocalAws, path: Path) -> None:
+    template = translated(path, "us-east-1")
+    given = {
+        name: str(parameter.get("Default", aws.function_arn("well")))
+        for name, parameter in template.get("Parameters", {}).items()
+    }
+    made = create(formation, path.parent.name, template, **given)
+    conditional = {name for name, each in template["Resources"].items() if "Condition" in each}
+    assert set(template["Resources"]) - conditional <= set(made)
