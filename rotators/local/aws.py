@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from rotators.core.errors import LocalStackError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
+    from rotators.local.iam.door import Seen
     from rotators.local.parts import Parts
     from rotators.local.records import RotationOutcome, ServiceEvent, StepRecord
 
@@ -180,6 +181,19 @@ class LocalAws:
         self._handlers[name] = handler
         self._parts.create_function(self._region, _function_name(name), handler, variables, code)
         return self.function_arn(name)
+
+    def watch(self, policies: Mapping[str, Sequence[Mapping[str, Any]]] | None) -> None:
+        """Note every call from now on, and turn away what its caller's policies do not allow.
+
+        Args:
+            policies: IAM statements by caller, a function's full name or what follows ``local-`` in an access
+                key; callers without may do everything. None ends it.
+        """
+        self._parts.door.watch(policies)
+
+    def seen(self) -> list[Seen]:
+        """Every call since ``watch``, with what IAM decided, those included that AWS makes for the caller."""
+        return self._parts.door.seen()
 
     def logs(self, name: str) -> str:
         """What a function printed so far, with Lambda's START and END lines.

@@ -32,6 +32,7 @@ from rotators.local.functions import FunctionConfig, Functions, lambda_environme
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rotators.local.iam.door import Door
     from rotators.local.operations import Operations
 
 RELIED_ON: dict[str, str | None] = {
@@ -59,6 +60,8 @@ RELIED_ON: dict[str, str | None] = {
         "max_session_duration, linked_service)"
     ),
     "moto.iam.models:iam_backends": None,
+    "moto.kms.models:KmsBackend.get_key_id_from_alias": "(self, alias_name)",
+    "moto.kms.models:kms_backends": None,
     "moto.logs.models:LogsBackend.ensure_log_group": "(self, log_group_name)",
     "moto.moto_server.werkzeug_app:DomainDispatcherApplication": "(create_app)",
     "moto.moto_server.werkzeug_app:MotoRequestHandler": None,
@@ -137,11 +140,17 @@ class Faithful:
         operations: what answers instead of moto.
         functions: what runs Lambda functions.
         endpoint: gives the variables that lead a function of a Region to this AWS.
+        door: is told what Lambda does with functions' roles.
     """
 
     def __init__(
-        self, operations: Operations, functions: Functions, endpoint: Callable[[str], dict[str, str]]
+        self,
+        operations: Operations,
+        functions: Functions,
+        endpoint: Callable[[str], dict[str, str]],
+        door: Door,
     ) -> None:
+        self._door = door
         self._endpoint = endpoint
         self._operations = operations
         self._functions = functions
@@ -294,7 +303,7 @@ def _params(response: SecretsManagerResponse | CloudTrailResponse) -> dict[str, 
 
 def _archive(function: LambdaFunction) -> bytes | None:
     """Code that came in the request itself is a sample's; that in S3 is a deployment's."""
-    return function.code_bytes if "S3Bucket" in function.code else None
+    return function.code_bytes if "S3Bucket" in function.code and "ZipFile" not in function.code else None
 
 
 def _config(function: LambdaFunction, endpoint: dict[str, str], code: str | None) -> FunctionConfig:

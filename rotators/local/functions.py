@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rotators.local.archives import Archives
+from rotators.local.iam.door import KEY_PREFIX
 from rotators.local.runtime import GONE, RuntimeProcess
 
 if TYPE_CHECKING:
@@ -323,6 +324,8 @@ def lambda_environment(
     return {
         **kept,
         **endpoint,
+        # Each function has its role's keys; the door tells callers apart by them.
+        "AWS_ACCESS_KEY_ID": f"{KEY_PREFIX}{name}",
         # A Lambda function has no such files; the developer's profile must not change what it does.
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from moto.awslambda.models import lambda_backends
 from moto.core.base_backend import BackendDict
 from moto.iam.models import iam_backends
+from moto.kms.models import kms_backends
 from moto.secretsmanager.models import FakeSecret, secretsmanager_backends
 
 from rotators.local import versions
 from rotators.local.events import EventLog
 from rotators.local.faithful import Faithful
 from rotators.local.functions import Functions
+from rotators.local.iam.calls import Target
+from rotators.local.iam.door import Door
 from rotators.local.operations import Operations
 from rotators.local.rotation import Rotations
 from rotators.local.server import Server
@@ -57,10 +60,11 @@ class Parts:
         self.rotations = Rotations(self.events, on_step, pending_in_test)
         self.operations = Operations(self.rotations, self.events)
         self.functions = Functions()
-        self._faithful = Faithful(self.operations, self.functions, self.exports)
+        self.door = Door(ACCOUNT, self._seen_by_iam, _key_arn)
+        self._faithful = Faithful(self.operations, self.functions, self.exports, self.door)
         self._faithful.install()
         try:
-            self.server = Server(port, self._stage_remotely)
+            self.server = Server(port, self._stage_remotely, self.door)
         except BaseException:
             self._faithful.remove()
             raise
@@ -135,6 +139,14 @@ class Parts:
             found = secretsmanager_backends[account][region].secrets.get(secret_id)
         return found if isinstance(found, FakeSecret) else None
 
+    def _seen_by_iam(self, secret_id: str, region: str) -> Target | None:
+        secret = self.find_secret(secret_id, region)
+        if secret is None:
+            return None
+        key = _key_arn(secret.kms_key_id, region) if secret.kms_key_id else None
+        tags = {tag["Key"]: tag["Value"] for tag in secret.tags or []}
+        return Target(secret.arn, key, secret.rotation_lambda_arn or None, tags)
+
     def stage(self, secret: FakeSecret, token: str) -> None:
         """Attach AWSPENDING to the token's version, made empty if it does not exist."""
         with self.rotations.lock:
@@ -145,6 +157,17 @@ class Parts:
         if secret is not None:
             self.stage(secret, token)
         return secret is not None
+
+
+def _key_arn(key: str, region: str) -> str | None:
+    """The ARN of a key by id, alias or ARN; None for a key of the service's own."""
+    if key.startswith("alias/aws/"):
+        return None
+    if ":key/" in key:
+        return key
+    if ":alias/" in key or key.startswith("alias/"):
+        key = str(kms_backends[ACCOUNT][region].get_key_id_from_alias(f"alias/{key.rpartition('alias/')[2]}"))
+    return f"arn:aws:kms:{region}:{ACCOUNT}:key/{key}"
 
 
 def _create_role() -> None:

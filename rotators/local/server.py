@@ -19,6 +19,7 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import make_server
 
 from rotators.core.errors import ServerStartFailed
+from rotators.local.iam.door import Door
 
 if TYPE_CHECKING:
     from werkzeug.serving import BaseWSGIServer
@@ -39,14 +40,13 @@ class _QuietHandler(MotoRequestHandler):
 class _Application:
     """Moto's application, and POST /rotators-local/stage."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._moto = DomainDispatcherApplication(create_backend_app)
+    def __init__(self, stage: Stage, door: Door) -> None:
+        self._moto = door.guarded(DomainDispatcherApplication(create_backend_app))
         self._stage = stage
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if environ.get("PATH_INFO") != STAGE_PATH:
-            answer: Iterable[bytes] = self._moto(environ, start_response)
-            return answer
+            return self._moto(environ, start_response)
         body = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
         staged = self._stage(body["SecretId"], body["ClientRequestToken"], body["Region"])
         start_response("200 OK", [("Content-Type", "application/json")])
@@ -59,12 +59,13 @@ class Server:
     Args:
         port: to bind; 0 for a free one.
         stage: answers the route of our own, with secret, token and Region.
+        door: which requests for moto pass.
 
     Raises:
         ServerStartFailed: the port cannot be bound.
     """
 
-    def __init__(self, port: int, stage: Stage) -> None:
+    def __init__(self, port: int, stage: Stage, door: Door) -> None:
         # Bound here, for werkzeug prints and exits when a port is taken.
         try:
             bound = socket.create_server((HOST, port))
@@ -77,7 +78,7 @@ class Server:
             self._server: BaseWSGIServer = make_server(
                 HOST,
                 port,
-                _Application(stage),
+                _Application(stage, door),
                 threaded=True,
                 request_handler=_QuietHandler,
                 fd=bound.fileno(),

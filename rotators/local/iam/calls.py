@@ -1,0 +1,211 @@
+"""The calls of a request: the one that was sent, and those that AWS makes in the caller's name because of it.
+
+Secrets Manager uses KMS as the caller, only for secrets with a key of the account's own
+(UG:security-encryption); rotating asks for the right to invoke the function (API:RotateSecret); a batch is
+decided secret by secret (API:BatchGetSecretValue). Which call uses which key operation is what
+UG:security-encryption and UG:rotating-secrets-required-permissions-function list; where they leave open when
+KMS's DescribeKey is made, it is assumed for every write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rotators.local.iam.evaluator import Call
+
+_MANAGER = "secretsmanager"
+_READS = ("GetSecretValue",)
+_WRITES = ("CreateSecret", "PutSecretValue", "UpdateSecret")
+_NEW_SUFFIX = "-AbCdEf"
+_VALIDATION = "RequestToValidateKeyAccess"
+_PARAMETERS = ("Name", "RotationLambdaARN", "SecretId", "VersionId", "VersionStage")
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request at the door.
+
+    Attributes:
+        principal: who signed it.
+        account, region: whose and where.
+        service: the name it was signed for.
+        operation: of the API.
+        params: the body.
+    """
+
+    principal: str
+    account: str
+    region: str
+    service: str
+    operation: str
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What IAM looks at of a secret.
+
+    Attributes:
+        arn: of the secret.
+        key: ARN of its key; None for the key that Secrets Manager owns.
+        function: its rotation function, if it has one.
+        tags: of the secret.
+    """
+
+    arn: str
+    key: str | None
+    function: str | None
+    tags: Mapping[str, str]
+
+
+Find = Callable[[str], Target | None]
+KeyArn = Callable[[str], str | None]
+
+
+def calls_of(request: Request, find: Find, key_arn: KeyArn) -> list[Call]:
+    """What IAM decides about when a request comes in.
+
+    Args:
+        request: the request.
+        find: gives a secret by name or ARN.
+        key_arn: gives the ARN of a key by id, alias or ARN; None for the service's own.
+
+    Returns:
+        The call itself first.
+    """
+    if request.service == _MANAGER:
+        return list(_manager_calls(request, find, key_arn))
+    resource = _RESOURCES.get((request.service, request.operation), _anything)(request)
+    return [Call(request.principal, f"{request.service}:{request.operation}", resource)]
+
+
+def _manager_calls(request: Request, find: Find, key_arn: KeyArn) -> Iterator[Call]:
+    params = request.params
+    action = f"{_MANAGER}:{request.operation}"
+    if request.operation == "BatchGetSecretValue":
+        yield Call(request.principal, action, "*")
+        for secret_id in params.get("SecretIdList", []):
+            single = Request(
+                request.principal,
+                request.account,
+                request.region,
+                _MANAGER,
+                "GetSecretValue",
+                {"SecretId": secret_id},
+            )
+            yield from _manager_calls(single, find, key_arn)
+        return
+    target = _target(request, find, key_arn)
+    if target is None:
+        # IAM knows a secret that does not exist by its name alone.
+        target = Target(_new_arn(request, str(params.get("SecretId", "*"))), None, None, {})
+    context = {**_context(params, key_arn), **_of_secret(target)}
+    yield Call(request.principal, action, target.arn, context)
+    if request.operation == "CreateSecret" and params.get("Tags"):
+        yield Call(request.principal, f"{_MANAGER}:TagResource", target.arn, context)
+    if request.operation == "RotateSecret":
+        function = params.get("RotationLambdaARN") or target.function
+        if function:
+            yield Call(request.principal, "lambda:InvokeFunction", function)
+    yield from _key_calls(request, target, key_arn)
+
+
+def _target(request: Request, find: Find, key_arn: KeyArn) -> Target | None:
+    if request.operation != "CreateSecret":
+        return find(str(request.params.get("SecretId", "")))
+    key = request.params.get("KmsKeyId")
+    arn = _new_arn(request, str(request.params.get("Name", "")))
+    return Target(arn, key_arn(str(key)) if key else None, None, {})
+
+
+def _new_arn(request: Request, name: str) -> str:
+    if name.startswith("arn:"):
+        return name
+    return f"arn:aws:{_MANAGER}:{request.region}:{request.account}:secret:{name}{_NEW_SUFFIX}"
+
+
+def _context(params: Mapping[str, Any], key_arn: KeyArn) -> dict[str, str | tuple[str, ...]]:
+    """The condition keys of the request (Service Authorization Reference, list_awssecretsmanager)."""
+    found: dict[str, str | tuple[str, ...]] = {
+        f"{_MANAGER}:{name}": str(params[name]) for name in _PARAMETERS if name in params
+    }
+    if key := params.get("KmsKeyId"):
+        found[f"{_MANAGER}:KmsKeyId"] = str(key)
+        found[f"{_MANAGER}:KmsKeyArn"] = key_arn(str(key)) or str(key)
+    if tags := params.get("Tags"):
+        found["aws:TagKeys"] = tuple(tag["Key"] for tag in tags)
+        found |= {f"aws:RequestTag/{tag['Key']}": tag["Value"] for tag in tags}
+    return found
+
+
+def _of_secret(target: Target) -> dict[str, str | tuple[str, ...]]:
+    found: dict[str, str | tuple[str, ...]] = {}
+    if target.function:
+        found[f"{_MANAGER}:resource/AllowRotationLambdaArn"] = target.function
+    for key, value in target.tags.items():
+        found[f"{_MANAGER}:ResourceTag/{key}"] = found[f"aws:ResourceTag/{key}"] = value
+    return found
+
+
+def _key_calls(request: Request, target: Target, key_arn: KeyArn) -> Iterator[Call]:
+    via = {
+        "kms:ViaService": f"{_MANAGER}.{request.region}.amazonaws.com",
+        "kms:CallerAccount": request.account,
+    }
+    version = str(request.params.get("ClientRequestToken") or request.params.get("VersionId") or _VALIDATION)
+    context = {
+        **via,
+        "kms:EncryptionContext:SecretARN": target.arn,
+        "kms:EncryptionContext:SecretVersionId": version,
+    }
+    named = request.params.get("KmsKeyId")
+    key = (key_arn(str(named)) if named else None) or target.key
+    if key is None:
+        return
+    if request.operation in _READS:
+        yield Call(request.principal, "kms:Decrypt", key, context)
+    if request.operation in _WRITES:
+        yield Call(request.principal, "kms:DescribeKey", key, via)
+        # Decrypt too: a repeated value is compared with the stored one.
+        for action in ("kms:GenerateDataKey", "kms:Decrypt"):
+            yield Call(request.principal, action, key, context)
+
+
+def _anything(_request: Request) -> str:
+    return "*"
+
+
+def _function(request: Request) -> str:
+    name = str(request.params.get("FunctionName", ""))
+    if name.startswith("arn:"):
+        return name
+    return f"arn:aws:lambda:{request.region}:{request.account}:function:{name}"
+
+
+def _log_group(request: Request) -> str:
+    group = request.params.get("logGroupName", "")
+    return f"arn:aws:logs:{request.region}:{request.account}:log-group:{group}:log-stream:"
+
+
+def _database(kind: str) -> Callable[[Request], str]:
+    name = {"cluster": "DBClusterIdentifier", "db": "DBInstanceIdentifier"}[kind]
+
+    def arn(request: Request) -> str:
+        given = str(request.params.get(name, "*"))
+        if given.startswith("arn:"):
+            return given
+        return f"arn:aws:rds:{request.region}:{request.account}:{kind}:{given}"
+
+    return arn
+
+
+_RESOURCES: dict[tuple[str, str], Callable[[Request], str]] = {
+    ("lambda", "InvokeFunction"): _function,
+    ("lambda", "GetPolicy"): _function,
+    ("logs", "FilterLogEvents"): _log_group,
+    ("rds", "DescribeDBClusters"): _database("cluster"),
+    ("rds", "DescribeDBInstances"): _database("db"),
+    ("sts", "AssumeRole"): lambda request: str(request.params.get("RoleArn", "")),
+}

@@ -1,0 +1,170 @@
+"""The door of the local AWS: it names every caller, notes every call, and can turn calls away as IAM would.
+
+Callers are told apart by their access keys: a function's is ``local-NAME``. Unless it is asked to watch, the
+door lets everything pass unread.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from rotators.local.iam.calls import Find, KeyArn, Request, calls_of
+from rotators.local.iam.evaluator import Call, Decision, decide
+
+KEY_PREFIX = "local-"
+"""How the access keys of functions, and of other callers with a name, begin."""
+
+DEVELOPER = "developer"
+"""Who calls with any other key: nobody checks that."""
+
+_CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/[^/]+/(?P<region>[^/]+)/(?P<service>[^/]+)/")
+_FUNCTION_PATH = re.compile(r"/2015-03-31/functions/(?P<name>[^/]+)/(?P<what>invocations|policy)")
+_FUNCTION_OPERATIONS = {"invocations": "InvokeFunction", "policy": "GetPolicy"}
+# LG:configuration-vpc: what Lambda does with the function's role when the function is in a VPC.
+INTERFACE_ACTIONS = (
+    "AssignPrivateIpAddresses",
+    "CreateNetworkInterface",
+    "DeleteNetworkInterface",
+    "DescribeNetworkInterfaces",
+    "DescribeSubnets",
+    "UnassignPrivateIpAddresses",
+)
+
+Statements = Sequence[Mapping[str, Any]]
+Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A call that came by, and what was decided; None where nobody's policies were known."""
+
+    call: Call
+    decision: Decision | None
+
+
+class Door:
+    """The door of one local AWS.
+
+    Args:
+        account: of the functions.
+        find: gives a secret by name or ARN and Region, as IAM looks at it.
+        key_arn: gives the ARN of a key by what a request calls it, and Region.
+    """
+
+    def __init__(
+        self,
+        account: str,
+        find: Callable[[str, str], Any],
+        key_arn: Callable[[str, str], str | None],
+    ) -> None:
+        self._account = account
+        self._find = find
+        self._key_arn = key_arn
+        self._lock = threading.Lock()
+        self._policies: Mapping[str, Statements] | None = None
+        self._seen: list[Seen] = []
+
+    def watch(self, policies: Mapping[str, Statements] | None) -> None:
+        """Note all calls from now on, and turn away what a caller's statements do not allow.
+
+        Args:
+            policies: by caller; callers without may do everything. None ends it, and forgets.
+        """
+        with self._lock:
+            self._policies, self._seen = policies, []
+
+    def seen(self) -> list[Seen]:
+        """What came by since ``watch``, oldest first."""
+        with self._lock:
+            return list(self._seen)
+
+    def guarded(self, application: Application) -> Application:
+        """The application behind the door."""
+
+        def pass_or_refuse(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+            if self._policies is not None and (request := self._request(environ)):
+                refused = self._refused(request)
+                if refused:
+                    return _answer(refused, environ, start_response)
+            return application(environ, start_response)
+
+        return pass_or_refuse
+
+    def invoked(self, function: str, region: str, *, in_vpc: bool) -> None:
+        """Note what Lambda does with a function's role around an invocation."""
+        if self._policies is None:
+            return
+        group = f"arn:aws:logs:{region}:{self._account}:log-group:/aws/lambda/{function}:log-stream:local"
+        calls = [Call(function, f"logs:{name}", group) for name in ("CreateLogStream", "PutLogEvents")]
+        if in_vpc:
+            calls += [Call(function, f"ec2:{name}", "*") for name in INTERFACE_ACTIONS]
+        for call in calls:
+            self._decide(call)
+
+    def _request(self, environ: dict[str, Any]) -> Request | None:
+        signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
+        if signed is None:
+            return None
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(body)
+        operation, params = _operation(environ, body)
+        key = signed["key"]
+        principal = key.removeprefix(KEY_PREFIX) if key.startswith(KEY_PREFIX) else DEVELOPER
+        return Request(principal, self._account, signed["region"], signed["service"], operation, params)
+
+    def _refused(self, request: Request) -> str | None:
+        """Why a request is turned away, or None."""
+        find: Find = lambda secret: self._find(secret, request.region)  # noqa: E731 - shorter so
+        key_arn: KeyArn = lambda key: self._key_arn(key, request.region)  # noqa: E731 - shorter so
+        for call in calls_of(request, find, key_arn):
+            decision = self._decide(call)
+            if decision and not decision.allowed:
+                return self._words(call)
+        return None
+
+    def _decide(self, call: Call) -> Decision | None:
+        statements = (self._policies or {}).get(call.principal)
+        decision = None if statements is None else decide(statements, call)
+        with self._lock:
+            self._seen.append(Seen(call, decision))
+        return decision
+
+    def _words(self, call: Call) -> str:
+        if call.action.startswith("kms:"):
+            return "Access to KMS is not allowed"
+        caller = f"arn:aws:sts::{self._account}:assumed-role/{call.principal}/{call.principal}"
+        return (
+            f"User: {caller} is not authorized to perform: {call.action} on resource: {call.resource} because"
+            f" no identity-based policy allows the {call.action} action"
+        )
+
+
+def _operation(environ: Mapping[str, Any], body: bytes) -> tuple[str, dict[str, Any]]:
+    if target := environ.get("HTTP_X_AMZ_TARGET"):
+        return target.rpartition(".")[2], json.loads(body or b"{}")
+    if "urlencoded" in environ.get("CONTENT_TYPE", ""):
+        form = dict(parse_qsl(body.decode()))
+        return form.pop("Action", ""), form
+    path = environ.get("PATH_INFO", "")
+    if function := _FUNCTION_PATH.match(path):
+        return _FUNCTION_OPERATIONS[function["what"]], {"FunctionName": unquote(function["name"])}
+    return f"{environ.get('REQUEST_METHOD')} {path}", {}
+
+
+def _answer(message: str, environ: Mapping[str, Any], start_response: Any) -> list[bytes]:
+    if "urlencoded" in environ.get("CONTENT_TYPE", ""):
+        start_response("403 Forbidden", [("Content-Type", "text/xml")])
+        error = f"<Error><Type>Sender</Type><Code>AccessDenied</Code><Message>{message}</Message></Error>"
+        return [f"<ErrorResponse>{error}<RequestId>local</RequestId></ErrorResponse>".encode()]
+    kind = "AccessDeniedException"
+    start_response(
+        "400 Bad Request", [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-errortype", kind)]
+    )
+    return [json.dumps({"__type": kind, "Message": message}).encode()]
