@@ -118,14 +118,13 @@ def test_handlers_exist(resources: dict[str, Any], name: str, module: str) -> No
     assert "handler" in defined
 
 
-def test_the_runtime_is_one_that_the_makefile_builds_for(template: dict[str, Any]) -> None:
+def test_the_runtime_is_the_one_that_is_built_for(template: dict[str, Any]) -> None:
     common = template["Globals"]["Function"]
     assert common["Runtime"] == "python3.13"
     assert common["Architectures"] == [{"Ref": "Architecture"}]
     assert template["Parameters"]["Architecture"]["Default"] == "arm64"
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert re.search(r"^ARTIFACT_PYTHON := 3\.13$", makefile, re.MULTILINE)
-    assert "aarch64" in makefile
+    finder = (ROOT / "artifact" / "pythons.py").read_text(encoding="utf-8")
+    assert re.search(r'^VERSION = "3\.13"$', finder, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -183,7 +182,7 @@ def test_the_rotate_function_touches_only_secrets_that_name_it(resources: dict[s
         and statement["Sid"] not in ("ReadAdmins", "ReadTaggedAdmins")
     ]
     (own,) = touching
-    name = own["Condition"]["StringEquals"]["secretsmanager:resource/AllowRotationLambdaArn"]["Sub"]
+    name = own["Condition"]["ArnEquals"]["secretsmanager:resource/AllowRotationLambdaArn"]["Sub"]
     fixed = resources["RotateFunction"]["Properties"]["FunctionName"]["Sub"]
     assert name.endswith(f":function:{fixed}")
     assert set(actions(own)) == {
@@ -217,8 +216,8 @@ def test_no_secret_is_created_under_another_key(resources: dict[str, Any]) -> No
     ]
     condition, required, _ = creating["Condition"]["If"]
     assert condition == "HasKey"
-    assert list(required) == ["StringEquals"]
-    assert list(required["StringEquals"]) == ["secretsmanager:KmsKeyArn"]
+    assert list(required) == ["ArnEquals"]
+    assert list(required["ArnEquals"]) == ["secretsmanager:KmsKeyArn"]
 
 
 def test_the_key_outlives_the_stack(resources: dict[str, Any]) -> None:

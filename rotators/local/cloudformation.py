@@ -281,6 +281,44 @@ def _cluster(client: Callable[[str], Any], name: str, given: Properties) -> Reso
     return Resource(identifier, attributes, delete)
 
 
+def _role(client: Callable[[str], Any], name: str, given: Properties) -> Resource:
+    """Moto has roles, but stores their policies in a form that is no JSON."""
+    iam = client("iam")
+    name = given.get("RoleName", name)
+    trust = json.dumps(given["AssumeRolePolicyDocument"])
+    try:
+        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]
+    except iam.exceptions.EntityAlreadyExistsException:
+        iam.update_assume_role_policy(RoleName=name, PolicyDocument=trust)
+        role = iam.get_role(RoleName=name)["Role"]
+    inline = [policy["PolicyName"] for policy in given.get("Policies", [])]
+    for policy in given.get("Policies", []):
+        document = json.dumps(policy["PolicyDocument"])
+        iam.put_role_policy(RoleName=name, PolicyName=policy["PolicyName"], PolicyDocument=document)
+    managed = given.get("ManagedPolicyArns", [])
+    for arn in managed:
+        iam.attach_role_policy(RoleName=name, PolicyArn=arn)
+
+    def remove() -> None:
+        for policy in inline:
+            iam.delete_role_policy(RoleName=name, PolicyName=policy)
+        for arn in managed:
+            iam.detach_role_policy(RoleName=name, PolicyArn=arn)
+        iam.delete_role(RoleName=name)
+
+    return Resource(name, {"Arn": role["Arn"], "RoleId": role["RoleId"]}, remove)
+
+
+def _managed_policy(client: Callable[[str], Any], name: str, given: Properties) -> Resource:
+    iam = client("iam")
+    name = given.get("ManagedPolicyName", name.rpartition("/")[2])
+    document = json.dumps(given["PolicyDocument"])
+    arn = iam.create_policy(
+        PolicyName=name, PolicyDocument=document, Description=given.get("Description", "")
+    )["Policy"]["Arn"]
+    return Resource(arn, {"PolicyArn": arn}, partial(iam.delete_policy, PolicyArn=arn))
+
+
 def _numbers(value: Any) -> Any:
     """Templates write numbers and truth as they like; boto3 wants them as they are."""
     if isinstance(value, dict):
@@ -295,6 +333,8 @@ def _numbers(value: Any) -> Any:
 _TYPES: dict[str, Make] = {
     "AWS::CloudWatch::Alarm": _alarm,
     "AWS::CloudWatch::Dashboard": _dashboard,
+    "AWS::IAM::ManagedPolicy": _managed_policy,
+    "AWS::IAM::Role": _role,
     "AWS::Logs::LogGroup": _log_group,
     "AWS::RDS::DBCluster": _cluster,
     "AWS::SNS::Subscription": _subscription,

@@ -264,17 +264,13 @@ class Faithful:
         return lookup_events
 
     def _invoke(self) -> Callable[..., str | bytes]:
-        functions, endpoint = self._functions, self._endpoint
+        functions, endpoint, door = self._functions, self._endpoint, self._door
 
         def run(function: LambdaFunction, body: Any, response_headers: dict[str, Any]) -> bytes:
-            invocation = functions.invoke(
-                _config(
-                    function,
-                    endpoint(function.region),
-                    functions.code(function.function_arn, _archive(function)),
-                ),
-                json.loads(body) if body else {},
-            )
+            code = functions.code(function.function_arn, _archive(function))
+            config = _config(function, endpoint(function.region), code)
+            door.invoked(function.function_name, function.region, in_vpc=bool(function.vpc_config))
+            invocation = functions.invoke(config, json.loads(body) if body else {})
             if invocation.failed:
                 response_headers["x-amz-function-error"] = "Unhandled"
             tail = invocation.log.encode()[-_LOG_TAIL:]

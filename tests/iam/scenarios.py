@@ -1,0 +1,275 @@
+"""Deployed stacks, and all that is done with them; every call that comes of it is kept."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import time
+import uuid
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from rotators.aws import clients
+from rotators.cli import cli
+from rotators.local.iam.door import INTERFACE_ACTIONS, Seen
+from rotators.local.iam.evaluator import Call
+from rotators.local.translation import translated
+from tests.world import World, new_password, unique
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+REGION, ACCOUNT = "us-east-1", "123456789012"
+WAIT = 60.0
+FUNCTIONS = ("rotate", "store", "retrieve")
+OPERATOR = "operator"
+Statement = dict[str, Any]
+
+
+@dataclass
+class Stack:
+    """One deployed stack.
+
+    Attributes:
+        world: where it is.
+        name: of the stack; its secrets' prefix is ``NAME/``.
+        policies: statements by ``rotate``, ``store``, ``retrieve`` and ``operator``.
+        key: ARN of the secrets' key, or None.
+        admin: ARN of the admin's secret.
+        seen: every call, after ``exercise``.
+        attempts: calls that must be denied although a statement allows them.
+    """
+
+    world: World
+    name: str
+    policies: dict[str, list[Statement]]
+    key: str | None
+    admin: str
+    seen: list[Seen] = field(default_factory=list)
+    attempts: list[Call] = field(default_factory=list)
+
+    @property
+    def rotate_arn(self) -> str:
+        return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.name}-rotate"
+
+    def watched(self) -> dict[str, list[Statement]]:
+        """The policies by caller, as the door wants them."""
+        return {f"{self.name}-{who}": statements for who, statements in self.policies.items()}
+
+    def who(self, principal: str) -> str:
+        """``rotate`` for ``NAME-rotate``."""
+        return principal.removeprefix(f"{self.name}-")
+
+    def invoke(self, function: str, event: dict[str, Any]) -> Any:
+        answer = self.world.aws.client("lambda").invoke(
+            FunctionName=f"{self.name}-{function}", Payload=json.dumps(event)
+        )
+        payload = json.loads(answer["Payload"].read())
+        assert "FunctionError" not in answer, payload
+        return payload
+
+    def store(self, name: str, value: dict[str, Any], **more: Any) -> str:
+        return str(self.invoke("store", {"Name": f"{self.name}/{name}", "Value": value, **more})["ARN"])
+
+    def rotated(self, arn: str) -> Any:
+        """Rotate, as somebody who may; gives the outcome."""
+        token = str(uuid.uuid4())
+        self.world.secrets.rotate_secret(
+            SecretId=arn, RotationLambdaARN=self.rotate_arn, ClientRequestToken=token
+        )
+        return self.world.aws.wait_for_rotation(arn, token, WAIT)
+
+
+_READER = [{"Key": "rotators-reader", "Value": "app"}]
+
+
+def deploy(world: World, name: str, **parameters: str) -> Stack:
+    """Deploy the template; its functions run from this checkout, so that they start quickly."""
+    aws = world.aws
+    value = world.admin()
+    admin = world.secrets.create_secret(
+        Name=unique(f"{name}-admin"),
+        SecretString=json.dumps(value),
+        Tags=[{"Key": "rotators-admin", "Value": "yes"}],
+    )["ARN"]
+    given = {
+        "SecretNamePrefix": f"{name}/",
+        **{key: text.replace("ADMIN", admin) for key, text in parameters.items()},
+    }
+    formation = aws.client("cloudformation")
+    formation.create_stack(
+        StackName=name,
+        TemplateBody=json.dumps(translated(ROOT / "template.yaml", REGION, _code(world))),
+        Capabilities=["CAPABILITY_IAM"],
+        Parameters=[{"ParameterKey": key, "ParameterValue": text} for key, text in given.items()],
+    )
+    for function in FUNCTIONS:
+        aws.client("lambda").update_function_code(FunctionName=f"{name}-{function}", ZipFile=_archive())
+    found = formation.describe_stacks(StackName=name)["Stacks"][0].get("Outputs", [])
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in found}
+    if key := outputs.get("KeyArn"):
+        world.secrets.update_secret(SecretId=admin, KmsKeyId=key)
+    return Stack(world, name, _policies(world, name), outputs.get("KeyArn"), admin)
+
+
+def _archive() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("README", "The code runs from its source folder.")
+    return buffer.getvalue()
+
+
+def _code(world: World) -> str:
+    storage = world.aws.client("s3")
+    storage.create_bucket(Bucket="iam")
+    storage.put_object(Bucket="iam", Key="code", Body=_archive())
+    return "s3://iam/code"
+
+
+def _policies(world: World, stack: str) -> dict[str, list[Statement]]:
+    iam = world.aws.client("iam")
+    found = world.aws.client("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]
+    ids = {each.get("LogicalResourceId"): each.get("PhysicalResourceId") for each in found}
+    documents = {
+        name: iam.get_role_policy(RoleName=ids[f"{name.title()}Role"], PolicyName=name)["PolicyDocument"]
+        for name in FUNCTIONS
+    }
+    documents[OPERATOR] = iam.get_policy_version(PolicyArn=ids["OperatorPolicy"], VersionId="v1")[
+        "PolicyVersion"
+    ]["Document"]
+    return {name: list(document["Statement"]) for name, document in documents.items()}
+
+
+def exercise(stack: Stack) -> None:
+    """Everything that the functions and the command do, with policies enforced."""
+    world = stack.world
+    world.aws.watch(stack.watched())
+    try:
+        single = _store(stack)
+        assert stack.rotated(single).ok
+        _lose_and_find(stack, single)
+        pair = stack.store("pair", {**world.user(), "masterarn": stack.admin}, Rotation=_rotation(stack))
+        _wait_for_trial(stack, pair)
+        assert stack.rotated(pair).ok
+        _look_for_databases(stack)
+        _retrieve(stack, single, pair)
+        _operate(stack, single, pair)
+        if "KeepCodeFromInterfaces" in {each["Sid"] for each in stack.policies["rotate"]}:
+            context = {"lambda:SourceFunctionArn": stack.rotate_arn}
+            caller = f"{stack.name}-rotate"
+            stack.attempts += [Call(caller, f"ec2:{name}", "*", context) for name in INTERFACE_ACTIONS]
+        stack.seen = world.aws.seen()
+    finally:
+        world.aws.watch(None)
+
+
+def exercise_shortly(stack: Stack) -> None:
+    """One rotation and a few reads, for what differs by parameters alone."""
+    world = stack.world
+    world.aws.watch(stack.watched())
+    try:
+        value = {**world.user(), "masterarn": stack.admin}
+        arn = stack.store("pair", value, Tags=_READER, Rotation=_rotation(stack))
+        _wait_for_trial(stack, arn)
+        assert stack.rotated(arn).ok
+        stack.store("plain", {"a": "b"}, Tags=_READER)
+        _retrieve(stack, arn)
+        stack.seen = world.aws.seen()
+    finally:
+        world.aws.watch(None)
+
+
+def _rotation(stack: Stack) -> dict[str, Any]:
+    return {"FunctionArn": stack.rotate_arn, "AutomaticallyAfterDays": 30, "RotateImmediately": False}
+
+
+def _wait_for_trial(stack: Stack, arn: str) -> None:
+    for _ in itertools.count():
+        names = [event.name for event in stack.world.aws.service_events(arn)]
+        assert "TestRotationFailed" not in names
+        if "TestRotationSucceeded" in names:
+            return
+        time.sleep(0.02)
+
+
+def _store(stack: Stack) -> str:
+    """New, changed, the same again, and with rotation."""
+    for value, description in (("one", "first"), ("two", "second"), ("two", "second")):
+        stack.store("plain", {"value": value}, Description=description, Tags=_READER)
+    stack.store("plain", {"value": "two"}, Tags=[{"Key": "team", "Value": "shop"}])
+    arn = stack.store("single", stack.world.user(), Tags=_READER, Rotation=_rotation(stack))
+    _wait_for_trial(stack, arn)
+    return arn
+
+
+def _lose_and_find(stack: Stack, arn: str) -> None:
+    """A rotation dies after setSecret, somebody takes its label away, and another one finds the value."""
+    token = stack.world.begin(arn)
+    for step in ("createSecret", "setSecret"):
+        stack.invoke("rotate", _event(step, arn, token))
+    stack.world.drop_pending(arn, token)
+    assert stack.rotated(arn).ok
+
+
+def _look_for_databases(stack: Stack) -> None:
+    """Admins whose secrets RDS manages. No such database is here, so the rotations fail after the look."""
+    for kind, tag in (("cluster", "aws:rds:primaryDBClusterArn"), ("db", "aws:rds:primaryDBInstanceArn")):
+        owner = {"Key": tag, "Value": f"arn:aws:rds:{REGION}:{ACCOUNT}:{kind}:nobody"}
+        secrets = stack.world.secrets
+        before = secrets.get_secret_value(SecretId=stack.admin)["SecretString"]
+        bare = {"username": "postgres", "password": new_password()}
+        secrets.put_secret_value(SecretId=stack.admin, SecretString=json.dumps(bare))
+        secrets.tag_resource(SecretId=stack.admin, Tags=[owner])
+        value = {**stack.world.user(), "masterarn": stack.admin}
+        arn = stack.store(f"of-{kind}", value)
+        assert not stack.rotated(arn).ok
+        with _operator(stack):
+            _command(["doctor", arn], None, 1)
+        secrets.untag_resource(SecretId=stack.admin, TagKeys=[tag])
+        secrets.put_secret_value(SecretId=stack.admin, SecretString=before)
+
+
+def _retrieve(stack: Stack, *arns: str) -> None:
+    stack.invoke("retrieve", {"SecretId": arns[0]})
+    stack.invoke("retrieve", {"SecretIds": [f"{stack.name}/plain", arns[0]]})
+
+
+def _operate(stack: Stack, single: str, pair: str) -> None:
+    """What somebody with the OperatorPolicy does, who has no other rights."""
+    with _operator(stack):
+        for arguments, given, status in (
+            (["doctor", single], None, 0),
+            (["doctor", pair], None, 0),
+            (["rotate", single], None, 0),
+            (["show", f"{stack.name}/of-db"], None, 0),
+            (["invoke", f"{stack.name}-retrieve", "-"], {"SecretId": single}, 0),
+            (["invoke", f"{stack.name}-store", "-"], {"Name": f"{stack.name}/new", "Value": {"a": "b"}}, 0),
+            (["invoke", f"{stack.name}-rotate", "-"], {}, 1),
+        ):
+            _command(arguments, given, status)
+        stack.invoke("rotate", _event("createSecret", single, stack.world.begin(single)))
+        _command(["repair", single, "--idle"], None, 0)
+
+
+@contextmanager
+def _operator(stack: Stack) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", f"local-{stack.name}-{OPERATOR}")
+        clients._client.cache_clear()
+        yield
+    clients._client.cache_clear()
+
+
+def _command(arguments: list[str], given: dict[str, Any] | None, status: int) -> None:
+    done = CliRunner().invoke(cli, arguments, input=json.dumps(given) if given is not None else None)
+    assert done.exit_code == status, (arguments, done.output, done.exception)
+
+
+def _event(step: str, arn: str, token: str) -> dict[str, Any]:
+    return {"Step": step, "SecretId": arn, "ClientRequestToken": token, "RotationToken": str(uuid.uuid4())}

@@ -1,0 +1,296 @@
+"""Each function can do what it does, and nothing else: some call needs every statement and every action.
+
+The template's stacks are deployed, their roles enforced, and everything is done that the functions and the
+command do. What that took is the table in docs/permissions.md.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rotators.local.aws import LocalAws
+from rotators.local.iam.evaluator import Call, decide
+from rotators.local.postgres import PostgresServer
+from tests.iam import scenarios
+from tests.iam.scenarios import ACCOUNT, OPERATOR, REGION, Stack, deploy
+from tests.world import World
+
+PAGE = scenarios.ROOT / "docs" / "permissions.md"
+SHORTLY = {"keyed", "assuming"}
+BEGIN, END = "<!-- made by tests/iam -->\n", "<!-- end -->\n"
+
+
+@pytest.fixture(scope="module")
+def stacks(aws: LocalAws, server: PostgresServer) -> Iterator[dict[str, Stack]]:
+    """Every way to deploy, exercised."""
+    world = World(aws, server)
+    key = aws.client("kms").create_key()["KeyMetadata"]["Arn"]
+    no_key = {"CreateKmsKey": "false"}
+    made = {
+        "tagged": deploy(world, "tagged", AdminTagValue="yes"),
+        "listed": deploy(
+            world,
+            "listed",
+            **no_key,
+            AdminSecretArns="ADMIN",
+            RetrieveTagValue="app",
+            SubnetIds="subnet-1",
+            SecurityGroupIds="sg-1",
+        ),
+        "keyed": deploy(
+            world, "keyed", **no_key, KmsKeyArn=key, AdminSecretArns="ADMIN", RetrieveTagValue="app"
+        ),
+        "assuming": deploy(world, "assuming", TargetRoleArn=f"arn:aws:iam::{ACCOUNT}:role/target"),
+    }
+    for name, stack in made.items():
+        (scenarios.exercise_shortly if name in SHORTLY else scenarios.exercise)(stack)
+    yield made
+    for name in made:
+        aws.client("cloudformation").delete_stack(StackName=name)
+
+
+def own_calls(stack: Stack) -> Iterator[tuple[str, Call]]:
+    """The calls of the stack's functions and operator, with whose they are."""
+    for seen in stack.seen:
+        who = stack.who(seen.call.principal)
+        if who in stack.policies:
+            yield who, seen.call
+
+
+def test_nothing_that_was_done_is_denied(stacks: dict[str, Stack]) -> None:
+    for stack in stacks.values():
+        calls = list(own_calls(stack))
+        assert len(calls) > 5
+        for who, call in calls:
+            assert decide(stack.policies[who], call).allowed, (stack.name, call)
+
+
+def test_what_a_function_s_code_may_not_do_is_denied(stacks: dict[str, Stack]) -> None:
+    attempts = [(stack, call) for stack in stacks.values() for call in stack.attempts]
+    assert attempts
+    for stack, call in attempts:
+        decision = decide(stack.policies[stack.who(call.principal)], call)
+        assert (decision.allowed, decision.sid) == (False, "KeepCodeFromInterfaces")
+
+
+def granted(stacks: dict[str, Stack]) -> list[tuple[str, str, str]]:
+    """Whose, Sid and action of everything that any stack's roles grant or deny."""
+    return sorted(
+        {
+            (who, statement["Sid"], action)
+            for stack in stacks.values()
+            for who, statements in stack.policies.items()
+            for statement in statements
+            for action in actions(statement)
+        }
+    )
+
+
+def actions(statement: dict[str, Any]) -> list[str]:
+    given = statement["Action"]
+    return [given] if isinstance(given, str) else list(given)
+
+
+def without(statements: list[dict[str, Any]], sid: str, action: str) -> list[dict[str, Any]]:
+    """The statements with one action taken out of one of them."""
+    changed = copy.deepcopy(statements)
+    for statement in changed:
+        if statement["Sid"] == sid:
+            statement["Action"] = [each for each in actions(statement) if each != action]
+    return [statement for statement in changed if statement["Action"]]
+
+
+def needed(stacks: dict[str, Stack], who: str, sid: str, action: str) -> bool:
+    """Whether some call is decided otherwise without an action of a statement."""
+    for stack in stacks.values():
+        fewer = without(stack.policies.get(who, []), sid, action)
+        attempts = [(stack.who(call.principal), call) for call in stack.attempts]
+        for caller, call in [*own_calls(stack), *attempts]:
+            if caller == who and decide(stack.policies[who], call).allowed != decide(fewer, call).allowed:
+                return True
+    return False
+
+
+def test_every_statement_and_every_action_is_needed(stacks: dict[str, Stack]) -> None:
+    everything = granted(stacks)
+    assert len(everything) > 50
+    assert not [each for each in everything if not needed(stacks, *each)]
+
+
+def test_a_missing_right_stops_a_rotation_and_loses_nothing(
+    stacks: dict[str, Stack],
+) -> None:
+    stack = stacks["tagged"]
+    world = stack.world
+    value = world.user()
+    arn = stack.store("missing", value)
+    policies = stack.watched()
+    policies["tagged-rotate"] = without(
+        stack.policies["rotate"], "RotateOwnSecrets", "secretsmanager:PutSecretValue"
+    )
+    world.aws.watch(policies)
+    try:
+        outcome = stack.rotated(arn)
+    finally:
+        world.aws.watch(None)
+    assert not outcome.ok
+    assert [step.error_type for step in outcome.steps] == ["AccessDenied"]
+    assert "secretsmanager:PutSecretValue" in str(outcome.steps[0].error_message)
+    assert world.logs_in(world.value(arn))
+
+
+SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:"
+KEY_OF = {"kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com"}
+
+
+@pytest.mark.parametrize(
+    ("who", "action", "resource", "context"),
+    [
+        ("rotate", "secretsmanager:GetSecretValue", SECRET + "tagged/x-AbCdEf", {}),
+        (
+            "rotate",
+            "secretsmanager:GetSecretValue",
+            SECRET + "tagged/x-AbCdEf",
+            {
+                "secretsmanager:resource/AllowRotationLambdaArn": (
+                    f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:other-rotate"
+                )
+            },
+        ),
+        ("rotate", "secretsmanager:GetSecretValue", SECRET + "other/admin-AbCdEf", {}),
+        (
+            "rotate",
+            "secretsmanager:PutSecretValue",
+            SECRET + "other/admin-AbCdEf",
+            {"secretsmanager:ResourceTag/rotators-admin": "yes"},
+        ),
+        ("rotate", "secretsmanager:RotateSecret", SECRET + "tagged/x-AbCdEf", {}),
+        ("rotate", "secretsmanager:DeleteSecret", SECRET + "tagged/x-AbCdEf", {}),
+        ("rotate", "kms:Decrypt", "KEY", {}),
+        (
+            "rotate",
+            "kms:GenerateDataKey",
+            "KEY",
+            {**KEY_OF, "kms:EncryptionContext:SecretARN": SECRET + "other/x-AbCdEf"},
+        ),
+        ("store", "secretsmanager:GetSecretValue", SECRET + "tagged/x-AbCdEf", {}),
+        ("store", "secretsmanager:PutSecretValue", SECRET + "other/x-AbCdEf", {}),
+        ("store", "secretsmanager:CreateSecret", SECRET + "tagged/x-AbCdEf", {}),
+        (
+            "store",
+            "secretsmanager:CreateSecret",
+            SECRET + "tagged/x-AbCdEf",
+            {"secretsmanager:KmsKeyArn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/another"},
+        ),
+        (
+            "store",
+            "secretsmanager:RotateSecret",
+            SECRET + "tagged/x-AbCdEf",
+            {"secretsmanager:RotationLambdaARN": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:thief"},
+        ),
+        ("store", "secretsmanager:RotateSecret", SECRET + "tagged/x-AbCdEf", {}),
+        ("store", "lambda:InvokeFunction", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:tagged-retrieve", {}),
+        ("retrieve", "secretsmanager:GetSecretValue", SECRET + "other/x-AbCdEf", {}),
+        ("retrieve", "secretsmanager:PutSecretValue", SECRET + "tagged/x-AbCdEf", {}),
+        ("retrieve", "kms:Decrypt", "KEY", {"kms:EncryptionContext:SecretARN": SECRET + "tagged/x-AbCdEf"}),
+        (OPERATOR, "secretsmanager:DeleteSecret", SECRET + "tagged/x-AbCdEf", {}),
+        (OPERATOR, "secretsmanager:GetSecretValue", SECRET + "other/x-AbCdEf", {}),
+        (
+            OPERATOR,
+            "secretsmanager:RotateSecret",
+            SECRET + "tagged/x-AbCdEf",
+            {"secretsmanager:RotationLambdaARN": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:thief"},
+        ),
+        (OPERATOR, "kms:Decrypt", "KEY", {}),
+    ],
+)
+def test_nobody_gets_further(
+    stacks: dict[str, Stack], who: str, action: str, resource: str, context: dict[str, Any]
+) -> None:
+    stack = stacks["tagged"]
+    call = Call(f"tagged-{who}", action, resource.replace("KEY", str(stack.key)), context)
+    assert not decide(stack.policies[who], call).allowed
+
+
+def test_a_reader_by_tag_reads_nothing_without_the_tag(stacks: dict[str, Stack]) -> None:
+    call = Call("keyed-retrieve", "secretsmanager:GetSecretValue", SECRET + "keyed/x-AbCdEf")
+    assert not decide(stacks["keyed"].policies["retrieve"], call).allowed
+
+
+def test_the_page_shows_what_was_recorded(stacks: dict[str, Stack]) -> None:
+    """With UPDATE_DOCS set the page is made anew."""
+    page = PAGE.read_text(encoding="utf-8")
+    before, rest = page.split(BEGIN)
+    table, after = rest.split(END)
+    recorded = "\n".join(["| who | action | on | allowed by |", "|---|---|---|---|", *rows(stacks), ""])
+    if os.environ.get("UPDATE_DOCS"):
+        PAGE.write_text(before + BEGIN + recorded + END + after, encoding="utf-8")
+        return
+    assert table == recorded, "Run the tests of tests/iam with UPDATE_DOCS=1."
+
+
+def rows(stacks: dict[str, Stack]) -> list[str]:
+    found = set()
+    for stack in stacks.values():
+        for who, call in own_calls(stack):
+            sid = decide(stack.policies[who], call).sid
+            found.add((who, call.action, plain(call.resource, stack), sid))
+    return [f"| {who} | `{action}` | {on} | `{sid}` |" for who, action, on, sid in sorted(found, key=str)]
+
+
+def plain(resource: str, stack: Stack) -> str:
+    """A resource as the page calls it."""
+    names = {
+        rf".*:secret:{stack.name}/.*": "a secret of the prefix",
+        rf".*:secret:{stack.name}-admin.*": "an admin's secret",
+        r"arn:aws:kms:.*": "the secrets' key",
+        rf".*:function:{stack.name}-(\w+)": r"the function `\1`",
+        r"arn:aws:logs:.*": "the function's log group",
+        r".*:cluster:.*": "a cluster",
+        r".*:db:.*": "an instance",
+        r"arn:aws:iam:.*": "the target role",
+        r"\*": "`*`",
+    }
+    for pattern, name in names.items():
+        if re.fullmatch(pattern, resource):
+            return re.sub(pattern, name, resource, count=1) if "\\1" in name else name
+    return resource
+
+
+def test_policies_are_as_a_linter_wants_them(stacks: dict[str, Stack], tmp_path: Path) -> None:
+    """parliament in a process of its own: it warns of files that it leaves open."""
+    import subprocess  # noqa: PLC0415 - one use
+    import sys  # noqa: PLC0415 - the same
+
+    code = (
+        "import json, sys, parliament; documents = json.load(open(sys.argv[1]));"
+        "print(json.dumps([[name, f.issue, str(f.detail)] for name, d in documents.items()"
+        " for f in parliament.analyze_policy_string(json.dumps(d)).findings]))"
+    )
+    documents = {
+        f"{stack.name}-{who}": {"Version": "2012-10-17", "Statement": statements}
+        for stack in stacks.values()
+        for who, statements in stack.policies.items()
+    }
+    file = tmp_path / "policies.json"
+    file.write_text(json.dumps(documents), encoding="utf-8")
+    done = subprocess.run([sys.executable, "-c", code, str(file)], check=True, capture_output=True, text=True)
+    findings = json.loads(done.stdout)
+    assert not [each for each in findings if each[1] not in LINTED], "\n".join(
+        sorted({str(each[1:]) for each in findings})
+    )
+
+
+LINTED = {
+    "RESOURCE_STAR": "an interface has no ARN before Lambda has made it; the denial keeps the code from it",
+    "UNKNOWN_CONDITION_FOR_ACTION": "Lambda's guide (configuration-vpc) says lambda:SourceFunctionArn here",
+}
+"""Findings that stay, and why."""
