@@ -105,15 +105,10 @@ def install(content: Path, architecture: str, lock: str, requirements: Path | No
     with tempfile.TemporaryDirectory() as wheels:
         _pip("wheel", "--no-deps", "--wheel-dir", wheels, str(ROOT))
         _pip("install", *target, "--no-deps", *map(str, Path(wheels).glob("*.whl")))
-    if requirements:
-        _pip(
-            "install",
-            *target,
-            "--constraint",
-            _without_hashes(locked, content.parent),
-            "-r",
-            str(requirements),
-        )
+        if requirements:
+            versions = ["--constraint", _without_hashes(locked, content.parent)]
+            # A rotator depends on this package, which is not on an index.
+            _pip("install", *target, *versions, "--find-links", wheels, "-r", str(requirements))
     shutil.rmtree(content / "bin", ignore_errors=True)
 
 

@@ -225,10 +225,17 @@ def test_a_failed_rotation_is_told_to_the_alarm_topic(
 @pytest.mark.parametrize("path", EXAMPLES, ids=[path.parent.name for path in EXAMPLES])
 def test_an_example_deploys(formation: Any, aws: LocalAws, path: Path) -> None:
     template = translated(path, "us-east-1")
-    given = {
-        name: str(parameter.get("Default", aws.function_arn("well")))
-        for name, parameter in template.get("Parameters", {}).items()
+    ec2 = aws.client("ec2")
+    vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    values = {
+        "FunctionSecurityGroupId": ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"],
+        "KmsKeyArn": aws.client("kms").create_key()["KeyMetadata"]["Arn"],
+        "RotateFunctionArn": aws.function_arn("well"),
+        "RotateRoleArn": "arn:aws:iam::123456789012:role/rotators-local",
+        "SubnetIds": ec2.describe_subnets()["Subnets"][0]["SubnetId"],
+        "VpcId": vpc,
     }
+    given = {name: values[name] for name in template.get("Parameters", {}) if name in values}
     made = create(formation, path.parent.name, template, **given)
     conditional = {name for name, each in template["Resources"].items() if "Condition" in each}
     assert set(template["Resources"]) - conditional <= set(made)

@@ -1,0 +1,101 @@
+"""Security Hub's controls of Secrets Manager, and Config's rule of keys, on template and examples.
+
+Source: Security Hub user guide, secretsmanager-controls; Config, secretsmanager-using-cmk. What a control
+looks for at run time (.2, .3) is shown as far as a template can: docs/controls.md says how.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rotators.local.translation import translated
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATES = [ROOT / "template.yaml", *sorted((ROOT / "examples").glob("*/template.yaml"))]
+MOST_DAYS = 90
+"""SecretsManager.4's default, and the schedule that keeps .1 and .4."""
+
+
+def resources(path: Path, kind: str) -> dict[str, dict[str, Any]]:
+    """The resources of a type, by name."""
+    found = translated(path, "us-east-1")["Resources"]
+    return {name: each.get("Properties", {}) for name, each in found.items() if each["Type"] == kind}
+
+
+SECRETS = [
+    pytest.param(path, name, id=f"{path.parent.name}-{name}")
+    for path in TEMPLATES
+    for name in resources(path, "AWS::SecretsManager::Secret")
+]
+
+
+def test_there_are_secrets_to_look_at() -> None:
+    assert len(SECRETS) >= 3
+
+
+def schedules(path: Path, name: str) -> list[dict[str, Any]]:
+    return [
+        each
+        for each in resources(path, "AWS::SecretsManager::RotationSchedule").values()
+        if each["SecretId"] == {"Ref": name}
+    ]
+
+
+@pytest.mark.parametrize(("path", "name"), SECRETS)
+def test_secretsmanager_1_rotation_is_on(path: Path, name: str) -> None:
+    (schedule,) = schedules(path, name)
+    assert schedule["RotationLambdaARN"] == {"Ref": "RotateFunctionArn"}
+
+
+def test_secretsmanager_2_a_rotation_that_does_not_succeed_is_told() -> None:
+    (rule,) = resources(ROOT / "template.yaml", "AWS::Events::Rule").values()
+    assert "RotationFailed" in rule["EventPattern"]["detail"]["eventName"]
+    assert len(resources(ROOT / "template.yaml", "AWS::CloudWatch::Alarm")) == 4
+
+
+@pytest.mark.parametrize(("path", "name"), SECRETS)
+def test_secretsmanager_4_secrets_are_rotated_often_enough(path: Path, name: str) -> None:
+    (schedule,) = schedules(path, name)
+    assert days(schedule["RotationRules"]) <= MOST_DAYS
+
+
+def days(rules: dict[str, Any]) -> int:
+    """The longest time between two rotations, as far as these templates go."""
+    if "AutomaticallyAfterDays" in rules:
+        return int(rules["AutomaticallyAfterDays"])
+    weekly = re.fullmatch(r"cron\(0 \d+ \? \* [A-Z]{3} \*\)", rules["ScheduleExpression"])
+    assert weekly, rules
+    return 7
+
+
+@pytest.mark.parametrize(("path", "name"), SECRETS)
+def test_secretsmanager_5_secrets_have_tags(path: Path, name: str) -> None:
+    assert resources(path, "AWS::SecretsManager::Secret")[name]["Tags"]
+
+
+@pytest.mark.parametrize(("path", "name"), SECRETS)
+def test_secretsmanager_using_cmk(path: Path, name: str) -> None:
+    key = resources(path, "AWS::SecretsManager::Secret")[name]["KmsKeyId"]
+    assert key == {"Fn::GetAtt": ["Key", "Arn"]} or key["Fn::If"][1] == {"Ref": "KmsKeyArn"}
+
+
+@pytest.mark.parametrize(("path", "name"), SECRETS)
+def test_no_secret_of_ours_can_be_made_public(path: Path, name: str) -> None:
+    policies = resources(path, "AWS::SecretsManager::ResourcePolicy").values()
+    (policy,) = [each for each in policies if each["SecretId"] == {"Ref": name}]
+    assert policy["BlockPublicPolicy"] is True
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=[path.parent.name for path in TEMPLATES])
+def test_the_linter_of_templates_finds_nothing_at_all(path: Path) -> None:
+    """All rules, informational ones too, without an exception."""
+    linter = str(Path(sys.executable).parent / "cfn-lint")
+    command = [linter, "--include-checks", "I", "--", str(path)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
