@@ -9,6 +9,7 @@ Needs nothing but the standard library, pip, and a Python of Lambda's version fo
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -108,7 +109,7 @@ def install(content: Path, architecture: str, lock: str, requirements: Path | No
         if requirements:
             versions = ["--constraint", _without_hashes(locked, content.parent)]
             # A rotator depends on this package, which is not on an index.
-            _pip("install", *target, *versions, "--find-links", wheels, "-r", str(requirements))
+            _pip("install", *target, *versions, "-r", str(requirements), PIP_FIND_LINKS=wheels)
     shutil.rmtree(content / "bin", ignore_errors=True)
 
 
@@ -120,8 +121,9 @@ def _without_hashes(lock: Path, folder: Path) -> str:
     return str(constraints)
 
 
-def _pip(*arguments: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "pip", "-qq", *arguments], check=False)
+def _pip(*arguments: str, **environment: str) -> None:
+    command = [sys.executable, "-m", "pip", "-qq", *arguments]
+    done = subprocess.run(command, env={**os.environ, **environment}, check=False)
     if done.returncode:
         sys.exit(f"pip {arguments[0]} failed (status {done.returncode}); the lines above say why.")
 

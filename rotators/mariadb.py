@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from rotators.core.passwords import PasswordRules
 from rotators.families.mysql_accounts import AccountSession
 from rotators.families.mysql_rights import Account, Right, Role, quoted
-from rotators.strategies.database import DatabaseRotator
+from rotators.strategies.database import DatabaseRotator, require_driver
 from rotators.strategies.hashes import native_password
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ _VIA = "mysql_native_password USING"
 
 def rotator() -> DatabaseRotator:
     """The entry point: the rotator of MariaDB."""
+    require_driver("pymysql")
     return DatabaseRotator(MariaDbEngine())
 
 

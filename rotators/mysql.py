@@ -29,7 +29,7 @@ from rotators.core.errors import TargetRefused, TargetUnavailable
 from rotators.core.passwords import PasswordRules
 from rotators.families.mysql_accounts import AccountSession
 from rotators.families.mysql_rights import Account, Right, Role
-from rotators.strategies.database import DatabaseRotator
+from rotators.strategies.database import DatabaseRotator, require_driver
 from rotators.strategies.hashes import caching_sha2
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ _IDLE_SECONDS = 10
 
 def rotator() -> DatabaseRotator:
     """The entry point: the rotator of MySQL."""
+    require_driver("pymysql")
     return DatabaseRotator(MySqlEngine())
 
 

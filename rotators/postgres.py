@@ -24,7 +24,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rotators.core.passwords import PasswordRules
-from rotators.strategies.database import DatabaseRotator
+from rotators.strategies.database import DatabaseRotator, require_driver
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 def rotator() -> DatabaseRotator:
     """The entry point: the rotator of PostgreSQL."""
+    require_driver("psycopg")
     return DatabaseRotator(PostgresEngine())
 
 

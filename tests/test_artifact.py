@@ -149,6 +149,29 @@ def test_no_driver_is_imported_where_no_target_is_touched(world: World, folder: 
     remembered(world.value(arn, "AWSCURRENT")["password"])
 
 
+@pytest.mark.parametrize(("name", "driver"), [("postgres", "psycopg"), ("mysql", "pymysql")])
+def test_a_driver_that_was_left_out_stops_the_rotation_before_a_value_is_stored(
+    world: World, folder: Path, tmp_path: Path, name: str, driver: str
+) -> None:
+    for path in folder.iterdir():
+        if path.name != driver:
+            (tmp_path / path.name).symlink_to(path)
+    value = {**world.user(), "engine": name}
+    arn = world.secret(value)
+    token = world.begin(arn)
+    event = {"Step": "createSecret", "SecretId": arn, "ClientRequestToken": token}
+    code = (
+        "import json; from functions.rotate import handler\n"
+        f"try: handler(json.loads({json.dumps(event)!r}))\n"
+        "except Exception as error: print(type(error).__name__)"
+    )
+    printed = run(tmp_path, code, {**os.environ, **world.aws.exports()})
+    assert printed.splitlines()[-1] == "BrokenRotator"
+    assert driver in printed
+    with pytest.raises(world.secrets.exceptions.ResourceNotFoundException):
+        world.secrets.get_secret_value(SecretId=arn, VersionId=token)
+
+
 def invoke(world: World, name: str, event: Any) -> tuple[bool, Any]:
     """Whether it failed, and what it answered."""
     answer = world.aws.client("lambda").invoke(FunctionName=f"rotators-{name}", Payload=json.dumps(event))

@@ -281,6 +281,21 @@ def _cluster(client: Callable[[str], Any], name: str, given: Properties) -> Reso
     return Resource(identifier, attributes, delete)
 
 
+def _instance(client: Callable[[str], Any], name: str, given: Properties) -> Resource:
+    """Moto has instances, but none of a cluster."""
+    rds = client("rds")
+    identifier = given.get("DBInstanceIdentifier", name).lower()
+    wanted = _numbers({**given, "DBInstanceIdentifier": identifier})
+    if cluster := given.get("DBClusterIdentifier"):
+        found = rds.describe_db_clusters(DBClusterIdentifier=cluster)["DBClusters"][0]
+        wanted["EngineVersion"] = found["EngineVersion"]
+    made = rds.create_db_instance(**wanted)["DBInstance"]
+    endpoint = made["Endpoint"]
+    attributes = {"Endpoint.Address": endpoint["Address"], "Endpoint.Port": str(endpoint["Port"])}
+    delete = partial(rds.delete_db_instance, DBInstanceIdentifier=identifier, SkipFinalSnapshot=True)
+    return Resource(identifier, attributes, delete)
+
+
 def _role(client: Callable[[str], Any], name: str, given: Properties) -> Resource:
     """Moto has roles, but stores their policies in a form that is no JSON."""
     iam = client("iam")
@@ -337,6 +352,7 @@ _TYPES: dict[str, Make] = {
     "AWS::IAM::Role": _role,
     "AWS::Logs::LogGroup": _log_group,
     "AWS::RDS::DBCluster": _cluster,
+    "AWS::RDS::DBInstance": _instance,
     "AWS::SNS::Subscription": _subscription,
     "AWS::SNS::TopicPolicy": _topic_policy,
     "AWS::SecretsManager::ResourcePolicy": _resource_policy,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
 from rotators.core.errors import SecretFormatError
@@ -15,6 +16,19 @@ if TYPE_CHECKING:
     from rotators.core.rotation import Rotation
     from rotators.core.secret import Secret
     from rotators.strategies.engine import Engine
+
+
+def require_driver(module: str) -> None:
+    """Look for a driver without importing it, so that a rotation without one stops before it stores a value.
+
+    Args:
+        module: its top-level package.
+
+    Raises:
+        ModuleNotFoundError: it is not installed; the registry turns this into a BrokenRotator.
+    """
+    if find_spec(module) is None:
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
 
 
 class Strategy(Protocol):
