@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -15,6 +17,8 @@ from rotators.core.registry import GROUP
 EXAMPLE = Path(__file__).parent / "example"
 """A package that works; the scaffold is a copy of it under another name."""
 
+# The package's own folder of tests, which need not be importable from here.
+_TAKEN = frozenset({"tests"})
 _LEGAL = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
@@ -58,6 +62,12 @@ def check(name: str, folder: Path) -> None:
         raise ScaffoldRefused(
             f"{name!r} cannot be a rotator's name: small letters and digits, parts joined by hyphens",
             remedy="Use a name such as acme-keys.",
+        )
+    module = name.replace("-", "_")
+    if keyword.iskeyword(module) or module in _TAKEN or find_spec(module) is not None:
+        raise ScaffoldRefused(
+            f"{module!r} is a word of Python's or the name of a package that is installed",
+            remedy="Choose another name, such as acme-keys.",
         )
     if any(entry.name == name for entry in entry_points(group=GROUP)):
         raise ScaffoldRefused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -20,6 +21,9 @@ from click.testing import CliRunner
 from rotators.cli import cli
 from rotators.cli.new import EXAMPLE
 from rotators.core.errors import ScaffoldRefused
+from rotators.core.rotation import NoPast, Rotation
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
 from tests.cli.test_demo_up import RUN, clean_environment
 from tests.world import remembered
 
@@ -144,6 +148,30 @@ def test_a_name_that_is_not_legal_is_refused_and_nothing_is_written(name: str, t
 def test_a_name_that_is_installed_is_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["new", "postgres", "--directory", str(tmp_path / "x")])
     assert isinstance(result.exception, ScaffoldRefused)
+
+
+@pytest.mark.parametrize("name", ["class", "json", "rotators", "tests", "boto3"])
+def test_a_word_of_python_or_of_an_installed_package_is_refused(name: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["new", name, "--directory", str(tmp_path / "x")])
+    assert isinstance(result.exception, ScaffoldRefused)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_broken_older_version_does_not_hide_the_key_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLE))
+    rotator = importlib.import_module("acme_keys.rotator")
+
+    class Past(NoPast):
+        def previous(self) -> Secret | None:
+            return Secret({"username": "u"})
+
+        def history(self) -> list[Secret]:
+            return [Secret({"username": "u", "api_key": key}) for key in (7, "works")]
+
+    current = Secret({"username": "u", "api_key": "current"})
+    pending = Secret({"username": "u", "api_key": "pending"})
+    rotation = Rotation(current, Settings(), pending, Past())
+    assert list(rotator._stored(rotation)) == ["current", "pending", "works"]
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:

@@ -66,11 +66,17 @@ def _stored(rotation: Rotation) -> Iterator[str]:
     yield _key(rotation.current)
     yield _key(rotation.pending)
     if rotation.previous is not None:
-        yield _key(rotation.previous)
+        yield from _older_key(rotation.previous, rotation.current)
     with suppress(AccessDenied):  # without the right to list versions, go on without them
         for older in rotation.history:
-            if older.get("username") == rotation.current.get("username"):
-                yield _key(older)
+            yield from _older_key(older, rotation.current)
+
+
+def _older_key(older: Secret, current: Secret) -> Iterator[str]:
+    """The key of an older version, if it is this user's; a broken one must not hide the others."""
+    if older.get("username") == current.get("username"):
+        with suppress(SecretFormatError):
+            yield _key(older)
 
 
 def _key(secret: Secret) -> str:
