@@ -126,6 +126,13 @@ _FAULTS = (
     ),
     _Fault(
         errors.AccessDenied,
+        codes="AccessDenied",
+        message=r"\bsts:AssumeRole\b",
+        reason="assume-role",
+        remedy="Let the function's role assume TARGET_ROLE_ARN, and that role's trust policy admit it.",
+    ),
+    _Fault(
+        errors.AccessDenied,
         codes="AccessDeniedException AccessDenied UnauthorizedOperation",
         remedy="Grant the caller {operation} on this secret; look also for a Deny in the secret's resource "
         "policy, the VPC endpoint's policy and the organisation's.",

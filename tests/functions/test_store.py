@@ -70,6 +70,20 @@ def test_a_new_secret_is_created_in_two_calls(manager: SecretsManagerClient, cal
     assert json.loads(manager.get_secret_value(SecretId="app/db")["SecretString"]) == VALUE
 
 
+def test_a_new_secret_gets_the_stack_s_key_unless_its_event_names_one(
+    manager: SecretsManagerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORE_KMS_KEY_ID", "alias/of-the-stack")
+    handler(event(Name="app/with"))
+    handler(event(Name="app/own", KmsKeyId="alias/of-the-event"))
+    monkeypatch.setenv("STORE_KMS_KEY_ID", "")
+    handler(event(Name="app/without"))
+    keys = [
+        manager.describe_secret(SecretId=f"app/{name}").get("KmsKeyId") for name in ("with", "own", "without")
+    ]
+    assert keys == ["alias/of-the-stack", "alias/of-the-event", None]
+
+
 def test_the_same_call_twice_makes_one_version(manager: SecretsManagerClient, calls: list[str]) -> None:
     first = handler(event())
     again = handler(event())

@@ -116,3 +116,20 @@ def test_without_the_role_the_function_does_not_find_the_secret(world: World, el
     assert outcome.result == "failed"
     assert '"error_code":"secret-not-found"' in world.aws.logs("at-home")
     assert world.logs_in(value)
+
+
+def test_a_role_that_cannot_be_assumed_is_named_and_nothing_is_touched(
+    world: World, elsewhere: Elsewhere, across: str
+) -> None:
+    value = world.user()
+    made = elsewhere.secrets.create_secret(Name=unique("across"), SecretString=json.dumps(value))
+    world.aws.register(across, "functions.rotate.handler", {"TARGET_ROLE_ARN": f"{ROLE}-other"})
+    admit(world.aws, across, ELSEWHERE)
+    world.aws.watch({f"rotators-{across}": []})
+    try:
+        outcome = world.aws.wait_for_rotation(made["ARN"], elsewhere.rotate(made["ARN"], across), WAIT)
+    finally:
+        world.aws.watch(None)
+    assert outcome.result == "failed"
+    assert '"error_code":"access-denied/assume-role"' in world.aws.logs(across)
+    assert world.logs_in(value)
