@@ -1,4 +1,4 @@
-"""`make bench`: counts, times and ratios of a rotation, and of a cold start."""
+"""`make bench`: counts, times and ratios of a rotation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from benchmarks import cold_start
 from benchmarks.rotation import Bench, Cost
 from rotators.local.aws import LocalAws
 from rotators.local.postgres import PostgresServer
@@ -23,20 +22,17 @@ _SERVER = {"log_statement": "all", "log_connections": "on", "log_duration": "off
 
 @click.command()
 @click.option("--rotations", default=40, show_default=True, help="Rotations of each strategy.")
-@click.option("--cold-starts", default=5, show_default=True, help="Fresh processes for the cold start.")
 @click.option("--json", "as_json", is_flag=True, help="Figures for machines.")
-def main(rotations: int, cold_starts: int, as_json: bool) -> None:
-    """Measure a rotation of each strategy beside its floor, and the cold start."""
+def main(rotations: int, as_json: bool) -> None:
+    """Measure a rotation of each strategy beside its floor."""
     console = Console(stderr=True)
     with Progress(console=console, disable=as_json) as progress:
         task = progress.add_task("rotating", total=2 * rotations)
         costs = _costs(rotations, lambda: progress.advance(task))
-        progress.add_task("cold starts", total=None)
-        cold = cold_start.measure(cold_starts)
     if as_json:
-        click.echo(json.dumps({"rotations": [cost.figures() for cost in costs], "cold_start": cold}))
+        click.echo(json.dumps({"rotations": [cost.figures() for cost in costs]}))
     else:
-        _print(costs, cold)
+        _print(costs)
 
 
 def _costs(rotations: int, tick: Any) -> list[Cost]:
@@ -48,7 +44,7 @@ def _costs(rotations: int, tick: Any) -> list[Cost]:
             return [bench.measure(strategy, rotations, tick) for strategy in ("single", "alternating")]
 
 
-def _print(costs: list[Cost], cold: dict[str, float]) -> None:
+def _print(costs: list[Cost]) -> None:
     table = Table(title="one warm rotation (four steps)")
     table.add_column("")
     figures = [cost.figures() for cost in costs]
@@ -63,10 +59,7 @@ def _print(costs: list[Cost], cold: dict[str, float]) -> None:
     ratios = ", ".join(
         f"{f['strategy']} {f['api_calls']} calls, ratio {f['ratio_to_floor']}" for f in figures
     )
-    click.echo(
-        f"bench: {ratios}; cold start {cold['rotate_ms']:.0f} ms"
-        f" beside {cold['boto3_ms']:.0f} ms of boto3 ({cold['ratio']})"
-    )
+    click.echo(f"bench: {ratios}")
 
 
 if __name__ == "__main__":
