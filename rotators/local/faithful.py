@@ -12,6 +12,7 @@ import importlib.metadata
 import inspect
 import json
 import threading
+from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -191,6 +192,7 @@ class Faithful:
             else:
                 setattr(owner, name, original)
 
+    @cache  # noqa: B019 - each local AWS has one of these, and few clients
     def _client(self, region: str, service: str) -> Any:
         return Session().create_client(
             service,
