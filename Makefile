@@ -166,8 +166,10 @@ artifact: $(ARTIFACT) ## Build it into a folder alone, and print the folder
 build-RotateFunction build-StoreFunction build-RetrieveFunction: $(ARTIFACT)
 	@cp -R $(ARTIFACT)/. "$(ARTIFACTS_DIR)"
 
+# One for each choice and state of the sources; those of yesterday are removed.
 $(ARTIFACT):
 	@$(find_python); $(call make_venv,.venv-build); mkdir -p build; \
+	find build -maxdepth 1 -name 'artifact-*' -mtime +0 -exec rm -rf {} +; \
 	.venv-build/bin/python artifact/build.py --architecture $(ARCHITECTURE) --drivers "$(DRIVERS)" \
 	  --services "$(SERVICES)" $(if $(REQUIREMENTS),--requirements "$(REQUIREMENTS)") \
 	  $(if $(TRUST),--file "$(TRUST)") $(if $(PLAIN),--plain) $@

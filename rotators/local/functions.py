@@ -11,7 +11,6 @@ import atexit
 import json
 import os
 import queue
-import signal
 import subprocess
 import sys
 import sysconfig
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from rotators.local.archives import Archives
 from rotators.local.iam.door import KEY_PREFIX
-from rotators.local.runtime import GONE, RuntimeProcess
+from rotators.local.runtime import GONE, RuntimeProcess, ended
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -244,17 +243,13 @@ class _Process:
 
     def end(self, patience: float = 0.0) -> str:
         """End the process, unless it ends by itself in time; tells how it ended, in Lambda's words."""
-        try:
-            code = self._process.wait(patience)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            code = self._process.wait()
+        how = ended(self._process, patience)
         _close(self._process.stdin)
         for thread, stream in zip(self._threads, (self._process.stdout, self._process.stderr), strict=True):
             thread.join(_END_SECONDS)
             if not thread.is_alive():  # else a child of the handler holds the pipe, and closing would wait
                 _close(stream)
-        return f"exit status {code}" if code >= 0 else f"signal: {signal.Signals(-code).name}"
+        return how
 
     def _read_answers(self) -> None:
         stream = self._process.stdout

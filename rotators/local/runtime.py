@@ -52,6 +52,24 @@ def interpreter() -> str:
     return found
 
 
+def ended(process: subprocess.Popen[bytes], patience: float) -> str:
+    """End a process, unless it ends by itself in time.
+
+    Args:
+        process: of a container.
+        patience: seconds that it has for that.
+
+    Returns:
+        How it ended, in Lambda's words.
+    """
+    try:
+        code = process.wait(patience)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        code = process.wait()
+    return f"exit status {code}" if code >= 0 else f"signal: {signal.Signals(-code).name}"
+
+
 class RuntimeProcess:
     """One container: the runtime client with the artifact, and the API that feeds it.
 
@@ -108,16 +126,12 @@ class RuntimeProcess:
 
     def end(self, patience: float = 0.0) -> str:
         """End the process, unless it ends by itself in time; tells how it ended, in Lambda's words."""
-        try:
-            code = self._process.wait(patience)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            code = self._process.wait()
+        how = ended(self._process, patience)
         self._events.put(None)
         self._api.stop()
         os.close(self._log)
         self._reader.join(_END_SECONDS)
-        return f"exit status {code}" if code >= 0 else f"signal: {signal.Signals(-code).name}"
+        return how
 
     def _environment(self) -> dict[str, str]:
         own = {key: value for key, value in self._config.environment.items() if key != "PYTHONPATH"}
