@@ -132,6 +132,11 @@ $(SAM):
 $(UV):
 	@$(find_python); $(call make_venv,.venv-uv); .venv-uv/bin/python -m pip install -qq uv==$(UV_VERSION); touch $@
 
+# uv is the last resort where no Python of Lambda's version is.
+define find_lambda_python
+"$$found" artifact/pythons.py >/dev/null 2>&1 || $(MAKE) --silent $(UV)
+endef
+
 # --- What Lambda gets -------------------------------------------------------------------------------------------
 # The three functions differ in their handlers only, so they are copies of one artifact. See docs/artifact.md.
 #
@@ -168,7 +173,7 @@ build-RotateFunction build-StoreFunction build-RetrieveFunction: $(ARTIFACT)
 
 # One for each choice and state of the sources; those of yesterday are removed.
 $(ARTIFACT):
-	@$(find_python); $(call make_venv,.venv-build); mkdir -p build; \
+	@$(find_python); $(find_lambda_python); $(call make_venv,.venv-build); mkdir -p build; \
 	find build -maxdepth 1 -name 'artifact-*' -mtime +0 -exec rm -rf {} +; \
 	.venv-build/bin/python artifact/build.py --architecture $(ARCHITECTURE) --drivers "$(DRIVERS)" \
 	  --services "$(SERVICES)" $(if $(REQUIREMENTS),--requirements "$(REQUIREMENTS)") \
@@ -179,7 +184,7 @@ $(ARTIFACT):
 runtime: $(RUNTIME) ## Install what runs the artifact on this machine
 
 $(RUNTIME):
-	@$(find_python); echo "Installing Lambda's runtime client into .venv-lambda (once) ..."; \
+	@$(find_python); $(find_lambda_python); echo "Installing Lambda's runtime client into .venv-lambda (once) ..."; \
 	python="$$("$$found" artifact/pythons.py)"; rm -rf .venv-lambda; "$$python" -m venv .venv-lambda; \
 	echo '*' > .venv-lambda/.gitignore; \
 	.venv-lambda/bin/python -m pip install -qq --require-hashes --only-binary=:all: -r locks/runtime.txt; touch $@

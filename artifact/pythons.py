@@ -26,11 +26,8 @@ def find_python() -> str:
     Raises:
         SystemExit: there is none, and none could be fetched.
     """
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     named = os.environ.get("LAMBDA_PYTHON")
-    candidates = (
-        [named] if named else [f"python{VERSION}", *map(str, pyenv.glob(f"versions/{VERSION}.*/bin/python"))]
-    )
+    candidates = [named] if named else [f"python{VERSION}", *_pyenv_s()]
     for candidate in candidates:
         if _runs(candidate):
             return shutil.which(candidate) or candidate
@@ -47,6 +44,13 @@ def find_python() -> str:
         f"compiles everything. Install it (python{VERSION} on PATH, `pyenv install {VERSION}`, or "
         f"`uv python install {VERSION}`), or name one: LAMBDA_PYTHON=/path/to/python."
     )
+
+
+def _pyenv_s() -> list[str]:
+    """Pyenv's interpreters of the version: where it says, in its usual place, and beside the running one."""
+    places = [Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"]
+    places.append(Path(sys.base_prefix).resolve().parent)
+    return [str(found) for place in places for found in place.glob(f"{VERSION}.*/bin/python")]
 
 
 def _runs(python: str) -> bool:

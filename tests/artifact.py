@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,35 +16,32 @@ ROOT = Path(__file__).resolve().parent.parent
 def built(architecture: str = "x86_64") -> Path:
     """The artifact's folder; kept in build/ until a source changes."""
     require_python()
-    return ROOT / _make("artifact", f"ARCHITECTURE={architecture}").split()[-1]
+    done = _make("artifact", f"ARCHITECTURE={architecture}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return ROOT / done.stdout.split()[-1]
 
 
 @lru_cache
 def runtime() -> str:
     """A Python of Lambda's version with Lambda's runtime client."""
     require_python()
-    _make("runtime")
     return str(ROOT / ".venv-lambda" / "bin" / "python")
 
 
 @lru_cache
 def require_python() -> None:
-    """Skip where no Python of Lambda's version is; fail in CI, whose machine has one."""
-    found = subprocess.run(
-        [sys.executable, str(ROOT / "artifact" / "pythons.py")], check=False, capture_output=True, text=True
-    )
-    if found.returncode:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(found.stderr.strip())
+    """Skip where no Python of Lambda's version can be had; fail in CI, whose machine has one."""
+    done = _make("runtime")
+    if done.returncode:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(done.stderr.strip())
 
 
-def _make(*arguments: str) -> str:
+def _make(*arguments: str) -> subprocess.CompletedProcess[str]:
     # Not the developer's own choices: these tests are about the default artifact.
     kept = {name: value for name, value in os.environ.items() if name not in _CHOICES}
-    done = subprocess.run(
+    return subprocess.run(
         ["make", "--silent", *arguments], cwd=ROOT, env=kept, check=False, capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 _CHOICES = {
