@@ -25,10 +25,10 @@ ARROWS = {
     CREDENTIAL_TYPE: {"families", "strategies", "core"},
     "aws": {"core"},
     "recovery": {"core", "aws", "strategies"},
-    "client": {"core", "aws"},
+    "client": {"core", "aws", "strategies", "families"},
     "local": {"core", "aws"},
     "testing": {"core", "local"},
-    "functions": {"core", "aws"},
+    "functions": {"core", "aws", "client"},
 }
 """From each part to the parts it may import, itself besides. The parts not named here may import all."""
 

@@ -61,6 +61,20 @@ def secrets_manager() -> SecretsManagerClient:
     return client
 
 
+def secrets_reader() -> SecretsManagerClient:
+    """The client that values are read with through a cache; kept like the other.
+
+    Returns:
+        A client that tries once, unless ``AWS_MAX_ATTEMPTS`` or the profile says otherwise: the cache knows
+        how long its callers can wait, and repeats for all of them together (``rotators.core.cache``).
+
+    Raises:
+        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
+    """
+    client: SecretsManagerClient = _client("secretsmanager", _environment(), attempts=1)
+    return client
+
+
 def rds() -> RDSClient:
     """The client for RDS, needed only for secrets that RDS manages; kept like the other.
 
@@ -107,7 +121,7 @@ def _environment() -> tuple[str | None, ...]:
 
 
 @lru_cache(maxsize=16)
-def _client(service: str, _decided_by: tuple[str | None, ...]) -> Any:
+def _client(service: str, _decided_by: tuple[str | None, ...], attempts: int = _ATTEMPTS) -> Any:
     for name in ("boto3", "botocore", "urllib3"):
         # At DEBUG they print requests and answers, values of secrets included.
         logger = logging.getLogger(name)
@@ -119,7 +133,7 @@ def _client(service: str, _decided_by: tuple[str | None, ...]) -> Any:
 
     session = botocore.session.Session()
     try:
-        config = _config(session.get_scoped_config())
+        config = _config(session.get_scoped_config(), attempts)
         if role := os.environ.get(_ROLE):
             from rotators.aws.assuming import assuming  # noqa: PLC0415 - few need it
 
@@ -146,14 +160,14 @@ def _endpoint(service: str) -> str | None:
     return (os.environ.get("SECRETS_MANAGER_ENDPOINT") or None) if service == "secretsmanager" else None
 
 
-def _config(profile: Mapping[str, object]) -> Config:
+def _config(profile: Mapping[str, object], attempts: int) -> Config:
     from botocore.config import Config  # noqa: PLC0415
 
     retries: dict[str, Any] = {}
     if "AWS_RETRY_MODE" not in os.environ and "retry_mode" not in profile:
         retries["mode"] = "standard"
     if "AWS_MAX_ATTEMPTS" not in os.environ and "max_attempts" not in profile:
-        retries["total_max_attempts"] = _ATTEMPTS
+        retries["total_max_attempts"] = attempts
     return Config(
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=_READ_SECONDS,

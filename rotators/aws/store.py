@@ -13,7 +13,7 @@ from rotators.aws import clients
 from rotators.aws.admins import with_rds_address
 from rotators.aws.faults import translated
 from rotators.aws.versions import all_versions
-from rotators.core.cache import TtlCache
+from rotators.core.cache import Cache
 from rotators.core.contracts import SecretState
 from rotators.core.errors import SecretFormatError, SecretNotFound
 from rotators.core.secret import Secret
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CLEAR_TEXT_SECONDS = 300.0
 """How long a warm container keeps a value in memory: longer than a rotation, shorter than a coffee break."""
 
-_values: TtlCache[tuple[str, str], Secret] = TtlCache(ttl=CLEAR_TEXT_SECONDS, max_entries=64)
+_values: Cache[tuple[str, str], Secret] = Cache(ttl=CLEAR_TEXT_SECONDS, max_entries=64)
 
 
 class SecretStore:
@@ -41,7 +41,7 @@ class SecretStore:
     def __init__(
         self,
         client: SecretsManagerClient | None = None,
-        values: TtlCache[tuple[str, str], Secret] | None = None,
+        values: Cache[tuple[str, str], Secret] | None = None,
     ) -> None:
         self._client = client or clients.secrets_manager()
         self._values = _values if values is None else values
@@ -58,7 +58,7 @@ class SecretStore:
 
     def value(self, arn: str, version: str) -> Secret | None:
         """See Store.value. A missing value is asked for again each time; a value is kept."""
-        known = self._values.get((arn, version))
+        known = self._values.peek((arn, version))
         if known is not None:
             return known
         try:

@@ -1,75 +1,229 @@
-"""A small cache whose entries expire and are then dropped, read again or not: they may be clear text."""
+"""The project's one cache: bounded, expiring, refreshed ahead of time, and one load for all who wait.
+
+What a value goes through, on a clock that starts when its load began::
+
+    0 ........... due ......... expires ................. dropped
+    given at once | given, and   | callers wait for a new  | gone, also from memory:
+                  | loaded anew  | one; if loading fails   | values may be clear text
+                  | in the back- | for a passing reason,   |
+                  | ground       | the old one is given    |
+
+Rules:
+
+- A hit takes no lock. Everything else is decided in ``look``, in one place and without waiting; who waits,
+  and how (a thread, a task), is the caller's business.
+- One load at a time for a key, however many wait; it runs in a thread of its own, so that every waiter can
+  give up at its own deadline.
+- A failure that may pass (``RotatorsError.retryable``) is followed by a pause, the same one for everybody,
+  that doubles with each failure: a service in trouble gets one call per key and pause, not one per caller.
+- Any other failure is remembered for ``negative`` seconds; an expired value is not given in its stead, for
+  a secret that was deleted, or a right that was taken away, must have an effect.
+- ``since`` asks for a value that was loaded for such a request at that time or later: callers who found the
+  value wrong get a new one, and those who found it wrong at the same time share it.
+"""
 
 from __future__ import annotations
 
+import copy
+import os
+import random
 import threading
 import time
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import asdict, dataclass
+from typing import Any, Generic, TypeVar
+
+from rotators.core.errors import RotatorsError, ServiceUnavailable
+from rotators.core.loading import Counts, Failure, Flight, V, Wait, pause_after
 
 K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
 
-# A timer that fires a hair before the entry's end would find nothing to drop and wait a whole ttl more.
+_DUE = 0.8  # of an entry's life: the rest is for the background
+_PATIENCE_SECONDS = 1.0  # for a load, before an expired value is given
+_FORGOTTEN_SECONDS = 60.0  # after the pause that follows a failure, a new one counts as the first
+# A timer that fires a hair before the entry's end would find nothing to drop and wait a whole life more.
 _SLACK_SECONDS = 0.05
 
+_random = random.SystemRandom()
 
-class TtlCache(Generic[K, V]):
-    """Keeps values for ``ttl`` seconds, ``max_entries`` at most; safe to use from several threads.
 
-    An entry that nobody asks for again is dropped by a daemon timer, so that clear text does not outlive
-    its time in an idle process. (Lambda freezes a container between invocations; there the timer acts, or
-    ``get`` refuses the entry, as soon as it thaws.)
+@dataclass(slots=True)
+class _Entry(Generic[V]):
+    value: V
+    began: float
+    forced: bool
+    due: float
+    expires: float
+    dropped: float
+    used: float
+
+
+class Cache(Generic[K, V]):
+    """Values by key, for a while; safe to use from several threads, and after a fork.
 
     Args:
-        ttl: seconds from ``put`` to expiry; 0 or less keeps nothing.
-        max_entries: above it the entry that was put first is dropped.
-        clock: gives seconds; read at every call.
+        ttl: seconds from the beginning of a load to expiry; 0 or less keeps nothing.
+        max_entries: above it the entry that was used longest ago is dropped.
+        jitter: the part of ``ttl``, 0 to 1, by which each life is shortened at random, so that a fleet that
+            started together does not ask together.
+        stale: seconds beyond expiry for which a value is given while loading fails for a passing reason.
+        negative: seconds for which a failure that does not pass is remembered.
+        clock: gives seconds; read at every call. Not the monotonic clock, which may stand still while a
+            container is frozen.
     """
 
-    def __init__(self, *, ttl: float, max_entries: int, clock: Callable[[], float] = time.time) -> None:
-        self._ttl = ttl
+    def __init__(  # noqa: PLR0913 - options, by keyword only
+        self,
+        *,
+        ttl: float,
+        max_entries: int,
+        jitter: float = 0.0,
+        stale: float = 0.0,
+        negative: float = 0.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._ttl, self._jitter, self._stale, self._negative = ttl, jitter, stale, negative
         self._max_entries = max_entries
         self._clock = clock
-        self._entries: OrderedDict[K, tuple[float, V]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._entries: dict[K, _Entry[V]] = {}
+        self._failures: dict[K, Failure] = {}
+        self._counts = Counts()
         self._timer: threading.Timer | None = None
+        self._flights: dict[K, Flight[V]] = {}
+        self._lock = threading.RLock()
+        _caches.add(self)
 
-    def get(self, key: K) -> V | None:
-        """The value put under ``key`` less than ``ttl`` seconds ago, else None."""
+    def get(self, key: K, load: Callable[[K], V], *, since: float | None = None, timeout: float = 10.0) -> V:
+        """The value of ``key``, from memory or by ``load``.
+
+        Args:
+            key: of the value.
+            load: gives the value of a key; called in another thread.
+            since: only a value that was loaded for such a request and not before this time (of ``now``).
+            timeout: seconds to wait at most.
+
+        Returns:
+            The value.
+
+        Raises:
+            ServiceUnavailable: reason ``deadline``, nothing came in time.
+            Exception: what ``load`` raised. A retryable error has outlasted the time.
+        """
+        entry = self._entries.get(key)
+        if entry is not None and since is None:
+            now = self._clock()
+            if entry.began <= now < entry.due:
+                entry.used = now
+                self._counts.hits += 1
+                return entry.value
+        end = time.monotonic() + timeout
+        while True:
+            found = self.look(key, load, since=since, left=end - time.monotonic())
+            if not isinstance(found, Wait):
+                return found
+            if found.flight is None:
+                time.sleep(found.seconds)
+                continue
+            try:
+                found.flight.exception(found.seconds)
+            except FutureTimeoutError:
+                continue
+            if self.settles(found.flight, since):
+                return found.flight.result()
+
+    def look(
+        self, key: K, load: Callable[[K], V], *, since: float | None = None, left: float = 0.0
+    ) -> V | Wait[V]:
+        """Decide at once: the value, or what to wait for before looking again. Starts a load if need be.
+
+        Args:
+            key: as for ``get``.
+            load: as for ``get``.
+            since: as for ``get``.
+            left: the seconds that the caller still has.
+
+        Returns:
+            The value or a ``Wait``; after a flight in it has ended, ask ``settles`` first.
+
+        Raises:
+            Exception: as ``get``.
+        """
         with self._lock:
-            self._drop_expired()
-            entry = self._entries.get(key)
-            return entry[1] if entry else None
+            now = self._clock()
+            entry = self._alive(key, now)
+            failure = self._recent_failure(key, now)
+            if entry and self._fresh(entry, now, since):
+                self._counts.hits += 1
+                entry.used = now
+                if now < entry.due or failure or key in self._flights:
+                    return entry.value
+                self._counts.background += 1
+                flight = self._new_flight(key, now, forced=False)
+                given: V | Wait[V] = entry.value
+            else:
+                if failure and (failure.error.retryable or self._answers(failure, since)):
+                    return self._after(failure, entry if since is None else None, now, left)
+                running = self._flights.get(key)
+                if running:
+                    return self._wait(running, entry if since is None else None, now, left)
+                flight = self._new_flight(key, now, forced=since is not None)
+                given = self._wait(flight, entry if since is None else None, now, left)
+        self._launch(key, load, flight)
+        return given
+
+    def settles(self, flight: Flight[V], since: float | None) -> bool:
+        """Whether a flight that has ended gives the caller its value; else it looks again.
+
+        Raises:
+            Exception: what the load raised, if another attempt is of no use.
+        """
+        error = flight.exception()
+        if error is None:
+            return since is None or (flight.forced and flight.began >= since)
+        if isinstance(error, RotatorsError):
+            if not error.retryable and (since is None or flight.began >= since):
+                raise copy.copy(error)
+            return False
+        raise error
+
+    def now(self) -> float:
+        """The cache's time, for ``since``."""
+        return self._clock()
+
+    def peek(self, key: K) -> V | None:
+        """The value if it has not expired, else None; never loads."""
+        with self._lock:
+            now = self._clock()
+            entry = self._alive(key, now)
+            return entry.value if entry and self._fresh(entry, now, None) else None
 
     def put(self, key: K, value: V) -> None:
         """Keep ``value`` under ``key`` for ``ttl`` seconds from now, in place of an older one."""
         with self._lock:
-            self._drop_expired()
-            self._entries.pop(key, None)
-            if self._ttl <= 0:
-                return
-            self._entries[key] = (self._clock(), value)
-            while len(self._entries) > self._max_entries:
-                self._entries.popitem(last=False)
-            self._watch()
+            self._keep(key, value, self._clock(), forced=False)
 
     def discard(self, key: K) -> None:
-        """Forget ``key``, if it is there."""
+        """Forget ``key``, and what a load under way brings for it."""
         with self._lock:
-            self._entries.pop(key, None)
+            for memory in (self._entries, self._failures, self._flights):
+                memory.pop(key, None)
 
     def purge(self) -> None:
-        """Drop all expired entries."""
+        """Drop all entries that may not be given any more."""
         with self._lock:
-            self._drop_expired()
+            self._drop(self._clock())
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget everything, and what loads under way bring."""
         with self._lock:
-            self._entries.clear()
+            for memory in (self._entries, self._failures, self._flights):
+                memory.clear()
+
+    def counts(self) -> dict[str, int]:
+        """The counters so far; see ``Counts``. Hits are counted without a lock: two at once may be one."""
+        return asdict(self._counts)
 
     def __len__(self) -> int:
         """How many entries are held, expired ones that were not dropped yet included."""
@@ -77,31 +231,160 @@ class TtlCache(Generic[K, V]):
 
     def __repr__(self) -> str:
         """Sizes only, because keys and values may be sensitive."""
-        return f"<TtlCache of {len(self)}/{self._max_entries} entries, ttl {self._ttl:g} s>"
+        return f"<Cache of {len(self)}/{self._max_entries} entries, ttl {self._ttl:g} s>"
 
-    def _drop_expired(self) -> None:
-        now = self._clock()
+    def _alive(self, key: K, now: float) -> _Entry[V] | None:
+        entry = self._entries.get(key)
         # A clock that was set back must not lengthen a life, hence the lower bound.
-        expired = [key for key, (put, _) in self._entries.items() if not put <= now < put + self._ttl]
-        for key in expired:
+        return entry if entry and entry.began <= now < entry.dropped else None
+
+    @staticmethod
+    def _fresh(entry: _Entry[V], now: float, since: float | None) -> bool:
+        return now < entry.expires and (since is None or (entry.forced and entry.began >= since))
+
+    @staticmethod
+    def _answers(failure: Failure, since: float | None) -> bool:
+        return since is None or (failure.forced and failure.began >= since)
+
+    def _recent_failure(self, key: K, now: float) -> Failure | None:
+        failure = self._failures.get(key)
+        return failure if failure and failure.began <= now < failure.until else None
+
+    def _after(self, failure: Failure, entry: _Entry[V] | None, now: float, left: float) -> V | Wait[V]:
+        """What a caller gets while a failure is recent: the old value, a pause, or the error."""
+        if failure.error.retryable:
+            if entry:
+                return self._given_stale(entry, now)
+            if left > failure.until - now:
+                return Wait(failure.until - now)
+        self._counts.negative += 1
+        # A copy: an error that is raised again and again would keep every caller's frames alive.
+        raise copy.copy(failure.error)
+
+    def _wait(self, flight: Flight[V], entry: _Entry[V] | None, now: float, left: float) -> V | Wait[V]:
+        patience = left
+        if entry:
+            patience = min(left, flight.began + _PATIENCE_SECONDS - now)
+            if patience <= 0:
+                return self._given_stale(entry, now)
+        elif left <= 0:
+            raise ServiceUnavailable("no answer in time", reason="deadline")
+        return Wait(patience, flight)
+
+    def _given_stale(self, entry: _Entry[V], now: float) -> V:
+        self._counts.stale += 1
+        entry.used = now
+        return entry.value
+
+    def _new_flight(self, key: K, now: float, *, forced: bool) -> Flight[V]:
+        self._counts.loads += 1
+        flight: Flight[V] = Flight(now, forced=forced)
+        self._flights[key] = flight
+        return flight
+
+    def _launch(self, key: K, load: Callable[[K], V], flight: Flight[V]) -> None:
+        thread = threading.Thread(target=self._fly, args=(key, load, flight), daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            # No thread can be had, for instance while the interpreter ends: then the caller loads.
+            self._fly(key, load, flight)
+
+    def _fly(self, key: K, load: Callable[[K], V], flight: Flight[V]) -> None:
+        try:
+            value = load(key)
+        except BaseException as error:
+            self._note_failure(key, flight, error)
+            flight.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+            return
+        with self._lock:
+            if self._flights.get(key) is flight:
+                del self._flights[key]
+                self._failures.pop(key, None)
+                self._keep(key, value, flight.began, forced=flight.forced)
+        flight.set_result(value)
+
+    def _note_failure(self, key: K, flight: Flight[V], error: BaseException) -> None:
+        with self._lock:
+            self._counts.failures += 1
+            if self._flights.get(key) is not flight:
+                return
+            del self._flights[key]
+            if not isinstance(error, RotatorsError):
+                return
+            earlier = self._failures.get(key)
+            times = earlier.times + 1 if earlier and earlier.error.retryable else 1
+            now = self._clock()
+            if error.retryable:
+                pause = pause_after(times)
+            else:
+                pause = self._negative
+                if entry := self._entries.get(key):
+                    entry.dropped = entry.expires
+            if len(self._failures) >= self._max_entries:
+                self._failures.clear()
+            self._failures[key] = Failure(copy.copy(error), flight.began, flight.forced, now + pause, times)
+
+    def _keep(self, key: K, value: V, began: float, *, forced: bool) -> None:
+        self._drop(self._clock())
+        known = self._entries.get(key)
+        if self._ttl <= 0 or (known and known.began > began):
+            return
+        life = self._ttl * (1 - self._jitter * _random.random())
+        expires = began + life
+        self._entries[key] = _Entry(
+            value, began, forced, began + _DUE * life, expires, expires + self._stale, began
+        )
+        while len(self._entries) > self._max_entries:
+            # min over a snapshot: hits change `used` without the lock, but never the dictionary.
+            del self._entries[min(self._entries, key=lambda other: self._entries[other].used)]
+            self._counts.evicted += 1
+        self._watch()
+
+    def _drop(self, now: float) -> None:
+        for key in [key for key in self._entries if self._alive(key, now) is None]:
             del self._entries[key]
+        for key in [
+            key for key, failure in self._failures.items() if failure.until < now - _FORGOTTEN_SECONDS
+        ]:
+            del self._failures[key]
 
     def _watch(self) -> None:
         if self._timer is not None or not self._entries:
             return
         # Weak, so that a waiting timer does not keep a forgotten cache and its clear text alive.
-        self._timer = threading.Timer(self._ttl + _SLACK_SECONDS, _sweep, [weakref.ref(self)])
+        self._timer = threading.Timer(self._ttl + self._stale + _SLACK_SECONDS, _sweep, [weakref.ref(self)])
         self._timer.daemon = True
         self._timer.start()
 
     def _sweep(self) -> None:
         with self._lock:
             self._timer = None
-            self._drop_expired()
+            self._drop(self._clock())
             self._watch()
 
+    def _reset(self) -> None:
+        """What cannot outlive a fork: the child has neither the threads nor, perhaps, the lock's owner."""
+        self._lock = threading.RLock()
+        self._flights = {}
+        self._timer = None
 
-def _sweep(cache: weakref.ref[TtlCache[K, V]]) -> None:
+
+def _sweep(cache: weakref.ref[Cache[K, V]]) -> None:
     alive = cache()
     if alive is not None:
         alive._sweep()  # noqa: SLF001 - the timer's half of the class above
+
+
+_caches: weakref.WeakSet[Cache[Any, Any]] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for cache in _caches:
+        cache._reset()  # noqa: SLF001 - as above
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

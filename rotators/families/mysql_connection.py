@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pymysql
 
 from rotators.core.errors import RotatorFailure, TargetRefused, TargetUnavailable
+from rotators.families.mysql_words import PATTERNS, server_words
 from rotators.strategies.causes import CONNECT_SECONDS, failure, login_failure
 from rotators.strategies.connecting import (
     SESSION_SECONDS,
@@ -20,7 +21,7 @@ from rotators.strategies.connecting import (
     resolved,
     trusted_roots,
 )
-from rotators.strategies.identity import dbname_of, port_of
+from rotators.strategies.identity import port_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,23 +30,6 @@ if TYPE_CHECKING:
     from rotators.core.settings import Settings
     from rotators.strategies.engine import Engine
 
-# What server or driver say when a login fails, and the cause (strategies/causes.py) that it means.
-_PATTERNS = (
-    (r"^(1045|1698)\b", "password"),
-    (r"^(1129|1130|3159|4031)\b", "access-rule"),
-    (r"^(1251|1524|2059|2061)\b", "auth-method"),
-    (r"^(1820|1862|3118|3955|4151)\b", "no-login"),
-    (r"^(1040|1203|1226)\b", "connections"),
-    (r"^(1044|1049)\b", "database"),
-    (r"^1053\b", "starting"),
-    (r"[Hh]ostname mismatch|IP address mismatch|doesn't match", "tls-host"),
-    (r"certificate verify failed", "tls-untrusted"),
-    (r"server doesn't support it", "tls-unsupported"),
-    (r"SSL|certificate", "tls"),
-    (r"Connection refused", "closed-port"),
-    (r"timed out", "timeout"),
-    (r"^2013\b|Lost connection|reset by peer|Broken pipe", "closed"),
-)
 _SLOW = frozenset({1205, 1969, 3024})
 _PASSING = frozenset({0, 1053, 1213, 1317, 1396, 1927, 2006, 2013, 2014})
 _PRIVILEGE = frozenset({1044, 1141, 1142, 1227, 1370, 1410, 1698})
@@ -86,10 +70,10 @@ def connected(secret: Secret, settings: Settings, engine: Engine) -> Iterator[py
         secret,
         {
             "host": secret.text("host"),
-            "port": port_of(secret, engine),
-            "database": dbname_of(secret, engine),
+            "port": port_of(secret, engine.default_port),
+            "database": secret.text("dbname", engine.default_dbname),
             "user": user,
-            **_tls(secret, settings),
+            **tls_parameters(secret, settings),
         },
     )
     try:
@@ -107,7 +91,8 @@ def connected(secret: Secret, settings: Settings, engine: Engine) -> Iterator[py
         connection._force_close()  # noqa: SLF001 - the same
 
 
-def _tls(secret: Secret, settings: Settings) -> dict[str, Any]:
+def tls_parameters(secret: Secret, settings: Settings) -> dict[str, Any]:
+    """The parameters of PyMySQL for the encryption that a secret asks for; see ``trusted_roots``."""
     roots = trusted_roots(secret, settings, "MYSQL_SSL_CA")
     if roots is None:
         return {"ssl_disabled": True}
@@ -135,8 +120,7 @@ def _connected(secret: Secret, parameters: dict[str, Any]) -> Any:
         except TimeoutError:
             continue
         except (pymysql.Error, OSError) as error:
-            code = error.args[0] if error.args else ""
-            failed = login_failure(f"{code} {error.args[-1] if error.args else error}", _PATTERNS, where)
+            failed = login_failure(server_words(error), PATTERNS, where)
         if not isinstance(failed, TargetUnavailable):
             break
     raise failed from None

@@ -5,7 +5,6 @@ Apart from the engine, because it needs the driver, which the steps that touch n
 
 from __future__ import annotations
 
-import re
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from rotators.families.postgres_roles import (
     read_roles,
     synchronise,
 )
+from rotators.families.postgres_words import PATTERNS, server_words
 from rotators.strategies.causes import CONNECT_SECONDS, failure, login_failure
 from rotators.strategies.connecting import (
     SESSION_SECONDS,
@@ -31,7 +31,7 @@ from rotators.strategies.connecting import (
     resolved,
     trusted_roots,
 )
-from rotators.strategies.identity import dbname_of, port_of
+from rotators.strategies.identity import port_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,26 +48,6 @@ _PINNED = (
 _OWN = ", pg_catalog.set_config('role', 'none', true)"
 
 _SHORTEST_ATTEMPT = 2  # seconds; psycopg counts in whole ones, from two up
-# What the server or libpq says when a login fails, and the cause (strategies/causes.py) that it means.
-_PATTERNS = (
-    (r"(password|SASL|LDAP|PAM|RADIUS) authentication failed", "password"),
-    (r'role "" does not exist', "password"),
-    (r"pg_hba\.conf", "access-rule"),
-    (r"authentication method requirement", "auth-method"),
-    (r"not permitted to log in", "no-login"),
-    (r"too many connections for role", "user-connections"),
-    (r"too many connections|too many clients|remaining connection slots", "connections"),
-    (r'database "" does not exist|not currently accepting connections', "database"),
-    (r"permission denied for database", "database"),
-    (r"starting up|shutting down|recovery mode|not yet accepting", "starting"),
-    (r"does not match host name", "tls-host"),
-    (r"certificate verify failed", "tls-untrusted"),
-    (r"does not support SSL", "tls-unsupported"),
-    (r"SSL|certificate", "tls"),
-    (r"Connection refused", "closed-port"),
-    (r"timeout expired", "timeout"),
-    (r"closed the connection|reset by peer|EOF detected", "closed"),
-)
 
 
 @contextmanager
@@ -85,8 +65,8 @@ def logged_in(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Po
     user = secret.text("username")
     parameters: dict[str, Any] = {
         "host": secret.text("host"),
-        "port": port_of(secret, engine),
-        "dbname": dbname_of(secret, engine),
+        "port": port_of(secret, engine.default_port),
+        "dbname": secret.text("dbname", engine.default_dbname),
         "user": user,
         "application_name": "rotators",
         "client_encoding": "utf8",
@@ -94,7 +74,7 @@ def logged_in(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Po
         # Never a password in clear to a server that asks for it, never "success" where none is asked.
         "require_auth": "scram-sha-256,md5",
         "autocommit": True,
-        **_tls(secret, settings),
+        **tls_parameters(secret, settings),
     }
     connection = _connected(parameters, secret)
     try:
@@ -108,7 +88,8 @@ def logged_in(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Po
         connection.close()
 
 
-def _tls(secret: Secret, settings: Settings) -> dict[str, str]:
+def tls_parameters(secret: Secret, settings: Settings) -> dict[str, str]:
+    """The parameters of libpq for the encryption that a secret asks for; see ``trusted_roots``."""
     roots = trusted_roots(secret, settings, "PGSSLROOTCERT")
     return {"sslmode": "verify-full", "sslrootcert": roots} if roots else {"sslmode": "disable"}
 
@@ -134,15 +115,10 @@ def _connected(parameters: dict[str, Any], secret: Secret) -> Connection:
                 **parameters,
             )
         except psycopg.Error as error:
-            failed = login_failure(_server_words(str(error)), _PATTERNS, where)
+            failed = login_failure(server_words(str(error)), PATTERNS, where)
         if not isinstance(failed, TargetUnavailable):
             break
     raise failed from None
-
-
-def _server_words(text: str) -> str:
-    """What was said, without the names of hosts, users and databases, which may hold any words."""
-    return re.sub(r'"[^"]*"', '""', text)
 
 
 def _statement_failure(error: psycopg.Error, user: str) -> RotatorFailure:

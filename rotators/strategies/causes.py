@@ -113,20 +113,29 @@ def failure(reason: str, doing: str) -> RotatorFailure:
     return cause.kind(f"{doing}: {cause.text}", reason=reason, remedy=cause.remedy)
 
 
+def cause_of(said: str, patterns: Sequence[tuple[str, str]]) -> str | None:
+    """The key of CAUSES that a driver's text means, or None.
+
+    Args:
+        said: the text.
+        patterns: (regular expression, key of CAUSES); the first that is found decides.
+    """
+    return next((reason for pattern, reason in patterns if re.search(pattern, said)), None)
+
+
 def login_failure(said: str, patterns: Sequence[tuple[str, str]], where: str) -> RotatorFailure:
     """The error for a failed login, told by the driver's text.
 
     Args:
         said: the text.
-        patterns: (regular expression, key of CAUSES); the first that is found decides.
+        patterns: as for ``cause_of``.
         where: host, port and user, for the message.
 
     Returns:
         The error to raise; TargetUnavailable when no pattern fits, for an unknown text is no rejection.
     """
     doing = f"Unable to log into database at {where}"
-    for pattern, reason in patterns:
-        if re.search(pattern, said):
-            return failure(reason, doing)
+    if reason := cause_of(said, patterns):
+        return failure(reason, doing)
     first_line = next(iter(said.strip().splitlines()), "no message")[:200]
     return TargetUnavailable(f"{doing}: {first_line}", reason="unknown")

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 _TRUSTED_KEYS = ("masterarn", "strategy", "ssl", "sslrootcert")
 
 
-def port_of(secret: Secret, engine: Engine) -> int:
-    """The port as a number; the engine's default when the secret names none.
+def port_of(secret: Secret, default: int) -> int:
+    """The port as a number; the default when the secret names none.
 
     Raises:
         SecretFormatError: it is not a number from 1 to 65535.
     """
-    value = secret.get("port", engine.default_port)
+    value = secret.get("port", default)
     port = 0
     if isinstance(value, int) and not isinstance(value, bool):
         port = value
@@ -36,11 +36,6 @@ def port_of(secret: Secret, engine: Engine) -> int:
     if not 0 < port < 65536:  # noqa: PLR2004 - the range of a TCP port
         raise SecretFormatError("key 'port' of the secret must be a number from 1 to 65535")
     return port
-
-
-def dbname_of(secret: Secret, engine: Engine) -> str:
-    """The database's name; the engine's default when the secret names none."""
-    return secret.text("dbname", engine.default_dbname)
 
 
 def check_shape(secret: Secret, engine: Engine) -> None:
@@ -54,8 +49,8 @@ def check_shape(secret: Secret, engine: Engine) -> None:
     if len(secret.text("username").encode(errors="surrogatepass")) > engine.longest_username:
         # A server may cut a longer name off, and so mean another user.
         raise SecretFormatError(f"key 'username' of the secret exceeds {engine.longest_username} bytes")
-    port_of(secret, engine)
-    dbname_of(secret, engine)
+    port_of(secret, engine.default_port)
+    secret.text("dbname", engine.default_dbname)
     wants_tls(secret)
 
 
@@ -68,8 +63,10 @@ def check_target(pending: Secret, current: Secret, engine: Engine) -> None:
     """
     _equal("engine", pending.get("engine"), current.get("engine"))
     _check_host(pending, current)
-    _equal("port", port_of(pending, engine), port_of(current, engine))
-    _equal("dbname", dbname_of(pending, engine), dbname_of(current, engine))
+    _equal("port", port_of(pending, engine.default_port), port_of(current, engine.default_port))
+    _equal(
+        "dbname", pending.text("dbname", engine.default_dbname), current.text("dbname", engine.default_dbname)
+    )
     for key in _TRUSTED_KEYS:
         _equal(key, pending.get(key), current.get(key))
 
@@ -102,7 +99,7 @@ def proven_admin(rotation: Rotation, engine: Engine) -> Secret | None:
     if "engine" in admin and admin.text("engine") not in engine.names:
         raise IdentityMismatch("the secret behind masterarn is of another engine")
     _check_host(admin, rotation.current, "the secret behind masterarn is ")
-    if port_of(admin, engine) != port_of(rotation.current, engine):
+    if port_of(admin, engine.default_port) != port_of(rotation.current, engine.default_port):
         raise IdentityMismatch("the secret behind masterarn has another port")
     if admin.text("username") in {rotation.current.text("username"), rotation.pending.text("username")}:
         raise IdentityMismatch("the secret behind masterarn names the user that is being rotated")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rotators.aws.store import CLEAR_TEXT_SECONDS, SecretStore
-from rotators.core.cache import TtlCache
+from rotators.core.cache import Cache
 from rotators.core.errors import RequestRefused, SecretFormatError, SecretNotFound, VersionConflict
 from rotators.core.secret import Secret
 from tests.world import World, new_password, unique
@@ -34,7 +34,7 @@ def clock() -> Clock:
 @pytest.fixture
 def store(world: World, clock: Clock) -> SecretStore:
     """A store whose memory is its own and ages by the test's clock."""
-    return SecretStore(world.secrets, TtlCache(ttl=CLEAR_TEXT_SECONDS, max_entries=4, clock=clock))
+    return SecretStore(world.secrets, Cache(ttl=CLEAR_TEXT_SECONDS, max_entries=4, clock=clock))
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_a_version_that_holds_another_value_is_a_conflict_and_keeps_it(
     store.put_pending(arn, token, first, None)
     with pytest.raises(VersionConflict):
         store.put_pending(arn, token, Secret({"password": new_password()}), None)
-    assert SecretStore(world.secrets, TtlCache(ttl=1, max_entries=1)).value(arn, token) == first
+    assert SecretStore(world.secrets, Cache(ttl=1, max_entries=1)).value(arn, token) == first
 
 
 def test_a_promotion_moves_one_label_and_previous_follows(world: World, store: SecretStore) -> None:

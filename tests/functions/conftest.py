@@ -43,9 +43,12 @@ def calls(manager: SecretsManagerClient) -> Iterator[list[str]]:
     def record(model: Any, **_: object) -> None:
         names.append(model.name)
 
-    manager.meta.events.register("before-call.secrets-manager", record)
+    events = [manager.meta.events, clients.secrets_reader().meta.events]
+    for each in events:
+        each.register("before-call.secrets-manager", record)
     yield names
-    manager.meta.events.unregister("before-call.secrets-manager", record)
+    for each in events:
+        each.unregister("before-call.secrets-manager", record)
 
 
 @pytest.fixture

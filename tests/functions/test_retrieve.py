@@ -114,7 +114,7 @@ def test_a_missing_and_a_deleted_secret_are_told_apart(manager: SecretsManagerCl
 
 @pytest.mark.usefixtures("manager")
 def test_a_forbidden_secret_names_the_permission() -> None:
-    with Stubber(clients.secrets_manager()) as stub:
+    with Stubber(clients.secrets_reader()) as stub:
         stub.add_client_error("get_secret_value", "AccessDeniedException", "User: x is not authorized")
         assert "Grant the caller GetSecretValue" in refused({"SecretId": "app/db"}, AccessDenied)
 
@@ -231,7 +231,7 @@ def version(name: str) -> dict[str, Any]:
 
 @pytest.mark.usefixtures("manager")
 def test_pages_are_followed_and_what_no_page_holds_is_an_error() -> None:
-    with Stubber(clients.secrets_manager()) as stub:
+    with Stubber(clients.secrets_reader()) as stub:
         ids = {"SecretIdList": ["a", "b", "c"]}
         stub.add_response("batch_get_secret_value", {"SecretValues": [version("b")], "NextToken": "n"}, ids)
         stub.add_response(
@@ -244,7 +244,7 @@ def test_pages_are_followed_and_what_no_page_holds_is_an_error() -> None:
 
 @pytest.mark.usefixtures("manager")
 def test_a_forbidden_batch_names_its_own_permission() -> None:
-    with Stubber(clients.secrets_manager()) as stub:
+    with Stubber(clients.secrets_reader()) as stub:
         stub.add_client_error("batch_get_secret_value", "AccessDeniedException", "User: x is not authorized")
         assert "secretsmanager:BatchGetSecretValue" in refused({"SecretIds": ["a"]}, AccessDenied)
 

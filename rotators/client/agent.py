@@ -1,0 +1,142 @@
+"""Values from AWS's agent, or from its Lambda extension, over loopback; and from Secrets Manager otherwise.
+
+Both are processes beside the application that hold a cache of their own and answer
+``GET /secretsmanager/get?secretId=…`` on port 2773 to whoever knows their token. How they differ:
+
+- The *agent* (``aws-secretsmanager-agent``, lately "AWS Workload Credentials Provider") has a token of its
+  own, in AWS_TOKEN or ``/var/run/awssmatoken``, and passes its cache by on ``refreshNow=true``.
+- The *extension* (AWS Parameters and Secrets Lambda Extension) takes the function's session token, answers
+  only while the function is invoked, and cannot be told to pass its cache by: new values are asked for
+  directly, with the function's own role.
+
+Whatever they do not answer with 200 is asked for directly too: they may not be there, not be ready yet, or
+not say why. A session token is sent to the port in Lambda only, where nobody else can listen.
+
+Sources: UG:secrets-manager-agent, UG:retrieving-secrets_lambda; the agent's README.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from rotators.aws.reading import SecretsManager, SecretVersion
+from rotators.core.errors import RotatorsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rotators.aws.reading import Source
+
+_TOKEN_FILE = "/var/run/awssmatoken"  # noqa: S105 - where the agent's install script puts it
+_PORT_VARIABLE = "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT"
+_DEFAULT_PORT = 2773
+_SECONDS = 5.0
+_OK = 200
+
+
+class Agent:
+    """The agent or the extension as a source, with Secrets Manager behind it.
+
+    Args:
+        port: where it listens on 127.0.0.1; PARAMETERS_SECRETS_EXTENSION_HTTP_PORT or 2773 when left out.
+        token: what it wants to see; looked up anew with each load when left out, for it may change.
+        direct: who is asked when it does not answer; Secrets Manager when left out.
+        refreshes: whether it can be told to pass its cache by; when left out: unless in Lambda.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int | None = None,
+        token: str | None = None,
+        direct: Source | None = None,
+        refreshes: bool | None = None,
+    ) -> None:
+        self._port = port or int(os.environ.get(_PORT_VARIABLE) or _DEFAULT_PORT)
+        self._token = token
+        self._given = direct
+        self._refreshes = not _in_lambda() if refreshes is None else refreshes
+
+    def one(self, secret_id: str, stage: str | None, version: str | None, *, new: bool) -> SecretVersion:
+        """See Source.one."""
+        asked = {"secretId": secret_id, "versionStage": stage, "versionId": version}
+        if new:
+            asked["refreshNow"] = "true"
+        found = None if new and not self._refreshes else self._asked(asked)
+        return found or self._direct.one(secret_id, stage, version, new=new)
+
+    def many(self, secret_ids: Sequence[str]) -> dict[str, SecretVersion | RotatorsError]:
+        """See Source.many. One call each, for the agent has none for many."""
+        found: dict[str, SecretVersion | RotatorsError] = {}
+        for secret_id in secret_ids:
+            try:
+                found[secret_id] = self.one(secret_id, None, None, new=False)
+            except RotatorsError as error:
+                found[secret_id] = error
+        return found
+
+    @cached_property
+    def _direct(self) -> Source:
+        return self._given or SecretsManager()
+
+    def _asked(self, asked: dict[str, str | None]) -> SecretVersion | None:
+        token = self._token or find_token()
+        if token is None:
+            return None
+        query = urlencode({name: value for name, value in asked.items() if value})
+        # Not urllib: it would go through a proxy that the environment names, and show it token and value.
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_SECONDS)
+        try:
+            connection.request(
+                "GET", f"/secretsmanager/get?{query}", headers={"X-Aws-Parameters-Secrets-Token": token}
+            )
+            response = connection.getresponse()
+            content = response.read()
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+        return _version(content) if response.status == _OK else None
+
+
+def find_token() -> str | None:
+    """The token of an agent or extension on this machine, or None.
+
+    AWS_TOKEN (the token, or ``file://`` and its path), the agent's own file, and, in Lambda, the session
+    token or, with SnapStart, the container's (the agent's README, ``ssrf_env_variables``).
+    """
+    named = os.environ.get("AWS_TOKEN", "")
+    if named and not named.startswith("file://"):
+        return named
+    written = _content(Path(named.removeprefix("file://") or _TOKEN_FILE))
+    if written or not _in_lambda():
+        return written
+    return os.environ.get("AWS_SESSION_TOKEN") or os.environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN")
+
+
+def _in_lambda() -> bool:
+    return "AWS_LAMBDA_FUNCTION_NAME" in os.environ
+
+
+def _content(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="ascii").strip() or None
+    except (OSError, UnicodeError):
+        return None
+
+
+def _version(content: bytes) -> SecretVersion | None:
+    try:
+        answer = json.loads(content)
+        if "SecretString" not in answer:
+            answer["SecretBinary"] = base64.b64decode(answer["SecretBinary"])
+        return SecretVersion.of(answer)
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -1,0 +1,184 @@
+"""The cache and the credentials for asyncio. The decisions are those of their twins for threads."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from rotators.client.credentials import Attempt, Shared, checked, judged
+from rotators.client.drivers import REDIS, Driver, driver_named
+from rotators.client.secret_cache import SecretCache, parsed
+from rotators.client.walk import Limits, Pause, Read, secret_of
+from rotators.core.errors import ConfigurationError, RotatorsError
+from rotators.core.loading import Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from rotators.aws.reading import SecretVersion
+    from rotators.client.walk import Answer
+
+C = TypeVar("C")
+
+
+class AsyncSecretCache:
+    """A SecretCache for asyncio: a hit does not wait, and nothing blocks the event loop.
+
+    Loads run in threads, as boto3 has no asyncio of its own; however many tasks wait, there is one.
+
+    Args:
+        cache: shared with threads of the same process; a new one when left out.
+        options: of a new one: see ``SecretCache``.
+    """
+
+    def __init__(self, cache: SecretCache | None = None, **options: Any) -> None:
+        self.sync = cache or SecretCache(**options)
+
+    async def get_secret_string(self, secret_id: str, version_stage: str | None = None) -> str | None:
+        """See ``SecretCache.get_secret_string``."""
+        content = (await self.read(secret_id, stage=version_stage)).content
+        return content if isinstance(content, str) else None
+
+    async def get_secret_binary(self, secret_id: str, version_stage: str | None = None) -> bytes | None:
+        """See ``SecretCache.get_secret_binary``."""
+        content = (await self.read(secret_id, stage=version_stage)).content
+        return content if isinstance(content, bytes) else None
+
+    async def get_secret_json(self, secret_id: str, field: str | None = None) -> Any:
+        """See ``SecretCache.get_secret_json``."""
+        return parsed(await self.read(secret_id), field)
+
+    async def read(
+        self,
+        secret_id: str,
+        *,
+        stage: str | None = None,
+        version: str | None = None,
+        since: float | None = None,
+        timeout: float | None = None,
+    ) -> SecretVersion:
+        """See ``SecretCache.read``."""
+        end = time.monotonic() + (self.sync.timeout if timeout is None else timeout)
+        while True:
+            found = self.sync.look(secret_id, stage, version, since, end - time.monotonic())
+            if not isinstance(found, Wait):
+                return found
+            if found.flight is None:
+                await asyncio.sleep(found.seconds)
+                continue
+            await asyncio.wait({asyncio.wrap_future(found.flight)}, timeout=found.seconds)
+            if found.flight.done() and self.sync.cache.settles(found.flight, since):
+                return found.flight.result()
+
+    async def warm(self, secret_ids: Iterable[str]) -> dict[str, RotatorsError]:
+        """See ``SecretCache.warm``."""
+        return await asyncio.to_thread(self.sync.warm, secret_ids)
+
+    def counts(self) -> dict[str, int]:
+        """See ``SecretCache.counts``."""
+        return self.sync.counts()
+
+    def __repr__(self) -> str:
+        return f"<Async{repr(self.sync)[1:]}"
+
+
+class AsyncCredentials:
+    """`Credentials` for asyncio; see there for what it does and what the arguments mean.
+
+    Args:
+        secret_id: name or ARN.
+        cache: of either kind; an `AsyncSecretCache` of its own when left out.
+        pending, deadline, logins: as for `Credentials`.
+    """
+
+    def __init__(
+        self,
+        secret_id: str,
+        *,
+        cache: AsyncSecretCache | SecretCache | None = None,
+        pending: bool = True,
+        deadline: float = 10.0,
+        logins: int = 8,
+    ) -> None:
+        self._cache = cache if isinstance(cache, AsyncSecretCache) else AsyncSecretCache(cache)
+        self.shared = Shared(secret_id, self._cache.sync, Limits(deadline, logins, pending))
+
+    async def connect(
+        self,
+        connect: Callable[..., Awaitable[C]],
+        *args: Any,
+        driver: Driver | str | None = None,
+        **kwargs: Any,
+    ) -> C:
+        """Connect with a driver's own coroutine, such as ``psycopg.AsyncConnection.connect``.
+
+        Args and errors as for ``Credentials.connect``; redis-py's asyncio is not covered.
+        """
+        known = checked(driver, connect, kwargs)
+        if known is REDIS:
+            raise ConfigurationError(
+                "redis.asyncio is not covered", remedy="Use redis.Redis with Credentials in a thread."
+            )
+
+        async def login(attempt: Attempt) -> C:
+            return await connect(*args, **known.arguments(attempt.secret, attempt.seconds, kwargs))
+
+        return await self.login(login, known)
+
+    async def login(self, login: Callable[[Attempt], Awaitable[C]], driver: Driver | str) -> C:
+        """See ``Credentials.login``."""
+        known = driver_named(driver) if isinstance(driver, str) else driver
+        steps = self.shared.start(known)
+        answer: Answer = None
+        made: list[C] = []
+        while True:
+            try:
+                ask = steps.send(answer)
+            except StopIteration:
+                self.shared.succeeded()
+                return made[0]
+            if isinstance(ask, Pause):
+                await asyncio.sleep(ask.seconds)
+                answer = None
+            elif isinstance(ask, Read):
+                answer = await self._read(ask)
+            else:
+                try:
+                    made.append(await login(Attempt(ask.secret, ask.version.version, ask.seconds)))
+                    answer = None
+                except Exception as error:  # noqa: BLE001 - what is no refusal is raised on
+                    answer = judged(error, ask, known)
+
+    async def _read(self, ask: Read) -> SecretVersion | RotatorsError:
+        try:
+            return await self._cache.read(
+                self.shared.secret_id,
+                stage=ask.stage,
+                since=self.shared.cache.now() if ask.anew else None,
+                timeout=ask.seconds,
+            )
+        except RotatorsError as error:
+            return error
+
+    async def retired(self, version: str | None) -> bool:
+        """See ``Credentials.retired``."""
+        try:
+            return version != (await self._preferred()).version
+        except RotatorsError:
+            self.shared.note("unreadable", version)
+            return False
+
+    async def secret(self) -> dict[str, Any]:
+        """See ``Credentials.secret``."""
+        return dict(secret_of(await self._preferred()))
+
+    def counts(self) -> dict[str, int]:
+        """See ``Shared.counts``."""
+        return self.shared.counts()
+
+    async def _preferred(self) -> SecretVersion:
+        return self.shared.preferred(await self._cache.read(self.shared.secret_id))
+
+    def __repr__(self) -> str:
+        return repr(self.shared)

@@ -1,0 +1,88 @@
+"""psycopg and psycopg_pool: connections that know the version they were made with.
+
+    pool = psycopg_pool.ConnectionPool(**pool_options(credentials), min_size=4)
+
+Each new connection is made by `Credentials`. When the pool is about to hand one out whose version is retired,
+it closes that and makes another: between transactions, never in one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import psycopg
+
+from rotators.client.drivers import LIBPQ
+
+if TYPE_CHECKING:
+    from rotators.client.aio import AsyncCredentials
+    from rotators.client.credentials import Attempt, Credentials
+
+
+def pool_options(
+    credentials: Credentials, base: type[psycopg.Connection[Any]] = psycopg.Connection
+) -> dict[str, Any]:
+    """The arguments of `psycopg_pool.ConnectionPool` that make its connections rotation-aware.
+
+    Args:
+        credentials: who logs in.
+        base: the class of connection to build on.
+
+    Returns:
+        ``connection_class`` and ``check``. With a ``check`` of your own, call this one in it.
+    """
+
+    class RotatingConnection(base):  # type: ignore[misc,valid-type] # mypy takes no variable for a base
+        """A connection with the id of the version that it was made with."""
+
+        rotators_version: str | None = None
+
+        @classmethod
+        def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
+            def login(attempt: Attempt) -> Any:
+                given = LIBPQ.arguments(attempt.secret, attempt.seconds, kwargs)
+                connection = super(RotatingConnection, cls).connect(conninfo, **given)
+                connection.rotators_version = attempt.version
+                return connection
+
+            made: Self = credentials.login(login, LIBPQ)
+            return made
+
+    def check(connection: RotatingConnection) -> None:
+        if credentials.retired(connection.rotators_version):
+            credentials.shared.note("retired", connection.rotators_version)
+            # Closed, or the pool would hand it out again.
+            connection.close()
+            raise psycopg.OperationalError("the connection's credentials are retired")
+
+    return {"connection_class": RotatingConnection, "check": check}
+
+
+def async_pool_options(
+    credentials: AsyncCredentials, base: type[psycopg.AsyncConnection[Any]] = psycopg.AsyncConnection
+) -> dict[str, Any]:
+    """The same for `psycopg_pool.AsyncConnectionPool`."""
+
+    class RotatingConnection(base):  # type: ignore[misc,valid-type] # as above
+        """A connection with the id of the version that it was made with."""
+
+        rotators_version: str | None = None
+
+        @classmethod
+        async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
+            async def login(attempt: Attempt) -> Any:
+                given = LIBPQ.arguments(attempt.secret, attempt.seconds, kwargs)
+                connection = await super(RotatingConnection, cls).connect(conninfo, **given)
+                connection.rotators_version = attempt.version
+                return connection
+
+            made: Self = await credentials.login(login, LIBPQ)
+            return made
+
+    async def check(connection: RotatingConnection) -> None:
+        if await credentials.retired(connection.rotators_version):
+            credentials.shared.note("retired", connection.rotators_version)
+            await connection.close()
+            raise psycopg.OperationalError("the connection's credentials are retired")
+
+    return {"connection_class": RotatingConnection, "check": check}

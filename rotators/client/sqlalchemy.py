@@ -1,0 +1,58 @@
+"""SQLAlchemy: an engine whose connections are made by `Credentials`.
+
+    engine = sqlalchemy.create_engine("postgresql+psycopg://")
+    attach(engine, credentials)
+
+The URL needs no host, user or password; host, port and database in it win over the secret's. A connection
+whose version is retired is replaced when the pool would next hand it out, and all that are idle with it;
+one in a transaction is left alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event, exc
+
+from rotators.client.drivers import driver_named
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Dialect, Engine
+    from sqlalchemy.pool import ConnectionPoolEntry
+
+    from rotators.client.credentials import Attempt, Credentials
+
+_VERSION = "rotators_version"
+_OURS = ("user", "username", "password", "passwd")
+
+
+def attach(engine: Engine, credentials: Credentials) -> None:
+    """Make an engine's connections rotation-aware; call it once, before the first connection.
+
+    Args:
+        engine: of a synchronous driver (psycopg, PyMySQL; others if they take PEP 249's names). For an
+            asynchronous engine give ``async_creator`` to ``create_async_engine``, see docs/clients.md.
+        credentials: who logs in.
+    """
+
+    @event.listens_for(engine, "do_connect")
+    def connect(
+        dialect: Dialect, record: ConnectionPoolEntry, cargs: tuple[Any, ...], cparams: dict[str, Any]
+    ) -> Any:
+        driver = driver_named(dialect.driver)
+        given = {name: value for name, value in cparams.items() if name not in _OURS}
+
+        def login(attempt: Attempt) -> Any:
+            connection = dialect.connect(*cargs, **driver.arguments(attempt.secret, attempt.seconds, given))
+            driver.settle(connection, given)
+            record.info[_VERSION] = attempt.version
+            return connection
+
+        return credentials.login(login, driver)
+
+    @event.listens_for(engine, "checkout")
+    def checkout(_connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        version = record.info.get(_VERSION)
+        if credentials.retired(version):
+            credentials.shared.note("retired", version)
+            raise exc.InvalidatePoolError("the connection's credentials are retired")

@@ -1,0 +1,27 @@
+"""What MySQL, MariaDB and PyMySQL say when a login fails. No driver is needed to tell."""
+
+from __future__ import annotations
+
+PATTERNS = (
+    (r"^(1045|1698)\b", "password"),
+    (r"^(1129|1130|3159|4031)\b", "access-rule"),
+    (r"^(1251|1524|2059|2061)\b", "auth-method"),
+    (r"^(1820|1862|3118|3955|4151)\b", "no-login"),
+    (r"^(1040|1203|1226)\b", "connections"),
+    (r"^(1044|1049)\b", "database"),
+    (r"^1053\b", "starting"),
+    (r"[Hh]ostname mismatch|IP address mismatch|doesn't match", "tls-host"),
+    (r"certificate verify failed", "tls-untrusted"),
+    (r"server doesn't support it", "tls-unsupported"),
+    (r"SSL|certificate", "tls"),
+    (r"Connection refused", "closed-port"),
+    (r"timed out", "timeout"),
+    (r"^2013\b|Lost connection|reset by peer|Broken pipe", "closed"),
+)
+"""(regular expression, key of ``strategies.causes.CAUSES``); the first that is found decides."""
+
+
+def server_words(error: Exception) -> str:
+    """The error's number, if it has one, and its text."""
+    code = error.args[0] if error.args else ""
+    return f"{code} {error.args[-1] if error.args else error}"
