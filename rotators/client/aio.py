@@ -132,6 +132,7 @@ class AsyncCredentials:
         steps = self.shared.start(known)
         answer: Answer = None
         made: list[C] = []
+        since = self.shared.cache.now()
         while True:
             try:
                 ask = steps.send(answer)
@@ -139,23 +140,25 @@ class AsyncCredentials:
                 self.shared.succeeded()
                 return made[0]
             if isinstance(ask, Pause):
+                since = self.shared.cache.now()
                 await asyncio.sleep(ask.seconds)
                 answer = None
             elif isinstance(ask, Read):
-                answer = await self._read(ask)
+                answer = await self._read(ask, since)
             else:
                 try:
                     made.append(await login(Attempt(ask.secret, ask.version.version, ask.seconds)))
                     answer = None
                 except Exception as error:  # noqa: BLE001 - what is no refusal is raised on
                     answer = judged(error, ask, known)
+                    since = self.shared.cache.now()
 
-    async def _read(self, ask: Read) -> SecretVersion | RotatorsError:
+    async def _read(self, ask: Read, since: float) -> SecretVersion | RotatorsError:
         try:
             return await self._cache.read(
                 self.shared.secret_id,
                 stage=ask.stage,
-                since=self.shared.cache.now() if ask.anew else None,
+                since=since if ask.anew else None,
                 timeout=ask.seconds,
             )
         except RotatorsError as error:

@@ -191,6 +191,7 @@ class Credentials:
         steps = self.shared.start(known)
         answer: Answer = None
         made: list[C] = []
+        since = self.shared.cache.now()
         while True:
             try:
                 ask = steps.send(answer)
@@ -198,24 +199,26 @@ class Credentials:
                 self.shared.succeeded()
                 return made[0]
             if isinstance(ask, Pause):
+                since = self.shared.cache.now()
                 time.sleep(ask.seconds)
                 answer = None
             elif isinstance(ask, Read):
-                answer = self._read(ask)
+                answer = self._read(ask, since)
             else:
                 try:
                     made.append(login(Attempt(ask.secret, ask.version.version, ask.seconds)))
                     answer = None
                 except Exception as error:  # noqa: BLE001 - what is no refusal is raised on
                     answer = judged(error, ask, known)
+                    since = self.shared.cache.now()
 
-    def _read(self, ask: Read) -> SecretVersion | RotatorsError:
+    def _read(self, ask: Read, since: float) -> SecretVersion | RotatorsError:
         cache = self.shared.cache
         try:
             return cache.read(
                 self.shared.secret_id,
                 stage=ask.stage,
-                since=cache.now() if ask.anew else None,
+                since=since if ask.anew else None,
                 timeout=ask.seconds,
             )
         except RotatorsError as error:

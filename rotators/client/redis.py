@@ -4,7 +4,8 @@
     client = redis.Redis(**provider.options())
 
 redis-py asks a credential provider for user and password, and does not tell it what came of them. Its
-``redis_connect_func`` does the login instead, so that a rejected one is made again, on the same socket.
+``redis_connect_func`` does the login instead, so that a rejected one is made again: on a new socket, for
+redis-py hangs up when it is rejected.
 
 The server is the one in the secret when the client is made; a client for a new address is a new client.
 """
@@ -14,6 +15,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import redis
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.retry import Retry
 
 from rotators.client.drivers import REDIS, redis_target
 from rotators.core.secret import Secret
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
     from rotators.client.credentials import Attempt, Credentials
 
 C = TypeVar("C")
+
+# Those of redis-py 8.
+_RETRIES, _FIRST_PAUSE, _LONGEST_PAUSE = 10, 0.01, 1.0
 
 
 class RedisCredentials(redis.CredentialProvider):
@@ -46,6 +52,7 @@ class RedisCredentials(redis.CredentialProvider):
             **redis_target(Secret(self._credentials.secret())),
             "credential_provider": self,
             "redis_connect_func": self.log_in,
+            "retry": _Retry(ExponentialWithJitterBackoff(base=_FIRST_PAUSE, cap=_LONGEST_PAUSE), _RETRIES),
         }
 
     def get_credentials(self) -> tuple[str, str]:
@@ -63,13 +70,53 @@ class RedisCredentials(redis.CredentialProvider):
             redis.AuthenticationError: no stored version was accepted.
             CredentialsRejected, StoreError: as ``Credentials.login``.
         """
+        func, retry = connection.redis_connect_func, connection.retry
+        # Else the second attempt, which has to connect, would call us again, and be made again by redis-py.
+        connection.redis_connect_func, connection.retry = None, Retry(NoBackoff(), 0)
+        begun = False
 
         def attempt(given: Attempt) -> None:
+            nonlocal begun
             connection.credential_provider = redis.UsernamePasswordCredentialProvider(*_pair(given.secret))
-            connection.on_connect()
+            if begun:
+                connection.disconnect()
+                connection.connect()
+            else:
+                begun = True
+                connection.on_connect()
 
-        self._credentials.login(attempt, REDIS)
-        connection.credential_provider = self
+        try:
+            self._credentials.login(attempt, REDIS)
+        except BaseException:
+            # redis-py does so for its own errors only, and would use what is open as if it had logged in.
+            connection.disconnect()
+            raise
+        finally:
+            connection.credential_provider = self
+            connection.redis_connect_func, connection.retry = func, retry
+
+
+class _Rejected(Exception):
+    """Carries a rejection past redis-py's retries."""
+
+    def __init__(self, error: redis.AuthenticationError) -> None:
+        self.error = error
+
+
+class _Retry(Retry):
+    """redis-py's, except that a rejection, a kind of lost connection to it, is final: all was tried."""
+
+    def call_with_retry(self, do: Callable[[], Any], *args: Any, **kwargs: Any) -> Any:
+        def once() -> Any:
+            try:
+                return do()
+            except redis.AuthenticationError as error:
+                raise _Rejected(error) from None
+
+        try:
+            return super().call_with_retry(once, *args, **kwargs)
+        except _Rejected as rejected:
+            raise rejected.error from None
 
 
 def connected(credentials: Credentials, make: Callable[..., C], *args: Any, **kwargs: Any) -> C:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 _TARGET_KEYS = ("engine", "host", "port", "dbname", "ssl", "sslrootcert")
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _FIRST_HOLD, _LONGEST_HOLD = 2.0, 60.0
 _MOST_HELD = 32
 _DENIED_SECONDS = 300.0
@@ -308,11 +308,13 @@ class _Call:
             reason="held-back",
         )
 
-    def _unreadable(self, stage: str, error: Exception) -> None:
+    def _unreadable(self, stage: str, error: RotatorsError) -> None:
         if isinstance(error, AccessDenied):
             self._note("denied", None)
             self._memory.deny(stage, self._clock())
-        self._error = self._error or error
+        # Our own deadline explains nothing, and AWSPENDING need not exist.
+        if error.reason != "deadline" and (stage == Stage.CURRENT or error.retryable):
+            self._error = self._error or error
 
 
 def secret_of(version: SecretVersion) -> Secret:
@@ -326,7 +328,7 @@ def secret_of(version: SecretVersion) -> Secret:
     return Secret.from_string(version.content)
 
 
-def _error(answer: Answer) -> Exception:
+def _error(answer: Answer) -> RotatorsError:
     if isinstance(answer, RotatorsError):
         return answer
     raise TypeError(f"a read was answered with {type(answer).__name__}")

@@ -197,7 +197,10 @@ class Cache(Generic[K, V]):
         with self._lock:
             now = self._clock()
             entry = self._alive(key, now)
-            return entry.value if entry and self._fresh(entry, now, None) else None
+            if entry is None or now >= entry.expires:
+                return None
+            entry.used = now
+            return entry.value
 
     def put(self, key: K, value: V) -> None:
         """Keep ``value`` under ``key`` for ``ttl`` seconds from now, in place of an older one."""

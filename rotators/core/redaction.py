@@ -116,6 +116,9 @@ def _mask_in_place(error: BaseException, forms: list[str]) -> None:
     for name, value in members.items():
         if isinstance(value, str | bytes | list | tuple | dict):
             setattr(error, name, _masked_value(value, forms))
+        elif any(form in repr(value) for form in forms):
+            # psycopg keeps the connection's parameters in an object, for one.
+            setattr(error, name, None)
 
 
 def _masked_value(value: object, forms: list[str]) -> object:

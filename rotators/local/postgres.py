@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import glob
 import importlib.util
@@ -252,23 +253,24 @@ class PostgresServer(_Server):
             command = [str(binaries / "postgres"), "-D", str(data)]
             task = Task(command, str(self.directory), str(log), signal.SIGQUIT, self._uid)
             self._guardian = Guardian(task)
-            if self._ready(data):
+            if self._ready(data, self._guardian.pid):
                 return
             if "could not bind" not in self.log():
                 break
             self._guardian = None
         raise ServerStartFailed(f"PostgreSQL did not come up: {self.log()[-600:].strip()}")
 
-    def _ready(self, data: Path) -> bool:
+    def _ready(self, data: Path, pid: int) -> bool:
         deadline = time.monotonic() + _READY_SECONDS
         state = data / "postmaster.pid"
         while time.monotonic() < deadline:
-            try:
-                if state.read_text().splitlines()[7].strip() == "ready":
+            with contextlib.suppress(FileNotFoundError, IndexError):
+                lines = state.read_text().splitlines()
+                # A file of before a restart may still lie there.
+                if lines[7].strip() == "ready" and int(lines[0]) == pid:
                     return True
-            except (FileNotFoundError, IndexError):
-                if "FATAL" in self.log():
-                    return False
+            if f"[{pid}] FATAL" in self.log():
+                return False
             time.sleep(0.02)
         return False
 
@@ -306,6 +308,21 @@ class PostgresServer(_Server):
     def log(self) -> str:
         """The server's log so far."""
         return (self.directory / "log").read_text(errors="replace")
+
+    def restart(self, down: float = 0.0) -> None:
+        """Stop the server as administrators do, ending all sessions, and start it again, until it is up.
+
+        Args:
+            down: seconds in between, in which nothing listens on its port.
+
+        Raises:
+            ServerStartFailed: it did not come up.
+        """
+        if self._guardian is None:
+            raise LocalStackError("the server is not running", remedy="Start it first.")
+        self._guardian.restart(signal.SIGINT, down)
+        if not self._ready(self.directory / "data", self._guardian.pid):
+            raise ServerStartFailed(f"PostgreSQL did not come up: {self.log()[-600:].strip()}")
 
     def pause(self) -> None:
         """Freeze the server and its sessions: connections are taken by the kernel, and nobody answers."""

@@ -97,15 +97,30 @@ class Guardian:
         finally:
             stdout.close()
 
+    def restart(self, stop_signal: signal.Signals, down: float) -> None:
+        """Stop the server, and start it again.
+
+        Args:
+            stop_signal: what makes it end in order.
+            down: seconds in between.
+
+        Raises:
+            ServerStartFailed: it could not be started again.
+        """
+        self.pid = self._asked({"stop_signal": int(stop_signal), "down": down}, "the server")
+
     def _start(self, task: Task) -> int:
+        return self._asked(_request(task), task.command[0])
+
+    def _asked(self, request: dict[str, Any], name: str) -> int:
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
             raise ServerStartFailed("the supervising process has no pipes")
         with contextlib.suppress(BrokenPipeError):
-            print(json.dumps(_request(task)), file=stdin, flush=True)
+            print(json.dumps(request), file=stdin, flush=True)
         answer: dict[str, Any] = json.loads(stdout.readline() or '{"error": "its supervisor ended"}')
         if "error" in answer:
-            raise ServerStartFailed(f"{task.command[0]} could not be started: {answer['error']}")
+            raise ServerStartFailed(f"{name} could not be started: {answer['error']}")
         return int(answer["pid"])
 
 

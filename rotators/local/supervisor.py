@@ -1,8 +1,8 @@
 """The process that outlives us by a moment: it owns one server, and its directory, and ends them.
 
-It is run as a file, with the standard library only. The first line on stdin says what to start; once stdin
-ends, the server is stopped and the directory removed. The kernel closes that pipe however the owner ends,
-so a normal exit, Ctrl-C, SIGTERM and SIGKILL are all one case.
+It is run as a file, with the standard library only. The first line on stdin says what to start, each further
+one asks for a restart; once stdin ends, the server is stopped and the directory removed. The kernel closes
+that pipe however the owner ends, so a normal exit, Ctrl-C, SIGTERM and SIGKILL are all one case.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _REMOVE_ATTEMPTS = 20
 
 
 def main() -> None:
-    """Start what the first line asks for, wait for the end of stdin, and clean up."""
+    """Start what the first line asks for, restart it for every further one, and clean up in the end."""
     os.chdir("/")
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _leave)
@@ -37,7 +37,13 @@ def main() -> None:
             _say({"pid": server.pid})
         except (OSError, subprocess.SubprocessError) as error:
             _say({"error": f"{type(error).__name__}: {error}"})
-        sys.stdin.read()
+        for line in sys.stdin:
+            if server is not None:
+                again: dict[str, Any] = json.loads(line)
+                _stop(server, signal.Signals(again["stop_signal"]))
+                time.sleep(again["down"])
+                server = _start(task)
+                _say({"pid": server.pid})
     finally:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)

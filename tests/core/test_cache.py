@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotators.core.cache import TtlCache
+from rotators.core.cache import Cache
 
 
 class Clock:
@@ -23,8 +23,8 @@ class Clock:
         return self.now
 
 
-def cache(clock: Clock, ttl: float = 10, max_entries: int = 3) -> TtlCache[str, str]:
-    return TtlCache(ttl=ttl, max_entries=max_entries, clock=clock)
+def cache(clock: Clock, ttl: float = 10, max_entries: int = 3) -> Cache[str, str]:
+    return Cache(ttl=ttl, max_entries=max_entries, clock=clock)
 
 
 @pytest.mark.parametrize(("after", "found"), [(0, "v"), (9.9, "v"), (10, None), (1e6, None), (-1, None)])
@@ -33,7 +33,7 @@ def test_an_entry_lives_for_its_time_by_the_clock(after: float, found: str | Non
     kept = cache(clock)
     kept.put("k", "v")
     clock.now += after
-    assert kept.get("k") == found
+    assert kept.peek("k") == found
 
 
 def test_a_new_value_lives_its_own_time() -> None:
@@ -43,7 +43,7 @@ def test_a_new_value_lives_its_own_time() -> None:
     clock.now += 9
     kept.put("k", "new")
     clock.now += 9
-    assert kept.get("k") == "new"
+    assert kept.peek("k") == "new"
 
 
 def test_an_expired_entry_is_dropped_and_not_only_hidden() -> None:
@@ -56,12 +56,18 @@ def test_an_expired_entry_is_dropped_and_not_only_hidden() -> None:
     assert len(kept) == 0
 
 
-def test_the_entry_put_first_makes_room() -> None:
-    kept = cache(Clock())
-    for key in "abca":
+def test_the_entry_used_longest_ago_makes_room() -> None:
+    clock = Clock()
+    kept = cache(clock)
+    for key in "abc":
+        clock.now += 1
         kept.put(key, key)
+    clock.now += 1
+    assert kept.get("a", str.upper) == "a"
+    clock.now += 1
     kept.put("d", "d")
-    assert [kept.get(key) for key in "abcd"] == ["a", None, "c", "d"]
+    assert [kept.peek(key) for key in "abcd"] == ["a", None, "c", "d"]
+    assert kept.counts()["evicted"] == 1
 
 
 def test_discard_and_clear_forget() -> None:
@@ -70,7 +76,7 @@ def test_discard_and_clear_forget() -> None:
         kept.put(key, key)
     kept.discard("a")
     kept.discard("never there")
-    assert [kept.get(key) for key in "abc"] == [None, "b", "c"]
+    assert [kept.peek(key) for key in "abc"] == [None, "b", "c"]
     kept.clear()
     assert len(kept) == 0
 
@@ -85,11 +91,11 @@ def test_no_time_keeps_nothing(ttl: float) -> None:
 def test_the_repr_shows_neither_keys_nor_values() -> None:
     kept = cache(Clock())
     kept.put("the-key", "the-value")
-    assert repr(kept) == "<TtlCache of 1/3 entries, ttl 10 s>"
+    assert repr(kept) == "<Cache of 1/3 entries, ttl 10 s>"
 
 
 def test_clear_text_goes_without_another_call() -> None:
-    kept: TtlCache[str, str] = TtlCache(ttl=0.1, max_entries=3)
+    kept: Cache[str, str] = Cache(ttl=0.1, max_entries=3)
     kept.put("first", "v")
     time.sleep(0.08)
     kept.put("second", "v")
@@ -120,24 +126,24 @@ def test_the_timer_does_not_hold_up_the_end_of_the_process() -> None:
 @given(st.lists(st.tuples(st.sampled_from("abcde"), st.floats(0, 5)), max_size=40))
 def test_it_is_never_too_large_and_never_gives_a_stale_value(steps: list[tuple[str, float]]) -> None:
     clock = Clock()
-    kept: TtlCache[str, float] = TtlCache(ttl=10, max_entries=3, clock=clock)
+    kept: Cache[str, float] = Cache(ttl=10, max_entries=3, clock=clock)
     for key, wait in steps:
         clock.now += wait
         kept.put(key, clock.now)
-        assert kept.get(key) == clock.now
+        assert kept.peek(key) == clock.now
         assert len(kept) <= 3
-        assert all(clock.now - put < 10 for other in "abcde" if (put := kept.get(other)) is not None)
+        assert all(clock.now - put < 10 for other in "abcde" if (put := kept.peek(other)) is not None)
     kept.clear()
 
 
 def test_threads_may_share_it() -> None:
-    kept: TtlCache[int, int] = TtlCache(ttl=60, max_entries=50)
+    kept: Cache[int, int] = Cache(ttl=60, max_entries=50)
     wrong: list[int] = []
 
     def work(start: int) -> None:
         for n in range(start, start + 500):
             kept.put(n % 100, n % 100)
-            wrong.extend(key for key in (n % 100, (n * 7) % 100) if kept.get(key) not in {None, key})
+            wrong.extend(key for key in (n % 100, (n * 7) % 100) if kept.peek(key) not in {None, key})
 
     threads = [threading.Thread(target=work, args=[start]) for start in range(0, 400, 50)]
     for thread in threads:

@@ -299,3 +299,14 @@ def test_a_certificate_can_be_for_another_name(tmp_path: Path) -> None:
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["db.example"]
     certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(files.ca.read_bytes()))
+
+
+def test_a_restarted_server_keeps_its_port_and_what_it_holds() -> None:
+    with PostgresServer() as server:
+        server.execute("CREATE TABLE kept ()")
+        port = server.port
+        server.restart(down=0.2)
+        assert server.port == port
+        assert server.execute("SELECT count(*) FROM kept") == [(0,)]
+        directory = server.directory
+    assert not directory.exists()

@@ -1,0 +1,109 @@
+"""A Secrets Manager in trouble: throttled, slow, or down, in front of one that is well.
+
+    with Trouble(aws.endpoint) as trouble:
+        client = boto3.client("secretsmanager", endpoint_url=trouble.endpoint)
+        trouble.throttled = 0.5
+
+For tests of whatever reads secrets. Every request that arrives is counted, answered or not.
+"""
+
+from __future__ import annotations
+
+import http.client
+import random
+import threading
+import time
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+_THROTTLING = b'{"__type":"ThrottlingException","message":"Rate exceeded"}'
+_JSON = "application/x-amz-json-1.1"
+_HOP = frozenset({"connection", "transfer-encoding", "content-length", "host", "server", "date"})
+
+_random = random.SystemRandom()
+
+
+class Trouble:
+    """An endpoint that passes requests on to another, or does not; use as a context manager.
+
+    Args:
+        endpoint: of the one that is well, ``http://127.0.0.1:PORT``.
+
+    Attributes:
+        throttled: the part of requests, 0 to 1, that is answered with HTTP 400 ThrottlingException.
+        delay: seconds before anything is answered.
+        down: whether connections are closed without an answer.
+        calls: operation to how often it was asked for.
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        self.throttled, self.delay, self.down = 0.0, 0.0, False
+        self.calls: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        target = urlsplit(endpoint).netloc
+
+        class Handler(_Handler):
+            trouble, netloc = self, target
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+
+    @property
+    def endpoint(self) -> str:
+        """Its URL."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def count(self, operation: str) -> None:
+        """Note a request."""
+        with self._lock:
+            self.calls[operation] += 1
+
+
+class _Handler(BaseHTTPRequestHandler):
+    trouble: Trouble
+    netloc: str
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        """Count, then do what the trouble is, or pass the request on."""
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        trouble = self.trouble
+        trouble.count(self.headers.get("X-Amz-Target", "").rpartition(".")[2])
+        time.sleep(trouble.delay)
+        if trouble.down:
+            self.close_connection = True
+        elif _random.random() < trouble.throttled:
+            self._answer(400, {"Content-Type": _JSON}, _THROTTLING)
+        else:
+            self._answer(*self._passed_on(body))
+
+    def _passed_on(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        connection = http.client.HTTPConnection(self.netloc, timeout=30)
+        try:
+            headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP}
+            connection.request("POST", self.path, body, headers)
+            answer = connection.getresponse()
+            kept = {name: value for name, value in answer.getheaders() if name.lower() not in _HOP}
+            return answer.status, kept, answer.read()
+        finally:
+            connection.close()
+
+    def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""

@@ -1,0 +1,210 @@
+"""AWS's agent and Lambda extension as sources.
+
+Neither can be run here (one is built from Rust, the other is a layer of Lambda's), so what answers is made
+from the pages that describe them: the token's header, the port, ``refreshNow``, and their refusals.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from rotators.aws.reading import SecretsManager
+from rotators.client import SecretCache
+from rotators.client.agent import Agent, find_token
+from rotators.core.errors import SecretNotFound
+from rotators.testing.proxy import closed_port
+from tests.world import World, unique
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TOKEN = "an-agents-token"
+_VARIABLES = (
+    "AWS_TOKEN",
+    "AWS_SESSION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT",
+)
+
+
+class Beside:
+    """A process beside the application that remembers values for ever, unless it is told to refresh."""
+
+    def __init__(self, world: World) -> None:
+        self.asked: list[dict[str, list[str]]] = []
+        self.tokens: set[str] = set()
+        self.status = 200
+        self._known: dict[str, bytes] = {}
+        self._client = world.secrets
+        beside = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                beside.tokens.add(self.headers.get("X-Aws-Parameters-Secrets-Token", ""))
+                status, content = beside.answer(self.path)
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: Any) -> None: ...
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_port
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def answer(self, path: str) -> tuple[int, bytes]:
+        url = urlsplit(path)
+        query = parse_qs(url.query)
+        self.asked.append(query)
+        if self.status != 200 or url.path != "/secretsmanager/get":
+            return self.status, b"not ready to serve traffic, please wait"
+        new = query.pop("refreshNow", [])
+        key = json.dumps(query)
+        if new or key not in self._known:
+            names = {"secretId": "SecretId", "versionStage": "VersionStage", "versionId": "VersionId"}
+            try:
+                found: Any = self._client.get_secret_value(**{names[k]: v[0] for k, v in query.items()})
+            except self._client.exceptions.ResourceNotFoundException:
+                return 400, b'{"__type":"ResourceNotFoundException"}'
+            if "SecretBinary" in found:
+                found["SecretBinary"] = base64.b64encode(found["SecretBinary"]).decode()
+            self._known[key] = json.dumps(found, default=str).encode()
+        return 200, self._known[key]
+
+
+@pytest.fixture
+def beside(world: World) -> Iterator[Beside]:
+    made = Beside(world)
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in _VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def stored(world: World, text: str = "first") -> str:
+    name = unique("agent")
+    world.secrets.create_secret(Name=name, SecretString=text)
+    return name
+
+
+def test_the_agent_is_asked_with_its_token_and_told_to_refresh(
+    world: World, beside: Beside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_TOKEN", TOKEN)
+    monkeypatch.setenv("PARAMETERS_SECRETS_EXTENSION_HTTP_PORT", str(beside.port))
+    name = stored(world)
+    cache = SecretCache()
+    assert cache.get_secret_string(name) == "first"
+    world.secrets.put_secret_value(SecretId=name, SecretString="second")
+    cache.clear()
+    assert cache.get_secret_string(name) == "first"
+    cache.refresh_secret_now(name)
+    assert cache.get_secret_string(name) == "second"
+    assert cache.get_secret_string(name, "AWSPREVIOUS") == "first"
+    assert beside.tokens == {TOKEN}
+    assert beside.asked[0] == {"secretId": [name], "versionStage": ["AWSCURRENT"]}
+
+
+def test_bytes_come_through_the_agent(world: World, beside: Beside) -> None:
+    name = unique("agent")
+    world.secrets.create_secret(Name=name, SecretBinary=bytes(range(256)))
+    cache = SecretCache(source=Agent(port=beside.port, token=TOKEN))
+    assert cache.get_secret_binary(name) == bytes(range(256))
+
+
+def test_the_extension_gets_the_session_token_and_new_values_are_asked_for_directly(
+    world: World, beside: Beside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "app")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of-the-role")
+    name = stored(world)
+    cache = SecretCache(source=Agent(port=beside.port, direct=SecretsManager(world.secrets)))
+    assert cache.get_secret_string(name) == "first"
+    world.secrets.put_secret_value(SecretId=name, SecretString="second")
+    cache.refresh_secret_now(name)
+    assert cache.get_secret_string(name) == "second"
+    assert beside.tokens == {"of-the-role"}
+    assert len(beside.asked) == 1
+
+
+@pytest.mark.parametrize("status", [400, 403, 429, 503])
+def test_what_is_not_answered_is_asked_for_directly(world: World, beside: Beside, status: int) -> None:
+    beside.status = status
+    cache = SecretCache(source=Agent(port=beside.port, token=TOKEN, direct=SecretsManager(world.secrets)))
+    assert cache.get_secret_string(stored(world)) == "first"
+    assert len(beside.asked) == 1
+
+
+def test_nobody_there_is_no_trouble(world: World) -> None:
+    cache = SecretCache(source=Agent(port=closed_port(), token=TOKEN, direct=SecretsManager(world.secrets)))
+    name = stored(world)
+    assert cache.get_secret_string(name) == "first"
+    assert cache.warm([name, "none/such"]).keys() == {"none/such"}
+
+
+def test_an_answer_that_is_none_is_passed_by(
+    world: World, beside: Beside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beside, "answer", lambda _: (200, b"<html>"))
+    cache = SecretCache(source=Agent(port=beside.port, token=TOKEN, direct=SecretsManager(world.secrets)))
+    assert cache.get_secret_string(stored(world)) == "first"
+
+
+def test_an_unknown_secret_has_secrets_manager_s_own_error(world: World, beside: Beside) -> None:
+    source = Agent(port=beside.port, token=TOKEN, direct=SecretsManager(world.secrets))
+    with pytest.raises(SecretNotFound, match="none/such"):
+        SecretCache(source=source).get_secret_string("none/such")
+
+
+def test_a_session_token_is_sent_to_nobody_outside_of_lambda(
+    world: World, beside: Beside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of-a-person")
+    cache = SecretCache(source=Agent(port=beside.port, direct=SecretsManager(world.secrets)))
+    assert cache.get_secret_string(stored(world)) == "first"
+    assert beside.tokens == set()
+
+
+def test_no_proxy_of_the_environment_sees_the_token(
+    world: World, beside: Beside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port()}")
+    cache = SecretCache(source=Agent(port=beside.port, token=TOKEN))
+    assert cache.get_secret_string(stored(world)) == "first"
+
+
+def test_tokens_are_found_where_the_agent_looks_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = tmp_path / "token"
+    monkeypatch.setattr("rotators.client.agent._TOKEN_FILE", str(written))
+    assert find_token() is None
+    monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "of-a-container")
+    assert find_token() is None
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "app")
+    assert find_token() == "of-a-container"
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of-a-session")
+    assert find_token() == "of-a-session"
+    written.write_text("of-a-file\n")
+    assert find_token() == "of-a-file"
+    other = tmp_path / "other"
+    other.write_text("of-another-file\n")
+    monkeypatch.setenv("AWS_TOKEN", f"file://{other}")
+    assert find_token() == "of-another-file"
+    monkeypatch.setenv("AWS_TOKEN", "of-a-variable")
+    assert find_token() == "of-a-variable"

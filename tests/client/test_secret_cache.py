@@ -1,0 +1,256 @@
+"""What an application gets from memory, from threads and tasks, by stage, field and batch, in trouble too."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aws_secretsmanager_caching import (  # type: ignore[import-untyped] # it has no types
+    SecretCache as AwsSecretCache,
+)
+
+from rotators.client import AsyncSecretCache, SecretCache
+from rotators.core.errors import AccessDenied, SecretFormatError, SecretNotFound, ServiceUnavailable
+from rotators.testing.trouble import Trouble
+from tests.world import World, new_password, unique
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+
+@pytest.fixture
+def trouble(world: World) -> Iterator[Trouble]:
+    with Trouble(world.aws.endpoint) as between:
+        yield between
+
+
+@pytest.fixture
+def client(world: World, trouble: Trouble) -> SecretsManagerClient:
+    """As a program would make one, but for the endpoint; it repeats nothing by itself."""
+    import boto3  # noqa: PLC0415 - the program's
+    from botocore.config import Config  # noqa: PLC0415 - the same
+
+    once = Config(retries={"total_max_attempts": 1}, read_timeout=5)
+    return boto3.client("secretsmanager", endpoint_url=trouble.endpoint, config=once)
+
+
+def stored(world: World, value: object = None) -> tuple[str, str]:
+    """A new secret's name, and the password in it."""
+    password = new_password()
+    text = json.dumps({"username": "app", "password": password} if value is None else value)
+    name = unique("cached")
+    world.secrets.create_secret(Name=name, SecretString=text)
+    return name, password
+
+
+def test_text_and_bytes_are_given_as_aws_s_own_library_gives_them(
+    world: World, client: SecretsManagerClient
+) -> None:
+    text, data = stored(world)[0], unique("binary")
+    world.secrets.create_secret(Name=data, SecretBinary=bytes(range(256)))
+    world.secrets.put_secret_value(SecretId=text, SecretString="another")
+    ours, theirs = SecretCache(client=client), AwsSecretCache(client=client)
+    for secret in (text, data):
+        assert ours.get_secret_string(secret) == theirs.get_secret_string(secret)
+        assert ours.get_secret_binary(secret) == theirs.get_secret_binary(secret)
+        assert ours.get_secret_string(secret, "AWSCURRENT") == theirs.get_secret_string(secret, "AWSCURRENT")
+    assert ours.get_secret_string(text, "AWSPREVIOUS") == theirs.get_secret_string(text, "AWSPREVIOUS")
+    assert ours.get_secret_string(data) is None
+    world.secrets.put_secret_value(SecretId=text, SecretString="newest")
+    for cache in (ours, theirs):
+        assert cache.get_secret_string(text) == "another"
+    ours.refresh_secret_now(text)
+    assert ours.get_secret_string(text) == "newest"
+
+
+def test_a_secret_is_read_once_by_name_stage_and_version(
+    world: World, client: SecretsManagerClient, trouble: Trouble
+) -> None:
+    name, _ = stored(world)
+    cache = SecretCache(client=client)
+    current = cache.read(name)
+    assert (current.name, current.stages) == (name, ("AWSCURRENT",))
+    assert cache.read(name, version=current.version).content == current.content
+    for _ in range(5):
+        cache.read(name)
+        cache.read(name, stage="AWSCURRENT")
+        cache.read(name, version=current.version)
+    assert trouble.calls == {"GetSecretValue": 2}
+    assert cache.counts()["hits"] == 15
+    assert cache.remembers(name)
+    cache.clear()
+    assert not cache.remembers(name)
+
+
+def test_fields_of_json_are_given_and_what_a_caller_does_to_them_is_not_remembered(
+    world: World, client: SecretsManagerClient
+) -> None:
+    name, password = stored(world)
+    cache = SecretCache(client=client)
+    cache.get_secret_json(name).clear()
+    assert cache.get_secret_json(name) == {"username": "app", "password": password}
+    assert cache.get_secret_json(name, "username") == "app"
+
+
+@pytest.mark.parametrize(("value", "field"), [("t3xt-of-a-secret", None), (["t3xt"], "a"), ({"a": 1}, "b")])
+def test_what_is_no_json_or_lacks_the_field_is_named_and_not_shown(
+    world: World, client: SecretsManagerClient, value: Any, field: str | None
+) -> None:
+    name = unique("odd")
+    world.secrets.create_secret(
+        Name=name, SecretString=value if isinstance(value, str) else json.dumps(value)
+    )
+    with pytest.raises(SecretFormatError, match=name) as caught:
+        SecretCache(client=client).get_secret_json(name, field)
+    assert "t3xt" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_many_are_read_in_one_call_before_they_are_needed(
+    world: World, client: SecretsManagerClient, trouble: Trouble
+) -> None:
+    names = [stored(world)[0] for _ in range(25)]
+    cache = SecretCache(client=client)
+    cache.read(names[0])
+    failed = cache.warm([*names, "none/such"])
+    assert {name: type(error) for name, error in failed.items()} == {"none/such": SecretNotFound}
+    for name in names:
+        cache.get_secret_string(name)
+    assert trouble.calls == {"GetSecretValue": 1, "BatchGetSecretValue": 2}
+
+
+def test_a_hundred_threads_on_a_cold_secret_are_one_call(
+    world: World, client: SecretsManagerClient, trouble: Trouble
+) -> None:
+    name, password = stored(world)
+    cache = SecretCache(client=client)
+    trouble.delay = 0.2
+    with ThreadPoolExecutor(100) as threads:
+        found = set(threads.map(cache.get_secret_string, [name] * 100))
+    assert len(found) == 1
+    assert password in (found.pop() or "")
+    assert trouble.calls == {"GetSecretValue": 1}
+
+
+def test_a_hundred_tasks_on_a_cold_secret_are_one_call_and_block_nobody(
+    world: World, client: SecretsManagerClient, trouble: Trouble
+) -> None:
+    name, _ = stored(world)
+    binary = unique("binary")
+    world.secrets.create_secret(Name=binary, SecretBinary=b"\0")
+    trouble.delay = 0.2
+
+    async def program() -> tuple[set[str | None], int]:
+        cache, ticks = AsyncSecretCache(client=client), 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                await asyncio.sleep(0.01)
+                ticks += 1
+
+        ticking = asyncio.create_task(tick())
+        found = set(await asyncio.gather(*(cache.get_secret_string(name) for _ in range(100))))
+        ticking.cancel()
+        assert await cache.get_secret_json(name, "username") == "app"
+        assert await cache.get_secret_binary(binary) == b"\0"
+        assert (await cache.warm([name, "none/such"])).keys() == {"none/such"}
+        assert cache.counts()["loads"] == 2
+        return found, ticks
+
+    found, ticks = asyncio.run(program())
+    assert len(found) == 1
+    assert ticks > 5
+    assert trouble.calls == {"GetSecretValue": 2, "BatchGetSecretValue": 1}
+
+
+def test_a_task_that_is_cancelled_does_not_take_the_value_from_the_others(
+    world: World, client: SecretsManagerClient, trouble: Trouble
+) -> None:
+    name, _ = stored(world)
+    trouble.delay = 0.2
+
+    async def program() -> None:
+        cache = AsyncSecretCache(client=client)
+        first = asyncio.create_task(cache.read(name))
+        second = asyncio.create_task(cache.read(name))
+        await asyncio.sleep(0.05)
+        first.cancel()
+        assert (await second).name == name
+        with pytest.raises(asyncio.CancelledError):
+            await first
+
+    asyncio.run(program())
+    assert trouble.calls == {"GetSecretValue": 1}
+
+
+def test_the_last_value_is_given_while_secrets_manager_is_down(
+    world: World, client: SecretsManagerClient, trouble: Trouble
+) -> None:
+    name, password = stored(world)
+    cache = SecretCache(client=client, ttl=0.2)
+    cache.read(name)
+    trouble.down = True
+    time.sleep(0.2)
+    ended = time.monotonic() + 2
+    while time.monotonic() < ended:
+        assert password in (cache.get_secret_string(name) or "")
+    assert cache.counts()["stale"] > 100
+    assert trouble.calls["GetSecretValue"] < 12
+    trouble.down = False
+
+
+def test_half_of_the_calls_throttled_fail_nobody(
+    world: World, client: SecretsManagerClient, trouble: Trouble
+) -> None:
+    names = [stored(world)[0] for _ in range(12)]
+    cache = SecretCache(client=client)
+    trouble.throttled = 0.5
+    with ThreadPoolExecutor(24) as threads:
+        assert None not in list(threads.map(cache.get_secret_string, names * 2))
+    assert trouble.calls["GetSecretValue"] < 100
+
+
+def test_a_secrets_manager_that_is_down_from_the_start_holds_nobody_beyond_the_deadline(
+    world: World, client: SecretsManagerClient, trouble: Trouble
+) -> None:
+    name, _ = stored(world)
+    trouble.down = True
+    cache = SecretCache(client=client, timeout=1)
+    began = time.monotonic()
+    with ThreadPoolExecutor(20) as threads:
+        errors = [one.exception() for one in [threads.submit(cache.read, name) for _ in range(20)]]
+    assert time.monotonic() - began < 4
+    assert {type(error) for error in errors} == {ServiceUnavailable}
+    assert trouble.calls["GetSecretValue"] < 12
+
+
+def test_an_unknown_secret_is_asked_for_once_in_a_while(
+    client: SecretsManagerClient, trouble: Trouble
+) -> None:
+    cache = SecretCache(client=client)
+    for _ in range(5):
+        with pytest.raises(SecretNotFound):
+            cache.get_secret_string("none/such")
+    assert trouble.calls == {"GetSecretValue": 1}
+
+
+def test_the_batch_s_own_permission_is_named(client: SecretsManagerClient) -> None:
+    from botocore.stub import Stubber  # noqa: PLC0415 - one use
+
+    with Stubber(client) as stub:
+        stub.add_client_error("batch_get_secret_value", "AccessDeniedException", "User: x is not authorized")
+        with pytest.raises(AccessDenied, match="BatchGetSecretValue"):
+            SecretCache(client=client).warm(["a"])
+
+
+def test_no_value_is_in_a_repr(world: World, client: SecretsManagerClient) -> None:
+    name, password = stored(world)
+    cache = SecretCache(client=client)
+    assert password not in repr(cache.read(name)) + repr(cache) + repr(AsyncSecretCache(cache))
+    assert password not in repr(vars(cache))
