@@ -67,7 +67,7 @@ endef
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # The dev set holds the local one.
 .PHONY: demo
@@ -91,6 +91,14 @@ crash-matrix: $(DEV) ## Stop rotations everywhere and recover them (ARGS: e.g. -
 .PHONY: bench
 bench: $(DEV) ## Measure (ARGS go to the benchmarks)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: bench-cache
+bench-cache: $(DEV) ## Measure the cache's hits beside two other caches (ARGS go to the benchmark)
+	@$(BIN)/python -m benchmarks.cache $(ARGS)
+
+.PHONY: bench-availability
+bench-availability: $(DEV) ## Count applications' failed logins while rotations run (about ten minutes)
+	@$(BIN)/python -m benchmarks.availability $(ARGS)
 
 .PHONY: docs
 docs: $(DEV) ## Make docs/errors.md anew from the code

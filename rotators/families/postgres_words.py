@@ -22,6 +22,8 @@ PATTERNS = (
     (r"does not match host name", "tls-host"),
     (r"certificate verify failed", "tls-untrusted"),
     (r"does not support SSL", "tls-unsupported"),
+    # A server that is just stopping hangs up in the middle of the handshake.
+    (r"unexpected eof while reading|SSL SYSCALL error", "closed"),
     (r"SSL|certificate", "tls"),
     (r"Connection refused", "closed-port"),
     (r"timeout expired", "timeout"),

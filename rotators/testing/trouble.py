@@ -47,8 +47,7 @@ class Trouble:
         class Handler(_Handler):
             trouble, netloc = self, target
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
 
     @property
     def endpoint(self) -> str:
@@ -67,6 +66,11 @@ class Trouble:
         """Note a request."""
         with self._lock:
             self.calls[operation] += 1
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 1024  # a stampede must find a place to wait
 
 
 class _Handler(BaseHTTPRequestHandler):

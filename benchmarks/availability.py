@@ -1,0 +1,296 @@
+"""`make bench-availability`: applications of three kinds while rotations run, and ours while things break."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from rotators.local.aws import LocalAws
+from rotators.local.mariadb import MariaDbServer
+from rotators.local.postgres import PostgresServer
+from rotators.strategies.hashes import native_password
+from rotators.testing.trouble import Trouble
+
+if TYPE_CHECKING:
+    from rotators.local.records import StepRecord
+
+KINDS = ("naive", "cached", "ours")
+STRATEGIES = {"single": "psycopg", "alternating": "psycopg", "dual": "pymysql"}
+PACES = {"back to back": (0.0, 0.0), "0.5 s apart": (0.5, 0.0), "1 s between steps": (0.0, 1.0)}
+"""Seconds between rotations, and between their steps."""
+
+ROTATION_SECONDS = 120.0
+OUTAGE_SECONDS = 60.0
+RESTART_SECONDS = 2.0
+
+
+class Bench:
+    """A local AWS with both servers, and the rotations that are run in it.
+
+    Args:
+        aws: running, and the process's environment points at it.
+        postgres: running.
+        maria: running.
+        tick: called after each rotation.
+    """
+
+    def __init__(
+        self, aws: LocalAws, postgres: PostgresServer, maria: MariaDbServer, tick: Callable[[], None]
+    ) -> None:
+        self.aws, self.postgres, self.maria, self.tick = aws, postgres, maria, tick
+        self.client = aws.client("secretsmanager")
+
+    def secret(self, strategy: str) -> str:
+        """A new user with a secret that rotates with a strategy; gives the ARN."""
+        name, password = f"bench_{uuid.uuid4().hex[:8]}", uuid.uuid4().hex
+        if strategy == "dual":
+            value = self.maria.secret(name, password)
+            hashed = native_password(password)
+            self.maria.execute(f"CREATE USER '{name}' IDENTIFIED VIA mysql_native_password USING '{hashed}'")
+            admin = self.maria.secret()
+        else:
+            value, admin = self.postgres.secret(name, password), self.postgres.secret()
+            import psycopg  # noqa: PLC0415 - for its verifier alone
+
+            with psycopg.connect(
+                host=self.postgres.host,
+                port=self.postgres.port,
+                user=self.postgres.superuser,
+                password=self.postgres.password,
+                sslmode="require",
+                dbname="postgres",
+            ) as connection:
+                hidden = connection.pgconn.encrypt_password(
+                    password.encode(), name.encode(), b"scram-sha-256"
+                )
+                connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{hidden.decode()}'")
+        value["strategy"] = strategy
+        if strategy != "single":
+            value["masterarn"] = self._stored(f"{name}_admin", admin)
+        arn = self._stored(name, value)
+        self.aws.enable_rotation(arn)
+        return arn
+
+    def _stored(self, name: str, value: dict[str, Any]) -> str:
+        return str(self.client.create_secret(Name=name, SecretString=json.dumps(value))["ARN"])
+
+    def rotate(self, arn: str, times: int, apart: float = 0.0, between_steps: float = 0.0) -> None:
+        """Rotate so many times.
+
+        Args:
+            arn: the secret.
+            times: how often.
+            apart: seconds after each rotation.
+            between_steps: seconds after each step.
+        """
+
+        def linger(_: StepRecord) -> None:
+            time.sleep(between_steps)
+
+        self.aws.on_step = linger
+        for _ in range(times):
+            token = str(uuid.uuid4())
+            self.client.rotate_secret(SecretId=arn, ClientRequestToken=token)
+            outcome = self.aws.wait_for_rotation(arn, token, ROTATION_SECONDS)
+            assert outcome.result == "succeeded", outcome.message
+            time.sleep(apart)
+            self.tick()
+
+
+@contextlib.contextmanager
+def running(
+    kinds: Iterable[str], arn: str, driver: str, endpoint: str, ttl: float = 300.0
+) -> Iterator[dict[str, dict[str, Any]]]:
+    """Applications that work as long as the block lasts; the yielded dictionary is filled at its end.
+
+    Args:
+        kinds: one application of each.
+        arn: of the secret.
+        driver: by which they log in.
+        endpoint: of Secrets Manager as they see it.
+        ttl: seconds that ours remembers.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    with contextlib.ExitStack() as ending:
+        applications = {}
+        for kind in kinds:
+            command = [sys.executable, "-m", "benchmarks.application", kind, arn, driver, str(ttl)]
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "AWS_ENDPOINT_URL_SECRETS_MANAGER": endpoint},
+                text=True,
+            )
+            ending.enter_context(process)
+            ending.callback(process.kill)
+            applications[kind] = process
+        for kind, process in applications.items():
+            assert _said(process) == "ready", f"the application {kind} did not come up"
+        for process in applications.values():
+            _tell(process)
+        yield found
+        for process in applications.values():
+            _tell(process)
+        found.update({kind: json.loads(_said(process)) for kind, process in applications.items()})
+
+
+def _said(process: subprocess.Popen[str]) -> str:
+    assert process.stdout
+    return process.stdout.readline().strip()
+
+
+def _tell(process: subprocess.Popen[str]) -> None:
+    assert process.stdin
+    print(file=process.stdin, flush=True)
+
+
+def rotations(bench: Bench, times: int, kinds: tuple[str, ...] = KINDS) -> list[dict[str, Any]]:
+    """All strategies at all paces, each with applications of all kinds at once."""
+    results = []
+    for strategy, driver in STRATEGIES.items():
+        for pace, (apart, between_steps) in PACES.items():
+            arn = bench.secret(strategy)
+            with running(kinds, arn, driver, bench.aws.endpoint) as found:
+                bench.rotate(arn, times, apart, between_steps)
+            results += [
+                {"strategy": strategy, "pace": pace, "client": kind, "rotations": times, **document}
+                for kind, document in found.items()
+            ]
+    return results
+
+
+def troubles(bench: Bench, times: int) -> list[dict[str, Any]]:
+    """Ours with `single`, while Secrets Manager or the server is in trouble."""
+
+    def throttled(trouble: Trouble, arn: str) -> None:
+        trouble.throttled = 0.5
+        bench.rotate(arn, times, apart=0.5)
+
+    def slow(trouble: Trouble, arn: str) -> None:
+        trouble.delay = 2.0
+        bench.rotate(arn, max(1, times // 5), apart=5.0)
+
+    def down(trouble: Trouble, arn: str) -> None:
+        trouble.down = True
+        time.sleep(OUTAGE_SECONDS)
+        trouble.down = False
+        bench.rotate(arn, 1, apart=1.0)
+
+    def restarted(_: Trouble, arn: str) -> None:
+        bench.rotate(arn, 1)
+        bench.postgres.restart(RESTART_SECONDS)
+        bench.rotate(arn, 1, apart=1.0)
+
+    cases = {
+        "half of the calls throttled": throttled,
+        "every call 2 s late": slow,
+        f"down for {OUTAGE_SECONDS:g} s": down,
+        f"the server restarts, {RESTART_SECONDS:g} s": restarted,
+    }
+    results = []
+    for name, act in cases.items():
+        arn = bench.secret("single")
+        # A short memory, so that the trouble is met.
+        with (
+            Trouble(bench.aws.endpoint) as trouble,
+            running(["ours"], arn, "psycopg", trouble.endpoint, ttl=5.0) as found,
+        ):
+            act(trouble, arn)
+        results.append({"trouble": name, **found["ours"]})
+    return results
+
+
+@click.command()
+@click.option("--rotations", "times", default=30, show_default=True, help="Rotations of each row.")
+@click.option("--only", type=click.Choice(["rotations", "troubles"]), help="One of the two tables.")
+@click.option("--json", "as_json", is_flag=True, help="Figures for machines.")
+def main(times: int, only: str | None, as_json: bool) -> None:
+    """Count failed logins of three kinds of applications while rotations run. About ten minutes."""
+    console = Console(stderr=True)
+    total = (0 if only == "troubles" else len(STRATEGIES) * len(PACES) * times) + (
+        0 if only == "rotations" else times + max(1, times // 5) + 3
+    )
+    document: dict[str, Any] = {}
+    with (
+        Progress(console=console, disable=as_json) as progress,
+        LocalAws() as aws,
+        PostgresServer(settings={"max_connections": "300"}) as postgres,
+        MariaDbServer(settings={"max-connections": "300"}) as maria,
+    ):
+        os.environ.update(aws.exports())
+        task = progress.add_task("rotating", total=total)
+        bench = Bench(aws, postgres, maria, lambda: progress.advance(task))
+        if only != "troubles":
+            document["rotations"] = rotations(bench, times)
+        if only != "rotations":
+            document["troubles"] = troubles(bench, times)
+    if as_json:
+        click.echo(json.dumps(document))
+    else:
+        _print(document)
+    ours = [row for row in document.get("rotations", []) if row["client"] == "ours"]
+    ours += document.get("troubles", [])
+    failed = sum(row[use]["failed"] for row in ours for use in ("new", "pool"))
+    click.echo(f"bench-availability: {failed} failed logins of rotators.client", err=as_json)
+    sys.exit(1 if failed else 0)
+
+
+def _print(document: dict[str, Any]) -> None:
+    console = Console(width=150)
+    if "rotations" in document:
+        table = _table("strategy", "pace", "client", "API calls per rotation")
+        for row in document["rotations"]:
+            per_rotation = f"{row['api_calls'] / row['rotations']:,.1f}"
+            table.add_row(*(row[key] for key in ("strategy", "pace", "client")), per_rotation, *_cells(row))
+        console.print(table)
+    if "troubles" in document:
+        table = _table("Secrets Manager, or the server", "API calls")
+        for row in document["troubles"]:
+            table.add_row(row["trouble"], f"{row['api_calls']:,}", *_cells(row))
+        console.print(table)
+    rows = [row for rows in document.values() for row in rows]
+    errors = {error for row in rows for use in ("new", "pool") for error in row[use]["errors"]}
+    for error in sorted(errors):
+        click.echo(f"  seen: {error}")
+
+
+def _table(*first: str) -> Table:
+    table = Table()
+    for name in first:
+        table.add_column(name, justify="right" if name.startswith("API") else "left")
+    for name in (
+        "logins",
+        "failed",
+        "outage ms",
+        "longest wait ms",
+        "from a pool",
+        "failed",
+        "outage ms",
+        "sessions cut",
+    ):
+        table.add_column(name, justify="right")
+    return table
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    new, pool = row["new"], row["pool"]
+    cells = [new["attempts"], new["failed"], new["longest_outage_ms"], new["longest_wait_ms"]]
+    cells += [pool["attempts"], pool["failed"], pool["longest_outage_ms"]]
+    return [f"{cell:,}" for cell in [*cells, new["sessions_cut"] + pool["sessions_cut"]]]
+
+
+if __name__ == "__main__":
+    main()
