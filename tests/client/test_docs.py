@@ -1,0 +1,62 @@
+"""The programs in the documents run as they stand there, but for the names of the secrets."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.mysql.conftest import MariaDbWorld
+from tests.world import World, unique
+
+if TYPE_CHECKING:
+    from rotators.local.mariadb import MariaDbServer
+    from rotators.local.redis import RedisServer
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = re.compile(r"```python\n(.+?)```", re.DOTALL)
+
+
+def programs(page: str) -> list[Any]:
+    text = (ROOT / page).read_text()
+    found = [(text.count("\n", 0, each.start()) + 2, each[1]) for each in PROGRAM.finditer(text)]
+    return [pytest.param(program, id=f"{page}:{line}") for line, program in found]
+
+
+@pytest.fixture
+def secrets(world: World, maria: MariaDbServer, redis_server: RedisServer) -> dict[str, str]:
+    """What the documents call the secrets, and what they are here."""
+    values = {
+        "demo/single": world.user(),
+        "prod/app/db": world.user(),
+        "prod/app/mysql": MariaDbWorld(world.aws, maria).account(),
+        "prod/app/redis": redis_server.secret(),
+    }
+    made = {}
+    for name, value in values.items():
+        made[name] = unique("documented")
+        world.secrets.create_secret(Name=made[name], SecretString=json.dumps(value))
+    return made
+
+
+@pytest.mark.parametrize("program", [*programs("README.md"), *programs("docs/clients.md")])
+def test_the_program_runs(program: str, secrets: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    for named, name in secrets.items():
+        program = program.replace(f'"{named}"', f'"{name}"')
+    space: dict[str, Any] = {"__name__": "documented"}
+    exec(compile(program, "documented", "exec"), space)  # noqa: S102 - that is the test
+    for connection in space.get("kept", []):
+        connection.close()
+    if "engine" in space:
+        space["engine"].dispose()
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_quick_start_has_five_lines() -> None:
+    text = (ROOT / "README.md").read_text()
+    first = PROGRAM.search(text)
+    assert first
+    assert len(first[1].splitlines()) == 5
