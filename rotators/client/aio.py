@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rotators.client.credentials import Attempt, Shared, checked, judged
+from rotators.client.credentials import PATIENCE_SECONDS, Attempt, Shared, checked, judged
 from rotators.client.drivers import REDIS, Driver, driver_named
 from rotators.client.secret_cache import SecretCache, parsed
 from rotators.client.walk import Limits, Pause, Read, secret_of
@@ -67,7 +67,10 @@ class AsyncSecretCache:
             if found.flight is None:
                 await asyncio.sleep(found.seconds)
                 continue
-            await asyncio.wait({asyncio.wrap_future(found.flight)}, timeout=found.seconds)
+            flight = asyncio.wrap_future(found.flight)
+            # Looked at here, or asyncio would log an error of the load as one that nobody cared for.
+            flight.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+            await asyncio.wait({flight}, timeout=found.seconds)
             if found.flight.done() and self.sync.cache.settles(found.flight, since):
                 return found.flight.result()
 
@@ -167,7 +170,7 @@ class AsyncCredentials:
     async def retired(self, version: str | None) -> bool:
         """See ``Credentials.retired``."""
         try:
-            return version != (await self._preferred()).version
+            return version != (await self._preferred(PATIENCE_SECONDS)).version
         except RotatorsError:
             self.shared.note("unreadable", version)
             return False
@@ -180,8 +183,8 @@ class AsyncCredentials:
         """See ``Shared.counts``."""
         return self.shared.counts()
 
-    async def _preferred(self) -> SecretVersion:
-        return self.shared.preferred(await self._cache.read(self.shared.secret_id))
+    async def _preferred(self, timeout: float | None = None) -> SecretVersion:
+        return self.shared.preferred(await self._cache.read(self.shared.secret_id, timeout=timeout))
 
     def __repr__(self) -> str:
         return repr(self.shared)

@@ -30,6 +30,9 @@ C = TypeVar("C")
 
 _log = logging.getLogger("rotators.client")
 
+PATIENCE_SECONDS = 1.0
+"""For a read that somebody waits for who has a connection that works."""
+
 # All others at INFO: a rotation is worth a line, a login is not.
 _LEVELS = {
     **dict.fromkeys(("held", "refreshed", "remembered"), logging.DEBUG),
@@ -230,7 +233,7 @@ class Credentials:
         False when the secret cannot be read: a connection that works is not given up for that.
         """
         try:
-            return version != self._preferred().version
+            return version != self._preferred(PATIENCE_SECONDS).version
         except RotatorsError:
             self.shared.note("unreadable", version)
             return False
@@ -270,8 +273,8 @@ class Credentials:
         """See ``Shared.counts``."""
         return self.shared.counts()
 
-    def _preferred(self) -> SecretVersion:
-        return self.shared.preferred(self.shared.cache.read(self.shared.secret_id))
+    def _preferred(self, timeout: float | None = None) -> SecretVersion:
+        return self.shared.preferred(self.shared.cache.read(self.shared.secret_id, timeout=timeout))
 
     def __repr__(self) -> str:
         return repr(self.shared)

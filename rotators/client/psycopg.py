@@ -3,7 +3,7 @@
     pool = psycopg_pool.ConnectionPool(**pool_options(credentials), min_size=4)
 
 Each new connection is made by `Credentials`. When the pool is about to hand one out whose version is retired,
-it closes that and makes another: between transactions, never in one.
+it closes that, and all that are idle with it, and makes others: between transactions, never in one.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import psycopg
 from rotators.client.drivers import LIBPQ
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rotators.client.aio import AsyncCredentials
     from rotators.client.credentials import Attempt, Credentials
 
@@ -48,11 +50,18 @@ def pool_options(
             made: Self = credentials.login(login, LIBPQ)
             return made
 
+    drained: str | None = None
+
     def check(connection: RotatingConnection) -> None:
-        if credentials.retired(connection.rotators_version):
-            credentials.shared.note("retired", connection.rotators_version)
+        nonlocal drained
+        version = connection.rotators_version
+        if credentials.retired(version):
+            credentials.shared.note("retired", version)
             # Closed, or the pool would hand it out again.
             connection.close()
+            if version != drained and (drain := _drain_of(connection)):
+                drained = version
+                drain()
             raise psycopg.OperationalError("the connection's credentials are retired")
 
     return {"connection_class": RotatingConnection, "check": check}
@@ -79,10 +88,27 @@ def async_pool_options(
             made: Self = await credentials.login(login, LIBPQ)
             return made
 
+    drained: str | None = None
+
     async def check(connection: RotatingConnection) -> None:
-        if await credentials.retired(connection.rotators_version):
-            credentials.shared.note("retired", connection.rotators_version)
+        nonlocal drained
+        version = connection.rotators_version
+        if await credentials.retired(version):
+            credentials.shared.note("retired", version)
             await connection.close()
+            if version != drained and (drain := _drain_of(connection)):
+                drained = version
+                await drain()
             raise psycopg.OperationalError("the connection's credentials are retired")
 
     return {"connection_class": RotatingConnection, "check": check}
+
+
+def _drain_of(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> Callable[[], Any] | None:
+    """What renews all of a connection's pool, where psycopg_pool has that (from 3.3).
+
+    After each connection that fails its check the pool waits, longer each time (1 s, 2 s, 4 s …), so a caller
+    who met one retired connection after the other would run out of time.
+    """
+    drain: Callable[[], Any] | None = getattr(getattr(connection, "_pool", None), "drain", None)
+    return drain

@@ -165,11 +165,14 @@ class Cache(Generic[K, V]):
             else:
                 if failure and (failure.error.retryable or self._answers(failure, since)):
                     return self._after(failure, entry if since is None else None, now, left)
+                stale = entry if since is None else None
+                if stale is None and left <= 0:
+                    raise ServiceUnavailable("no answer in time", reason="deadline")
                 running = self._flights.get(key)
                 if running:
-                    return self._wait(running, entry if since is None else None, now, left)
+                    return self._wait(running, stale, now, left)
                 flight = self._new_flight(key, now, forced=since is not None)
-                given = self._wait(flight, entry if since is None else None, now, left)
+                given = self._wait(flight, stale, now, left)
         self._launch(key, load, flight)
         return given
 
@@ -270,8 +273,6 @@ class Cache(Generic[K, V]):
             patience = min(left, flight.began + _PATIENCE_SECONDS - now)
             if patience <= 0:
                 return self._given_stale(entry, now)
-        elif left <= 0:
-            raise ServiceUnavailable("no answer in time", reason="deadline")
         return Wait(patience, flight)
 
     def _given_stale(self, entry: _Entry[V], now: float) -> V:

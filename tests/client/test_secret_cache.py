@@ -6,7 +6,6 @@ import asyncio
 import json
 import time
 import traceback
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +13,12 @@ import pytest
 from aws_secretsmanager_caching import (  # type: ignore[import-untyped] # it has no types
     SecretCache as AwsSecretCache,
 )
+from botocore.stub import Stubber
 
 from rotators.client import AsyncSecretCache, SecretCache
 from rotators.core.errors import AccessDenied, SecretFormatError, SecretNotFound, ServiceUnavailable
 from rotators.testing.trouble import Trouble
+from tests.client.conftest import reader
 from tests.world import World, new_password, unique
 
 if TYPE_CHECKING:
@@ -25,19 +26,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def trouble(world: World) -> Iterator[Trouble]:
-    with Trouble(world.aws.endpoint) as between:
-        yield between
-
-
-@pytest.fixture
-def client(world: World, trouble: Trouble) -> SecretsManagerClient:
-    """As a program would make one, but for the endpoint; it repeats nothing by itself."""
-    import boto3  # noqa: PLC0415 - the program's
-    from botocore.config import Config  # noqa: PLC0415 - the same
-
-    once = Config(retries={"total_max_attempts": 1}, read_timeout=5)
-    return boto3.client("secretsmanager", endpoint_url=trouble.endpoint, config=once)
+def client(trouble: Trouble) -> SecretsManagerClient:
+    return reader(trouble)
 
 
 def stored(world: World, value: object = None) -> tuple[str, str]:
@@ -241,8 +231,6 @@ def test_an_unknown_secret_is_asked_for_once_in_a_while(
 
 
 def test_the_batch_s_own_permission_is_named(client: SecretsManagerClient) -> None:
-    from botocore.stub import Stubber  # noqa: PLC0415 - one use
-
     with Stubber(client) as stub:
         stub.add_client_error("batch_get_secret_value", "AccessDeniedException", "User: x is not authorized")
         with pytest.raises(AccessDenied, match="BatchGetSecretValue"):

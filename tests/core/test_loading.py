@@ -1,100 +1,19 @@
-"""One load for all who wait, ahead of time where it can be; and what is given while there is trouble."""
+"""One load for all who wait, ahead of time where it can be."""
 
 from __future__ import annotations
 
-import gc
 import os
 import threading
 import time
 import traceback
-import weakref
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from rotators.core.cache import Cache
-from rotators.core.errors import (
-    AccessDenied,
-    RotatorsError,
-    SecretNotFound,
-    ServiceThrottled,
-    ServiceUnavailable,
-)
-from rotators.core.loading import pause_after
-
-TTL, STALE, NEGATIVE = 100.0, 1000.0, 10.0
-
-
-class Time:
-    """The time of the cache: it passes when a test says so, and while somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.slept: list[float] = []
-
-    def time(self) -> float:
-        return self.now
-
-    monotonic = time
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-
-
-class Service:
-    """What values come from. ``trouble`` is raised as long as it is set, or as often as it has entries."""
-
-    def __init__(self) -> None:
-        self.trouble: list[Exception] | Exception | None = None
-        self.calls: Counter[str] = Counter()
-        self.open = threading.Event()
-        self.open.set()
-
-    def load(self, key: str) -> str:
-        self.calls[key] += 1
-        number = self.calls[key]
-        assert self.open.wait(10)
-        if isinstance(self.trouble, Exception):
-            raise self.trouble
-        if self.trouble:
-            raise self.trouble.pop(0)
-        return f"{key}{number}"
-
-
-@pytest.fixture
-def passing(monkeypatch: pytest.MonkeyPatch) -> Time:
-    fake = Time()
-    monkeypatch.setattr("rotators.core.cache.time", fake)
-    return fake
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    made = Service()
-    yield made
-    made.open.set()
-
-
-def cache(clock: Callable[[], float], **options: float) -> Cache[str, str]:
-    given = {"ttl": TTL, "stale": STALE, "negative": NEGATIVE, **options}
-    return Cache(max_entries=8, clock=clock, **given)
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-
-
-THROTTLED = ServiceThrottled("slow down")
-DENIED = AccessDenied("no")
+from rotators.core.errors import AccessDenied
+from tests.core.loading import TTL, Service, Time, cache, until
 
 
 def test_a_hundred_threads_on_a_cold_key_are_one_load(service: Service) -> None:
@@ -170,133 +89,6 @@ def test_lives_are_shortened_at_random_and_never_lengthened(passing: Time) -> No
     assert sum(kept.peek(key) is not None for key in range(400)) == 0
 
 
-def test_the_last_value_is_given_while_the_service_is_down_and_not_for_ever(
-    passing: Time, service: Service
-) -> None:
-    kept = cache(passing.time)
-    kept.get("k", service.load)
-    service.trouble = ServiceUnavailable("down")
-    passing.now += TTL
-    assert kept.get("k", service.load) == "k1"
-    assert kept.counts()["stale"] == 1
-    passing.now += STALE - 1
-    assert kept.get("k", service.load) == "k1"
-    passing.now += 1
-    with pytest.raises(ServiceUnavailable, match="down"):
-        kept.get("k", service.load, timeout=3)
-    assert len(kept) == 1
-    kept.purge()
-    assert len(kept) == 0
-
-
-def test_an_outage_costs_a_call_each_two_seconds_however_often_is_asked(
-    passing: Time, service: Service
-) -> None:
-    kept = cache(passing.time)
-    kept.get("k", service.load)
-    passing.now += TTL
-    service.trouble = ServiceUnavailable("down")
-    for _ in range(600):
-        assert kept.get("k", service.load) == "k1"
-        passing.now += 0.1
-    assert 60 / 2 <= service.calls["k"] - 1 <= 70
-    service.trouble = None
-    passing.now += 2
-    until(lambda: kept.get("k", service.load) != "k1")
-
-
-def test_a_slow_service_is_waited_for_a_second_when_there_is_an_old_value(
-    passing: Time, service: Service
-) -> None:
-    kept = cache(passing.time)
-    kept.get("k", service.load)
-    passing.now += TTL
-    service.open.clear()
-    with ThreadPoolExecutor(1) as threads:
-        asked = threads.submit(kept.get, "k", service.load)
-        until(lambda: service.calls["k"] == 2)
-        passing.now += 1
-        assert asked.result(10) == "k1"
-        assert kept.get("k", service.load) == "k1"
-        service.open.set()
-        until(lambda: kept.get("k", service.load) == "k2")
-    assert service.calls["k"] == 2
-
-
-def test_a_throttled_cold_load_is_repeated_until_the_deadline(passing: Time, service: Service) -> None:
-    kept = cache(passing.time)
-    service.trouble = [THROTTLED] * 7
-    assert kept.get("k", service.load, timeout=10) == "k8"
-    assert 0 < sum(passing.slept) < 10
-    assert passing.slept[0] <= 0.1
-    assert max(passing.slept) <= 2
-
-
-def test_the_service_s_own_error_comes_out_when_time_is_up(passing: Time, service: Service) -> None:
-    kept = cache(passing.time)
-    service.trouble = THROTTLED
-    began = passing.now
-    with pytest.raises(ServiceThrottled, match="slow down"):
-        kept.get("k", service.load, timeout=10)
-    assert passing.now - began <= 10
-    assert service.calls["k"] < 20
-
-
-def test_nobody_is_held_beyond_the_deadline_by_a_load_that_hangs(service: Service) -> None:
-    kept = cache(time.time)
-    service.open.clear()
-    began = time.monotonic()
-    with pytest.raises(ServiceUnavailable, match=r"service-unavailable/deadline"):
-        kept.get("k", service.load, timeout=0.2)
-    assert time.monotonic() - began < 2
-    service.open.set()
-
-
-@pytest.mark.parametrize("error", [DENIED, SecretNotFound("none")])
-def test_an_error_that_will_not_pass_is_remembered_for_a_while(
-    passing: Time, service: Service, error: RotatorsError
-) -> None:
-    kept = cache(passing.time)
-    service.trouble = error
-    for _ in range(3):
-        with pytest.raises(type(error)):
-            kept.get("k", service.load)
-    assert service.calls["k"] == 1
-    assert kept.counts()["negative"] == 2
-    passing.now += NEGATIVE
-    service.trouble = None
-    assert kept.get("k", service.load) == "k2"
-
-
-def test_a_right_that_was_taken_away_ends_the_old_value_with_its_time(
-    passing: Time, service: Service
-) -> None:
-    kept = cache(passing.time)
-    kept.get("k", service.load)
-    service.trouble = DENIED
-    passing.now += 90
-    assert kept.get("k", service.load) == "k1"
-    until(lambda: kept.counts()["failures"] == 1)
-    passing.now += 9
-    assert kept.get("k", service.load) == "k1"
-    passing.now += 1
-    with pytest.raises(AccessDenied):
-        kept.get("k", service.load)
-    passing.now += NEGATIVE
-    service.trouble = ServiceUnavailable("down")
-    with pytest.raises(ServiceUnavailable):
-        kept.get("k", service.load, timeout=1)
-
-
-def test_an_error_of_another_kind_is_raised_as_it_is_and_not_remembered(service: Service) -> None:
-    kept = cache(time.time)
-    service.trouble = KeyError("mine")
-    with pytest.raises(KeyError, match="mine"):
-        kept.get("k", service.load)
-    service.trouble = None
-    assert kept.get("k", service.load) == "k2"
-
-
 def test_who_found_a_value_wrong_gets_a_newer_one_and_shares_it(passing: Time, service: Service) -> None:
     kept = cache(passing.time)
     kept.get("k", service.load)
@@ -321,17 +113,6 @@ def test_a_newer_value_is_not_taken_from_a_load_that_began_before(service: Servi
         assert plain.result(10) == "k1"
         assert {one.result(10) for one in newer} == {"k2"}
     assert service.calls["k"] == 2
-
-
-def test_no_old_value_stands_for_a_newer_one_when_the_service_is_down(
-    passing: Time, service: Service
-) -> None:
-    kept = cache(passing.time)
-    kept.get("k", service.load)
-    service.trouble = THROTTLED
-    with pytest.raises(ServiceThrottled):
-        kept.get("k", service.load, since=kept.now(), timeout=5)
-    assert kept.get("k", service.load) == "k1"
 
 
 def test_nothing_is_kept_with_no_time_and_each_gets_a_value(service: Service) -> None:
@@ -382,83 +163,3 @@ def test_the_caller_loads_when_no_thread_can_be_had(
     kept = cache(time.time, ttl=0, stale=0)
     monkeypatch.setattr(threading.Thread, "start", none_left)
     assert kept.get("k", service.load) == "k1"
-
-
-def test_remembered_errors_hold_no_frames_of_those_who_got_them(service: Service) -> None:
-    class Request:
-        pass
-
-    kept = cache(time.time)
-    service.trouble = DENIED
-
-    def handle() -> weakref.ref[Request]:
-        request = Request()
-        with pytest.raises(AccessDenied):
-            kept.get("k", service.load)
-        return weakref.ref(request)
-
-    gone = [handle() for _ in range(3)]
-    gc.collect()
-    assert [reference() for reference in gone] == [None] * 3
-
-
-def test_pauses_double_up_to_their_longest_and_are_never_in_step() -> None:
-    for times, longest in ((1, 0.1), (2, 0.2), (3, 0.4), (5, 1.6), (6, 2.0), (10_000, 2.0)):
-        pauses = [pause_after(times) for _ in range(50)]
-        assert longest / 2 <= min(pauses) < max(pauses) <= longest
-
-
-class Histories(RuleBasedStateMachine):
-    """Whatever happens: never too many, never too old, never a load more than allowed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.patch = pytest.MonkeyPatch()
-        self.passing = Time()
-        self.patch.setattr("rotators.core.cache.time", self.passing)
-        self.kept: Cache[str, float] = Cache(
-            ttl=TTL, stale=STALE, negative=NEGATIVE, jitter=0.2, max_entries=3, clock=self.passing.time
-        )
-        self.trouble: Exception | None = None
-        self.calls = 0
-
-    def load(self, _: str) -> float:
-        self.calls += 1
-        if self.trouble:
-            raise self.trouble
-        return self.passing.now
-
-    @rule(seconds=st.sampled_from([0.05, 1.0, 11.0, 70.0, 90.0, 101.0, 1101.0]))
-    def time_passes(self, seconds: float) -> None:
-        self.passing.now += seconds
-
-    @rule(trouble=st.sampled_from([None, THROTTLED, DENIED]))
-    def the_service_changes(self, trouble: Exception | None) -> None:
-        self.trouble = trouble
-
-    @rule(key=st.sampled_from("abcde"), forced=st.booleans())
-    def somebody_asks(self, key: str, forced: bool) -> None:
-        now, calls, stale = self.passing.now, self.calls, self.kept.counts()["stale"]
-        failed: RotatorsError | None = None
-        loaded = now
-        try:
-            loaded = self.kept.get(key, self.load, since=self.kept.now() if forced else None, timeout=3)
-        except RotatorsError as error:
-            failed = error
-        assert failed is None or self.trouble is not None or isinstance(failed, AccessDenied)
-        assert not (forced and loaded < now)
-        assert loaded >= now - TTL - (STALE if self.kept.counts()["stale"] > stale else 0)
-        assert self.passing.now - now <= 3
-        assert self.calls - calls <= 8
-
-    @invariant()
-    def it_stays_small(self) -> None:
-        assert len(self.kept) <= 3
-
-    def teardown(self) -> None:
-        self.kept.clear()
-        self.patch.undo()
-
-
-TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

@@ -1,0 +1,301 @@
+"""psycopg_pool on a real PostgreSQL, in the middle of rotations and after them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from contextlib import ExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
+
+from rotators.client import AsyncCredentials, Credentials, SecretCache
+from rotators.client.psycopg import async_pool_options, pool_options
+from tests.client.conftest import DAY, Switch, credentials_of, eventually, refresh
+from tests.world import World, new_password
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine
+
+Pool = ConnectionPool[psycopg.Connection[Any]]
+
+
+def pool_of(credentials: Credentials, size: int = 1, **options: Any) -> Pool:
+    pool: Pool = ConnectionPool(
+        min_size=1, max_size=size, open=True, timeout=20, **pool_options(credentials), **options
+    )
+    # Else the first who asks makes the pool grow.
+    pool.wait()
+    return pool
+
+
+@asynccontextmanager
+async def async_pool_of(
+    credentials: AsyncCredentials, size: int = 1
+) -> AsyncIterator[AsyncConnectionPool[Any]]:
+    async with AsyncConnectionPool(
+        min_size=1, max_size=size, open=False, timeout=20, **async_pool_options(credentials)
+    ) as pool:
+        await pool.wait()
+        yield pool
+
+
+def who(connection: psycopg.Connection[Any]) -> tuple[int, str]:
+    """The connection's process on the server, and whose it is, whatever role it acts in."""
+    row = connection.execute("SELECT pg_backend_pid(), session_user::text").fetchone()
+    assert row is not None
+    return row[0], row[1]
+
+
+async def async_who(connection: psycopg.AsyncConnection[Any]) -> tuple[int, str]:
+    cursor = await connection.execute("SELECT pg_backend_pid(), session_user::text")
+    row = await cursor.fetchone()
+    assert row is not None
+    return row[0], row[1]
+
+
+def is_open(world: World, pid: int) -> bool:
+    return bool(world.sql("SELECT 1 FROM pg_stat_activity WHERE pid = %s", pid))
+
+
+def alternating(world: World) -> tuple[dict[str, Any], str]:
+    user = world.user()
+    return user, world.secret({**user, "masterarn": world.admin_secret()})
+
+
+def until_set(world: World, arn: str) -> str:
+    token = world.begin(arn)
+    for step in ("createSecret", "setSecret"):
+        world.step(step, arn, token)
+    return token
+
+
+def until_finished(world: World, arn: str, token: str) -> None:
+    for step in ("testSecret", "finishSecret"):
+        world.step(step, arn, token)
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(work)
+
+
+def test_a_pools_connections_are_made_by_the_credentials(world: World) -> None:
+    user = world.user()
+    credentials = credentials_of(world, world.secret(user))
+    with pool_of(credentials, 2) as pool, pool.connection() as one, pool.connection() as other:
+        assert who(one)[1] == who(other)[1] == user["username"]
+        assert not one.autocommit
+        assert user["password"] not in f"{pool!r} {one!r} {vars(pool)}"
+    assert credentials.counts() == {"logins": 2}
+
+
+def test_what_the_caller_gives_wins_over_the_secret(world: World) -> None:
+    credentials = credentials_of(world, world.secret(world.user()))
+    given = {"dbname": "template1", "application_name": "shop", "autocommit": True}
+    with pool_of(credentials, kwargs=given) as pool, pool.connection() as connection:
+        assert (connection.info.dbname, connection.autocommit) == ("template1", True)
+        assert connection.info.get_parameters()["application_name"] == "shop"
+
+
+def test_a_class_of_the_callers_is_built_on(world: World) -> None:
+    class Own(psycopg.Connection[Any]):
+        pass
+
+    options = pool_options(credentials_of(world, world.secret(world.user())), Own)
+    pool: ConnectionPool[Own] = ConnectionPool(min_size=1, open=True, timeout=20, **options)
+    with pool, pool.connection() as connection:
+        assert isinstance(connection, Own)
+
+
+def test_a_pool_that_grows_between_set_and_finish_opens_the_new_connection(world: World) -> None:
+    arn = world.secret(world.user())
+    credentials = credentials_of(world, arn)
+    with pool_of(credentials, 3) as pool, pool.connection() as old:
+        token = until_set(world, arn)
+        with pool.connection() as new, pool.connection() as another:
+            assert len({who(connection) for connection in (old, new, another)}) == 3
+        until_finished(world, arn, token)
+        refresh(credentials)
+        with pool.connection() as kept:
+            assert kept in {new, another}
+    counts = credentials.counts()
+    # One connection found out for all, and the promotion changed nothing for those that were made so.
+    assert (counts["pending"], counts["rejected"], counts["logins"]) == (1, 1, 3)
+
+
+def test_an_idle_connection_of_a_retired_user_is_replaced_when_it_is_next_taken(world: World) -> None:
+    user, arn = alternating(world)
+    credentials = credentials_of(world, arn)
+    with pool_of(credentials) as pool:
+        with pool.connection() as connection:
+            before = who(connection)
+        twin = world.rotate(arn)["username"]
+        with pool.connection() as connection:
+            assert who(connection) == before
+        refresh(credentials)
+        with pool.connection() as connection:
+            after = who(connection)
+    assert (before[1], after[1]) == (user["username"], twin)
+    assert eventually(lambda: not is_open(world, before[0]))
+    assert credentials.counts() == {"logins": 2, "retired": 1}
+
+
+def test_a_moved_label_is_noticed_by_the_end_of_the_caches_life(world: World) -> None:
+    user, arn = alternating(world)
+    credentials = Credentials(arn, cache=SecretCache(client=world.secrets, ttl=0.2))
+    with pool_of(credentials) as pool:
+        twin = world.rotate(arn)["username"]
+        time.sleep(0.3)
+        with pool.connection() as connection:
+            assert who(connection)[1] == twin != user["username"]
+
+
+def test_a_retired_connection_is_replaced_with_all_that_are_idle_and_nobody_waits_for_each(
+    world: World,
+) -> None:
+    _, arn = alternating(world)
+    credentials = credentials_of(world, arn)
+    with pool_of(credentials, 4) as pool:
+        with ExitStack() as taken:
+            before = {who(taken.enter_context(pool.connection()))[0] for _ in range(4)}
+        twin = world.rotate(arn)["username"]
+        refresh(credentials)
+        began = time.monotonic()
+        with ExitStack() as taken:
+            after = {who(taken.enter_context(pool.connection())) for _ in range(4)}
+        assert time.monotonic() - began < 1
+    assert {name for _, name in after} == {twin}
+    assert before.isdisjoint(pid for pid, _ in after)
+    assert credentials.counts() == {"logins": 8, "retired": 1}
+
+
+@pytest.mark.parametrize("strategy", ["single", "alternating"])
+def test_a_transaction_outlives_two_rotations_and_its_connection_is_replaced_afterwards(
+    world: World, strategy: str
+) -> None:
+    user = world.user(options="CONNECTION LIMIT 5")
+    admin = {"masterarn": world.admin_secret()} if strategy == "alternating" else {}
+    arn = world.secret({**user, **admin})
+    credentials = credentials_of(world, arn)
+    with pool_of(credentials) as pool:
+        with pool.connection() as connection:
+            connection.execute("CREATE TEMPORARY TABLE work (step int)")
+            connection.execute("INSERT INTO work VALUES (1)")
+            before = who(connection)
+            for _ in range(2):
+                world.rotate(arn)
+                refresh(credentials)
+            assert is_open(world, before[0])
+            connection.execute("INSERT INTO work VALUES (2)")
+            assert connection.execute("SELECT count(*) FROM work").fetchone() == (2,)
+            assert who(connection) == before
+        with pool.connection() as connection:
+            assert who(connection)[0] != before[0]
+    assert eventually(lambda: not is_open(world, before[0]))
+
+
+def test_a_pool_works_on_from_old_values_while_secrets_manager_is_away(world: World) -> None:
+    arn, source = world.secret(world.user()), Switch(world)
+    credentials = Credentials(arn, cache=SecretCache(source=source, ttl=0.1))
+    with pool_of(credentials, 2) as pool, pool.connection() as one:
+        source.down = True
+        time.sleep(0.2)
+        began = time.monotonic()
+        # This one is new: its password is given beyond its life.
+        with pool.connection() as other:
+            assert who(one)[1] == who(other)[1]
+        with pool.connection() as again:
+            assert again is other
+        assert time.monotonic() - began < 5
+    assert source.asked.count("AWSCURRENT") > 1
+
+
+def test_a_pool_hands_out_what_it_has_when_nothing_is_in_memory_either(world: World) -> None:
+    arn, source = world.secret(world.user()), Switch(world)
+    cache = SecretCache(source=source, ttl=DAY, stale_seconds=0, timeout=0.5)
+    credentials = Credentials(arn, cache=cache)
+    with pool_of(credentials) as pool:
+        with pool.connection() as connection:
+            before = who(connection)
+        source.down = True
+        cache.clear()
+        with pool.connection() as connection:
+            assert who(connection) == before
+    assert credentials.counts() == {"logins": 1, "unreadable": 1}
+
+
+def test_a_pool_without_a_password_that_works_ends_in_the_pools_own_error(world: World) -> None:
+    user = world.user()
+    credentials = credentials_of(world, world.secret(user), deadline=0.5)
+    world.set_password(user["username"], new_password())
+    with (
+        ConnectionPool(min_size=0, max_size=1, open=True, timeout=1, **pool_options(credentials)) as pool,
+        pytest.raises(PoolTimeout),
+        pool.connection(),
+    ):
+        pass
+    assert credentials.counts()["rejected"] <= 2
+
+
+def test_an_async_pool_that_grows_between_set_and_finish_opens_the_new_connection(world: World) -> None:
+    user = world.user()
+    arn = world.secret(user)
+    credentials = AsyncCredentials(arn, cache=SecretCache(client=world.secrets, ttl=DAY))
+
+    async def work() -> None:
+        async with async_pool_of(credentials, 2) as pool, pool.connection() as old:
+            token = await asyncio.to_thread(until_set, world, arn)
+            async with pool.connection() as new:
+                assert (await async_who(old))[1] == (await async_who(new))[1] == user["username"]
+            await asyncio.to_thread(until_finished, world, arn, token)
+            async with pool.connection() as kept:
+                assert kept is new
+
+    run(work())
+    assert credentials.counts()["pending"] == 1
+
+
+def test_an_async_pool_replaces_retired_connections_between_transactions_only(world: World) -> None:
+    user, arn = alternating(world)
+    cache = SecretCache(client=world.secrets, ttl=DAY)
+    credentials = AsyncCredentials(arn, cache=cache)
+
+    async def work() -> None:
+        async with async_pool_of(credentials) as pool:
+            async with pool.connection() as connection:
+                before = await async_who(connection)
+                twin = (await asyncio.to_thread(world.rotate, arn))["username"]
+                await asyncio.to_thread(cache.refresh_secret_now, arn)
+                assert await async_who(connection) == before
+            async with pool.connection() as connection:
+                after = await async_who(connection)
+        assert (before[1], after[1]) == (user["username"], twin)
+
+    run(work())
+    assert credentials.counts() == {"logins": 2, "retired": 1}
+
+
+def test_an_async_pool_hands_out_what_it_has_while_secrets_manager_is_away(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    arn, source = world.secret(world.user()), Switch(world)
+    cache = SecretCache(source=source, ttl=DAY, stale_seconds=0, timeout=0.5)
+    credentials = AsyncCredentials(arn, cache=cache)
+
+    async def work() -> None:
+        async with async_pool_of(credentials) as pool:
+            async with pool.connection() as connection:
+                before = await async_who(connection)
+            source.down = True
+            cache.clear()
+            async with pool.connection() as connection:
+                assert await async_who(connection) == before
+
+    run(work())
+    assert credentials.counts() == {"logins": 1, "unreadable": 1}
+    # Neither does asyncio find an error that nobody looked at.
+    gc.collect()
+    assert not [record for record in caplog.records if record.name == "asyncio"]

@@ -1,0 +1,196 @@
+"""PyMySQL on a real MariaDB."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from typing import Any
+
+import pymysql
+import pytest
+
+from rotators.client import Credentials, SecretCache
+from rotators.testing.proxy import Proxy, closed_port
+from tests.client.conftest import DAY, Switch, credentials_of, refresh
+from tests.mysql.conftest import MariaDbWorld
+from tests.world import new_password
+
+
+def watched(world: MariaDbWorld, value: dict[str, Any], **options: Any) -> tuple[Credentials, Switch]:
+    source = Switch(world)
+    arn = world.secret(value)
+    return Credentials(arn, cache=SecretCache(source=source, ttl=DAY), **options), source
+
+
+def user_of(connection: pymysql.Connection[Any]) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT USER()")
+        row = cursor.fetchone()
+    assert row is not None
+    return str(row[0]).partition("@")[0]
+
+
+def time_outs(connection: Any) -> tuple[object, object]:
+    return connection._read_timeout, connection._write_timeout
+
+
+def test_a_connection_is_the_secrets_users_over_verified_tls(maria_world: MariaDbWorld) -> None:
+    user = maria_world.account()
+    credentials, source = watched(maria_world, user)
+    with credentials.connect(pymysql.connect) as connection, connection.cursor() as cursor:
+        assert user_of(connection) == user["username"]
+        cursor.execute("SHOW STATUS LIKE 'Ssl_version'")
+        assert cursor.fetchall()[0][1].startswith("TLS")
+    assert credentials.counts() == {"logins": 1}
+    assert source.asked == ["AWSCURRENT"]
+
+
+def test_what_the_caller_gives_is_handed_on(maria_world: MariaDbWorld) -> None:
+    credentials, _ = watched(maria_world, maria_world.account())
+    with credentials.connect(
+        pymysql.connect, autocommit=True, cursorclass=pymysql.cursors.DictCursor, read_timeout=7
+    ) as connection:
+        assert connection.get_autocommit()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 AS one")
+            assert cursor.fetchone() == {"one": 1}
+        assert time_outs(connection) == (7, None)
+
+
+@pytest.mark.parametrize("password", ["pw-ünï-çödé-€-Ж", "pw-'quote\"and\\slash", "pw- space /%+@:?#"])
+def test_any_characters_make_a_password(maria_world: MariaDbWorld, password: str) -> None:
+    credentials, _ = watched(maria_world, maria_world.account(password=password))
+    credentials.connect(pymysql.connect).close()
+
+
+def test_a_rejected_login_is_made_again_with_what_is_current_by_now(maria_world: MariaDbWorld) -> None:
+    user = maria_world.account()
+    credentials, source = watched(maria_world, user)
+    credentials.connect(pymysql.connect).close()
+    maria_world.rotate(credentials.shared.secret_id)
+    for _ in range(2):
+        with credentials.connect(pymysql.connect) as connection:
+            assert user_of(connection) == user["username"]
+    assert credentials.counts() == {"logins": 3, "rejected": 1, "refreshed": 1, "current": 1}
+    assert source.asked == ["AWSCURRENT"] * 2
+
+
+def test_between_set_and_finish_the_pending_version_logs_in(maria_world: MariaDbWorld) -> None:
+    credentials, source = watched(maria_world, maria_world.account())
+    arn = credentials.shared.secret_id
+    credentials.connect(pymysql.connect).close()
+    token = maria_world.begin(arn)
+    maria_world.step("createSecret", arn, token)
+    credentials.connect(pymysql.connect).close()
+    assert credentials.counts() == {"logins": 2}
+    maria_world.step("setSecret", arn, token)
+    for _ in range(3):
+        credentials.connect(pymysql.connect).close()
+    counts = credentials.counts()
+    assert (counts["pending"], counts["remembered"], counts["rejected"]) == (1, 2, 1)
+    assert source.asked == ["AWSCURRENT", "AWSCURRENT", "AWSPENDING"]
+    for step in ("testSecret", "finishSecret"):
+        maria_world.step(step, arn, token)
+    credentials.connect(pymysql.connect).close()
+    assert credentials.counts()["rejected"] == 1
+
+
+def test_a_password_that_was_set_back_is_found_among_the_previous_ones(maria_world: MariaDbWorld) -> None:
+    user = maria_world.account()
+    credentials, _ = watched(maria_world, user)
+    maria_world.rotate(credentials.shared.secret_id)
+    maria_world.reset(user["username"], user["password"])
+    credentials.connect(pymysql.connect).close()
+    assert credentials.counts()["previous"] == 1
+
+
+def test_without_pending_the_window_is_waited_out(maria_world: MariaDbWorld) -> None:
+    credentials, source = watched(maria_world, maria_world.account(), pending=False, deadline=1.5)
+    arn = credentials.shared.secret_id
+    token = maria_world.begin(arn)
+    for step in ("createSecret", "setSecret"):
+        maria_world.step(step, arn, token)
+    with pytest.raises(pymysql.OperationalError, match="1045"):
+        credentials.connect(pymysql.connect)
+    assert "AWSPENDING" not in source.asked
+    for step in ("testSecret", "finishSecret"):
+        maria_world.step(step, arn, token)
+    credentials.connect(pymysql.connect).close()
+
+
+def test_a_silent_server_holds_the_caller_no_longer_than_the_deadline(maria_world: MariaDbWorld) -> None:
+    with Proxy(maria_world.maria.port) as wire:
+        user = {**maria_world.account(), "port": wire.port}
+        credentials, source = watched(maria_world, user, deadline=2.0)
+        wire.silence()
+        began = time.monotonic()
+        with pytest.raises(pymysql.OperationalError) as caught:
+            credentials.connect(pymysql.connect)
+        assert time.monotonic() - began < 4
+        assert user["password"] not in "".join(traceback.format_exception(caught.value))
+        assert credentials.counts().keys() & {"rejected", "refreshed"} == set()
+        assert source.asked == ["AWSCURRENT"]
+        wire.flow()
+        with credentials.connect(pymysql.connect) as connection:
+            assert time_outs(connection) == (None, None)
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT SLEEP(1.1)")
+
+
+@pytest.mark.parametrize(
+    ("change", "number"),
+    [({"dbname": "nowhere"}, "1044|1049"), ({"host": "127.0.0.2"}, "2003")],
+    ids=["an unknown database", "a name that is not in the certificate"],
+)
+def test_other_errors_are_raised_at_once_and_nothing_else_is_read_or_tried(
+    maria_world: MariaDbWorld, change: dict[str, Any], number: str
+) -> None:
+    user = {**maria_world.account(grants=("GRANT SELECT ON *.* TO {}",)), **change}
+    credentials, source = watched(maria_world, user)
+    before, began = maria_world.logins(), time.monotonic()
+    with pytest.raises(pymysql.OperationalError, match=number) as caught:
+        credentials.connect(pymysql.connect)
+    assert time.monotonic() - began < 2
+    assert maria_world.logins() - before <= 1
+    assert source.asked == ["AWSCURRENT"]
+    assert credentials.counts() == {}
+    assert user["password"] not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_server_that_is_not_there_is_asked_again_until_the_deadline(maria_world: MariaDbWorld) -> None:
+    user = {**maria_world.account(), "port": closed_port()}
+    credentials, source = watched(maria_world, user, deadline=2.0)
+    began = time.monotonic()
+    with pytest.raises(pymysql.OperationalError, match="refused"):
+        credentials.connect(pymysql.connect)
+    assert time.monotonic() - began < 4
+    assert credentials.counts()["unavailable"] > 1
+    assert source.asked == ["AWSCURRENT"]
+
+
+def test_a_password_that_nobody_stored_costs_few_logins(maria_world: MariaDbWorld) -> None:
+    user = maria_world.account()
+    credentials, _ = watched(maria_world, user, deadline=1.0)
+    maria_world.reset(user["username"], new_password())
+    before = maria_world.logins()
+    with pytest.raises(pymysql.OperationalError, match="1045"):
+        credentials.connect(pymysql.connect)
+    # The reset is one of ours, too.
+    assert maria_world.logins() - before <= 2
+    assert credentials.counts()["rejected"] == 1
+
+
+def test_with_alternating_users_nothing_is_ever_rejected(maria_world: MariaDbWorld) -> None:
+    user = maria_world.account()
+    arn = maria_world.secret({**user, "masterarn": maria_world.admin_secret()})
+    credentials = credentials_of(maria_world, arn)
+    names = []
+    for _ in range(3):
+        with credentials.connect(pymysql.connect) as before:
+            maria_world.rotate(arn)
+            with credentials.connect(pymysql.connect) as after:
+                assert user_of(before) == user_of(after)
+            names.append(user_of(before))
+        refresh(credentials)
+    assert names == [user["username"], f"{user['username']}_clone", user["username"]]
+    assert credentials.counts() == {"logins": 6}

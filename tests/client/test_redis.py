@@ -1,0 +1,222 @@
+"""redis-py's clients on a real Redis."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from typing import Any
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from rotators.client import Credentials
+from rotators.client.redis import RedisCredentials
+from rotators.core.errors import CredentialsRejected, InvalidInput
+from rotators.testing.proxy import Proxy, closed_port
+from tests.client.conftest import RedisWorld, credentials_of
+from tests.world import known_passwords, new_password
+
+PROTOCOLS = pytest.mark.parametrize("protocol", [2, 3])
+
+
+def client_of(credentials: Credentials, **options: Any) -> redis.Redis:
+    return redis.Redis(**RedisCredentials(credentials).options(), decode_responses=True, **options)
+
+
+def user_of(connection: Any) -> str:
+    connection.send_command("ACL WHOAMI")
+    return str(connection.read_response())
+
+
+@PROTOCOLS
+def test_a_client_made_by_the_credentials_has_logged_in(redis_world: RedisWorld, protocol: int) -> None:
+    user = redis_world.account()
+    credentials = credentials_of(redis_world, redis_world.secret(user))
+    with credentials.connect(redis.Redis, protocol=protocol, decode_responses=True) as client:
+        assert credentials.counts() == {"logins": 1}
+        assert client.acl_whoami() == user["username"]
+        assert client.get_connection_kwargs()["protocol"] == protocol
+
+
+@PROTOCOLS
+def test_a_client_made_with_the_options_logs_in_by_itself(redis_world: RedisWorld, protocol: int) -> None:
+    user = redis_world.account()
+    with client_of(credentials_of(redis_world, redis_world.secret(user)), protocol=protocol) as client:
+        assert client.acl_whoami() == user["username"]
+
+
+def test_a_database_and_a_client_name_are_set_after_the_login(redis_world: RedisWorld) -> None:
+    credentials = credentials_of(redis_world, redis_world.secret(redis_world.account()))
+    with client_of(credentials, db=3, client_name="shop") as client:
+        assert client.client_info()["db"] == 3
+        assert client.client_getname() == "shop"
+
+
+@PROTOCOLS
+def test_a_removed_password_is_followed_by_the_pending_and_then_by_the_new_current_one(
+    redis_world: RedisWorld, protocol: int
+) -> None:
+    user = redis_world.account()
+    arn = redis_world.secret(user)
+    credentials = credentials_of(redis_world, arn)
+    with client_of(credentials, protocol=protocol) as client:
+        client.ping()
+        token = redis_world.change(arn)
+        client.connection_pool.disconnect()
+        assert client.acl_whoami() == user["username"]
+        assert credentials.counts()["pending"] == 1
+        redis_world.promote(arn, token)
+        redis_world.promote(arn, redis_world.change(arn))
+        client.connection_pool.disconnect()
+        assert client.acl_whoami() == user["username"]
+    counts = credentials.counts()
+    assert (counts["logins"], counts["rejected"], counts["current"]) == (3, 2, 1)
+    assert redis_world.rejected(user["username"]) == 2
+
+
+@PROTOCOLS
+def test_connections_that_the_clients_pool_makes_later_know_of_the_rotation(
+    redis_world: RedisWorld, protocol: int
+) -> None:
+    user = redis_world.account()
+    arn = redis_world.secret(user)
+    credentials = credentials_of(redis_world, arn)
+    with client_of(credentials, protocol=protocol) as client:
+        pool = client.connection_pool
+        old = pool.get_connection()
+        redis_world.change(arn)
+        new = [pool.get_connection() for _ in range(3)]
+        assert [user_of(connection) for connection in (old, *new)] == [user["username"]] * 4
+        for connection in (old, *new):
+            pool.release(connection)
+    # The first of them found out for all.
+    assert redis_world.rejected(user["username"]) == 1
+    assert credentials.counts()["pending"] == 1
+
+
+@PROTOCOLS
+def test_a_database_and_a_name_are_set_after_a_rejection_too(redis_world: RedisWorld, protocol: int) -> None:
+    arn = redis_world.secret(redis_world.account())
+    credentials = credentials_of(redis_world, arn)
+    with client_of(credentials, protocol=protocol, db=3, client_name="shop") as client:
+        assert (client.client_info()["db"], client.client_getname()) == (3, "shop")
+        redis_world.change(arn)
+        client.connection_pool.disconnect()
+        assert (client.client_info()["db"], client.client_getname()) == (3, "shop")
+
+
+@PROTOCOLS
+def test_a_user_whom_no_password_opens_ends_with_redis_own_error_after_few_logins(
+    redis_world: RedisWorld, protocol: int
+) -> None:
+    user = redis_world.account()
+    credentials = credentials_of(redis_world, redis_world.secret(user), deadline=1.0)
+    with client_of(credentials, protocol=protocol) as client:
+        redis_world.refuse(user)
+        began = time.monotonic()
+        with pytest.raises(redis.AuthenticationError):
+            client.ping()
+        assert time.monotonic() - began < 3
+    assert redis_world.rejected(user["username"]) == credentials.counts()["rejected"] == 1
+
+
+def test_all_stored_versions_are_tried_once_and_no_more_in_a_call(redis_world: RedisWorld) -> None:
+    user = redis_world.account()
+    arn = redis_world.secret(user)
+    redis_world.promote(arn, redis_world.change(arn))
+    redis_world.change(arn)
+    redis_world.refuse(redis_world.value(arn, "AWSPENDING"))
+    credentials = credentials_of(redis_world, arn, deadline=1.0)
+    with client_of(credentials) as client, pytest.raises(redis.AuthenticationError):
+        client.ping()
+    assert redis_world.rejected(user["username"]) == credentials.counts()["rejected"] == 3
+
+
+def test_a_held_back_login_leaves_no_connection_that_has_not_logged_in(redis_world: RedisWorld) -> None:
+    user = redis_world.account()
+    credentials = credentials_of(redis_world, redis_world.secret(user), deadline=0.5)
+    with client_of(credentials) as client:
+        redis_world.refuse(user)
+        with pytest.raises(redis.AuthenticationError):
+            client.ping()
+        with pytest.raises(CredentialsRejected, match="held-back"):
+            client.ping()
+        redis_world.admit(user)
+        time.sleep(2.0)
+        assert client.acl_whoami() == user["username"]
+    assert redis_world.rejected(user["username"]) == 1
+
+
+def test_a_server_that_is_down_is_no_rejection(redis_world: RedisWorld) -> None:
+    user = redis_world.account()
+    arn = redis_world.secret({**user, "port": closed_port()})
+    credentials = credentials_of(redis_world, arn, deadline=1.0)
+    began = time.monotonic()
+    with pytest.raises(redis.ConnectionError) as caught:
+        credentials.connect(redis.Redis, retry=Retry(NoBackoff(), 2))
+    assert not isinstance(caught.value, redis.AuthenticationError)
+    assert time.monotonic() - began < 3
+    assert credentials.counts().keys() & {"rejected", "refreshed"} == set()
+
+
+def test_a_server_that_hangs_up_during_a_login_is_asked_again_with_the_same_version(
+    redis_world: RedisWorld,
+) -> None:
+    with Proxy(redis_world.redis.port) as wire:
+        wires = [wire]
+
+        class Dropped(redis.SSLConnection):
+            def on_connect(self) -> None:
+                if wires:
+                    wires.pop().cut()
+                super().on_connect()  # type: ignore[no-untyped-call] # redis-py's gap
+
+        user = redis_world.account()
+        credentials = credentials_of(redis_world, redis_world.secret({**user, "port": wire.port}))
+        options = RedisCredentials(credentials).options()
+        del options["ssl"]
+        pool = redis.ConnectionPool(connection_class=Dropped, decode_responses=True, **options)
+        with redis.Redis(connection_pool=pool) as client:
+            assert client.acl_whoami() == user["username"]
+        pool.disconnect()
+    assert credentials.counts() == {"logins": 1, "unavailable": 1}
+
+
+def test_a_right_that_the_user_lacks_is_no_rejection(redis_world: RedisWorld) -> None:
+    user = redis_world.account()
+    redis_world.redis.acl("SETUSER", user["username"], "-select")
+    credentials = credentials_of(redis_world, redis_world.secret(user))
+    with client_of(credentials, db=2) as client, pytest.raises(redis.exceptions.NoPermissionError):
+        client.ping()
+    assert credentials.counts() == {}
+
+
+def test_no_password_is_in_what_a_client_shows(redis_world: RedisWorld) -> None:
+    credentials = credentials_of(redis_world, redis_world.secret(redis_world.account()))
+    provider = RedisCredentials(credentials)
+    with redis.Redis(**provider.options()) as client:
+        client.ping()
+        pool = client.connection_pool
+        connection = pool.get_connection()
+        shown = [repr(thing) for thing in (client, pool, connection, provider, credentials)]
+        shown += [str(vars(connection)), str(pool.connection_kwargs), str(provider.options())]
+        pool.release(connection)
+    assert not [text for text in shown if any(password in text for password in known_passwords)]
+
+
+def test_no_password_is_in_the_error_of_a_rejected_login(redis_world: RedisWorld) -> None:
+    user = redis_world.account()
+    credentials = credentials_of(redis_world, redis_world.secret(user), deadline=0.5)
+    redis_world.refuse(user)
+    with client_of(credentials) as client, pytest.raises(redis.AuthenticationError) as caught:
+        client.ping()
+    assert user["password"] not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("name", ["username", "password"])
+def test_a_user_of_the_callers_is_refused(redis_world: RedisWorld, name: str) -> None:
+    credentials = credentials_of(redis_world, redis_world.secret(redis_world.account()))
+    with pytest.raises(InvalidInput):
+        credentials.connect(redis.Redis, **{name: new_password()})

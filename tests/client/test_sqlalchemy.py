@@ -1,0 +1,273 @@
+"""SQLAlchemy's engines on real servers, in the middle of rotations and after them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+import sqlalchemy
+from sqlalchemy import create_engine, exc, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from rotators.client import AsyncCredentials, Credentials, SecretCache
+from rotators.client.sqlalchemy import attach
+from tests.client.conftest import DAY, Switch, credentials_of, eventually, refresh
+from tests.world import STEPS, World, new_password
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.engine import Connection, Engine
+
+    from tests.mysql.conftest import MariaDbWorld
+
+POSTGRES, MARIADB = "postgresql+psycopg://", "mysql+pymysql://"
+ENGINES = pytest.mark.parametrize("url", [POSTGRES, MARIADB])
+
+
+class Target:
+    """One server, so that a test reads the same for all."""
+
+    def __init__(self, world: World, maria_world: MariaDbWorld, url: str) -> None:
+        self.url = url
+        self.maria = maria_world if url == MARIADB else None
+        self.world = world if self.maria is None else self.maria
+
+    def user(self) -> dict[str, Any]:
+        return self.world.user() if self.maria is None else self.maria.account()
+
+    def alternating(self) -> str:
+        return self.world.secret({**self.user(), "masterarn": self.world.admin_secret()})
+
+    def who(self, connection: Connection) -> tuple[int, str]:
+        """The connection's number on the server, and whose it is."""
+        asked = (
+            "SELECT connection_id(), substring_index(user(), '@', 1)"
+            if self.maria
+            else "SELECT pg_backend_pid(), session_user::text"
+        )
+        number, name = connection.execute(text(asked)).one()
+        return number, name
+
+    def is_open(self, number: int) -> bool:
+        if self.maria:
+            return bool(self.maria.run("SELECT 1 FROM information_schema.processlist WHERE id = %s", number))
+        return bool(self.world.sql("SELECT 1 FROM pg_stat_activity WHERE pid = %s", number))
+
+    def set_password(self, name: str, password: str) -> None:
+        if self.maria:
+            self.maria.reset(name, password)
+        else:
+            self.world.set_password(name, password)
+
+
+@pytest.fixture
+def target(world: World, maria_world: MariaDbWorld, url: str) -> Target:
+    return Target(world, maria_world, url)
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[Engine]:
+    engine = create_engine(url, pool_size=2, max_overflow=2)
+    yield engine
+    engine.dispose()
+
+
+@ENGINES
+def test_an_engine_without_host_user_and_password_connects(target: Target, engine: Engine) -> None:
+    user = target.user()
+    credentials = credentials_of(target.world, target.world.secret(user))
+    attach(engine, credentials)
+    with engine.connect() as connection:
+        assert target.who(connection)[1] == user["username"]
+    assert credentials.counts() == {"logins": 1}
+    assert user["password"] not in f"{engine!r} {engine.url!r} {vars(engine.pool)}"
+
+
+@ENGINES
+def test_a_user_and_a_password_in_the_url_are_not_used(target: Target, url: str) -> None:
+    user = target.user()
+    engine = create_engine(url.replace("://", f"://somebody:{new_password()}@/"))
+    attach(engine, credentials_of(target.world, target.world.secret(user)))
+    with engine.connect() as connection:
+        assert target.who(connection)[1] == user["username"]
+    engine.dispose()
+
+
+def test_a_database_in_the_url_wins_over_the_secrets(world: World) -> None:
+    engine = create_engine(f"{POSTGRES}/template1")
+    attach(engine, credentials_of(world, world.secret(world.user())))
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT current_database()")) == "template1"
+    engine.dispose()
+
+
+@ENGINES
+def test_a_connection_that_is_made_between_set_and_finish_logs_in(target: Target, engine: Engine) -> None:
+    world, user = target.world, target.user()
+    arn = world.secret(user)
+    credentials = credentials_of(world, arn)
+    attach(engine, credentials)
+    with engine.connect() as old:
+        target.who(old)
+        token = world.begin(arn)
+        for step in ("createSecret", "setSecret"):
+            world.step(step, arn, token)
+        with engine.connect() as new:
+            number, name = target.who(new)
+            assert name == user["username"]
+            for step in ("testSecret", "finishSecret"):
+                world.step(step, arn, token)
+            refresh(credentials)
+        with engine.connect() as kept:
+            assert target.who(kept)[0] == number
+    counts = credentials.counts()
+    assert (counts["pending"], counts["rejected"], counts["logins"]) == (1, 1, 2)
+
+
+@ENGINES
+def test_idle_connections_of_a_retired_user_are_replaced_when_one_is_next_taken(
+    target: Target, engine: Engine
+) -> None:
+    arn = target.alternating()
+    credentials = credentials_of(target.world, arn)
+    attach(engine, credentials)
+    with engine.connect() as one, engine.connect() as two:
+        before = {target.who(one)[0], target.who(two)[0]}
+    twin = target.world.rotate(arn)["username"]
+    refresh(credentials)
+    with engine.connect() as one, engine.connect() as two:
+        after = {target.who(one), target.who(two)}
+    assert {name for _, name in after} == {twin}
+    assert before.isdisjoint(number for number, _ in after)
+    assert credentials.counts() == {"logins": 4, "retired": 1}
+    assert eventually(lambda: not any(target.is_open(number) for number in before))
+
+
+@ENGINES
+def test_a_transaction_outlives_a_rotation_and_its_connection_is_replaced_afterwards(
+    target: Target, engine: Engine
+) -> None:
+    arn = target.alternating()
+    credentials = credentials_of(target.world, arn)
+    attach(engine, credentials)
+    with engine.connect() as idle, engine.begin() as busy:
+        target.who(idle)
+        before = target.who(busy)
+        idle.close()
+        twin = target.world.rotate(arn)["username"]
+        refresh(credentials)
+        # This one is replaced, and with it all that are idle.
+        with engine.connect() as other:
+            assert target.who(other)[1] == twin
+        assert target.is_open(before[0])
+        assert target.who(busy) == before
+    with engine.connect() as one, engine.connect() as two:
+        assert {target.who(connection)[1] for connection in (one, two)} == {twin}
+    assert eventually(lambda: not target.is_open(before[0]))
+
+
+@ENGINES
+def test_an_engine_works_on_while_secrets_manager_is_away(target: Target, engine: Engine) -> None:
+    arn, source = target.world.secret(target.user()), Switch(target.world)
+    attach(engine, Credentials(arn, cache=SecretCache(source=source, ttl=0.1)))
+    with engine.connect() as connection:
+        before = target.who(connection)
+    source.down = True
+    time.sleep(0.2)
+    with engine.connect() as kept, engine.connect() as new:
+        assert target.who(kept) == before
+        assert target.who(new)[1] == before[1]
+
+
+@ENGINES
+def test_an_engine_hands_out_what_it_has_when_nothing_is_in_memory_either(
+    target: Target, engine: Engine
+) -> None:
+    arn, source = target.world.secret(target.user()), Switch(target.world)
+    cache = SecretCache(source=source, ttl=DAY, stale_seconds=0, timeout=0.5)
+    credentials = Credentials(arn, cache=cache)
+    attach(engine, credentials)
+    with engine.connect() as connection:
+        before = target.who(connection)
+    source.down = True
+    cache.clear()
+    with engine.connect() as connection:
+        assert target.who(connection) == before
+    assert credentials.counts() == {"logins": 1, "unreadable": 1}
+
+
+@ENGINES
+def test_a_password_that_nobody_stored_ends_in_the_engines_own_error(target: Target, engine: Engine) -> None:
+    user = target.user()
+    credentials = credentials_of(target.world, target.world.secret(user), deadline=0.5)
+    attach(engine, credentials)
+    target.set_password(user["username"], new_password())
+    with pytest.raises(exc.OperationalError) as caught:
+        engine.connect()
+    assert user["password"] not in str(caught.value)
+    assert credentials.counts()["rejected"] <= 2
+
+
+@pytest.mark.parametrize("url", [MARIADB])
+def test_no_time_out_of_the_login_is_left_on_a_connection(target: Target, engine: Engine) -> None:
+    attach(engine, credentials_of(target.world, target.world.secret(target.user())))
+    with engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        assert (driver._read_timeout, driver._write_timeout) == (None, None)
+
+
+@ENGINES
+def test_a_recycled_and_a_pinged_connection_logs_in_with_the_new_password(target: Target, url: str) -> None:
+    user = target.user()
+    arn = target.world.secret(user)
+    credentials = credentials_of(target.world, arn)
+    engine = create_engine(url, pool_size=1, pool_pre_ping=True, pool_recycle=0)
+    attach(engine, credentials)
+    with engine.connect() as connection:
+        before = target.who(connection)
+    target.world.rotate(arn)
+    time.sleep(0.01)
+    with engine.connect() as connection:
+        assert target.who(connection)[0] != before[0]
+    engine.dispose()
+    assert credentials.counts()["current"] == 1
+
+
+@pytest.mark.parametrize("kind", [sqlalchemy.NullPool, sqlalchemy.StaticPool])
+def test_pools_of_other_kinds_find_the_new_user(world: World, kind: type[sqlalchemy.Pool]) -> None:
+    arn = world.secret({**world.user(), "masterarn": world.admin_secret()})
+    credentials = credentials_of(world, arn)
+    engine = create_engine(POSTGRES, poolclass=kind)
+    attach(engine, credentials)
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+    twin = world.rotate(arn)["username"]
+    refresh(credentials)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT session_user::text")) == twin
+    engine.dispose()
+
+
+def test_an_asynchronous_engine_connects_by_its_creator(world: World) -> None:
+    arn = world.secret({**world.user(), "strategy": "single"})
+    credentials = AsyncCredentials(arn, cache=SecretCache(client=world.secrets))
+    engine = create_async_engine(
+        POSTGRES,
+        poolclass=sqlalchemy.NullPool,
+        async_creator=lambda: credentials.connect(psycopg.AsyncConnection.connect),
+    )
+
+    async def program() -> None:
+        token = world.begin(arn)
+        for step in STEPS:
+            await asyncio.to_thread(world.step, step, arn, token)
+            async with engine.connect() as connection:
+                assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
+
+    asyncio.run(program())
+    assert credentials.counts()["pending"] == 1

@@ -1,0 +1,66 @@
+"""A service that loads come from, and a time that passes when a test says so."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from rotators.core.cache import Cache
+from rotators.core.errors import AccessDenied, ServiceThrottled
+
+TTL, STALE, NEGATIVE = 100.0, 1000.0, 10.0
+
+
+class Time:
+    """The time of the cache: it passes when a test says so, and while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+
+    def time(self) -> float:
+        return self.now
+
+    monotonic = time
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+class Service:
+    """What values come from. ``trouble`` is raised as long as it is set, or as often as it has entries."""
+
+    def __init__(self) -> None:
+        self.trouble: list[Exception] | Exception | None = None
+        self.calls: Counter[str] = Counter()
+        self.open = threading.Event()
+        self.open.set()
+
+    def load(self, key: str) -> str:
+        self.calls[key] += 1
+        number = self.calls[key]
+        assert self.open.wait(10)
+        if isinstance(self.trouble, Exception):
+            raise self.trouble
+        if self.trouble:
+            raise self.trouble.pop(0)
+        return f"{key}{number}"
+
+
+def cache(clock: Callable[[], float], **options: float) -> Cache[str, str]:
+    given = {"ttl": TTL, "stale": STALE, "negative": NEGATIVE, **options}
+    return Cache(max_entries=8, clock=clock, **given)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+THROTTLED = ServiceThrottled("slow down")
+DENIED = AccessDenied("no")
