@@ -31,7 +31,7 @@ def test_every_proof_that_the_documents_name_is_a_test() -> None:
 PAGES = [
     "README.md",
     "CONTRIBUTING.md",
-    *(f"docs/{name}.md" for name in ("architecture", "proofs", "recovery", "writing-a-rotator")),
+    *(f"docs/{name}.md" for name in ("architecture", "clients", "proofs", "recovery", "writing-a-rotator")),
 ]
 
 

@@ -1,0 +1,41 @@
+"""The benchmarks run, and what they count is what is promised."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def figures(*command: str) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-m", *command, "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_stampede_on_the_cache_is_one_call() -> None:
+    found = figures("benchmarks.cache", "--rounds", "1", "--seconds", "0.05")
+    counted = {name: each["api_calls_of_100_threads_on_a_cold_key"] for name, each in found["caches"].items()}
+    assert counted.pop("rotators.client") == 1
+    assert min(counted.values()) >= 1
+    assert all(ratio > 0 for each in found["ratios"].values() for ratio in each.values())
+
+
+def test_an_application_sees_no_rotation_and_others_do() -> None:
+    only = ("--only", "rotations", "--strategy", "single", "--pace", "1 s between steps")
+    rows = figures("benchmarks.availability", "--rotations", "1", *only)["rotations"]
+    failed = {row["client"]: row["new"]["failed"] + row["pool"]["failed"] for row in rows}
+    assert failed["ours"] == 0
+    assert failed["cached"] > 0
+    assert all(row["new"]["attempts"] > 0 < row["pool"]["attempts"] for row in rows)
