@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rotators.cli.stack import Stack
 
 DEFAULT_PORT = 4599
+_LOOK_SECONDS = 0.1
 _CURRENT = (
     "PGPASSWORD=$(aws secretsmanager get-secret-value --secret-id demo/single"
     " --query SecretString --output text"
@@ -37,7 +38,8 @@ def up(port: int, as_json: bool) -> None:
     """
     from rotators.cli.stack import Stack  # noqa: PLC0415 - moto takes a second to import
 
-    ended = threading.Event()
+    # Not an Event: its lock may be held by the very wait that the signal interrupts.
+    ended: list[int] = []
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until it is up, both end the command at once
     out = console()
     out.quiet = as_json
@@ -46,12 +48,13 @@ def up(port: int, as_json: bool) -> None:
     try:
         stack.seed()
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: ended.set())
+            signal.signal(number, lambda received, _: ended.append(received))
         if as_json:
             print_json(_document(stack))
         else:
             _print(stack)
-        ended.wait()
+        while not ended:
+            time.sleep(_LOOK_SECONDS)
     finally:
         with out.status("stopping …"):
             stack.__exit__()

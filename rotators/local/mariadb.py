@@ -8,21 +8,18 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from rotators.core.errors import LocalStackError, ServerNotFound, ServerStartFailed
+from rotators.local.private import PrivateServer, free_port
 from rotators.local.process import Guardian, Task, identity
 from rotators.local.tls import issue
 
-# The server refuses to run as root, so as root everything runs as nobody.
-_NOBODY = 65534
 _READY_SECONDS = 30.0
 _SYSTEM = (
     "/usr/sbin",
@@ -97,7 +94,7 @@ def _binaries(directory: Path) -> MariaDbBinaries | None:
     return MariaDbBinaries(server, install, version[1]) if version else None
 
 
-class MariaDbServer:
+class MariaDbServer(PrivateServer):
     """A private server: TLS with an authority of its own, its own directory and free port.
 
     Use as a context manager, or start and stop it. It ends with this process, however that ends.
@@ -121,27 +118,11 @@ class MariaDbServer:
         self._settings = {**self.defaults, **(settings or {})}
         self._tls = tls
         self._binaries = binaries
-        self._guardian: Guardian | None = None
+        super().__init__()
         self.host, self.port = "localhost", 0
         self.superuser = "root"
         self.password = secrets.token_urlsafe(24)
         self.ca: str | None = None
-        self._uid = _NOBODY if hasattr(os, "geteuid") and os.geteuid() == 0 else None
-
-    def start(self) -> Self:
-        """Make the server and wait until it takes connections.
-
-        Raises:
-            ServerNotFound: no binaries.
-            ServerStartFailed: it did not come up; the cause has the end of its log.
-        """
-        self.directory = Path(tempfile.mkdtemp(prefix="rotators-mariadb-")).resolve()
-        try:
-            self._start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
 
     def _start(self) -> None:
         found = self._binaries or self._find()
@@ -198,7 +179,7 @@ class MariaDbServer:
         log = self.directory / "log"
         log.touch()
         for _ in range(3):  # another process may take the port between our look and the server's
-            self.port = _free_port()
+            self.port = free_port()
             options = {**self._settings, "port": str(self.port), "datadir": str(self.directory / "data")}
             command = [str(found.server), "--no-defaults", f"--init-file={self.directory / 'init.sql'}"]
             command += [f"--{name}={value}" for name, value in options.items()]
@@ -220,29 +201,6 @@ class MariaDbServer:
                 return False
             time.sleep(0.02)
         return False
-
-    def _own(self, *paths: Path) -> None:
-        if self._uid is not None:
-            for path in paths:
-                os.chown(path, self._uid, self._uid)
-
-    def stop(self) -> None:
-        """End the server and remove its files. May be called again."""
-        if self._guardian:
-            self._guardian.stop()
-            self._guardian = None
-        if hasattr(self, "directory"):
-            shutil.rmtree(self.directory, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def log(self) -> str:
-        """The server's error log so far."""
-        return (self.directory / "log").read_text(errors="replace")
 
     def general_log(self) -> str:
         """Every connection and statement so far, if started with ``general-log`` into ``general.log``."""
@@ -295,8 +253,3 @@ class MariaDbServer:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.host}:{self.port})"
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])

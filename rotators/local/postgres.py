@@ -11,15 +11,14 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from rotators.core.errors import LocalStackError, ServerNotFound, ServerStartFailed
+from rotators.local.private import PrivateServer, free_port
 from rotators.local.process import Guardian, Task, identity
 from rotators.local.tls import issue
 
@@ -30,8 +29,6 @@ _URL_FORM = (
     "Write it as postgresql://user:password@host:port/dbname, special characters percent-encoded; "
     "TLS is verified unless it ends in ?sslmode=disable."
 )
-# initdb refuses root, so as root everything runs as nobody.
-_NOBODY = 65534
 _READY_SECONDS = 15.0
 _SYSTEM = (
     "/usr/lib/postgresql/*/bin",
@@ -162,7 +159,7 @@ class _Server:
         return f"{type(self).__name__}({self.host}:{self.port})"
 
 
-class PostgresServer(_Server):
+class PostgresServer(PrivateServer, _Server):
     """A private server: SCRAM, TLS with an authority of its own, its own directory and free port.
 
     Use as a context manager, or start and stop it. It ends with this process, however that ends.
@@ -172,6 +169,8 @@ class PostgresServer(_Server):
         hba: lines of pg_hba.conf that come before the default, which wants TLS and SCRAM from everybody.
         binaries: which PostgreSQL; found when left out.
     """
+
+    engine = "postgres"
 
     def __init__(
         self,
@@ -183,26 +182,10 @@ class PostgresServer(_Server):
         self._settings = {**_SETTINGS, **(settings or {})}
         self._hba = [*hba, "hostssl all all 127.0.0.1/32 scram-sha-256"]
         self._binaries = binaries
-        self._guardian: Guardian | None = None
+        super().__init__()
         self.host = "localhost"
         self.superuser = "postgres"
         self.password = secrets.token_urlsafe(24)
-        self._uid = _NOBODY if hasattr(os, "geteuid") and os.geteuid() == 0 else None
-
-    def start(self) -> Self:
-        """Make the server and wait until it takes connections.
-
-        Raises:
-            ServerNotFound: no binaries.
-            ServerStartFailed: it did not come up; the cause has the end of its log.
-        """
-        self.directory = Path(tempfile.mkdtemp(prefix="rotators-postgres-")).resolve()
-        try:
-            self._start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
 
     def _start(self) -> None:
         found = self._binaries or find_binaries()
@@ -245,7 +228,7 @@ class PostgresServer(_Server):
         log = self.directory / "log"
         log.touch()
         for _ in range(3):  # another process may take the port between our look and the server's
-            self.port = _free_port()
+            self.port = free_port()
             settings = {"listen_addresses": "127.0.0.1", **self._settings, "port": str(self.port)}
             lines = [f"{name} = '{value}'" for name, value in settings.items()]
             with (data / "postgresql.auto.conf").open("w") as file:
@@ -274,11 +257,6 @@ class PostgresServer(_Server):
             time.sleep(0.02)
         return False
 
-    def _own(self, *paths: Path) -> None:
-        if self._uid is not None:
-            for path in paths:
-                os.chown(path, self._uid, self._uid)
-
     def _readable(self, binaries: Path) -> Path:
         """The binaries where the server's user can read them: a home of root's is closed to others."""
         try:
@@ -290,24 +268,6 @@ class PostgresServer(_Server):
             shutil.copytree(binaries.parent, copy, symlinks=True)
             return copy / "bin"
         return binaries
-
-    def stop(self) -> None:
-        """End the server and remove its files. May be called again."""
-        if self._guardian:
-            self._guardian.stop()
-            self._guardian = None
-        if hasattr(self, "directory"):
-            shutil.rmtree(self.directory, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def log(self) -> str:
-        """The server's log so far."""
-        return (self.directory / "log").read_text(errors="replace")
 
     def restart(self, down: float = 0.0) -> None:
         """Stop the server as administrators do, ending all sessions, and start it again, until it is up.
@@ -393,8 +353,3 @@ def open_postgres() -> PostgresServer | ExternalPostgres:
     """The server of DATABASE_URL if that is set, else a private one; not started yet."""
     url = os.environ.get("DATABASE_URL")
     return ExternalPostgres(url) if url else PostgresServer()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])

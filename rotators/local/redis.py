@@ -7,18 +7,15 @@ import os
 import secrets
 import shutil
 import signal
-import socket
-import tempfile
 import time
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from rotators.core.errors import ServerNotFound, ServerStartFailed
+from rotators.local.private import PrivateServer, free_port
 from rotators.local.process import Guardian, Task
 from rotators.local.tls import Certificates, issue
 
-# It would run as root, but nothing here needs that: as root it runs as nobody, like the other servers.
-_NOBODY = 65534
 _READY_SECONDS = 15.0
 _SYSTEM = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/opt/homebrew/bin")
 
@@ -43,7 +40,7 @@ def find_redis() -> Path:
     )
 
 
-class RedisServer:
+class RedisServer(PrivateServer):
     """A private server: TLS only, with an authority of its own, its own directory and free port.
 
     Use as a context manager, or start and stop it. It ends with this process, however that ends. Nobody gets
@@ -58,40 +55,22 @@ class RedisServer:
     engine = "redis"
 
     def __init__(self) -> None:
-        self._guardian: Guardian | None = None
+        super().__init__()
         self.host, self.port = "localhost", 0
         self.superuser = "admin"
         self.password = secrets.token_urlsafe(24)
         self.ca: str | None = None
-        self._uid = _NOBODY if hasattr(os, "geteuid") and os.geteuid() == 0 else None
 
-    def start(self) -> Self:
-        """Make the server and wait until it takes connections.
-
-        Raises:
-            ServerNotFound: no binary.
-            ServerStartFailed: it did not come up; the cause has the end of its log.
-        """
+    def _start(self) -> None:
         binary = find_redis()
-        self.directory = Path(tempfile.mkdtemp(prefix="rotators-redis-")).resolve()
-        try:
-            self._run(binary)
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def _run(self, binary: Path) -> None:
         certificates = issue(self.directory)
         self.ca = str(certificates.ca)
         log = self.directory / "log"
         log.touch()
         for _ in range(3):  # another process may take the port between our look and the server's
-            self.port = _free_port()
+            self.port = free_port()
             command = [str(binary), str(self._configured(certificates))]
-            if self._uid is not None:
-                for path in (self.directory, *self.directory.iterdir()):
-                    os.chown(path, self._uid, self._uid)
+            self._own(self.directory, *self.directory.iterdir())
             self._guardian = Guardian(Task(command, str(self.directory), str(log), signal.SIGTERM, self._uid))
             if self._ready():
                 return
@@ -133,24 +112,6 @@ class RedisServer:
             time.sleep(0.02)
         return False
 
-    def stop(self) -> None:
-        """End the server and remove its files. May be called again."""
-        if self._guardian:
-            self._guardian.stop()
-            self._guardian = None
-        if hasattr(self, "directory"):
-            shutil.rmtree(self.directory, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def log(self) -> str:
-        """The server's log so far."""
-        return (self.directory / "log").read_text(errors="replace")
-
     def secret(
         self, username: str | None = None, password: str | None = None, **extra: Any
     ) -> dict[str, Any]:
@@ -185,8 +146,3 @@ class RedisServer:
 def password_hash(password: str) -> str:
     """A password as a rule of ``ACL SETUSER`` that does not show it; ``!`` in place of ``#`` removes it."""
     return f"#{hashlib.sha256(password.encode()).hexdigest()}"
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
