@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
+from rotators.client.arguments import number_between, secret_named
 from rotators.client.drivers import LIBPQ, REDIS, Driver, driver_named, driver_of
 from rotators.client.secret_cache import SecretCache
 from rotators.client.walk import Limits, Login, Memory, Pause, Read, Refusal, Verdict, secret_of, walk
@@ -64,6 +65,9 @@ class Shared:
         secret_id: name or ARN.
         cache: where versions are read.
         limits: of a call.
+
+    Raises:
+        InvalidInput: one of them cannot be meant.
     """
 
     secret_id: str
@@ -72,6 +76,11 @@ class Shared:
     _memory: Memory = field(default_factory=Memory)
     _counts: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        secret_named(self.secret_id)
+        number_between(0, deadline=self.limits.deadline)
+        number_between(1, logins=self.limits.logins)
 
     def counts(self) -> dict[str, int]:
         """What was decided so far.
@@ -130,6 +139,9 @@ class Credentials:
             denial is counted, and nothing fails for it.
         deadline: seconds for a login in all. The driver's own time-out is set to what is left, unless given.
         logins: how many logins of one call may be rejected.
+
+    Raises:
+        InvalidInput: an argument cannot be meant.
     """
 
     def __init__(

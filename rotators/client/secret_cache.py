@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rotators.aws.reading import SecretsManager, SecretVersion
 from rotators.client.agent import Agent
+from rotators.client.arguments import number_between
 from rotators.core.cache import Cache
 from rotators.core.errors import RotatorsError, SecretFormatError
 
@@ -46,6 +47,9 @@ class SecretCache:
         negative_seconds: how long "not found", "access denied" and the like are remembered.
         timeout: seconds that a call waits at most when nothing is in memory.
 
+    Raises:
+        InvalidInput: a number is out of its bounds.
+
     Attributes:
         cache: the memory itself.
         timeout: as given.
@@ -63,6 +67,10 @@ class SecretCache:
         negative_seconds: float = 10.0,
         timeout: float = 10.0,
     ) -> None:
+        number_between(0, ttl=ttl, stale_seconds=stale_seconds, negative_seconds=negative_seconds)
+        number_between(0, 1, jitter=jitter)
+        number_between(1, max_entries=max_entries)
+        number_between(0, timeout=timeout)
         self._source = source or (SecretsManager(client) if client else Agent())
         self.timeout = timeout
         self.cache: Cache[_Key, SecretVersion] = Cache(

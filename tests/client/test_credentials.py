@@ -154,6 +154,16 @@ def test_a_driver_of_the_common_kind_is_told_its_tls_by_the_caller(world: World,
     assert credentials.counts()["logins"] == 2
 
 
+@pytest.mark.parametrize(
+    ("secret", "options", "named"),
+    [("", {}, "name or ARN"), ("s", {"deadline": -1}, "deadline"), ("s", {"logins": 0}, "logins")],
+)
+def test_an_argument_that_cannot_be_meant_is_named(secret: str, options: dict[str, Any], named: str) -> None:
+    for kind in (Credentials, AsyncCredentials):
+        with pytest.raises(InvalidInput, match=named):
+            kind(secret, **options)
+
+
 def test_others_get_a_dictionary_a_url_and_libpqs_parameters(world: World, cache: SecretCache) -> None:
     name = unique("user @:/%? ü")
     user = world.user(name, password="p@ss:/%?#[] ü'\"\\" + new_password())

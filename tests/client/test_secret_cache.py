@@ -16,7 +16,13 @@ from aws_secretsmanager_caching import (  # type: ignore[import-untyped] # it ha
 from botocore.stub import Stubber
 
 from rotators.client import AsyncSecretCache, SecretCache
-from rotators.core.errors import AccessDenied, SecretFormatError, SecretNotFound, ServiceUnavailable
+from rotators.core.errors import (
+    AccessDenied,
+    InvalidInput,
+    SecretFormatError,
+    SecretNotFound,
+    ServiceUnavailable,
+)
 from rotators.testing.trouble import Trouble
 from tests.client.conftest import reader
 from tests.world import World, new_password, unique
@@ -235,6 +241,15 @@ def test_the_batch_s_own_permission_is_named(client: SecretsManagerClient) -> No
         stub.add_client_error("batch_get_secret_value", "AccessDeniedException", "User: x is not authorized")
         with pytest.raises(AccessDenied, match="BatchGetSecretValue"):
             SecretCache(client=client).warm(["a"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("ttl", -1), ("jitter", 1.5), ("max_entries", 0), ("timeout", float("nan")), ("stale_seconds", "1 h")],
+)
+def test_an_option_that_cannot_be_meant_is_named(name: str, value: Any) -> None:
+    with pytest.raises(InvalidInput, match=name):
+        SecretCache(**{name: value})
 
 
 def test_no_value_is_in_a_repr(world: World, client: SecretsManagerClient) -> None:
