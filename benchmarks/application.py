@@ -54,6 +54,19 @@ def session() -> Iterator[None]:
         raise Cut from error
 
 
+@contextlib.contextmanager
+def lent(engine: sqlalchemy.Engine) -> Iterator[sqlalchemy.Connection]:
+    """A connection of the pool. One that is just dying answers the pool's ping so; that is no login."""
+    try:
+        connection = engine.connect()
+    except sqlalchemy.exc.OperationalError as error:
+        if "terminating connection" in str(error) and "connection failed" not in str(error):
+            raise Cut from error
+        raise
+    with connection:
+        yield connection
+
+
 class Attempts:
     """What came of every attempt of one kind of use."""
 
@@ -70,12 +83,8 @@ class Attempts:
         except Cut:
             self.cut += 1
         except Exception as failed:  # noqa: BLE001 - whatever it is, the application saw it
-            # A pool asks a connection whether it lives; the answer of one that is just dying is this.
-            if "terminating connection" in str(failed):
-                self.cut += 1
-            else:
-                said = re.sub("'[^']*'|\"[^\"]*\"|port [0-9]+", "…", str(failed).splitlines()[0])
-                error = f"{type(failed).__name__}: {said[:150]}"
+            said = re.sub("'[^']*'|\"[^\"]*\"|port [0-9]+", "…", str(failed).splitlines()[0])
+            error = f"{type(failed).__name__}: {said[:150]}"
         self.made.append((began, time.monotonic(), error))
 
     def document(self) -> dict[str, Any]:
@@ -155,7 +164,7 @@ def main() -> None:
             connection.cursor().execute("SELECT 1")
 
     def borrow() -> None:
-        with engine.connect() as connection, session():
+        with lent(engine) as connection, session():
             connection.execute(sqlalchemy.text("SELECT 1"))
 
     def work(attempts: Attempts, attempt: Callable[[], None]) -> None:

@@ -117,7 +117,8 @@ def cloudtrail() -> Any:
 
 
 def _environment() -> tuple[str | None, ...]:
-    return tuple(os.environ.get(name) for name in _DECIDING)
+    # A forked child makes clients of its own: two processes on one connection get each other's answers.
+    return str(os.getpid()), *(os.environ.get(name) for name in _DECIDING)
 
 
 @lru_cache(maxsize=16)

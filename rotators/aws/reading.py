@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rotators.aws import clients
 from rotators.aws.faults import Refusal, translate, translated
-from rotators.core.errors import AccessDenied, RotatorsError
+from rotators.core.errors import AccessDenied, RotatorsError, ServiceUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -76,11 +76,15 @@ class SecretsManager:
     """The source itself. Needs GetSecretValue, and BatchGetSecretValue for ``many``.
 
     Args:
-        client: a boto3 client; the process's shared one when left out.
+        client: a boto3 client; the process's shared one when left out, which a forked child makes anew.
     """
 
     def __init__(self, client: SecretsManagerClient | None = None) -> None:
-        self._client = client or clients.secrets_reader()
+        self._given = client
+
+    @property
+    def _client(self) -> SecretsManagerClient:
+        return self._given or clients.secrets_reader()
 
     def one(
         self,
@@ -96,7 +100,7 @@ class SecretsManager:
             answer = self._client.get_secret_value(
                 SecretId=secret_id, **{name: value for name, value in which.items() if value}
             )
-        return SecretVersion.of(answer)
+        return _asked_for(secret_id, SecretVersion.of(answer))
 
     def many(self, secret_ids: Sequence[str]) -> dict[str, SecretVersion | RotatorsError]:
         """See Source.many. One call for every 20 secrets."""
@@ -133,6 +137,13 @@ class SecretsManager:
             if not page.get("NextToken"):
                 return
             more = {"NextToken": page["NextToken"]}
+
+
+def _asked_for(secret_id: str, version: SecretVersion) -> SecretVersion:
+    # Where two processes share a connection by mistake, one gets the other's secret.
+    if _names(secret_id, version):
+        return version
+    raise ServiceUnavailable(f"the answer for {secret_id} is about another secret", reason="mixed-up")
 
 
 def _failed(secret_id: str, code: str, message: str) -> RotatorsError:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from rotators.aws.reading import SecretsManager, SecretVersion
-from rotators.core.errors import RotatorsError
+from rotators.core.errors import ConfigurationError, RotatorsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +49,9 @@ class Agent:
         token: what it wants to see; looked up anew with each load when left out, for it may change.
         direct: who is asked when it does not answer; Secrets Manager when left out.
         refreshes: whether it can be told to pass its cache by; when left out: unless in Lambda.
+
+    Raises:
+        ConfigurationError: PARAMETERS_SECRETS_EXTENSION_HTTP_PORT is no port.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class Agent:
         direct: Source | None = None,
         refreshes: bool | None = None,
     ) -> None:
-        self._port = port or int(os.environ.get(_PORT_VARIABLE) or _DEFAULT_PORT)
+        self._port = port or _port()
         self._token = token
         self._given = direct
         self._refreshes = not _in_lambda() if refreshes is None else refreshes
@@ -73,14 +76,15 @@ class Agent:
         return found or self._direct.one(secret_id, stage, version, new=new)
 
     def many(self, secret_ids: Sequence[str]) -> dict[str, SecretVersion | RotatorsError]:
-        """See Source.many. One call each, for the agent has none for many."""
+        """See Source.many. One call each while the agent answers; the rest directly."""
         found: dict[str, SecretVersion | RotatorsError] = {}
         for secret_id in secret_ids:
-            try:
-                found[secret_id] = self.one(secret_id, None, None, new=False)
-            except RotatorsError as error:
-                found[secret_id] = error
-        return found
+            version = self._asked({"secretId": secret_id})
+            if version is None:
+                break
+            found[secret_id] = version
+        rest = [secret_id for secret_id in secret_ids if secret_id not in found]
+        return found | (self._direct.many(rest) if rest else {})
 
     @cached_property
     def _direct(self) -> Source:
@@ -99,7 +103,8 @@ class Agent:
             )
             response = connection.getresponse()
             content = response.read()
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException, ValueError):
+            # The last: a token that no header can carry; its text would show it.
             return None
         finally:
             connection.close()
@@ -112,13 +117,20 @@ def find_token() -> str | None:
     AWS_TOKEN (the token, or ``file://`` and its path), the agent's own file, and, in Lambda, the session
     token or, with SnapStart, the container's (the agent's README, ``ssrf_env_variables``).
     """
-    named = os.environ.get("AWS_TOKEN", "")
+    named = os.environ.get("AWS_TOKEN", "").strip()
     if named and not named.startswith("file://"):
         return named
     written = _content(Path(named.removeprefix("file://") or _TOKEN_FILE))
     if written or not _in_lambda():
         return written
     return os.environ.get("AWS_SESSION_TOKEN") or os.environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN")
+
+
+def _port() -> int:
+    text = os.environ.get(_PORT_VARIABLE) or str(_DEFAULT_PORT)
+    if text.isascii() and text.isdigit() and 0 < int(text) < 65536:  # noqa: PLR2004 - the range of a TCP port
+        return int(text)
+    raise ConfigurationError(f"{_PORT_VARIABLE} is no port", remedy="Correct the variable, or remove it.")
 
 
 def _in_lambda() -> bool:
@@ -135,8 +147,10 @@ def _content(path: Path) -> str | None:
 def _version(content: bytes) -> SecretVersion | None:
     try:
         answer = json.loads(content)
-        if "SecretString" not in answer:
-            answer["SecretBinary"] = base64.b64decode(answer["SecretBinary"])
+        # The extension names both, and one of them is null.
+        if answer.get("SecretString") is None:
+            answer = {**answer, "SecretBinary": base64.b64decode(answer["SecretBinary"])}
+            answer.pop("SecretString", None)
         return SecretVersion.of(answer)
     except (ValueError, TypeError, KeyError):
         return None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rotators.client.credentials import PATIENCE_SECONDS, Attempt, Shared, checked, judged
+from rotators.client.credentials import PATIENCE_SECONDS, Attempt, Shared, attempt_of, checked, judged
 from rotators.client.drivers import REDIS, Driver, driver_named
 from rotators.client.secret_cache import SecretCache, parsed
-from rotators.client.walk import Limits, Pause, Read, secret_of
-from rotators.core.errors import ConfigurationError, RotatorsError
+from rotators.client.walk import Limits, Login, Pause, Read, Refusal, Verdict, secret_of
+from rotators.core.errors import ConfigurationError, InvalidInput, RotatorsError
 from rotators.core.loading import Wait
+from rotators.core.redaction import without_frames
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -30,9 +32,14 @@ class AsyncSecretCache:
     Args:
         cache: shared with threads of the same process; a new one when left out.
         options: of a new one: see ``SecretCache``.
+
+    Raises:
+        InvalidInput: both were given, or an option cannot be meant.
     """
 
     def __init__(self, cache: SecretCache | None = None, **options: Any) -> None:
+        if cache and options:
+            raise InvalidInput(f"{', '.join(options)} given with a cache", remedy="Give them to the cache.")
         self.sync = cache or SecretCache(**options)
 
     async def get_secret_string(self, secret_id: str, version_stage: str | None = None) -> str | None:
@@ -55,7 +62,7 @@ class AsyncSecretCache:
         *,
         stage: str | None = None,
         version: str | None = None,
-        since: float | None = None,
+        since: int | None = None,
         timeout: float | None = None,
     ) -> SecretVersion:
         """See ``SecretCache.read``."""
@@ -118,7 +125,7 @@ class AsyncCredentials:
 
         Args and errors as for ``Credentials.connect``; redis-py's asyncio is not covered.
         """
-        known = checked(driver, connect, kwargs)
+        known, args, kwargs = checked(driver, connect, args, kwargs)
         if known is REDIS:
             raise ConfigurationError(
                 "redis.asyncio is not covered", remedy="Use redis.Redis with Credentials in a thread."
@@ -132,31 +139,27 @@ class AsyncCredentials:
     async def login(self, login: Callable[[Attempt], Awaitable[C]], driver: Driver | str) -> C:
         """See ``Credentials.login``."""
         known = driver_named(driver) if isinstance(driver, str) else driver
-        steps = self.shared.start(known)
         answer: Answer = None
         made: list[C] = []
-        since = self.shared.cache.now()
-        while True:
-            try:
-                ask = steps.send(answer)
-            except StopIteration:
-                self.shared.succeeded()
-                return made[0]
-            if isinstance(ask, Pause):
-                since = self.shared.cache.now()
-                await asyncio.sleep(ask.seconds)
-                answer = None
-            elif isinstance(ask, Read):
-                answer = await self._read(ask, since)
-            else:
+        since = self.shared.cache.mark()
+        with contextlib.closing(self.shared.start(known)) as steps:
+            while True:
                 try:
-                    made.append(await login(Attempt(ask.secret, ask.version.version, ask.seconds)))
+                    ask = steps.send(answer)
+                except StopIteration:
+                    self.shared.succeeded()
+                    return made[0]
+                if isinstance(ask, Read):
+                    answer = await self._read(ask, since)
+                elif isinstance(ask, Pause):
+                    since = self.shared.cache.mark()
+                    await asyncio.sleep(ask.seconds)
                     answer = None
-                except Exception as error:  # noqa: BLE001 - what is no refusal is raised on
-                    answer = judged(error, ask, known)
-                    since = self.shared.cache.now()
+                else:
+                    answer = await _attempted(login, ask, known, made)
+                    since = self.shared.cache.mark()
 
-    async def _read(self, ask: Read, since: float) -> SecretVersion | RotatorsError:
+    async def _read(self, ask: Read, since: int) -> SecretVersion | RotatorsError:
         try:
             return await self._cache.read(
                 self.shared.secret_id,
@@ -188,3 +191,19 @@ class AsyncCredentials:
 
     def __repr__(self) -> str:
         return repr(self.shared)
+
+
+async def _attempted(
+    login: Callable[[Attempt], Awaitable[C]], ask: Login, driver: Driver, made: list[C]
+) -> Refusal | None:
+    try:
+        async with asyncio.timeout(ask.seconds):
+            made.append(await login(attempt_of(ask)))
+    except TimeoutError as late:
+        # The driver's own time-out is coarser, or there is none.
+        refusal = Refusal(Verdict.UNAVAILABLE, without_frames(late))
+    except Exception as error:  # noqa: BLE001 - what is no refusal is raised on
+        refusal = judged(error, ask, driver)
+    else:
+        return None
+    return refusal.or_raise()

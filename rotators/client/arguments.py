@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
 from rotators.core.errors import InvalidInput
 
+MOST = 1e8
 
-def number_between(least: float, most: float = math.inf, **given: float) -> None:
+
+def number_between(least: float, most: float = MOST, **given: float) -> None:
     """Check numbers.
 
     Args:
         least: allowed, as is ``most``.
-        most: no bound when left out.
+        most: three years of seconds when left out, so that every clock and timer takes it.
         **given: by the names that the caller knows.
 
     Raises:
@@ -21,8 +21,9 @@ def number_between(least: float, most: float = math.inf, **given: float) -> None
     for name, value in given.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (number and least <= value <= most):
-            bound = f"{least:g} or more" if most == math.inf else f"from {least:g} to {most:g}"
-            raise InvalidInput(f"{name} must be a number, {bound}", remedy="Correct the argument.")
+            raise InvalidInput(
+                f"{name} must be a number from {least:g} to {most:g}", remedy="Correct the argument."
+            )
 
 
 def secret_named(secret_id: object) -> None:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import logging
 import threading
 import time
@@ -14,15 +16,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from rotators.client.arguments import number_between, secret_named
-from rotators.client.drivers import LIBPQ, REDIS, Driver, driver_named, driver_of
+from rotators.client.drivers import LIBPQ, REDIS, Driver, conninfo_parts, driver_named, driver_of
+from rotators.client.memory import Memory
 from rotators.client.secret_cache import SecretCache
-from rotators.client.walk import Limits, Login, Memory, Pause, Read, Refusal, Verdict, secret_of, walk
-from rotators.core.errors import InvalidInput, RotatorsError
-from rotators.core.redaction import redacted
+from rotators.client.walk import Limits, Login, Pause, Read, Refusal, secret_of, walk
+from rotators.core.errors import ConfigurationError, InvalidInput, RotatorsError
+from rotators.core.forks import after_fork
+from rotators.core.redaction import redacted, without_frames
 from rotators.core.secret import Secret
+from rotators.strategies.connecting import wants_tls
+from rotators.strategies.identity import port_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from rotators.aws.reading import SecretVersion
     from rotators.client.walk import Answer, Steps
@@ -57,7 +63,7 @@ class Attempt:
     seconds: float
 
 
-@dataclass
+@dataclass(eq=False)
 class Shared:
     """What `Credentials` and its asyncio twin have in common.
 
@@ -78,9 +84,15 @@ class Shared:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.cache, SecretCache):
+            raise InvalidInput("cache must be a SecretCache", remedy="For asyncio there is AsyncCredentials.")
+        after_fork(self._renew)
         secret_named(self.secret_id)
-        number_between(0, deadline=self.limits.deadline)
+        number_between(0.1, deadline=self.limits.deadline)
         number_between(1, logins=self.limits.logins)
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()  # in a forked child nobody would release the parent's
 
     def counts(self) -> dict[str, int]:
         """What was decided so far.
@@ -176,7 +188,7 @@ class Credentials:
             StoreError: the secret cannot be read, and is not in memory.
             InvalidInput: ``user`` or ``password`` was given: they come from the secret.
         """
-        known = checked(driver, connect, kwargs)
+        known, args, kwargs = checked(driver, connect, args, kwargs)
         if known is REDIS:
             from rotators.client.redis import connected  # noqa: PLC0415 - needs redis-py
 
@@ -203,31 +215,27 @@ class Credentials:
             Exception: as ``connect``.
         """
         known = driver_named(driver) if isinstance(driver, str) else driver
-        steps = self.shared.start(known)
         answer: Answer = None
         made: list[C] = []
-        since = self.shared.cache.now()
-        while True:
-            try:
-                ask = steps.send(answer)
-            except StopIteration:
-                self.shared.succeeded()
-                return made[0]
-            if isinstance(ask, Pause):
-                since = self.shared.cache.now()
-                time.sleep(ask.seconds)
-                answer = None
-            elif isinstance(ask, Read):
-                answer = self._read(ask, since)
-            else:
+        since = self.shared.cache.mark()
+        with contextlib.closing(self.shared.start(known)) as steps:
+            while True:
                 try:
-                    made.append(login(Attempt(ask.secret, ask.version.version, ask.seconds)))
+                    ask = steps.send(answer)
+                except StopIteration:
+                    self.shared.succeeded()
+                    return made[0]
+                if isinstance(ask, Read):
+                    answer = self._read(ask, since)
+                elif isinstance(ask, Pause):
+                    since = self.shared.cache.mark()
+                    time.sleep(ask.seconds)
                     answer = None
-                except Exception as error:  # noqa: BLE001 - what is no refusal is raised on
-                    answer = judged(error, ask, known)
-                    since = self.shared.cache.now()
+                else:
+                    answer = _attempted(login, ask, known, made)
+                    since = self.shared.cache.mark()
 
-    def _read(self, ask: Read, since: float) -> SecretVersion | RotatorsError:
+    def _read(self, ask: Read, since: int) -> SecretVersion | RotatorsError:
         cache = self.shared.cache
         try:
             return cache.read(
@@ -268,16 +276,24 @@ class Credentials:
         """The same as a URL of libpq's form, all parts percent-encoded. Clear text.
 
         Args:
-            scheme: ``postgresql``, ``mysql+pymysql`` … whatever the reader understands.
+            scheme: ``postgresql``, ``postgresql+psycopg`` … whatever the reader understands.
+
+        Raises:
+            ConfigurationError: the secret asks for TLS, and the scheme is none of PostgreSQL's: how TLS is
+                written in such a URL differs from reader to reader.
         """
         secret = Secret(self.secret())
-        user, password = (quote(secret.text(key), safe="") for key in ("username", "password"))
-        where = quote(secret.text("host"), safe="[]:") + (f":{secret['port']}" if "port" in secret else "")
-        query = {}
+        query: dict[str, Any] = {}
         if scheme.startswith("postgres"):
-            query = {
-                key: value for key, value in self.parameters().items() if key in {"sslmode", "sslrootcert"}
-            }
+            query = {name: value for name, value in self.parameters().items() if name.startswith("ssl")}
+        elif wants_tls(secret):
+            raise ConfigurationError(
+                f"how TLS is written in a {scheme} URL is not known", remedy="Use parameters() instead."
+            )
+        host = secret.text("host")
+        where = f"[{host}]" if ":" in host else quote(host, safe="")
+        where += f":{port_of(secret, 0)}" if "port" in secret else ""
+        user, password = (quote(secret.text(key), safe="") for key in ("username", "password"))
         name = quote(secret.text("dbname"), safe="") if "dbname" in secret else ""
         return f"{scheme}://{user}:{password}@{where}/{name}" + (f"?{urlencode(query)}" if query else "")
 
@@ -292,32 +308,60 @@ class Credentials:
         return repr(self.shared)
 
 
-def judged(error: Exception, ask: Login, driver: Driver) -> Refusal:
-    """What a login's error says. Values of the secret are masked in it.
+def _attempted(login: Callable[[Attempt], C], ask: Login, driver: Driver, made: list[C]) -> Refusal | None:
+    try:
+        connection = login(attempt_of(ask))
+    except Exception as error:  # noqa: BLE001 - what is no refusal is raised on
+        refusal = judged(error, ask, driver)
+    else:
+        if not inspect.isawaitable(connection):
+            made.append(connection)
+            return None
+        if inspect.iscoroutine(connection):
+            connection.close()
+        raise ConfigurationError("the login is a coroutine", remedy="Use AsyncCredentials.")
+    return refusal.or_raise()
 
-    Raises:
-        Exception: the error itself, when it is neither a rejection nor an absence.
+
+def attempt_of(ask: Login) -> Attempt:
+    """What a login gets to know."""
+    return Attempt(ask.secret, ask.version.version, ask.seconds)
+
+
+def judged(error: Exception, ask: Login, driver: Driver) -> Refusal:
+    """What a login's error says. The error shows no value of the secret any more, in its frames neither.
+
+    Args:
+        error: changed in place.
+        ask: the login.
+        driver: whose error it may be.
+
+    Returns:
+        The refusal; have it raise what is OTHER outside of the handler, or a replaced error stays in reach.
     """
     verdict = driver.judge(error, ask.secret)
-    shown = redacted(error, ask.secret.sensitive())
-    if verdict is Verdict.OTHER:
-        raise shown
-    return Refusal(verdict, shown)
+    if isinstance(error, OSError) or type(error).__module__ != "builtins":
+        # A library's. What an application raises by itself keeps the way that it came.
+        error = without_frames(error)
+    return Refusal(verdict, redacted(error, ask.secret.sensitive()))
 
 
 def checked(
-    driver: Driver | str | None, connect: Callable[..., object], given: Mapping[str, object]
-) -> Driver:
-    """The driver that is meant.
+    driver: Driver | str | None, connect: Callable[..., object], args: tuple[Any, ...], given: dict[str, Any]
+) -> tuple[Driver, tuple[Any, ...], dict[str, Any]]:
+    """The driver that is meant, and the arguments; a connection string is taken apart, for it has to win.
 
     Raises:
-        InvalidInput: a user or password was given.
+        InvalidInput: a user or password was given, or a connection string that is none.
+        ConfigurationError: the driver is known and not covered.
     """
+    known = driver_of(connect) if driver is None else driver
+    known = driver_named(known) if isinstance(known, str) else known
+    if known is LIBPQ and args and isinstance(args[0], str):
+        args, given = ("", *args[1:]), {**conninfo_parts(args[0]), **given}
     if named := sorted(_OURS & given.keys()):
         raise InvalidInput(
             f"{' and '.join(named)} given to connect()",
             remedy="Leave them out: they come from the secret and change with it.",
         )
-    if driver is None:
-        return driver_of(connect)
-    return driver_named(driver) if isinstance(driver, str) else driver
+    return known, args, given

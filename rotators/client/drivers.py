@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rotators.client.walk import Verdict
-from rotators.core.errors import ConfigurationError
+from rotators.core.errors import ConfigurationError, InvalidInput
 from rotators.core.settings import Settings
 from rotators.families import mysql_words, postgres_words
 from rotators.strategies.causes import cause_of
@@ -28,10 +28,14 @@ if TYPE_CHECKING:
 _VERDICTS = {
     "password": Verdict.REJECTED,
     "no-login": Verdict.REJECTED,
-    **dict.fromkeys(
-        ("closed", "closed-port", "connections", "starting", "timeout", "user-connections"),
-        Verdict.UNAVAILABLE,
-    ),
+    "closed": Verdict.UNAVAILABLE,
+    "closed-port": Verdict.UNAVAILABLE,
+    "connections": Verdict.UNAVAILABLE,
+    "starting": Verdict.UNAVAILABLE,
+    "timeout": Verdict.UNAVAILABLE,
+    "unknown-host": Verdict.UNAVAILABLE,
+    "unreachable": Verdict.UNAVAILABLE,
+    "user-connections": Verdict.UNAVAILABLE,
 }
 """By the keys of ``strategies.causes.CAUSES``; all others are OTHER."""
 
@@ -181,7 +185,7 @@ def _judge_redis(error: Exception, _: Secret) -> Verdict:
 
 
 def _judge_common(error: Exception, secret: Secret) -> Verdict:
-    if str(getattr(error, "sqlstate", None) or "").startswith("28"):
+    if getattr(error, "sqlstate", None) == "28P01":
         return Verdict.REJECTED
     engine = str(secret.get("engine", ""))
     if any(word in engine for word in ("mysql", "mariadb")):
@@ -213,6 +217,22 @@ COMMON = Driver("", _common, _judge_common)
 _KNOWN = {driver.name: driver for driver in (LIBPQ, PYMYSQL, REDIS)}
 
 
+def conninfo_parts(conninfo: str) -> dict[str, Any]:
+    """The parameters in a connection string of libpq.
+
+    Raises:
+        InvalidInput: it is none. It is not shown: it may hold a password.
+    """
+    from psycopg import ProgrammingError  # noqa: PLC0415 - as above
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 - as above
+
+    try:
+        return dict(conninfo_to_dict(conninfo))
+    except ProgrammingError:
+        pass
+    raise InvalidInput("the connection string is none of libpq's", remedy="Pass keyword arguments.")
+
+
 def driver_of(connect: Callable[..., Any]) -> Driver:
     """The driver that a callable belongs to.
 
@@ -221,10 +241,15 @@ def driver_of(connect: Callable[..., Any]) -> Driver:
 
     Returns:
         What is known of it.
+
+    Raises:
+        ConfigurationError: it is redis-py's for asyncio, which is not covered.
     """
     while isinstance(connect, functools.partial):
         connect = connect.func
     module = getattr(connect, "__module__", None) or type(connect).__module__
+    if str(module).startswith("redis.asyncio"):
+        raise ConfigurationError("redis.asyncio is not covered", remedy="Use redis.Redis in a thread.")
     return driver_named(str(module).partition(".")[0])
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
 
+from rotators.client.credentials import checked
 from rotators.client.drivers import LIBPQ
 
 if TYPE_CHECKING:
@@ -41,9 +42,11 @@ def pool_options(
 
         @classmethod
         def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
+            _, _, kwargs = checked(LIBPQ, super().connect, (conninfo,), kwargs)
+
             def login(attempt: Attempt) -> Any:
                 given = LIBPQ.arguments(attempt.secret, attempt.seconds, kwargs)
-                connection = super(RotatingConnection, cls).connect(conninfo, **given)
+                connection = super(RotatingConnection, cls).connect(**given)
                 connection.rotators_version = attempt.version
                 return connection
 
@@ -79,9 +82,11 @@ def async_pool_options(
 
         @classmethod
         async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
+            _, _, kwargs = checked(LIBPQ, super().connect, (conninfo,), kwargs)
+
             async def login(attempt: Attempt) -> Any:
                 given = LIBPQ.arguments(attempt.secret, attempt.seconds, kwargs)
-                connection = await super(RotatingConnection, cls).connect(conninfo, **given)
+                connection = await super(RotatingConnection, cls).connect(**given)
                 connection.rotators_version = attempt.version
                 return connection
 

@@ -71,6 +71,7 @@ class RedisCredentials(redis.CredentialProvider):
             CredentialsRejected, StoreError: as ``Credentials.login``.
         """
         func, retry = connection.redis_connect_func, connection.retry
+        limits = connection.socket_timeout, connection.socket_connect_timeout
         # Else the second attempt, which has to connect, would call us again, and be made again by redis-py.
         connection.redis_connect_func, connection.retry = None, Retry(NoBackoff(), 0)
         begun = False
@@ -78,45 +79,52 @@ class RedisCredentials(redis.CredentialProvider):
         def attempt(given: Attempt) -> None:
             nonlocal begun
             connection.credential_provider = redis.UsernamePasswordCredentialProvider(*_pair(given.secret))
+            connection.socket_timeout, connection.socket_connect_timeout = (
+                min(limit or given.seconds, given.seconds) for limit in limits
+            )
             if begun:
                 connection.disconnect()
                 connection.connect()
             else:
                 begun = True
+                _limit(connection)
                 connection.on_connect()
 
         try:
             self._credentials.login(attempt, REDIS)
-        except BaseException:
+        except BaseException as error:
             # redis-py does so for its own errors only, and would use what is open as if it had logged in.
             connection.disconnect()
+            if isinstance(retry, _Retry) and isinstance(error, redis.RedisError):
+                raise _Final(error) from None
             raise
         finally:
             connection.credential_provider = self
             connection.redis_connect_func, connection.retry = func, retry
+            connection.socket_timeout, connection.socket_connect_timeout = limits
+        _limit(connection)
 
 
-class _Rejected(Exception):
-    """Carries a rejection past redis-py's retries."""
+def _limit(connection: Any) -> None:
+    """Give the open socket the connection's time-out; redis-py does so when it connects only."""
+    connection._sock.settimeout(connection.socket_timeout)  # noqa: SLF001 - there is no public way
 
-    def __init__(self, error: redis.AuthenticationError) -> None:
+
+class _Final(Exception):
+    """Carries an error past redis-py's retries: all was tried, and the deadline is over."""
+
+    def __init__(self, error: redis.RedisError) -> None:
         self.error = error
 
 
 class _Retry(Retry):
-    """redis-py's, except that a rejection, a kind of lost connection to it, is final: all was tried."""
+    """redis-py's, except that a login that `Credentials` has given up is not begun anew."""
 
     def call_with_retry(self, do: Callable[[], Any], *args: Any, **kwargs: Any) -> Any:
-        def once() -> Any:
-            try:
-                return do()
-            except redis.AuthenticationError as error:
-                raise _Rejected(error) from None
-
         try:
-            return super().call_with_retry(once, *args, **kwargs)
-        except _Rejected as rejected:
-            raise rejected.error from None
+            return super().call_with_retry(do, *args, **kwargs)
+        except _Final as final:
+            raise final.error from None
 
 
 def connected(credentials: Credentials, make: Callable[..., C], *args: Any, **kwargs: Any) -> C:

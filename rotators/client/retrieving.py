@@ -68,7 +68,7 @@ def retrieve(event: object) -> dict[str, Any]:
 def _one(cache: SecretCache, secret_id: str, request: RetrieveRequest) -> tuple[SecretVersion, bool]:
     stage, version = request.version_stage, request.version_id
     cached = not request.refresh and cache.remembers(secret_id, stage=stage, version=version)
-    since = cache.now() if request.refresh else None
+    since = cache.mark() if request.refresh else None
     return cache.read(secret_id, stage=stage, version=version, since=since), cached
 
 

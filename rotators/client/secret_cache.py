@@ -6,7 +6,9 @@ so that it can be replaced by changing the import.
 
 from __future__ import annotations
 
+import itertools
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 from rotators.aws.reading import SecretsManager, SecretVersion
@@ -14,6 +16,7 @@ from rotators.client.agent import Agent
 from rotators.client.arguments import number_between
 from rotators.core.cache import Cache
 from rotators.core.errors import RotatorsError, SecretFormatError
+from rotators.core.loading import may_pass, pause_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -128,7 +131,7 @@ class SecretCache:
         *,
         stage: str | None = None,
         version: str | None = None,
-        since: float | None = None,
+        since: int | None = None,
         timeout: float | None = None,
     ) -> SecretVersion:
         """A version of a secret, with its id and labels.
@@ -137,7 +140,7 @@ class SecretCache:
             secret_id: name or ARN.
             stage: its label; AWSCURRENT when neither this nor ``version`` is given.
             version: its VersionId.
-            since: a time of ``now()``: only what was asked for anew then or later.
+            since: a ``mark``: only what was asked for anew after it.
             timeout: seconds to wait at most; the cache's own when left out.
 
         Returns:
@@ -159,7 +162,7 @@ class SecretCache:
         Raises:
             StoreError: as ``get_secret_string``; what was remembered stays.
         """
-        self.read(secret_id, since=self.now())
+        self.read(secret_id, since=self.mark())
 
     def warm(self, secret_ids: Iterable[str]) -> dict[str, RotatorsError]:
         """Read many secrets at once, before they are needed (BatchGetSecretValue, 20 a call).
@@ -200,7 +203,7 @@ class SecretCache:
             found |= {name: known for name, key in keys.items() if (known := self.cache.peek(key))}
         missing = [secret_id for secret_id in keys if secret_id not in found]
         if missing:
-            for secret_id, value in self._source.many(missing).items():
+            for secret_id, value in self._many(missing).items():
                 found[secret_id] = value
                 if isinstance(value, SecretVersion):
                     self.cache.put(keys[secret_id], value)
@@ -210,9 +213,9 @@ class SecretCache:
         """Whether ``read`` would answer from memory."""
         return self.cache.peek(_key(secret_id, stage, version)) is not None
 
-    def now(self) -> float:
-        """The cache's time, for ``since``."""
-        return self.cache.now()
+    def mark(self) -> int:
+        """Now, for ``since``."""
+        return self.cache.mark()
 
     def counts(self) -> dict[str, int]:
         """What happened so far: hits, loads, background, failures, stale, negative, evicted."""
@@ -223,11 +226,29 @@ class SecretCache:
         self.cache.clear()
 
     def look(
-        self, secret_id: str, stage: str | None, version: str | None, since: float | None, left: float
+        self, secret_id: str, stage: str | None, version: str | None, since: int | None, left: float
     ) -> SecretVersion | Wait[SecretVersion]:
         """What asyncio's twin needs: see ``Cache.look``."""
         load = self._load if since is None else self._load_anew
         return self.cache.look(_key(secret_id, stage, version), load, since=since, left=left)
+
+    def _many(self, missing: list[str]) -> dict[str, SecretVersion | RotatorsError]:
+        """Ask for many; what failed and may pass is asked for again until the time-out."""
+        found: dict[str, SecretVersion | RotatorsError] = {}
+        end = time.monotonic() + self.timeout
+        for times in itertools.count(1):
+            last = time.monotonic() + (pause := pause_after(times)) >= end
+            try:
+                found |= self._source.many(missing)
+            except RotatorsError as error:
+                if last or not may_pass(error):
+                    raise
+            else:
+                missing = [name for name in missing if _may_pass(found[name])]
+                if last or not missing:
+                    break
+            time.sleep(pause)
+        return found
 
     def _load(self, key: _Key) -> SecretVersion:
         secret_id, stage, version = key
@@ -258,6 +279,10 @@ def parsed(version: SecretVersion, field: str | None = None) -> Any:
     if field not in value:
         raise SecretFormatError(f"the secret {version.name} lacks the field {field!r}")
     return value[field]
+
+
+def _may_pass(found: SecretVersion | RotatorsError) -> bool:
+    return isinstance(found, RotatorsError) and may_pass(found)
 
 
 def _key(secret_id: str, stage: str | None, version: str | None) -> _Key:

@@ -15,10 +15,11 @@ Why each is there:
 - AWSPREVIOUS: a reading replica has not heard of the new password yet, or the target was set back.
 - Another round: the label moved between our reads.
 
-What worked is remembered until AWSCURRENT moves, so a rotation costs one process one rejected login, not one
-for every connection. What was rejected is left alone for a while, longer each time, by all threads together,
-and a call may be rejected so many times only: servers lock accounts that fail too often. Only a *rejection*
-goes on to another version. A server that is not there is asked again with the same one.
+What worked is remembered until AWSCURRENT moves, so a rotation costs one process one rejected login for each
+that is under way when it happens, not one for every connection. Servers lock accounts that fail too often, so
+a version that is not known to work is tried by one caller at a time, for whom the others wait; what was
+rejected is left alone for a while, longer each time, by all of them; and a call may be rejected so many times
+only. Only a *rejection* goes on to another version. A server that is not there is asked again with the same.
 
 A version that leads to another target than AWSCURRENT is never used: whoever may write AWSPENDING could
 lead applications elsewhere.
@@ -27,15 +28,15 @@ lead applications elsewhere.
 from __future__ import annotations
 
 import itertools
-import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
 from rotators.aws.reading import SecretVersion
+from rotators.client.memory import Admission, Memory
 from rotators.core.errors import AccessDenied, CredentialsRejected, RotatorsError, SecretFormatError
-from rotators.core.loading import pause_after
+from rotators.core.loading import may_pass, pause_after
 from rotators.core.secret import Secret
 from rotators.core.states import Stage
 
@@ -45,9 +46,7 @@ if TYPE_CHECKING:
 _TARGET_KEYS = ("engine", "host", "port", "dbname", "ssl", "sslrootcert")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
-_FIRST_HOLD, _LONGEST_HOLD = 2.0, 60.0
-_MOST_HELD = 32
-_DENIED_SECONDS = 300.0
+_BUSY_SECONDS = 0.02
 
 
 class Verdict(Enum):
@@ -88,12 +87,22 @@ class Refusal:
     """A login that did not come about.
 
     Attributes:
-        verdict: REJECTED or UNAVAILABLE.
+        verdict: what the error says.
         error: the driver's.
     """
 
     verdict: Verdict
     error: Exception
+
+    def or_raise(self) -> Refusal:
+        """Itself, if it is a rejection or an absence.
+
+        Raises:
+            Exception: the error, if it is neither.
+        """
+        if self.verdict is Verdict.OTHER:
+            raise self.error
+        return self
 
 
 if TYPE_CHECKING:
@@ -122,69 +131,6 @@ class Limits:
     def stages(self) -> tuple[str, ...]:
         """The labels of a round, in order."""
         return (Stage.CURRENT, *((Stage.PENDING,) if self.pending else ()), Stage.PREVIOUS)
-
-
-@dataclass(slots=True)
-class _Hold:
-    until: float
-    times: int = 1
-
-
-@dataclass(slots=True)
-class Memory:
-    """What the threads of a process know together about the versions of one secret."""
-
-    _worked: SecretVersion | None = None
-    _label: str | None = None  # AWSCURRENT's version when that one worked
-    _held: dict[str, _Hold] = field(default_factory=dict)
-    _denied: dict[str, float] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def preferred(self, current: SecretVersion) -> SecretVersion:
-        """What to log in with first: what worked last, unless AWSCURRENT has moved since."""
-        with self._lock:
-            if self._label != current.version:
-                self._worked, self._label = None, current.version
-            return self._worked or current
-
-    def accepted(self, version: SecretVersion, current: SecretVersion) -> None:
-        """Note that the server took a version while AWSCURRENT was on another, or on the same."""
-        with self._lock:
-            self._held.pop(version.version, None)
-            self._worked = None if version.version == current.version else version
-            self._label = current.version
-
-    def rejected(self, version: SecretVersion, now: float) -> None:
-        """Note that the server refused a version; nobody tries it for a while."""
-        with self._lock:
-            hold = self._held.get(version.version)
-            if hold is None:
-                self._held[version.version] = _Hold(now + _FIRST_HOLD)
-                if len(self._held) > _MOST_HELD:
-                    del self._held[min(self._held, key=lambda other: self._held[other].until)]
-            if self._worked and self._worked.version == version.version:
-                self._worked = None
-
-    def admits(self, version: SecretVersion, now: float) -> bool:
-        """Whether the caller may try a version now; if it was held, others then wait for the outcome."""
-        with self._lock:
-            hold = self._held.get(version.version)
-            if hold is None:
-                return True
-            if now < hold.until:
-                return False
-            hold.times += 1
-            hold.until = now + min(_FIRST_HOLD * 2.0 ** (hold.times - 1), _LONGEST_HOLD)
-            return True
-
-    def deny(self, stage: str, now: float) -> None:
-        """Note that a label's version may not be read; it is not asked for in the next minutes."""
-        with self._lock:
-            self._denied[stage] = now + _DENIED_SECONDS
-
-    def denied(self, stage: str, now: float) -> bool:
-        """Whether a label's version was found unreadable lately."""
-        return now < self._denied.get(stage, 0.0)
 
 
 def walk(
@@ -248,10 +194,13 @@ class _Call:
         clock: Callable[[], float],
     ) -> None:
         self._memory, self._limits, self._note = memory, limits, note
+        # A login that is begun later could end after the deadline; a short one still has its two halves.
+        self._margin = min(shortest, limits.deadline / 2)
         self._shortest, self._clock = shortest, clock
         self._end = clock() + limits.deadline
         self._rejections = 0
         self._error: Exception | None = None
+        self._unread: RotatorsError | None = None
 
     @property
     def left(self) -> float:
@@ -277,10 +226,21 @@ class _Call:
 
     def accepts(self, version: SecretVersion) -> Steps[bool]:
         """Whether the server lets a version in; asked again and again while it is not there."""
-        if not self._memory.admits(version, self._clock()):
+        while (admission := self._memory.enter(version, self._clock())) is Admission.BUSY:
+            self.check(0.0)
+            yield Pause(_BUSY_SECONDS)
+        if admission is Admission.HELD:
             self._note("held", version.version)
             return False
+        try:
+            return (yield from self._log_in(version))
+        finally:
+            self._memory.leave(version)
+
+    def _log_in(self, version: SecretVersion) -> Steps[bool]:
         secret = secret_of(version)
+        if self._error:
+            self.check(self._margin)
         for times in itertools.count(1):
             refusal = yield Login(version, secret, max(self.left, self._shortest))
             if not isinstance(refusal, Refusal):
@@ -294,7 +254,7 @@ class _Call:
                 self.check(0.0)
                 return False
             pause = pause_after(times, shortest=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
-            self.check(pause + self._shortest)
+            self.check(pause + self._margin)
             yield Pause(pause)
         raise AssertionError  # count() has no end
 
@@ -303,17 +263,22 @@ class _Call:
         if self.left > seconds and self._rejections < self._limits.logins:
             return
         self._note("gave-up", None)
+        if self._error and self._unread and self._error is not self._unread:
+            self._error.add_note(f"rotators: other versions could not be read: {self._unread}")
         raise self._error or CredentialsRejected(
             "every stored version was rejected a moment ago, so none was tried, for the account's sake",
             reason="held-back",
         )
 
     def _unreadable(self, stage: str, error: RotatorsError) -> None:
-        if isinstance(error, AccessDenied):
+        if isinstance(error, AccessDenied) and stage != Stage.CURRENT and not may_pass(error):
             self._note("denied", None)
             self._memory.deny(stage, self._clock())
+        elif stage == Stage.CURRENT or may_pass(error):
+            self._note("unreadable", None)
+            self._unread = error
         # Our own deadline explains nothing, and AWSPENDING need not exist.
-        if error.reason != "deadline" and (stage == Stage.CURRENT or error.retryable):
+        if error.reason != "deadline" and (stage == Stage.CURRENT or may_pass(error)):
             self._error = self._error or error
 
 

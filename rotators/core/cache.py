@@ -14,50 +14,42 @@ Rules:
   and how (a thread, a task), is the caller's business.
 - One load at a time for a key, however many wait; it runs in a thread of its own, so that every waiter can
   give up at its own deadline.
-- A failure that may pass (``RotatorsError.retryable``) is followed by a pause, the same one for everybody,
+- A failure that may pass (``loading.may_pass``) is followed by a pause, the same one for everybody,
   that doubles with each failure: a service in trouble gets one call per key and pause, not one per caller.
 - Any other failure is remembered for ``negative`` seconds; an expired value is not given in its stead, for
   a secret that was deleted, or a right that was taken away, must have an effect.
-- ``since`` asks for a value that was loaded for such a request at that time or later: callers who found the
-  value wrong get a new one, and those who found it wrong at the same time share it.
+- ``since`` asks for a value whose load was begun for such a request after that ``mark``: callers who found
+  the value wrong get a new one, and those who found it wrong at the same time share it. It is a number, not
+  a time: clocks are set back. It does not wait for a load of before, which may hang.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
-import os
 import random
 import threading
 import time
 import weakref
 from collections.abc import Callable, Hashable
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import asdict, dataclass
-from typing import Any, Generic, TypeVar
+from dataclasses import asdict
+from typing import Generic, TypeVar
 
 from rotators.core.errors import RotatorsError, ServiceUnavailable
-from rotators.core.loading import Counts, Failure, Flight, V, Wait, pause_after
+from rotators.core.forks import after_fork
+from rotators.core.loading import Counts, Entry, Failure, Flight, V, Wait, may_pass, pause_after
 
 K = TypeVar("K", bound=Hashable)
 
 _DUE = 0.8  # of an entry's life: the rest is for the background
 _PATIENCE_SECONDS = 1.0  # for a load, before an expired value is given
+_HUNG_SECONDS = 30.0  # a load that takes longer is left to those who wait for it already
 _FORGOTTEN_SECONDS = 60.0  # after the pause that follows a failure, a new one counts as the first
 # A timer that fires a hair before the entry's end would find nothing to drop and wait a whole life more.
 _SLACK_SECONDS = 0.05
 
 _random = random.SystemRandom()
-
-
-@dataclass(slots=True)
-class _Entry(Generic[V]):
-    value: V
-    began: float
-    forced: bool
-    due: float
-    expires: float
-    dropped: float
-    used: float
 
 
 class Cache(Generic[K, V]):
@@ -87,21 +79,23 @@ class Cache(Generic[K, V]):
         self._ttl, self._jitter, self._stale, self._negative = ttl, jitter, stale, negative
         self._max_entries = max_entries
         self._clock = clock
-        self._entries: dict[K, _Entry[V]] = {}
+        self._entries: dict[K, Entry[V]] = {}
         self._failures: dict[K, Failure] = {}
         self._counts = Counts()
         self._timer: threading.Timer | None = None
+        self._sweeps_at = 0.0
+        self._last_number = 0
         self._flights: dict[K, Flight[V]] = {}
         self._lock = threading.RLock()
-        _caches.add(self)
+        after_fork(self._renew)
 
-    def get(self, key: K, load: Callable[[K], V], *, since: float | None = None, timeout: float = 10.0) -> V:
+    def get(self, key: K, load: Callable[[K], V], *, since: int | None = None, timeout: float = 10.0) -> V:
         """The value of ``key``, from memory or by ``load``.
 
         Args:
             key: of the value.
             load: gives the value of a key; called in another thread.
-            since: only a value that was loaded for such a request and not before this time (of ``now``).
+            since: only a value whose load was begun for such a request after this ``mark``.
             timeout: seconds to wait at most.
 
         Returns:
@@ -134,7 +128,7 @@ class Cache(Generic[K, V]):
                 return found.flight.result()
 
     def look(
-        self, key: K, load: Callable[[K], V], *, since: float | None = None, left: float = 0.0
+        self, key: K, load: Callable[[K], V], *, since: int | None = None, left: float = 0.0
     ) -> V | Wait[V]:
         """Decide at once: the value, or what to wait for before looking again. Starts a load if need be.
 
@@ -163,20 +157,20 @@ class Cache(Generic[K, V]):
                 flight = self._new_flight(key, now, forced=False)
                 given: V | Wait[V] = entry.value
             else:
-                if failure and (failure.error.retryable or self._answers(failure, since)):
+                if failure and (may_pass(failure.error) or self._answers(failure, since)):
                     return self._after(failure, entry if since is None else None, now, left)
                 stale = entry if since is None else None
                 if stale is None and left <= 0:
                     raise ServiceUnavailable("no answer in time", reason="deadline")
                 running = self._flights.get(key)
-                if running:
+                if running and self._is_worth_waiting_for(running, since):
                     return self._wait(running, stale, now, left)
                 flight = self._new_flight(key, now, forced=since is not None)
                 given = self._wait(flight, stale, now, left)
         self._launch(key, load, flight)
         return given
 
-    def settles(self, flight: Flight[V], since: float | None) -> bool:
+    def settles(self, flight: Flight[V], since: int | None) -> bool:
         """Whether a flight that has ended gives the caller its value; else it looks again.
 
         Raises:
@@ -184,16 +178,16 @@ class Cache(Generic[K, V]):
         """
         error = flight.exception()
         if error is None:
-            return since is None or (flight.forced and flight.began >= since)
+            return since is None or (flight.forced and flight.number > since)
         if isinstance(error, RotatorsError):
-            if not error.retryable and (since is None or flight.began >= since):
+            if not may_pass(error) and (since is None or flight.number > since):
                 raise copy.copy(error)
             return False
         raise error
 
-    def now(self) -> float:
-        """The cache's time, for ``since``."""
-        return self._clock()
+    def mark(self) -> int:
+        """Now, for ``since``: a number that only loads begun from here on exceed."""
+        return self._last_number
 
     def peek(self, key: K) -> V | None:
         """The value if it has not expired, else None; never loads."""
@@ -208,7 +202,8 @@ class Cache(Generic[K, V]):
     def put(self, key: K, value: V) -> None:
         """Keep ``value`` under ``key`` for ``ttl`` seconds from now, in place of an older one."""
         with self._lock:
-            self._keep(key, value, self._clock(), forced=False)
+            self._last_number += 1
+            self._keep(key, value, self._last_number, self._clock(), forced=False)
 
     def discard(self, key: K) -> None:
         """Forget ``key``, and what a load under way brings for it."""
@@ -239,26 +234,26 @@ class Cache(Generic[K, V]):
         """Sizes only, because keys and values may be sensitive."""
         return f"<Cache of {len(self)}/{self._max_entries} entries, ttl {self._ttl:g} s>"
 
-    def _alive(self, key: K, now: float) -> _Entry[V] | None:
+    def _alive(self, key: K, now: float) -> Entry[V] | None:
         entry = self._entries.get(key)
         # A clock that was set back must not lengthen a life, hence the lower bound.
         return entry if entry and entry.began <= now < entry.dropped else None
 
     @staticmethod
-    def _fresh(entry: _Entry[V], now: float, since: float | None) -> bool:
-        return now < entry.expires and (since is None or (entry.forced and entry.began >= since))
+    def _fresh(entry: Entry[V], now: float, since: int | None) -> bool:
+        return now < entry.expires and (since is None or (entry.forced and entry.number > since))
 
     @staticmethod
-    def _answers(failure: Failure, since: float | None) -> bool:
-        return since is None or (failure.forced and failure.began >= since)
+    def _answers(failure: Failure, since: int | None) -> bool:
+        return since is None or (failure.forced and failure.number > since)
 
     def _recent_failure(self, key: K, now: float) -> Failure | None:
         failure = self._failures.get(key)
         return failure if failure and failure.began <= now < failure.until else None
 
-    def _after(self, failure: Failure, entry: _Entry[V] | None, now: float, left: float) -> V | Wait[V]:
+    def _after(self, failure: Failure, entry: Entry[V] | None, now: float, left: float) -> V | Wait[V]:
         """What a caller gets while a failure is recent: the old value, a pause, or the error."""
-        if failure.error.retryable:
+        if may_pass(failure.error):
             if entry:
                 return self._given_stale(entry, now)
             if left > failure.until - now:
@@ -267,7 +262,12 @@ class Cache(Generic[K, V]):
         # A copy: an error that is raised again and again would keep every caller's frames alive.
         raise copy.copy(failure.error)
 
-    def _wait(self, flight: Flight[V], entry: _Entry[V] | None, now: float, left: float) -> V | Wait[V]:
+    @staticmethod
+    def _is_worth_waiting_for(flight: Flight[V], since: int | None) -> bool:
+        young = time.monotonic() - flight.started < _HUNG_SECONDS
+        return young and (since is None or flight.forced)
+
+    def _wait(self, flight: Flight[V], entry: Entry[V] | None, now: float, left: float) -> V | Wait[V]:
         patience = left
         if entry:
             patience = min(left, flight.began + _PATIENCE_SECONDS - now)
@@ -275,14 +275,15 @@ class Cache(Generic[K, V]):
                 return self._given_stale(entry, now)
         return Wait(patience, flight)
 
-    def _given_stale(self, entry: _Entry[V], now: float) -> V:
+    def _given_stale(self, entry: Entry[V], now: float) -> V:
         self._counts.stale += 1
         entry.used = now
         return entry.value
 
     def _new_flight(self, key: K, now: float, *, forced: bool) -> Flight[V]:
         self._counts.loads += 1
-        flight: Flight[V] = Flight(now, forced=forced)
+        self._last_number += 1
+        flight: Flight[V] = Flight(self._last_number, now, time.monotonic(), forced=forced)
         self._flights[key] = flight
         return flight
 
@@ -307,7 +308,7 @@ class Cache(Generic[K, V]):
             if self._flights.get(key) is flight:
                 del self._flights[key]
                 self._failures.pop(key, None)
-                self._keep(key, value, flight.began, forced=flight.forced)
+                self._keep(key, value, flight.number, flight.began, forced=flight.forced)
         flight.set_result(value)
 
     def _note_failure(self, key: K, flight: Flight[V], error: BaseException) -> None:
@@ -319,27 +320,31 @@ class Cache(Generic[K, V]):
             if not isinstance(error, RotatorsError):
                 return
             earlier = self._failures.get(key)
-            times = earlier.times + 1 if earlier and earlier.error.retryable else 1
+            times = earlier.times + 1 if earlier and may_pass(earlier.error) else 1
             now = self._clock()
-            if error.retryable:
+            if may_pass(error):
                 pause = pause_after(times)
             else:
                 pause = self._negative
                 if entry := self._entries.get(key):
                     entry.dropped = entry.expires
+                    self._watch()
             if len(self._failures) >= self._max_entries:
                 self._failures.clear()
-            self._failures[key] = Failure(copy.copy(error), flight.began, flight.forced, now + pause, times)
+            self._failures[key] = Failure(
+                copy.copy(error), flight.number, flight.began, flight.forced, now + pause, times
+            )
 
-    def _keep(self, key: K, value: V, began: float, *, forced: bool) -> None:
-        self._drop(self._clock())
+    def _keep(self, key: K, value: V, number: int, began: float, *, forced: bool) -> None:
+        now = self._clock()
+        self._drop(now)
         known = self._entries.get(key)
-        if self._ttl <= 0 or (known and known.began > began):
+        if self._ttl <= 0 or (known and known.number > number):
             return
         life = self._ttl * (1 - self._jitter * _random.random())
         expires = began + life
-        self._entries[key] = _Entry(
-            value, began, forced, began + _DUE * life, expires, expires + self._stale, began
+        self._entries[key] = Entry(
+            value, number, began, forced, began + _DUE * life, expires, expires + self._stale, now
         )
         while len(self._entries) > self._max_entries:
             # min over a snapshot: hits change `used` without the lock, but never the dictionary.
@@ -356,12 +361,22 @@ class Cache(Generic[K, V]):
             del self._failures[key]
 
     def _watch(self) -> None:
-        if self._timer is not None or not self._entries:
+        """See that the entry that ends first is dropped in time, whether anybody asks again or not."""
+        if not self._entries:
             return
+        first = min(entry.dropped for entry in self._entries.values())
+        if self._timer is not None:
+            if self._sweeps_at <= first:
+                return
+            self._timer.cancel()
         # Weak, so that a waiting timer does not keep a forgotten cache and its clear text alive.
-        self._timer = threading.Timer(self._ttl + self._stale + _SLACK_SECONDS, _sweep, [weakref.ref(self)])
-        self._timer.daemon = True
-        self._timer.start()
+        seconds = max(0.0, first - self._clock()) + _SLACK_SECONDS
+        timer = threading.Timer(seconds, _sweep, [weakref.ref(self)])
+        timer.daemon = True
+        # No thread can be had: then the next call does it.
+        with contextlib.suppress(RuntimeError):
+            timer.start()
+            self._timer, self._sweeps_at = timer, first
 
     def _sweep(self) -> None:
         with self._lock:
@@ -369,26 +384,15 @@ class Cache(Generic[K, V]):
             self._drop(self._clock())
             self._watch()
 
-    def _reset(self) -> None:
+    def _renew(self) -> None:
         """What cannot outlive a fork: the child has neither the threads nor, perhaps, the lock's owner."""
         self._lock = threading.RLock()
         self._flights = {}
         self._timer = None
+        self._watch()
 
 
 def _sweep(cache: weakref.ref[Cache[K, V]]) -> None:
     alive = cache()
     if alive is not None:
         alive._sweep()  # noqa: SLF001 - the timer's half of the class above
-
-
-_caches: weakref.WeakSet[Cache[Any, Any]] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for cache in _caches:
-        cache._reset()  # noqa: SLF001 - as above
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -46,14 +46,15 @@ class Flight(Future[V]):
     """A load under way.
 
     Attributes:
+        number: of the load; later ones have larger ones, whatever clocks do.
         began: when, on the cache's clock.
+        started: the same on the monotonic clock.
         forced: whether somebody asked for a value that is newer than the remembered one.
     """
 
-    def __init__(self, began: float, *, forced: bool) -> None:
+    def __init__(self, number: int, began: float, started: float, *, forced: bool) -> None:
         super().__init__()
-        self.began = began
-        self.forced = forced
+        self.number, self.began, self.started, self.forced = number, began, started, forced
         # From here on nobody can cancel it: other callers wait for the same load.
         self.set_running_or_notify_cancel()
 
@@ -71,23 +72,55 @@ class Wait(Generic[V]):
     flight: Flight[V] | None = None
 
 
+@dataclass(slots=True)
+class Entry(Generic[V]):
+    """A value in memory, and the times of its life on the cache's clock.
+
+    Attributes:
+        value: what was loaded or put.
+        number: of its load.
+        began: when its load began.
+        forced: as for its flight.
+        due: from here on it is loaded anew in the background.
+        expires: from here on callers wait for a new one.
+        dropped: from here on it is not given at all.
+        used: when it was last given.
+    """
+
+    value: V
+    number: int
+    began: float
+    forced: bool
+    due: float
+    expires: float
+    dropped: float
+    used: float
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A load that failed, and until when it speaks for others.
 
     Attributes:
         error: a copy of what it raised.
-        began: when the load began, on the cache's clock.
+        number: as for its flight.
+        began: as for its flight.
         forced: as for its flight.
         until: when the next load may begin.
         times: how many in a row.
     """
 
     error: RotatorsError
+    number: int
     began: float
     forced: bool
     until: float
     times: int
+
+
+def may_pass(error: RotatorsError) -> bool:
+    """Whether another attempt is worth it; also without usable credentials, which a host renews by itself."""
+    return error.retryable or error.reason == "credentials"
 
 
 def pause_after(times: int, *, shortest: float = _SHORTEST_PAUSE, longest: float = _LONGEST_PAUSE) -> float:

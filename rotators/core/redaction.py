@@ -64,6 +64,13 @@ def redacted(error: Exception, sensitive: Iterable[str]) -> Exception:
     return error
 
 
+def without_frames(error: Exception) -> Exception:
+    """The error without the frames it went through: a driver's hold what it was called with."""
+    for member in _family(error):
+        member.__traceback__ = None
+    return error
+
+
 def masked(text: str, sensitive: Iterable[str]) -> str:
     """``text`` with every sensitive string, in any of its usual spellings, replaced by a mask."""
     forms = sorted({form for value in sensitive for form in spellings(value)}, key=len, reverse=True)

@@ -13,10 +13,14 @@ PATTERNS = (
     (r"[Hh]ostname mismatch|IP address mismatch|doesn't match", "tls-host"),
     (r"certificate verify failed", "tls-untrusted"),
     (r"server doesn't support it", "tls-unsupported"),
+    # A server that is just stopping hangs up in the middle of the handshake.
+    (r"UNEXPECTED_EOF|EOF occurred in violation", "closed"),
     (r"SSL|certificate", "tls"),
     (r"Connection refused", "closed-port"),
+    (r"No route to host|Network is unreachable|Host is unreachable", "unreachable"),
+    (r"name resolution|Name or service not known|nodename nor servname", "unknown-host"),
     (r"timed out", "timeout"),
-    (r"^2013\b|Lost connection|reset by peer|Broken pipe", "closed"),
+    (r"^(2006|2013)\b|Lost connection|reset by peer|Broken pipe", "closed"),
 )
 """(regular expression, key of ``strategies.causes.CAUSES``); the first that is found decides."""
 

@@ -10,6 +10,7 @@ import re
 
 PATTERNS = (
     (r"(password|SASL|LDAP|PAM|RADIUS) authentication failed", "password"),
+    (r"FATAL: +(auth failed|no such user)", "password"),  # PgBouncer
     (r'role "" does not exist', "password"),
     (r"pg_hba\.conf", "access-rule"),
     (r"authentication method requirement", "auth-method"),
@@ -18,7 +19,7 @@ PATTERNS = (
     (r"too many connections|too many clients|remaining connection slots", "connections"),
     (r'database "" does not exist|not currently accepting connections', "database"),
     (r"permission denied for database", "database"),
-    (r"starting up|shutting down|recovery mode|not yet accepting", "starting"),
+    (r"starting up|shutting down|recovery mode|not yet accepting|terminating connection", "starting"),
     (r"does not match host name", "tls-host"),
     (r"certificate verify failed", "tls-untrusted"),
     (r"does not support SSL", "tls-unsupported"),
@@ -26,7 +27,9 @@ PATTERNS = (
     (r"unexpected eof while reading|SSL SYSCALL error", "closed"),
     (r"SSL|certificate", "tls"),
     (r"Connection refused", "closed-port"),
-    (r"timeout expired", "timeout"),
+    (r"[Nn]o route to host|[Nn]etwork is unreachable|[Hh]ost is unreachable", "unreachable"),
+    (r"translate host name|failed to resolve|name resolution|Name or service not known", "unknown-host"),
+    (r"timeout expired|timed out", "timeout"),
     (r"closed the connection|reset by peer|EOF detected", "closed"),
 )
 """(regular expression, key of ``strategies.causes.CAUSES``); the first that is found decides."""

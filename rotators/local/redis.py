@@ -66,8 +66,8 @@ class RedisServer(PrivateServer):
         certificates = issue(self.directory)
         self.ca = str(certificates.ca)
         log = self.directory / "log"
-        log.touch()
         for _ in range(3):  # another process may take the port between our look and the server's
+            log.write_text("")
             self.port = free_port()
             command = [str(binary), str(self._configured(certificates))]
             self._own(self.directory, *self.directory.iterdir())

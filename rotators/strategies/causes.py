@@ -88,6 +88,11 @@ CAUSES: dict[str, Cause] = {
         "nothing listens on the port",
         "Check host and port in the secret, and that the server runs.",
     ),
+    "unreachable": Cause(
+        TargetUnavailable,
+        "the network has no way to the host",
+        "Check routes, subnets and network ACLs, and that the host name leads to the right address.",
+    ),
     "timeout": Cause(
         TargetUnavailable,
         f"no answer within {CONNECT_SECONDS:.0f} seconds",

@@ -172,7 +172,8 @@ def test_others_get_a_dictionary_a_url_and_libpqs_parameters(world: World, cache
     for conninfo in (credentials.url(), make_conninfo(**credentials.parameters())):
         with psycopg.connect(conninfo) as connection:
             assert connection.execute("SELECT session_user").fetchone() == (name,)
-    assert credentials.url("mysql+pymysql").startswith("mysql+pymysql://user%20%40%3A")
+    with pytest.raises(ConfigurationError, match="TLS"):
+        credentials.url("mysql+pymysql")
     credentials.secret().clear()
     assert credentials.secret() == user
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rotators.aws.reading import SecretVersion
+from rotators.client.memory import Memory
 from rotators.client.walk import (
     Limits,
     Login,
-    Memory,
     Pause,
     Read,
     Refusal,

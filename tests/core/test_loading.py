@@ -92,12 +92,12 @@ def test_lives_are_shortened_at_random_and_never_lengthened(passing: Time) -> No
 def test_who_found_a_value_wrong_gets_a_newer_one_and_shares_it(passing: Time, service: Service) -> None:
     kept = cache(passing.time)
     kept.get("k", service.load)
-    found_wrong = kept.now()
+    found_wrong = kept.mark()
     assert kept.get("k", service.load, since=found_wrong) == "k2"
     assert kept.get("k", service.load, since=found_wrong) == "k2"
     assert kept.get("k", service.load) == "k2"
     passing.now += 1
-    assert kept.get("k", service.load, since=kept.now()) == "k3"
+    assert kept.get("k", service.load, since=kept.mark()) == "k3"
 
 
 def test_a_newer_value_is_not_taken_from_a_load_that_began_before(service: Service) -> None:
@@ -106,7 +106,7 @@ def test_a_newer_value_is_not_taken_from_a_load_that_began_before(service: Servi
     with ThreadPoolExecutor(9) as threads:
         plain = threads.submit(kept.get, "k", service.load)
         until(lambda: service.calls["k"] == 1)
-        since = kept.now()
+        since = kept.mark()
         newer = [threads.submit(kept.get, "k", service.load, since=since) for _ in range(8)]
         time.sleep(0.05)
         service.open.set()

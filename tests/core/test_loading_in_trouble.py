@@ -166,7 +166,7 @@ def test_no_old_value_stands_for_a_newer_one_when_the_service_is_down(
     kept.get("k", service.load)
     service.trouble = THROTTLED
     with pytest.raises(ServiceThrottled):
-        kept.get("k", service.load, since=kept.now(), timeout=5)
+        kept.get("k", service.load, since=kept.mark(), timeout=5)
     assert kept.get("k", service.load) == "k1"
 
 
@@ -228,7 +228,7 @@ class Histories(RuleBasedStateMachine):
         failed: RotatorsError | None = None
         loaded = now
         try:
-            loaded = self.kept.get(key, self.load, since=self.kept.now() if forced else None, timeout=3)
+            loaded = self.kept.get(key, self.load, since=self.kept.mark() if forced else None, timeout=3)
         except RotatorsError as error:
             failed = error
         assert failed is None or self.trouble is not None or isinstance(failed, AccessDenied)

@@ -1,0 +1,112 @@
+"""What the threads of a process know together of a secret's versions: which worked, which did not."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from rotators.core.forks import after_fork
+
+if TYPE_CHECKING:
+    from rotators.aws.reading import SecretVersion
+
+_FIRST_HOLD, _LONGEST_HOLD = 2.0, 60.0
+_MOST_KNOWN = 32
+_DENIED_SECONDS = 300.0
+
+
+@dataclass(slots=True)
+class _Hold:
+    until: float
+    times: int = 1
+
+
+class Admission(Enum):
+    """Whether a caller may try a version."""
+
+    OPEN = "open"
+    BUSY = "busy"  # another caller tries it just now, and nobody knows yet whether it works
+    HELD = "held"  # it was rejected lately
+
+
+@dataclass(eq=False)
+class Memory:
+    """What the threads of a process know together about the versions of one secret."""
+
+    _worked: SecretVersion | None = None
+    _label: str | None = None  # AWSCURRENT's version when that one worked
+    _proven: dict[str, None] = field(default_factory=dict)  # a set in order of insertion
+    _trying: set[str] = field(default_factory=set)
+    _held: dict[str, _Hold] = field(default_factory=dict)
+    _denied: dict[str, float] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        after_fork(self._renew)
+
+    def _renew(self) -> None:
+        """The threads that held the lock, or were trying a version, are not in the child."""
+        self._lock = threading.Lock()
+        self._trying = set()
+
+    def preferred(self, current: SecretVersion) -> SecretVersion:
+        """What to log in with first: what worked last, unless AWSCURRENT has moved since."""
+        with self._lock:
+            if self._label != current.version:
+                self._worked, self._label = None, current.version
+            return self._worked or current
+
+    def accepted(self, version: SecretVersion, current: SecretVersion) -> None:
+        """Note that the server took a version while AWSCURRENT was on another, or on the same."""
+        with self._lock:
+            self._held.pop(version.version, None)
+            self._trying.discard(version.version)
+            self._proven[version.version] = None
+            if len(self._proven) > _MOST_KNOWN:
+                del self._proven[next(iter(self._proven))]
+            self._worked = None if version.version == current.version else version
+            self._label = current.version
+
+    def rejected(self, version: SecretVersion, now: float) -> None:
+        """Note that the server refused a version; nobody tries it for a while."""
+        with self._lock:
+            self._proven.pop(version.version, None)
+            hold = self._held.get(version.version)
+            if hold is None:
+                self._held[version.version] = _Hold(now + _FIRST_HOLD)
+                if len(self._held) > _MOST_KNOWN:
+                    del self._held[min(self._held, key=lambda other: self._held[other].until)]
+            if self._worked and self._worked.version == version.version:
+                self._worked = None
+
+    def enter(self, version: SecretVersion, now: float) -> Admission:
+        """Whether the caller may try a version now; if OPEN, it has to ``leave`` afterwards."""
+        with self._lock:
+            hold = self._held.get(version.version)
+            if hold is not None:
+                if now < hold.until:
+                    return Admission.HELD
+                hold.times += 1
+                hold.until = now + min(_FIRST_HOLD * 2.0 ** (hold.times - 1), _LONGEST_HOLD)
+            if version.version in self._proven:
+                return Admission.OPEN
+            if version.version in self._trying:
+                return Admission.BUSY
+            self._trying.add(version.version)
+            return Admission.OPEN
+
+    def leave(self, version: SecretVersion) -> None:
+        """Let others try a version, whatever came of it."""
+        with self._lock:
+            self._trying.discard(version.version)
+
+    def deny(self, stage: str, now: float) -> None:
+        """Note that a label's version may not be read; it is not asked for in the next minutes."""
+        with self._lock:
+            self._denied[stage] = now + _DENIED_SECONDS
+
+    def denied(self, stage: str, now: float) -> bool:
+        """Whether a label's version was found unreadable lately."""
+        return now < self._denied.get(stage, 0.0)
