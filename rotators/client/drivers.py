@@ -178,7 +178,8 @@ def _judge_mysql(error: Exception) -> Verdict:
 
 
 def _judge_redis(error: Exception, _: Secret) -> Verdict:
-    if not _of(error, "redis"):
+    # Not the system's errors: redis-py wraps those, and they are called by the same names.
+    if type(error).__module__.partition(".")[0] != "redis":
         return Verdict.OTHER
     ancestors = (ancestor.__name__ for ancestor in type(error).__mro__)
     return next((verdict for name in ancestors if (verdict := _REDIS_VERDICTS.get(name))), Verdict.OTHER)

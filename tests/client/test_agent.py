@@ -19,7 +19,7 @@ import pytest
 from rotators.aws.reading import SecretsManager
 from rotators.client import SecretCache
 from rotators.client.agent import Agent, find_token
-from rotators.core.errors import SecretNotFound
+from rotators.core.errors import ConfigurationError, SecretNotFound
 from rotators.testing.proxy import closed_port
 from tests.world import World, unique
 
@@ -117,6 +117,47 @@ def test_the_agent_is_asked_with_its_token_and_told_to_refresh(
     assert cache.get_secret_string(name, "AWSPREVIOUS") == "first"
     assert beside.tokens == {TOKEN}
     assert beside.asked[0] == {"secretId": [name], "versionStage": ["AWSCURRENT"]}
+
+
+def test_the_extension_names_both_kinds_of_value(
+    world: World, beside: Beside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = {"ARN": "a", "Name": "n", "VersionId": "v", "SecretString": None, "SecretBinary": "AAE="}
+    monkeypatch.setattr(beside, "answer", lambda _: (200, json.dumps(answer).encode()))
+    assert SecretCache(source=Agent(port=beside.port, token=TOKEN)).get_secret_binary("n") == b"\0\1"
+    answer |= {"SecretString": "text", "SecretBinary": None}
+    assert SecretCache(source=Agent(port=beside.port, token=TOKEN)).get_secret_string("n") == "text"
+
+
+@pytest.mark.parametrize("token", ["of-a-mount\n", "no\nheader"])
+def test_a_token_with_a_line_break_is_used_or_passed_by_and_not_shown(
+    world: World, beside: Beside, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    monkeypatch.setenv("AWS_TOKEN", token)
+    cache = SecretCache(source=Agent(port=beside.port, direct=SecretsManager(world.secrets)))
+    assert cache.get_secret_string(stored(world)) == "first"
+    assert beside.tokens <= {token.strip()}
+
+
+def test_a_port_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARAMETERS_SECRETS_EXTENSION_HTTP_PORT", "http")
+    with pytest.raises(ConfigurationError, match="PARAMETERS_SECRETS_EXTENSION_HTTP_PORT"):
+        SecretCache()
+
+
+def test_many_are_asked_for_in_one_call_where_there_is_no_agent(world: World) -> None:
+    calls: list[str] = []
+    events, event = world.secrets.meta.events, "before-call.secrets-manager"
+    events.register(event, lambda model, **_: calls.append(model.name), unique_id="many")
+    try:
+        direct = SecretsManager(world.secrets)
+        cache = SecretCache(source=Agent(port=closed_port(), token=TOKEN, direct=direct))
+        names = [stored(world) for _ in range(5)]
+        calls.clear()
+        assert cache.warm(names) == {}
+    finally:
+        events.unregister(event, unique_id="many")
+    assert calls == ["BatchGetSecretValue"]
 
 
 def test_bytes_come_through_the_agent(world: World, beside: Beside) -> None:

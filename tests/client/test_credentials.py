@@ -154,6 +154,20 @@ def test_a_driver_of_the_common_kind_is_told_its_tls_by_the_caller(world: World,
     assert credentials.counts()["logins"] == 2
 
 
+def test_a_connection_string_wins_as_its_words_promise(world: World, cache: SecretCache) -> None:
+    credentials = Credentials(world.secret({**world.user(), "dbname": "nowhere"}), cache=cache)
+    with credentials.connect(psycopg.connect, "dbname=postgres application_name=shop") as connection:
+        row = connection.execute("SELECT current_database(), current_setting('application_name')").fetchone()
+    assert row == ("postgres", "shop")
+
+
+def test_a_coroutine_is_no_connection(world: World, cache: SecretCache) -> None:
+    credentials = Credentials(single(world), cache=cache)
+    with pytest.raises(ConfigurationError, match="AsyncCredentials"):
+        _ = credentials.connect(psycopg.AsyncConnection.connect)
+    assert credentials.counts() == {}
+
+
 @pytest.mark.parametrize(
     ("secret", "options", "named"),
     [("", {}, "name or ARN"), ("s", {"deadline": -1}, "deadline"), ("s", {"logins": 0}, "logins")],

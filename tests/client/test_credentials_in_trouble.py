@@ -14,11 +14,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from rotators.aws.reading import SecretsManager
 from rotators.client import AsyncCredentials, Credentials, SecretCache
 from rotators.client.drivers import LIBPQ
 from rotators.core.errors import (
     AccessDenied,
     CredentialsRejected,
+    RotatorDefect,
     SecretFormatError,
 )
 from rotators.local.postgres import PostgresServer
@@ -163,6 +165,80 @@ def test_with_secrets_manager_down_logins_go_on_with_what_is_remembered(
     for _ in range(20):
         enters(credentials)
     assert trouble.calls["GetSecretValue"] < 8
+
+
+def test_many_threads_try_what_is_not_known_to_work_one_at_a_time(world: World, cache: SecretCache) -> None:
+    user = world.user()
+    arn = world.secret(user)
+    world.set_password(user["username"], new_password())
+    credentials = Credentials(arn, cache=cache, deadline=3)
+    with ThreadPoolExecutor(40) as threads:
+        asked = [threads.submit(enters, credentials) for _ in range(40)]
+        assert all(one.exception() for one in asked)
+    assert credentials.counts()["rejected"] <= 3
+
+
+def test_lost_credentials_of_the_host_do_not_outlast_their_return(
+    world: World, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = world.user()
+    arn = world.secret({**user, "strategy": "single"})
+    cache = SecretCache(client=reader(trouble))
+    credentials = Credentials(arn, cache=cache)
+    enters(credentials)
+    world.rotate(arn)
+    expired = [2]
+    one = SecretsManager.one
+
+    def sometimes(*args: Any, **given: Any) -> Any:
+        if expired[0]:
+            expired[0] -= 1
+            raise AccessDenied("ExpiredToken", reason="credentials")
+        return one(*args, **given)
+
+    monkeypatch.setattr(SecretsManager, "one", sometimes)
+    assert enters(credentials) == user["username"]
+    assert "denied" not in credentials.counts()
+
+
+def test_what_kept_the_other_versions_away_stands_in_the_error(world: World, trouble: Trouble) -> None:
+    user = world.user()
+    arn = world.secret(user)
+    credentials = Credentials(arn, cache=SecretCache(client=reader(trouble)), deadline=1)
+    enters(credentials)
+    world.set_password(user["username"], new_password())
+    trouble.down = True
+    with pytest.raises(psycopg.OperationalError, match="password") as caught:
+        enters(credentials)
+    assert "service-unavailable" in "".join(caught.value.__notes__)
+    assert credentials.counts()["unreadable"] >= 1
+
+
+def test_no_frame_of_the_driver_holds_the_password_in_an_error(world: World, cache: SecretCache) -> None:
+    arn = world.secret({**world.user(), "port": closed_port()})
+    with pytest.raises(psycopg.OperationalError) as caught:
+        enters(Credentials(arn, cache=cache, deadline=0.5))
+    shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    assert world.value(arn)["password"] not in shown
+    assert "connect" in shown
+
+
+def test_an_error_that_cannot_be_masked_is_not_reachable_from_what_replaces_it(
+    world: World, cache: SecretCache
+) -> None:
+    class Stubborn(psycopg.OperationalError):
+        def __str__(self) -> str:
+            return f"with {password}"
+
+    user = world.user()
+    password = user["password"]
+
+    def login(_: Any) -> None:
+        raise Stubborn
+
+    with pytest.raises(RotatorDefect) as caught:
+        Credentials(world.secret(user), cache=cache).login(login, LIBPQ)
+    assert password not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_dead_credential_ends_with_the_drivers_error_and_is_then_left_alone(

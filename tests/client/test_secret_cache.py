@@ -120,6 +120,15 @@ def test_many_are_read_in_one_call_before_they_are_needed(
     assert trouble.calls == {"GetSecretValue": 1, "BatchGetSecretValue": 2}
 
 
+def test_half_of_the_calls_throttled_leave_nothing_cold(
+    world: World, client: SecretsManagerClient, trouble: Trouble
+) -> None:
+    names = [stored(world)[0] for _ in range(3)]
+    trouble.throttled = 0.5
+    for _ in range(8):
+        assert SecretCache(client=client).warm(names) == {}
+
+
 def test_a_hundred_threads_on_a_cold_secret_are_one_call(
     world: World, client: SecretsManagerClient, trouble: Trouble
 ) -> None:

@@ -121,6 +121,38 @@ def test_nothing_is_kept_with_no_time_and_each_gets_a_value(service: Service) ->
     assert len(kept) == 0
 
 
+def test_a_newer_value_does_not_wait_for_a_load_that_hangs(service: Service) -> None:
+    kept = cache(time.time)
+    service.open.clear()
+    threading.Thread(target=kept.get, args=("k", service.load), daemon=True).start()
+    until(lambda: service.calls["k"] == 1)
+    assert kept.get("k", str.upper, since=kept.mark(), timeout=5) == "K"
+    service.open.set()
+
+
+def test_a_clock_that_is_set_back_costs_one_load(passing: Time, service: Service) -> None:
+    kept = cache(passing.time)
+    kept.get("k", service.load)
+    passing.now -= 3600
+    assert kept.get("k", service.load, since=kept.mark()) == "k2"
+    assert kept.get("k", service.load) == "k2"
+    assert service.calls["k"] == 2
+
+
+def test_a_new_value_is_not_what_makes_room(service: Service) -> None:
+    kept: Cache[str, str] = Cache(ttl=TTL, max_entries=2)
+    for key in "ab":
+        kept.get(key, service.load)
+
+    def load(key: str) -> str:
+        for other in "ab":
+            kept.get(other, service.load)
+        return service.load(key)
+
+    kept.get("c", load)
+    assert kept.get("c", service.load) == "c1"
+
+
 @pytest.mark.parametrize("forget", [Cache.clear, lambda kept: kept.discard("k")])
 def test_what_is_forgotten_does_not_come_back_with_a_load_that_was_under_way(
     service: Service, forget: Callable[[Cache[str, str]], None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -104,6 +105,35 @@ def test_nobody_is_held_beyond_the_deadline_by_a_load_that_hangs(service: Servic
         kept.get("k", service.load, timeout=0.2)
     assert time.monotonic() - began < 2
     service.open.set()
+
+
+def test_credentials_that_a_host_has_to_renew_are_waited_for(passing: Time, service: Service) -> None:
+    kept = cache(passing.time)
+    service.trouble = [AccessDenied("expired", reason="credentials")] * 3
+    assert kept.get("k", service.load) == "k4"
+    passing.now += TTL
+    service.trouble = AccessDenied("expired", reason="credentials")
+    assert kept.get("k", service.load) == "k4"
+
+
+def test_a_value_is_given_though_no_thread_can_be_had_to_drop_it(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(_: threading.Timer) -> None:
+        raise RuntimeError("can't start new thread")
+
+    kept = cache(time.time)
+    monkeypatch.setattr(threading.Timer, "start", none_left)
+    assert kept.get("k", service.load, timeout=5) == "k1"
+
+
+def test_clear_text_is_dropped_when_its_own_time_is_over() -> None:
+    kept: Cache[str, str] = Cache(ttl=0.3, max_entries=3)
+    kept.put("first", "v")
+    time.sleep(0.2)
+    kept.put("second", "v")
+    time.sleep(0.2)
+    assert len(kept) == 1
 
 
 def test_who_has_no_time_leaves_the_key_to_the_others(service: Service) -> None:
