@@ -102,7 +102,8 @@ class Shared:
             ``current``, ``pending``, ``previous`` (accepted after a rejection), ``remembered`` (used first in
             AWSCURRENT's stead), ``retired`` (replaced in a pool), ``held`` (not tried, for it was rejected
             lately), ``denied`` (a label that may not be read), ``other-target`` (a version that leads
-            elsewhere), ``unavailable``, ``gave-up``, ``unreadable`` (a connection kept for that).
+            elsewhere), ``unavailable``, ``gave-up``, ``unreadable`` (a label that could not be read;
+            a connection that was kept for that).
         """
         with self._lock:
             return dict(self._counts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass, field
 from enum import Enum
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 _FIRST_HOLD, _LONGEST_HOLD = 2.0, 60.0
 _MOST_KNOWN = 32
 _DENIED_SECONDS = 300.0
+_BUSY_SECONDS = 2.0  # a login that takes longer is not about to be rejected, so nobody waits for it
 
 
 @dataclass(slots=True)
@@ -38,7 +40,7 @@ class Memory:
     _worked: SecretVersion | None = None
     _label: str | None = None  # AWSCURRENT's version when that one worked
     _proven: dict[str, None] = field(default_factory=dict)  # a set in order of insertion
-    _trying: set[str] = field(default_factory=set)
+    _trying: dict[str, float] = field(default_factory=dict)  # since when
     _held: dict[str, _Hold] = field(default_factory=dict)
     _denied: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -49,7 +51,7 @@ class Memory:
     def _renew(self) -> None:
         """The threads that held the lock, or were trying a version, are not in the child."""
         self._lock = threading.Lock()
-        self._trying = set()
+        self._trying = {}
 
     def preferred(self, current: SecretVersion) -> SecretVersion:
         """What to log in with first: what worked last, unless AWSCURRENT has moved since."""
@@ -62,7 +64,6 @@ class Memory:
         """Note that the server took a version while AWSCURRENT was on another, or on the same."""
         with self._lock:
             self._held.pop(version.version, None)
-            self._trying.discard(version.version)
             self._proven[version.version] = None
             if len(self._proven) > _MOST_KNOWN:
                 del self._proven[next(iter(self._proven))]
@@ -85,22 +86,21 @@ class Memory:
         """Whether the caller may try a version now; if OPEN, it has to ``leave`` afterwards."""
         with self._lock:
             hold = self._held.get(version.version)
+            if hold is not None and now < hold.until:
+                return Admission.HELD
+            if version.version not in self._proven:
+                if now < self._trying.get(version.version, -math.inf) + _BUSY_SECONDS:
+                    return Admission.BUSY
+                self._trying[version.version] = now
             if hold is not None:
-                if now < hold.until:
-                    return Admission.HELD
                 hold.times += 1
                 hold.until = now + min(_FIRST_HOLD * 2.0 ** (hold.times - 1), _LONGEST_HOLD)
-            if version.version in self._proven:
-                return Admission.OPEN
-            if version.version in self._trying:
-                return Admission.BUSY
-            self._trying.add(version.version)
             return Admission.OPEN
 
     def leave(self, version: SecretVersion) -> None:
-        """Let others try a version, whatever came of it."""
+        """Let others try a version: it was judged, or the server is not there to judge it."""
         with self._lock:
-            self._trying.discard(version.version)
+            self._trying.pop(version.version, None)
 
     def deny(self, stage: str, now: float) -> None:
         """Note that a label's version may not be read; it is not asked for in the next minutes."""

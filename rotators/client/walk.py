@@ -253,6 +253,7 @@ class _Call:
                 self._rejections += 1
                 self.check(0.0)
                 return False
+            self._memory.leave(version)
             pause = pause_after(times, shortest=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
             self.check(pause + self._margin)
             yield Pause(pause)

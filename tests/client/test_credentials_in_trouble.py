@@ -129,6 +129,31 @@ def test_a_server_that_is_not_there_is_given_up_at_the_deadline(
     assert trouble.calls == {"GetSecretValue": 1}
 
 
+def test_all_threads_hear_of_a_server_that_is_not_there(world: World, cache: SecretCache) -> None:
+    arn = world.secret({**world.user(), "port": closed_port()})
+    credentials = Credentials(arn, cache=cache, deadline=2)
+    with ThreadPoolExecutor(8) as threads:
+        asked = [threads.submit(enters, credentials) for _ in range(8)]
+        assert {type(one.exception()) for one in asked} == {psycopg.OperationalError}
+    assert "held" not in credentials.counts()
+
+
+def test_nobody_waits_long_for_a_login_that_hangs(world: World, cache: SecretCache) -> None:
+    user = world.user()
+    with Proxy(world.server.port) as wire:
+        arn = world.secret({**user, "port": wire.port})
+        credentials = Credentials(arn, cache=cache, deadline=8)
+        wire.silence()
+        with ThreadPoolExecutor(2) as threads:
+            first = threads.submit(enters, credentials)
+            time.sleep(0.3)
+            began = time.monotonic()
+            assert threads.submit(enters, credentials, port=world.server.port).result() == user["username"]
+            assert time.monotonic() - began < 6
+            wire.flow()
+            assert first.result() == user["username"]
+
+
 def test_a_server_that_is_silent_holds_nobody_beyond_the_deadline(world: World, cache: SecretCache) -> None:
     with Proxy(world.server.port) as wire:
         arn = world.secret({**world.user(), "port": wire.port})
