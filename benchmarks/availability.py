@@ -242,12 +242,12 @@ def main(
         bench = Bench(aws, postgres, maria, lambda: progress.advance(task))
         if only != "troubles":
             document["rotations"] = rotations(bench, times, strategies, paces)
+            _print(document, "rotations", quiet=as_json)
         if only != "rotations":
             document["troubles"] = troubles(bench, times)
+            _print(document, "troubles", quiet=as_json)
     if as_json:
         click.echo(json.dumps(document))
-    else:
-        _print(document)
     ours = [row for row in document.get("rotations", []) if row["client"] == "ours"]
     ours += document.get("troubles", [])
     failed = sum(row[use]["failed"] for row in ours for use in ("new", "pool"))
@@ -255,22 +255,21 @@ def main(
     sys.exit(1 if failed else 0)
 
 
-def _print(document: dict[str, Any]) -> None:
-    console = Console(width=150)
-    if "rotations" in document:
+def _print(document: dict[str, Any], name: str, *, quiet: bool) -> None:
+    if quiet:
+        return
+    rows = document[name]
+    if name == "rotations":
         table = _table("strategy", "pace", "client", "API calls per rotation")
-        for row in document["rotations"]:
+        for row in rows:
             per_rotation = f"{row['api_calls'] / row['rotations']:,.1f}"
             table.add_row(*(row[key] for key in ("strategy", "pace", "client")), per_rotation, *_cells(row))
-        console.print(table)
-    if "troubles" in document:
+    else:
         table = _table("Secrets Manager, or the server", "API calls")
-        for row in document["troubles"]:
+        for row in rows:
             table.add_row(row["trouble"], f"{row['api_calls']:,}", *_cells(row))
-        console.print(table)
-    rows = [row for rows in document.values() for row in rows]
-    errors = {error for row in rows for use in ("new", "pool") for error in row[use]["errors"]}
-    for error in sorted(errors):
+    Console(width=160).print(table)
+    for error in sorted({error for row in rows for use in ("new", "pool") for error in row[use]["errors"]}):
         click.echo(f"  seen: {error}")
 
 

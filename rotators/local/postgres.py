@@ -243,7 +243,8 @@ class PostgresServer(PrivateServer, _Server):
             self._guardian = None
         raise ServerStartFailed(f"PostgreSQL did not come up: {self.log()[-600:].strip()}")
 
-    def _ready(self, data: Path, pid: int) -> bool:
+    def _ready(self, data: Path, pid: int, before: int = 0) -> bool:
+        """Whether it came up. Of its log counts what came after ``before``: numbers of processes come again."""
         deadline = time.monotonic() + _READY_SECONDS
         state = data / "postmaster.pid"
         while time.monotonic() < deadline:
@@ -252,7 +253,7 @@ class PostgresServer(PrivateServer, _Server):
                 # A file of before a restart may still lie there.
                 if lines[7].strip() == "ready" and int(lines[0]) == pid:
                     return True
-            if f"[{pid}] FATAL" in self.log():
+            if f"[{pid}] FATAL" in self.log()[before:]:
                 return False
             time.sleep(0.02)
         return False
@@ -280,8 +281,9 @@ class PostgresServer(PrivateServer, _Server):
         """
         if self._guardian is None:
             raise LocalStackError("the server is not running", remedy="Start it first.")
+        before = len(self.log())
         self._guardian.restart(signal.SIGINT, down)
-        if not self._ready(self.directory / "data", self._guardian.pid):
+        if not self._ready(self.directory / "data", self._guardian.pid, before):
             raise ServerStartFailed(f"PostgreSQL did not come up: {self.log()[-600:].strip()}")
 
     def pause(self) -> None:
