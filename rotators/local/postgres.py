@@ -244,7 +244,7 @@ class PostgresServer(PrivateServer, _Server):
         raise ServerStartFailed(f"PostgreSQL did not come up: {self.log()[-600:].strip()}")
 
     def _ready(self, data: Path, pid: int, before: int = 0) -> bool:
-        """Whether it came up. Of its log counts what came after ``before``: numbers of processes come again."""
+        """Whether it came up. Only what the log got after ``before`` counts: process numbers come again."""
         deadline = time.monotonic() + _READY_SECONDS
         state = data / "postmaster.pid"
         while time.monotonic() < deadline:
