@@ -20,8 +20,8 @@ from rotators.client.drivers import LIBPQ, REDIS, Driver, conninfo_parts, driver
 from rotators.client.memory import Memory
 from rotators.client.secret_cache import SecretCache
 from rotators.client.walk import Limits, Login, Pause, Read, Refusal, secret_of, walk
+from rotators.core import forks
 from rotators.core.errors import ConfigurationError, InvalidInput, RotatorsError
-from rotators.core.forks import after_fork
 from rotators.core.redaction import redacted, without_frames
 from rotators.core.secret import Secret
 from rotators.strategies.connecting import wants_tls
@@ -86,13 +86,14 @@ class Shared:
     def __post_init__(self) -> None:
         if not isinstance(self.cache, SecretCache):
             raise InvalidInput("cache must be a SecretCache", remedy="For asyncio there is AsyncCredentials.")
-        after_fork(self._renew)
+        forks.remember(self)
         secret_named(self.secret_id)
         number_between(0.1, deadline=self.limits.deadline)
         number_between(1, logins=self.limits.logins)
 
-    def _renew(self) -> None:
-        self._lock = threading.Lock()  # in a forked child nobody would release the parent's
+    def renew_after_fork(self) -> None:
+        """See ``forks.Forkable``: nobody would release the parent's lock."""
+        self._lock = threading.Lock()
 
     def counts(self) -> dict[str, int]:
         """What was decided so far.

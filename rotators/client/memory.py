@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from rotators.core.forks import after_fork
+from rotators.core import forks
 
 if TYPE_CHECKING:
     from rotators.aws.reading import SecretVersion
@@ -46,10 +46,10 @@ class Memory:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        after_fork(self._renew)
+        forks.remember(self)
 
-    def _renew(self) -> None:
-        """The threads that held the lock, or were trying a version, are not in the child."""
+    def renew_after_fork(self) -> None:
+        """See ``forks.Forkable``: who held the lock, or was trying a version, is not in the child."""
         self._lock = threading.Lock()
         self._trying = {}
 

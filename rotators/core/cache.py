@@ -36,8 +36,8 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import asdict
 from typing import Generic, TypeVar
 
+from rotators.core import forks
 from rotators.core.errors import RotatorsError, ServiceUnavailable
-from rotators.core.forks import after_fork
 from rotators.core.loading import Counts, Entry, Failure, Flight, V, Wait, may_pass, pause_after
 
 K = TypeVar("K", bound=Hashable)
@@ -87,7 +87,7 @@ class Cache(Generic[K, V]):
         self._last_number = 0
         self._flights: dict[K, Flight[V]] = {}
         self._lock = threading.RLock()
-        after_fork(self._renew)
+        forks.remember(self)
 
     def get(self, key: K, load: Callable[[K], V], *, since: int | None = None, timeout: float = 10.0) -> V:
         """The value of ``key``, from memory or by ``load``.
@@ -384,8 +384,8 @@ class Cache(Generic[K, V]):
             self._drop(self._clock())
             self._watch()
 
-    def _renew(self) -> None:
-        """What cannot outlive a fork: the child has neither the threads nor, perhaps, the lock's owner."""
+    def renew_after_fork(self) -> None:
+        """See ``forks.Forkable``: the child has neither the threads nor, perhaps, the lock's owner."""
         self._lock = threading.RLock()
         self._flights = {}
         self._timer = None

@@ -1,28 +1,30 @@
-"""What a forked child must not take over from its parent: locks that a thread holds, connections, timers."""
+"""What a forked child must not take over from its parent: locks that a thread holds, loads, timers."""
 
 from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable
-
-_renewals: list[weakref.WeakMethod[Callable[[], None]]] = []
+from typing import Protocol
 
 
-def after_fork(renew: Callable[[], None]) -> None:
-    """Call a method in every child that is forked from here on, for as long as its object lives.
+class Forkable(Protocol):
+    """An object that is of use in a child too."""
 
-    Args:
-        renew: a bound method; it must not wait for anything.
-    """
-    _renewals.append(weakref.WeakMethod(renew, _renewals.remove))
+    def renew_after_fork(self) -> None:
+        """Give up what the parent's threads hold, and wait for nothing; called in the child, at once."""
+
+
+_forkable: weakref.WeakSet[Forkable] = weakref.WeakSet()
+
+
+def remember(forkable: Forkable) -> None:
+    """Renew an object in every child that is forked from here on, for as long as it lives."""
+    _forkable.add(forkable)
 
 
 def _renew() -> None:
-    for reference in [*_renewals]:
-        renew = reference()
-        if renew is not None:
-            renew()
+    for forkable in _forkable:
+        forkable.renew_after_fork()
 
 
 if hasattr(os, "register_at_fork"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -195,3 +197,9 @@ def test_the_caller_loads_when_no_thread_can_be_had(
     kept = cache(time.time, ttl=0, stale=0)
     monkeypatch.setattr(threading.Thread, "start", none_left)
     assert kept.get("k", service.load) == "k1"
+
+
+def test_a_process_with_a_cache_ends_without_a_word() -> None:
+    code = "from rotators.core.cache import Cache; kept = Cache(ttl=9, max_entries=2); kept.put('k', 'v')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""
