@@ -182,6 +182,15 @@ def test_a_pending_value_that_may_not_be_read_is_passed_by_and_not_asked_for_aga
     assert world.reads().count("AWSPENDING") == 2
 
 
+def test_a_current_value_that_may_not_be_read_is_asked_for_again() -> None:
+    given_back: dict[str, object] = {"denied": set()}
+    world = World(
+        current="v2", remembered="v1", accepts={"v2"}, denied={"AWSCURRENT"}, script=[(6, given_back)]
+    )
+    assert world.connect() == "v2"
+    assert world.notes["unreadable"] == 1
+
+
 @pytest.mark.parametrize("key", ["engine", "host", "port", "dbname", "ssl", "sslrootcert"])
 def test_a_pending_value_that_leads_elsewhere_is_never_used(key: str) -> None:
     world = World(pending="v2", accepts={"v2"}, changes={"v2": {key: "other"}})
