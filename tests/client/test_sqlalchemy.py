@@ -271,3 +271,16 @@ def test_an_asynchronous_engine_connects_by_its_creator(world: World) -> None:
 
     asyncio.run(program())
     assert credentials.counts()["pending"] == 1
+
+
+@ENGINES
+def test_rotations_without_an_end_leave_an_engine_usable(
+    target: Target, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attach(engine, credentials_of(target.world, target.world.secret(target.user())))
+    monkeypatch.setattr(Credentials, "retired", lambda *_: True)
+    numbers = []
+    for _ in range(4):
+        with engine.connect() as connection:
+            numbers.append(target.who(connection)[0])
+    assert len(set(numbers)) == 4
