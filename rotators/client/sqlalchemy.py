@@ -45,14 +45,14 @@ def attach(engine: Engine, credentials: Credentials) -> None:
         def login(attempt: Attempt) -> Any:
             connection = dialect.connect(*cargs, **driver.arguments(attempt.secret, attempt.seconds, given))
             driver.settle(connection, given)
-            record.info |= {_VERSION: attempt.version, _NEW: True}
+            record.info.update({_VERSION: attempt.version, _NEW: True})
             return connection
 
         return credentials.login(login, driver)
 
     @event.listens_for(engine, "checkout")
     def checkout(_connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
-        # What was made just now is lent, also if it is retired by now: after three in a row SQLAlchemy gives up.
+        # What was made just now is lent, though it may be retired: after three in a row SQLAlchemy gives up.
         new, version = record.info.pop(_NEW, False), record.info.get(_VERSION)
         if not new and credentials.retired(version):
             credentials.shared.note("retired", version)
