@@ -63,8 +63,11 @@ def lent(engine: sqlalchemy.Engine) -> Iterator[sqlalchemy.Connection]:
         if "terminating connection" in str(error) and "connection failed" not in str(error):
             raise Cut from error
         raise
-    with connection:
+    try:
         yield connection
+    finally:
+        with session():
+            connection.close()
 
 
 class Attempts:

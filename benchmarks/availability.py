@@ -31,6 +31,7 @@ STRATEGIES = {"single": "psycopg", "alternating": "psycopg", "dual": "pymysql"}
 PACES = {"back to back": (0.0, 0.0), "0.5 s apart": (0.5, 0.0), "1 s between steps": (0.0, 1.0)}
 """Seconds between rotations, and between their steps."""
 
+ENDPOINTS = ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "SECRETS_MANAGER_ENDPOINT")
 ROTATION_SECONDS = 120.0
 OUTAGE_SECONDS = 60.0
 RESTART_SECONDS = 2.0
@@ -131,7 +132,7 @@ def running(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env={**os.environ, "AWS_ENDPOINT_URL_SECRETS_MANAGER": endpoint},
+                env={**os.environ, **dict.fromkeys(ENDPOINTS, endpoint)},
                 text=True,
             )
             ending.enter_context(process)
@@ -211,6 +212,7 @@ def troubles(bench: Bench, times: int) -> list[dict[str, Any]]:
             running(["ours"], arn, "psycopg", trouble.endpoint, ttl=5.0) as found,
         ):
             act(trouble, arn)
+        assert trouble.calls.total() > 1, "the application went past the trouble"
         results.append({"trouble": name, **found["ours"]})
     return results
 

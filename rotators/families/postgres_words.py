@@ -24,7 +24,7 @@ PATTERNS = (
     (r"certificate verify failed", "tls-untrusted"),
     (r"does not support SSL", "tls-unsupported"),
     # A server that is just stopping hangs up in the middle of the handshake.
-    (r"unexpected eof while reading|SSL SYSCALL error", "closed"),
+    (r"unexpected eof while reading|SSL SYSCALL error|SSL connection has been closed", "closed"),
     (r"SSL|certificate", "tls"),
     (r"Connection refused", "closed-port"),
     (r"[Nn]o route to host|[Nn]etwork is unreachable|[Hh]ost is unreachable", "unreachable"),

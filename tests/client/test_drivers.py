@@ -35,6 +35,7 @@ SECRET = Secret({"engine": "postgres", "host": "h", "username": "app", "password
         ("Connection refused\n\tIs the server running on that host?", UNAVAILABLE),
         ("SSL error: unexpected eof while reading", UNAVAILABLE),
         ("SSL SYSCALL error: Connection reset by peer", UNAVAILABLE),
+        ("SSL connection has been closed unexpectedly", UNAVAILABLE),
         ("server closed the connection unexpectedly", UNAVAILABLE),
         ("FATAL:  the database system is starting up", UNAVAILABLE),
         ("FATAL:  terminating connection due to administrator command", UNAVAILABLE),
