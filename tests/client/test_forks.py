@@ -18,6 +18,9 @@ from rotators.core.errors import ServiceUnavailable
 from tests.client.conftest import enters, single
 from tests.world import World, unique
 
+# From Python 3.12 on a fork beside threads is warned of; that servers do it is what is tested.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
 
 def in_a_child(act: Callable[[], object]) -> Any:
     """What a function answers in a forked child, or None if it fails or hangs there."""

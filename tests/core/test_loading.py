@@ -170,6 +170,7 @@ def test_what_is_forgotten_does_not_come_back_with_a_load_that_was_under_way(
     assert len(kept) == 0
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_child_process_does_not_wait_for_its_parents_load(service: Service) -> None:
     kept = cache(time.time)
     kept.put("known", "v")
