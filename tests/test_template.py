@@ -34,12 +34,17 @@ EVERY_RESOURCE = {
 """The statements that may say `*`, and why they must."""
 
 EVERY_NAME = {
+    "DecryptWithTaggedKeys": "the tag of the key decides, not its id",
+    "EncryptWithTaggedKeys": "the same",
+    "DescribeTaggedKeys": "the same",
     "FindDatabasesOfAdmins": "the database's identifier stands in a tag of the admin's secret, unknown here",
     "ReadTaggedAdmins": "the tag decides, not the name",
     "ReadTaggedSecrets": "the tag decides, not the name",
+    "RotateTaggedSecrets": "the tag decides, not the name",
+    "LookAndMendTagged": "the tag decides, not the name",
     "TryTaggedAdmins": "the tag decides, not the name",
 }
-"""The statements whose resources may end in `:*`, and why they must."""
+"""The statements whose resources may end in `:*` or `/*`, and why they must."""
 
 READ_BY_POWERTOOLS = {"POWERTOOLS_LOG_LEVEL"}
 
@@ -102,6 +107,8 @@ def actions(statement: dict[str, Any]) -> list[str]:
 
 
 def text_of_resource(resource: Any) -> str:
+    if isinstance(resource, dict) and "Split" in resource:
+        resource = resource["Split"][1]
     text = resource["Sub"] if isinstance(resource, dict) and "Sub" in resource else resource
     return str(text[0] if isinstance(text, list) else text)
 
@@ -163,7 +170,7 @@ def test_only_statements_with_a_reason_reach_every_name(resources: dict[str, Any
     found = {
         statement["Sid"]
         for statement in every_statement(resources)
-        if any(text_of_resource(resource).endswith(":*") for resource in as_list(statement["Resource"]))
+        if any(text_of_resource(each).endswith((":*", ":key/*")) for each in as_list(statement["Resource"]))
     }
     assert found == set(EVERY_NAME)
 
@@ -175,49 +182,58 @@ def test_no_action_is_a_pattern(resources: dict[str, Any]) -> None:
 
 
 def test_the_rotate_function_touches_only_secrets_that_name_it(resources: dict[str, Any]) -> None:
-    touching = [
-        statement
+    touching = {
+        statement["Sid"]: statement
         for statement in statements(resources, "RotateRole")
         if any(action.startswith("secretsmanager:") for action in actions(statement))
         and statement["Sid"] not in ("ReadAdmins", "ReadTaggedAdmins")
-    ]
-    (own,) = touching
-    name = own["Condition"]["ArnEquals"]["secretsmanager:resource/AllowRotationLambdaArn"]["Sub"]
-    fixed = resources["RotateFunction"]["Properties"]["FunctionName"]["Sub"]
-    assert name.endswith(f":function:{fixed}")
-    assert set(actions(own)) == {
-        "secretsmanager:DescribeSecret",
-        "secretsmanager:GetSecretValue",
-        "secretsmanager:ListSecretVersionIds",
-        "secretsmanager:PutSecretValue",
-        "secretsmanager:UpdateSecretVersionStage",
     }
+    assert set(touching) == {"RotateOwnSecrets", "RotateTaggedSecrets"}
+    fixed = resources["RotateFunction"]["Properties"]["FunctionName"]["Sub"]
+    for own in touching.values():
+        name = own["Condition"]["ArnEquals"]["secretsmanager:resource/AllowRotationLambdaArn"]["Sub"]
+        assert name.endswith(f":function:{fixed}")
+        assert set(actions(own)) == {
+            "secretsmanager:DescribeSecret",
+            "secretsmanager:GetSecretValue",
+            "secretsmanager:ListSecretVersionIds",
+            "secretsmanager:PutSecretValue",
+            "secretsmanager:UpdateSecretVersionStage",
+        }
 
 
-def test_secrets_are_named_by_the_prefix(resources: dict[str, Any]) -> None:
+def test_secrets_are_named_by_prefixes_and_lie_in_one_account(resources: dict[str, Any]) -> None:
     for statement in every_statement(resources):
         for resource in map(text_of_resource, as_list(statement["Resource"])):
             if ":secret:" in resource and statement["Sid"] not in EVERY_NAME:
-                assert resource.endswith((":secret:${SecretNamePrefix}*", ":secret:${Prefix}*"))
+                assert resource.endswith(":secret:${Prefixes}*")
+                # The second and later prefixes have a wildcard for the account.
+                assert "aws:ResourceAccount" in statement["Condition"]["StringEqualsIfExists"]
 
 
 def test_a_tag_decides_where_the_name_does_not(resources: dict[str, Any]) -> None:
-    tagged = [item for item in every_statement(resources) if "Tagged" in item["Sid"]]
-    reading = [item for item in tagged if not actions(item)[0].startswith("kms:")]
-    assert {item["Sid"] for item in reading} == {"ReadTaggedAdmins", "ReadTaggedSecrets", "TryTaggedAdmins"}
-    for item in reading:
-        (key,) = item["Condition"]["StringEquals"]
-        assert key.startswith("secretsmanager:ResourceTag/rotators-")
+    of_secrets, of_keys = set(), set()
+    for item in every_statement(resources):
+        if "Tagged" not in item["Sid"]:
+            continue
+        tags = {key for key in item["Condition"]["StringEquals"] if "ResourceTag" in key}
+        if actions(item)[0].startswith("kms:"):
+            of_keys.add(item["Sid"])
+            assert tags == {"aws:ResourceTag/rotators-stack"}
+        else:
+            of_secrets.add(item["Sid"])
+            (tag,) = tags
+            assert tag.startswith("secretsmanager:ResourceTag/rotators-")
+    assert of_secrets | of_keys == {sid for sid in EVERY_NAME if "Tagged" in sid}
 
 
 def test_no_secret_is_created_under_another_key(resources: dict[str, Any]) -> None:
     (creating,) = [
         item for item in statements(resources, "StoreRole") if "secretsmanager:CreateSecret" in actions(item)
     ]
-    condition, required, _ = creating["Condition"]["If"]
+    condition, required, _ = creating["Condition"]["ArnEquals"]["If"]
     assert condition == "HasKey"
-    assert list(required) == ["ArnEquals"]
-    assert list(required["ArnEquals"]) == ["secretsmanager:KmsKeyArn"]
+    assert list(required) == ["secretsmanager:KmsKeyArn"]
 
 
 def test_the_key_outlives_the_stack(resources: dict[str, Any]) -> None:
@@ -301,8 +317,8 @@ def test_the_key_is_used_only_through_secrets_manager(resources: dict[str, Any])
             assert "kms:ViaService" in condition["StringEquals"]
             keys = {key for operator in condition.values() for key in operator}
             # DescribeKey has no encryption context: with the condition it would never be allowed.
-            free = actions(statement) == ["kms:DescribeKey"] or statement["Sid"] == "Decrypt"
-            assert ("kms:EncryptionContext:SecretARN" in keys) is not free
+            if actions(statement) != ["kms:DescribeKey"]:
+                assert "kms:EncryptionContext:SecretARN" in keys
 
 
 def test_no_function_can_both_store_and_read(resources: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ NAME = "rotators"
 REGION = "us-east-1"
 _BUCKET, _KEY = "rotators-artifacts", "functions.zip"
 # What the demonstration's secrets are called, and how its admin is known.
-_PARAMETERS = {"SecretNamePrefix": "demo/", "AdminTagValue": "demo"}
+_PARAMETERS = {"SecretNamePrefixes": "demo/", "AdminTagValue": "demo"}
 _ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 
 

@@ -143,6 +143,25 @@ def without_gaps(original: Callable[[Any, Any], Any]) -> Callable[[Any, Any], An
     return clean_json
 
 
+def with_retention(original: Callable[[Any], None]) -> Callable[[Any], None]:
+    """The deletion of a stack's resources that keeps those whose policy is RetainExceptOnCreate.
+
+    moto knows Retain only. Both keep the resource of a stack that was created
+    (CFN/aws-attribute-deletionpolicy).
+
+    Args:
+        original: moto's own.
+    """
+
+    def delete(resources: Any) -> None:
+        for definition in resources._resource_json_map.values():  # noqa: SLF001 - held by RELIED_ON
+            if definition.get("DeletionPolicy") == "RetainExceptOnCreate":
+                definition["DeletionPolicy"] = "Retain"
+        original(resources)
+
+    return delete
+
+
 def _secret(client: Callable[[str], Any], name: str, given: Properties) -> Resource:
     manager = client("secretsmanager")
     name = given.get("Name", name)
@@ -315,13 +334,30 @@ def _role(client: Callable[[str], Any], name: str, given: Properties) -> Resourc
         iam.attach_role_policy(RoleName=name, PolicyArn=arn)
 
     def remove() -> None:
+        # moto tries again when something is still attached, so what has gone already must not stop it.
         for policy in inline:
-            iam.delete_role_policy(RoleName=name, PolicyName=policy)
+            with contextlib.suppress(iam.exceptions.NoSuchEntityException):
+                iam.delete_role_policy(RoleName=name, PolicyName=policy)
         for arn in managed:
-            iam.detach_role_policy(RoleName=name, PolicyArn=arn)
+            with contextlib.suppress(iam.exceptions.NoSuchEntityException):
+                iam.detach_role_policy(RoleName=name, PolicyArn=arn)
         iam.delete_role(RoleName=name)
 
     return Resource(name, {"Arn": role["Arn"], "RoleId": role["RoleId"]}, remove)
+
+
+def _key(client: Callable[[str], Any], _name: str, given: Properties) -> Resource:
+    """Moto has keys, but fails on their tags. Deletion waits thirty days (CFN/aws-resource-kms-key)."""
+    kms = client("kms")
+    key = kms.create_key(
+        Policy=json.dumps(given["KeyPolicy"]),
+        Description=given.get("Description", ""),
+        Tags=[{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in given.get("Tags", [])],
+    )["KeyMetadata"]
+    if str(given.get("EnableKeyRotation", False)).lower() == "true":
+        kms.enable_key_rotation(KeyId=key["KeyId"])
+    delete = partial(kms.schedule_key_deletion, KeyId=key["KeyId"])
+    return Resource(key["KeyId"], {"Arn": key["Arn"], "KeyId": key["KeyId"]}, delete)
 
 
 def _managed_policy(client: Callable[[str], Any], name: str, given: Properties) -> Resource:
@@ -331,7 +367,17 @@ def _managed_policy(client: Callable[[str], Any], name: str, given: Properties) 
     arn = iam.create_policy(
         PolicyName=name, PolicyDocument=document, Description=given.get("Description", "")
     )["Policy"]["Arn"]
-    return Resource(arn, {"PolicyArn": arn}, partial(iam.delete_policy, PolicyArn=arn))
+    roles = given.get("Roles", [])
+    for role in roles:
+        iam.attach_role_policy(RoleName=role, PolicyArn=arn)
+
+    def remove() -> None:
+        for role in roles:
+            with contextlib.suppress(iam.exceptions.NoSuchEntityException):
+                iam.detach_role_policy(RoleName=role, PolicyArn=arn)
+        iam.delete_policy(PolicyArn=arn)
+
+    return Resource(arn, {"PolicyArn": arn}, remove)
 
 
 def _numbers(value: Any) -> Any:
@@ -350,6 +396,7 @@ _TYPES: dict[str, Make] = {
     "AWS::CloudWatch::Dashboard": _dashboard,
     "AWS::IAM::ManagedPolicy": _managed_policy,
     "AWS::IAM::Role": _role,
+    "AWS::KMS::Key": _key,
     "AWS::Logs::LogGroup": _log_group,
     "AWS::RDS::DBCluster": _cluster,
     "AWS::RDS::DBInstance": _instance,

@@ -26,7 +26,7 @@ from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
 from moto.secretsmanager.responses import SecretsManagerResponse
 
 from rotators.core.errors import LocalStackError
-from rotators.local.cloudformation import completed, without_gaps
+from rotators.local.cloudformation import completed, with_retention, without_gaps
 from rotators.local.events import with_topics
 from rotators.local.functions import FunctionConfig, Functions, lambda_environment
 
@@ -48,6 +48,7 @@ RELIED_ON: dict[str, str | None] = {
     "moto.awslambda.models:lambda_backends": None,
     "moto.awslambda.policy:Policy.add_statement": "(self, raw, qualifier)",
     "moto.cloudformation.exceptions:ValidationError": "(name_or_id, message)",
+    "moto.cloudformation.parsing:ResourceMap.delete": "(self)",
     "moto.cloudformation.parsing:clean_json": "(resource_json, resources_map)",
     "moto.cloudformation.parsing:resource_class_from_type": "(resource_type)",
     "moto.cloudtrail.responses:CloudTrailResponse": None,
@@ -62,6 +63,7 @@ RELIED_ON: dict[str, str | None] = {
     ),
     "moto.iam.models:iam_backends": None,
     "moto.kms.models:KmsBackend.get_key_id_from_alias": "(self, alias_name)",
+    "moto.kms.models:KmsBackend.list_resource_tags": "(self, key_id_or_arn)",
     "moto.kms.models:kms_backends": None,
     "moto.logs.models:LogsBackend.ensure_log_group": "(self, log_group_name)",
     "moto.moto_server.werkzeug_app:DomainDispatcherApplication": "(create_app)",
@@ -182,6 +184,7 @@ class Faithful:
         known = parsing.resource_class_from_type
         self._replace(parsing, "resource_class_from_type", completed(known, self._client))
         self._replace(parsing, "clean_json", without_gaps(parsing.clean_json))
+        self._replace(parsing.ResourceMap, "delete", with_retention(parsing.ResourceMap.delete))
 
     def remove(self) -> None:
         """Put moto's own methods back."""

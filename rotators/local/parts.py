@@ -18,7 +18,7 @@ from rotators.local import versions
 from rotators.local.events import EventLog
 from rotators.local.faithful import Faithful
 from rotators.local.functions import Functions
-from rotators.local.iam.calls import Target
+from rotators.local.iam.calls import Key, Target
 from rotators.local.iam.door import Door
 from rotators.local.operations import Operations
 from rotators.local.rotation import Rotations
@@ -60,7 +60,7 @@ class Parts:
         self.rotations = Rotations(self.events, on_step, pending_in_test)
         self.operations = Operations(self.rotations, self.events)
         self.functions = Functions()
-        self.door = Door(ACCOUNT, self._seen_by_iam, _key_arn)
+        self.door = Door(ACCOUNT, self._seen_by_iam, _key)
         self._faithful = Faithful(self.operations, self.functions, self.exports, self.door)
         self._faithful.install()
         try:
@@ -143,7 +143,7 @@ class Parts:
         secret = self.find_secret(secret_id, region)
         if secret is None:
             return None
-        key = _key_arn(secret.kms_key_id, region) if secret.kms_key_id else None
+        key = _key(secret.kms_key_id, region) if secret.kms_key_id else None
         tags = {tag["Key"]: tag["Value"] for tag in secret.tags or []}
         return Target(secret.arn, key, secret.rotation_lambda_arn or None, tags)
 
@@ -159,15 +159,18 @@ class Parts:
         return secret is not None
 
 
-def _key_arn(key: str, region: str) -> str | None:
-    """The ARN of a key by id, alias or ARN; None for a key of the service's own."""
+def _key(key: str, region: str) -> Key | None:
+    """A key by id, alias or ARN, as IAM looks at it; None for a key of the service's own."""
     if key.startswith("alias/aws/"):
         return None
-    if ":key/" in key:
-        return key
+    backend = kms_backends[ACCOUNT][region]
     if ":alias/" in key or key.startswith("alias/"):
-        key = str(kms_backends[ACCOUNT][region].get_key_id_from_alias(f"alias/{key.rpartition('alias/')[2]}"))
-    return f"arn:aws:kms:{region}:{ACCOUNT}:key/{key}"
+        key = str(backend.get_key_id_from_alias(f"alias/{key.rpartition('alias/')[2]}"))
+    arn = key if ":key/" in key else f"arn:aws:kms:{region}:{ACCOUNT}:key/{key}"
+    if arn.rpartition("/")[2] not in backend.keys:
+        return Key(arn, {})  # a key of another account, or none
+    tags = backend.list_resource_tags(arn)["Tags"]
+    return Key(arn, {tag["TagKey"]: tag["TagValue"] for tag in tags})
 
 
 def _create_role() -> None:

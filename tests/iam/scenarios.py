@@ -99,7 +99,7 @@ def deploy(world: World, name: str, **parameters: str) -> Stack:
         Tags=[{"Key": "rotators-admin", "Value": "yes"}],
     )["ARN"]
     given = {
-        "SecretNamePrefix": f"{name}/",
+        "SecretNamePrefixes": f"{name}/",
         **{key: text.replace("ADMIN", admin) for key, text in parameters.items()},
     }
     formation = aws.client("cloudformation")
@@ -140,10 +140,18 @@ def _policies(world: World, stack: str) -> dict[str, list[Statement]]:
         name: iam.get_role_policy(RoleName=ids[f"{name.title()}Role"], PolicyName=name)["PolicyDocument"]
         for name in FUNCTIONS
     }
-    documents[OPERATOR] = iam.get_policy_version(PolicyArn=ids["OperatorPolicy"], VersionId="v1")[
-        "PolicyVersion"
-    ]["Document"]
-    return {name: list(document["Statement"]) for name, document in documents.items()}
+    found_statements = {name: list(document["Statement"]) for name, document in documents.items()}
+    for name in FUNCTIONS:
+        attached = iam.list_attached_role_policies(RoleName=ids[f"{name.title()}Role"])["AttachedPolicies"]
+        for policy in attached:
+            found_statements[name] += _managed(iam, policy["PolicyArn"])
+    return {**found_statements, OPERATOR: _managed(iam, ids["OperatorPolicy"])}
+
+
+def _managed(iam: Any, arn: str) -> list[Statement]:
+    """The statements of a managed policy."""
+    version = iam.get_policy_version(PolicyArn=arn, VersionId="v1")["PolicyVersion"]
+    return list(version["Document"]["Statement"])
 
 
 def exercise(stack: Stack) -> None:
@@ -185,6 +193,70 @@ def exercise_shortly(stack: Stack) -> None:
         stack.seen = world.aws.seen()
     finally:
         world.aws.watch(None)
+
+
+def redeployed(world: World, name: str) -> Stack:
+    """A stack that was deleted and deployed again; its secrets are still under the first stack's key."""
+    first = deploy(world, name)
+    plain = first.store("plain", {"a": "b"})
+    secret = first.store("single", world.user(), Rotation=_rotation(first))
+    _wait_for_trial(first, secret)
+    world.aws.client("cloudformation").delete_stack(StackName=name)
+    stack = deploy(world, name)
+    assert stack.key != first.key
+    world.aws.watch(stack.watched())
+    try:
+        assert stack.rotated(secret).ok
+        stack.store("plain", {"a": "c"})
+        _retrieve(stack, secret)
+        assert stack.invoke("retrieve", {"SecretId": plain})["Value"] == {"a": "c"}
+        with _operator(stack):
+            _command(["doctor", secret], None, 0)
+        stack.seen = world.aws.seen()
+    finally:
+        world.aws.watch(None)
+    return stack
+
+
+def adopted(world: World, name: str) -> Stack:
+    """A stack for secrets that exist: under two prefixes, two keys, and one that only its tag admits."""
+    kms = world.aws.client("kms")
+    keys = [kms.create_key()["KeyMetadata"]["Arn"] for _ in range(2)]
+    stack = deploy(
+        world,
+        name,
+        SecretNamePrefixes=f"{name}/,prod/",
+        KmsKeyArns=",".join(keys),
+        CreateKmsKey="false",
+        SecretTagValue="shop",
+    )
+    tag = [{"Key": "rotators-secret", "Value": "shop"}]
+    secrets = [
+        world.secrets.create_secret(
+            Name=unique(prefix), SecretString=json.dumps(world.user()), KmsKeyId=key, Tags=tags
+        )["ARN"]
+        for prefix, key, tags in (
+            (f"{name}/db", keys[0], []),
+            ("prod/db", keys[1], []),
+            ("elsewhere", keys[1], tag),
+        )
+    ]
+    world.aws.watch(stack.watched())
+    try:
+        for arn in secrets:
+            assert stack.rotated(arn).ok
+            assert stack.rotated(arn).ok
+        _lose_and_find(stack, secrets[-1])
+        with _operator(stack):
+            for arn in secrets:
+                _command(["doctor", arn], None, 0)
+                _command(["rotate", arn], None, 0)
+            stack.invoke("rotate", _event("createSecret", secrets[-1], world.begin(secrets[-1])))
+            _command(["repair", secrets[-1], "--idle"], None, 0)
+        stack.seen = world.aws.seen()
+    finally:
+        world.aws.watch(None)
+    return stack
 
 
 def _rotation(stack: Stack) -> dict[str, Any]:

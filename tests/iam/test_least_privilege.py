@@ -45,12 +45,14 @@ def stacks(aws: LocalAws, server: PostgresServer) -> Iterator[dict[str, Stack]]:
             SecurityGroupIds="sg-1",
         ),
         "keyed": deploy(
-            world, "keyed", **no_key, KmsKeyArn=key, AdminSecretArns="ADMIN", RetrieveTagValue="app"
+            world, "keyed", **no_key, KmsKeyArns=key, AdminSecretArns="ADMIN", RetrieveTagValue="app"
         ),
         "assuming": deploy(world, "assuming", TargetRoleArn=f"arn:aws:iam::{ACCOUNT}:role/target"),
     }
     for name, stack in made.items():
         (scenarios.exercise if name == "tagged" else scenarios.exercise_shortly)(stack)
+    made["again"] = scenarios.redeployed(world, "again")
+    made["adopting"] = scenarios.adopted(world, "adopting")
     yield made
     for name in made:
         aws.client("cloudformation").delete_stack(StackName=name)
@@ -248,7 +250,8 @@ def rows(stacks: dict[str, Stack]) -> list[str]:
 def plain(resource: str, stack: Stack) -> str:
     """A resource as the page calls it."""
     names = {
-        rf".*:secret:{stack.name}/.*": "a secret of the prefix",
+        rf".*:secret:({stack.name}|prod)/.*": "a secret of the prefix",
+        r".*:secret:elsewhere.*": "a tagged secret",
         rf".*:secret:{stack.name}-admin.*": "an admin's secret",
         r"arn:aws:kms:.*": "the secrets' key",
         rf".*:function:{stack.name}-(\w+)": r"the function `\1`",

@@ -44,44 +44,57 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Key:
+    """What IAM looks at of a KMS key.
+
+    Attributes:
+        arn: of the key.
+        tags: of the key.
+    """
+
+    arn: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Target:
     """What IAM looks at of a secret.
 
     Attributes:
         arn: of the secret.
-        key: ARN of its key; None for the key that Secrets Manager owns.
+        key: its key; None for the key that Secrets Manager owns.
         function: its rotation function, if it has one.
         tags: of the secret.
     """
 
     arn: str
-    key: str | None
+    key: Key | None
     function: str | None
     tags: Mapping[str, str]
 
 
 Find = Callable[[str], Target | None]
-KeyArn = Callable[[str], str | None]
+FindKey = Callable[[str], Key | None]
 
 
-def calls_of(request: Request, find: Find, key_arn: KeyArn) -> list[Call]:
+def calls_of(request: Request, find: Find, find_key: FindKey) -> list[Call]:
     """What IAM decides about when a request comes in.
 
     Args:
         request: the request.
         find: gives a secret by name or ARN.
-        key_arn: gives the ARN of a key by id, alias or ARN; None for the service's own.
+        find_key: gives a key by id, alias or ARN; None for one of the service's own.
 
     Returns:
         The call itself first.
     """
     if request.service == _MANAGER:
-        return list(_manager_calls(request, find, key_arn))
+        return list(_manager_calls(request, find, find_key))
     resource = _RESOURCES.get((request.service, request.operation), _anything)(request)
     return [Call(request.principal, f"{request.service}:{request.operation}", resource)]
 
 
-def _manager_calls(request: Request, find: Find, key_arn: KeyArn) -> Iterator[Call]:
+def _manager_calls(request: Request, find: Find, find_key: FindKey) -> Iterator[Call]:
     params = request.params
     action = f"{_MANAGER}:{request.operation}"
     if request.operation == "BatchGetSecretValue":
@@ -95,13 +108,13 @@ def _manager_calls(request: Request, find: Find, key_arn: KeyArn) -> Iterator[Ca
                 "GetSecretValue",
                 {"SecretId": secret_id},
             )
-            yield from _manager_calls(single, find, key_arn)
+            yield from _manager_calls(single, find, find_key)
         return
-    target = _target(request, find, key_arn)
+    target = _target(request, find, find_key)
     if target is None:
         # IAM knows a secret that does not exist by its name alone.
         target = Target(_new_arn(request, str(params.get("SecretId", "*"))), None, None, {})
-    context = {**_context(params, key_arn), **_of_secret(target)}
+    context = {**_context(params, find_key), **_of_secret(target)}
     yield Call(request.principal, action, target.arn, context)
     if request.operation == "CreateSecret" and params.get("Tags"):
         yield Call(request.principal, f"{_MANAGER}:TagResource", target.arn, context)
@@ -109,15 +122,15 @@ def _manager_calls(request: Request, find: Find, key_arn: KeyArn) -> Iterator[Ca
         function = params.get("RotationLambdaARN") or target.function
         if function:
             yield Call(request.principal, "lambda:InvokeFunction", function)
-    yield from _key_calls(request, target, key_arn)
+    yield from _key_calls(request, target, find_key)
 
 
-def _target(request: Request, find: Find, key_arn: KeyArn) -> Target | None:
+def _target(request: Request, find: Find, find_key: FindKey) -> Target | None:
     if request.operation != "CreateSecret":
         return find(str(request.params.get("SecretId", "")))
     key = request.params.get("KmsKeyId")
     arn = _new_arn(request, str(request.params.get("Name", "")))
-    return Target(arn, key_arn(str(key)) if key else None, None, {})
+    return Target(arn, find_key(str(key)) if key else None, None, {})
 
 
 def _new_arn(request: Request, name: str) -> str:
@@ -126,14 +139,15 @@ def _new_arn(request: Request, name: str) -> str:
     return f"arn:aws:{_MANAGER}:{request.region}:{request.account}:secret:{name}{_NEW_SUFFIX}"
 
 
-def _context(params: Mapping[str, Any], key_arn: KeyArn) -> dict[str, str | tuple[str, ...]]:
+def _context(params: Mapping[str, Any], find_key: FindKey) -> dict[str, str | tuple[str, ...]]:
     """The condition keys of the request (Service Authorization Reference, list_awssecretsmanager)."""
     found: dict[str, str | tuple[str, ...]] = {
         f"{_MANAGER}:{name}": str(params[name]) for name in _PARAMETERS if name in params
     }
     if key := params.get("KmsKeyId"):
         found[f"{_MANAGER}:KmsKeyId"] = str(key)
-        found[f"{_MANAGER}:KmsKeyArn"] = key_arn(str(key)) or str(key)
+        named = find_key(str(key))
+        found[f"{_MANAGER}:KmsKeyArn"] = named.arn if named else str(key)
     if tags := params.get("Tags"):
         found["aws:TagKeys"] = tuple(tag["Key"] for tag in tags)
         found |= {f"aws:RequestTag/{tag['Key']}": tag["Value"] for tag in tags}
@@ -141,7 +155,7 @@ def _context(params: Mapping[str, Any], key_arn: KeyArn) -> dict[str, str | tupl
 
 
 def _of_secret(target: Target) -> dict[str, str | tuple[str, ...]]:
-    found: dict[str, str | tuple[str, ...]] = {}
+    found: dict[str, str | tuple[str, ...]] = {"aws:ResourceAccount": _account(target.arn)}
     if target.function:
         found[f"{_MANAGER}:resource/AllowRotationLambdaArn"] = target.function
     for key, value in target.tags.items():
@@ -149,10 +163,16 @@ def _of_secret(target: Target) -> dict[str, str | tuple[str, ...]]:
     return found
 
 
-def _key_calls(request: Request, target: Target, key_arn: KeyArn) -> Iterator[Call]:
-    via = {
+def _key_calls(request: Request, target: Target, find_key: FindKey) -> Iterator[Call]:
+    named = request.params.get("KmsKeyId")
+    key = (find_key(str(named)) if named else None) or target.key
+    if key is None:
+        return
+    via: dict[str, str | tuple[str, ...]] = {
+        "aws:ResourceAccount": _account(key.arn),
         "kms:ViaService": f"{_MANAGER}.{request.region}.amazonaws.com",
         "kms:CallerAccount": request.account,
+        **{f"aws:ResourceTag/{name}": value for name, value in key.tags.items()},
     }
     version = str(request.params.get("ClientRequestToken") or request.params.get("VersionId") or _VALIDATION)
     context = {
@@ -160,17 +180,17 @@ def _key_calls(request: Request, target: Target, key_arn: KeyArn) -> Iterator[Ca
         "kms:EncryptionContext:SecretARN": target.arn,
         "kms:EncryptionContext:SecretVersionId": version,
     }
-    named = request.params.get("KmsKeyId")
-    key = (key_arn(str(named)) if named else None) or target.key
-    if key is None:
-        return
     if request.operation in _READS:
-        yield Call(request.principal, "kms:Decrypt", key, context)
+        yield Call(request.principal, "kms:Decrypt", key.arn, context)
     if request.operation in _WRITES:
-        yield Call(request.principal, "kms:DescribeKey", key, via)
+        yield Call(request.principal, "kms:DescribeKey", key.arn, via)
         # Decrypt too: a repeated value is compared with the stored one.
         for action in ("kms:GenerateDataKey", "kms:Decrypt"):
-            yield Call(request.principal, action, key, context)
+            yield Call(request.principal, action, key.arn, context)
+
+
+def _account(arn: str) -> str:
+    return arn.split(":")[4]
 
 
 def _anything(_request: Request) -> str:

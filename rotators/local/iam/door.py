@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from rotators.local.iam.calls import Find, KeyArn, Request, calls_of
+from rotators.local.iam.calls import Find, FindKey, Key, Request, calls_of
 from rotators.local.iam.evaluator import Call, Decision, decide
 
 KEY_PREFIX = "local-"
@@ -55,18 +55,18 @@ class Door:
     Args:
         account: of the functions.
         find: gives a secret by name or ARN and Region, as IAM looks at it.
-        key_arn: gives the ARN of a key by what a request calls it, and Region.
+        find_key: gives a key by what a request calls it, and Region; None for one of the service's own.
     """
 
     def __init__(
         self,
         account: str,
         find: Callable[[str, str], Any],
-        key_arn: Callable[[str, str], str | None],
+        find_key: Callable[[str, str], Key | None],
     ) -> None:
         self._account = account
         self._find = find
-        self._key_arn = key_arn
+        self._find_key = find_key
         self._lock = threading.Lock()
         self._policies: Mapping[str, Statements] | None = None
         self._seen: list[Seen] = []
@@ -122,8 +122,8 @@ class Door:
     def _refused(self, request: Request) -> str | None:
         """Why a request is turned away, or None."""
         find: Find = lambda secret: self._find(secret, request.region)  # noqa: E731 - shorter so
-        key_arn: KeyArn = lambda key: self._key_arn(key, request.region)  # noqa: E731 - shorter so
-        for call in calls_of(request, find, key_arn):
+        find_key: FindKey = lambda key: self._find_key(key, request.region)  # noqa: E731 - shorter so
+        for call in calls_of(request, find, find_key):
             decision = self._decide(call)
             if decision and not decision.allowed:
                 return self._words(call)
