@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
+from rotators.aws.failures import last_failed_step
 from rotators.aws.faults import translated
 from rotators.aws.versions import all_versions
 from rotators.core.errors import (
@@ -153,30 +154,11 @@ def last_error(view: SecretView, token: str, since: float = 0.0) -> str | None:
     """
     if view.function_arn is None:
         return None
-    group = f"/aws/lambda/{view.function_arn.split(':')[6]}"
-    found = None
     try:
-        with translated("FilterLogEvents", group):
-            pages = clients.logs().get_paginator("filter_log_events")
-            start = int(since * 1000)
-            for page in pages.paginate(
-                logGroupName=group, startTime=start, PaginationConfig={"MaxItems": 2000}
-            ):
-                for event in page["events"]:
-                    found = _failed_message(event["message"], token) or found
+        step = last_failed_step(view.function_arn, token, since)
     except _UNTOLD:
         return None
-    return found
-
-
-def _failed_message(line: str, token: str) -> str | None:
-    if token not in line or '"failed"' not in line:
-        return None
-    try:
-        message = json.loads(line).get("error_message")
-    except (ValueError, AttributeError):
-        return None
-    return None if message is None else str(message)
+    return None if step is None else step.message
 
 
 def _service_events(arn: str) -> Iterator[tuple[str, dt.datetime, Mapping[str, Any]]]:

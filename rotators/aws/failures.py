@@ -1,0 +1,88 @@
+"""The failed steps of rotations, as the rotation function logged them in CloudWatch Logs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from operator import itemgetter
+
+from rotators.aws import clients
+from rotators.aws.faults import translated
+
+_MOST_LINES = 2000
+
+
+@dataclass(frozen=True)
+class FailedStep:
+    """One failed step. All texts come from a log, which is outside text: clean them before they are shown.
+
+    Attributes:
+        secret: ARN or name of the secret.
+        token: of the rotation.
+        step: ``createSecret``, ``setSecret``, ``testSecret`` or ``finishSecret``; empty if not logged.
+        code: the error's code, as in docs/errors.md.
+        message: code, cause and next action in one text.
+        retryable: whether the same step may succeed later without a change.
+    """
+
+    secret: str
+    token: str
+    step: str
+    code: str
+    message: str
+    retryable: bool
+
+
+def log_group(function_arn: str) -> str:
+    """The log group that Lambda gives a function, from the function's ARN."""
+    return f"/aws/lambda/{function_arn.split(':')[6]}"
+
+
+def last_failed_step(function_arn: str, of: str, since: float = 0.0) -> FailedStep | None:
+    """The newest failed step that a rotation function logged about a rotation or a secret.
+
+    Args:
+        function_arn: the rotation function.
+        of: the rotation's token, or the secret's ARN; without quotation marks.
+        since: seconds since the epoch; older lines do not count.
+
+    Returns:
+        The step; None when no line tells of one.
+
+    Raises:
+        StoreError: the log could not be read (no permission, no such group, throttled …).
+    """
+    group = log_group(function_arn)
+    with translated("FilterLogEvents", group):
+        pages = (
+            clients.logs()
+            .get_paginator("filter_log_events")
+            .paginate(
+                logGroupName=group,
+                startTime=int(since * 1000),
+                # Quoted, a term is found in lines of any form (CloudWatch Logs: filter and pattern syntax).
+                filterPattern=f'"{of}"',
+                PaginationConfig={"MaxItems": _MOST_LINES},
+            )
+        )
+        events = sorted((event for page in pages for event in page["events"]), key=itemgetter("timestamp"))
+    steps = (_failed_step(event["message"], of) for event in reversed(events))
+    return next(filter(None, steps), None)
+
+
+def _failed_step(line: str, of: str) -> FailedStep | None:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(entry, dict) or of not in (entry.get("token"), entry.get("secret")):
+        return None
+    if entry.get("outcome") != "failed" or entry.get("error_message") is None:
+        return None
+    texts = {key: str(entry.get(key) or "") for key in ("secret", "token", "step")}
+    return FailedStep(
+        **texts,
+        code=str(entry.get("error_code") or ""),
+        message=str(entry["error_message"]),
+        retryable=entry.get("retryable") is True,
+    )
