@@ -33,7 +33,7 @@ LOCKS = {
 SERVICES = ("rds", "secretsmanager", "sts")
 """What the functions make clients for (rotators/aws/clients.py): the folders of botocore's data that stay."""
 
-NOT_RUN = ("cli", "local", "recovery", "testing")
+NOT_RUN = ("cli", "local", "testing")
 """The folders of `rotators` that no function imports."""
 
 

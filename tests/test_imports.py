@@ -28,7 +28,7 @@ ARROWS = {
     "client": {"core", "aws", "strategies", "families"},
     "local": {"core", "aws"},
     "testing": {"core", "local"},
-    "functions": {"core", "aws", "client"},
+    "functions": {"core", "aws", "client", "recovery"},
 }
 """From each part to the parts it may import, itself besides. The parts not named here may import all."""
 

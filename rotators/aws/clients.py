@@ -107,6 +107,24 @@ def logs() -> Any:
     return _client("logs", _environment())
 
 
+def iam() -> Any:
+    """The client for IAM, whose simulator a preflight asks; kept like the others.
+
+    Raises:
+        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
+    """
+    return _client("iam", _environment())
+
+
+def kms() -> Any:
+    """The client for KMS, where a preflight looks at a secret's key; kept like the others.
+
+    Raises:
+        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
+    """
+    return _client("kms", _environment())
+
+
 def cloudtrail() -> Any:
     """The client for CloudTrail, where the command finds failed rotations; kept like the others.
 

@@ -8,6 +8,7 @@ import sys
 import click
 
 from rotators import __version__
+from rotators.cli.check import check
 from rotators.cli.demo import demo
 from rotators.cli.deploy_local import deploy_local
 from rotators.cli.doctor import doctor
@@ -32,7 +33,7 @@ def cli() -> None:
     """
 
 
-for _command in (demo, up, invoke, rotate, show, doctor, repair_command, new, matrix, deploy_local):
+for _command in (demo, up, invoke, rotate, show, check, doctor, repair_command, new, matrix, deploy_local):
     cli.add_command(_command)
 
 

@@ -1,181 +1,46 @@
-"""What the commands ask of AWS, local or real, through boto3 alone."""
+"""Invoking Lambda functions from the commands."""
 
 from __future__ import annotations
 
-import datetime as dt
+import functools
 import json
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from rotators.aws import clients
-from rotators.aws.failures import last_failed_step
 from rotators.aws.faults import translated
-from rotators.aws.versions import all_versions
-from rotators.core.errors import (
-    AccessDenied,
-    RequestRefused,
-    SecretNotFound,
-    ServiceThrottled,
-    ServiceUnavailable,
-)
+from rotators.core.errors import FunctionFailed, error_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-# A role may lack the right to look, and CloudTrail takes two questions a second; the command goes on without.
-_UNTOLD = (AccessDenied, RequestRefused, SecretNotFound, ServiceThrottled, ServiceUnavailable)
-_FAILURES = ("RotationFailed", "RotationAbandoned", "TestRotationFailed")
+STACK = "rotators"
+"""Name of the stack whose functions are meant, unless an option says otherwise (samconfig.toml)."""
 
-
-@dataclass(frozen=True)
-class Version:
-    """One version of a secret.
-
-    Attributes:
-        id: its token.
-        stages: its labels.
-        created: when; None when the service does not say.
-    """
-
-    id: str
-    stages: tuple[str, ...]
-    created: dt.datetime | None
+stack_option = click.option(
+    "--stack", default=STACK, show_default=True, help="The stack whose functions are meant."
+)
+remote_option = click.option(
+    "--remote", is_flag=True, help="Let the stack's operate function do it, inside the VPC."
+)
 
 
-@dataclass(frozen=True)
-class SecretView:
-    """A secret without any value.
-
-    Attributes:
-        arn, name: of the secret.
-        rotation_enabled: whether rotation is on.
-        deleted: when the secret was scheduled for deletion, or None.
-        function_arn: of the rotation function, or None.
-        schedule: in words: ``every 30 days``, ``rate(10 days)``, ``cron(…)``, or None.
-        window: duration of the rotation window, or None.
-        last_rotated, next_rotation: times, or None.
-        versions: newest first.
-    """
-
-    arn: str
-    name: str
-    rotation_enabled: bool
-    deleted: dt.datetime | None
-    function_arn: str | None
-    schedule: str | None
-    window: str | None
-    last_rotated: dt.datetime | None
-    next_rotation: dt.datetime | None
-    versions: tuple[Version, ...]
-
-    def holder(self, stage: str) -> str | None:
-        """The id of the version that carries a stage, or None."""
-        return next((version.id for version in self.versions if stage in version.stages), None)
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A failed rotation, as CloudTrail has it.
-
-    Attributes:
-        event: the event's name.
-        time: when.
-        message: the service's words.
-    """
-
-    event: str
-    time: dt.datetime
-    message: str
-
-
-def read_secret(secret_id: str) -> SecretView:
-    """Everything about a secret but its values.
-
-    Raises:
-        SecretNotFound, AccessDenied, …: see rotators/aws/faults.py.
-    """
-    client = clients.secrets_manager()
-    with translated("DescribeSecret", secret_id):
-        found: Mapping[str, Any] = client.describe_secret(SecretId=secret_id)
-    rules: Mapping[str, Any] = found.get("RotationRules", {})
-    days = rules.get("AutomaticallyAfterDays")
-    return SecretView(
-        arn=found["ARN"],
-        name=found["Name"],
-        rotation_enabled=bool(found.get("RotationEnabled", False)),
-        deleted=found.get("DeletedDate"),
-        function_arn=found.get("RotationLambdaARN"),
-        schedule=rules.get("ScheduleExpression") or (f"every {days} days" if days else None),
-        window=rules.get("Duration"),
-        last_rotated=found.get("LastRotatedDate"),
-        next_rotation=found.get("NextRotationDate"),
-        versions=tuple(_versions(found["ARN"])),
-    )
-
-
-def _versions(arn: str) -> list[Version]:
-    found = [
-        Version(entry["VersionId"], tuple(entry.get("VersionStages", ())), entry.get("CreatedDate"))
-        for entry in all_versions(arn)
-    ]
-    epoch = dt.datetime.min.replace(tzinfo=dt.UTC)
-    return sorted(found, key=lambda version: version.created or epoch, reverse=True)
-
-
-def last_failure(arn: str) -> Failure | None:
-    """The newest failed rotation of a secret in CloudTrail, which lags some minutes behind on real AWS.
-
-    Returns:
-        The failure; None when there is none newer than the last success, or CloudTrail may not be read.
-    """
-    try:
-        events = list(_service_events(arn))
-    except _UNTOLD:
-        return None
-    for name, time, detail in events:
-        if name in _FAILURES:
-            return Failure(name, time, str(detail.get("errorMessage", "")))
-        if name in {"RotationSucceeded", "TestRotationSucceeded"}:
-            return None
-    return None
-
-
-def last_error(view: SecretView, token: str, since: float = 0.0) -> str | None:
-    """What the rotation function logged last about a rotation that failed, from CloudWatch Logs.
+def remote_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options --remote and --stack, which give the command one argument.
 
     Args:
-        view: the secret.
-        token: the rotation's.
-        since: seconds since the epoch; older lines do not count.
-
-    Returns:
-        The message with code, cause and next action; None when there is none, or logs may not be read.
+        command: takes ``function``, the name of the operate function, or None to work from this machine.
     """
-    if view.function_arn is None:
-        return None
-    try:
-        step = last_failed_step(view.function_arn, token, since)
-    except _UNTOLD:
-        return None
-    return None if step is None else step.message
 
+    @remote_option
+    @stack_option
+    @functools.wraps(command)
+    def run(*, remote: bool, stack: str, **others: Any) -> None:
+        command(function=f"{stack}-operate" if remote else None, **others)
 
-def _service_events(arn: str) -> Iterator[tuple[str, dt.datetime, Mapping[str, Any]]]:
-    """Secrets Manager's own events of one secret, newest first."""
-    client = clients.cloudtrail()
-    with translated("LookupEvents", arn):
-        pages = client.get_paginator("lookup_events").paginate(
-            LookupAttributes=[
-                {"AttributeKey": "EventSource", "AttributeValue": "secretsmanager.amazonaws.com"}
-            ],
-            PaginationConfig={"MaxItems": 200},
-        )
-        for page in pages:
-            for event in page["Events"]:
-                detail = json.loads(event.get("CloudTrailEvent", "{}"))
-                if detail.get("eventType") == "AwsServiceEvent" and arn in json.dumps(detail):
-                    yield event["EventName"], event["EventTime"], detail
+    return run
 
 
 @contextmanager
@@ -183,3 +48,27 @@ def invoking(name: str) -> Iterator[Any]:
     """The Lambda client, with its errors translated."""
     with translated("Invoke", name):
         yield clients.functions()
+
+
+def ask_function(name: str, event: Mapping[str, Any]) -> Any:
+    """Invoke a function and give its answer.
+
+    Args:
+        name: the function's name.
+        event: what it gets.
+
+    Returns:
+        The answer, as JSON has it.
+
+    Raises:
+        RotatorsError: the error that the function raised, with the same code, cause and next action.
+        FunctionFailed: the function failed with an error that is none of ours.
+        StoreError: the function could not be invoked.
+    """
+    with invoking(name) as client:
+        answer = client.invoke(FunctionName=name, Payload=json.dumps(event).encode())
+        payload = json.loads(answer["Payload"].read() or b"null")
+    if "FunctionError" not in answer:
+        return payload
+    message = str(payload.get("errorMessage", "")) if isinstance(payload, dict) else ""
+    raise error_of(message) or FunctionFailed(f"the function {name} failed: {message or 'no message'}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rotators.cli.aws import SecretView, read_secret
+from rotators.aws.views import SecretView, read_secret
 from rotators.cli.output import console, json_option, print_json, versions_table, view_document
 
 if TYPE_CHECKING:

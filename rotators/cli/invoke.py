@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from rotators.cli.aws import invoking, read_secret
+from rotators.aws.views import read_secret
+from rotators.cli.aws import invoking
 from rotators.core.errors import InvalidEvent, RotationStateError
 from rotators.core.request import RotationRequest, Step
 from rotators.core.states import Stage

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from rotators.cli.aws import SecretView
+    from rotators.aws.views import SecretView
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="One JSON document on stdout, for machines."

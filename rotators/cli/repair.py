@@ -4,49 +4,55 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from rotators.aws.store import SecretStore
-from rotators.cli.doctor import check_up, document, idle_option, show_checkup
+from rotators.cli.aws import ask_function, remote_options
+from rotators.cli.doctor import idle_option, show_checkup
 from rotators.cli.output import console, json_option, print_json
 from rotators.core.settings import Settings
-from rotators.recovery.mending import refuse_unsure, repair
+from rotators.recovery.checkup import mended
+
+if TYPE_CHECKING:
+    from rotators.recovery.checkup import Document
 
 
-@click.command(name="repair")
+@click.command(name="repair", short_help="Mend a secret where that is sure to lose nothing.")
 @click.argument("secret")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @idle_option
+@remote_options
 @json_option
-def repair_command(secret: str, dry_run: bool, idle: bool, as_json: bool) -> None:
+def repair_command(secret: str, dry_run: bool, idle: bool, function: str | None, as_json: bool) -> None:
     """Mend SECRET: move labels, or make the target accept the current password again.
 
-    Nothing is deleted, and where it is not sure what loses nothing, nothing is done and the needed human
-    action is named. Exit status 0 means that the secret is healthy (with --dry-run: that it would be mended).
+    Nothing is deleted. Where it is not sure what loses nothing, nothing is done and the needed human action
+    is named. Exit status 0 means that the secret is healthy (with --dry-run: that it would be mended).
     """
     out = console()
     out.quiet = as_json
     with out.status(f"examining {secret} …"):
-        before = check_up(secret, idle=idle)
-    diagnosis = before.diagnosis
-    refuse_unsure(diagnosis)
-    acts = [str(act) for act in diagnosis.acts]
-    out.print(f"{diagnosis.state}: {diagnosis.sentence}", soft_wrap=True, markup=False)
-    for act in acts:
-        out.print(f"  {'would ' if dry_run else ''}{act}", soft_wrap=True, markup=False)
-    if dry_run or not acts:
-        if as_json:
-            print_json({"dry_run": dry_run, "acts": acts, **document(before)})
-        out.print("Nothing was changed." if dry_run else "Nothing to do.")
-        return
-    with out.status("mending …"):
-        current = before.found.current.version if before.found.current else None
-        repair(SecretStore(), Settings.from_environment(os.environ), before.view.arn, current, diagnosis)
-        after = check_up(before.view.arn, idle=True)
+        document = _mended(secret, idle=idle, dry_run=dry_run, function=function)
     if as_json:
-        print_json({"dry_run": False, "acts": acts, **document(after)})
-    else:
-        show_checkup(after, out)
-    if not after.diagnosis.healthy:
+        print_json(document)
+    out.print(f"{document['before']['state']}: {document['before']['sentence']}", soft_wrap=True)
+    for act in document["acts"]:
+        out.print(f"  {'would ' if dry_run else ''}{act}", soft_wrap=True)
+    if dry_run or not document["acts"]:
+        again = f"Next: `rotators repair {document['name']}` does it." if document["acts"] else ""
+        out.print("Nothing was changed. " + again if dry_run else "Nothing to do.", soft_wrap=True)
+        return
+    show_checkup(document, out)
+    if not document["healthy"]:
         sys.exit(1)
+
+
+def _mended(secret: str, *, idle: bool, dry_run: bool, function: str | None) -> Document:
+    if function is None:
+        settings = Settings.from_environment(os.environ)
+        return mended(SecretStore(), settings, secret, idle=idle, dry_run=dry_run)
+    event = {"Action": "repair", "SecretId": secret, "Idle": idle, "DryRun": dry_run}
+    document: Document = ask_function(function, event)
+    return document

@@ -11,7 +11,7 @@ import click
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
-from rotators.cli.aws import last_error, read_secret
+from rotators.aws.views import last_error, read_secret
 from rotators.cli.output import console, json_option, print_json, versions_table, view_document
 from rotators.core.errors import RequestRefused, RotationNotEnabled
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from rotators.cli.aws import Failure, SecretView, last_error, last_failure, read_secret
+from rotators.aws.views import Failure, SecretView, last_error, last_failure, read_secret
 from rotators.cli.output import age, console, json_option, print_json, versions_table, view_document
 
 

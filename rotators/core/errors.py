@@ -21,7 +21,8 @@
     │   ├── SecretNotFound          ├── SecretDeleted           ├── AccessDenied
     │   ├── ServiceThrottled (retryable)                        ├── ServiceUnavailable (retryable)
     │   ├── VersionConflict         ├── KeyUnusable             ├── SecretManagedByService
-    │   └── LimitExceeded           └── RequestRefused
+    │   ├── LimitExceeded           ├── RequestRefused
+    │   └── FunctionFailed
     └── LocalStackError             the local AWS or a local server could not do its part
         ├── ServerNotFound          └── ServerStartFailed
 
@@ -31,6 +32,8 @@ an instance may narrow the code by a ``reason`` and give a nearer remedy. ``docs
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import ClassVar
 
 
@@ -311,6 +314,13 @@ class RequestRefused(StoreError):
     remedy = "Read the service's message; correct the request."
 
 
+class FunctionFailed(StoreError):
+    """A Lambda function that was invoked failed with an error that is none of ours, or was cut off."""
+
+    code = "function-failed"
+    remedy = "Read the function's log group in CloudWatch Logs; a time-out means that a route is missing."
+
+
 class LocalStackError(RotatorsError):
     """The local AWS or one of its servers could not do its part."""
 
@@ -329,3 +339,30 @@ class ServerStartFailed(LocalStackError):
 
     code = "server-start-failed"
     remedy = "Read the end of its log, given in the cause."
+
+
+_TOLD = re.compile(
+    r"\[(?P<code>[^\]/]+)(?:/(?P<reason>[^\]]+))?\] (?P<cause>.*)\. Next: (?P<remedy>.*)", re.DOTALL
+)
+
+
+def error_of(text: str) -> RotatorsError | None:
+    """The error whose text another process gave, such as the errorMessage of a Lambda function.
+
+    Args:
+        text: what ``str`` gave of the error there.
+
+    Returns:
+        An error of the same class, code, cause and next action; None when the text is not of our form.
+    """
+    told = _TOLD.fullmatch(text)
+    if told is None:
+        return None
+    kind = next((each for each in _tree(RotatorsError) if each.code == told["code"]), None)
+    return None if kind is None else kind(told["cause"], remedy=told["remedy"], reason=told["reason"])
+
+
+def _tree(kind: type[RotatorsError]) -> Iterator[type[RotatorsError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _tree(child)

@@ -18,10 +18,13 @@ from rotators.families.mysql_rights import (
     Right,
     Role,
     changes,
+    demanded,
     is_administrative,
+    may_hand_on,
     quoted,
 )
 from rotators.strategies.connecting import STATEMENT_SECONDS
+from rotators.strategies.preflight import Demands
 
 if TYPE_CHECKING:
     import pymysql
@@ -131,6 +134,56 @@ class AccountSession(ABC):
                 self._create(second, original)
             self._sync(self._profile(original), second, self._profile(second))
         self._run(f"ALTER USER {self._sql(second)} {self._identified(password)}")
+
+    def writable(self) -> bool:
+        """See Preflight.writable. With super_read_only, read_only is on too."""
+        return not self._rows("SELECT @@global.read_only")[0][0]
+
+    def demands(self) -> Demands:
+        """See Preflight.demands."""
+        found = self._rows(
+            "SHOW VARIABLES WHERE Variable_name LIKE 'validate_password%%'"
+            " OR Variable_name LIKE 'simple_password_check%%' OR Variable_name = %(strict)s",
+            strict="strict_password_validation",
+        )
+        settings = {name.replace(".", "_").lower(): _text(value) for name, value in found}
+        plugins = self._rows(
+            "SELECT PLUGIN_NAME FROM information_schema.PLUGINS"
+            " WHERE PLUGIN_TYPE = %(kind)s AND PLUGIN_STATUS = 'ACTIVE'",
+            kind="PASSWORD VALIDATION",
+        )
+        return demanded(settings, tuple(_text(name) for (name,) in plugins))
+
+    def missing_for_reset(self, user: str) -> str:
+        """See Preflight.missing_for_reset."""
+        self._account(user)
+        return "" if self._may("CREATE USER") else "CREATE USER"
+
+    def missing_for_twin(self, of: str) -> str:
+        """See Preflight.missing_for_twin."""
+        original = self._account(of)
+        if not self._may("CREATE USER"):
+            return "CREATE USER"
+        ours = self._reach(self._own(), set())
+        lacking = [right for right in sorted(self._rights(original)) if not may_hand_on(ours, right)]
+        return f"{_said(lacking[0])} WITH GRANT OPTION" if lacking else ""
+
+    def _may(self, privilege: str) -> bool:
+        """Whether the logged-in account has a privilege for everything, by itself or by a role."""
+        return any(
+            not right.place and right.privilege in {privilege, "GLOBAL"}
+            for right in self._reach(self._own(), set())
+        )
+
+    def _reach(self, account: Account, seen: set[Account]) -> frozenset[Right]:
+        """The rights of an account and of all its roles."""
+        seen.add(account)
+        rights = self._rights(account)
+        for role in self._roles(account):
+            found = Account(role.name, role.host)
+            if found not in seen:
+                rights |= self._reach(found, seen)
+        return rights
 
     def _own(self) -> Account:
         """The logged-in account; its user is known, so what follows is its host."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rotators.strategies.preflight import Demands
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 # For all databases; whoever has more there is an administrator.
 _ORDINARY = frozenset({"USAGE", "SHOW DATABASES", "CREATE TEMPORARY TABLES", "LOCK TABLES", "PROCESS"})
+_SIMPLE = "simple_password_check"
 # The administrators' own database.
 _SYSTEM = "mysql"
 
@@ -133,6 +136,53 @@ def is_administrative(right: Right) -> bool:
     if not right.place:
         return right.grantable or right.privilege not in _ORDINARY
     return not right.kind and _reaches(right.place, _SYSTEM)
+
+
+def may_hand_on(ours: Iterable[Right], right: Right) -> bool:
+    """Whether somebody with these rights may grant another one."""
+    return any(
+        mine.grantable
+        and mine.privilege == right.privilege
+        and (not mine.place or (mine.place == right.place and mine.object in {"", right.object}))
+        for mine in ours
+    )
+
+
+def demanded(settings: Mapping[str, str], plugins: tuple[str, ...]) -> Demands:
+    """What the server's password validation demands.
+
+    Args:
+        settings: its variables, in lower case, with _ for the dot of MySQL's component.
+        plugins: names of the active plugins of the kind PASSWORD VALIDATION.
+
+    Sources: MySQL manual, "Password Validation Component Options and Variables"; MariaDB knowledge base,
+    "Simple Password Check Plugin" and "strict_password_validation".
+    """
+    if "validate_password_length" in settings:
+        # LOW checks the length only. Hashes are not checked at all, but a user's own change in clear text is.
+        strict = settings.get("validate_password_policy", "MEDIUM").upper() not in {"0", "LOW"}
+        mixed = int(settings["validate_password_mixed_case_count"]) if strict else 0
+        return Demands(
+            length=int(settings["validate_password_length"]),
+            digits=int(settings["validate_password_number_count"]) if strict else 0,
+            lower=mixed,
+            upper=mixed,
+            special=int(settings["validate_password_special_char_count"]) if strict else 0,
+        )
+    hashes = not plugins or settings.get("strict_password_validation", "OFF").upper() not in {"1", "ON"}
+    unknown = tuple(name for name in plugins if name != _SIMPLE)
+    if _SIMPLE not in plugins:
+        return Demands(takes_hashes=hashes, unknown=unknown)
+    letters = int(settings[f"{_SIMPLE}_letters_same_case"])
+    return Demands(
+        length=int(settings[f"{_SIMPLE}_minimal_length"]),
+        digits=int(settings[f"{_SIMPLE}_digits"]),
+        lower=letters,
+        upper=letters,
+        special=int(settings[f"{_SIMPLE}_other_characters"]),
+        takes_hashes=hashes,
+        unknown=unknown,
+    )
 
 
 def quoted(name: str) -> str:

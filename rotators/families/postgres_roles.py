@@ -156,6 +156,55 @@ def may_become(connection: Connection, user: str, other: str) -> bool:
     return bool(row and row[0])
 
 
+def missing_for_reset(connection: Connection, user: str, role: Role) -> str:
+    """The right that the session's user lacks to set another one's password; empty when none.
+
+    PostgreSQL manual, CREATE ROLE and role attributes: CREATEROLE, and from 16 on the ADMIN OPTION.
+    """
+    own, admin = _own_attributes(connection, user)
+    if own["rolsuper"]:
+        return ""
+    if role.attributes["rolsuper"]:
+        return "SUPERUSER"
+    if not own["rolcreaterole"]:
+        return "CREATEROLE"
+    return "" if admin else f"the ADMIN OPTION on {user}"
+
+
+def missing_for_twin(connection: Connection, of: str, role: Role) -> str:
+    """The right that the session's user lacks to make a second user for ``of``; empty when none."""
+    own, admin = _own_attributes(connection, of)
+    if own["rolsuper"]:
+        return ""
+    lacking = [
+        keyword
+        for name, keyword in ATTRIBUTES.items()
+        if name not in {"rolinherit", "rolcreaterole"} and role.attributes[name] and not own[name]
+    ]
+    if not own["rolcreaterole"]:
+        lacking.insert(0, "CREATEROLE")
+    if not admin:
+        lacking.append(f"the ADMIN OPTION on {of}")
+    return ", ".join(lacking)
+
+
+def _own_attributes(connection: Connection, user: str) -> tuple[Mapping[str, bool], bool]:
+    """The attributes of the session's user, and whether it may administer another (always before 16)."""
+    columns = ", ".join(ATTRIBUTES)
+    row = (
+        connection.cursor(row_factory=dict_row)
+        .execute(
+            f"SELECT {columns}, (SELECT pg_has_role(o.oid, 'MEMBER WITH ADMIN OPTION') FROM pg_roles o"  # noqa: S608 - columns of ours
+            " WHERE o.rolname::text = %s) AS admin FROM pg_roles WHERE rolname = session_user",
+            [user],
+        )
+        .fetchone()
+    )
+    if row is None:
+        raise TargetRefused("the logged-in user has no role of its own", reason="no-user")
+    return row, bool(row["admin"]) or connection.info.server_version < _SET_OPTION
+
+
 def prove_twin(original: str, original_role: Role, twin: str, twin_role: Role) -> None:
     """Check that an existing user is the twin of another, and nothing besides.
 

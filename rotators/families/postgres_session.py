@@ -18,6 +18,8 @@ from rotators.families.postgres_roles import (
     existing,
     is_administrator,
     may_become,
+    missing_for_reset,
+    missing_for_twin,
     prove_twin,
     read_roles,
     synchronise,
@@ -32,6 +34,7 @@ from rotators.strategies.connecting import (
     trusted_roots,
 )
 from rotators.strategies.identity import port_of
+from rotators.strategies.preflight import Demands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -236,6 +239,31 @@ class PostgresSession:
                 self._connection.execute(sql.SQL("GRANT {1} TO {0}").format(*names))
                 roles |= read_roles(self._connection, twin)
             synchronise(self._connection, of, original, twin, roles[twin])
+
+    def writable(self) -> bool:
+        """See Preflight.writable."""
+        row = self._connection.execute("SELECT pg_catalog.pg_is_in_recovery()").fetchone()
+        return bool(row and not row[0])
+
+    def demands(self) -> Demands:
+        """See Preflight.demands. Of the known modules, only credcheck refuses the verifier that is sent."""
+        with self._transaction():
+            row = self._connection.execute(
+                "SELECT current_setting('credcheck.encrypted_password_allowed', true)"
+            ).fetchone()
+        return Demands(takes_hashes=row is None or row[0] != "off")
+
+    def missing_for_reset(self, user: str) -> str:
+        """See Preflight.missing_for_reset."""
+        with self._transaction():
+            target = existing(read_roles(self._connection, user), user)
+            return missing_for_reset(self._connection, user, target)
+
+    def missing_for_twin(self, of: str) -> str:
+        """See Preflight.missing_for_twin."""
+        with self._transaction():
+            original = existing(read_roles(self._connection, of), of)
+            return missing_for_twin(self._connection, of, original)
 
     @contextmanager
     def _transaction(self, *, own: bool = False) -> Iterator[None]:

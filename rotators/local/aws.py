@@ -27,6 +27,7 @@ DEFAULT_FUNCTIONS = {
     "rotate": "functions.rotate.handler",
     "store": "functions.store.handler",
     "retrieve": "functions.retrieve.handler",
+    "operate": "functions.operate.handler",
 }
 _one_at_a_time = threading.Lock()
 
@@ -38,7 +39,7 @@ class LocalAws:
         port: of the endpoint; 0 takes a free one.
         region: where the functions are, and what `exports` and `client` say.
         functions: short name → dotted path of the handler; the Lambda function is ``rotators-<short name>``.
-            Default: the project's own rotate, store and retrieve.
+            Default: the project's own.
         environment: variables that every function gets, on top of Lambda's own.
 
     Attributes:

@@ -1,0 +1,65 @@
+"""`rotators check SECRET`: whether a rotation would work, before one is scheduled."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+from rich.table import Table
+
+from rotators.aws.store import SecretStore
+from rotators.cli.aws import ask_function, remote_option, stack_option
+from rotators.cli.output import console, json_option, print_json
+from rotators.core.settings import Settings
+from rotators.recovery.checking import preflight
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from rotators.recovery.checking import Document
+
+
+@click.command(short_help="Check whether a rotation would work, before it is scheduled.")
+@click.argument("secret")
+@remote_option
+@stack_option
+@json_option
+def check(secret: str, remote: bool, stack: str, as_json: bool) -> None:
+    """Check whether a rotation of SECRET would work; changes nothing, shows no value.
+
+    Checks the function and its permissions, the way to the database, TLS, logins, the admin's rights, the
+    second user, password rules and the schedule. Run it where the database can be reached, or with --remote.
+    Exit status 0 means that nothing failed.
+    """
+    out = console()
+    out.quiet = as_json
+    with out.status(f"checking {secret} …"):
+        document = _checked(secret, stack, remote=remote)
+    if as_json:
+        print_json(document)
+    else:
+        show_preflight(document, out)
+    if not document["ready"]:
+        sys.exit(1)
+
+
+def _checked(secret: str, stack: str, *, remote: bool) -> Document:
+    function = f"{stack}-rotate"
+    if not remote:
+        return preflight(SecretStore(), Settings.from_environment(os.environ), secret, function)
+    event = {"Action": "check", "SecretId": secret, "Function": function}
+    document: Document = ask_function(f"{stack}-operate", event)
+    return document
+
+
+def show_preflight(document: Document, out: Console) -> None:
+    """Print every check and the first thing to do."""
+    table = Table(title=document["name"], title_justify="left")
+    for column in ("check", "result", "detail"):
+        table.add_column(column, overflow="fold")
+    for each in document["checks"]:
+        table.add_row(each["name"], each["result"], each["detail"])
+    out.print(table)
+    out.print(f"Next: {document['next']}", soft_wrap=True)

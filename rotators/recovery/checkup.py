@@ -1,0 +1,184 @@
+"""The document that `rotators doctor` shows: a secret's state, made here or in the operate function.
+
+It holds nothing but what JSON can hold, so that both ways print the same. It never holds a value of a secret.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from rotators.aws import clients
+from rotators.aws.faults import translated
+from rotators.aws.views import Failure, SecretView, last_error, last_failure, read_secret
+from rotators.core.errors import AccessDenied, RequestRefused, SecretNotFound
+from rotators.recovery.diagnosis import Diagnosis, diagnose
+from rotators.recovery.examination import Examination
+from rotators.recovery.mending import refuse_unsure, repair
+
+if TYPE_CHECKING:
+    from rotators.core.contracts import Store
+    from rotators.core.settings import Settings
+    from rotators.recovery.findings import Findings
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """A secret, examined with everything around it.
+
+    Attributes:
+        view: the secret without values.
+        found: its versions and admin, tried.
+        diagnosis: what follows from that.
+        function: whether Secrets Manager may invoke the function: ``yes``, ``no``, ``unknown`` (the caller
+            may not read its policy), ``none``.
+        failure: the last failed rotation and its reason in words, or None.
+    """
+
+    view: SecretView
+    found: Findings
+    diagnosis: Diagnosis
+    function: str
+    failure: tuple[Failure, str] | None
+
+    @property
+    def notes(self) -> list[str]:
+        """What does not concern the stored values, and will stop the next rotation."""
+        view, notes = self.view, []
+        if not view.rotation_enabled:
+            notes.append("Rotation is off, so nothing will rotate this secret.")
+        elif view.next_rotation is None:
+            notes.append("No rotation is scheduled.")
+        elif view.next_rotation < dt.datetime.now(dt.UTC):
+            notes.append("The next rotation is overdue.")
+        if self.function == "no":
+            notes.append("Secrets Manager may not invoke the function: add lambda:InvokeFunction for it.")
+        if self.found.admin not in {None, "accepted"}:
+            notes.append(f"The admin is {self.found.admin}: {self.found.admin_detail}")
+        if self.found.twin and self.found.previous is not None:
+            notes.append(f"The second user is not usable: {self.found.twin}")
+        return notes
+
+    def document(self) -> Document:
+        """Everything as JSON has it; times in ISO 8601, UTC."""
+        found, diagnosis = self.found, self.diagnosis
+        created = {version.id: version.created for version in self.view.versions}
+        document = {
+            "name": self.view.name,
+            "arn": self.view.arn,
+            "healthy": diagnosis.healthy,
+            "state": diagnosis.state,
+            "sentence": diagnosis.sentence,
+            "action": diagnosis.action,
+            "repair": [{"move": str(act.move), "version": act.version} for act in diagnosis.acts],
+            "notes": self.notes,
+            "versions": [
+                {**asdict(finding), "created": created.get(finding.version)} for finding in found.versions()
+            ],
+            "admin": found.admin and {"login": found.admin, "detail": found.admin_detail},
+            "function": self.function,
+            "rotation_enabled": self.view.rotation_enabled,
+            "schedule": self.view.schedule,
+            "next_rotation": self.view.next_rotation,
+            "last_failure": self.failure and {**vars(self.failure[0]), "message": self.failure[1]},
+        }
+        plain: Document = json.loads(json.dumps(document, default=_iso))
+        return plain
+
+
+def check_up(store: Store, settings: Settings, secret: str, *, idle: bool) -> Checkup:
+    """Examine a secret with everything around it; nothing is changed.
+
+    Args:
+        store: the gateway to Secrets Manager.
+        settings: as the rotation function has them.
+        secret: its name or ARN.
+        idle: whether no rotation is known to run, so that a young AWSPENDING version is judged too.
+
+    Raises:
+        StoreError, RegistryError, ConfigurationError: see ``Examination.examine``.
+    """
+    view = read_secret(secret)
+    failure = last_failure(view.arn)
+    pending = view.holder("AWSPENDING")
+    step = last_error(view, pending) if pending else None
+    over = idle or _is_over(view, failure, step)
+    found = Examination(store, settings, over).examine(view.arn)
+    why = (step or failure.message) if failure else ""
+    return Checkup(
+        view, found, diagnose(found, view.name), _invocable(view), (failure, why) if failure else None
+    )
+
+
+def mended(store: Store, settings: Settings, secret: str, *, idle: bool, dry_run: bool) -> Document:
+    """Examine a secret and do what the diagnosis says.
+
+    Args:
+        store: the gateway to Secrets Manager.
+        settings: as the rotation function has them.
+        secret: its name or ARN.
+        idle: whether no rotation is known to run.
+        dry_run: whether to say only what would be done.
+
+    Returns:
+        The document of the secret afterwards, with ``dry_run``, ``acts`` (what was or would be done, in
+        words) and ``before`` (``state`` and ``sentence`` of the diagnosis).
+
+    Raises:
+        RepairRefused: a person has to act; nothing was changed.
+        RotatorsError: see ``repair`` and ``check_up``.
+    """
+    found = check_up(store, settings, secret, idle=idle)
+    diagnosis = found.diagnosis
+    refuse_unsure(diagnosis)
+    done = {
+        "dry_run": dry_run,
+        "acts": [str(act) for act in diagnosis.acts],
+        "before": {"state": diagnosis.state, "sentence": diagnosis.sentence},
+    }
+    if not dry_run and diagnosis.acts:
+        current = found.found.current.version if found.found.current else None
+        repair(store, settings, found.view.arn, current, diagnosis)
+        found = check_up(store, settings, found.view.arn, idle=True)
+    return {**done, **found.document()}
+
+
+def _is_over(view: SecretView, failure: Failure | None, step: str | None) -> bool:
+    """Whether the rotation to AWSPENDING is known to have failed: a step of it did, or the service said so.
+
+    Secrets Manager stops a rotation at the first failed step (UG:rotate-secrets_how).
+    """
+    pending = next((each for each in view.versions if "AWSPENDING" in each.stages), None)
+    if pending is None:
+        return False
+    told = failure is not None and pending.created is not None and failure.time >= pending.created
+    return told or step is not None
+
+
+def _invocable(view: SecretView) -> str:
+    """Whether the function's policy lets Secrets Manager invoke it."""
+    if view.function_arn is None:
+        return "none"
+    try:
+        with translated("GetPolicy", view.function_arn):
+            policy = clients.functions().get_policy(FunctionName=view.function_arn)["Policy"]
+    except SecretNotFound:
+        return "no"
+    except (AccessDenied, RequestRefused):
+        return "unknown"
+    statements = json.loads(policy)["Statement"]
+    allowed = any(
+        each.get("Effect") == "Allow" and "secretsmanager.amazonaws.com" in json.dumps(each.get("Principal"))
+        for each in statements
+    )
+    return "yes" if allowed else "no"
+
+
+def _iso(value: object) -> str:
+    if isinstance(value, dt.datetime):
+        return value.astimezone(dt.UTC).isoformat()
+    raise TypeError(type(value).__name__)

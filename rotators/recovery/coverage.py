@@ -1,0 +1,194 @@
+"""Whether a rotation function's role covers a secret and its key, asked of IAM's policy simulator.
+
+The simulator decides with the role's own policies (API:SimulatePrincipalPolicy). Policies of secrets, keys
+and organisations are not part of its answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rotators.aws import clients
+from rotators.aws.faults import translated
+from rotators.core.errors import AccessDenied, RequestRefused, SecretNotFound
+
+ROTATION = (
+    "DescribeSecret",
+    "GetSecretValue",
+    "ListSecretVersionIds",
+    "PutSecretValue",
+    "UpdateSecretVersionStage",
+)
+"""Secrets Manager's operations that a rotation calls."""
+READING = ("DescribeSecret", "GetSecretValue")
+"""Those that it calls on an admin's secret."""
+
+Context = dict[str, str]
+
+
+@dataclass(frozen=True)
+class KeyView:
+    """A KMS key, as a preflight sees it.
+
+    Attributes:
+        arn: of the key.
+        fault: why it cannot be used, or an empty string.
+        tags: of the key; None when they may not be read.
+    """
+
+    arn: str
+    fault: str
+    tags: Mapping[str, str] | None
+
+
+def key_of(secret: Mapping[str, Any]) -> KeyView | None:
+    """The key of a secret.
+
+    Args:
+        secret: the answer of DescribeSecret.
+
+    Returns:
+        The key; None for ``aws/secretsmanager``, which every principal of the account may use.
+
+    Raises:
+        AccessDenied: the caller may not describe the key.
+    """
+    key = secret.get("KmsKeyId")
+    if not key or str(key).endswith("alias/aws/secretsmanager"):
+        return None
+    with translated("DescribeKey", str(key)):
+        found = clients.kms().describe_key(KeyId=key)["KeyMetadata"]
+    fault = ""
+    if found.get("KeyState", "Enabled") != "Enabled":
+        fault = f"the key is {found['KeyState']}"
+    elif found.get("KeySpec", "SYMMETRIC_DEFAULT") != "SYMMETRIC_DEFAULT":
+        fault = "the key is not a symmetric encryption key"
+    try:
+        with translated("ListResourceTags", found["Arn"]):
+            listed = clients.kms().list_resource_tags(KeyId=found["Arn"])["Tags"]
+    except (AccessDenied, RequestRefused):
+        return KeyView(found["Arn"], fault, None)
+    return KeyView(found["Arn"], fault, {tag["TagKey"]: tag["TagValue"] for tag in listed})
+
+
+def denied(role: str, secret: Mapping[str, Any], operations: tuple[str, ...], function: str) -> list[str]:
+    """The operations on a secret that a role's policies do not allow.
+
+    Args:
+        role: ARN of the role.
+        secret: the answer of DescribeSecret.
+        operations: of Secrets Manager.
+        function: ARN of the rotation function that the secret names or will name.
+
+    Raises:
+        AccessDenied: the caller may not ask the simulator.
+    """
+    context = {
+        "aws:ResourceAccount": secret["ARN"].split(":")[4],
+        "secretsmanager:resource/AllowRotationLambdaArn": function,
+    }
+    for tag in secret.get("Tags", []):
+        context[f"secretsmanager:ResourceTag/{tag['Key']}"] = tag["Value"]
+        context[f"aws:ResourceTag/{tag['Key']}"] = tag["Value"]
+    return _denied(role, [f"secretsmanager:{name}" for name in operations], secret["ARN"], context)
+
+
+def denied_key(role: str, key: KeyView, secret: str, *, writes: bool) -> list[str]:
+    """The uses of a secret's key that a role's policies do not allow.
+
+    Args:
+        role: ARN of the role.
+        key: the key.
+        secret: ARN of the secret.
+        writes: whether the role stores values too.
+
+    Raises:
+        AccessDenied: the caller may not ask the simulator.
+    """
+    region = secret.split(":")[3]
+    context = {
+        "aws:ResourceAccount": key.arn.split(":")[4],
+        "kms:ViaService": f"secretsmanager.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}",
+        "kms:EncryptionContext:SecretARN": secret,
+    }
+    context |= {f"aws:ResourceTag/{name}": value for name, value in (key.tags or {}).items()}
+    actions = ["kms:Decrypt", *(["kms:GenerateDataKey", "kms:DescribeKey"] if writes else [])]
+    return _denied(role, actions, key.arn, context)
+
+
+def _denied(role: str, actions: list[str], resource: str, context: Context) -> list[str]:
+    entries = [
+        {"ContextKeyName": name, "ContextKeyValues": [value], "ContextKeyType": "string"}
+        for name, value in context.items()
+    ]
+    with translated("SimulatePrincipalPolicy", role):
+        answer = clients.iam().simulate_principal_policy(
+            PolicySourceArn=role, ActionNames=actions, ResourceArns=[resource], ContextEntries=entries
+        )
+    return [
+        each["EvalActionName"] for each in answer["EvaluationResults"] if each["EvalDecision"] != "allowed"
+    ]
+
+
+@dataclass(frozen=True)
+class FunctionView:
+    """A rotation function, as a preflight sees it.
+
+    Attributes:
+        arn: of the function.
+        role: ARN of its role.
+        environment: its variables.
+        invocable: whether its policy lets Secrets Manager of the secret's account invoke it; None when the
+            policy may not be read.
+    """
+
+    arn: str
+    role: str
+    environment: Mapping[str, str]
+    invocable: bool | None
+
+
+def function_view(name: str, account: str) -> FunctionView:
+    """Read a rotation function's configuration and policy.
+
+    Args:
+        name: name or ARN of the function.
+        account: of the secrets.
+
+    Raises:
+        SecretNotFound: there is no such function (the error of anything that is not found).
+        AccessDenied: the caller may not read its configuration.
+    """
+    with translated("GetFunctionConfiguration", name):
+        found = clients.functions().get_function_configuration(FunctionName=name)
+    return FunctionView(
+        arn=found["FunctionArn"],
+        role=found["Role"],
+        environment=found.get("Environment", {}).get("Variables", {}),
+        invocable=_invocable(name, account),
+    )
+
+
+def _invocable(name: str, account: str) -> bool | None:
+    try:
+        with translated("GetPolicy", name):
+            policy = clients.functions().get_policy(FunctionName=name)["Policy"]
+    except SecretNotFound:
+        return False
+    except (AccessDenied, RequestRefused):
+        return None
+    return any(_admits(statement, account) for statement in json.loads(policy)["Statement"])
+
+
+def _admits(statement: Mapping[str, Any], account: str) -> bool:
+    principal = statement.get("Principal")
+    named = principal.get("Service") if isinstance(principal, dict) else principal
+    services = named if isinstance(named, list) else [named]
+    if statement.get("Effect") != "Allow" or "secretsmanager.amazonaws.com" not in services:
+        return False
+    wanted = statement.get("Condition", {}).get("StringEquals", {})
+    accounts = next((value for key, value in wanted.items() if key.lower() == "aws:sourceaccount"), account)
+    return account in (accounts if isinstance(accounts, list) else [accounts])

@@ -1,0 +1,76 @@
+"""What `rotators check` asks a session before anything is scheduled. Nothing here changes the server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from rotators.core.passwords import PasswordPolicy
+
+_GUARANTEED = 1  # characters of each included class, with REQUIRE_EACH_INCLUDED_TYPE
+
+
+@dataclass(frozen=True)
+class Demands:
+    """What the server's own password validation demands of a new password.
+
+    Attributes:
+        length: least number of characters.
+        digits, lower, upper, special: least number of characters of each class.
+        takes_hashes: whether the server takes a hash in the place of a password.
+        unknown: names of validation plugins whose rules cannot be read, such as a dictionary check.
+    """
+
+    length: int = 0
+    digits: int = 0
+    lower: int = 0
+    upper: int = 0
+    special: int = 0
+    takes_hashes: bool = True
+    unknown: tuple[str, ...] = ()
+
+    def unmet(self, policy: PasswordPolicy) -> str:
+        """Why passwords of a policy may be refused; empty when all of them are accepted.
+
+        Args:
+            policy: of the rotation function.
+        """
+        if not self.takes_hashes:
+            return "the server takes no password hashes, and rotations send nothing else"
+        if policy.length < self.length:
+            return f"PASSWORD_LENGTH is {policy.length}, and the server demands {self.length}"
+        classes = (
+            ("EXCLUDE_NUMBERS", policy.numbers, self.digits),
+            ("EXCLUDE_LOWERCASE", policy.lowercase, self.lower),
+            ("EXCLUDE_UPPERCASE", policy.uppercase, self.upper),
+            ("EXCLUDE_PUNCTUATION", policy.punctuation, self.special),
+        )
+        for variable, included, least in classes:
+            guaranteed = _GUARANTEED if included and policy.require_each else 0
+            if least > guaranteed:
+                return (
+                    f"the server demands {least} characters of the class that {variable} is about, and the "
+                    f"function's settings guarantee {guaranteed}"
+                )
+        return ""
+
+
+@runtime_checkable
+class Preflight(Protocol):
+    """A session that can answer whether a rotation would work. All methods only read.
+
+    They raise what the moves of ``Session`` raise.
+    """
+
+    def writable(self) -> bool:
+        """Whether accounts can be changed here: a primary that is not read-only."""
+
+    def demands(self) -> Demands:
+        """What the server's password validation demands."""
+
+    def missing_for_reset(self, user: str) -> str:
+        """The right that the logged-in admin lacks to set the password of ``user``; empty when none."""
+
+    def missing_for_twin(self, of: str) -> str:
+        """The right that the logged-in admin lacks to make a second user for ``of``; empty when none."""
