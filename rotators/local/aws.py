@@ -46,6 +46,9 @@ class LocalAws:
         on_step: called with a StepRecord after each step of any rotation, in that rotation's thread.
         pending_in_test: the value of the AWSPENDING version that RotateImmediately=false tests, which AWS
             does not document: ``empty``, or a copy of ``current``.
+        database: called with the parameters of each RDS cluster that is created, by moto's names; gives host
+            and port of the real server that takes its place. None: clusters have an address where nobody
+            listens.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class LocalAws:
     ) -> None:
         self.on_step: Callable[[StepRecord], None] | None = None
         self.pending_in_test: Literal["empty", "current"] = "empty"
+        self.database: Callable[[Mapping[str, Any]], tuple[str, int]] | None = None
         self._port, self._region = port, region
         self._handlers = dict(DEFAULT_FUNCTIONS if functions is None else functions)
         self._environment = dict(environment or {})
@@ -91,7 +95,10 @@ class LocalAws:
             from rotators.local.parts import Parts  # noqa: PLC0415 - it loads moto, about a second
 
             self._running = Parts(
-                self._port, lambda record: self.on_step and self.on_step(record), lambda: self.pending_in_test
+                self._port,
+                lambda record: self.on_step and self.on_step(record),
+                lambda: self.pending_in_test,
+                lambda: self.database,
             )
             for name, handler in self._handlers.items():
                 self.register(name, handler)
@@ -183,14 +190,21 @@ class LocalAws:
         self._parts.create_function(self._region, _function_name(name), handler, variables, code)
         return self.function_arn(name)
 
-    def watch(self, policies: Mapping[str, Sequence[Mapping[str, Any]]] | None) -> None:
-        """Note every call from now on, and turn away what its caller's policies do not allow.
+    def watch(
+        self,
+        policies: Mapping[str, Sequence[Mapping[str, Any]]] | None,
+        endpoints: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    ) -> None:
+        """Note every call from now on, and turn away what the policies do not allow.
+
+        Policies of secrets and keys, and trust policies of roles, count besides.
 
         Args:
-            policies: IAM statements by caller, a function's full name or what follows ``local-`` in an access
-                key; callers without may do everything. None ends it.
+            policies: IAM statements by caller: a function's full name, what follows ``local-`` in an access
+                key, or the name of an assumed role. Callers without may do everything. None ends it.
+            endpoints: statements of VPC endpoints that all these callers' requests pass, by service.
         """
-        self._parts.door.watch(policies)
+        self._parts.door.watch(policies, endpoints)
 
     def seen(self) -> list[Seen]:
         """Every call since ``watch``, with what IAM decided, those included that AWS makes for the caller."""

@@ -10,52 +10,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from moto.cloudformation.exceptions import ValidationError
 
-Properties = dict[str, Any]
-Client = Callable[[str, str], Any]
-Make = Callable[[Callable[[str], Any], str, Properties], "Resource"]
+from rotators.local import databases, network
+from rotators.local.resources import Make, Properties, Resource, as_numbers
+
+Client = Callable[..., Any]
 _STACK_DELETES_AT_ONCE = {"ForceDeleteWithoutRecovery": True}
-
-
-@dataclass
-class Resource:
-    """A made resource, as moto keeps it.
-
-    Attributes:
-        physical_resource_id: what `Ref` gives.
-        attributes: what `GetAtt` gives, by name.
-        remove: deletes it; None for what goes with another resource.
-    """
-
-    physical_resource_id: str
-    attributes: Mapping[str, str] = field(default_factory=dict)
-    remove: Callable[[], object] | None = None
-
-    def get_cfn_attribute(self, name: str) -> str:
-        """What `GetAtt` gives.
-
-        Raises:
-            ValidationError: it has no such attribute.
-        """
-        if name not in self.attributes:
-            raise ValidationError(message=f"{self.physical_resource_id} has no attribute {name}")
-        return self.attributes[name]
-
-    def delete(self, _account: str, _region: str) -> None:
-        """Delete it."""
-        if self.remove:
-            self.remove()
-
-    def is_created(self) -> bool:
-        """Whether it is ready: at once."""
-        return True
 
 
 class Kind:
@@ -63,7 +29,7 @@ class Kind:
 
     Args:
         make: makes one, from a function that gives clients, a made-up name, and the properties.
-        client: gives a client for a service in a Region.
+        client: gives a client for a Region, a service and an account.
     """
 
     def __init__(self, make: Make, client: Client) -> None:
@@ -75,14 +41,14 @@ class Kind:
         return True
 
     def create_from_cloudformation_json(
-        self, name: str, definition: dict[str, Any], _account: str, region: str, **_: Any
+        self, name: str, definition: dict[str, Any], account: str, region: str, **_: Any
     ) -> Resource:
         """Make one.
 
         Raises:
             ValidationError: the service refused it; its words are in the message.
         """
-        return self._made(region, name, definition)
+        return self._made(region, account, name, definition)
 
     def update_from_cloudformation_json(
         self,
@@ -93,12 +59,16 @@ class Kind:
         region_name: str,
     ) -> Resource:
         """Make it anew over the old one; raises as for a new one."""
-        del new_resource_name, account_id
-        return self._made(region_name, original_resource.physical_resource_id, cloudformation_json)
+        del new_resource_name
+        name = original_resource.physical_resource_id
+        return self._made(region_name, account_id, name, cloudformation_json)
 
-    def _made(self, region: str, name: str, definition: dict[str, Any]) -> Resource:
+    def _made(self, region: str, account: str, name: str, definition: dict[str, Any]) -> Resource:
+        def client(service: str) -> Any:
+            return self._client(region, service, account)
+
         try:
-            return self._make(partial(self._client, region), name, definition.get("Properties", {}))
+            return self._make(client, name, databases.with_secrets(client, definition.get("Properties", {})))
         except (BotoCoreError, ClientError) as error:
             raise ValidationError(message=f"{definition.get('Type')}: {error}") from None
 
@@ -108,7 +78,7 @@ def completed(original: Callable[[str], Any], client: Client) -> Callable[[str],
 
     Args:
         original: moto's own.
-        client: gives a client for a Region and a service.
+        client: gives a client for a Region, a service and an account.
 
     Returns:
         Ours for the types below, moto's for those it has; for any other it raises a ValidationError, which
@@ -181,7 +151,7 @@ def _secret(client: Callable[[str], Any], name: str, given: Properties) -> Resou
 def _generated(manager: Any, wanted: Properties) -> str:
     """CFN/aws-properties-secretsmanager-secret-generatesecretstring."""
     rules = {key: value for key, value in wanted.items() if key not in _TEMPLATE}
-    password: str = manager.get_random_password(**_numbers(rules))["RandomPassword"]
+    password: str = manager.get_random_password(**as_numbers(rules))["RandomPassword"]
     if "GenerateStringKey" not in wanted:
         return password
     return json.dumps({**json.loads(wanted["SecretStringTemplate"]), wanted["GenerateStringKey"]: password})
@@ -198,7 +168,7 @@ def _rotation_schedule(client: Callable[[str], Any], _name: str, given: Properti
     manager.rotate_secret(
         SecretId=secret,
         RotationLambdaARN=given["RotationLambdaARN"],
-        RotationRules=_numbers(given.get("RotationRules", {})),
+        RotationRules=as_numbers(given.get("RotationRules", {})),
         RotateImmediately=str(given.get("RotateImmediatelyOnUpdate", True)).lower() == "true",
     )
     return Resource(secret, {"Id": secret}, _unless_gone(manager, "cancel_rotate_secret", secret))
@@ -224,31 +194,10 @@ def _unless_gone(manager: Any, operation: str, secret: str) -> Callable[[], None
     return remove
 
 
-def _target_attachment(client: Callable[[str], Any], _name: str, given: Properties) -> Resource:
-    """CFN/aws-resource-secretsmanager-secrettargetattachment: the target's address goes into the JSON."""
-    manager, rds, target = client("secretsmanager"), client("rds"), given["TargetId"]
-    if given["TargetType"] == "AWS::RDS::DBCluster":
-        found = rds.describe_db_clusters(DBClusterIdentifier=target)["DBClusters"][0]
-        added = {"dbClusterIdentifier": target, "host": found["Endpoint"], "port": found["Port"]}
-        dbname = found.get("DatabaseName")
-    elif given["TargetType"] == "AWS::RDS::DBInstance":
-        found = rds.describe_db_instances(DBInstanceIdentifier=target)["DBInstances"][0]
-        endpoint = found["Endpoint"]
-        added = {"dbInstanceIdentifier": target, "host": endpoint["Address"], "port": endpoint["Port"]}
-        dbname = found.get("DBName")
-    else:
-        raise ValidationError(message=f"The local AWS attaches no {given['TargetType']}")
-    added |= {"engine": found["Engine"].removeprefix("aurora-").replace("postgresql", "postgres")}
-    added |= {"dbname": dbname} if dbname else {}
-    value = json.loads(manager.get_secret_value(SecretId=given["SecretId"])["SecretString"])
-    manager.put_secret_value(SecretId=given["SecretId"], SecretString=json.dumps(value | added))
-    return Resource(given["SecretId"], {"Id": given["SecretId"]})
-
-
 def _alarm(client: Callable[[str], Any], name: str, given: Properties) -> Resource:
     watch = client("cloudwatch")
     name = given.get("AlarmName", name)
-    watch.put_metric_alarm(**_numbers({**given, "AlarmName": name}))
+    watch.put_metric_alarm(**as_numbers({**given, "AlarmName": name}))
     arn = watch.describe_alarms(AlarmNames=[name])["MetricAlarms"][0]["AlarmArn"]
     return Resource(name, {"Arn": arn}, partial(watch.delete_alarms, AlarmNames=[name]))
 
@@ -285,36 +234,6 @@ def _subscription(client: Callable[[str], Any], _name: str, given: Properties) -
     return Resource(arn, {}, partial(sns.unsubscribe, SubscriptionArn=arn))
 
 
-def _cluster(client: Callable[[str], Any], name: str, given: Properties) -> Resource:
-    rds = client("rds")
-    identifier = given.get("DBClusterIdentifier", name).lower()
-    made = rds.create_db_cluster(**_numbers({**given, "DBClusterIdentifier": identifier}))["DBCluster"]
-    attributes = {
-        "DBClusterArn": made["DBClusterArn"],
-        "Endpoint.Address": made["Endpoint"],
-        "Endpoint.Port": str(made["Port"]),
-    }
-    if secret := made.get("MasterUserSecret"):
-        attributes["MasterUserSecret.SecretArn"] = secret["SecretArn"]
-    delete = partial(rds.delete_db_cluster, DBClusterIdentifier=identifier, SkipFinalSnapshot=True)
-    return Resource(identifier, attributes, delete)
-
-
-def _instance(client: Callable[[str], Any], name: str, given: Properties) -> Resource:
-    """Moto has instances, but none of a cluster."""
-    rds = client("rds")
-    identifier = given.get("DBInstanceIdentifier", name).lower()
-    wanted = _numbers({**given, "DBInstanceIdentifier": identifier})
-    if cluster := given.get("DBClusterIdentifier"):
-        found = rds.describe_db_clusters(DBClusterIdentifier=cluster)["DBClusters"][0]
-        wanted["EngineVersion"] = found["EngineVersion"]
-    made = rds.create_db_instance(**wanted)["DBInstance"]
-    endpoint = made["Endpoint"]
-    attributes = {"Endpoint.Address": endpoint["Address"], "Endpoint.Port": str(endpoint["Port"])}
-    delete = partial(rds.delete_db_instance, DBInstanceIdentifier=identifier, SkipFinalSnapshot=True)
-    return Resource(identifier, attributes, delete)
-
-
 def _role(client: Callable[[str], Any], name: str, given: Properties) -> Resource:
     """Moto has roles, but stores their policies in a form that is no JSON."""
     iam = client("iam")
@@ -346,9 +265,13 @@ def _role(client: Callable[[str], Any], name: str, given: Properties) -> Resourc
     return Resource(name, {"Arn": role["Arn"], "RoleId": role["RoleId"]}, remove)
 
 
-def _key(client: Callable[[str], Any], _name: str, given: Properties) -> Resource:
+def _key(client: Callable[[str], Any], name: str, given: Properties) -> Resource:
     """Moto has keys, but fails on their tags. Deletion waits thirty days (CFN/aws-resource-kms-key)."""
     kms = client("kms")
+    with contextlib.suppress(kms.exceptions.NotFoundException):
+        key = kms.describe_key(KeyId=name)["KeyMetadata"]
+        kms.put_key_policy(KeyId=name, PolicyName="default", Policy=json.dumps(given["KeyPolicy"]))
+        return _made_key(kms, key)
     key = kms.create_key(
         Policy=json.dumps(given["KeyPolicy"]),
         Description=given.get("Description", ""),
@@ -356,6 +279,10 @@ def _key(client: Callable[[str], Any], _name: str, given: Properties) -> Resourc
     )["KeyMetadata"]
     if str(given.get("EnableKeyRotation", False)).lower() == "true":
         kms.enable_key_rotation(KeyId=key["KeyId"])
+    return _made_key(kms, key)
+
+
+def _made_key(kms: Any, key: Properties) -> Resource:
     delete = partial(kms.schedule_key_deletion, KeyId=key["KeyId"])
     return Resource(key["KeyId"], {"Arn": key["Arn"], "KeyId": key["KeyId"]}, delete)
 
@@ -364,9 +291,14 @@ def _managed_policy(client: Callable[[str], Any], name: str, given: Properties) 
     iam = client("iam")
     name = given.get("ManagedPolicyName", name.rpartition("/")[2])
     document = json.dumps(given["PolicyDocument"])
-    arn = iam.create_policy(
-        PolicyName=name, PolicyDocument=document, Description=given.get("Description", "")
-    )["Policy"]["Arn"]
+    pages = iam.get_paginator("list_policies").paginate(Scope="Local")
+    existing = {each["PolicyName"]: str(each["Arn"]) for page in pages for each in page["Policies"]}
+    if arn := existing.get(name):
+        iam.create_policy_version(PolicyArn=arn, PolicyDocument=document, SetAsDefault=True)
+    else:
+        description = given.get("Description", "")
+        made = iam.create_policy(PolicyName=name, PolicyDocument=document, Description=description)
+        arn = made["Policy"]["Arn"]
     roles = given.get("Roles", [])
     for role in roles:
         iam.attach_role_policy(RoleName=role, PolicyArn=arn)
@@ -380,17 +312,6 @@ def _managed_policy(client: Callable[[str], Any], name: str, given: Properties) 
     return Resource(arn, {"PolicyArn": arn}, remove)
 
 
-def _numbers(value: Any) -> Any:
-    """Templates write numbers and truth as they like; boto3 wants them as they are."""
-    if isinstance(value, dict):
-        return {key: _numbers(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_numbers(each) for each in value]
-    if isinstance(value, str) and value.isdigit():
-        return int(value)
-    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
-
-
 _TYPES: dict[str, Make] = {
     "AWS::CloudWatch::Alarm": _alarm,
     "AWS::CloudWatch::Dashboard": _dashboard,
@@ -398,12 +319,11 @@ _TYPES: dict[str, Make] = {
     "AWS::IAM::Role": _role,
     "AWS::KMS::Key": _key,
     "AWS::Logs::LogGroup": _log_group,
-    "AWS::RDS::DBCluster": _cluster,
-    "AWS::RDS::DBInstance": _instance,
     "AWS::SNS::Subscription": _subscription,
     "AWS::SNS::TopicPolicy": _topic_policy,
     "AWS::SecretsManager::ResourcePolicy": _resource_policy,
     "AWS::SecretsManager::RotationSchedule": _rotation_schedule,
     "AWS::SecretsManager::Secret": _secret,
-    "AWS::SecretsManager::SecretTargetAttachment": _target_attachment,
+    **databases.TYPES,
+    **network.TYPES,
 }

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 from botocore.session import Session
-from moto.awslambda.models import LambdaFunction
+from moto.awslambda.models import LambdaFunction, lambda_backends
 from moto.cloudformation import parsing
 from moto.cloudtrail.responses import CloudTrailResponse
 from moto.events.models import Rule
+from moto.rds.models import DBCluster, RDSBackend
 from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
 from moto.secretsmanager.responses import SecretsManagerResponse
 
@@ -31,15 +32,19 @@ from rotators.local.events import with_topics
 from rotators.local.functions import FunctionConfig, Functions, lambda_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from rotators.local.iam.door import Door
     from rotators.local.operations import Operations
+
+    Database = Callable[[Mapping[str, Any]], tuple[str, int]]
 
 RELIED_ON: dict[str, str | None] = {
     "moto.awslambda.exceptions:LambdaClientError": None,
     "moto.awslambda.models:LambdaBackend.create_function": "(self, spec)",
     "moto.awslambda.models:LambdaBackend.get_function": "(self, function_name_or_arn, qualifier)",
+    "moto.awslambda.models:LambdaBackend.layers_versions_by_arn": "(self, layer_version_arn)",
+    "moto.awslambda.models:LambdaBackend.list_functions": "(self, func_version)",
     "moto.awslambda.models:LambdaBackend.invoke": (
         "(self, function_name, qualifier, body, headers, response_headers)"
     ),
@@ -69,6 +74,8 @@ RELIED_ON: dict[str, str | None] = {
     "moto.moto_server.werkzeug_app:DomainDispatcherApplication": "(create_app)",
     "moto.moto_server.werkzeug_app:MotoRequestHandler": None,
     "moto.moto_server.werkzeug_app:create_backend_app": "(service)",
+    "moto.rds.models:DBCluster.endpoint": None,
+    "moto.rds.models:RDSBackend.create_db_cluster": "(self, kwargs)",
     "moto.secretsmanager.exceptions:OperationNotPermittedOnReplica": None,
     "moto.secretsmanager.exceptions:InvalidRequestException": "(message)",
     "moto.secretsmanager.exceptions:SecretNotFoundException": "()",
@@ -95,6 +102,8 @@ RELIED_ON: dict[str, str | None] = {
     "moto.secretsmanager.responses:SecretsManagerResponse.rotate_secret": "(self)",
     "moto.secretsmanager.responses:SecretsManagerResponse.update_secret": "(self)",
     "moto.secretsmanager.responses:SecretsManagerResponse.update_secret_version_stage": "(self)",
+    "moto.sts.models:STSBackend.get_assumed_role_from_access_key": "(self, access_key_id)",
+    "moto.sts.models:sts_backends": None,
 }
 """Where to find a name, and the names of its parameters; None where it is not called."""
 
@@ -108,6 +117,8 @@ _REPLACED = (
     "validate_resource_policy",
 )
 _LOG_TAIL = 4096
+# Where moto's record of a cluster keeps the host of the real server.
+_HOST = "rotators_host"
 
 
 def missing_names() -> list[str]:
@@ -144,6 +155,7 @@ class Faithful:
         functions: what runs Lambda functions.
         endpoint: gives the variables that lead a function of a Region to this AWS.
         door: is told what Lambda does with functions' roles.
+        database: tells what gives the address of a cluster that is created; see LocalAws.
     """
 
     def __init__(
@@ -152,8 +164,10 @@ class Faithful:
         functions: Functions,
         endpoint: Callable[[str], dict[str, str]],
         door: Door,
+        database: Callable[[], Database | None],
     ) -> None:
         self._door = door
+        self._database = database
         self._endpoint = endpoint
         self._operations = operations
         self._functions = functions
@@ -181,6 +195,8 @@ class Faithful:
         self._replace(CloudTrailResponse, "lookup_events", self._lookup_events())
         self._replace(LambdaFunction, "invoke", self._invoke())
         self._replace(Rule, "send_to_targets", with_topics(Rule.send_to_targets, self._client))
+        self._replace(RDSBackend, "create_db_cluster", self._create_db_cluster(RDSBackend.create_db_cluster))
+        self._replace(DBCluster, "endpoint", property(_endpoint(DBCluster.endpoint)))
         known = parsing.resource_class_from_type
         self._replace(parsing, "resource_class_from_type", completed(known, self._client))
         self._replace(parsing, "clean_json", without_gaps(parsing.clean_json))
@@ -196,14 +212,22 @@ class Faithful:
                 setattr(owner, name, original)
 
     @cache  # noqa: B019 - each local AWS has one of these, and few clients
-    def _client(self, region: str, service: str) -> Any:
+    def _client(self, region: str, service: str, account: str | None = None) -> Any:
+        """A client of this AWS; of another account's resources, by a role that is assumed there."""
+        keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+        if account is not None and account != self._door.account:
+            role = f"arn:aws:iam::{account}:role/rotators-local"
+            found = self._client(region, "sts").assume_role(RoleArn=role, RoleSessionName="local")
+            keys = {
+                "aws_access_key_id": found["Credentials"]["AccessKeyId"],
+                "aws_secret_access_key": found["Credentials"]["SecretAccessKey"],
+            }
         return Session().create_client(
             service,
             region_name=region,
             endpoint_url=self._endpoint(region)["AWS_ENDPOINT_URL"],
             config=Config(proxies={}),
-            aws_access_key_id="local",
-            aws_secret_access_key="local",  # noqa: S106 - a dummy that nothing checks
+            **keys,
         )
 
     def _replace(self, owner: type | ModuleType, name: str, replacement: Callable[..., Any]) -> None:
@@ -260,6 +284,18 @@ class Faithful:
 
         return to_dict
 
+    def _create_db_cluster(
+        self, original: Callable[[RDSBackend, dict[str, Any]], DBCluster]
+    ) -> Callable[[RDSBackend, dict[str, Any]], DBCluster]:
+        def create_db_cluster(backend: RDSBackend, kwargs: dict[str, Any]) -> DBCluster:
+            cluster = original(backend, kwargs)
+            if database := self._database():
+                host, cluster.port = database(kwargs)
+                setattr(cluster, _HOST, host)
+            return cluster
+
+        return create_db_cluster
+
     def _lookup_events(self) -> Callable[[CloudTrailResponse], str]:
         events = self._operations.events
 
@@ -273,7 +309,8 @@ class Faithful:
 
         def run(function: LambdaFunction, body: Any, response_headers: dict[str, Any]) -> bytes:
             code = functions.code(function.function_arn, _archive(function))
-            config = _config(function, endpoint(function.region), code)
+            layers = tuple(functions.archives.folder(content) for content in _layers(function))
+            config = _config(function, endpoint(function.region), code, layers)
             door.invoked(function.function_name, function.region, in_vpc=bool(function.vpc_config))
             invocation = functions.invoke(config, json.loads(body) if body else {})
             if invocation.failed:
@@ -297,6 +334,13 @@ class Faithful:
         return invoke
 
 
+def _endpoint(original: Any) -> Callable[[DBCluster], str]:
+    def endpoint(cluster: DBCluster) -> str:
+        return str(getattr(cluster, _HOST, None) or original.fget(cluster))
+
+    return endpoint
+
+
 def _params(response: SecretsManagerResponse | CloudTrailResponse) -> dict[str, Any]:
     params: dict[str, Any] = json.loads(response.body or "{}")
     return params
@@ -307,9 +351,22 @@ def _archive(function: LambdaFunction) -> bytes | None:
     return function.code_bytes if "S3Bucket" in function.code and "ZipFile" not in function.code else None
 
 
-def _config(function: LambdaFunction, endpoint: dict[str, str], code: str | None) -> FunctionConfig:
+def _layers(function: LambdaFunction) -> list[bytes]:
+    """The zip files of a function's layers."""
+    found = []
+    for layer in function.layers:
+        account, region = layer["Arn"].split(":")[4], layer["Arn"].split(":")[3]
+        version = lambda_backends[account][region].layers_versions_by_arn(layer["Arn"])
+        if version is not None:
+            found.append(version.code_bytes)
+    return found
+
+
+def _config(
+    function: LambdaFunction, endpoint: dict[str, str], code: str | None, layers: tuple[str, ...]
+) -> FunctionConfig:
     own = {key: str(value) for key, value in function.environment_vars.items()}
     name, handler, memory = function.function_name, str(function.handler), int(function.memory_size)
     environment = lambda_environment(name, handler, memory, endpoint=endpoint, own=own)
     timeout = float(function.timeout)
-    return FunctionConfig(name, function.function_arn, handler, timeout, memory, environment, code)
+    return FunctionConfig(name, function.function_arn, handler, timeout, memory, environment, code, layers)

@@ -44,6 +44,7 @@ class FunctionConfig:
         environment: the container's whole environment.
         code: the folder of a built artifact, which then runs in Lambda's own runtime client; None runs the
             handler from where this process imports it.
+        layers: the folders of its layers' content, in the order in which they were named.
     """
 
     name: str
@@ -53,6 +54,11 @@ class FunctionConfig:
     memory: int
     environment: Mapping[str, str] = field(repr=False)
     code: str | None = None
+    layers: tuple[str, ...] = ()
+
+    def layer_paths(self) -> list[str]:
+        """Where layers have packages for Python (Lambda guide, python-layers): ``python`` in each."""
+        return [os.path.join(layer, "python") for layer in self.layers]  # noqa: PTH118 - strings for PYTHONPATH
 
 
 @dataclass(frozen=True)
@@ -205,12 +211,13 @@ class _Process:
     """One running container."""
 
     def __init__(self, config: FunctionConfig, log: _Log) -> None:
+        own_path = config.environment.get("PYTHONPATH", "")
         self._process = subprocess.Popen(
             [sys.executable, "-m", __package__ + ".container", config.handler],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=dict(config.environment),
+            env={**config.environment, "PYTHONPATH": os.pathsep.join([*config.layer_paths(), own_path])},
         )
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._threads = [

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from moto.awslambda.models import lambda_backends
 from moto.core.base_backend import BackendDict
 from moto.iam.models import iam_backends
-from moto.kms.models import kms_backends
 from moto.secretsmanager.models import FakeSecret, secretsmanager_backends
 
 from rotators.local import versions
+from rotators.local.directory import MotoDirectory
 from rotators.local.events import EventLog
 from rotators.local.faithful import Faithful
 from rotators.local.functions import Functions
-from rotators.local.iam.calls import Key, Target
 from rotators.local.iam.door import Door
 from rotators.local.operations import Operations
 from rotators.local.rotation import Rotations
@@ -27,6 +26,7 @@ from rotators.local.server import Server
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rotators.local.faithful import Database
     from rotators.local.records import StepRecord
 
 ACCOUNT = "123456789012"
@@ -43,6 +43,7 @@ class Parts:
         port: of the endpoint; 0 takes a free one.
         on_step: called with each finished step.
         pending_in_test: tells the value of the version that RotateImmediately=false tests.
+        database: tells what gives the address of a cluster that is created.
 
     Raises:
         LocalStackError: moto is not the pinned version.
@@ -54,14 +55,15 @@ class Parts:
         port: int,
         on_step: Callable[[StepRecord], object],
         pending_in_test: Callable[[], Literal["empty", "current"]],
+        database: Callable[[], Database | None],
     ) -> None:
         BackendDict.reset()
         self.events = EventLog()
         self.rotations = Rotations(self.events, on_step, pending_in_test)
         self.operations = Operations(self.rotations, self.events)
         self.functions = Functions()
-        self.door = Door(ACCOUNT, self._seen_by_iam, _key)
-        self._faithful = Faithful(self.operations, self.functions, self.exports, self.door)
+        self.door = Door(ACCOUNT, MotoDirectory(ACCOUNT, self.find_secret))
+        self._faithful = Faithful(self.operations, self.functions, self.exports, self.door, database)
         self._faithful.install()
         try:
             self.server = Server(port, self._stage_remotely, self.door)
@@ -139,14 +141,6 @@ class Parts:
             found = secretsmanager_backends[account][region].secrets.get(secret_id)
         return found if isinstance(found, FakeSecret) else None
 
-    def _seen_by_iam(self, secret_id: str, region: str) -> Target | None:
-        secret = self.find_secret(secret_id, region)
-        if secret is None:
-            return None
-        key = _key(secret.kms_key_id, region) if secret.kms_key_id else None
-        tags = {tag["Key"]: tag["Value"] for tag in secret.tags or []}
-        return Target(secret.arn, key, secret.rotation_lambda_arn or None, tags)
-
     def stage(self, secret: FakeSecret, token: str) -> None:
         """Attach AWSPENDING to the token's version, made empty if it does not exist."""
         with self.rotations.lock:
@@ -157,20 +151,6 @@ class Parts:
         if secret is not None:
             self.stage(secret, token)
         return secret is not None
-
-
-def _key(key: str, region: str) -> Key | None:
-    """A key by id, alias or ARN, as IAM looks at it; None for a key of the service's own."""
-    if key.startswith("alias/aws/"):
-        return None
-    backend = kms_backends[ACCOUNT][region]
-    if ":alias/" in key or key.startswith("alias/"):
-        key = str(backend.get_key_id_from_alias(f"alias/{key.rpartition('alias/')[2]}"))
-    arn = key if ":key/" in key else f"arn:aws:kms:{region}:{ACCOUNT}:key/{key}"
-    if arn.rpartition("/")[2] not in backend.keys:
-        return Key(arn, {})  # a key of another account, or none
-    tags = backend.list_resource_tags(arn)["Tags"]
-    return Key(arn, {tag["TagKey"]: tag["TagValue"] for tag in tags})
 
 
 def _create_role() -> None:

@@ -135,8 +135,10 @@ class RuntimeProcess:
 
     def _environment(self) -> dict[str, str]:
         own = {key: value for key, value in self._config.environment.items() if key != "PYTHONPATH"}
+        layers = {"PYTHONPATH": os.pathsep.join(paths)} if (paths := self._config.layer_paths()) else {}
         return {
             **own,
+            **layers,
             "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
             "AWS_LAMBDA_RUNTIME_API": self._api.address,
             "LAMBDA_TASK_ROOT": str(self._config.code),

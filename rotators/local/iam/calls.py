@@ -5,15 +5,19 @@ Secrets Manager uses KMS as the caller, only for secrets with a key of the accou
 decided secret by secret (API:BatchGetSecretValue). Which call uses which key operation is what
 UG:security-encryption and UG:rotating-secrets-required-permissions-function list; where they leave open when
 KMS's DescribeKey is made, it is assumed for every write.
+
+Every call names its caller, and says that it came over TLS: the local endpoint is on loopback, without TLS.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rotators.local.iam.evaluator import Call
+
+Context = Mapping[str, str | tuple[str, ...]]
 
 _MANAGER = "secretsmanager"
 _READS = ("GetSecretValue",)
@@ -29,10 +33,11 @@ class Request:
 
     Attributes:
         principal: who signed it.
-        account, region: whose and where.
+        account, region: the caller's account, and where.
         service: the name it was signed for.
         operation: of the API.
         params: the body.
+        role: ARN of the role that the caller acts as; empty for a developer.
     """
 
     principal: str
@@ -41,6 +46,16 @@ class Request:
     service: str
     operation: str
     params: Mapping[str, Any]
+    role: str = ""
+
+    def call(self, action: str, resource: str, context: Context | None = None) -> Call:
+        """A call in the caller's name, with what every call tells IAM (reference_policies_condition-keys)."""
+        told = {
+            "aws:PrincipalArn": self.role,
+            "aws:PrincipalAccount": self.account,
+            "aws:SecureTransport": "true",
+        }
+        return Call(self.principal, action, resource, {**told, **(context or {})})
 
 
 @dataclass(frozen=True)
@@ -91,23 +106,16 @@ def calls_of(request: Request, find: Find, find_key: FindKey) -> list[Call]:
     if request.service == _MANAGER:
         return list(_manager_calls(request, find, find_key))
     resource = _RESOURCES.get((request.service, request.operation), _anything)(request)
-    return [Call(request.principal, f"{request.service}:{request.operation}", resource)]
+    return [request.call(f"{request.service}:{request.operation}", resource)]
 
 
 def _manager_calls(request: Request, find: Find, find_key: FindKey) -> Iterator[Call]:
     params = request.params
     action = f"{_MANAGER}:{request.operation}"
     if request.operation == "BatchGetSecretValue":
-        yield Call(request.principal, action, "*")
+        yield request.call(action, "*")
         for secret_id in params.get("SecretIdList", []):
-            single = Request(
-                request.principal,
-                request.account,
-                request.region,
-                _MANAGER,
-                "GetSecretValue",
-                {"SecretId": secret_id},
-            )
+            single = replace(request, operation="GetSecretValue", params={"SecretId": secret_id})
             yield from _manager_calls(single, find, find_key)
         return
     target = _target(request, find, find_key)
@@ -115,13 +123,13 @@ def _manager_calls(request: Request, find: Find, find_key: FindKey) -> Iterator[
         # IAM knows a secret that does not exist by its name alone.
         target = Target(_new_arn(request, str(params.get("SecretId", "*"))), None, None, {})
     context = {**_context(params, find_key), **_of_secret(target)}
-    yield Call(request.principal, action, target.arn, context)
+    yield request.call(action, target.arn, context)
     if request.operation == "CreateSecret" and params.get("Tags"):
-        yield Call(request.principal, f"{_MANAGER}:TagResource", target.arn, context)
+        yield request.call(f"{_MANAGER}:TagResource", target.arn, context)
     if request.operation == "RotateSecret":
         function = params.get("RotationLambdaARN") or target.function
         if function:
-            yield Call(request.principal, "lambda:InvokeFunction", function)
+            yield request.call("lambda:InvokeFunction", function)
     yield from _key_calls(request, target, find_key)
 
 
@@ -181,12 +189,12 @@ def _key_calls(request: Request, target: Target, find_key: FindKey) -> Iterator[
         "kms:EncryptionContext:SecretVersionId": version,
     }
     if request.operation in _READS:
-        yield Call(request.principal, "kms:Decrypt", key.arn, context)
+        yield request.call("kms:Decrypt", key.arn, context)
     if request.operation in _WRITES:
-        yield Call(request.principal, "kms:DescribeKey", key.arn, via)
+        yield request.call("kms:DescribeKey", key.arn, via)
         # Decrypt too: a repeated value is compared with the stored one.
         for action in ("kms:GenerateDataKey", "kms:Decrypt"):
-            yield Call(request.principal, action, key.arn, context)
+            yield request.call(action, key.arn, context)
 
 
 def _account(arn: str) -> str:

@@ -10,13 +10,14 @@ import io
 import json
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote
 
-from rotators.local.iam.calls import Find, FindKey, Key, Request, calls_of
-from rotators.local.iam.evaluator import Call, Decision, decide
+from rotators.local.iam.calls import Find, FindKey, Key, Request, Target, calls_of
+from rotators.local.iam.evaluator import Call, Decision
+from rotators.local.iam.resources import Statements, decide_with
 
 KEY_PREFIX = "local-"
 """How the access keys of functions, and of other callers with a name, begin."""
@@ -37,8 +38,26 @@ INTERFACE_ACTIONS = (
     "UnassignPrivateIpAddresses",
 )
 
-Statements = Sequence[Mapping[str, Any]]
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+_ROLE = re.compile(r"arn:[a-z-]+:iam::(?P<account>\d{12}):role/(?:.*/)?(?P<name>[^/]+)")
+
+
+class Directory(Protocol):
+    """What the door looks up in the AWS behind it."""
+
+    def find(self, secret_id: str, region: str) -> Target | None:
+        """A secret by name or ARN, as IAM looks at it."""
+
+    def find_key(self, key: str, region: str) -> Key | None:
+        """A key by id, alias or ARN; None for one of a service's own."""
+
+    def policy(self, resource: str) -> Statements | None:
+        """The statements of a resource's policy; None where it has none."""
+
+    def role(self, access_key: str, region: str) -> str:
+        """ARN of the role that a key's owner acts as; empty for a developer's key."""
 
 
 @dataclass(frozen=True)
@@ -54,31 +73,33 @@ class Door:
 
     Args:
         account: of the functions.
-        find: gives a secret by name or ARN and Region, as IAM looks at it.
-        find_key: gives a key by what a request calls it, and Region; None for one of the service's own.
+        directory: looks up what requests name.
+
+    Attributes:
+        account: as above.
     """
 
-    def __init__(
-        self,
-        account: str,
-        find: Callable[[str, str], Any],
-        find_key: Callable[[str, str], Key | None],
-    ) -> None:
-        self._account = account
-        self._find = find
-        self._find_key = find_key
+    def __init__(self, account: str, directory: Directory) -> None:
+        self.account = account
+        self._directory = directory
         self._lock = threading.Lock()
         self._policies: Mapping[str, Statements] | None = None
+        self._endpoints: Mapping[str, Statements] = {}
         self._seen: list[Seen] = []
 
-    def watch(self, policies: Mapping[str, Statements] | None) -> None:
-        """Note all calls from now on, and turn away what a caller's statements do not allow.
+    def watch(
+        self, policies: Mapping[str, Statements] | None, endpoints: Mapping[str, Statements] | None = None
+    ) -> None:
+        """Note all calls from now on, and turn away what the policies do not allow.
+
+        Policies of secrets and keys, and trust policies of roles, count besides.
 
         Args:
             policies: by caller; callers without may do everything. None ends it, and forgets.
+            endpoints: the policies of VPC endpoints that all these callers' requests pass, by service.
         """
         with self._lock:
-            self._policies, self._seen = policies, []
+            self._policies, self._endpoints, self._seen = policies, endpoints or {}, []
 
     def seen(self) -> list[Seen]:
         """What came by since ``watch``, oldest first."""
@@ -101,10 +122,12 @@ class Door:
         """Note what Lambda does with a function's role around an invocation."""
         if self._policies is None:
             return
-        group = f"arn:aws:logs:{region}:{self._account}:log-group:/aws/lambda/{function}:log-stream:local"
-        calls = [Call(function, f"logs:{name}", group) for name in ("CreateLogStream", "PutLogEvents")]
+        group = f"arn:aws:logs:{region}:{self.account}:log-group:/aws/lambda/{function}:log-stream:local"
+        role = self._directory.role(f"{KEY_PREFIX}{function}", region)
+        lambdas = Request(function, self.account, region, "lambda", "Invoke", {}, role)
+        calls = [lambdas.call(f"logs:{name}", group) for name in ("CreateLogStream", "PutLogEvents")]
         if in_vpc:
-            calls += [Call(function, f"ec2:{name}", "*") for name in INTERFACE_ACTIONS]
+            calls += [lambdas.call(f"ec2:{name}", "*") for name in INTERFACE_ACTIONS]
         for call in calls:
             self._decide(call)
 
@@ -115,23 +138,32 @@ class Door:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)
         operation, params = _operation(environ, body)
-        key = signed["key"]
-        principal = key.removeprefix(KEY_PREFIX) if key.startswith(KEY_PREFIX) else DEVELOPER
-        return Request(principal, self._account, signed["region"], signed["service"], operation, params)
+        key, region = signed["key"], signed["region"]
+        principal, account, role = DEVELOPER, self.account, ""
+        if found := _ROLE.fullmatch(self._directory.role(key, region)):
+            role, account = found[0], found["account"]
+            principal = key.removeprefix(KEY_PREFIX) if key.startswith(KEY_PREFIX) else found["name"]
+        return Request(principal, account, region, signed["service"], operation, params, role)
 
     def _refused(self, request: Request) -> str | None:
         """Why a request is turned away, or None."""
-        find: Find = lambda secret: self._find(secret, request.region)  # noqa: E731 - shorter so
-        find_key: FindKey = lambda key: self._find_key(key, request.region)  # noqa: E731 - shorter so
+        directory, region = self._directory, request.region
+        find: Find = lambda secret: directory.find(secret, region)  # noqa: E731 - shorter so
+        find_key: FindKey = lambda key: directory.find_key(key, region)  # noqa: E731 - shorter so
         for call in calls_of(request, find, find_key):
-            decision = self._decide(call)
+            # What a service does in the caller's name does not pass the caller's endpoint.
+            passes = call.action.startswith(f"{request.service}:")
+            decision = self._decide(call, self._endpoints.get(request.service) if passes else None)
             if decision and not decision.allowed:
                 return self._words(call)
         return None
 
-    def _decide(self, call: Call) -> Decision | None:
+    def _decide(self, call: Call, endpoint: Statements | None = None) -> Decision | None:
         statements = (self._policies or {}).get(call.principal)
-        decision = None if statements is None else decide(statements, call)
+        decision = None
+        if statements is not None:
+            resource = self._directory.policy(call.resource)
+            decision = decide_with(statements, call, resource=resource, endpoint=endpoint)
         with self._lock:
             self._seen.append(Seen(call, decision))
         return decision
@@ -139,7 +171,7 @@ class Door:
     def _words(self, call: Call) -> str:
         if call.action.startswith("kms:"):
             return "Access to KMS is not allowed"
-        caller = f"arn:aws:sts::{self._account}:assumed-role/{call.principal}/{call.principal}"
+        caller = f"arn:aws:sts::{self.account}:assumed-role/{call.principal}/{call.principal}"
         return (
             f"User: {caller} is not authorized to perform: {call.action} on resource: {call.resource} because"
             f" no identity-based policy allows the {call.action} action"

@@ -3,7 +3,7 @@
 An explicit denial wins, then any permission, else the call is denied. What is not known here (an operator, an
 element such as NotAction) is an error, never a permission. Sources: IAM User Guide,
 reference_policies_evaluation-logic, reference_policies_elements_condition_operators,
-reference_policies_elements_resource.
+reference_policies_elements_resource. Policies of resources and endpoints are in `resources.py`.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def decide(statements: Iterable[Mapping[str, Any]], call: Call) -> Decision:
     Raises:
         LocalStackError: a statement uses what this evaluator does not know.
     """
-    fitting = [statement for statement in statements if _fits(statement, call)]
+    fitting = [statement for statement in statements if fits(statement, call)]
     for effect in ("Deny", "Allow"):
         for statement in fitting:
             if statement["Effect"] == effect:
@@ -71,9 +71,14 @@ def decide(statements: Iterable[Mapping[str, Any]], call: Call) -> Decision:
     return Decision(allowed=False, sid=None)
 
 
-def _fits(statement: Mapping[str, Any], call: Call) -> bool:
-    if unknown := statement.keys() - _KNOWN:
-        raise _unknown(f"the element {', '.join(sorted(unknown))}")
+def fits(statement: Mapping[str, Any], call: Call) -> bool:
+    """Whether action, resource and conditions of a statement fit a call.
+
+    Raises:
+        LocalStackError: the statement uses what this evaluator does not know.
+    """
+    if unknown_elements := statement.keys() - _KNOWN:
+        raise unknown(f"the element {', '.join(sorted(unknown_elements))}")
     return (
         any(matches(action.lower(), call.action.lower()) for action in _listed(statement["Action"]))
         and any(_resource_fits(resource, call.resource) for resource in _listed(statement["Resource"]))
@@ -99,7 +104,7 @@ def _conditions_hold(conditions: Mapping[str, Any], context: Mapping[str, Any]) 
 def _condition_holds(operator: str, wanted: list[str], actual: list[str] | None) -> bool:
     compare = _OPERATORS.get(operator.removesuffix(_IF_EXISTS))
     if compare is None:
-        raise _unknown(f"the operator {operator}")
+        raise unknown(f"the operator {operator}")
     if actual is None:
         return operator.endswith(_IF_EXISTS)
     return any(compare(pattern, value) for pattern in wanted for value in actual)
@@ -124,9 +129,14 @@ def _equal(pattern: str, value: str) -> bool:
     return pattern == value
 
 
+def _same_truth(pattern: str, value: str) -> bool:
+    return pattern.lower() == value.lower()
+
+
 _OPERATORS: dict[str, Callable[[str, str], bool]] = {
     "ArnEquals": arn_matches,
     "ArnLike": arn_matches,
+    "Bool": _same_truth,
     "StringEquals": _equal,
     "StringLike": matches,
 }
@@ -136,7 +146,8 @@ def _listed(value: Any) -> list[str]:
     return [str(each) for each in value] if isinstance(value, list | tuple) else [str(value)]
 
 
-def _unknown(what: str) -> LocalStackError:
+def unknown(what: str) -> LocalStackError:
+    """The error for a part of a policy that is not known here, for the caller to raise."""
     return LocalStackError(
         f"the local IAM does not know {what}",
         remedy="Teach it to rotators/local/iam/evaluator.py, with its source.",
