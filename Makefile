@@ -175,8 +175,8 @@ artifact: $(ARTIFACT) ## Build it into a folder alone, and print the folder
 	@echo $(ARTIFACT)
 
 # `sam build` calls these, once per function, with ARTIFACTS_DIR.
-.PHONY: build-RotateFunction build-StoreFunction build-RetrieveFunction
-build-RotateFunction build-StoreFunction build-RetrieveFunction: $(ARTIFACT)
+.PHONY: build-RotateFunction build-StoreFunction build-RetrieveFunction build-OperateFunction
+build-RotateFunction build-StoreFunction build-RetrieveFunction build-OperateFunction: $(ARTIFACT)
 	@cp -R $(ARTIFACT)/. "$(ARTIFACTS_DIR)"
 
 # One for each choice and state of the sources; those of yesterday are removed.

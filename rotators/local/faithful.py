@@ -22,6 +22,7 @@ from moto.awslambda.models import LambdaFunction, lambda_backends
 from moto.cloudformation import parsing
 from moto.cloudtrail.responses import CloudTrailResponse
 from moto.events.models import Rule
+from moto.iam.responses import IamResponse
 from moto.rds.models import DBCluster, RDSBackend
 from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
 from moto.secretsmanager.responses import SecretsManagerResponse
@@ -30,6 +31,7 @@ from rotators.core.errors import LocalStackError
 from rotators.local.cloudformation import completed, with_retention, without_gaps
 from rotators.local.events import with_topics
 from rotators.local.functions import FunctionConfig, Functions, lambda_environment
+from rotators.local.iam.simulator import simulate_principal_policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -66,7 +68,16 @@ RELIED_ON: dict[str, str | None] = {
         "(self, role_name, assume_role_policy_document, path, permissions_boundary, description, tags, "
         "max_session_duration, linked_service)"
     ),
+    "moto.core.responses:ActionResult": "(result)",
+    "moto.core.responses:BaseResponse._get_params": "(self)",
+    "moto.iam.models:IAMBackend.get_role_policy": "(self, role_name, policy_name)",
+    "moto.iam.models:IAMBackend.list_attached_role_policies": (
+        "(self, role_name, marker, max_items, path_prefix)"
+    ),
+    "moto.iam.models:IAMBackend.list_role_policies": "(self, role_name)",
+    "moto.iam.models:IAMBackend.put_role_policy": "(self, role_name, policy_name, policy_json)",
     "moto.iam.models:iam_backends": None,
+    "moto.iam.responses:IamResponse": None,
     "moto.kms.models:KmsBackend.get_key_id_from_alias": "(self, alias_name)",
     "moto.kms.models:KmsBackend.list_resource_tags": "(self, key_id_or_arn)",
     "moto.kms.models:kms_backends": None,
@@ -194,6 +205,7 @@ class Faithful:
         self._replace(FakeSecret, "to_dict", self._to_dict(FakeSecret.to_dict))
         self._replace(CloudTrailResponse, "lookup_events", self._lookup_events())
         self._replace(LambdaFunction, "invoke", self._invoke())
+        self._replace(IamResponse, "simulate_principal_policy", simulate_principal_policy)
         self._replace(Rule, "send_to_targets", with_topics(Rule.send_to_targets, self._client))
         self._replace(RDSBackend, "create_db_cluster", self._create_db_cluster(RDSBackend.create_db_cluster))
         self._replace(DBCluster, "endpoint", property(_endpoint(DBCluster.endpoint)))

@@ -169,10 +169,12 @@ def _create_role() -> None:
         assume_role_policy_document=json.dumps(trust),
         path="/",
         permissions_boundary=None,
-        description="The role of local functions; nothing checks it.",
+        description="The role of local functions.",
         tags=[],
         max_session_duration=None,
     )
+    everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    iam_backends[ACCOUNT]["aws"].put_role_policy(_ROLE, "everything", json.dumps(everything))
 
 
 def _archive() -> str:

@@ -251,7 +251,7 @@ class PostgresServer(PrivateServer, _Server):
             with contextlib.suppress(FileNotFoundError, IndexError):
                 lines = state.read_text().splitlines()
                 # A file of before a restart may still lie there.
-                if lines[7].strip() == "ready" and int(lines[0]) == pid:
+                if lines[7].strip() in {"ready", "standby"} and int(lines[0]) == pid:
                     return True
             if f"[{pid}] FATAL" in self.log()[before:]:
                 return False

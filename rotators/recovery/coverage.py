@@ -167,7 +167,9 @@ def function_view(name: str, account: str) -> FunctionView:
     return FunctionView(
         arn=found["FunctionArn"],
         role=found["Role"],
-        environment=found.get("Environment", {}).get("Variables", {}),
+        environment={
+            name: str(value) for name, value in found.get("Environment", {}).get("Variables", {}).items()
+        },
         invocable=_invocable(name, account),
     )
 

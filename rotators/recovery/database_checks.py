@@ -116,30 +116,35 @@ class DatabaseChecks:
             )
         else:
             yield Check(name, Result.OK, f"it may set the password of {user!r}")
+        yield self._second_user(session, user, strategy)
+
+    def _second_user(self, session: Any, user: str, strategy: str) -> Check:
         name = "second user"
         if strategy != "alternating":
-            yield Check(name, Result.UNNEEDED, f"{strategy} has one user")
-            return
-        other = other_user(self.value, self.rotator.engine)
+            return Check(name, Result.UNNEEDED, f"{strategy} has one user")
+        try:
+            other = other_user(self.value, self.rotator.engine)
+        except RotatorsError as error:
+            return failed_by(name, error)
         try:
             session.require_twin(user, other)
         except RotatorsError as error:
             made_by_us = other == user + SUFFIX and "alternate_username" not in self.value
             if error.reason != "no-user" or not made_by_us:
-                yield failed_by(name, error)
-                return
-            missing = session.missing_for_twin(user)
-            if missing:
-                yield Check(
-                    name,
-                    Result.FAILED,
-                    f"{other!r} does not exist, and the admin lacks {missing}",
-                    f"Grant it to the admin ({missing}), or create a user and name it in alternate_username.",
-                )
-            else:
-                yield Check(name, Result.OK, f"{other!r} does not exist; the first rotation creates it")
-            return
-        yield Check(name, Result.OK, f"{other!r} exists and belongs to {user!r}")
+                return failed_by(name, error)
+            return self._new_second_user(session, user, other)
+        return Check(name, Result.OK, f"{other!r} exists and belongs to {user!r}")
+
+    def _new_second_user(self, session: Any, user: str, other: str) -> Check:
+        name, missing = "second user", session.missing_for_twin(user)
+        if missing:
+            return Check(
+                name,
+                Result.FAILED,
+                f"{other!r} does not exist, and the admin lacks {missing}",
+                f"Grant it to the admin ({missing}), or create a user and name it in alternate_username.",
+            )
+        return Check(name, Result.OK, f"{other!r} does not exist; the first rotation creates it")
 
     def _questions(self, value: Secret, ask: Callable[[Any], Iterator[Check]]) -> Iterator[Check]:
         """Ask in a login of its own; what the server refuses to tell is a check that failed."""

@@ -27,7 +27,7 @@ from tests.world import World, new_password, unique
 ROOT = Path(__file__).resolve().parent.parent.parent
 REGION, ACCOUNT = "us-east-1", "123456789012"
 WAIT = 60.0
-FUNCTIONS = ("rotate", "store", "retrieve")
+FUNCTIONS = ("rotate", "store", "retrieve", "operate")
 OPERATOR = "operator"
 Statement = dict[str, Any]
 
@@ -184,12 +184,15 @@ def exercise_shortly(stack: Stack) -> None:
         assert stack.rotated(arn).ok
         stack.store("plain", {"a": "b"}, Tags=_READER)
         _retrieve(stack, arn)
+        with _operator(stack):
+            _command(["doctor", arn, "--remote", "--stack", stack.name], None, 0)
         if "ReadAdmins" in {each["Sid"] for each in stack.policies["rotate"]}:
             _look_for_databases(stack)
         if "KeepCodeFromInterfaces" in {each["Sid"] for each in stack.policies["rotate"]}:
-            context = {"lambda:SourceFunctionArn": stack.rotate_arn}
-            caller = f"{stack.name}-rotate"
-            stack.attempts += [Call(caller, f"ec2:{name}", "*", context) for name in INTERFACE_ACTIONS]
+            for caller in (f"{stack.name}-rotate", f"{stack.name}-operate"):
+                arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{caller}"
+                context = {"lambda:SourceFunctionArn": arn}
+                stack.attempts += [Call(caller, f"ec2:{name}", "*", context) for name in INTERFACE_ACTIONS]
         stack.seen = world.aws.seen()
     finally:
         world.aws.watch(None)
@@ -212,6 +215,7 @@ def redeployed(world: World, name: str) -> Stack:
         assert stack.invoke("retrieve", {"SecretId": plain})["Value"] == {"a": "c"}
         with _operator(stack):
             _command(["doctor", secret], None, 0)
+            _command(["check", secret, "--remote", "--stack", name], None, 0)
         stack.seen = world.aws.seen()
     finally:
         world.aws.watch(None)
@@ -253,6 +257,10 @@ def adopted(world: World, name: str) -> Stack:
                 _command(["rotate", arn], None, 0)
             stack.invoke("rotate", _event("createSecret", secrets[-1], world.begin(secrets[-1])))
             _command(["repair", secrets[-1], "--idle"], None, 0)
+            stack.invoke("rotate", _event("createSecret", secrets[-1], world.begin(secrets[-1])))
+            _command(["repair", secrets[-1], "--idle", "--remote", "--stack", name], None, 0)
+            for arn in secrets:
+                _command(["check", arn, "--remote", "--stack", name], None, 0)
         stack.seen = world.aws.seen()
     finally:
         world.aws.watch(None)
@@ -305,6 +313,7 @@ def _look_for_databases(stack: Stack) -> None:
         assert not stack.rotated(arn).ok
         with _operator(stack):
             _command(["doctor", arn], None, 1)
+            _command(["doctor", arn, "--remote", "--stack", stack.name], None, 1)
         secrets.untag_resource(SecretId=stack.admin, TagKeys=[tag])
         secrets.put_secret_value(SecretId=stack.admin, SecretString=before)
 
@@ -317,7 +326,11 @@ def _retrieve(stack: Stack, *arns: str) -> None:
 def _operate(stack: Stack, single: str, pair: str) -> None:
     """What somebody with the OperatorPolicy does, who has no other rights."""
     with _operator(stack):
+        remote = ["--remote", "--stack", stack.name]
         for arguments, given, status in (
+            (["check", single, "--stack", stack.name], None, 0),
+            (["check", pair, *remote], None, 0),
+            (["doctor", pair, *remote], None, 0),
             (["doctor", single], None, 0),
             (["doctor", pair], None, 0),
             (["rotate", single], None, 0),
@@ -329,6 +342,8 @@ def _operate(stack: Stack, single: str, pair: str) -> None:
             _command(arguments, given, status)
         stack.invoke("rotate", _event("createSecret", single, stack.world.begin(single)))
         _command(["repair", single, "--idle"], None, 0)
+        stack.invoke("rotate", _event("createSecret", single, stack.world.begin(single)))
+        _command(["repair", single, "--idle", *remote], None, 0)
 
 
 @contextmanager

@@ -229,7 +229,16 @@ def _database(kind: str) -> Callable[[Request], str]:
     return arn
 
 
+def _key(request: Request) -> str:
+    key = str(request.params.get("KeyId", ""))
+    return key if ":key/" in key else f"arn:aws:kms:{request.region}:{request.account}:key/{key}"
+
+
 _RESOURCES: dict[tuple[str, str], Callable[[Request], str]] = {
+    ("iam", "SimulatePrincipalPolicy"): lambda request: str(request.params.get("PolicySourceArn", "")),
+    ("kms", "DescribeKey"): _key,
+    ("kms", "ListResourceTags"): _key,
+    ("lambda", "GetFunctionConfiguration"): _function,
     ("lambda", "InvokeFunction"): _function,
     ("lambda", "GetPolicy"): _function,
     ("logs", "FilterLogEvents"): _log_group,

@@ -26,8 +26,14 @@ DEVELOPER = "developer"
 """Who calls with any other key: nobody checks that."""
 
 _CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/[^/]+/(?P<region>[^/]+)/(?P<service>[^/]+)/")
-_FUNCTION_PATH = re.compile(r"/2015-03-31/functions/(?P<name>[^/]+)/(?P<what>invocations|policy)")
-_FUNCTION_OPERATIONS = {"invocations": "InvokeFunction", "policy": "GetPolicy"}
+_FUNCTION_PATH = re.compile(
+    r"/2015-03-31/functions/(?P<name>[^/]+)/(?P<what>invocations|policy|configuration)"
+)
+_FUNCTION_OPERATIONS = {
+    "configuration": "GetFunctionConfiguration",
+    "invocations": "InvokeFunction",
+    "policy": "GetPolicy",
+}
 # LG:configuration-vpc: what Lambda does with the function's role when the function is in a VPC.
 INTERFACE_ACTIONS = (
     "AssignPrivateIpAddresses",

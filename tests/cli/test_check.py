@@ -1,0 +1,203 @@
+"""`rotators check` on real servers: what would stop a rotation, and nothing changed by asking."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from rotators.cli import cli
+from rotators.local.aws import LocalAws
+from rotators.local.postgres import PostgresServer
+from tests.world import World, new_password, unique
+
+Value = dict[str, Any]
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, arguments)
+
+
+def checked(arn: str, *options: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(run("check", arn, "--json", *options).stdout)
+    return document
+
+
+def results(document: dict[str, Any]) -> dict[str, str]:
+    return {each["name"]: each["result"] for each in document["checks"]}
+
+
+def failed(document: dict[str, Any]) -> str:
+    """The name of the first check that failed."""
+    return next(each["name"] for each in document["checks"] if each["result"] == "failed")
+
+
+def stored(world: World, value: Value) -> str:
+    """A secret whose rotation was never configured."""
+    return str(world.secrets.create_secret(Name=unique("check"), SecretString=json.dumps(value))["ARN"])
+
+
+def test_a_secret_that_can_rotate_is_ready_before_rotation_is_configured(world: World) -> None:
+    arn = stored(world, {**world.user(), "masterarn": world.admin_secret()})
+    result = run("check", arn)
+    assert result.exit_code == 0, result.output
+    assert "Next: nothing is in the way" in result.output
+    assert set(results(checked(arn)).values()) <= {"ok", "not needed"}
+
+
+def test_nothing_is_changed_and_no_value_is_shown(world: World) -> None:
+    value = {**world.user(), "masterarn": world.admin_secret()}
+    arn = stored(world, value)
+    described = world.secrets.describe_secret(SecretId=arn)
+    roles = world.sql("SELECT rolname, rolpassword FROM pg_authid ORDER BY 1")
+    outputs = [run("check", arn).output, run("check", arn, "--json").output]
+    assert world.sql("SELECT rolname, rolpassword FROM pg_authid ORDER BY 1") == roles
+    after = world.secrets.describe_secret(SecretId=arn)
+    for key in ("VersionIdsToStages", "Tags", "RotationEnabled"):
+        assert after.get(key) == described.get(key)
+    for output in outputs:
+        assert value["password"] not in output
+        assert world.admin()["password"] not in output
+
+
+def test_the_operate_function_answers_the_same(world: World) -> None:
+    arn = stored(world, {**world.user(), "masterarn": world.admin_secret()})
+    assert checked(arn) == checked(arn, "--remote")
+    assert run("check", arn).output == run("check", arn, "--remote").output
+    assert run("doctor", arn).output == run("doctor", arn, "--remote").output
+
+
+def test_an_error_of_the_operate_function_is_told_as_here(world: World) -> None:
+    del world
+    for command in ("check", "doctor", "repair"):
+        here, there = run(command, "no/such"), run(command, "no/such", "--remote")
+        assert str(here.exception) == str(there.exception)
+        assert type(here.exception) is type(there.exception)
+        assert there.exit_code == 1
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port whose server accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_a_server_that_does_not_answer_is_told_from_one_that_is_not_there(
+    world: World, silent_port: int
+) -> None:
+    value = world.user()
+    silent = checked(stored(world, {**value, "port": silent_port}))
+    closed = checked(stored(world, {**value, "port": 1}))
+    unknown = checked(stored(world, {**value, "host": "no-such-host.invalid"}))
+    assert [failed(each) for each in (silent, closed, unknown)] == ["network route"] * 3
+    for document, code in ((silent, "timeout"), (closed, "closed-port"), (unknown, "unknown-host")):
+        assert code in next(each["detail"] for each in document["checks"] if each["result"] == "failed")
+
+
+def test_a_certificate_that_is_not_trusted_is_told(world: World) -> None:
+    document = checked(stored(world, {**world.user(), "sslrootcert": world.some_authority()}))
+    assert results(document)["network route"] == "ok"
+    assert failed(document) == "TLS"
+    assert results(document)["login"] == "unknown"
+
+
+def test_a_wrong_password_is_told(world: World) -> None:
+    document = checked(stored(world, {**world.user(), "password": new_password()}))
+    assert failed(document) == "login"
+
+
+def test_alternating_without_an_admin_is_told(world: World) -> None:
+    document = checked(stored(world, {**world.user(), "strategy": "alternating"}))
+    assert failed(document) == "admin login"
+
+
+def test_an_admin_without_rights_is_told(world: World) -> None:
+    weak = world.user()
+    admin = world._create({**weak})
+    document = checked(stored(world, {**world.user(), "masterarn": admin}))
+    assert failed(document) == "admin rights"
+    assert "CREATEROLE" in document["next"]
+
+
+def test_a_second_user_that_is_somebody_else_is_told(world: World) -> None:
+    user = world.user()
+    world.create_user(f"{user['username']}_clone", new_password())
+    document = checked(stored(world, {**user, "masterarn": world.admin_secret()}))
+    assert failed(document) == "second user"
+
+
+def test_a_name_too_long_for_a_second_user_is_told(world: World) -> None:
+    name = unique("n" * 50)
+    name += "x" * (60 - len(name))
+    document = checked(stored(world, {**world.user(name), "masterarn": world.admin_secret()}))
+    assert failed(document) == "second user"
+
+
+def test_password_rules_of_the_function_that_the_engine_refuses_are_told(world: World) -> None:
+    lambdas = world.aws.client("lambda")
+    found = lambdas.get_function_configuration(FunctionName="rotators-rotate")
+    before = found.get("Environment", {}).get("Variables", {})
+    lambdas.update_function_configuration(
+        FunctionName="rotators-rotate", Environment={"Variables": {**before, "PASSWORD_LENGTH": "4000"}}
+    )
+    try:
+        document = checked(stored(world, world.user()))
+    finally:
+        lambdas.update_function_configuration(
+            FunctionName="rotators-rotate", Environment={"Variables": before}
+        )
+    assert failed(document) == "password rules"
+
+
+def test_a_function_that_is_not_there_is_told(world: World) -> None:
+    document = checked(stored(world, world.user()), "--stack", "nothing")
+    assert failed(document) == "Secrets Manager may invoke the function"
+    assert "--stack" in document["next"]
+
+
+def test_a_rotation_that_was_cut_off_is_told(world: World) -> None:
+    arn = world.secret(world.user())
+    world.begin(arn)
+    document = checked(arn)
+    assert failed(document) == "rotation and schedule"
+    assert "rotators doctor" in document["next"]
+
+
+def test_a_value_that_is_no_credential_is_told(world: World) -> None:
+    arn = str(world.secrets.create_secret(Name=unique("check"), SecretString="{}")["ARN"])
+    assert failed(checked(arn)) == "the value"
+
+
+def test_a_key_that_is_disabled_is_told(world: World) -> None:
+    kms = world.aws.client("kms")
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    arn = str(
+        world.secrets.create_secret(
+            Name=unique("check"), SecretString=json.dumps(world.user()), KmsKeyId=key
+        )["ARN"]
+    )
+    kms.disable_key(KeyId=key.rpartition("/")[2])  # moto disables by id only
+    document = checked(arn)
+    assert failed(document) == "the function's role may use the key of the secret"
+
+
+def test_a_replica_is_told(aws: LocalAws) -> None:
+    with PostgresServer() as server:
+        world = World(aws, server)
+        value = world.user()
+        signal = server.directory / "data" / "standby.signal"
+        shutil.copy2(server.directory / "data" / "PG_VERSION", signal)
+        owner = (server.directory / "data").stat()
+        os.chown(signal, owner.st_uid, owner.st_gid)
+        server.restart()
+        document = checked(stored(world, value))
+    assert results(document)["login"] == "ok"
+    assert failed(document) == "the server accepts changes"
+    assert "writer" in document["next"]

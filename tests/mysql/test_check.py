@@ -1,0 +1,130 @@
+"""`rotators check` on MariaDB: replicas, admins' rights, and the server's own password rules."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from rotators.cli import cli
+from rotators.core.passwords import PasswordPolicy
+from rotators.families.mysql_rights import demanded
+from tests.mysql.conftest import MariaDbWorld
+from tests.world import unique
+
+
+def checked(world: MariaDbWorld, value: dict[str, Any]) -> dict[str, Any]:
+    arn = world.secrets.create_secret(Name=unique("check"), SecretString=json.dumps(value))["ARN"]
+    done = CliRunner().invoke(cli, ["check", arn, "--json"])
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
+def failed(document: dict[str, Any]) -> str:
+    return next(each["name"] for each in document["checks"] if each["result"] == "failed")
+
+
+@pytest.fixture
+def admin(world: MariaDbWorld) -> str:
+    return str(
+        world.secrets.create_secret(Name=unique("admin"), SecretString=json.dumps(world.admin()))["ARN"]
+    )
+
+
+def limited_admin(world: MariaDbWorld, *grants: str) -> str:
+    value = world.account(grants=grants)
+    return str(world.secrets.create_secret(Name=unique("admin"), SecretString=json.dumps(value))["ARN"])
+
+
+@pytest.mark.parametrize("strategy", ["single", "alternating", "dual"])
+def test_every_strategy_is_ready_with_an_admin(world: MariaDbWorld, admin: str, strategy: str) -> None:
+    value = world.account(grants=("GRANT SELECT ON mysql.help_topic TO {}",))
+    document = checked(world, {**value, "masterarn": admin, "strategy": strategy})
+    assert document["ready"], document
+
+
+def test_a_read_only_server_is_told(world: MariaDbWorld) -> None:
+    value = world.account()
+    world.run("SET GLOBAL read_only = 1")
+    try:
+        document = checked(world, value)
+    finally:
+        world.run("SET GLOBAL read_only = 0")
+    assert failed(document) == "the server accepts changes"
+
+
+def test_an_admin_without_create_user_is_told(world: MariaDbWorld) -> None:
+    admin = limited_admin(world, "GRANT SELECT ON mysql.* TO {}")
+    document = checked(world, {**world.account(), "masterarn": admin})
+    assert failed(document) == "admin rights"
+    assert "CREATE USER" in document["next"]
+
+
+def test_an_admin_that_cannot_hand_on_a_right_is_told(world: MariaDbWorld) -> None:
+    admin = limited_admin(world, "GRANT SELECT ON mysql.* TO {}", "GRANT CREATE USER ON *.* TO {}")
+    value = world.account(grants=("GRANT INSERT ON shop.* TO {}",))
+    document = checked(world, {**value, "masterarn": admin})
+    assert failed(document) == "second user"
+    assert "INSERT on shop.* WITH GRANT OPTION" in document["next"]
+
+
+@pytest.fixture
+def simple_check(world: MariaDbWorld) -> Iterator[None]:
+    world.run("INSTALL SONAME 'simple_password_check'")
+    strict = world.run("SELECT @@global.strict_password_validation")[0][0]
+    world.run("SET GLOBAL strict_password_validation = 0")
+    yield
+    world.run("UNINSTALL SONAME 'simple_password_check'")
+    world.run(f"SET GLOBAL strict_password_validation = {int(strict)}")
+
+
+@pytest.mark.usefixtures("simple_check")
+def test_rules_of_the_server_that_the_function_meets_are_no_obstacle(world: MariaDbWorld) -> None:
+    assert checked(world, world.account())["ready"]
+
+
+@pytest.mark.usefixtures("simple_check")
+def test_rules_of_the_server_that_the_function_does_not_meet_are_told(world: MariaDbWorld) -> None:
+    value = world.account()
+    world.run("SET GLOBAL simple_password_check_digits = 3")
+    document = checked(world, value)
+    assert failed(document) == "password rules"
+    assert "EXCLUDE_NUMBERS" in json.dumps(document)
+
+
+@pytest.mark.usefixtures("simple_check")
+def test_a_server_that_takes_no_hashes_is_told(world: MariaDbWorld) -> None:
+    value = world.account()
+    world.run("SET GLOBAL strict_password_validation = 1")
+    document = checked(world, value)
+    assert failed(document) == "password rules"
+    assert "hashes" in json.dumps(document)
+
+
+MYSQL = {
+    "validate_password_length": "8",
+    "validate_password_mixed_case_count": "1",
+    "validate_password_number_count": "1",
+    "validate_password_policy": "MEDIUM",
+    "validate_password_special_char_count": "1",
+}
+"""What MySQL's component shows, as its manual lists the defaults. There is no MySQL server here."""
+
+
+@pytest.mark.parametrize(
+    ("changes", "policy", "met"),
+    [
+        ({}, PasswordPolicy(), True),
+        ({}, PasswordPolicy(punctuation=False), False),
+        ({}, PasswordPolicy(require_each=False), False),
+        ({"validate_password_policy": "LOW"}, PasswordPolicy(punctuation=False), True),
+        ({"validate_password_policy": "0"}, PasswordPolicy(punctuation=False), True),
+        ({"validate_password_length": "40"}, PasswordPolicy(), False),
+        ({"validate_password_mixed_case_count": "2"}, PasswordPolicy(), False),
+    ],
+)
+def test_mysql_s_component_is_understood(changes: dict[str, str], policy: PasswordPolicy, met: bool) -> None:
+    assert (demanded({**MYSQL, **changes}, ()).unmet(policy) == "") is met
