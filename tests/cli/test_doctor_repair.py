@@ -259,3 +259,37 @@ def test_a_function_that_may_not_be_invoked_and_a_rejected_admin_are_named(world
     notes = " ".join(document["notes"])
     assert "Rotation is off" in notes
     assert "The admin is rejected" in notes
+
+
+def test_a_rotation_that_failed_is_judged_at_once(world: World) -> None:
+    user = world.user()
+    arn = world.secret(user)
+    world.set_password(user["username"], new_password())
+    token = str(uuid.uuid4())
+    world.secrets.rotate_secret(SecretId=arn, ClientRequestToken=token)
+    assert not world.aws.wait_for_rotation(arn, token).ok
+    document: dict[str, Any] = json.loads(run("doctor", arn, "--json").stdout)
+    assert document["state"] == "lost"
+    assert document["last_failure"]["event"] == "RotationFailed"
+
+
+def test_a_rotation_begun_after_a_failure_is_left_alone(world: World) -> None:
+    user = world.user()
+    arn = world.secret(user)
+    world.set_password(user["username"], new_password())
+    token = str(uuid.uuid4())
+    world.secrets.rotate_secret(SecretId=arn, ClientRequestToken=token)
+    assert not world.aws.wait_for_rotation(arn, token).ok
+    world.drop_pending(arn, token)
+    world.begin(arn)
+    document: dict[str, Any] = json.loads(run("doctor", arn, "--json").stdout)
+    assert document["state"] == "rotating"
+
+
+@pytest.mark.parametrize("label", ["[/x]", "[bold red]label", "\x1b[31mlabel"])
+def test_labels_are_shown_as_they_are(world: World, label: str) -> None:
+    arn = world.secret(world.user())
+    put(world, arn, world.value(arn), "AWSCURRENT", label)
+    output = run("doctor", arn).output
+    assert "\x1b" not in output
+    assert label.replace("\x1b", "\\x1b") in output
