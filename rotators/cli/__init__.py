@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
+from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 
@@ -15,6 +16,7 @@ from rotators.cli.doctor import doctor
 from rotators.cli.invoke import invoke
 from rotators.cli.matrix import matrix
 from rotators.cli.new import new
+from rotators.cli.output import print_error, print_json, print_usage_error
 from rotators.cli.repair import repair_command
 from rotators.cli.rotate import rotate
 from rotators.cli.show import show
@@ -37,16 +39,26 @@ for _command in (demo, up, invoke, rotate, show, check, doctor, repair_command, 
     cli.add_command(_command)
 
 
-def main() -> None:
-    """The console script. Exit status 0 only if the command did what was asked, 1 if not, 2 for bad usage."""
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The console script: run one command and exit.
+
+    The exit status is 0 only if the command did what was asked, 1 if it did not, and 2 for bad usage.
+
+    Args:
+        arguments: the command and its arguments; those of the process when left out.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        cli()
+        sys.exit(cli.main(given, prog_name="rotators", standalone_mode=False))
+    except click.ClickException as error:
+        print_usage_error(error)
+        sys.exit(error.exit_code)
     except RotatorsError as error:
-        if "--json" in sys.argv:
+        if "--json" in given:
             told = {"code": error.full_code, "cause": error.cause, "next": error.remedy}
-            click.echo(json.dumps({"error": told}))
-        click.echo(f"rotators: {error}", err=True)
+            print_json({"error": told})
+        print_error(str(error))
         sys.exit(1)
     except OSError as error:
-        click.echo(f"rotators: {error.strerror}. Next: check disk, terminal and permissions.", err=True)
+        print_error(f"{error.strerror}. Next: check disk, terminal and permissions.")
         sys.exit(1)

@@ -10,10 +10,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rotators.aws.views import SecretView, read_secret
-from rotators.cli.output import console, json_option, print_json, versions_table, view_document
+from rotators.cli.output import (
+    console,
+    json_option,
+    print_error,
+    print_json,
+    styled,
+    versions_table,
+    view_document,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from rotators.cli.stack import Seeded, Stack
 
@@ -34,7 +43,7 @@ def demo(as_json: bool) -> None:
     with out.status("starting a local AWS and PostgreSQL …"):
         stack = Stack().__enter__()
     try:
-        out.print(_step_line("local AWS and PostgreSQL", time.monotonic() - started))
+        out.print(*_step_line("local AWS and PostgreSQL", time.monotonic() - started))
         document = _rotate_all(stack, out)
     finally:
         stack.__exit__()
@@ -48,7 +57,7 @@ def _rotate_all(stack: Stack, out: Console) -> dict[str, Any]:
     begun = time.monotonic()
     with out.status("storing secrets through the store function …"):
         seeded = stack.seed()
-    out.print(_step_line("secrets stored and their credentials tested", time.monotonic() - begun))
+    out.print(*_step_line("secrets stored and their credentials tested", time.monotonic() - begun))
     return {"secrets": [_rotate_one(stack, secret, out) for secret in seeded]}
 
 
@@ -76,7 +85,7 @@ def _rotation(stack: Stack, secret: Seeded, out: Console) -> dict[str, Any]:
     with out.status("rotating …"):
         outcome = stack.aws.wait_for_rotation(secret.arn, token, _ROTATION_SECONDS)
     for step in outcome.steps:
-        out.print(_step_line(step.step, step.seconds, step.error_message))
+        out.print(*_step_line(step.step, step.seconds, step.error_message))
     return {
         "token": token,
         "result": outcome.result,
@@ -87,18 +96,18 @@ def _rotation(stack: Stack, secret: Seeded, out: Console) -> dict[str, Any]:
     }
 
 
-def _step_line(name: str, seconds: float, error: str | None = None) -> str:
-    mark = f"[red]failed: {error}[/red]" if error else "[green]ok[/green]"
-    return f"  {name:<46}{seconds * 1000:>7.0f} ms  {mark}"
+def _step_line(name: str, seconds: float, error: str | None = None) -> tuple[str, Text]:
+    mark = styled(f"failed: {error}", "red") if error else styled("ok", "green")
+    return f"  {name:<46}{seconds * 1000:>7.0f} ms ", mark
 
 
 def _show(before: SecretView, after: SecretView, accepted: dict[str, bool], out: Console) -> None:
     from rich.columns import Columns  # noqa: PLC0415 - for people only
 
     out.print(Columns([versions_table(before, "before"), versions_table(after, "after")], padding=(0, 4)))
-    good, bad = "[green]{}[/green]", "[red]{}[/red]"
-    out.print("  old password:", bad.format("accepted") if accepted["old"] else good.format("refused"))
-    out.print("  new password:", good.format("accepted") if accepted["new"] else bad.format("refused"))
+    for which, wanted in (("old", False), ("new", True)):
+        style = "green" if accepted[which] is wanted else "red"
+        out.print(f"  {which} password:", styled("accepted" if accepted[which] else "refused", style))
 
 
 def _finish(document: dict[str, Any], out: Console) -> None:
@@ -108,13 +117,11 @@ def _finish(document: dict[str, Any], out: Console) -> None:
         if (secret["old_password"], secret["new_password"]) != ("refused", "accepted")
     ]
     if bad:
-        click.echo(
-            f"rotators: {', '.join(bad)} did not rotate as it should. Next: run with --json.", err=True
-        )
+        print_error(f"{', '.join(bad)} did not rotate as it should. Next: run with --json.")
         sys.exit(1)
     out.print(
-        f"\nAll of it in {document['seconds']:.1f} s; nothing is left running.\n"
-        "Next: `rotators up` keeps such a stack for the AWS CLI; `make test` shows what is promised,\n"
-        "and proven; README.md, 'Deploy', puts it on AWS.",
+        f"\nFinished in {document['seconds']:.1f} s; nothing is left running.",
+        "Next: `rotators up` keeps such a stack running; README.md, 'Deploy', puts it on AWS.",
+        sep="\n",
         soft_wrap=True,
     )

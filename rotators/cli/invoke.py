@@ -10,6 +10,7 @@ import click
 
 from rotators.aws.views import read_secret
 from rotators.cli.aws import invoking
+from rotators.cli.output import print_error, print_json
 from rotators.core.errors import InvalidEvent, RotationStateError
 from rotators.core.request import RotationRequest, Step
 from rotators.core.states import Stage
@@ -33,11 +34,9 @@ def invoke(function: str, event: Any) -> None:
     with invoking(name) as client:
         answer = client.invoke(FunctionName=name, Payload=json.dumps(document).encode())
         payload = json.loads(answer["Payload"].read() or b"null")
-    click.echo(json.dumps(payload, indent=2, ensure_ascii=False))
+    print_json(payload)
     if "FunctionError" in answer:
-        click.echo(
-            f"rotators: {name} failed. Next: the errorMessage above names the cause and the remedy.", err=True
-        )
+        print_error(f"{name} failed. Next: the errorMessage above names the cause and the remedy.")
         sys.exit(1)
 
 

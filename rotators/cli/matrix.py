@@ -13,10 +13,9 @@ from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from rotators.cli.output import console, json_option, print_json
+from rotators.cli.output import console, json_option, print_json, progress_bars
 from rotators.cli.servers import SERVERS, running
 from rotators.core.errors import ServerNotFound
 from rotators.testing.results import Outcome, Result, Summary, by_operation, summary
@@ -105,10 +104,10 @@ def matrix(
         for job in jobs:
             out.print(_table(job.name, results[job.name]))
         for each in summaries:
-            out.print(_line(each), soft_wrap=True, markup=False)
+            out.print(_line(each), soft_wrap=True)
         for engine, why in missing.items():
-            out.print(f"{engine}: not run: {why}", soft_wrap=True, markup=False)
-        out.print(_closing(summaries, seconds), soft_wrap=True, markup=False)
+            out.print(f"{engine}: not run: {why}", soft_wrap=True)
+        out.print(_closing(summaries, seconds), soft_wrap=True)
     if any(each.failures for each in summaries):
         sys.exit(1)
 
@@ -134,10 +133,9 @@ def _run(jobs: list[Job], out: Console) -> dict[str, list[Result]]:
     """Run the matrices, two at a time: each has a local AWS and a server of its own."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (
         ProcessPoolExecutor(_WORKERS, mp_context=context, initializer=_adopt, initargs=(queue,)) as pool,
-        Progress(*columns, console=out, transient=True) as progress,
+        progress_bars(out) as progress,
     ):
         bars = {job.name: progress.add_task(job.name, total=None) for job in jobs}
         running: dict[str, Future[list[Result]]] = {job.name: pool.submit(run, job) for job in jobs}

@@ -44,11 +44,10 @@ def new(name: str, directory: Path | None, as_json: bool) -> None:
         return
     out = console()
     for file in written:
-        out.print(f"  {folder / file}", soft_wrap=True, markup=False)
+        out.print(f"  {folder / file}", soft_wrap=True)
     out.print(
         f"\nNext: `cd {folder} && pip install '.[test]' && pytest`; then make it yours: see README.md.",
         soft_wrap=True,
-        markup=False,
     )
 
 

@@ -1,4 +1,9 @@
-"""How the commands speak: tables for people, JSON for machines, and a last line that says what to do next."""
+"""How the commands speak: tables for people, JSON for machines, and a last line that says what to do next.
+
+Labels, secret names, server messages and function answers come from outside. Nothing in them is interpreted:
+no markup, no emoji codes, no control characters. Commands print through this module only
+(tests/cli/test_untrusted_text.py), so no command has to think of it.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
+from rich.protocol import is_renderable
+from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
+
+from rotators.core.visible import is_visible, visible
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import ConsoleOptions, RenderableType
+    from rich.progress import Progress
+    from rich.status import Status
+
     from rotators.aws.views import SecretView
 
 json_option = click.option(
@@ -18,14 +34,97 @@ json_option = click.option(
 )
 
 
-def console() -> Console:
-    """Where people read: stdout, without colours when it is no terminal."""
-    return Console(highlight=False, emoji=False)
+class Screen(Console):
+    r"""A console that shows strings as they are, each on one line.
+
+    Every character that is not visible is shown as an escape (see ``rotators.core.visible``). That includes
+    a newline, because a newline in a label would start a line that looks like ours; newlines at the beginning
+    of a string are kept. Print several lines with ``print(first, second, sep="\n")``. Use ``styled`` for
+    colours.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print strings, tables and other objects as rich does, but nothing in a string is interpreted."""
+        super().print(*(each if is_renderable(each) else str(each) for each in objects), **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Turn a string into a text: as it is, on one line, without markup."""
+        return super().render_str(_line(text), **{**options, "markup": False, "emoji": False})
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Render anything, with escapes for what is not visible."""
+        # Text objects do not pass through render_str.
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                lines = (visible(line) for line in segment.text.split("\n"))
+                yield Segment("\n".join(lines), segment.style)
+
+    def status(self, status: RenderableType, **options: Any) -> Status:
+        """Show what is being done; as a context manager."""
+        # rich reads a string that is given here as markup, whatever the console's setting.
+        return super().status(self.render_str(status) if isinstance(status, str) else status, **options)
+
+
+def console() -> Screen:
+    """What people read, on stdout; without colours when stdout is not a terminal."""
+    return Screen()
+
+
+def styled(text: str, style: str) -> Text:
+    """A text with a rich style such as ``red``."""
+    return Text(visible(text), style)
+
+
+def progress_bars(out: Console) -> Progress:
+    """A bar for each task: its description, how much is done, the time; removed at the end."""
+    from rich import progress  # noqa: PLC0415 - only one command shows bars
+
+    columns = (
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
+    )
+    return progress.Progress(*columns, console=out, transient=True)
+
+
+def print_usage_error(error: click.ClickException) -> None:
+    """Print on stderr what click says about wrong arguments, and where to read the right ones.
+
+    A command that needs arguments and got none prints its help text instead.
+    """
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return
+    context = getattr(error, "ctx", None)
+    message = " ".join(error.format_message().split()).rstrip(".")
+    print_error(f"{message}. Next: see `{context.command_path if context else 'rotators'} --help`.")
+
+
+def print_error(text: str) -> None:
+    """Print one line about an error on stderr, after the command's name."""
+    click.echo(f"rotators: {visible(text)}", err=True)
 
 
 def print_json(document: object) -> None:
-    """Print a document with times in ISO 8601."""
-    click.echo(json.dumps(document, default=_plain, indent=2))
+    """Print a document with times in ISO 8601; characters that are not visible are JSON escapes."""
+    text = json.dumps(document, default=_plain, indent=2, ensure_ascii=False)
+    click.echo("".join(char if char == "\n" or is_visible(char) else _json_escape(char) for char in text))
+
+
+def _line(text: str) -> str:
+    rest = text.lstrip("\n")
+    return text[: len(text) - len(rest)] + visible(rest)
+
+
+def _json_escape(character: str) -> str:
+    # json.dumps leaves DEL as it is.
+    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
 
 
 def _plain(value: object) -> Any:

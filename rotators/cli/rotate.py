@@ -59,7 +59,7 @@ def rotate(secret: str, timeout: float, enable: bool, as_json: bool) -> None:
         with out.status(f"rotating {secret} …"):
             ended = wait(view.arn, token, timeout)
         out.print(versions_table(read_secret(view.arn), secret))
-        out.print(_closing(secret, ended), soft_wrap=True, markup=False)
+        out.print(*_closing(secret, ended), sep="\n", soft_wrap=True)
     if ended.outcome != "rotated":
         sys.exit(1)
 
@@ -113,13 +113,13 @@ def wait(arn: str, token: str, timeout: float) -> Ended:
         time.sleep(_POLL_SECONDS)
 
 
-def _closing(secret: str, ended: Ended) -> str:
+def _closing(secret: str, ended: Ended) -> list[str]:
     if ended.outcome == "rotated":
-        return f"Rotated in {ended.seconds:.1f} s. Next: `rotators show {secret}` shows its schedule."
+        return [f"Rotated in {ended.seconds:.1f} s. Next: `rotators show {secret}` shows its schedule."]
     if ended.outcome == "failed":
-        return f"Failed: {ended.message}\nThen: `rotators rotate {secret}` again."
+        return [f"Failed: {ended.message}", f"Then: `rotators rotate {secret}` again."]
     if ended.outcome == "abandoned":
-        return f"Abandoned: the value was changed meanwhile. Next: `rotators rotate {secret}` again."
-    return (
+        return [f"Abandoned: the value was changed meanwhile. Next: `rotators rotate {secret}` again."]
+    return [
         f"Not over after {ended.seconds:.0f} s. Next: `rotators show {secret}` later, and the function's log."
-    )
+    ]

@@ -30,9 +30,8 @@ def show(secret: str, as_json: bool) -> None:
         out.print(
             f"failure    {failure.event} {age(failure.time)} ago: {_why(view, failure)}",
             soft_wrap=True,
-            markup=False,
         )
-    out.print(f"\nNext: {_advice(view, failure)}", soft_wrap=True, markup=False)
+    out.print(f"\nNext: {_advice(view, failure)}", soft_wrap=True)
 
 
 def _why(view: SecretView, failure: Failure) -> str:

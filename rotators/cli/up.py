@@ -102,4 +102,4 @@ def _print(stack: Stack) -> None:
         "",
         "# Ctrl-C stops and removes everything.",
     ]
-    click.echo("\n".join(lines))
+    console().print(*lines, sep="\n", soft_wrap=True)

@@ -1,0 +1,50 @@
+"""Outside text (labels, secret names, server messages), made safe to print on a terminal or in a mail."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Characters that print as nothing although Unicode counts them as letters or marks: the grapheme joiner,
+# Hangul and Khmer fillers, variation selectors (Unicode: Default_Ignorable_Code_Point).
+_INVISIBLE = re.compile(
+    r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
+)
+
+
+def is_visible(character: str) -> bool:
+    """Whether a character prints as itself.
+
+    Args:
+        character: one character.
+
+    Returns:
+        False for control characters (C0, DEL, C1), line and paragraph separators, bidirectional controls and
+        other format characters, surrogates, private and unassigned code points, and invisible letters.
+    """
+    if _INVISIBLE.match(character):
+        return False
+    return character.isprintable() or unicodedata.category(character) == "Zs"
+
+
+def visible(text: str) -> str:
+    r"""One line of text in which every character can be seen.
+
+    A terminal obeys control characters: ESC can move the cursor, rewrite the screen or set the window's
+    title; a bidirectional override changes the order in which text is read; a newline starts a line that
+    looks like ours.
+
+    Args:
+        text: any text.
+
+    Returns:
+        The text with each character that is not visible written as Python's escape (``\x1b``, ``\n``,
+        ``\u202e``). Text without such characters is returned as it is.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(char if is_visible(char) else _escape(char) for char in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,202 @@
+"""Labels, names and messages from outside are shown as they are; nothing in them is interpreted."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.columns import Columns
+from rich.table import Table
+from rich.text import Text
+
+from rotators.cli import cli
+from rotators.cli.output import Screen, print_error, print_json, progress_bars, styled
+from tests.cli.command import command
+from tests.world import World, unique
+
+COMMANDS = Path(__file__).parents[2] / "rotators" / "cli"
+HOSTILE = "[/x][bold red]:boom:\x1b[2J\x1b]0;owned\x07\x9b31m\x7f\u202e\u200b\rNext: nothing\nNext: rm -rf"
+SHOWN = r"[/x][bold red]:boom:\x1b[2J\x1b]0;owned\x07\x9b31m\x7f\u202e\u200b\rNext: nothing\nNext: rm -rf"
+
+
+def assert_harmless(text: str) -> None:
+    """No control or format character but the newlines of our own, and no line begun by outside text."""
+    found = {char for char in text if unicodedata.category(char) in {"Cc", "Cf", "Cs"}}
+    assert found <= {"\n"}, text
+    assert not any(line.startswith("Next: rm") for line in text.splitlines()), text
+
+
+# --- the screen, by itself
+
+
+def shown(*objects: Any, terminal: bool = False, **options: Any) -> str:
+    file = io.StringIO()
+    Screen(file=file, width=300, force_terminal=terminal, color_system=None).print(*objects, **options)
+    return file.getvalue()
+
+
+def table(*cells: str) -> Table:
+    made = Table(title=cells[0], caption=cells[0])
+    made.add_column(cells[0])
+    made.add_row(cells[0])
+    return made
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [HOSTILE, table(HOSTILE), Columns([HOSTILE]), styled(HOSTILE, "red"), ValueError(HOSTILE)],
+    ids=["string", "table", "columns", "styled", "object"],
+)
+def test_whatever_is_printed_is_shown_as_it_is(printed: Any) -> None:
+    text = shown(printed)
+    assert_harmless(text)
+    assert r"[/x][bold red]:boom:\x1b[2J" in text
+
+
+def test_a_text_that_was_not_cleaned_is_still_without_control_characters() -> None:
+    assert shown(Text("a\x1b[31mb\u202e")) == r"a\x1b[31mb\u202e" + "\n"
+
+
+def test_markup_cannot_be_switched_on() -> None:
+    assert (
+        shown("[bold]x[/bold] :boom:", markup=True, emoji=True, highlight=True) == "[bold]x[/bold] :boom:\n"
+    )
+
+
+def test_our_own_lines_and_colours_are_kept() -> None:
+    assert shown("\none", "two", sep="\n") == "\none\ntwo\n"
+    file = io.StringIO()
+    Screen(file=file, force_terminal=True, color_system="standard").print(styled("ok", "green"))
+    assert file.getvalue() == "\x1b[32mok\x1b[0m\n"
+
+
+def test_rules_status_lines_and_bars_are_shown_as_they_are() -> None:
+    file = io.StringIO()
+    screen = Screen(file=file, width=300)
+    screen.rule(HOSTILE)
+    with screen.status(HOSTILE) as status:
+        screen.print(status.renderable)
+    with progress_bars(screen) as bars:
+        bars.add_task(HOSTILE.replace("\n", ""))
+    text = file.getvalue()
+    assert text.count("[/x][bold red]") >= 2
+    assert_harmless(text)
+
+
+def test_errors_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    print_error(HOSTILE)
+    assert capsys.readouterr().err == f"rotators: {SHOWN}\n"
+
+
+def test_json_keeps_the_text_and_escapes_what_cannot_be_seen(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({HOSTILE: HOSTILE, "größe": "\U000e0041\udc80"})
+    text = capsys.readouterr().out
+    assert_harmless(text)
+    assert json.loads(text) == {HOSTILE: HOSTILE, "größe": "\U000e0041\udc80"}
+    assert "größe" in text
+
+
+# --- every command
+
+PLAIN_RICH = {"rich.table", "rich.columns"}
+TYPES_ONLY = {"rich.console", "rich.text"}
+PRINTING = {"print", "Console", "click.echo", "click.secho", "click.echo_via_pager", "click.style"}
+STREAMS = {"sys.stdout.write", "sys.stderr.write", "os.write"}
+
+
+def printing(path: Path) -> list[str]:
+    """What a module prints with, past rotators.cli.output."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in PRINTING | STREAMS:
+            found.append(ast.unparse(node.func))
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
+            found += [name for name in names if name.partition(".")[0] == "rich" and name not in PLAIN_RICH]
+    for node in tree.body:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            for each in ast.walk(node):
+                if isinstance(each, ast.ImportFrom) and each.module in TYPES_ONLY:
+                    found.remove(each.module)
+    return found
+
+
+MODULES = [
+    path for path in COMMANDS.rglob("*.py") if "example" not in path.parts and path.name != "output.py"
+]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_commands_print_through_output_only(path: Path) -> None:
+    assert printing(path) == []
+
+
+def test_the_search_finds_what_prints_past_output() -> None:
+    assert printing(COMMANDS / "output.py")
+
+
+@pytest.fixture
+def hostile_secret(world: World) -> str:
+    """A secret with a hostile label, description and target host, whose rotation fails; gives its name."""
+    name = unique("cli/hostile")
+    value = {**world.user(), "host": HOSTILE}
+    world.secrets.create_secret(Name=name, SecretString=json.dumps(value), Description=HOSTILE)
+    current = next(iter(world.stages(name)))
+    world.secrets.update_secret_version_stage(SecretId=name, VersionStage=HOSTILE, MoveToVersionId=current)
+    world.aws.enable_rotation(name)
+    return name
+
+
+@pytest.fixture
+def hostile_event(tmp_path: Path) -> str:
+    file = tmp_path / "event.json"
+    file.write_text(json.dumps({"SecretId": HOSTILE, HOSTILE: HOSTILE}))
+    return str(file)
+
+
+DOUBTFUL_ARGUMENTS = {
+    "demo": ["demo", HOSTILE],
+    "up": ["up", "--port", HOSTILE],
+    "invoke": ["invoke", HOSTILE, "{event}"],
+    "rotate": ["rotate", "{secret}", "--timeout", "20"],
+    "show": ["show", "{secret}"],
+    "doctor": ["doctor", "{secret}"],
+    "repair": ["repair", "{secret}"],
+    "new": ["new", HOSTILE],
+    "matrix": ["matrix", "--engine", HOSTILE],
+    "deploy-local": ["deploy-local", "--template", HOSTILE],
+}
+"""How each command meets hostile text. A new command needs an entry here."""
+
+SHOWS_LABELS = {"rotate", "show", "doctor"}
+
+
+@pytest.mark.parametrize("name", sorted(set(cli.commands) | set(DOUBTFUL_ARGUMENTS)))
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["table", "json"])
+def test_no_command_interprets_outside_text(
+    name: str, form: list[str], hostile_secret: str, hostile_event: str
+) -> None:
+    filled = [
+        part.format(secret=hostile_secret, event=hostile_event) if part.startswith("{") else part
+        for part in DOUBTFUL_ARGUMENTS[name]
+    ]
+    done = command(*filled, *form)
+    assert_harmless(done.stdout)
+    assert_harmless(done.stderr)
+    if name in SHOWS_LABELS and not form:
+        assert "[/x][bold" in done.text
+
+
+def test_a_secret_named_by_hostile_text_is_an_error_on_one_line() -> None:
+    for name in ("show", "rotate", "doctor", "repair"):
+        done = command(name, HOSTILE)
+        assert done.status == 1
+        assert done.stderr.startswith("rotators: ")
+        assert done.stderr.count("\n") == 1
+        assert_harmless(done.text)
