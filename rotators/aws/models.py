@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 from typing import Annotated, Any, Self, TypeVar
 
@@ -114,6 +115,19 @@ def as_json(value: dict[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
+def _function_arn(arn: str) -> str:
+    found = re.fullmatch(
+        r"arn:aws[a-z-]*:lambda:(?P<region>[a-z0-9-]+):\d{12}:function:[A-Za-z0-9_-]{1,64}(:[A-Za-z0-9_$-]+)?",
+        arn,
+    )
+    _require(found is not None, "must be the ARN of a Lambda function")
+    # UG:rotate-secrets_lambda: secret and function are in the same Region.
+    here = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    region = found["region"] if found else None
+    _require(here in {None, "", region}, "must be in the Region of the secret")
+    return arn
+
+
 def _schedule(expression: str) -> str:
     if rate := re.fullmatch(r"rate\(([1-9][0-9]{0,3}) (hours?|days?)\)", expression):
         number, hourly = int(rate[1]), rate[2].startswith("hour")
@@ -141,8 +155,8 @@ class Tag(Request):
 class Rotation(Request):
     """When and by what the secret is rotated."""
 
-    function_arn: Annotated[str, StringConstraints(min_length=1, max_length=2048, pattern=r"^arn:\S+$")] = (
-        Field(alias="FunctionArn")
+    function_arn: Annotated[str, StringConstraints(max_length=2048), AfterValidator(_function_arn)] = Field(
+        alias="FunctionArn"
     )
     automatically_after_days: Annotated[int, Field(ge=1, le=1000)] | None = None
     schedule_expression: (

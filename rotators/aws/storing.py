@@ -1,7 +1,8 @@
 """Creating or updating a secret so that the same call, repeated, changes nothing more.
 
-The secret is described first and only what differs is called for, so a call that died half-way is finished
-by repeating it. The value goes first: if the token belongs to another value, nothing has changed yet.
+The secret is described first and only what differs is called for, so a call that stopped between two steps
+is completed by repeating it. Whatever can be checked is checked before the first write. The value is written
+first: if the token belongs to another value, nothing has changed yet.
 """
 
 from __future__ import annotations
@@ -15,7 +16,14 @@ from rotators.aws import clients
 from rotators.aws.faults import translated
 from rotators.aws.models import StoreRequest
 from rotators.aws.telemetry import observed
-from rotators.core.errors import RotationStateError, SecretDeleted, SecretNotFound, VersionConflict
+from rotators.core.errors import (
+    InvalidEvent,
+    RotationStateError,
+    RotatorsError,
+    SecretDeleted,
+    SecretNotFound,
+    VersionConflict,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,13 +64,20 @@ def store(event: object) -> dict[str, Any]:
         SecretDeleted: the secret is scheduled for deletion; nothing was changed.
         RotationStateError: a rotation is under way; nothing was changed.
         VersionConflict: the token was used with another value; nothing was changed.
-        StoreError: another refusal; repeating the event with the same token finishes what was begun.
+        AccessDenied, …: another refusal. If something was stored before it, the cause says what, and the
+            next action names the token with which the same event completes the work.
     """
     with observed("store") as observation:
         request = StoreRequest.from_event(event)
         token = request.client_request_token or str(uuid.uuid4())
         observation.add(secret=request.name, token=token)
-        answer = _Storing(request, token).run()
+        storing = _Storing(request, token)
+        try:
+            answer = storing.run()
+        except RotatorsError as error:
+            if not storing.done:
+                raise
+            raise storing.unfinished(error) from None
         observation.add(outcome=answer["Action"], secret=answer["ARN"])
         return answer | {"Warnings": _warnings(request.name)}
 
@@ -74,10 +89,12 @@ class _Storing:
         self._request = request
         self._token = token
         self._action = UNCHANGED
+        self.done: list[str] = []
 
     def run(self) -> dict[str, Any]:
         client = clients.secrets_manager()
         found = self._described(client)
+        self._check_function(found or {})
         answer = self._create(client) if found is None else None
         if answer is None:
             # Another call created it between our look and ours (or we look at a stale replica).
@@ -85,6 +102,41 @@ class _Storing:
             answer = self._update(client, found)
         enabled = self._rotation(client, found or {})
         return {**answer, "Action": self._action, "RotationEnabled": enabled}
+
+    def unfinished(self, error: RotatorsError) -> RotatorsError:
+        """The error that stopped the run, with what was done before it and how to complete the work."""
+        return type(error)(
+            f"{error.cause}. Before that, {' and '.join(self.done)}",
+            remedy=f"{error.remedy} Then send the same event with ClientRequestToken {self._token}: it"
+            " completes the work and stores nothing twice.",
+            reason=error.reason,
+        )
+
+    def _check_function(self, found: Mapping[str, Any]) -> None:
+        """Ask Lambda whether the rotation function exists and the caller may invoke it; nothing is run.
+
+        RotateSecret asks the same, but only after the value was stored.
+        """
+        rotation = self._request.rotation
+        if rotation is None or self._rotates_already(found):
+            return
+        try:
+            with translated("Invoke", rotation.function_arn):
+                clients.functions().invoke(FunctionName=rotation.function_arn, InvocationType="DryRun")
+        except SecretNotFound:
+            raise InvalidEvent(
+                f"Rotation.FunctionArn: there is no function {rotation.function_arn}; nothing was stored"
+            ) from None
+
+    def _rotates_already(self, found: Mapping[str, Any]) -> bool:
+        """Whether rotation is on with the wanted function and rules."""
+        rotation = self._request.rotation
+        if rotation is None or not found.get("RotationEnabled"):
+            return False
+        # The service may show rules that nobody set (days calculated from a cron), so only ours are compared.
+        known = found.get("RotationRules", {})
+        same = found.get("RotationLambdaARN") == rotation.function_arn
+        return same and all(known.get(name) == value for name, value in rotation.rules().items())
 
     def _described(self, client: SecretsManagerClient) -> Mapping[str, Any] | None:
         try:
@@ -116,6 +168,7 @@ class _Storing:
         except VersionConflict:
             return None
         self._action = CREATED
+        self.done.append(f"the secret {made['ARN']} was created")
         return {
             "ARN": made["ARN"],
             "Name": made["Name"],
@@ -130,7 +183,7 @@ class _Storing:
         if missing:
             with translated("TagResource", self._request.name):
                 client.tag_resource(SecretId=self._request.name, Tags=missing)
-            self._changed()
+            self._changed("tags were set")
         return answer
 
     def _put(self, client: SecretsManagerClient, found: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,7 +196,7 @@ class _Storing:
         labels = put.get("VersionStages", [])
         # A known token changes nothing. One that has lost its labels is not described, and stays without.
         if self._token not in stages and _CURRENT in labels:
-            self._changed()
+            self._changed(f"the value of {put['ARN']} was stored")
         return {
             "ARN": put["ARN"],
             "Name": put["Name"],
@@ -177,7 +230,7 @@ class _Storing:
         if changes:
             with translated("UpdateSecret", request.name):
                 client.update_secret(SecretId=request.name, **changes)
-            self._changed()
+            self._changed(f"{' and '.join(changes)} was changed")
 
     def _rotation(self, client: SecretsManagerClient, found: Mapping[str, Any]) -> bool:
         """Configure rotation if it is wanted and not so already; whether it is on afterwards."""
@@ -185,25 +238,23 @@ class _Storing:
         enabled = bool(found.get("RotationEnabled"))
         if rotation is None:
             return enabled
-        # The service may show rules that nobody set (days calculated from a cron), so only ours are compared.
-        rules, known = rotation.rules(), found.get("RotationRules", {})
-        same = enabled and found.get("RotationLambdaARN") == rotation.function_arn
-        if same and all(known.get(name) == value for name, value in rules.items()):
+        if self._rotates_already(found):
             return True
         with translated("RotateSecret", self._request.name):
             client.rotate_secret(
                 SecretId=self._request.name,
                 RotationLambdaARN=rotation.function_arn,
-                RotationRules=rules,  # type: ignore[arg-type]  # checked by the model
+                RotationRules=rotation.rules(),  # type: ignore[arg-type]  # checked by the model
                 RotateImmediately=rotation.rotate_immediately,
             )
-        self._changed()
+        self._changed("rotation was turned on")
         return True
 
     def _tags(self) -> list[Any]:
         return [{"Key": tag.key, "Value": tag.value} for tag in self._request.tags]
 
-    def _changed(self) -> None:
+    def _changed(self, what: str) -> None:
+        self.done.append(what)
         if self._action == UNCHANGED:
             self._action = UPDATED
 
