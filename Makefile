@@ -18,13 +18,32 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 
+# A misspelt variable would have no effect and no message.
+VARIABLES := ARCHITECTURE ARGS ARTIFACTS_DIR DRIVERS PLAIN PYTHON REQUIREMENTS SAM_VERSION SERVICES TRUST UV_VERSION VENV
+UNKNOWN := $(strip $(foreach name,$(filter-out $(VARIABLES),$(.VARIABLES)),$(if $(filter command,$(origin $(name))),$(name))))
+ifneq ($(UNKNOWN),)
+$(error There is no variable $(UNKNOWN); choose from: $(VARIABLES))
+endif
+ifneq ($(words $(VENV)),1)
+$(error VENV must name one folder, without spaces)
+endif
+# Otherwise an environment of another Python would be used without a message.
+version = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+ifneq ($(and $(PYTHON),$(wildcard $(BIN)/python),$(filter-out clean help,$(or $(MAKECMDGOALS),help))),)
+ifneq ($(call version,$(PYTHON)),$(call version,$(BIN)/python))
+$(error $(VENV) has another Python than $(PYTHON); name another folder, such as VENV=.venv-other, or run `make clean` first)
+endif
+endif
+
 # A stamp's name holds a digest of what it stands for (the path too: environments cannot be moved),
 # so a changed lock is installed anew and an unchanged one costs nothing.
 digest = $(firstword $(shell cat $(1) 2>/dev/null | { cat; pwd; } | cksum))
 LOCAL := $(VENV)/.local-$(call digest,locks/local.txt pyproject.toml)
 DEV := $(VENV)/.dev-$(call digest,locks/dev.txt pyproject.toml)
-SAM := .venv-sam/.sam-$(SAM_VERSION)
-UV := .venv-uv/.uv-$(UV_VERSION)
+SAM := .venv-sam/.sam-$(SAM_VERSION)-$(call digest,/dev/null)
+UV := .venv-uv/.uv-$(UV_VERSION)-$(call digest,/dev/null)
+BUILD := .venv-build/.build-$(call digest,locks/build.txt)
+SBOM := .venv-sbom/.sbom-$(call digest,locks/sbom.txt)
 RUNTIME := .venv-lambda/.runtime-$(call digest,locks/runtime.txt)
 
 # Tries what it finds by running it: version managers leave commands whose interpreter is not there,
@@ -48,8 +67,11 @@ if [ -z "$$found" ]; then \
 fi
 endef
 
-# $(1): the folder. An environment whose interpreter has gone is made anew.
+# $(1): the folder. An environment whose interpreter does not work is made anew; any other folder is left alone.
 define make_venv
+if [ -n "$$(ls -A $(1) 2>/dev/null)" ] && [ ! -e $(1)/pyvenv.cfg ]; then \
+  echo "$(1) is not empty and not a virtual environment; name another folder: make ... VENV=.venv" >&2; exit 2; \
+fi; \
 if ! $(1)/bin/python -m pip --version >/dev/null 2>&1; then "$$found" -m venv --clear $(1); fi; \
 echo '*' > $(1)/.gitignore
 endef
@@ -70,8 +92,16 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # The dev set holds the local one.
+COMMAND := $(or $(wildcard $(DEV)),$(LOCAL))
+
+.PHONY: install
+install: $(COMMAND) ## Install the command `rotators` on this machine, and say how to use it
+	@echo "Installed: $(BIN)/rotators. To call it by its short name in this terminal:"
+	@echo "  . $(BIN)/activate"
+	@echo "Next: \`rotators demo\` for a rotation on this machine, \`rotators --help\` for all commands."
+
 .PHONY: demo
-demo: $(if $(wildcard $(DEV)),,$(LOCAL)) ## Rotate a real database's password on this machine, and watch
+demo: $(COMMAND) ## Rotate a real database's password on this machine, and watch
 	@$(BIN)/rotators demo $(ARGS)
 
 .PHONY: test
@@ -116,7 +146,15 @@ lock: $(UV) ## Make locks/ anew from pyproject.toml (ARGS: e.g. --upgrade)
 	compile --extra postgres --constraint locks/dev.txt -o locks/lambda-postgres.txt; \
 	compile --extra mysql --constraint locks/dev.txt -o locks/lambda-mysql.txt; \
 	.venv-uv/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.13 \
-	  $(ARGS) --group runtime -o locks/runtime.txt
+	  $(ARGS) --group runtime -o locks/runtime.txt; \
+	for tools in build sbom; do \
+	  .venv-uv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+	    --python-version 3.11 $(ARGS) --group $$tools -o locks/$$tools.txt; \
+	done; \
+	.venv-uv/bin/uv run --quiet --no-project --with-requirements locks/lambda.txt python -c \
+	  'from botocore.session import Session; print(*sorted(Session().get_available_services()), sep="\n")' \
+	  > .venv-uv/services.txt; \
+	mv .venv-uv/services.txt locks/services.txt
 
 .PHONY: validate
 validate: $(SAM) ## Check template.yaml
@@ -124,21 +162,33 @@ validate: $(SAM) ## Check template.yaml
 
 .PHONY: clean
 clean: ## Remove everything that make has made
-	rm -rf $(VENV) .venv-sam .venv-uv .venv-build .venv-lambda .aws-sam build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@if [ -e $(VENV)/pyvenv.cfg ]; then rm -rf $(VENV); fi
+	rm -rf .venv-sam .venv-uv .venv-build .venv-sbom .venv-lambda .aws-sam build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-$(LOCAL):
+# When an interpreter has gone, after an upgrade of the system for example, what was installed is installed again.
+$(BIN)/python .venv-sam/bin/python .venv-uv/bin/python .venv-build/bin/python .venv-sbom/bin/python:
+	@$(find_python); $(call make_venv,$(@:/bin/python=))
+
+$(LOCAL): $(BIN)/python
 	$(call install,local)
 
-$(DEV):
+$(DEV): $(BIN)/python
 	$(call install,dev)
 
-# Tools in environments of their own: what they need must not decide what we test with.
-$(SAM):
-	@$(find_python); echo "Installing aws-sam-cli $(SAM_VERSION) (once, about a minute) ..."; \
-	$(call make_venv,.venv-sam); .venv-sam/bin/python -m pip install -qq aws-sam-cli==$(SAM_VERSION); touch $@
+# Tools in environments of their own: what they need must not decide what we test with. The stamps of other
+# versions go first, because those are replaced.
+$(SAM): .venv-sam/bin/python
+	@echo "Installing aws-sam-cli $(SAM_VERSION) (once, about a minute) ..."; rm -f .venv-sam/.sam-*; \
+	$< -m pip install -qq aws-sam-cli==$(SAM_VERSION) && touch $@
 
-$(UV):
-	@$(find_python); $(call make_venv,.venv-uv); .venv-uv/bin/python -m pip install -qq uv==$(UV_VERSION); touch $@
+$(UV): .venv-uv/bin/python
+	@rm -f .venv-uv/.uv-*; $< -m pip install -qq uv==$(UV_VERSION) && touch $@
+
+$(BUILD): .venv-build/bin/python
+	@rm -f .venv-build/.build-*; $< -m pip install -qq --require-hashes -r locks/build.txt && touch $@
+
+$(SBOM): .venv-sbom/bin/python
+	@rm -f .venv-sbom/.sbom-*; $< -m pip install -qq --require-hashes -r locks/sbom.txt && touch $@
 
 # uv is the last resort where no Python of Lambda's version is.
 define find_lambda_python
@@ -148,7 +198,7 @@ endef
 # --- What Lambda gets -------------------------------------------------------------------------------------------
 # The three functions differ in their handlers only, so they are copies of one artifact. See docs/artifact.md.
 #
-#   ARCHITECTURE=x86_64          the processor (default arm64); the template's parameter must say the same
+#   ARCHITECTURE=x86_64          the processor (default arm64)
 #   DRIVERS=postgres             leave a database driver out (default postgres,mysql)
 #   REQUIREMENTS=mine.txt        further packages, such as rotators of your own
 #   SERVICES=dynamodb            AWS services that they need, by boto3's names
@@ -161,41 +211,54 @@ REQUIREMENTS ?=
 SERVICES ?=
 TRUST ?=
 PLAIN ?=
-SOURCES := $(sort $(wildcard artifact/*.py rotators/*.py rotators/*/*.py functions/*.py))
-CHOICES := $(ARCHITECTURE) $(DRIVERS) $(REQUIREMENTS) $(SERVICES) $(TRUST) $(PLAIN)
-ARTIFACT := build/artifact-$(shell { echo '$(CHOICES)'; cat pyproject.toml locks/lambda*.txt $(SOURCES) $(REQUIREMENTS); } | cksum | tr ' ' '-')
 export ARCHITECTURE DRIVERS REQUIREMENTS SERVICES TRUST PLAIN
 
+ifneq ($(filter dist,$(MAKECMDGOALS)),)
+ifneq ($(filter command,$(origin ARCHITECTURE)),)
+$(error `make dist` builds for both processors; leave ARCHITECTURE out)
+endif
+endif
+
+# Checks the variables above before anything is installed or built.
+.PHONY: choices
+choices:
+	@$(find_python); "$$found" artifact/inputs.py >/dev/null
+
+# The folder's name holds a digest of all that determines the artifact, so nothing is built twice.
+define make_artifact
+$(find_python); folder="$$("$$found" artifact/inputs.py)"; \
+if [ ! -d "$$folder" ]; then $(find_lambda_python); .venv-build/bin/python artifact/build.py "$$folder"; fi
+endef
+
 .PHONY: build
-build: $(SAM) ## Build what Lambda gets, into .aws-sam/build
-	@.venv-sam/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE) $(ARGS)
+build: choices $(BUILD) $(SAM) ## Build what Lambda gets, into .aws-sam/build
+	@.venv-sam/bin/sam build $(ARGS) --build-dir .aws-sam/build --parameter-overrides Architecture=$(ARCHITECTURE)
+	@$(find_python); "$$found" artifact/record.py .aws-sam/build/template.yaml
 
 .PHONY: artifact
-artifact: $(ARTIFACT) ## Build it into a folder alone, and print the folder
-	@echo $(ARTIFACT)
+artifact: choices $(BUILD) ## Build it into a folder alone, and print the folder
+	@$(make_artifact); echo "$$folder"
 
 # `sam build` calls these, once per function, with ARTIFACTS_DIR.
 .PHONY: build-RotateFunction build-StoreFunction build-RetrieveFunction build-OperateFunction
-build-RotateFunction build-StoreFunction build-RetrieveFunction build-OperateFunction: $(ARTIFACT)
-	@cp -R $(ARTIFACT)/. "$(ARTIFACTS_DIR)"
+build-RotateFunction build-StoreFunction build-RetrieveFunction build-OperateFunction: choices $(BUILD)
+	@$(make_artifact); cp -R "$$folder"/. "$(ARTIFACTS_DIR)"
 
-# One for each choice and state of the sources; those of yesterday are removed.
-$(ARTIFACT):
-	@$(find_python); $(find_lambda_python); $(call make_venv,.venv-build); mkdir -p build; \
-	find build -maxdepth 1 -name 'artifact-*' -mtime +0 -exec rm -rf {} +; \
-	.venv-build/bin/python artifact/build.py --architecture $(ARCHITECTURE) --drivers "$(DRIVERS)" \
-	  --services "$(SERVICES)" $(if $(REQUIREMENTS),--requirements "$(REQUIREMENTS)") \
-	  $(if $(TRUST),--file "$(TRUST)") $(if $(PLAIN),--plain) $@
+.PHONY: dist
+dist: choices $(BUILD) $(SBOM) ## Make the files of a release in dist/, with an SBOM and checksums
+	@$(find_python); $(find_lambda_python); .venv-build/bin/python artifact/dist.py
 
 # A Python of Lambda's version with Lambda's own client, which runs the artifact locally.
 .PHONY: runtime
 runtime: $(RUNTIME) ## Install what runs the artifact on this machine
 
-$(RUNTIME):
-	@$(find_python); $(find_lambda_python); echo "Installing Lambda's runtime client into .venv-lambda (once) ..."; \
-	python="$$("$$found" artifact/pythons.py)"; rm -rf .venv-lambda; "$$python" -m venv .venv-lambda; \
-	echo '*' > .venv-lambda/.gitignore; \
-	.venv-lambda/bin/python -m pip install -qq --require-hashes --only-binary=:all: -r locks/runtime.txt; touch $@
+.venv-lambda/bin/python:
+	@$(find_python); $(find_lambda_python); python="$$("$$found" artifact/pythons.py)"; \
+	rm -rf .venv-lambda; "$$python" -m venv .venv-lambda; echo '*' > .venv-lambda/.gitignore
+
+$(RUNTIME): .venv-lambda/bin/python
+	@echo "Installing Lambda's runtime client into .venv-lambda (once) ..."; rm -f .venv-lambda/.runtime-*; \
+	$< -m pip install -qq --require-hashes --only-binary=:all: -r locks/runtime.txt && touch $@
 
 .PHONY: deploy-local
 deploy-local: $(DEV) $(RUNTIME) ## Deploy the template into a local AWS, and rotate with the artifact

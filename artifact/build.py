@@ -1,116 +1,111 @@
 """Makes what Lambda gets: only what runs, for Lambda's machine, with its byte code.
 
-    python artifact/build.py --architecture arm64 --drivers postgres,mysql build/artifact
+    python artifact/build.py build/artifact      # the choices come from the environment, see inputs.py
 
-`make build` and `sam build` call it; docs/artifact.md explains what it leaves out, and why that is safe.
-Needs nothing but the standard library, pip, and a Python of Lambda's version for the byte code.
+make calls it; docs/artifact.md explains what it leaves out, and why that is safe. Needs the packages of
+locks/build.txt, and a Python of Lambda's version for the byte code.
 """
 
 from __future__ import annotations
 
-import argparse
+import contextlib
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
+import inputs
+from inputs import PLATFORMS, ROOT, Inputs
 from pythons import VERSION, find_python
-
-ROOT = Path(__file__).resolve().parent.parent
-
-PLATFORMS = {"arm64": "aarch64", "x86_64": "x86_64"}
-"""What Lambda calls a processor, and what wheels call it."""
-
-LOCKS = {
-    ("mysql", "postgres"): "lambda.txt",
-    ("postgres",): "lambda-postgres.txt",
-    ("mysql",): "lambda-mysql.txt",
-}
-"""The lock of each choice of drivers."""
-
-SERVICES = ("rds", "secretsmanager", "sts")
-"""What the functions make clients for (rotators/aws/clients.py): the folders of botocore's data that stay."""
+from refusal import refuse
 
 NOT_RUN = ("cli", "local", "testing")
 """The folders of `rotators` that no function imports."""
 
+_DAY = 24 * 60 * 60
+
 
 def main() -> None:
-    """Read the arguments and build.
+    """Build the artifact that the environment asks for.
 
     Raises:
-        SystemExit: something is missing; its message says what to do. The folder is then not there.
+        SystemExit: something is missing; the message says what to do. The folder is then not there.
     """
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("output", type=Path, help="the folder to make anew")
-    parser.add_argument("--architecture", choices=PLATFORMS, default="arm64")
-    parser.add_argument("--drivers", default="postgres,mysql", help="postgres, mysql, or both")
-    parser.add_argument(
-        "--requirements", type=Path, help="further packages, such as a third party's rotators"
-    )
-    parser.add_argument(
-        "--services", default="", help="further AWS services that a rotator needs, by boto3's names"
-    )
-    parser.add_argument(
-        "--file", type=Path, action="append", default=[], help="a file to add, such as trusted roots"
-    )
-    parser.add_argument("--plain", action="store_true", help="as pip installs it: all data, no byte code")
-    given = parser.parse_args()
-    drivers = tuple(sorted(filter(None, given.drivers.replace(",", " ").split())))
-    if drivers not in LOCKS:
-        sys.exit(f"There is no lock for the drivers {given.drivers!r}; choose from postgres, mysql.")
-    python = None if given.plain else find_python()
-    shutil.rmtree(given.output, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=given.output.parent) as folder:
+    if len(sys.argv) != 2:  # noqa: PLR2004 - the script and its only argument
+        refuse("Usage: python artifact/build.py FOLDER")
+    build(inputs.read(os.environ), Path(sys.argv[1]))
+
+
+def build(wanted: Inputs, output: Path) -> None:
+    """Build an artifact.
+
+    Args:
+        wanted: the choices.
+        output: the folder to create. If another process creates it first, that one stays.
+
+    Raises:
+        SystemExit: something is missing; the message says what to do. The folder is then not there.
+    """
+    python = None if wanted.plain else find_python()
+    output.parent.mkdir(parents=True, exist_ok=True)
+    _remove_old(output.parent)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix="artifact-unfinished-") as folder:
         content = Path(folder) / "content"
-        install(content, given.architecture, LOCKS[drivers], given.requirements)
-        for file in given.file:
-            shutil.copy(file, content)
+        install(content, wanted)
+        if wanted.trust:
+            add(wanted.trust, content)
         if python:
-            trim(content, {*SERVICES, *given.services.replace(",", " ").split()})
+            trim(content, wanted.services)
             compile_all(python, content)
-        content.rename(given.output)
+        set_modes(content)
+        try:
+            content.rename(output)
+        except OSError:
+            if not output.is_dir():
+                raise
 
 
-def install(content: Path, architecture: str, lock: str, requirements: Path | None) -> None:
+def _remove_old(folder: Path) -> None:
+    """Remove artifacts of more than a day ago; one is left for each choice and state of the sources."""
+    for old in folder.glob("artifact-*"):
+        with contextlib.suppress(FileNotFoundError):  # another process does the same
+            if time.time() - old.stat().st_mtime > _DAY:
+                shutil.rmtree(old, ignore_errors=True)
+
+
+def install(content: Path, wanted: Inputs) -> None:
     """Put the locked packages, ours, and further ones into a folder, as wheels for Lambda's machine.
 
     Args:
         content: the folder.
-        architecture: a key of PLATFORMS.
-        lock: a file of locks/.
-        requirements: of further packages; what they share with the lock must be of the lock's version.
+        wanted: the choices. What further packages share with the lock must be of the lock's version.
 
     Raises:
         SystemExit: pip failed; it has said why.
     """
-    machine = PLATFORMS[architecture]
+    machine = PLATFORMS[wanted.architecture]
     target = ["--target", str(content), "--no-compile", "--only-binary=:all:", "--implementation", "cp"]
-    target += [
-        "--python-version",
-        VERSION,
-        "--abi",
-        f"cp{VERSION.replace('.', '')}",
-        "--abi",
-        "abi3",
-        "--abi",
-        "none",
-    ]
+    target += ["--python-version", VERSION]
+    for abi in (f"cp{VERSION.replace('.', '')}", "abi3", "none"):
+        target += ["--abi", abi]
     # The image of the runtime is Amazon Linux 2023, whose glibc is 2.34.
     for tag in ("manylinux_2_34", "manylinux_2_28", "manylinux_2_17", "manylinux2014"):
         target += ["--platform", f"{tag}_{machine}"]
-    locked = ROOT / "locks" / lock
-    _pip("install", *target, "--require-hashes", "-r", str(locked))
+    _pip("install", *target, "--require-hashes", "-r", str(wanted.lock))
     with tempfile.TemporaryDirectory() as wheels:
-        _pip("wheel", "--no-deps", "--wheel-dir", wheels, str(ROOT))
+        _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", wheels, str(ROOT))
         _pip("install", *target, "--no-deps", *map(str, Path(wheels).glob("*.whl")))
-        if requirements:
-            versions = ["--constraint", _without_hashes(locked, content.parent)]
+        if wanted.requirements:
+            versions = ["--constraint", _without_hashes(wanted.lock, content.parent)]
             # A rotator depends on this package, which is not on an index.
-            _pip("install", *target, *versions, "-r", str(requirements), PIP_FIND_LINKS=wheels)
+            links = ["--find-links", wheels]
+            _pip("install", *target, *versions, *links, "-r", str(wanted.requirements))
     shutil.rmtree(content / "bin", ignore_errors=True)
+    forget_local_origins(content)
 
 
 def _without_hashes(lock: Path, folder: Path) -> str:
@@ -121,29 +116,56 @@ def _without_hashes(lock: Path, folder: Path) -> str:
     return str(constraints)
 
 
-def _pip(*arguments: str, **environment: str) -> None:
-    command = [sys.executable, "-m", "pip", "-qq", *arguments]
-    done = subprocess.run(command, env={**os.environ, **environment}, check=False)
+def _pip(*arguments: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "pip", "-qq", *arguments], check=False)
     if done.returncode:
-        sys.exit(f"pip {arguments[0]} failed (status {done.returncode}); the lines above say why.")
+        refuse(f"pip {arguments[0]} failed (status {done.returncode}); correct what the lines above name.")
 
 
-def trim(content: Path, services: set[str]) -> None:
+def forget_local_origins(content: Path) -> None:
+    """Remove pip's notes of the folders on this machine that wheels came from.
+
+    They are not needed, and with them two builds would differ.
+    https://packaging.python.org/en/latest/specifications/direct-url/
+
+    Args:
+        content: the artifact's folder.
+    """
+    for origin in content.glob("*.dist-info/direct_url.json"):
+        if not json.loads(origin.read_text(encoding="utf-8"))["url"].startswith("file:"):
+            continue
+        record = origin.with_name("RECORD")
+        lines = record.read_text(encoding="utf-8").splitlines(keepends=True)
+        entry = f"{origin.parent.name}/{origin.name},"
+        record.write_text("".join(line for line in lines if not line.startswith(entry)), encoding="utf-8")
+        origin.unlink()
+
+
+def add(file: Path, content: Path) -> None:
+    """Copy a further file to the artifact's top, where Lambda finds it as /var/task/NAME.
+
+    Args:
+        file: the file.
+        content: the artifact's folder.
+
+    Raises:
+        SystemExit: the artifact already has a file or folder of this name.
+    """
+    if (content / file.name).exists():
+        refuse(f"TRUST={file}: the artifact already contains {file.name}; give the file another name.")
+    shutil.copyfile(file, content / file.name)
+
+
+def trim(content: Path, services: tuple[str, ...]) -> None:
     """Remove what no function reads; what stays is unchanged.
 
     Args:
         content: the folder.
         services: botocore's data is kept for these.
-
-    Raises:
-        SystemExit: botocore has no such service.
     """
     for name in NOT_RUN:
         shutil.rmtree(content / "rotators" / name)
-    data = content / "botocore" / "data"
-    if unknown := services - {folder.name for folder in data.iterdir()}:
-        sys.exit(f"botocore knows no service {', '.join(sorted(unknown))}; use boto3's names.")
-    for folder in data.iterdir():
+    for folder in (content / "botocore" / "data").iterdir():
         if folder.is_dir() and folder.name not in services:
             shutil.rmtree(folder)
     for stub in content.rglob("*.pyi"):
@@ -153,7 +175,8 @@ def trim(content: Path, services: set[str]) -> None:
 def compile_all(python: str, content: Path) -> None:
     """Write the byte code, because Lambda cannot keep it: without it each cold start compiles everything.
 
-    Unchecked, so that the interpreter does not even look at the sources, whose times a zip may change.
+    Unchecked, so that the interpreter does not even look at the sources, whose times a zip may change. The
+    byte code names the files as Lambda sees them, not as they are here.
 
     Args:
         python: of Lambda's version.
@@ -165,7 +188,21 @@ def compile_all(python: str, content: Path) -> None:
     command = [python, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]
     done = subprocess.run([*command, "-s", str(content), "-p", "/var/task", str(content)], check=False)
     if done.returncode:
-        sys.exit("The artifact's byte code could not be written; the lines above say why.")
+        refuse("The artifact's byte code could not be written; correct the files that the lines above name.")
+
+
+def set_modes(content: Path) -> None:
+    """Make everything readable by all, whatever this machine's umask: Lambda runs functions as another user.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-deployment.html
+
+    Args:
+        content: the artifact's folder.
+    """
+    content.chmod(0o755)
+    for path in content.rglob("*"):
+        executable = path.is_dir() or path.stat().st_mode & 0o100
+        path.chmod(0o755 if executable else 0o644)
 
 
 if __name__ == "__main__":

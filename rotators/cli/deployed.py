@@ -120,7 +120,7 @@ def built(checkout: Path, architecture: str) -> Path:
     """The artifact, as make builds it for a processor.
 
     Raises:
-        LocalStackError: it could not be built; the cause is make's last line.
+        LocalStackError: it could not be built; the cause is the last line that is not make's own.
     """
     command = ["make", "--silent", "artifact", f"ARCHITECTURE={architecture}"]
     try:
@@ -128,7 +128,8 @@ def built(checkout: Path, architecture: str) -> Path:
     except OSError:
         raise LocalStackError("there is no make here", remedy="Install make.") from None
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or [""])[-1]
+        lines = [line for line in done.stderr.strip().splitlines() if not line.startswith("make: ***")]
+        last = (lines or [""])[-1]
         raise LocalStackError(
             f"the artifact could not be built: {last}", remedy=f"Run `{' '.join(command)}`."
         )

@@ -1,0 +1,190 @@
+"""Everything that determines an artifact: make's variables, and the content of every file that is used.
+
+    python artifact/inputs.py       # checks the variables, and prints the artifact's folder
+
+The folder's name holds a digest, so a changed input gives another folder, and an unchanged one costs nothing.
+Needs nothing but the standard library, so that it can run before there is an environment.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from refusal import refuse
+from requirements import linked_files, local_files, project_files
+
+ROOT = Path(__file__).resolve().parent.parent
+
+PLATFORMS = {"arm64": "aarch64", "x86_64": "x86_64"}
+"""Lambda's names of the processors, and those in the file names of wheels."""
+
+LOCKS = {
+    ("mysql", "postgres"): "lambda.txt",
+    ("postgres",): "lambda-postgres.txt",
+    ("mysql",): "lambda-mysql.txt",
+}
+"""The lock of each choice of drivers."""
+
+SERVICES = ("rds", "secretsmanager", "sts")
+"""The services that the functions call (rotators/aws/clients.py); botocore's data for them is always kept."""
+
+_DRIVERS = ("postgres", "mysql")
+_SOURCES = ("rotators", "functions")
+_METADATA = ("pyproject.toml", "README.md", "LICENSE")  # hatchling reads these into the wheel
+_DIGITS = 16
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What make's variables ask for; each value has been checked.
+
+    Attributes:
+        architecture: a key of `PLATFORMS`.
+        drivers: a key of `LOCKS`.
+        services: all services that botocore's data is kept for.
+        requirements: a requirements file of further packages.
+        trust: a further file, such as trusted roots.
+        plain: as pip installs it: all data, no byte code.
+    """
+
+    architecture: str
+    drivers: tuple[str, ...]
+    services: tuple[str, ...]
+    requirements: Path | None
+    trust: Path | None
+    plain: bool
+
+    @property
+    def lock(self) -> Path:
+        """The pinned packages."""
+        return ROOT / "locks" / LOCKS[self.drivers]
+
+    def folder(self) -> Path:
+        """Where the artifact is, or will be: below build/, with a digest of all inputs in the name.
+
+        Raises:
+            SystemExit: a file that `requirements` refers to is missing.
+        """
+        digest = hashlib.sha256()
+        for label, content in self._parts():
+            digest.update(f"{label}\0{len(content)}\0".encode())
+            digest.update(content)
+        return ROOT / "build" / f"artifact-{digest.hexdigest()[:_DIGITS]}"
+
+    def _parts(self) -> Iterator[tuple[str, bytes]]:
+        choices = (self.architecture, self.drivers, self.services, self.plain, self.trust and self.trust.name)
+        yield "choices", repr(choices).encode()
+        for path in self._files():
+            yield _label(path), path.read_bytes()
+        # pip takes every option from the environment too.
+        for name in sorted(name for name in os.environ if name.startswith("PIP_")):
+            yield name, os.environ[name].encode(errors="surrogateescape")
+
+    def _files(self) -> Iterator[Path]:
+        for folder in _SOURCES:
+            yield from project_files(ROOT / folder)
+        yield from sorted((ROOT / "artifact").glob("*.py"))
+        yield from (ROOT / name for name in _METADATA)
+        yield from (self.lock, ROOT / "locks" / "build.txt")
+        if self.trust:
+            yield self.trust
+        if self.requirements:
+            yield from local_files(self.requirements)
+            for place in os.environ.get("PIP_FIND_LINKS", "").split():
+                yield from linked_files(Path(place))
+
+
+def read(environment: Mapping[str, str]) -> Inputs:
+    """The choices in make's variables, checked.
+
+    Args:
+        environment: the variables, as the Makefile exports them. A missing one has its default.
+
+    Returns:
+        The choices.
+
+    Raises:
+        SystemExit: a value is unknown or a file is missing. The message is one sentence that says what to do.
+    """
+    drivers = tuple(sorted(set(_words(environment.get("DRIVERS", ",".join(_DRIVERS))))))
+    if not drivers:
+        refuse("DRIVERS is empty; choose from postgres and mysql, or leave it out for both.")
+    services = {*SERVICES, *_words(environment.get("SERVICES", ""))}
+    plain = environment.get("PLAIN", "")
+    if plain not in {"", "1"}:
+        refuse(f"PLAIN={plain}: set PLAIN=1 for an artifact without byte code, or leave it out.")
+    return Inputs(
+        architecture=_known("ARCHITECTURE", environment.get("ARCHITECTURE", "arm64"), PLATFORMS),
+        drivers=tuple(_known("DRIVERS", name, _DRIVERS) for name in drivers),
+        services=tuple(_service(name) for name in sorted(services)),
+        requirements=_requirements(environment),
+        trust=_file("TRUST", environment),
+        plain=bool(plain),
+    )
+
+
+def _words(value: str) -> list[str]:
+    return value.replace(",", " ").split()
+
+
+def _known(variable: str, value: str, choices: Collection[str]) -> str:
+    if value not in choices:
+        refuse(f"{variable}={value} is unknown; choose {' or '.join(choices)}.")
+    return value
+
+
+def _service(name: str) -> str:
+    known = (ROOT / "locks" / "services.txt").read_text(encoding="utf-8").split()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        advice = f"did you mean {near[0]}?" if near else "locks/services.txt has boto3's names."
+        refuse(f"SERVICES={name}: AWS has no such service; {advice}")
+    return name
+
+
+def _file(variable: str, environment: Mapping[str, str]) -> Path | None:
+    value = environment.get(variable, "").strip()
+    if not value:
+        return None
+    path = Path(value)
+    if path.is_dir():
+        refuse(f"{variable}={value} is a folder; name a file in it.")
+    if not path.exists():
+        refuse(
+            f"{variable}={value}: there is no such file; correct the path "
+            f"(the current folder is {Path.cwd()})."
+        )
+    return path
+
+
+def _requirements(environment: Mapping[str, str]) -> Path | None:
+    path = _file("REQUIREMENTS", environment)
+    if path and path.suffix in {".whl", ".zip", ".gz", ".tgz"}:
+        refuse(f"REQUIREMENTS={path} is a package; write its path into a text file, and name that file.")
+    return path
+
+
+def _label(path: Path) -> str:
+    absolute = path.resolve()
+    return str(absolute.relative_to(ROOT)) if absolute.is_relative_to(ROOT) else str(path)
+
+
+def main() -> None:
+    """Print the artifact's folder, relative to the checkout.
+
+    Raises:
+        SystemExit: a variable has a wrong value; the message says what to do.
+    """
+    try:
+        print(read(os.environ).folder().relative_to(ROOT))
+    except OSError as error:
+        refuse(f"{error.filename} cannot be read ({error.strerror}); correct the path or its permissions.")
+
+
+if __name__ == "__main__":
+    main()

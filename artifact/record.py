@@ -1,0 +1,86 @@
+"""Records the built architecture in the template that `sam build` wrote, where `sam deploy` reads it.
+
+    python artifact/record.py .aws-sam/build/template.yaml     # ARCHITECTURE comes from the environment
+
+The parameter Architecture then has the built one as its default and its only allowed value, so that
+CloudFormation refuses to deploy the functions for another processor.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import inputs
+from refusal import refuse
+
+# As SAM writes it: sorted by nothing, blocks indented by two, lists not indented.
+_PARAMETER = re.compile(
+    r"""(?P<head>^\ \ Architecture:\n
+         (?:\ {4}.*\n)*?)
+        \ {4}Default:\ \S+\n
+        \ {4}AllowedValues:\n
+        (?:\ {4}-\ \S+\n)+
+        (?:\ {4}ConstraintDescription:.*\n(?:\ {6}.*\n)*)?""",
+    re.MULTILINE | re.VERBOSE,
+)
+
+
+def recorded(template: str, architecture: str) -> str:
+    """A built template that can be deployed for one architecture only.
+
+    Args:
+        template: the text that `sam build` wrote.
+        architecture: what the artifact was built for.
+
+    Returns:
+        The text; all but the parameter's default, allowed values and constraint description is unchanged.
+
+    Raises:
+        SystemExit: the template has no such parameter, or more than one.
+    """
+    # CloudFormation shows it after the parameter's name when the constraint is violated.
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html
+    advice = (
+        f"must be {architecture}, which these functions were built for. Deploy with --parameter-overrides "
+        f"Architecture={architecture} and change it in samconfig.toml, or build again with "
+        "make build ARCHITECTURE=..."
+    )
+    fixed = (
+        f"    Default: {architecture}\n"
+        f"    AllowedValues:\n"
+        f"    - {architecture}\n"
+        f"    ConstraintDescription: {advice}\n"
+    )
+    changed, count = _PARAMETER.subn(lambda found: found["head"] + fixed, template)
+    if count != 1:
+        refuse(
+            "The built template has no parameter Architecture with Default and AllowedValues; "
+            "restore it in template.yaml."
+        )
+    return changed
+
+
+def main() -> None:
+    """Rewrite the file.
+
+    Raises:
+        SystemExit: there is no such file, or it has no such parameter.
+    """
+    if len(sys.argv) != 2:  # noqa: PLR2004 - the script and its only argument
+        refuse("Usage: python artifact/record.py TEMPLATE")
+    template = Path(sys.argv[1])
+    architecture = inputs.read(os.environ).architecture
+    try:
+        text = template.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        refuse(f"There is no {template}; run `make build` without --build-dir in ARGS.")
+    template.write_text(recorded(text, architecture), encoding="utf-8")
+    print(f"\nThe template in {template.parent} now deploys to {architecture} only.")
+    print("Next: `.venv-sam/bin/sam deploy --guided`, or `sam deploy` if samconfig.toml has your parameters.")
+
+
+if __name__ == "__main__":
+    main()
