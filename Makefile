@@ -244,6 +244,10 @@ artifact: choices $(BUILD) ## Build it into a folder alone, and print the folder
 build-RotateFunction build-StoreFunction build-RetrieveFunction build-OperateFunction: choices $(BUILD)
 	@$(make_artifact); cp -R "$$folder"/. "$(ARTIFACTS_DIR)"
 
+.PHONY: tools
+tools: $(BUILD) $(SBOM) ## Install what `make dist` runs
+	@:
+
 .PHONY: dist
 dist: choices $(BUILD) $(SBOM) ## Make the files of a release in dist/, with an SBOM and checksums
 	@$(find_python); $(find_lambda_python); .venv-build/bin/python artifact/dist.py

@@ -22,10 +22,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import inputs
+from build import build
 from inputs import PLATFORMS, ROOT
 from refusal import refuse
-
-from build import build
 
 DATE = (2020, 2, 2, 0, 0, 0)
 """The time of every entry of the archives, in UTC; hatchling's default for reproducible builds."""

@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from refusal import refuse
+
 VERSION = "3.13"
 """Lambda's Python; the template's Runtime says the same."""
 
@@ -39,7 +41,7 @@ def find_python() -> str:
         ).stdout.strip()
         if found and _runs(found):
             return found
-    return sys.exit(
+    return refuse(
         f"No Python {VERSION} works here. Without it the artifact has no byte code, and each cold start "
         f"compiles everything. Install it (python{VERSION} on PATH, `pyenv install {VERSION}`, or "
         f"`uv python install {VERSION}`), or name one: LAMBDA_PYTHON=/path/to/python."

@@ -81,7 +81,7 @@ def _listed(requirements: Path, seen: set[Path]) -> Iterator[Path]:
                     f"{where}: Lambda cannot follow a link to this machine; write the path without {option}."
                 )
             elif option in _LISTS and not _is_remote(value):
-                yield from _listed(_existing(_beside(requirements, value), where), seen)
+                yield from _listed(_list(_beside(requirements, value), where), seen)
             elif option in _FOLDERS and not _is_remote(value):
                 yield from linked_files(_existing(_beside(requirements, value), where))
 
@@ -113,6 +113,12 @@ def _files_of(path: Path | None, where: str) -> Iterator[Path]:
 def _existing(path: Path, where: str) -> Path:
     if not path.exists():
         refuse(f"{where}: there is no {path}; correct the path (the current folder is {Path.cwd()}).")
+    return path
+
+
+def _list(path: Path, where: str) -> Path:
+    if _existing(path, where).is_dir():
+        refuse(f"{where}: {path} is a folder; name a file in it.")
     return path
 
 

@@ -29,6 +29,13 @@ def runtime() -> str:
 
 
 @lru_cache
+def install_tools() -> None:
+    """Install what `make dist` runs."""
+    done = _make("tools")
+    assert done.returncode == 0, done.stderr
+
+
+@lru_cache
 def require_python() -> None:
     """Skip where no Python of Lambda's version can be had; fail in CI, whose machine has one."""
     done = _make("runtime")

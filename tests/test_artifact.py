@@ -7,6 +7,7 @@ import os
 import struct
 import subprocess
 import sys
+import tempfile
 import uuid
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,20 @@ def test_a_bad_end_is_told_in_lambda_s_words_and_the_next_call_starts_afresh(
     assert "said\nEND RequestId" in world.aws.logs(name)
 
 
+def test_it_names_no_folder_of_this_machine(folder: Path) -> None:
+    here = [os.fsencode(path) for path in (artifact.ROOT, Path.home(), tempfile.gettempdir() + "/tmp")]
+    named = [
+        path for path in folder.rglob("*") if path.is_file() and any(it in path.read_bytes() for it in here)
+    ]
+    assert not named
+    assert not list(folder.glob("*.dist-info/direct_url.json"))
+
+
+def test_every_user_may_read_it(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        assert path.stat().st_mode & 0o777 in ({0o755} if path.is_dir() else {0o644, 0o755}), path
+
+
 def test_a_missing_python_of_lambda_s_version_stops_the_build_and_says_what_to_do(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(artifact.ROOT / "artifact" / "build.py"), str(tmp_path / "out")],
@@ -219,6 +234,6 @@ def test_a_missing_python_of_lambda_s_version_stops_the_build_and_says_what_to_d
         capture_output=True,
         text=True,
     )
-    assert done.returncode != 0
+    assert done.returncode == 2
     assert "LAMBDA_PYTHON" in done.stderr
     assert not (tmp_path / "out").exists()
