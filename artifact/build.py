@@ -104,8 +104,7 @@ def install(content: Path, wanted: Inputs) -> None:
             # A rotator depends on this package, which is not on an index.
             links = ["--find-links", wheels]
             _pip("install", *target, *versions, *links, "-r", str(wanted.requirements))
-    shutil.rmtree(content / "bin", ignore_errors=True)
-    forget_local_origins(content)
+    forget_this_machine(content)
 
 
 def _without_hashes(lock: Path, folder: Path) -> str:
@@ -122,23 +121,25 @@ def _pip(*arguments: str) -> None:
         refuse(f"pip {arguments[0]} failed (status {done.returncode}); correct what the lines above name.")
 
 
-def forget_local_origins(content: Path) -> None:
-    """Remove pip's notes of the folders on this machine that wheels came from.
+def forget_this_machine(content: Path) -> None:
+    """Remove what depends on this machine: commands, and the folders that wheels came from.
 
-    They are not needed, and with them two builds would differ.
+    Functions need neither. pip records commands with hashes that depend on the path of the Python that installs.
     https://packaging.python.org/en/latest/specifications/direct-url/
 
     Args:
         content: the artifact's folder.
     """
-    for origin in content.glob("*.dist-info/direct_url.json"):
-        if not json.loads(origin.read_text(encoding="utf-8"))["url"].startswith("file:"):
-            continue
-        record = origin.with_name("RECORD")
+    shutil.rmtree(content / "bin", ignore_errors=True)
+    for record in content.glob("*.dist-info/RECORD"):
+        gone = ["../../bin/"]
+        origin = record.with_name("direct_url.json")
+        if origin.exists() and json.loads(origin.read_text(encoding="utf-8"))["url"].startswith("file:"):
+            origin.unlink()
+            gone.append(f"{origin.parent.name}/{origin.name},")
         lines = record.read_text(encoding="utf-8").splitlines(keepends=True)
-        entry = f"{origin.parent.name}/{origin.name},"
-        record.write_text("".join(line for line in lines if not line.startswith(entry)), encoding="utf-8")
-        origin.unlink()
+        kept = [line for line in lines if not line.startswith(tuple(gone))]
+        record.write_text("".join(kept), encoding="utf-8")
 
 
 def add(file: Path, content: Path) -> None:
