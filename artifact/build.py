@@ -124,7 +124,7 @@ def _pip(*arguments: str) -> None:
 def forget_this_machine(content: Path) -> None:
     """Remove what depends on this machine: commands, and the folders that wheels came from.
 
-    Functions need neither. pip records commands with hashes that depend on the path of the Python that installs.
+    Functions need neither. pip records commands with hashes that depend on the path of its Python.
     https://packaging.python.org/en/latest/specifications/direct-url/
 
     Args:

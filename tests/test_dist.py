@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 import zipfile
 from importlib.metadata import distributions
 from pathlib import Path
@@ -89,6 +90,18 @@ def test_the_sbom_names_what_is_in_the_artifact_and_nothing_else(tmp_path: Path)
     assert listed | {(root["name"], root["version"])} == inside
     assert root["name"] == "rotators"
     assert all(part["purl"].startswith("pkg:pypi/") for part in content["components"])
+
+
+def test_the_sbom_obeys_the_schema(tmp_path: Path) -> None:
+    sbom(artifact.built(), tmp_path / "sbom.json")
+    validate = (
+        "import sys; from cyclonedx.schema import SchemaVersion;"
+        "from cyclonedx.validation.json import JsonStrictValidator;"
+        "sys.exit(JsonStrictValidator(SchemaVersion.V1_6).validate_str(sys.stdin.read()))"
+    )
+    with (tmp_path / "sbom.json").open(encoding="utf-8") as content:
+        python = artifact.ROOT / ".venv-sbom" / "bin" / "python"
+        subprocess.run([python, "-c", validate], stdin=content, check=True)
 
 
 def test_two_sboms_of_equal_artifacts_have_equal_bytes(

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped] # it has no types
+import yaml  # type: ignore[import-untyped]  # here by way of the AWS CLI; its stubs are not
+from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]  # it has no types
 
 from record import recorded
 

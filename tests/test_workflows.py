@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]  # here by way of the AWS CLI; its stubs are not
 
 WORKFLOWS = Path(__file__).resolve().parent.parent / ".github" / "workflows"
 PINNED = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40}")

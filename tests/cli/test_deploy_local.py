@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from rotators.cli.deployed import built
+from rotators.core.errors import LocalStackError
 from tests import artifact
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -46,3 +48,9 @@ def test_bad_arguments_are_refused_at_once(arguments: list[str], words: str) -> 
     done = subprocess.run([*COMMAND, *arguments], check=False, capture_output=True, text=True)
     assert done.returncode == 2
     assert words in done.stderr
+
+
+def test_a_wrong_make_variable_is_named_as_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRUST", "missing")
+    with pytest.raises(LocalStackError, match="TRUST=missing: there is no such file"):
+        built(artifact.ROOT, "x86_64")
