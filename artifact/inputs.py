@@ -30,7 +30,7 @@ LOCKS = {
 }
 """The lock of each choice of drivers."""
 
-SERVICES = ("rds", "secretsmanager", "sts")
+SERVICES = ("cloudtrail", "iam", "kms", "lambda", "logs", "rds", "secretsmanager", "sns", "sts")
 """The services that the functions call (rotators/aws/clients.py); botocore's data for them is always kept."""
 
 _DRIVERS = ("postgres", "mysql")
