@@ -49,6 +49,7 @@ class LocalAws:
         database: called with the parameters of each RDS cluster that is created, by moto's names; gives host
             and port of the real server that takes its place. None: clusters have an address where nobody
             listens.
+        event_deliveries: how often EventBridge delivers each event to a function; it promises at least once.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class LocalAws:
         self.on_step: Callable[[StepRecord], None] | None = None
         self.pending_in_test: Literal["empty", "current"] = "empty"
         self.database: Callable[[Mapping[str, Any]], tuple[str, int]] | None = None
+        self.event_deliveries = 1
         self._port, self._region = port, region
         self._handlers = dict(DEFAULT_FUNCTIONS if functions is None else functions)
         self._environment = dict(environment or {})
@@ -99,6 +101,7 @@ class LocalAws:
                 lambda record: self.on_step and self.on_step(record),
                 lambda: self.pending_in_test,
                 lambda: self.database,
+                lambda: self.event_deliveries,
             )
             for name, handler in self._handlers.items():
                 self.register(name, handler)

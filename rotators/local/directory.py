@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from moto.awslambda.models import lambda_backends
 from moto.iam.models import iam_backends
 from moto.kms.models import kms_backends
+from moto.sns.models import sns_backends
 from moto.sts.models import sts_backends
 
 from rotators.local.functions import KEY_PREFIX
@@ -58,6 +59,15 @@ class MotoDirectory:
             return Key(arn, {})
         tags = backend.list_resource_tags(arn)["Tags"]
         return Key(arn, {tag["TagKey"]: tag["TagValue"] for tag in tags})
+
+    def find_topic_key(self, topic: str) -> Key | None:
+        """The key that encrypts a topic, by the topic's ARN; None for none."""
+        parts = topic.split(":")
+        if len(parts) != _ARN_PARTS:
+            return None
+        region = parts[_REGION]
+        found = sns_backends[parts[_ACCOUNT]][region].topics.get(topic)
+        return self.find_key(found.kms_master_key_id, region) if found and found.kms_master_key_id else None
 
     def policy(self, resource: str) -> Statements | None:
         """The statements of a secret's or key's policy, or of a role's trust policy; None without one."""

@@ -32,9 +32,14 @@ _logger = logging.getLogger(__name__)
 
 
 class EventLog:
-    """What happened since the start, oldest first."""
+    """What happened since the start, oldest first.
 
-    def __init__(self) -> None:
+    Attributes:
+        deliveries: tells how often EventBridge delivers an event to a function.
+    """
+
+    def __init__(self, deliveries: Callable[[], int]) -> None:
+        self.deliveries = deliveries
         self._lock = threading.Lock()
         self._events: list[ServiceEvent] = []
         self._records: list[dict[str, Any]] = []
@@ -132,28 +137,54 @@ class EventLog:
             _logger.warning("a rule on %s has a target that moto cannot deliver to", event.name)
 
 
-def with_topics(original: Callable[..., None], client: Callable[[str, str], Any]) -> Callable[..., None]:
-    """Delivery of an event to a rule's targets, topics of SNS among them, which moto knows not.
+def with_targets(
+    original: Callable[..., None], client: Callable[[str, str], Any], deliveries: Callable[[], int]
+) -> Callable[..., None]:
+    """Delivery of an event to a rule's targets: also topics of SNS and Lambda functions, which moto lacks.
+
+    A function is invoked asynchronously, and only if its policy admits EventBridge for this rule
+    (EventBridge guide: eb-use-resource-based). EventBridge delivers at least once, so it can be more often.
 
     Args:
         original: moto's own delivery.
         client: gives a client for a Region and a service.
+        deliveries: tells how often each event is delivered to a function.
 
     Returns:
         What takes its place.
     """
 
     def send_to_targets(rule: Rule, original_event: Any, transform_input: bool = True) -> None:
-        topics = [target["Arn"] for target in rule.targets if target["Arn"].split(":")[2] == "sns"]
-        if topics and rule.event_pattern.matches_event(original_event):
+        arns = [target["Arn"] for target in rule.targets if target["Arn"].split(":")[2] in ("sns", "lambda")]
+        if arns and rule.event_pattern.matches_event(original_event):
             time = dt.datetime.fromtimestamp(float(original_event["time"]), dt.UTC)
-            event = {**original_event, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ")}
-            for topic in topics:
-                client(rule.region_name, "sns").publish(TopicArn=topic, Message=json.dumps(event))
-        if len(topics) < len(rule.targets):
+            event = json.dumps({**original_event, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ")})
+            for arn in arns:
+                if ":sns:" in arn:
+                    client(rule.region_name, "sns").publish(TopicArn=arn, Message=event)
+                elif _admits(client(rule.region_name, "lambda"), arn, rule.arn):
+                    for _ in range(deliveries()):
+                        client(rule.region_name, "lambda").invoke(
+                            FunctionName=arn, InvocationType="Event", Payload=event
+                        )
+        if len(arns) < len(rule.targets):
             original(rule, original_event, transform_input)
 
     return send_to_targets
+
+
+def _admits(functions: Any, function_arn: str, rule_arn: str) -> bool:
+    """Whether a function's policy lets EventBridge call it for a rule; a refusal is logged."""
+    try:
+        policy = json.loads(functions.get_policy(FunctionName=function_arn)["Policy"])
+    except functions.exceptions.ResourceNotFoundException:
+        policy = {"Statement": []}
+    for statement in policy["Statement"]:
+        source = statement.get("Condition", {}).get("ArnLike", {}).get("AWS:SourceArn", rule_arn)
+        if statement["Principal"] == {"Service": "events.amazonaws.com"} and source == rule_arn:
+            return True
+    _logger.warning("%s does not admit events.amazonaws.com for %s", function_arn, rule_arn)
+    return False
 
 
 def _offset(token: str | None) -> int:

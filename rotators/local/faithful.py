@@ -29,7 +29,7 @@ from moto.secretsmanager.responses import SecretsManagerResponse
 
 from rotators.core.errors import LocalStackError
 from rotators.local.cloudformation import completed, with_retention, without_gaps
-from rotators.local.events import with_topics
+from rotators.local.events import with_targets
 from rotators.local.functions import FunctionConfig, Functions, lambda_environment
 from rotators.local.iam.simulator import simulate_principal_policy
 
@@ -113,6 +113,7 @@ RELIED_ON: dict[str, str | None] = {
     "moto.secretsmanager.responses:SecretsManagerResponse.rotate_secret": "(self)",
     "moto.secretsmanager.responses:SecretsManagerResponse.update_secret": "(self)",
     "moto.secretsmanager.responses:SecretsManagerResponse.update_secret_version_stage": "(self)",
+    "moto.sns.models:sns_backends": None,
     "moto.sts.models:STSBackend.get_assumed_role_from_access_key": "(self, access_key_id)",
     "moto.sts.models:sts_backends": None,
 }
@@ -130,6 +131,7 @@ _REPLACED = (
 _LOG_TAIL = 4096
 # Where moto's record of a cluster keeps the host of the real server.
 _HOST = "rotators_host"
+_ASYNCHRONOUS_ATTEMPTS = 3
 
 
 def missing_names() -> list[str]:
@@ -206,7 +208,9 @@ class Faithful:
         self._replace(CloudTrailResponse, "lookup_events", self._lookup_events())
         self._replace(LambdaFunction, "invoke", self._invoke())
         self._replace(IamResponse, "simulate_principal_policy", simulate_principal_policy)
-        self._replace(Rule, "send_to_targets", with_topics(Rule.send_to_targets, self._client))
+        deliveries = self._operations.events.deliveries
+        targets = with_targets(Rule.send_to_targets, self._client, deliveries)
+        self._replace(Rule, "send_to_targets", targets)
         self._replace(RDSBackend, "create_db_cluster", self._create_db_cluster(RDSBackend.create_db_cluster))
         self._replace(DBCluster, "endpoint", property(_endpoint(DBCluster.endpoint)))
         known = parsing.resource_class_from_type
@@ -319,6 +323,14 @@ class Faithful:
     def _invoke(self) -> Callable[..., str | bytes]:
         functions, endpoint, door = self._functions, self._endpoint, self._door
 
+        def run_later(function: LambdaFunction, body: Any) -> None:
+            """An asynchronous invocation is repeated twice if the function fails (LG: invocation-async)."""
+            for _ in range(_ASYNCHRONOUS_ATTEMPTS):
+                headers: dict[str, Any] = {}
+                run(function, body, headers)
+                if "x-amz-function-error" not in headers or functions.stopped:
+                    return
+
         def run(function: LambdaFunction, body: Any, response_headers: dict[str, Any]) -> bytes:
             code = functions.code(function.function_arn, _archive(function))
             layers = tuple(functions.archives.folder(content) for content in _layers(function))
@@ -340,7 +352,7 @@ class Faithful:
             if kind == "RequestResponse":
                 return run(function, body, response_headers)
             if kind == "Event":
-                threading.Thread(target=run, args=(function, body, {}), daemon=True).start()
+                threading.Thread(target=run_later, args=(function, body), daemon=True).start()
             return ""
 
         return invoke

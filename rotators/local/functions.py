@@ -83,6 +83,7 @@ class Functions:
 
     Attributes:
         archives: the unpacked code of functions that were created from S3.
+        stopped: whether `stop` was called.
     """
 
     def __init__(self) -> None:
@@ -90,6 +91,7 @@ class Functions:
         self._runners: dict[str, _Runner] = {}
         self._places: dict[str, str] = {}
         self.archives = Archives()
+        self.stopped = False
         atexit.register(self.stop)
 
     def invoke(self, config: FunctionConfig, event: Any) -> Invocation:
@@ -128,6 +130,7 @@ class Functions:
 
     def stop(self) -> None:
         """End all containers; later invocations would start new ones."""
+        self.stopped = True
         with self._lock:
             runners = list(self._runners.values())
         for runner in runners:

@@ -44,6 +44,7 @@ class Parts:
         on_step: called with each finished step.
         pending_in_test: tells the value of the version that RotateImmediately=false tests.
         database: tells what gives the address of a cluster that is created.
+        event_deliveries: tells how often EventBridge delivers an event to a function.
 
     Raises:
         LocalStackError: moto is not the pinned version.
@@ -56,9 +57,10 @@ class Parts:
         on_step: Callable[[StepRecord], object],
         pending_in_test: Callable[[], Literal["empty", "current"]],
         database: Callable[[], Database | None],
+        event_deliveries: Callable[[], int],
     ) -> None:
         BackendDict.reset()
-        self.events = EventLog()
+        self.events = EventLog(event_deliveries)
         self.rotations = Rotations(self.events, on_step, pending_in_test)
         self.operations = Operations(self.rotations, self.events)
         self.functions = Functions()

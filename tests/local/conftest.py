@@ -30,7 +30,7 @@ def secrets(aws: LocalAws) -> Any:
 @pytest.fixture(autouse=True)
 def settings_put_back(aws: LocalAws) -> Iterator[None]:
     yield
-    aws.pending_in_test, aws.on_step = "empty", None
+    aws.pending_in_test, aws.on_step, aws.event_deliveries = "empty", None, 1
 
 
 @pytest.fixture

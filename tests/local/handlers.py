@@ -103,6 +103,19 @@ def misbehave(event: dict[str, Any], _context: Any) -> Any:
     return "well"
 
 
+_refused: list[Any] = []
+
+
+def refuse_first(event: dict[str, Any], _context: Any) -> None:
+    """Fail at the first delivery of an event, and accept the next."""
+    told = f"{event['detail']['eventName']} {event['detail']['additionalEventData']['SecretId']}"
+    if event["id"] not in _refused:
+        _refused.append(event["id"])
+        print(f"refused {told}")
+        raise RuntimeError("not now")
+    print(f"accepted {told}")
+
+
 def forgetful(event: dict[str, Any], context: Any) -> None:
     """Store a value as an assumed role, and forget to show the RotationToken."""
     from rotators.aws import clients  # noqa: PLC0415 - the one handler here that needs it

@@ -110,7 +110,7 @@ def test_every_resource_of_the_template_is_made(
     assert function["Timeout"] == int(parameters.get("RotateTimeout", "60"))
     assert function["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] == "whole"
     alarms = aws.client("cloudwatch").describe_alarms(AlarmNamePrefix="whole-")["MetricAlarms"]
-    assert len(alarms) == (4 if parameters else 3)
+    assert len(alarms) == (5 if parameters else 4)
     assert {tuple(alarm["AlarmActions"]) for alarm in alarms} == {(made["AlarmTopic"],)}
     group = aws.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/whole-rotate")["logGroups"]
     assert [(each["retentionInDays"], "kmsKeyId" in each) for each in group] == [(90, True)]
@@ -203,23 +203,44 @@ def test_a_public_policy_fails_the_stack(formation: Any) -> None:
         create(formation, "public", secrets_template(Policy=policy))
 
 
-def test_a_failed_rotation_is_told_to_the_alarm_topic(
-    aws: LocalAws, formation: Any, code: str, make: Any, rotate: Any
+def test_a_rule_invokes_its_function_and_repeats_it_if_it_fails(
+    aws: LocalAws, formation: Any, make: Any, rotate: Any
 ) -> None:
-    made = create(formation, "told", translated(ROOT / "template.yaml", "us-east-1", code))
-    queue = aws.client("sqs").create_queue(QueueName="oncall")["QueueUrl"]
-    arn = aws.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
-    aws.client("sns").subscribe(
-        TopicArn=made["AlarmTopic"], Protocol="sqs", Endpoint=arn["Attributes"]["QueueArn"]
-    )
-    secret = make(fail="setSecret")
-    assert not aws.wait_for_rotation(secret, rotate(secret), WAIT).ok
+    """EventBridge invokes asynchronously; Lambda repeats a failed invocation twice (LG: invocation-async)."""
+    rule = {"source": ["aws.secretsmanager"], "detail": {"eventName": ["RotationFailed"]}}
+    target = aws.register("told", "tests.local.handlers.refuse_first")
+    template = {
+        "Resources": {
+            "Rule": {
+                "Type": "AWS::Events::Rule",
+                "Properties": {"EventPattern": rule, "Targets": [{"Id": "t", "Arn": target}]},
+            },
+            "Permission": {
+                "Type": "AWS::Lambda::Permission",
+                "Properties": {
+                    "Action": "lambda:InvokeFunction",
+                    "FunctionName": target,
+                    "Principal": "events.amazonaws.com",
+                    "SourceArn": {"Fn::GetAtt": ["Rule", "Arn"]},
+                },
+            },
+        }
+    }
+    without = {"Resources": {"Rule": template["Resources"]["Rule"]}}
+    create(formation, "unadmitted", without)
+    unheard = make(fail="setSecret")
+    assert not aws.wait_for_rotation(unheard, rotate(unheard), WAIT).ok
+    create(formation, "admitted", template)
+    heard = make(fail="setSecret")
+    assert not aws.wait_for_rotation(heard, rotate(heard), WAIT).ok
     well = make()
     assert aws.wait_for_rotation(well, rotate(well), WAIT).ok
-    messages = aws.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
-    told = [json.loads(json.loads(message["Body"])["Message"]) for message in messages]
-    assert [event["detail"]["eventName"] for event in told] == ["RotationFailed"]
-    assert told[0]["detail"]["additionalEventData"]["SecretId"] == secret
+    deadline = time.monotonic() + WAIT
+    while "accepted" not in aws.logs("told"):
+        assert time.monotonic() < deadline, aws.logs("told")
+        time.sleep(0.02)
+    lines = [line for line in aws.logs("told").splitlines() if line.startswith(("refused", "accepted"))]
+    assert lines == [f"refused RotationFailed {heard}", f"accepted RotationFailed {heard}"]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=[path.parent.name for path in EXAMPLES])

@@ -4,7 +4,8 @@ Secrets Manager uses KMS as the caller, only for secrets with a key of the accou
 (UG:security-encryption); rotating asks for the right to invoke the function (API:RotateSecret); a batch is
 decided secret by secret (API:BatchGetSecretValue). Which call uses which key operation is what
 UG:security-encryption and UG:rotating-secrets-required-permissions-function list; where they leave open when
-KMS's DescribeKey is made, it is assumed for every write.
+KMS's DescribeKey is made, it is assumed for every write. SNS uses a topic's key as the sender (SNS guide:
+sns-key-management).
 
 Every call names its caller, and says that it came over TLS: the local endpoint is on loopback, without TLS.
 """
@@ -92,13 +93,14 @@ Find = Callable[[str], Target | None]
 FindKey = Callable[[str], Key | None]
 
 
-def calls_of(request: Request, find: Find, find_key: FindKey) -> list[Call]:
+def calls_of(request: Request, find: Find, find_key: FindKey, find_topic_key: FindKey) -> list[Call]:
     """What IAM decides about when a request comes in.
 
     Args:
         request: the request.
         find: gives a secret by name or ARN.
         find_key: gives a key by id, alias or ARN; None for one of the service's own.
+        find_topic_key: gives the key of a topic by the topic's ARN; None for a topic that is not encrypted.
 
     Returns:
         The call itself first.
@@ -106,7 +108,23 @@ def calls_of(request: Request, find: Find, find_key: FindKey) -> list[Call]:
     if request.service == _MANAGER:
         return list(_manager_calls(request, find, find_key))
     resource = _RESOURCES.get((request.service, request.operation), _anything)(request)
-    return [request.call(f"{request.service}:{request.operation}", resource)]
+    own = request.call(f"{request.service}:{request.operation}", resource)
+    if (request.service, request.operation) == ("sns", "Publish"):
+        return [own, *_encrypting_calls(request, resource, find_topic_key(resource))]
+    return [own]
+
+
+def _encrypting_calls(request: Request, topic: str, key: Key | None) -> Iterator[Call]:
+    if key is None:
+        return
+    context: Context = {
+        "aws:ResourceAccount": _account(key.arn),
+        "kms:ViaService": f"sns.{request.region}.amazonaws.com",
+        "kms:CallerAccount": request.account,
+        "kms:EncryptionContext:aws:sns:topicArn": topic,
+    }
+    for action in ("kms:GenerateDataKey", "kms:Decrypt"):
+        yield request.call(action, key.arn, context)
 
 
 def _manager_calls(request: Request, find: Find, find_key: FindKey) -> Iterator[Call]:
@@ -241,8 +259,11 @@ _RESOURCES: dict[tuple[str, str], Callable[[Request], str]] = {
     ("lambda", "GetFunctionConfiguration"): _function,
     ("lambda", "InvokeFunction"): _function,
     ("lambda", "GetPolicy"): _function,
+    ("logs", "CreateLogStream"): _log_group,
+    ("logs", "DescribeLogStreams"): _log_group,
     ("logs", "FilterLogEvents"): _log_group,
     ("rds", "DescribeDBClusters"): _database("cluster"),
     ("rds", "DescribeDBInstances"): _database("db"),
+    ("sns", "Publish"): lambda request: str(request.params.get("TopicArn", "")),
     ("sts", "AssumeRole"): lambda request: str(request.params.get("RoleArn", "")),
 }

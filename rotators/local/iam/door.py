@@ -59,6 +59,9 @@ class Directory(Protocol):
     def find_key(self, key: str, region: str) -> Key | None:
         """A key by id, alias or ARN; None for one of a service's own."""
 
+    def find_topic_key(self, topic: str) -> Key | None:
+        """The key that encrypts a topic, by the topic's ARN; None for none."""
+
     def policy(self, resource: str) -> Statements | None:
         """The statements of a resource's policy; None where it has none."""
 
@@ -156,7 +159,7 @@ class Door:
         directory, region = self._directory, request.region
         find: Find = lambda secret: directory.find(secret, region)  # noqa: E731 - shorter so
         find_key: FindKey = lambda key: directory.find_key(key, region)  # noqa: E731 - shorter so
-        for call in calls_of(request, find, find_key):
+        for call in calls_of(request, find, find_key, directory.find_topic_key):
             # What a service does in the caller's name does not pass the caller's endpoint.
             passes = call.action.startswith(f"{request.service}:")
             decision = self._decide(call, self._endpoints.get(request.service) if passes else None)
