@@ -196,7 +196,7 @@ define find_lambda_python
 endef
 
 # --- What Lambda gets -------------------------------------------------------------------------------------------
-# The three functions differ in their handlers only, so they are copies of one artifact. See docs/artifact.md.
+# The functions differ in their handlers only, so they are copies of one artifact. See docs/artifact.md.
 #
 #   ARCHITECTURE=x86_64          the processor (default arm64)
 #   DRIVERS=postgres             leave a database driver out (default postgres,mysql)
@@ -240,8 +240,8 @@ artifact: choices $(BUILD) ## Build it into a folder alone, and print the folder
 	@$(make_artifact); echo "$$folder"
 
 # `sam build` calls these, once per function, with ARTIFACTS_DIR.
-.PHONY: build-RotateFunction build-StoreFunction build-RetrieveFunction build-OperateFunction
-build-RotateFunction build-StoreFunction build-RetrieveFunction build-OperateFunction: choices $(BUILD)
+.PHONY: build-RotateFunction build-StoreFunction build-RetrieveFunction build-OperateFunction build-NotifyFunction
+build-RotateFunction build-StoreFunction build-RetrieveFunction build-OperateFunction build-NotifyFunction: choices $(BUILD)
 	@$(make_artifact); cp -R "$$folder"/. "$(ARTIFACTS_DIR)"
 
 .PHONY: tools

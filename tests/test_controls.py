@@ -56,7 +56,7 @@ def test_secretsmanager_1_rotation_is_on(path: Path, name: str) -> None:
 def test_secretsmanager_2_a_rotation_that_does_not_succeed_is_told() -> None:
     (rule,) = resources(ROOT / "template.yaml", "AWS::Events::Rule").values()
     assert "RotationFailed" in rule["EventPattern"]["detail"]["eventName"]
-    assert len(resources(ROOT / "template.yaml", "AWS::CloudWatch::Alarm")) == 4
+    assert len(resources(ROOT / "template.yaml", "AWS::CloudWatch::Alarm")) == 5
 
 
 @pytest.mark.parametrize(("path", "name"), SECRETS)

@@ -28,6 +28,7 @@ FUNCTIONS = {
     "StoreFunction": "store",
     "RetrieveFunction": "retrieve",
     "OperateFunction": "operate",
+    "NotifyFunction": "notify",
 }
 
 EVERY_RESOURCE = {
@@ -43,6 +44,8 @@ EVERY_NAME = {
     "EncryptWithTaggedKeys": "the same",
     "DescribeTaggedKeys": "the same",
     "LookAtKeys": "which keys secrets have is not known to the template; nothing is encrypted or decrypted",
+    "DescribeAnySecret": "EventBridge's rule sends the failures of every secret of the account",
+    "EncryptMessageForGivenTopic": "the topic decides by its encryption context; its key is unknown here",
     "FindDatabasesOfAdmins": "the database's identifier stands in a tag of the admin's secret, unknown here",
     "ReadTaggedAdmins": "the tag decides, not the name",
     "ReadTaggedSecrets": "the tag decides, not the name",
@@ -154,8 +157,7 @@ def test_functions_have_time_to_answer(template: dict[str, Any], resources: dict
 
 
 def test_secrets_manager_of_this_account_may_call_the_rotate_function(resources: dict[str, Any]) -> None:
-    (permission,) = of_type(resources, "AWS::Lambda::Permission").values()
-    assert permission["Properties"] == {
+    assert resources["RotatePermission"]["Properties"] == {
         "Action": "lambda:InvokeFunction",
         "FunctionName": {"GetAtt": "RotateFunction.Arn"},
         "Principal": "secretsmanager.amazonaws.com",
@@ -256,7 +258,15 @@ def test_failed_rotations_are_told(resources: dict[str, Any]) -> None:
         "detail": {"eventName": ["RotationFailed", "RotationAbandoned", "TestRotationFailed"]},
     }
     topic = {"If": ["CreatesTopic", {"Ref": "AlarmTopic"}, {"Ref": "AlarmTopicArn"}]}
-    assert [target["Arn"] for target in rule["Targets"]] == [topic]
+    assert [target["Arn"] for target in rule["Targets"]] == [{"GetAtt": "NotifyFunction.Arn"}]
+    assert resources["NotifyPermission"]["Properties"] == {
+        "Action": "lambda:InvokeFunction",
+        "FunctionName": {"GetAtt": "NotifyFunction.Arn"},
+        "Principal": "events.amazonaws.com",
+        "SourceArn": {"GetAtt": "FailedRotations.Arn"},
+    }
+    variables = resources["NotifyFunction"]["Properties"]["Environment"]["Variables"]
+    assert variables["ALARM_TOPIC_ARN"] == topic
     for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values():
         assert alarm["Properties"]["AlarmActions"] == [topic]
 
@@ -316,18 +326,33 @@ def test_the_published_version_is_the_package_s(template: dict[str, Any]) -> Non
     assert published["SpdxLicenseId"] == project["license"]
 
 
-def test_the_key_is_used_only_through_secrets_manager(resources: dict[str, Any]) -> None:
+def test_keys_are_used_only_through_secrets_manager_and_sns(resources: dict[str, Any]) -> None:
     for statement in every_statement(resources):
         if any(action.startswith("kms:") for action in actions(statement)):
             if statement["Sid"] == "LookAtKeys":
                 assert set(actions(statement)) == {"kms:DescribeKey", "kms:ListResourceTags"}
                 continue
             condition = statement["Condition"]
-            assert "kms:ViaService" in condition["StringEquals"]
+            (service,) = condition["StringEquals"]["kms:ViaService"].values()
             keys = {key for operator in condition.values() for key in operator}
             # DescribeKey has no encryption context: with the condition it would never be allowed.
             if actions(statement) != ["kms:DescribeKey"]:
-                assert "kms:EncryptionContext:SecretARN" in keys
+                of = {"secretsmanager": "SecretARN", "sns": "aws:sns:topicArn"}[service.partition(".")[0]]
+                assert f"kms:EncryptionContext:{of}" in keys
+
+
+def test_only_cloudwatch_needs_the_topic_s_policy_and_key(resources: dict[str, Any]) -> None:
+    """The notify function sends with its own role."""
+    policies = [resources["AlarmTopicPolicy"]["Properties"]["PolicyDocument"]]
+    policies.append(resources["SecretsKey"]["Properties"]["KeyPolicy"])
+    services = [
+        item["Principal"]["Service"]
+        for policy in policies
+        for item in policy["Statement"]
+        if item["Sid"] == "Alarms"
+    ]
+    assert services == ["cloudwatch.amazonaws.com"] * 2
+    assert "events.amazonaws.com" not in str(policies)
 
 
 def test_no_function_can_both_store_and_read(resources: dict[str, Any]) -> None:

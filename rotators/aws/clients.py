@@ -98,8 +98,17 @@ def functions() -> LambdaClient:
     return client
 
 
+def sns() -> Any:
+    """The client for SNS, which the notify function sends messages with; kept like the others.
+
+    Raises:
+        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
+    """
+    return _client("sns", _environment())
+
+
 def logs() -> Any:
-    """The client for CloudWatch Logs, where the command finds why a function failed; kept like the others.
+    """The client for CloudWatch Logs, where the reason of a failure is found; kept like the others.
 
     Raises:
         ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import itertools
 import json
@@ -27,7 +28,7 @@ from tests.world import World, new_password, unique
 ROOT = Path(__file__).resolve().parent.parent.parent
 REGION, ACCOUNT = "us-east-1", "123456789012"
 WAIT = 60.0
-FUNCTIONS = ("rotate", "store", "retrieve", "operate")
+FUNCTIONS = ("rotate", "store", "retrieve", "operate", "notify")
 OPERATOR = "operator"
 Statement = dict[str, Any]
 
@@ -39,7 +40,7 @@ class Stack:
     Attributes:
         world: where it is.
         name: of the stack; its secrets' prefix is ``NAME/``.
-        policies: statements by ``rotate``, ``store``, ``retrieve`` and ``operator``.
+        policies: statements by ``rotate``, ``store``, ``retrieve``, ``notify`` and ``operator``.
         key: ARN of the secrets' key, or None.
         admin: ARN of the admin's secret.
         seen: every call, after ``exercise``.
@@ -311,11 +312,20 @@ def _look_for_databases(stack: Stack) -> None:
         value = {**stack.world.user(), "masterarn": stack.admin}
         arn = stack.store(f"of-{kind}", value)
         assert not stack.rotated(arn).ok
+        _notify(stack, arn)
         with _operator(stack):
             _command(["doctor", arn], None, 1)
             _command(["doctor", arn, "--remote", "--stack", stack.name], None, 1)
         secrets.untag_resource(SecretId=stack.admin, TagKeys=[tag])
         secrets.put_secret_value(SecretId=stack.admin, SecretString=before)
+
+
+def _notify(stack: Stack, arn: str) -> None:
+    """What EventBridge does by itself after a failure, done once more to wait for its end."""
+    event = json.loads((ROOT / "events" / "notify-rotation-failed.json").read_text(encoding="utf-8"))
+    event["detail"]["additionalEventData"]["SecretId"] = arn
+    event["detail"]["eventTime"] = dt.datetime.now(dt.UTC).isoformat()
+    assert stack.invoke("notify", event)["Subject"].startswith("Rotation failed: ")
 
 
 def _retrieve(stack: Stack, *arns: str) -> None:

@@ -45,7 +45,13 @@ def stacks(aws: LocalAws, server: PostgresServer) -> Iterator[dict[str, Stack]]:
             SecurityGroupIds="sg-1",
         ),
         "keyed": deploy(
-            world, "keyed", **no_key, KmsKeyArns=key, AdminSecretArns="ADMIN", RetrieveTagValue="app"
+            world,
+            "keyed",
+            **no_key,
+            KmsKeyArns=key,
+            AdminSecretArns="ADMIN",
+            RetrieveTagValue="app",
+            AlarmTopicArn=encrypted_topic(aws, "given", key),
         ),
         "assuming": deploy(world, "assuming", TargetRoleArn=f"arn:aws:iam::{ACCOUNT}:role/target"),
     }
@@ -56,6 +62,12 @@ def stacks(aws: LocalAws, server: PostgresServer) -> Iterator[dict[str, Stack]]:
     yield made
     for name in made:
         aws.client("cloudformation").delete_stack(StackName=name)
+
+
+def encrypted_topic(aws: LocalAws, name: str, key: str) -> str:
+    """A topic that is not the stack's."""
+    topic = aws.client("sns").create_topic(Name=name, Attributes={"KmsMasterKeyId": key})
+    return str(topic["TopicArn"])
 
 
 def own_calls(stack: Stack) -> Iterator[tuple[str, Call]]:
@@ -149,6 +161,7 @@ def test_a_missing_right_stops_a_rotation_and_loses_nothing(
 
 
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:"
+LOG_GROUP = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/"
 KEY_OF = {"kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com"}
 
 
@@ -214,6 +227,20 @@ KEY_OF = {"kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com"}
         ("retrieve", "secretsmanager:GetSecretValue", SECRET + "other/x-AbCdEf", {}),
         ("retrieve", "secretsmanager:PutSecretValue", SECRET + "tagged/x-AbCdEf", {}),
         ("retrieve", "kms:Decrypt", "KEY", {"kms:EncryptionContext:SecretARN": SECRET + "tagged/x-AbCdEf"}),
+        ("notify", "secretsmanager:GetSecretValue", SECRET + "tagged/x-AbCdEf", {}),
+        ("notify", "secretsmanager:DescribeSecret", SECRET.replace(ACCOUNT, "210987654321") + "x-AbCdEf", {}),
+        ("notify", "logs:FilterLogEvents", f"{LOG_GROUP}tagged-store:log-stream:", {}),
+        ("notify", "sns:Publish", f"arn:aws:sns:{REGION}:{ACCOUNT}:another", {}),
+        ("notify", "kms:Decrypt", "KEY", {**KEY_OF, "kms:EncryptionContext:SecretARN": SECRET + "tagged/x"}),
+        (
+            "notify",
+            "kms:GenerateDataKey",
+            "KEY",
+            {
+                "kms:ViaService": f"sns.{REGION}.amazonaws.com",
+                "kms:EncryptionContext:aws:sns:topicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:another",
+            },
+        ),
         (OPERATOR, "secretsmanager:DeleteSecret", SECRET + "tagged/x-AbCdEf", {}),
         (OPERATOR, "secretsmanager:GetSecretValue", SECRET + "other/x-AbCdEf", {}),
         (
@@ -255,7 +282,9 @@ def rows(stacks: dict[str, Stack]) -> list[str]:
     for stack in stacks.values():
         for who, call in own_calls(stack):
             sid = decide(stack.policies[who], call).sid
-            found.add((who, call.action, plain(call.resource, stack), sid))
+            # Failures of other stacks' secrets reach it too, at any time.
+            on = "any secret" if sid == "DescribeAnySecret" else plain(call.resource, stack)
+            found.add((who, call.action, on, sid))
     return [f"| {who} | `{action}` | {on} | `{sid}` |" for who, action, on, sid in sorted(found, key=str)]
 
 
@@ -267,7 +296,8 @@ def plain(resource: str, stack: Stack) -> str:
         rf".*:secret:{stack.name}-admin.*": "an admin's secret",
         r"arn:aws:kms:.*": "the secrets' key",
         rf".*:function:{stack.name}-(\w+)": r"the function `\1`",
-        r"arn:aws:logs:.*": "the function's log group",
+        rf".*:log-group:/aws/lambda/{stack.name}-(\w+):.*": r"the log group of `\1`",
+        r"arn:aws:sns:.*": "the alarm topic",
         r".*:cluster:.*": "a cluster",
         r".*:db:.*": "an instance",
         r"arn:aws:iam:.*": "the target role",

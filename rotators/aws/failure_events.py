@@ -1,0 +1,126 @@
+"""Secrets Manager's events about rotations that did not succeed, as EventBridge delivers them.
+
+The shape is the one in UG:cloudtrail_log_entries: an ``AWS Service Event via CloudTrail``. Where the event
+names the secret is not documented for failures. Public examples have ``additionalEventData.SecretId``, events
+from before February 2024 ``additionalEventData.aRN``; the list ``resources`` is the last place to look.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rotators.core.errors import InvalidEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+FAILED, ABANDONED, TEST_FAILED = "RotationFailed", "RotationAbandoned", "TestRotationFailed"
+FAILURES = (FAILED, ABANDONED, TEST_FAILED)
+
+_SECRET_ID = re.compile(r"[A-Za-z0-9/_+=.@!:-]{1,2048}")
+_SPELLINGS = ("SecretId", "secretId", "ARN", "arn", "aRN")
+# The text that Secrets Manager gives when a step failed (UG:troubleshoot_rotation).
+_EXECUTING = re.compile(
+    r"executing lambda (?P<function>arn:[a-z-]+:lambda:[a-z0-9-]+:\d{12}:function:[\w-]+)\S* "
+    r"during (?P<step>[A-Za-z]{1,32}) step"
+)
+
+
+@dataclass(frozen=True)
+class FailureEvent:
+    """One event of FAILURES.
+
+    Attributes:
+        id: of the event; deliveries of the same event have the same.
+        name: one of FAILURES.
+        secret: ARN (or name) of the secret; empty if the event names none that is valid.
+        time: when the rotation ended, in UTC.
+        account, region: where the secret is; empty if the event does not say.
+        error: the service's message, outside text; may be empty.
+        function_arn: of the rotation function, if the message names it, else None.
+        step: the step that failed, if the message names it, else empty.
+    """
+
+    id: str
+    name: str
+    secret: str
+    time: dt.datetime
+    account: str
+    region: str
+    error: str
+    function_arn: str | None
+    step: str
+
+    @property
+    def secret_name(self) -> str:
+        """The name of the secret, which its ARN contains, followed by a hyphen and six characters."""
+        name = self.secret.partition(":secret:")[2]
+        return re.sub(r"-[A-Za-z0-9]{6}$", "", name) if name else self.secret
+
+    @classmethod
+    def from_event(cls, event: object) -> FailureEvent:
+        """Read an event.
+
+        Args:
+            event: what Lambda got from EventBridge.
+
+        Raises:
+            InvalidEvent: it is no event about a rotation that did not succeed.
+        """
+        outer = _mapping(event)
+        detail = _mapping(outer.get("detail"))
+        name = detail.get("eventName")
+        if name not in FAILURES:
+            raise InvalidEvent(
+                f"the event's detail.eventName is none of {', '.join(FAILURES)}",
+                remedy="Only EventBridge's rule for failed rotations calls this function; "
+                "see events/notify-*.json.",
+            )
+        error = str(detail.get("errorMessage") or "")
+        executing = _EXECUTING.search(error)
+        return cls(
+            id=str(outer.get("id") or detail.get("eventID") or ""),
+            name=str(name),
+            secret=next(_secrets(outer, detail), ""),
+            time=_time(detail.get("eventTime") or outer.get("time")),
+            account=_matching(r"\d{12}", detail.get("recipientAccountId") or outer.get("account")),
+            region=_matching(r"[a-z0-9-]{1,32}", detail.get("awsRegion") or outer.get("region")),
+            error=error,
+            function_arn=executing["function"] if executing else None,
+            step=executing["step"] if executing else "",
+        )
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _secrets(outer: Mapping[str, Any], detail: Mapping[str, Any]) -> Iterator[str]:
+    """The places where the secret may be named, the likeliest first."""
+    places = [_mapping(detail.get(key)) for key in ("additionalEventData", "requestParameters")]
+    listed = [*_sequence(detail.get("resources")), *_sequence(outer.get("resources"))]
+    found: list[object] = [place.get(spelling) for place in places for spelling in _SPELLINGS]
+    for resource in listed:
+        found += [resource, _mapping(resource).get("ARN")]
+    for each in found:
+        if isinstance(each, str) and _SECRET_ID.fullmatch(each):
+            yield each
+
+
+def _sequence(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _matching(pattern: str, value: object) -> str:
+    return value if isinstance(value, str) and re.fullmatch(pattern, value) else ""
+
+
+def _time(text: object) -> dt.datetime:
+    try:
+        found = dt.datetime.fromisoformat(str(text))
+    except ValueError:
+        found = dt.datetime.now(dt.UTC)  # it is on its way for seconds only, and the mail needs some time
+    return found.astimezone(dt.UTC) if found.tzinfo else found.replace(tzinfo=dt.UTC)

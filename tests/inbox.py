@@ -1,0 +1,80 @@
+"""What arrives on a topic of the local AWS, and what the notify function said that it did."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_WAIT = 60.0
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message that SNS delivered."""
+
+    subject: str
+    body: str
+
+
+class Inbox:
+    """A queue that is subscribed to a topic.
+
+    Args:
+        client: gives a client for a service of the local AWS.
+        topic: its ARN.
+        name: of the queue, unlike all others.
+    """
+
+    def __init__(self, client: Callable[[str], Any], topic: str, name: str) -> None:
+        self._client = client
+        self._sqs = client("sqs")
+        self._queue = self._sqs.create_queue(QueueName=name)["QueueUrl"]
+        arn = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]
+        client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn["QueueArn"])
+
+    def take(self) -> list[Message]:
+        """All messages that have arrived, once."""
+        taken: list[Message] = []
+        while found := self._receive():
+            for message in found:
+                envelope = json.loads(message["Body"])
+                taken.append(Message(envelope.get("Subject", ""), envelope["Message"]))
+                self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
+        return taken
+
+    def _receive(self) -> list[dict[str, Any]]:
+        answer = self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10)
+        return list(answer.get("Messages", []))
+
+    def handled(self, stack: str, secret: str, count: int) -> list[str]:
+        """Wait until a stack's notify function has ended for a secret so often.
+
+        Args:
+            stack: name of the stack.
+            secret: ARN of the secret.
+            count: of invocations.
+
+        Returns:
+            Their outcomes, in order.
+        """
+        deadline = time.monotonic() + _WAIT
+        while len(outcomes := self._outcomes(stack, secret)) < count:
+            assert time.monotonic() < deadline, outcomes
+            time.sleep(0.05)
+        return outcomes
+
+    def _outcomes(self, stack: str, secret: str) -> list[str]:
+        group = f"/aws/lambda/{stack}-notify"
+        pages = (
+            self._client("logs")
+            .get_paginator("filter_log_events")
+            .paginate(logGroupName=group, filterPattern=f'"{secret}"')
+        )
+        found: list[dict[str, Any]] = [event for page in pages for event in page["events"]]
+        lines = [json.loads(event["message"]) for event in sorted(found, key=lambda each: each["timestamp"])]
+        return [line["outcome"] for line in lines if line.get("secret") == secret and "outcome" in line]
