@@ -34,7 +34,10 @@ _STEPS = 4
 @click.option("--parameter", "parameters", multiple=True, metavar="KEY=VALUE", help="A stack parameter.")
 @json_option
 def deploy_local(template: Path, parameters: tuple[str, ...], as_json: bool) -> None:
-    """Deploy template.yaml into a local AWS, and rotate two users with the built artifact."""
+    """Deploy template.yaml into a local AWS, and rotate two users with the built artifact.
+
+    Then one rotation fails, and the message about it is shown.
+    """
     from rotators.cli.deployed import DeployedStack  # noqa: PLC0415 - moto takes a second to import
 
     out = console()
@@ -61,8 +64,9 @@ def _run(stack: DeployedStack, out: Console) -> dict[str, Any]:
     seeded = _timed(out, "storing secrets through the deployed store function", stack.seed)
     rotations = [_rotate(stack, secret, out) for secret in seeded]
     told = _told(stack, out)
+    message = _fail(stack, seeded[0], out)
     _timed(out, "deleting the stack", stack.remove)
-    return {"resources": resources, "rotations": rotations, **told}
+    return {"resources": resources, "rotations": rotations, **told, "failure_message": message}
 
 
 def _timed(out: Console, what: str, work: Callable[[], Any]) -> Any:
@@ -119,6 +123,16 @@ def _told(stack: DeployedStack, out: Console) -> dict[str, Any]:
         f" {told['rotated']:.0f} rotations counted"
     )
     return told
+
+
+def _fail(stack: DeployedStack, secret: Seeded, out: Console) -> dict[str, str]:
+    """Let a rotation fail, and show the message on the alarm topic."""
+    from rotators.cli.failing import fail_once  # noqa: PLC0415 - for the end only
+
+    out.rule("a rotation that fails, because the password was changed at the database", align="left")
+    message = _timed(out, "rotating, and waiting for the message", lambda: fail_once(stack, secret))
+    out.print(f"\nSubject: {message.subject}\n\n{message.body}", markup=False, soft_wrap=True)
+    return {"subject": message.subject, "body": message.body}
 
 
 def _finish(document: dict[str, Any], out: Console) -> None:

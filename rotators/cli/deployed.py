@@ -90,9 +90,13 @@ class DeployedStack(Stack):
 
     def rotation_function(self) -> str:
         """The ARN that the stack gives as its output."""
+        return self.output("RotateFunctionArn")
+
+    def output(self, name: str) -> str:
+        """An output of the stack."""
         stack = self.aws.client("cloudformation").describe_stacks(StackName=NAME)["Stacks"][0]
         outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-        return str(outputs["RotateFunctionArn"])
+        return str(outputs[name])
 
     def rotate_by_cli(self, arn: str) -> str:
         """Ask for a rotation with the unmodified AWS CLI; gives the token.

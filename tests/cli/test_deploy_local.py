@@ -37,6 +37,10 @@ def test_the_deployed_stack_rotates_and_says_so() -> None:
         ("alternating", "refused", "accepted"),
     ]
     assert told["rotated"] == 3
+    message = told["failure_message"]
+    assert message["subject"] == "Rotation failed: demo/single (setSecret)"
+    assert "Error code:     credentials-rejected\n" in message["body"]
+    assert "rotators doctor demo/single --remote\n" in message["body"]
     assert {"AWS::Lambda::Function", "AWS::CloudWatch::Alarm"} <= {each["type"] for each in told["resources"]}
 
 

@@ -1,0 +1,87 @@
+"""A rotation that fails on purpose, and the message that the deployed stack sends about it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rotators.core.errors import LocalStackError
+
+if TYPE_CHECKING:
+    from rotators.cli.deployed import DeployedStack
+    from rotators.cli.stack import Seeded
+
+_QUEUE = "rotators-messages"
+_ROTATION_SECONDS = 120.0
+_MESSAGE_SECONDS = 60.0
+_LONG_POLL_SECONDS = 1
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message that arrived on the alarm topic.
+
+    Attributes:
+        subject: one line.
+        body: plain text.
+    """
+
+    subject: str
+    body: str
+
+
+def fail_once(stack: DeployedStack, secret: Seeded) -> Message:
+    """Change the user's password at the database, let the next rotation fail, and wait for the message.
+
+    Args:
+        stack: deployed.
+        secret: of a single user; afterwards its rotation is not complete and its password does not log in.
+
+    Returns:
+        The message on the stack's alarm topic.
+
+    Raises:
+        LocalStackError: the rotation succeeded, or no message came.
+    """
+    queue = _subscribed(stack)
+    _change_password(stack, stack.value(secret.arn)["username"])
+    token = stack.rotate_by_cli(secret.arn)
+    if stack.aws.wait_for_rotation(secret.arn, token, _ROTATION_SECONDS).ok:
+        raise LocalStackError("a rotation succeeded although no stored password logs in")
+    return _message(stack, queue)
+
+
+def _subscribed(stack: DeployedStack) -> str:
+    """The URL of a queue that gets what the alarm topic sends."""
+    sqs = stack.aws.client("sqs")
+    queue = str(sqs.create_queue(QueueName=_QUEUE)["QueueUrl"])
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    topic = stack.output("AlarmTopicArn")
+    stack.aws.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    return queue
+
+
+def _change_password(stack: DeployedStack, user: str) -> None:
+    from psycopg import sql  # noqa: PLC0415 - the command's other parts do without the driver
+
+    with stack.login(stack.postgres.secret()) as admin:
+        password = secrets.token_urlsafe(24).encode()
+        verifier = admin.pgconn.encrypt_password(password, user.encode(), b"scram-sha-256").decode()
+        change = sql.SQL("ALTER ROLE {} PASSWORD {}")
+        admin.execute(change.format(sql.Identifier(user), sql.Literal(verifier)))
+
+
+def _message(stack: DeployedStack, queue: str) -> Message:
+    sqs, deadline = stack.aws.client("sqs"), time.monotonic() + _MESSAGE_SECONDS
+    while time.monotonic() < deadline:
+        received = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=_LONG_POLL_SECONDS)
+        for message in received.get("Messages", []):
+            envelope = json.loads(message["Body"])
+            return Message(envelope["Subject"], envelope["Message"])
+    raise LocalStackError(
+        "no message about the failed rotation came",
+        remedy="Run with --parameter LogLevel=DEBUG and read the log of the function rotators-notify.",
+    )
