@@ -78,7 +78,8 @@ def test_what_is_left_of_botocore_makes_every_client_that_the_functions_make(fol
     assert {"secretsmanager", "rds"} < called
     run(
         folder,
-        "from rotators.aws import clients; clients.secrets_manager(); clients.rds(); clients.logs(); clients.sns();"
+        "from rotators.aws import clients;"
+        "clients.secrets_manager(); clients.rds(); clients.logs(); clients.sns();"
         "import os; os.environ['TARGET_ROLE_ARN'] = 'arn:aws:iam::222222222222:role/x';"
         "clients.secrets_manager(); import botocore.session; session = botocore.session.Session();"
         f"[session.create_client(name, region_name='cn-north-1') for name in {sorted(called)}]",

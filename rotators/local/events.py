@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from moto.events.models import Rule, events_backends
 
 from rotators.local.records import ServiceEvent, cloudtrail_record
@@ -133,8 +134,9 @@ class EventLog:
         }
         try:
             events_backends[event.account][event.region].put_events([entry])
-        except NotImplementedError:
-            _logger.warning("a rule on %s has a target that moto cannot deliver to", event.name)
+        except (BotoCoreError, ClientError, NotImplementedError) as error:
+            # The service neither fails nor waits because of a target.
+            _logger.warning("a target of a rule on %s was not reached: %r", event.name, error)
 
 
 def with_targets(
@@ -143,7 +145,8 @@ def with_targets(
     """Delivery of an event to a rule's targets: also topics of SNS and Lambda functions, which moto lacks.
 
     A function is invoked asynchronously, and only if its policy admits EventBridge for this rule
-    (EventBridge guide: eb-use-resource-based). EventBridge delivers at least once, so it can be more often.
+    (EventBridge guide: eb-use-resource-based). EventBridge delivers an event at least once, so there can be
+    several deliveries.
 
     Args:
         original: moto's own delivery.

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from rotators.local.aws import LocalAws
 from rotators.local.translation import translated
+from tests.inbox import Inbox
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*/template.yaml"))
@@ -203,17 +204,20 @@ def test_a_public_policy_fails_the_stack(formation: Any) -> None:
         create(formation, "public", secrets_template(Policy=policy))
 
 
-def test_a_rule_invokes_its_function_and_repeats_it_if_it_fails(
+def test_a_rule_reaches_its_topic_and_its_function_which_is_repeated_if_it_fails(
     aws: LocalAws, formation: Any, make: Any, rotate: Any
 ) -> None:
     """EventBridge invokes asynchronously; Lambda repeats a failed invocation twice (LG: invocation-async)."""
     rule = {"source": ["aws.secretsmanager"], "detail": {"eventName": ["RotationFailed"]}}
     target = aws.register("told", "tests.local.handlers.refuse_first")
+    topic = aws.client("sns").create_topic(Name="told")["TopicArn"]
+    inbox = Inbox(aws.client, topic, "told")
+    targets = [{"Id": "function", "Arn": target}, {"Id": "topic", "Arn": topic}]
     template = {
         "Resources": {
             "Rule": {
                 "Type": "AWS::Events::Rule",
-                "Properties": {"EventPattern": rule, "Targets": [{"Id": "t", "Arn": target}]},
+                "Properties": {"EventPattern": rule, "Targets": targets},
             },
             "Permission": {
                 "Type": "AWS::Lambda::Permission",
@@ -241,6 +245,8 @@ def test_a_rule_invokes_its_function_and_repeats_it_if_it_fails(
         time.sleep(0.02)
     lines = [line for line in aws.logs("told").splitlines() if line.startswith(("refused", "accepted"))]
     assert lines == [f"refused RotationFailed {heard}", f"accepted RotationFailed {heard}"]
+    told = [json.loads(message.body)["detail"]["additionalEventData"]["SecretId"] for message in inbox.take()]
+    assert told == [unheard, heard, heard], "both rules also have the topic, which needs no permission here"
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=[path.parent.name for path in EXAMPLES])
