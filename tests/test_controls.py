@@ -59,6 +59,26 @@ def test_secretsmanager_2_a_rotation_that_does_not_succeed_is_told() -> None:
     assert len(resources(ROOT / "template.yaml", "AWS::CloudWatch::Alarm")) == 5
 
 
+def test_only_the_rule_invokes_what_tells_it() -> None:
+    permissions = resources(ROOT / "template.yaml", "AWS::Lambda::Permission")
+    assert permissions["NotifyPermission"] == {
+        "Action": "lambda:InvokeFunction",
+        "FunctionName": {"Fn::GetAtt": ["NotifyFunction", "Arn"]},
+        "Principal": "events.amazonaws.com",
+        "SourceArn": {"Fn::GetAtt": ["FailedRotations", "Arn"]},
+    }
+
+
+def test_only_cloudwatch_needs_the_topic_s_policy_and_key() -> None:
+    """The notify function sends with its own role."""
+    (topic,) = resources(ROOT / "template.yaml", "AWS::SNS::TopicPolicy").values()
+    (key,) = resources(ROOT / "template.yaml", "AWS::KMS::Key").values()
+    policies = [topic["PolicyDocument"], key["KeyPolicy"]]
+    alarms = [item for policy in policies for item in policy["Statement"] if item["Sid"] == "Alarms"]
+    assert [item["Principal"]["Service"] for item in alarms] == ["cloudwatch.amazonaws.com"] * 2
+    assert "events.amazonaws.com" not in str(policies)
+
+
 @pytest.mark.parametrize(("path", "name"), SECRETS)
 def test_secretsmanager_4_secrets_are_rotated_often_enough(path: Path, name: str) -> None:
     (schedule,) = schedules(path, name)

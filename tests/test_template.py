@@ -259,12 +259,6 @@ def test_failed_rotations_are_told(resources: dict[str, Any]) -> None:
     }
     topic = {"If": ["CreatesTopic", {"Ref": "AlarmTopic"}, {"Ref": "AlarmTopicArn"}]}
     assert [target["Arn"] for target in rule["Targets"]] == [{"GetAtt": "NotifyFunction.Arn"}]
-    assert resources["NotifyPermission"]["Properties"] == {
-        "Action": "lambda:InvokeFunction",
-        "FunctionName": {"GetAtt": "NotifyFunction.Arn"},
-        "Principal": "events.amazonaws.com",
-        "SourceArn": {"GetAtt": "FailedRotations.Arn"},
-    }
     variables = resources["NotifyFunction"]["Properties"]["Environment"]["Variables"]
     assert variables["ALARM_TOPIC_ARN"] == topic
     for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values():
@@ -339,20 +333,6 @@ def test_keys_are_used_only_through_secrets_manager_and_sns(resources: dict[str,
             if actions(statement) != ["kms:DescribeKey"]:
                 of = {"secretsmanager": "SecretARN", "sns": "aws:sns:topicArn"}[service.partition(".")[0]]
                 assert f"kms:EncryptionContext:{of}" in keys
-
-
-def test_only_cloudwatch_needs_the_topic_s_policy_and_key(resources: dict[str, Any]) -> None:
-    """The notify function sends with its own role."""
-    policies = [resources["AlarmTopicPolicy"]["Properties"]["PolicyDocument"]]
-    policies.append(resources["SecretsKey"]["Properties"]["KeyPolicy"])
-    services = [
-        item["Principal"]["Service"]
-        for policy in policies
-        for item in policy["Statement"]
-        if item["Sid"] == "Alarms"
-    ]
-    assert services == ["cloudwatch.amazonaws.com"] * 2
-    assert "events.amazonaws.com" not in str(policies)
 
 
 def test_no_function_can_both_store_and_read(resources: dict[str, Any]) -> None:

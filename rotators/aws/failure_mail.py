@@ -25,6 +25,7 @@ _LONGEST_SUBJECT = 99
 _LONGEST_NAME = 512
 _LONGEST_TEXT = 2000
 _WIDTH = 14
+_DEFAULT_STACK = "rotators"
 
 _TITLES = {FAILED: "Rotation failed", ABANDONED: "Rotation abandoned", TEST_FAILED: "Rotation test failed"}
 _OWN_MESSAGE = re.compile(r"(?:\[[^\]]*\] )?(?P<cause>.*)\. Next: (?P<remedy>.*)", re.DOTALL)
@@ -170,7 +171,7 @@ def _commands(found: Situation) -> Iterator[str]:
         yield f"    aws cloudtrail lookup-events --lookup-attributes {by}{after}"
     elif found.own:
         yield "See the state of the secret, and the one action that helps:"
-        yield f"    {before}rotators doctor {secret} --remote"
+        yield f"    {before}rotators doctor {secret} --remote{_stack(found)}"
         yield "When the cause is removed, and you do not want to wait for the next attempt:"
         yield f"    {before}rotators rotate {secret}"
     elif found.function_arn:
@@ -180,6 +181,12 @@ def _commands(found: Situation) -> Iterator[str]:
     else:
         yield "See whether the secret has a rotation function, or which AWS service manages it:"
         yield f"    aws secretsmanager describe-secret --secret-id {secret}{after}"
+
+
+def _stack(found: Situation) -> str:
+    """The option that names the stack, unless it has the name that the command supposes."""
+    stack = (found.function_arn or "").rpartition(":")[2].removesuffix("-rotate")
+    return "" if stack in ("", _DEFAULT_STACK) else f" --stack {shlex.quote(line(stack, _LONGEST_NAME))}"
 
 
 def _again(found: Situation) -> str:

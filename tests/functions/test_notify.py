@@ -35,7 +35,7 @@ class Scene:
 
     Attributes:
         name, arn: of the secret.
-        function: ARN of the rotate function.
+        stack: what the stack would be called; function: ARN of its rotate function.
         waits: the seconds that the handler waited for the log.
         on_wait: called at each wait.
         token: of the version that carries AWSPENDING.
@@ -45,8 +45,9 @@ class Scene:
         self.aws = aws
         self.secrets, self._logs = client("secretsmanager"), client("logs")
         name = unique("told")
-        self.function = aws.register(name, "functions.rotate.handler")
-        self._group, own_group = f"/aws/lambda/rotators-{name}", f"/aws/lambda/{name}-notify"
+        self.function = aws.register(f"{name}-rotate", "functions.rotate.handler")
+        self.stack = f"rotators-{name}"
+        self._group, own_group = f"/aws/lambda/{self.stack}-rotate", f"/aws/lambda/{name}-notify"
         for group in (self._group, own_group):
             self._logs.create_log_group(logGroupName=group)
         self._logs.create_log_stream(logGroupName=self._group, logStreamName="all")
@@ -60,7 +61,7 @@ class Scene:
         self.name = f"app/{name}"
         value = '{"password": "s3cr3t-Pa55"}'
         self.arn = self.secrets.create_secret(Name=self.name, SecretString=value)["ARN"]
-        aws.enable_rotation(self.arn, name)
+        aws.enable_rotation(self.arn, f"{name}-rotate")
         self.begin()
 
     def begin(self) -> None:
@@ -140,7 +141,7 @@ def test_the_message_has_step_code_cause_remedy_and_command(scene: Scene) -> Non
         "Error code:     target-refused",
         "Cause:          it did not work",
         "  Do this.",
-        f"      AWS_REGION=us-east-1 rotators doctor {scene.name} --remote",
+        f"      AWS_REGION=us-east-1 rotators doctor {scene.name} --remote --stack {scene.stack}",
     ):
         assert line in message.body.splitlines()
     assert scene.waits == []
@@ -285,7 +286,7 @@ def test_a_bad_event_is_refused_and_nothing_is_sent(scene: Scene, path: Path) ->
 def mail(name: str = "app/db", text: str = "it did not work", own: bool = True) -> Mail:
     event = FailureEvent("id", "RotationFailed", name, NOON, "123456789012", "us-east-1", text, None, "")
     step = FailedStep(name, "t", "setSecret", text, f"[{text}] {text}. Next: {text}", retryable=False)
-    function = "arn:aws:lambda:us-east-1:123456789012:function:f"
+    function = "arn:aws:lambda:us-east-1:123456789012:function:shop-rotate"
     return composed(Situation(event, name, function, own, text, NOON, "t", step, (text,)))
 
 
@@ -310,7 +311,7 @@ def test_outside_text_forges_no_line_and_no_subject(name: str, text: str, own: b
 
 
 def test_a_name_with_characters_of_the_shell_is_quoted() -> None:
-    assert "rotators doctor 'a; rm -rf ~' --remote" in mail("a; rm -rf ~").body
+    assert "rotators doctor 'a; rm -rf ~' --remote --stack shop\n" in mail("a; rm -rf ~").body
 
 
 def test_a_long_name_leaves_room_for_the_step() -> None:

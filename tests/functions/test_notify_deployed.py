@@ -95,6 +95,7 @@ def check_page(subject: str, body: str) -> None:
     """The page shows this very message, but for what differs from run to run; UPDATE_DOCS makes it anew."""
     shown = f"Subject: {subject}\n\n{body}"
     for pattern, constant in (
+        (" --stack mails", ""),  # not needed for a stack of the default name
         (r"\bmails\b", "rotators"),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "2026-11-25 02:00:07 UTC"),
         (r"next rotation \d{4}-\d\d-\d\d", "next rotation 2026-12-25"),
