@@ -69,6 +69,13 @@ def test_only_the_rule_invokes_what_tells_it() -> None:
     }
 
 
+def test_messages_and_alarms_go_to_the_same_topic() -> None:
+    functions = resources(ROOT / "template.yaml", "AWS::Lambda::Function")
+    topic = functions["NotifyFunction"]["Environment"]["Variables"]["ALARM_TOPIC_ARN"]
+    for alarm in resources(ROOT / "template.yaml", "AWS::CloudWatch::Alarm").values():
+        assert alarm["AlarmActions"] == [topic]
+
+
 def test_only_cloudwatch_needs_the_topic_s_policy_and_key() -> None:
     """The notify function sends with its own role."""
     (topic,) = resources(ROOT / "template.yaml", "AWS::SNS::TopicPolicy").values()

@@ -259,8 +259,6 @@ def test_failed_rotations_are_told(resources: dict[str, Any]) -> None:
     }
     topic = {"If": ["CreatesTopic", {"Ref": "AlarmTopic"}, {"Ref": "AlarmTopicArn"}]}
     assert [target["Arn"] for target in rule["Targets"]] == [{"GetAtt": "NotifyFunction.Arn"}]
-    variables = resources["NotifyFunction"]["Properties"]["Environment"]["Variables"]
-    assert variables["ALARM_TOPIC_ARN"] == topic
     for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values():
         assert alarm["Properties"]["AlarmActions"] == [topic]
 
