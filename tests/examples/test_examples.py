@@ -308,12 +308,24 @@ def test_cross_account_an_endpoint_that_admits_one_account_only_stops_the_rotati
     rotate(place, arn, PROD)
 
 
-@pytest.mark.parametrize("name", ["rotators-rotate", "somebody"])
-def test_cross_account_nobody_else_assumes_the_role(place: Place, across: Shell, name: str) -> None:
-    trust = place.client("iam", account=PROD).get_role(RoleName="rotators-target")["Role"]
-    call = Call(name, "sts:AssumeRole", ROLE_OF_PROD, caller(TOOLS, name))
-    policy = trust["AssumeRolePolicyDocument"]["Statement"]
-    assert not decide_with(EVERYTHING, call, resource=policy).allowed
+def test_cross_account_the_functions_of_the_stack_assume_the_role_and_nobody_else(
+    place: Place, across: Shell
+) -> None:
+    role = place.client("iam", account=PROD).get_role(RoleName="rotators-target")["Role"]
+    trust = role["AssumeRolePolicyDocument"]["Statement"]
+    trusted = {place.output("rotators-prod", name) for name in ("RotateRoleArn", "OperateRoleArn")}
+    others = {
+        place.output("rotators", "RotateRoleArn"),
+        caller(TOOLS)["aws:PrincipalArn"],
+        caller(PROD)["aws:PrincipalArn"],
+    }
+    allowed = set()
+    for arn in trusted | others:
+        context = {**caller(arn.split(":")[4]), "aws:PrincipalArn": arn}
+        call = Call("somebody", "sts:AssumeRole", ROLE_OF_PROD, context)
+        if decide_with(EVERYTHING, call, resource=trust).allowed:
+            allowed.add(arn)
+    assert allowed == trusted
 
 
 # --- and away again

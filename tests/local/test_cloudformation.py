@@ -18,7 +18,6 @@ from rotators.local.translation import translated
 from tests.inbox import Inbox
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-EXAMPLES = sorted((ROOT / "examples").glob("*/template.yaml"))
 WAIT = 60.0
 
 
@@ -247,22 +246,3 @@ def test_a_rule_reaches_its_topic_and_its_function_which_is_repeated_if_it_fails
     assert lines == [f"refused RotationFailed {heard}", f"accepted RotationFailed {heard}"]
     told = [json.loads(message.body)["detail"]["additionalEventData"]["SecretId"] for message in inbox.take()]
     assert told == [unheard, heard, heard], "both rules also have the topic, which needs no permission here"
-
-
-@pytest.mark.parametrize("path", EXAMPLES, ids=[path.parent.name for path in EXAMPLES])
-def test_an_example_deploys(formation: Any, aws: LocalAws, path: Path) -> None:
-    template = translated(path, "us-east-1")
-    ec2 = aws.client("ec2")
-    vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
-    values = {
-        "FunctionSecurityGroupId": ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"],
-        "KmsKeyArn": aws.client("kms").create_key()["KeyMetadata"]["Arn"],
-        "RotateFunctionArn": aws.function_arn("well"),
-        "RotateRoleArn": "arn:aws:iam::123456789012:role/rotators-local",
-        "SubnetIds": ec2.describe_subnets()["Subnets"][0]["SubnetId"],
-        "VpcId": vpc,
-    }
-    given = {name: values[name] for name in template.get("Parameters", {}) if name in values}
-    made = create(formation, path.parent.name, template, **given)
-    conditional = {name for name, each in template["Resources"].items() if "Condition" in each}
-    assert set(template["Resources"]) - conditional <= set(made)
