@@ -12,8 +12,8 @@ from moto.kms.models import kms_backends
 from moto.sns.models import sns_backends
 from moto.sts.models import sts_backends
 
-from rotators.local.functions import KEY_PREFIX
 from rotators.local.iam.calls import Key, Target
+from rotators.local.iam.door import KEY_PREFIX
 
 if TYPE_CHECKING:
     from moto.secretsmanager.models import FakeSecret

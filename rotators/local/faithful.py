@@ -241,7 +241,7 @@ from rotators.local.events import with_targets
     @cache  # noqa: B019 - each local AWS has one of these, and few clients
     def _client(self, region: str, service: str, account: str | None = None) -> Any:
         """A client of this AWS; of another account's resources, by a role that is assumed there."""
-        keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+        keys: dict[str, Any] = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
         if account is not None and account != self._door.account:
             role = f"arn:aws:iam::{account}:role/rotators-local"
             found = self._client(region, "sts").assume_role(RoleArn=role, RoleSessionName="local")
@@ -257,7 +257,7 @@ from rotators.local.events import with_targets
             **keys,
         )
 
-    def _replace(self, owner: type | ModuleType, name: str, replacement: Callable[..., Any]) -> None:
+    def _replace(self, owner: type | ModuleType, name: str, replacement: Any) -> None:
         self._replaced.append((owner, name, owner.__dict__.get(name)))
         setattr(owner, name, replacement)
 

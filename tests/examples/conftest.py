@@ -3,162 +3,24 @@
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import shutil
-import time
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from psycopg import sql
 
 from rotators.local.aws import LocalAws
 from rotators.local.postgres import PostgresServer, find_binaries
 from rotators.local.translation import translated
 from tests.examples.checkout import ROOT, Checkout, Shell
+from tests.examples.place import PROD, REGION, Place, secret_of_prod
 from tests.world import World, remembered
-
-# Functions of the other tests are in another Region.
-REGION = "eu-central-1"
-TOOLS, PROD = "123456789012", "222222222222"
-Statements = list[dict[str, Any]]
-
-
-@dataclass
-class Place:
-    """Where the examples are deployed.
-
-    Attributes:
-        world: the local AWS and the PostgreSQL.
-        checkout: where the commands of the READMEs run.
-        policies: the statements of all roles that are enforced, by caller.
-    """
-
-    world: World
-    checkout: Checkout
-    policies: dict[str, Statements] = field(default_factory=dict)
-    _clients: dict[tuple[str, str, str], Any] = field(default_factory=dict)
-
-    @property
-    def aws(self) -> LocalAws:
-        return self.world.aws
-
-    def client(self, service: str, *, key: str = "local", account: str = TOOLS) -> Any:
-        """A client of this Region.
-
-        Args:
-            service: boto3's name of it.
-            key: ``local-NAME`` calls as the role NAME; the default is a developer, whom nothing restricts.
-            account: of the developer.
-        """
-        wanted = (service, key, account)
-        if wanted not in self._clients:
-            self._clients[wanted] = self._new_client(*wanted)
-        return self._clients[wanted]
-
-    def _new_client(self, service: str, key: str, account: str) -> Any:
-        keys = {"aws_access_key_id": key, "aws_secret_access_key": "local"}
-        if account != TOOLS:
-            role = f"arn:aws:iam::{account}:role/people"
-            found = self.client("sts").assume_role(RoleArn=role, RoleSessionName="people")["Credentials"]
-            keys = {
-                "aws_access_key_id": found["AccessKeyId"],
-                "aws_secret_access_key": found["SecretAccessKey"],
-                "aws_session_token": found["SessionToken"],
-            }
-        return boto3.session.Session().client(  # type: ignore[call-overload]  # any service
-            service, endpoint_url=self.aws.endpoint, region_name=REGION, config=Config(proxies={}), **keys
-        )
-
-    def output(self, stack: str, name: str, account: str = TOOLS) -> str:
-        """An output of a stack."""
-        found = self.client("cloudformation", account=account).describe_stacks(StackName=stack)["Stacks"][0]
-        return str(next(each["OutputValue"] for each in found["Outputs"] if each["OutputKey"] == name))
-
-    def enforce(
-        self, stack: str, account: str = TOOLS, endpoints: Mapping[str, Statements] | None = None
-    ) -> None:
-        """From now on, let the roles of a stack decide, beside those that did already."""
-        self.policies |= roles(self, stack, account)
-        self.aws.watch(self.policies, endpoints)
-
-    def endpoint_policies(self) -> dict[str, Statements]:
-        """The policies of the VPC endpoints, by service."""
-        found = self.client("ec2").describe_vpc_endpoints()["VpcEndpoints"]
-        return {
-            each["ServiceName"].rpartition(".")[2]: json.loads(each["PolicyDocument"])["Statement"]
-            for each in found
-            if each["State"] == "available"
-        }
-
-    def value(self, arn: str, stage: str = "AWSCURRENT", account: str = TOOLS) -> dict[str, Any]:
-        """The value that carries a stage."""
-        secrets = self.client("secretsmanager", account=account)
-        found: dict[str, Any] = json.loads(
-            secrets.get_secret_value(SecretId=arn, VersionStage=stage)["SecretString"]
-        )
-        for name in ("password", "api_key"):
-            if name in found:
-                remembered(found[name])
-        return found
-
-    def wait_for(self, arn: str, event: str, times: int = 1) -> None:
-        """Wait until an event of a secret came so often; a failed rotation ends the wait."""
-        for _ in itertools.count():
-            events = [each.name for each in self.aws.service_events(arn)]
-            assert not [name for name in events if name.endswith("Failed")], self.log()
-            if events.count(event) >= times:
-                return
-            time.sleep(0.02)
-
-    def log(self) -> str:
-        """What the rotate functions printed."""
-        logs = self.client("logs")
-        groups = logs.describe_log_groups()["logGroups"]
-        return "\n".join(
-            event["message"]
-            for group in groups
-            for event in logs.filter_log_events(logGroupName=group["logGroupName"])["events"]
-        )
-
-
-def roles(place: Place, stack: str, account: str) -> dict[str, Statements]:
-    """The statements of a stack's roles: by function name, or by the role's own name."""
-    iam = place.client("iam", account=account)
-    found = place.client("cloudformation", account=account).describe_stack_resources(StackName=stack)
-    # moto lists what a condition left out, too.
-    made = [each for each in found["StackResources"] if "LogicalResourceId" in each]
-    functions = {
-        each["LogicalResourceId"].removesuffix("Function"): each["PhysicalResourceId"]
-        for each in made
-        if each["ResourceType"] == "AWS::Lambda::Function"
-    }
-    policies: dict[str, Statements] = {}
-    for each in made:
-        if each["ResourceType"] != "AWS::IAM::Role":
-            continue
-        role = str(each["PhysicalResourceId"])
-        inline = iam.list_role_policies(RoleName=role)["PolicyNames"]
-        statements = [
-            statement
-            for name in inline
-            for statement in iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"][
-                "Statement"
-            ]
-        ]
-        for attached in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
-            arn = attached["PolicyArn"]
-            version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
-            document = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
-            statements += document["Statement"]
-        policies[functions.get(each["LogicalResourceId"].removesuffix("Role"), role)] = statements
-    return policies
 
 
 @pytest.fixture(scope="module")
@@ -265,3 +127,60 @@ _TRUST = {
         {"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}
     ],
 }
+
+
+@pytest.fixture(scope="module")
+def acme(place: Place, shop: Shell) -> Iterator[dict[str, Any]]:
+    """examples/third-party-rotator, followed up to the second rotation; the first value."""
+    with place.checkout.shell("third-party-rotator") as shell:
+        shell.run("1. The rotator")
+        place.enforce("rotators")
+        command = [sys.executable, "-m", "acme_keys.service", "secret.json"]
+        with subprocess.Popen(
+            command,
+            cwd=place.checkout.folder,
+            env={**place.checkout.environment, "PYTHONPATH": "layer/python"},
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as service:
+            try:
+                assert service.stdout is not None
+                assert "listens" in service.stdout.readline()
+                shell.run("2. The secret")
+                arn = place.output("acme-api", "SecretArn")
+                first = place.value(arn)
+                shell.run("3. Rotation", 0)
+                place.wait_for(arn, "RotationSucceeded")
+                shell.run("3. Rotation", 1)
+                place.wait_for(arn, "RotationSucceeded", 2)
+                yield first
+            finally:
+                service.kill()
+
+
+@pytest.fixture(scope="module")
+def endpoints(place: Place, shop: Shell) -> Iterator[Shell]:
+    """examples/private-subnets, with all three endpoints."""
+    with place.checkout.shell("private-subnets") as shell:
+        shell.run("Make them")
+        shell.type(
+            "aws cloudformation deploy --stack-name rotators-endpoints"
+            " --template-file examples/private-subnets/template.yaml"
+            f" --parameter-overrides WithRds=true WithSts=true OtherAccountIds={PROD}"
+        )
+        yield shell
+
+
+@pytest.fixture(scope="module")
+def across(place: Place, endpoints: Shell) -> Iterator[Shell]:
+    """examples/cross-account, followed up to the first rotation, through the endpoints."""
+    value = place.world.user()
+    (place.checkout.folder / "secret.json").write_text(json.dumps(value), encoding="utf-8")
+    with place.checkout.shell("cross-account") as shell:
+        shell.run("1. tools")
+        shell.run("2. prod: a key")
+        place.enforce("rotators-prod", endpoints=place.endpoint_policies())
+        place.enforce("rotators-target", PROD, endpoints=place.endpoint_policies())
+        shell.run("3. prod: a secret")
+        place.wait_for(secret_of_prod(place), "RotationSucceeded")
+        yield shell

@@ -7,10 +7,6 @@ would. The tests run in the order in which they stand; the last one removes ever
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import uuid
-from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -21,21 +17,24 @@ from botocore.exceptions import ClientError
 from rotators.local.iam.evaluator import Call
 from rotators.local.iam.resources import decide_with
 from tests.examples.checkout import Shell
-from tests.examples.conftest import PROD, REGION, TOOLS, Place, Statements
+from tests.examples.place import (
+    EVERYTHING,
+    PROD,
+    REGION,
+    TOOLS,
+    Place,
+    caller,
+    document,
+    listed,
+    rotate,
+    secret_of_prod,
+    started,
+    with_roles,
+)
 
 pytestmark = pytest.mark.timeout(300)
 
 STRANGER = "333333333333"
-EVERYTHING = [{"Sid": "Everything", "Effect": "Allow", "Action": "*", "Resource": "*"}]
-
-
-def caller(account: str, name: str = "somebody") -> dict[str, str]:
-    """The context of a call by a role over TLS."""
-    return {
-        "aws:PrincipalArn": f"arn:aws:iam::{account}:role/{name}",
-        "aws:PrincipalAccount": account,
-        "aws:SecureTransport": "true",
-    }
 
 
 # --- aurora-postgres
@@ -111,7 +110,7 @@ def test_aurora_nobody_else_reads_and_the_application_does_no_more(
 
 @pytest.mark.parametrize("stack", ["shop-db", "acme-api"])
 def test_secrets_are_closed_to_requests_without_tls(
-    place: Place, shop: Shell, acme: Iterator[Any], stack: str
+    place: Place, shop: Shell, acme: dict[str, Any], stack: str
 ) -> None:
     arn = place.output(stack, "SecretArn")
     policy = document(place.client("secretsmanager").get_resource_policy(SecretId=arn)["ResourcePolicy"])
@@ -122,35 +121,6 @@ def test_secrets_are_closed_to_requests_without_tls(
 
 
 # --- third-party-rotator
-
-
-@pytest.fixture(scope="module")
-def acme(place: Place, shop: Shell) -> Iterator[dict[str, Any]]:
-    """examples/third-party-rotator, followed up to the second rotation; the first value."""
-    with place.checkout.shell("third-party-rotator") as shell:
-        shell.run("1. The rotator")
-        place.enforce("rotators")
-        command = [sys.executable, "-m", "acme_keys.service", "secret.json"]
-        with subprocess.Popen(
-            command,
-            cwd=place.checkout.folder,
-            env={**place.checkout.environment, "PYTHONPATH": "layer/python"},
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as service:
-            try:
-                assert service.stdout is not None
-                assert "listens" in service.stdout.readline()
-                shell.run("2. The secret")
-                arn = place.output("acme-api", "SecretArn")
-                first = place.value(arn)
-                shell.run("3. Rotation", 0)
-                place.wait_for(arn, "RotationSucceeded")
-                shell.run("3. Rotation", 1)
-                place.wait_for(arn, "RotationSucceeded", 2)
-                yield first
-            finally:
-                service.kill()
 
 
 def accepted(value: dict[str, Any]) -> bool:
@@ -171,19 +141,6 @@ def test_third_party_two_keys_are_accepted_after_two_rotations(place: Place, acm
 
 
 # --- private-subnets
-
-
-@pytest.fixture(scope="module")
-def endpoints(place: Place, shop: Shell) -> Iterator[Shell]:
-    """examples/private-subnets, with all three endpoints."""
-    with place.checkout.shell("private-subnets") as shell:
-        shell.run("Make them")
-        shell.type(
-            "aws cloudformation deploy --stack-name rotators-endpoints"
-            " --template-file examples/private-subnets/template.yaml"
-            f" --parameter-overrides WithRds=true WithSts=true OtherAccountIds={PROD}"
-        )
-        yield shell
 
 
 def test_every_client_of_the_vpc_reaches_the_endpoints(place: Place, endpoints: Shell) -> None:
@@ -247,26 +204,6 @@ def test_the_endpoints_let_the_principals_of_our_accounts_pass(
 
 
 # --- cross-account
-
-
-@pytest.fixture(scope="module")
-def across(place: Place, endpoints: Shell) -> Iterator[Shell]:
-    """examples/cross-account, followed up to the first rotation, through the endpoints."""
-    value = place.world.user()
-    (place.checkout.folder / "secret.json").write_text(json.dumps(value), encoding="utf-8")
-    with place.checkout.shell("cross-account") as shell:
-        shell.run("1. tools")
-        shell.run("2. prod: a key")
-        place.enforce("rotators-prod", endpoints=place.endpoint_policies())
-        place.enforce("rotators-target", PROD, endpoints=place.endpoint_policies())
-        shell.run("3. prod: a secret")
-        place.wait_for(secret_of_prod(place), "RotationSucceeded")
-        yield shell
-
-
-def secret_of_prod(place: Place) -> str:
-    secrets = place.client("secretsmanager", account=PROD)
-    return str(secrets.describe_secret(SecretId="rotators/shop/db")["ARN"])
 
 
 def test_cross_account_a_secret_is_rotated_twice_through_the_endpoints(place: Place, across: Shell) -> None:
@@ -366,40 +303,6 @@ def test_the_examples_are_removed_as_their_readmes_say(
         assert {each["StackName"] for each in stacks} == left
     states = {place.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"] for key in keys}
     assert states == {"PendingDeletion"}
-
-
-# --- what they share
-
-
-def rotate(place: Place, arn: str, account: str = TOOLS) -> None:
-    """Rotate a secret once more, and see it succeed."""
-    outcome = started(place, arn, account)
-    assert outcome.ok, place.log()
-
-
-def started(place: Place, arn: str, account: str) -> Any:
-    """Ask for a rotation; one that is stuck is taken up again, as the service does. Gives the outcome."""
-    secrets = place.client("secretsmanager", account=account)
-    stages = secrets.describe_secret(SecretId=arn)["VersionIdsToStages"]
-    stuck = [version for version, labels in stages.items() if labels == ["AWSPENDING"]]
-    token = stuck[0] if stuck else str(uuid.uuid4())
-    secrets.rotate_secret(SecretId=arn, ClientRequestToken=token)
-    return place.aws.wait_for_rotation(arn, token)
-
-
-def with_roles(place: Place, more: dict[str, Statements]) -> None:
-    """Enforce the policies of further roles, beside those of the stacks."""
-    place.policies |= more
-    place.aws.watch(place.policies)
-
-
-def document(text: str) -> Statements:
-    statements: Statements = json.loads(text)["Statement"]
-    return statements
-
-
-def listed(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value
 
 
 def test_every_example_with_a_template_has_a_readme_that_was_followed() -> None:

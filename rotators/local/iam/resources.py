@@ -88,7 +88,7 @@ def _granted(
 
 
 def _fitting(statements: Statements, call: Call) -> list[tuple[Mapping[str, Any], Match]]:
-    found = []
+    found: list[tuple[Mapping[str, Any], Match]] = []
     for statement in statements:
         match = principal_matches(statement.get("Principal"), call)
         # A role's trust policy has no Resource: it is the role's own.
