@@ -224,13 +224,13 @@ def redeployed(world: World, name: str) -> Stack:
 
 
 def adopted(world: World, name: str) -> Stack:
-    """A stack for secrets that exist: under two prefixes, two keys, and one that only its tag admits."""
+    """A stack for secrets that exist: under three prefixes, two keys, and one that only its tag admits."""
     kms = world.aws.client("kms")
     keys = [kms.create_key()["KeyMetadata"]["Arn"] for _ in range(2)]
     stack = deploy(
         world,
         name,
-        SecretNamePrefixes=f"{name}/,prod/",
+        SecretNamePrefixes=f"{name}/,prod/,legacy-",
         KmsKeyArns=",".join(keys),
         CreateKmsKey="false",
         SecretTagValue="shop",
@@ -242,7 +242,9 @@ def adopted(world: World, name: str) -> Stack:
         )["ARN"]
         for prefix, key, tags in (
             (f"{name}/db", keys[0], []),
-            ("prod/db", keys[1], []),
+            ("prod/orders", keys[0], []),
+            ("prod/users", keys[1], []),
+            ("legacy-db", keys[1], []),
             ("elsewhere", keys[1], tag),
         )
     ]

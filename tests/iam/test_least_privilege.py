@@ -291,7 +291,7 @@ def rows(stacks: dict[str, Stack]) -> list[str]:
 def plain(resource: str, stack: Stack) -> str:
     """A resource as the page calls it."""
     names = {
-        rf".*:secret:({stack.name}|prod)/.*": "a secret of the prefix",
+        rf".*:secret:({stack.name}/|prod/|legacy-).*": "a secret of the prefix",
         r".*:secret:elsewhere.*": "a tagged secret",
         rf".*:secret:{stack.name}-admin.*": "an admin's secret",
         r"arn:aws:kms:.*": "the secrets' key",
