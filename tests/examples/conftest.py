@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -133,7 +134,12 @@ _TRUST = {
 def acme(place: Place, shop: Shell) -> Iterator[dict[str, Any]]:
     """examples/third-party-rotator, followed up to the second rotation; the first value."""
     with place.checkout.shell("third-party-rotator") as shell:
-        shell.run("1. The rotator")
+        try:
+            shell.run("1. The rotator")
+        except AssertionError as error:
+            if "No matching distribution" in str(error) and not os.environ.get("CI"):
+                pytest.skip("pip could not build a package here")
+            raise
         place.enforce("rotators")
         command = [sys.executable, "-m", "acme_keys.service", "secret.json"]
         with subprocess.Popen(
