@@ -31,6 +31,7 @@ def test_every_proof_that_the_documents_name_is_a_test() -> None:
 PAGES = [
     "README.md",
     "CONTRIBUTING.md",
+    *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("examples/*/README.md"))),
     *(f"docs/{name}.md" for name in ("architecture", "clients", "proofs", "recovery", "writing-a-rotator")),
 ]
 
