@@ -218,8 +218,13 @@ class Faithful:
         self._replace(CloudTrailResponse, "lookup_events", self._lookup_events())
         self._replace(LambdaFunction, "invoke", self._invoke())
         self._replace(IamResponse, "simulate_principal_policy", simulate_principal_policy)
-from rotators.local.databases import with_host, with_server
-from rotators.local.events import with_targets
+        deliveries = self._operations.events.deliveries
+        targets = with_targets(Rule.send_to_targets, self._client, deliveries)
+        self._replace(Rule, "send_to_targets", targets)
+        create = with_server(RDSBackend.create_db_cluster, self._database)
+        self._replace(RDSBackend, "create_db_cluster", create)
+        self._replace(KmsBackend, "schedule_key_deletion", _by_arn(KmsBackend.schedule_key_deletion))
+        self._replace(DBCluster, "endpoint", property(with_host(DBCluster.endpoint)))
         known = parsing.resource_class_from_type
         self._replace(parsing, "resource_class_from_type", completed(known, self._client))
         self._replace(parsing, "clean_json", without_gaps(parsing.clean_json))

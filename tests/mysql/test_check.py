@@ -17,7 +17,7 @@ from tests.world import unique
 
 
 def checked(world: MariaDbWorld, value: dict[str, Any]) -> dict[str, Any]:
-    arn = world.secrets.create_secret(Name=unique("check"), SecretString=json.dumps(value))["ARN"]
+    arn = str(world.secrets.create_secret(Name=unique("check"), SecretString=json.dumps(value))["ARN"])
     done = CliRunner().invoke(cli, ["check", arn, "--json"])
     document: dict[str, Any] = json.loads(done.stdout)
     return document
