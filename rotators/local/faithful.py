@@ -20,7 +20,7 @@ from botocore.config import Config
 from botocore.session import Session
 from moto.awslambda.models import LambdaFunction, lambda_backends
 from moto.cloudformation import parsing
-from moto.cloudformation.models import ChangeSet
+from moto.cloudformation.models import ChangeSet, CloudFormationBackend
 from moto.cloudtrail.responses import CloudTrailResponse
 from moto.events.models import Rule
 from moto.iam.responses import IamResponse
@@ -30,6 +30,7 @@ from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
 from moto.secretsmanager.responses import SecretsManagerResponse
 
 from rotators.core.errors import LocalStackError
+from rotators.local import rules
 from rotators.local.cloudformation import completed, with_retention, without_gaps
 from rotators.local.databases import with_host, with_server
 from rotators.local.events import with_targets
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from rotators.local.operations import Operations
 
 RELIED_ON: dict[str, str | None] = {
+    **rules.RELIED_ON,
     "moto.awslambda.exceptions:LambdaClientError": None,
     "moto.awslambda.models:LambdaBackend.create_function": "(self, spec)",
     "moto.awslambda.models:LambdaBackend.get_function": "(self, function_name_or_arn, qualifier)",
@@ -228,6 +230,9 @@ class Faithful:
         known = parsing.resource_class_from_type
         self._replace(parsing, "resource_class_from_type", completed(known, self._client))
         self._replace(parsing, "clean_json", without_gaps(parsing.clean_json))
+        for name in ("create_change_set", "create_stack", "update_stack"):
+            refusing = rules.with_constraints(getattr(CloudFormationBackend, name))
+            self._replace(CloudFormationBackend, name, refusing)
         resources = parsing.ResourceMap
         self._replace(resources, "delete", with_retention(resources.delete))
         self._replace(resources, "load_parameters", with_lists(resources.load_parameters))
