@@ -12,6 +12,7 @@ PYTHON ?=
 VENV ?= .venv
 ARGS ?=
 SAM_VERSION := 1.170.0
+CHECKOV_VERSION := 3.3.30
 UV_VERSION := 0.13.9
 
 BIN := $(VENV)/bin
@@ -41,6 +42,7 @@ digest = $(firstword $(shell cat $(1) 2>/dev/null | { cat; pwd; } | cksum))
 LOCAL := $(VENV)/.local-$(call digest,locks/local.txt pyproject.toml)
 DEV := $(VENV)/.dev-$(call digest,locks/dev.txt pyproject.toml)
 SAM := .venv-sam/.sam-$(SAM_VERSION)-$(call digest,/dev/null)
+CHECKOV := .venv-checkov/.checkov-$(CHECKOV_VERSION)-$(call digest,/dev/null)
 UV := .venv-uv/.uv-$(UV_VERSION)-$(call digest,/dev/null)
 BUILD := .venv-build/.build-$(call digest,locks/build.txt)
 SBOM := .venv-sbom/.sbom-$(call digest,locks/sbom.txt)
@@ -160,13 +162,17 @@ lock: $(UV) ## Make locks/ anew from pyproject.toml (ARGS: e.g. --upgrade)
 validate: $(SAM) ## Check template.yaml
 	@.venv-sam/bin/sam validate --lint
 
+.PHONY: scan
+scan: $(CHECKOV) ## Check template.yaml and the examples with a policy scanner (checkov)
+	@.venv-checkov/bin/python tests/scan.py template.yaml examples/*/template.yaml
+
 .PHONY: clean
 clean: ## Remove everything that make has made
 	@if [ -e $(VENV)/pyvenv.cfg ]; then rm -rf $(VENV); fi
-	rm -rf .venv-sam .venv-uv .venv-build .venv-sbom .venv-lambda .aws-sam build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv-sam .venv-checkov .venv-uv .venv-build .venv-sbom .venv-lambda .aws-sam build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # When an interpreter has gone, after an upgrade of the system for example, what was installed is installed again.
-$(BIN)/python .venv-sam/bin/python .venv-uv/bin/python .venv-build/bin/python .venv-sbom/bin/python:
+$(BIN)/python .venv-sam/bin/python .venv-checkov/bin/python .venv-uv/bin/python .venv-build/bin/python .venv-sbom/bin/python:
 	@$(find_python); $(call make_venv,$(@:/bin/python=))
 
 $(LOCAL): $(BIN)/python
@@ -180,6 +186,10 @@ $(DEV): $(BIN)/python
 $(SAM): .venv-sam/bin/python
 	@echo "Installing aws-sam-cli $(SAM_VERSION) (once, about a minute) ..."; rm -f .venv-sam/.sam-*; \
 	$< -m pip install -qq aws-sam-cli==$(SAM_VERSION) && touch $@
+
+$(CHECKOV): .venv-checkov/bin/python
+	@echo "Installing checkov $(CHECKOV_VERSION) (once, about two minutes) ..."; rm -f .venv-checkov/.checkov-*; \
+	$< -m pip install -qq checkov==$(CHECKOV_VERSION) && touch $@
 
 $(UV): .venv-uv/bin/python
 	@rm -f .venv-uv/.uv-*; $< -m pip install -qq uv==$(UV_VERSION) && touch $@

@@ -35,7 +35,7 @@ def results(document: dict[str, Any]) -> dict[str, str]:
 
 def failed(document: dict[str, Any]) -> str:
     """The name of the first check that failed."""
-    return next(each["name"] for each in document["checks"] if each["result"] == "failed")
+    return str(next(each["name"] for each in document["checks"] if each["result"] == "failed"))
 
 
 def stored(world: World, value: Value) -> str:

@@ -24,7 +24,7 @@ def checked(world: MariaDbWorld, value: dict[str, Any]) -> dict[str, Any]:
 
 
 def failed(document: dict[str, Any]) -> str:
-    return next(each["name"] for each in document["checks"] if each["result"] == "failed")
+    return str(next(each["name"] for each in document["checks"] if each["result"] == "failed"))
 
 
 @pytest.fixture
