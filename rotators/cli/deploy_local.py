@@ -62,11 +62,20 @@ def _run(stack: DeployedStack, out: Console) -> dict[str, Any]:
     resources = _timed(out, "building, packaging and deploying the stack", stack.deploy)
     _show_resources(resources, out)
     seeded = _timed(out, "storing secrets through the deployed store function", stack.seed)
+    ready = _operated(stack, "check", seeded, out)
     rotations = [_rotate(stack, secret, out) for secret in seeded]
     told = _told(stack, out)
+    healthy = _operated(stack, "doctor", seeded, out)
     message = _fail(stack, seeded[0], out)
     _timed(out, "deleting the stack", stack.remove)
-    return {"resources": resources, "rotations": rotations, **told, "failure_message": message}
+    return {
+        "resources": resources,
+        "checks": ready,
+        "rotations": rotations,
+        **told,
+        "doctor": healthy,
+        "failure_message": message,
+    }
 
 
 def _timed(out: Console, what: str, work: Callable[[], Any]) -> Any:
@@ -111,6 +120,20 @@ def _rotate(stack: DeployedStack, secret: Seeded, out: Console) -> dict[str, Any
     }
 
 
+def _operated(stack: DeployedStack, action: str, secrets: list[Seeded], out: Console) -> list[str]:
+    """Run check or doctor in the deployed operate function, as --remote does, and show what it says."""
+    from rotators.cli.check import show_preflight  # noqa: PLC0415 - for people only
+    from rotators.cli.doctor import show_checkup  # noqa: PLC0415 - the same
+
+    states = []
+    for secret in secrets:
+        out.rule(f"rotators {action} {secret.name} --remote", align="left")
+        document = stack.invoke("operate", {"Action": action, "SecretId": secret.arn})
+        (show_preflight if action == "check" else show_checkup)(document, out)
+        states.append(document["state"])
+    return states
+
+
 def _told(stack: DeployedStack, out: Console) -> dict[str, Any]:
     lines = stack.log_lines("rotate")
     told = {
@@ -142,6 +165,8 @@ def _finish(document: dict[str, Any], out: Console) -> None:
         all((each["old_password"], each["new_password"]) == ("refused", "accepted") for each in rotations)
         and all(step["ok"] for step in steps)
         and document["rotated"] == len(steps) / _STEPS
+        and set(document["checks"]) == {"ready"}
+        and set(document["doctor"]) == {"healthy"}
     )
     if not held:
         raise LocalStackError("the deployed stack did not rotate as it should", remedy="Run with --json.")

@@ -230,7 +230,7 @@ _NEEDS_ACCOUNT = ("Fn::RefAll", "Fn::ValueOf", "Fn::ValueOfAll")
 
 
 def with_constraints(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Moto's create_stack, update_stack or create_change_set of a backend, which refuses first what AWS refuses.
+    """Moto's create_stack, update_stack or create_change_set, which refuses first what AWS refuses.
 
     Args:
         original: moto's own; takes `template` and `parameters` by name.
