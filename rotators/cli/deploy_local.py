@@ -154,7 +154,9 @@ def _fail(stack: DeployedStack, secret: Seeded, out: Console) -> dict[str, str]:
 
     out.rule("a rotation that fails, because the password was changed at the database", align="left")
     message = _timed(out, "rotating, and waiting for the message", lambda: fail_once(stack, secret))
-    out.print(f"\nSubject: {message.subject}\n\n{message.body}", markup=False, soft_wrap=True)
+    # Line by line: a line break within outside text is shown as a control character.
+    for line in ("", f"Subject: {message.subject}", "", *message.body.splitlines()):
+        out.print(line, soft_wrap=True)
     return {"subject": message.subject, "body": message.body}
 
 
