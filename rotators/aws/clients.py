@@ -134,6 +134,15 @@ def kms() -> Any:
     return _client("kms", _environment())
 
 
+def stacks() -> Any:
+    """The client for CloudFormation, whose outputs the command shows; kept like the others.
+
+    Raises:
+        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
+    """
+    return _client("cloudformation", _environment())
+
+
 def cloudtrail() -> Any:
     """The client for CloudTrail, where the command finds failed rotations; kept like the others.
 

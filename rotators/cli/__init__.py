@@ -17,6 +17,7 @@ from rotators.cli.invoke import invoke
 from rotators.cli.matrix import matrix
 from rotators.cli.new import new
 from rotators.cli.output import print_error, print_json, print_usage_error
+from rotators.cli.outputs import outputs
 from rotators.cli.repair import repair_command
 from rotators.cli.rotate import rotate
 from rotators.cli.show import show
@@ -35,7 +36,20 @@ def cli() -> None:
     """
 
 
-for _command in (demo, up, invoke, rotate, show, check, doctor, repair_command, new, matrix, deploy_local):
+for _command in (
+    demo,
+    up,
+    invoke,
+    rotate,
+    show,
+    check,
+    doctor,
+    repair_command,
+    new,
+    matrix,
+    deploy_local,
+    outputs,
+):
     cli.add_command(_command)
 
 

@@ -22,7 +22,7 @@
     │   ├── ServiceThrottled (retryable)                        ├── ServiceUnavailable (retryable)
     │   ├── VersionConflict         ├── KeyUnusable             ├── SecretManagedByService
     │   ├── LimitExceeded           ├── RequestRefused
-    │   └── FunctionFailed
+    │   ├── FunctionFailed          └── StackNotFound
     └── LocalStackError             the local AWS or a local server could not do its part
         ├── ServerNotFound          └── ServerStartFailed
 
@@ -319,6 +319,13 @@ class FunctionFailed(StoreError):
 
     code = "function-failed"
     remedy = "Read the function's log group in CloudWatch Logs; a time-out means that a route is missing."
+
+
+class StackNotFound(StoreError):
+    """CloudFormation has no stack of this name here, or none that has outputs."""
+
+    code = "stack-not-found"
+    remedy = "Check account and Region, name the stack with --stack, or deploy it (docs/deploying.md)."
 
 
 class LocalStackError(RotatorsError):

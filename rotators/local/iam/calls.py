@@ -252,7 +252,13 @@ def _key(request: Request) -> str:
     return key if ":key/" in key else f"arn:aws:kms:{request.region}:{request.account}:key/{key}"
 
 
+def _stack(request: Request) -> str:
+    name = request.params.get("StackName", "*")
+    return f"arn:aws:cloudformation:{request.region}:{request.account}:stack/{name}/local"
+
+
 _RESOURCES: dict[tuple[str, str], Callable[[Request], str]] = {
+    ("cloudformation", "DescribeStacks"): _stack,
     ("iam", "SimulatePrincipalPolicy"): lambda request: str(request.params.get("PolicySourceArn", "")),
     ("kms", "DescribeKey"): _key,
     ("kms", "ListResourceTags"): _key,

@@ -1,0 +1,113 @@
+"""`rotators outputs`: what a deployed stack is called, for people, machines and the shell."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from rotators.aws import clients
+from rotators.aws.faults import translated
+from rotators.cli.aws import stack_option
+from rotators.cli.output import console, json_option, print_json
+from rotators.core.errors import AccessDenied, StackNotFound, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MARK = "RotateFunctionArn"
+"""The output by which a stack of template.yaml is known."""
+
+
+@click.command()
+@stack_option
+@click.option("--shell", is_flag=True, help='Print export lines, for eval "$(rotators outputs --shell)".')
+@json_option
+def outputs(stack: str, shell: bool, as_json: bool) -> None:
+    """Show the outputs of a deployed stack: ARNs of functions, key, policy and topic."""
+    if shell and as_json:
+        raise click.UsageError("Give --shell or --json, not both.")
+    found = read_outputs(stack)
+    if as_json:
+        print_json(found)
+    elif shell:
+        for name, value in found.items():
+            click.echo(f"export {variable(name)}={shlex.quote(value)}")
+    else:
+        _print_table(stack, found)
+
+
+def read_outputs(stack: str) -> dict[str, str]:
+    """The outputs of a stack.
+
+    Args:
+        stack: the stack's name.
+
+    Returns:
+        Output key to value, in alphabetical order.
+
+    Raises:
+        StackNotFound: there is no such stack, or it has no outputs yet. The next action names the stacks of
+            this project that there are.
+        AccessDenied: the caller may not describe the stack, or has no credentials.
+        StoreError: another refusal of CloudFormation.
+    """
+    try:
+        with translated("DescribeStacks", stack):
+            (found,) = clients.stacks().describe_stacks(StackName=stack)["Stacks"]
+    except AccessDenied as error:
+        if error.reason:  # no credentials, for one
+            raise
+        remedy = "Attach the policy of the output OperatorPolicyArn to the caller, or give --stack correctly."
+        raise AccessDenied(error.cause, remedy=remedy) from None
+    except StoreError as error:
+        if "does not exist" not in error.cause:
+            raise
+        missing = f"there is no stack {stack} in this account and Region"
+    else:
+        if values := _values(found):
+            return dict(sorted(values.items()))
+        missing = f"the stack {stack} has no outputs; its status is {found['StackStatus']}"
+    raise StackNotFound(missing, remedy=_remedy())
+
+
+def variable(output: str) -> str:
+    """The shell variable of an output: ``RotateFunctionArn`` becomes ``ROTATE_FUNCTION_ARN``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", output).upper()
+
+
+def _values(stack: Mapping[str, Any]) -> dict[str, str]:
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
+def _remedy() -> str:
+    try:
+        with translated("DescribeStacks", "all stacks"):
+            pages = clients.stacks().get_paginator("describe_stacks").paginate()
+            names = [
+                stack["StackName"] for page in pages for stack in page["Stacks"] if _MARK in _values(stack)
+            ]
+    except AccessDenied:  # the policy for operators names one stack only
+        names = []
+    if names:
+        return f"Name one of these with --stack: {', '.join(sorted(names))}."
+    return "Check account and Region, name the stack with --stack, or deploy it (docs/deploying.md)."
+
+
+def _print_table(stack: str, found: Mapping[str, str]) -> None:
+    table = Table(title=f"stack {stack}", title_justify="left")
+    table.add_column("output", no_wrap=True)
+    table.add_column("value", overflow="fold")
+    for name, value in found.items():
+        table.add_row(name, value)
+    out = console()
+    out.print(table)
+    again = "" if stack == "rotators" else f" --stack {stack}"
+    out.print(
+        f'\nNext: `eval "$(rotators outputs{again} --shell)"` sets them as variables of the shell.',
+        soft_wrap=True,
+        markup=False,
+    )
