@@ -343,6 +343,7 @@ def _operate(stack: Stack, single: str, pair: str) -> None:
             (["check", single, "--stack", stack.name], None, 0),
             (["check", pair, *remote], None, 0),
             (["doctor", pair, *remote], None, 0),
+            (["outputs", "--stack", stack.name, "--json"], None, 0),
             (["doctor", single], None, 0),
             (["doctor", pair], None, 0),
             (["rotate", single], None, 0),
