@@ -299,6 +299,7 @@ def plain(resource: str, stack: Stack) -> str:
         rf".*:log-group:/aws/lambda/{stack.name}-(\w+):.*": r"the log group of `\1`",
         r"arn:aws:sns:.*": "the alarm topic",
         r".*:cluster:.*": "a cluster",
+        r".*:stack/.*": "the stack",
         r".*:db:.*": "an instance",
         r"arn:aws:iam:.*": "the target role",
         r"\*": "`*`",
