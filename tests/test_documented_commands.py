@@ -145,8 +145,14 @@ def test_the_aws_cli_takes_a_documented_command(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for word in words:
-        if word.startswith("file://"):
-            Path(word.removeprefix("file://")).write_text("{}")
+        if re.match(r"fileb?://", word):
+            # An archive without files, as the CLI wants for fileb; text that nobody reads for file.
+            Path(word.split("://")[1]).write_bytes(b"PK\x05\x06" + bytes(18))
+    if "--profile" in words:  # no profile is configured here
+        at = words.index("--profile")
+        words = words[:at] + words[at + 2 :]
+    if words[2] in ("deploy", "wait"):  # the CLI has no skeletons for what is no operation of the API
+        return
     # With a skeleton asked for, the CLI parses the words and calls nothing.
     status = driver().main([*words[1:], "--generate-cli-skeleton", "input"])
     assert (status, capsys.readouterr().err) == (0, "")
@@ -157,7 +163,7 @@ def test_documented_parameters_are_the_template_s(words: list[str]) -> None:
     if "--parameter-overrides" not in words:
         return
     file = words[words.index("--template-file") + 1] if "--template-file" in words else "template.yaml"
-    if not (ROOT / file).exists():  # a released template, which has the same parameters
+    if not (ROOT / file).exists() or "$" in file:  # a released template, which has the same parameters
         file = "template.yaml"
     section = (ROOT / file).read_text().split("\nParameters:\n")[1]
     known = set(re.findall(r"^  (\w+):", re.split(r"^\w", section, flags=re.MULTILINE)[0], re.MULTILINE))
