@@ -156,7 +156,7 @@ lock: $(UV) ## Make locks/ anew from pyproject.toml (ARGS: e.g. --upgrade)
 	.venv-uv/bin/uv run --quiet --no-project --with-requirements locks/lambda.txt python -c \
 	  'from botocore.session import Session; print(*sorted(Session().get_available_services()), sep="\n")' \
 	  > .venv-uv/services.txt; \
-	mv .venv-uv/services.txt locks/services.txt
+	mv .venv-uv/services.txt artifact/services.txt
 
 .PHONY: validate
 validate: $(SAM) ## Check template.yaml

@@ -139,10 +139,10 @@ def _known(variable: str, value: str, choices: Collection[str]) -> str:
 
 
 def _service(name: str) -> str:
-    known = (ROOT / "locks" / "services.txt").read_text(encoding="utf-8").split()
+    known = (ROOT / "artifact" / "services.txt").read_text(encoding="utf-8").split()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
-        advice = f"did you mean {near[0]}?" if near else "locks/services.txt has boto3's names."
+        advice = f"did you mean {near[0]}?" if near else "artifact/services.txt has boto3's names."
         refuse(f"SERVICES={name}: AWS has no such service; {advice}")
     return name
 

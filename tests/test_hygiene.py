@@ -22,7 +22,9 @@ KEPT_DOT_FOLDERS = {".ci", ".github"}
 MADE_FOLDERS = {"__pycache__", "build", "dist", "node_modules"}
 
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:root|work|home|Users)/[\w.-]+|\b[A-Z]:\\Users\\")
-INDEX_OPTION = re.compile(r"(?<!no-emit)(?:^|\s)--?(?:extra-)?index-url\b|\btrusted-host\b|--find-links\b")
+INDEX_OPTION = re.compile(
+    r"(?<!no-emit)(?:^|\s)--?(?:extra-)?index-url\b|\btrusted-host\b|--find-links[ =]+\S*://"
+)
 INDEX_HOST = re.compile(r"https?://[^\s\"')]*(?:/simple\b|pythonhosted\.org|registry\.npmjs\.org)")
 
 LOCKED = re.compile(r"^[a-z0-9][\w.-]*(?:\[[\w,-]+\])?==[\w.!+]+(?: ; .+?)? \\$")
@@ -102,12 +104,14 @@ def test_no_file_is_large() -> None:
 
 def test_there_are_locks() -> None:
     assert {path.name for path in LOCKS} == {
+        "build.txt",
         "dev.txt",
         "lambda-mysql.txt",
         "lambda-postgres.txt",
         "lambda.txt",
         "local.txt",
         "runtime.txt",
+        "sbom.txt",
     }
 
 

@@ -173,7 +173,7 @@ MISTAKES = {
     "an unknown driver": ({"DRIVERS": "postgres,oracle"}, "DRIVERS=oracle is unknown"),
     "no driver": ({"DRIVERS": " "}, "DRIVERS is empty"),
     "a misspelt service": ({"SERVICES": "dynamo"}, "did you mean dynamodb?"),
-    "an unknown service": ({"SERVICES": "zzz"}, "locks/services.txt"),
+    "an unknown service": ({"SERVICES": "zzz"}, "artifact/services.txt"),
     "an ambiguous PLAIN": ({"PLAIN": "no"}, "PLAIN=1"),
     "missing roots": ({"TRUST": "missing"}, "there is no such file"),
     "a folder of roots": ({"TRUST": "locks"}, "is a folder"),
@@ -202,5 +202,5 @@ def test_a_mistake_ends_in_one_sentence(checkout: Path, variables: dict[str, str
 
 
 def test_the_listed_services_are_those_of_the_locked_botocore() -> None:
-    listed = (ROOT / "locks" / "services.txt").read_text(encoding="utf-8").split()
+    listed = (ROOT / "artifact" / "services.txt").read_text(encoding="utf-8").split()
     assert listed == sorted(Session().get_available_services()), "run `make lock`"

@@ -42,6 +42,9 @@ _REGION = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 10
 _ATTEMPTS = 5
+# For what a command or the operate function can do without. In private subnets there may be no way to it.
+_LOOK_ATTEMPTS = 2
+_FUNCTION_SECONDS = 900  # the longest that Lambda lets a function run (LG: gettingstarted-limits)
 
 
 def secrets_manager() -> SecretsManagerClient:
@@ -89,12 +92,28 @@ def rds() -> RDSClient:
 
 
 def functions() -> LambdaClient:
-    """The client for Lambda, which the command invokes functions with; kept like the others.
+    """The client for Lambda, where functions and their policies are looked at; kept like the others.
+
+    Returns:
+        A client that gives up sooner than the others: see ``_LOOK_ATTEMPTS``.
 
     Raises:
         ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
     """
-    client: LambdaClient = _client("lambda", _environment())
+    client: LambdaClient = _client("lambda", _environment(), attempts=_LOOK_ATTEMPTS)
+    return client
+
+
+def invoker() -> LambdaClient:
+    """The client for Lambda that functions are invoked with; kept like the others.
+
+    Returns:
+        A client that waits for as long as a function may run, and does not invoke it a second time.
+
+    Raises:
+        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
+    """
+    client: LambdaClient = _client("lambda", _environment(), attempts=1, read_seconds=_FUNCTION_SECONDS)
     return client
 
 
@@ -122,7 +141,7 @@ def iam() -> Any:
     Raises:
         ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
     """
-    return _client("iam", _environment())
+    return _client("iam", _environment(), attempts=_LOOK_ATTEMPTS)
 
 
 def kms() -> Any:
@@ -131,7 +150,7 @@ def kms() -> Any:
     Raises:
         ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
     """
-    return _client("kms", _environment())
+    return _client("kms", _environment(), attempts=_LOOK_ATTEMPTS)
 
 
 def stacks() -> Any:
@@ -149,7 +168,7 @@ def cloudtrail() -> Any:
     Raises:
         ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
     """
-    return _client("cloudtrail", _environment())
+    return _client("cloudtrail", _environment(), attempts=_LOOK_ATTEMPTS)
 
 
 def _environment() -> tuple[str | None, ...]:
@@ -158,7 +177,12 @@ def _environment() -> tuple[str | None, ...]:
 
 
 @lru_cache(maxsize=16)
-def _client(service: str, _decided_by: tuple[str | None, ...], attempts: int = _ATTEMPTS) -> Any:
+def _client(
+    service: str,
+    _decided_by: tuple[str | None, ...],
+    attempts: int = _ATTEMPTS,
+    read_seconds: int = _READ_SECONDS,
+) -> Any:
     for name in ("boto3", "botocore", "urllib3"):
         # At DEBUG they print requests and answers, values of secrets included.
         logger = logging.getLogger(name)
@@ -170,7 +194,7 @@ def _client(service: str, _decided_by: tuple[str | None, ...], attempts: int = _
 
     session = botocore.session.Session()
     try:
-        config = _config(session.get_scoped_config(), attempts)
+        config = _config(session.get_scoped_config(), attempts, read_seconds)
         if role := os.environ.get(_ROLE):
             from rotators.aws.assuming import assuming  # noqa: PLC0415 - few need it
 
@@ -197,7 +221,7 @@ def _endpoint(service: str) -> str | None:
     return (os.environ.get("SECRETS_MANAGER_ENDPOINT") or None) if service == "secretsmanager" else None
 
 
-def _config(profile: Mapping[str, object], attempts: int) -> Config:
+def _config(profile: Mapping[str, object], attempts: int, read_seconds: int) -> Config:
     from botocore.config import Config  # noqa: PLC0415
 
     retries: dict[str, Any] = {}
@@ -207,7 +231,7 @@ def _config(profile: Mapping[str, object], attempts: int) -> Config:
         retries["total_max_attempts"] = attempts
     return Config(
         connect_timeout=_CONNECT_SECONDS,
-        read_timeout=_READ_SECONDS,
+        read_timeout=read_seconds,
         retries=retries,  # type: ignore[arg-type]  # a plain dict is what botocore takes
         user_agent_extra=f"rotators/{__version__}",
     )

@@ -47,7 +47,7 @@ def remote_options(command: Callable[..., None]) -> Callable[..., None]:
 def invoking(name: str) -> Iterator[Any]:
     """The Lambda client, with its errors translated."""
     with translated("Invoke", name):
-        yield clients.functions()
+        yield clients.invoker()
 
 
 def ask_function(name: str, event: Mapping[str, Any]) -> Any:

@@ -36,7 +36,7 @@ RELIED_ON = {
     "moto.cloudformation.models:Stack.parse_template": "(template)",
     "moto.cloudformation.parsing:ResourceMap.load_parameters": "(self)",
 }
-"""The names of moto that are replaced with what is below; see `faithful.RELIED_ON`."""
+"""The names of moto that are replaced with what is below; see `relied_on.RELIED_ON`."""
 
 Values = Mapping[str, "str | list[str]"]
 

@@ -20,6 +20,8 @@ from rotators.core.errors import (
     SecretFormatError,
     SecretManagedByService,
     SecretNotFound,
+    ServiceThrottled,
+    ServiceUnavailable,
 )
 from rotators.core.redaction import guarded
 from rotators.core.registry import load, rotator_name
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
-_UNASKED = (AccessDenied, RequestRefused)
+_UNASKED = (AccessDenied, RequestRefused, ServiceThrottled, ServiceUnavailable)
 
 
 def preflight(store: Store, own: Settings, secret_id: str, function: str) -> Document:

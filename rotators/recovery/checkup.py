@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 from rotators.aws import clients
 from rotators.aws.faults import translated
 from rotators.aws.views import Failure, SecretView, last_error, last_failure, read_secret
-from rotators.core.errors import AccessDenied, RequestRefused, SecretNotFound
+from rotators.core.errors import (
+    AccessDenied,
+    RequestRefused,
+    SecretNotFound,
+    ServiceThrottled,
+    ServiceUnavailable,
+)
 from rotators.recovery.diagnosis import Diagnosis, diagnose
 from rotators.recovery.examination import Examination
 from rotators.recovery.mending import refuse_unsure, repair
@@ -172,7 +178,7 @@ def _invocable(view: SecretView) -> str:
             policy = clients.functions().get_policy(FunctionName=view.function_arn)["Policy"]
     except SecretNotFound:
         return "no"
-    except (AccessDenied, RequestRefused):
+    except (AccessDenied, RequestRefused, ServiceThrottled, ServiceUnavailable):
         return "unknown"
     statements = json.loads(policy)["Statement"]
     allowed = any(

@@ -13,7 +13,13 @@ from typing import Any
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
-from rotators.core.errors import AccessDenied, RequestRefused, SecretNotFound
+from rotators.core.errors import (
+    AccessDenied,
+    RequestRefused,
+    SecretNotFound,
+    ServiceThrottled,
+    ServiceUnavailable,
+)
 
 ROTATION = (
     "DescribeSecret",
@@ -69,7 +75,7 @@ def key_of(secret: Mapping[str, Any]) -> KeyView | None:
     try:
         with translated("ListResourceTags", found["Arn"]):
             listed = clients.kms().list_resource_tags(KeyId=found["Arn"])["Tags"]
-    except (AccessDenied, RequestRefused):
+    except (AccessDenied, RequestRefused, ServiceThrottled, ServiceUnavailable):
         return KeyView(found["Arn"], fault, None)
     return KeyView(found["Arn"], fault, {tag["TagKey"]: tag["TagValue"] for tag in listed})
 
@@ -180,7 +186,7 @@ def _invocable(name: str, account: str) -> bool | None:
             policy = clients.functions().get_policy(FunctionName=name)["Policy"]
     except SecretNotFound:
         return False
-    except (AccessDenied, RequestRefused):
+    except (AccessDenied, RequestRefused, ServiceThrottled, ServiceUnavailable):
         return None
     return any(_admits(statement, account) for statement in json.loads(policy)["Statement"])
 

@@ -18,7 +18,7 @@ from moto.secretsmanager.models import FakeSecret
 from moto.secretsmanager.responses import SecretsManagerResponse
 
 from rotators.core.errors import LocalStackError, ServerStartFailed
-from rotators.local import faithful
+from rotators.local import relied_on
 from rotators.local.aws import DEFAULT_FUNCTIONS, LocalAws
 
 ECHO = {"echo": "tests.local.handlers.echo"}
@@ -79,13 +79,13 @@ def a_taken_port_is_an_error_and_leaves_nothing_running() -> None:
 
 
 def moto_has_every_name_that_is_relied_on() -> None:
-    assert faithful.missing_names() == []
+    assert relied_on.missing_names() == []
 
 
 def another_moto_is_refused_with_its_version_and_what_it_lacks() -> None:
     module, version = "moto.events.models:EventsBackend", importlib.metadata.version("moto")
-    faithful.RELIED_ON.update({f"{module}.gone": "(self)", f"{module}.put_events": "(self, other)"})
-    assert set(faithful.missing_names()) == {
+    relied_on.RELIED_ON.update({f"{module}.gone": "(self)", f"{module}.put_events": "(self, other)"})
+    assert set(relied_on.missing_names()) == {
         f"moto {version}: {module}.gone is gone",
         f"moto {version}: {module}.put_events takes (self, events), not (self, other)",
     }

@@ -1,0 +1,124 @@
+"""The names of moto that the local AWS relies on. Most are private to moto, so moto is pinned exactly."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import inspect
+from typing import Any
+
+from rotators.local import rules
+
+RELIED_ON: dict[str, str | None] = {
+    **rules.RELIED_ON,
+    "moto.awslambda.exceptions:LambdaClientError": None,
+    "moto.awslambda.models:LambdaBackend.create_function": "(self, spec)",
+    "moto.awslambda.models:LambdaBackend.get_function": "(self, function_name_or_arn, qualifier)",
+    "moto.awslambda.models:LambdaBackend.layers_versions_by_arn": "(self, layer_version_arn)",
+    "moto.awslambda.models:LambdaBackend.list_functions": "(self, func_version)",
+    "moto.awslambda.models:LambdaBackend.invoke": (
+        "(self, function_name, qualifier, body, headers, response_headers)"
+    ),
+    "moto.awslambda.models:LambdaFunction.invoke": "(self, body, request_headers, response_headers)",
+    "moto.awslambda.models:LambdaFunction.save_logs": "(self, output)",
+    "moto.awslambda.models:lambda_backends": None,
+    "moto.awslambda.policy:Policy.add_statement": "(self, raw, qualifier)",
+    "moto.cloudformation.exceptions:ValidationError": "(name_or_id, message)",
+    "moto.cloudformation.models:ChangeSet.apply": "(self)",
+    "moto.cloudformation.models:Stack._create_output_map": "(self)",
+    "moto.cloudformation.models:Stack._parse_template": "(self)",
+    "moto.cloudformation.parsing:ResourceMap.build_resource_diff": "(self, other_template, parameters)",
+    "moto.cloudformation.parsing:ResourceMap.delete": "(self)",
+    "moto.cloudformation.parsing:ResourceMap.load_conditions": "(self)",
+    "moto.cloudformation.parsing:ResourceMap.load_mapping": "(self)",
+    "moto.cloudformation.parsing:ResourceMap.load_parameters": "(self)",
+    "moto.cloudformation.parsing:ResourceMap.update": "(self, template, parameters)",
+    "moto.cloudformation.parsing:clean_json": "(resource_json, resources_map)",
+    "moto.cloudformation.parsing:resource_class_from_type": "(resource_type)",
+    "moto.cloudtrail.responses:CloudTrailResponse": None,
+    "moto.core.responses:BaseResponse.get_access_key": "(self)",
+    "moto.core.base_backend:BackendDict.reset": "(cls)",
+    "moto.events.models:EventsBackend.put_events": "(self, events)",
+    "moto.events.models:Rule.send_to_targets": "(self, original_event, transform_input)",
+    "moto.events.models:events_backends": None,
+    "moto.iam.models:IAMBackend.create_role": (
+        "(self, role_name, assume_role_policy_document, path, permissions_boundary, description, tags, "
+        "max_session_duration, linked_service)"
+    ),
+    "moto.core.responses:ActionResult": "(result)",
+    "moto.core.responses:BaseResponse._get_params": "(self)",
+    "moto.iam.models:IAMBackend.get_role_policy": "(self, role_name, policy_name)",
+    "moto.iam.models:IAMBackend.list_attached_role_policies": (
+        "(self, role_name, marker, max_items, path_prefix)"
+    ),
+    "moto.iam.models:IAMBackend.list_role_policies": "(self, role_name)",
+    "moto.iam.models:IAMBackend.put_role_policy": "(self, role_name, policy_name, policy_json)",
+    "moto.iam.models:iam_backends": None,
+    "moto.iam.responses:IamResponse": None,
+    "moto.kms.models:KmsBackend.get_key_id_from_alias": "(self, alias_name)",
+    "moto.kms.models:KmsBackend.list_resource_tags": "(self, key_id_or_arn)",
+    "moto.kms.models:KmsBackend.schedule_key_deletion": "(self, key_id, pending_window_in_days)",
+    "moto.kms.models:kms_backends": None,
+    "moto.logs.models:LogsBackend.ensure_log_group": "(self, log_group_name)",
+    "moto.moto_server.werkzeug_app:DomainDispatcherApplication": "(create_app)",
+    "moto.moto_server.werkzeug_app:MotoRequestHandler": None,
+    "moto.moto_server.werkzeug_app:create_backend_app": "(service)",
+    "moto.rds.models:DBCluster.endpoint": None,
+    "moto.rds.models:RDSBackend.create_db_cluster": "(self, kwargs)",
+    "moto.secretsmanager.exceptions:OperationNotPermittedOnReplica": None,
+    "moto.secretsmanager.exceptions:InvalidRequestException": "(message)",
+    "moto.secretsmanager.exceptions:SecretNotFoundException": "()",
+    "moto.secretsmanager.exceptions:SecretsManagerClientError": "(error_type, message, _, **kwargs)",
+    "moto.secretsmanager.models:FakeSecret": (
+        "(account_id, region_name, secret_id, secret_version, version_id, secret_string, secret_binary, "
+        "description, tags, kms_key_id, version_stages, last_changed_date, created_date, replica_regions, "
+        "force_overwrite)"
+    ),
+    "moto.secretsmanager.models:FakeSecret.is_deleted": "(self)",
+    "moto.secretsmanager.models:FakeSecret.set_default_version_id": "(self, version_id)",
+    "moto.secretsmanager.models:FakeSecret.to_dict": "(self)",
+    "moto.secretsmanager.models:ReplicaSecret": "(source, region, status, message)",
+    "moto.secretsmanager.models:SecretsManagerBackend.describe_secret": "(self, secret_id)",
+    "moto.secretsmanager.models:SecretsManagerBackend.get_secret_value": (
+        "(self, secret_id, version_id, version_stage)"
+    ),
+    "moto.secretsmanager.models:SecretsStore.get": "(self, key)",
+    "moto.secretsmanager.models:secretsmanager_backends": None,
+    "moto.secretsmanager.responses:SecretsManagerResponse.create_secret": "(self)",
+    "moto.secretsmanager.responses:SecretsManagerResponse.list_secret_version_ids": "(self)",
+    "moto.secretsmanager.responses:SecretsManagerResponse.put_resource_policy": "(self)",
+    "moto.secretsmanager.responses:SecretsManagerResponse.put_secret_value": "(self)",
+    "moto.secretsmanager.responses:SecretsManagerResponse.rotate_secret": "(self)",
+    "moto.secretsmanager.responses:SecretsManagerResponse.update_secret": "(self)",
+    "moto.secretsmanager.responses:SecretsManagerResponse.update_secret_version_stage": "(self)",
+    "moto.sns.models:sns_backends": None,
+    "moto.sts.models:STSBackend.get_assumed_role_from_access_key": "(self, access_key_id)",
+    "moto.sts.models:sts_backends": None,
+}
+"""Where to find a name, and the names of its parameters; None where it is not called."""
+
+
+def missing_names() -> list[str]:
+    """What the installed moto lacks of RELIED_ON; ask before `install`, which replaces some of it.
+
+    Returns:
+        One line per name that is gone or takes other parameters; empty when all is well.
+    """
+    version = importlib.metadata.version("moto")
+    found = ((name, _fault(name, expected)) for name, expected in RELIED_ON.items())
+    return [f"moto {version}: {name} {fault}" for name, fault in found if fault]
+
+
+def _fault(name: str, expected: str | None) -> str | None:
+    module, _, path = name.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in path.split("."):
+            found = inspect.getattr_static(found, part) if inspect.isclass(found) else getattr(found, part)
+    except (ImportError, AttributeError):
+        return "is gone"
+    if expected is None:
+        return None
+    parameters = inspect.signature(getattr(found, "__func__", found)).parameters.values()
+    signature = ", ".join(str(each.replace(annotation=each.empty, default=each.empty)) for each in parameters)
+    return None if f"({signature})" == expected else f"takes ({signature}), not {expected}"
