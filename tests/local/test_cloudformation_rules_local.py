@@ -14,6 +14,7 @@ from rotators.local.aws import LocalAws
 from rotators.local.rules import refusal
 from rotators.local.translation import translated
 
+TOPIC = "arn:aws:sns:eu-west-1:111111111111:alarms"
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -134,7 +135,7 @@ def test_a_function_that_asks_for_the_account_is_refused_as_unknown_here() -> No
         ({"SubnetIds": "subnet-1", "SecurityGroupIds": "sg-1"}, None),
         ({"SecretAccountId": "1" * 12}, "Secrets of another account"),
         (
-            {"AlarmEmail": "a@b.c", "AlarmTopicArn": f"arn:aws:sns:eu-west-1:{'1' * 12}:t"},
+            {"AlarmEmail": "a@b.c", "AlarmTopicArn": TOPIC},
             "AlarmEmail is for",
         ),
         ({"NoRotationDays": "8"}, "NoRotationDays"),
