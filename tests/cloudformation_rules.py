@@ -1,8 +1,8 @@
 """What the CloudFormation reference allows in each section of a template.
 
-cfn-lint and `sam validate` accept templates that CloudFormation itself refuses. Each function below checks one
-rule and names the page that states it. A template is given with full names of functions (`Fn::Join`, not
-`!Join`), as `read` gives it.
+cfn-lint and `sam validate` accept templates that CloudFormation itself refuses. Each function below checks
+one rule; CHECKS names the page that states it. A template is given with full names of functions (`Fn::Join`,
+not `!Join`), as `read` gives it.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _RULES = {
     "Fn::ValueOf",
     "Fn::ValueOfAll",
 }
-# The page names Ref, Fn::FindInMap and the condition functions only. Fn::Join is the exception, because published
-# templates test in this way whether a list is empty: !Not [!Equals [!Join ["", !Ref List], ""]].
+# The page names Ref, Fn::FindInMap and the condition functions only. Fn::Join is the exception, because
+# published templates test in this way whether a list is empty: !Not [!Equals [!Join ["", !Ref List], ""]].
 _CONDITIONS = {
     "Condition",
     "Ref",

@@ -1,7 +1,7 @@
 """Writes parameters as `sam deploy --guided` does, and reads them as `sam deploy` does.
 
-The SAM CLI's own Python runs it. Each line of the input is a JSON object of parameters, name to value; each line
-of the output is what SAM passes to CloudFormation for them, or `{"error": ...}` if SAM stops.
+The SAM CLI's own Python runs it. Each line of the input is a JSON object of parameters, name to value; each
+line of the output is what SAM passes to CloudFormation for them, or `{"error": ...}` if SAM stops.
 """
 
 from __future__ import annotations
