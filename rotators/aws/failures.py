@@ -1,13 +1,17 @@
-"""The failed steps of rotations, as the rotation function logged them in CloudWatch Logs."""
+"""The steps of rotations, as the rotation function logged them in CloudWatch Logs."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _MOST_LINES = 2000
 
@@ -33,6 +37,23 @@ class FailedStep:
     retryable: bool
 
 
+@dataclass(frozen=True)
+class LoggedStep:
+    """One finished step. All texts come from a log, as in FailedStep.
+
+    Attributes:
+        event_id: the log line's own id.
+        step: ``createSecret``, ``setSecret``, ``testSecret`` or ``finishSecret``; empty if not logged.
+        seconds: how long the function worked on it; 0.0 if not logged.
+        failure: None if it succeeded.
+    """
+
+    event_id: str
+    step: str
+    seconds: float
+    failure: FailedStep | None
+
+
 def log_group(function_arn: str) -> str:
     """The log group that Lambda gives a function, from the function's ARN."""
     return f"/aws/lambda/{function_arn.split(':')[6]}"
@@ -52,6 +73,21 @@ def last_failed_step(function_arn: str, of: str, since: float = 0.0) -> FailedSt
     Raises:
         StoreError: the log could not be read (no permission, no such group, throttled …).
     """
+    failures = (step.failure for step in reversed(logged_steps(function_arn, of, since)))
+    return next(filter(None, failures), None)
+
+
+def logged_steps(function_arn: str, of: str, since: float = 0.0) -> list[LoggedStep]:
+    """The finished steps that a rotation function logged about a rotation or a secret, oldest first.
+
+    Args:
+        function_arn: the rotation function.
+        of: the rotation's token, or the secret's ARN; without quotation marks.
+        since: seconds since the epoch by the service's clock; older lines do not count.
+
+    Raises:
+        StoreError: the log could not be read (no permission, no such group, throttled …).
+    """
     group = log_group(function_arn)
     with translated("FilterLogEvents", group):
         pages = (
@@ -66,18 +102,30 @@ def last_failed_step(function_arn: str, of: str, since: float = 0.0) -> FailedSt
             )
         )
         events = sorted((event for page in pages for event in page["events"]), key=itemgetter("timestamp"))
-    steps = (_failed_step(event["message"], of) for event in reversed(events))
-    return next(filter(None, steps), None)
+    steps = (_logged_step(event, of) for event in events)
+    return [step for step in steps if step]
 
 
-def _failed_step(line: str, of: str) -> FailedStep | None:
+def _logged_step(event: Mapping[str, Any], of: str) -> LoggedStep | None:
     try:
-        entry = json.loads(line)
+        entry = json.loads(event["message"])
     except ValueError:
         return None
     if not isinstance(entry, dict) or of not in (entry.get("token"), entry.get("secret")):
         return None
-    if entry.get("outcome") != "failed" or entry.get("error_message") is None:
+    if "outcome" not in entry:
+        return None
+    milliseconds = entry.get("duration_ms")
+    return LoggedStep(
+        event_id=str(event.get("eventId")),
+        step=str(entry.get("step") or ""),
+        seconds=milliseconds / 1000 if isinstance(milliseconds, int | float) else 0.0,
+        failure=_failure(entry),
+    )
+
+
+def _failure(entry: Mapping[str, Any]) -> FailedStep | None:
+    if entry["outcome"] != "failed" or entry.get("error_message") is None:
         return None
     texts = {key: str(entry.get(key) or "") for key in ("secret", "token", "step")}
     return FailedStep(

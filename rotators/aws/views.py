@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 # A role may lack the right to look, and CloudTrail takes two questions a second; the command goes on without.
-_UNTOLD = (AccessDenied, RequestRefused, SecretNotFound, ServiceThrottled, ServiceUnavailable)
+UNTOLD = (AccessDenied, RequestRefused, SecretNotFound, ServiceThrottled, ServiceUnavailable)
 _FAILURES = ("RotationFailed", "RotationAbandoned", "TestRotationFailed")
 
 
@@ -55,6 +56,7 @@ class SecretView:
         window: duration of the rotation window, or None.
         last_rotated, next_rotation: times, or None.
         versions: newest first.
+        read_at: the service's own time when it answered, to the second; this machine's clock may be wrong.
     """
 
     arn: str
@@ -67,6 +69,7 @@ class SecretView:
     last_rotated: dt.datetime | None
     next_rotation: dt.datetime | None
     versions: tuple[Version, ...]
+    read_at: dt.datetime
 
     def holder(self, stage: str) -> str | None:
         """The id of the version that carries a stage, or None."""
@@ -110,6 +113,7 @@ def read_secret(secret_id: str) -> SecretView:
         last_rotated=found.get("LastRotatedDate"),
         next_rotation=found.get("NextRotationDate"),
         versions=tuple(_versions(found["ARN"])),
+        read_at=parsedate_to_datetime(found["ResponseMetadata"]["HTTPHeaders"]["date"]),
     )
 
 
@@ -130,7 +134,7 @@ def last_failure(arn: str) -> Failure | None:
     """
     try:
         events = list(_service_events(arn))
-    except _UNTOLD:
+    except UNTOLD:
         return None
     for name, time, detail in events:
         if name in _FAILURES:
@@ -155,7 +159,7 @@ def last_error(view: SecretView, token: str, since: float = 0.0) -> str | None:
         return None
     try:
         step = last_failed_step(view.function_arn, token, since)
-    except _UNTOLD:
+    except UNTOLD:
         return None
     return None if step is None else step.message
 

@@ -15,6 +15,7 @@ from rotators.cli.output import (
     json_option,
     print_error,
     print_json,
+    step_line,
     styled,
     versions_table,
     view_document,
@@ -22,7 +23,6 @@ from rotators.cli.output import (
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.text import Text
 
     from rotators.cli.stack import Seeded, Stack
 
@@ -43,7 +43,7 @@ def demo(as_json: bool) -> None:
     with out.status("starting a local AWS and PostgreSQL …"):
         stack = Stack().__enter__()
     try:
-        out.print(*_step_line("local AWS and PostgreSQL", time.monotonic() - started))
+        out.print(*step_line("local AWS and PostgreSQL", time.monotonic() - started))
         document = _rotate_all(stack, out)
     finally:
         stack.__exit__()
@@ -57,7 +57,7 @@ def _rotate_all(stack: Stack, out: Console) -> dict[str, Any]:
     begun = time.monotonic()
     with out.status("storing secrets through the store function …"):
         seeded = stack.seed()
-    out.print(*_step_line("secrets stored and their credentials tested", time.monotonic() - begun))
+    out.print(*step_line("secrets stored and their credentials tested", time.monotonic() - begun))
     return {"secrets": [_rotate_one(stack, secret, out) for secret in seeded]}
 
 
@@ -85,7 +85,7 @@ def _rotation(stack: Stack, secret: Seeded, out: Console) -> dict[str, Any]:
     with out.status("rotating …"):
         outcome = stack.aws.wait_for_rotation(secret.arn, token, _ROTATION_SECONDS)
     for step in outcome.steps:
-        out.print(*_step_line(step.step, step.seconds, step.error_message))
+        out.print(*step_line(step.step, step.seconds, step.error_message))
     return {
         "token": token,
         "result": outcome.result,
@@ -94,11 +94,6 @@ def _rotation(stack: Stack, secret: Seeded, out: Console) -> dict[str, Any]:
             {"step": step.step, "ms": round(step.seconds * 1000), "ok": step.ok} for step in outcome.steps
         ],
     }
-
-
-def _step_line(name: str, seconds: float, error: str | None = None) -> tuple[str, Text]:
-    mark = styled(f"failed: {error}", "red") if error else styled("ok", "green")
-    return f"  {name:<46}{seconds * 1000:>7.0f} ms ", mark
 
 
 def _show(before: SecretView, after: SecretView, accepted: dict[str, bool], out: Console) -> None:

@@ -144,6 +144,20 @@ def age(moment: dt.datetime | None) -> str:
     return f"{max(seconds, 0):.0f} s"
 
 
+def step_line(name: str, seconds: float, error: str | None = None) -> tuple[str, Text]:
+    """What to print about a finished step of a rotation: its name, its duration, and how it ended."""
+    mark = styled(f"failed: {error}", "red") if error else styled("ok", "green")
+    return f"  {name:<46}{seconds * 1000:>7.0f} ms ", mark
+
+
+def first_rotation(name: str) -> str:
+    """How to turn on rotation for a secret that never had it."""
+    return (
+        f"turn it on: `aws secretsmanager rotate-secret --secret-id {name} --rotation-lambda-arn ARN "
+        "--rotation-rules AutomaticallyAfterDays=30`; ARN is the stack's output RotateFunctionArn."
+    )
+
+
 def versions_table(view: SecretView, title: str) -> Table:
     """A secret's versions and stages."""
     table = Table(title=title, title_justify="left")

@@ -1,40 +1,34 @@
-"""`rotators rotate SECRET`: ask the service for a rotation and wait for its end."""
+"""`rotators rotate SECRET`: ask the service for a rotation, and show its steps until it is over."""
 
 from __future__ import annotations
 
 import sys
-import time
 import uuid
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
-from rotators.aws.views import last_error, read_secret
-from rotators.cli.output import console, json_option, print_json, versions_table, view_document
+from rotators.aws.views import SecretView, read_secret
+from rotators.cli.output import (
+    console,
+    first_rotation,
+    json_option,
+    print_json,
+    step_line,
+    versions_table,
+    view_document,
+)
+from rotators.cli.watching import Ended, Watch
 from rotators.core.errors import RequestRefused, RotationNotEnabled
+from rotators.core.states import Stage
 
-_POLL_SECONDS = 0.25
-_LOOK_SECONDS = 2.0  # between two looks into the function's log
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a rotation ended.
-
-    Attributes:
-        outcome: ``rotated``, ``failed``, ``abandoned`` or ``pending`` (not over in time).
-        seconds: how long we waited.
-        message: the service's words about a failure.
-    """
-
-    outcome: str
-    seconds: float
-    message: str = ""
+if TYPE_CHECKING:
+    from rotators.aws.failures import LoggedStep
 
 
-@click.command()
+@click.command(short_help="Rotate a secret now, show each step, and wait for the end.")
 @click.argument("secret")
 @click.option(
     "--timeout", type=click.FloatRange(min=1), default=120.0, show_default=True, help="Seconds to wait."
@@ -42,26 +36,37 @@ class Ended:
 @click.option("--enable", is_flag=True, help="Also when rotation was cancelled; it is on again afterwards.")
 @json_option
 def rotate(secret: str, timeout: float, enable: bool, as_json: bool) -> None:
-    """Rotate a secret now, and wait until the new version is current."""
+    """Rotate SECRET now, show each step with its duration, and wait until the new version is current.
+
+    Exit status 0 means that the new version is current. A rotation that takes longer than --timeout goes on.
+    """
     out = console()
-    view = read_secret(secret)
-    if not view.rotation_enabled and not enable:
-        raise RotationNotEnabled(
-            f"rotation of {view.name} is off",
-            remedy="If it was cancelled on purpose, leave it; `--enable` rotates and switches it on again.",
-        )
-    token = start(view.arn)
+    out.quiet = as_json
+    before = read_secret(secret)
+    _check_enabled(before, enable=enable)
+    with out.status(f"rotating {secret} …"):
+        watch = Watch(before, lambda step: out.print(*_line(step), soft_wrap=True))
+        token = start(before.arn)
+        ended = watch.wait(token, timeout)
+    after = read_secret(before.arn)
     if as_json:
-        ended = wait(view.arn, token, timeout)
-        document = {"outcome": ended.outcome, "message": ended.message, "token": token}
-        print_json({**document, **view_document(read_secret(view.arn))})
-    else:
-        with out.status(f"rotating {secret} …"):
-            ended = wait(view.arn, token, timeout)
-        out.print(versions_table(read_secret(view.arn), secret))
-        out.print(*_closing(secret, ended), sep="\n", soft_wrap=True)
+        print_json(_document(token, ended, after))
+    out.print(versions_table(after, secret))
+    out.print(*_closing(secret, ended), sep="\n", soft_wrap=True)
     if ended.outcome != "rotated":
         sys.exit(1)
+
+
+def _check_enabled(view: SecretView, *, enable: bool) -> None:
+    if view.rotation_enabled or (enable and view.function_arn):
+        return
+    if view.function_arn:
+        raise RotationNotEnabled(
+            f"rotation of {view.name} was cancelled",
+            remedy=f"`rotators rotate {view.name} --enable` rotates it and switches rotation on again; "
+            "leave it if it was cancelled on purpose.",
+        )
+    raise RotationNotEnabled(f"{view.name} has no rotation function", remedy=first_rotation(view.name))
 
 
 def start(arn: str) -> str:
@@ -79,38 +84,24 @@ def start(arn: str) -> str:
         with translated("RotateSecret", arn):
             clients.secrets_manager().rotate_secret(SecretId=arn, ClientRequestToken=token)
     except RequestRefused as error:
-        pending = read_secret(arn).holder("AWSPENDING")
+        pending = read_secret(arn).holder(Stage.PENDING)
         if error.reason != "rotation-in-progress" or pending is None:
             raise
         return pending
     return token
 
 
-def wait(arn: str, token: str, timeout: float) -> Ended:
-    """Wait until a rotation is over.
+def _line(step: LoggedStep) -> tuple[Any, ...]:
+    return step_line(step.step, step.seconds, step.failure.message if step.failure else None)
 
-    Args:
-        arn: the secret.
-        token: the rotation's.
-        timeout: seconds.
-    """
-    started, begun = time.monotonic(), time.time()
-    look = 1.0
-    while True:
-        view = read_secret(arn)
-        seconds = time.monotonic() - started
-        if view.holder("AWSCURRENT") == token:
-            return Ended("rotated", seconds)
-        if view.holder("AWSPENDING") != token:
-            return Ended("abandoned", seconds)
-        if seconds >= look:
-            look = seconds + _LOOK_SECONDS
-            message = last_error(view, token, begun)
-            if message:
-                return Ended("failed", seconds, message)
-        if seconds > timeout:
-            return Ended("pending", seconds)
-        time.sleep(_POLL_SECONDS)
+
+def _document(token: str, ended: Ended, after: SecretView) -> dict[str, Any]:
+    steps = [
+        {"step": step.step, "ms": round(step.seconds * 1000), "ok": step.failure is None}
+        for step in ended.steps
+    ]
+    outcome = {"outcome": ended.outcome, "message": ended.message, "token": token, "steps": steps}
+    return {**outcome, **view_document(after)}
 
 
 def _closing(secret: str, ended: Ended) -> list[str]:
@@ -119,7 +110,11 @@ def _closing(secret: str, ended: Ended) -> list[str]:
     if ended.outcome == "failed":
         return [f"Failed: {ended.message}", f"Then: `rotators rotate {secret}` again."]
     if ended.outcome == "abandoned":
-        return [f"Abandoned: the value was changed meanwhile. Next: `rotators rotate {secret}` again."]
+        return [
+            "Abandoned: the label AWSPENDING was taken from the new version meanwhile.",
+            f"Next: `rotators show {secret}`; then `rotators rotate {secret}` again.",
+        ]
     return [
-        f"Not over after {ended.seconds:.0f} s. Next: `rotators show {secret}` later, and the function's log."
+        f"Not over after {ended.seconds:.0f} s; the rotation goes on.",
+        f"Next: `rotators show {secret}` tells how it ended.",
     ]

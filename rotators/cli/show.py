@@ -5,7 +5,15 @@ from __future__ import annotations
 import click
 
 from rotators.aws.views import Failure, SecretView, last_error, last_failure, read_secret
-from rotators.cli.output import age, console, json_option, print_json, versions_table, view_document
+from rotators.cli.output import (
+    age,
+    console,
+    first_rotation,
+    json_option,
+    print_json,
+    versions_table,
+    view_document,
+)
 
 
 @click.command()
@@ -57,7 +65,7 @@ def _advice(view: SecretView, failure: Failure | None) -> str:
     if not view.rotation_enabled and view.function_arn:
         return f"rotation was cancelled; `rotators rotate {view.name} --enable` switches it on again."
     if not view.rotation_enabled:
-        return "turn rotation on with `aws secretsmanager rotate-secret`, a function's ARN and a schedule."
+        return first_rotation(view.name)
     if failure:
         return f"mend what the failure names, then `rotators rotate {view.name}`."
     if pending and pending != view.holder("AWSCURRENT"):

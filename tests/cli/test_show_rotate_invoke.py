@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ from click.testing import CliRunner, Result
 
 from rotators.cli import cli
 from rotators.core.errors import InvalidEvent, RotationNotEnabled, RotationStateError, SecretNotFound
-from tests.world import World, new_password, unique
+from tests.cli.command import command
+from tests.world import STEPS, World, new_password, unique
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,6 +68,55 @@ def test_a_rotation_that_fails_says_why_and_exits_with_one(
     assert "[credentials-rejected]" in shown.output
     document = json.loads(run("show", name, "--json").stdout)
     assert document["last_failure"]["event"] == "RotationFailed"
+
+
+def test_a_failure_before_the_first_look_is_found(world: World) -> None:
+    name = unique("cli/broken")
+    world.secrets.create_secret(Name=name, SecretString="not JSON")
+    world.aws.enable_rotation(name)
+    for _ in range(2):  # the second one takes the same token up again
+        done = command("rotate", name, "--timeout", "10", "--json")
+        assert done.status == 1
+        document = json.loads(done.stdout)
+        assert document["outcome"] == "failed"
+        assert [(step["step"], step["ok"]) for step in document["steps"]] == [("createSecret", False)]
+        assert "[secret-format]" in document["message"]
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_the_clock_of_this_machine_does_not_matter(
+    world: World, secret: tuple[str, dict[str, Any]], hours: int
+) -> None:
+    name, user = secret
+    world.set_password(user["username"], new_password())
+    shifted = "import time; true = time.time; time.time = lambda: true() + 3600 * float(sys.argv.pop(1))"
+    run_shifted = [sys.executable, "-c", f"import sys; {shifted}; from rotators.cli import main; main()"]
+    done = subprocess.run(
+        [*run_shifted, str(hours), "rotate", name, "--timeout", "10"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "[credentials-rejected]" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_failure_that_no_log_tells_of_is_found_in_cloudtrail(
+    world: World, secret: tuple[str, dict[str, Any]]
+) -> None:
+    name, _ = secret
+    world.aws.register("silent", "json.loads")  # fails without a line about the step
+    world.aws.enable_rotation(name, "silent")
+    done = command("rotate", name, "--timeout", "10")
+    assert done.status == 1
+    assert "during createSecret step" in done.stdout
+
+
+def test_each_step_is_shown_with_its_duration(world: World, secret: tuple[str, dict[str, Any]]) -> None:
+    done = command("rotate", secret[0])
+    lines = [line.split() for line in done.stdout.splitlines() if " ms " in line]
+    assert [(line[0], line[-1]) for line in lines] == [(step, "ok") for step in STEPS]
+    assert all(float(line[1]) > 0 for line in lines)
 
 
 def test_a_started_rotation_is_taken_up_again_and_waited_for(
