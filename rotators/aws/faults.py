@@ -11,8 +11,10 @@ import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
 
 from rotators.core import errors
 
@@ -42,6 +44,12 @@ def translated(action: str, secret_id: str) -> Iterator[None]:
         raise _of_service(error, action, secret_id) from None
     except boto.BotoCoreError as error:
         raise _of_boto(error, action, secret_id) from None
+    except ResponseParserError:
+        raise errors.ServiceUnavailable(
+            f"{action} on {secret_id} failed: what answered does not speak AWS's protocol",
+            remedy="Check the endpoint: AWS_ENDPOINT_URL, the profile's endpoint_url, and proxies.",
+            reason="protocol",
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,7 @@ def translate(refusal: Refusal, action: str, secret_id: str) -> errors.StoreErro
 
 
 _SERVER_ERROR = 500
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _LONGEST_MESSAGE = 400
 
 
@@ -209,6 +218,13 @@ def _of_boto(error: boto.BotoCoreError, action: str, secret_id: str) -> errors.R
     if fault is None:
         return errors.RequestRefused(cause, remedy="boto3 stopped the call; look up the named error class.")
     endpoint = getattr(error, "kwargs", {}).get("endpoint_url")
+    if fault.reason == "endpoint" and urlsplit(endpoint or "").hostname in _LOOPBACK:
+        return errors.ServiceUnavailable(
+            f"{action} on {secret_id} failed: nothing listens at {endpoint}",
+            remedy="Run `rotators up` in another terminal and paste the exports that it prints here; "
+            "for real AWS, unset AWS_ENDPOINT_URL.",
+            reason="endpoint",
+        )
     at = f" at {endpoint}" if endpoint else ""
     return fault.kind(f"{cause}: {fault.what}{at}", reason=fault.reason, remedy=fault.remedy)
 

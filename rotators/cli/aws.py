@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import json
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
-from rotators.core.errors import FunctionFailed, error_of
+from rotators.core.errors import FunctionFailed, RotatorsError, error_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -50,6 +51,44 @@ def invoking(name: str) -> Iterator[Any]:
         yield clients.invoker()
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a function answered.
+
+    Attributes:
+        function: the function's name.
+        payload: the answer, as JSON has it; for a failure ``errorMessage``, ``errorType``, ``stackTrace``.
+        failed: whether the function raised an error.
+    """
+
+    function: str
+    payload: Any
+    failed: bool
+
+    @property
+    def error(self) -> RotatorsError:
+        """The error that the function raised: one of ours, or FunctionFailed for any other."""
+        message = str(self.payload.get("errorMessage", "")) if isinstance(self.payload, dict) else ""
+        failed = FunctionFailed(f"the function {self.function} failed: {message or 'no message'}")
+        return error_of(message) or failed
+
+
+def answer_of(name: str, event: object) -> Answer:
+    """Invoke a function.
+
+    Args:
+        name: the function's name.
+        event: what it gets.
+
+    Raises:
+        StoreError: the function could not be invoked.
+    """
+    with invoking(name) as client:
+        answer = client.invoke(FunctionName=name, Payload=json.dumps(event).encode())
+        payload = json.loads(answer["Payload"].read() or b"null")
+    return Answer(name, payload, "FunctionError" in answer)
+
+
 def ask_function(name: str, event: Mapping[str, Any]) -> Any:
     """Invoke a function and give its answer.
 
@@ -65,10 +104,7 @@ def ask_function(name: str, event: Mapping[str, Any]) -> Any:
         FunctionFailed: the function failed with an error that is none of ours.
         StoreError: the function could not be invoked.
     """
-    with invoking(name) as client:
-        answer = client.invoke(FunctionName=name, Payload=json.dumps(event).encode())
-        payload = json.loads(answer["Payload"].read() or b"null")
-    if "FunctionError" not in answer:
-        return payload
-    message = str(payload.get("errorMessage", "")) if isinstance(payload, dict) else ""
-    raise error_of(message) or FunctionFailed(f"the function {name} failed: {message or 'no message'}")
+    answer = answer_of(name, event)
+    if answer.failed:
+        raise answer.error
+    return answer.payload

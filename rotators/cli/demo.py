@@ -31,7 +31,7 @@ _ROTATION_SECONDS = 60.0
 _ROTATIONS = {"single": 1, "alternating": 2}
 
 
-@click.command()
+@click.command(short_help="Rotate two credentials of a local PostgreSQL and show the result.")
 @json_option
 def demo(as_json: bool) -> None:
     """Start a local AWS and a PostgreSQL, rotate two credentials, and show that it worked."""

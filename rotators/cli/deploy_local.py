@@ -23,7 +23,7 @@ _ROTATION_SECONDS = 120.0
 _STEPS = 4
 
 
-@click.command("deploy-local")
+@click.command("deploy-local", short_help="Deploy the stack into a local AWS and rotate with it.")
 @click.option(
     "--template",
     default="template.yaml",

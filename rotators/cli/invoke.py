@@ -9,42 +9,50 @@ from typing import Any
 import click
 
 from rotators.aws.views import read_secret
-from rotators.cli.aws import invoking
-from rotators.cli.output import print_error, print_json
+from rotators.cli.aws import answer_of
+from rotators.cli.output import console, json_option, print_error, print_json
 from rotators.core.errors import InvalidEvent, RotationStateError
 from rotators.core.request import RotationRequest, Step
 from rotators.core.states import Stage
 
+_EVENTS = "Give a file with one JSON document; the folder events/ has an example for each function."
 _OURS = ("rotate", "store", "retrieve")
 
 
-@click.command()
+@click.command(short_help="Invoke a function with an event from a JSON file.")
 @click.argument("function")
-@click.argument("event", type=click.File("r"))
-def invoke(function: str, event: Any) -> None:
+@click.argument("event", type=click.File("r", encoding="utf-8"))
+@json_option
+def invoke(function: str, event: Any, as_json: bool) -> None:
     """Invoke FUNCTION (rotate, store, retrieve, or any Lambda function's name) with EVENT, a JSON file or -.
 
-    The answer is printed as it came. The version of a createSecret event is staged first, as the service
-    would; only the local AWS lets us do that. Invoke the other three steps after it.
+    The answer is printed as JSON. If the function fails, its error is printed as a sentence; with --json, all
+    that the function answered, including the stack trace. For a createSecret event the version is staged
+    first, as the service would; only the local AWS permits that. Invoke the other three steps after it.
     """
     document = _read(event)
     if function == "rotate":
         _stage_if_needed(document)
     name = f"rotators-{function}" if function in _OURS else function
-    with invoking(name) as client:
-        answer = client.invoke(FunctionName=name, Payload=json.dumps(document).encode())
-        payload = json.loads(answer["Payload"].read() or b"null")
-    print_json(payload)
-    if "FunctionError" in answer:
-        print_error(f"{name} failed. Next: the errorMessage above names the cause and the remedy.")
+    answer = answer_of(name, document)
+    if answer.failed and not as_json:
+        raise answer.error
+    if answer.payload is None and not as_json:
+        console().print(f"{name} succeeded. It answers nothing.")
+    else:
+        print_json(answer.payload)
+    if answer.failed:
+        print_error(str(answer.error))
         sys.exit(1)
 
 
 def _read(event: Any) -> object:
     try:
         return json.load(event)
-    except ValueError as error:
-        raise InvalidEvent(f"{event.name} is not JSON (line {getattr(error, 'lineno', '?')})") from None
+    except UnicodeDecodeError:
+        raise InvalidEvent(f"{event.name} is not a text in UTF-8", remedy=_EVENTS) from None
+    except json.JSONDecodeError as error:
+        raise InvalidEvent(f"{event.name} is not JSON (line {error.lineno})", remedy=_EVENTS) from None
 
 
 def _stage_if_needed(document: object) -> None:

@@ -62,7 +62,7 @@ MATRICES = {
 }
 
 
-@click.command()
+@click.command(short_help="Stop rotations at every operation, and recover them.")
 @click.option(
     "--engine",
     "engines",

@@ -22,7 +22,7 @@ _TAKEN = frozenset({"tests"})
 _LEGAL = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
-@click.command()
+@click.command(short_help="Make a package for a credential type of your own.")
 @click.argument("name")
 @click.option(
     "--directory",

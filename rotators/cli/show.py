@@ -16,7 +16,7 @@ from rotators.cli.output import (
 )
 
 
-@click.command()
+@click.command(short_help="Show versions, stages, schedule and last failure of a secret.")
 @click.argument("secret")
 @json_option
 def show(secret: str, as_json: bool) -> None:

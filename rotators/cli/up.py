@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import signal
+import socket
 import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rotators.cli.output import console, json_option, print_json
+from rotators.core.errors import ServerStartFailed
 
 if TYPE_CHECKING:
     from rotators.cli.stack import Stack
 
 DEFAULT_PORT = 4599
+_HOST = "127.0.0.1"
 _LOOK_SECONDS = 0.1
 _CURRENT = (
     "PGPASSWORD=$(aws secretsmanager get-secret-value --secret-id demo/single"
@@ -22,7 +25,7 @@ _CURRENT = (
 )
 
 
-@click.command()
+@click.command(short_help="Keep a local AWS and PostgreSQL running until Ctrl-C.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -36,6 +39,7 @@ def up(port: int, as_json: bool) -> None:
 
     Prints the exports for the AWS CLI and the connection strings.
     """
+    _check_port(port)
     from rotators.cli.stack import Stack  # noqa: PLC0415 - moto takes a second to import
 
     # Not an Event: its lock may be held by the very wait that the signal interrupts.
@@ -59,6 +63,18 @@ def up(port: int, as_json: bool) -> None:
         with out.status("stopping …"):
             stack.__exit__()
     out.print("Stopped; nothing is left running.")
+
+
+def _check_port(port: int) -> None:
+    """Find a port that is in use before anything is started."""
+    try:
+        socket.create_server((_HOST, port)).close()
+    except OSError as error:
+        raise ServerStartFailed(
+            f"port {port} of {_HOST} cannot be used: {error.strerror}",
+            remedy="`rotators up --port 0` takes a free port. If another `rotators up` listens there, use that "
+            "one, or end it with Ctrl-C.",
+        ) from None
 
 
 def _document(stack: Stack) -> dict[str, Any]:

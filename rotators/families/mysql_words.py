@@ -11,6 +11,8 @@ PATTERNS = (
     (r"^(1044|1049)\b", "database"),
     (r"^1053\b", "starting"),
     (r"[Hh]ostname mismatch|IP address mismatch|doesn't match", "tls-host"),
+    (r"certificate has expired", "tls-expired"),
+    (r"certificate is not yet valid", "tls-not-yet-valid"),
     (r"certificate verify failed", "tls-untrusted"),
     (r"server doesn't support it", "tls-unsupported"),
     # A server that is just stopping hangs up in the middle of the handshake.

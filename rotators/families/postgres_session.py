@@ -13,6 +13,7 @@ import psycopg
 from psycopg import errors, sql
 
 from rotators.core.errors import RotatorFailure, TargetRefused, TargetUnavailable
+from rotators.families.postgres_certificates import why_untrusted
 from rotators.families.postgres_roles import (
     Connection,
     existing,
@@ -119,6 +120,9 @@ def _connected(parameters: dict[str, Any], secret: Secret) -> Connection:
             )
         except psycopg.Error as error:
             failed = login_failure(server_words(str(error)), PATTERNS, where)
+            if failed.reason == "tls-untrusted":
+                reason = why_untrusted(address, parameters["port"], parameters["sslrootcert"])
+                failed = failure(reason, f"Unable to log into database at {where}")
         if not isinstance(failed, TargetUnavailable):
             break
     raise failed from None

@@ -11,7 +11,7 @@ import os
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -25,9 +25,24 @@ if TYPE_CHECKING:
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 """The names by which a local server is reached."""
 
-_VALID = timedelta(days=30)
+
+class Validity(NamedTuple):
+    """When a certificate is valid, counted from now.
+
+    Attributes:
+        begins: the first moment; negative for the past.
+        ends: the last moment.
+    """
+
+    begins: timedelta
+    ends: timedelta
+
+
 # A container's clock may lag behind its host's; a certificate from the future is refused.
-_CLOCK_SKEW = timedelta(minutes=5)
+VALID = Validity(timedelta(minutes=-5), timedelta(days=30))
+EXPIRED = Validity(timedelta(days=-30), timedelta(days=-1))
+NOT_YET_VALID = Validity(timedelta(days=1), timedelta(days=30))
+
 _USAGES = (
     "digital_signature",
     "content_commitment",
@@ -68,12 +83,15 @@ class Authority:
     _certificate: x509.Certificate = field(repr=False)
     _key: ec.EllipticCurvePrivateKey = field(repr=False)
 
-    def issue(self, names: Sequence[str] = LOOPBACK_NAMES, *, stem: str = "server") -> Certificates:
-        """Issue a server certificate, valid for 30 days, beside the authority's.
+    def issue(
+        self, names: Sequence[str] = LOOPBACK_NAMES, *, stem: str = "server", validity: Validity = VALID
+    ) -> Certificates:
+        """Issue a server certificate beside the authority's.
 
         Args:
             names: host names and IP addresses that the certificate is for, at least one.
             stem: the files' name without its ending, ``.pem`` for the certificate, ``.key`` for the key.
+            validity: from when until when; 30 days when left out.
 
         Returns:
             The paths of the authority's certificate, the new certificate and its key.
@@ -83,7 +101,7 @@ class Authority:
         """
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
-            _builder(_name(names[0]), self._certificate.subject, key.public_key())
+            _builder(_name(names[0]), self._certificate.subject, key.public_key(), validity)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage("digital_signature"), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -123,21 +141,27 @@ def make_authority(directory: Path) -> Authority:
     return Authority(path, certificate, key)
 
 
-def issue(directory: Path, names: Sequence[str] = LOOPBACK_NAMES) -> Certificates:
+def issue(
+    directory: Path, names: Sequence[str] = LOOPBACK_NAMES, *, validity: Validity = VALID
+) -> Certificates:
     """Make an authority and one server certificate of it.
 
     Args:
         directory: an existing directory; gets ``ca.pem``, ``server.pem`` and ``server.key``.
         names: host names and IP addresses that the certificate is for, at least one.
+        validity: of the server's certificate; the authority's is valid in any case.
 
     Returns:
         The paths of the three files.
     """
-    return make_authority(directory).issue(names)
+    return make_authority(directory).issue(names, validity=validity)
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey
+    subject: x509.Name,
+    issuer: x509.Name,
+    public_key: ec.EllipticCurvePublicKey,
+    validity: Validity = VALID,
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
@@ -146,8 +170,8 @@ def _builder(
         .issuer_name(issuer)
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _CLOCK_SKEW)
-        .not_valid_after(now + _VALID)
+        .not_valid_before(now + validity.begins)
+        .not_valid_after(now + validity.ends)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
     )
 

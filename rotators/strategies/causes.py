@@ -67,6 +67,17 @@ CAUSES: dict[str, Cause] = {
         "the server's certificate is for another host name",
         "Use the name in the certificate as the secret's host (the endpoint, not an alias or address).",
     ),
+    "tls-expired": Cause(
+        TargetUnavailable,
+        "the server's certificate has expired, or one that it was issued by",
+        "Renew the certificate on the server (for RDS: rotate its certificate authority); no change of the "
+        "secret helps.",
+    ),
+    "tls-not-yet-valid": Cause(
+        TargetUnavailable,
+        "the server's certificate is not valid yet",
+        "Compare the certificate's first day with the clock of this machine, and correct what is wrong.",
+    ),
     "tls-untrusted": Cause(
         TargetUnavailable,
         "the server's certificate is not signed by a trusted authority",

@@ -167,6 +167,7 @@ DOUBTFUL_ARGUMENTS = {
     "rotate": ["rotate", "{secret}", "--timeout", "20"],
     "show": ["show", "{secret}"],
     "doctor": ["doctor", "{secret}"],
+    "check": ["check", "{secret}"],
     "repair": ["repair", "{secret}"],
     "new": ["new", HOSTILE],
     "matrix": ["matrix", "--engine", HOSTILE],

@@ -14,7 +14,8 @@ from rotators.core.errors import CredentialsRejected, RotatorsError, TargetRefus
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.families import mysql_connection
-from rotators.local.tls import issue
+from rotators.local.mariadb import MariaDbServer
+from rotators.local.tls import EXPIRED, NOT_YET_VALID, Validity, issue
 from rotators.mariadb import MariaDbEngine
 from rotators.strategies.hashes import native_password
 from tests.mysql.conftest import MariaDbWorld
@@ -95,6 +96,29 @@ def test_each_cause_has_its_own_code(
 def test_a_certificate_of_an_unknown_authority(world: MariaDbWorld, tmp_path: Path) -> None:
     error = failure({**world.account(), "sslrootcert": str(issue(tmp_path).ca)})
     assert error.full_code == "target-unavailable/tls-untrusted"
+
+
+@pytest.fixture
+def own_server(maria: MariaDbServer) -> Iterator[MariaDbServer]:
+    """A server whose certificate a test may replace; skipped where there is none."""
+    del maria
+    with MariaDbServer() as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("validity", "code"), [(EXPIRED, "tls-expired"), (NOT_YET_VALID, "tls-not-yet-valid")]
+)
+def test_a_certificate_out_of_its_time_is_not_called_untrusted(
+    own_server: MariaDbServer, tmp_path: Path, validity: Validity, code: str
+) -> None:
+    secret = own_server.secret()
+    files = issue(tmp_path, validity=validity)
+    for file in (files.certificate, files.key):
+        (own_server.directory / file.name).write_bytes(file.read_bytes())
+    own_server.execute("FLUSH SSL")
+    error = failure({**secret, "sslrootcert": str(files.ca)})
+    assert error.full_code == f"target-unavailable/{code}"
 
 
 def test_without_any_named_authority_the_systems_are_used_and_do_not_know_ours(

@@ -16,7 +16,7 @@ from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.local.postgres import PostgresServer
 from rotators.local.process import identity
-from rotators.local.tls import issue
+from rotators.local.tls import EXPIRED, NOT_YET_VALID, Validity, issue
 from rotators.postgres import PostgresEngine
 from tests.world import World, new_password, unique
 
@@ -81,6 +81,30 @@ def test_a_certificate_of_an_unknown_authority(world: World, tmp_path: Path) -> 
     error = failure({**world.user(), "sslrootcert": str(other.ca)})
     assert error.full_code == "target-unavailable/tls-untrusted"
     assert "SSL_ROOT_CERT" in error.remedy
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[PostgresServer]:
+    """A server whose certificates the tests may replace."""
+    with PostgresServer() as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("validity", "code", "advice"),
+    [(EXPIRED, "tls-expired", "Renew"), (NOT_YET_VALID, "tls-not-yet-valid", "clock")],
+)
+def test_a_certificate_out_of_its_time_is_not_called_untrusted(
+    own_server: PostgresServer, tmp_path: Path, validity: Validity, code: str, advice: str
+) -> None:
+    files = issue(tmp_path, validity=validity)
+    for file in (files.certificate, files.key):
+        (own_server.directory / "data" / file.name).write_bytes(file.read_bytes())
+    secret = {**own_server.secret(), "sslrootcert": str(files.ca)}
+    own_server.restart()
+    error = failure(secret)
+    assert error.full_code == f"target-unavailable/{code}"
+    assert advice in error.remedy
 
 
 def test_without_any_named_authority_the_systems_are_used_and_do_not_know_ours(
