@@ -72,8 +72,8 @@ def _check_port(port: int) -> None:
     except OSError as error:
         raise ServerStartFailed(
             f"port {port} of {_HOST} cannot be used: {error.strerror}",
-            remedy="`rotators up --port 0` takes a free port. If another `rotators up` listens there, use that "
-            "one, or end it with Ctrl-C.",
+            remedy="`rotators up --port 0` takes a free port. If another `rotators up` listens there, use it,"
+            " or end it with Ctrl-C.",
         ) from None
 
 
