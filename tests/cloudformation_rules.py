@@ -33,8 +33,9 @@ _RULES = {
     "Fn::ValueOf",
     "Fn::ValueOfAll",
 }
-# The page names Ref, Fn::FindInMap and the condition functions only. Fn::Join is the exception, because
-# published templates test in this way whether a list is empty: !Not [!Equals [!Join ["", !Ref List], ""]].
+# The page names Ref, Fn::FindInMap and the condition functions only. cfn-lint (E8003) admits Fn::Join,
+# Fn::Select and Fn::Split in Fn::Equals too, and published templates test in this way whether a list is empty or
+# has a further item.
 _CONDITIONS = {
     "Condition",
     "Ref",
@@ -44,6 +45,8 @@ _CONDITIONS = {
     "Fn::Join",
     "Fn::Not",
     "Fn::Or",
+    "Fn::Select",
+    "Fn::Split",
 }
 _OUTPUTS = {
     "Ref",

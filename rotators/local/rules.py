@@ -34,7 +34,6 @@ RELIED_ON = {
         "(self, name, template, role_arn, parameters, tags)"
     ),
     "moto.cloudformation.models:Stack.parse_template": "(template)",
-    "moto.cloudformation.parsing:ResourceMap.load_parameters": "(self)",
 }
 """The names of moto that are replaced with what is below; see `relied_on.RELIED_ON`."""
 

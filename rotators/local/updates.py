@@ -11,6 +11,8 @@ import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from rotators.local.rules import with_defaults
+
 if TYPE_CHECKING:
     from moto.cloudformation.parsing import ResourceMap
 
@@ -18,23 +20,16 @@ Difference = dict[str, list[str]]
 
 
 def with_lists(original: Callable[[ResourceMap], None]) -> Callable[[ResourceMap], None]:
-    """What reads the parameters of a stack. Defaults of lists become lists, and previous lists stay lists.
+    """What reads the parameters of a stack. Lists are split and their items trimmed, defaults too.
 
     Args:
-        original: moto's own.
+        original: moto's own, which splits given texts only.
     """
 
     def load_parameters(resources: ResourceMap) -> None:
-        resources.input_parameters = {
-            name: ",".join(value) if isinstance(value, list) else value
-            for name, value in resources.input_parameters.items()
-        }
+        template = resources._template  # noqa: SLF001 - held by RELIED_ON
+        resources.input_parameters = with_defaults(template, resources.input_parameters)
         original(resources)
-        for name, parameter in resources._template.get("Parameters", {}).items():  # noqa: SLF001 - held by RELIED_ON
-            kind, value = parameter.get("Type", "String"), resources.resolved_parameters[name]
-            if (kind == "CommaDelimitedList" or kind.startswith("List<")) and isinstance(value, str):
-                resources.resolved_parameters[name] = value.split(",")
-                resources._parsed_resources[name] = value.split(",")  # noqa: SLF001 - the same
 
     return load_parameters
 
