@@ -34,8 +34,8 @@ _RULES = {
     "Fn::ValueOfAll",
 }
 # The page names Ref, Fn::FindInMap and the condition functions only. cfn-lint (E8003) admits Fn::Join,
-# Fn::Select and Fn::Split in Fn::Equals too, and published templates test in this way whether a list is empty or
-# has a further item.
+# Fn::Select and Fn::Split in Fn::Equals too, and published templates test in this way whether a list is empty
+# or has a further item.
 _CONDITIONS = {
     "Condition",
     "Ref",
