@@ -69,7 +69,7 @@ if [ -z "$$found" ]; then \
 fi
 endef
 
-# $(1): the folder. An environment whose interpreter does not work is made anew; any other folder is left alone.
+# $(1): the folder. An environment whose interpreter does not work is made again; any other folder is left alone.
 define make_venv
 if [ -n "$$(ls -A $(1) 2>/dev/null)" ] && [ ! -e $(1)/pyvenv.cfg ]; then \
   echo "$(1) is not empty and not a virtual environment; name another folder: make ... VENV=.venv" >&2; exit 2; \

@@ -40,7 +40,7 @@ _SBOM_TOOL = ROOT / ".venv-sbom" / "bin" / "cyclonedx-py"
 
 
 def main() -> None:
-    """Make dist/ anew.
+    """Make dist/ again.
 
     Raises:
         SystemExit: something is missing or too large; the message says what to do. dist/ is then as before.

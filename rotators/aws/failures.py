@@ -68,7 +68,7 @@ def last_failed_step(function_arn: str, of: str, since: float = 0.0) -> FailedSt
         since: seconds since the epoch; older lines do not count.
 
     Returns:
-        The step; None when no line tells of one.
+        The step; None when no line reports one.
 
     Raises:
         StoreError: the log could not be read (no permission, no such group, throttled …).

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from rotators.recovery.checkup import Document
 
 
-@click.command(name="repair", short_help="Mend a secret where that is sure to lose nothing.")
+@click.command(name="repair", short_help="Repair a secret where that is sure to lose nothing.")
 @click.argument("secret")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @idle_option
 @remote_options
 @json_option
 def repair_command(secret: str, dry_run: bool, idle: bool, function: str | None, as_json: bool) -> None:
-    """Mend SECRET: move labels, or make the target accept the current password again.
+    """Repair SECRET: move labels, or make the target accept the current password again.
 
     Nothing is deleted. Where it is not sure what loses nothing, nothing is done and the needed human action
-    is named. Exit status 0 means that the secret is healthy (with --dry-run: that it would be mended).
+    is named. Exit status 0 means that the secret is healthy (with --dry-run: that it would be repaired).
     """
     out = console()
     out.quiet = as_json

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.25
 _LOOK_SECONDS = 1.0  # between two looks into the function's log, of which an account has a few each second
 _TRAIL_SECONDS = 5.0  # between two questions to CloudTrail, of which an account has two each second
-_LATE_SECONDS = 5.0  # a log line may come that much later than what it tells of
+_LATE_SECONDS = 5.0  # a log line may come that much later than what it reports
 _MARGIN_SECONDS = 60.0  # between the clocks of two AWS services
 _LAST_STEP = "finishSecret"
 

@@ -37,7 +37,7 @@ def with_lists(original: Callable[[ResourceMap], None]) -> Callable[[ResourceMap
 def difference(
     resources: ResourceMap, template: dict[str, Any], parameters: dict[str, Any] | None = None
 ) -> Difference:
-    """What an update adds, modifies and removes, in the place of moto's.
+    """What an update adds, modifies and removes, instead of moto's.
 
     Args:
         resources: of the stack as it is.
@@ -65,7 +65,7 @@ def difference(
 
 
 def applied(change_set: Any) -> None:
-    """Carry a change set out, in the place of moto's."""
+    """Carry a change set out, instead of moto's."""
     stack = change_set.stack
     stack.template = change_set.template
     stack._parse_template()  # noqa: SLF001 - the same

@@ -18,7 +18,7 @@ class Demands:
     Attributes:
         length: least number of characters.
         digits, lower, upper, special: least number of characters of each class.
-        takes_hashes: whether the server takes a hash in the place of a password.
+        takes_hashes: whether the server takes a hash instead of a password.
         unknown: names of validation plugins whose rules cannot be read, such as a dictionary check.
     """
 

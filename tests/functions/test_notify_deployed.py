@@ -1,4 +1,4 @@
-"""The deployed stack tells of a failed rotation once: EventBridge, the notify function, its role, the topic.
+"""The deployed stack reports a failed rotation once: EventBridge, the notify function, its role, the topic.
 
 A real PostgreSQL refuses; EventBridge delivers every event twice.
 """
@@ -92,7 +92,7 @@ def assert_no_value(world: World, arn: str, body: str) -> None:
 
 
 def check_page(subject: str, body: str) -> None:
-    """The page shows this very message, but for what differs from run to run; UPDATE_DOCS makes it anew."""
+    """The page shows this very message, but for what differs from run to run; UPDATE_DOCS makes it again."""
     shown = f"Subject: {subject}\n\n{body}"
     for pattern, constant in (
         (" --stack mails", ""),  # not needed for a stack of the default name
