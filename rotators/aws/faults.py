@@ -44,12 +44,22 @@ def translated(action: str, secret_id: str) -> Iterator[None]:
         raise _of_service(error, action, secret_id) from None
     except boto.BotoCoreError as error:
         raise _of_boto(error, action, secret_id) from None
-    except ResponseParserError:
-        raise errors.ServiceUnavailable(
-            f"{action} on {secret_id} failed: what answered does not speak AWS's protocol",
-            remedy="Check the endpoint: AWS_ENDPOINT_URL, the profile's endpoint_url, and proxies.",
-            reason="protocol",
-        ) from None
+    except (ResponseParserError, KeyError):  # KeyError: a member is missing that every answer of AWS has
+        raise not_aws(action, secret_id) from None
+
+
+def not_aws(action: str, secret_id: str) -> errors.ServiceUnavailable:
+    """The error for an answer that no AWS service gives: a web page, or JSON without the required members.
+
+    Args:
+        action: what was being done.
+        secret_id: what it was about.
+    """
+    return errors.ServiceUnavailable(
+        f"{action} on {secret_id} failed: what answered does not speak AWS's protocol",
+        remedy="Check the endpoint: AWS_ENDPOINT_URL, the profile's endpoint_url, and proxies.",
+        reason="protocol",
+    )
 
 
 @dataclass(frozen=True)
@@ -175,6 +185,14 @@ _FAULTS = (
         message="secret (value|version)|staging label|version ?id",
         reason="version",
         remedy="See the versions with `rotators show SECRET`: none has this stage or id, or it has no value.",
+    ),
+    _Fault(
+        errors.SecretNotFound,
+        codes="ResourceNotFoundException",
+        message="^function not found",
+        reason="function",
+        remedy="Check the function's name, the account and the Region; `aws lambda list-functions` lists the "
+        "functions, `rotators outputs` those of the stack.",
     ),
     _Fault(errors.SecretNotFound, codes="ResourceNotFoundException"),
     _Fault(errors.VersionConflict, codes="ResourceExistsException"),

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
 from rotators.aws.failures import last_failed_step
-from rotators.aws.faults import translated
+from rotators.aws.faults import not_aws, translated
 from rotators.aws.versions import all_versions
 from rotators.core.errors import (
     AccessDenied,
+    InvalidInput,
     RequestRefused,
     SecretNotFound,
     ServiceThrottled,
@@ -97,9 +98,16 @@ def read_secret(secret_id: str) -> SecretView:
     Raises:
         SecretNotFound, AccessDenied, …: see rotators/aws/faults.py.
     """
+    if not secret_id.strip():
+        raise InvalidInput(
+            "the name of the secret is empty",
+            remedy="Give a name or an ARN; `aws secretsmanager list-secrets` lists them.",
+        )
     client = clients.secrets_manager()
     with translated("DescribeSecret", secret_id):
         found: Mapping[str, Any] = client.describe_secret(SecretId=secret_id)
+    if "ARN" not in found:
+        raise not_aws("DescribeSecret", secret_id)
     rules: Mapping[str, Any] = found.get("RotationRules", {})
     days = rules.get("AutomaticallyAfterDays")
     return SecretView(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -62,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         arguments: the command and its arguments; those of the process when left out.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack our characters, or be closed
+            stream.reconfigure(errors="backslashreplace")
     try:
         sys.exit(cli.main(given, prog_name="rotators", standalone_mode=False))
     except click.ClickException as error:
@@ -73,6 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             print_json({"error": told})
         print_error(str(error))
         sys.exit(1)
+    except click.Abort:
+        print_error("interrupted. Next: repeat the command; a rotation that has begun goes on without it.")
+        sys.exit(1)
     except OSError as error:
-        print_error(f"{error.strerror}. Next: check disk, terminal and permissions.")
+        where = f"{error.filename}: " if error.filename else ""
+        print_error(f"{where}{error.strerror}. Next: check disk, terminal and permissions.")
         sys.exit(1)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rotators.aws import clients
-from rotators.aws.faults import translated
+from rotators.aws.faults import not_aws, translated
 from rotators.core.errors import FunctionFailed, RotatorsError, error_of
 
 if TYPE_CHECKING:
@@ -85,7 +85,10 @@ def answer_of(name: str, event: object) -> Answer:
     """
     with invoking(name) as client:
         answer = client.invoke(FunctionName=name, Payload=json.dumps(event).encode())
+    try:
         payload = json.loads(answer["Payload"].read() or b"null")
+    except ValueError:
+        raise not_aws("Invoke", name) from None
     return Answer(name, payload, "FunctionError" in answer)
 
 

@@ -126,6 +126,11 @@ def built(checkout: Path, architecture: str) -> Path:
     Raises:
         LocalStackError: it could not be built; the cause is the last line that is not make's own.
     """
+    if not (checkout / "Makefile").is_file():
+        raise LocalStackError(
+            f"{checkout} is not a checkout of this project",
+            remedy="Name the template.yaml of a checkout with --template.",
+        )
     command = ["make", "--silent", "artifact", f"ARCHITECTURE={architecture}"]
     try:
         done = subprocess.run(command, cwd=checkout, check=False, capture_output=True, text=True)

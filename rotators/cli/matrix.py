@@ -84,6 +84,12 @@ def matrix(
     engines: tuple[str, ...], strategies: tuple[str, ...], every: int, thorough: bool, as_json: bool
 ) -> None:
     """Stop rotations before and after everything they do, recover them, and show what became of them."""
+    known = {name for engine in engines or MATRICES for name in MATRICES[engine]}
+    if strategies and not known.intersection(strategies):
+        raise click.BadParameter(
+            f"{', '.join(engines)} does not have the strategy {', '.join(strategies)}",
+            param_hint="--strategy",
+        )
     missing = _missing(engines)
     jobs = [
         Job(engine, f"{engine} {name}", *how, every, thorough)
@@ -223,7 +229,10 @@ def _closing(summaries: list[Summary], seconds: float) -> str:
     bad = ", ".join(
         f"{outcomes[kind]} {kind.replace('_', ' ')}" for kind in Outcome if kind is not Outcome.OK
     )
-    return f"{points} points, {runs} stops in {seconds:.0f} s: {outcomes[Outcome.OK]} recovered, {bad}."
+    return (
+        f"{points} points, {runs} stops in {seconds:.0f} s: {outcomes[Outcome.OK]} recovered, {bad}."
+        " Next: docs/proofs.md explains the outcomes; `--json` names each point."
+    )
 
 
 def _document(

@@ -38,7 +38,13 @@ def new(name: str, directory: Path | None, as_json: bool) -> None:
     """
     folder = directory or Path(name)
     check(name, folder)
-    written = scaffold(name, folder)
+    try:
+        written = scaffold(name, folder)
+    except OSError as error:
+        raise ScaffoldRefused(
+            f"{error.filename} cannot be written: {error.strerror}",
+            remedy="Name a --directory in a folder that you may write to.",
+        ) from None
     if as_json:
         print_json({"name": name, "directory": str(folder), "files": written})
         return

@@ -102,8 +102,9 @@ def print_usage_error(error: click.ClickException) -> None:
         click.echo(error.format_message(), err=True)
         return
     context = getattr(error, "ctx", None)
-    message = " ".join(error.format_message().split()).rstrip(".")
-    print_error(f"{message}. Next: see `{context.command_path if context else 'rotators'} --help`.")
+    message = " ".join(error.format_message().split())
+    end = "" if message.endswith(("?", ".")) else "."
+    print_error(f"{message}{end} Next: see `{context.command_path if context else 'rotators'} --help`.")
 
 
 def print_error(text: str) -> None:
@@ -145,8 +146,15 @@ def age(moment: dt.datetime | None) -> str:
 
 
 def step_line(name: str, seconds: float, error: str | None = None) -> tuple[str, Text]:
-    """What to print about a finished step of a rotation: its name, its duration, and how it ended."""
-    mark = styled(f"failed: {error}", "red") if error else styled("ok", "green")
+    """What to print about a finished step: its name, its duration, and how it ended.
+
+    Args:
+        name: of the step.
+        seconds: how long it took.
+        error: None if it succeeded; empty if its message is printed elsewhere.
+    """
+    failed = styled(f"failed: {error}" if error else "failed", "red")
+    mark = styled("ok", "green") if error is None else failed
     return f"  {name:<46}{seconds * 1000:>7.0f} ms ", mark
 
 

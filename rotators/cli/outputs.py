@@ -22,7 +22,7 @@ _MARK = "RotateFunctionArn"
 """The output by which a stack of template.yaml is known."""
 
 
-@click.command()
+@click.command(short_help="Show the outputs of a deployed stack.")
 @stack_option
 @click.option("--shell", is_flag=True, help='Print export lines, for eval "$(rotators outputs --shell)".')
 @json_option
@@ -35,7 +35,7 @@ def outputs(stack: str, shell: bool, as_json: bool) -> None:
         print_json(found)
     elif shell:
         for name, value in found.items():
-            click.echo(f"export {variable(name)}={shlex.quote(value)}")
+            console().print(f"export {variable(name)}={shlex.quote(value)}", soft_wrap=True)
     else:
         _print_table(stack, found)
 

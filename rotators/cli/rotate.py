@@ -21,7 +21,7 @@ from rotators.cli.output import (
     view_document,
 )
 from rotators.cli.watching import Ended, Watch
-from rotators.core.errors import RequestRefused, RotationNotEnabled
+from rotators.core.errors import RequestRefused, RotationNotEnabled, SecretDeleted
 from rotators.core.states import Stage
 
 if TYPE_CHECKING:
@@ -43,6 +43,11 @@ def rotate(secret: str, timeout: float, enable: bool, as_json: bool) -> None:
     out = console()
     out.quiet = as_json
     before = read_secret(secret)
+    if before.deleted:
+        raise SecretDeleted(
+            f"{before.name} is scheduled for deletion",
+            remedy=f"`aws secretsmanager restore-secret --secret-id {before.name}` restores it; then rotate.",
+        )
     _check_enabled(before, enable=enable)
     with out.status(f"rotating {secret} …"):
         watch = Watch(before, lambda step: out.print(*_line(step), soft_wrap=True))
@@ -92,7 +97,7 @@ def start(arn: str) -> str:
 
 
 def _line(step: LoggedStep) -> tuple[Any, ...]:
-    return step_line(step.step, step.seconds, step.failure.message if step.failure else None)
+    return step_line(step.step, step.seconds, "" if step.failure else None)
 
 
 def _document(token: str, ended: Ended, after: SecretView) -> dict[str, Any]:

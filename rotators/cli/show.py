@@ -14,6 +14,7 @@ from rotators.cli.output import (
     versions_table,
     view_document,
 )
+from rotators.core.states import Stage
 
 
 @click.command(short_help="Show versions, stages, schedule and last failure of a secret.")
@@ -59,15 +60,23 @@ def _rotation(view: SecretView) -> str:
 
 
 def _advice(view: SecretView, failure: Failure | None) -> str:
-    pending = view.holder("AWSPENDING")
     if view.deleted:
-        return "restore it with `aws secretsmanager restore-secret` if it is still needed."
+        return f"`aws secretsmanager restore-secret --secret-id {view.name}` restores it if it is needed."
+    if view.holder(Stage.CURRENT) is None:
+        return (
+            f"store the working credential: `aws secretsmanager put-secret-value --secret-id {view.name} "
+            "--secret-string file://value.json`; delete the file afterwards."
+        )
+    return _rotation_advice(view, failure)
+
+
+def _rotation_advice(view: SecretView, failure: Failure | None) -> str:
     if not view.rotation_enabled and view.function_arn:
         return f"rotation was cancelled; `rotators rotate {view.name} --enable` switches it on again."
     if not view.rotation_enabled:
         return first_rotation(view.name)
     if failure:
-        return f"mend what the failure names, then `rotators rotate {view.name}`."
-    if pending and pending != view.holder("AWSCURRENT"):
+        return f"correct what the failure names, then `rotators rotate {view.name}`."
+    if view.holder(Stage.PENDING) not in {None, view.holder(Stage.CURRENT)}:
         return f"a rotation is under way or was cut off; `rotators rotate {view.name}` takes it up again."
     return f"`rotators rotate {view.name}` rotates it now."

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from rotators.core.errors import LocalStackError
+from rotators.core.errors import LocalStackError, RotatorFailure
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.local.aws import LocalAws
@@ -89,8 +89,15 @@ class Stack:
         """Log in to DATABASE_URL's server once, with the rotators' own login, which names every cause."""
         from rotators.postgres import PostgresEngine  # noqa: PLC0415 - as below
 
-        with PostgresEngine().login(Secret(self.postgres.secret()), Settings()) as session:
-            session.check()
+        try:
+            with PostgresEngine().login(Secret(self.postgres.secret()), Settings()) as session:
+                session.check()
+        except RotatorFailure as error:
+            raise LocalStackError(
+                f"the server that DATABASE_URL names cannot be used: {error.cause}",
+                remedy="Correct DATABASE_URL, or unset it to have a PostgreSQL started.",
+                reason=error.reason,
+            ) from None
 
     def value(self, arn: str) -> dict[str, Any]:
         """The current value of a secret."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import time
@@ -71,7 +72,7 @@ def _check_port(port: int) -> None:
         socket.create_server((_HOST, port)).close()
     except OSError as error:
         raise ServerStartFailed(
-            f"port {port} of {_HOST} cannot be used: {error.strerror}",
+            f"port {port} of {_HOST} cannot be used: {os.strerror(error.errno or 0)}",
             remedy="`rotators up --port 0` takes a free port. If another `rotators up` listens there, use it,"
             " or end it with Ctrl-C.",
         ) from None

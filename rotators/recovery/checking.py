@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
-from rotators.aws.faults import translated
+from rotators.aws.faults import not_aws, translated
 from rotators.core.errors import (
     AccessDenied,
     RequestRefused,
@@ -72,6 +72,8 @@ def preflight(store: Store, own: Settings, secret_id: str, function: str) -> Doc
     """
     with translated("DescribeSecret", secret_id):
         described = clients.secrets_manager().describe_secret(SecretId=secret_id)
+    if "ARN" not in described:
+        raise not_aws("DescribeSecret", secret_id)
     run = _Preflight(store, own, described, function)
     checks = guarded(lambda: list(run.checks()), lambda: run.seen)
     failed = next((check for check in checks if check.result is Result.FAILED), None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -142,6 +144,49 @@ def test_a_cancelled_rotation_stays_off_unless_it_is_asked_for(
     assert run("rotate", name, "--enable").exit_code == 0
 
 
+def remedy(*arguments: str) -> list[str]:
+    """The command in backquotes that an answer names as the next action."""
+    return shlex.split(re.findall(r"`(aws .+?)`", command(*arguments).text)[-1])
+
+
+def run_remedy(words: list[str], place: Path) -> None:
+    tool = Path(sys.executable).parent / "aws"
+    if not tool.exists():
+        pytest.skip("the AWS CLI is not installed beside this Python")
+    subprocess.run([tool, *words[1:]], cwd=place, capture_output=True, check=True)
+
+
+def test_the_remedy_for_a_secret_that_never_had_rotation_works(world: World, tmp_path: Path) -> None:
+    name = unique("cli/new")
+    world.secrets.create_secret(Name=name, SecretString=json.dumps(world.user()))
+    words = remedy("rotate", name, "--enable")
+    assert words == remedy("show", name)
+    arn = world.aws.function_arn("rotate")
+    run_remedy([arn if word == "ARN" else word for word in words], tmp_path)
+    done = command("rotate", name)
+    assert done.status == 0, done.text
+
+
+def test_the_remedy_for_a_deleted_secret_works(
+    world: World, secret: tuple[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    world.secrets.delete_secret(SecretId=secret[0])
+    words = remedy("rotate", secret[0])
+    assert words == remedy("show", secret[0])
+    run_remedy(words, tmp_path)
+    world.aws.enable_rotation(secret[0])
+    assert command("rotate", secret[0]).status == 0
+
+
+def test_the_remedy_for_a_secret_without_a_value_works(world: World, tmp_path: Path) -> None:
+    name = unique("cli/empty")
+    world.secrets.create_secret(Name=name)
+    world.aws.enable_rotation(name)
+    (tmp_path / "value.json").write_text(json.dumps(world.user()))
+    run_remedy(remedy("show", name), tmp_path)
+    assert command("rotate", name).status == 0
+
+
 def test_show_of_a_deleted_secret_says_so(world: World, secret: tuple[str, dict[str, Any]]) -> None:
     world.secrets.delete_secret(SecretId=secret[0])
     assert "restore-secret" in run("show", secret[0]).output
@@ -211,15 +256,19 @@ def test_invoke_stores_and_retrieves(world: World, tmp_path: Path) -> None:
     assert json.loads(run("invoke", "retrieve", str(retrieve)).stdout)["Value"] == {"user": "someone"}
 
 
-def test_invoke_exits_with_one_when_the_function_fails(world: World, tmp_path: Path) -> None:
+def test_a_failed_invoke_is_one_sentence_and_its_stack_trace_is_in_the_json(
+    world: World, tmp_path: Path
+) -> None:
     event = tmp_path / "bad.json"
-    event.write_text('{"Step": "create_secret", "SecretId": "x", "ClientRequestToken": "%s"}' % ("t" * 32))
-    name = unique("cli/any")
-    world.secrets.create_secret(Name=name, SecretString="{}")
     event.write_text(json.dumps({"SecretIds": "not a list"}))
-    result = run("invoke", "retrieve", str(event))
-    assert result.exit_code == 1
-    assert "errorMessage" in result.stdout
+    done = command("invoke", "retrieve", str(event))
+    assert done.status == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("rotators: [invalid-event]")
+    assert done.stderr.count("\n") == 1
+    done = command("invoke", "retrieve", str(event), "--json")
+    assert done.status == 1
+    assert {"errorMessage", "stackTrace"} <= json.loads(done.stdout).keys()
 
 
 def test_invoke_refuses_a_file_that_is_not_json(tmp_path: Path) -> None:

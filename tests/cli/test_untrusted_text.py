@@ -169,6 +169,7 @@ DOUBTFUL_ARGUMENTS = {
     "doctor": ["doctor", "{secret}"],
     "check": ["check", "{secret}"],
     "repair": ["repair", "{secret}"],
+    "outputs": ["outputs", "--stack", HOSTILE],
     "new": ["new", HOSTILE],
     "matrix": ["matrix", "--engine", HOSTILE],
     "deploy-local": ["deploy-local", "--template", HOSTILE],

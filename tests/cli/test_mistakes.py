@@ -1,0 +1,404 @@
+"""Mistakes that people make, and what each command answers: tests/cli/mistakes.txt has the whole transcript.
+
+After a deliberate change, run this file with UPDATE_DOCS=1 and read the difference.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import shlex
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from rotators.cli import cli
+from rotators.local.aws import LocalAws
+from rotators.local.postgres import PostgresServer
+from tests.cli.command import Done, command
+from tests.world import World, new_password
+
+TRANSCRIPT = Path(__file__).with_name("mistakes.txt")
+ROOT = Path(__file__).parents[2]
+SPECIFIC = ("SECRETS_MANAGER_ENDPOINT", "AWS_ENDPOINT_URL_SECRETS_MANAGER")
+NOTHING = "http://127.0.0.1:9"
+"""Where nothing listens."""
+
+MISTAKES = """
+rotators
+rotators shwo app
+rotators --verbose
+
+rotators show
+rotators show app extra
+rotators show nothing-of-this-name
+rotators show ''
+rotators show 'not a name'
+rotators show arn:aws:secretsmanager:us-east-1:123456789012:secret:app
+rotators show arn:aws:secretsmanager:eu-west-1:123456789012:secret:app-AbCdEf
+rotators show app --jsn
+rotators show deleted
+rotators show plain
+rotators show empty
+rotators show cancelled
+rotators show nothing-of-this-name --json
+
+rotators rotate
+rotators rotate nothing-of-this-name
+rotators rotate plain
+rotators rotate plain --enable
+rotators rotate cancelled
+rotators rotate deleted
+rotators rotate empty --timeout 20
+rotators rotate broken --timeout 20
+rotators rotate unreachable --timeout 20
+rotators rotate locked --timeout 20
+rotators rotate app --timeout soon
+rotators rotate app --timeout 0
+rotators rotate broken --timeout 20 --json
+
+rotators doctor
+rotators doctor nothing-of-this-name
+rotators doctor plain
+rotators doctor deleted
+rotators doctor empty
+rotators doctor locked
+rotators doctor app --remote --stack nowhere
+
+rotators repair
+rotators repair nothing-of-this-name
+rotators repair deleted
+rotators repair empty
+rotators repair locked
+rotators repair app --dryrun
+
+rotators check
+rotators check nothing-of-this-name
+rotators check plain
+rotators check deleted
+rotators check app --remote --stack nowhere
+
+rotators invoke
+rotators invoke store
+rotators invoke store missing.json
+rotators invoke store folder
+rotators invoke store broken.json
+rotators invoke store picture.png
+rotators invoke store list.json
+rotators invoke store empty.json
+rotators invoke retrieve missing-secret.json
+rotators invoke retrieve missing-secret.json --json
+rotators invoke rotate step.json
+rotators invoke rotate token.json
+rotators invoke rotate disabled.json
+rotators invoke no-such-function retrieve.json
+rotators invoke 'not a name' retrieve.json
+
+rotators new
+rotators new Acme
+rotators new class
+rotators new rotators
+rotators new postgres
+rotators new acme --directory folder
+rotators new acme --directory broken.json
+rotators new acme --directory broken.json/inside
+
+rotators matrix --engine oracle
+rotators matrix --strategy triple
+rotators matrix --every 0
+rotators matrix --engine postgres --strategy dual
+
+rotators demo twice
+DATABASE_URL=nonsense rotators demo
+DATABASE_URL=postgresql:///db rotators demo
+DATABASE_URL=postgresql://u:p@127.0.0.1:9/db?sslmode=disable rotators demo
+DATABASE_URL=mysql://u:p@localhost/db rotators demo
+PG_BIN=folder rotators demo
+
+rotators up --port many
+rotators up --port 70000
+rotators up --port $TAKEN
+
+rotators deploy-local --template missing.yaml
+rotators deploy-local --template folder
+OWN= rotators deploy-local --template picture.png
+rotators outputs --stack nothing-of-this-name
+rotators outputs --shell --json
+rotators deploy-local --template broken.json --parameter nonsense
+
+AWS_ENDPOINT_URL=$NOTHING rotators show app
+AWS_ENDPOINT_URL=$NOTHING rotators rotate app
+AWS_ENDPOINT_URL=$NOTHING rotators invoke retrieve retrieve.json
+AWS_ENDPOINT_URL=$WEBSITE rotators show app
+AWS_ENDPOINT_URL=$WEBSITE rotators rotate app
+AWS_ENDPOINT_URL=$WEBSITE rotators doctor app
+AWS_ENDPOINT_URL=$WEBSITE rotators check app
+AWS_ENDPOINT_URL=$WEBSITE rotators outputs
+AWS_ENDPOINT_URL=$WEBSITE rotators invoke retrieve retrieve.json
+AWS_ENDPOINT_URL=localhost:4599 rotators show app
+AWS_ENDPOINT_URL=http://no-such-host.invalid rotators show app
+AWS_ENDPOINT_URL=$EXPIRED rotators show app
+AWS_PROFILE=nobody rotators show app
+AWS_REGION= AWS_DEFAULT_REGION= rotators show app
+AWS_REGION='us east' rotators show app
+AWS_ACCESS_KEY_ID= AWS_SECRET_ACCESS_KEY= rotators show app
+"""
+
+FILES: dict[str, str | bytes] = {
+    "broken.json": '{\n  "SecretId": \n',
+    "picture.png": b"\x89PNG\r\n\x1a\n\x00\xff",
+    "list.json": "[1, 2]",
+    "empty.json": "",
+    "missing-secret.json": '{"SecretId": "nothing-of-this-name"}',
+    "retrieve.json": '{"SecretId": "app"}',
+    "step.json": json.dumps({"Step": "create", "SecretId": "app", "ClientRequestToken": "t" * 36}),
+    "token.json": json.dumps({"Step": "setSecret", "SecretId": "app", "ClientRequestToken": "t" * 36}),
+    "disabled.json": json.dumps(
+        {"Step": "createSecret", "SecretId": "plain", "ClientRequestToken": "t" * 36}
+    ),
+}
+
+
+class Website(BaseHTTPRequestHandler):
+    """Answers every request as a website does, or with the refusal of an expired token."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        expired = self.path.startswith("/expired")
+        body = b'{"__type": "ExpiredTokenException", "message": "The security token is expired"}'
+        self.send_response(400 if expired else 200)
+        self.end_headers()
+        self.wfile.write(body if expired else b"<html>Welcome</html>")
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture(scope="module")
+def places() -> Iterator[dict[str, str]]:
+    """Addresses that the mistakes name: of nothing, of a website, of an expired token, and a taken port."""
+    website = HTTPServer(("127.0.0.1", 0), Website)
+    threading.Thread(target=website.serve_forever, daemon=True).start()
+    with socket.create_server(("127.0.0.1", 0)) as taken, website:
+        here = f"http://127.0.0.1:{website.server_port}"
+        port = str(taken.getsockname()[1])
+        yield {"NOTHING": NOTHING, "WEBSITE": here, "EXPIRED": f"{here}/expired", "TAKEN": port}
+        website.shutdown()
+
+
+@pytest.fixture(scope="module")
+def secrets(aws: LocalAws, server: PostgresServer) -> Iterator[None]:
+    """The secrets that the mistakes name; removed at the end."""
+    world = World(aws, server)
+    user = world.user()
+    locked = world.user()
+    values = {
+        "app": json.dumps(user),
+        "plain": json.dumps(user),
+        "deleted": json.dumps(user),
+        "cancelled": json.dumps(user),
+        "broken": "not JSON",
+        "unreachable": json.dumps({**user, "port": 9}),
+        "locked": json.dumps(locked),
+    }
+    names = [*values, "empty"]
+    for name, value in values.items():
+        world.secrets.create_secret(Name=name, SecretString=value)
+    world.secrets.create_secret(Name="empty")
+    world.set_password(locked["username"], new_password())
+    for name in names:
+        if name not in {"plain", "deleted"}:
+            world.aws.enable_rotation(name)
+    world.secrets.cancel_rotate_secret(SecretId="cancelled")
+    world.secrets.delete_secret(SecretId="deleted")
+    yield
+    for name in names:
+        world.secrets.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("mistakes")
+    for name, content in FILES.items():
+        (place / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    (place / "folder").mkdir()
+    (place / "folder" / "file").touch()
+    return place
+
+
+def run(line: str, places: dict[str, str]) -> Done:
+    """Run one line; in a process of its own where it sets variables, because clients are kept."""
+    for name, value in places.items():
+        line = line.replace(f"${name}", value)
+    words = shlex.split(line)
+    start = words.index("rotators")
+    changes = dict(word.split("=", 1) for word in words[:start])
+    if not changes:
+        return command(*words[start + 1 :])
+    kept = {name: value for name, value in os.environ.items() if name not in SPECIFIC}
+    environment = {**kept, "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1", **changes}
+    environment |= {"PYTHONPATH": str(ROOT)}
+    environment = {name: value for name, value in environment.items() if value or name not in changes}
+    done = subprocess.run(
+        [sys.executable, "-m", "rotators.cli", *words[start + 1 :]],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def normalised(done: Done, folder: Path, places: dict[str, str]) -> str:
+    """What was printed, without what differs from run to run."""
+    text = re.sub(r" +$", "", done.text, flags=re.M).strip("\n").replace(str(folder), "/folder")
+    text = text.replace(places["TAKEN"], "TAKEN").replace(os.environ["AWS_ENDPOINT_URL"], "http://LOCAL")
+    for pattern, word in (
+        (r"http://127\.0\.0\.1:(?!9\b)\d+", "http://OTHER"),
+        (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "UUID"),
+        (r"│ [0-9a-f]{8} │", "│ VERSION  │"),
+        (r"\b(app|plain|deleted|empty|cancelled|broken|locked|unreachable)-[A-Za-z0-9]{6}\b", r"\1-SUFFIX"),
+        (r"app_[0-9a-f]{6}_\d+", "USER"),
+        (r"localhost:\d{4,5}", "localhost:PORT"),
+        (r"20\d\d-\d\d-\d\d(?![T\d ])", "YYYY-MM-DD"),
+        (r" +\d+ ms", " N ms"),
+        (r"\b\d+(\.\d)? s\b", "N s"),
+        (r'"(ms|seconds)": [\d.]+', r'"\1": N'),
+        (r"20\d\d-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(\+00:00)?", "TIME"),
+    ):
+        text = re.sub(pattern, word, text)
+    text = re.sub(r'"stackTrace": \[.*?\n  \]', '"stackTrace": […]', text, flags=re.S)
+    return re.sub(r"[━─]+", "─", text)
+
+
+def transcript(folder: Path, places: dict[str, str]) -> list[tuple[str, Done, str]]:
+    lines = [line for line in MISTAKES.splitlines() if line]
+    found = []
+    for line in lines:
+        done = run(line, places)
+        found.append((line, done, f"$ {line}\n{normalised(done, folder, places)}\nexit {done.status}\n"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def entries(secrets: None, folder: Path, places: dict[str, str]) -> Iterator[list[tuple[str, Done, str]]]:
+    del secrets
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield transcript(folder, places)
+    finally:
+        os.chdir(before)
+
+
+@pytest.mark.timeout(300)
+def test_the_transcript_is_what_the_commands_answer(entries: list[tuple[str, Done, str]]) -> None:
+    text = "\n".join(entry for _, _, entry in entries)
+    if os.environ.get("UPDATE_DOCS"):
+        TRANSCRIPT.write_text(text, encoding="utf-8")
+    assert text.splitlines() == TRANSCRIPT.read_text(encoding="utf-8").splitlines()
+
+
+ANSWERED = (
+    "rotators show plain",
+    "rotators show empty",
+    "rotators show cancelled",
+    "rotators show deleted",
+    "rotators show arn:aws:secretsmanager:us-east-1:123456789012:secret:app",
+    "rotators doctor plain",
+    "rotators check plain",
+)
+"""These ask for what the command can do, so they are no mistakes of the command's user."""
+
+
+def test_no_answer_is_a_traceback_and_each_names_the_next_action(
+    entries: list[tuple[str, Done, str]],
+) -> None:
+    for line, done, entry in entries:
+        assert "Traceback" not in done.text, entry
+        assert done.status == 0 if line in ANSWERED else done.status in {1, 2}, entry
+        assert "Next:" in done.text or "--help" in done.text, entry
+
+
+def test_a_line_about_an_error_is_one_line(entries: list[tuple[str, Done, str]]) -> None:
+    for line, done, entry in entries:
+        if line != "rotators" and not re.fullmatch(
+            r"rotators (show|rotate|doctor|repair|check|new|invoke)", line
+        ):
+            assert done.stderr.count("\n") <= 1, entry
+
+
+def test_every_command_is_tried() -> None:
+    tried = {
+        words[words.index("rotators") + 1]
+        for words in map(shlex.split, MISTAKES.splitlines())
+        if len(words) > 1
+    }
+    assert set(cli.commands) <= tried
+
+
+RUN = [sys.executable, "-m", "rotators.cli"]
+
+
+def shell(line: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of bash in which `rotators` is the command; its status is that of the whole pipe."""
+    script = f'set -o pipefail; rotators() {{ {shlex.join(RUN)} "$@"; }}; {line}'
+    return subprocess.run(
+        ["bash", "-c", script], env={**os.environ, **changes}, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "rotators show app | head -0",
+        "rotators show app --json | head -0",
+        "rotators show app >&-",
+        "rotators show app >/dev/full",
+        "rotators show app --json >/dev/full",
+        "rotators show nothing-of-this-name 2>&-",
+    ],
+)
+def test_an_output_that_takes_nothing_is_no_traceback(secrets: None, line: str) -> None:
+    done = shell(line)
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+    assert done.returncode in {0, 1}
+
+
+def test_a_full_disk_is_named(secrets: None) -> None:
+    done = shell("rotators show app >/dev/full")
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert "Next:" in done.stderr
+
+
+def test_a_terminal_that_lacks_our_characters_gets_escapes(secrets: None) -> None:
+    done = shell("rotators show app", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "AWSCURRENT" in done.stdout
+
+
+def test_an_event_can_be_piped_in(secrets: None) -> None:
+    done = shell("""echo '{"SecretId": "plain", "Fields": ["username"]}' | rotators invoke retrieve -""")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["Value"].keys() == {"username"}
+
+
+def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: str) -> None:
+        raise KeyboardInterrupt
+
+    module = importlib.import_module("rotators.cli.rotate")  # the package's name is the command
+    monkeypatch.setattr(module, "read_secret", interrupted)
+    done = command("rotate", "app")
+    assert done.status == 1
+    assert done.stderr.strip().startswith("rotators: interrupted. Next:")
