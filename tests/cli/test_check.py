@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 from collections.abc import Iterator
@@ -70,7 +71,8 @@ def test_the_operate_function_answers_the_same(world: World) -> None:
     arn = stored(world, {**world.user(), "masterarn": world.admin_secret()})
     assert checked(arn) == checked(arn, "--remote")
     assert run("check", arn).output == run("check", arn, "--remote").output
-    assert run("doctor", arn).output == run("doctor", arn, "--remote").output
+    here, there = (run("doctor", arn, *remote).output for remote in ([], ["--remote"]))
+    assert re.sub(r"\d+ s\b", "", here) == re.sub(r"\d+ s\b", "", there), "apart from ages"
 
 
 def test_an_error_of_the_operate_function_is_told_as_here(world: World) -> None:
