@@ -73,6 +73,8 @@ class MySqlEngine:
 class MySqlSession(AccountSession):
     """One login to MySQL."""
 
+    own_pair_rights = ("APPLICATION_PASSWORD_ADMIN", "CREATE USER")
+
     def _identified(self, password: str) -> str:
         return f"IDENTIFIED WITH caching_sha2_password AS 0x{caching_sha2(password).hex()}"
 

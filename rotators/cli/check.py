@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 from rich.table import Table
 
 from rotators.aws.store import SecretStore
@@ -46,10 +47,13 @@ def check(secret: str, remote: bool, stack: str, as_json: bool) -> None:
 
 
 def _checked(secret: str, stack: str, *, remote: bool) -> Document:
-    function = f"{stack}-rotate"
+    named = click.get_current_context().get_parameter_source("stack") is ParameterSource.COMMANDLINE
+    default = f"{stack}-rotate"
+    function = default if named else None
     if not remote:
-        return preflight(SecretStore(), Settings.from_environment(os.environ), secret, function)
-    event = {"Action": "check", "SecretId": secret, "Function": function}
+        settings = Settings.from_environment(os.environ)
+        return preflight(SecretStore(), settings, secret, function=function, default=default)
+    event = {"Action": "check", "SecretId": secret, **({"Function": function} if function else {})}
     document: Document = ask_function(f"{stack}-operate", event)
     return document
 

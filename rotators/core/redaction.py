@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, quote_plus
 
 from rotators.core.errors import RotatorDefect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
 MASK = "***"
 
@@ -75,6 +75,26 @@ def masked(text: str, sensitive: Iterable[str]) -> str:
     """``text`` with every sensitive string, in any of its usual spellings, replaced by a mask."""
     forms = sorted({form for value in sensitive for form in spellings(value)}, key=len, reverse=True)
     return _mask(text, forms)
+
+
+def masked_texts(document: Any, sensitive: Iterable[str], keys: Collection[str]) -> Any:
+    """A JSON document with every sensitive string masked in its free texts.
+
+    Args:
+        document: what JSON can hold.
+        sensitive: the strings.
+        keys: the members that hold free text, such as the words of a server or of a rotator.
+    """
+    forms = sorted({form for value in sensitive for form in spellings(value)}, key=len, reverse=True)
+
+    def walk(value: Any, *, free: bool) -> Any:
+        if isinstance(value, dict):
+            return {key: walk(each, free=free or key in keys) for key, each in value.items()}
+        if isinstance(value, list):
+            return [walk(each, free=free) for each in value]
+        return _mask(value, forms) if free and isinstance(value, str) else value
+
+    return walk(document, free=False)
 
 
 def _mask(text: str, forms: Iterable[str]) -> str:

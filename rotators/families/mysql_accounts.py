@@ -47,6 +47,8 @@ class AccountSession(ABC):
 
     mode = "STRICT_ALL_TABLES"
     more_limits: tuple[str, ...] = ()
+    own_pair_rights: tuple[str, ...] = ("CREATE USER",)
+    """Any of these lets an account set two passwords of its own."""
 
     def __init__(self, connection: pymysql.Connection[Any], user: str) -> None:
         self._connection = connection
@@ -153,6 +155,17 @@ class AccountSession(ABC):
             kind="PASSWORD VALIDATION",
         )
         return demanded(settings, tuple(_text(name) for (name,) in plugins))
+
+    def missing_for_own_pair(self) -> str:
+        """The right that the logged-in account lacks to set two passwords of its own; empty when none."""
+        own = self._own()
+        rows = self._rows(
+            "SELECT PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES"
+            " WHERE CAST(GRANTEE AS BINARY) = CAST(%(grantee)s AS BINARY)",
+            grantee=f"'{own.user}'@'{own.host}'",
+        )
+        held = {_text(name) for (name,) in rows}
+        return "" if held & set(self.own_pair_rights) else " or ".join(self.own_pair_rights)
 
     def missing_for_reset(self, user: str) -> str:
         """See Preflight.missing_for_reset."""

@@ -7,6 +7,7 @@ is the first thing to do.
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from rotators.aws.faults import not_aws, translated
 from rotators.core.errors import (
     AccessDenied,
     RequestRefused,
+    RotationStateError,
     RotatorsError,
     SecretDeleted,
     SecretFormatError,
@@ -23,12 +25,12 @@ from rotators.core.errors import (
     ServiceThrottled,
     ServiceUnavailable,
 )
-from rotators.core.redaction import guarded
+from rotators.core.redaction import guarded, masked_texts
 from rotators.core.registry import load, rotator_name
 from rotators.core.rotation import NoPast, Rotation
 from rotators.core.settings import Settings
 from rotators.core.states import Stage, holder
-from rotators.recovery.checks import Check, Result, failed_by, of_login
+from rotators.recovery.checks import Check, Result, failed_by, of_rotator
 from rotators.recovery.coverage import (
     READING,
     ROTATION,
@@ -53,17 +55,20 @@ Document = dict[str, Any]
 _UNASKED = (AccessDenied, RequestRefused, ServiceThrottled, ServiceUnavailable)
 
 
-def preflight(store: Store, own: Settings, secret_id: str, function: str) -> Document:
+def preflight(store: Store, own: Settings, secret_id: str, *, function: str | None, default: str) -> Document:
     """Check whether a rotation of a secret would work.
 
     Args:
         store: the gateway to Secrets Manager.
-        own: this process's settings; of them, only the trusted roots are used.
+        own: this process's settings. Of them the trusted roots count, and where the function's own cannot
+            be read, in the operate function, all.
         secret_id: name or ARN of the secret.
-        function: name or ARN of the function that would rotate it, if the secret does not name one.
+        function: name or ARN of the function to check; None for the one that the secret names.
+        default: the function to check if the secret names none.
 
     Returns:
-        ``name``, ``arn``, ``ready`` (whether nothing failed), ``state`` (``ready`` or ``not-ready``),
+        ``name``, ``arn``, ``ready`` (whether nothing failed), ``state`` (``ready``, ``partly-checked`` if
+        some checks could not be made, or ``not-ready``),
         ``checks`` (a list of ``name``, ``result``, ``detail``, ``next``), and ``next`` (the first thing to
         do).
 
@@ -74,24 +79,31 @@ def preflight(store: Store, own: Settings, secret_id: str, function: str) -> Doc
         described = clients.secrets_manager().describe_secret(SecretId=secret_id)
     if "ARN" not in described:
         raise not_aws("DescribeSecret", secret_id)
-    run = _Preflight(store, own, described, function)
+    run = _Preflight(store, own, described, function or described.get("RotationLambdaARN") or default)
     checks = guarded(lambda: list(run.checks()), lambda: run.seen)
     failed = next((check for check in checks if check.result is Result.FAILED), None)
-    name = described["Name"]
-    return {
-        "name": name,
+    unknown = sum(check.result is Result.UNKNOWN for check in checks)
+    document: Document = {
+        "name": described["Name"],
         "arn": described["ARN"],
         "ready": failed is None,
-        "state": "ready" if failed is None else "not-ready",
+        "state": "not-ready" if failed else "partly-checked" if unknown else "ready",
         "checks": [{**dataclasses.asdict(check), "result": str(check.result)} for check in checks],
-        "next": failed.next if failed else _when_ready(described),
+        "next": failed.next if failed else _when_nothing_failed(described, unknown),
     }
+    # Servers and rotators choose these words, so they may hold a value.
+    masked: Document = masked_texts(document, run.seen, ("detail", "next"))
+    return masked
 
 
-def _when_ready(described: Mapping[str, Any]) -> str:
+def _when_nothing_failed(described: Mapping[str, Any], unknown: int) -> str:
     if described.get("RotationEnabled"):
-        return f"nothing is in the way; `rotators rotate {described['Name']}` rotates it now."
-    return "nothing is in the way; turn rotation on with `aws secretsmanager rotate-secret`."
+        action = f"`rotators rotate {described['Name']}` rotates it now."
+    else:
+        action = "turn rotation on with `aws secretsmanager rotate-secret`."
+    if unknown:
+        return f"nothing failed, but {unknown} checks could not be made; look at those, then {action}"
+    return f"nothing is in the way; {action}"
 
 
 @dataclass
@@ -101,19 +113,15 @@ class _Preflight:
     store: Store
     own: Settings
     described: Mapping[str, Any]
-    default: str
+    function: str
     seen: set[str] = field(default_factory=set, repr=False)
-    settings: Settings = field(default_factory=Settings)
+    settings: Settings | None = None
     view: FunctionView | None = None
     admin: Secret | None = field(default=None, repr=False)
 
     @property
     def arn(self) -> str:
         return str(self.described["ARN"])
-
-    @property
-    def function(self) -> str:
-        return str(self.described.get("RotationLambdaARN") or self.default)
 
     def checks(self) -> Iterator[Check]:
         value, check = self._value()
@@ -123,16 +131,23 @@ class _Preflight:
         if value is None:
             return
         yield from self._admin_permissions(value)
+        settings = self.settings or self.own
         try:
-            rotator = load(rotator_name(value, self.settings))
+            rotator = load(rotator_name(value, settings))
             if isinstance(rotator, DatabaseRotator):
                 check_shape(value, rotator.engine)
         except RotatorsError as error:
             yield failed_by("the value", error)
             return
-        reached = yield from of_login(value, lambda: self._verify(rotator, value))
+
+        def login() -> None:
+            rotator.verify(Rotation(value, settings, value, NoPast()))
+
         if isinstance(rotator, DatabaseRotator):
-            yield from DatabaseChecks(rotator, value, self.admin, self.settings).all(reached=reached)
+            known = self.settings is not None
+            yield from DatabaseChecks(rotator, value, self.admin, settings, known).all(login)
+        else:
+            yield of_rotator(login)
         yield self._schedule()
 
     def _value(self) -> tuple[Secret | None, Check]:
@@ -140,12 +155,21 @@ class _Preflight:
         try:
             if deleted := self.described.get("DeletedDate"):
                 raise SecretDeleted(f"the secret is scheduled for deletion ({deleted:%Y-%m-%d})")
+            home, here = self.described.get("PrimaryRegion"), self.arn.split(":")[3]
+            if home and home != here:
+                raise RotationStateError(
+                    f"this is a replica; the secret itself is in {home}, and only that one rotates",
+                    reason="replica",
+                    remedy=f"Run the command in the Region {home}.",
+                )
             if owner := self.described.get("OwningService"):
                 raise SecretManagedByService(f"the secret belongs to {owner}, which rotates it itself")
             version = holder(self.described.get("VersionIdsToStages", {}), Stage.CURRENT)
             value = self.store.value(self.arn, version) if version else None
             if value is None:
                 raise SecretFormatError("the secret has no AWSCURRENT version that holds a value")
+        except AccessDenied as error:
+            return None, Check(name, Result.UNKNOWN, str(error))
         except RotatorsError as error:
             return None, failed_by(name, error)
         self.seen.update(value.sensitive())
@@ -166,7 +190,8 @@ class _Preflight:
                 "Deploy the stack (docs/deploying.md), or name yours with --stack.",
             )
         except _UNASKED as error:
-            self.settings = self.own
+            # The operate function has the rotate function's settings in its own environment.
+            self.settings = self.own if "ROTATE_FUNCTION" in os.environ else None
             return Check(name, Result.UNKNOWN, str(error))
         except RotatorsError as error:
             return failed_by(name, error)
@@ -239,13 +264,13 @@ class _Preflight:
                 described = clients.secrets_manager().describe_secret(SecretId=admin)
             self.admin = self.store.admin(admin)
             self.seen.update(self.admin.sensitive())
+        except _UNASKED as error:
+            yield Check(name, Result.UNKNOWN, str(error))
+            return
         except RotatorsError as error:
             yield failed_by(name, error)
             return
         yield from self._permissions(name, described, READING)
-
-    def _verify(self, rotator: Any, value: Secret) -> None:
-        rotator.verify(Rotation(value, self.settings, value, NoPast()))
 
     def _schedule(self) -> Check:
         name = "rotation and schedule"

@@ -48,13 +48,33 @@ def failed_by(name: str, error: RotatorsError) -> Check:
     return Check(name, Result.FAILED, f"[{error.full_code}] {error.cause}", error.remedy)
 
 
-def of_login(value: Secret, login: Callable[[], object], whose: str = "") -> Generator[Check, None, bool]:
+def of_rotator(login: Callable[[], object]) -> Check:
+    """The check of a rotator that is not a database's: whether the current value works.
+
+    Args:
+        login: the rotator's own test; raises as ``Rotator.verify`` does.
+    """
+    name = "login"
+    try:
+        login()
+    except RotatorsError as error:
+        return failed_by(name, error)
+    except Exception as error:  # noqa: BLE001 - other people's code may raise anything, and its text may hold a value
+        remedy = "Report it to the rotator's author."
+        return Check(name, Result.FAILED, f"the rotator raised {type(error).__name__}", remedy)
+    return Check(name, Result.OK, "AWSCURRENT works")
+
+
+def of_login(
+    value: Secret, login: Callable[[], object], whose: str = "", *, helped: bool = False
+) -> Generator[Check, None, bool]:
     """The checks that one login answers: network route, TLS and its roots, credential.
 
     Args:
         value: who logs in.
         login: logs in and out; raises as ``Engine.login`` does.
         whose: what the names of the checks begin with, such as ``"admin "``.
+        helped: whether an admin sets the password if this one is rejected; then that is no obstacle.
 
     Yields:
         The three checks.
@@ -88,8 +108,12 @@ def of_login(value: Secret, login: Callable[[], object], whose: str = "") -> Gen
         return False
     except RotatorsError as error:
         yield Check(network, Result.OK, "the server answers")
-        yield tls_ok if isinstance(error, CredentialsRejected) else Check(tls, Result.UNKNOWN)
-        yield failed_by(credential, error)
+        rejected = isinstance(error, CredentialsRejected)
+        yield tls_ok if rejected else Check(tls, Result.UNKNOWN)
+        if rejected and helped:
+            yield Check(credential, Result.UNNEEDED, "AWSCURRENT is rejected; the admin sets the password")
+        else:
+            yield failed_by(credential, error)
         return False
     yield Check(network, Result.OK, "the server answers")
     yield tls_ok

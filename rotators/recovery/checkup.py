@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
@@ -20,6 +20,7 @@ from rotators.core.errors import (
     ServiceThrottled,
     ServiceUnavailable,
 )
+from rotators.core.redaction import guarded, masked, masked_texts
 from rotators.recovery.diagnosis import Diagnosis, diagnose
 from rotators.recovery.examination import Examination
 from rotators.recovery.mending import refuse_unsure, repair
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
+_FREE_TEXTS = ("action", "detail", "message", "notes", "sentence")
 _TOLD_APART = dt.timedelta(seconds=2)
 
 
@@ -45,6 +47,7 @@ class Checkup:
         function: whether Secrets Manager may invoke the function: ``yes``, ``no``, ``unknown`` (the caller
             may not read its policy), ``none``.
         failure: the last failed rotation and its reason in words, or None.
+        seen: the strings of all values that were read; they are masked in the document.
     """
 
     view: SecretView
@@ -52,6 +55,7 @@ class Checkup:
     diagnosis: Diagnosis
     function: str
     failure: tuple[Failure, str] | None
+    seen: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
     def notes(self) -> list[str]:
@@ -95,7 +99,9 @@ class Checkup:
             "last_failure": self.failure and {**vars(self.failure[0]), "message": self.failure[1]},
         }
         plain: Document = json.loads(json.dumps(document, default=_iso))
-        return plain
+        # Servers and rotators choose these words, so they may hold a value.
+        masked: Document = masked_texts(plain, self.seen, _FREE_TEXTS)
+        return masked
 
 
 def check_up(store: Store, settings: Settings, secret: str, *, idle: bool) -> Checkup:
@@ -115,10 +121,16 @@ def check_up(store: Store, settings: Settings, secret: str, *, idle: bool) -> Ch
     pending = view.holder("AWSPENDING")
     step = last_error(view, pending) if pending else None
     over = idle or _is_over(view, failure, step)
-    found = Examination(store, settings, over).examine(view.arn)
+    examination = Examination(store, settings, over)
+    found = examination.examine(view.arn)
     why = (step or failure.message) if failure else ""
     return Checkup(
-        view, found, diagnose(found, view.name), _invocable(view), (failure, why) if failure else None
+        view,
+        found,
+        diagnose(found, view.name),
+        _invocable(view),
+        (failure, why) if failure else None,
+        frozenset(examination.seen),
     )
 
 
@@ -142,11 +154,11 @@ def mended(store: Store, settings: Settings, secret: str, *, idle: bool, dry_run
     """
     found = check_up(store, settings, secret, idle=idle)
     diagnosis = found.diagnosis
-    refuse_unsure(diagnosis)
+    guarded(lambda: refuse_unsure(diagnosis), lambda: found.seen)
     done = {
         "dry_run": dry_run,
         "acts": [str(act) for act in diagnosis.acts],
-        "before": {"state": diagnosis.state, "sentence": diagnosis.sentence},
+        "before": {"state": diagnosis.state, "sentence": masked(diagnosis.sentence, found.seen)},
     }
     if not dry_run and diagnosis.acts:
         current = found.found.current.version if found.found.current else None

@@ -121,7 +121,8 @@ def denied_key(role: str, key: KeyView, secret: str, *, writes: bool) -> list[st
         "kms:EncryptionContext:SecretARN": secret,
     }
     context |= {f"aws:ResourceTag/{name}": value for name, value in (key.tags or {}).items()}
-    actions = ["kms:Decrypt", *(["kms:GenerateDataKey", "kms:DescribeKey"] if writes else [])]
+    # DescribeKey is left out: whether a write needs it is not certain (UG:security-encryption).
+    actions = ["kms:Decrypt", *(["kms:GenerateDataKey"] if writes else [])]
     return _denied(role, actions, key.arn, context)
 
 

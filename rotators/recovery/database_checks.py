@@ -29,29 +29,29 @@ class DatabaseChecks:
         value: the current value.
         admin: the admin's value, or None.
         settings: as the rotation function has them.
+        known: whether ``settings`` are the function's own, so that its password rules can be judged.
     """
 
     rotator: DatabaseRotator
     value: Secret = field(repr=False)
     admin: Secret | None = field(repr=False)
     settings: Settings
+    known: bool
 
-    def all(self, *, reached: bool) -> Iterator[Check]:
-        """Every check, in the order in which a rotation meets what it is about.
+    def all(self, login: Callable[[], object]) -> Iterator[Check]:
+        """Every check, in the order of a rotation.
 
         Args:
-            reached: whether the current value logs in, so that its session can be asked.
+            login: logs in with the current value, as testSecret does.
         """
-        engine, settings = self.rotator.engine, self.settings
-        name = "password rules"
+        reached = yield from of_login(self.value, login, helped=self.admin is not None)
         try:
-            settings.password.generate(engine.password_rules)
+            self.settings.password.generate(self.rotator.engine.password_rules)
         except RotatorsError as error:
-            yield failed_by(name, error)
-        else:
-            if reached:
-                yield from self._questions(self.value, self._server)
-        yield from self._admin()
+            yield failed_by("password rules", error)
+        if reached:
+            yield from self._questions(self.value, self._server)
+        yield from self._admin(reached=reached)
 
     def _server(self, session: Preflight) -> Iterator[Check]:
         name = "the server accepts changes"
@@ -66,7 +66,9 @@ class DatabaseChecks:
         yield Check(name, Result.OK, "it is a primary")
         demands = session.demands()
         name = "password rules"
-        if unmet := demands.unmet(self.settings.password):
+        if not self.known:
+            yield Check(name, Result.UNKNOWN, "the function's password settings could not be read")
+        elif unmet := demands.unmet(self.settings.password):
             yield Check(
                 name, Result.FAILED, unmet, "Change the stack's password parameters, or the server's rules."
             )
@@ -79,18 +81,10 @@ class DatabaseChecks:
         else:
             yield Check(name, Result.OK, "the function's passwords fit the server's rules")
 
-    def _admin(self) -> Iterator[Check]:
+    def _admin(self, *, reached: bool) -> Iterator[Check]:
         strategy, admin = strategy_name(self.value), self.admin
         if admin is None:
-            if strategy == "alternating":
-                yield Check(
-                    "admin login",
-                    Result.FAILED,
-                    "the strategy alternating needs an admin, and there is none that can be read",
-                    "Give the secret a masterarn.",
-                )
-            else:
-                yield Check("admin login", Result.UNNEEDED, f"{strategy} works without an admin")
+            yield from self._without_admin(strategy, reached=reached)
             return
         rotation = Rotation(self.value, self.settings, self.value, _WithAdmin(admin))
         try:
@@ -104,8 +98,31 @@ class DatabaseChecks:
                 session.check()
 
         accepted = yield from of_login(admin, login, "admin ")
+        if accepted and not reached:
+            yield from self._questions(admin, self._server)
         if accepted:
             yield from self._questions(admin, lambda session: self._rights(session, strategy))
+
+    def _without_admin(self, strategy: str, *, reached: bool) -> Iterator[Check]:
+        name = "admin login"
+        if self.value.get("masterarn") is not None:
+            yield Check(name, Result.UNKNOWN, "the admin's secret could not be read")
+        elif strategy == "alternating":
+            cause = "the strategy alternating needs an admin, and the secret names none"
+            yield Check(name, Result.FAILED, cause, "Give the secret a masterarn.")
+        else:
+            yield Check(name, Result.UNNEEDED, f"{strategy} works without an admin")
+            if strategy == "dual" and reached:
+                yield from self._questions(self.value, self._own_rights)
+
+    def _own_rights(self, session: Any) -> Iterator[Check]:
+        """With two passwords and no admin, the user itself needs a right that most users lack."""
+        missing = session.missing_for_own_pair()
+        if missing:
+            remedy = f"Grant it to the user ({missing}), or give the secret a masterarn."
+            yield Check("user rights", Result.FAILED, f"the user lacks {missing}", remedy)
+        else:
+            yield Check("user rights", Result.OK, "it may set both of its passwords")
 
     def _rights(self, session: Any, strategy: str) -> Iterator[Check]:
         user, name = self.value.text("username"), "admin rights"
@@ -133,6 +150,9 @@ class DatabaseChecks:
             if error.reason != "no-user" or not made_by_us:
                 return failed_by(name, error)
             return self._new_second_user(session, user, other)
+        if missing := session.missing_for_reset(other):
+            cause = f"the admin lacks {missing}, to set the password of {other!r}"
+            return Check(name, Result.FAILED, cause, f"Grant it to the admin: {missing}.")
         return Check(name, Result.OK, f"{other!r} exists and belongs to {user!r}")
 
     def _new_second_user(self, session: Any, user: str, other: str) -> Check:

@@ -75,4 +75,5 @@ def _done(request: OperateRequest) -> dict[str, Any]:
         return check_up(store, settings, secret, idle=request.idle).document()
     if request.action == "repair":
         return mended(store, settings, secret, idle=request.idle, dry_run=request.dry_run)
-    return preflight(store, settings, secret, request.function or os.environ.get("ROTATE_FUNCTION", ""))
+    default = os.environ.get("ROTATE_FUNCTION") or "rotators-rotate"
+    return preflight(store, settings, secret, function=request.function, default=default)
