@@ -5,7 +5,6 @@ After a deliberate change, run this file with UPDATE_DOCS=1 and read the differe
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import re
@@ -343,62 +342,3 @@ def test_every_command_is_tried() -> None:
         if len(words) > 1
     }
     assert set(cli.commands) <= tried
-
-
-RUN = [sys.executable, "-m", "rotators.cli"]
-
-
-def shell(line: str, **changes: str) -> subprocess.CompletedProcess[str]:
-    """Run a line of bash in which `rotators` is the command; its status is that of the whole pipe."""
-    script = f'set -o pipefail; rotators() {{ {shlex.join(RUN)} "$@"; }}; {line}'
-    return subprocess.run(
-        ["bash", "-c", script], env={**os.environ, **changes}, capture_output=True, text=True, check=False
-    )
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "rotators show app | head -0",
-        "rotators show app --json | head -0",
-        "rotators show app >&-",
-        "rotators show app >/dev/full",
-        "rotators show app --json >/dev/full",
-        "rotators show nothing-of-this-name 2>&-",
-    ],
-)
-def test_an_output_that_takes_nothing_is_no_traceback(secrets: None, line: str) -> None:
-    done = shell(line)
-    assert "Traceback" not in done.stderr
-    assert "Exception" not in done.stderr
-    assert done.returncode in {0, 1}
-
-
-def test_a_full_disk_is_named(secrets: None) -> None:
-    done = shell("rotators show app >/dev/full")
-    assert done.returncode == 1
-    assert "No space left on device" in done.stderr
-    assert "Next:" in done.stderr
-
-
-def test_a_terminal_that_lacks_our_characters_gets_escapes(secrets: None) -> None:
-    done = shell("rotators show app", PYTHONIOENCODING="ascii")
-    assert done.returncode == 0, done.stderr
-    assert "AWSCURRENT" in done.stdout
-
-
-def test_an_event_can_be_piped_in(secrets: None) -> None:
-    done = shell("""echo '{"SecretId": "plain", "Fields": ["username"]}' | rotators invoke retrieve -""")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["Value"].keys() == {"username"}
-
-
-def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(_: str) -> None:
-        raise KeyboardInterrupt
-
-    module = importlib.import_module("rotators.cli.rotate")  # the package's name is the command
-    monkeypatch.setattr(module, "read_secret", interrupted)
-    done = command("rotate", "app")
-    assert done.status == 1
-    assert done.stderr.strip().startswith("rotators: interrupted. Next:")

@@ -1,0 +1,83 @@
+"""Commands whose output or input is no terminal: closed, full, a pipe, of another encoding; and Ctrl-C."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.command import command
+from tests.world import World, unique
+
+RUN = [sys.executable, "-m", "rotators.cli"]
+
+
+@pytest.fixture
+def app(world: World) -> str:
+    """A secret that rotates; gives its name."""
+    name = unique("cli/streams")
+    world.secrets.create_secret(Name=name, SecretString=json.dumps(world.user()))
+    world.aws.enable_rotation(name)
+    return name
+
+
+def shell(line: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of bash in which `rotators` is the command; its status is that of the whole pipe."""
+    script = f'set -o pipefail; rotators() {{ {shlex.join(RUN)} "$@"; }}; {line}'
+    return subprocess.run(
+        ["bash", "-c", script], env={**os.environ, **changes}, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "rotators show {app} | head -0",
+        "rotators show {app} --json | head -0",
+        "rotators show {app} >&-",
+        "rotators show {app} >/dev/full",
+        "rotators show {app} --json >/dev/full",
+        "rotators show nothing-of-this-name 2>&-",
+    ],
+)
+def test_an_output_that_takes_nothing_is_no_traceback(app: str, line: str) -> None:
+    done = shell(line.replace("{app}", app))
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+    assert done.returncode in {0, 1}
+
+
+def test_a_full_disk_is_named(app: str) -> None:
+    done = shell(f"rotators show {app} >/dev/full")
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert "Next:" in done.stderr
+
+
+def test_a_terminal_that_lacks_our_characters_gets_escapes(app: str) -> None:
+    done = shell(f"rotators show {app}", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "AWSCURRENT" in done.stdout
+
+
+def test_an_event_can_be_piped_in(app: str) -> None:
+    event = shlex.quote(json.dumps({"SecretId": app, "Fields": ["username"]}))
+    done = shell(f"echo {event} | rotators invoke retrieve -")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["Value"].keys() == {"username"}
+
+
+def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: str) -> None:
+        raise KeyboardInterrupt
+
+    module = importlib.import_module("rotators.cli.rotate")  # the package's name is the command
+    monkeypatch.setattr(module, "read_secret", interrupted)
+    done = command("rotate", "app")
+    assert done.status == 1
+    assert done.stderr.strip().startswith("rotators: interrupted. Next:")
