@@ -63,11 +63,42 @@ def recorded(template: str, architecture: str) -> str:
     return changed
 
 
-def main() -> None:
-    """Rewrite the file.
+RENAMED = {
+    "KmsKeyArn": "KmsKeyArns",
+    "RetrieveNamePrefix": "RetrieveNamePrefixes",
+    "SecretNamePrefix": "SecretNamePrefixes",
+}
+"""Parameters of earlier versions, and what they are called now."""
+
+
+def refuse_old_names(config: Path) -> None:
+    """Refuse a samconfig.toml that names parameters of an earlier version.
+
+    `sam deploy` sends only the parameters that the template has. It would leave these out without a word, and
+    the new ones would get their defaults.
+
+    Args:
+        config: where SAM keeps the answers of `sam deploy --guided`.
 
     Raises:
-        SystemExit: there is no such file, or it has no such parameter.
+        SystemExit: it names one.
+    """
+    if not config.is_file():
+        return
+    text = config.read_text(encoding="utf-8")
+    old = [name for name in RENAMED if re.search(rf"(?<![A-Za-z0-9]){name}=", text)]
+    if old:
+        changes = ", ".join(f"{name} to {RENAMED[name]}" for name in old)
+        refuse(
+            f"{config} names parameters that were renamed, and SAM would leave them out. Change {changes}."
+        )
+
+
+def main() -> None:
+    """Rewrite the file, and look at samconfig.toml.
+
+    Raises:
+        SystemExit: there is no such file, it has no such parameter, or samconfig.toml has old names.
     """
     if len(sys.argv) != 2:  # noqa: PLR2004 - the script and its only argument
         refuse("Usage: python artifact/record.py TEMPLATE")
@@ -78,6 +109,7 @@ def main() -> None:
     except FileNotFoundError:
         refuse(f"There is no {template}; run `make build` without --build-dir in ARGS.")
     template.write_text(recorded(text, architecture), encoding="utf-8")
+    refuse_old_names(Path("samconfig.toml"))
     print(f"\nThe template in {template.parent} now deploys to {architecture} only.")
     print("Next: `.venv-sam/bin/sam deploy --guided`, or `sam deploy` if samconfig.toml has your parameters.")
 

@@ -9,7 +9,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # here by way of the AWS CLI; its stubs are not
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]  # it has no types
 
-from record import recorded
+from record import RENAMED, recorded, refuse_old_names
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -50,3 +50,23 @@ def test_a_template_without_the_parameter_is_refused(capsys: pytest.CaptureFixtu
         recorded("Parameters:\n  Other:\n    Default: arm64\n", "arm64")
     assert refused.value.code == 2
     assert "no parameter Architecture" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("old", sorted(RENAMED))
+def test_a_samconfig_with_an_old_name_is_refused(
+    old: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "samconfig.toml"
+    config.write_text(f'[default.deploy.parameters]\nparameter_overrides = "A=\\"b\\" {old}=\\"prod/\\""\n')
+    with pytest.raises(SystemExit) as refused:
+        refuse_old_names(config)
+    assert refused.value.code == 2
+    assert f"{old} to {RENAMED[old]}" in capsys.readouterr().err
+
+
+def test_a_samconfig_with_the_names_of_today_is_fine(tmp_path: Path) -> None:
+    config = tmp_path / "samconfig.toml"
+    refuse_old_names(config)
+    names = [*RENAMED.values(), "LogKmsKeyArn"]
+    config.write_text(" ".join(f"{name}=x" for name in names))
+    refuse_old_names(config)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 _ROLE = "TARGET_ROLE_ARN"
+# What is called as that role, because it lies in the account of the secrets. Functions, their roles and their
+# logs lie in our own account.
+_OF_THE_SECRETS = ("kms", "rds", "secretsmanager")
 
 # What boto3 and we decide a client by: a change of any (tests, the local stack) asks for a new client.
 _DECIDING = (
@@ -50,7 +53,7 @@ _FUNCTION_SECONDS = 900  # the longest that Lambda lets a function run (LG: gett
 def secrets_manager() -> SecretsManagerClient:
     """The client for Secrets Manager; the same one until the environment changes.
 
-    If ``TARGET_ROLE_ARN`` is set, every call of every client is made as that role.
+    If ``TARGET_ROLE_ARN`` is set, calls to Secrets Manager, RDS and KMS are made as that role.
     ``SECRETS_MANAGER_ENDPOINT``, the variable of AWS's sample rotation lambdas, names the endpoint if set;
     else boto3's own configuration decides.
 
@@ -195,7 +198,7 @@ def _client(
     session = botocore.session.Session()
     try:
         config = _config(session.get_scoped_config(), attempts, read_seconds)
-        if role := os.environ.get(_ROLE):
+        if service in _OF_THE_SECRETS and (role := os.environ.get(_ROLE)):
             from rotators.aws.assuming import assuming  # noqa: PLC0415 - few need it
 
             session = assuming(role, _region(), config)

@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from rotators.aws import clients
 from rotators.cli import cli
+from rotators.core.errors import ServiceUnavailable, TargetRefused
 from rotators.local.aws import LocalAws
 from rotators.local.postgres import PostgresServer
+from rotators.strategies.database import DatabaseRotator
 from tests.world import World, new_password, unique
 
 Value = dict[str, Any]
@@ -108,6 +111,59 @@ def test_a_certificate_that_is_not_trusted_is_told(world: World) -> None:
     assert results(document)["network route"] == "ok"
     assert failed(document) == "TLS"
     assert results(document)["login"] == "unknown"
+
+
+def test_a_rejected_password_is_no_obstacle_with_an_admin(world: World) -> None:
+    value = {**world.user(), "password": new_password(), "masterarn": world.admin_secret()}
+    document = checked(stored(world, value))
+    assert document["ready"]
+    assert results(document)["login"] == "not needed"
+    assert results(document)["the server accepts changes"] == "ok"
+
+
+def test_a_replica_of_the_secret_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    arn = stored(world, world.user())
+    client = clients.secrets_manager()
+    describe = client.describe_secret
+    monkeypatch.setattr(
+        client, "describe_secret", lambda **named: {**describe(**named), "PrimaryRegion": "eu-west-1"}
+    )
+    document = checked(arn)
+    assert failed(document) == "the secret and its value"
+    assert "eu-west-1" in document["next"]
+
+
+def test_words_of_a_rotator_show_no_value(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    value = world.user()
+    arn = stored(world, value)
+
+    def quoting(*_: object) -> None:
+        raise TargetRefused(f"the server said {value['password']}")
+
+    monkeypatch.setattr(DatabaseRotator, "verify", quoting)
+    for command in ("check", "doctor"):
+        output = run(command, arn, "--json").output
+        assert "the server said ***" in output
+        assert value["password"] not in output
+
+
+def test_checks_that_cannot_be_made_are_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    arn = stored(world, world.user())
+
+    def unreachable() -> None:
+        raise ServiceUnavailable("no route to Lambda")
+
+    monkeypatch.setattr(clients, "functions", unreachable)
+    document = checked(arn)
+    assert document["state"] == "partly-checked"
+    assert "could not be made" in document["next"]
+    assert results(document)["password rules"] == "unknown"
+
+
+def test_a_named_stack_outranks_the_secret_s_function(world: World) -> None:
+    arn = world.secret(world.user())
+    assert checked(arn)["ready"]
+    assert failed(checked(arn, "--stack", "nothing")) == "Secrets Manager may invoke the function"
 
 
 def test_a_wrong_password_is_told(world: World) -> None:

@@ -275,6 +275,9 @@ def normalised(done: Done, folder: Path, places: dict[str, str]) -> str:
     ):
         text = re.sub(pattern, word, text)
     text = re.sub(r'"stackTrace": \[.*?\n  \]', '"stackTrace": […]', text, flags=re.S)
+    # The width of a column depends on how old a version is.
+    text = re.sub(r" +(?=[│┃])", " ", text)
+    text = re.sub(r"(?<=[│┃]) +", " ", text)
     return re.sub(r"[━─]+", "─", text)
 
 

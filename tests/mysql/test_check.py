@@ -46,6 +46,13 @@ def test_every_strategy_is_ready_with_an_admin(world: MariaDbWorld, admin: str, 
     assert document["ready"], document
 
 
+def test_dual_without_an_admin_needs_a_right_of_the_user(world: MariaDbWorld) -> None:
+    plain = checked(world, {**world.account(), "strategy": "dual"})
+    assert failed(plain) == "user rights"
+    entitled = world.account(grants=("GRANT CREATE USER ON *.* TO {}",))
+    assert checked(world, {**entitled, "strategy": "dual"})["ready"]
+
+
 def test_a_read_only_server_is_told(world: MariaDbWorld) -> None:
     value = world.account()
     world.run("SET GLOBAL read_only = 1")
