@@ -269,6 +269,7 @@ def normalised(done: Done, folder: Path, places: dict[str, str]) -> str:
         (r"localhost:\d{4,5}", "localhost:PORT"),
         (r"20\d\d-\d\d-\d\d(?![T\d ])", "YYYY-MM-DD"),
         (r" +\d+ ms", " N ms"),
+        (r"│ +\d+ (s|min) │", "│ N s │"),
         (r"\b\d+(\.\d)? s\b", "N s"),
         (r'"(ms|seconds)": [\d.]+', r'"\1": N'),
         (r"20\d\d-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(\+00:00)?", "TIME"),
