@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from dataclasses import dataclass
 from operator import itemgetter
@@ -11,7 +12,7 @@ from rotators.aws import clients
 from rotators.aws.faults import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _MOST_LINES = 2000
 
@@ -43,12 +44,14 @@ class LoggedStep:
 
     Attributes:
         event_id: the log line's own id.
+        time: when it ended, by the function's clock.
         step: ``createSecret``, ``setSecret``, ``testSecret`` or ``finishSecret``; empty if not logged.
         seconds: how long the function worked on it; 0.0 if not logged.
         failure: None if it succeeded.
     """
 
     event_id: str
+    time: dt.datetime
     step: str
     seconds: float
     failure: FailedStep | None
@@ -73,8 +76,16 @@ def last_failed_step(function_arn: str, of: str, since: float = 0.0) -> FailedSt
     Raises:
         StoreError: the log could not be read (no permission, no such group, throttled …).
     """
-    failures = (step.failure for step in reversed(logged_steps(function_arn, of, since)))
-    return next(filter(None, failures), None)
+    return newest_failure(logged_steps(function_arn, of, since))
+
+
+def newest_failure(steps: Sequence[LoggedStep]) -> FailedStep | None:
+    """The failure of the last step that failed, or None.
+
+    Args:
+        steps: oldest first; later ones may have succeeded.
+    """
+    return next(filter(None, (step.failure for step in reversed(steps))), None)
 
 
 def logged_steps(function_arn: str, of: str, since: float = 0.0) -> list[LoggedStep]:
@@ -118,6 +129,7 @@ def _logged_step(event: Mapping[str, Any], of: str) -> LoggedStep | None:
     milliseconds = entry.get("duration_ms")
     return LoggedStep(
         event_id=str(event.get("eventId")),
+        time=dt.datetime.fromtimestamp(event["timestamp"] / 1000, dt.UTC),
         step=str(entry.get("step") or ""),
         seconds=milliseconds / 1000 if isinstance(milliseconds, int | float) else 0.0,
         failure=_failure(entry),

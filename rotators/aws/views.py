@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
-from rotators.aws.failures import last_failed_step
+from rotators.aws.failures import LoggedStep, logged_steps
 from rotators.aws.faults import not_aws, translated
 from rotators.aws.versions import all_versions
 from rotators.core.errors import (
@@ -152,24 +152,22 @@ def last_failure(arn: str) -> Failure | None:
     return None
 
 
-def last_error(view: SecretView, token: str, since: float = 0.0) -> str | None:
-    """What the rotation function logged last about a rotation that failed, from CloudWatch Logs.
+def steps_of(view: SecretView, token: str | None) -> list[LoggedStep]:
+    """The finished steps that the rotation function logged about one rotation, from CloudWatch Logs.
 
     Args:
         view: the secret.
-        token: the rotation's.
-        since: seconds since the epoch; older lines do not count.
+        token: the rotation's; None for no rotation.
 
     Returns:
-        The message with code, cause and next action; None when there is none, or logs may not be read.
+        The steps, oldest first; none when there is no rotation, or logs may not be read.
     """
-    if view.function_arn is None:
-        return None
+    if view.function_arn is None or token is None:
+        return []
     try:
-        step = last_failed_step(view.function_arn, token, since)
+        return logged_steps(view.function_arn, token)
     except UNTOLD:
-        return None
-    return None if step is None else step.message
+        return []
 
 
 def _service_events(arn: str) -> Iterator[tuple[str, dt.datetime, Mapping[str, Any]]]:

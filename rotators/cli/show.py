@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from rotators.aws.views import Failure, SecretView, last_error, last_failure, read_secret
+from rotators.aws.failures import newest_failure
+from rotators.aws.views import Failure, SecretView, last_failure, read_secret, steps_of
 from rotators.cli.output import (
     age,
     console,
@@ -45,8 +46,8 @@ def show(secret: str, as_json: bool) -> None:
 
 def _why(view: SecretView, failure: Failure) -> str:
     """The service names only the step that failed; the function's log has the cause and what to do."""
-    pending = view.holder("AWSPENDING")
-    return (pending and last_error(view, pending)) or failure.message
+    failed = newest_failure(steps_of(view, view.holder("AWSPENDING")))
+    return (failed or failure).message
 
 
 def _rotation(view: SecretView) -> str:

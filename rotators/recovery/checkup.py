@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
+from rotators.aws.failures import LoggedStep, newest_failure
 from rotators.aws.faults import translated
-from rotators.aws.views import Failure, SecretView, last_error, last_failure, read_secret
+from rotators.aws.views import Failure, SecretView, last_failure, read_secret, steps_of
 from rotators.core.errors import (
     AccessDenied,
     RequestRefused,
@@ -118,12 +119,12 @@ def check_up(store: Store, settings: Settings, secret: str, *, idle: bool) -> Ch
     """
     view = read_secret(secret)
     failure = last_failure(view.arn)
-    pending = view.holder("AWSPENDING")
-    step = last_error(view, pending) if pending else None
-    over = idle or _is_over(view, failure, step)
+    steps = steps_of(view, view.holder("AWSPENDING"))
+    over = idle or _is_over(view, failure, steps)
     examination = Examination(store, settings, over)
     found = examination.examine(view.arn)
-    why = (step or failure.message) if failure else ""
+    failed = newest_failure(steps)
+    why = (failed or failure).message if failure else ""
     return Checkup(
         view,
         found,
@@ -167,16 +168,22 @@ def mended(store: Store, settings: Settings, secret: str, *, idle: bool, dry_run
     return {**done, **found.document()}
 
 
-def _is_over(view: SecretView, failure: Failure | None, step: str | None) -> bool:
-    """Whether the rotation to AWSPENDING is known to have failed: a step of it did, or the service said so.
+def _is_over(view: SecretView, failure: Failure | None, steps: list[LoggedStep]) -> bool:
+    """Whether the rotation to AWSPENDING is known to have failed: its last step did, or the service said so.
 
-    Secrets Manager stops a rotation at the first failed step (UG:rotate-secrets_how).
+    Secrets Manager stops a rotation at the first failed step, and repeats the whole rotation with the same
+    token later (UG:rotate-secrets_lambda). So a step that succeeded after the failure shows that the rotation
+    runs again.
     """
     pending = next((each for each in view.versions if "AWSPENDING" in each.stages), None)
     if pending is None:
         return False
-    if step is not None or failure is None or pending.created is None:
-        return step is not None
+    if steps and steps[-1].failure is not None:
+        return True
+    if failure is None or pending.created is None:
+        return False
+    if steps:
+        return failure.time >= steps[-1].time
     # The service gives whole seconds, so an event of the same moment may be of the rotation before.
     return failure.time - pending.created >= _TOLD_APART
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import socket
 import uuid
 from typing import Any
 
@@ -284,6 +285,47 @@ def test_a_rotation_begun_after_a_failure_is_left_alone(world: World) -> None:
     world.begin(arn)
     document: dict[str, Any] = json.loads(run("doctor", arn, "--json").stdout)
     assert document["state"] == "rotating"
+
+
+def test_a_retry_of_a_failed_rotation_is_left_alone(world: World) -> None:
+    user = world.user()
+    arn = world.secret(user)
+    world.set_password(user["username"], new_password())
+    token = str(uuid.uuid4())
+    world.secrets.rotate_secret(SecretId=arn, ClientRequestToken=token)
+    assert not world.aws.wait_for_rotation(arn, token).ok
+    world.set_password(user["username"], user["password"])
+    for step in STEPS[:2]:  # the service repeats all steps with the same token
+        event = {"Step": step, "SecretId": arn, "ClientRequestToken": token}
+        event["RotationToken"] = str(uuid.uuid4())
+        answer = world.aws.client("lambda").invoke(
+            FunctionName="rotators-rotate", Payload=json.dumps(event).encode()
+        )
+        assert "FunctionError" not in answer
+    document: dict[str, Any] = json.loads(run("doctor", arn, "--json").stdout)
+    assert document["state"] == "rotating"
+    labels = world.stages(arn)
+    assert isinstance(run("repair", arn).exception, RepairRefused)
+    assert world.stages(arn) == labels
+
+
+def test_a_rotation_whose_function_was_cut_off_is_judged_at_once(world: World) -> None:
+    lambdas, name = world.aws.client("lambda"), "rotators-rotate"
+    before = lambdas.get_function_configuration(FunctionName=name)["Timeout"]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        # createSecret asks no database and succeeds; setSecret waits for it until Lambda ends the function.
+        arn = world.secret({**world.user(), "port": silent.getsockname()[1]})
+        token = str(uuid.uuid4())
+        lambdas.update_function_configuration(FunctionName=name, Timeout=2)
+        try:
+            world.secrets.rotate_secret(SecretId=arn, ClientRequestToken=token)
+            outcome = world.aws.wait_for_rotation(arn, token)
+        finally:
+            lambdas.update_function_configuration(FunctionName=name, Timeout=before)
+        assert [step.ok for step in outcome.steps] == [True, False]
+        assert "timed out" in str(outcome.steps[-1].error_message)
+        document: dict[str, Any] = json.loads(run("doctor", arn, "--json").stdout)
+    assert document["state"] == "unsure"
 
 
 @pytest.mark.parametrize("label", ["[/x]", "[bold red]label", "\x1b[31mlabel"])
