@@ -10,18 +10,10 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rotators.aws import clients
 from rotators.aws.failures import LoggedStep, newest_failure
-from rotators.aws.faults import translated
 from rotators.aws.views import Failure, SecretView, last_failure, read_secret, steps_of
-from rotators.core.errors import (
-    AccessDenied,
-    RequestRefused,
-    SecretNotFound,
-    ServiceThrottled,
-    ServiceUnavailable,
-)
 from rotators.core.redaction import guarded, masked, masked_texts
+from rotators.recovery.coverage import may_invoke
 from rotators.recovery.diagnosis import Diagnosis, diagnose
 from rotators.recovery.examination import Examination
 from rotators.recovery.mending import refuse_unsure, repair
@@ -192,19 +184,8 @@ def _invocable(view: SecretView) -> str:
     """Whether the function's policy lets Secrets Manager invoke it."""
     if view.function_arn is None:
         return "none"
-    try:
-        with translated("GetPolicy", view.function_arn):
-            policy = clients.functions().get_policy(FunctionName=view.function_arn)["Policy"]
-    except SecretNotFound:
-        return "no"
-    except (AccessDenied, RequestRefused, ServiceThrottled, ServiceUnavailable):
-        return "unknown"
-    statements = json.loads(policy)["Statement"]
-    allowed = any(
-        each.get("Effect") == "Allow" and "secretsmanager.amazonaws.com" in json.dumps(each.get("Principal"))
-        for each in statements
-    )
-    return "yes" if allowed else "no"
+    admitted = may_invoke(view.function_arn, view.arn.split(":")[4])
+    return {True: "yes", False: "no", None: "unknown"}[admitted]
 
 
 def _iso(value: object) -> str:

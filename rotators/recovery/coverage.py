@@ -177,11 +177,20 @@ def function_view(name: str, account: str) -> FunctionView:
         environment={
             name: str(value) for name, value in found.get("Environment", {}).get("Variables", {}).items()
         },
-        invocable=_invocable(name, account),
+        invocable=may_invoke(name, account),
     )
 
 
-def _invocable(name: str, account: str) -> bool | None:
+def may_invoke(name: str, account: str) -> bool | None:
+    """Whether a function's policy lets Secrets Manager of an account invoke it.
+
+    Args:
+        name: name or ARN of the function.
+        account: of the secrets.
+
+    Returns:
+        None when the policy may not be read.
+    """
     try:
         with translated("GetPolicy", name):
             policy = clients.functions().get_policy(FunctionName=name)["Policy"]

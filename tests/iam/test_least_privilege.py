@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from rotators.cli import cli
 from rotators.local.aws import LocalAws
 from rotators.local.iam.evaluator import Call, decide
 from rotators.local.postgres import PostgresServer
 from tests.iam import scenarios
 from tests.iam.scenarios import ACCOUNT, OPERATOR, REGION, Stack, deploy
-from tests.world import World
+from tests.world import World, unique
 
 PAGE = scenarios.ROOT / "docs" / "permissions.md"
 BEGIN, END = "<!-- made by tests/iam -->\n", "<!-- end -->\n"
@@ -258,6 +260,44 @@ def test_nobody_gets_further(
     stack = stacks["tagged"]
     call = Call(f"tagged-{who}", action, resource.replace("KEY", str(stack.key)), context)
     assert not decide(stack.policies[who], call).allowed
+
+
+def checked(stack: Stack, arn: str) -> dict[str, Any]:
+    """What `rotators check` says of a secret that the stack's function would rotate."""
+    done = CliRunner().invoke(cli, ["check", arn, "--stack", stack.name, "--json"])
+    return {each["name"]: each for each in json.loads(done.stdout)["checks"]}
+
+
+def test_check_names_the_prefix_and_the_key_that_the_role_does_not_cover(stacks: dict[str, Stack]) -> None:
+    stack = stacks["tagged"]
+    world = stack.world
+    key = world.aws.client("kms").create_key()["KeyMetadata"]["Arn"]
+    value = json.dumps(world.user())
+    arn = world.secrets.create_secret(Name=unique("uncovered"), SecretString=value, KmsKeyId=key)["ARN"]
+    checks = checked(stack, arn)
+    name, used = (
+        checks["the function's role may use the secret"],
+        checks["the function's role may use the key of the secret"],
+    )
+    assert (name["result"], used["result"]) == ("failed", "failed")
+    assert "SecretNamePrefixes" in name["next"]
+    assert f"Add {key} to the stack's parameter KmsKeyArns" in used["next"]
+
+
+def test_check_says_unknown_where_the_caller_may_not_ask(stacks: dict[str, Stack]) -> None:
+    stack = stacks["tagged"]
+    arn = stack.store("unasked", stack.world.user())
+    policies = stack.watched()
+    who = f"tagged-{OPERATOR}"
+    policies[who] = without(policies[who], "SimulateRotateRole", "iam:SimulatePrincipalPolicy")
+    stack.world.aws.watch(policies)
+    try:
+        with scenarios._operator(stack):
+            checks = checked(stack, arn)
+    finally:
+        stack.world.aws.watch(None)
+    assert checks["the function's role may use the secret"]["result"] == "unknown"
+    assert checks["login"]["result"] == "ok"
 
 
 def test_a_reader_by_tag_reads_nothing_without_the_tag(stacks: dict[str, Stack]) -> None:
