@@ -6,6 +6,7 @@ import io
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -120,6 +121,9 @@ class DeployedStack(Stack):
         return [json.loads(line) for line in lines if line.startswith("{")]
 
 
+_OF_MAKE = re.compile(r"make(\[\d+\])?: ")
+
+
 def built(checkout: Path, architecture: str) -> Path:
     """The artifact, as make builds it for a processor.
 
@@ -137,7 +141,8 @@ def built(checkout: Path, architecture: str) -> Path:
     except OSError:
         raise LocalStackError("there is no make here", remedy="Install make.") from None
     if done.returncode:
-        lines = [line for line in done.stderr.strip().splitlines() if not line.startswith("make: ***")]
+        # Within another make, its name is followed by a level: make[1].
+        lines = [line for line in done.stderr.strip().splitlines() if not _OF_MAKE.match(line)]
         last = (lines or [""])[-1]
         raise LocalStackError(
             f"the artifact could not be built: {last}", remedy=f"Run `{' '.join(command)}`."
