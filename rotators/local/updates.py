@@ -28,7 +28,9 @@ def with_lists(original: Callable[[ResourceMap], None]) -> Callable[[ResourceMap
 
     def load_parameters(resources: ResourceMap) -> None:
         template = resources._template  # noqa: SLF001 - held by RELIED_ON
-        resources.input_parameters = with_defaults(template, resources.input_parameters)
+        # A stack that waits for its first change set has parameters, but no template yet.
+        given = resources.input_parameters
+        resources.input_parameters = {**given, **with_defaults(template, given)}
         original(resources)
 
     return load_parameters
