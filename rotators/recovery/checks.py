@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rotators.core.errors import CredentialsRejected, RotatorsError, TargetUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
 
     from rotators.core.secret import Secret
 
@@ -92,19 +92,7 @@ def of_login(
     try:
         login()
     except TargetUnavailable as error:
-        if error.reason in _NETWORK:
-            yield failed_by(network, error)
-            yield from (
-                Check(name, Result.UNKNOWN, "the server was not reached") for name in (tls, credential)
-            )
-            return False
-        yield Check(network, Result.OK, "the server answers")
-        if (error.reason or "").startswith("tls"):
-            yield failed_by(tls, error)
-            yield Check(credential, Result.UNKNOWN, "no credential is sent without TLS")
-        else:
-            yield Check(tls, Result.UNKNOWN, "the login ended early")
-            yield failed_by(credential, error)
+        yield from _unavailable(error, network, tls, credential)
         return False
     except RotatorsError as error:
         yield Check(network, Result.OK, "the server answers")
@@ -119,3 +107,18 @@ def of_login(
     yield tls_ok
     yield Check(credential, Result.OK, "AWSCURRENT logs in" if not whose else "the admin logs in")
     return True
+
+
+def _unavailable(error: TargetUnavailable, network: str, tls: str, credential: str) -> Iterator[Check]:
+    """The checks of a login that ended before the server judged the credential."""
+    if error.reason in _NETWORK:
+        yield failed_by(network, error)
+        yield from (Check(name, Result.UNKNOWN, "the server was not reached") for name in (tls, credential))
+        return
+    yield Check(network, Result.OK, "the server answers")
+    if (error.reason or "").startswith("tls"):
+        yield failed_by(tls, error)
+        yield Check(credential, Result.UNKNOWN, "no credential is sent without TLS")
+    else:
+        yield Check(tls, Result.UNKNOWN, "the login ended early")
+        yield failed_by(credential, error)

@@ -262,25 +262,25 @@ def test_a_function_that_may_not_be_invoked_and_a_rejected_admin_are_named(world
     assert "The admin is rejected" in notes
 
 
-def test_a_rotation_that_failed_is_judged_at_once(world: World) -> None:
+def failed_rotation(world: World) -> tuple[str, str]:
+    """A secret whose rotation failed, because its password was changed at the server; gives ARN and token."""
     user = world.user()
-    arn = world.secret(user)
+    arn, token = world.secret(user), str(uuid.uuid4())
     world.set_password(user["username"], new_password())
-    token = str(uuid.uuid4())
     world.secrets.rotate_secret(SecretId=arn, ClientRequestToken=token)
     assert not world.aws.wait_for_rotation(arn, token).ok
+    return arn, token
+
+
+def test_a_rotation_that_failed_is_judged_at_once(world: World) -> None:
+    arn, _ = failed_rotation(world)
     document: dict[str, Any] = json.loads(run("doctor", arn, "--json").stdout)
     assert document["state"] == "lost"
     assert document["last_failure"]["event"] == "RotationFailed"
 
 
 def test_a_rotation_begun_after_a_failure_is_left_alone(world: World) -> None:
-    user = world.user()
-    arn = world.secret(user)
-    world.set_password(user["username"], new_password())
-    token = str(uuid.uuid4())
-    world.secrets.rotate_secret(SecretId=arn, ClientRequestToken=token)
-    assert not world.aws.wait_for_rotation(arn, token).ok
+    arn, token = failed_rotation(world)
     world.drop_pending(arn, token)
     world.begin(arn)
     document: dict[str, Any] = json.loads(run("doctor", arn, "--json").stdout)
@@ -288,13 +288,8 @@ def test_a_rotation_begun_after_a_failure_is_left_alone(world: World) -> None:
 
 
 def test_a_retry_of_a_failed_rotation_is_left_alone(world: World) -> None:
-    user = world.user()
-    arn = world.secret(user)
-    world.set_password(user["username"], new_password())
-    token = str(uuid.uuid4())
-    world.secrets.rotate_secret(SecretId=arn, ClientRequestToken=token)
-    assert not world.aws.wait_for_rotation(arn, token).ok
-    world.set_password(user["username"], user["password"])
+    arn, token = failed_rotation(world)
+    world.set_password(world.value(arn)["username"], world.value(arn)["password"])
     for step in STEPS[:2]:  # the service repeats all steps with the same token
         event = {"Step": step, "SecretId": arn, "ClientRequestToken": token}
         event["RotationToken"] = str(uuid.uuid4())
