@@ -38,4 +38,9 @@ def rotate(event: object) -> None:
             observation.add(rotator=name[:_LONGEST], strategy=strategy_name(secret)[:_LONGEST])
             return load(name)
 
-        observation.add(outcome=str(run_step(request, SecretStore(), choose, settings)))
+        rejections: list[str] = []
+        try:
+            outcome = run_step(request, SecretStore(), choose, settings, rejections)
+        finally:
+            observation.add(rejected_logins=len(rejections))
+        observation.add(outcome=str(outcome))

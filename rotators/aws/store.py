@@ -14,15 +14,16 @@ from rotators.aws.admins import with_rds_address
 from rotators.aws.faults import translated
 from rotators.aws.versions import all_versions
 from rotators.core.cache import Cache
-from rotators.core.contracts import SecretState
+from rotators.core.contracts import SecretState, Unlabelled
 from rotators.core.errors import SecretFormatError, SecretNotFound
 from rotators.core.secret import Secret
 from rotators.core.states import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_secretsmanager.type_defs import SecretVersionsListEntryTypeDef
 
 CLEAR_TEXT_SECONDS = 300.0
 """How long a warm container keeps a value in memory: longer than a rotation, shorter than a coffee break."""
@@ -91,15 +92,17 @@ class SecretStore:
                 SecretId=arn, VersionStage=Stage.CURRENT, MoveToVersionId=token, **source
             )
 
-    def older(self, arn: str) -> Sequence[str]:
-        """See Store.older."""
-        found = [
-            version
-            for version in all_versions(arn, self._client)
-            if not {*version.get("VersionStages", ())} & {*Stage}
-        ]
-        found.sort(key=lambda version: str(version.get("CreatedDate", "")), reverse=True)
-        return [version["VersionId"] for version in found]
+    def unlabelled(self, arn: str) -> Unlabelled:
+        """See Store.unlabelled."""
+        versions = sorted(all_versions(arn, self._client), key=_created, reverse=True)
+        current = next((each for each in versions if Stage.CURRENT in each.get("VersionStages", ())), None)
+        found = [each for each in versions if not {*each.get("VersionStages", ())} & {*Stage}]
+        # Of one moment counts as newer: it is tried earlier then, and nothing else depends on it.
+        newer = [current is not None and _created(each) >= _created(current) for each in found]
+        return Unlabelled(
+            lost=[each["VersionId"] for each, is_newer in zip(found, newer, strict=True) if is_newer],
+            replaced=[each["VersionId"] for each, is_newer in zip(found, newer, strict=True) if not is_newer],
+        )
 
     def admin(self, arn: str) -> Secret:
         """See Store.admin. Read once a rotation, and never kept: its version is not known beforehand."""
@@ -113,6 +116,11 @@ class SecretStore:
     def _described(self, secret_id: str) -> Mapping[str, Any]:
         with translated("DescribeSecret", secret_id):
             return self._client.describe_secret(SecretId=secret_id)
+
+
+def _created(version: SecretVersionsListEntryTypeDef) -> float:
+    created = version.get("CreatedDate")
+    return created.timestamp() if created else 0.0
 
 
 def _parsed(answer: Mapping[str, Any]) -> Secret:

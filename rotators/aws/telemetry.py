@@ -39,9 +39,9 @@ class Observation:
     """
 
     function: str
-    keys: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, str | int] = field(default_factory=dict)
 
-    def add(self, **keys: str) -> None:
+    def add(self, **keys: str | int) -> None:
         """Add log keys learned on the way (``secret_id``, ``token``, ``step``, ``strategy``, ``outcome`` …).
 
         ``rotator`` and ``step`` become dimensions of the metrics too. Never give a value of a secret.
@@ -95,7 +95,7 @@ def _report(observation: Observation, seconds: float, error: Exception | None) -
 
 def _log(observation: Observation, milliseconds: float, error: Exception | None) -> None:
     logger = _logger()
-    extra = {
+    extra: dict[str, str | int | float] = {
         "function": observation.function,
         "outcome": "succeeded",
         **observation.keys,
@@ -108,7 +108,7 @@ def _log(observation: Observation, milliseconds: float, error: Exception | None)
         logger.error(f"{observation.function} failed", extra=extra, exc_info=error)  # noqa: G004 - as above
 
 
-def _described(error: Exception) -> dict[str, object]:
+def _described(error: Exception) -> dict[str, str | bool]:
     return {
         "error_code": error.full_code if isinstance(error, RotatorsError) else type(error).__name__,
         "error_type": type(error).__name__,
@@ -145,7 +145,7 @@ def _emit_metrics(observation: Observation, milliseconds: float, *, failed: bool
         namespace=os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or _NAME, service=service
     )
     metrics.add_dimension("function", observation.function)
-    known = {name: _dimension_value(observation.keys.get(name, "")) for name in _DIMENSIONS}
+    known = {name: _dimension_value(str(observation.keys.get(name, ""))) for name in _DIMENSIONS}
     for name, value in known.items():
         if value:
             metrics.add_dimension(name, value)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from rotators.core.rotation import Rotation
     from rotators.core.secret import Secret
@@ -56,6 +56,24 @@ class SecretState:
     stages: Mapping[str, Collection[str]]
 
 
+@dataclass(frozen=True, slots=True)
+class Unlabelled:
+    """Ids of the versions without any of the service's own labels, newest first.
+
+    Attributes:
+        lost: those that are newer than the AWSCURRENT version: rotations that never became current.
+        replaced: the others, which AWSCURRENT has left behind.
+    """
+
+    lost: Sequence[str] = ()
+    replaced: Sequence[str] = ()
+
+    def __iter__(self) -> Iterator[str]:
+        """All of them, the lost ones first."""
+        yield from self.lost
+        yield from self.replaced
+
+
 class Store(Protocol):
     """The gateway to Secrets Manager, as the core sees it. All methods raise StoreError subclasses."""
 
@@ -74,8 +92,8 @@ class Store(Protocol):
     def promote(self, arn: str, token: str, current: str | None) -> None:
         """Move AWSCURRENT from version ``current`` to version ``token``."""
 
-    def older(self, arn: str) -> Sequence[str]:
-        """Ids of the versions without any of the service's own labels, newest first."""
+    def unlabelled(self, arn: str) -> Unlabelled:
+        """The versions without any of the service's own labels."""
 
     def admin(self, arn: str) -> Secret:
         """The current value of an admin's secret, with the connection data of an RDS-managed one."""

@@ -25,8 +25,11 @@ class Past(Protocol):
     def previous(self) -> Secret | None:
         """The AWSPREVIOUS value, or None."""
 
+    def lost(self) -> Iterable[Secret]:
+        """The values of unlabelled versions that are newer than AWSCURRENT; otherwise as ``history``."""
+
     def history(self) -> Iterable[Secret]:
-        """The values of all other versions, newest first, each read when it is reached.
+        """The values of all unlabelled versions, the newest first, each read when it is reached.
 
         Versions that cannot be read (see UNREADABLE) are left out.
 
@@ -37,6 +40,9 @@ class Past(Protocol):
     def admin(self) -> Secret | None:
         """The value of the secret behind ``masterarn``, or None when there is no such key."""
 
+    def confirm(self) -> None:
+        """See Rotation.confirm."""
+
 
 class NoPast:
     """A first rotation without an admin."""
@@ -45,6 +51,10 @@ class NoPast:
         """None."""
         return None
 
+    def lost(self) -> Iterable[Secret]:
+        """No versions."""
+        return ()
+
     def history(self) -> Iterable[Secret]:
         """No versions."""
         return ()
@@ -52,6 +62,9 @@ class NoPast:
     def admin(self) -> Secret | None:
         """None."""
         return None
+
+    def confirm(self) -> None:
+        """Nothing: there are no labels that could have moved."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +76,18 @@ class Rotation:
         settings: the function's environment, parsed.
         proposed: the value stored for this rotation's token; None before createSecret has stored one.
         past: where the lazy values come from.
+        untouched: whether this process stored the pending value and has not begun a setSecret since, so that
+            the target most likely does not know it.
+        rejections: the names of the values that the target rejected, in order. A rotator appends to it; the
+            handler logs the number.
     """
 
     current: Secret
     settings: Settings = field(default_factory=Settings)
     proposed: Secret | None = None
     past: Past = field(default_factory=NoPast, repr=False)
+    untouched: bool = False
+    rejections: list[str] = field(default_factory=list)
 
     @property
     def pending(self) -> Secret:
@@ -87,8 +106,19 @@ class Rotation:
         return self.past.previous()
 
     @property
+    def lost(self) -> Iterable[Secret]:
+        """The values of rotations that never became current: unlabelled versions newer than AWSCURRENT.
+
+        The newest first; each is read when it is reached.
+
+        Raises:
+            AccessDenied: as for ``history``.
+        """
+        return self.past.lost()
+
+    @property
     def history(self) -> Iterable[Secret]:
-        """The values of versions that lost these labels, newest first; each is read when it is reached.
+        """The values of all unlabelled versions, ``lost`` ones first; each is read when it is reached.
 
         Raises:
             AccessDenied: while iterating, when the role lacks secretsmanager:ListSecretVersionIds; go on
@@ -100,3 +130,15 @@ class Rotation:
     def admin(self) -> Secret | None:
         """The value of the secret behind ``masterarn``, or None without that key; read on first use."""
         return self.past.admin()
+
+    def confirm(self) -> None:
+        """Check that this rotation is still the one under way; call it right before changing the target.
+
+        A step that was held up could otherwise change the target after a later rotation. Secrets Manager is
+        asked only if the labels were read more than ``steps.LABELS_SECONDS`` ago.
+
+        Raises:
+            RotationStateError: the version is no longer AWSPENDING.
+            VersionConflict: AWSCURRENT has moved.
+        """
+        self.past.confirm()

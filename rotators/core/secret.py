@@ -12,7 +12,10 @@ from rotators.core.errors import SecretFormatError
 # Keys that name a target or an identity. Everything else in a secret counts as secret.
 PUBLIC_KEYS = frozenset(
     {
+        "admin_host",
+        "admin_port",
         "alternate_username",
+        "clear_text",
         "dbClusterIdentifier",
         "dbInstanceIdentifier",
         "dbname",
@@ -21,6 +24,7 @@ PUBLIC_KEYS = frozenset(
         "masterarn",
         "namespaceName",
         "port",
+        "server_public_key",
         "ssl",
         "sslrootcert",
         "strategy",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,36 @@ from rotators.core.passwords import DEFAULT_EXCLUDED, PasswordPolicy
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+MOST_REJECTED = 4
+"""Logins that a target may reject in one step, unless MAX_REJECTED_LOGINS says otherwise.
+
+Servers that lock accounts do so after three or more; common limits are five, six and ten."""
+
+_LAST_PORT = 65535
+_PORT = re.compile(r":[0-9]{1,5}$")
+_HOST = re.compile(r"\.?[a-z0-9_:-]+(\.[a-z0-9_-]+)*")
+
 _TRUE = frozenset({"true", "1", "y", "yes"})
 _FALSE = frozenset({"false", "0", "n", "no", "off", ""})
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedTarget:
+    """One entry of ALLOWED_TARGETS.
+
+    Attributes:
+        host: a host name, or with a leading dot the end of host names; in lower case.
+        port: the only port; None for every port.
+    """
+
+    host: str
+    port: int | None = None
+
+    def admits(self, host: str, port: int) -> bool:
+        """Whether a target is one of this entry."""
+        name = host.lower()
+        named = name.endswith(self.host) if self.host.startswith(".") else name == self.host
+        return named and self.port in {None, port}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +52,23 @@ class Settings:
         rotator: ROTATOR, the entry-point name that outranks the secret's engine; None when unset.
         password: the password policy from AWS's variables.
         ssl_root_cert: SSL_ROOT_CERT, a file of trusted certificates; None when unset.
+        allowed_targets: ALLOWED_TARGETS; empty when unset, and then every target is allowed.
+        most_rejected: MAX_REJECTED_LOGINS, how many logins a target may reject in one step.
     """
 
     rotator: str | None = None
     password: PasswordPolicy = field(default_factory=PasswordPolicy)
     ssl_root_cert: str | None = None
+    allowed_targets: tuple[AllowedTarget, ...] = ()
+    most_rejected: int = MOST_REJECTED
+
+    def allows(self, host: str, port: int) -> bool:
+        """Whether credentials may be sent to a target: ALLOWED_TARGETS is unset, or names it."""
+        return not self.allowed_targets or self.names(host, port)
+
+    def names(self, host: str, port: int) -> bool:
+        """Whether ALLOWED_TARGETS names a target."""
+        return any(target.admits(host, port) for target in self.allowed_targets)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -40,6 +81,8 @@ class Settings:
             rotator=environment.get("ROTATOR") or None,
             password=_policy(environment),
             ssl_root_cert=environment.get("SSL_ROOT_CERT") or None,
+            allowed_targets=_targets(environment),
+            most_rejected=_most_rejected(environment),
         )
 
 
@@ -59,6 +102,28 @@ def _length(environment: Mapping[str, str]) -> int:
     text = environment.get("PASSWORD_LENGTH", "").strip() or "32"
     if not (text.isascii() and text.isdigit() and len(text) <= 4):  # noqa: PLR2004 - API: at most 4096
         raise ConfigurationError("PASSWORD_LENGTH must be a whole number of at most 4096")
+    return int(text)
+
+
+def _targets(environment: Mapping[str, str]) -> tuple[AllowedTarget, ...]:
+    entries = [entry.strip().lower() for entry in environment.get("ALLOWED_TARGETS", "").split(",")]
+    return tuple(_target(entry) for entry in entries if entry)
+
+
+def _target(entry: str) -> AllowedTarget:
+    host, _, port = entry.rpartition(":") if _PORT.search(entry) else (entry, "", "")
+    if not _HOST.fullmatch(host) or not 0 <= int(port or 0) <= _LAST_PORT:
+        raise ConfigurationError(
+            "ALLOWED_TARGETS must be a list of host names, or endings of them that begin with a dot, each"
+            " with or without :port, separated by commas"
+        )
+    return AllowedTarget(host, int(port) if port else None)
+
+
+def _most_rejected(environment: Mapping[str, str]) -> int:
+    text = environment.get("MAX_REJECTED_LOGINS", "").strip() or str(MOST_REJECTED)
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and int(text)):  # noqa: PLR2004 - three digits
+        raise ConfigurationError("MAX_REJECTED_LOGINS must be a whole number from 1 to 999")
     return int(text)
 
 

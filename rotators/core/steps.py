@@ -6,11 +6,14 @@ The order of writes is what survives a crash (docs/architecture.md, "Why no cras
   stored: after a crash the target may already have it.
 - setSecret works from stored values only, so it can be repeated with the same token, and a rotation with
   a *new* token finds the older value among the versions.
-- finishSecret moves one label in one call. Before it there is nothing to undo, after it nothing to do.
+  The labels are read again right before a change of the target, unless they were read a moment ago.
+- finishSecret moves one label in one call. Before it there is nothing to undo, after it nothing to do. It
+  promotes a value only after testSecret has passed: a container that did not see that tests it again.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,6 +22,7 @@ from typing import TYPE_CHECKING
 from rotators.core.contracts import Rotator, SecretState, Store
 from rotators.core.errors import NoCurrentValue, PendingHasNoValue, RequestRefused, VersionConflict
 from rotators.core.past import StoredPast
+from rotators.core.progress import progress
 from rotators.core.redaction import guarded
 from rotators.core.request import RotationRequest, Step
 from rotators.core.rotation import Rotation
@@ -30,6 +34,13 @@ if TYPE_CHECKING:
 
 Choose = Callable[[Secret], Rotator]
 """Gives the rotator for a secret's value."""
+
+LABELS_SECONDS = 5.0
+"""How old the labels may be when the target is changed.
+
+A change that begins right after the check ends within the limit of a session (six seconds for
+databases), so a late step can act for eleven seconds at most after a later rotation has begun.
+"""
 
 
 class Outcome(StrEnum):
@@ -51,6 +62,9 @@ class _Work:
     choose: Choose
     settings: Settings
     seen: set[str] = field(repr=False)
+    rejections: list[str]
+    read_at: list[float] = field(default_factory=lambda: [time.time(), time.monotonic()])
+    """When the labels were read, on two clocks: one may be set back, the other may stand still."""
 
     def value(self, version: str) -> Secret | None:
         return self._noted(self.store.value(self.state.arn, version))
@@ -66,9 +80,20 @@ class _Work:
         return self.value(self.request.token)
 
     def rotation(self, current: Secret, proposed: Secret | None) -> Rotation:
-        return Rotation(
-            current, self.settings, proposed, StoredPast(self.store, self.state, current, self.seen)
-        )
+        past = StoredPast(self.store, self.state, current, self.seen, self.confirm)
+        untouched = self.request.step is Step.SET and progress.begin_set(self.state.arn, self.request.token)
+        return Rotation(current, self.settings, proposed, past, untouched, self.rejections)
+
+    def confirm(self) -> None:
+        now = [time.time(), time.monotonic()]
+        if max(new - old for new, old in zip(now, self.read_at, strict=True)) < LABELS_SECONDS:
+            return
+        state = self.store.describe(self.request.secret_id)
+        _gate(self.request, state)
+        holds = holder(state.stages, Stage.CURRENT)
+        if holds not in {holder(self.state.stages, Stage.CURRENT), self.request.token}:
+            raise VersionConflict("AWSCURRENT moved while the step was running; the target was not changed")
+        self.read_at[:] = now
 
     def _noted(self, value: Secret | None) -> Secret | None:
         if value is not None:
@@ -76,7 +101,13 @@ class _Work:
         return value
 
 
-def run_step(request: RotationRequest, store: Store, choose: Choose, settings: Settings) -> Outcome:
+def run_step(
+    request: RotationRequest,
+    store: Store,
+    choose: Choose,
+    settings: Settings,
+    rejections: list[str] | None = None,
+) -> Outcome:
     """Run one step of a rotation.
 
     Args:
@@ -84,6 +115,7 @@ def run_step(request: RotationRequest, store: Store, choose: Choose, settings: S
         store: the gateway to Secrets Manager.
         choose: gives the rotator for the secret's value; called once at most.
         settings: the function's environment.
+        rejections: gets the name of each stored value that the target rejected, also if the step fails.
 
     Returns:
         How it ended; every member of Outcome is a success for Secrets Manager.
@@ -96,7 +128,7 @@ def run_step(request: RotationRequest, store: Store, choose: Choose, settings: S
     state = store.describe(request.secret_id)
     if _gate(request, state) is not Verdict.PROCEED:
         return Outcome.ALREADY_CURRENT
-    work = _Work(request, state, store, choose, settings, set())
+    work = _Work(request, state, store, choose, settings, set(), [] if rejections is None else rejections)
     return guarded(lambda: _STEPS[request.step](work), lambda: work.seen)
 
 
@@ -114,6 +146,7 @@ def _create(work: _Work) -> Outcome:
         if work.pending() is None:
             raise
         return Outcome.ALREADY_STORED
+    progress.stored(work.state.arn, work.request.token)
     return Outcome.DONE
 
 
@@ -133,11 +166,20 @@ def _test(work: _Work) -> Outcome:
     current = work.current()
     pending = work.pending()
     work.choose(current).verify(work.rotation(current, current if pending is None else pending))
-    return Outcome.TESTED_CURRENT if pending is None or pending == current else Outcome.DONE
+    if pending is None or pending == current:
+        return Outcome.TESTED_CURRENT
+    progress.tested(work.state.arn, work.request.token)
+    return Outcome.DONE
 
 
 def _finish(work: _Work) -> Outcome:
-    work.choose(_required(work.pending()))  # for the log; the rotator has no part in this step
+    pending = _required(work.pending())
+    if progress.passed(work.state.arn, work.request.token):
+        work.choose(pending)  # for the log; the rotator has no part in this step
+    else:
+        # Another container saw testSecret pass, or nobody: whoever sends events may leave a step out.
+        current = work.current()
+        work.choose(current).verify(work.rotation(current, pending))
     try:
         work.store.promote(work.state.arn, work.request.token, holder(work.state.stages, Stage.CURRENT))
     except RequestRefused:

@@ -27,6 +27,8 @@ from rotators.strategies.connecting import STATEMENT_SECONDS
 from rotators.strategies.preflight import Demands
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import pymysql
 
 _LIMITS = ("MAX_QUERIES_PER_HOUR", "MAX_UPDATES_PER_HOUR", "MAX_CONNECTIONS_PER_HOUR", "MAX_USER_CONNECTIONS")
@@ -83,6 +85,20 @@ class AccountSession(ABC):
             self._set_own_two(old, new)
         else:
             self._set_two(self._sql(self._account(user)), old, new)
+
+    def require_resettable(self, user: str, rejected: Collection[str], *, tls: bool) -> None:
+        """See Session.require_resettable."""
+        del user, rejected, tls
+
+    def rejections_allowed(self, user: str) -> int | None:
+        """See Session.rejections_allowed."""
+        del user
+        return None
+
+    @property
+    def behind_pooler(self) -> bool:
+        """See Session.behind_pooler."""
+        return False
 
     def check(self) -> None:
         """See Session.check. A server may take an unknown user for its anonymous one."""

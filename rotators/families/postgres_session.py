@@ -38,7 +38,7 @@ from rotators.strategies.identity import port_of
 from rotators.strategies.preflight import Demands
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from rotators.core.secret import Secret
     from rotators.core.settings import Settings
@@ -179,6 +179,19 @@ class PostgresSession:
         verifier = self._verifier(user, password)
         with self._transaction(own=user == self._user):
             self._alter_password(user, verifier)
+
+    def require_resettable(self, user: str, rejected: Collection[str], *, tls: bool) -> None:
+        """See Session.require_resettable."""
+
+    def rejections_allowed(self, user: str) -> int | None:
+        """See Session.rejections_allowed."""
+        del user
+        return None
+
+    @property
+    def behind_pooler(self) -> bool:
+        """See Session.behind_pooler."""
+        return False
 
     def check(self) -> None:
         """See Session.check. A role that the server could not set at the login is only a warning there."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rotators.aws import clients, store
 from rotators.aws.rotating import rotate
 from rotators.aws.store import SecretStore
+from rotators.core.progress import progress
 from rotators.core.registry import load
 from rotators.core.request import RotationRequest
 from rotators.core.settings import Settings
@@ -51,9 +52,10 @@ class InProcessFunction:
         clients.secrets_manager()
 
     def restart(self) -> None:
-        """Forget what a new container would not know: values read before, and loaded rotators.
+        """Forget what a new container would not know: values, rotations under way, and loaded rotators.
 
         The boto3 clients stay: they remember connections, and take a tenth of a second to make.
         """
         store._values.clear()  # noqa: SLF001 - what dies with a container is private to it
+        progress.clear()
         load.cache_clear()

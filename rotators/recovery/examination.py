@@ -176,7 +176,7 @@ class _Look:
     def history(self) -> tuple[tuple[Finding, ...], bool]:
         """The versions without a label of the service's, and whether they could not be listed."""
         try:
-            versions = self.by.store.older(self.state.arn)
+            versions = [*self.by.store.unlabelled(self.state.arn)]
         except AccessDenied:
             return (), True
         found = [self._finding(version) for version in versions[:MOST_OLDER]]

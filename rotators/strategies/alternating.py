@@ -10,8 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rotators.core.errors import CredentialsRejected, IdentityMismatch, SecretFormatError, TargetUnavailable
-from rotators.strategies.identity import check_target, check_user, proven_admin
+from rotators.core.errors import (
+    CredentialsRejected,
+    IdentityMismatch,
+    SecretFormatError,
+    TargetRefused,
+    TargetUnavailable,
+)
+from rotators.strategies.identity import check_target, check_user, direct, proven_admin
 
 if TYPE_CHECKING:
     from rotators.core.rotation import Rotation
@@ -51,6 +57,7 @@ class Alternating:
             IdentityMismatch: the pending value, or the admin's, is not for this pair and target.
             CredentialsRejected: the admin is rejected.
             TargetRefused: the other user is a stranger, or the admin lacks a right.
+            RotationStateError, VersionConflict: a later rotation has begun; nothing was changed.
             TargetUnavailable, SecretFormatError: from the engine.
         """
         current, pending = rotation.current, rotation.pending
@@ -66,6 +73,7 @@ class Alternating:
             if account is None:
                 session.require_ordinary(user)
             original = account or user
+            rotation.confirm()
             if other == user + SUFFIX and "alternate_username" not in current:
                 session.ensure_twin(original, other, password)
             else:
@@ -125,14 +133,20 @@ def other_user(current: Secret, engine: Engine) -> str:
 
 
 def _account(engine: Engine, rotation: Rotation) -> str | None:
-    """What the server calls the current user; None when its password is rejected."""
+    """What the server calls the current user; None when its password is rejected, or its account blocked."""
     try:
-        with engine.login(rotation.current, rotation.settings) as session:
+        with engine.login(direct(rotation.current, engine), rotation.settings) as session:
             return session.account
     except CredentialsRejected:
+        rotation.rejections.append("current")
         return None
     except TargetUnavailable as error:
         # The server looks at a user's limit after its password, so the password was right.
         if error.reason == "user-connections":
             return rotation.current.text("username")
+        raise
+    except TargetRefused as error:
+        # Too many logins of the current user were rejected. The other user is what helps.
+        if error.reason == "blocked":
+            return None
         raise

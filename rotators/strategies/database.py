@@ -9,7 +9,7 @@ from rotators.core.errors import SecretFormatError
 from rotators.core.registry import strategy_name
 from rotators.strategies.alternating import Alternating
 from rotators.strategies.dual import Dual
-from rotators.strategies.identity import check_shape
+from rotators.strategies.identity import check_allowed, check_shape
 from rotators.strategies.single import Single
 
 if TYPE_CHECKING:
@@ -62,16 +62,19 @@ class DatabaseRotator:
         """See Rotator.propose."""
         self._check_engine(rotation.current)
         check_shape(rotation.current, self.engine)
+        check_allowed(rotation.current, self.engine, rotation.settings)
         return self._strategy(rotation).propose(self.engine, rotation)
 
     def apply(self, rotation: Rotation) -> None:
         """See Rotator.apply."""
         self._check_engine(rotation.current)
+        check_allowed(rotation.current, self.engine, rotation.settings)
         self._strategy(rotation).apply(self.engine, rotation)
 
     def verify(self, rotation: Rotation) -> None:
         """See Rotator.verify."""
         self._check_engine(rotation.current)
+        check_allowed(rotation.current, self.engine, rotation.settings)
         self._strategy(rotation).verify(self.engine, rotation)
 
     def _strategy(self, rotation: Rotation) -> Strategy:

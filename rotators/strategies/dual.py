@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rotators.core.errors import CredentialsRejected
+from rotators.strategies.attempts import Attempts
 from rotators.strategies.engine import KeepsTwo
 from rotators.strategies.identity import proven_admin
-from rotators.strategies.single import Single, candidates, check
+from rotators.strategies.single import Single, check, require_reset_helps
 
 if TYPE_CHECKING:
     from rotators.core.rotation import Rotation
+    from rotators.core.secret import Secret
     from rotators.strategies.engine import Engine, Session
 
 
@@ -33,35 +34,33 @@ class Dual(Single):
         Raises:
             IdentityMismatch: the pending value, or the admin's, is for another user or target.
             CredentialsRejected: no stored value logs in, and there is no admin who does.
+            RotationStateError, VersionConflict: a later rotation has begun; nothing was changed.
             TargetUnavailable, TargetRefused, SecretFormatError: from the engine.
         """
         check(engine, rotation)
         admin = proven_admin(rotation, engine)
-        tried: list[str] = []
-        account = None
-        for label, secret in candidates(rotation, tried):
-            try:
-                with engine.login(secret, rotation.settings) as session:
-                    session.check()
-                    account = session.account
-                    if admin is None:
-                        _keep_two(session, rotation.pending.text("username"), rotation)
-                        return
-                break
-            except CredentialsRejected:
-                tried.append(label)
         user = rotation.pending.text("username")
+
+        def use(session: Session, _secret: Secret) -> str:
+            session.check()
+            if admin is None:
+                _keep_two(session, user, rotation)
+            return session.account
+
+        attempts = Attempts(engine, rotation)
+        account = attempts.first(use)
         if admin is None:
-            raise CredentialsRejected(
-                f"Unable to log into database as {user!r}: rejected with " + ", ".join(tried)
-            )
+            if account is None:
+                raise attempts.failure()
+            return
         with engine.login(admin, rotation.settings) as session:
             if account is None:
-                session.require_ordinary(user)
+                require_reset_helps(session, user, attempts, rotation)
             _keep_two(session, account or user, rotation)
 
 
 def _keep_two(session: Session, user: str, rotation: Rotation) -> None:
     if not isinstance(session, KeepsTwo):
         raise TypeError(f"{type(session).__name__} says two_passwords and has no set_passwords")
+    rotation.confirm()
     session.set_passwords(user, rotation.current.text("password"), rotation.pending.text("password"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from contextlib import AbstractContextManager
 
     from rotators.core.passwords import PasswordRules
@@ -24,6 +25,10 @@ class Session(Protocol):
     @property
     def account(self) -> str:
         """What the server calls the logged-in user; more than the name where one name has many accounts."""
+
+    @property
+    def behind_pooler(self) -> bool:
+        """Whether a pooler or proxy answers in the server's place, as far as the protocol shows it."""
 
     def set_password(self, user: str, password: str) -> None:
         """Set the password of ``user``: the session's own, or another that it may administer."""
@@ -52,6 +57,31 @@ class Session(Protocol):
 
         Raises:
             TargetRefused: the user is an administrator, or does not exist.
+        """
+
+    def require_resettable(self, user: str, rejected: Collection[str], *, tls: bool) -> None:
+        """Check that a new password would let ``user`` log in from here. Asked in an admin's session.
+
+        A rejected login does not always mean a wrong password. To reset a right one would lock out the
+        applications that use it. What the server does not let the admin read is taken as in order.
+
+        Args:
+            user: whose logins were rejected.
+            rejected: the passwords of those logins.
+            tls: whether the user's logins use TLS.
+
+        Raises:
+            TargetRefused: one of ``rejected`` is the password, or something else keeps the user out; the
+                reason says what. Nothing was changed.
+        """
+
+    def rejections_allowed(self, user: str) -> int | None:
+        """How many logins of ``user`` in a row may be rejected before the server locks it.
+
+        Asked in an admin's session.
+
+        Returns:
+            The server's limit less one; None if there is no limit, or it cannot be read.
         """
 
     def check(self) -> None:

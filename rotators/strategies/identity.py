@@ -1,8 +1,9 @@
 """Whom and what a value opens, compared before anybody logs in with it.
 
-A stored value is input: whoever may write the secret may have written it. So the pending value must lead
-to the same place as the current one, and an admin's too, before the first connection is made (weaknesses
-of rotation functions that compare after an early return are in docs/architecture.md).
+A stored value is input: whoever may write the secret may have written it, and need not be able to read it.
+So a stored password is sent only to the target that it was stored for. The pending value must lead where
+the current one leads, an admin's secret too, and an older version that was stored for another target is
+not tried. All of that is compared before the first connection is made.
 """
 
 from __future__ import annotations
@@ -15,27 +16,97 @@ from rotators.strategies.connecting import wants_tls
 if TYPE_CHECKING:
     from rotators.core.rotation import Rotation
     from rotators.core.secret import Secret
+    from rotators.core.settings import Settings
     from rotators.strategies.engine import Engine
 
 # Not part of the address, but after promotion they would be trusted as much as it.
-_TRUSTED_KEYS = ("masterarn", "strategy", "ssl", "sslrootcert")
+_TRUSTED_KEYS = (
+    "masterarn",
+    "strategy",
+    "ssl",
+    "sslrootcert",
+    "admin_host",
+    "admin_port",
+    "server_public_key",
+    "clear_text",
+)
 
 
-def port_of(secret: Secret, default: int) -> int:
+def port_of(secret: Secret, default: int, key: str = "port") -> int:
     """The port as a number; the default when the secret names none.
+
+    Args:
+        secret: the value.
+        default: of the engine.
+        key: ``port``, or ``admin_port``.
 
     Raises:
         SecretFormatError: it is not a number from 1 to 65535.
     """
-    value = secret.get("port", default)
+    value = secret.get(key)
+    if value is None or value == "":
+        return default
     port = 0
     if isinstance(value, int) and not isinstance(value, bool):
         port = value
     elif isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 5:  # noqa: PLR2004 - 65535
         port = int(value)
     if not 0 < port < 65536:  # noqa: PLR2004 - the range of a TCP port
-        raise SecretFormatError("key 'port' of the secret must be a number from 1 to 65535")
+        raise SecretFormatError(f"key {key!r} of the secret must be a number from 1 to 65535")
     return port
+
+
+def direct(secret: Secret, engine: Engine) -> Secret:
+    """The value with the address where passwords are changed: its ``admin_host`` and ``admin_port``.
+
+    Applications may reach the database through a pooler or proxy at ``host``, which does not know a password
+    that was set a moment ago, or answers for the server.
+
+    Raises:
+        SecretFormatError: one of the keys is wrong.
+    """
+    if not secret.get("admin_host") and not secret.get("admin_port"):
+        return secret
+    host, port = _admin_address(secret, engine)
+    return secret.replace(host=host, port=port)
+
+
+def same_target(stored: Secret, current: Secret, engine: Engine, settings: Settings) -> bool:
+    """Whether the password of one value may be sent where another one leads.
+
+    Args:
+        stored: the value that the password was stored in.
+        current: the value whose addresses are to be used.
+        engine: of the target.
+        settings: of the function; within ALLOWED_TARGETS a password may follow a database that moved.
+
+    Returns:
+        True if engine and addresses are the same (or ALLOWED_TARGETS names all of them), and the connection
+        is protected at least as ``stored`` asks for.
+    """
+    try:
+        if not _same_engine(stored, current, engine) or not _as_safe(stored, current):
+            return False
+        theirs, ours = _addresses(stored, engine), _addresses(current, engine)
+    except SecretFormatError:
+        return False
+    return ours == theirs or all(settings.names(*address) for address in (*ours, *theirs))
+
+
+def check_allowed(secret: Secret, engine: Engine, settings: Settings) -> None:
+    """Check that ALLOWED_TARGETS, if it is set, names the addresses of a value.
+
+    Raises:
+        IdentityMismatch: it does not name one of them; nothing was sent there.
+        SecretFormatError: a key is missing or wrong.
+    """
+    for host, port in _addresses(secret, engine):
+        if not settings.allows(host, port):
+            raise IdentityMismatch(
+                f"the target {host}:{port} is not in ALLOWED_TARGETS",
+                reason="not-allowed",
+                remedy="Correct host and port in the secret, or add them to the function's ALLOWED_TARGETS.",
+            )
 
 
 def check_shape(secret: Secret, engine: Engine) -> None:
@@ -49,7 +120,7 @@ def check_shape(secret: Secret, engine: Engine) -> None:
     if len(secret.text("username").encode(errors="surrogatepass")) > engine.longest_username:
         # A server may cut a longer name off, and so mean another user.
         raise SecretFormatError(f"key 'username' of the secret exceeds {engine.longest_username} bytes")
-    port_of(secret, engine.default_port)
+    _addresses(secret, engine)
     secret.text("dbname", engine.default_dbname)
     wants_tls(secret)
 
@@ -98,8 +169,9 @@ def proven_admin(rotation: Rotation, engine: Engine) -> Secret | None:
         return None
     if "engine" in admin and admin.text("engine") not in engine.names:
         raise IdentityMismatch("the secret behind masterarn is of another engine")
-    _check_host(admin, rotation.current, "the secret behind masterarn is ")
-    if port_of(admin, engine.default_port) != port_of(rotation.current, engine.default_port):
+    target = direct(rotation.current, engine)
+    _check_host(admin, target, "the secret behind masterarn is ")
+    if port_of(admin, engine.default_port) != port_of(target, engine.default_port):
         raise IdentityMismatch("the secret behind masterarn has another port")
     if admin.text("username") in {rotation.current.text("username"), rotation.pending.text("username")}:
         raise IdentityMismatch("the secret behind masterarn names the user that is being rotated")
@@ -120,3 +192,31 @@ def _check_host(found: Secret, current: Secret, prefix: str = "") -> None:
 def _equal(key: str, pending: object, current: object) -> None:
     if pending != current:
         raise IdentityMismatch(f"the pending value has another {key} than the current one")
+
+
+def _addresses(secret: Secret, engine: Engine) -> tuple[tuple[str, int], tuple[str, int]]:
+    """Host and port of logins that test, and of logins that change something."""
+    address = secret.text("host").lower(), port_of(secret, engine.default_port)
+    return address, _admin_address(secret, engine)
+
+
+def _admin_address(secret: Secret, engine: Engine) -> tuple[str, int]:
+    host = secret.text("admin_host") if secret.get("admin_host") else secret.text("host")
+    port = port_of(secret, engine.default_port)
+    return host.lower(), port_of(secret, port, "admin_port")
+
+
+def _same_engine(stored: Secret, current: Secret, engine: Engine) -> bool:
+    """A secret chosen by ROTATOR need not name an engine."""
+    return all(secret.get("engine") in {None, "", *engine.names} for secret in (stored, current))
+
+
+def _as_safe(stored: Secret, current: Secret) -> bool:
+    """Whether the connection of ``current`` is protected at least as ``stored`` asks for."""
+    if not wants_tls(current):
+        return not wants_tls(stored) and _equal_keys(stored, current, "server_public_key")
+    return not wants_tls(stored) or _equal_keys(stored, current, "sslrootcert")
+
+
+def _equal_keys(one: Secret, other: Secret, key: str) -> bool:
+    return (one.get(key) or None) == (other.get(key) or None)

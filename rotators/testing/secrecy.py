@@ -97,11 +97,17 @@ class _Past:
     def previous(self) -> Secret | None:
         return None
 
+    def lost(self) -> Sequence[Secret]:
+        return ()
+
     def history(self) -> Sequence[Secret]:
         return self.versions
 
     def admin(self) -> Secret | None:
         return self.chief
+
+    def confirm(self) -> None:
+        pass
 
 
 def rotation_of(kit: Kit, case: Case, token: str) -> Rotation:

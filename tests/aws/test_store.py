@@ -127,7 +127,7 @@ def test_versions_without_a_label_are_listed_newest_first_over_many_pages(
         put = world.secrets.put_secret_value(SecretId=arn, SecretString=json.dumps({"n": number}))
         versions.append(put["VersionId"])
     # The two newest carry AWSCURRENT and AWSPREVIOUS.
-    assert set(store.older(arn)) == set(versions[:3])
+    assert set(store.unlabelled(arn)) == set(versions[:3])
 
 
 def test_a_value_that_is_no_json_object_is_refused_without_showing_it(

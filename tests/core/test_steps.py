@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotators.core.contracts import SecretState
+from rotators.core.contracts import SecretState, Unlabelled
 from rotators.core.errors import (
     NoCurrentValue,
     PendingHasNoValue,
@@ -27,8 +27,6 @@ from rotators.core.settings import Settings
 from rotators.core.steps import Outcome, run_step
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rotators.core.rotation import Rotation
 
 OLD, NEW, ARN = "o" * 32, "n" * 32, "arn:secret"
@@ -64,9 +62,9 @@ class MemoryStore:
         self.stages[token].add("AWSCURRENT")
         self.did.append("promote")
 
-    def older(self, arn: str) -> Sequence[str]:
+    def unlabelled(self, arn: str) -> Unlabelled:
         ours = {"AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"}
-        return [version for version in self.values if not self.stages.get(version, set()) & ours]
+        return Unlabelled([version for version in self.values if not self.stages.get(version, set()) & ours])
 
     def admin(self, arn: str) -> Secret:
         return Secret({"username": "admin", "password": "admin-password"})
