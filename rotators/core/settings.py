@@ -112,7 +112,7 @@ def _targets(environment: Mapping[str, str]) -> tuple[AllowedTarget, ...]:
 
 def _target(entry: str) -> AllowedTarget:
     host, _, port = entry.rpartition(":") if _PORT.search(entry) else (entry, "", "")
-    if not _HOST.fullmatch(host) or not 0 <= int(port or 0) <= _LAST_PORT:
+    if not _HOST.fullmatch(host) or not 1 <= int(port or 1) <= _LAST_PORT:
         raise ConfigurationError(
             "ALLOWED_TARGETS must be a list of host names, or endings of them that begin with a dot, each"
             " with or without :port, separated by commas"

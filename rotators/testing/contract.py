@@ -190,7 +190,7 @@ class RotatorContractV1(Suite):
 
     def test_a_server_that_never_answers(self, kit: Kit) -> None:
         """Given up in time."""
-        port = _port(kit)
+        port = port_of_target(kit)
         with Proxy(port) as proxy, kit.case(port=proxy.port) as case:
             token = case.begin()
             case.step(CREATE, token)
@@ -210,7 +210,7 @@ class RotatorContractV1(Suite):
         self._disturbed(kit, lambda proxy: proxy.cut(), last_only=False)
 
     def _disturbed(self, kit: Kit, disturb: Callable[[Proxy], None], *, last_only: bool) -> None:
-        with Proxy(_port(kit)) as proxy:
+        with Proxy(port_of_target(kit)) as proxy:
             places = _places(kit, proxy.port)
             for place in places[-1:] if last_only else places:
                 with kit.case(port=proxy.port) as case:
@@ -238,7 +238,7 @@ class RotatorContractV1(Suite):
 
     def test_nothing_secret_is_shown(self, kit: Kit) -> None:
         """In errors, causes, contexts, tracebacks, logs and output, of the rotator itself and of the core."""
-        with Proxy(_port(kit)) as proxy:
+        with Proxy(port_of_target(kit)) as proxy:
             places = _places(kit, proxy.port)
             for place in dict.fromkeys((places[0], places[-1])):
                 with kit.case(port=proxy.port, rotations=1) as case:
@@ -269,7 +269,8 @@ class RotatorContractV1(Suite):
         assert not witness.leaks, f"a value of the secret is shown: {witness.leaks}"
 
 
-def _port(kit: Kit) -> int:
+def port_of_target(kit: Kit) -> int:
+    """The port where a kit's target listens; without one the test is skipped."""
     value = kit.target.create()
     port = kit.target.port(value)
     kit.target.remove(value)

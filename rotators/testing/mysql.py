@@ -158,6 +158,19 @@ class MariaDbTarget(Target):
         """See Target.port."""
         return int(value["port"])
 
+    def obstruct(self, value: Mapping[str, Any]) -> bool:
+        """See Target.obstruct. Who has no client certificate is rejected like who has a wrong password."""
+        self._execute("ALTER USER %s@%s REQUIRE X509", value["username"], _HOST)
+        return True
+
+    def admit(self, value: Mapping[str, Any]) -> None:
+        """See Target.admit."""
+        self._execute(f"ALTER USER %s@%s {self._requirement or 'REQUIRE NONE'}", value["username"], _HOST)
+
+    @property
+    def _requirement(self) -> str:
+        return "REQUIRE SSL " if self._server.ca else ""
+
     def _create(self, name: str, password: str | None) -> Value:
         password = password or _password()
         before = self._all_roles()
@@ -165,9 +178,8 @@ class MariaDbTarget(Target):
             self._execute(f"CREATE ROLE {self._role}")
             before.add(self._role)
         self._roles_before.setdefault(name.removesuffix(_SUFFIX), before)
-        requirement = "REQUIRE SSL " if self._server.ca else ""
         self._execute(
-            f"CREATE USER %s@%s {self._identified(password)} {requirement}WITH MAX_USER_CONNECTIONS 50",
+            f"CREATE USER %s@%s {self._identified(password)} {self._requirement}WITH MAX_USER_CONNECTIONS 50",
             name,
             _HOST,
         )

@@ -146,6 +146,22 @@ class PostgresTarget(Target):
         """See Target.port."""
         return int(value["port"])
 
+    def obstruct(self, value: Mapping[str, Any]) -> bool:
+        """See Target.obstruct. An expired password is rejected like a wrong one."""
+        return self._valid_until(value, "2001-01-01")
+
+    def admit(self, value: Mapping[str, Any]) -> None:
+        """See Target.admit."""
+        self._valid_until(value, "infinity")
+
+    def _valid_until(self, value: Mapping[str, Any], until: str) -> bool:
+        self._execute(
+            sql.SQL("ALTER ROLE {} VALID UNTIL {}").format(
+                sql.Identifier(value["username"]), sql.Literal(until)
+            )
+        )
+        return True
+
     def _create(self, name: str, password: str | None) -> Value:
         password = password or _password()
         self._execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -78,3 +79,26 @@ class Target(ABC):
     def moved(self, value: Mapping[str, Any], port: int) -> Value:
         """The value with another port."""
         return {**value, "port": port}
+
+    def wrong(self, value: Mapping[str, Any]) -> Value:
+        """The value with a credential that does not open the target."""
+        return {**value, "password": f"wrong-{secrets.token_hex(12)}"}
+
+    def lookalikes(self, name: str) -> Sequence[str]:
+        """Names that a careless lookup would take for a user's, and that are nobody's."""
+        return (f"{name}@%", f"{name} ", f" {name}", name.swapcase())
+
+    def obstruct(self, value: Mapping[str, Any]) -> bool:
+        """Make the target reject logins of a user whose password is right, until ``admit``.
+
+        The answer should be the one to a wrong password. A new password must not change it.
+
+        Returns:
+            Whether it was done; False where the target gives such an answer to wrong passwords only.
+        """
+        del value
+        return False
+
+    def admit(self, value: Mapping[str, Any]) -> None:
+        """Take back what ``obstruct`` did."""
+        del value

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from rotators.testing.contract import RotatorContractV1
+from rotators.testing.hostile import RotatorContractV2
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
 
-class TestSingle(RotatorContractV1):
+class TestSingle(RotatorContractV2):
     strategy = "single"
     timeout = 4.0
 
 
-class TestSingleWithAdmin(RotatorContractV1):
+class TestSingleWithAdmin(RotatorContractV2):
     strategy = "single"
     with_admin = True
     timeout = 4.0
 
 
-class TestAlternating(RotatorContractV1):
+class TestAlternating(RotatorContractV2):
     strategy = "alternating"
     with_admin = True
     timeout = 4.0

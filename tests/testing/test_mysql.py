@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import pytest
 
-from rotators.testing.contract import RotatorContractV1
 from rotators.testing.crash import Plan
 from rotators.testing.crashes import RotatorCrashesV1
+from rotators.testing.hostile import RotatorContractV2
 from rotators.testing.mysql import MariaDbTarget, MySqlTarget
 from rotators.testing.races import RotatorRacesV1
 from tests.world import unique
@@ -75,24 +75,24 @@ def test_the_footprint_is_the_same_for_two_equal_credentials_and_holds_no_hash(
     target.remove(other)
 
 
-class TestSingle(OnMariaDb, RotatorContractV1, RotatorRacesV1):
+class TestSingle(OnMariaDb, RotatorContractV2, RotatorRacesV1):
     strategy = "single"
     timeout = 4.0
 
 
-class TestSingleWithAdmin(OnMariaDb, RotatorContractV1):
+class TestSingleWithAdmin(OnMariaDb, RotatorContractV2):
     strategy = "single"
     with_admin = True
     timeout = 4.0
 
 
-class TestAlternating(OnMariaDb, RotatorContractV1, RotatorRacesV1):
+class TestAlternating(OnMariaDb, RotatorContractV2, RotatorRacesV1):
     strategy = "alternating"
     with_admin = True
     timeout = 4.0
 
 
-class TestDual(OnMariaDb, RotatorContractV1, RotatorRacesV1):
+class TestDual(OnMariaDb, RotatorContractV2, RotatorRacesV1):
     strategy = "dual"
     with_admin = True
     timeout = 4.0

@@ -1,0 +1,207 @@
+"""The second version of the contract: what holds when secrets, accounts and events are hostile or unusual."""
+
+# ruff: noqa: S101 - asserts are how a suite speaks, shipped or not
+
+from __future__ import annotations
+
+import threading
+import uuid
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+from unittest.mock import patch
+
+import pytest
+
+from rotators.core.errors import (
+    InvalidInput,
+    RotationStateError,
+    RotatorFailure,
+    RotatorsError,
+    VersionConflict,
+)
+from rotators.core.settings import MOST_REJECTED
+from rotators.core.states import Stage
+from rotators.testing.case import STEPS, Case, Kit
+from rotators.testing.contract import RotatorContractV1, port_of_target
+from rotators.testing.proxy import Proxy
+from rotators.testing.recorder import Kind, Operation, When
+from rotators.testing.suite import failure
+
+if TYPE_CHECKING:
+    from rotators.testing.target import Value
+
+CREATE, SET, TEST, FINISH = STEPS
+
+_OLDER = 7  # versions with a wrong password, more than a step may try
+_REPEATS = 400  # steps until a value is found by chance; each has one chance in ten or better
+_ADMIN_LOGINS = 2
+_THREAD_SECONDS = 60.0
+
+
+class RotatorContractV2(RotatorContractV1):
+    """What every rotator keeps to, whoever wrote the secret and whatever the account looks like."""
+
+    version: ClassVar[int] = 2
+
+    def test_a_stored_credential_goes_only_to_the_target_it_was_stored_for(self, kit: Kit) -> None:
+        """Somebody who may write the secret, but not read it, stores another address.
+
+        The address is that of a proxy of the same target: a credential that is sent there is accepted and
+        changed, so this is seen whatever the protocol hides.
+        """
+        with Proxy(port_of_target(kit)) as proxy:
+            for labelled in (True, False):
+                with kit.case(rotations=1) as case:
+                    stored = case.current()
+                    _plant(case, kit.target.moved(kit.target.wrong(stored), proxy.port), labelled=labelled)
+                    _fails(case)
+                    assert kit.target.logs_in(stored), "a stored credential was sent to another address"
+
+    def test_a_pending_value_stays_with_its_target(self, kit: Kit) -> None:
+        """The address changes between createSecret and setSecret, or before testSecret."""
+        with Proxy(port_of_target(kit)) as proxy:
+            for reached in ((CREATE,), (CREATE, SET)):
+                with kit.case() as case:
+                    token = case.begin()
+                    case.steps(token, *reached)
+                    case.put(kit.target.moved(case.current(), proxy.port), _token(), Stage.CURRENT)
+                    for step in (SET, TEST):
+                        failure(
+                            (RotatorFailure, InvalidInput),
+                            partial(case.step, step, token),
+                            f"{step} elsewhere",
+                        )
+
+    def test_a_similar_name_is_another_account(self, kit: Kit) -> None:
+        """Blanks, patterns and capitals around a user's name: neither reset nor promoted."""
+        with kit.case() as case:
+            original = case.first
+            for name in kit.target.lookalikes(str(original["username"])):
+                for value in (original, kit.target.wrong(original)):
+                    planted = _token()
+                    case.put({**value, "username": name}, planted, Stage.CURRENT)
+                    _fails(case)
+                    assert case.current_version() == planted, f"a value for {name!r} was promoted"
+                    assert kit.target.logs_in(original), f"{name!r} changed another user's credential"
+
+    def test_rejected_logins_are_bounded(self, kit: Kit) -> None:
+        """Servers lock accounts; and yet repeating the step finds the value that works."""
+        with kit.case() as case:
+            for _ in range(_OLDER):
+                case.put(kit.target.wrong(case.first), _token(), Stage.CURRENT)
+            token = case.begin()
+            case.step(CREATE, token)
+            for _ in range(_REPEATS):
+                kit.recorder.begin()
+                kit.function.restart()
+                done = _succeeds(case, SET, token)
+                logins = sum(each.kind is Kind.CONNECT for each in kit.recorder.operations)
+                most = MOST_REJECTED + (_ADMIN_LOGINS if kit.with_admin else 0)
+                assert logins <= most, f"setSecret logged in {logins} times, of {most} allowed"
+                if done:
+                    break
+            kit.recorder.begin()
+            case.steps(token, TEST, FINISH)
+            assert case.current_logs_in(), "the value that works was never tried"
+
+    def test_a_right_credential_is_not_reset(self, kit: Kit) -> None:
+        """The target refuses the login for another reason, and says so no more clearly than it has to."""
+        if not kit.with_admin:
+            pytest.skip("without an admin nobody can reset a credential")
+        with kit.case(rotations=1) as case:
+            current = case.current()
+            if not kit.target.obstruct(current):
+                pytest.skip("this target gives no other reason for a rejected login")
+            token = case.begin()
+            # With two users the other one may well be admitted.
+            all(_succeeds(case, step, token) for step in (CREATE, SET, TEST))
+            kit.target.admit(current)
+            assert kit.target.logs_in(current), "a credential that was right has been reset"
+            assert case.current() == current
+
+    def test_a_late_set_changes_nothing(self, kit: Kit) -> None:
+        """A setSecret hangs after a login, and goes on after another rotation has ended."""
+        for place in _logins(kit):
+            with kit.case(rotations=1) as case, patch("rotators.core.steps.LABELS_SECONDS", 0.0):
+                late = case.begin()
+                case.step(CREATE, late)
+
+                def act(operation: Operation, when: When, case: Case = case, place: int = place) -> None:
+                    if (operation.index, when) == (place, When.AFTER):
+                        _in_another_container(case)
+
+                kit.recorder.begin(act)
+                failure(
+                    (RotationStateError, VersionConflict, RotatorFailure),
+                    partial(case.step, SET, late),
+                    "a setSecret after another rotation",
+                )
+                kit.recorder.begin()
+                assert case.current_logs_in(), "a late setSecret broke the current value"
+
+    def test_finish_without_test_promotes_nothing_untested(self, kit: Kit) -> None:
+        """Whoever sends events may leave steps out; and a new container did not see the earlier steps."""
+        for reached in ((CREATE,), (CREATE, SET)):
+            with kit.case(rotations=1) as case:
+                token = case.begin()
+                case.steps(token, *reached)
+                kit.function.restart()
+                done = _succeeds(case, FINISH, token)
+                assert done == (SET in reached), f"finishSecret after {reached}"
+                assert case.current_logs_in() or SET in reached, "a value was promoted that does not log in"
+                case.steps(token, SET, TEST, FINISH)
+                assert case.current_logs_in()
+
+
+def _plant(case: Case, value: Value, *, labelled: bool) -> None:
+    """Store a value as current; the one before it keeps AWSPREVIOUS, or has no label."""
+    case.put(value, _token(), Stage.CURRENT)
+    if not labelled:
+        case.put({**value, "planted": "again"}, _token(), Stage.CURRENT)
+
+
+def _fails(case: Case) -> None:
+    """A rotation that must fail before its last step."""
+    token = case.begin()
+    assert not all(_succeeds(case, step, token) for step in (CREATE, SET, TEST)), "the rotation succeeded"
+    case.drop_pending(token)
+
+
+def _succeeds(case: Case, step: str, token: str) -> bool:
+    try:
+        case.step(step, token)
+    except RotatorsError:
+        return False
+    return True
+
+
+def _logins(kit: Kit) -> list[int]:
+    """Where an undisturbed setSecret logs in, by the index of the operation in it."""
+    with kit.case(rotations=1) as case:
+        token = case.begin()
+        case.step(CREATE, token)
+        kit.recorder.begin()
+        case.step(SET, token)
+        found = [each.index for each in kit.recorder.operations if each.kind is Kind.CONNECT]
+    kit.recorder.begin()
+    if not found:
+        pytest.skip("Target.operations names no login")
+    return found
+
+
+def _in_another_container(case: Case) -> None:
+    """A whole rotation, in a thread of its own so that it is not part of what is recorded."""
+
+    def rotate() -> None:
+        token = case.begin()
+        for step in STEPS:
+            case.kit.function.invoke(case.event(step, token))
+
+    thread = threading.Thread(target=rotate, daemon=True)
+    thread.start()
+    thread.join(_THREAD_SECONDS)
+    assert not thread.is_alive(), "the other rotation waits for ever"
+
+
+def _token() -> str:
+    return str(uuid.uuid4())
