@@ -150,7 +150,7 @@ def check_label_count(secret: FakeSecret, labels: Sequence[str]) -> None:
 
 
 def _version(secret: FakeSecret, token: str) -> Version:
-    new = {"createdate": int(time.time()), "version_id": token, "version_stages": []}
+    new = {"createdate": round(time.time(), 3), "version_id": token, "version_stages": []}
     return secret.versions.setdefault(token, new)
 
 

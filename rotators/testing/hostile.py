@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 CREATE, SET, TEST, FINISH = STEPS
 
 _OLDER = 7  # versions with a wrong password, more than a step may try
-_REPEATS = 400  # steps until a value is found by chance; each has one chance in ten or better
+_REPEATS = 150  # steps until a value is found by chance; each has one chance in ten or better
 _ADMIN_LOGINS = 2
 _THREAD_SECONDS = 60.0
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from psycopg import sql
 
 from rotators.core.errors import CredentialsRejected, RotatorsError, TargetRefused, TargetUnavailable
+from rotators.core.rotation import NoPast
 from rotators.core.secret import Secret
+from rotators.core.settings import MOST_REJECTED
 from rotators.families.postgres_roles import read_roles
 from rotators.families.postgres_session import PostgresSession
 from rotators.postgres import PostgresEngine
 from rotators.strategies.database import DatabaseRotator
+from rotators.strategies.identity import same_target
+from rotators.strategies.single import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,9 +31,14 @@ class Sound(DatabaseRotator):
     """No bug: what is found here, the kit has made up."""
 
     strategy = "single"
+    with_admin = False
 
     def __init__(self) -> None:
         super().__init__(PostgresEngine())
+
+
+class SoundWithAdmin(Sound):
+    with_admin = True
 
 
 class TouchesTheTargetInPropose(Sound):
@@ -151,6 +161,7 @@ class _Engine(PostgresEngine):
 
 class AcceptsAStrangersTwin(DatabaseRotator):
     strategy = "alternating"
+    with_admin = True
 
     def __init__(self) -> None:
         super().__init__(_Engine(_BelievingSession))
@@ -158,6 +169,7 @@ class AcceptsAStrangersTwin(DatabaseRotator):
 
 class GrantsAfterPassword(DatabaseRotator):
     strategy = "alternating"
+    with_admin = True
 
     def __init__(self) -> None:
         super().__init__(_Engine(_HastySession))
@@ -167,6 +179,7 @@ class ChangesTheCurrentUser(DatabaseRotator):
     """Says that it alternates, and sets the password of the user in use as well."""
 
     strategy = "alternating"
+    with_admin = True
 
     def __init__(self) -> None:
         super().__init__(PostgresEngine())
@@ -177,6 +190,133 @@ class ChangesTheCurrentUser(DatabaseRotator):
         assert admin is not None
         with self.engine.login(admin, rotation.settings) as session:
             session.set_password(rotation.current.text("username"), rotation.pending.text("password"))
+
+
+class SendsPasswordsToAnyAddress(Sound):
+    """Tries every stored password where the current value leads."""
+
+    def apply(self, rotation: Rotation) -> None:
+        check(self.engine, rotation)
+        for secret in _stored(rotation)[:MOST_REJECTED]:
+            if self._same(secret, rotation.current) and _set_as(self, secret, rotation):
+                return
+        raise CredentialsRejected("none of them logs in")
+
+    def _same(self, stored: Secret, current: Secret) -> bool:
+        return stored["username"] == current["username"]
+
+
+class ComparesTheHostOnly(SendsPasswordsToAnyAddress):
+    def _same(self, stored: Secret, current: Secret) -> bool:
+        return stored["host"] == current["host"]
+
+
+class TriesEveryVersion(Sound):
+    def apply(self, rotation: Rotation) -> None:
+        check(self.engine, rotation)
+        for secret in _stored(rotation):
+            same = same_target(secret, rotation.current, self.engine, rotation.settings)
+            if same and _set_as(self, secret, rotation):
+                return
+        raise CredentialsRejected("none of them logs in")
+
+
+class TriesTheSameVersionsAgain(Sound):
+    """Never gets beyond the first four."""
+
+    def apply(self, rotation: Rotation) -> None:
+        check(self.engine, rotation)
+        for secret in _stored(rotation)[:MOST_REJECTED]:
+            same = same_target(secret, rotation.current, self.engine, rotation.settings)
+            if same and _set_as(self, secret, rotation):
+                return
+        raise CredentialsRejected("none of them logs in")
+
+
+class TakesAPendingValueOnTrust(Sound):
+    def apply(self, rotation: Rotation) -> None:
+        if not _set_as(self, rotation.current, rotation):
+            _set_as(self, rotation.pending, rotation)
+
+    def verify(self, rotation: Rotation) -> None:
+        with self.engine.login(rotation.pending, rotation.settings) as session:
+            session.check()
+
+
+class TrimsTheUsersName(Sound):
+    with_admin = True
+
+    def apply(self, rotation: Rotation) -> None:
+        _reset(self, self._name(rotation.current.text("username")), rotation)
+
+    def verify(self, rotation: Rotation) -> None:
+        value = rotation.pending
+        with self.engine.login(value.replace(username=self._name(value.text("username"))), rotation.settings):
+            pass
+
+    def _name(self, name: str) -> str:
+        return name.strip()
+
+
+class IgnoresCapitals(TrimsTheUsersName):
+    def _name(self, name: str) -> str:
+        return name.lower()
+
+
+class ResetsARightPassword(Sound):
+    with_admin = True
+
+    def apply(self, rotation: Rotation) -> None:
+        check(self.engine, rotation)
+        if not _set_as(self, rotation.current, rotation):
+            _reset(self, rotation.current.text("username"), rotation)
+
+
+class IgnoresLaterRotations(Sound):
+    def apply(self, rotation: Rotation) -> None:
+        super().apply(replace(rotation, past=NoPast()))
+
+
+class VerifiesFromMemory(Sound):
+    """Calls a value good because it made it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: set[str] = set()
+
+    def propose(self, rotation: Rotation) -> Secret:
+        proposed = super().propose(rotation)
+        self._made.add(proposed.text("password"))
+        return proposed
+
+    def verify(self, rotation: Rotation) -> None:
+        if rotation.pending["password"] not in self._made:
+            super().verify(rotation)
+
+
+def _stored(rotation: Rotation) -> list[Secret]:
+    found = (rotation.current, rotation.pending, rotation.previous, *rotation.history)
+    return [secret for secret in found if secret is not None]
+
+
+def _set_as(faulty: Sound, secret: Secret, rotation: Rotation) -> bool:
+    value = rotation.current.replace(username=secret["username"], password=secret["password"])
+    try:
+        with faulty.engine.login(value, rotation.settings) as session:
+            rotation.confirm()
+            session.set_password(value.text("username"), rotation.pending.text("password"))
+    except CredentialsRejected:
+        return False
+    return True
+
+
+def _reset(faulty: Sound, user: str, rotation: Rotation) -> None:
+    admin = rotation.admin
+    assert admin is not None
+    with faulty.engine.login(admin, rotation.settings) as session:
+        session.require_ordinary(user)
+        rotation.confirm()
+        session.set_password(user, rotation.pending.text("password"))
 
 
 Faulty = type[Sound] | type[AcceptsAStrangersTwin] | type[GrantsAfterPassword] | type[ChangesTheCurrentUser]
@@ -195,5 +335,15 @@ EXPECTED: dict[Faulty, str] = {
     DropsUnknownKeys: "test_identity_and_unknown_keys_are_unchanged",
     TakesSilenceForRejection: "test_a_server_that_is_down",
     ChangesTheCurrentUser: "test_the_current_value_logs_in_after_every_step",
+    SendsPasswordsToAnyAddress: "test_a_stored_credential_goes_only_to_the_target_it_was_stored_for",
+    ComparesTheHostOnly: "test_a_stored_credential_goes_only_to_the_target_it_was_stored_for",
+    TriesEveryVersion: "test_rejected_logins_are_bounded",
+    TriesTheSameVersionsAgain: "test_rejected_logins_are_bounded",
+    TakesAPendingValueOnTrust: "test_a_pending_value_stays_with_its_target",
+    TrimsTheUsersName: "test_a_similar_name_is_another_account",
+    IgnoresCapitals: "test_a_similar_name_is_another_account",
+    ResetsARightPassword: "test_a_right_credential_is_not_reset",
+    IgnoresLaterRotations: "test_a_late_set_changes_nothing",
+    VerifiesFromMemory: "test_finish_without_test_promotes_nothing_untested",
 }
 """Each bug and the check that is made for it; others may find it too."""
