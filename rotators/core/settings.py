@@ -18,8 +18,9 @@ MOST_REJECTED = 4
 Servers that lock accounts do so after three or more; common limits are five, six and ten."""
 
 _LAST_PORT = 65535
-_PORT = re.compile(r":[0-9]{1,5}$")
-_HOST = re.compile(r"\.?[a-z0-9_:-]+(\.[a-z0-9_-]+)*")
+_TARGET = re.compile(
+    r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>\.?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*))(?::(?P<port>[0-9]{1,5}))?"
+)
 
 _TRUE = frozenset({"true", "1", "y", "yes"})
 _FALSE = frozenset({"false", "0", "n", "no", "off", ""})
@@ -111,13 +112,13 @@ def _targets(environment: Mapping[str, str]) -> tuple[AllowedTarget, ...]:
 
 
 def _target(entry: str) -> AllowedTarget:
-    host, _, port = entry.rpartition(":") if _PORT.search(entry) else (entry, "", "")
-    if not _HOST.fullmatch(host) or not 1 <= int(port or 1) <= _LAST_PORT:
+    found = _TARGET.fullmatch(entry)
+    if found is None or not 1 <= int(found["port"] or 1) <= _LAST_PORT:
         raise ConfigurationError(
             "ALLOWED_TARGETS must be a list of host names, or endings of them that begin with a dot, each"
             " with or without :port, separated by commas"
         )
-    return AllowedTarget(host, int(port) if port else None)
+    return AllowedTarget(found["v6"] or found["name"], int(found["port"]) if found["port"] else None)
 
 
 def _most_rejected(environment: Mapping[str, str]) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from rotators.core.progress import progress
 from tests.core.loading import Service, Time
 
 
@@ -21,3 +22,9 @@ def service() -> Iterator[Service]:
     made = Service()
     yield made
     made.open.set()
+
+
+@pytest.fixture(autouse=True)
+def new_container() -> None:
+    """What one test did with a token is not known to the next one."""
+    progress.clear()

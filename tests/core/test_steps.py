@@ -20,11 +20,14 @@ from rotators.core.errors import (
     RotationStateError,
     TargetRefused,
     VersionConflict,
+    VersionNotPending,
+    VersionNotStaged,
 )
+from rotators.core.progress import progress
 from rotators.core.request import RotationRequest, Step
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
-from rotators.core.steps import Outcome, run_step
+from rotators.core.steps import LABELS_SECONDS, Outcome, run_step
 
 if TYPE_CHECKING:
     from rotators.core.rotation import Rotation
@@ -266,3 +269,100 @@ def test_a_refused_promotion_is_a_success_only_if_the_label_is_there_already(mov
     else:
         with pytest.raises(RequestRefused):
             run(Step.FINISH, target)
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 1000.0
+
+    def time(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
+        return 0.0  # it stands still while a container is frozen
+
+
+def late(target: Target, clock: Clock, seconds: float, moved: dict[str, set[str]]) -> None:
+    """A setSecret in which time passes and labels move, right before the target is changed."""
+    apply = target.apply
+
+    def slow(rotation: Rotation) -> None:
+        clock.now += seconds
+        target.store.stages = moved
+        rotation.confirm()
+        apply(rotation)
+
+    target.apply = slow  # type: ignore[method-assign] # one object's
+    run(Step.SET, target)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    fake = Clock()
+    monkeypatch.setattr("rotators.core.steps.time", fake)
+    return fake
+
+
+@pytest.mark.parametrize(
+    ("moved", "error"),
+    [
+        ({OLD: {"AWSCURRENT"}, "x" * 32: {"AWSPENDING"}}, VersionNotStaged),
+        ({OLD: {"AWSPREVIOUS"}, "x" * 32: {"AWSCURRENT"}, NEW: {"mine"}}, VersionNotPending),
+        ({OLD: {"AWSPREVIOUS"}, "x" * 32: {"AWSCURRENT"}, NEW: {"AWSPENDING"}}, VersionConflict),
+    ],
+)
+def test_a_set_that_was_held_up_changes_nothing_when_the_labels_have_moved(
+    target: Target, clock: Clock, moved: dict[str, set[str]], error: type[Exception]
+) -> None:
+    run(Step.CREATE, target)
+    with pytest.raises(error):
+        late(target, clock, LABELS_SECONDS, moved)
+    assert target.password == "old-password"
+
+
+@pytest.mark.parametrize(
+    "labels", [{OLD: {"AWSCURRENT"}, NEW: {"AWSPENDING"}}, {OLD: {"AWSPREVIOUS"}, NEW: {"AWSCURRENT"}}]
+)
+def test_a_set_that_was_held_up_goes_on_when_the_rotation_is_still_its_own(
+    target: Target, clock: Clock, labels: dict[str, set[str]]
+) -> None:
+    run(Step.CREATE, target)
+    late(target, clock, LABELS_SECONDS, labels)
+    assert target.password == target.store.values[NEW]["password"]
+
+
+def test_a_quick_set_reads_the_labels_once(target: Target, clock: Clock) -> None:
+    run(Step.CREATE, target)
+    # Labels that would stop it are not seen within the first seconds.
+    late(target, clock, LABELS_SECONDS / 2, {OLD: {"AWSCURRENT"}})
+    assert target.password == target.store.values[NEW]["password"]
+
+
+def test_a_finish_out_of_order_promotes_nothing(target: Target) -> None:
+    run(Step.CREATE, target)
+    with pytest.raises(TargetRefused):
+        run(Step.FINISH, target)
+    assert "promote" not in target.store.did
+
+
+def test_a_finish_in_another_container_tests_first(target: Target) -> None:
+    for step in (Step.CREATE, Step.SET, Step.TEST):
+        run(step, target)
+    progress.clear()
+    assert run(Step.FINISH, target) is Outcome.DONE
+    assert target.store.did == ["propose", "store", "apply", "verify", "verify", "promote"]
+
+
+def test_a_trial_run_does_not_count_as_a_test(target: Target) -> None:
+    run(Step.TEST, target)
+    run(Step.CREATE, target)
+    with pytest.raises(TargetRefused):
+        run(Step.FINISH, target)
+
+
+def test_a_pending_value_is_known_to_be_untouched_until_the_first_set(target: Target) -> None:
+    run(Step.CREATE, target)
+    for _ in range(2):
+        run(Step.SET, target)
+    assert [rotation.untouched for rotation in target.seen] == [True, False]

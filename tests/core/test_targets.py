@@ -1,0 +1,134 @@
+"""Where a stored password may be sent, for every part of a target; no server is needed to decide it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rotators.core.errors import ConfigurationError, IdentityMismatch
+from rotators.core.rotation import Rotation
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
+from rotators.mariadb import MariaDbEngine
+from rotators.mysql import MySqlEngine
+from rotators.postgres import PostgresEngine
+from rotators.strategies.database import DatabaseRotator
+from rotators.strategies.engine import Engine
+from rotators.strategies.identity import same_target
+
+ENGINES: list[Engine] = [PostgresEngine(), MySqlEngine(), MariaDbEngine()]
+
+engines = st.sampled_from(ENGINES)
+hosts = st.sampled_from(["db.internal", "replica.internal", "db.internal.evil.example", "10.0.0.7"])
+ports = st.sampled_from([None, "", 5432, 3306, 6543, "5432", "3306"])
+OPTIONS = {
+    "ssl": st.sampled_from([None, True, False, "true", "false"]),
+    "sslrootcert": st.sampled_from([None, "", "/opt/a.pem", "/opt/b.pem"]),
+    "admin_host": st.sampled_from([None, "", "db.internal", "direct.internal"]),
+    "admin_port": st.sampled_from([None, 5432, 6543]),
+    "server_public_key": st.sampled_from([None, "key a", "key b"]),
+    "dbname": st.sampled_from([None, "app"]),
+}
+values = st.builds(
+    lambda host, port, options: {"host": host, "port": port, "username": "app", "password": "pw", **options},
+    hosts,
+    ports,
+    st.fixed_dictionaries({}, optional=OPTIONS),
+)
+
+
+def place(value: dict[str, Any], engine: Engine) -> tuple[object, ...]:
+    """Where a value leads, in words of this test's own."""
+    host, port = value["host"], int(value.get("port") or engine.default_port)
+    return host, port, value.get("admin_host") or host, int(value.get("admin_port") or port)
+
+
+def is_encrypted(value: dict[str, Any]) -> bool:
+    return str(value.get("ssl", True)).lower() != "false"
+
+
+def may_follow(stored: dict[str, Any], current: dict[str, Any], engine: Engine, name: str) -> bool:
+    settings = Settings.from_environment({"ALLOWED_TARGETS": name} if name else {})
+    return same_target(Secret(stored), Secret(current), engine, settings)
+
+
+@given(engines, values, values)
+def test_a_password_follows_only_to_the_same_place_and_never_into_clear_text(
+    engine: Engine, stored: dict[str, Any], current: dict[str, Any]
+) -> None:
+    if not may_follow(stored, current, engine, ""):
+        return
+    assert place(stored, engine) == place(current, engine)
+    if is_encrypted(stored):
+        assert is_encrypted(current)
+        assert (stored.get("sslrootcert") or None) == (current.get("sslrootcert") or None)
+    elif not is_encrypted(current):
+        assert stored.get("server_public_key") == current.get("server_public_key")
+
+
+@given(engines, values)
+def test_a_value_is_stored_for_its_own_target_however_it_is_written(
+    engine: Engine, value: dict[str, Any]
+) -> None:
+    if value.get("ssl", True) is None:
+        del value["ssl"]
+    port = value.get("port") or engine.default_port
+    other = {**value, "host": value["host"].upper(), "port": str(port), "dbname": "another"}
+    assert may_follow(value, other, engine, "")
+    assert may_follow(other, value, engine, "")
+
+
+STORED = {"engine": "postgres", "host": "old.db.example", "port": 5432, "username": "app", "password": "pw"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "allowed", "follows"),
+    [
+        ({}, "", True),
+        ({"engine": "aurora-postgresql"}, "", True),
+        ({"engine": "mysql"}, "", False),
+        ({"host": "new.db.example"}, "", False),
+        ({"port": 5433}, "", False),
+        ({"admin_host": "evil.example"}, "", False),
+        ({"ssl": False}, "", False),
+        ({"sslrootcert": "/tmp/mine.pem"}, "", False),
+        ({"port": "no number"}, "", False),
+        ({"host": "new.db.example"}, ".db.example", True),
+        ({"host": "new.db.example"}, ".db.example:5432", True),
+        ({"host": "new.db.example"}, "old.db.example,new.db.example", True),
+        ({"host": "new.db.example"}, "new.db.example", False),
+        ({"host": "new.db.example", "port": 5433}, ".db.example:5432", False),
+        ({"host": "new.db.example.evil.example"}, ".db.example", False),
+        ({"host": "evildb.example"}, "db.example,old.db.example", False),
+        ({"host": "new.db.example", "ssl": False}, ".db.example", False),
+        ({"host": "::1"}, "[::1]:5432,old.db.example", True),
+        ({"host": "new.db.example", "admin_host": "evil.example"}, ".db.example", False),
+    ],
+)
+def test_each_part_of_a_target(changes: dict[str, Any], allowed: str, *, follows: bool) -> None:
+    assert may_follow(STORED, {**STORED, **changes}, PostgresEngine(), allowed) is follows
+
+
+@pytest.mark.parametrize("host", ["db:5432x", "a b", "*.example", "https://db", "db:0", "db:65536", "."])
+def test_an_entry_of_allowed_targets_that_is_no_host_is_refused(host: str) -> None:
+    with pytest.raises(ConfigurationError, match="ALLOWED_TARGETS"):
+        Settings.from_environment({"ALLOWED_TARGETS": f"db.internal, {host}"})
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "1.5", "1000", "٣"])
+def test_a_limit_of_rejected_logins_that_is_no_number_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="MAX_REJECTED_LOGINS"):
+        Settings.from_environment({"MAX_REJECTED_LOGINS": text})
+
+
+@pytest.mark.parametrize("key", ["host", "admin_host"])
+@pytest.mark.parametrize("act", ["propose", "apply", "verify"])
+def test_outside_of_allowed_targets_nothing_is_done(act: str, key: str) -> None:
+    settings = Settings.from_environment({"ALLOWED_TARGETS": ".db.example"})
+    value = Secret({**STORED, key: "db.example.evil.example"})
+    with pytest.raises(IdentityMismatch, match="not in ALLOWED_TARGETS") as caught:
+        getattr(DatabaseRotator(PostgresEngine()), act)(Rotation(value, settings, value))
+    assert caught.value.full_code == "identity-mismatch/not-allowed"
