@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import signal
@@ -21,9 +20,6 @@ from click.testing import CliRunner
 from rotators.cli import cli
 from rotators.cli.new import EXAMPLE
 from rotators.core.errors import ScaffoldRefused
-from rotators.core.rotation import NoPast, Rotation
-from rotators.core.secret import Secret
-from rotators.core.settings import Settings
 from tests.cli.test_demo_up import RUN, clean_environment
 from tests.world import remembered
 
@@ -155,23 +151,6 @@ def test_a_word_of_python_or_of_an_installed_package_is_refused(name: str, tmp_p
     result = CliRunner().invoke(cli, ["new", name, "--directory", str(tmp_path / "x")])
     assert isinstance(result.exception, ScaffoldRefused)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_broken_older_version_does_not_hide_the_key_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(EXAMPLE))
-    rotator = importlib.import_module("acme_keys.rotator")
-
-    class Past(NoPast):
-        def previous(self) -> Secret | None:
-            return Secret({"username": "u"})
-
-        def history(self) -> list[Secret]:
-            return [Secret({"username": "u", "api_key": key}) for key in (7, "works")]
-
-    current = Secret({"username": "u", "api_key": "current"})
-    pending = Secret({"username": "u", "api_key": "pending"})
-    rotation = Rotation(current, Settings(), pending, Past())
-    assert list(rotator._stored(rotation)) == ["current", "pending", "works"]
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:

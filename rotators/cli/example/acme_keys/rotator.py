@@ -9,16 +9,16 @@ from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING
 
 from rotators.core.errors import (
-    AccessDenied,
     CredentialsRejected,
     IdentityMismatch,
     SecretFormatError,
     TargetRefused,
     TargetUnavailable,
 )
+from rotators.core.tries import Tries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from rotators.core.rotation import Rotation
     from rotators.core.secret import Secret
@@ -42,16 +42,20 @@ class AcmeKeys:
         """
         _check_identity(rotation)
         keys = [_key(rotation.current), _key(rotation.pending)]
-        for key in _stored(rotation):
+        # The stored keys in the order in which they are likely to work; not more than an account tolerates.
+        tries = Tries(
+            rotation, usable=lambda stored: _same(stored, rotation.current), credential=_key_or_none
+        )
+        for _, stored in tries:
             with suppress(CredentialsRejected):
-                _call(rotation.current, key, "PUT", "/keys", {"keys": keys})
+                _call(rotation.current, _key(stored), "PUT /keys", {"keys": keys}, rotation.confirm)
                 return
-        raise CredentialsRejected("the service rejected every stored key")
+        raise tries.failure("the service let nobody in")
 
     def verify(self, rotation: Rotation) -> None:
         """Use the pending key."""
         _check_identity(rotation)
-        _call(rotation.pending, _key(rotation.pending), "GET", "/whoami")
+        _call(rotation.pending, _key(rotation.pending), "GET /whoami")
 
 
 def _check_identity(rotation: Rotation) -> None:
@@ -61,22 +65,16 @@ def _check_identity(rotation: Rotation) -> None:
             raise IdentityMismatch(f"the pending value has another {name} than the current one")
 
 
-def _stored(rotation: Rotation) -> Iterator[str]:
-    """The stored keys, the likeliest first; older versions are read only if these fail."""
-    yield _key(rotation.current)
-    yield _key(rotation.pending)
-    if rotation.previous is not None:
-        yield from _older_key(rotation.previous, rotation.current)
-    with suppress(AccessDenied):  # without the right to list versions, go on without them
-        for older in rotation.history:
-            yield from _older_key(older, rotation.current)
+def _same(stored: Secret, current: Secret) -> bool:
+    """Whether a key was stored for this user and service: it must not be sent anywhere else."""
+    return all(stored.get(name) == current.get(name) for name in _IDENTITY)
 
 
-def _older_key(older: Secret, current: Secret) -> Iterator[str]:
-    """The key of an older version, if it is this user's; a broken one must not hide the others."""
-    if older.get("username") == current.get("username"):
-        with suppress(SecretFormatError):
-            yield _key(older)
+def _key_or_none(stored: Secret) -> str | None:
+    """The key of a version; a broken version must not hide the others."""
+    with suppress(SecretFormatError):
+        return _key(stored)
+    return None
 
 
 def _key(secret: Secret) -> str:
@@ -86,17 +84,27 @@ def _key(secret: Secret) -> str:
     return key
 
 
-def _call(secret: Secret, key: str, method: str, path: str, body: object = None) -> None:
-    """One call of the service. Not one error of it shows a header or a body."""
+def _call(
+    secret: Secret,
+    key: str,
+    request: str,
+    body: object = None,
+    confirm: Callable[[], None] = lambda: None,
+) -> None:
+    """One call of the service; ``confirm`` comes last before it. No error shows a header or a body."""
     host, port, user = secret.text("host"), secret.get("port"), secret.text("username")
+    if user != user.strip():
+        # A header loses them, and would so name another user.
+        raise SecretFormatError("key 'username' of the secret begins or ends with a blank")
     if not isinstance(port, int):
         raise SecretFormatError("key 'port' of the secret must be a number")
     # In production: HTTPSConnection, which verifies the service's certificate by default.
     connection = HTTPConnection(host, port, timeout=_SECONDS)
     try:
         connection.connect()
+        confirm()
         headers = {"X-User": user, "Authorization": f"Bearer {key}"}
-        connection.request(method, path, body=json.dumps(body), headers=headers)
+        connection.request(*request.split(), body=json.dumps(body), headers=headers)
         status = connection.getresponse().status
     except (OSError, HTTPException) as error:
         raise TargetUnavailable(f"no answer from {host}:{port}: {type(error).__name__}") from None
@@ -107,4 +115,4 @@ def _call(secret: Secret, key: str, method: str, path: str, body: object = None)
     if status >= 500:  # noqa: PLR2004 - HTTP's
         raise TargetUnavailable(f"{host}:{port} failed with status {status}")
     if status >= 300:  # noqa: PLR2004 - HTTP's
-        raise TargetRefused(f"{host}:{port} refused {method} {path} with status {status}")
+        raise TargetRefused(f"{host}:{port} refused {request} with status {status}")

@@ -56,6 +56,10 @@ class AcmeKeysTarget(Target):
         self._service.set_keys(value["username"], key)
         return {**value, "api_key": key}
 
+    def wrong(self, value: Mapping[str, Any]) -> Value:
+        """See Target.wrong."""
+        return {**value, "api_key": secrets.token_urlsafe(32)}
+
     def remove(self, value: Mapping[str, Any]) -> None:
         """See Target.remove."""
         self._service.users.pop(value["username"], None)

@@ -8,9 +8,9 @@ import pytest
 
 from acme_keys.service import Service
 from acme_keys.target import AcmeKeysTarget
-from rotators.testing.contract import RotatorContractV1
 from rotators.testing.crashes import RotatorCrashesV1
 from rotators.testing.fixtures import aws
+from rotators.testing.hostile import RotatorContractV2
 from rotators.testing.races import RotatorRacesV1
 
 __all__ = ["aws"]
@@ -23,7 +23,7 @@ def target() -> Iterator[AcmeKeysTarget]:
         yield AcmeKeysTarget(service)
 
 
-class TestAcmeKeys(RotatorContractV1, RotatorRacesV1, RotatorCrashesV1):
+class TestAcmeKeys(RotatorContractV2, RotatorRacesV1, RotatorCrashesV1):
     """`dual` promises that the current key works at every instant, and the kit holds it to that."""
 
     rotator = "acme-keys"

@@ -1,0 +1,160 @@
+"""The stored values that setSecret may try, in order and bounded.
+
+Every rotator can use it::
+
+    tries = Tries(rotation, usable=same_service, credential=lambda value: value.get("api_key"))
+    for _, value in tries:
+        try:
+            log_in_and_set(value)
+        except CredentialsRejected:
+            continue
+        return
+    raise tries.failure("Unable to log in")
+
+The first value is the current one, and on the normal path it works. Where it is rejected, an earlier rotation
+stopped half-way or somebody changed the credential. Then the order is by what most likely happened:
+
+1. the pending value: an earlier attempt of this rotation was here (later in the order if this process has
+   just stored it);
+2. lost versions, the newest first: an older rotation died between the target's change and the promotion;
+3. the previous value and the replaced versions: the target was restored from a snapshot.
+
+Targets lock accounts after so many rejected logins in a row, so a step stops after ``MAX_REJECTED_LOGINS``.
+The last login goes to one of the remaining values by chance, so that repeated rotations reach every value.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, NamedTuple
+
+from rotators.core.errors import AccessDenied, CredentialsRejected
+from rotators.core.rotation import UNREADABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from rotators.core.rotation import Rotation
+    from rotators.core.secret import Secret
+
+
+class Candidate(NamedTuple):
+    """A stored value that may log in.
+
+    Attributes:
+        label: what messages call it.
+        value: as it was stored.
+    """
+
+    label: str
+    value: Secret
+
+
+class Tries:
+    """The values to try, one after the other. Who asks for the next one says that the last was rejected.
+
+    Args:
+        rotation: whose values; its ``rejections`` get the labels of those that were rejected.
+        usable: whether a value was stored for the target that is to be asked. A credential must be sent
+            nowhere else: whoever may write the secret could have changed the address in it.
+        credential: gives what logs in, to try each once; None for a value that has none, or another user's.
+
+    Attributes:
+        limit: how many may be rejected; may be lowered on the way.
+    """
+
+    def __init__(
+        self, rotation: Rotation, usable: Callable[[Secret], bool], credential: Callable[[Secret], object]
+    ) -> None:
+        self._rotation, self._usable, self._credential = rotation, usable, credential
+        self.limit = rotation.settings.most_rejected
+        self._moved: list[str] = []
+        self._untried: list[str] = []
+        self._remarks: list[str] = []
+
+    def __iter__(self) -> Iterator[Candidate]:
+        """The values, the likeliest first; lazily, because reading one costs a call."""
+        candidates = self._candidates()
+        rejected = 0
+        while rejected == 0 or self.limit - rejected > 1:
+            candidate = next(candidates, None)
+            if candidate is None:
+                return
+            yield candidate
+            rejected += 1
+            self._rotation.rejections.append(candidate.label)
+        remaining = list(candidates)
+        chosen = secrets.choice(remaining) if remaining and self.limit > rejected else None
+        self._untried = [each.label for each in remaining if each is not chosen]
+        if chosen is not None:
+            yield chosen
+            self._rotation.rejections.append(chosen.label)
+
+    def failure(self, what: str) -> CredentialsRejected:
+        """The error to raise when every value was rejected.
+
+        Args:
+            what: could not be done, as the beginning of a sentence.
+
+        Returns:
+            An error that says what was tried, what was not and why, and what to do.
+        """
+        cause = f"{what}: rejected with {', '.join(self._rotation.rejections)}"
+        if self._moved:
+            cause += f"; stored for another target, so not tried: {', '.join(self._moved)}"
+        if self._untried:
+            cause += f"; not tried, to keep the account from being locked: {', '.join(self._untried)}"
+        if self._remarks:
+            cause += f"; {', '.join(self._remarks)}"
+        return CredentialsRejected(cause, remedy=self._remedy())
+
+    def _remedy(self) -> str | None:
+        if self._moved:
+            return (
+                "If the database has moved, store its new address together with the password that works there"
+                " (PutSecretValue), or name both addresses in the function's ALLOWED_TARGETS; then rotate."
+                " If it has not moved, find out who changed the address in the secret."
+            )
+        if self._untried:
+            return (
+                "Rotate again: each rotation tries another one of them. Or set MAX_REJECTED_LOGINS on the"
+                " function, or store a credential that logs in with PutSecretValue."
+            )
+        return None
+
+    def _candidates(self) -> Iterator[Candidate]:
+        known: list[object] = []
+        for label, value in self._stored():
+            credential = self._credential(value)
+            if credential is None or credential in known:
+                continue
+            if not self._usable(value):
+                self._moved.append(label)
+                continue
+            known.append(credential)
+            yield Candidate(label, value)
+
+    def _stored(self) -> Iterator[Candidate]:
+        """All stored values. One that cannot be read must not hide those behind it."""
+        rotation = self._rotation
+        yield Candidate("current", rotation.current)
+        if not rotation.untouched:
+            yield Candidate("pending", rotation.pending)
+        yield from self._numbered("lost version", lambda: rotation.lost)
+        if rotation.untouched:
+            yield Candidate("pending", rotation.pending)
+        try:
+            if rotation.previous is not None:
+                yield Candidate("previous", rotation.previous)
+        except UNREADABLE as error:
+            self._remarks.append(f"previous could not be read: {error.code}")
+        yield from self._numbered("older version", lambda: rotation.history)
+
+    def _numbered(self, name: str, values: Callable[[], Iterable[Secret]]) -> Iterator[Candidate]:
+        remark = "older versions could not be listed: grant secretsmanager:ListSecretVersionIds"
+        try:
+            for number, value in enumerate(values(), 1):
+                yield Candidate(f"{name} {number}", value)
+        except AccessDenied:
+            if remark not in self._remarks:
+                self._remarks.append(remark)
