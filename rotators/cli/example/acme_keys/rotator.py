@@ -104,7 +104,8 @@ def _call(
         connection.connect()
         confirm()
         headers = {"X-User": user, "Authorization": f"Bearer {key}"}
-        connection.request(*request.split(), body=json.dumps(body), headers=headers)
+        method, path = request.split()
+        connection.request(method, path, body=json.dumps(body), headers=headers)
         status = connection.getresponse().status
     except (OSError, HTTPException) as error:
         raise TargetUnavailable(f"no answer from {host}:{port}: {type(error).__name__}") from None
