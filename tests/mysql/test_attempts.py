@@ -1,0 +1,57 @@
+"""MariaDB locks accounts after wrong passwords: rotations stay below that limit, and recover."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from rotators.local.inprocess import InProcessFunction
+from tests.mysql.conftest import MariaDbWorld
+from tests.world import new_password
+
+
+@pytest.fixture
+def three_errors(world: MariaDbWorld) -> Iterator[None]:
+    """The server refuses every login of a user after three wrong passwords in a row."""
+    [(before,)] = world.run("SELECT @@global.max_password_errors")
+    world.run("SET GLOBAL max_password_errors = 3")
+    yield
+    world.run(f"SET GLOBAL max_password_errors = {before}")
+    world.run("FLUSH PRIVILEGES")  # clears the counts
+
+
+@pytest.mark.usefixtures("three_errors")
+@pytest.mark.parametrize("container", ["warm", "fresh"])
+def test_a_lost_password_is_found_before_the_account_is_locked(world: MariaDbWorld, container: str) -> None:
+    arn = world.secret({**world.account(), "strategy": "single"})
+    for _ in range(3):
+        world.rotate(arn)
+    lost = world.begin(arn)
+    for step in ("createSecret", "setSecret"):
+        world.step(step, arn, lost)
+    world.drop_pending(arn, lost)
+    token = world.begin(arn)
+    world.step("createSecret", arn, token)
+    if container == "fresh":
+        InProcessFunction().restart()
+    for step in ("setSecret", "testSecret", "finishSecret"):
+        world.step(step, arn, token)
+    assert world.logs_in(world.value(arn))
+
+
+@pytest.mark.usefixtures("three_errors")
+def test_with_an_admin_the_account_is_not_locked_by_wrong_versions(world: MariaDbWorld) -> None:
+    """The admin reads the limit after the first rejection, so the user is still admitted afterwards."""
+    user = {**world.account(), "strategy": "single", "masterarn": world.admin_secret()}
+    arn = world.secret(user)
+    for _ in range(6):
+        value = json.dumps({**user, "password": new_password()})
+        world.secrets.put_secret_value(SecretId=arn, SecretString=value)
+    token = world.begin(arn)
+    world.step("createSecret", arn, token)
+    world.step("setSecret", arn, token)
+    assert world.logs_in(
+        json.loads(world.secrets.get_secret_value(SecretId=arn, VersionId=token)["SecretString"])
+    )
