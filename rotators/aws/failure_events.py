@@ -79,10 +79,10 @@ class FailureEvent:
                 remedy="Only EventBridge's rule for failed rotations calls this function; "
                 "see events/notify-*.json.",
             )
-        error = str(detail.get("errorMessage") or "")
+        error = _text(detail.get("errorMessage"))
         executing = _EXECUTING.search(error)
         return cls(
-            id=str(outer.get("id") or detail.get("eventID") or ""),
+            id=_text(outer.get("id")) or _text(detail.get("eventID")),
             name=str(name),
             secret=next(_secrets(outer, detail), ""),
             time=_time(detail.get("eventTime") or outer.get("time")),
@@ -92,6 +92,11 @@ class FailureEvent:
             function_arn=executing["function"] if executing else None,
             step=executing["step"] if executing else "",
         )
+
+
+def _text(value: object) -> str:
+    """A text; empty for anything else, which may be nested too deeply to be shown."""
+    return value if isinstance(value, str) else ""
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
@@ -120,7 +125,7 @@ def _matching(pattern: str, value: object) -> str:
 
 def _time(text: object) -> dt.datetime:
     try:
-        found = dt.datetime.fromisoformat(str(text))
-    except ValueError:
-        found = dt.datetime.now(dt.UTC)  # it is on its way for seconds only, and the mail needs some time
-    return found.astimezone(dt.UTC) if found.tzinfo else found.replace(tzinfo=dt.UTC)
+        found = dt.datetime.fromisoformat(_text(text))
+        return found.astimezone(dt.UTC) if found.tzinfo else found.replace(tzinfo=dt.UTC)
+    except (ValueError, OverflowError):  # OverflowError: before the year 1 or after 9999 in UTC
+        return dt.datetime.now(dt.UTC)  # it is on its way for seconds only, and the mail needs some time

@@ -11,6 +11,8 @@ import base64
 import json
 import os
 import re
+from difflib import get_close_matches
+from itertools import takewhile
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
@@ -24,7 +26,8 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_pascal
 
-from rotators.core.errors import InvalidEvent
+from rotators.core.errors import InvalidEvent, SecretFormatError
+from rotators.core.secret import MOST_LEVELS, Secret, is_too_deep
 
 LONGEST_VALUE = 65_536
 """Bytes of a secret's value (UG:reference_limits)."""
@@ -32,6 +35,8 @@ LONGEST_VALUE = 65_536
 MOST_SECRETS = 50
 """Secrets of one retrieve event, so that the answer stays within Lambda's 6 MB."""
 
+_MOST_RULES = 20  # in one error
+_LONGEST_FIELD = 40
 _MOST_TAGS = 50
 _LEAST_HOURS = 4
 _SIZE_RULE = f"a value has at most {LONGEST_VALUE} bytes"
@@ -59,19 +64,33 @@ class Request(BaseModel):
             The checked request.
 
         Raises:
-            InvalidEvent: naming each field and the rule it breaks, never what it holds; nothing was called.
+            InvalidEvent: naming each field and the rule it breaks, never what it holds, nor a field that is
+                not known; nothing was called.
         """
         try:
             return cls.model_validate(event)
         except ValidationError as error:
-            broken = "; ".join(_broken_rule(cls, detail) for detail in error.errors(include_input=False))
+            details = error.errors(include_input=False)[:_MOST_RULES]
         # Outside the handler: pydantic's error holds the whole input.
-        raise InvalidEvent(broken)
+        raise InvalidEvent("; ".join(dict.fromkeys(_broken_rule(cls, detail) for detail in details)))
 
 
 def _broken_rule(cls: type[Request], detail: Any) -> str:
-    field = ".".join(map(str, detail["loc"])) or f"the {cls.__name__.removesuffix('Request').lower()} event"
-    return f"{field}: {detail['msg'].removeprefix('Value error, ')}"
+    names, path = _names(cls), detail["loc"]
+    known = [*takewhile(lambda step: isinstance(step, int) or step in names, path)]
+    if detail["type"] == "invalid_key":  # a key that is no text, which JSON does not have
+        known.pop()
+    place = ".".join(map(str, known)) or f"the {cls.__name__.removesuffix('Request').lower()} event"
+    if len(known) == len(path):
+        return f"{place}: {detail['msg'].removeprefix('Value error, ')}"
+    # A key that is no field is not shown: it may be a value of a secret that got into the wrong place.
+    near = get_close_matches(str(path[len(known)])[:_LONGEST_FIELD], names, n=1, cutoff=0.75)
+    return f"{place}: there is an unknown field" + "".join(f" (did you mean {name}?)" for name in near)
+
+
+def _names(cls: type[Request]) -> list[str]:
+    """The fields of an event and of its parts, as they are spelled there."""
+    return [field.alias or name for part in (cls, Tag, Rotation) for name, field in part.model_fields.items()]
 
 
 def _require(holds: bool, rule: str) -> None:
@@ -96,9 +115,10 @@ def _base64(value: str) -> str:
 
 
 def _json_object(value: dict[str, Any]) -> dict[str, Any]:
+    _require(not is_too_deep(value), f"must not be nested more than {MOST_LEVELS} levels deep")
     try:
         stored = as_json(value).encode()
-    except (TypeError, ValueError, RecursionError):
+    except (TypeError, ValueError):
         stored = b""
     _require(bool(stored), "must be a JSON object (no NaN or Infinity, only valid Unicode)")
     _require(len(stored) <= LONGEST_VALUE, _SIZE_RULE)
@@ -140,7 +160,9 @@ def _schedule(expression: str) -> str:
 
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[A-Za-z0-9/_+=.@-]+$")]
-SecretId = Annotated[str, StringConstraints(min_length=1, max_length=2048, pattern=r"^[!-~]+$")]
+SecretId = Annotated[
+    str, StringConstraints(min_length=1, max_length=2048, pattern=r"^[A-Za-z0-9/_+=.@!:-]+$")
+]
 Token = Annotated[str, StringConstraints(min_length=32, max_length=64, pattern=r"^[!-~]+$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 
@@ -212,6 +234,17 @@ class StoreRequest(Request):
         if self.secret_binary is not None:
             return {"SecretBinary": base64.b64decode(self.secret_binary)}
         return {"SecretString": self.secret_string if self.value is None else as_json(self.value)}
+
+    def sensitive(self) -> frozenset[str]:
+        """Every string that must not be shown: the value as it was given, and if it is JSON what it holds."""
+        given = frozenset(text for text in (self.secret_string, self.secret_binary) if text)
+        text = self.secret_string if self.value is None else as_json(self.value)
+        if text is None:
+            return given
+        try:
+            return given | Secret.from_string(text).sensitive()
+        except SecretFormatError:
+            return given
 
 
 class RetrieveRequest(Request):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rotators.aws.store import SecretStore
 from rotators.aws.telemetry import observed
+from rotators.core.finder import MASK
 from rotators.core.registry import load, rotator_name, strategy_name
 from rotators.core.request import RotationRequest
 from rotators.core.settings import Settings
@@ -35,7 +36,9 @@ def rotate(event: object) -> None:
 
         def choose(secret: Secret) -> Rotator:
             name = rotator_name(secret, settings)
-            observation.add(rotator=name[:_LONGEST], strategy=strategy_name(secret)[:_LONGEST])
+            observation.add(
+                rotator=_loggable(name, secret), strategy=_loggable(strategy_name(secret), secret)
+            )
             return load(name)
 
         rejections: list[str] = []
@@ -44,3 +47,8 @@ def rotate(event: object) -> None:
         finally:
             observation.add(rejected_logins=len(rejections))
         observation.add(outcome=str(outcome))
+
+
+def _loggable(name: str, secret: Secret) -> str:
+    """A word of a secret as it may be logged: not if the secret holds it in a private place too."""
+    return MASK if name in secret.sensitive() else name[:_LONGEST]

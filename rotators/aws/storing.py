@@ -24,6 +24,7 @@ from rotators.core.errors import (
     SecretNotFound,
     VersionConflict,
 )
+from rotators.core.redaction import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,7 +74,7 @@ def store(event: object) -> dict[str, Any]:
         observation.add(secret=request.name, token=token)
         storing = _Storing(request, token)
         try:
-            answer = storing.run()
+            answer = guarded(storing.run, request.sensitive)
         except RotatorsError as error:
             if not storing.done:
                 raise

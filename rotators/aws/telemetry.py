@@ -2,27 +2,30 @@
 
 Logger and Metrics of Powertools only; its Tracer would cost 600 ms of every cold start and can capture
 responses. Nothing here sees an event or an answer: what is logged is given by name, and a value of a secret
-or a RotationToken must not be given. Errors arrive with values already masked (core/redaction.py).
+or a RotationToken must not be given. Errors arrive with values already masked (core/redaction.py); of an
+error that is not coded only the type and the frames are reported.
+
+The environment's settings are checked before a function acts (reporting.py). After it has acted, nothing that
+happens here makes it fail: a closed stdout must not turn a rotation that was promoted into a failed one.
 """
 
 from __future__ import annotations
 
-import logging
-import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from aws_lambda_powertools.logging import Logger
-from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+from aws_lambda_powertools.metrics import MetricUnit
 
-from rotators.core.errors import RotatorsError
+from rotators.aws.reporting import DEFAULTS, Reporting
+from rotators.core.errors import RotatorsError, UnexpectedError
+from rotators.core.redaction import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import NoReturn
 
-_NAME = "rotators"
 _DIMENSIONS = ("rotator", "step")
 _LAST_STEP = "finishSecret"
 # EMF specification: a dimension's value has 1 to 1024 ASCII characters; a rotator's name needs far fewer.
@@ -66,6 +69,8 @@ def observed(function: str, **keys: str) -> Iterator[Observation]:
     ``Duration`` (Milliseconds), and ``Rotated`` (Count) for a rotation that ended well. All of them by
     ``service`` and ``function``, which alarms can use, and, when known, by ``rotator`` and ``step`` too.
 
+    What cannot be reported (stdout is closed or full) is lost; the invocation ends as it would have without.
+
     Args:
         function: the function's name.
         keys: log keys known from the start; as for ``Observation.add``.
@@ -74,27 +79,57 @@ def observed(function: str, **keys: str) -> Iterator[Observation]:
         The observation, to add keys to.
 
     Raises:
-        Exception: whatever the body raised, unchanged. What is no Exception (an exit, a simulated crash)
-            passes without a report, as a real death would.
+        ConfigurationError: logging or metrics cannot be set up with this environment; the body was not run.
+        RotatorsError: whatever the body raised, unchanged.
+        UnexpectedError: in place of an exception that is not coded; it names the type and keeps the frames.
+        BaseException: what is no Exception (an exit, a simulated crash) passes unchanged and without a
+            report, as a real death would.
     """
     observation = Observation(function, dict(keys))
     started = time.perf_counter()
+    reporting = DEFAULTS
+    failure: RotatorsError | None = None
     try:
+        reporting = Reporting.from_environment()
         yield observation
-    except Exception as error:
-        _report(observation, time.perf_counter() - started, error)
+    except Exception as error:  # noqa: BLE001 - nothing is swallowed: it is raised below
+        failure = _coded(error)
+    with suppress(Exception):
+        _report(reporting, observation, round((time.perf_counter() - started) * 1000, 3), failure)
+    if failure is not None:
+        _raise(failure)
+
+
+def _coded(error: Exception) -> RotatorsError:
+    if isinstance(error, RotatorsError):
+        return error
+    cause = f"the function stopped at an error of type {name_of(error)}; its text is withheld"
+    return UnexpectedError(cause).with_traceback(error.__traceback__)
+
+
+def _raise(failure: RotatorsError) -> NoReturn:
+    """Raise an error whose context stays as it is: the replaced one must not be reachable by it."""
+    context = failure.__context__
+    try:
+        raise failure
+    except RotatorsError:
+        failure.__context__ = context
         raise
-    _report(observation, time.perf_counter() - started, None)
 
 
-def _report(observation: Observation, seconds: float, error: Exception | None) -> None:
-    milliseconds = round(seconds * 1000, 3)
-    _log(observation, milliseconds, error)
-    _emit_metrics(observation, milliseconds, failed=error is not None)
+def _report(
+    reporting: Reporting, observation: Observation, milliseconds: float, error: RotatorsError | None
+) -> None:
+    # One must not keep the other from being reported.
+    try:
+        _log(reporting, observation, milliseconds, error)
+    finally:
+        _emit_metrics(reporting, observation, milliseconds, failed=error is not None)
 
 
-def _log(observation: Observation, milliseconds: float, error: Exception | None) -> None:
-    logger = _logger()
+def _log(
+    reporting: Reporting, observation: Observation, milliseconds: float, error: RotatorsError | None
+) -> None:
     extra: dict[str, str | int | float] = {
         "function": observation.function,
         "outcome": "succeeded",
@@ -102,48 +137,25 @@ def _log(observation: Observation, milliseconds: float, error: Exception | None)
         "duration_ms": milliseconds,
     }
     if error is None:
-        logger.info(f"{observation.function} succeeded", extra=extra)  # noqa: G004 - a JSON line has no arguments
+        reporting.log(f"{observation.function} succeeded", extra)
     else:
         extra |= {"outcome": "failed", **_described(error)}
-        logger.error(f"{observation.function} failed", extra=extra, exc_info=error)  # noqa: G004 - as above
+        reporting.log(f"{observation.function} failed", extra, error)
 
 
-def _described(error: Exception) -> dict[str, str | bool]:
+def _described(error: RotatorsError) -> dict[str, str | bool]:
     return {
-        "error_code": error.full_code if isinstance(error, RotatorsError) else type(error).__name__,
+        "error_code": error.full_code,
         "error_type": type(error).__name__,
         "error_message": str(error),
-        "retryable": isinstance(error, RotatorsError) and error.retryable,
+        "retryable": error.retryable,
     }
 
 
-class _Stdout(logging.Handler):
-    """Writes to the stdout of the moment, where a StreamHandler keeps the one it was made with."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), flush=True)
-
-
-def _logger() -> Logger:
-    # Made anew for each report: Powertools configures a service's logger once only, so this costs
-    # microseconds, and a changed level counts at once.
-    logger = Logger(
-        service=os.environ.get("POWERTOOLS_SERVICE_NAME") or _NAME,
-        logger_handler=_Stdout(),
-        serialize_stacktrace=False,
-        utc=True,
-        location=None,
-    )
-    logger.refresh_sample_rate_calculation()
-    return logger
-
-
-def _emit_metrics(observation: Observation, milliseconds: float, *, failed: bool) -> None:
-    # Ephemeral, because Powertools' Metrics shares its dimensions between all instances of a process.
-    service = os.environ.get("POWERTOOLS_SERVICE_NAME") or _NAME
-    metrics = EphemeralMetrics(
-        namespace=os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or _NAME, service=service
-    )
+def _emit_metrics(
+    reporting: Reporting, observation: Observation, milliseconds: float, *, failed: bool
+) -> None:
+    metrics = reporting.metrics()
     metrics.add_dimension("function", observation.function)
     known = {name: _dimension_value(str(observation.keys.get(name, ""))) for name in _DIMENSIONS}
     for name, value in known.items():
@@ -151,7 +163,7 @@ def _emit_metrics(observation: Observation, milliseconds: float, *, failed: bool
             metrics.add_dimension(name, value)
     if any(known.values()):
         # CloudWatch adds nothing up over dimensions, and an alarm cannot search.
-        metrics.add_dimensions(service=service, function=observation.function)
+        metrics.add_dimensions(service=reporting.service, function=observation.function)
     of = "Step" if observation.function == "rotate" else ""
     metrics.add_metric(of + ("Failed" if failed else "Succeeded"), MetricUnit.Count, 1)
     if not failed and observation.keys.get("step") == _LAST_STEP:

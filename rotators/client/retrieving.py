@@ -15,6 +15,7 @@ from rotators.aws.reading import SecretsManager
 from rotators.aws.telemetry import observed
 from rotators.client.secret_cache import SecretCache
 from rotators.core.errors import ConfigurationError, RotatorsError, SecretFormatError
+from rotators.core.secret import is_too_deep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -128,9 +129,13 @@ def _json_object(content: str | bytes) -> dict[str, Any] | None:
         return None
     try:
         parsed = json.loads(content)
+        # What Lambda could not put into its answer stays text: deep nesting, NaN, characters that are none.
+        writable = (
+            not is_too_deep(parsed) and json.dumps(parsed, ensure_ascii=False, allow_nan=False).encode()
+        )
     except (ValueError, RecursionError):
         return None
-    return parsed if isinstance(parsed, dict) else None
+    return parsed if writable and isinstance(parsed, dict) else None
 
 
 def _seconds() -> float:

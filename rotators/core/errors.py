@@ -14,7 +14,7 @@
     ├── RotatorFailure              what a rotator raises about its target
     │   ├── CredentialsRejected     ├── TargetUnavailable (retryable)
     │   ├── TargetRefused           ├── IdentityMismatch
-    │   └── RotatorDefect           (an error of the rotator's own that could not be shown safely)
+    │   └── RotatorDefect           (an exception that no rotator should raise)
     ├── RegistryError
     │   ├── RotatorNotFound         ├── DuplicateRotator        └── BrokenRotator
     ├── StoreError                  Secrets Manager, RDS or KMS said no
@@ -23,8 +23,9 @@
     │   ├── VersionConflict         ├── KeyUnusable             ├── SecretManagedByService
     │   ├── LimitExceeded           ├── RequestRefused
     │   ├── FunctionFailed          └── StackNotFound
-    └── LocalStackError             the local AWS or a local server could not do its part
-        ├── ServerNotFound          └── ServerStartFailed
+    ├── LocalStackError             the local AWS or a local server could not do its part
+    │   ├── ServerNotFound          └── ServerStartFailed
+    └── UnexpectedError             a function failed in a way that nobody foresaw
 
 Each class carries a stable ``code`` that dashboards and runbooks may rely on, and a default ``remedy``;
 an instance may narrow the code by a ``reason`` and give a nearer remedy. ``docs/errors.md`` lists all.
@@ -203,10 +204,10 @@ class IdentityMismatch(RotatorFailure):
 
 
 class RotatorDefect(RotatorFailure):
-    """A rotator raised an error that could not be shown without showing a value of the secret."""
+    """A rotator, or a library that it uses, raised an exception that is not one of these errors."""
 
     code = "rotator-defect"
-    remedy = "Report it to the rotator's author; only the error's type is kept."
+    remedy = "Report it to the rotator's author, with the type that the cause names and the log's traceback."
 
 
 class RegistryError(RotatorsError):
@@ -346,6 +347,16 @@ class ServerStartFailed(LocalStackError):
 
     code = "server-start-failed"
     remedy = "Read the end of its log, given in the cause."
+
+
+class UnexpectedError(RotatorsError):
+    """A function, or a library that it uses, failed in a way that nobody foresaw.
+
+    Only the type is kept: the text of an unknown error may show a value.
+    """
+
+    code = "unexpected"
+    remedy = "Report it with the traceback in the function's log; the same event may be sent again."
 
 
 _TOLD = re.compile(

@@ -10,6 +10,9 @@ from enum import StrEnum
 from rotators.core.errors import InvalidEvent, UnknownStep
 
 _ROTATION_TOKEN = re.compile(r"[a-zA-Z0-9-]{36,256}")
+# What names and ARNs of secrets consist of (API:CreateSecret, Name). Ids go into the log, so nothing else
+# must pass: a secret's value that got into the wrong field would be shown.
+_ID = re.compile(r"[A-Za-z0-9/_+=.@!:-]+")
 
 
 class Step(StrEnum):
@@ -54,24 +57,37 @@ class RotationRequest:
         """
         if not isinstance(event, Mapping):
             raise InvalidEvent(f"a rotation event is a JSON object, not {type(event).__name__}")
-        secret_id = _text(event, "SecretId", longest=2048)
-        token = _text(event, "ClientRequestToken", longest=64, shortest=32)
+        secret_id = _text(event, "SecretId", _ID, longest=2048)
+        token = _text(event, "ClientRequestToken", _ID, longest=64, shortest=32)
         rotation_token = event.get("RotationToken")
         if rotation_token is not None and not (
             isinstance(rotation_token, str) and _ROTATION_TOKEN.fullmatch(rotation_token)
         ):
             raise InvalidEvent("RotationToken must be 36 to 256 letters, digits and hyphens")
-        return cls(secret_id, token, _step(_text(event, "Step", longest=256)), rotation_token)
+        return cls(secret_id, token, _step(_text(event, "Step", _ANY, longest=256)), rotation_token)
+
+
+_ANY = re.compile(r".*", re.DOTALL)
+_NO_LETTERS = re.compile(r"[^a-z]")
 
 
 def _step(value: str) -> Step:
-    try:
+    if value in set(Step):
         return Step(value)
-    except ValueError:
-        raise UnknownStep(f"Invalid step parameter {value[:40]!r} in field Step") from None
+    # Only another spelling of a step is repeated in the error; anything else could be a value of a secret.
+    letters = _NO_LETTERS.sub("", value.lower())
+    known = letters in {step.lower() for step in Step}
+    raise UnknownStep(f"Invalid step parameter{f' {value!r}' if known else ''} in field Step")
 
 
-def _text(event: Mapping[object, object], name: str, *, longest: int, shortest: int = 1) -> str:
+def _text(
+    event: Mapping[object, object],
+    name: str,
+    pattern: re.Pattern[str],
+    *,
+    longest: int,
+    shortest: int = 1,
+) -> str:
     value = event.get(name)
     if value is None:
         raise InvalidEvent(f"field {name} is missing")
@@ -79,4 +95,6 @@ def _text(event: Mapping[object, object], name: str, *, longest: int, shortest: 
         raise InvalidEvent(f"field {name} must be a string, not {type(value).__name__}")
     if not shortest <= len(value) <= longest:
         raise InvalidEvent(f"field {name} must have {shortest} to {longest} characters, not {len(value)}")
+    if not pattern.fullmatch(value):
+        raise InvalidEvent(f"field {name} has a character that it cannot have")
     return value

@@ -32,6 +32,9 @@ PUBLIC_KEYS = frozenset(
     }
 )
 
+MOST_LEVELS = 100
+"""How deep the JSON of a secret may be nested. Python parses deeper JSON than it can write or search."""
+
 
 class Secret(Mapping[str, object]):
     """An immutable JSON object. Its repr and str name the keys only.
@@ -52,7 +55,7 @@ class Secret(Mapping[str, object]):
         """Parse a SecretString.
 
         Raises:
-            SecretFormatError: it is not a JSON object. The text is not shown.
+            SecretFormatError: it is not a JSON object, or nested too deeply. The text is not shown.
         """
         try:
             values = json.loads(text, parse_constant=_refuse_constant, parse_float=_Float)
@@ -61,6 +64,8 @@ class Secret(Mapping[str, object]):
             raise SecretFormatError("the secret's value is not JSON") from None
         if not isinstance(values, dict):
             raise SecretFormatError(f"the secret's value is a JSON {type(values).__name__}, not an object")
+        if is_too_deep(values):
+            raise SecretFormatError(f"the secret's value is nested more than {MOST_LEVELS} levels deep")
         return cls(values)
 
     def to_string(self) -> str:
@@ -73,7 +78,7 @@ class Secret(Mapping[str, object]):
         """
         try:
             return _dumped(self._values)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             raise SecretFormatError("a value in the proposed secret has no JSON form") from None
 
     def text(self, key: str, default: str | None = None) -> str:
@@ -157,6 +162,19 @@ def _dumped(values: dict[str, object]) -> str:
     return re.sub(f'"{mark}([0-9]+)"', lambda found: literals[int(found[1])], text)
 
 
+def is_too_deep(value: object) -> bool:
+    """Whether a JSON document is nested more than MOST_LEVELS levels deep."""
+    level = [value]
+    for _ in range(MOST_LEVELS + 1):
+        level = [
+            member
+            for each in level
+            if isinstance(each, dict | list)
+            for member in (each.values() if isinstance(each, dict) else each)
+        ]
+    return bool(level)
+
+
 def _refuse_constant(_name: str) -> object:
     raise ValueError
 
@@ -171,6 +189,8 @@ def _strings(value: object) -> Iterator[str]:
         yield value
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield str(value)
+        if isinstance(value, _Float):
+            yield value.literal
     elif isinstance(value, Mapping):
         for member in value.values():
             yield from _strings(member)

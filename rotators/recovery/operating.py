@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from rotators.aws.models import Request
+from rotators.aws.models import Request, SecretId
 from rotators.aws.store import SecretStore
 from rotators.aws.telemetry import observed
 from rotators.core.settings import Settings
@@ -31,10 +31,10 @@ class OperateRequest(Request):
     """
 
     action: Literal["doctor", "repair", "check"]
-    secret_id: str = Field(min_length=1, max_length=2048)
+    secret_id: SecretId
     idle: bool = False
     dry_run: bool = False
-    function: str | None = Field(default=None, min_length=1, max_length=170)
+    function: str | None = Field(default=None, min_length=1, max_length=170, pattern=r"^[\w:$-]+$")
 
     @model_validator(mode="after")
     def _options_belong_to_the_action(self) -> Self:
