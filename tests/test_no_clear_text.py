@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
-from rotators.core.redaction import masked, spellings
+from rotators.core.redaction import masked
+from tests.spellings import spellings
 from tests.world import World, known_passwords, outputs
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
 from rotators.aws.admins import with_rds_address
-from rotators.aws.faults import translated
+from rotators.aws.faults import not_aws, translated
 from rotators.aws.versions import all_versions
 from rotators.core.cache import Cache
 from rotators.core.contracts import SecretState, Unlabelled
@@ -115,7 +115,10 @@ class SecretStore:
 
     def _described(self, secret_id: str) -> Mapping[str, Any]:
         with translated("DescribeSecret", secret_id):
-            return self._client.describe_secret(SecretId=secret_id)
+            answer = self._client.describe_secret(SecretId=secret_id)
+        if "ARN" not in answer:
+            raise not_aws("DescribeSecret", secret_id)
+        return answer
 
 
 def _created(version: SecretVersionsListEntryTypeDef) -> float:
