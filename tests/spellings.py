@@ -44,11 +44,12 @@ def encoded_spellings(value: str) -> Iterator[str]:
         data = value.encode(encoding, errors="surrogatepass")
         yield data.hex()
         yield data.hex().upper()
-        for before in (b"", b"u", b"u:"):
-            whole = before + data
-            whole = whole[: len(whole) // 3 * 3]  # what follows would change the last characters
-            yield base64.b64encode(whole).decode()[4 if before else 0 :]
-            yield base64.urlsafe_b64encode(whole).decode()[4 if before else 0 :]
+        for before in range(3):
+            # Without the characters that encode bits of what stands before and after, too.
+            begin, end = -(-before * 8 // 6), (before + len(data)) * 8 // 6
+            whole = bytes(before) + data
+            yield base64.b64encode(whole).decode()[begin:end]
+            yield base64.urlsafe_b64encode(whole).decode()[begin:end]
     yield value.encode("utf-16-le", errors="surrogatepass").decode("latin-1")
     yield value.encode("utf-16-be", errors="surrogatepass").decode("latin-1")
 

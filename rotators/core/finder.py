@@ -131,10 +131,9 @@ def _encodings(value: str) -> Iterator[bytes]:
 
 
 def _wide(value: str) -> Iterator[str]:
-    """UTF-16 shown as Latin-1. If all characters are Latin-1's, the text without NUL shows the value."""
-    if any(char > "\xff" for char in value):
-        for name in ("utf-16-le", "utf-16-be"):
-            yield value.encode(name, "surrogatepass").decode("latin-1")
+    """UTF-16 shown as Latin-1."""
+    for name in ("utf-16-le", "utf-16-be"):
+        yield value.encode(name, "surrogatepass").decode("latin-1")
 
 
 def _base64_cores(data: bytes) -> Iterator[str]:
@@ -287,6 +286,10 @@ def _of_pair(escape: str) -> str:
 
 
 def _of_entity(entity: str) -> list[str]:
+    if entity[1] == "#":
+        digits = entity[2:-1]
+        number = int(digits[1:], 16) if digits[0] in "xX" else int(digits)
+        return [chr(min(number, 0x10FFFF))]
     import html  # noqa: PLC0415 - a table of 2,231 names that few errors need
 
     return [html.unescape(entity)]
@@ -313,7 +316,6 @@ _DECODERS: tuple[_Decoder, ...] = (
     # Quotes within quotes: doubled in SQL and CSV; '"'"' and '\\'' in shells.
     (re.compile(r"""'"'"'|'\\''|''|""|``"""), lambda quotes: [quotes[0]]),
     (re.compile(r"[\x80-\xff]{2,}"), _of_latin),
-    (re.compile(r"\0+"), lambda _nul: [""]),
     # Base64 and hex digits wrapped into lines.
     (re.compile(r"(?<=[\w+/=-])\r?\n[ \t]*(?=[\w+/-])"), lambda _wrap: [""]),
     (re.compile(r"(?:[0-9a-fA-F]{2}[ :-]){3,}[0-9a-fA-F]{2}"), _without_separators),
