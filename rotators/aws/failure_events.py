@@ -21,6 +21,7 @@ FAILED, ABANDONED, TEST_FAILED = "RotationFailed", "RotationAbandoned", "TestRot
 FAILURES = (FAILED, ABANDONED, TEST_FAILED)
 
 _SECRET_ID = re.compile(r"[A-Za-z0-9/_+=.@!:-]{1,2048}")
+_EVENT_ID = r"[A-Za-z0-9-]{1,64}"
 _SPELLINGS = ("SecretId", "secretId", "ARN", "arn", "aRN")
 # The text that Secrets Manager gives when a step failed (UG:troubleshoot_rotation).
 _EXECUTING = re.compile(
@@ -34,7 +35,7 @@ class FailureEvent:
     """One event of FAILURES.
 
     Attributes:
-        id: of the event; deliveries of the same event have the same.
+        id: of the event; deliveries of the same event have the same. Empty if it has none that is valid.
         name: one of FAILURES.
         secret: ARN (or name) of the secret; empty if the event names none that is valid.
         time: when the rotation ended, in UTC.
@@ -82,7 +83,7 @@ class FailureEvent:
         error = _text(detail.get("errorMessage"))
         executing = _EXECUTING.search(error)
         return cls(
-            id=_text(outer.get("id")) or _text(detail.get("eventID")),
+            id=_matching(_EVENT_ID, outer.get("id")) or _matching(_EVENT_ID, detail.get("eventID")),
             name=str(name),
             secret=next(_secrets(outer, detail), ""),
             time=_time(detail.get("eventTime") or outer.get("time")),
