@@ -83,9 +83,13 @@ def _broken_rule(cls: type[Request], detail: Any) -> str:
     place = ".".join(map(str, known)) or f"the {cls.__name__.removesuffix('Request').lower()} event"
     if len(known) == len(path):
         return f"{place}: {detail['msg'].removeprefix('Value error, ')}"
-    # A key that is no field is not shown: it may be a value of a secret that got into the wrong place.
-    near = get_close_matches(str(path[len(known)])[:_LONGEST_FIELD], names, n=1, cutoff=0.75)
-    return f"{place}: there is an unknown field" + "".join(f" (did you mean {name}?)" for name in near)
+    # A key that is no field may be a value of a secret that got into the wrong place, so it is shown only if it
+    # is another spelling of a field.
+    key = str(path[len(known)])[:_LONGEST_FIELD]
+    near = get_close_matches(key, names, n=1, cutoff=0.75)
+    alike = [name for name in names if name.lower() == key.lower().replace("_", "").replace("-", "")]
+    what = f"an unknown field {key}" if alike else "an unknown field"
+    return f"{place}: there is {what}" + "".join(f" (did you mean {name}?)" for name in alike or near)
 
 
 def _names(cls: type[Request]) -> list[str]:

@@ -17,9 +17,9 @@ class Rotator(Protocol):
     """Rotates one type of credential. One file, no AWS in it.
 
     A rotator may raise CredentialsRejected, TargetUnavailable (the call is worth repeating),
-    TargetRefused, SecretFormatError and IdentityMismatch. Whatever else leaves it is masked by the core,
-    logged with its type, and fails the step; Secrets Manager then repeats the rotation later, with the
-    same or a new token.
+    TargetRefused, SecretFormatError and IdentityMismatch. Any other exception fails the step as a
+    RotatorDefect, which names its type and its masked text; Secrets Manager then repeats the rotation later,
+    with the same or a new token.
     """
 
     def propose(self, rotation: Rotation) -> Secret:

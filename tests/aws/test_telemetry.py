@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import subprocess
 import sys
+import traceback
 from typing import Any
 
 import pytest
 
 from rotators.aws.telemetry import observed
-from rotators.core.errors import TargetUnavailable
+from rotators.core.errors import ConfigurationError, TargetUnavailable, UnexpectedError
 
 
 @pytest.fixture(autouse=True)
@@ -86,18 +89,26 @@ def test_a_failure_is_reported_and_goes_on(capsys: pytest.CaptureFixture[str]) -
     assert units(metrics) == {"StepFailed": "Count", "Duration": "Milliseconds"}
 
 
-def test_a_stranger_s_error_has_its_type_as_code(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ZeroDivisionError), observed("store"):
-        _ = 1 / 0
+def test_an_error_that_is_not_coded_becomes_one_with_its_type_and_frames_and_without_its_text(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def at_fault() -> None:
+        raise ZeroDivisionError("hunter" + "2")
+
+    with pytest.raises(UnexpectedError, match="ZeroDivisionError") as caught, observed("store"):
+        at_fault()
+    assert caught.value.__context__ is caught.value.__cause__ is None
     log, metrics = reported(capsys)
-    assert (log["error_code"], log["retryable"]) == ("ZeroDivisionError", False)
+    assert (log["error_code"], log["retryable"]) == ("unexpected", False)
+    assert "at_fault" in log["exception"]
+    assert "hunter2" not in json.dumps(log) + "".join(traceback.format_exception(caught.value))
     assert units(metrics) == {"Failed": "Count", "Duration": "Milliseconds"}
     assert dimensions(metrics) == {"service": "rotators", "function": "store"}
 
 
 def test_nothing_leaks_into_the_next_invocation(capsys: pytest.CaptureFixture[str]) -> None:
     with (
-        pytest.raises(ValueError, match="x"),
+        pytest.raises(UnexpectedError),
         observed("rotate", secret="one", step="setSecret", rotator="p"),
     ):
         raise ValueError("x")
@@ -126,7 +137,7 @@ def test_only_a_rotation_that_ended_well_counts_as_one(capsys: pytest.CaptureFix
         with observed("rotate", step=step):
             pass
         assert "Rotated" not in reported(capsys)[1]
-    with pytest.raises(ValueError, match="x"), observed("rotate", step="finishSecret"):
+    with pytest.raises(UnexpectedError), observed("rotate", step="finishSecret"):
         raise ValueError("x")
     assert "Rotated" not in reported(capsys)[1]
     with observed("rotate", step="finishSecret"):
@@ -184,6 +195,92 @@ def test_a_strange_rotator_name_makes_a_valid_dimension(
         assert value.isascii()
         assert value.isprintable()
         assert not value.startswith(":")
+
+
+UNUSABLE = {
+    "POWERTOOLS_LOG_LEVEL": ["FOO", "10", " "],
+    "AWS_LAMBDA_LOG_LEVEL": ["FOO"],
+    "LOG_LEVEL": ["FOO"],
+    "POWERTOOLS_LOGGER_SAMPLE_RATE": ["FOO", "-1", "2", "nan"],
+    "POWERTOOLS_LOG_DEDUPLICATION_DISABLED": ["FOO", ""],
+    "POWERTOOLS_METRICS_DISABLED": ["FOO", ""],
+    "POWERTOOLS_DEV": ["FOO", ""],
+    "POWERTOOLS_METRICS_NAMESPACE": [" ", ":x", "x" * 256, "é", "a\nb"],
+    "POWERTOOLS_SERVICE_NAME": [" ", ":x", "x" * 256, "é"],
+}
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"), [(name, text) for name, texts in UNUSABLE.items() for text in texts]
+)
+def test_a_setting_that_cannot_be_used_is_named_before_anything_is_done(
+    variable: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, text)
+    done = []
+    with pytest.raises(ConfigurationError, match=variable), observed("rotate"):
+        done.append("the body")
+    assert not done
+
+
+@pytest.mark.parametrize("level", ["debug", "Warning", "WARN", "FATAL"])
+def test_every_spelling_of_a_level_that_powertools_takes_is_taken(
+    level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_LOG_LEVEL", level)
+    with observed("rotate"):
+        pass
+
+
+def test_a_setting_that_cannot_be_used_is_reported_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_LOG_LEVEL", "FOO")
+    with pytest.raises(ConfigurationError), observed("rotate"):
+        pass
+    log, metrics = reported(capsys)
+    assert log["error_code"] == "configuration"
+    assert metrics["StepFailed"] == [1.0]
+
+
+class Full(io.StringIO):
+    """A stdout on a device without space."""
+
+    def write(self, _: str) -> int:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+
+def closed() -> io.StringIO:
+    stdout = io.StringIO()
+    stdout.close()
+    return stdout
+
+
+@pytest.fixture(params=[closed, Full, lambda: None], ids=["closed", "full", "none"])
+def lost(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stdout that takes nothing."""
+    monkeypatch.setattr(sys, "stdout", request.param())
+
+
+@pytest.mark.usefixtures("lost")
+def test_what_was_done_counts_though_it_cannot_be_reported() -> None:
+    with observed("rotate", step="finishSecret"):
+        done = "promoted"
+    assert done == "promoted"
+
+
+@pytest.mark.usefixtures("lost")
+def test_a_failure_that_cannot_be_reported_is_raised_all_the_same() -> None:
+    failure = TargetUnavailable("no answer")
+    with pytest.raises(TargetUnavailable) as caught, observed("rotate"):
+        raise failure
+    assert caught.value is failure
+
+
+def test_text_that_stdout_cannot_take_is_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    with observed("rotate", secret="\ud800é"):
+        pass
+    assert reported(capsys)[0]["secret"] == "\ud800é"
 
 
 def test_nothing_slow_is_imported() -> None:

@@ -71,6 +71,14 @@ def test_a_bad_field_is_named_with_its_rule(change: dict[str, Any], named: str) 
         RotationRequest.from_event({**EVENT, **change})
 
 
+@pytest.mark.parametrize("field", ["SecretId", "ClientRequestToken", "RotationToken", "Step"])
+def test_a_value_in_the_wrong_field_is_refused_and_not_shown(field: str) -> None:
+    value = '{"username":"app","password":"hunter2-hunter2"}'
+    with pytest.raises(InvalidEvent, match=field) as caught:
+        RotationRequest.from_event({**EVENT, field: value})
+    assert "hunter2" not in str(caught.value)
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),

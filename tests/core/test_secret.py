@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rotators.core.errors import SecretFormatError
-from rotators.core.secret import Secret
+from rotators.core.secret import MOST_LEVELS, Secret
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -46,6 +46,31 @@ def test_what_is_no_json_object_is_refused_without_showing_it(text: str) -> None
         Secret.from_string(text)
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(("levels", "taken"), [(MOST_LEVELS, True), (MOST_LEVELS + 1, False), (600, False)])
+@pytest.mark.parametrize(("opening", "closing"), [('{"a":', "}"), ("[", "]")])
+def test_json_that_is_nested_too_deeply_is_refused_when_it_is_read(
+    levels: int, taken: bool, opening: str, closing: str
+) -> None:
+    text = '{"a":' + opening * (levels - 1) + "1" + closing * (levels - 1) + "}"
+    if taken:
+        assert Secret.from_string(text).to_string() == text
+        return
+    with pytest.raises(SecretFormatError, match="nested more than 100 levels"):
+        Secret.from_string(text)
+
+
+def test_a_proposed_value_that_is_nested_too_deeply_is_refused() -> None:
+    deep: object = 1
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(SecretFormatError):
+        Secret({"a": deep}).to_string()
+
+
+def test_a_number_is_sensitive_as_it_was_written_too() -> None:
+    assert {"1234.500", "1234.5"} <= Secret.from_string('{"pin":1234.500}').sensitive()
 
 
 def test_a_missing_key_is_named_and_a_near_one_pointed_out() -> None:

@@ -18,6 +18,7 @@ from rotators.core.errors import (
     RequestRefused,
     RotationNotEnabled,
     RotationStateError,
+    RotatorDefect,
     TargetRefused,
     VersionConflict,
     VersionNotPending,
@@ -215,9 +216,10 @@ def test_an_error_of_a_rotator_shows_no_value_that_it_was_given(target: Target, 
 
     leaky = Leaky(store)
     run(Step.CREATE, leaky)
-    with pytest.raises(LookupError) as caught:
+    with pytest.raises(RotatorDefect, match="LookupError: cannot use") as caught:
         run(Step.SET, leaky)
     assert leaked not in str(caught.value)
+    assert type(caught.value.__cause__) is LookupError
 
 
 def test_every_order_of_steps_up_to_three_repeats_ends_promoted(target: Target) -> None:

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from http import HTTPStatus
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
@@ -144,7 +145,7 @@ def scene(aws: LocalAws) -> Iterator[Scene]:
         # Each environment needs its own clients: read botocore's data once, and do not wait between attempts.
         loader = botocore.session.Session().get_component("data_loader")
         patch.setattr("botocore.session.create_loader", lambda _path: loader)
-        patch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
+        patch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _seconds: None))
         yield Scene(aws)
 
 
