@@ -83,7 +83,7 @@ def _broken_rule(cls: type[Request], detail: Any) -> str:
     place = ".".join(map(str, known)) or f"the {cls.__name__.removesuffix('Request').lower()} event"
     if len(known) == len(path):
         return f"{place}: {detail['msg'].removeprefix('Value error, ')}"
-    # A key that is no field may be a value of a secret that got into the wrong place, so it is shown only if it
+    # A key that is no field may be a value of a secret that got into the wrong place. It is shown only if it
     # is another spelling of a field.
     key = str(path[len(known)])[:_LONGEST_FIELD]
     near = get_close_matches(key, names, n=1, cutoff=0.75)

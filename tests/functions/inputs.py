@@ -18,17 +18,20 @@ EVENTS = Path(__file__).parents[2] / "events"
 VALUE = "kq7Zw'%9\\\"é s3cr3t-Pa55"
 """What must not be shown, wherever it stands: its spellings differ from each other."""
 
-EXAMPLES = int(os.environ.get("INPUT_EXAMPLES", "300"))
-"""Inputs per handler and kind; the long run takes many more."""
+_LONG_RUN = os.environ.get("INPUT_EXAMPLES")
 
-bounded = settings(
-    max_examples=EXAMPLES,
-    database=None,
-    deadline=None,
-    derandomize="INPUT_EXAMPLES" not in os.environ,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[*HealthCheck],
-)
+
+def bounded(examples: int) -> settings:
+    """Bounds of a test: so many inputs, the same ones each time, or INPUT_EXAMPLES new ones."""
+    return settings(
+        max_examples=int(_LONG_RUN or examples),
+        database=None,
+        deadline=None,
+        derandomize=_LONG_RUN is None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=[*HealthCheck],
+    )
+
 
 DEEP = 600
 """Levels of nesting that a parser accepts and a recursive function does not."""

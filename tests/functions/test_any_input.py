@@ -1,6 +1,7 @@
 """Whatever a handler is given: only coded errors, nothing changed by what is refused, nothing shown.
 
-INPUT_EXAMPLES is the number of inputs per test (300). What the long runs found is kept in EXAMPLES.
+The environment variable INPUT_EXAMPLES sets the number of inputs per test for a long run, new ones each time
+(or those of --hypothesis-seed). What long runs found is kept as examples.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ WRITES = {
     "Publish",
 }
 FORMS = spellings(VALUE)
+EVENTS, SECRETS, ENVIRONMENTS = 150, 30, 10
 
 
 class Scene:
@@ -164,14 +166,18 @@ def check_event(scene: Scene, name: str, event: Any) -> None:
         assert not scene.written
 
 
-@bounded
+@bounded(EVENTS)
 @given(event=events("rotate"))
 @example(event=Nested(DEEP))
+@example(event={"Step": VALUE, "SecretId": "a", "ClientRequestToken": "t" * 32})
+@example(event={"Step": "setSecret", "SecretId": VALUE, "ClientRequestToken": "t" * 32})
+@example(event={"Step": "setSecret", "SecretId": "a", "ClientRequestToken": VALUE + "t" * 10})
+@example(event={"Step": "setSecret", "SecretId": "\ud800", "ClientRequestToken": "t" * 32})
 def test_any_rotate_event(scene: Scene, event: Any) -> None:
     check_event(scene, "rotate", event)
 
 
-@bounded
+@bounded(EVENTS)
 @given(event=events("store"))
 @example(event={"Name": "app/db", VALUE: "SecretString"})
 @example(event={"Name": "app/db", "SecretString": "x", "Tags": [{"Key": "k", "Value": "v", VALUE: 1}]})
@@ -180,27 +186,37 @@ def test_any_store_event(scene: Scene, event: Any) -> None:
     check_event(scene, "store", event)
 
 
-@bounded
+@bounded(EVENTS)
 @given(event=events("retrieve"))
 def test_any_retrieve_event(scene: Scene, event: Any) -> None:
     check_event(scene, "retrieve", event)
 
 
-@bounded
+@bounded(EVENTS)
 @given(event=events("operate"))
+@example(event={"Action": "doctor", "SecretId": VALUE})
+@example(event={"Action": "doctor", "SecretId": "\ud800"})
+@example(event={"Action": "check", "SecretId": "a", VALUE: 1})
 def test_any_operate_event(scene: Scene, event: Any) -> None:
     check_event(scene, "operate", event)
 
 
-@bounded
+@bounded(EVENTS)
 @given(event=events("notify"))
+@example(event={"id": VALUE, "detail": {"eventName": "RotationAbandoned"}})
+@example(event={"id": Nested(DEEP), "detail": {"eventName": "RotationAbandoned"}})
+@example(event={"detail": {"eventName": "RotationAbandoned", "errorMessage": Nested(DEEP)}})
+@example(event={"detail": {"eventName": "RotationAbandoned", "eventTime": Nested(DEEP)}})
+@example(event={"detail": {"eventName": "RotationAbandoned", "eventTime": "0001-01-01T00:00:00+14:00"}})
 def test_any_notify_event(scene: Scene, event: Any) -> None:
     check_event(scene, "notify", event)
 
 
-@bounded
+@bounded(SECRETS)
 @given(text=stored_texts)
 @example(text='{"a":' * DEEP + "1" + "}" * DEEP)
+@example(text=json.dumps({"engine": VALUE, "password": VALUE}))
+@example(text=json.dumps({"engine": "postgres", "strategy": VALUE, "password": VALUE}))
 def test_any_stored_secret_rotated(scene: Scene, text: str) -> None:
     event = scene.begin()
     scene.holds(text)
@@ -211,7 +227,7 @@ def test_any_stored_secret_rotated(scene: Scene, text: str) -> None:
         assert not scene.written
 
 
-@bounded
+@bounded(SECRETS)
 @given(text=stored_texts)
 @example(text='{"a":' * DEEP + "1" + "}" * DEEP)
 @example(text='{"a":NaN}')
@@ -224,7 +240,7 @@ def test_any_stored_secret_retrieved(scene: Scene, text: str) -> None:
     json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()
 
 
-@bounded
+@bounded(SECRETS)
 @given(text=stored_texts)
 def test_any_stored_secret_examined(scene: Scene, text: str) -> None:
     scene.holds(text)
@@ -243,33 +259,39 @@ def check_environment(scene: Scene, handler: Handler, event: Any, changes: dict[
     clients._client.cache_clear()
 
 
-@bounded
+@bounded(ENVIRONMENTS)
 @given(changes=environments)
 @example(changes={"POWERTOOLS_LOG_LEVEL": "FOO"})
 @example(changes={"POWERTOOLS_METRICS_DISABLED": ""})
+@example(changes={"POWERTOOLS_METRICS_NAMESPACE": " "})
+@example(changes={"POWERTOOLS_LOGGER_SAMPLE_RATE": "FOO"})
+@example(changes={"AWS_ACCESS_KEY_ID": " "})
+@example(changes={"AWS_SESSION_TOKEN": "\udcff"})
+@example(changes={"AWS_MAX_ATTEMPTS": "FOO"})
+@example(changes={"AWS_ENDPOINT_URL": "http://["})
 def test_any_environment_of_rotate(scene: Scene, changes: dict[str, str]) -> None:
     check_environment(scene, rotate.handler, scene.begin(), changes)
 
 
-@bounded
+@bounded(ENVIRONMENTS)
 @given(changes=environments)
 def test_any_environment_of_store(scene: Scene, changes: dict[str, str]) -> None:
     check_environment(scene, store.handler, {"Name": "any/environment", "Value": {"a": "b"}}, changes)
 
 
-@bounded
+@bounded(ENVIRONMENTS)
 @given(changes=environments)
 def test_any_environment_of_retrieve(scene: Scene, changes: dict[str, str]) -> None:
     check_environment(scene, retrieve.handler, {"SecretId": scene.arn, "Refresh": True}, changes)
 
 
-@bounded
+@bounded(ENVIRONMENTS)
 @given(changes=environments)
 def test_any_environment_of_operate(scene: Scene, changes: dict[str, str]) -> None:
     check_environment(scene, operate.handler, {"Action": "doctor", "SecretId": scene.arn}, changes)
 
 
-@bounded
+@bounded(ENVIRONMENTS)
 @given(changes=environments)
 def test_any_environment_of_notify(scene: Scene, changes: dict[str, str]) -> None:
     detail = {"eventName": "RotationAbandoned", "additionalEventData": {"SecretId": scene.arn}}
