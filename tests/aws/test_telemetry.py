@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -256,21 +257,25 @@ def closed() -> io.StringIO:
     return stdout
 
 
-@pytest.fixture(params=[closed, Full, lambda: None], ids=["closed", "full", "none"])
-def lost(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stdout that takes nothing."""
-    monkeypatch.setattr(sys, "stdout", request.param())
+# Set inside the tests: pytest sets sys.stdout between a fixture and its test.
+lost = pytest.mark.parametrize("make_stdout", [closed, Full, lambda: None], ids=["closed", "full", "none"])
 
 
-@pytest.mark.usefixtures("lost")
-def test_what_was_done_counts_though_it_cannot_be_reported() -> None:
+@lost
+def test_what_was_done_counts_though_it_cannot_be_reported(
+    make_stdout: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", make_stdout())
     with observed("rotate", step="finishSecret"):
         done = "promoted"
     assert done == "promoted"
 
 
-@pytest.mark.usefixtures("lost")
-def test_a_failure_that_cannot_be_reported_is_raised_all_the_same() -> None:
+@lost
+def test_a_failure_that_cannot_be_reported_is_raised_all_the_same(
+    make_stdout: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", make_stdout())
     failure = TargetUnavailable("no answer")
     with pytest.raises(TargetUnavailable) as caught, observed("rotate"):
         raise failure
