@@ -29,7 +29,7 @@ def admits(pattern: str, seen: str) -> bool:
 
 
 def like(pattern: str, text: str) -> bool:
-    """Whether a text fits a pattern in which % and _ are wildcards and a backslash quotes; case is ignored."""
+    """Whether a text fits a pattern, in any case; % and _ are wildcards there, and a backslash quotes."""
     parts = re.findall(r"\\.|.", pattern, re.DOTALL)
     wild = {"%": ".*", "_": "."}
     translated = "".join(wild.get(part) or re.escape(part[-1]) for part in parts)
