@@ -170,7 +170,7 @@ class MySqlSession(AccountSession):
             )
 
     def _require_tls(self) -> None:
-        if not self._connection._secure:  # noqa: SLF001 - the driver has no public one; TLS, and then verified
+        if not self._connection.protected:
             raise TargetRefused(
                 "a user's own change of password goes to MySQL in clear text, and this connection has no TLS",
                 reason="clear-text",

@@ -41,6 +41,7 @@ _REQUIREMENTS = (
     "ssl_type, x509_subject, x509_issuer, ssl_cipher,"
     " max_questions, max_updates, max_connections, max_user_connections"
 )
+_MOST_CONNECTIONS = 7  # the place of max_user_connections
 _REQUIRE = {"": "REQUIRE NONE", "ANY": "REQUIRE SSL", "X509": "REQUIRE X509"}
 
 
@@ -88,16 +89,20 @@ class AccountSession(DatabaseSession, ABC):
     def require_resettable(self, user: str, rejected: Collection[str], *, tls: bool) -> None:
         """See Session.require_resettable."""
         account = self._account(user)
-        ssl_type, subject, issuer, cipher, *_, most = self._requirements(account)[:8]
+        required = self._requirements(account)
+        ssl_type, subject, issuer, cipher = required[:4]
         stored = Stored(
             account,
             (*self._ways(account), *self._second_ways(account)),
             self._locked(account),
-            *map(str, (ssl_type, subject, issuer, cipher)),
-            int(most),
+            ssl_type,
+            subject,
+            issuer,
+            cipher,
+            int(required[_MOST_CONNECTIONS]),
         )
-        used = self._connection._sock.cipher() if self._connection._secure else None  # noqa: SLF001 - no public ones
-        require_reset_helps(stored, self.kinds, Seen(self._seen, used[0] if used else ""), rejected, tls=tls)
+        seen = Seen(self._seen, self._connection.cipher)
+        require_reset_helps(stored, self.kinds, seen, rejected, tls=tls)
 
     def require_ordinary(self, user: str) -> None:
         """See Session.require_ordinary."""
@@ -135,10 +140,10 @@ class AccountSession(DatabaseSession, ABC):
         second = Account(twin, original.host)
         exists = second in self._accounts(twin)
         own = self._ways(second) if exists else ()
+        ways: Sequence[Way] = own
         if self._is_marked(original, second):
             if not exists:
                 raise missing(str(second))
-            ways = own
         else:
             ways = self._shared_ways(original, own)
             if exists:
@@ -170,7 +175,7 @@ class AccountSession(DatabaseSession, ABC):
         )
         settings = {name.replace(".", "_").lower(): text_of(value) for name, value in found}
         found_demands = demanded(settings, self._validators())
-        allowed = self._clear_text and self._connection._secure  # noqa: SLF001 - the driver has no public one
+        allowed = self._clear_text and self._connection.protected
         return replace(found_demands, takes_hashes=found_demands.takes_hashes or allowed)
 
     def missing_for_own_pair(self) -> str:

@@ -26,15 +26,19 @@ from rotators.strategies.connecting import wants_tls
 from rotators.strategies.hashes import require_nacl
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rotators.core.secret import Secret
+
+    _Driver = pymysql.Connection[Any]
+else:
+    # At run time it takes no type parameter.
+    _Driver = pymysql.Connection
 
 _MOST_PLUGINS = 8
 """Changes of the plugin in one login. An account has two or three alternatives."""
 
 _FAST_DONE, _FULL = b"\1\3", b"\1\4"
-
-
-_Driver = pymysql.Connection[Any] if TYPE_CHECKING else pymysql.Connection
 
 
 class Connection(_Driver):
@@ -45,6 +49,35 @@ class Connection(_Driver):
     """
 
     accepted_plugin: str = ""
+    # Private attributes of the driver, which has no public ways to them.
+    _secure: bool
+    _sock: Any
+    _auth_plugin_name: str
+    _force_close: Callable[[], None]
+
+    @property
+    def protected(self) -> bool:
+        """Whether the connection uses TLS; the server's certificate was verified then."""
+        return self._secure
+
+    @property
+    def cipher(self) -> str:
+        """The cipher of TLS; empty without TLS."""
+        return str(self._sock.cipher()[0]) if self._secure else ""
+
+    @property
+    def number(self) -> int:
+        """The number of the connection in the server's greeting."""
+        return int(self.thread_id())  # type: ignore[no-untyped-call] # of the stubs
+
+    def connect(self, sock: Any = None) -> None:
+        """Log in over a socket."""
+        super().connect(sock)
+        self.accepted_plugin = self.accepted_plugin or self._auth_plugin_name
+
+    def abandon(self) -> None:
+        """Close the connection without a word; close() would first wait for a server that may be dead."""
+        self._force_close()
 
     def set_character_set(self, charset: str, collation: str | None = None) -> None:
         """Nothing: a session pins the character set together with the other settings."""
@@ -56,7 +89,7 @@ class Connection(_Driver):
             TargetUnavailable: the answer is not of the protocol, or asks for a local file.
         """
         try:
-            return super().query(sql, unbuffered)
+            return int(super().query(sql, unbuffered))
         except (pymysql.Error, OSError, RotatorsError):
             raise
         except Exception:  # noqa: BLE001 - the driver raises what its parser happens to: IndexError, RuntimeError …
@@ -179,7 +212,7 @@ class _Sha256(_Plugin):
     def _password(self, salt: bytes) -> Any:
         """Send the password itself, if nobody but the server can read it."""
         connection = self._connection
-        if connection._secure:  # noqa: SLF001 - the driver has no public one; TLS, and then verified
+        if connection.protected:
             return self._sent(connection.password + b"\0")
         if connection.server_public_key is None:
             raise TargetRefused(
@@ -206,7 +239,7 @@ class _CachingSha2(_Sha256):
         return self._password(bytes(connection.salt)) if said == _FULL else packet
 
 
-class _Plugins(dict[str, type[_Plugin]]):
+class _Plugins(dict[str, Any]):
     """By the name that the server asks with. PyMySQL looks for the name as bytes first, then as text."""
 
     def get(self, name: object, _default: object = None) -> Any:

@@ -69,8 +69,7 @@ def connected(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Co
                     ) from None
                 raise statement_failure(error, user) from None
     finally:
-        # close() would first wait for a server that may be dead.
-        connection._force_close()  # noqa: SLF001 - the same
+        connection.abandon()
 
 
 def tls_parameters(secret: Secret, settings: Settings) -> dict[str, Any]:
@@ -137,5 +136,4 @@ def _opened(address: str, seconds: float, secret: Secret, parameters: dict[str, 
         if late.is_set() and isinstance(error, pymysql.Error | OSError):
             raise TimeoutError from None
         raise
-    connection.accepted_plugin = connection.accepted_plugin or str(connection._auth_plugin_name)  # noqa: SLF001 - no public one
     return connection

@@ -107,7 +107,7 @@ def _obstacle(stored: Stored, seen: Seen, *, tls: bool) -> tuple[str, str, str] 
         return (
             "locked",
             "an administrator has locked it",
-            "Ask who locked it; then ALTER USER … ACCOUNT UNLOCK.",
+            "Ask who did; then ALTER USER … ACCOUNT UNLOCK.",
         )
     if stored.most_connections < 0:
         return "no-login", "its MAX_USER_CONNECTIONS is negative", "ALTER USER … WITH MAX_USER_CONNECTIONS 0."

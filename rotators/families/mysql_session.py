@@ -131,7 +131,7 @@ class DatabaseSession:
         user, _, host = text_of(chosen).rpartition("@")
         self._chosen = Account(user, host)
         self._seen = text_of(asked).rpartition("@")[2]
-        self._pooled = int(number) % _THREADS != self._connection.thread_id() % _THREADS
+        self._pooled = int(number) % _THREADS != self._connection.number % _THREADS
 
     def _change(self, statement: Callable[[bool], str], account: Account | None = None) -> None:
         """Run a statement that sets a password.
@@ -147,7 +147,7 @@ class DatabaseSession:
         refused = self._refusal(statement(False), account, clear=False)
         if refused is None:
             return
-        takes_clear = self._clear_text and self._connection._secure  # noqa: SLF001 - the driver has no public one
+        takes_clear = self._clear_text and self._connection.protected
         if not takes_clear or statement(True) == statement(False):
             raise refused
         refused = self._refusal(statement(True), account, clear=True)
