@@ -137,6 +137,13 @@ class AccountSession(DatabaseSession, ABC):
     def ensure_twin(self, of: str, twin: str, password: str) -> None:
         """See Session.ensure_twin. The rights come before the password: a crash leaves nobody with less."""
         original = self._account(of)
+        if not isinstance(of, ServerAccount) and self._locked(original):
+            # It could not log in, so nobody has seen the lock yet; a second login would pass it by.
+            raise TargetRefused(
+                f"user {str(original)!r} is locked by an administrator",
+                reason="locked",
+                remedy="Ask who did; then ALTER USER … ACCOUNT UNLOCK.",
+            )
         second = Account(twin, original.host)
         exists = second in self._accounts(twin)
         own = self._ways(second) if exists else ()
