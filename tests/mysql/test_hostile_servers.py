@@ -143,9 +143,8 @@ def test_with_the_servers_key_in_the_secret_only_its_holder_gets_the_password(se
     other = rsa.generate_private_key(65537, 2048).public_key()
     stranger = other.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     for key, expected in ((PEM, True), (stranger, False)):
-        with fake_server(serve, greeting(plugin)) as (port, received):
-            with pytest.raises(RotatorsError):
-                login(value(port, server_public_key=key.decode()))
+        with fake_server(serve, greeting(plugin)) as (port, received), pytest.raises(RotatorsError):
+            login(value(port, server_public_key=key.decode()))
         if expected:
             assert opened(received, salt) == [PASSWORD.encode() + b"\0"]
         else:
