@@ -43,8 +43,8 @@ CAUSES: dict[str, Cause] = {
     "auth-method": Cause(
         TargetRefused,
         "the server asks for no hashed password, so one would go out in clear or prove nothing",
-        "Make the server ask this user for a hash (PostgreSQL: scram-sha-256 in pg_hba.conf; MySQL: the plugin "
-        "caching_sha2_password; MariaDB: ed25519).",
+        "Make the server ask this user for a hash (PostgreSQL: scram-sha-256 in pg_hba.conf; MySQL: "
+        "caching_sha2_password; MariaDB: mysql_native_password or ed25519).",
     ),
     "plugin": Cause(
         TargetRefused,
