@@ -96,10 +96,8 @@ class MySqlSession(AccountSession):
         return tuple(Way(text_of(plugin), _latin(stored)) for plugin, stored in rows)
 
     def _second_ways(self, account: Account) -> tuple[Way, ...]:
-        plugin = self._ways(account)[0].plugin
-        return tuple(
-            Way(plugin, _latin(stored)) for stored in self._attribute(account, "$.additional_password")
-        )
+        second = self._attribute(account, "$.additional_password")
+        return tuple(Way(way.plugin, _latin(stored)) for way in self._ways(account) for stored in second)
 
     def _locked(self, account: Account) -> bool:
         return bool(

@@ -272,8 +272,10 @@ class AccountSession(DatabaseSession, ABC):
     def _requirements(self, account: Account) -> tuple[Any, ...]:
         """What _REQUIREMENTS names, and the limits that only this server has."""
         columns = ", ".join((_REQUIREMENTS, *(limit.lower() for limit in self.more_limits)))
-        row = self._rows(f"SELECT {columns} FROM mysql.user WHERE {EXACT}", **account._asdict())[0]  # noqa: S608 - columns of ours
-        return tuple(text_of(value) if isinstance(value, str | bytes) else value for value in row)
+        rows = self._rows(f"SELECT {columns} FROM mysql.user WHERE {EXACT}", **account._asdict())  # noqa: S608 - columns of ours
+        if not rows:
+            raise missing(str(account))
+        return tuple(text_of(value) if isinstance(value, str | bytes) else value for value in rows[0])
 
     def _rights(self, account: Account) -> frozenset[Right]:
         grantee = f"'{account.user}'@'{account.host}'"

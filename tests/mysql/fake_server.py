@@ -45,15 +45,19 @@ class Channel:
         return self.receive()
 
     def rows(self, *rows: tuple[str, ...]) -> None:
-        """Answer a query."""
-        self.send(bytes([len(rows[0])]))
-        for _ in rows[0]:
+        """Answer a query; without any row the result has one column."""
+        columns = len(rows[0]) if rows else 1
+        self.send(bytes([columns]))
+        for _ in range(columns):
             names = b"\x03def" + b"\x00" * 4 + b"\x00" + b"\x0c"
             self.send(names + b"\x2d\x00\x00\x04\x00\x00\xfd\x00\x00\x00\x00\x00")
         self.send(b"\xfe\x00\x00\x02\x00")
         for row in rows:
             self.send(b"".join(bytes([len(value.encode())]) + value.encode() for value in row))
         self.send(b"\xfe\x00\x00\x02\x00")
+
+    def error(self, number: int, text: str = "no") -> None:
+        self.send(b"\xff" + number.to_bytes(2, "little") + b"#HY000" + text.encode())
 
     def _exactly(self, count: int) -> bytes:
         data = b""
@@ -76,7 +80,7 @@ def greeting(plugin: str, version: str = "8.4.0", number: int = 7) -> bytes:
 
 @contextmanager
 def fake_server(
-    serve: Callable[[Channel], None], first: bytes = b"", *, connections: int = 1
+    serve: Callable[[Channel], object], first: bytes = b"", *, connections: int = 1
 ) -> Iterator[tuple[int, list[bytes]]]:
     """A port where such a server listens, and all packets that it gets.
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 
 from rotators.core.errors import RotatorsError
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
-from rotators.mariadb import MariaDbEngine
+from rotators.mariadb import MariaDbEngine, MariaDbSession
 from tests.mysql.conftest import MariaDbWorld
 from tests.world import STEPS, new_password
 
@@ -49,24 +52,29 @@ def test_a_name_that_looks_like_anothers_changes_nothing(
 def test_an_admin_of_the_same_kind_matches_no_other_account(world: MariaDbWorld) -> None:
     """Each move of an admin's session that takes a user."""
     victim = world.account()
+    user = victim["username"]
     with MariaDbEngine().login(Secret(world.admin()), Settings()) as session:
-        for name in (f"{victim['username']} ", f"{victim['username']}@%", victim["username"].upper()):
-            for move in (
-                lambda name=name: session.set_password(name, new_password()),
-                lambda name=name: session.set_passwords(name, new_password(), new_password()),
-                lambda name=name: session.require_ordinary(name),
-                lambda name=name: session.require_resettable(name, [], tls=True),
-                lambda name=name: session.require_twin(name, victim["username"]),
-                lambda name=name: session.require_twin(victim["username"], name),
-                lambda name=name: session.ensure_twin(name, f"{name}_clone", new_password()),
-            ):
+        for name in (f"{user} ", f"{user}@%", user.upper()):
+            for move in _moves(session, name, user):
                 with pytest.raises(RotatorsError, match="there is no user"):
                     move()
     assert world.logs_in(victim)
 
 
+def _moves(session: MariaDbSession, name: str, user: str) -> list[Callable[[], None]]:
+    return [
+        partial(session.set_password, name, new_password()),
+        partial(session.set_passwords, name, new_password(), new_password()),
+        partial(session.require_ordinary, name),
+        partial(session.require_resettable, name, [], tls=True),
+        partial(session.require_twin, name, user),
+        partial(session.require_twin, user, name),
+        partial(session.ensure_twin, name, f"{name}_clone", new_password()),
+    ]
+
+
 def test_an_account_of_a_session_is_taken(world: MariaDbWorld) -> None:
-    near, far = world.account(host="127.%"), None
+    near = world.account(host="127.%")
     far = world.account(near["username"], host="%")
     engine = MariaDbEngine()
     with engine.login(Secret(near), Settings()) as session:

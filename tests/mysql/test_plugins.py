@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -40,7 +39,7 @@ PATHS = ["single", "dual", "alternating", "reset by an admin"]
 
 
 @pytest.fixture
-def world(world: MariaDbWorld) -> Iterator[MariaDbWorld]:
+def world(world: MariaDbWorld) -> MariaDbWorld:
     if not world.run("SELECT 1 FROM information_schema.PLUGINS WHERE PLUGIN_NAME = 'ed25519'"):
         world.run("INSTALL SONAME 'auth_ed25519'")
     return world
