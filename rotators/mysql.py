@@ -13,8 +13,8 @@ How this target differs from others:
 - A twin is proven by a mark that only an administrator can set: an attribute of the account (8.0.21).
 - An account may have two passwords (8.0.14): the strategy ``dual``. To set both takes two statements, so
   sessions that set those of one account wait for each other (GET_LOCK).
-- A block by FAILED_LOGIN_ATTEMPTS outlives a new password, so an admin unlocks such an account with it, unless
-  a person has locked it (``account_locked``).
+- A block by FAILED_LOGIN_ATTEMPTS outlives a new password, so an admin unlocks such an account with it,
+  unless a person has locked it (``account_locked``).
 - A password that has expired opens a session that may change it and nothing else.
 - REQUIRE SSL is refused like a wrong password (error 1045); the server does not tell them apart.
 

@@ -100,6 +100,7 @@ class AccountSession(DatabaseSession, ABC):
             issuer,
             cipher,
             int(required[_MOST_CONNECTIONS]),
+            tuple(anonymous.host for anonymous in self._accounts("")),
         )
         seen = Seen(self._seen, self._connection.cipher)
         require_reset_helps(stored, self.kinds, seen, rejected, tls=tls)
@@ -227,9 +228,6 @@ class AccountSession(DatabaseSession, ABC):
                 rights |= self._reach(found, seen)
         return rights
 
-    def _is_own(self, user: str) -> bool:
-        return not isinstance(user, ServerAccount) and user == self._user
-
     def _require_marked(self, twin: Account, of: Account) -> None:
         if not self._is_marked(twin, of):
             raise TargetRefused(
@@ -246,22 +244,6 @@ class AccountSession(DatabaseSession, ABC):
         roles = self._roles(account)
         found = {Account(role.name, role.host) for role in roles} - seen
         return any(role.admin for role in roles) or any(self._administers(role, seen) for role in found)
-
-    def _account(self, name: str) -> Account:
-        """The account that a session named, or the only one of a user."""
-        user = name.parts.user if isinstance(name, ServerAccount) else name
-        found = self._accounts(user)
-        if isinstance(name, ServerAccount):
-            found = [account for account in found if account == name.parts]
-        if not found:
-            raise missing(name)
-        if len(found) > 1:
-            raise TargetRefused(
-                f"user {name!r} has several accounts: {', '.join(str(account) for account in found)}",
-                reason="ambiguous",
-                remedy="Store a password with which it logs in: the login tells which account is meant.",
-            )
-        return found[0]
 
     def _profile(self, account: Account) -> Profile:
         requirements = self._requirements(account)

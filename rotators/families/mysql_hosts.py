@@ -6,6 +6,7 @@ Sources: MySQL 8.4 manual, "Specifying Account Names"; MariaDB knowledge base, "
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -28,12 +29,22 @@ def admits(pattern: str, seen: str) -> bool:
     return like(pattern, seen) or (address is None and re.fullmatch(_NUMERIC, pattern) is not None)
 
 
+def nearer(one: str, other: str) -> bool:
+    """Whether the server prefers one pattern to another: more comes before its first wildcard."""
+    return _before_wildcard(one) > _before_wildcard(other)
+
+
 def like(pattern: str, text: str) -> bool:
     """Whether a text fits a pattern, in any case; % and _ are wildcards there, and a backslash quotes."""
     parts = re.findall(r"\\.|.", pattern, re.DOTALL)
     wild = {"%": ".*", "_": "."}
     translated = "".join(wild.get(part) or re.escape(part[-1]) for part in parts)
     return re.fullmatch(translated, text, re.IGNORECASE | re.DOTALL) is not None
+
+
+def _before_wildcard(pattern: str) -> float:
+    found = re.search(r"[%_]", pattern)
+    return found.start() if found else math.inf
 
 
 def _in_network(pattern: str, address: _Address) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from rotators.core.errors import TargetRefused
-from rotators.families.mysql_hosts import admits
+from rotators.families.mysql_hosts import admits, nearer
 from rotators.families.mysql_plugins import Kinds, Way, password_plugins
 from rotators.strategies.hashes import is_password
 
@@ -33,6 +33,7 @@ class Stored(NamedTuple):
         issuer: of the same.
         cipher: that the account requires; empty for any.
         most_connections: the account's limit; negative for none at all.
+        anonymous: the host patterns of users without a name, which may be nearer to this machine.
     """
 
     account: Account
@@ -43,6 +44,7 @@ class Stored(NamedTuple):
     issuer: str
     cipher: str
     most_connections: int
+    anonymous: tuple[str, ...]
 
 
 class Seen(NamedTuple):
@@ -84,7 +86,7 @@ def require_reset_helps(
     reason, text, remedy = obstacle or (
         "correct-password",
         "the stored hash shows that the password is right, and yet it was rejected",
-        "Look for an anonymous user (User = '') or another account whose host is nearer to this machine.",
+        "Compare the account's row in mysql.user with how this machine logs in; read the server's error log.",
     )
     known = "; the stored hash shows that the password is right" if right and obstacle else ""
     raise TargetRefused(
@@ -102,6 +104,12 @@ def _obstacle(stored: Stored, seen: Seen, *, tls: bool) -> tuple[str, str, str] 
             "elsewhere",
             f"the account admits logins from {account.host!r} only, and this one comes from {seen.host!r}",
             "Run the function where the account admits it, or make an account for its address (RENAME USER).",
+        )
+    if any(admits(host, seen.host) and nearer(host, account.host) for host in stored.anonymous):
+        return (
+            "elsewhere",
+            f"the server takes logins from {seen.host!r} for an anonymous user's, whose host is nearer",
+            "Drop the user without a name: DROP USER ''@'…'.",
         )
     if stored.locked:
         return (

@@ -193,6 +193,25 @@ class DatabaseSession:
         )
         return sorted(Account(*map(text_of, row)) for row in rows)
 
+    def _account(self, name: str) -> Account:
+        """The account that a session named, or the only one of a user."""
+        user = name.parts.user if isinstance(name, ServerAccount) else name
+        found = self._accounts(user)
+        if isinstance(name, ServerAccount):
+            found = [account for account in found if account == name.parts]
+        if not found:
+            raise missing(name)
+        if len(found) > 1:
+            raise TargetRefused(
+                f"user {name!r} has several accounts: {', '.join(str(account) for account in found)}",
+                reason="ambiguous",
+                remedy="Store a password with which it logs in: the login tells which account is meant.",
+            )
+        return found[0]
+
+    def _is_own(self, user: str) -> bool:
+        return not isinstance(user, ServerAccount) and user == self._user
+
     def _literal(self, text: str) -> str:
         with self._connection.cursor() as cursor:
             return str(cursor.mogrify("%s", (text,)))

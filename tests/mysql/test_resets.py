@@ -73,12 +73,14 @@ def test_an_account_without_any_connection_is_not_reset(world: MariaDbWorld) -> 
     assert refused(world, {**user, "password": new_password()}).reason == "no-login"
 
 
-def test_a_right_password_behind_a_nearer_anonymous_user_is_not_reset(world: MariaDbWorld) -> None:
+@pytest.mark.parametrize("right", [True, False], ids=["right password", "wrong password"])
+def test_a_user_behind_a_nearer_anonymous_one_is_not_reset(world: MariaDbWorld, right: bool) -> None:
     user = world.account()
     admin = world.account(host="127.0.0.1", grants=("GRANT ALL ON *.* TO {} WITH GRANT OPTION",))
     masterarn = world.admin_secret(username=admin["username"], password=admin["password"])
     before = stored(world, user["username"])
-    arn = world.secret({**user, "masterarn": masterarn, "strategy": "single"})
+    password = user["password"] if right else new_password()
+    arn = world.secret({**user, "password": password, "masterarn": masterarn, "strategy": "single"})
     token = world.begin(arn)
     world.step("createSecret", arn, token)
     world.run("CREATE USER ''@'127.0.%'")
@@ -87,7 +89,8 @@ def test_a_right_password_behind_a_nearer_anonymous_user_is_not_reset(world: Mar
             world.step("setSecret", arn, token)
     finally:
         world.ask(admin, "DROP USER ''@'127.0.%'")
-    assert caught.value.reason == "correct-password"
+    assert caught.value.reason == "elsewhere"
+    assert "anonymous" in str(caught.value)
     assert stored(world, user["username"]) == before
 
 
