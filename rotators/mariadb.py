@@ -36,12 +36,13 @@ from rotators.core.errors import TargetRefused
 from rotators.core.passwords import PasswordRules
 from rotators.families.mysql_accounts import AccountSession
 from rotators.families.mysql_failures import NO_PASSWORD_PLUGIN, number_of
+from rotators.families.mysql_hashes import ed25519, is_password
 from rotators.families.mysql_plugins import Kinds, Way, password_plugins, shown_ways
 from rotators.families.mysql_rights import EXACT, Account, Right, Role, quoted
 from rotators.families.mysql_session import text_of
 from rotators.strategies.connecting import STATEMENT_SECONDS
 from rotators.strategies.database import DatabaseRotator, require_driver
-from rotators.strategies.hashes import ed25519, is_password, native_password
+from rotators.strategies.hashes import native_password
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -21,9 +21,9 @@ import pymysql
 from pymysql import _auth  # the scrambles; it has no public way to them
 
 from rotators.core.errors import RotatorsError, SecretFormatError, TargetRefused
+from rotators.families.mysql_hashes import require_nacl
 from rotators.strategies.causes import failure
 from rotators.strategies.connecting import wants_tls
-from rotators.strategies.hashes import require_nacl
 
 if TYPE_CHECKING:
     from collections.abc import Callable

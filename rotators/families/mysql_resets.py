@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from rotators.core.errors import TargetRefused
+from rotators.families.mysql_hashes import is_password
 from rotators.families.mysql_hosts import admits, nearer
 from rotators.families.mysql_plugins import Kinds, Way, password_plugins
-from rotators.strategies.hashes import is_password
 
 if TYPE_CHECKING:
     from collections.abc import Collection
