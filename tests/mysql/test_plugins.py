@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rotators.core.errors import TargetRefused
@@ -167,6 +167,7 @@ def _has_function(world: MariaDbWorld) -> bool:
     return bool(world.run("SELECT 1 FROM mysql.func WHERE name = 'ed25519_password'"))
 
 
+@settings(max_examples=25, deadline=None)
 @given(
     password=st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40)
 )

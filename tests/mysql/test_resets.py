@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rotators.core.errors import RotatorsError, TargetRefused
@@ -132,6 +132,7 @@ def test_host_patterns_mean_what_the_server_means(pattern: str, seen: str, admit
     assert admits(pattern, seen) is admitted
 
 
+@settings(deadline=None)
 @given(host=st.text(max_size=20), seen=st.text(max_size=20))
 def test_no_host_pattern_is_an_error(host: str, seen: str) -> None:
     assert admits(host, seen) in {True, False}
