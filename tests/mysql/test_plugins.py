@@ -7,9 +7,11 @@ import sys
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rotators.cli import cli
 from rotators.core.errors import TargetRefused
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
@@ -155,16 +157,19 @@ def test_without_pynacl_a_rotation_of_ed25519_stops_before_it_changes_anything(
     assert accepted(world.value(arn))
 
 
+def test_without_pynacl_the_doctor_says_so(world: MariaDbWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    arn = world.secret(account(world, ED25519))
+    monkeypatch.setitem(sys.modules, "nacl", None)
+    result = CliRunner().invoke(cli, ["doctor", arn, "--idle", "--json"])
+    assert not isinstance(result.exception, RuntimeError)
+    assert "PyNaCl" in result.stdout
+
+
 def test_the_hash_of_ed25519_is_the_servers(world: MariaDbWorld) -> None:
-    password = new_password()
-    stored = world.run("SELECT ed25519_password(%s)", password) if _has_function(world) else None
-    user = account(world, ED25519)
-    assert accepted(user)
-    assert stored is None or stored[0][0] == ed25519(password)
-
-
-def _has_function(world: MariaDbWorld) -> bool:
-    return bool(world.run("SELECT 1 FROM mysql.func WHERE name = 'ed25519_password'"))
+    name = unique("ed")
+    world.run(f"CREATE USER '{name}' IDENTIFIED VIA ed25519 USING PASSWORD('one of the tests')")
+    stored = json.loads(world.run("SELECT Priv FROM mysql.global_priv WHERE User = %s", name)[0][0])
+    assert stored["authentication_string"] == ed25519("one of the tests")
 
 
 @settings(max_examples=25, deadline=None)
