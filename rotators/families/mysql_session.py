@@ -15,6 +15,7 @@ from rotators.families.mysql_failures import (
     says_nothing,
 )
 from rotators.families.mysql_rights import Account
+from rotators.strategies.causes import failure
 from rotators.strategies.connecting import STATEMENT_SECONDS
 
 if TYPE_CHECKING:
@@ -127,11 +128,15 @@ class DatabaseSession:
                 raise
 
     def _identify(self) -> None:
-        chosen, asked, number = self._rows("SELECT CURRENT_USER(), USER(), CONNECTION_ID()")[0]
-        user, _, host = text_of(chosen).rpartition("@")
+        rows = self._rows("SELECT CURRENT_USER(), USER(), CONNECTION_ID()")
+        try:
+            [(chosen, asked, number)] = rows
+            user, _, host = text_of(chosen).rpartition("@")
+            self._seen = text_of(asked).rpartition("@")[2]
+            self._pooled = int(number) % _THREADS != self._connection.number % _THREADS
+        except (AttributeError, TypeError, ValueError):
+            raise failure("protocol", f"asking who {self._user!r} is") from None
         self._chosen = Account(user, host)
-        self._seen = text_of(asked).rpartition("@")[2]
-        self._pooled = int(number) % _THREADS != self._connection.number % _THREADS
 
     def _change(self, statement: Callable[[bool], str], account: Account | None = None) -> None:
         """Run a statement that sets a password.

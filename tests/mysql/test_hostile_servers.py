@@ -192,6 +192,17 @@ def test_a_pooler_is_seen_by_the_number_of_the_connection(number: int, pooled: b
         assert session.behind_pooler is pooled
 
 
+@pytest.mark.parametrize("rows", [[], [("app@%",)], [("app@%", "app@h", "x")], [("app@%", "app@h", "7")] * 2])
+def test_a_wrong_answer_to_who_we_are_is_a_coded_error(rows: list[tuple[str, ...]]) -> None:
+    def serve(channel: Channel) -> None:
+        channel.send(OK)
+        while (said := channel.command()) and said[:1] == b"\3":
+            channel.rows(*rows) if b"CURRENT_USER" in said else channel.send(OK)
+
+    with fake_server(serve, greeting("mysql_native_password")) as (port, _):
+        assert failed(value(port)).full_code == "target-unavailable/protocol"
+
+
 def test_a_server_that_asks_for_a_local_file_gets_an_error_and_no_file() -> None:
     def serve(channel: Channel) -> None:
         channel.send(OK)
