@@ -142,7 +142,7 @@ lock: $(UV) ## Make locks/ anew from pyproject.toml (ARGS: e.g. --upgrade)
 	@set -e; compile() { \
 	  .venv-uv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --no-header --python-version 3.11 $(ARGS) pyproject.toml "$$@"; }; \
-	compile --extra local --extra lambda --group dev -o locks/dev.txt; \
+	compile --extra local --extra lambda --extra ed25519 --group dev -o locks/dev.txt; \
 	compile --extra local --extra lambda --constraint locks/dev.txt -o locks/local.txt; \
 	compile --extra lambda --constraint locks/dev.txt -o locks/lambda.txt; \
 	compile --extra postgres --constraint locks/dev.txt -o locks/lambda-postgres.txt; \

@@ -4,14 +4,18 @@ How this target differs from others:
 
 - An account is a user *and* a host pattern: ``'app'@'%'`` and ``'app'@'10.%'`` have their own passwords and
   rights. The account that a login's ``CURRENT_USER()`` names is the one that changes; a twin has its host.
-- An admin sends hashes only (``IDENTIFIED WITH caching_sha2_password AS 0x…``). A user without CREATE USER
-  may change its own password in clear text alone: that needs TLS. The server writes ``<secret>`` in its
-  place into its logs, unless it runs with ``--log-raw``.
+- An admin sends hashes only (``IDENTIFIED WITH caching_sha2_password AS 0x…``), for the plugin that the
+  account has: that one, ``sha256_password`` or ``mysql_native_password``. A user without CREATE USER may
+  change its own password in clear text alone: that needs TLS. The server writes ``<secret>`` in its place
+  into its logs, unless it runs with ``--log-raw``.
 - There are no transactions around accounts: a twin is made with a password that nobody has and with its mark
   in one statement, is given all rights, and only then a password. So no crash leaves a login with less.
 - A twin is proven by a mark that only an administrator can set: an attribute of the account (8.0.21).
 - An account may have two passwords (8.0.14): the strategy ``dual``. To set both takes two statements, so
   sessions that set those of one account wait for each other (GET_LOCK).
+- A block by FAILED_LOGIN_ATTEMPTS outlives a new password, so an admin unlocks such an account with it,
+  unless a person has locked it (``account_locked``).
+- A password that has expired opens a session that may change it and nothing else.
 - REQUIRE SSL is refused like a wrong password (error 1045); the server does not tell them apart.
 
 Sources: MySQL 8.4 manual, ALTER USER, CREATE USER, GRANT, "Password Management".
@@ -28,20 +32,20 @@ from typing import TYPE_CHECKING
 from rotators.core.errors import TargetRefused, TargetUnavailable
 from rotators.core.passwords import PasswordRules
 from rotators.families.mysql_accounts import AccountSession
-from rotators.families.mysql_rights import Account, Right, Role
+from rotators.families.mysql_plugins import Kinds, Way, password_plugins
+from rotators.families.mysql_rights import EXACT, Account, Right, Role
+from rotators.families.mysql_session import text_of
 from rotators.strategies.database import DatabaseRotator, require_driver
-from rotators.strategies.hashes import caching_sha2
+from rotators.strategies.hashes import caching_sha2, native_password, sha256_password
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from rotators.core.secret import Secret
     from rotators.core.settings import Settings
 
 _MARK = "rotators_twin_of"
 _WAIT_SECONDS = 4
-# Longer than a session may last, so that only one whose client has vanished is ended by it.
-_IDLE_SECONDS = 10
 
 
 def rotator() -> DatabaseRotator:
@@ -67,7 +71,7 @@ class MySqlEngine:
         from rotators.families.mysql_connection import connected  # noqa: PLC0415 - the driver, when first needed
 
         with connected(secret, settings, self) as connection:
-            yield MySqlSession(connection, secret.text("username"))
+            yield MySqlSession(connection, secret)
 
 
 class MySqlSession(AccountSession):
@@ -75,31 +79,91 @@ class MySqlSession(AccountSession):
 
     own_pair_rights = ("APPLICATION_PASSWORD_ADMIN", "CREATE USER")
 
-    def _identified(self, password: str) -> str:
-        return f"IDENTIFIED WITH caching_sha2_password AS 0x{caching_sha2(password).hex()}"
+    kinds = Kinds(
+        {
+            "caching_sha2_password": caching_sha2,
+            "sha256_password": sha256_password,
+            "mysql_native_password": native_password,
+        }
+    )
+
+    def rejections_allowed(self, user: str) -> int | None:
+        """See Session.rejections_allowed: the account's FAILED_LOGIN_ATTEMPTS."""
+        rows = self._attribute(self._account(user), "$.Password_locking.failed_login_attempts")
+        return int(rows[0]) - 1 if rows and int(rows[0]) else None
+
+    def _ways(self, account: Account) -> tuple[Way, ...]:
+        rows = self._rows(
+            f"SELECT plugin, authentication_string FROM mysql.user WHERE {EXACT}",  # noqa: S608 - a constant
+            **account._asdict(),
+        )
+        return tuple(Way(text_of(plugin), _latin(stored)) for plugin, stored in rows)
+
+    def _second_ways(self, account: Account) -> tuple[Way, ...]:
+        second = self._attribute(account, "$.additional_password")
+        return tuple(Way(way.plugin, _latin(stored)) for way in self._ways(account) for stored in second)
+
+    def _locked(self, account: Account) -> bool:
+        return bool(
+            self._rows(
+                f"SELECT 1 FROM mysql.user WHERE {EXACT} AND account_locked = 'Y'",  # noqa: S608 - a constant
+                **account._asdict(),
+            )
+        )
+
+    def _attribute(self, account: Account, path: str) -> list[str]:
+        """The value at a path of the account's attributes, if there is one."""
+        rows = self._rows(
+            "SELECT JSON_UNQUOTE(JSON_EXTRACT(User_attributes, %(path)s)) FROM mysql.user"  # noqa: S608 - a constant
+            f" WHERE {EXACT} AND JSON_EXTRACT(User_attributes, %(path)s) IS NOT NULL",
+            path=path,
+            **account._asdict(),
+        )
+        return [text_of(value) for (value,) in rows]
+
+    def _unblocking(self, account: Account) -> str:
+        """The clause that ends a block by FAILED_LOGIN_ATTEMPTS, as a new password does not; a lock stays."""
+        counted = self._attribute(account, "$.Password_locking.failed_login_attempts")
+        return " ACCOUNT UNLOCK" if counted and not self._locked(account) else ""
+
+    def _identified(self, ways: Sequence[Way], account: Account, password: str) -> str:
+        plugin = password_plugins(ways, self.kinds, account)[0]
+        stored = self.kinds.hashes[plugin](password)
+        written = f"0x{stored.hex()}" if isinstance(stored, bytes) else self._literal(stored)
+        return f"IDENTIFIED WITH {plugin} AS {written}"
+
+    def _set_other(self, account: Account, ways: Sequence[Way], password: str) -> None:
+        clause = self._identified(ways, account, password)
+        self._change(
+            lambda _: f"ALTER USER {self._sql(account)} {clause}{self._unblocking(account)}", account
+        )
 
     def _set_own(self, password: str) -> None:
         self._require_tls()
-        self._run(f"ALTER USER CURRENT_USER() IDENTIFIED BY {self._literal(password)}")
+        password_plugins([Way(self._connection.accepted_plugin)], self.kinds, self._user)
+        # Without WITH the account keeps its plugin (MySQL, sql_user.cc).
+        self._change(lambda _: f"ALTER USER CURRENT_USER() IDENTIFIED BY {self._literal(password)}")
 
-    def _set_two(self, target: str, old: str, new: str) -> None:
+    def _set_two(self, account: Account, ways: Sequence[Way], old: str, new: str) -> None:
+        target = self._sql(account)
+        clauses = [self._identified(ways, account, password) for password in (old, new)]
         self._wait_for_others(target)
         # The first makes the old one the primary password, whichever it was: what comes next retains that.
-        self._run(f"ALTER USER {target} {self._identified(old)}")
-        self._run(f"ALTER USER {target} {self._identified(new)} RETAIN CURRENT PASSWORD")
+        self._change(lambda _: f"ALTER USER {target} {clauses[0]}{self._unblocking(account)}", account)
+        self._change(lambda _: f"ALTER USER {target} {clauses[1]} RETAIN CURRENT PASSWORD", account)
 
     def _set_own_two(self, old: str, new: str) -> None:
         self._wait_for_others(self._sql(self._own()))
         self._set_own(old)
-        self._run(f"ALTER USER CURRENT_USER() IDENTIFIED BY {self._literal(new)} RETAIN CURRENT PASSWORD")
+        self._change(
+            lambda _: f"ALTER USER CURRENT_USER() IDENTIFIED BY {self._literal(new)} RETAIN CURRENT PASSWORD"
+        )
 
     def _wait_for_others(self, target: str) -> None:
         """Be the only one of our sessions that sets this account's pair, until this session ends.
 
         Between one session's statements another one's would make the new password both of the two.
         """
-        # A lock outlives a client that vanished without a word, until the server ends the session.
-        self._run(f"SET SESSION wait_timeout = {_IDLE_SECONDS}")
         name = "rotators_" + hashlib.sha256(target.encode()).hexdigest()[:32]
         if self._rows(f"SELECT GET_LOCK(%(name)s, {_WAIT_SECONDS})", name=name) != [(1,)]:
             raise TargetUnavailable(
@@ -108,7 +172,7 @@ class MySqlSession(AccountSession):
             )
 
     def _require_tls(self) -> None:
-        if not self._rows("SHOW SESSION STATUS LIKE 'Ssl_cipher'")[0][1]:
+        if not self._connection.protected:
             raise TargetRefused(
                 "a user's own change of password goes to MySQL in clear text, and this connection has no TLS",
                 reason="clear-text",
@@ -116,12 +180,7 @@ class MySqlSession(AccountSession):
             )
 
     def _rights(self, account: Account) -> frozenset[Right]:
-        rows = self._rows(
-            "SELECT User_attributes -> '$.Restrictions' FROM mysql.user"
-            " WHERE User = %(user)s AND Host = %(host)s AND User_attributes -> '$.Restrictions' IS NOT NULL",
-            **account._asdict(),
-        )
-        if rows:
+        if self._attribute(account, "$.Restrictions"):
             raise TargetRefused(
                 f"user {str(account)!r} has partial revokes, which its twin would lack",
                 reason="partial-revokes",
@@ -131,14 +190,15 @@ class MySqlSession(AccountSession):
 
     def _create(self, twin: Account, of: Account) -> None:
         self._run(
-            f"CREATE USER {self._sql(twin)} {self._identified(secrets.token_urlsafe(32))}"
+            f"CREATE USER {self._sql(twin)} IDENTIFIED WITH caching_sha2_password"
+            f" AS 0x{caching_sha2(secrets.token_urlsafe(32)).hex()}"
             f" ATTRIBUTE {self._literal(json.dumps({_MARK: str(of)}))}"
         )
 
     def _is_marked(self, twin: Account, of: Account) -> bool:
         rows = self._rows(
             f"SELECT ATTRIBUTE ->> '$.{_MARK}' FROM information_schema.USER_ATTRIBUTES"  # noqa: S608 - a constant
-            " WHERE CAST(USER AS BINARY) = CAST(%(user)s AS BINARY) AND HOST = %(host)s",
+            f" WHERE {EXACT}",
             **twin._asdict(),
         )
         return rows == [(str(of),)]
@@ -149,15 +209,15 @@ class MySqlSession(AccountSession):
     def _roles(self, account: Account) -> frozenset[Role]:
         rows = self._rows(
             "SELECT FROM_USER, FROM_HOST, WITH_ADMIN_OPTION = 'Y' FROM mysql.role_edges"
-            " WHERE TO_USER = %(user)s AND TO_HOST = %(host)s",
+            " WHERE CAST(TO_USER AS BINARY) = CAST(%(user)s AS BINARY)"
+            " AND CAST(TO_HOST AS BINARY) = CAST(%(host)s AS BINARY)",
             **account._asdict(),
         )
         return frozenset(Role(name, host, bool(admin)) for name, host, admin in rows)
 
     def _default_roles(self, account: Account) -> frozenset[tuple[str, str]]:
         rows = self._rows(
-            "SELECT DEFAULT_ROLE_USER, DEFAULT_ROLE_HOST FROM mysql.default_roles"
-            " WHERE USER = %(user)s AND HOST = %(host)s",
+            f"SELECT DEFAULT_ROLE_USER, DEFAULT_ROLE_HOST FROM mysql.default_roles WHERE {EXACT}",  # noqa: S608 - a constant
             **account._asdict(),
         )
         return frozenset((name, host) for name, host in rows)
@@ -168,3 +228,8 @@ class MySqlSession(AccountSession):
 
     def _role(self, name: str, host: str) -> str:
         return self._sql(Account(name, host))
+
+
+def _latin(stored: str | bytes) -> str:
+    """A hash as text, a character for each byte: its salt may hold any of them."""
+    return stored.decode("latin-1") if isinstance(stored, bytes) else stored

@@ -6,10 +6,14 @@ Rights are read as rows of information_schema and mysql.*; no text that the serv
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rotators.core.errors import TargetRefused
+from rotators.families.mysql_plugins import Kinds, Way, password_plugins
+from rotators.families.mysql_resets import Seen, Stored, require_reset_helps
 from rotators.families.mysql_rights import (
+    EXACT,
     RIGHTS,
     Account,
     Change,
@@ -23,89 +27,83 @@ from rotators.families.mysql_rights import (
     may_hand_on,
     quoted,
 )
-from rotators.strategies.connecting import STATEMENT_SECONDS
+from rotators.families.mysql_session import DatabaseSession, ServerAccount, missing, text_of
 from rotators.strategies.preflight import Demands
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
-    import pymysql
+    from rotators.core.secret import Secret
+    from rotators.families.mysql_authentication import Connection
 
 _LIMITS = ("MAX_QUERIES_PER_HOUR", "MAX_UPDATES_PER_HOUR", "MAX_CONNECTIONS_PER_HOUR", "MAX_USER_CONNECTIONS")
 _REQUIREMENTS = (
     "ssl_type, x509_subject, x509_issuer, ssl_cipher,"
     " max_questions, max_updates, max_connections, max_user_connections"
 )
+_MOST_CONNECTIONS = 7  # the place of max_user_connections
 _REQUIRE = {"": "REQUIRE NONE", "ANY": "REQUIRE SSL", "X509": "REQUIRE X509"}
 
 
-class AccountSession(ABC):
+class AccountSession(DatabaseSession, ABC):
     """One login; see strategies/engine.py for the moves. A server's own ways are its subclass's.
 
     Args:
-        connection: in autocommit mode.
-        user: who was asked for.
+        connection: of a login that was accepted; no statement was run.
+        secret: whose login.
     """
 
-    mode = "STRICT_ALL_TABLES"
+    kinds: ClassVar[Kinds]
+    """The server's authentication plugins."""
     more_limits: tuple[str, ...] = ()
     own_pair_rights: tuple[str, ...] = ("CREATE USER",)
     """Any of these lets an account set two passwords of its own."""
 
-    def __init__(self, connection: pymysql.Connection[Any], user: str) -> None:
-        self._connection = connection
-        self._user = user
+    def __init__(self, connection: Connection, secret: Secret) -> None:
         self._seconds: dict[str, Account] = {}
-        self._run(f"SET SESSION lock_wait_timeout = {STATEMENT_SECONDS:.0f}, sql_mode = '{self.mode}'")
-        self._chosen = str(self._rows("SELECT CURRENT_USER()")[0][0])
-
-    @property
-    def account(self) -> str:
-        """The account that the server chose for this login.
-
-        Raises:
-            TargetRefused: it is another user's than was asked for, and nothing may be done in its name.
-        """
-        self.check()
-        return self._chosen
+        super().__init__(connection, secret)
 
     def set_password(self, user: str, password: str) -> None:
-        """See Session.set_password."""
-        if user == self._user:
-            self.check()
-            self._set_own(password)
+        """See Session.set_password. All ways to log in stay, with the new password."""
+        if self._is_own(user):
+            if self._expired:
+                # Nothing else is allowed before: the server knows whose session it is.
+                self._set_own(password)
+                self.check()
+            else:
+                self.check()
+                self._set_own(password)
         else:
             account = self._seconds.get(user) or self._account(user)
-            self._run(f"ALTER USER {self._sql(account)} {self._identified(password)}")
+            self._set_other(account, self._ways(account), password)
 
     def set_passwords(self, user: str, old: str, new: str) -> None:
-        """See KeepsTwo.set_passwords."""
-        if user == self._user:
+        """See KeepsTwo.set_passwords. All ways to log in stay, with these passwords."""
+        if self._is_own(user):
             self.check()
             self._set_own_two(old, new)
         else:
-            self._set_two(self._sql(self._account(user)), old, new)
+            account = self._account(user)
+            self._set_two(account, self._ways(account), old, new)
 
     def require_resettable(self, user: str, rejected: Collection[str], *, tls: bool) -> None:
         """See Session.require_resettable."""
-        del user, rejected, tls
-
-    def rejections_allowed(self, user: str) -> int | None:
-        """See Session.rejections_allowed."""
-        del user
-        return None
-
-    @property
-    def behind_pooler(self) -> bool:
-        """See Session.behind_pooler."""
-        return False
-
-    def check(self) -> None:
-        """See Session.check. A server may take an unknown user for its anonymous one."""
-        if not self._chosen.startswith(f"{self._user}@"):
-            raise TargetRefused(
-                f"the server logged {self._user!r} in as another user, {self._chosen!r}", reason="user"
-            )
+        account = self._account(user)
+        required = self._requirements(account)
+        ssl_type, subject, issuer, cipher = required[:4]
+        stored = Stored(
+            account,
+            (*self._ways(account), *self._second_ways(account)),
+            self._locked(account),
+            ssl_type,
+            subject,
+            issuer,
+            cipher,
+            int(required[_MOST_CONNECTIONS]),
+            tuple(anonymous.host for anonymous in self._accounts("")),
+        )
+        seen = Seen(self._seen, self._connection.cipher)
+        require_reset_helps(stored, self.kinds, seen, rejected, tls=tls)
 
     def require_ordinary(self, user: str) -> None:
         """See Session.require_ordinary."""
@@ -140,18 +138,37 @@ class AccountSession(ABC):
     def ensure_twin(self, of: str, twin: str, password: str) -> None:
         """See Session.ensure_twin. The rights come before the password: a crash leaves nobody with less."""
         original = self._account(of)
+        if not isinstance(of, ServerAccount) and self._locked(original):
+            # It could not log in, so nobody has seen the lock yet; a second login would pass it by.
+            raise TargetRefused(
+                f"user {str(original)!r} is locked by an administrator",
+                reason="locked",
+                remedy="Ask who did; then ALTER USER … ACCOUNT UNLOCK.",
+            )
         second = Account(twin, original.host)
         exists = second in self._accounts(twin)
+        own = self._ways(second) if exists else ()
+        ways: Sequence[Way] = own
         if self._is_marked(original, second):
             if not exists:
-                raise _missing(str(second))
+                raise missing(str(second))
         else:
+            ways = self._shared_ways(original, own)
             if exists:
                 self._require_marked(second, original)
             else:
                 self._create(second, original)
             self._sync(self._profile(original), second, self._profile(second))
-        self._run(f"ALTER USER {self._sql(second)} {self._identified(password)}")
+        self._set_other(second, ways, password)
+
+    def _shared_ways(self, original: Account, own: Sequence[Way]) -> Sequence[Way]:
+        """A twin's ways: the original's plugins with passwords, and what it has itself without one."""
+        theirs = self._ways(original)
+        wanted = password_plugins(theirs, self.kinds, original)
+        kept = [way for way in own if way.plugin in self.kinds.without]
+        if kept and wanted == password_plugins(own, self.kinds, original):
+            return own
+        return [*map(Way, wanted), *kept]
 
     def writable(self) -> bool:
         """See Preflight.writable. With super_read_only, read_only is on too."""
@@ -164,13 +181,10 @@ class AccountSession(ABC):
             " OR Variable_name LIKE 'simple_password_check%%' OR Variable_name = %(strict)s",
             strict="strict_password_validation",
         )
-        settings = {name.replace(".", "_").lower(): _text(value) for name, value in found}
-        plugins = self._rows(
-            "SELECT PLUGIN_NAME FROM information_schema.PLUGINS"
-            " WHERE PLUGIN_TYPE = %(kind)s AND PLUGIN_STATUS = 'ACTIVE'",
-            kind="PASSWORD VALIDATION",
-        )
-        return demanded(settings, tuple(_text(name) for (name,) in plugins))
+        settings = {name.replace(".", "_").lower(): text_of(value) for name, value in found}
+        found_demands = demanded(settings, self._validators())
+        allowed = self._clear_text and self._connection.protected
+        return replace(found_demands, takes_hashes=found_demands.takes_hashes or allowed)
 
     def missing_for_own_pair(self) -> str:
         """The right that the logged-in account lacks to set two passwords of its own; empty when none."""
@@ -180,7 +194,7 @@ class AccountSession(ABC):
             " WHERE CAST(GRANTEE AS BINARY) = CAST(%(grantee)s AS BINARY)",
             grantee=f"'{own.user}'@'{own.host}'",
         )
-        held = {_text(name) for (name,) in rows}
+        held = {text_of(name) for (name,) in rows}
         return "" if held & set(self.own_pair_rights) else " or ".join(self.own_pair_rights)
 
     def missing_for_reset(self, user: str) -> str:
@@ -214,10 +228,6 @@ class AccountSession(ABC):
                 rights |= self._reach(found, seen)
         return rights
 
-    def _own(self) -> Account:
-        """The logged-in account; its user is known, so what follows is its host."""
-        return Account(self._user, self.account.removeprefix(f"{self._user}@"))
-
     def _require_marked(self, twin: Account, of: Account) -> None:
         if not self._is_marked(twin, of):
             raise TargetRefused(
@@ -235,42 +245,31 @@ class AccountSession(ABC):
         found = {Account(role.name, role.host) for role in roles} - seen
         return any(role.admin for role in roles) or any(self._administers(role, seen) for role in found)
 
-    def _account(self, name: str) -> Account:
-        """The account that a session named, or the only one of a user."""
-        found = self._accounts(name)
-        if not found:
-            raise _missing(name)
-        if len(found) > 1:
-            raise TargetRefused(
-                f"user {name!r} has several accounts: {', '.join(str(account) for account in found)}",
-                reason="ambiguous",
-                remedy="Store a password with which it logs in: the login tells which account is meant.",
-            )
-        return found[0]
-
-    def _accounts(self, name: str) -> list[Account]:
-        rows = self._rows(
-            "SELECT User, Host FROM mysql.user"
-            " WHERE Host <> '' AND (User = %(name)s OR CONCAT(User, '@', Host) = %(name)s)",
-            name=name,
-        )
-        return sorted(Account(*map(_text, row)) for row in rows)
-
     def _profile(self, account: Account) -> Profile:
-        columns = ", ".join((_REQUIREMENTS, *(limit.lower() for limit in self.more_limits)))
-        row = self._rows(
-            f"SELECT {columns} FROM mysql.user WHERE User = %(user)s AND Host = %(host)s",  # noqa: S608 - columns of ours
-            **account._asdict(),
-        )[0]
-        requirements = tuple(_text(value) if isinstance(value, str | bytes) else value for value in row)
+        requirements = self._requirements(account)
         return Profile(
             requirements, self._rights(account), self._roles(account), self._default_roles(account)
         )
 
+    def _requirements(self, account: Account) -> tuple[Any, ...]:
+        """What _REQUIREMENTS names, and the limits that only this server has."""
+        columns = ", ".join((_REQUIREMENTS, *(limit.lower() for limit in self.more_limits)))
+        rows = self._rows(f"SELECT {columns} FROM mysql.user WHERE {EXACT}", **account._asdict())  # noqa: S608 - columns of ours
+        if not rows:
+            raise missing(str(account))
+        return tuple(text_of(value) if isinstance(value, str | bytes) else value for value in rows[0])
+
     def _rights(self, account: Account) -> frozenset[Right]:
         grantee = f"'{account.user}'@'{account.host}'"
         rights = (
-            Right(_text(kind), _text(place), _text(thing), _text(column), _text(privilege), bool(grantable))
+            Right(
+                text_of(kind),
+                text_of(place),
+                text_of(thing),
+                text_of(column),
+                text_of(privilege),
+                bool(grantable),
+            )
             for query in RIGHTS
             for kind, place, thing, column, privilege, grantable in self._rows(
                 query, grantee=grantee, **account._asdict()
@@ -318,28 +317,32 @@ class AccountSession(ABC):
     def _sql(self, account: Account) -> str:
         return f"{self._literal(account.user)}@{self._literal(account.host)}"
 
-    def _literal(self, text: str) -> str:
-        with self._connection.cursor() as cursor:
-            return str(cursor.mogrify("%s", (text,)))
-
-    def _rows(self, query: str, **values: str) -> list[tuple[Any, ...]]:
-        with self._connection.cursor() as cursor:
-            cursor.execute(query, values or None)
-            return list(cursor.fetchall())
-
-    def _run(self, statement: str) -> None:
-        self._rows(statement)
+    @abstractmethod
+    def _ways(self, account: Account) -> tuple[Way, ...]:
+        """The ways of an account to log in, as an admin may read them."""
 
     @abstractmethod
-    def _identified(self, password: str) -> str:
-        """The clause of ALTER USER that sets a hash, and nothing but a hash."""
+    def _second_ways(self, account: Account) -> tuple[Way, ...]:
+        """The way with a second password, where that is not one of the ways."""
+
+    @abstractmethod
+    def _locked(self, account: Account) -> bool:
+        """Whether an administrator locked an account."""
+
+    @abstractmethod
+    def rejections_allowed(self, user: str) -> int | None:
+        """See Session.rejections_allowed."""
+
+    @abstractmethod
+    def _set_other(self, account: Account, ways: Sequence[Way], password: str) -> None:
+        """Set an account's password, for each of its ways that stores one. It is unblocked by that."""
 
     @abstractmethod
     def _set_own(self, password: str) -> None:
         """Change the password of the logged-in account, which may have no right but this."""
 
     @abstractmethod
-    def _set_two(self, target: str, old: str, new: str) -> None:
+    def _set_two(self, account: Account, ways: Sequence[Way], old: str, new: str) -> None:
         """Make exactly these two the passwords of an account; at every instant the old one works."""
 
     @abstractmethod
@@ -373,14 +376,6 @@ class AccountSession(ABC):
     @abstractmethod
     def _role(self, name: str, host: str) -> str:
         """A role as it is written in GRANT."""
-
-
-def _missing(name: str) -> TargetRefused:
-    return TargetRefused(f"there is no user {name!r} on the server", reason="no-user", remedy="Create it.")
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
 
 
 def _said(right: Right) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rotators.families.mysql_hosts import like
 from rotators.strategies.preflight import Demands
 
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ _ORDINARY = frozenset({"USAGE", "SHOW DATABASES", "CREATE TEMPORARY TABLES", "LO
 _SIMPLE = "simple_password_check"
 # The administrators' own database.
 _SYSTEM = "mysql"
+
+EXACT = "CAST(User AS BINARY) = CAST(%(user)s AS BINARY) AND CAST(Host AS BINARY) = CAST(%(host)s AS BINARY)"
+"""The condition on the columns of an account. The columns' own comparison ignores blanks at the end."""
 
 # One kind of object each. GRANTEE is put together by the server from user and host, so it is compared as a
 # whole, byte by byte. A right may outlive its table, and cannot be granted then.
@@ -46,11 +49,12 @@ RIGHTS = (
     SELECT Routine_type, Db, Routine_name, '', UPPER(names.name), FIND_IN_SET('Grant', Proc_priv) > 0
     FROM mysql.procs_priv
     JOIN (SELECT 'Execute' AS name UNION ALL SELECT 'Alter Routine') names
-    WHERE User = %(user)s AND Host = %(host)s AND FIND_IN_SET(names.name, Proc_priv)
+    WHERE CAST(User AS BINARY) = CAST(%(user)s AS BINARY) AND CAST(Host AS BINARY) = CAST(%(host)s AS BINARY)
+    AND FIND_IN_SET(names.name, Proc_priv)
     """,
     """
     SELECT 'PROXY', Proxied_user, Proxied_host, '', 'PROXY', With_grant = 1 FROM mysql.proxies_priv
-    WHERE User = %(user)s AND Host = %(host)s
+    WHERE CAST(User AS BINARY) = CAST(%(user)s AS BINARY) AND CAST(Host AS BINARY) = CAST(%(host)s AS BINARY)
     """,
 )
 """The queries that give an account's rights, as the fields of Right."""
@@ -135,7 +139,7 @@ def is_administrative(right: Right) -> bool:
         return True
     if not right.place:
         return right.grantable or right.privilege not in _ORDINARY
-    return not right.kind and _reaches(right.place, _SYSTEM)
+    return not right.kind and like(right.place, _SYSTEM)
 
 
 def may_hand_on(ours: Iterable[Right], right: Right) -> bool:
@@ -201,10 +205,3 @@ def _grouped(verb: str, rights: Iterable[Right]) -> list[Change]:
 
 def _grantable(rights: Iterable[Right]) -> set[Place]:
     return {Place(right.kind, right.place, right.object) for right in rights if right.grantable}
-
-
-def _reaches(pattern: str, name: str) -> bool:
-    """Whether a database's name fits a stored one, in which % and _ are wildcards and a backslash quotes."""
-    parts = re.findall(r"\\.|.", pattern, re.DOTALL)
-    wild = {"%": ".*", "_": "."}
-    return bool(re.fullmatch("".join(wild.get(part) or re.escape(part[-1]) for part in parts), name, re.I))

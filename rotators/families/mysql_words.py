@@ -5,9 +5,14 @@ from __future__ import annotations
 PATTERNS = (
     (r"^(1045|1698)\b", "password"),
     (r"^(1129|1130|3159|4031)\b", "access-rule"),
-    (r"^(1251|1524|2059|2061)\b", "auth-method"),
-    (r"^(1820|1862|3118|3955|4151)\b", "no-login"),
-    (r"^(1040|1203|1226)\b", "connections"),
+    (r"^(1251|1524|2059)\b", "plugin"),
+    (r"^2061\b", "auth-method"),
+    # The server tells these three apart only after it has compared the password.
+    (r"^(1820|1862)\b", "expired"),
+    (r"^(3118|4151)\b", "locked"),
+    (r"^(1203|1226)\b", "user-connections"),
+    (r"^(3955|4150)\b", "blocked"),
+    (r"^1040\b", "connections"),
     (r"^(1044|1049)\b", "database"),
     (r"^1053\b", "starting"),
     (r"[Hh]ostname mismatch|IP address mismatch|doesn't match", "tls-host"),
@@ -22,6 +27,7 @@ PATTERNS = (
     (r"No route to host|Network is unreachable|Host is unreachable", "unreachable"),
     (r"name resolution|Name or service not known|nodename nor servname", "unknown-host"),
     (r"timed out", "timeout"),
+    (r"auth switch|[Uu]nexpected packet|Unknown (packet|result)|extra packet|sequence number", "protocol"),
     (r"^(2006|2013)\b|Lost connection|reset by peer|Broken pipe", "closed"),
 )
 """(regular expression, key of ``strategies.causes.CAUSES``); the first that is found decides."""

@@ -146,7 +146,7 @@ def _account(engine: Engine, rotation: Rotation) -> str | None:
             return rotation.current.text("username")
         raise
     except TargetRefused as error:
-        # Too many logins of the current user were rejected. The other user is what helps.
-        if error.reason == "blocked":
+        # Too many logins of the current user were rejected, or its password has expired: the other one helps.
+        if error.reason in {"blocked", "expired"}:
             return None
         raise

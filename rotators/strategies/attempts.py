@@ -65,9 +65,12 @@ class Attempts:
             except CredentialsRejected:
                 self.passwords.append(secret.text("password"))
             except TargetRefused as error:
-                # Too many logins were rejected before: that says nothing about this password, and an admin
-                # can help.
-                if error.reason != "blocked" or self.rotation.current.get("masterarn") is None:
+                # Too many logins were rejected before, which says nothing about this password; or it is right
+                # and has expired, and the strategy needs a session that may act. An admin can help.
+                if (
+                    error.reason not in {"blocked", "expired"}
+                    or self.rotation.current.get("masterarn") is None
+                ):
                     raise
                 return None
             if len(self.passwords) == 1:

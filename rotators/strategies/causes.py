@@ -43,7 +43,30 @@ CAUSES: dict[str, Cause] = {
     "auth-method": Cause(
         TargetRefused,
         "the server asks for no hashed password, so one would go out in clear or prove nothing",
-        "Make the server ask this user for SCRAM (PostgreSQL: scram-sha-256 in pg_hba.conf).",
+        "Make the server ask this user for a hash (PostgreSQL: scram-sha-256 in pg_hba.conf; MySQL: "
+        "caching_sha2_password; MariaDB: mysql_native_password or ed25519).",
+    ),
+    "plugin": Cause(
+        TargetRefused,
+        "the server asks for an authentication plugin with which the driver cannot log in",
+        "Give the user another plugin, and look whether the user exists.",
+    ),
+    "blocked": Cause(
+        TargetRefused,
+        "the server refuses every login of the user, because too many were rejected",
+        "Unblock the user as administrator (MySQL and MariaDB: ALTER USER … ACCOUNT UNLOCK, and on MariaDB"
+        " FLUSH PRIVILEGES; PostgreSQL with credcheck: pg_banned_role_reset), then rotate.",
+    ),
+    "locked": Cause(
+        TargetRefused,
+        "the user is locked by an administrator; its password is right",
+        "Ask who locked it. To unlock it: ALTER USER … ACCOUNT UNLOCK, as administrator.",
+    ),
+    "expired": Cause(
+        TargetRefused,
+        "the password is right and has expired",
+        "Rotate: strategy single changes an expired password where the server allows that, and an admin"
+        " (masterarn) always.",
     ),
     "no-login": Cause(TargetRefused, "the user may not log in", "Give the user the right to log in."),
     "connections": Cause(
@@ -113,6 +136,11 @@ CAUSES: dict[str, Cause] = {
         TargetUnavailable,
         "the host name could not be resolved",
         "Correct the secret's host, or the DNS settings of the function's VPC.",
+    ),
+    "protocol": Cause(
+        TargetUnavailable,
+        "the answer does not follow the database's protocol",
+        "Check host and port in the secret: another service may listen there.",
     ),
     "closed": Cause(TargetUnavailable, "the server closed the connection"),
 }

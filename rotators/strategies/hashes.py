@@ -25,6 +25,15 @@ def caching_sha2(password: str) -> bytes:
     return b"$A$005$" + salt + sha256_crypt(password.encode(), salt, 5000)
 
 
+def sha256_password(password: str) -> str:
+    """The authentication string of MySQL's ``sha256_password``, with a new salt of twenty characters.
+
+    Its form is ``$5$``, the salt, ``$``, and SHA-256-crypt of 5000 rounds (MySQL, crypt_genhash_impl.cc).
+    """
+    salt = "".join(secrets.choice(_SALT_CHARACTERS) for _ in range(20))
+    return f"$5${salt}$" + sha256_crypt(password.encode(), salt.encode(), 5000).decode()
+
+
 def sha256_crypt(password: bytes, salt: bytes, rounds: int) -> bytes:
     """The 43 characters of SHA-256-crypt (Drepper, "Unix crypt using SHA-256 and SHA-512").
 

@@ -37,7 +37,10 @@ class Demands:
             policy: of the rotation function.
         """
         if not self.takes_hashes:
-            return "the server takes no password hashes, and rotations send nothing else"
+            return (
+                "the server takes no password hashes, and rotations send nothing else, unless the secret has "
+                '"clear_text": true and the connection TLS'
+            )
         if policy.length < self.length:
             return f"PASSWORD_LENGTH is {policy.length}, and the server demands {self.length}"
         classes = (

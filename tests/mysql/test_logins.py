@@ -150,13 +150,13 @@ def test_a_server_that_asks_for_a_clear_text_password_does_not_get_it(world: Mar
 
 def test_a_locked_account(world: MariaDbWorld) -> None:
     user = world.account(options="ACCOUNT LOCK")
-    assert failure(user).full_code == "target-refused/no-login"
+    assert failure(user).full_code == "target-refused/locked"
 
 
 def test_too_many_connections(world: MariaDbWorld) -> None:
     user = world.account(options="WITH MAX_USER_CONNECTIONS 1")
     with world.open(user):
-        assert failure(user).full_code == "target-unavailable/connections"
+        assert failure(user).full_code == "target-unavailable/user-connections"
 
 
 def test_an_anonymous_user_is_not_taken_for_the_one_that_was_asked_for(world: MariaDbWorld) -> None:

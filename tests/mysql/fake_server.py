@@ -1,0 +1,108 @@
+"""A server that speaks the protocol of MySQL and does what a test tells it. There is no MySQL server here.
+
+It greets, takes the answer, and hands the conversation to the test's function. All that it gets is recorded.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+OK = b"\x00\x00\x00\x02\x00\x00\x00"
+_CAPABILITIES = 0x81BFF7FF & ~0x0800  # all but TLS, compression and the newer ends of results
+
+
+class Channel:
+    """The server's end of a connection: packets with their numbers, and what was received."""
+
+    def __init__(self, stream: socket.socket, received: list[bytes]) -> None:
+        self._stream = stream
+        self._number = 0
+        self.received = received
+
+    def send(self, payload: bytes) -> None:
+        self._stream.sendall(len(payload).to_bytes(3, "little") + bytes([self._number]) + payload)
+        self._number = (self._number + 1) % 256
+
+    def receive(self) -> bytes:
+        """The next packet; an empty one at the end of the connection."""
+        header = self._exactly(4)
+        payload = self._exactly(int.from_bytes(header[:3], "little")) if header else b""
+        self._number = (header[3] + 1) % 256 if header else 0
+        self.received.append(payload)
+        return payload
+
+    def command(self) -> bytes:
+        """The next command, with its first byte."""
+        self._number = 0
+        return self.receive()
+
+    def switch(self, plugin: str, salt: bytes = b"s" * 20) -> bytes:
+        """Ask for another plugin; gives the answer."""
+        self.send(b"\xfe" + plugin.encode() + b"\0" + salt + b"\0")
+        return self.receive()
+
+    def rows(self, *rows: tuple[str, ...]) -> None:
+        """Answer a query; without any row the result has one column."""
+        columns = len(rows[0]) if rows else 1
+        self.send(bytes([columns]))
+        for _ in range(columns):
+            names = b"\x03def" + b"\x00" * 4 + b"\x00" + b"\x0c"
+            self.send(names + b"\x2d\x00\x00\x04\x00\x00\xfd\x00\x00\x00\x00\x00")
+        self.send(b"\xfe\x00\x00\x02\x00")
+        for row in rows:
+            self.send(b"".join(bytes([len(value.encode())]) + value.encode() for value in row))
+        self.send(b"\xfe\x00\x00\x02\x00")
+
+    def error(self, number: int, text: str = "no") -> None:
+        self.send(b"\xff" + number.to_bytes(2, "little") + b"#HY000" + text.encode())
+
+    def _exactly(self, count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            more = self._stream.recv(count - len(data))
+            if not more:
+                return b""
+            data += more
+        return data
+
+
+def greeting(plugin: str, version: str = "8.4.0", number: int = 7) -> bytes:
+    """The first packet of a server without TLS."""
+    low, high = (_CAPABILITIES & 0xFFFF).to_bytes(2, "little"), (_CAPABILITIES >> 16).to_bytes(2, "little")
+    return (
+        b"\x0a" + version.encode() + b"\0" + number.to_bytes(4, "little") + b"a" * 8 + b"\0"
+        + low + b"\x2d\x02\x00" + high + bytes([21]) + bytes(10) + b"b" * 12 + b"\0" + plugin.encode() + b"\0"
+    )  # fmt: skip
+
+
+@contextmanager
+def fake_server(
+    serve: Callable[[Channel], object], first: bytes = b"", *, connections: int = 1
+) -> Iterator[tuple[int, list[bytes]]]:
+    """A port where such a server listens, and all packets that it gets.
+
+    Args:
+        serve: the conversation after the answer to the greeting.
+        first: the greeting; one of MySQL 8.4 with caching_sha2_password when left out.
+        connections: how many clients are served, one after the other.
+    """
+    received: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def run() -> None:
+            for _ in range(connections):
+                try:
+                    stream, _address = listener.accept()
+                    with stream:
+                        channel = Channel(stream, received)
+                        channel.send(first or greeting("caching_sha2_password"))
+                        channel.receive()
+                        serve(channel)
+                except OSError:
+                    pass  # the client hung up, which is what most of these tests want
+
+        threading.Thread(target=run, daemon=True).start()
+        yield listener.getsockname()[1], received
