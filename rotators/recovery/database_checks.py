@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from rotators.core.errors import RotatorsError
 from rotators.core.registry import strategy_name
-from rotators.core.rotation import NoPast, Rotation
+from rotators.core.rotation import Rotation
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.recovery.checks import Check, Result, failed_by, of_login
+from rotators.recovery.examination import WithAdmin
 from rotators.strategies.alternating import SUFFIX, other_user
 from rotators.strategies.database import DatabaseRotator
 from rotators.strategies.identity import proven_admin
@@ -86,7 +87,7 @@ class DatabaseChecks:
         if admin is None:
             yield from self._without_admin(strategy, reached=reached)
             return
-        rotation = Rotation(self.value, self.settings, self.value, _WithAdmin(admin))
+        rotation = Rotation(self.value, self.settings, self.value, WithAdmin(admin))
         try:
             proven_admin(rotation, self.rotator.engine)
         except RotatorsError as error:
@@ -105,7 +106,7 @@ class DatabaseChecks:
 
     def _without_admin(self, strategy: str, *, reached: bool) -> Iterator[Check]:
         name = "admin login"
-        if self.value.get("masterarn") is not None:
+        if "masterarn" in self.value:
             yield Check(name, Result.UNKNOWN, "the admin's secret could not be read")
         elif strategy == "alternating":
             cause = "the strategy alternating needs an admin, and the secret names none"
@@ -174,13 +175,3 @@ class DatabaseChecks:
                     yield from list(ask(session))
         except RotatorsError as error:
             yield failed_by("questions to the server", error)
-
-
-@dataclass(frozen=True)
-class _WithAdmin(NoPast):
-    """A past that has nothing but an admin."""
-
-    chief: Secret = field(repr=False)
-
-    def admin(self) -> Secret | None:
-        return self.chief
