@@ -208,19 +208,21 @@ def _pooled(found: Findings, name: str) -> Diagnosis | None:
             "Find out which stored version the server accepts, or who set its password; give the pooler that"
             f" password, {again}. Move no label before.",
         )
-    label, newest = (
-        ("AWSPENDING", found.pending) if found.pending is not None else ("AWSCURRENT", found.current)
-    )
-    somebody = any(each.works for each in found.versions())
-    if newest is not None and somebody and newest.rejected and not _server_judged(newest, found):
-        return Diagnosis(
-            "pooler",
-            f"{label} is rejected, but a pooler or proxy gave that answer: it may not know the password, and"
-            " the server may know no other.",
-            f"Give the pooler the password of {label} (PgBouncer: its user list, or an auth_query; RDS Proxy:"
-            f" its secrets), {again}. Move no label before. Once the secret is healthy, name the server's own"
-            " address in `admin_host`.",
-        )
+    if not any(each.works for each in found.versions()):
+        return None
+    newest = [(label, each) for label, each in found.labelled() if each in (found.pending, found.current)]
+    for label, each in reversed(newest):
+        if each.works:
+            return None
+        if each.rejected and not _server_judged(each, found):
+            return Diagnosis(
+                "pooler",
+                f"{label} is rejected, but a pooler or proxy gave that answer: it may not know the password,"
+                " and the server may know no other.",
+                f"Give the pooler the password of {label} (PgBouncer: its user list, or an auth_query; RDS"
+                f" Proxy: its secrets), {again}. Move no label before. Once the secret is healthy, name the"
+                " server's own address in `admin_host`.",
+            )
     return None
 
 
@@ -288,14 +290,21 @@ def _older_works(found: Findings, name: str) -> Diagnosis | None:
                 [Act(Move.PROMOTE, works.version), *_dropped(found)],
                 name,
             )
-        if works.own and found.current is not None and found.current.rejected:
-            return _mendable(
-                "reset-by-older",
-                f"AWSCURRENT is rejected, and the password of {label} is accepted, but that value differs in "
-                "other keys too.",
-                [_reset(found, found.current, works.version), *_dropped(found)],
-                name,
+        if not works.own or found.current is None or not found.current.rejected:
+            return Diagnosis(
+                "older-differs",
+                f"AWSCURRENT {state}, and {label} is accepted, but that value differs in other keys too.",
+                f"Compare the two. If {label} is right, put AWSCURRENT on it: `aws secretsmanager"
+                f" update-secret-version-stage --secret-id {name} --version-stage AWSCURRENT"
+                f" --move-to-version-id {works.version}`. If not, store the value that is right.",
             )
+        return _mendable(
+            "reset-by-older",
+            f"AWSCURRENT is rejected, and the password of {label} is accepted, but that value differs in "
+            "other keys too.",
+            [_reset(found, found.current, works.version), *_dropped(found)],
+            name,
+        )
     unsure = next(((label, each) for label, each in found.older() if each.unsure), None)
     return _person(unsure[1], unsure[0], found, name) if unsure else None
 

@@ -30,7 +30,7 @@ from rotators.core.registry import strategy_name
 from rotators.core.rotation import UNREADABLE, NoPast, Rotation
 from rotators.core.secret import PUBLIC_KEYS, Secret
 from rotators.core.states import Stage, holder
-from rotators.recovery.faults import fault_of, rotator_of, unread_keys
+from rotators.recovery.faults import fault_of, remarks_on, rotator_of
 from rotators.recovery.findings import Finding, Findings, Outcome, Trial
 from rotators.strategies.alternating import SUFFIX, other_user
 from rotators.strategies.connecting import wants_tls
@@ -262,7 +262,7 @@ class _Look:
             unlisted,
             pooler=logins.pooler or ("admin_host" not in self.base and logins.pooled_admin),
             pooled_admin=logins.pooled_admin,
-            remarks=tuple(unread_keys(self.base)),
+            remarks=remarks_on(self.base),
         )
         return replace(found, no_reset=self._no_reset(found, admin, logins))
 

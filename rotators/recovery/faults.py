@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from rotators.core.errors import IdentityMismatch, RotatorNotFound, RotatorsError, SecretFormatError
 from rotators.core.registry import load, rotator_name, strategy_name
 from rotators.core.secret import PUBLIC_KEYS
-from rotators.strategies.alternating import other_user
 from rotators.strategies.database import DatabaseRotator
 
 if TYPE_CHECKING:
@@ -52,8 +51,6 @@ def fault_of(value: Secret, settings: Settings) -> RotatorsError | None:
         rotator = rotator_of(value, settings)
         if isinstance(rotator, DatabaseRotator):
             rotator.check_value(value, settings)
-            if strategy_name(value) == "alternating":
-                other_user(value, rotator.engine)
     except (SecretFormatError, IdentityMismatch) as error:
         if "remedy" not in vars(error):
             error.remedy = _STORE
@@ -61,11 +58,13 @@ def fault_of(value: Secret, settings: Settings) -> RotatorsError | None:
     return None
 
 
-def unread_keys(value: Secret) -> list[str]:
-    """Remarks about keys that nobody reads, because they differ from one of ours in upper and lower case."""
+def remarks_on(value: Secret) -> tuple[str, ...]:
+    """What is odd about a value that can be used: keys that nobody reads, a strategy without its admin."""
     ours = {key.lower(): key for key in PUBLIC_KEYS | {"password"}}
-    return [
+    unread = [
         f"key {key!r} of the secret is not read; keys are case-sensitive, and {ours[key.lower()]!r} is meant"
         for key in value
         if key.lower() in ours and key not in ours.values() and ours[key.lower()] not in value
     ]
+    lonely = strategy_name(value) == "alternating" and "masterarn" not in value
+    return (*unread, *(["strategy alternating needs an admin, and the secret names no masterarn"] * lonely))
