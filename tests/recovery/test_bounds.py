@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
-
-import pytest
+from typing import TYPE_CHECKING, Any
 
 from rotators.core.errors import RepairRefused
 from tests.cli.test_doctor_repair import examined, put, run, without_label
 from tests.mysql.conftest import MariaDbWorld
 from tests.world import World, new_password
+
+if TYPE_CHECKING:
+    import pytest
 
 Value = dict[str, Any]
 

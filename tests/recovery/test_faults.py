@@ -28,8 +28,16 @@ FAULTS: list[tuple[str, Value, str]] = [
     ("no host", {"host": None}, "Key is missing from secret JSON: 'host' (its value is null or empty)"),
     ("a password of another kind", {"password": None}, "key 'password' of the secret must be"),
     ("a port that is none", {"port": "about 5432"}, "key 'port' of the secret must be a number"),
-    ("an admin's port that is none", {"admin_port": 70000}, "key 'admin_port' of the secret must be a number"),
-    ("an admin's host with a port", {"admin_host": "db:1"}, "key 'admin_host' of the secret holds a port too"),
+    (
+        "an admin's port that is none",
+        {"admin_port": 70000},
+        "key 'admin_port' of the secret must be a number",
+    ),
+    (
+        "an admin's host with a port",
+        {"admin_host": "db:1"},
+        "key 'admin_host' of the secret holds a port too",
+    ),
     ("TLS that is neither", {"ssl": "maybe"}, "key 'ssl' of the secret must be true or false"),
     ("an engine that is missing", {"engine": ""}, "Key is missing from secret JSON: 'engine'"),
     ("a database of another kind", {"dbname": 5}, "key 'dbname' of the secret must be a non-empty string"),
@@ -107,9 +115,7 @@ def test_a_rotation_stores_nothing_for_a_host_that_is_none(world: World, host: s
 
 def test_check_names_a_fault_without_any_login(world: World) -> None:
     name = unique("check")
-    world.secrets.create_secret(
-        Name=name, SecretString=json.dumps({**world.user(), "strategy": "alternate"})
-    )
+    world.secrets.create_secret(Name=name, SecretString=json.dumps({**world.user(), "strategy": "alternate"}))
     before = world.logins()
     document = json.loads(run("check", name, "--json").stdout)
     failed = [each for each in document["checks"] if each["result"] == "failed"]

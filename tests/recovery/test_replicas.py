@@ -71,9 +71,7 @@ def test_a_primary_with_replicas_is_an_ordinary_secret(replicated: str) -> None:
     assert document_of("show", replicated)["primary_region"] is None
 
 
-def test_an_arn_of_another_region_is_read_from_there(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_arn_of_another_region_is_read_from_there(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     user = world.user()
     arn = str(world.secrets.create_secret(Name=unique("far"), SecretString=json.dumps(user))["ARN"])
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):

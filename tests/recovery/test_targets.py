@@ -1,4 +1,4 @@
-"""`rotators doctor` and `rotators repair` send a stored password only to the target that it was stored for."""
+"""`rotators doctor` and `repair` send a stored password only to the target that it was stored for."""
 
 from __future__ import annotations
 
