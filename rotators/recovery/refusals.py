@@ -24,9 +24,9 @@ class Refusal(NamedTuple):
 REFUSALS: dict[str, Refusal] = {
     "expired": Refusal(
         "its password is right and has expired",
-        "Let an administrator of the server renew the same password's life (PostgreSQL: ALTER ROLE … VALID"
-        " UNTIL; MySQL, MariaDB: ALTER USER … PASSWORD EXPIRE NEVER or INTERVAL … DAY). Leave the secret as"
-        " it is.",
+        "Let an administrator of the server lengthen its life (PostgreSQL: ALTER ROLE … VALID UNTIL; MySQL,"
+        " MariaDB: ALTER USER … PASSWORD EXPIRE INTERVAL … DAY), and leave the secret as it is. If it was"
+        " expired by hand on MySQL or MariaDB, a rotation by an admin (masterarn) sets a new one.",
     ),
     "locked": Refusal(
         "its password is right, and an administrator has locked the account",
