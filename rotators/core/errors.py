@@ -173,8 +173,8 @@ class CredentialsRejected(RotatorFailure):
 
     code = "credentials-rejected"
     remedy = (
-        "Run `rotators doctor SECRET`. If no stored credential works, store one that does with PutSecretValue, "
-        "or give the secret a masterarn, and rotate."
+        "Run `rotators doctor SECRET`. If no stored credential works, store one that does with "
+        "PutSecretValue, or give the secret a masterarn, and rotate."
     )
 
 

@@ -32,8 +32,8 @@ CAUSES: dict[str, Cause] = {
     "password": Cause(
         CredentialsRejected,
         "the server rejected the password",
-        "Run `rotators doctor SECRET`, which looks for a stored one that works. If it was set just now, it may "
-        "be right and have expired (PostgreSQL: VALID UNTIL), or a pooler does not know it.",
+        "Run `rotators doctor SECRET`, which looks for a stored one that works. If it was set just now, it "
+        "may be right and have expired (PostgreSQL: VALID UNTIL), or a pooler does not know it.",
     ),
     "access-rule": Cause(
         TargetRefused,
