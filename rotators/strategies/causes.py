@@ -45,11 +45,7 @@ CAUSES: dict[str, Cause] = {
         "the server asks for no hashed password, so one would go out in clear or prove nothing",
         "Make the server ask this user for SCRAM (PostgreSQL: scram-sha-256 in pg_hba.conf).",
     ),
-    "no-login": Cause(
-        TargetRefused,
-        "the user may not log in",
-        "Find out who took the right to log in away; then give it back (PostgreSQL: ALTER ROLE … LOGIN).",
-    ),
+    "no-login": Cause(TargetRefused, "the user may not log in", "Give the user the right to log in."),
     "connections": Cause(
         TargetUnavailable,
         "the server, database or user has too many connections",
