@@ -49,5 +49,15 @@ REFUSALS: dict[str, Refusal] = {
         "the server demands TLS of this user",
         'Take "ssl": false out of the secret, keep all other keys, and store it with PutSecretValue.',
     ),
+    "needs-certificate": Refusal(
+        "the server demands a client certificate of this user, and rotations have none",
+        "Let an administrator of the server demand TLS alone (MySQL, MariaDB: REQUIRE SSL), or stop rotating"
+        " this secret. Leave the secret as it is.",
+    ),
+    "no-login": Refusal(
+        "the server does not let this user log in, whatever its password",
+        "Find out who took the right to log in away; then let an administrator of the server give it back"
+        " (PostgreSQL: ALTER ROLE … LOGIN). Leave the secret as it is.",
+    ),
 }
 """By the reason of TargetRefused. The states of a diagnosis have the same words."""
