@@ -14,7 +14,7 @@ from rotators.recovery.checks import Check, Result, failed_by, of_login
 from rotators.recovery.examination import WithAdmin
 from rotators.strategies.alternating import SUFFIX, other_user
 from rotators.strategies.database import DatabaseRotator
-from rotators.strategies.identity import proven_admin
+from rotators.strategies.identity import direct, proven_admin
 from rotators.strategies.preflight import Preflight
 
 if TYPE_CHECKING:
@@ -51,8 +51,27 @@ class DatabaseChecks:
         except RotatorsError as error:
             yield failed_by("password rules", error)
         if reached:
-            yield from self._questions(self.value, self._server)
+            yield from self._questions(self.value, self._pooler)
+            yield from self._questions(direct(self.value, self.rotator.engine), self._server)
         yield from self._admin(reached=reached)
+
+    def _pooler(self, session: Any) -> Iterator[Check]:
+        """Whether a pooler answers at ``host``: it may go on asking for the password of before a rotation."""
+        name, strategy = "the server itself answers", strategy_name(self.value)
+        if not session.behind_pooler:
+            yield Check(name, Result.OK, "no pooler or proxy was noticed")
+        elif direct(self.value, self.rotator.engine) != self.value:
+            yield Check(name, Result.UNNEEDED, "a pooler or proxy does; passwords are changed at admin_host")
+        elif strategy == "single":
+            yield Check(
+                name,
+                Result.FAILED,
+                "a pooler or proxy answers at host, and single would change the password through it",
+                "Name the server itself in admin_host (docs/recovery.md, Behind a pooler or proxy).",
+            )
+        else:
+            cause = "a pooler or proxy does; it must look passwords up in the server, or be given them"
+            yield Check(name, Result.UNKNOWN, cause)
 
     def _server(self, session: Preflight) -> Iterator[Check]:
         name = "the server accepts changes"

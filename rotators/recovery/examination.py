@@ -257,7 +257,7 @@ class _Look:
             older.pop(previous, None) if previous else None,
             tuple(older[version] for version in unlabelled),
             admin.login.trial if admin.login else None,
-            admin.login.detail if admin.login else "",
+            _told(admin.login) if admin.login else "",
             admin.twin,
             unlisted,
             pooler=logins.pooler or ("admin_host" not in self.base and logins.pooled_admin),
@@ -381,10 +381,8 @@ class _Look:
                 found.twin = self._twin(session, engine)
 
     def _twin(self, session: Session, engine: Engine) -> str:
-        outcome = tried(
-            lambda: session.require_twin(self.base.text("username"), other_user(self.base, engine))
-        )
-        return f"{outcome.detail}. Next: {outcome.next}" if outcome.detail else ""
+        user = self.base.text("username")
+        return _told(tried(lambda: session.require_twin(user, other_user(self.base, engine))))
 
     def _no_reset(self, found: Findings, admin: _Admin, logins: _Logins) -> Outcome | None:
         """Why the admin must not set the user's password; asked only where nothing else helps."""
@@ -438,6 +436,11 @@ def tried(call: Callable[[], object]) -> Outcome:
 def _outcome(error: RotatorsError) -> Outcome:
     trial = next((trial for kind, trial in _TRIALS if isinstance(error, kind)), Trial.UNREADABLE)
     return Outcome(trial, f"[{error.full_code}] {error.cause}", error.remedy, error.reason or error.code)
+
+
+def _told(outcome: Outcome) -> str:
+    """The error of an outcome as it would print itself; empty if there was none."""
+    return f"{outcome.detail}. Next: {outcome.next}" if outcome.detail else ""
 
 
 def _foreign(finding: Finding, reason: str, detail: str) -> Finding:

@@ -118,7 +118,7 @@ class Findings:
         previous: the AWSPREVIOUS version, or None.
         history: the versions without these labels, the newest first.
         admin: what became of the admin's login; None when the secret names no admin.
-        admin_detail: its error, code and cause.
+        admin_detail: its error in words, with code and next action.
         twin: the error about the second user of a pair; empty when it is proven, None when there is none.
         unlisted: whether the versions without a label could not be listed.
         fault: what is wrong with the AWSCURRENT value itself; then no login was made. None if nothing is.

@@ -95,7 +95,7 @@ def judged(found: Findings, version: Finding) -> bool:
     return version.trial is Trial.REJECTED and not found.pooler
 
 
-def test_every_state_is_healthy_mendable_or_names_an_action_of_a_person() -> None:
+def test_every_state_is_healthy_mendable_or_names_a_human_action() -> None:
     for found, diagnosis in each():
         assert "None" not in diagnosis.sentence.replace("None is needed", ""), found
         assert diagnosis.healthy == (diagnosis.action == "None is needed."), found
@@ -103,7 +103,7 @@ def test_every_state_is_healthy_mendable_or_names_an_action_of_a_person() -> Non
         assert diagnosis.action, found
 
 
-def test_awscurrent_is_never_moved_to_a_value_that_an_address_did_not_accept() -> None:
+def test_awscurrent_is_never_moved_to_a_value_that_was_not_accepted() -> None:
     for found, diagnosis in each():
         for act in diagnosis.acts:
             if act.move is Move.PROMOTE:

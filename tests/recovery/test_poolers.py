@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import psycopg
@@ -114,3 +115,13 @@ def test_a_password_that_the_server_has_no_more_is_reset_past_the_pooler(
     assert world.logs_in(user)
     pooler.knows(value)
     assert examined(arn)["healthy"]
+
+
+def test_check_tells_that_a_pooler_answers(world: World, pooler: PgBouncer) -> None:
+    user = world.user()
+    pooler.knows(user)
+    alone = json.loads(run("check", world.secret(behind(pooler, user)), "--json").stdout)
+    failed = next(each for each in alone["checks"] if each["result"] == "failed")
+    assert failed["name"] == "the server itself answers"
+    assert "admin_host" in failed["next"]
+    assert json.loads(run("check", world.secret(pooler.in_front(user)), "--json").stdout)["ready"]
