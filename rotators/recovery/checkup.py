@@ -66,7 +66,7 @@ class Checkup:
             notes.append("The next rotation is overdue.")
         if self.function == "no":
             notes.append("Secrets Manager may not invoke the function: add lambda:InvokeFunction for it.")
-        if self.found.admin not in {None, "accepted"}:
+        if self.found.admin not in {None, Trial.ACCEPTED, Trial.UNTRIED}:
             notes.append(f"The admin is {self.found.admin}: {self.found.admin_detail}")
         if self.found.twin and self.found.previous is not None:
             notes.append(f"The second user is not usable: {self.found.twin}")
@@ -180,7 +180,8 @@ def _untouched(view: SecretView) -> Findings:
     all_of_them = {each.id: Finding(each.id, each.stages, Trial.UNTRIED) for each in view.versions}
     current, pending, previous = (all_of_them.get(view.holder(stage) or "") for stage in Stage)
     older = [each for each in all_of_them.values() if not {*each.stages} & {*Stage}]
-    return Findings(current, pending if pending is not current else None, previous, tuple(older))
+    pending = pending if pending is not current else None
+    return Findings(current, pending, previous, tuple(older), Trial.UNTRIED)
 
 
 def _is_over(view: SecretView, failure: Failure | None, steps: list[LoggedStep]) -> bool:

@@ -232,6 +232,7 @@ class _Look:
             self._pending(),
             labelled[Stage.PREVIOUS],
             tuple(self._blank(version) for version in unlabelled),
+            Trial.UNTRIED if "masterarn" in self.base else None,
             unlisted=unlisted,
             fault=fault,
         )
