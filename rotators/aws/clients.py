@@ -64,11 +64,14 @@ def in_region_of(secret_id: str) -> Iterator[None]:
         secret_id: an ARN; for a name the Region stays what the environment says.
     """
     named = _SECRET_ARN.match(secret_id)
-    chosen = _chosen_region.set(named[1] if named else _chosen_region.get())
+    if named is None or named[1] == _region():
+        yield  # with the clients that there are
+        return
+    before = _chosen_region.set(named[1])
     try:
         yield
     finally:
-        _chosen_region.reset(chosen)
+        _chosen_region.reset(before)
 
 
 def secrets_manager() -> SecretsManagerClient:
