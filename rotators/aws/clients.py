@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +14,7 @@ from rotators import __version__
 from rotators.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from botocore.config import Config
     from mypy_boto3_lambda import LambdaClient
@@ -42,12 +45,33 @@ _DECIDING = (
 # Lambda sets AWS_REGION, boto3 reads AWS_DEFAULT_REGION; elsewhere people set either.
 _REGION = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
+_SECRET_ARN = re.compile(r"arn:[a-z0-9-]+:secretsmanager:([a-z0-9-]+):")
+_chosen_region: ContextVar[str | None] = ContextVar("_chosen_region", default=None)
+
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 10
 _ATTEMPTS = 5
 # For what a command or the operate function can do without. In private subnets there may be no way to it.
 _LOOK_ATTEMPTS = 2
 _FUNCTION_SECONDS = 900  # the longest that Lambda lets a function run (LG: gettingstarted-limits)
+
+
+@contextmanager
+def in_region_of(secret_id: str) -> Iterator[None]:
+    """Make the clients of this context in the Region that a secret's ARN names.
+
+    Args:
+        secret_id: an ARN; for a name the Region stays what the environment says.
+    """
+    named = _SECRET_ARN.match(secret_id)
+    if named is None or named[1] == _region():
+        yield  # with the clients that there are
+        return
+    before = _chosen_region.set(named[1])
+    try:
+        yield
+    finally:
+        _chosen_region.reset(before)
 
 
 def secrets_manager() -> SecretsManagerClient:
@@ -176,10 +200,10 @@ def cloudtrail() -> Any:
 
 def _environment() -> tuple[str | None, ...]:
     # A forked child makes clients of its own: two processes on one connection get each other's answers.
-    return str(os.getpid()), *(os.environ.get(name) for name in _DECIDING)
+    return str(os.getpid()), _chosen_region.get(), *(os.environ.get(name) for name in _DECIDING)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
 def _client(
     service: str,
     _decided_by: tuple[str | None, ...],
@@ -217,7 +241,8 @@ def _client(
 
 
 def _region() -> str | None:
-    return next((region for name in _REGION if (region := os.environ.get(name))), None)
+    named = next((region for name in _REGION if (region := os.environ.get(name))), None)
+    return _chosen_region.get() or named
 
 
 def _endpoint(service: str) -> str | None:

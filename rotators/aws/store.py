@@ -44,8 +44,12 @@ class SecretStore:
         client: SecretsManagerClient | None = None,
         values: Cache[tuple[str, str], Secret] | None = None,
     ) -> None:
-        self._client = client or clients.secrets_manager()
+        self._given = client
         self._values = _values if values is None else values
+
+    @property
+    def _client(self) -> SecretsManagerClient:
+        return self._given or clients.secrets_manager()
 
     def describe(self, secret_id: str) -> SecretState:
         """See Store.describe."""
@@ -105,13 +109,17 @@ class SecretStore:
         )
 
     def admin(self, arn: str) -> Secret:
-        """See Store.admin. Read once a rotation, and never kept: its version is not known beforehand."""
-        with translated("GetSecretValue", arn):
-            answer = self._client.get_secret_value(SecretId=arn, VersionStage=Stage.CURRENT)
-        value = _parsed(answer)
-        if "host" in value:
-            return value
-        return with_rds_address(value, self._described(arn).get("Tags", []))
+        """See Store.admin. Read once a rotation, and never kept: its version is not known beforehand.
+
+        An ARN of another Region is read from that Region.
+        """
+        with clients.in_region_of(arn):
+            with translated("GetSecretValue", arn):
+                answer = self._client.get_secret_value(SecretId=arn, VersionStage=Stage.CURRENT)
+            value = _parsed(answer)
+            if "host" in value:
+                return value
+            return with_rds_address(value, self._described(arn).get("Tags", []))
 
     def _described(self, secret_id: str) -> Mapping[str, Any]:
         with translated("DescribeSecret", secret_id):

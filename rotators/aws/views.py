@@ -52,6 +52,7 @@ class SecretView:
         arn, name: of the secret.
         rotation_enabled: whether rotation is on.
         deleted: when the secret was scheduled for deletion, or None.
+        primary_region: where the secret itself is, if this is a replica of it in another Region; else None.
         function_arn: of the rotation function, or None.
         schedule: in words: ``every 30 days``, ``rate(10 days)``, ``cron(…)``, or None.
         window: duration of the rotation window, or None.
@@ -64,6 +65,7 @@ class SecretView:
     name: str
     rotation_enabled: bool
     deleted: dt.datetime | None
+    primary_region: str | None
     function_arn: str | None
     schedule: str | None
     window: str | None
@@ -71,6 +73,11 @@ class SecretView:
     next_rotation: dt.datetime | None
     versions: tuple[Version, ...]
     read_at: dt.datetime
+
+    @property
+    def primary_arn(self) -> str | None:
+        """The ARN of the secret itself, if this is a replica of it."""
+        return None if self.primary_region is None else arn_in(self.primary_region, self.arn)
 
     def holder(self, stage: str) -> str | None:
         """The id of the version that carries a stage, or None."""
@@ -115,6 +122,7 @@ def read_secret(secret_id: str) -> SecretView:
         name=found["Name"],
         rotation_enabled=bool(found.get("RotationEnabled", False)),
         deleted=found.get("DeletedDate"),
+        primary_region=primary_region(found),
         function_arn=found.get("RotationLambdaARN"),
         schedule=rules.get("ScheduleExpression") or (f"every {days} days" if days else None),
         window=rules.get("Duration"),
@@ -123,6 +131,22 @@ def read_secret(secret_id: str) -> SecretView:
         versions=tuple(_versions(found["ARN"])),
         read_at=parsedate_to_datetime(found["ResponseMetadata"]["HTTPHeaders"]["date"]),
     )
+
+
+def arn_in(region: str, arn: str) -> str:
+    """The ARN of the same secret in another Region; a replica's ends as its primary's does."""
+    parts = arn.split(":")
+    return ":".join([*parts[:3], region, *parts[4:]])
+
+
+def primary_region(described: Mapping[str, Any]) -> str | None:
+    """The Region that a replica was made from; None for a secret that is no replica.
+
+    Args:
+        described: what DescribeSecret answered. The primary of replicas names its own Region there.
+    """
+    primary: str | None = described.get("PrimaryRegion")
+    return primary if primary != described["ARN"].split(":")[3] else None
 
 
 def _versions(arn: str) -> list[Version]:

@@ -1,4 +1,4 @@
-"""`rotators doctor SECRET`: try every stored credential, look at all that a rotation needs, and explain."""
+"""`rotators doctor SECRET`: try the stored credentials, look at all that a rotation needs, and explain."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ idle_option = click.option(
 )
 
 
-@click.command(short_help="Try every stored credential and explain the state of a secret.")
+@click.command(short_help="Try the stored credentials and explain the state of a secret.")
 @click.argument("secret")
 @idle_option
 @remote_options
 @json_option
 def doctor(secret: str, idle: bool, function: str | None, as_json: bool) -> None:
-    """Try every stored credential of SECRET and explain its state; changes nothing, shows no value.
+    """Try the stored credentials of SECRET and explain its state; changes nothing, shows no value.
 
-    Run it where the target can be reached, or with --remote. Each rejected credential is a failed login
-    there. Exit status 0 means healthy.
+    Run it where the target can be reached, or with --remote. It stops when the state is known, and after
+    MAX_REJECTED_LOGINS rejected logins (4). Exit status 0 means healthy.
     """
     out = console()
     out.quiet = as_json
@@ -77,7 +77,7 @@ def show_checkup(document: Document, out: Console) -> None:
             version["version"][:8],
             ", ".join(version["stages"]) or "(none)",
             age(_time(version["created"])),
-            version["trial"],
+            _login(version),
         )
     out.print(table)
     out.print(f"admin      {document['admin']['login'] if document['admin'] else 'none'}")
@@ -92,6 +92,14 @@ def show_checkup(document: Document, out: Console) -> None:
     for note in document["notes"]:
         out.print(f"also: {note}", soft_wrap=True)
     out.print(f"Next: {document['action']}", soft_wrap=True)
+
+
+def _login(version: dict[str, Any]) -> str:
+    """What became of the logins of a version: in one word, with the cause of a refusal, at both addresses."""
+    words = [version["trial"], *([f"{version['direct']} at admin_host"] if version["direct"] else [])]
+    if version["trial"] == "refused" and version["reason"]:
+        words[0] += f" ({version['reason']})"
+    return ", ".join(words)
 
 
 def _time(text: str | None) -> dt.datetime | None:

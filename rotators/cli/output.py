@@ -182,6 +182,7 @@ def view_document(view: SecretView) -> dict[str, Any]:
     return {
         "arn": view.arn,
         "name": view.name,
+        "primary_region": view.primary_region,
         "rotation_enabled": view.rotation_enabled,
         "deleted": view.deleted,
         "function_arn": view.function_arn,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from rotators.aws import clients
 from rotators.aws.failures import newest_failure
 from rotators.aws.views import Failure, SecretView, last_failure, read_secret, steps_of
 from rotators.cli.output import (
@@ -23,7 +24,11 @@ from rotators.core.states import Stage
 @json_option
 def show(secret: str, as_json: bool) -> None:
     """Show a secret's versions, stages, ages, schedule and last failure. Values are not read."""
-    view = read_secret(secret)
+    with clients.in_region_of(secret):
+        _show(read_secret(secret), as_json=as_json)
+
+
+def _show(view: SecretView, *, as_json: bool) -> None:
     failure = last_failure(view.arn)
     if as_json:
         document = view_document(view)
@@ -53,6 +58,8 @@ def _why(view: SecretView, failure: Failure) -> str:
 def _rotation(view: SecretView) -> str:
     if view.deleted:
         return f"none: the secret was deleted {age(view.deleted)} ago"
+    if view.primary_region:
+        return f"none: this is a replica; the secret itself is in {view.primary_region}"
     if not view.rotation_enabled:
         return "off"
     window = f", window {view.window}" if view.window else ""
@@ -63,6 +70,8 @@ def _rotation(view: SecretView) -> str:
 def _advice(view: SecretView, failure: Failure | None) -> str:
     if view.deleted:
         return f"`aws secretsmanager restore-secret --secret-id {view.name}` restores it if it is needed."
+    if view.primary_arn:
+        return f"`rotators show {view.primary_arn}` shows the secret itself; only that one is rotated."
     if view.holder(Stage.CURRENT) is None:
         return (
             f"store the working credential: `aws secretsmanager put-secret-value --secret-id {view.name} "

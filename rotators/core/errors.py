@@ -174,7 +174,8 @@ class CredentialsRejected(RotatorFailure):
 
     code = "credentials-rejected"
     remedy = (
-        "Store a credential that logs in with PutSecretValue, or give the secret a masterarn, and rotate."
+        "Run `rotators doctor SECRET`. If no stored credential works, store one that does with "
+        "PutSecretValue, or give the secret a masterarn, and rotate."
     )
 
 
@@ -198,8 +199,8 @@ class IdentityMismatch(RotatorFailure):
 
     code = "identity-mismatch"
     remedy = (
-        "Remove AWSPENDING from the version (UpdateSecretVersionStage with RemoveFromVersionId) and rotate; "
-        "find out who stored it."
+        "Find out who stored it, and run `rotators doctor SECRET`, which looks whether the value is in use "
+        "before AWSPENDING is taken off."
     )
 
 

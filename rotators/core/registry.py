@@ -19,10 +19,25 @@ from rotators.core.contracts import Rotator
 from rotators.core.errors import BrokenRotator, DuplicateRotator, RotatorNotFound, RotatorsError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rotators.core.secret import Secret
     from rotators.core.settings import Settings
 
 GROUP = "rotators"
+
+# Other names of engines, as drivers, other tools and the console write them.
+_ALSO_CALLED = {
+    "aurora": "aurora-mysql",
+    "aurora-postgres": "aurora-postgresql",
+    "maria": "mariadb",
+    "mssql": "sqlserver",
+    "pg": "postgres",
+    "pgsql": "postgres",
+    "postgresql": "postgres",
+    "psql": "postgres",
+    "sql-server": "sqlserver",
+}
 
 
 def rotator_name(secret: Secret, settings: Settings) -> str:
@@ -39,6 +54,21 @@ def strategy_name(secret: Secret) -> str:
     return secret.text("strategy", "single" if secret.get("masterarn") is None else "alternating")
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """What an error about an unknown name adds: the name that was probably meant, or nothing.
+
+    Args:
+        name: what was written.
+        known: the names that would have been understood.
+    """
+    import difflib  # noqa: PLC0415 - only an error needs it
+
+    written = name.strip().lower()
+    near = difflib.get_close_matches(written, sorted(known), 1)
+    meant = _ALSO_CALLED.get(written) or (near[0] if near else "")
+    return f" (did you mean {meant!r}?)" if meant else ""
+
+
 @lru_cache(maxsize=32)
 def load(name: str) -> Rotator:
     """Load the rotator registered as ``name``; a warm container keeps it.
@@ -51,8 +81,11 @@ def load(name: str) -> Rotator:
     registered = entry_points(group=GROUP)
     found = [entry for entry in registered if entry.name == name]
     if not found:
-        known = ", ".join(sorted({entry.name for entry in registered})) or "none"
-        raise RotatorNotFound(f"no rotator is registered as {name!r}; there are: {known}")
+        names = {entry.name for entry in registered}
+        raise RotatorNotFound(
+            f"no rotator is registered as {name[:40]!r}{did_you_mean(name, names)};"
+            f" there are: {', '.join(sorted(names)) or 'none'}"
+        )
     if len(found) > 1:
         owners = " and ".join(sorted(_owner(entry) for entry in found))
         raise DuplicateRotator(f"the rotator {name!r} is registered by {owners}")

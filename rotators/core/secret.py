@@ -39,16 +39,23 @@ MOST_LEVELS = 100
 class Secret(Mapping[str, object]):
     """An immutable JSON object. Its repr and str name the keys only.
 
-    Keys, their order and values that a rotator does not know survive every copy.
+    A key of ours (PUBLIC_KEYS) whose value is null or an empty string counts as absent: forms and templates
+    write such values for fields that nobody filled in. All keys, their order and their values survive every
+    copy as they were stored.
 
     Args:
         values: the object's members; copied.
     """
 
-    __slots__ = ("_values",)
+    __slots__ = ("_present", "_values")
 
     def __init__(self, values: Mapping[str, object]) -> None:
         self._values = dict(values)
+        self._present = {
+            key: value
+            for key, value in self._values.items()
+            if key not in PUBLIC_KEYS or (value is not None and value != "")
+        }
 
     @classmethod
     def from_string(cls, text: str) -> Secret:
@@ -91,8 +98,8 @@ class Secret(Mapping[str, object]):
         Raises:
             SecretFormatError: absent, not a string, empty, or with a NUL character.
         """
-        value = self._values.get(key, default)
-        if value is None and key not in self._values:
+        value = self._present.get(key, default)
+        if value is None and key not in self._present:
             raise SecretFormatError(f"Key is missing from secret JSON: {key!r}{self._near(key)}")
         if not isinstance(value, str) or not value:
             raise SecretFormatError(f"key {key!r} of the secret must be a non-empty string")
@@ -114,17 +121,19 @@ class Secret(Mapping[str, object]):
         return frozenset(found | set(_strings(self._values.get("password"))) - {""})
 
     def _near(self, key: str) -> str:
+        if key in self._values:
+            return " (its value is null or empty)"
         near = [name for name in self._values if name.lower() == key.lower()]
         return f" (there is {near[0]!r}; keys are case-sensitive)" if near else ""
 
     def __getitem__(self, key: str) -> object:
-        return self._values[key]
+        return self._present[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
+        return iter(self._present)
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self._present)
 
     def __repr__(self) -> str:
         return f"Secret(keys={sorted(self._values)})"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
 from rotators.aws.faults import not_aws, translated
+from rotators.aws.views import arn_in, primary_region
 from rotators.core.errors import (
     AccessDenied,
     RequestRefused,
@@ -26,7 +27,6 @@ from rotators.core.errors import (
     ServiceUnavailable,
 )
 from rotators.core.redaction import guarded, masked_texts
-from rotators.core.registry import load, rotator_name
 from rotators.core.rotation import NoPast, Rotation
 from rotators.core.settings import Settings
 from rotators.core.states import Stage, holder
@@ -41,8 +41,8 @@ from rotators.recovery.coverage import (
     key_of,
 )
 from rotators.recovery.database_checks import DatabaseChecks
+from rotators.recovery.faults import fault_of, rotator_of
 from rotators.strategies.database import DatabaseRotator
-from rotators.strategies.identity import check_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -75,6 +75,11 @@ def preflight(store: Store, own: Settings, secret_id: str, *, function: str | No
     Raises:
         SecretNotFound, AccessDenied: the secret cannot be described; nothing else was looked at.
     """
+    with clients.in_region_of(secret_id):
+        return _preflight(store, own, secret_id, function, default)
+
+
+def _preflight(store: Store, own: Settings, secret_id: str, function: str | None, default: str) -> Document:
     with translated("DescribeSecret", secret_id):
         described = clients.secrets_manager().describe_secret(SecretId=secret_id)
     if "ARN" not in described:
@@ -133,9 +138,9 @@ class _Preflight:
         yield from self._admin_permissions(value)
         settings = self.settings or self.own
         try:
-            rotator = load(rotator_name(value, settings))
-            if isinstance(rotator, DatabaseRotator):
-                check_shape(value, rotator.engine)
+            if fault := fault_of(value, settings):
+                raise fault
+            rotator = rotator_of(value, settings)
         except RotatorsError as error:
             yield failed_by("the value", error)
             return
@@ -155,12 +160,11 @@ class _Preflight:
         try:
             if deleted := self.described.get("DeletedDate"):
                 raise SecretDeleted(f"the secret is scheduled for deletion ({deleted:%Y-%m-%d})")
-            home, here = self.described.get("PrimaryRegion"), self.arn.split(":")[3]
-            if home and home != here:
+            if home := primary_region(self.described):
                 raise RotationStateError(
                     f"this is a replica; the secret itself is in {home}, and only that one rotates",
                     reason="replica",
-                    remedy=f"Run the command in the Region {home}.",
+                    remedy=f"Run `rotators check {arn_in(home, self.arn)}`.",
                 )
             if owner := self.described.get("OwningService"):
                 raise SecretManagedByService(f"the secret belongs to {owner}, which rotates it itself")
@@ -255,7 +259,7 @@ class _Preflight:
 
     def _admin_permissions(self, value: Secret) -> Iterator[Check]:
         name = "the function's role may read the admin's secret"
-        if value.get("masterarn") is None:
+        if "masterarn" not in value:
             yield Check(name, Result.UNNEEDED, "the secret names no masterarn")
             return
         try:

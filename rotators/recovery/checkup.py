@@ -7,25 +7,27 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from rotators.aws import clients
 from rotators.aws.failures import LoggedStep, newest_failure
 from rotators.aws.views import Failure, SecretView, last_failure, read_secret, steps_of
 from rotators.core.redaction import guarded, masked, masked_texts
+from rotators.core.states import Stage
 from rotators.recovery.coverage import may_invoke
-from rotators.recovery.diagnosis import Diagnosis, diagnose
+from rotators.recovery.diagnosis import Diagnosis, diagnose, replica, without_effect
 from rotators.recovery.examination import Examination
+from rotators.recovery.findings import Finding, Findings, Trial
 from rotators.recovery.mending import refuse_unsure, repair
 
 if TYPE_CHECKING:
     from rotators.core.contracts import Store
     from rotators.core.settings import Settings
-    from rotators.recovery.findings import Findings
 
 Document = dict[str, Any]
 
-_FREE_TEXTS = ("action", "detail", "message", "notes", "sentence")
+_FREE_TEXTS = ("action", "detail", "message", "next", "notes", "sentence")
 _TOLD_APART = dt.timedelta(seconds=2)
 
 
@@ -53,7 +55,9 @@ class Checkup:
     @property
     def notes(self) -> list[str]:
         """What does not concern the stored values, and will stop the next rotation."""
-        view, notes = self.view, []
+        view, notes = self.view, [f"{remark[0].upper()}{remark[1:]}." for remark in self.found.remarks]
+        if view.primary_arn is not None:
+            return notes
         if not view.rotation_enabled:
             notes.append("Rotation is off, so nothing will rotate this secret.")
         elif view.next_rotation is None:
@@ -62,7 +66,7 @@ class Checkup:
             notes.append("The next rotation is overdue.")
         if self.function == "no":
             notes.append("Secrets Manager may not invoke the function: add lambda:InvokeFunction for it.")
-        if self.found.admin not in {None, "accepted"}:
+        if self.found.admin not in {None, Trial.ACCEPTED, Trial.UNTRIED}:
             notes.append(f"The admin is {self.found.admin}: {self.found.admin_detail}")
         if self.found.twin and self.found.previous is not None:
             notes.append(f"The second user is not usable: {self.found.twin}")
@@ -86,6 +90,7 @@ class Checkup:
             ],
             "admin": found.admin and {"login": found.admin, "detail": found.admin_detail},
             "function": self.function,
+            "primary_region": self.view.primary_region,
             "rotation_enabled": self.view.rotation_enabled,
             "schedule": self.view.schedule,
             "next_rotation": self.view.next_rotation,
@@ -109,7 +114,15 @@ def check_up(store: Store, settings: Settings, secret: str, *, idle: bool) -> Ch
     Raises:
         StoreError, RegistryError, ConfigurationError: see ``Examination.examine``.
     """
+    with clients.in_region_of(secret):
+        return _checked_up(store, settings, secret, idle=idle)
+
+
+def _checked_up(store: Store, settings: Settings, secret: str, *, idle: bool) -> Checkup:
     view = read_secret(secret)
+    if view.primary_region and view.primary_arn:
+        diagnosis = replica(view.primary_region, view.primary_arn)
+        return Checkup(view, _untouched(view), diagnosis, "unknown", None)
     failure = last_failure(view.arn)
     steps = steps_of(view, view.holder("AWSPENDING"))
     over = idle or _is_over(view, failure, steps)
@@ -155,9 +168,20 @@ def mended(store: Store, settings: Settings, secret: str, *, idle: bool, dry_run
     }
     if not dry_run and diagnosis.acts:
         current = found.found.current.version if found.found.current else None
-        repair(store, settings, found.view.arn, current, diagnosis)
+        with clients.in_region_of(found.view.arn):
+            repair(store, settings, found.view.arn, current, diagnosis)
         found = check_up(store, settings, found.view.arn, idle=True)
+        found = replace(found, diagnosis=without_effect(found.diagnosis, diagnosis.acts))
     return {**done, **found.document()}
+
+
+def _untouched(view: SecretView) -> Findings:
+    """The versions of a secret of which nothing is tried."""
+    all_of_them = {each.id: Finding(each.id, each.stages, Trial.UNTRIED) for each in view.versions}
+    current, pending, previous = (all_of_them.get(view.holder(stage) or "") for stage in Stage)
+    older = [each for each in all_of_them.values() if not {*each.stages} & {*Stage}]
+    pending = pending if pending is not current else None
+    return Findings(current, pending, previous, tuple(older), Trial.UNTRIED)
 
 
 def _is_over(view: SecretView, failure: Failure | None, steps: list[LoggedStep]) -> bool:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from rotators.core.errors import RotatorsError
 from rotators.core.registry import strategy_name
-from rotators.core.rotation import NoPast, Rotation
+from rotators.core.rotation import Rotation
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.recovery.checks import Check, Result, failed_by, of_login
+from rotators.recovery.examination import WithAdmin
 from rotators.strategies.alternating import SUFFIX, other_user
 from rotators.strategies.database import DatabaseRotator
-from rotators.strategies.identity import proven_admin
+from rotators.strategies.identity import direct, proven_admin
 from rotators.strategies.preflight import Preflight
 
 if TYPE_CHECKING:
@@ -50,8 +51,27 @@ class DatabaseChecks:
         except RotatorsError as error:
             yield failed_by("password rules", error)
         if reached:
-            yield from self._questions(self.value, self._server)
+            yield from self._questions(self.value, self._pooler)
+            yield from self._questions(direct(self.value, self.rotator.engine), self._server)
         yield from self._admin(reached=reached)
+
+    def _pooler(self, session: Any) -> Iterator[Check]:
+        """Whether a pooler answers at ``host``: it may go on asking for the password of before a rotation."""
+        name, strategy = "the server itself answers", strategy_name(self.value)
+        if not session.behind_pooler:
+            yield Check(name, Result.OK, "no pooler or proxy was noticed")
+        elif direct(self.value, self.rotator.engine) != self.value:
+            yield Check(name, Result.UNNEEDED, "a pooler or proxy does; passwords are changed at admin_host")
+        elif strategy == "single":
+            yield Check(
+                name,
+                Result.FAILED,
+                "a pooler or proxy answers at host, and single would change the password through it",
+                "Name the server itself in admin_host (docs/recovery.md, Behind a pooler or proxy).",
+            )
+        else:
+            cause = "a pooler or proxy does; it must look passwords up in the server, or be given them"
+            yield Check(name, Result.UNKNOWN, cause)
 
     def _server(self, session: Preflight) -> Iterator[Check]:
         name = "the server accepts changes"
@@ -86,7 +106,7 @@ class DatabaseChecks:
         if admin is None:
             yield from self._without_admin(strategy, reached=reached)
             return
-        rotation = Rotation(self.value, self.settings, self.value, _WithAdmin(admin))
+        rotation = Rotation(self.value, self.settings, self.value, WithAdmin(admin))
         try:
             proven_admin(rotation, self.rotator.engine)
         except RotatorsError as error:
@@ -105,7 +125,7 @@ class DatabaseChecks:
 
     def _without_admin(self, strategy: str, *, reached: bool) -> Iterator[Check]:
         name = "admin login"
-        if self.value.get("masterarn") is not None:
+        if "masterarn" in self.value:
             yield Check(name, Result.UNKNOWN, "the admin's secret could not be read")
         elif strategy == "alternating":
             cause = "the strategy alternating needs an admin, and the secret names none"
@@ -174,13 +194,3 @@ class DatabaseChecks:
                     yield from list(ask(session))
         except RotatorsError as error:
             yield failed_by("questions to the server", error)
-
-
-@dataclass(frozen=True)
-class _WithAdmin(NoPast):
-    """A past that has nothing but an admin."""
-
-    chief: Secret = field(repr=False)
-
-    def admin(self) -> Secret | None:
-        return self.chief

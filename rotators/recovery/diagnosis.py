@@ -1,24 +1,30 @@
-"""From what was found to one sentence and one action: the whole table, pure.
+"""Maps what an examination found to a sentence and one action. Pure; the first row that matches decides.
 
-The first row that matches decides. *Unsure* is everything in which a login was neither accepted nor
-rejected: then nothing is done, for a label moved on a guess is an outage.
+No action is more destructive than the fault. A label moves only to a value that every address accepts, and
+leaves AWSPENDING only if the server itself rejected its value or never got it. A password is set only where
+every stored one was rejected and an admin has looked whether that helps.
 
-==========================================  ===============================================================
-found                                       action
-==========================================  ===============================================================
-AWSPENDING is younger than a rotation lasts wait: it may be running
-AWSCURRENT unreachable or refused           a human: mend what the error names
-AWSCURRENT accepted, AWSPENDING accepted    promote AWSPENDING: the rotation lacked its last step only
-AWSCURRENT accepted, AWSPENDING unreachable a human: the same
-AWSCURRENT accepted, any other AWSPENDING   take AWSPENDING off; the version stays among the older ones
-AWSCURRENT accepted                         none
-AWSPENDING accepted                         promote AWSPENDING
-AWSPENDING unreachable or refused           a human: the same
-AWSPREVIOUS or an older version accepted    put AWSCURRENT on it; or, when it names an old address, log in
-                                            with its password and set the one of AWSCURRENT
-an admin accepted, AWSCURRENT rejected      set the password of AWSCURRENT as the admin
-none of these                               a human: set the password at the target, or store one that works
-==========================================  ===============================================================
+===============================================  ==========================================================
+found                                            action
+===============================================  ==========================================================
+the AWSCURRENT value itself is faulty            a person corrects it; no login was made
+AWSPENDING is younger than a rotation lasts      wait: it may be running
+AWSCURRENT or AWSPENDING unreachable or refused  a person takes away what the error names (refusals.py)
+a pooler accepts what the server does not, or    a person gives the pooler the right password
+the other way round, or a pooler alone rejected
+AWSCURRENT accepted, AWSPENDING accepted         promote AWSPENDING: only the last step is missing
+AWSCURRENT accepted, other AWSPENDING            take AWSPENDING off; the version stays among the older ones
+AWSCURRENT accepted                              none
+AWSPENDING accepted                              promote AWSPENDING
+AWSPREVIOUS or an older version accepted         put AWSCURRENT on it; if other keys of it differ, log in with
+                                                 its password and set the one of AWSCURRENT
+an older version refused                         a person, as above
+AWSCURRENT rejected, the admin may reset         the admin sets the password of AWSCURRENT
+AWSCURRENT rejected, a reset would not help      a person takes away what the admin found
+versions were left out                           try more of them, if the server's limit allows
+versions were stored for another target          a person says whether the database has moved
+none of these                                    a person stores a password that works
+===============================================  ==========================================================
 
 Promoting loses nothing: the older value becomes AWSPREVIOUS. Where AWSCURRENT moves, an AWSPENDING that
 stays behind is taken off as well, or the next rotation would be told that an earlier one is not over.
@@ -31,16 +37,15 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from rotators.core.states import Stage
-from rotators.recovery.findings import Finding, Findings, Trial
+from rotators.recovery.findings import UNSURE, Finding, Findings, Outcome, Trial
+from rotators.recovery.refusals import REFUSALS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_UNSURE = (Trial.UNREACHABLE, Trial.REFUSED)
-
 
 class Move(StrEnum):
-    """One change that mends something."""
+    """One change that repairs something."""
 
     PROMOTE = "promote"
     """Put AWSCURRENT on the version."""
@@ -52,10 +57,19 @@ class Move(StrEnum):
 
 @dataclass(frozen=True)
 class Act:
-    """A move and the version it is about."""
+    """A move and the version it is about.
+
+    Attributes:
+        move: what is done.
+        version: the version that gets or loses the label, or whose password is set.
+        login: for RESET: the version whose password logs in; None for the admin.
+        rejected: for RESET: the versions whose passwords were rejected.
+    """
 
     move: Move
     version: str
+    login: str | None = None
+    rejected: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """In words."""
@@ -93,13 +107,71 @@ def diagnose(found: Findings, name: str) -> Diagnosis:
     """Explain what was found.
 
     Args:
-        found: all versions and the admin, tried.
+        found: the versions and the admin, tried.
         name: of the secret, for commands in the text.
     """
-    return _doubt(found, name) or _certainty(found, name)
+    return (
+        _faulty(found)
+        or _in_doubt(found, name)
+        or _pooled(found, name)
+        or _labelled_works(found, name)
+        or _older_works(found, name)
+        or _by_admin(found, name)
+        or _lost(found, name)
+    )
 
 
-def _doubt(found: Findings, name: str) -> Diagnosis | None:
+def replica(primary_region: str, primary_arn: str) -> Diagnosis:
+    """The state of a replica, of which nothing is examined and nothing changed.
+
+    Args:
+        primary_region: where the secret itself is.
+        primary_arn: its ARN there.
+    """
+    return Diagnosis(
+        "replica",
+        f"This is a replica; the secret itself is in {primary_region}, and only that one is rotated and"
+        " changed.",
+        f"Run `rotators doctor {primary_arn}`.",
+    )
+
+
+def without_effect(diagnosis: Diagnosis, before: Sequence[Act]) -> Diagnosis:
+    """What to say after a repair instead of an advice that was just followed in vain.
+
+    Args:
+        diagnosis: made after the repair.
+        before: what the repair did.
+
+    Returns:
+        The same diagnosis, unless it asks for one of these acts again.
+    """
+    again = [
+        act for act in diagnosis.acts if (act.move, act.version) in {(b.move, b.version) for b in before}
+    ]
+    if not again:
+        return diagnosis
+    return Diagnosis(
+        "no-effect",
+        f"This was done and did not help: {'; '.join(str(act) for act in again)}. The login is still not"
+        " accepted, so its cause is not the password.",
+        "Do not repeat it. Look in the server's log for the reason of the last rejected login of the user"
+        " (an expired password, an address that is not admitted, missing TLS, a pooler with passwords of its"
+        " own).",
+    )
+
+
+def _faulty(found: Findings) -> Diagnosis | None:
+    if found.fault is None:
+        return None
+    return Diagnosis(
+        "faulty-secret",
+        f"The AWSCURRENT value cannot be used: {found.fault.detail}. No login was made.",
+        found.fault.next,
+    )
+
+
+def _in_doubt(found: Findings, name: str) -> Diagnosis | None:
     """Why nothing may be done now, or None."""
     pending, current = found.pending, found.current
     if pending is not None and pending.fresh:
@@ -108,21 +180,66 @@ def _doubt(found: Findings, name: str) -> Diagnosis | None:
             "A rotation began a moment ago and may still be running.",
             f"Wait, then run `rotators doctor {name}` again; --idle if you know that none is running.",
         )
-    if current is not None and current.trial in _UNSURE:
-        return _human(current, "AWSCURRENT", name)
-    works = current is not None and current.trial is Trial.ACCEPTED
-    if pending is not None and (
-        pending.trial is Trial.UNREACHABLE or (pending.trial is Trial.REFUSED and not works)
-    ):
-        return _human(pending, "AWSPENDING", name)
+    if current is not None and current.unsure:
+        return _person(current, "AWSCURRENT", found, name)
+    if pending is not None and (pending.unsure or pending.reason == "key-unusable"):
+        return _person(pending, "AWSPENDING", found, name)
     return None
 
 
-def _certainty(found: Findings, name: str) -> Diagnosis:
+def _pooled(found: Findings, name: str) -> Diagnosis | None:
+    """Where a pooler and the server disagree, or nobody but a pooler has judged."""
+    again = f"then run `rotators doctor {name}` again"
+    disagreeing = [(label, each) for label, each in found.labelled() if _disagreed(each)]
+    # What the server accepts is what counts; the pooler has to follow.
+    for label, each in sorted(disagreeing, key=lambda pair: pair[1].direct is not Trial.ACCEPTED):
+        if each.direct is Trial.ACCEPTED:
+            return Diagnosis(
+                "pooler",
+                f"The server accepts {label}, and the pooler or proxy at `host` rejects it: it does not know"
+                " that password.",
+                f"Give the pooler the password of {label} (PgBouncer: its user list, or an auth_query; RDS"
+                f" Proxy: its secrets), {again}. Move no label before.",
+            )
+        return Diagnosis(
+            "pooler",
+            f"The pooler or proxy at `host` accepts {label}, and the server rejects it: the pooler has a"
+            " password of its own for this user, or an old one.",
+            "Find out which stored version the server accepts, or who set its password; give the pooler that"
+            f" password, {again}. Move no label before.",
+        )
+    if not any(each.works for each in found.versions()):
+        return None
+    newest = [(label, each) for label, each in found.labelled() if each in (found.pending, found.current)]
+    for label, each in reversed(newest):
+        if each.works:
+            return None
+        if each.rejected and not _server_judged(each, found):
+            return Diagnosis(
+                "pooler",
+                f"{label} is rejected, but a pooler or proxy gave that answer: it may not know the password,"
+                " and the server may know no other.",
+                f"Give the pooler the password of {label} (PgBouncer: its user list, or an auth_query; RDS"
+                f" Proxy: its secrets), {again}. Move no label before. Once the secret is healthy, name the"
+                " server's own address in `admin_host`.",
+            )
+    return None
+
+
+def _disagreed(finding: Finding) -> bool:
+    return set(finding.trials) == {Trial.ACCEPTED, Trial.REJECTED}
+
+
+def _server_judged(finding: Finding, found: Findings) -> bool:
+    """Whether the server itself judged the password, as far as is known."""
+    return not (found.pooler if finding.direct is None else found.pooled_admin)
+
+
+def _labelled_works(found: Findings, name: str) -> Diagnosis | None:
     pending, current = found.pending, found.current
-    if current is not None and current.trial is Trial.ACCEPTED:
+    if current is not None and current.works:
         return _current_works(pending, name)
-    if pending is not None and pending.trial is Trial.ACCEPTED:
+    if pending is not None and pending.works:
         state = "missing" if current is None else current.trial
         return _mendable(
             "promote-pending",
@@ -131,25 +248,25 @@ def _certainty(found: Findings, name: str) -> Diagnosis:
             [Act(Move.PROMOTE, pending.version)],
             name,
         )
-    return _from_the_past(found, name)
+    return None
 
 
 def _current_works(pending: Finding | None, name: str) -> Diagnosis:
     if pending is None:
         return Diagnosis("healthy", "AWSCURRENT logs in, and no rotation is under way.", "None is needed.")
-    if pending.trial is Trial.ACCEPTED:
+    if pending.works:
         return _mendable(
             "promote-pending",
             "AWSCURRENT logs in, and so does AWSPENDING: a rotation stopped before its last step.",
             [Act(Move.PROMOTE, pending.version)],
             name,
         )
+    if Trial.UNTRIED in pending.trials:
+        return _more_logins(1, name)
     why = {
         Trial.EMPTY: "has no value: a rotation stopped before createSecret stored one",
-        Trial.FOREIGN: "names another user or target, so no rotation will ever promote it; find out who "
-        "stored it",
-        Trial.UNREADABLE: "cannot be used by the rotator",
-        Trial.REFUSED: "is refused by the target",
+        Trial.FOREIGN: f"was {pending.detail}, so no rotation will ever promote it; find out who stored it",
+        Trial.UNREADABLE: f"cannot be used by the rotator: {pending.detail}",
     }.get(pending.trial, "is not known to the target: a rotation stopped before setSecret changed it")
     return _mendable(
         "drop-pending",
@@ -159,70 +276,164 @@ def _current_works(pending: Finding | None, name: str) -> Diagnosis:
     )
 
 
-def _from_the_past(found: Findings, name: str) -> Diagnosis:
-    """No labelled value of now works: an older one, or the admin, helps."""
-    state = "is missing" if found.current is None else f"is {found.current.trial}"
-    older = (*([found.previous] if found.previous else ()), *found.history)
-    works = next((each for each in older if each.trial is Trial.ACCEPTED), None)
-    drop = _dropped(found)
-    label = "AWSPREVIOUS" if works is not None and works is found.previous else "an older version"
-    if works is not None and works.movable:
-        return _mendable(
-            "restore-older",
-            f"AWSCURRENT {state}, and {label} is accepted: a rotation lost its label, or the target was "
-            "restored from a snapshot.",
-            [Act(Move.PROMOTE, works.version), *drop],
-            name,
-        )
-    unsure = next((each for each in older if each.trial in _UNSURE), None)
-    if works is None and unsure is not None:
-        return _human(unsure, "An older version", name)
-    if found.current is not None and found.current.trial is Trial.REJECTED:
-        reset = [Act(Move.RESET, found.current.version), *drop]
-        if works is not None:
+def _older_works(found: Findings, name: str) -> Diagnosis | None:
+    """AWSPREVIOUS or an older version helps, or a login with it failed for another reason."""
+    state = _state(found)
+    pending_judged = found.pending is None or Trial.UNTRIED not in found.pending.trials
+    for label, works in found.older():
+        if not works.works or not pending_judged:
+            continue
+        if works.movable:
             return _mendable(
-                "reset-by-older",
-                f"AWSCURRENT is rejected, and the password of {label} is accepted, but that value names "
-                "another address.",
-                reset,
+                "restore-older",
+                f"AWSCURRENT {state}, and {label} is accepted{_how(found)}.",
+                [Act(Move.PROMOTE, works.version), *_dropped(found)],
                 name,
             )
-        if found.admin is Trial.ACCEPTED:
-            return _mendable(
-                "reset-by-admin", "No stored password is accepted, and the admin's is.", reset, name
+        if not works.own or found.current is None or not found.current.rejected:
+            return Diagnosis(
+                "older-differs",
+                f"AWSCURRENT {state}, and {label} is accepted, but that value differs in other keys too.",
+                f"Compare the two. If {label} is right, put AWSCURRENT on it: `aws secretsmanager"
+                f" update-secret-version-stage --secret-id {name} --version-stage AWSCURRENT"
+                f" --move-to-version-id {works.version}`. If not, store the value that is right.",
             )
-    return _lost(found, older, state, name)
+        return _mendable(
+            "reset-by-older",
+            f"AWSCURRENT is rejected, and the password of {label} is accepted, but that value differs in "
+            "other keys too.",
+            [_reset(found, found.current, works.version), *_dropped(found)],
+            name,
+        )
+    unsure = next(((label, each) for label, each in found.older() if each.unsure), None)
+    return _person(unsure[1], unsure[0], found, name) if unsure else None
 
 
-def _lost(found: Findings, older: Sequence[Finding], state: str, name: str) -> Diagnosis:
-    sentence = f"AWSCURRENT {state}, and no stored value is accepted"
+def _by_admin(found: Findings, name: str) -> Diagnosis | None:
+    current = found.current
+    if current is None or not current.rejected or found.admin is not Trial.ACCEPTED:
+        return None
+    if found.no_reset is not None:
+        return _no_reset(found.no_reset, name)
+    if not _server_judged(current, found):
+        return Diagnosis(
+            "pooler",
+            "AWSCURRENT is rejected by a pooler or proxy, which may not know its password, or the server's.",
+            "Name the server's own address in the secret's `admin_host` (and `admin_port`), and give the"
+            f" admin's secret the same address; then run `rotators doctor {name}` again.",
+        )
+    if found.pending is not None and Trial.UNTRIED in found.pending.trials:
+        return None
+    return _mendable(
+        "reset-by-admin",
+        "No stored password is accepted, and the admin's is.",
+        [_reset(found, current, None), *_dropped(found)],
+        name,
+    )
+
+
+def _no_reset(refused: Outcome, name: str) -> Diagnosis:
+    again = f"Then run `rotators doctor {name}` again."
+    if refused.trial is not Trial.REFUSED:
+        return Diagnosis("unsure", f"The admin could not look: {refused.detail}.", f"{refused.next} {again}")
+    if refused.reason == "correct-password":
+        sentence = (
+            f"A stored password is right, and its login is refused for another reason: {refused.detail}."
+        )
+        return Diagnosis("correct-password", sentence, f"{refused.next} {again}")
+    state = refused.reason if refused.reason in {*REFUSALS, "administrator"} else "unsure"
+    sentence = f"AWSCURRENT is rejected, and a new password set by the admin is no help: {refused.detail}."
+    return Diagnosis(state, sentence, f"{refused.next} {again}")
+
+
+def _lost(found: Findings, name: str) -> Diagnosis:
+    left_out = [label for label, each in found.labelled() if Trial.UNTRIED in each.trials]
+    if left_out:
+        return _more_logins(len(left_out), name)
+    sentence = f"AWSCURRENT {_state(found)}, and no stored value is accepted"
     if found.admin is None:
         sentence += "; the secret names no admin"
     elif found.admin is not Trial.ACCEPTED:
         sentence += f"; the admin is {found.admin}"
-    untried = sum(each.trial is Trial.UNTRIED for each in older)
-    if untried:
-        sentence += f"; {untried} older versions were not tried"
     if found.unlisted:
         sentence += "; versions without a label could not be listed (secretsmanager:ListSecretVersionIds)"
+    if moved := _moved(found):
+        return Diagnosis("other-target", f"{sentence}{moved}.", _HAS_IT_MOVED)
+    current = found.current
+    if current is not None and current.trial is Trial.UNREADABLE:
+        return Diagnosis("unreadable", f"{sentence}. {current.detail}.", current.next)
     return Diagnosis(
         "lost",
         f"{sentence}.",
-        "Set the user's password at the target as its administrator, and store the same one with "
-        f"`aws secretsmanager put-secret-value --secret-id {name}`; or store one that is known to work.",
+        "Look first whether the applications still log in. If they do, store the password that they use with "
+        f"`aws secretsmanager put-secret-value --secret-id {name}`. If they do not, and the server's log"
+        " names no other cause (an expired password, an address, TLS), let an administrator of the server set"
+        " a new one and store it so.",
     )
 
 
-def _human(finding: Finding, label: str, name: str) -> Diagnosis:
+_HAS_IT_MOVED = (
+    "If the database has moved, store its new address together with the password that works there"
+    " (PutSecretValue), or name both addresses in ALLOWED_TARGETS of the function and of this command. If it"
+    " has not moved, find out who changed the address in the secret, and store the right one."
+)
+
+
+def _more_logins(left_out: int, name: str) -> Diagnosis:
+    return Diagnosis(
+        "not-tried",
+        f"Nothing that was tried shows the state, and {left_out} versions were not tried, to keep the server"
+        " from locking the account.",
+        "Look up after how many rejected logins the server locks an account. If it allows more, wait until"
+        f" earlier ones no longer count, and run `rotators doctor {name}` with a higher MAX_REJECTED_LOGINS.",
+    )
+
+
+def _how(found: Findings) -> str:
+    """How an older version came to be the one that is accepted."""
+    current = found.current
+    if current is not None and current.trial is Trial.UNREADABLE:
+        return f"; {current.detail}"
+    return ": a rotation lost its label, or the target was restored from a snapshot"
+
+
+def _moved(found: Findings) -> str:
+    """What to say of versions that were stored for another target; empty if there is none."""
+    away = [(label, each) for label, each in found.labelled() if each.reason == "target"]
+    if not away:
+        return ""
+    labels = ", ".join(dict.fromkeys(label for label, _ in away))
+    return f"; {labels}: {away[0][1].detail}, so the password was not sent there"
+
+
+def _state(found: Findings) -> str:
+    return "is missing" if found.current is None else f"is {found.current.trial}"
+
+
+def _person(finding: Finding, label: str, found: Findings, name: str) -> Diagnosis:
+    works = found.current is not None and found.current is not finding and found.current.works
+    begin = f"AWSCURRENT logs in; {label}" if works else label
+    again = f"Then run `rotators doctor {name}` again."
+    if known := REFUSALS.get(finding.reason):
+        return Diagnosis(
+            finding.reason, f"{begin}: {known.meaning} ({finding.detail}).", f"{known.action} {again}"
+        )
+    trial = next((trial for trial in finding.trials if trial in UNSURE), finding.trial)
+    detail = finding.detail or "the target gave no answer"
     return Diagnosis(
         "unsure",
-        f"{label} is {finding.trial}: {finding.detail or 'the target gave no answer'}",
-        f"Mend that (from a machine that reaches the target), then run `rotators doctor {name}` again.",
+        f"{begin} is {trial}: {detail}{_moved(found)}.",
+        f"{finding.next or 'Correct that.'} {again}",
     )
 
 
 def _mendable(state: str, sentence: str, acts: Sequence[Act], name: str) -> Diagnosis:
     return Diagnosis(state, sentence, f"`rotators repair {name}` does it.", tuple(acts))
+
+
+def _reset(found: Findings, current: Finding, login: str | None) -> Act:
+    rejected = tuple(each.version for each in found.versions() if Trial.REJECTED in each.trials)
+    return Act(Move.RESET, current.version, login, rejected)
 
 
 def _dropped(found: Findings) -> list[Act]:

@@ -1,44 +1,68 @@
-"""Looks at a secret: every version is read and tried on the target, nothing is changed, no value is shown."""
+"""Looks at a secret: its versions are read and tried on the target, nothing is changed, no value is shown.
+
+What is tried follows the rules of a rotation (strategies/attempts.py): a password is sent only to the target
+that it was stored for; the order is AWSCURRENT, AWSPENDING, newer versions, AWSPREVIOUS, older
+versions; and the logins that a server may reject are bounded, below the server's own limit where an admin can
+read it. The walk ends when the state is known: when AWSCURRENT logs in, when another version does, or when a
+login fails for another reason than its password.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rotators.aws.versions import all_versions
+from rotators.core.contracts import Unlabelled
 from rotators.core.errors import (
     AccessDenied,
     CredentialsRejected,
     IdentityMismatch,
+    RotatorFailure,
     RotatorsError,
     SecretFormatError,
     TargetRefused,
     TargetUnavailable,
 )
 from rotators.core.redaction import guarded
-from rotators.core.registry import load, rotator_name, strategy_name
+from rotators.core.registry import strategy_name
 from rotators.core.rotation import UNREADABLE, NoPast, Rotation
 from rotators.core.secret import PUBLIC_KEYS, Secret
 from rotators.core.states import Stage, holder
-from rotators.recovery.findings import Finding, Findings, Trial
+from rotators.recovery.faults import fault_of, remarks_on, rotator_of
+from rotators.recovery.findings import Finding, Findings, Outcome, Trial
 from rotators.strategies.alternating import SUFFIX, other_user
+from rotators.strategies.connecting import wants_tls
 from rotators.strategies.database import DatabaseRotator
-from rotators.strategies.identity import proven_admin
+from rotators.strategies.identity import direct, proven_admin, same_target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterator
 
     from rotators.core.contracts import Rotator, SecretState, Store
     from rotators.core.settings import Settings
+    from rotators.strategies.engine import Engine, Session
 
 ROTATION_MINUTES = 20
 """Four steps of a function that may take fifteen minutes in all, and the service's pauses between them."""
 
 MOST_OLDER = 10
-"""Versions without a label that are tried: each that is rejected is a failed login of the user."""
+"""Versions without a label that are looked at: each is a call of GetSecretValue."""
 
 _USERS = frozenset({"username", "alternate_username"})
+_TARGET = frozenset(
+    {
+        "admin_host",
+        "admin_port",
+        "engine",
+        "host",
+        "port",
+        "server_public_key",
+        "ssl",
+        "sslrootcert",
+    }
+)
 _TRIALS: tuple[tuple[type[RotatorsError], Trial], ...] = (
     (CredentialsRejected, Trial.REJECTED),
     (TargetUnavailable, Trial.UNREACHABLE),
@@ -46,6 +70,8 @@ _TRIALS: tuple[tuple[type[RotatorsError], Trial], ...] = (
     (IdentityMismatch, Trial.FOREIGN),
     (SecretFormatError, Trial.UNREADABLE),
 )
+_ACCEPTED = Outcome(Trial.ACCEPTED)
+_UNNEEDED = Outcome(Trial.UNTRIED, reason="unneeded")
 
 
 @dataclass
@@ -65,81 +91,33 @@ class Examination:
     settings: Settings
     idle: bool = False
     seen: set[str] = field(default_factory=set, init=False, repr=False)
-    _tried: dict[str, tuple[Trial, str]] = field(default_factory=dict, init=False, repr=False)
 
     def examine(self, secret_id: str) -> Findings:
-        """Read every version and try each credential once.
+        """Read the versions and try their credentials, each once.
 
         Raises:
             StoreError: the secret cannot be described, or a value not be read for a reason other than its key
                 or its form.
-            RegistryError: no rotator serves the secret.
+            RegistryError: ROTATOR names no rotator, or the rotator cannot be loaded.
         """
         return guarded(lambda: self._examine(secret_id), lambda: self.seen)
 
     def _examine(self, secret_id: str) -> Findings:
         state = self.store.describe(secret_id)
-        labelled = {stage: holder(state.stages, stage) for stage in Stage}
-        base = next(
-            (value for version in labelled.values() if (value := self._readable(state.arn, version))), None
-        )
+        current = self._readable(state, Stage.CURRENT)
+        if current is not None and (fault := fault_of(current, self.settings)):
+            return _Look(self, state, current, None).untried(_outcome(fault))
+        base = current or self._readable(state, Stage.PENDING) or self._readable(state, Stage.PREVIOUS)
         if base is None:
             raise SecretFormatError("no labelled version of the secret holds a JSON object")
-        rotator = load(rotator_name(base, self.settings))
-        look = _Look(self, state, base, rotator)
-        current = look.labelled(Stage.CURRENT)
-        pending = None
-        if labelled[Stage.PENDING] != labelled[Stage.CURRENT]:
-            pending = look.labelled(Stage.PENDING)
-        previous = look.labelled(Stage.PREVIOUS)
-        history, unlisted = look.history()
-        admin, admin_detail, twin = self._people(base, rotator)
-        return Findings(current, pending, previous, history, admin, admin_detail, twin, unlisted)
+        return _Look(self, state, base, rotator_of(base, self.settings)).findings()
 
-    def _people(self, base: Secret, rotator: Rotator) -> tuple[Trial | None, str, str | None]:
-        """What became of the admin's login, and of the look for the twin."""
-        if base.get("masterarn") is None:
-            return None, "", None
-        try:
-            admin = self.store.admin(base.text("masterarn"))
-        except RotatorsError as error:
-            return Trial.UNREADABLE, str(error), None
-        self.seen.update(admin.sensitive())
-        rotation = Rotation(base, self.settings, base, _WithAdmin(admin))
-        if isinstance(rotator, DatabaseRotator):
-            engine = rotator.engine
-            trial, detail = tried(lambda: proven_admin(rotation, engine))
-            if trial is not Trial.ACCEPTED:
-                return trial, detail, None
-        trial, detail = self.login(admin, rotator)
-        twin = None
-        if trial is Trial.ACCEPTED and isinstance(rotator, DatabaseRotator):
-            twin = self._twin(base, admin, rotator)
-        return trial, detail, twin
-
-    def _twin(self, base: Secret, admin: Secret, rotator: DatabaseRotator) -> str | None:
-        if strategy_name(base) != "alternating":
-            return None
-
-        def prove() -> None:
-            with rotator.engine.login(admin, self.settings) as session:
-                session.require_twin(base.text("username"), other_user(base, rotator.engine))
-
-        return tried(prove)[1]
-
-    def login(self, value: Secret, rotator: Rotator) -> tuple[Trial, str]:
-        """Try a value as the service's trial run does: as current and pending at once."""
-        key = value.to_string()
-        if key not in self._tried:
-            rotation = Rotation(value, self.settings, value, NoPast())
-            self._tried[key] = tried(lambda: rotator.verify(rotation))
-        return self._tried[key]
-
-    def _readable(self, arn: str, version: str | None) -> Secret | None:
+    def _readable(self, state: SecretState, stage: Stage) -> Secret | None:
+        version = holder(state.stages, stage)
         if version is None:
             return None
         try:
-            value = self.store.value(arn, version)
+            value = self.store.value(state.arn, version)
         except UNREADABLE:
             return None
         if value is not None:
@@ -148,13 +126,92 @@ class Examination:
 
 
 @dataclass(frozen=True)
-class _WithAdmin(NoPast):
+class WithAdmin(NoPast):
     """A past that has nothing but an admin."""
 
     chief: Secret = field(repr=False)
 
     def admin(self) -> Secret | None:
+        """See Past.admin."""
         return self.chief
+
+
+@dataclass
+class _Logins:
+    """The logins of one examination: how many were rejected, and whether another one may be made."""
+
+    rotator: Rotator
+    settings: Settings
+    limit: int
+    pooler: bool = False
+    pooled_admin: bool = False
+    rejected: list[str] = field(default_factory=list, repr=False)
+    """The passwords of the rejected logins."""
+    _stopped: str = ""
+    _known: dict[tuple[object, ...], tuple[Outcome, Outcome | None]] = field(default_factory=dict, repr=False)
+
+    def tried(self, finding: Finding, value: Secret) -> Finding:
+        """The finding with what became of the logins of its value, unless no more may be made."""
+        if self.why_not:
+            return finding.tried(Outcome(Trial.UNTRIED, reason=self.why_not))
+        key = tuple(value.get(name) for name in ("username", "password", *sorted(_TARGET)))
+        if key not in self._known:
+            self._known[key] = self._try(value)
+        return finding.tried(*self._known[key])
+
+    @property
+    def why_not(self) -> str:
+        """Why no further login may be made; empty if one may."""
+        return self._stopped or ("limit" if len(self.rejected) >= self.limit else "")
+
+    def _try(self, value: Secret) -> tuple[Outcome, Outcome | None]:
+        if not isinstance(self.rotator, DatabaseRotator):
+            rotation, rotator = Rotation(value, self.settings, value, NoPast()), self.rotator
+            return self._judged(value, lambda: rotator.verify(rotation)), None
+        engine = self.rotator.engine
+        at_host = self._judged(value, lambda: self._log_in(engine, value))
+        other = direct(value, engine)
+        if other == value:
+            return at_host, None
+        if self.why_not and at_host.trial is not Trial.UNREACHABLE:
+            return at_host, Outcome(Trial.UNTRIED, reason=self.why_not)
+        return at_host, self._judged(value, lambda: self._log_in(engine, other, admin_address=True))
+
+    def _judged(self, value: Secret, login: Callable[[], object]) -> Outcome:
+        outcome = tried(login)
+        if outcome.trial is Trial.REJECTED:
+            self.rejected.append(str(value.get("password", "")))
+        elif outcome.trial is not Trial.ACCEPTED:
+            self._stopped = "stopped"
+        return outcome
+
+    def _log_in(self, engine: Engine, value: Secret, *, admin_address: bool = False) -> None:
+        """As testSecret does."""
+        with engine.login(value, self.settings) as session:
+            session.check()
+            if admin_address:
+                self.pooled_admin = self.pooled_admin or session.behind_pooler
+            else:
+                self.pooler = self.pooler or session.behind_pooler
+
+
+@dataclass
+class _Admin:
+    """The admin of a secret, as far as an examination needs it.
+
+    Attributes:
+        value: None if there is none, or it could not be used.
+        login: what became of its login; None when the secret names no admin.
+        allowed: logins of the user that may be rejected before the server locks it; None if unknown.
+        twin: see Findings.
+        pooler: whether a pooler or proxy answered.
+    """
+
+    value: Secret | None = field(default=None, repr=False)
+    login: Outcome | None = None
+    allowed: int | None = None
+    twin: str | None = None
+    pooler: bool = False
 
 
 @dataclass(frozen=True)
@@ -163,48 +220,129 @@ class _Look:
 
     by: Examination
     state: SecretState
-    base: Secret
-    rotator: Rotator
+    base: Secret = field(repr=False)
+    rotator: Rotator | None
 
-    def labelled(self, stage: Stage) -> Finding | None:
-        version = holder(self.state.stages, stage)
-        if version is None:
-            return None
-        fresh = stage is Stage.PENDING and not self.by.idle and self._is_fresh(version)
-        return self._finding(version, strict=stage is Stage.PENDING, fresh=fresh)
+    def untried(self, fault: Outcome) -> Findings:
+        """The versions without any login."""
+        unlabelled, unlisted = self._unlabelled()
+        labelled = {stage: self._labelled(stage) for stage in Stage}
+        return Findings(
+            labelled[Stage.CURRENT],
+            self._pending(),
+            labelled[Stage.PREVIOUS],
+            tuple(self._blank(version) for version in unlabelled),
+            Trial.UNTRIED if "masterarn" in self.base else None,
+            unlisted=unlisted,
+            fault=fault,
+        )
 
-    def history(self) -> tuple[tuple[Finding, ...], bool]:
-        """The versions without a label of the service's, and whether they could not be listed."""
+    def findings(self) -> Findings:
+        """The versions, each tried if that is needed to know the state."""
+        assert self.rotator is not None  # noqa: S101 - only `untried` does without
+        settings = self.by.settings
+        admin = self._admin()
+        limit = (
+            settings.most_rejected if admin.allowed is None else min(settings.most_rejected, admin.allowed)
+        )
+        logins = _Logins(self.rotator, settings, max(limit, 1), pooled_admin=admin.pooler)
+        current = self._seen(self._labelled(Stage.CURRENT), logins)
+        pending = self._seen(self._pending(), logins, strict=True)
+        unlabelled, unlisted = self._unlabelled()
+        known = any(each is not None and Trial.ACCEPTED in each.trials for each in (current, pending))
+        older = {each.version: each for each in self._older(unlabelled, logins, known=known)}
+        previous = holder(self.state.stages, Stage.PREVIOUS)
+        found = Findings(
+            current,
+            pending,
+            older.pop(previous, None) if previous else None,
+            tuple(older[version] for version in unlabelled),
+            admin.login.trial if admin.login else None,
+            _told(admin.login) if admin.login else "",
+            admin.twin,
+            unlisted,
+            pooler=logins.pooler or ("admin_host" not in self.base and logins.pooled_admin),
+            pooled_admin=logins.pooled_admin,
+            remarks=remarks_on(self.base),
+        )
+        return replace(found, no_reset=self._no_reset(found, admin, logins))
+
+    def _older(self, unlabelled: Unlabelled, logins: _Logins, *, known: bool) -> Iterator[Finding]:
+        """AWSPREVIOUS and the versions without a label, tried until one is accepted."""
+        previous = holder(self.state.stages, Stage.PREVIOUS)
+        ordered = [*unlabelled.lost, *([previous] if previous else []), *unlabelled.replaced]
+        for number, version in enumerate(ordered):
+            if known or number > MOST_OLDER:
+                yield self._blank(version).tried(
+                    _UNNEEDED if known else Outcome(Trial.UNTRIED, reason="limit")
+                )
+                continue
+            finding = self._try(self._blank(version), logins)
+            known = Trial.ACCEPTED in finding.trials
+            yield finding
+
+    def _seen(self, finding: Finding | None, logins: _Logins, *, strict: bool = False) -> Finding | None:
+        return None if finding is None else self._try(finding, logins, strict=strict)
+
+    def _try(self, finding: Finding, logins: _Logins, *, strict: bool = False) -> Finding:
+        """Read a version and log in with it, if it was stored for the user and target of AWSCURRENT.
+
+        Args:
+            finding: names the version.
+            logins: make the login.
+            strict: whether every public key has to be the current value's, as a rotation asks of AWSPENDING.
+        """
         try:
-            versions = [*self.by.store.unlabelled(self.state.arn)]
-        except AccessDenied:
-            return (), True
-        found = [self._finding(version) for version in versions[:MOST_OLDER]]
-        found += [Finding(version, (), Trial.UNTRIED) for version in versions[MOST_OLDER:]]
-        return tuple(found), False
-
-    def _finding(self, version: str, *, strict: bool = False, fresh: bool = False) -> Finding:
-        stages = tuple(sorted(self.state.stages.get(version, ())))
-        try:
-            value = self.by.store.value(self.state.arn, version)
+            value = self.by.store.value(self.state.arn, finding.version)
         except UNREADABLE as error:
-            if stages and isinstance(error, AccessDenied):
+            if finding.stages and isinstance(error, AccessDenied):
                 raise  # whoever asks lacks a right that the rotation function may have
-            return Finding(version, stages, Trial.UNREADABLE, str(error), movable=False, fresh=fresh)
+            return replace(finding.tried(_outcome(error)), trial=Trial.UNREADABLE, movable=False)
         if value is None:
-            return Finding(version, stages, Trial.EMPTY, movable=False, fresh=fresh)
+            return replace(finding, trial=Trial.EMPTY, movable=False)
         self.by.seen.update(value.sensitive())
         differing = sorted(key for key in PUBLIC_KEYS - _USERS if value.get(key) != self.base.get(key))
-        stranger = value.get("username") not in _users(self.base)
-        if stranger or (strict and differing):
-            keys = ", ".join([*(["username"] if stranger else []), *differing])
-            return Finding(
-                version, stages, Trial.FOREIGN, f"another {keys} than AWSCURRENT", movable=False, fresh=fresh
-            )
-        # As rotations do: of an older value only the credential is taken, for its address may be an old one.
-        here = {key: self.base[key] for key in differing if key in self.base}
-        trial, detail = self.by.login(value.replace(**here), self.rotator)
-        return Finding(version, stages, trial, detail, movable=not differing, fresh=fresh)
+        own = value.get("username") == self.base.get("username")
+        finding = replace(finding, movable=not differing, own=own)
+        if value.get("username") not in _users(self.base):
+            return _foreign(finding, "user", "stored for another user")
+        if not self._leads_here(value) or (strict and differing):
+            away = [key for key in differing if key in _TARGET] or differing
+            return _foreign(finding, "target", f"stored for another target ({', '.join(away)})")
+        if fault := fault_of(value.replace(**self._here(differing)), self.by.settings):
+            return replace(finding.tried(_outcome(fault)), trial=Trial.UNREADABLE, movable=False)
+        return logins.tried(finding, value.replace(**self._here(differing)))
+
+    def _here(self, differing: list[str]) -> dict[str, object]:
+        return {key: self.base.get(key) for key in differing}
+
+    def _leads_here(self, value: Secret) -> bool:
+        """Whether the password of a value may be sent where the current value leads."""
+        if isinstance(self.rotator, DatabaseRotator):
+            return same_target(value, self.base, self.rotator.engine, self.by.settings)
+        return all(value.get(key) == self.base.get(key) for key in PUBLIC_KEYS - _USERS)
+
+    def _labelled(self, stage: Stage) -> Finding | None:
+        version = holder(self.state.stages, stage)
+        return None if version is None else self._blank(version)
+
+    def _pending(self) -> Finding | None:
+        """The AWSPENDING version, if it is another one than the current."""
+        finding = self._labelled(Stage.PENDING)
+        if finding is None or Stage.CURRENT in finding.stages:
+            return None
+        return replace(finding, fresh=not self.by.idle and self._is_fresh(finding.version))
+
+    def _blank(self, version: str) -> Finding:
+        stages = tuple(sorted(self.state.stages.get(version, ())))
+        return Finding(version, stages, Trial.UNTRIED, reason="unneeded")
+
+    def _unlabelled(self) -> tuple[Unlabelled, bool]:
+        """The versions without a label of the service's, and whether they could not be listed."""
+        try:
+            return self.by.store.unlabelled(self.state.arn), False
+        except AccessDenied:
+            return Unlabelled(), True
 
     def _is_fresh(self, version: str) -> bool:
         """Whether a version is so young that its rotation may still run; unknown counts as young."""
@@ -217,6 +355,98 @@ class _Look:
             return True
         return dt.datetime.now(dt.UTC) - created < dt.timedelta(minutes=ROTATION_MINUTES)
 
+    def _admin(self) -> _Admin:
+        """The admin, logged in once: what it can tell of the user's limit and of the second user."""
+        if "masterarn" not in self.base:
+            return _Admin()
+        try:
+            value = self.by.store.admin(self.base.text("masterarn"))
+        except RotatorsError as error:
+            return _Admin(login=_outcome(error)._replace(trial=Trial.UNREADABLE))
+        self.by.seen.update(value.sensitive())
+        if not isinstance(self.rotator, DatabaseRotator):
+            rotation = Rotation(value, self.by.settings, value, NoPast())
+            verify = self.rotator.verify if self.rotator else None
+            return _Admin(value, tried(lambda: verify(rotation)) if verify else None)
+        found, engine = _Admin(value), self.rotator.engine
+        found.login = tried(lambda: self._ask(found, value, engine))
+        return found
+
+    def _ask(self, found: _Admin, value: Secret, engine: Engine) -> None:
+        proven_admin(Rotation(self.base, self.by.settings, self.base, WithAdmin(value)), engine)
+        with engine.login(value, self.by.settings) as session:
+            session.check()
+            found.pooler = session.behind_pooler
+            found.allowed = session.rejections_allowed(self.base.text("username"))
+            if strategy_name(self.base) == "alternating":
+                found.twin = self._twin(session, engine)
+
+    def _twin(self, session: Session, engine: Engine) -> str:
+        user = self.base.text("username")
+        return _told(tried(lambda: session.require_twin(user, other_user(self.base, engine))))
+
+    def _no_reset(self, found: Findings, admin: _Admin, logins: _Logins) -> Outcome | None:
+        """Why the admin must not set the user's password; asked only where nothing else helps."""
+        nothing = all(Trial.ACCEPTED not in each.trials for each in found.versions())
+        rejected = found.current is not None and Trial.REJECTED in found.current.trials
+        if not (nothing and rejected and found.admin is Trial.ACCEPTED and admin.value is not None):
+            return None
+        if not isinstance(self.rotator, DatabaseRotator):
+            return None
+        engine, value = self.rotator.engine, admin.value
+
+        def ask() -> None:
+            with engine.login(value, self.by.settings) as session:
+                require_reset(session, self.base, logins.rejected)
+
+        outcome = tried(ask)
+        return None if outcome.trial is Trial.ACCEPTED else outcome
+
+
+def require_reset(session: Session, current: Secret, rejected: list[str]) -> None:
+    """Check in an admin's session that setting the user's password is allowed and would help.
+
+    Args:
+        session: the admin's.
+        current: the current value.
+        rejected: the passwords of the user's rejected logins.
+
+    Raises:
+        TargetRefused: it is not, or it would not; nothing was changed.
+    """
+    user = current.text("username")
+    session.require_ordinary(user)
+    session.require_resettable(user, rejected, tls=wants_tls(current))
+
+
+def tried(call: Callable[[], object]) -> Outcome:
+    """Run a login; gives what became of it.
+
+    Raises:
+        RotatorsError: of a kind that says nothing about a credential.
+    """
+    try:
+        call()
+    except (RotatorFailure, SecretFormatError) as error:
+        if not isinstance(error, tuple(kind for kind, _ in _TRIALS)):
+            raise
+        return _outcome(error)
+    return _ACCEPTED
+
+
+def _outcome(error: RotatorsError) -> Outcome:
+    trial = next((trial for kind, trial in _TRIALS if isinstance(error, kind)), Trial.UNREADABLE)
+    return Outcome(trial, f"[{error.full_code}] {error.cause}", error.remedy, error.reason or error.code)
+
+
+def _told(outcome: Outcome) -> str:
+    """The error of an outcome as it would print itself; empty if there was none."""
+    return f"{outcome.detail}. Next: {outcome.next}" if outcome.detail else ""
+
+
+def _foreign(finding: Finding, reason: str, detail: str) -> Finding:
+    return replace(finding, trial=Trial.FOREIGN, detail=detail, reason=reason, movable=False)
+
 
 def _users(base: Secret) -> set[object]:
     """Whom the values of a secret may name: its user, and with `alternating` the second one."""
@@ -224,20 +454,3 @@ def _users(base: Secret) -> set[object]:
     if not isinstance(user, str) or strategy_name(base) != "alternating":
         return {user}
     return {user, user + SUFFIX, user.removesuffix(SUFFIX), base.get("alternate_username", user)}
-
-
-def tried(call: Callable[[], object]) -> tuple[Trial, str]:
-    """Run a login; gives what became of it, and the error in words.
-
-    Raises:
-        RotatorsError: of a kind that says nothing about a credential.
-    """
-    try:
-        call()
-    except tuple(kind for kind, _ in _TRIALS) as error:
-        return _trial_of(error, _TRIALS), str(error)
-    return Trial.ACCEPTED, ""
-
-
-def _trial_of(error: RotatorsError, table: Iterable[tuple[type[RotatorsError], Trial]]) -> Trial:
-    return next(trial for kind, trial in table if isinstance(error, kind))

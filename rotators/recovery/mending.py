@@ -6,18 +6,22 @@ from typing import TYPE_CHECKING
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
-from rotators.core.errors import NoCurrentValue, RepairRefused
+from rotators.core.errors import NoCurrentValue, RepairRefused, VersionConflict
 from rotators.core.past import StoredPast
 from rotators.core.redaction import guarded
 from rotators.core.registry import load, rotator_name
 from rotators.core.rotation import Rotation
 from rotators.core.states import Stage, holder
 from rotators.recovery.diagnosis import Act, Diagnosis, Move
+from rotators.recovery.examination import WithAdmin, require_reset
 from rotators.strategies.database import DatabaseRotator
+from rotators.strategies.identity import proven_admin
 
 if TYPE_CHECKING:
     from rotators.core.contracts import SecretState, Store
+    from rotators.core.secret import Secret
     from rotators.core.settings import Settings
+    from rotators.strategies.engine import Engine
 
 
 def repair(store: Store, settings: Settings, arn: str, current: str | None, diagnosis: Diagnosis) -> None:
@@ -31,7 +35,7 @@ def repair(store: Store, settings: Settings, arn: str, current: str | None, diag
         diagnosis: of this secret, just made.
 
     Raises:
-        RepairRefused: the diagnosis names nothing that is sure to lose nothing; a human has to act.
+        RepairRefused: the diagnosis names nothing that is sure to lose nothing; a person has to act.
         VersionConflict, RequestRefused: a label moved since the diagnosis; make a new one.
         RotatorFailure, StoreError: an act failed; nothing is lost, repeat it.
     """
@@ -43,14 +47,14 @@ def repair(store: Store, settings: Settings, arn: str, current: str | None, diag
         elif act.move is Move.DROP_PENDING:
             _drop_pending(arn, act)
         else:
-            _reset(store, settings, store.describe(arn))
+            _Reset(store, settings, store.describe(arn), act).run()
 
 
 def refuse_unsure(diagnosis: Diagnosis) -> None:
-    """Stop where a human has to act.
+    """Stop where a person has to act.
 
     Raises:
-        RepairRefused: something is wrong, and nothing is sure to mend it; the action is the remedy.
+        RepairRefused: something is wrong, and no change is sure to lose nothing; the action is the remedy.
     """
     if not diagnosis.acts and not diagnosis.healthy:
         raise RepairRefused(diagnosis.sentence.rstrip("."), remedy=diagnosis.action, reason=diagnosis.state)
@@ -63,16 +67,51 @@ def _drop_pending(arn: str, act: Act) -> None:
         )
 
 
-def _reset(store: Store, settings: Settings, state: SecretState) -> None:
-    """Run setSecret's act with the current value as the one to set; it finds the login that works."""
-    version = holder(state.stages, Stage.CURRENT)
-    current = store.value(state.arn, version) if version else None
-    if current is None:
-        raise NoCurrentValue("the secret has no AWSCURRENT version that holds a value")
-    rotator = load(rotator_name(current, settings))
-    if isinstance(rotator, DatabaseRotator):
-        # The others would set a second user's or a second password, and it is this one that is to work.
-        current = current.replace(strategy="single")
-    seen = set(current.sensitive())
-    rotation = Rotation(current, settings, current, StoredPast(store, state, current, seen))
-    guarded(lambda: rotator.apply(rotation), lambda: seen)
+class _Reset:
+    """Sets the target's password to that of AWSCURRENT, with the login that the diagnosis found."""
+
+    def __init__(self, store: Store, settings: Settings, state: SecretState, act: Act) -> None:
+        self._store, self._settings, self._state, self._act = store, settings, state, act
+        self._seen: set[str] = set()
+
+    def run(self) -> None:
+        """Set it.
+
+        Raises:
+            VersionConflict: AWSCURRENT moved since the diagnosis.
+            NoCurrentValue: it holds no value any more.
+            RotatorFailure, StoreError: it was not set.
+        """
+        guarded(self._run, lambda: self._seen)
+
+    def _run(self) -> None:
+        if holder(self._state.stages, Stage.CURRENT) != self._act.version:
+            raise VersionConflict("AWSCURRENT moved since the diagnosis; nothing was changed")
+        current = self._value(self._act.version)
+        rotator = load(rotator_name(current, self._settings))
+        if not isinstance(rotator, DatabaseRotator):
+            past = StoredPast(self._store, self._state, current, self._seen)
+            rotator.apply(Rotation(current, self._settings, current, past))
+        elif self._act.login is None:
+            self._by_admin(rotator.engine, current)
+        else:
+            # The rotation from the value that logs in to the current one, so nothing else is tried.
+            one_user = current.replace(strategy="single")
+            working = one_user.replace(password=self._value(self._act.login).text("password"))
+            rotator.apply(Rotation(working, self._settings, one_user))
+
+    def _by_admin(self, engine: Engine, current: Secret) -> None:
+        admin = self._store.admin(current.text("masterarn"))
+        self._seen.update(admin.sensitive())
+        proven_admin(Rotation(current, self._settings, current, WithAdmin(admin)), engine)
+        rejected = [self._value(version).text("password") for version in self._act.rejected]
+        with engine.login(admin, self._settings) as session:
+            require_reset(session, current, rejected)
+            session.set_password(current.text("username"), current.text("password"))
+
+    def _value(self, version: str) -> Secret:
+        value = self._store.value(self._state.arn, version)
+        if value is None:
+            raise NoCurrentValue(f"the version {version} holds no value any more")
+        self._seen.update(value.sensitive())
+        return value

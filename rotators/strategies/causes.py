@@ -32,8 +32,8 @@ CAUSES: dict[str, Cause] = {
     "password": Cause(
         CredentialsRejected,
         "the server rejected the password",
-        "Store one that logs in with PutSecretValue, or give the secret a masterarn, and rotate. If it was "
-        "set just now: look at the end of its life (PostgreSQL: VALID UNTIL).",
+        "Run `rotators doctor SECRET`, which looks for a stored one that works. If it was set just now, it "
+        "may be right and have expired (PostgreSQL: VALID UNTIL), or a pooler does not know it.",
     ),
     "access-rule": Cause(
         TargetRefused,
@@ -88,7 +88,8 @@ CAUSES: dict[str, Cause] = {
     "tls-host": Cause(
         TargetUnavailable,
         "the server's certificate is for another host name",
-        "Use the name in the certificate as the secret's host (the endpoint, not an alias or address).",
+        "Use the database's own endpoint as the secret's host, not an alias or an address. If it is that "
+        "already, somebody else may answer there: do not take a name over from the certificate.",
     ),
     "tls-expired": Cause(
         TargetUnavailable,
@@ -114,7 +115,8 @@ CAUSES: dict[str, Cause] = {
     "tls-unsupported": Cause(
         TargetUnavailable,
         "the server does not offer TLS",
-        'Turn TLS on at the server; or accept clear connections with "ssl": false in the secret.',
+        "Turn TLS on at the server. If it was on before, somebody else may answer there: look before you "
+        'allow clear connections with "ssl": false in the secret.',
     ),
     "tls": Cause(TargetUnavailable, "the TLS handshake failed"),
     "closed-port": Cause(

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
 from rotators.core.errors import SecretFormatError
-from rotators.core.registry import strategy_name
+from rotators.core.registry import did_you_mean, strategy_name
 from rotators.strategies.alternating import Alternating
 from rotators.strategies.dual import Dual
 from rotators.strategies.identity import check_allowed, check_shape
@@ -15,6 +15,7 @@ from rotators.strategies.single import Single
 if TYPE_CHECKING:
     from rotators.core.rotation import Rotation
     from rotators.core.secret import Secret
+    from rotators.core.settings import Settings
     from rotators.strategies.engine import Engine
 
 
@@ -60,29 +61,42 @@ class DatabaseRotator:
 
     def propose(self, rotation: Rotation) -> Secret:
         """See Rotator.propose."""
-        self._check_engine(rotation.current)
-        check_shape(rotation.current, self.engine)
-        check_allowed(rotation.current, self.engine, rotation.settings)
-        return self._strategy(rotation).propose(self.engine, rotation)
+        self.check_value(rotation.current, rotation.settings)
+        return self._strategy(rotation.current).propose(self.engine, rotation)
 
     def apply(self, rotation: Rotation) -> None:
         """See Rotator.apply."""
         self._check_engine(rotation.current)
         check_allowed(rotation.current, self.engine, rotation.settings)
-        self._strategy(rotation).apply(self.engine, rotation)
+        self._strategy(rotation.current).apply(self.engine, rotation)
 
     def verify(self, rotation: Rotation) -> None:
         """See Rotator.verify."""
         self._check_engine(rotation.current)
         check_allowed(rotation.current, self.engine, rotation.settings)
-        self._strategy(rotation).verify(self.engine, rotation)
+        self._strategy(rotation.current).verify(self.engine, rotation)
 
-    def _strategy(self, rotation: Rotation) -> Strategy:
-        name = strategy_name(rotation.current)
+    def check_value(self, value: Secret, settings: Settings) -> None:
+        """Check all of a value that can be checked without a login.
+
+        Raises:
+            SecretFormatError: a key is missing, of the wrong kind, or names what this engine does not offer.
+            IdentityMismatch: ALLOWED_TARGETS does not name the target.
+        """
+        self._check_engine(value)
+        check_shape(value, self.engine)
+        self._strategy(value)
+        check_allowed(value, self.engine, settings)
+
+    def _strategy(self, current: Secret) -> Strategy:
+        name = strategy_name(current)
         strategies = _STRATEGIES | (_ON_TWO_PASSWORDS if self.engine.two_passwords else {})
         if name not in strategies:
             offered = ", ".join(sorted(strategies))
-            raise SecretFormatError(f"key 'strategy' is {name[:40]!r}; this engine offers: {offered}")
+            raise SecretFormatError(
+                f"key 'strategy' is {name[:40]!r}{did_you_mean(name, strategies)};"
+                f" this engine offers: {offered}"
+            )
         return strategies[name]
 
     def _check_engine(self, current: Secret) -> None:

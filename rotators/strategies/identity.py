@@ -8,6 +8,7 @@ not tried. All of that is compared before the first connection is made.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from rotators.core.errors import IdentityMismatch, SecretFormatError
@@ -32,6 +33,39 @@ _TRUSTED_KEYS = (
 )
 
 
+_WITH_PORT = re.compile(r"([^:]+|\[.*\]):[0-9]+")
+
+
+def host_of(secret: Secret, key: str = "host") -> str:
+    """The host, in lower case.
+
+    Args:
+        secret: the value.
+        key: ``host``, or ``admin_host``.
+
+    Raises:
+        SecretFormatError: it is missing, or it is more than a host name or an address. A resolver would only
+            say that it does not know such a host, and the login would be repeated.
+    """
+    host = secret.text(key)
+    fault = (
+        "holds blanks"
+        if any(character.isspace() for character in host)
+        else "is a URL or a path"
+        if "/" in host
+        else "holds a port too"
+        if _WITH_PORT.fullmatch(host)
+        else None
+    )
+    if fault:
+        raise SecretFormatError(
+            f"key {key!r} of the secret {fault}",
+            remedy=f"Write the host name alone into {key!r} (a port into {key.replace('host', 'port')!r}),"
+            " store the whole value again with PutSecretValue, then rotate again.",
+        )
+    return host.lower()
+
+
 def port_of(secret: Secret, default: int, key: str = "port") -> int:
     """The port as a number; the default when the secret names none.
 
@@ -44,7 +78,7 @@ def port_of(secret: Secret, default: int, key: str = "port") -> int:
         SecretFormatError: it is not a number from 1 to 65535.
     """
     value = secret.get(key)
-    if value is None or value == "":
+    if value is None:
         return default
     port = 0
     if isinstance(value, int) and not isinstance(value, bool):
@@ -65,7 +99,7 @@ def direct(secret: Secret, engine: Engine) -> Secret:
     Raises:
         SecretFormatError: one of the keys is wrong.
     """
-    if not secret.get("admin_host") and not secret.get("admin_port"):
+    if "admin_host" not in secret and "admin_port" not in secret:
         return secret
     host, port = _admin_address(secret, engine)
     return secret.replace(host=host, port=port)
@@ -115,7 +149,7 @@ def check_shape(secret: Secret, engine: Engine) -> None:
     Raises:
         SecretFormatError: a key is missing or wrong.
     """
-    for key in ("host", "username", "password"):
+    for key in ("username", "password"):
         secret.text(key)
     if len(secret.text("username").encode(errors="surrogatepass")) > engine.longest_username:
         # A server may cut a longer name off, and so mean another user.
@@ -179,7 +213,7 @@ def proven_admin(rotation: Rotation, engine: Engine) -> Secret | None:
 
 
 def _check_host(found: Secret, current: Secret, prefix: str = "") -> None:
-    ours, theirs = current.text("host").lower(), found.text("host").lower()
+    ours, theirs = host_of(current), host_of(found)
     if ours != theirs:
         raise IdentityMismatch(
             f"{prefix}for host {theirs!r}, and the current value is for host {ours!r}",
@@ -196,19 +230,19 @@ def _equal(key: str, pending: object, current: object) -> None:
 
 def _addresses(secret: Secret, engine: Engine) -> tuple[tuple[str, int], tuple[str, int]]:
     """Host and port of logins that test, and of logins that change something."""
-    address = secret.text("host").lower(), port_of(secret, engine.default_port)
-    return address, _admin_address(secret, engine)
+    return (host_of(secret), port_of(secret, engine.default_port)), _admin_address(secret, engine)
 
 
 def _admin_address(secret: Secret, engine: Engine) -> tuple[str, int]:
-    host = secret.text("admin_host") if secret.get("admin_host") else secret.text("host")
     port = port_of(secret, engine.default_port)
-    return host.lower(), port_of(secret, port, "admin_port")
+    return host_of(secret, "admin_host" if "admin_host" in secret else "host"), port_of(
+        secret, port, "admin_port"
+    )
 
 
 def _same_engine(stored: Secret, current: Secret, engine: Engine) -> bool:
     """A secret chosen by ROTATOR need not name an engine."""
-    return all(secret.get("engine") in {None, "", *engine.names} for secret in (stored, current))
+    return all(secret.get("engine") in {None, *engine.names} for secret in (stored, current))
 
 
 def _as_safe(stored: Secret, current: Secret) -> bool:
@@ -219,4 +253,4 @@ def _as_safe(stored: Secret, current: Secret) -> bool:
 
 
 def _equal_keys(one: Secret, other: Secret, key: str) -> bool:
-    return (one.get(key) or None) == (other.get(key) or None)
+    return one.get(key) == other.get(key)

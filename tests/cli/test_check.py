@@ -18,7 +18,7 @@ from rotators.cli import cli
 from rotators.core.errors import ServiceUnavailable, TargetRefused
 from rotators.local.aws import LocalAws
 from rotators.local.postgres import PostgresServer
-from rotators.strategies.database import DatabaseRotator
+from rotators.postgres import PostgresEngine
 from tests.world import World, new_password, unique
 
 Value = dict[str, Any]
@@ -121,18 +121,6 @@ def test_a_rejected_password_is_no_obstacle_with_an_admin(world: World) -> None:
     assert results(document)["the server accepts changes"] == "ok"
 
 
-def test_a_replica_of_the_secret_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    arn = stored(world, world.user())
-    client = clients.secrets_manager()
-    describe = client.describe_secret
-    monkeypatch.setattr(
-        client, "describe_secret", lambda **named: {**describe(**named), "PrimaryRegion": "eu-west-1"}
-    )
-    document = checked(arn)
-    assert failed(document) == "the secret and its value"
-    assert "eu-west-1" in document["next"]
-
-
 def test_words_of_a_rotator_show_no_value(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     value = world.user()
     arn = stored(world, value)
@@ -140,7 +128,7 @@ def test_words_of_a_rotator_show_no_value(world: World, monkeypatch: pytest.Monk
     def quoting(*_: object) -> None:
         raise TargetRefused(f"the server said {value['password']}")
 
-    monkeypatch.setattr(DatabaseRotator, "verify", quoting)
+    monkeypatch.setattr(PostgresEngine, "login", quoting)
     for command in ("check", "doctor"):
         output = run(command, arn, "--json").output
         assert "the server said ***" in output

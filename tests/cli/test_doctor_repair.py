@@ -15,6 +15,7 @@ from rotators.aws.store import SecretStore
 from rotators.cli import cli
 from rotators.core.errors import RepairRefused, RequestRefused
 from rotators.core.settings import Settings
+from rotators.families.postgres_session import PostgresSession
 from rotators.recovery.diagnosis import diagnose
 from rotators.recovery.examination import Examination
 from rotators.recovery.mending import repair
@@ -196,22 +197,41 @@ def test_a_pending_value_for_somebody_else_is_not_tried_and_loses_its_label(worl
     assert "AWSPENDING" not in {label for labels in world.stages(arn).values() for label in labels}
 
 
-def test_an_old_password_under_an_old_address_brings_the_current_one_back(world: World) -> None:
+def test_an_old_password_under_another_database_brings_the_current_one_back(world: World) -> None:
     user = world.user()
-    arn = world.secret({**user, "host": "before-the-move.example"})
+    arn = world.secret({**user, "dbname": "template1"})
     put(world, arn, {**user, "password": new_password()}, "AWSCURRENT")
     assert examined(arn)["state"] == "reset-by-older"
     assert run("repair", arn, "--idle").exit_code == 0
-    assert world.value(arn)["host"] == user["host"]
+    assert world.value(arn)["dbname"] == user["dbname"]
     assert world.logs_in(world.value(arn))
+
+
+def test_a_repair_that_did_not_help_is_not_advised_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = world.user()
+    arn = world.secret({**user, "strategy": "single", "masterarn": world.admin_secret()})
+    world.set_password(user["username"], new_password())
+    setting = PostgresSession.set_password
+
+    def in_vain(session: PostgresSession, user: str, _password: str) -> None:
+        setting(session, user, new_password())  # stands for whatever else keeps the login rejected
+
+    monkeypatch.setattr(PostgresSession, "set_password", in_vain)
+    result = run("repair", arn, "--idle")
+    assert result.exit_code == 1
+    assert "no-effect: This was done and did not help" in result.output
+    assert "Next: Do not repeat it." in result.output
 
 
 def test_the_admin_does_not_bring_back_an_administrator(world: World) -> None:
     boss = world.user(options="CREATEROLE")
     arn = world.secret({**boss, "strategy": "single", "masterarn": world.admin_secret()})
     world.set_password(boss["username"], new_password())
+    assert examined(arn)["state"] == "administrator", "so the doctor does not promise that a repair helps"
     result = run("repair", arn, "--idle")
-    assert result.exit_code == 1
+    assert isinstance(result.exception, RepairRefused)
     assert "administrat" in str(result.exception)
     assert not world.logs_in(world.value(arn))
 

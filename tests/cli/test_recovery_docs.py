@@ -1,16 +1,17 @@
-"""docs/recovery.md shows what the commands really print in five broken states."""
+"""docs/recovery.md shows what the commands really print in broken states."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from rotators.cli import cli
-from tests.cli.test_doctor_repair import State, arranged
-from tests.world import World
+from tests.cli.test_doctor_repair import State, arranged, put
+from tests.world import World, new_password
 
 PAGE = (Path(__file__).parents[2] / "docs" / "recovery.md").read_text()
 
@@ -32,6 +33,25 @@ BROKEN: dict[str, State] = {
         False,
         False,
     ),
+}
+
+
+def mistyped(world: World) -> str:
+    """A secret that works, with a strategy that there is not."""
+    return world.secret({**world.user(), "strategy": "alternate"})
+
+
+def led_away(world: World) -> str:
+    """A secret whose address was changed by somebody who did not know its password."""
+    user = world.user()
+    arn = world.secret(user)
+    put(world, arn, {**user, "host": "127.0.0.1", "password": new_password()}, "AWSCURRENT")
+    return arn
+
+
+MISTAKEN: dict[str, Callable[[World], str]] = {
+    "A key of the secret is wrong": mistyped,
+    "The address in the secret was changed": led_away,
 }
 
 
@@ -58,9 +78,9 @@ def session(name: str) -> str:
     return plain("\n\n".join(lines), name)
 
 
-@pytest.mark.parametrize("title", BROKEN)
+@pytest.mark.parametrize("title", [*BROKEN, *MISTAKEN])
 def test_the_page_shows_what_is_printed(world: World, title: str) -> None:
-    arn = arranged(world, BROKEN[title])
+    arn = MISTAKEN[title](world) if title in MISTAKEN else arranged(world, BROKEN[title])
     name = world.secrets.describe_secret(SecretId=arn)["Name"]
     shown = session(name)
     assert f"### {title}\n" in PAGE

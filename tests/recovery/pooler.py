@@ -1,0 +1,119 @@
+"""A private PgBouncer in front of a private PostgreSQL, with a user list of its own."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from rotators.core.errors import ServerNotFound, ServerStartFailed
+from rotators.local.private import PrivateServer, free_port
+from rotators.local.process import Guardian, Task
+from tests.world import new_password
+
+if TYPE_CHECKING:
+    from rotators.local.postgres import PostgresServer
+
+_ADMIN = "pooler_admin"
+_READY_SECONDS = 15.0
+
+
+class PgBouncer(PrivateServer):
+    """A pooler on loopback with the server's own certificate.
+
+    Args:
+        server: the running server behind it.
+    """
+
+    engine = "pgbouncer"
+
+    def __init__(self, server: PostgresServer) -> None:
+        super().__init__()
+        self.server = server
+        self.port = 0
+        self._passwords = {_ADMIN: new_password()}
+
+    def knows(self, value: dict[str, Any]) -> None:
+        """Make the user list hold a value's user and password; every later login is judged by that."""
+        self._passwords[value["username"]] = value["password"]
+        self._write_list()
+        with self._console() as console:
+            console.execute("RELOAD")
+
+    def in_front(self, value: dict[str, Any]) -> dict[str, Any]:
+        """The value with the pooler's address for applications, and the server's for changes."""
+        return {
+            **value,
+            "host": "localhost",
+            "port": self.port,
+            "admin_host": value["host"],
+            "admin_port": value["port"],
+        }
+
+    def _start(self) -> None:
+        binary = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
+        if binary is None:
+            raise ServerNotFound("no PgBouncer was found on this machine", remedy="Install pgbouncer.")
+        for name in ("server.pem", "server.key"):
+            shutil.copy2(self.server.directory / name, self.directory / name)
+        self.port = free_port()
+        self._write_list()
+        log = self.directory / "log"
+        log.touch()
+        self._configure()
+        self._own(self.directory, *self.directory.iterdir())
+        command = [binary, str(self.directory / "pgbouncer.ini")]
+        self._guardian = Guardian(Task(command, str(self.directory), str(log), signal.SIGINT, self._uid))
+        deadline = time.monotonic() + _READY_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except OSError:
+                continue
+            return
+        raise ServerStartFailed(f"pgbouncer did not come up: {self.log()[-600:].strip()}")
+
+    def _configure(self) -> None:
+        lines = [
+            "[databases]",
+            f"* = host=127.0.0.1 port={self.server.port}",
+            "[pgbouncer]",
+            "listen_addr = 127.0.0.1",
+            f"listen_port = {self.port}",
+            "unix_socket_dir =",
+            "auth_type = scram-sha-256",
+            f"auth_file = {self.directory / 'users.txt'}",
+            f"admin_users = {_ADMIN}",
+            "pool_mode = transaction",
+            "client_tls_sslmode = require",
+            f"client_tls_cert_file = {self.directory / 'server.pem'}",
+            f"client_tls_key_file = {self.directory / 'server.key'}",
+            "server_tls_sslmode = verify-ca",
+            f"server_tls_ca_file = {self.server.ca}",
+            # So that a wrong password at the server is said at once, and not after fifteen seconds.
+            "server_login_retry = 0",
+            "client_login_timeout = 3",
+        ]
+        (self.directory / "pgbouncer.ini").write_text("\n".join(lines) + "\n")
+
+    def _write_list(self) -> None:
+        path: Path = self.directory / "users.txt"
+        path.touch(mode=0o600)
+        path.write_text("".join(f'"{name}" "{secret}"\n' for name, secret in self._passwords.items()))
+
+    def _console(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(
+            host="localhost",
+            port=self.port,
+            user=_ADMIN,
+            password=self._passwords[_ADMIN],
+            dbname="pgbouncer",
+            sslmode="verify-full",
+            sslrootcert=self.server.ca,
+            autocommit=True,
+        )
