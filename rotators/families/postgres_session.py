@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import errors, sql
 
 from rotators.core.errors import RotatorFailure, TargetRefused, TargetUnavailable
-from rotators.families.postgres_certificates import why_untrusted
+from rotators.families.postgres_bridge import Bridge
+from rotators.families.postgres_login import Request
 from rotators.families.postgres_roles import (
     Connection,
     existing,
@@ -25,8 +26,7 @@ from rotators.families.postgres_roles import (
     read_roles,
     synchronise,
 )
-from rotators.families.postgres_words import PATTERNS, server_words
-from rotators.strategies.causes import CONNECT_SECONDS, failure, login_failure
+from rotators.strategies.causes import CONNECT_SECONDS, failure
 from rotators.strategies.connecting import (
     SESSION_SECONDS,
     STATEMENT_SECONDS,
@@ -51,7 +51,7 @@ _PINNED = (
 )
 _OWN = ", pg_catalog.set_config('role', 'none', true)"
 
-_SHORTEST_ATTEMPT = 2  # seconds; psycopg counts in whole ones, from two up
+_SHORTEST_ATTEMPT = 1.0  # seconds
 
 
 @contextmanager
@@ -67,20 +67,10 @@ def logged_in(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Po
         CredentialsRejected, TargetUnavailable, TargetRefused: as for Engine.login, and of each statement.
     """
     user = secret.text("username")
-    parameters: dict[str, Any] = {
-        "host": secret.text("host"),
-        "port": port_of(secret, engine.default_port),
-        "dbname": secret.text("dbname", engine.default_dbname),
-        "user": user,
-        "application_name": "rotators",
-        "client_encoding": "utf8",
-        "gssencmode": "disable",
-        # Never a password in clear to a server that asks for it, never "success" where none is asked.
-        "require_auth": "scram-sha-256,md5",
-        "autocommit": True,
-        **tls_parameters(secret, settings),
-    }
-    connection = _connected(parameters, secret)
+    roots = trusted_roots(secret, settings, "PGSSLROOTCERT")
+    port = port_of(secret, engine.default_port)
+    bridge = _connected(Request(secret, port, secret.text("dbname", engine.default_dbname), roots))
+    connection = bridge.connection
     try:
         with cut_after(SESSION_SECONDS, connection.fileno()) as silent:
             yield PostgresSession(connection, user)
@@ -89,7 +79,7 @@ def logged_in(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Po
             raise TargetUnavailable("the server fell silent during a statement", reason="silent") from None
         raise _statement_failure(error, user) from None
     finally:
-        connection.close()
+        bridge.close()
 
 
 def tls_parameters(secret: Secret, settings: Settings) -> dict[str, str]:
@@ -98,33 +88,19 @@ def tls_parameters(secret: Secret, settings: Settings) -> dict[str, str]:
     return {"sslmode": "verify-full", "sslrootcert": roots} if roots else {"sslmode": "disable"}
 
 
-def _connected(parameters: dict[str, Any], secret: Secret) -> Connection:
-    """Try the host's addresses in turn under one deadline; the first that answers decides.
-
-    The password stays in the secret until the call: tools that show local variables show these.
-    """
+def _connected(request: Request) -> Bridge:
+    """Try the host's addresses in turn under one deadline; the first that answers decides."""
     deadline = time.monotonic() + CONNECT_SECONDS
-    where = f"{parameters['host']}:{parameters['port']} as {parameters['user']!r}"
-    addresses = resolved(parameters["host"], parameters["port"])
-    failed = failure("timeout", f"Unable to log into database at {where}")
+    addresses = resolved(request.secret.text("host"), request.port)
+    failed = failure("timeout", f"Unable to log into database at {request.where}")
     for position, address in enumerate(addresses):
         share = (deadline - time.monotonic()) / (len(addresses) - position)
         if position and share < _SHORTEST_ATTEMPT:
             break
         try:
-            return psycopg.connect(
-                hostaddr=address,
-                password=secret.text("password"),
-                connect_timeout=max(_SHORTEST_ATTEMPT, int(share)),
-                **parameters,
-            )
-        except psycopg.Error as error:
-            failed = login_failure(server_words(str(error)), PATTERNS, where)
-            if failed.reason == "tls-untrusted":
-                reason = why_untrusted(address, parameters["port"], parameters["sslrootcert"])
-                failed = failure(reason, f"Unable to log into database at {where}")
-        if not isinstance(failed, TargetUnavailable):
-            break
+            return Bridge(request, address, share)
+        except TargetUnavailable as error:
+            failed = error
     raise failed from None
 
 

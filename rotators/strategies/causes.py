@@ -45,6 +45,12 @@ CAUSES: dict[str, Cause] = {
         "the server asks for no hashed password, so one would go out in clear or prove nothing",
         "Make the server ask this user for SCRAM (PostgreSQL: scram-sha-256 in pg_hba.conf).",
     ),
+    "scram-iterations": Cause(
+        TargetRefused,
+        "the server asks for too few or too many SCRAM iterations; nothing was derived from the password",
+        "Find out who changed the user's password hash or the host. Set the password again as administrator, "
+        "with 4096 iterations or somewhat more (PostgreSQL 16 and later: scram_iterations).",
+    ),
     "no-login": Cause(TargetRefused, "the user may not log in", "Give the user the right to log in."),
     "connections": Cause(
         TargetUnavailable,
@@ -85,7 +91,7 @@ CAUSES: dict[str, Cause] = {
     ),
     "tls-no-ca": Cause(
         TargetUnavailable,
-        "the file of trusted certificates is missing or cannot be read",
+        "the file of trusted certificates is missing, unreadable, empty or no regular file",
         "Put it into the function and name it in the secret's sslrootcert or in SSL_ROOT_CERT.",
     ),
     "tls-unsupported": Cause(
@@ -113,6 +119,11 @@ CAUSES: dict[str, Cause] = {
         TargetUnavailable,
         "the host name could not be resolved",
         "Correct the secret's host, or the DNS settings of the function's VPC.",
+    ),
+    "protocol": Cause(
+        TargetUnavailable,
+        "the answer does not follow the database's protocol",
+        "Check host and port in the secret: another service may listen there.",
     ),
     "closed": Cause(TargetUnavailable, "the server closed the connection"),
 }

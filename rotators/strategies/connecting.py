@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import ssl
+import stat
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,16 +57,25 @@ def trusted_roots(secret: Secret, settings: Settings, variable: str) -> str | No
 
     Raises:
         SecretFormatError: ``ssl`` is not a boolean, or ``sslrootcert`` not a string.
-        TargetUnavailable: the file is missing.
+        TargetUnavailable: the file is missing, unreadable, empty, or not a regular file.
     """
     if not wants_tls(secret):
         return None
     named = secret.text("sslrootcert") if "sslrootcert" in secret else settings.ssl_root_cert
     # A driver's bundled OpenSSL may look for roots where another system has them; Python knows this one's.
     roots = named or os.environ.get(variable) or ssl.get_default_verify_paths().cafile or SYSTEM_ROOTS
-    if roots != SYSTEM_ROOTS and not os.access(roots, os.R_OK):
+    if roots != SYSTEM_ROOTS and not _readable(roots):
         raise failure("tls-no-ca", f"reading {Path(roots).name!r}")
     return roots
+
+
+def _readable(path: str) -> bool:
+    """Whether a file can be read without waiting: a pipe or a device may block for ever."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size > 0 and os.access(path, os.R_OK)
 
 
 def resolved(host: str, port: int) -> list[str]:
