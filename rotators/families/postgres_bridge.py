@@ -1,8 +1,8 @@
 """Gives libpq a connection that is logged in already.
 
-libpq opens its connections itself. So it is given a socket in a directory that only this user can enter, and
-behind it a thread that makes the login (postgres_login.py) and then copies bytes both ways. libpq is asked for
-no password, and knows none.
+libpq opens its connections itself. So it gets a socket in a directory that only this user can enter. Behind
+the socket, a thread makes the login (postgres_login.py) and then copies bytes both ways. libpq is asked for no
+password, and knows none.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _GRACE = 2.0  # seconds for libpq beyond those of the login, which is cut by its
 _JOIN = 1.0
 _CHUNK = 65536
 # Everything that an environment variable of libpq's could change here (PGOPTIONS, PGREQUIREPEER and so on).
-_PARAMETERS = {
+_PARAMETERS: dict[str, Any] = {
     "application_name": "rotators",
     "channel_binding": "disable",
     "client_encoding": "utf8",
@@ -160,7 +160,7 @@ def _copy(local: socket.socket, remote: socket.socket) -> None:
                 local.sendall(data)
 
 
-def _without_environment() -> dict[str, str]:
+def _without_environment() -> dict[str, Any]:
     """Those of ``_PARAMETERS`` that this libpq knows."""
     known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
     return {name: value for name, value in _PARAMETERS.items() if name in known}
