@@ -1,8 +1,8 @@
 """Gives libpq a connection that is logged in already.
 
 libpq opens its connections itself. So it gets a socket in a directory that only this user can enter. Behind
-the socket, a thread makes the login (postgres_login.py) and then copies bytes both ways. libpq is asked for no
-password, and knows none.
+the socket, a thread makes the login (postgres_login.py) and then copies bytes both ways. libpq is asked for
+no password, and knows none.
 """
 
 from __future__ import annotations

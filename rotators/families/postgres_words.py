@@ -20,6 +20,7 @@ PATTERNS = (
     (r"(password|SASL|LDAP|PAM|RADIUS) authentication failed", "password"),
     (r"FATAL: +(auth failed|no such user)", "password"),  # PgBouncer
     (r'role "" does not exist', "password"),
+    (r"has been banned", "blocked"),  # the module credcheck
     (r"pg_hba\.conf", "access-rule"),
     (r"authentication method requirement", "auth-method"),
     (r"not permitted to log in", "no-login"),

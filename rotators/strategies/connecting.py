@@ -35,11 +35,29 @@ def wants_tls(secret: Secret) -> bool:
     Raises:
         SecretFormatError: ``ssl`` is neither a boolean nor ``"true"`` or ``"false"``.
     """
-    wanted = secret.get("ssl", True)
+    return _flag(secret, "ssl", default=True)
+
+
+def sends_clear_text(secret: Secret) -> bool:
+    """Whether new passwords are sent in clear, because the server's validation needs it: key ``clear_text``.
+
+    Raises:
+        SecretFormatError: ``clear_text`` is not a boolean, or true for a connection without TLS.
+    """
+    wanted = _flag(secret, "clear_text", default=False)
+    if wanted and not wants_tls(secret):
+        raise SecretFormatError(
+            "keys 'clear_text' and 'ssl' of the secret: clear text is sent inside TLS only"
+        )
+    return wanted
+
+
+def _flag(secret: Secret, key: str, *, default: bool) -> bool:
+    wanted = secret.get(key, default)
     if isinstance(wanted, str) and wanted.lower() in {"true", "false"}:
         return wanted.lower() == "true"
     if not isinstance(wanted, bool):
-        raise SecretFormatError("key 'ssl' of the secret must be true or false")
+        raise SecretFormatError(f"key {key!r} of the secret must be true or false")
     return wanted
 
 

@@ -37,7 +37,7 @@ class Demands:
             policy: of the rotation function.
         """
         if not self.takes_hashes:
-            return "the server takes no password hashes, and rotations send nothing else"
+            return 'the server takes no password hashes, and "clear_text" in the secret is not true'
         if policy.length < self.length:
             return f"PASSWORD_LENGTH is {policy.length}, and the server demands {self.length}"
         classes = (

@@ -170,7 +170,7 @@ def test_passwords_beyond_ascii_are_prepared_as_libpq_does(world: World, passwor
     login(user)
 
 
-@given(st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1, max_size=40))
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=40))
 def test_a_verifier_of_libpq_matches_its_password_and_no_other(text: str) -> None:
     import psycopg  # noqa: PLC0415 - one use
 
