@@ -38,6 +38,7 @@ _PARAMETERS: dict[str, Any] = {
     "channel_binding": "disable",
     "client_encoding": "utf8",
     "gssencmode": "disable",
+    "hostaddr": "",
     "load_balance_hosts": "disable",
     "max_protocol_version": "3.0",
     "min_protocol_version": "3.0",

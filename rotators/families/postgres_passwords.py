@@ -76,8 +76,8 @@ def validation_failure(error: psycopg.Error, user: str) -> TargetRefused | None:
         f"{error.diag.message_primary}",
         reason="validation",
         remedy="Adapt the function's password settings (PASSWORD_LENGTH, EXCLUDE_…) or the module's rules. "
-        'If it accepts no hashes: set credcheck.encrypted_password_allowed to on, or "clear_text": true in the '
-        "secret (docs/postgres.md).",
+        'If it accepts no hashes: set credcheck.encrypted_password_allowed to on, or "clear_text": true in '
+        "the secret (docs/postgres.md).",
     )
 
 

@@ -120,7 +120,7 @@ def _statement_failure(error: psycopg.Error, user: str) -> RotatorFailure:
             reason="read-only",
             remedy="Use the writer's endpoint as the secret's host, not a reader's.",
         )
-    if error.sqlstate in _TIME_LIMITS:
+    if error.sqlstate in _TIME_LIMITS or "idle-session timeout" in str(error):
         return TargetRefused(
             f"a time limit of the user's own ended the session, {said}",
             reason="time-limit",
