@@ -54,24 +54,24 @@ def require_resettable(connection: Connection, user: str, rejected: Collection[s
     """
     state = _state(connection, user)
     if not state.can_login:
-        raise _refused(user, "may not log in", "no-login", "ALTER ROLE … LOGIN.")
+        raise TargetRefused(f"user {user!r} may not log in", reason="no-login", remedy="ALTER ROLE … LOGIN.")
     if state.limit == 0:
-        raise _refused(
-            user, "has a connection limit of 0", "no-login", "Raise it: ALTER ROLE … CONNECTION LIMIT."
+        raise TargetRefused(
+            f"user {user!r} has a connection limit of 0",
+            reason="no-login",
+            remedy="Raise its CONNECTION LIMIT.",
         )
     if state.expired:
-        raise _refused(
-            user,
-            f"has a password that is valid until {state.expired} (UTC), and a new one would expire with it",
-            "expired",
-            "ALTER ROLE … VALID UNTIL a later time, or 'infinity'; then rotate again.",
+        raise TargetRefused(
+            f"the password of user {user!r} expired at {state.expired} (UTC), and so would a new one",
+            reason="expired",
+            remedy="ALTER ROLE … VALID UNTIL a later time, or 'infinity'; then rotate again.",
         )
     if state.no_password:
-        raise _refused(
-            user,
-            f"is a member of {state.no_password}, whose members do not log in with passwords",
-            "plugin",
-            f"REVOKE {state.no_password} from the user, or stop rotating its password.",
+        raise TargetRefused(
+            f"user {user!r} is a member of {state.no_password}, whose members do not log in with passwords",
+            reason="plugin",
+            remedy=f"REVOKE {state.no_password} from the user, or stop rotating its password.",
         )
     if state.readable and (stored := _hash(connection, user)):
         _require_wrong(user, stored, rejected)
@@ -81,19 +81,17 @@ def _require_wrong(user: str, stored: str, rejected: Collection[str]) -> None:
     if not any(matches(stored, user, password) for password in rejected):
         return
     if stored.startswith("md5"):
-        raise _refused(
-            user,
-            "has the right password, stored as MD5, and the server's access rule does not accept that form",
-            "correct-password",
-            "Set the same password again with password_encryption = 'scram-sha-256', or change the rule in "
-            "pg_hba.conf to md5, which accepts both.",
+        raise TargetRefused(
+            f"user {user!r} has the right password, stored as MD5; the access rule wants SCRAM",
+            reason="correct-password",
+            remedy="Set the same password again with password_encryption = 'scram-sha-256', or change the "
+            "rule in pg_hba.conf to md5, which accepts both.",
         )
-    raise _refused(
-        user,
-        "has the right password, and its login was rejected all the same",
-        "correct-password",
-        "Look at the server's log for the cause. If a pooler or proxy answers at the secret's host, give it "
-        "the password, and name the server itself in the secret's admin_host.",
+    raise TargetRefused(
+        f"user {user!r} has the right password, and yet its login was rejected; it was not changed",
+        reason="correct-password",
+        remedy="Look at the server's log for the cause. If a pooler or proxy answers at the secret's host, "
+        "give it the password, and name the server itself in the secret's admin_host.",
     )
 
 
@@ -127,7 +125,3 @@ def rejections_allowed(connection: Connection) -> int | None:
     row = connection.execute("SELECT current_setting('credcheck.max_auth_failure', true)").fetchone()
     limit = int(row[0]) if row and row[0] and row[0].isdigit() else 0
     return limit - 1 if limit else None
-
-
-def _refused(user: str, cause: str, reason: str, remedy: str) -> TargetRefused:
-    return TargetRefused(f"user {user!r} {cause}; its password was not changed", reason=reason, remedy=remedy)
