@@ -234,6 +234,7 @@ class PostgresSession:
         with self._reading():
             roles = read_roles(self._connection, of, twin)
             one, other = existing(roles, of), existing(roles, twin)
+            require_resettable(self._connection, twin, ())
             if twin in one.groups and may_become(self._connection, of, twin):
                 return
             prove_twin(of, one, twin, other)
@@ -243,6 +244,8 @@ class PostgresSession:
         with self._writing():
             roles = read_roles(self._connection, of, twin)
             original = existing(roles, of)
+            # The twin gets the limits of the original: the end of its password, the number of connections.
+            require_resettable(self._connection, of, ())
             if twin in roles:
                 prove_twin(of, original, twin, existing(roles, twin))
                 self._change_password("ALTER ROLE {} PASSWORD {}", twin, password)
@@ -285,7 +288,7 @@ class PostgresSession:
     def _change_password(self, statement: LiteralString, user: str, password: str) -> None:
         """Run a statement with a user's name and its new password, in the form that the server is to get."""
         reported = self._connection.info.parameter_status("scram_iterations") or ""
-        iterations = int(reported) if reported.isdigit() else None
+        iterations = int(reported) if reported.isascii() and reported.isdigit() else None
         if self._form == Form.CLEAR:
             keep_out_of_logs(self._connection)
         try:

@@ -114,7 +114,7 @@ class Hostile:
         for position, reply in enumerate(self._script):
             channel.sendall(reply(said) if callable(reply) else reply)
             if position == len(self._script) - 1:
-                channel.settimeout(5)
+                channel.shutdown(socket.SHUT_WR)
             head = _read(channel, 5)
             said = _read(channel, struct.unpack("!i", head[1:])[0] - 4)
             self.received.append(said)

@@ -83,6 +83,31 @@ def test_a_right_password_among_the_rejected_is_found_and_a_wrong_one_is_not(wor
     assert user["password"] not in str(caught.value)
 
 
+def test_a_second_user_that_could_not_log_in_either_is_not_made(world: World) -> None:
+    """It gets the limits of the first one, so testSecret could never pass."""
+    user = world.user(options="VALID UNTIL '2001-02-03 04:05:06+00'")
+    arn = world.secret({**user, "masterarn": world.admin_secret()})
+    token = world.begin(arn)
+    world.step("createSecret", arn, token)
+    with pytest.raises(TargetRefused) as caught:
+        world.step("setSecret", arn, token)
+    assert caught.value.full_code == "target-refused/expired"
+    assert not world.exists(f"{user['username']}_clone")
+
+
+def test_an_expired_second_user_is_reported_before_its_password_changes(world: World) -> None:
+    user, second = world.user(), world.user(options="VALID UNTIL '2001-02-03 04:05:06+00'")
+    world.sql(f'GRANT "{user["username"]}" TO "{second["username"]}"')
+    value = {**user, "masterarn": world.admin_secret(), "alternate_username": second["username"]}
+    before = hash_of(world, second["username"])
+    arn = world.secret(value)
+    token = world.begin(arn)
+    world.step("createSecret", arn, token)
+    with pytest.raises(TargetRefused, match="expired"):
+        world.step("setSecret", arn, token)
+    assert hash_of(world, second["username"]) == before
+
+
 def test_a_user_that_does_not_log_in_with_passwords_is_not_reset(world: World) -> None:
     user = world.user()
     if not world.exists("rds_iam"):

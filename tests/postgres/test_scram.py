@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
@@ -26,7 +26,7 @@ from rotators.families.postgres_scram import (
 from rotators.local.postgres import PostgresServer
 from rotators.local.tls import issue
 from rotators.postgres import PostgresEngine
-from tests.postgres.hostile import CLEAR, MD5, SASL, TRUST, Hostile, request, scram
+from tests.postgres.hostile import CLEAR, MD5, SASL, TRUST, Hostile, message, request, scram
 from tests.world import World, new_password
 
 if TYPE_CHECKING:
@@ -112,6 +112,20 @@ def test_a_server_that_cannot_prove_that_it_knows_the_password_is_not_believed()
 def test_a_server_that_asks_for_no_hashed_password_proves_nothing(script: list[Any]) -> None:
     with Hostile(script) as server:
         assert code_of(secret(server.port)) == "target-refused/auth-method"
+
+
+@given(
+    st.sampled_from([[], [SASL], [MD5], [SASL, scram(4096)], [MD5 + TRUST]]),
+    st.one_of(
+        st.binary(max_size=60),
+        st.builds(message, st.binary(min_size=1, max_size=1), st.binary(max_size=40)),
+        st.builds(request, st.integers(0, 20), st.binary(max_size=40)),
+    ),
+)
+@settings(max_examples=150, deadline=None)
+def test_any_answer_to_a_login_is_a_coded_error(script: list[Any], answer: bytes) -> None:
+    with Hostile([*script, answer]) as server, pytest.raises(RotatorsError):
+        login(secret(server.port))
 
 
 def test_a_user_that_gave_itself_many_iterations_is_refused_with_a_remedy(world: World) -> None:
