@@ -7,6 +7,7 @@ import os
 import ssl
 from typing import TYPE_CHECKING
 
+from rotators.core.errors import TargetUnavailable
 from rotators.strategies.connecting import SYSTEM_ROOTS
 
 if TYPE_CHECKING:
@@ -40,15 +41,30 @@ def secured(channel: socket.socket, host: str, roots: str) -> ssl.SSLSocket:
 
     Raises:
         ssl.SSLError, OSError: the handshake failed; see ``reason_of``.
+        TargetUnavailable: the client certificate that the environment names cannot be used.
     """
     context = ssl.create_default_context(cafile=None if roots == SYSTEM_ROOTS else roots)
     # The authorities of managed services lack newer extensions.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.set_alpn_protocols([_PROTOCOL])
-    certificate, key = os.environ.get("PGSSLCERT"), os.environ.get("PGSSLKEY")
-    if certificate:
-        context.load_cert_chain(certificate, key, password=lambda: b"")
+    _identify(context)
     return context.wrap_socket(channel, server_hostname=host)
+
+
+def _identify(context: ssl.SSLContext) -> None:
+    """Offer the client certificate that the environment names, if it names one."""
+    certificate, key = os.environ.get("PGSSLCERT"), os.environ.get("PGSSLKEY")
+    if not certificate:
+        return
+    try:
+        # An encrypted key must not make OpenSSL ask a terminal for its password.
+        context.load_cert_chain(certificate, key, password=lambda: b"")
+    except OSError:
+        raise TargetUnavailable(
+            "the client certificate of PGSSLCERT, or its key in PGSSLKEY, cannot be used",
+            reason="tls-client-certificate",
+            remedy="Put both files into the function: PEM, readable, the key without a password.",
+        ) from None
 
 
 def reason_of(error: ssl.SSLError) -> str:

@@ -29,6 +29,7 @@ PATTERNS = (
     (r'database "" does not exist|not currently accepting connections', "database"),
     (r"permission denied for database", "database"),
     (r"starting up|shutting down|recovery mode|not yet accepting|terminating connection", "starting"),
+    (r"requires a valid client certificate", "needs-certificate"),
     (r"does not match host name", "tls-host"),
     (r"certificate verify failed", "tls-untrusted"),
     (r"does not support SSL", "tls-unsupported"),

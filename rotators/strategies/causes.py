@@ -57,6 +57,11 @@ CAUSES: dict[str, Cause] = {
         "Unblock the user as administrator (PostgreSQL with credcheck: pg_banned_role_reset), then rotate.",
     ),
     "no-login": Cause(TargetRefused, "the user may not log in", "Give the user the right to log in."),
+    "needs-certificate": Cause(
+        TargetRefused,
+        "the server asks for a client certificate",
+        "Put one into the function (PostgreSQL: PGSSLCERT and PGSSLKEY name it), or change the server's rule.",
+    ),
     "connections": Cause(
         TargetUnavailable,
         "the server, database or user has too many connections",
