@@ -2,21 +2,22 @@
 
 How this target differs from others:
 
-- Passwords are stored as SCRAM verifiers, and libpq can compute one. Only the verifier is sent
-  (``ALTER ROLE … PASSWORD 'SCRAM-SHA-256$…'``): the server's log, its statistics and its error messages
-  never hold a password, whatever they are set to record.
+- Passwords are stored as SCRAM verifiers. Only the verifier is sent (``ALTER ROLE … PASSWORD
+  'SCRAM-SHA-256$…'``), unless the secret asks for clear text: the server's log, its statistics and its error
+  messages never hold a password, whatever they are set to record.
 - Changes of roles are transactional: a twin is made with its rights, settings and password in one commit.
 - ``ALTER ROLE twin SET role = original`` makes the twin act as the original from its login on, so that
   what it creates belongs to the original.
 - One user has one password: the strategies are ``single`` and ``alternating``.
-- A failed login has no SQLSTATE in libpq, so the cause is told by the text, in English: ``lc_messages`` of
-  the server must be so. A text that nobody knows counts as *unavailable*, never as *rejected*: it must not
-  send a walk to the next password.
+- libpq computes a SCRAM proof for any number of iterations, and tells no SQLSTATE of a failed login. So the
+  login is made here (families/postgres_login.py), and libpq takes the connection over. The cause of a failure
+  is told by the text, in English, and else by the SQLSTATE. What nobody knows counts as *unavailable*, never
+  as *rejected*: it must not make a walk try the next password.
 - Every setting is LOCAL to its transaction: behind a pooler, the server connection is somebody else's next.
 
-What is done in a login stands in families/postgres_session.py.
+What is done in a login stands in families/postgres_session.py; docs/postgres.md is for users.
 
-Sources: PostgreSQL manual, ALTER ROLE, libpq PQencryptPasswordConn, Appendix A (SQLSTATE).
+Sources: PostgreSQL manual, ALTER ROLE, Appendix A (SQLSTATE).
 """
 
 from __future__ import annotations

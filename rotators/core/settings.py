@@ -22,6 +22,9 @@ _TARGET = re.compile(
     r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>\.?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*))(?::(?P<port>[0-9]{1,5}))?"
 )
 
+# The values of PostgreSQL's setting of the same name; the first is the default.
+_ENCRYPTIONS = ("scram-sha-256", "md5")
+
 _TRUE = frozenset({"true", "1", "y", "yes"})
 _FALSE = frozenset({"false", "0", "n", "no", "off", ""})
 
@@ -55,6 +58,7 @@ class Settings:
         ssl_root_cert: SSL_ROOT_CERT, a file of trusted certificates; None when unset.
         allowed_targets: ALLOWED_TARGETS; empty when unset, and then every target is allowed.
         most_rejected: MAX_REJECTED_LOGINS, how many logins a target may reject in one step.
+        password_encryption: PASSWORD_ENCRYPTION, PostgreSQL's form of hashes: ``scram-sha-256`` or ``md5``.
     """
 
     rotator: str | None = None
@@ -62,6 +66,7 @@ class Settings:
     ssl_root_cert: str | None = None
     allowed_targets: tuple[AllowedTarget, ...] = ()
     most_rejected: int = MOST_REJECTED
+    password_encryption: str = _ENCRYPTIONS[0]
 
     def allows(self, host: str, port: int) -> bool:
         """Whether credentials may be sent to a target: ALLOWED_TARGETS is unset, or names it."""
@@ -84,6 +89,7 @@ class Settings:
             ssl_root_cert=environment.get("SSL_ROOT_CERT") or None,
             allowed_targets=_targets(environment),
             most_rejected=_most_rejected(environment),
+            password_encryption=_encryption(environment),
         )
 
 
@@ -126,6 +132,13 @@ def _most_rejected(environment: Mapping[str, str]) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 3 and int(text)):  # noqa: PLR2004 - three digits
         raise ConfigurationError("MAX_REJECTED_LOGINS must be a whole number from 1 to 999")
     return int(text)
+
+
+def _encryption(environment: Mapping[str, str]) -> str:
+    text = environment.get("PASSWORD_ENCRYPTION", "").strip().lower() or _ENCRYPTIONS[0]
+    if text not in _ENCRYPTIONS:
+        raise ConfigurationError(f"PASSWORD_ENCRYPTION must be {' or '.join(_ENCRYPTIONS)}")
+    return text
 
 
 def _flag(environment: Mapping[str, str], name: str, *, default: bool) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -30,14 +30,23 @@ ATTRIBUTES = {  # column of pg_roles → keyword of ALTER ROLE
     "rolinherit": "INHERIT",
 }
 # Roles that reach beyond an application's own data: whoever is a member of one is an administrator.
+# Not so the monitoring roles (pg_monitor and its parts), which change nothing, and a database's owner.
 _ADMIN_ROLES = [
     "azure_pg_admin",
     "cloudsqlsuperuser",
+    "pg_checkpoint",
+    "pg_create_subscription",
     "pg_execute_server_program",
+    "pg_maintain",
     "pg_read_all_data",
     "pg_read_server_files",
+    "pg_signal_autovacuum_worker",
+    "pg_signal_backend",
+    "pg_use_reserved_connections",
     "pg_write_all_data",
     "pg_write_server_files",
+    "rds_password",
+    "rds_replication",
     "rds_superuser",
 ]
 # Settings whose stored text is a quoted list; the same set as in pg_dump (variable_is_guc_list_quote).
@@ -119,6 +128,49 @@ def _role(row: Mapping[str, Any]) -> Role:
         comment=row["comment"],
         settings=settings,
     )
+
+
+class Acting(NamedTuple):
+    """Who a session is.
+
+    Attributes:
+        session: the logged-in user.
+        current: whose rights it has.
+        wanted: whose rights the user's role setting asks for; None without one.
+    """
+
+    session: str
+    current: str
+    wanted: str | None
+
+
+def read_acting(connection: Connection) -> Acting:
+    """Who the session is, and who its user's settings say it should be."""
+    row = connection.execute(
+        "SELECT session_user::text, current_user::text,"
+        " (SELECT substr(c, 6) FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole"
+        "  LEFT JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) AS c"
+        "  WHERE r.rolname = session_user AND coalesce(d.datname, current_database()) = current_database()"
+        "  AND starts_with(c, 'role=') ORDER BY s.setdatabase DESC LIMIT 1)"
+    ).fetchone()
+    return Acting(*row) if row else Acting("", "", None)
+
+
+def second_users_with_objects(connection: Connection, original: str) -> list[str]:
+    """Users that act as ``original`` by a role setting and own objects in any database all the same.
+
+    Not those that an admin marked by a comment (see ``Role.acts_as``): it knows of them.
+    """
+    rows = connection.execute(
+        "SELECT DISTINCT r.rolname::text FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole"
+        " WHERE s.setdatabase = 0 AND 'role=' || %(original)s = ANY(s.setconfig)"
+        " AND r.rolname::text <> %(original)s"
+        " AND shobj_description(r.oid, 'pg_authid') IS DISTINCT FROM 'twin of ' || %(original)s"
+        " AND EXISTS (SELECT FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND refobjid = r.oid"
+        "  AND deptype = 'o') ORDER BY 1",
+        {"original": original},
+    )
+    return [row[0] for row in rows]
 
 
 def existing(roles: Mapping[str, Role], name: str) -> Role:

@@ -7,13 +7,23 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, LiteralString
 
 import psycopg
 from psycopg import errors, sql
 
 from rotators.core.errors import RotatorFailure, TargetRefused, TargetUnavailable
-from rotators.families.postgres_certificates import why_untrusted
+from rotators.families.postgres_bridge import Bridge
+from rotators.families.postgres_login import Request
+from rotators.families.postgres_passwords import (
+    Form,
+    demands,
+    keep_out_of_logs,
+    stored_form,
+    validation_failure,
+)
+from rotators.families.postgres_pinning import READ, WRITE, pinned
+from rotators.families.postgres_resets import rejections_allowed, require_resettable
 from rotators.families.postgres_roles import (
     Connection,
     existing,
@@ -22,36 +32,32 @@ from rotators.families.postgres_roles import (
     missing_for_reset,
     missing_for_twin,
     prove_twin,
+    read_acting,
     read_roles,
+    second_users_with_objects,
     synchronise,
 )
-from rotators.families.postgres_words import PATTERNS, server_words
-from rotators.strategies.causes import CONNECT_SECONDS, failure, login_failure
+from rotators.strategies.causes import CONNECT_SECONDS, failure
 from rotators.strategies.connecting import (
     SESSION_SECONDS,
     STATEMENT_SECONDS,
     cut_after,
     resolved,
+    sends_clear_text,
     trusted_roots,
 )
 from rotators.strategies.identity import port_of
-from rotators.strategies.preflight import Demands
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+    from contextlib import AbstractContextManager
 
     from rotators.core.secret import Secret
     from rotators.core.settings import Settings
     from rotators.strategies.engine import Engine
+    from rotators.strategies.preflight import Demands
 
-_PINNED = (
-    "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),"
-    f" pg_catalog.set_config('statement_timeout', '{STATEMENT_SECONDS:.0f}s', true),"
-    " pg_catalog.set_config('DateStyle', 'ISO', true), pg_catalog.set_config('TimeZone', 'UTC', true)"
-)
-_OWN = ", pg_catalog.set_config('role', 'none', true)"
-
-_SHORTEST_ATTEMPT = 2  # seconds; psycopg counts in whole ones, from two up
+_SHORTEST_ATTEMPT = 1.0  # seconds
 
 
 @contextmanager
@@ -67,29 +73,20 @@ def logged_in(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Po
         CredentialsRejected, TargetUnavailable, TargetRefused: as for Engine.login, and of each statement.
     """
     user = secret.text("username")
-    parameters: dict[str, Any] = {
-        "host": secret.text("host"),
-        "port": port_of(secret, engine.default_port),
-        "dbname": secret.text("dbname", engine.default_dbname),
-        "user": user,
-        "application_name": "rotators",
-        "client_encoding": "utf8",
-        "gssencmode": "disable",
-        # Never a password in clear to a server that asks for it, never "success" where none is asked.
-        "require_auth": "scram-sha-256,md5",
-        "autocommit": True,
-        **tls_parameters(secret, settings),
-    }
-    connection = _connected(parameters, secret)
+    roots = trusted_roots(secret, settings, "PGSSLROOTCERT")
+    form = Form.CLEAR if sends_clear_text(secret) else settings.password_encryption
+    port = port_of(secret, engine.default_port)
+    bridge = _connected(Request(secret, port, secret.text("dbname", engine.default_dbname), roots))
+    connection = bridge.connection
     try:
         with cut_after(SESSION_SECONDS, connection.fileno()) as silent:
-            yield PostgresSession(connection, user)
+            yield PostgresSession(connection, user, form)
     except psycopg.Error as error:
         if silent.is_set():
             raise TargetUnavailable("the server fell silent during a statement", reason="silent") from None
         raise _statement_failure(error, user) from None
     finally:
-        connection.close()
+        bridge.close()
 
 
 def tls_parameters(secret: Secret, settings: Settings) -> dict[str, str]:
@@ -98,33 +95,19 @@ def tls_parameters(secret: Secret, settings: Settings) -> dict[str, str]:
     return {"sslmode": "verify-full", "sslrootcert": roots} if roots else {"sslmode": "disable"}
 
 
-def _connected(parameters: dict[str, Any], secret: Secret) -> Connection:
-    """Try the host's addresses in turn under one deadline; the first that answers decides.
-
-    The password stays in the secret until the call: tools that show local variables show these.
-    """
+def _connected(request: Request) -> Bridge:
+    """Try the host's addresses in turn under one deadline; the first that answers decides."""
     deadline = time.monotonic() + CONNECT_SECONDS
-    where = f"{parameters['host']}:{parameters['port']} as {parameters['user']!r}"
-    addresses = resolved(parameters["host"], parameters["port"])
-    failed = failure("timeout", f"Unable to log into database at {where}")
+    addresses = resolved(request.secret.text("host"), request.port)
+    failed = failure("timeout", f"Unable to log into database at {request.where}")
     for position, address in enumerate(addresses):
         share = (deadline - time.monotonic()) / (len(addresses) - position)
         if position and share < _SHORTEST_ATTEMPT:
             break
         try:
-            return psycopg.connect(
-                hostaddr=address,
-                password=secret.text("password"),
-                connect_timeout=max(_SHORTEST_ATTEMPT, int(share)),
-                **parameters,
-            )
-        except psycopg.Error as error:
-            failed = login_failure(server_words(str(error)), PATTERNS, where)
-            if failed.reason == "tls-untrusted":
-                reason = why_untrusted(address, parameters["port"], parameters["sslrootcert"])
-                failed = failure(reason, f"Unable to log into database at {where}")
-        if not isinstance(failed, TargetUnavailable):
-            break
+            return Bridge(request, address, share)
+        except TargetUnavailable as error:
+            failed = error
     raise failed from None
 
 
@@ -136,6 +119,12 @@ def _statement_failure(error: psycopg.Error, user: str) -> RotatorFailure:
             f"the server is read-only, {said}",
             reason="read-only",
             remedy="Use the writer's endpoint as the secret's host, not a reader's.",
+        )
+    if error.sqlstate in _TIME_LIMITS or "idle-session timeout" in str(error):
+        return TargetRefused(
+            f"a time limit of the user's own ended the session, {said}",
+            reason="time-limit",
+            remedy="ALTER ROLE … RESET idle_session_timeout, or raise it to a minute.",
         )
     if isinstance(error, errors.QueryCanceled | errors.LockNotAvailable):
         return TargetUnavailable(
@@ -155,6 +144,10 @@ def _statement_failure(error: psycopg.Error, user: str) -> RotatorFailure:
     return TargetRefused(f"the server refused a statement, {said}", reason="statement")
 
 
+# PostgreSQL manual, Appendix A: the idle-session, idle-in-transaction and transaction time-outs.
+_TIME_LIMITS = frozenset({"57P05", "25P03", "25P04"})
+
+
 def _passing(error: psycopg.Error) -> bool:
     """Whether the same statement may succeed later: no SQLSTATE, connection, resources, or two at once."""
     state = error.sqlstate
@@ -167,60 +160,66 @@ class PostgresSession:
     Args:
         connection: in autocommit mode.
         user: who was asked for.
+        form: in which form new passwords are sent.
     """
 
-    def __init__(self, connection: Connection, user: str) -> None:
+    def __init__(self, connection: Connection, user: str, form: str = Form.SCRAM) -> None:
         self._connection = connection
         self._user = user
+        self._form = form
         self.account = user
-
-    def set_password(self, user: str, password: str) -> None:
-        """See Session.set_password. Only a verifier is sent."""
-        verifier = self._verifier(user, password)
-        with self._transaction(own=user == self._user):
-            self._alter_password(user, verifier)
-
-    def require_resettable(self, user: str, rejected: Collection[str], *, tls: bool) -> None:
-        """See Session.require_resettable."""
-
-    def rejections_allowed(self, user: str) -> int | None:
-        """See Session.rejections_allowed."""
-        del user
-        return None
 
     @property
     def behind_pooler(self) -> bool:
-        """See Session.behind_pooler."""
-        return False
+        """See Session.behind_pooler. A pooler names a process of its own for cancelling."""
+        with self._reading():
+            row = self._connection.execute("SELECT pg_backend_pid()").fetchone()
+        return row is None or row[0] != self._connection.info.backend_pid
+
+    def set_password(self, user: str, password: str) -> None:
+        """See Session.set_password. A verifier is sent, unless the secret asks for clear text."""
+        with self._writing():
+            self._change_password("ALTER ROLE {} PASSWORD {}", user, password)
+
+    def require_resettable(self, user: str, rejected: Collection[str], *, tls: bool) -> None:
+        """See Session.require_resettable. Access rules that need TLS have an error of their own."""
+        del tls
+        with self._reading():
+            require_resettable(self._connection, user, rejected)
+
+    def rejections_allowed(self, user: str) -> int | None:
+        """See Session.rejections_allowed. The limit is the same for all users."""
+        del user
+        with self._reading():
+            return rejections_allowed(self._connection)
 
     def check(self) -> None:
         """See Session.check. A role that the server could not set at the login is only a warning there."""
-        row = self._connection.execute(
-            "SELECT session_user::pg_catalog.text, current_user::pg_catalog.text,"
-            " (SELECT pg_catalog.substr(c, 6) FROM pg_catalog.pg_db_role_setting s"
-            "  JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) s.setrole"
-            "  LEFT JOIN pg_catalog.pg_database d ON d.oid OPERATOR(pg_catalog.=) s.setdatabase,"
-            "  pg_catalog.unnest(s.setconfig) AS c"
-            "  WHERE r.rolname OPERATOR(pg_catalog.=) session_user"
-            "  AND coalesce(d.datname, pg_catalog.current_database())"
-            "      OPERATOR(pg_catalog.=) pg_catalog.current_database()"
-            "  AND pg_catalog.starts_with(c, 'role=') ORDER BY s.setdatabase DESC LIMIT 1)"
-        ).fetchone()
-        logged_in, acting, wanted = row or (None, None, None)
-        if logged_in != self._user:
+        with self._reading(acting=True):
+            acting = read_acting(self._connection)
+            owners = second_users_with_objects(self._connection, acting.current)
+        if acting.session != self._user:
             raise TargetRefused(
                 f"the server logged {self._user!r} in as another user (a pg_ident map?)", reason="user"
             )
-        if wanted not in {None, "none", acting}:
+        if acting.wanted not in {None, "none", acting.current}:
             raise TargetRefused(
-                f"user {self._user!r} cannot act as {wanted!r}, which its role setting asks for",
+                f"user {self._user!r} cannot act as {acting.wanted!r}, which its role setting asks for",
                 reason="role",
-                remedy=f"GRANT {wanted} TO {self._user} (from PostgreSQL 16 on: WITH SET TRUE).",
+                remedy=f"GRANT {acting.wanted} TO {self._user} (from PostgreSQL 16 on: WITH SET TRUE).",
+            )
+        if owners:
+            raise TargetRefused(
+                f"user {owners[0]!r} acts as {acting.current!r} and yet owns objects itself, which "
+                f"{acting.current!r} cannot use",
+                reason="ownership",
+                remedy=f"In each database: REASSIGN OWNED BY {owners[0]} TO {acting.current}. Then find the "
+                "cause: on some versions a pooler's DISCARD ALL ends the role (docs/postgres.md).",
             )
 
     def require_ordinary(self, user: str) -> None:
         """See Session.require_ordinary."""
-        with self._transaction():
+        with self._reading():
             existing(read_roles(self._connection, user), user)
             administrator = is_administrator(self._connection, user)
         if administrator:
@@ -232,77 +231,74 @@ class PostgresSession:
 
     def require_twin(self, of: str, twin: str) -> None:
         """See Session.require_twin. Either of the two may be the original."""
-        with self._transaction():
+        with self._reading():
             roles = read_roles(self._connection, of, twin)
             one, other = existing(roles, of), existing(roles, twin)
+            require_resettable(self._connection, twin, ())
             if twin in one.groups and may_become(self._connection, of, twin):
                 return
             prove_twin(of, one, twin, other)
 
     def ensure_twin(self, of: str, twin: str, password: str) -> None:
         """See Session.ensure_twin. One transaction: a twin without its rights is never seen."""
-        verifier = self._verifier(twin, password)
-        with self._transaction():
+        with self._writing():
             roles = read_roles(self._connection, of, twin)
             original = existing(roles, of)
+            # The twin gets the limits of the original: the end of its password, the number of connections.
+            require_resettable(self._connection, of, ())
             if twin in roles:
                 prove_twin(of, original, twin, existing(roles, twin))
-                self._alter_password(twin, verifier)
+                self._change_password("ALTER ROLE {} PASSWORD {}", twin, password)
             else:
                 names = sql.Identifier(twin), sql.Identifier(of)
-                self._connection.execute(
-                    sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(names[0], verifier)
-                )
+                self._change_password("CREATE ROLE {} LOGIN PASSWORD {}", twin, password)
                 self._connection.execute(sql.SQL("GRANT {1} TO {0}").format(*names))
                 roles |= read_roles(self._connection, twin)
             synchronise(self._connection, of, original, twin, roles[twin])
 
     def writable(self) -> bool:
         """See Preflight.writable."""
-        row = self._connection.execute("SELECT pg_catalog.pg_is_in_recovery()").fetchone()
+        with self._reading():
+            row = self._connection.execute("SELECT pg_is_in_recovery()").fetchone()
         return bool(row and not row[0])
 
     def demands(self) -> Demands:
         """See Preflight.demands. Of the known modules, only credcheck refuses the verifier that is sent."""
-        with self._transaction():
-            row = self._connection.execute(
-                "SELECT current_setting('credcheck.encrypted_password_allowed', true)"
-            ).fetchone()
-        return Demands(takes_hashes=row is None or row[0] != "off")
+        with self._reading():
+            return demands(self._connection, clear=self._form == Form.CLEAR)
 
     def missing_for_reset(self, user: str) -> str:
         """See Preflight.missing_for_reset."""
-        with self._transaction():
+        with self._reading():
             target = existing(read_roles(self._connection, user), user)
             return missing_for_reset(self._connection, user, target)
 
     def missing_for_twin(self, of: str) -> str:
         """See Preflight.missing_for_twin."""
-        with self._transaction():
+        with self._reading():
             original = existing(read_roles(self._connection, of), of)
             return missing_for_twin(self._connection, of, original)
 
-    @contextmanager
-    def _transaction(self, *, own: bool = False) -> Iterator[None]:
-        """A transaction that no setting of a user, admin or database can turn aside.
+    def _reading(self, *, acting: bool = False) -> AbstractContextManager[None]:
+        return pinned(self._connection, READ, acting=acting)
 
-        A database's owner may set another search_path, so names are pinned. A user may be read-only by
-        default: writing is asked for, and a real standby still refuses. A user that acts as another one
-        has lost the right to change its own password: for that it is itself again.
+    def _writing(self) -> AbstractContextManager[None]:
+        return pinned(self._connection, WRITE)
 
-        Args:
-            own: whether the session changes its own password.
-        """
-        self._connection.read_only = False
-        with self._connection.transaction():
-            self._connection.execute(_PINNED + (_OWN if own else ""))
-            yield
-
-    def _alter_password(self, user: str, verifier: sql.Literal) -> None:
-        self._connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(user), verifier))
-
-    def _verifier(self, user: str, password: str) -> sql.Literal:
-        encrypted = self._connection.pgconn.encrypt_password(
-            password.encode(), user.encode(), b"scram-sha-256"
-        )
-        return sql.Literal(encrypted.decode())
+    def _change_password(self, statement: LiteralString, user: str, password: str) -> None:
+        """Run a statement with a user's name and its new password, in the form that the server is to get."""
+        reported = self._connection.info.parameter_status("scram_iterations") or ""
+        iterations = int(reported) if reported.isascii() and reported.isdigit() else None
+        if self._form == Form.CLEAR:
+            keep_out_of_logs(self._connection)
+        try:
+            self._connection.execute(
+                sql.SQL(statement).format(
+                    sql.Identifier(user), sql.Literal(stored_form(self._form, user, password, iterations))
+                )
+            )
+        except psycopg.Error as error:
+            refused = validation_failure(error, user)
+            if refused is None:
+                raise
+            raise refused from None

@@ -68,7 +68,23 @@ CAUSES: dict[str, Cause] = {
         "Rotate: strategy single changes an expired password where the server allows that, and an admin"
         " (masterarn) always.",
     ),
+    "scram-iterations": Cause(
+        TargetRefused,
+        "the server asks for too few or too many SCRAM iterations; nothing was derived from the password",
+        "Find out who changed the user's password hash or the host. Set the password again as administrator, "
+        "with 4096 iterations or somewhat more (PostgreSQL 16 and later: scram_iterations).",
+    ),
+    "blocked": Cause(
+        TargetRefused,
+        "the server refuses every login of the user, because too many were rejected",
+        "Unblock the user as administrator (PostgreSQL with credcheck: pg_banned_role_reset), then rotate.",
+    ),
     "no-login": Cause(TargetRefused, "the user may not log in", "Give the user the right to log in."),
+    "needs-certificate": Cause(
+        TargetRefused,
+        "the server asks for a client certificate",
+        "Put one into the function (PostgreSQL: PGSSLCERT and PGSSLKEY name it), or change the server's rule.",
+    ),
     "connections": Cause(
         TargetUnavailable,
         "the server, database or user has too many connections",
@@ -109,7 +125,7 @@ CAUSES: dict[str, Cause] = {
     ),
     "tls-no-ca": Cause(
         TargetUnavailable,
-        "the file of trusted certificates is missing or cannot be read",
+        "the file of trusted certificates is missing, unreadable, empty or no regular file",
         "Put it into the function and name it in the secret's sslrootcert or in SSL_ROOT_CERT.",
     ),
     "tls-unsupported": Cause(

@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import ssl
+import stat
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,11 +35,29 @@ def wants_tls(secret: Secret) -> bool:
     Raises:
         SecretFormatError: ``ssl`` is neither a boolean nor ``"true"`` or ``"false"``.
     """
-    wanted = secret.get("ssl", True)
+    return _flag(secret, "ssl", default=True)
+
+
+def sends_clear_text(secret: Secret) -> bool:
+    """Whether new passwords are sent in clear, because the server's validation needs it: key ``clear_text``.
+
+    Raises:
+        SecretFormatError: ``clear_text`` is not a boolean, or true for a connection without TLS.
+    """
+    wanted = _flag(secret, "clear_text", default=False)
+    if wanted and not wants_tls(secret):
+        raise SecretFormatError(
+            "keys 'clear_text' and 'ssl' of the secret: clear text is sent inside TLS only"
+        )
+    return wanted
+
+
+def _flag(secret: Secret, key: str, *, default: bool) -> bool:
+    wanted = secret.get(key, default)
     if isinstance(wanted, str) and wanted.lower() in {"true", "false"}:
         return wanted.lower() == "true"
     if not isinstance(wanted, bool):
-        raise SecretFormatError("key 'ssl' of the secret must be true or false")
+        raise SecretFormatError(f"key {key!r} of the secret must be true or false")
     return wanted
 
 
@@ -56,16 +75,25 @@ def trusted_roots(secret: Secret, settings: Settings, variable: str) -> str | No
 
     Raises:
         SecretFormatError: ``ssl`` is not a boolean, or ``sslrootcert`` not a string.
-        TargetUnavailable: the file is missing.
+        TargetUnavailable: the file is missing, unreadable, empty, or not a regular file.
     """
     if not wants_tls(secret):
         return None
     named = secret.text("sslrootcert") if "sslrootcert" in secret else settings.ssl_root_cert
     # A driver's bundled OpenSSL may look for roots where another system has them; Python knows this one's.
     roots = named or os.environ.get(variable) or ssl.get_default_verify_paths().cafile or SYSTEM_ROOTS
-    if roots != SYSTEM_ROOTS and not os.access(roots, os.R_OK):
+    if roots != SYSTEM_ROOTS and not _readable(roots):
         raise failure("tls-no-ca", f"reading {Path(roots).name!r}")
     return roots
+
+
+def _readable(path: str) -> bool:
+    """Whether a file can be read without waiting: a pipe or a device may block for ever."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size > 0 and os.access(path, os.R_OK)
 
 
 def resolved(host: str, port: int) -> list[str]:

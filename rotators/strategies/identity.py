@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from rotators.core.errors import IdentityMismatch, SecretFormatError
-from rotators.strategies.connecting import wants_tls
+from rotators.strategies.connecting import sends_clear_text, wants_tls
 
 if TYPE_CHECKING:
     from rotators.core.rotation import Rotation
@@ -157,6 +157,7 @@ def check_shape(secret: Secret, engine: Engine) -> None:
     _addresses(secret, engine)
     secret.text("dbname", engine.default_dbname)
     wants_tls(secret)
+    sends_clear_text(secret)
 
 
 def check_target(pending: Secret, current: Secret, engine: Engine) -> None:

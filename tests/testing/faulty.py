@@ -126,10 +126,9 @@ class TakesSilenceForRejection(Sound):
 
 class _BelievingSession(PostgresSession):
     def ensure_twin(self, of: str, twin: str, password: str) -> None:
-        verifier = self._verifier(twin, password)
-        with self._transaction():
+        with self._writing():
             if twin in read_roles(self._connection, twin):
-                self._alter_password(twin, verifier)
+                self._change_password("ALTER ROLE {} PASSWORD {}", twin, password)
                 return
         super().ensure_twin(of, twin, password)
 
@@ -138,13 +137,12 @@ class _HastySession(PostgresSession):
     """Makes the twin first, and gives it its rights then; one that is there is taken for complete."""
 
     def ensure_twin(self, of: str, twin: str, password: str) -> None:
-        verifier = self._verifier(twin, password)
         names = sql.Identifier(twin), sql.Identifier(of)
         run = self._connection.execute
         if run("SELECT FROM pg_roles WHERE rolname::text = %s", [twin]).fetchall():
-            self._alter_password(twin, verifier)
+            self._change_password("ALTER ROLE {} PASSWORD {}", twin, password)
             return
-        run(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(names[0], verifier))
+        self._change_password("CREATE ROLE {} LOGIN PASSWORD {}", twin, password)
         run(sql.SQL("GRANT {1} TO {0}").format(*names))
         run(sql.SQL("ALTER ROLE {} SET role = {}").format(names[0], sql.Literal(of)))
 

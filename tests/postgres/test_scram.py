@@ -1,0 +1,226 @@
+"""A password's proof goes only to a server whose SCRAM exchange is safe, and no exchange blocks a login."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from psycopg import sql
+
+from rotators.core.errors import CredentialsRejected, RotatorsError, TargetRefused
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
+from rotators.families.postgres_scram import (
+    FEWEST_ITERATIONS,
+    MOST_ITERATIONS,
+    PLAIN,
+    PLUS,
+    Exchange,
+    matches,
+    md5_verifier,
+    prepared,
+    verifier,
+)
+from rotators.local.postgres import PostgresServer
+from rotators.local.tls import issue
+from rotators.postgres import PostgresEngine
+from tests.postgres.hostile import CLEAR, MD5, SASL, TRUST, Hostile, message, request, scram
+from tests.world import World, new_password
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+MANY = f"SCRAM-SHA-256$40000000:{'A' * 22}==${'A' * 43}=:{'A' * 43}="
+
+
+def login(value: dict[str, Any]) -> None:
+    with PostgresEngine().login(Secret(value), Settings()) as session:
+        session.check()
+
+
+def secret(port: int, **changes: Any) -> dict[str, Any]:
+    value = {"engine": "postgres", "host": "localhost", "port": port, "username": "app", "ssl": False}
+    return {**value, "password": new_password(), **changes}
+
+
+def code_of(value: dict[str, Any]) -> str:
+    with pytest.raises(RotatorsError) as caught:
+        login(value)
+    return caught.value.full_code
+
+
+@pytest.mark.parametrize("iterations", [0, 1, 4095, MOST_ITERATIONS + 1, 2_000_000_000, 9_999_999_999])
+def test_a_server_that_asks_for_unsafe_iterations_gets_nothing_derived_from_the_password(
+    iterations: int,
+) -> None:
+    with Hostile([SASL, scram(iterations)]) as server:
+        assert code_of(secret(server.port)) == "target-refused/scram-iterations"
+    (first,) = server.received
+    assert first.startswith(b"SCRAM-SHA-256\0")
+    assert server.connections == 1
+
+
+def test_the_bounds_hold_inside_tls(tmp_path: Path) -> None:
+    certificates = issue(tmp_path)
+    with Hostile([SASL, scram(1)], certificates) as server:
+        value = secret(server.port, ssl=True, sslrootcert=str(certificates.ca))
+        assert code_of(value) == "target-refused/scram-iterations"
+    assert len(server.received) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        scram("4096,m=ext"),
+        scram("-1"),
+        scram("4096 "),
+        scram(4096, salt="not base64!"),
+        lambda _: request(11, b"r=another nonce,s=c2FsdA==,i=4096"),
+        lambda _: request(11, b""),
+        lambda _: request(12, b"v=c2FsdA=="),
+        lambda _: b"R\x7f\xff\xff\xff",
+        lambda _: b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    ],
+)
+def test_a_malformed_exchange_ends_the_login_before_a_proof(answer: Any) -> None:
+    with Hostile([SASL, answer]) as server:
+        assert code_of(secret(server.port)) == "target-unavailable/protocol"
+    assert len(server.received) == 1
+
+
+def test_a_server_that_cannot_prove_that_it_knows_the_password_is_not_believed() -> None:
+    with Hostile([SASL, scram(4096), request(12, b"v=" + b"A" * 43 + b"=") + TRUST]) as server:
+        assert code_of(secret(server.port)) == "target-unavailable/protocol"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        [TRUST],
+        [CLEAR],
+        [request(10, b"OAUTHBEARER\0\0")],
+        [request(7)],
+        [SASL, lambda _: TRUST],
+        [SASL, lambda _: CLEAR],
+        [SASL, lambda _: MD5],
+        [MD5 + MD5],
+    ],
+)
+def test_a_server_that_asks_for_no_hashed_password_proves_nothing(script: list[Any]) -> None:
+    with Hostile(script) as server:
+        assert code_of(secret(server.port)) == "target-refused/auth-method"
+
+
+@given(
+    st.sampled_from([[], [SASL], [MD5], [SASL, scram(4096)], [MD5 + TRUST]]),
+    st.one_of(
+        st.binary(max_size=60),
+        st.builds(message, st.binary(min_size=1, max_size=1), st.binary(max_size=40)),
+        st.builds(request, st.integers(0, 20), st.binary(max_size=40)),
+    ),
+)
+@settings(max_examples=150, deadline=None)
+def test_any_answer_to_a_login_is_a_coded_error(script: list[Any], answer: bytes) -> None:
+    with Hostile([*script, answer]) as server, pytest.raises(RotatorsError):
+        login(secret(server.port))
+
+
+def test_a_user_that_gave_itself_many_iterations_is_refused_with_a_remedy(world: World) -> None:
+    """Any user may store a verifier of its own choice; libpq computed for half a minute here."""
+    user = world.user()
+    # ALTER ROLE would do, but then the server computes as long, to see whether the password is empty.
+    world.sql("UPDATE pg_authid SET rolpassword = %s WHERE rolname = %s", MANY, user["username"])
+    with pytest.raises(TargetRefused, match="40000000, not 4096") as caught:
+        login(user)
+    assert caught.value.full_code == "target-refused/scram-iterations"
+    assert "scram_iterations" in caught.value.remedy
+
+
+@pytest.mark.parametrize("iterations", [FEWEST_ITERATIONS, 20_000, MOST_ITERATIONS])
+def test_logins_within_the_bounds_work(world: World, iterations: int) -> None:
+    user = world.user()
+    store(world, user, verifier(user["password"], iterations))
+    login(user)
+    with pytest.raises(CredentialsRejected):
+        login({**user, "password": new_password()})
+
+
+@pytest.mark.parametrize("asked", [None, 0, 1, 4095, 2_000_000_000])
+def test_a_verifier_of_ours_is_always_within_the_bounds(asked: int | None) -> None:
+    iterations = int(verifier("password", asked).split("$")[1].split(":")[0])
+    assert FEWEST_ITERATIONS <= iterations <= MOST_ITERATIONS
+
+
+def test_a_login_with_an_md5_hash_works() -> None:
+    """The rule ``md5`` asks each user for what its stored hash allows."""
+    name, password = "old", new_password()
+    with PostgresServer(hba=["hostssl all all 127.0.0.1/32 md5"]) as server:
+        server.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{md5_verifier(name, password)}'")
+        login(server.secret(name, password))
+        with pytest.raises(CredentialsRejected):
+            login(server.secret(name, new_password()))
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "日本語のパスワード",
+        "Ⅸ and ﬁ and \u00ad soft",
+        "\u00a0 no-break space",
+        "\u0627\u0644",
+        "\u0627a",
+        "\u0007bell",
+        "\u06dd",
+        "\u2028",
+        "\U0001f600",
+        "\u00ad",
+    ],
+)
+def test_passwords_beyond_ascii_are_prepared_as_libpq_does(world: World, password: str) -> None:
+    user = world.user(password=password + new_password())
+    login(user)
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=40))
+def test_a_verifier_of_libpq_matches_its_password_and_no_other(text: str) -> None:
+    import psycopg  # noqa: PLC0415 - one use
+
+    conn = psycopg.pq.PGconn.connect_start(b"host=/nonexistent")
+    stored = conn.encrypt_password(text.encode(), b"user", b"scram-sha-256").decode()
+    assert matches(stored, "user", text)
+    assert matches(verifier(text), "user", text)
+    assert not matches(stored, "user", text + "x")
+    stored = conn.encrypt_password(text.encode(), b"user", b"md5").decode()
+    assert stored == md5_verifier("user", text)
+    assert matches(stored, "user", text)
+    assert not matches(stored, "other", text)
+
+
+@pytest.mark.parametrize(
+    "stored", ["", "clear", "md5", "SCRAM-SHA-256$1", "SCRAM-SHA-256$40000000:A==$A=:A="]
+)
+def test_a_stored_password_of_another_form_is_not_judged(stored: str) -> None:
+    assert matches(stored, "user", "password") is None
+
+
+def test_channel_binding_is_used_where_server_and_certificate_allow_it() -> None:
+    assert Exchange([PLUS, PLAIN], b"digest").mechanism == PLUS
+    assert Exchange([PLUS, PLAIN], b"digest").first().startswith(b"p=tls-server-end-point,,")
+    assert Exchange([PLAIN], b"digest").first().startswith(b"y,,")
+    assert Exchange([PLUS, PLAIN], None).first().startswith(b"n,,")
+
+
+def test_a_text_that_saslprep_leaves_empty_or_prohibits_is_hashed_as_it_is() -> None:
+    assert prepared("\u00ad") == "\u00ad".encode()
+    assert prepared("\u00aa") == b"a"
+
+
+def store(world: World, user: dict[str, Any], stored: str) -> None:
+    world.sql(
+        sql.SQL("ALTER ROLE {} PASSWORD {}")
+        .format(sql.Identifier(user["username"]), sql.Literal(stored))
+        .as_string(None)
+    )
