@@ -12,7 +12,7 @@ import redis.asyncio
 
 from rotators.client import AsyncCredentials, AsyncSecretCache, Credentials, SecretCache
 from rotators.client.drivers import COMMON, LIBPQ, PYMYSQL, REDIS, driver_of
-from rotators.client.walk import Verdict
+from rotators.client.messages import Verdict
 from rotators.core.errors import ConfigurationError, InvalidInput
 from rotators.core.secret import Secret
 

@@ -13,16 +13,8 @@ from hypothesis import strategies as st
 
 from rotators.aws.reading import SecretVersion
 from rotators.client.memory import Memory
-from rotators.client.walk import (
-    Limits,
-    Login,
-    Pause,
-    Read,
-    Refusal,
-    Verdict,
-    secret_of,
-    walk,
-)
+from rotators.client.messages import Limits, Login, Pause, Read, Refusal, Verdict
+from rotators.client.walk import secret_of, walk
 from rotators.core.errors import (
     AccessDenied,
     CredentialsRejected,
@@ -33,7 +25,7 @@ from rotators.core.errors import (
 )
 
 if TYPE_CHECKING:
-    from rotators.client.walk import Answer, Ask
+    from rotators.client.messages import Answer, Ask
 
 
 class WrongPassword(Exception):
