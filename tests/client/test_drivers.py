@@ -17,6 +17,7 @@ from rotators.core.errors import ConfigurationError, InvalidInput
 from rotators.core.secret import Secret
 
 REJECTED, UNAVAILABLE, OTHER = Verdict.REJECTED, Verdict.UNAVAILABLE, Verdict.OTHER
+DATABASE, SERVER, BLOCKED, CLOSED = Verdict.DATABASE, Verdict.SERVER, Verdict.BLOCKED, Verdict.CLOSED
 SECRET = Secret({"engine": "postgres", "host": "h", "username": "app", "password": "x"})
 
 
@@ -26,11 +27,11 @@ SECRET = Secret({"engine": "postgres", "host": "h", "username": "app", "password
         ('FATAL:  password authentication failed for user "app"', REJECTED),
         ("FATAL:  SASL authentication failed", REJECTED),
         ('FATAL:  role "app_clone" does not exist', REJECTED),
-        ('FATAL:  role "app" is not permitted to log in', REJECTED),
+        ('FATAL:  role "app" is not permitted to log in', CLOSED),
         ("FATAL:  no such user: app", REJECTED),
-        ('FATAL:  database "nowhere" does not exist', OTHER),
-        ('FATAL:  no pg_hba.conf entry for host "::1", user "password authentication failed"', OTHER),
-        ("SSL error: certificate verify failed", OTHER),
+        ('FATAL:  database "nowhere" does not exist', DATABASE),
+        ('FATAL:  no pg_hba.conf entry for host "::1", user "password authentication failed"', SERVER),
+        ("SSL error: certificate verify failed", SERVER),
         ("something that nobody knows", OTHER),
         ("Connection refused\n\tIs the server running on that host?", UNAVAILABLE),
         ("SSL error: unexpected eof while reading", UNAVAILABLE),
@@ -55,10 +56,11 @@ def test_what_postgresql_and_libpq_say(said: str, verdict: Verdict) -> None:
     ("code", "said", "verdict"),
     [
         (1045, "Access denied for user 'app'@'h' (using password: YES)", REJECTED),
-        (1049, "Unknown database 'x'", OTHER),
+        (1044, "Access denied for user 'app'@'h' to database 'x'", DATABASE),
+        (1049, "Unknown database 'x'", DATABASE),
         (2003, "Can't connect to MySQL server on 'h' ([Errno 111] Connection refused)", UNAVAILABLE),
         (2003, "([SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred in violation of protocol", UNAVAILABLE),
-        (2003, "([SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed", OTHER),
+        (2003, "([SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed", SERVER),
         (2003, "Can't connect ([Errno -3] Temporary failure in name resolution)", UNAVAILABLE),
         (2003, "Can't connect to MySQL server on 'h' (timed out)", UNAVAILABLE),
         (2013, "Lost connection to MySQL server during query", UNAVAILABLE),
