@@ -347,10 +347,11 @@ def driver_named(driver: object) -> Driver:
         raise InvalidInput(f"driver must be a driver's name, one of {names}", remedy="Correct the argument.")
     if driver in _KNOWN:
         return _KNOWN[driver]
-    near = difflib.get_close_matches(driver, _KNOWN, 1)
+    names_of = {name.lower(): name for name in _KNOWN}
+    near = difflib.get_close_matches(driver.lower(), names_of, 1)
     raise InvalidInput(
         f"driver {driver!r} is not known",
-        remedy=(f"Did you mean {near[0]!r}? " if near else "")
+        remedy=(f"Did you mean {names_of[near[0]]!r}? " if near else "")
         + f"Pass one of {names}, or COMMON of rotators.client.drivers for another one.",
     )
 

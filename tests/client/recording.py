@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 _SSL_REQUEST = 80877103
+_ENCRYPTED = 64  # bytes that an encrypted password has at least
 _KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 PUBLIC_KEY = _KEY.public_key().public_bytes(
     serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -117,16 +118,18 @@ class MySqlRecorder(Recorder):
             + self._greeted.encode()
             + b"\0",
         )
-        self._receive(channel)
+        answer = self._receive(channel)
         if self._plugin != self._greeted:
             self._send(channel, b"\xfe" + self._plugin.encode() + b"\0" + self._asking(salt))
-            self._receive(channel)
+            answer = self._receive(channel)
         if self._plugin == "caching_sha2_password":
             self._send(channel, b"\x01\x04")
-            self._receive(channel)
-        if self._plugin.endswith("sha2_password") or self._plugin == "sha256_password":
-            self._send(channel, b"\x01" + PUBLIC_KEY)
-            self.heard += _decrypted(self._receive(channel), salt)
+            answer = self._receive(channel)
+        if self._plugin in {"caching_sha2_password", "sha256_password"}:
+            if len(answer) < _ENCRYPTED or self._plugin == self._greeted == "sha256_password":
+                self._send(channel, b"\x01" + PUBLIC_KEY)
+                answer = self._receive(channel)
+            self.heard += _decrypted(answer, salt)
         self._send(channel, b"\xff" + struct.pack("<H", 1045) + b"#28000Access denied")
 
     def _asking(self, salt: bytes) -> bytes:
@@ -147,8 +150,6 @@ def _decrypted(encrypted: bytes, salt: bytes) -> bytes:
     Raises:
         ValueError: it was encrypted with another key.
     """
-    hidden = _KEY.decrypt(
-        encrypted,
-        padding.OAEP(mgf=padding.MGF1(algorithm=hashes.SHA1()), algorithm=hashes.SHA1(), label=None),
-    )
+    digest = hashes.SHA1()  # noqa: S303 - the one of MySQL's protocol
+    hidden = _KEY.decrypt(encrypted, padding.OAEP(mgf=padding.MGF1(digest), algorithm=digest, label=None))
     return bytes(byte ^ salt[position % len(salt)] for position, byte in enumerate(hidden))
