@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -304,9 +305,8 @@ def test_credentials_for_asyncio_are_refused() -> None:
 
 def test_an_engine_that_makes_its_own_connections_is_refused(world: World) -> None:
     value = world.user()
-    creators: list[dict[str, Any]] = [{"creator": lambda: world.login(value)}]
-    creators.append({"pool": sqlalchemy.QueuePool(lambda: world.login(value))})
-    for options in creators:
+    creator: Any = functools.partial(world.login, value)
+    for options in ({"creator": creator}, {"pool": sqlalchemy.QueuePool(creator)}):
         engine = create_engine(POSTGRES, **options)
         attach(engine, credentials_of(world, world.secret(value)))
         with pytest.raises(ConfigurationError, match="of its own"):
