@@ -146,7 +146,7 @@ def uses(kind: str, secret: str, package: str, ttl: float) -> tuple[Connect, Any
         return client.get_secret_value(SecretId=secret)["SecretString"]
 
     def connect(*_: Any) -> Any:
-        return module.connect(**driver_named(package).parameters(Secret.from_string(read())))
+        return module.connect(**driver_named(package).parameters(Secret.from_string(read()), {}))
 
     sqlalchemy.event.listen(engine, "do_connect", connect)
     return connect, engine, calls, None

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rotators.client.credentials import PATIENCE_SECONDS, Attempt, Shared, attempt_of, checked, judged
+from rotators.client.calls import checked
+from rotators.client.credentials import PATIENCE_SECONDS, Attempt, Shared, attempt_of, judged
 from rotators.client.drivers import REDIS, Driver, driver_named
+from rotators.client.messages import Limits, Login, Pause, Read, Refusal, Verdict
 from rotators.client.secret_cache import SecretCache, parsed
-from rotators.client.walk import Limits, Login, Pause, Read, Refusal, Verdict, secret_of
+from rotators.client.walk import secret_of
 from rotators.core.errors import ConfigurationError, InvalidInput, RotatorsError
 from rotators.core.loading import Wait
 from rotators.core.redaction import without_frames
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from rotators.aws.reading import SecretVersion
-    from rotators.client.walk import Answer
+    from rotators.client.messages import Answer
 
 C = TypeVar("C")
 
@@ -125,24 +128,30 @@ class AsyncCredentials:
 
         Args and errors as for ``Credentials.connect``; redis-py's asyncio is not covered.
         """
-        known, args, kwargs = checked(driver, connect, args, kwargs)
-        if known is REDIS:
+        call = checked(driver, connect, args, kwargs)
+        if call.driver is REDIS:
             raise ConfigurationError(
                 "redis.asyncio is not covered", remedy="Use redis.Redis with Credentials in a thread."
             )
 
         async def login(attempt: Attempt) -> C:
-            return await connect(*args, **known.arguments(attempt.secret, attempt.seconds, kwargs))
+            made: C = await call.made(attempt)
+            return made
 
-        return await self.login(login, known)
+        return await self.login(login, call.driver, call.given)
 
-    async def login(self, login: Callable[[Attempt], Awaitable[C]], driver: Driver | str) -> C:
+    async def login(
+        self,
+        login: Callable[[Attempt], Awaitable[C]],
+        driver: Driver | str,
+        given: Iterable[str] = (),
+    ) -> C:
         """See ``Credentials.login``."""
-        known = driver_named(driver) if isinstance(driver, str) else driver
+        known = driver_named(driver)
         answer: Answer = None
         made: list[C] = []
         since = self.shared.cache.mark()
-        with contextlib.closing(self.shared.start(known)) as steps:
+        with contextlib.closing(self.shared.start(known, given)) as steps:
             while True:
                 try:
                     ask = steps.send(answer)
@@ -173,21 +182,20 @@ class AsyncCredentials:
     async def retired(self, version: str | None) -> bool:
         """See ``Credentials.retired``."""
         try:
-            return version != (await self._preferred(PATIENCE_SECONDS)).version
+            current = await self._cache.read(self.shared.secret_id, timeout=PATIENCE_SECONDS)
+            return self.shared.is_retired(version, current)
         except RotatorsError:
             self.shared.note("unreadable", version)
             return False
 
     async def secret(self) -> dict[str, Any]:
         """See ``Credentials.secret``."""
-        return dict(secret_of(await self._preferred()))
+        current = await self._cache.read(self.shared.secret_id)
+        return dict(secret_of(self.shared.preferred(current)))
 
     def counts(self) -> dict[str, int]:
         """See ``Shared.counts``."""
         return self.shared.counts()
-
-    async def _preferred(self, timeout: float | None = None) -> SecretVersion:
-        return self.shared.preferred(await self._cache.read(self.shared.secret_id, timeout=timeout))
 
     def __repr__(self) -> str:
         return repr(self.shared)
@@ -198,12 +206,25 @@ async def _attempted(
 ) -> Refusal | None:
     try:
         async with asyncio.timeout(ask.seconds):
-            made.append(await login(attempt_of(ask)))
+            connection = await login(attempt_of(ask))
     except TimeoutError as late:
         # The driver's own time-out is coarser, or there is none.
         refusal = Refusal(Verdict.UNAVAILABLE, without_frames(late))
     except Exception as error:  # noqa: BLE001 - what is no refusal is raised on
         refusal = judged(error, ask, driver)
     else:
+        await _close_if_refused(connection, driver)
+        made.append(connection)
         return None
+    driver.check_error(refusal.error)
     return refusal.or_raise()
+
+
+async def _close_if_refused(connection: Any, driver: Driver) -> None:
+    try:
+        driver.check_connection(connection)
+    except ConfigurationError:
+        closed = connection.close()
+        if inspect.isawaitable(closed):
+            await closed
+        raise

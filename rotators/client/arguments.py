@@ -34,3 +34,13 @@ def secret_named(secret_id: object) -> None:
     """
     if not isinstance(secret_id, str) or not secret_id:
         raise InvalidInput("a secret's name or ARN must be a text", remedy="Correct the argument.")
+
+
+def require_kind(credentials: object, kind: type) -> None:
+    """Check that credentials are those for threads, or those for asyncio, as wanted.
+
+    Raises:
+        InvalidInput: they are not.
+    """
+    if not isinstance(credentials, kind):
+        raise InvalidInput(f"credentials must be {kind.__name__}", remedy="Correct the argument.")

@@ -1,6 +1,6 @@
-"""Logins that outlive a rotation unseen, whatever its strategy.
+"""Database logins that survive rotation, whatever its strategy.
 
-``walk.py`` decides what to try; here it is done, in a thread or in a task, and told by counter and log.
+``walk.py`` decides what to try; this module does it, in a thread, and counts and logs each decision.
 """
 
 from __future__ import annotations
@@ -16,36 +16,40 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from rotators.client.arguments import number_between, secret_named
-from rotators.client.drivers import LIBPQ, REDIS, Driver, conninfo_parts, driver_named, driver_of
+from rotators.client.calls import checked
+from rotators.client.drivers import LIBPQ, REDIS, Driver, driver_named
 from rotators.client.memory import Memory
+from rotators.client.messages import Limits, Login, Pause, Read, Refusal
 from rotators.client.secret_cache import SecretCache
-from rotators.client.walk import Limits, Login, Pause, Read, Refusal, secret_of, walk
+from rotators.client.target import Destination
+from rotators.client.walk import secret_of, walk
 from rotators.core import forks
-from rotators.core.errors import ConfigurationError, InvalidInput, RotatorsError
+from rotators.core.errors import ConfigurationError, InvalidInput, RotatorsError, SecretFormatError
 from rotators.core.redaction import redacted, without_frames
 from rotators.core.secret import Secret
 from rotators.strategies.connecting import wants_tls
 from rotators.strategies.identity import port_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from rotators.aws.reading import SecretVersion
-    from rotators.client.walk import Answer, Steps
+    from rotators.client.messages import Answer, Steps
 
 C = TypeVar("C")
 
 _log = logging.getLogger("rotators.client")
 
 PATIENCE_SECONDS = 1.0
-"""For a read that somebody waits for who has a connection that works."""
+"""Timeout in seconds for checking whether a pooled connection uses retired credentials."""
 
 # All others at INFO: a rotation is worth a line, a login is not.
 _LEVELS = {
     **dict.fromkeys(("held", "refreshed", "remembered"), logging.DEBUG),
-    **dict.fromkeys(("denied", "gave-up", "other-target", "unreadable"), logging.WARNING),
+    **dict.fromkeys(
+        ("blocked", "closed", "denied", "gave-up", "other-target", "unreadable"), logging.WARNING
+    ),
 }
-_OURS = frozenset({"user", "username", "password", "passwd"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +106,11 @@ class Shared:
             How often, by name: ``logins`` (accepted), ``rejected``, ``refreshed`` (reads past the memory),
             ``current``, ``pending``, ``previous`` (accepted after a rejection), ``remembered`` (used first in
             AWSCURRENT's stead), ``retired`` (replaced in a pool), ``held`` (not tried, for it was rejected
-            lately), ``denied`` (a label that may not be read), ``other-target`` (a version that leads
-            elsewhere), ``unavailable``, ``gave-up``, ``unreadable`` (a label that could not be read;
-            a connection that was kept for that).
+            lately, or the account blocked), ``blocked`` (the server blocked the account after too many
+            rejected logins), ``closed`` (the account is locked, expired or may not log in), ``moved``
+            (AWSCURRENT led elsewhere by now, and was followed), ``denied`` (a label that may not be read),
+            ``other-target`` (a version that was stored for another server), ``unavailable``, ``gave-up``,
+            ``unreadable`` (a label that could not be read; a connection that was kept for that).
         """
         with self._lock:
             return dict(self._counts)
@@ -122,18 +128,35 @@ class Shared:
             extra={"secret": self.secret_id, "version": version, "decision": decision},
         )
 
-    def start(self, driver: Driver) -> Steps[SecretVersion]:
-        """A new walk."""
-        return walk(self._memory, self.limits, self.note, shortest=driver.shortest)
+    def start(self, driver: Driver, given: Iterable[str]) -> Steps[SecretVersion]:
+        """A new walk.
+
+        Args:
+            driver: of the logins.
+            given: the names of the arguments that the caller passes to it.
+        """
+        if not self.cache.remembers(self.secret_id):
+            # The walk begins with reading AWSCURRENT, so reading it again at once would tell nothing.
+            self._memory.may_reread(time.monotonic())
+        destination = driver.destination(given)
+        return walk(self._memory, self.limits, self.note, destination, shortest=driver.shortest)
 
     def succeeded(self) -> None:
         """Count a login."""
         with self._lock:
             self._counts["logins"] += 1
 
+    def is_retired(self, version: str | None, current: SecretVersion) -> bool:
+        """Whether a version is not what to log in with, when AWSCURRENT is this."""
+        return version != self._memory.preferred(current).version
+
     def preferred(self, current: SecretVersion) -> SecretVersion:
-        """What to log in with, when AWSCURRENT is this."""
-        return self._memory.preferred(current)
+        """What to log in with, when AWSCURRENT is this and the caller passes nothing else."""
+        remembered = self._memory.preferred(current)
+        with contextlib.suppress(SecretFormatError):
+            if Destination().same(secret_of(remembered), secret_of(current)):
+                return remembered
+        return current
 
     def __repr__(self) -> str:
         return f"<credentials of {self.secret_id!r}>"
@@ -179,7 +202,8 @@ class Credentials:
             *args: handed on.
             driver: whose names and errors are meant, or its package's name, when ``connect`` is a function of
                 your own; else found by the module of ``connect``.
-            **kwargs: handed on; they win over what the secret says (``host`` of a proxy, ``dbname`` …).
+            **kwargs: handed on; they win over what the secret says (``host`` of a proxy, ``dbname`` …). With
+                ``host`` it is the caller who decides which server gets the stored passwords.
 
         Returns:
             What ``connect`` returned.
@@ -187,28 +211,35 @@ class Credentials:
         Raises:
             Exception: the driver's own, when it is no rejection, or when no stored version was accepted.
             CredentialsRejected: reason ``held-back``: all were rejected a moment ago.
+            TargetRefused: reason ``blocked``: the server blocked the account a moment ago.
             StoreError: the secret cannot be read, and is not in memory.
-            InvalidInput: ``user`` or ``password`` was given: they come from the secret.
+            SecretFormatError: the secret has no host, and none was passed; or a key is wrong.
+            InvalidInput: ``user`` or ``password`` was given: they come from the secret. Or ``driver`` names
+                no driver.
+            ConfigurationError: ``driver`` is not the driver that ``connect`` belongs to.
         """
-        known, args, kwargs = checked(driver, connect, args, kwargs)
-        if known is REDIS:
+        call = checked(driver, connect, args, kwargs)
+        if call.driver is REDIS:
             from rotators.client.redis import connected  # noqa: PLC0415 - needs redis-py
 
-            return connected(self, connect, *args, **kwargs)
+            client: C = connected(self, call.connect, *call.args, **call.given)
+            return client
 
         def login(attempt: Attempt) -> C:
-            connection = connect(*args, **known.arguments(attempt.secret, attempt.seconds, kwargs))
-            known.settle(connection, kwargs)
+            connection: C = call.made(attempt)
+            call.driver.settle(connection, call.given)
             return connection
 
-        return self.login(login, known)
+        return self.login(login, call.driver, call.given)
 
-    def login(self, login: Callable[[Attempt], C], driver: Driver | str) -> C:
+    def login(self, login: Callable[[Attempt], C], driver: Driver | str, given: Iterable[str] = ()) -> C:
         """Log in by a function of your own.
 
         Args:
             login: makes the connection of an attempt, or raises the driver's error.
             driver: by whose errors a rejection is recognised.
+            given: the names of what ``login`` takes from elsewhere than the attempt's secret, such as
+                ``host``: it is not compared between versions.
 
         Returns:
             What ``login`` returned when it first did not raise.
@@ -216,11 +247,11 @@ class Credentials:
         Raises:
             Exception: as ``connect``.
         """
-        known = driver_named(driver) if isinstance(driver, str) else driver
+        known = driver_named(driver)
         answer: Answer = None
         made: list[C] = []
         since = self.shared.cache.mark()
-        with contextlib.closing(self.shared.start(known)) as steps:
+        with contextlib.closing(self.shared.start(known, given)) as steps:
             while True:
                 try:
                     ask = steps.send(answer)
@@ -255,7 +286,8 @@ class Credentials:
         False when the secret cannot be read: a connection that works is not given up for that.
         """
         try:
-            return version != self._preferred(PATIENCE_SECONDS).version
+            cache, secret_id = self.shared.cache, self.shared.secret_id
+            return self.shared.is_retired(version, cache.read(secret_id, timeout=PATIENCE_SECONDS))
         except RotatorsError:
             self.shared.note("unreadable", version)
             return False
@@ -267,44 +299,58 @@ class Credentials:
             StoreError: it cannot be read, and is not in memory.
             SecretFormatError: it is no JSON object.
         """
-        return dict(secret_of(self._preferred()))
+        current = self.shared.cache.read(self.shared.secret_id)
+        return dict(secret_of(self.shared.preferred(current)))
 
-    def parameters(self, driver: Driver | str = LIBPQ) -> dict[str, Any]:
-        """The same in a driver's words; libpq's, for example, also as a connection string's. Clear text."""
-        known = driver_named(driver) if isinstance(driver, str) else driver
-        return known.parameters(Secret(self.secret()))
+    def parameters(self, driver: Driver | str = LIBPQ, **places: str | int) -> dict[str, Any]:
+        """The same in a driver's words; libpq's, for example, also as a connection string's. Clear text.
 
-    def url(self, scheme: str = "postgresql") -> str:
+        Args:
+            driver: whose words.
+            **places: ``host``, ``port`` and ``dbname``, where they are not in the secret, or to win over it.
+
+        Raises:
+            SecretFormatError: the secret has no host, and none was passed; or a key is wrong.
+            InvalidInput: there is no such driver or place.
+        """
+        return driver_named(driver).parameters(self._placed(places), {})
+
+    def url(self, scheme: str = "postgresql", **places: str | int) -> str:
         """The same as a URL of libpq's form, all parts percent-encoded. Clear text.
 
         Args:
             scheme: ``postgresql``, ``postgresql+psycopg`` … whatever the reader understands.
+            **places: as for ``parameters``.
 
         Raises:
+            SecretFormatError, InvalidInput: as ``parameters``.
             ConfigurationError: the secret asks for TLS, and the scheme is none of PostgreSQL's: how TLS is
                 written in such a URL differs from reader to reader.
         """
-        secret = Secret(self.secret())
+        secret = self._placed(places)
         query: dict[str, Any] = {}
         if scheme.startswith("postgres"):
-            query = {name: value for name, value in self.parameters().items() if name.startswith("ssl")}
+            parameters = LIBPQ.parameters(secret, {})
+            query = {name: value for name, value in parameters.items() if name.startswith("ssl")}
         elif wants_tls(secret):
             raise ConfigurationError(
                 f"how TLS is written in a {scheme} URL is not known", remedy="Use parameters() instead."
             )
         host = secret.text("host")
         where = f"[{host}]" if ":" in host else quote(host, safe="")
-        where += f":{port_of(secret, 0)}" if "port" in secret else ""
+        where += f":{port_of(secret, 0)}" if secret.get("port") else ""
         user, password = (quote(secret.text(key), safe="") for key in ("username", "password"))
-        name = quote(secret.text("dbname"), safe="") if "dbname" in secret else ""
+        name = quote(secret.text("dbname"), safe="") if secret.get("dbname") else ""
         return f"{scheme}://{user}:{password}@{where}/{name}" + (f"?{urlencode(query)}" if query else "")
 
     def counts(self) -> dict[str, int]:
         """See ``Shared.counts``."""
         return self.shared.counts()
 
-    def _preferred(self, timeout: float | None = None) -> SecretVersion:
-        return self.shared.preferred(self.shared.cache.read(self.shared.secret_id, timeout=timeout))
+    def _placed(self, places: dict[str, str | int]) -> Secret:
+        if unknown := sorted(places.keys() - {"host", "port", "dbname"}):
+            raise InvalidInput(f"no place is called {unknown[0]}", remedy="Pass host, port and dbname only.")
+        return Secret(self.secret()).replace(**places)
 
     def __repr__(self) -> str:
         return repr(self.shared)
@@ -317,12 +363,22 @@ def _attempted(login: Callable[[Attempt], C], ask: Login, driver: Driver, made: 
         refusal = judged(error, ask, driver)
     else:
         if not inspect.isawaitable(connection):
+            _close_if_refused(connection, driver)
             made.append(connection)
             return None
         if inspect.iscoroutine(connection):
             connection.close()
         raise ConfigurationError("the login is a coroutine", remedy="Use AsyncCredentials.")
+    driver.check_error(refusal.error)
     return refusal.or_raise()
+
+
+def _close_if_refused(connection: Any, driver: Driver) -> None:
+    try:
+        driver.check_connection(connection)
+    except ConfigurationError:
+        connection.close()
+        raise
 
 
 def attempt_of(ask: Login) -> Attempt:
@@ -346,24 +402,3 @@ def judged(error: Exception, ask: Login, driver: Driver) -> Refusal:
         # A library's. What an application raises by itself keeps the way that it came.
         error = without_frames(error)
     return Refusal(verdict, redacted(error, ask.secret.sensitive()))
-
-
-def checked(
-    driver: Driver | str | None, connect: Callable[..., object], args: tuple[Any, ...], given: dict[str, Any]
-) -> tuple[Driver, tuple[Any, ...], dict[str, Any]]:
-    """The driver that is meant, and the arguments; a connection string is taken apart, for it has to win.
-
-    Raises:
-        InvalidInput: a user or password was given, or a connection string that is none.
-        ConfigurationError: the driver is known and not covered.
-    """
-    known = driver_of(connect) if driver is None else driver
-    known = driver_named(known) if isinstance(known, str) else known
-    if known is LIBPQ and args and isinstance(args[0], str):
-        args, given = ("", *args[1:]), {**conninfo_parts(args[0]), **given}
-    if named := sorted(_OURS & given.keys()):
-        raise InvalidInput(
-            f"{' and '.join(named)} given to connect()",
-            remedy="Leave them out: they come from the secret and change with it.",
-        )
-    return known, args, given

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 from rotators.core import forks
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from rotators.aws.reading import SecretVersion
 
 _FIRST_HOLD, _LONGEST_HOLD = 2.0, 60.0
 _MOST_KNOWN = 32
 _DENIED_SECONDS = 300.0
+_REREAD_SECONDS = 2.0
 _BUSY_SECONDS = 2.0  # a login that takes longer is not about to be rejected, so nobody waits for it
 
 
@@ -42,6 +45,9 @@ class Memory:
     _proven: dict[str, None] = field(default_factory=dict)  # a set in order of insertion
     _trying: dict[str, float] = field(default_factory=dict)  # since when
     _held: dict[str, _Hold] = field(default_factory=dict)
+    _blocked: dict[Hashable, _Hold] = field(default_factory=dict)  # by account
+    _latest: str | None = None  # the id of what AWSCURRENT was when it was last read anew
+    _read_at: float = -math.inf
     _denied: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -101,6 +107,49 @@ class Memory:
         """Let others try a version: it was judged, or the server is not there to judge it."""
         with self._lock:
             self._trying.pop(version.version, None)
+
+    def block(self, account: Hashable, now: float) -> None:
+        """Note that an account is blocked after too many rejected logins; nobody tries it for a while."""
+        with self._lock:
+            earlier = self._blocked.get(account)
+            times = earlier.times + 1 if earlier else 1
+            seconds = min(_FIRST_HOLD * 2.0 ** (times - 1), _LONGEST_HOLD)
+            self._blocked[account] = _Hold(now + seconds, times)
+            if len(self._blocked) > _MOST_KNOWN:
+                del self._blocked[min(self._blocked, key=lambda other: self._blocked[other].until)]
+
+    def unblock(self, account: Hashable) -> None:
+        """Note that the server let an account in."""
+        with self._lock:
+            self._blocked.pop(account, None)
+
+    def blocked(self, account: Hashable, now: float) -> bool:
+        """Whether an account was found blocked lately."""
+        with self._lock:
+            hold = self._blocked.get(account)
+            return hold is not None and now < hold.until
+
+    def may_reread(self, now: float) -> bool:
+        """Whether AWSCURRENT may be read for a server that gives trouble; True once in two seconds.
+
+        All callers of the process share what one of them reads (``latest``), so an outage of the database
+        costs Secrets Manager one call in two seconds.
+        """
+        with self._lock:
+            if now < self._read_at + _REREAD_SECONDS:
+                return False
+            self._read_at = now
+            return True
+
+    def reread(self, current: SecretVersion) -> None:
+        """Note what AWSCURRENT is now, as just read from Secrets Manager."""
+        with self._lock:
+            self._latest = current.version
+
+    @property
+    def latest(self) -> str | None:
+        """The id of what ``reread`` was last told; None if it never was."""
+        return self._latest
 
     def deny(self, stage: str, now: float) -> None:
         """Note that a label's version may not be read; it is not asked for in the next minutes."""

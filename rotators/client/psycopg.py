@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
 
-from rotators.client.credentials import checked
+from rotators.client.aio import AsyncCredentials
+from rotators.client.arguments import require_kind
+from rotators.client.calls import checked
+from rotators.client.credentials import Credentials
 from rotators.client.drivers import LIBPQ
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rotators.client.aio import AsyncCredentials
-    from rotators.client.credentials import Attempt, Credentials
+    from rotators.client.credentials import Attempt
 
 
 def pool_options(
@@ -33,7 +35,11 @@ def pool_options(
 
     Returns:
         ``connection_class`` and ``check``. With a ``check`` of your own, call this one in it.
+
+    Raises:
+        InvalidInput: the credentials are not `Credentials`.
     """
+    require_kind(credentials, Credentials)
 
     class RotatingConnection(base):  # type: ignore[misc,valid-type] # mypy takes no variable for a base
         """A connection with the id of the version that it was made with."""
@@ -42,7 +48,7 @@ def pool_options(
 
         @classmethod
         def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
-            _, _, kwargs = checked(LIBPQ, super().connect, (conninfo,), kwargs)
+            kwargs = checked(LIBPQ, super().connect, (conninfo,), kwargs).given
 
             def login(attempt: Attempt) -> Any:
                 given = LIBPQ.arguments(attempt.secret, attempt.seconds, kwargs)
@@ -50,7 +56,7 @@ def pool_options(
                 connection.rotators_version = attempt.version
                 return connection
 
-            made: Self = credentials.login(login, LIBPQ)
+            made: Self = credentials.login(login, LIBPQ, kwargs)
             return made
 
     drained: str | None = None
@@ -73,7 +79,8 @@ def pool_options(
 def async_pool_options(
     credentials: AsyncCredentials, base: type[psycopg.AsyncConnection[Any]] = psycopg.AsyncConnection
 ) -> dict[str, Any]:
-    """The same for `psycopg_pool.AsyncConnectionPool`."""
+    """The same for `psycopg_pool.AsyncConnectionPool`, with `AsyncCredentials`."""
+    require_kind(credentials, AsyncCredentials)
 
     class RotatingConnection(base):  # type: ignore[misc,valid-type] # as above
         """A connection with the id of the version that it was made with."""
@@ -82,7 +89,7 @@ def async_pool_options(
 
         @classmethod
         async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
-            _, _, kwargs = checked(LIBPQ, super().connect, (conninfo,), kwargs)
+            kwargs = checked(LIBPQ, super().connect, (conninfo,), kwargs).given
 
             async def login(attempt: Attempt) -> Any:
                 given = LIBPQ.arguments(attempt.secret, attempt.seconds, kwargs)
@@ -90,7 +97,7 @@ def async_pool_options(
                 connection.rotators_version = attempt.version
                 return connection
 
-            made: Self = await credentials.login(login, LIBPQ)
+            made: Self = await credentials.login(login, LIBPQ, kwargs)
             return made
 
     drained: str | None = None

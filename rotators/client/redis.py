@@ -7,26 +7,44 @@ redis-py asks a credential provider for user and password, and does not tell it 
 ``redis_connect_func`` does the login instead, so that a rejected one is made again: on a new socket, for
 redis-py hangs up when it is rejected.
 
-The server is the one in the secret when the client is made; a client for a new address is a new client.
+The server is the one in the secret when the client is made. A version that was stored for another server is
+not sent there: after AWSCURRENT has changed its address, make a new client.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.retry import Retry
 
+from rotators.client.arguments import require_kind
+from rotators.client.credentials import Credentials
 from rotators.client.drivers import REDIS, redis_target
+from rotators.core.errors import ConfigurationError
 from rotators.core.secret import Secret
+from rotators.strategies.connecting import wants_tls
+from rotators.strategies.identity import port_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rotators.client.credentials import Attempt, Credentials
+    from rotators.client.credentials import Attempt
 
 C = TypeVar("C")
+
+_PLACE_KEYS = (
+    "engine",
+    "host",
+    "port",
+    "ssl",
+    "sslrootcert",
+    "admin_host",
+    "admin_port",
+    "server_public_key",
+)
 
 # Those of redis-py 8.
 _RETRIES, _FIRST_PAUSE, _LONGEST_PAUSE = 10, 0.01, 1.0
@@ -37,22 +55,33 @@ class RedisCredentials(redis.CredentialProvider):
 
     Args:
         credentials: whose user and password are given.
+
+    Raises:
+        InvalidInput: the credentials are not `Credentials`.
     """
 
     def __init__(self, credentials: Credentials) -> None:
+        require_kind(credentials, Credentials)
         self._credentials = credentials
 
-    def options(self) -> dict[str, Any]:
+    def options(self, **given: Any) -> dict[str, Any]:
         """The arguments of `redis.Redis`: server, TLS, and who logs in. No password is among them.
+
+        Args:
+            **given: arguments of your own; they win over what the secret says.
 
         Raises:
             StoreError: the secret cannot be read, and is not in memory.
+            SecretFormatError: the secret has no host, and none was passed; or a key is wrong.
         """
+        secret = Secret(self._credentials.secret())
+        place = Secret({key: secret[key] for key in _PLACE_KEYS if key in secret})
         return {
-            **redis_target(Secret(self._credentials.secret())),
+            **redis_target(secret, given),
             "credential_provider": self,
-            "redis_connect_func": self.log_in,
+            "redis_connect_func": functools.partial(self.log_in, place=place),
             "retry": _Retry(ExponentialWithJitterBackoff(base=_FIRST_PAUSE, cap=_LONGEST_PAUSE), _RETRIES),
+            **given,
         }
 
     def get_credentials(self) -> tuple[str, str]:
@@ -63,13 +92,20 @@ class RedisCredentials(redis.CredentialProvider):
         """
         return _pair(Secret(self._credentials.secret()))
 
-    def log_in(self, connection: Any) -> None:
+    def log_in(self, connection: Any, place: Secret) -> None:
         """What redis-py calls with each new connection of its own: log in, and set it up.
+
+        Args:
+            connection: to the server that the client was made for.
+            place: what the secret said of the server then.
 
         Raises:
             redis.AuthenticationError: no stored version was accepted.
-            CredentialsRejected, StoreError: as ``Credentials.login``.
+            ConfigurationError: AWSCURRENT is for another server by now; nothing of it was sent.
+            CredentialsRejected, TargetRefused, StoreError: as ``Credentials.login``.
         """
+        callers = _chosen_by_caller(connection, place)
+        destination = REDIS.destination(callers)
         func, retry = connection.redis_connect_func, connection.retry
         limits = connection.socket_timeout, connection.socket_connect_timeout
         # Else the second attempt, which has to connect, would call us again, and be made again by redis-py.
@@ -78,6 +114,11 @@ class RedisCredentials(redis.CredentialProvider):
 
         def attempt(given: Attempt) -> None:
             nonlocal begun
+            if not destination.same(given.secret, place):
+                raise ConfigurationError(
+                    "the secret is for another server than the client",
+                    remedy="Make a new client with RedisCredentials(…).options(), which has the new address.",
+                )
             connection.credential_provider = redis.UsernamePasswordCredentialProvider(*_pair(given.secret))
             connection.socket_timeout, connection.socket_connect_timeout = (
                 min(limit or given.seconds, given.seconds) for limit in limits
@@ -91,7 +132,7 @@ class RedisCredentials(redis.CredentialProvider):
                 connection.on_connect()
 
         try:
-            self._credentials.login(attempt, REDIS)
+            self._credentials.login(attempt, REDIS, callers)
         except BaseException as error:
             # redis-py does so for its own errors only, and would use what is open as if it had logged in.
             connection.disconnect()
@@ -103,6 +144,18 @@ class RedisCredentials(redis.CredentialProvider):
             connection.redis_connect_func, connection.retry = func, retry
             connection.socket_timeout, connection.socket_connect_timeout = limits
         _limit(connection)
+
+
+def _chosen_by_caller(connection: Any, place: Secret) -> frozenset[str]:
+    """The names of what was changed in the options before the client was made."""
+    chosen = set()
+    if getattr(connection, "host", None) != place.get("host"):
+        chosen.add("host")
+    if getattr(connection, "port", None) != port_of(place, REDIS.port or 0):
+        chosen.add("port")
+    if isinstance(connection, redis.SSLConnection) != wants_tls(place):
+        chosen.add("ssl")
+    return frozenset(chosen)
 
 
 def _limit(connection: Any) -> None:
@@ -139,7 +192,7 @@ def connected(credentials: Credentials, make: Callable[..., C], *args: Any, **kw
     Raises:
         redis.RedisError: as the first command of a client.
     """
-    client: Any = make(*args, **{**RedisCredentials(credentials).options(), **kwargs})
+    client: Any = make(*args, **RedisCredentials(credentials).options(**kwargs))
     try:
         client.ping()
     except BaseException:

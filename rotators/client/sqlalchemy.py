@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event, exc
 
-from rotators.client.drivers import driver_named
+from rotators.client.arguments import require_kind
+from rotators.client.credentials import Credentials
+from rotators.client.drivers import driver_of_dialect
+from rotators.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect, Engine
     from sqlalchemy.pool import ConnectionPoolEntry
 
-    from rotators.client.credentials import Attempt, Credentials
+    from rotators.client.credentials import Attempt
 
 _VERSION, _NEW = "rotators_version", "rotators_new"
 _OURS = ("user", "username", "password", "passwd")
@@ -33,13 +36,25 @@ def attach(engine: Engine, credentials: Credentials) -> None:
         engine: of a synchronous driver (psycopg, PyMySQL; others if they take PEP 249's names). For an
             asynchronous engine give ``async_creator`` to ``create_async_engine``, see docs/clients.md.
         credentials: who logs in.
+
+    Raises:
+        ConfigurationError: the engine is asynchronous, or the ``sync_engine`` of one: its connections are
+            made inside the event loop, which `Credentials` would block.
+        InvalidInput: the credentials are not `Credentials`.
     """
+    require_kind(credentials, Credentials)
+    if engine.dialect.is_async:
+        raise ConfigurationError(
+            "the engine is asynchronous, and attach() would block its event loop",
+            remedy="Give create_async_engine() an async_creator that calls AsyncCredentials.connect"
+            " (docs/clients.md, SQLAlchemy).",
+        )
 
     @event.listens_for(engine, "do_connect")
     def connect(
         dialect: Dialect, record: ConnectionPoolEntry, cargs: tuple[Any, ...], cparams: dict[str, Any]
     ) -> Any:
-        driver = driver_named(dialect.driver)
+        driver = driver_of_dialect(dialect.driver)
         given = {name: value for name, value in cparams.items() if name not in _OURS}
 
         def login(attempt: Attempt) -> Any:
@@ -48,7 +63,15 @@ def attach(engine: Engine, credentials: Credentials) -> None:
             record.info.update({_VERSION: attempt.version, _NEW: True})
             return connection
 
-        return credentials.login(login, driver)
+        return credentials.login(login, driver, given)
+
+    @event.listens_for(engine, "connect")
+    def connected(_connection: Any, record: ConnectionPoolEntry) -> None:
+        if _NEW not in record.info:
+            raise ConfigurationError(
+                "the engine makes its connections by a creator or pool of its own, not by the credentials",
+                remedy="Leave creator= and pool= out of create_engine().",
+            )
 
     @event.listens_for(engine, "checkout")
     def checkout(_connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:

@@ -1,8 +1,8 @@
 """Which stored version an application logs in with: the decisions, and nothing that waits.
 
-``walk`` is a generator. It yields what it wants done (``Read``, ``Login``, ``Pause``), is sent what came of
-it, and returns the version that the server accepted; ``credentials.py`` does the deeds, in a thread or in a
-task. The order::
+``walk`` is a generator. It yields what it wants done (``Read``, ``Login``, ``Pause``), is sent the result,
+and returns the version that the server accepted. ``credentials.py`` and ``aio.py`` do the work, in a thread
+or in a task. The order::
 
     remembered or AWSCURRENT, from memory ──rejected──▶ AWSCURRENT anew ──▶ AWSPENDING ──▶ AWSPREVIOUS
               ▲                                                                              │
@@ -19,124 +19,63 @@ What worked is remembered until AWSCURRENT moves, so a rotation costs one proces
 that is under way when it happens, not one for every connection. Servers lock accounts that fail too often, so
 a version that is not known to work is tried by one caller at a time, for whom the others wait; what was
 rejected is left alone for a while, longer each time, by all of them; and a call may be rejected so many times
-only. Only a *rejection* goes on to another version. A server that is not there is asked again with the same.
+only. Only a *rejection* goes on to another version.
 
-A version that leads to another target than AWSCURRENT is never used: whoever may write AWSPENDING could
-lead applications elsewhere.
+Every other failure that AWSCURRENT may explain leads to one question: has AWSCURRENT moved? It is read again,
+by all callers of the process together once in two seconds, and a version that is new is tried at once:
+
+====================  =====================================================  ===============================
+verdict               the new AWSCURRENT is tried if it leads to             else
+====================  =====================================================  ===============================
+UNAVAILABLE           any target                                             the same again, after a pause
+DATABASE, SERVER      any target                                             the driver's error
+BLOCKED, CLOSED       another account                                        the driver's error
+====================  =====================================================  ===============================
+
+A version that leads to another target than AWSCURRENT is never used (``target.py``): whoever may write
+AWSPENDING could lead applications elsewhere.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
-from dataclasses import dataclass
-from enum import Enum
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from rotators.aws.reading import SecretVersion
 from rotators.client.memory import Admission, Memory
-from rotators.core.errors import AccessDenied, CredentialsRejected, RotatorsError, SecretFormatError
+from rotators.client.messages import Limits, Login, Pause, Read, Refusal, Verdict
+from rotators.client.target import Destination
+from rotators.core.errors import (
+    AccessDenied,
+    CredentialsRejected,
+    RotatorsError,
+    SecretFormatError,
+    TargetRefused,
+)
 from rotators.core.loading import may_pass, pause_after
 from rotators.core.secret import Secret
 from rotators.core.states import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
-_TARGET_KEYS = ("engine", "host", "port", "dbname", "ssl", "sslrootcert")
+    from rotators.client.messages import Answer, Note, Steps
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _BUSY_SECONDS = 0.02
+_FIRST_TRY_SECONDS = 5.0  # as long as a login of a rotation may take
+_REREAD_SECONDS = 1.0  # for reading AWSCURRENT while the same login could be tried again instead
+_COUNTED = frozenset({Verdict.REJECTED, Verdict.UNAVAILABLE, Verdict.BLOCKED, Verdict.CLOSED})
+_LEAST_SECONDS = 0.05  # enough to start a read whose result the next call finds in memory
 
 
-class Verdict(Enum):
-    """What a driver's error says about a login."""
-
-    REJECTED = "rejected"  # this user with this password
-    UNAVAILABLE = "unavailable"  # nobody judged the credential; the same login may work in a moment
-    OTHER = "other"  # neither; the application's to see
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """Read the version with a label; answered by the version or the error."""
-
-    stage: str
-    anew: bool
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """Log in with a version; answered by None, or by what was refused."""
-
-    version: SecretVersion
-    secret: Secret
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Wait; answered by None."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A login that did not come about.
-
-    Attributes:
-        verdict: what the error says.
-        error: the driver's.
-    """
-
-    verdict: Verdict
-    error: Exception
-
-    def or_raise(self) -> Refusal:
-        """Itself, if it is a rejection or an absence.
-
-        Raises:
-            Exception: the error, if it is neither.
-        """
-        if self.verdict is Verdict.OTHER:
-            raise self.error
-        return self
-
-
-if TYPE_CHECKING:
-    Ask = Read | Login | Pause
-    Answer = SecretVersion | RotatorsError | Refusal | None
-    Note = Callable[[str, str | None], None]
-    T = TypeVar("T")
-    Steps = Generator[Ask, Answer, T]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How far a call may go.
-
-    Attributes:
-        deadline: seconds for all of it.
-        logins: how many logins may be rejected in it.
-        pending: whether AWSPENDING may be tried.
-    """
-
-    deadline: float = 10.0
-    logins: int = 8
-    pending: bool = True
-
-    @property
-    def stages(self) -> tuple[str, ...]:
-        """The labels of a round, in order."""
-        return (Stage.CURRENT, *((Stage.PENDING,) if self.pending else ()), Stage.PREVIOUS)
-
-
-def walk(
+def walk(  # noqa: PLR0913 - what a call consists of
     memory: Memory,
     limits: Limits,
     note: Note,
+    destination: Destination = Destination(),  # noqa: B008 - frozen
     *,
     shortest: float = 0.0,
     clock: Callable[[], float] = time.monotonic,
@@ -147,6 +86,7 @@ def walk(
         memory: of the secret; read and written.
         limits: of this call.
         note: told each decision by name, with the version's id.
+        destination: what the caller decides about the target.
         shortest: seconds below which the driver cannot be told to give up.
         clock: gives seconds.
 
@@ -157,23 +97,23 @@ def walk(
         The version that the server accepted.
 
     Raises:
+        TargetRefused: reason ``blocked``: the server blocked the account a moment ago, so nothing was tried.
         Exception: the driver's last refusal, or Secrets Manager's error, when time or logins are used up.
     """
-    call = _Call(memory, limits, note, shortest, clock)
+    call = _Call(memory, limits, note, destination, shortest=shortest, clock=clock)
     current = yield Read(Stage.CURRENT, anew=False, seconds=call.left)
     if not isinstance(current, SecretVersion):
         raise _error(current)
     call.current = current
-    if (first := memory.preferred(current)) is not current:
-        note("remembered", first.version)
-    if (yield from call.accepts(first)):
-        return first
+    if accepted := (yield from call.accepted(call.first())):
+        return accepted
     for times in itertools.count(1):
         for stage in limits.stages:
             found = yield from call.read(stage)
-            if found is not None and (yield from call.accepts(found)):
-                note(stage.removeprefix("AWS").lower(), found.version)
-                return found
+            if found is not None and (accepted := (yield from call.accepted(found))):
+                if accepted is found:
+                    note(stage.removeprefix("AWS").lower(), found.version)
+                return accepted
         pause = pause_after(times, shortest=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
         call.check(pause)
         yield Pause(pause)
@@ -185,20 +125,24 @@ class _Call:
 
     current: SecretVersion
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - as walk
         self,
         memory: Memory,
         limits: Limits,
         note: Note,
+        destination: Destination,
+        *,
         shortest: float,
         clock: Callable[[], float],
     ) -> None:
-        self._memory, self._limits, self._note = memory, limits, note
+        self._memory, self._limits, self._note, self._destination = memory, limits, note, destination
         # A login that is begun later could end after the deadline; a short one still has its two halves.
         self._margin = min(shortest, limits.deadline / 2)
         self._shortest, self._clock = shortest, clock
         self._end = clock() + limits.deadline
         self._rejections = 0
+        self._moved = False
+        self._asked = False
         self._error: Exception | None = None
         self._unread: RotatorsError | None = None
 
@@ -206,26 +150,42 @@ class _Call:
     def left(self) -> float:
         return max(0.0, self._end - self._clock())
 
+    def first(self) -> SecretVersion:
+        """What to try first: the version that worked last, if it still leads where AWSCURRENT leads."""
+        remembered = self._memory.preferred(self.current)
+        if remembered is self.current:
+            return remembered
+        if not self._leads_to_current(remembered):
+            return self.current
+        self._note("remembered", remembered.version)
+        return remembered
+
     def read(self, stage: str) -> Steps[SecretVersion | None]:
         """The version with a label as Secrets Manager has it now, if it may be tried; else None."""
         self.check(0.0)
         if self._memory.denied(stage, self._clock()):
             return None
-        self._note("refreshed", None)
-        found = yield Read(stage, anew=True, seconds=self.left)
-        if not isinstance(found, SecretVersion):
-            self._unreadable(stage, _error(found))
-            return None
-        if stage == Stage.CURRENT:
-            self.current = found
+        found = yield from self._read_anew(stage, self.left)
+        if found is None or stage == Stage.CURRENT:
             return found
-        if not _same_target(found, self.current):
-            self._note("other-target", found.version)
-            return None
-        return found
+        return found if self._leads_to_current(found) else None
 
-    def accepts(self, version: SecretVersion) -> Steps[bool]:
+    def accepted(self, version: SecretVersion) -> Steps[SecretVersion | None]:
+        """The version that the server accepts: this one, or AWSCURRENT if that moves meanwhile; else None."""
+        while not (yield from self._accepts(version)):
+            if not self._moved:
+                return None
+            self._moved, version = False, self.current
+        return version
+
+    def _accepts(self, version: SecretVersion) -> Steps[bool]:
         """Whether the server lets a version in; asked again and again while it is not there."""
+        account = self._destination.account(secret_of(version))
+        if self._memory.blocked(account, self._clock()):
+            self._note("held", version.version)
+            if (yield from self._follows(Verdict.BLOCKED, version)):
+                return False
+            raise _blocked()
         while (admission := self._memory.enter(version, self._clock())) is Admission.BUSY:
             self.check(0.0)
             yield Pause(_BUSY_SECONDS)
@@ -233,31 +193,101 @@ class _Call:
             self._note("held", version.version)
             return False
         try:
-            return (yield from self._log_in(version))
+            if not (yield from self._log_in(version)):
+                return False
         finally:
             self._memory.leave(version)
+        self._memory.unblock(account)
+        return True
 
     def _log_in(self, version: SecretVersion) -> Steps[bool]:
         secret = secret_of(version)
         if self._error:
             self.check(self._margin)
         for times in itertools.count(1):
-            refusal = yield Login(version, secret, max(self.left, self._shortest))
+            refusal = yield Login(version, secret, self._seconds)
             if not isinstance(refusal, Refusal):
                 self._memory.accepted(version, self.current)
                 return True
             self._error = refusal.error
-            self._note(refusal.verdict.value, version.version)
+            if refusal.verdict in _COUNTED:
+                self._note(refusal.verdict.value, version.version)
             if refusal.verdict is Verdict.REJECTED:
                 self._memory.rejected(version, self._clock())
                 self._rejections += 1
                 self.check(0.0)
                 return False
+            if refusal.verdict is Verdict.BLOCKED:
+                self._memory.block(self._destination.account(secret), self._clock())
             self._memory.leave(version)
+            if (yield from self._follows(refusal.verdict, version)):
+                return False
+            if refusal.verdict is not Verdict.UNAVAILABLE:
+                raise refusal.error
             pause = pause_after(times, shortest=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
             self.check(pause + self._margin)
             yield Pause(pause)
         raise AssertionError  # count() has no end
+
+    @property
+    def _seconds(self) -> float:
+        """Seconds for one login. The first leaves time for another, in case the address has changed."""
+        if self._asked or self._destination.names_address:
+            return max(self.left, self._shortest)
+        return max(min(self.left, max(self.left / 2, _FIRST_TRY_SECONDS)), self._shortest)
+
+    def _follows(self, verdict: Verdict, version: SecretVersion) -> Steps[bool]:
+        """Whether AWSCURRENT has moved to a version that may help; then it is ``current``."""
+        self._asked = True
+        if self._is_the_callers(verdict):
+            return False
+        before = self.current
+        if self._memory.may_reread(self._clock()):
+            yield from self._read_anew(Stage.CURRENT, min(self.left, _REREAD_SECONDS))
+        elif self._memory.latest not in {None, before.version}:
+            # Another caller has read it; it is in the cache by now.
+            found = yield Read(Stage.CURRENT, anew=False, seconds=min(self.left, _REREAD_SECONDS))
+            self.current = found if isinstance(found, SecretVersion) else before
+        if self.current.version == before.version:
+            return False
+        if verdict in {Verdict.BLOCKED, Verdict.CLOSED} and self._is_account_of(version):
+            return False
+        self._note("moved", self.current.version)
+        self._moved = True
+        return True
+
+    def _is_the_callers(self, verdict: Verdict) -> bool:
+        """Whether what the server objects to was passed by the caller, so that no version changes it."""
+        return {
+            Verdict.UNAVAILABLE: self._destination.names_address,
+            Verdict.DATABASE: self._destination.names_database,
+            Verdict.SERVER: self._destination.names_host,
+        }.get(verdict, False)
+
+    def _is_account_of(self, version: SecretVersion) -> bool:
+        """Whether AWSCURRENT is for the same account."""
+        ours, theirs = secret_of(self.current), secret_of(version)
+        return self._destination.account(ours) == self._destination.account(theirs)
+
+    def _leads_to_current(self, found: SecretVersion) -> bool:
+        """Whether both lead to the same server; an unreadable value leads nowhere."""
+        with contextlib.suppress(SecretFormatError):
+            if self._destination.same(secret_of(found), secret_of(self.current)):
+                return True
+        self._note("other-target", found.version)
+        return False
+
+    def _read_anew(self, stage: str, seconds: float) -> Steps[SecretVersion | None]:
+        """The version with a label as Secrets Manager has it now; None if it cannot be read."""
+        self._note("refreshed", None)
+        found = yield Read(stage, anew=True, seconds=max(seconds, _LEAST_SECONDS))
+        if not isinstance(found, SecretVersion):
+            self._unreadable(stage, _error(found))
+            return None
+        if stage == Stage.CURRENT:
+            self.current = found
+            self._memory.reread(found)
+        return found
 
     def check(self, seconds: float) -> None:
         """End the call if so much time is not left, or too many logins were rejected."""
@@ -300,10 +330,10 @@ def _error(answer: Answer) -> RotatorsError:
     raise TypeError(f"a read was answered with {type(answer).__name__}")
 
 
-def _same_target(found: SecretVersion, current: SecretVersion) -> bool:
-    """Whether both lead to the same place; an unreadable value leads nowhere."""
-    try:
-        ours, theirs = secret_of(current), secret_of(found)
-    except SecretFormatError:
-        return False
-    return all(ours.get(key) == theirs.get(key) for key in _TARGET_KEYS)
+def _blocked() -> TargetRefused:
+    return TargetRefused(
+        "the server blocked the account a moment ago, so no login was tried",
+        reason="blocked",
+        remedy="Unblock the account (MySQL: ALTER USER … ACCOUNT UNLOCK; MariaDB: ALTER USER … IDENTIFIED BY"
+        " or FLUSH PRIVILEGES), and find out who logs in with wrong passwords.",
+    )

@@ -35,6 +35,7 @@ def secrets(world: World, maria: MariaDbServer, redis_server: RedisServer) -> di
         "prod/app/mysql": MariaDbWorld(world.aws, maria).account(),
         "prod/app/redis": redis_server.secret(),
     }
+    values["prod/app/rds"] = {key: values["prod/app/db"][key] for key in ("username", "password")}
     made = {}
     for name, value in values.items():
         made[name] = unique("documented")
@@ -43,9 +44,17 @@ def secrets(world: World, maria: MariaDbServer, redis_server: RedisServer) -> di
 
 
 @pytest.mark.parametrize("program", [*programs("README.md"), *programs("docs/clients.md")])
-def test_the_program_runs(program: str, secrets: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_program_runs(
+    program: str,
+    world: World,
+    secrets: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for named, name in secrets.items():
         program = program.replace(f'"{named}"', f'"{name}"')
+    program = program.replace('"port": 5432', f'"port": {world.server.port}')
+    monkeypatch.setenv("SSL_ROOT_CERT", world.server.ca)
     space: dict[str, Any] = {"__name__": "documented"}
     exec(compile(program, "documented", "exec"), space)  # noqa: S102 - that is the test
     for connection in space.get("kept", []):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+import functools
+import json
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pymysql
@@ -10,13 +13,19 @@ import pytest
 import redis
 import redis.asyncio
 
+from rotators.aws.reading import SecretVersion
 from rotators.client import AsyncCredentials, AsyncSecretCache, Credentials, SecretCache
-from rotators.client.drivers import COMMON, LIBPQ, PYMYSQL, REDIS, driver_of
-from rotators.client.walk import Verdict
+from rotators.client.drivers import COMMON, LIBPQ, PYMYSQL, REDIS, Driver, driver_named, driver_of
+from rotators.client.messages import Verdict
+from rotators.client.psycopg import async_pool_options, pool_options
 from rotators.core.errors import ConfigurationError, InvalidInput
 from rotators.core.secret import Secret
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
 REJECTED, UNAVAILABLE, OTHER = Verdict.REJECTED, Verdict.UNAVAILABLE, Verdict.OTHER
+DATABASE, SERVER, BLOCKED, CLOSED = Verdict.DATABASE, Verdict.SERVER, Verdict.BLOCKED, Verdict.CLOSED
 SECRET = Secret({"engine": "postgres", "host": "h", "username": "app", "password": "x"})
 
 
@@ -26,11 +35,11 @@ SECRET = Secret({"engine": "postgres", "host": "h", "username": "app", "password
         ('FATAL:  password authentication failed for user "app"', REJECTED),
         ("FATAL:  SASL authentication failed", REJECTED),
         ('FATAL:  role "app_clone" does not exist', REJECTED),
-        ('FATAL:  role "app" is not permitted to log in', REJECTED),
+        ('FATAL:  role "app" is not permitted to log in', CLOSED),
         ("FATAL:  no such user: app", REJECTED),
-        ('FATAL:  database "nowhere" does not exist', OTHER),
-        ('FATAL:  no pg_hba.conf entry for host "::1", user "password authentication failed"', OTHER),
-        ("SSL error: certificate verify failed", OTHER),
+        ('FATAL:  database "nowhere" does not exist', DATABASE),
+        ('FATAL:  no pg_hba.conf entry for host "::1", user "password authentication failed"', SERVER),
+        ("SSL error: certificate verify failed", SERVER),
         ("something that nobody knows", OTHER),
         ("Connection refused\n\tIs the server running on that host?", UNAVAILABLE),
         ("SSL error: unexpected eof while reading", UNAVAILABLE),
@@ -55,10 +64,11 @@ def test_what_postgresql_and_libpq_say(said: str, verdict: Verdict) -> None:
     ("code", "said", "verdict"),
     [
         (1045, "Access denied for user 'app'@'h' (using password: YES)", REJECTED),
-        (1049, "Unknown database 'x'", OTHER),
+        (1044, "Access denied for user 'app'@'h' to database 'x'", DATABASE),
+        (1049, "Unknown database 'x'", DATABASE),
         (2003, "Can't connect to MySQL server on 'h' ([Errno 111] Connection refused)", UNAVAILABLE),
         (2003, "([SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred in violation of protocol", UNAVAILABLE),
-        (2003, "([SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed", OTHER),
+        (2003, "([SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed", SERVER),
         (2003, "Can't connect ([Errno -3] Temporary failure in name resolution)", UNAVAILABLE),
         (2003, "Can't connect to MySQL server on 'h' (timed out)", UNAVAILABLE),
         (2013, "Lost connection to MySQL server during query", UNAVAILABLE),
@@ -109,6 +119,178 @@ def test_a_driver_is_found_by_whose_function_it_is() -> None:
     assert driver_of(lambda: None) is COMMON
 
 
+class Own(psycopg.Connection[Any]):
+    """A subclass that an application connects by."""
+
+    @classmethod
+    def connect(cls, *args: Any, **given: Any) -> Any:
+        return super().connect(*args, **given)
+
+
+def of(module: str) -> Callable[..., Any]:
+    """A function of a driver that is not installed here."""
+
+    def connect(**_: Any) -> Any:
+        return made_by(module)()
+
+    connect.__module__ = module
+    return connect
+
+
+def made_by(module: str) -> type:
+    """A class of connections of such a driver."""
+
+    class Made:
+        closed = 0
+
+        def close(self) -> None:
+            type(self).closed += 1
+
+    Made.__module__ = module
+    return Made
+
+
+def credentials_for(secret: dict[str, Any]) -> Credentials:
+    return Credentials("s", cache=SecretCache(source=Fixed(secret), ttl=60), deadline=1)
+
+
+class Fixed:
+    """A Secrets Manager with one version."""
+
+    def __init__(self, secret: dict[str, Any]) -> None:
+        self._version = SecretVersion("arn", "s", "v1", ("AWSCURRENT",), json.dumps(secret))
+
+    def one(self, *_: object, **__: object) -> SecretVersion:
+        return self._version
+
+    def many(self, secret_ids: Sequence[str]) -> dict[str, Any]:
+        return dict.fromkeys(secret_ids, self._version)
+
+
+CLEAR = {**SECRET, "ssl": False}
+
+
+@pytest.mark.parametrize(
+    ("connect", "driver"),
+    [
+        (Own.connect, LIBPQ),
+        (functools.wraps(psycopg.connect)(lambda **_: None), LIBPQ),
+        (type("Mine", (redis.Redis,), {"__module__": "shop"}), REDIS),
+        (redis.Redis.from_url, REDIS),
+        (of("psycopg2"), driver_named("psycopg2")),
+        (of("mysql.connector.pooling"), driver_named("mysql.connector")),
+        (of("psycopgx"), COMMON),
+        (of("mysql"), COMMON),
+        (of("shop.psycopg"), COMMON),
+    ],
+)
+def test_a_function_is_found_whatever_it_is_wrapped_in(connect: Any, driver: Driver) -> None:
+    assert driver_of(connect) is driver
+
+
+@pytest.mark.parametrize(
+    ("driver", "meant"),
+    [
+        ("psycopgg", "psycopg"),
+        ("PyMySQL", "pymysql"),
+        ("postgres", None),
+        ("", None),
+        (psycopg, None),
+        (psycopg.connect, None),
+        (Driver, None),
+        (True, None),
+        (["psycopg"], None),
+    ],
+)
+def test_what_is_no_driver_is_refused_before_anything_is_read(driver: Any, meant: str | None) -> None:
+    credentials, tasks = Credentials("s"), AsyncCredentials("s")
+    connect: Any = psycopg.AsyncConnection.connect
+    calls: list[Callable[[], object]] = [
+        lambda: credentials.connect(lambda **_: None, driver=driver),
+        lambda: credentials.login(lambda _: None, driver),
+        lambda: credentials.parameters(driver),
+        lambda: tasks.connect(connect, driver=driver).send(None),
+        lambda: tasks.login(connect, driver).send(None),
+    ]
+    for call in calls:
+        with pytest.raises(InvalidInput, match="driver") as caught:
+            call()
+        assert meant is None or f"Did you mean {meant!r}" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("driver", "connect"),
+    [
+        ("psycopg", of("psycopg2")),
+        ("psycopg", pymysql.connect),
+        ("pymysql", psycopg.connect),
+        ("redis", psycopg.connect),
+        ("pymysql", of("MySQLdb")),
+        ("psycopg2", psycopg.connect),
+        ("psycopg2", of("pg8000.dbapi")),
+        (COMMON, psycopg.connect),
+        (PYMYSQL, functools.partial(psycopg.connect, host="h")),
+        ("pymysql", Own.connect),
+        ("pymysql", functools.wraps(psycopg.connect)(lambda **_: None)),
+    ],
+)
+def test_a_driver_that_is_not_the_functions_is_refused_before_anything_is_read(
+    driver: Any, connect: Any
+) -> None:
+    for call in (Credentials("s").connect, lambda *a, **k: AsyncCredentials("s").connect(*a, **k).send(None)):
+        with pytest.raises(ConfigurationError, match="the function is of"):
+            call(connect, driver=driver)
+
+
+@pytest.mark.parametrize(("driver", "module"), [("psycopg", "psycopg2.extensions"), ("pymysql", "psycopg")])
+def test_a_connection_of_another_driver_is_closed_and_refused(driver: str, module: str) -> None:
+    kind, connection = made_by(module), made_by(module)()
+
+    async def connect(**_: Any) -> Any:
+        return kind()
+
+    async def program() -> None:
+        cache = SecretCache(source=Fixed(CLEAR))
+        await AsyncCredentials("s", cache=cache).connect(connect, driver=driver)
+
+    with pytest.raises(ConfigurationError, match=f"Pass driver='{module.partition('.')[0]}'"):
+        credentials_for(CLEAR).login(lambda _: connection, driver)
+    with pytest.raises(ConfigurationError, match="made a connection"):
+        asyncio.run(program())
+    assert (type(connection).closed, vars(kind)["closed"]) == (1, 1)
+
+
+def test_an_error_of_another_driver_for_the_same_servers_is_refused() -> None:
+    foreign = type("OperationalError", (Exception,), {"__module__": "psycopg2"})
+
+    def login(_: object) -> None:
+        raise foreign("password authentication failed")
+
+    with pytest.raises(ConfigurationError, match="psycopg2"):
+        credentials_for(CLEAR).login(login, "psycopg")
+
+
+def test_an_error_of_a_driver_for_other_servers_is_the_applications_own() -> None:
+    def login(_: object) -> None:
+        raise pymysql.OperationalError(1045, "the application asks another server first")
+
+    with pytest.raises(pymysql.OperationalError):
+        credentials_for(CLEAR).login(login, "psycopg")
+
+
+def test_a_driver_of_the_common_kind_recognises_a_rejection_without_an_engine_in_the_secret() -> None:
+    managed = Secret({"username": "app", "password": "x"})
+    error = RuntimeError('FATAL:  password authentication failed for user "app"')
+    assert driver_named("psycopg2").judge(error, managed) is REJECTED
+    assert driver_named("MySQLdb").judge(RuntimeError(1045, "Access denied"), managed) is REJECTED
+
+
+@pytest.mark.parametrize("given", [{"dsn": "host=h"}, {}])
+def test_a_connection_string_for_psycopg2_is_refused(given: dict[str, str]) -> None:
+    with pytest.raises(InvalidInput, match="connection string"):
+        Credentials("s").connect(of("psycopg2"), *([] if given else ["host=h"]), **given)
+
+
 def test_what_does_not_go_together_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"redis\.asyncio"):
         Credentials("s").connect(redis.asyncio.Redis)
@@ -119,5 +301,13 @@ def test_what_does_not_go_together_is_refused() -> None:
     with pytest.raises(InvalidInput, match="connection string"):
         Credentials("s").connect(psycopg.connect, "nonsense")
     for conninfo in ("user=x", "password=p"):
-        with pytest.raises(InvalidInput, match="come from the secret"):
-            AsyncCredentials("s").connect(psycopg.AsyncConnection.connect, conninfo).send(None)
+        for given in ({"conninfo": conninfo}, {}):
+            args = [] if given else [conninfo]
+            with pytest.raises(InvalidInput, match="come from the secret"):
+                AsyncCredentials("s").connect(psycopg.AsyncConnection.connect, *args, **given).send(None)
+    with pytest.raises(InvalidInput, match="come from the secret"):
+        Credentials("s").connect(functools.partial(psycopg.connect, user="x"))
+    with pytest.raises(InvalidInput, match="credentials must be Credentials"):
+        pool_options(AsyncCredentials("s"))  # type: ignore[arg-type] # that is the mistake
+    with pytest.raises(InvalidInput, match="credentials must be AsyncCredentials"):
+        async_pool_options(Credentials("s"))  # type: ignore[arg-type] # the same

@@ -194,3 +194,36 @@ def test_with_alternating_users_nothing_is_ever_rejected(maria_world: MariaDbWor
         refresh(credentials)
     assert names == [user["username"], f"{user['username']}_clone", user["username"]]
     assert credentials.counts() == {"logins": 6}
+
+
+@pytest.mark.parametrize(
+    ("change", "number"),
+    [("ACCOUNT LOCK", "4151"), ("PASSWORD EXPIRE", "1862|1820")],
+    ids=["locked", "expired"],
+)
+def test_an_account_that_is_closed_costs_one_login_and_no_other_password_is_tried(
+    maria_world: MariaDbWorld, change: str, number: str
+) -> None:
+    user = maria_world.account()
+    credentials, source = watched(maria_world, user)
+    arn = credentials.shared.secret_id
+    maria_world.put_pending(arn, maria_world.begin(arn), {**user, "password": new_password()})
+    credentials.secret()
+    maria_world.run("SET GLOBAL disconnect_on_expired_password = ON")
+    maria_world.run(f"ALTER USER {maria_world.written(user['username'])} {change}")
+    with pytest.raises(pymysql.OperationalError, match=number):
+        credentials.connect(pymysql.connect)
+    assert credentials.counts() == {"closed": 1, "refreshed": 1}
+    assert "AWSPENDING" not in source.asked
+
+
+def test_the_other_user_is_tried_when_one_is_locked(maria_world: MariaDbWorld) -> None:
+    user = maria_world.account()
+    arn = maria_world.secret({**user, "masterarn": maria_world.admin_secret()})
+    credentials = credentials_of(maria_world, arn)
+    credentials.secret()
+    maria_world.rotate(arn)
+    maria_world.run(f"ALTER USER {maria_world.written(user['username'])} ACCOUNT LOCK")
+    with credentials.connect(pymysql.connect) as connection:
+        assert user_of(connection) == f"{user['username']}_clone"
+    assert credentials.counts()["moved"] == 1

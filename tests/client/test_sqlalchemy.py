@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from rotators.client import AsyncCredentials, Credentials, SecretCache
 from rotators.client.sqlalchemy import attach
+from rotators.core.errors import ConfigurationError, InvalidInput
 from tests.client.conftest import DAY, Switch, credentials_of, eventually, refresh
 from tests.world import STEPS, World, new_password
 
@@ -284,3 +286,43 @@ def test_rotations_without_an_end_leave_an_engine_usable(
         with engine.connect() as connection:
             numbers.append(target.who(connection)[0])
     assert len(set(numbers)) == 4
+
+
+def test_an_asynchronous_engine_is_refused_before_anything_is_read(world: World) -> None:
+    engine = create_async_engine(POSTGRES)
+    credentials = credentials_of(world, world.secret(world.user()))
+    for each in (engine, engine.sync_engine):
+        with pytest.raises(ConfigurationError, match="asynchronous") as caught:
+            attach(each, credentials)  # type: ignore[arg-type] # SQLAlchemy's words lead to both
+        assert "async_creator" in caught.value.remedy
+    assert credentials.counts() == {}
+
+
+def test_credentials_for_asyncio_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="Credentials"):
+        attach(create_engine(POSTGRES), AsyncCredentials("s"))  # type: ignore[arg-type] # that is the mistake
+
+
+def test_an_engine_that_makes_its_own_connections_is_refused(world: World) -> None:
+    value = world.user()
+    creator: Any = functools.partial(world.login, value)
+    for options in ({"creator": creator}, {"pool": sqlalchemy.QueuePool(creator)}):
+        engine = create_engine(POSTGRES, **options)
+        attach(engine, credentials_of(world, world.secret(value)))
+        with pytest.raises(ConfigurationError, match="of its own"):
+            engine.connect()
+        engine.dispose()
+
+
+def test_an_engine_that_had_connections_before_replaces_them(world: World) -> None:
+    value = world.user()
+    engine = create_engine(
+        POSTGRES + f"/{value['dbname']}?host={value['host']}&port={value['port']}",
+        connect_args={"user": value["username"], "password": value["password"]},
+    )
+    with engine.connect() as connection:
+        before = connection.scalar(text("SELECT pg_backend_pid()"))
+    attach(engine, credentials_of(world, world.secret(value)))
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT pg_backend_pid()")) != before
+    engine.dispose()
