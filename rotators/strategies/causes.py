@@ -74,16 +74,12 @@ CAUSES: dict[str, Cause] = {
         "Find out who changed the user's password hash or the host. Set the password again as administrator, "
         "with 4096 iterations or somewhat more (PostgreSQL 16 and later: scram_iterations).",
     ),
-    "blocked": Cause(
-        TargetRefused,
-        "the server refuses every login of the user, because too many were rejected",
-        "Unblock the user as administrator (PostgreSQL with credcheck: pg_banned_role_reset), then rotate.",
-    ),
     "no-login": Cause(TargetRefused, "the user may not log in", "Give the user the right to log in."),
     "needs-certificate": Cause(
         TargetRefused,
         "the server asks for a client certificate",
-        "Put one into the function (PostgreSQL: PGSSLCERT and PGSSLKEY name it), or change the server's rule.",
+        "Put one into the function (PostgreSQL: PGSSLCERT and PGSSLKEY name it), or change the server's "
+        "rule.",
     ),
     "connections": Cause(
         TargetUnavailable,
