@@ -78,8 +78,7 @@ CAUSES: dict[str, Cause] = {
     "needs-certificate": Cause(
         TargetRefused,
         "the server asks for a client certificate",
-        "Put one into the function (PostgreSQL: PGSSLCERT and PGSSLKEY name it), or change the server's "
-        "rule.",
+        "Put one into the function (PostgreSQL: PGSSLCERT and PGSSLKEY name it), or change the rule.",
     ),
     "connections": Cause(
         TargetUnavailable,
