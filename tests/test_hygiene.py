@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 
 LARGEST_BYTES = 400_000
-MOST_LINES = 400
 
 KEPT_DOT_FOLDERS = {".ci", ".github"}
 MADE_FOLDERS = {"__pycache__", "build", "dist", "node_modules"}
@@ -132,11 +131,6 @@ def test_locks_pin_and_hash_everything(path: Path) -> None:
     odd = [lines[number] for number in starts if not LOCKED.match(lines[number])]
     assert not odd, "neither options nor unpinned names"
     assert all(lines[number + 1].lstrip().startswith("--hash=sha256:") for number in starts)
-
-
-@pytest.mark.parametrize("path", MODULES, ids=label)
-def test_a_module_can_be_read_in_one_sitting(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
 
 
 Named = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
