@@ -116,7 +116,7 @@ class AccountSession(DatabaseSession, ABC):
 
     def require_twin(self, of: str, twin: str) -> None:
         """See Session.require_twin."""
-        original = self._account(of)
+        original = self._original(of)
         found = self._accounts(twin)
         second = Account(twin, original.host)
         if second not in found:
@@ -137,14 +137,7 @@ class AccountSession(DatabaseSession, ABC):
 
     def ensure_twin(self, of: str, twin: str, password: str) -> None:
         """See Session.ensure_twin. The rights come before the password: a crash leaves nobody with less."""
-        original = self._account(of)
-        if not isinstance(of, ServerAccount) and self._locked(original):
-            # It could not log in, so nobody has seen the lock yet; a second login would pass it by.
-            raise TargetRefused(
-                f"user {str(original)!r} is locked by an administrator",
-                reason="locked",
-                remedy="Ask who did; then ALTER USER … ACCOUNT UNLOCK.",
-            )
+        original = self._original(of)
         second = Account(twin, original.host)
         exists = second in self._accounts(twin)
         own = self._ways(second) if exists else ()
@@ -153,20 +146,32 @@ class AccountSession(DatabaseSession, ABC):
             if not exists:
                 raise missing(str(second))
         else:
-            ways = self._shared_ways(original, own)
             if exists:
                 self._require_marked(second, original)
-            else:
+                password_plugins(own, self.kinds, second)
+            ways = self._shared_ways(original, own)
+            if not exists:
                 self._create(second, original)
             self._sync(self._profile(original), second, self._profile(second))
         self._set_other(second, ways, password)
+
+    def _original(self, of: str) -> Account:
+        """The account that a twin is for. One that could not log in may be locked, and stays so."""
+        original = self._account(of)
+        if not isinstance(of, ServerAccount) and self._locked(original):
+            raise TargetRefused(
+                f"user {str(original)!r} is locked by an administrator",
+                reason="locked",
+                remedy="Ask who did; then ALTER USER … ACCOUNT UNLOCK.",
+            )
+        return original
 
     def _shared_ways(self, original: Account, own: Sequence[Way]) -> Sequence[Way]:
         """A twin's ways: the original's plugins with passwords, and what it has itself without one."""
         theirs = self._ways(original)
         wanted = password_plugins(theirs, self.kinds, original)
         kept = [way for way in own if way.plugin in self.kinds.without]
-        if kept and wanted == password_plugins(own, self.kinds, original):
+        if own and wanted == password_plugins(own, self.kinds, original):
             return own
         return [*map(Way, wanted), *kept]
 
