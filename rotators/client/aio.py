@@ -9,8 +9,9 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rotators.client.calls import checked
-from rotators.client.credentials import PATIENCE_SECONDS, Attempt, Shared, attempt_of, judged
+from rotators.client.credentials import PATIENCE_SECONDS, Attempt, Shared
 from rotators.client.drivers import REDIS, Driver, driver_named
+from rotators.client.judging import judged
 from rotators.client.messages import Limits, Login, Pause, Read, Refusal, Verdict
 from rotators.client.secret_cache import SecretCache, parsed
 from rotators.client.walk import secret_of
@@ -206,7 +207,7 @@ async def _attempted(
 ) -> Refusal | None:
     try:
         async with asyncio.timeout(ask.seconds):
-            connection = await login(attempt_of(ask))
+            connection = await login(Attempt.of(ask))
     except TimeoutError as late:
         # The driver's own time-out is coarser, or there is none.
         refusal = Refusal(Verdict.UNAVAILABLE, without_frames(late))

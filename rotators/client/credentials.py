@@ -18,6 +18,7 @@ from urllib.parse import quote, urlencode
 from rotators.client.arguments import number_between, secret_named
 from rotators.client.calls import checked
 from rotators.client.drivers import LIBPQ, REDIS, Driver, driver_named
+from rotators.client.judging import judged
 from rotators.client.memory import Memory
 from rotators.client.messages import Limits, Login, Pause, Read, Refusal
 from rotators.client.secret_cache import SecretCache
@@ -25,7 +26,6 @@ from rotators.client.target import Destination
 from rotators.client.walk import secret_of, walk
 from rotators.core import forks
 from rotators.core.errors import ConfigurationError, InvalidInput, RotatorsError, SecretFormatError
-from rotators.core.redaction import redacted, without_frames
 from rotators.core.secret import Secret
 from rotators.strategies.connecting import wants_tls
 from rotators.strategies.identity import port_of
@@ -65,6 +65,11 @@ class Attempt:
     secret: Secret
     version: str
     seconds: float
+
+    @classmethod
+    def of(cls, ask: Login) -> Attempt:
+        """What a login gets to know."""
+        return cls(ask.secret, ask.version.version, ask.seconds)
 
 
 @dataclass(eq=False)
@@ -211,11 +216,10 @@ class Credentials:
         Raises:
             Exception: the driver's own, when it is no rejection, or when no stored version was accepted.
             CredentialsRejected: reason ``held-back``: all were rejected a moment ago.
-            TargetRefused: reason ``blocked``: the server blocked the account a moment ago.
+            TargetRefused: reason ``blocked``: the server blocked the account.
             StoreError: the secret cannot be read, and is not in memory.
             SecretFormatError: the secret has no host, and none was passed; or a key is wrong.
-            InvalidInput: ``user`` or ``password`` was given: they come from the secret. Or ``driver`` names
-                no driver.
+            InvalidInput: ``user`` or ``password`` was given, or ``driver`` names no driver.
             ConfigurationError: ``driver`` is not the driver that ``connect`` belongs to.
         """
         call = checked(driver, connect, args, kwargs)
@@ -358,7 +362,7 @@ class Credentials:
 
 def _attempted(login: Callable[[Attempt], C], ask: Login, driver: Driver, made: list[C]) -> Refusal | None:
     try:
-        connection = login(attempt_of(ask))
+        connection = login(Attempt.of(ask))
     except Exception as error:  # noqa: BLE001 - what is no refusal is raised on
         refusal = judged(error, ask, driver)
     else:
@@ -379,26 +383,3 @@ def _close_if_refused(connection: Any, driver: Driver) -> None:
     except ConfigurationError:
         connection.close()
         raise
-
-
-def attempt_of(ask: Login) -> Attempt:
-    """What a login gets to know."""
-    return Attempt(ask.secret, ask.version.version, ask.seconds)
-
-
-def judged(error: Exception, ask: Login, driver: Driver) -> Refusal:
-    """What a login's error says. The error shows no value of the secret any more, in its frames neither.
-
-    Args:
-        error: changed in place.
-        ask: the login.
-        driver: whose error it may be.
-
-    Returns:
-        The refusal; have it raise what is OTHER outside of the handler, or a replaced error stays in reach.
-    """
-    verdict = driver.judge(error, ask.secret)
-    if isinstance(error, OSError) or type(error).__module__ != "builtins":
-        # A library's. What an application raises by itself keeps the way that it came.
-        error = without_frames(error)
-    return Refusal(verdict, redacted(error, ask.secret.sensitive()))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rotators.client.messages import Verdict
+from rotators.client.messages import Refusal, Verdict
 from rotators.client.target import engine_of
+from rotators.core.redaction import redacted, without_frames
 from rotators.families import mysql_words, postgres_words
 from rotators.strategies.causes import cause_of
 
 if TYPE_CHECKING:
+    from rotators.client.drivers import Driver
+    from rotators.client.messages import Login
     from rotators.core.secret import Secret
 
 _VERDICTS = {
@@ -23,6 +26,7 @@ _VERDICTS = {
             "elsewhere",
             "needs-certificate",
             "needs-tls",
+            "protocol",
             "tls",
             "tls-expired",
             "tls-host",
@@ -93,3 +97,21 @@ def judge_common(error: Exception, secret: Secret, engine: str = "") -> Verdict:
     if any(word in named for word in ("mysql", "mariadb")):
         return judge_mysql(error)
     return judge_postgres(error) if any(word in named for word in ("postgres", "redshift")) else Verdict.OTHER
+
+
+def judged(error: Exception, ask: Login, driver: Driver) -> Refusal:
+    """What a login's error says. The error shows no value of the secret any more, in its frames neither.
+
+    Args:
+        error: changed in place.
+        ask: the login.
+        driver: whose error it may be.
+
+    Returns:
+        The refusal; have it raise what is OTHER outside of the handler, or a replaced error stays in reach.
+    """
+    verdict = driver.judge(error, ask.secret)
+    if isinstance(error, OSError) or type(error).__module__ != "builtins":
+        # A library's. What an application raises by itself keeps the way that it came.
+        error = without_frames(error)
+    return Refusal(verdict, redacted(error, ask.secret.sensitive()))
