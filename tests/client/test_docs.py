@@ -54,7 +54,7 @@ def test_the_program_runs(
     for named, name in secrets.items():
         program = program.replace(f'"{named}"', f'"{name}"')
     program = program.replace('"port": 5432', f'"port": {world.server.port}')
-    monkeypatch.setenv("SSL_ROOT_CERT", world.server.ca)
+    monkeypatch.setenv("SSL_ROOT_CERT", str(world.server.ca))
     space: dict[str, Any] = {"__name__": "documented"}
     exec(compile(program, "documented", "exec"), space)  # noqa: S102 - that is the test
     for connection in space.get("kept", []):
