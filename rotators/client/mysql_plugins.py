@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pymysql import OperationalError, _auth
 
+from rotators.families.mysql_authentication import server_key
+
 if TYPE_CHECKING:
     from rotators.core.secret import Secret
 
@@ -26,11 +28,10 @@ def plugins(secret: Secret) -> dict[str, Any]:
         secret: its ``server_public_key`` is the PEM text of the server's RSA key.
 
     Raises:
-        SecretFormatError: the key is not a text.
+        SecretFormatError: it is not an RSA key in PEM.
     """
-    key = secret.text("server_public_key").encode() if secret.get("server_public_key") else None
     return {
-        "server_public_key": key,
+        "server_public_key": server_key(secret),
         "auth_plugin_map": {
             "caching_sha2_password": _CachingSha2,
             "sha256_password": _Sha256,
@@ -74,13 +75,8 @@ class _Sha256(_Refused):
             self._refuse()
         if packet.is_auth_switch_request():
             connection.salt = packet.read_all().removesuffix(b"\0")
-        try:
-            encrypted = _auth.sha2_rsa_encrypt(
-                connection.password, connection.salt, connection.server_public_key
-            )
-        except ValueError:
-            raise OperationalError(_CANNOT_LOAD, "the secret's server_public_key is no PEM key") from None
-        connection.write_packet(encrypted)
+        key = connection.server_public_key
+        connection.write_packet(_auth.sha2_rsa_encrypt(connection.password, connection.salt, key))
         answer = connection._read_packet()  # noqa: SLF001 - the driver has no public way
         answer.check_error()
         return answer

@@ -52,11 +52,11 @@ from rotators.core.errors import (
     CredentialsRejected,
     RotatorsError,
     SecretFormatError,
-    TargetRefused,
 )
 from rotators.core.loading import may_pass, pause_after
 from rotators.core.secret import Secret
 from rotators.core.states import Stage
+from rotators.strategies.causes import failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -185,7 +185,7 @@ class _Call:
             self._note("held", version.version)
             if (yield from self._follows(Verdict.BLOCKED, version)):
                 return False
-            raise _blocked()
+            raise failure("blocked", "no login was tried")
         while (admission := self._memory.enter(version, self._clock())) is Admission.BUSY:
             self.check(0.0)
             yield Pause(_BUSY_SECONDS)
@@ -328,12 +328,3 @@ def _error(answer: Answer) -> RotatorsError:
     if isinstance(answer, RotatorsError):
         return answer
     raise TypeError(f"a read was answered with {type(answer).__name__}")
-
-
-def _blocked() -> TargetRefused:
-    return TargetRefused(
-        "the server blocked the account a moment ago, so no login was tried",
-        reason="blocked",
-        remedy="Unblock the account (MySQL: ALTER USER … ACCOUNT UNLOCK; MariaDB: ALTER USER … IDENTIFIED BY"
-        " or FLUSH PRIVILEGES), and find out who logs in with wrong passwords.",
-    )

@@ -74,6 +74,12 @@ def test_what_postgresql_and_libpq_say(said: str, verdict: Verdict) -> None:
         (2013, "Lost connection to MySQL server during query", UNAVAILABLE),
         (1040, "Too many connections", UNAVAILABLE),
         (1053, "Server shutdown in progress", UNAVAILABLE),
+        (3955, "Access denied. Account is blocked for 1 day(s)", BLOCKED),
+        (4150, "User is blocked because of too many credential errors", BLOCKED),
+        (3118, "Access denied. Account is locked.", CLOSED),
+        (4151, "Access denied, this account is locked", CLOSED),
+        (1862, "Your password has expired.", CLOSED),
+        (1820, "You must SET PASSWORD before executing this statement", CLOSED),
     ],
 )
 def test_what_mysql_mariadb_and_pymysql_say(code: int, said: str, verdict: Verdict) -> None:

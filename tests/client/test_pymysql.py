@@ -10,6 +10,7 @@ import pymysql
 import pytest
 
 from rotators.client import Credentials, SecretCache
+from rotators.core.errors import TargetRefused
 from rotators.testing.proxy import Proxy, closed_port
 from tests.client.conftest import DAY, Switch, credentials_of, refresh
 from tests.mysql.conftest import MariaDbWorld
@@ -227,3 +228,20 @@ def test_the_other_user_is_tried_when_one_is_locked(maria_world: MariaDbWorld) -
     with credentials.connect(pymysql.connect) as connection:
         assert user_of(connection) == f"{user['username']}_clone"
     assert credentials.counts()["moved"] == 1
+
+
+def test_an_account_that_is_blocked_is_left_alone_for_a_while(maria_world: MariaDbWorld) -> None:
+    user = maria_world.account()
+    credentials, source = watched(maria_world, user)
+    maria_world.run("SET GLOBAL max_password_errors = 1")
+    try:
+        assert not maria_world.logs_in({**user, "password": new_password()})
+        with pytest.raises(pymysql.OperationalError, match="4150"):
+            credentials.connect(pymysql.connect)
+        with pytest.raises(TargetRefused, match="too many were rejected"):
+            credentials.connect(pymysql.connect)
+    finally:
+        maria_world.run("SET GLOBAL max_password_errors = DEFAULT")
+    counts = credentials.counts()
+    assert (counts["blocked"], counts["held"]) == (1, 1)
+    assert "AWSPENDING" not in source.asked
