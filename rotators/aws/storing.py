@@ -22,6 +22,7 @@ from rotators.core.errors import (
     RotatorsError,
     SecretDeleted,
     SecretNotFound,
+    UnexpectedError,
     VersionConflict,
 )
 from rotators.core.redaction import guarded
@@ -74,7 +75,7 @@ def store(event: object) -> dict[str, Any]:
         observation.add(secret=request.name, token=token)
         storing = _Storing(request, token)
         try:
-            answer = guarded(storing.run, request.sensitive)
+            answer = guarded(storing.run, request.sensitive, UnexpectedError)
         except RotatorsError as error:
             if not storing.done:
                 raise

@@ -353,7 +353,7 @@ class ServerStartFailed(LocalStackError):
 class UnexpectedError(RotatorsError):
     """A function, or a library that it uses, failed in a way that nobody foresaw.
 
-    Only the type is kept: the text of an unknown error may show a value.
+    The type is kept, and the text only where it is known which values have to be masked in it.
     """
 
     code = "unexpected"

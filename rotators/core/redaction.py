@@ -27,18 +27,23 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def guarded(call: Callable[[], T], sensitive: Callable[[], Iterable[str]]) -> T:
+def guarded(
+    call: Callable[[], T],
+    sensitive: Callable[[], Iterable[str]],
+    uncoded: type[RotatorsError] = RotatorDefect,
+) -> T:
     """Run ``call``; an error that leaves it is coded and shows none of the ``sensitive`` strings.
 
     Args:
         call: what to run.
         sensitive: asked after a failure, so that values learned on the way count.
+        uncoded: what an exception that is not coded becomes, if no rotator is involved in ``call``.
 
     Returns:
         What ``call`` returned.
 
     Raises:
-        RotatorsError: the same error, masked in place; RotatorDefect in place of an exception that is not
+        RotatorsError: the same error, masked in place; ``uncoded`` in place of an exception that is not
             coded, or that masking did not help (its text is made from something that cannot be changed).
         BaseException: an exit or interrupt, masked; a plain one of the nearest built-in type if that did not
             help.
@@ -46,7 +51,7 @@ def guarded(call: Callable[[], T], sensitive: Callable[[], Iterable[str]]) -> T:
     try:
         return call()
     except BaseException as error:  # noqa: BLE001 - nothing is swallowed: it is raised again some lines on
-        failure = _coded(error, sensitive())
+        failure = _coded(error, sensitive(), uncoded)
     # Outside the handler, so that a replaced error does not stay reachable as the context of the new one.
     raise failure
 
@@ -105,25 +110,25 @@ def name_of(error: BaseException) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _coded(error: BaseException, sensitive: Iterable[str]) -> BaseException:
+def _coded(error: BaseException, sensitive: Iterable[str], uncoded: type[RotatorsError]) -> BaseException:
     finder = Finder(sensitive)
     clean = Cleaner(finder).cleaned(error)
     if not isinstance(error, Exception):
         return clean or _plain_exit(error)
     if clean is None:
-        return _withheld(error, finder)
+        return _withheld(error, finder, uncoded)
     if isinstance(clean, RotatorsError):
         return clean
-    defect = RotatorDefect(f"{name_of(clean)}: {clean}".rstrip(".: \n")).with_traceback(error.__traceback__)
-    defect.__cause__ = clean
-    return defect
+    coded = uncoded(f"{name_of(clean)}: {clean}".rstrip(".: \n")).with_traceback(error.__traceback__)
+    coded.__cause__ = clean
+    return coded
 
 
-def _withheld(error: BaseException, finder: Finder) -> RotatorDefect:
+def _withheld(
+    error: BaseException, finder: Finder, uncoded: type[RotatorsError] = RotatorDefect
+) -> RotatorsError:
     name = finder.masked_long(name_of(error))
-    return RotatorDefect(
-        f"an error of type {name} was withheld: it shows a secret's value", reason="withheld"
-    )
+    return uncoded(f"an error of type {name} was withheld: it shows a secret's value", reason="withheld")
 
 
 def _plain_exit(error: BaseException) -> BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +21,7 @@ from rotators.core.errors import (
     RotatorsError,
     ServiceThrottled,
     ServiceUnavailable,
+    UnexpectedError,
 )
 from tests.world import World, unique
 
@@ -141,3 +143,19 @@ def test_a_function_that_cannot_rotate_stops_before_anything_is_stored(
         store.handler(event)
     with pytest.raises(world.secrets.exceptions.ResourceNotFoundException):
         world.secrets.describe_secret(SecretId=event["Name"])
+
+
+def test_an_error_that_is_not_coded_becomes_one_and_says_what_was_done(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = wanted(world)
+    password = event["Value"]["password"]
+
+    def fail(**_: object) -> None:
+        raise RuntimeError(f"broken by {password}")
+
+    monkeypatch.setattr(clients.secrets_manager(), "rotate_secret", fail)
+    with pytest.raises(UnexpectedError, match="was created") as caught:
+        store.handler(event)
+    assert "RuntimeError: broken by ***" in str(caught.value)
+    assert password not in "".join(traceback.format_exception(caught.value))
