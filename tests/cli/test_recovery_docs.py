@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,6 @@ def plain(text: str, name: str) -> str:
     for number, found in enumerate(ids, 1):
         text = text.replace(found, f"{number}" * 8)
     text = re.sub(r"next by [0-9: -]+ UTC", "next by 2026-12-24 23:59 UTC", text)
-    text = re.sub(r"\b\d+ s\b", "0 s", text)
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 
@@ -79,7 +79,9 @@ def session(name: str) -> str:
 
 
 @pytest.mark.parametrize("title", [*BROKEN, *MISTAKEN])
-def test_the_page_shows_what_is_printed(world: World, title: str) -> None:
+def test_the_page_shows_what_is_printed(world: World, title: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # On a slow machine an age has more digits, and its column more room.
+    monkeypatch.setattr(import_module("rotators.cli.doctor"), "age", lambda _moment: "0 s")
     arn = MISTAKEN[title](world) if title in MISTAKEN else arranged(world, BROKEN[title])
     name = world.secrets.describe_secret(SecretId=arn)["Name"]
     shown = session(name)
