@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 
 import pytest
 
+from rotators.core.errors import CredentialsRejected
 from rotators.local.inprocess import InProcessFunction
 from tests.mysql.conftest import MariaDbWorld
+from tests.mysql.fake_server import fake_server, greeting
 from tests.world import new_password
 
 
@@ -55,3 +58,36 @@ def test_with_an_admin_the_account_is_not_locked_by_wrong_versions(world: MariaD
     assert world.logs_in(
         json.loads(world.secrets.get_secret_value(SecretId=arn, VersionId=token)["SecretString"])
     )
+
+
+SALT = b"a" * 8 + b"b" * 12
+
+
+def proof(password: str) -> bytes:
+    """What a client answers with mysql_native_password."""
+    once = hashlib.sha1(password.encode(), usedforsecurity=False).digest()
+    twice = hashlib.sha1(SALT + hashlib.sha1(once, usedforsecurity=False).digest(), usedforsecurity=False)
+    return bytes(one ^ other for one, other in zip(once, twice.digest(), strict=True))
+
+
+@pytest.mark.parametrize("engine", ["mysql", "aurora-mysql", "mariadb"])
+def test_a_server_elsewhere_gets_nothing_made_from_a_stored_password(
+    world: MariaDbWorld, engine: str
+) -> None:
+    """It rejects everybody, so that the rotation goes on to the next password."""
+    greeted = greeting("mysql_native_password")
+    with fake_server(lambda channel: channel.error(1045), greeted, connections=9) as (port, received):
+        real = {"engine": engine, "host": "db.internal", "username": "app", "password": new_password()}
+        older = {**real, "password": new_password()}
+        planted = {**real, "host": "127.0.0.1", "port": port, "ssl": False, "password": new_password()}
+        arn = world.secret(older)
+        for value in (real, planted):
+            world.secrets.put_secret_value(SecretId=arn, SecretString=json.dumps(value))
+        token = world.begin(arn)
+        world.step("createSecret", arn, token)
+        with pytest.raises(CredentialsRejected, match="stored for another target"):
+            world.step("setSecret", arn, token)
+    said = b"".join(received)
+    assert proof(planted["password"]) in said, "the value that was stored with the address was tried"
+    assert proof(real["password"]) not in said
+    assert proof(older["password"]) not in said

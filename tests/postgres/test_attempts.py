@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from rotators.core.errors import CredentialsRejected
 from rotators.local.inprocess import InProcessFunction
+from tests.postgres.hostile import Hostile, message, request
 from tests.world import STEPS, World, new_password
 
 
@@ -145,3 +147,28 @@ def test_a_finish_out_of_order_promotes_nothing(world: World) -> None:
     for step in STEPS[1:]:
         world.step(step, arn, token)
     assert world.logs_in(world.value(arn))
+
+
+def proof(password: str) -> bytes:
+    """What a client answers to a request for MD5 (PostgreSQL manual, AuthenticationMD5Password)."""
+    inner = hashlib.md5(f"{password}app".encode(), usedforsecurity=False).hexdigest()
+    return b"md5" + hashlib.md5(inner.encode() + b"salt", usedforsecurity=False).hexdigest().encode() + b"\0"
+
+
+@pytest.mark.parametrize("engine", ["postgres", "aurora-postgresql"])
+def test_a_server_elsewhere_gets_nothing_made_from_a_stored_password(world: World, engine: str) -> None:
+    """It rejects everybody, so that the rotation goes on to the next password."""
+    rejected = message(b"E", b"SFATAL\0C28P01\0Mpassword authentication failed\0\0")
+    with Hostile([request(5, b"salt"), rejected]) as server:
+        real = {"engine": engine, "host": "db.internal", "username": "app", "password": new_password()}
+        older = {**real, "password": new_password()}
+        there = {"host": "127.0.0.1", "port": server.port, "ssl": False}
+        planted = {**real, **there, "password": new_password()}
+        arn = world.secret(older)
+        for value in (real, planted):
+            stored(world, arn, value)
+        with pytest.raises(CredentialsRejected, match="stored for another target"):
+            world.step("setSecret", arn, begun(world, arn))
+    assert proof(planted["password"]) in server.received, "what was stored with the address was tried"
+    assert proof(real["password"]) not in server.received
+    assert proof(older["password"]) not in server.received
