@@ -177,8 +177,14 @@ class MariaDbSession(AccountSession):
         )
 
     def _set_two(self, account: Account, ways: Sequence[Way], old: str, new: str) -> None:
-        # The new one first: PyMySQL logs in with the first of two alternatives of ed25519 only.
-        self._alter(account, ways, new, old)
+        if "ed25519" in password_plugins(ways, self.kinds, account):
+            raise TargetRefused(
+                f"user {str(account)!r} logs in with ed25519, and clients such as PyMySQL try only the first of"
+                " two such passwords",
+                reason="plugin",
+                remedy="Use strategy alternating, or give the user mysql_native_password.",
+            )
+        self._alter(account, ways, old, new)
 
     def _set_own_two(self, old: str, new: str) -> None:
         # Not CURRENT_USER(): for that, the server drops the second alternative without a word.

@@ -243,7 +243,7 @@ def _admin_address(secret: Secret, engine: Engine) -> tuple[str, int]:
 
 def _same_engine(stored: Secret, current: Secret, engine: Engine) -> bool:
     """A secret chosen by ROTATOR need not name an engine."""
-    return all(secret.get("engine") in {None, *engine.names} for secret in (stored, current))
+    return all(secret.get("engine") in (None, *engine.names) for secret in (stored, current))
 
 
 def _as_safe(stored: Secret, current: Secret) -> bool:

@@ -96,6 +96,7 @@ STORED = {"engine": "postgres", "host": "old.db.example", "port": 5432, "usernam
         ({"ssl": False}, "", False),
         ({"sslrootcert": "/tmp/mine.pem"}, "", False),
         ({"port": "no number"}, "", False),
+        ({"engine": ["postgres"]}, "", False),
         ({"host": "new.db.example"}, ".db.example", True),
         ({"host": "new.db.example"}, ".db.example:5432", True),
         ({"host": "new.db.example"}, "old.db.example,new.db.example", True),
