@@ -179,8 +179,8 @@ class MariaDbSession(AccountSession):
     def _set_two(self, account: Account, ways: Sequence[Way], old: str, new: str) -> None:
         if "ed25519" in password_plugins(ways, self.kinds, account):
             raise TargetRefused(
-                f"user {str(account)!r} logs in with ed25519, and clients such as PyMySQL try only the first of"
-                " two such passwords",
+                f"user {str(account)!r} logs in with ed25519, and clients such as PyMySQL try only the first"
+                " of two such passwords",
                 reason="plugin",
                 remedy="Use strategy alternating, or give the user mysql_native_password.",
             )
