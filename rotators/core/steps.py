@@ -91,6 +91,9 @@ class _Work:
         state = self.store.describe(self.request.secret_id)
         _gate(self.request, state)
         holds = holder(state.stages, Stage.CURRENT)
+        begun = holder(state.stages, Stage.PENDING)
+        if begun not in {None, self.request.token}:
+            raise VersionConflict("another rotation has begun meanwhile; the target was not changed")
         if holds not in {holder(self.state.stages, Stage.CURRENT), self.request.token}:
             raise VersionConflict("AWSCURRENT moved while the step was running; the target was not changed")
         self.read_at[:] = now

@@ -312,6 +312,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
         ({OLD: {"AWSCURRENT"}, "x" * 32: {"AWSPENDING"}}, VersionNotStaged),
         ({OLD: {"AWSPREVIOUS"}, "x" * 32: {"AWSCURRENT"}, NEW: {"mine"}}, VersionNotPending),
         ({OLD: {"AWSPREVIOUS"}, "x" * 32: {"AWSCURRENT"}, NEW: {"AWSPENDING"}}, VersionConflict),
+        ({OLD: {"AWSPREVIOUS"}, "x" * 32: {"AWSPENDING"}, NEW: {"AWSCURRENT"}}, VersionConflict),
     ],
 )
 def test_a_set_that_was_held_up_changes_nothing_when_the_labels_have_moved(
