@@ -51,6 +51,7 @@ class Single:
             raise attempts.failure()
         user = rotation.pending.text("username")
         with engine.login(admin, rotation.settings) as session:
+            _refuse_pooler(session)
             require_reset_helps(session, user, attempts, rotation)
             rotation.confirm()
             session.set_password(user, rotation.pending.text("password"))
@@ -90,6 +91,14 @@ def _set_own(session: Session, secret: Secret, rotation: Rotation) -> bool:
     wanted = rotation.pending.text("password")
     if secret["password"] == wanted:
         return True
+    _refuse_pooler(session)
+    rotation.confirm()
+    session.set_password(rotation.pending.text("username"), wanted)
+    return True
+
+
+def _refuse_pooler(session: Session) -> None:
+    """Change no password through a pooler: what it rejects may be right, and it may not learn the new one."""
     if session.behind_pooler:
         raise TargetRefused(
             "a pooler or proxy answers for the server, and it may go on asking for the old password",
@@ -97,6 +106,3 @@ def _set_own(session: Session, secret: Secret, rotation: Rotation) -> bool:
             remedy='Name the server\'s own address in the secret\'s "admin_host" (and "admin_port"), or use'
             " strategy alternating; and let the pooler look passwords up in the server (docs/recovery.md).",
         )
-    rotation.confirm()
-    session.set_password(rotation.pending.text("username"), wanted)
-    return True

@@ -84,3 +84,20 @@ def test_a_pooler_that_does_not_know_the_new_password_stops_testsecret_and_the_n
             world.step("testSecret", arn, token)
         pending = world.value(arn, "AWSPENDING")
     assert not seen({**pending, "port": user["port"]})
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_no_admin_resets_through_a_pooler_what_the_pooler_rejected(world: World, *, known: bool) -> None:
+    """The admin may not read the hashes, as on RDS, so nothing tells that the password is right."""
+    user, admin = world.user(), world.user(options="CREATEROLE")
+    world.sql(f'GRANT "{user["username"]}" TO "{admin["username"]}" WITH ADMIN OPTION')
+    users = {admin["username"]: admin["password"], **({user["username"]: new_password()} if known else {})}
+    with Bouncer(world.server, users) as bouncer:
+        chief = world.admin_secret(**bouncer.secret(admin))
+        arn = world.secret({**bouncer.secret(user), "strategy": "single", "masterarn": chief})
+        token = world.begin(arn)
+        world.step("createSecret", arn, token)
+        with pytest.raises(TargetRefused) as caught:
+            world.step("setSecret", arn, token)
+    assert caught.value.full_code == "target-refused/pooler"
+    assert world.logs_in(user)
