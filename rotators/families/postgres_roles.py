@@ -165,6 +165,8 @@ def second_users_with_objects(connection: Connection, original: str) -> list[str
         "SELECT DISTINCT r.rolname::text FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole"
         " WHERE s.setdatabase = 0 AND 'role=' || %(original)s = ANY(s.setconfig)"
         " AND r.rolname::text <> %(original)s"
+        # Anybody may set any role for himself; without the membership the login does not act as it.
+        " AND pg_has_role(r.oid, %(original)s::name, 'MEMBER')"
         " AND shobj_description(r.oid, 'pg_authid') IS DISTINCT FROM 'twin of ' || %(original)s"
         " AND EXISTS (SELECT FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND refobjid = r.oid"
         "  AND deptype = 'o') ORDER BY 1",

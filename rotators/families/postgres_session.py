@@ -177,7 +177,12 @@ class PostgresSession:
         return row is None or row[0] != self._connection.info.backend_pid
 
     def set_password(self, user: str, password: str) -> None:
-        """See Session.set_password. A verifier is sent, unless the secret asks for clear text."""
+        """See Session.set_password. A verifier is sent, unless the secret asks for clear text.
+
+        A user's own is changed only if testSecret, which checks the same, can pass afterwards.
+        """
+        if user == self._user:
+            self.check()
         with self._writing():
             self._change_password("ALTER ROLE {} PASSWORD {}", user, password)
 

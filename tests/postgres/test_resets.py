@@ -243,3 +243,23 @@ def test_clear_text_is_sent_only_where_the_secret_asks_for_it_and_inside_tls(wor
         as_admin(world, change, **login, ssl=False)
     with pytest.raises(SecretFormatError, match="clear_text"):
         as_admin(world, change, **{**login, "clear_text": "perhaps"})
+
+
+def test_a_stranger_who_asks_for_the_users_role_stops_no_rotation(world: World) -> None:
+    """Every user may do that, and without being a member of the role it has no effect."""
+    stranger, user = world.user(), world.user()
+    with world.login(stranger) as connection:
+        connection.execute(f'ALTER ROLE CURRENT_USER SET role = "{user["username"]}"'.encode())
+        connection.execute("SELECT lo_create(0)")
+    assert world.logs_in(world.rotate(world.secret(user)))
+
+
+def test_a_password_is_not_changed_where_testsecret_could_not_pass(world: World) -> None:
+    user, team = world.user(), world.user()
+    world.sql(f'ALTER ROLE "{user["username"]}" SET role = "{team["username"]}"')
+    arn = world.secret(user)
+    token = world.begin(arn)
+    world.step("createSecret", arn, token)
+    with pytest.raises(TargetRefused, match="cannot act as"):
+        world.step("setSecret", arn, token)
+    assert world.logs_in(user)
