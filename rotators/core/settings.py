@@ -129,8 +129,9 @@ def _target(entry: str) -> AllowedTarget:
 
 def _most_rejected(environment: Mapping[str, str]) -> int:
     text = environment.get("MAX_REJECTED_LOGINS", "").strip() or str(MOST_REJECTED)
-    if not (text.isascii() and text.isdigit() and len(text) <= 3 and int(text)):  # noqa: PLR2004 - three digits
-        raise ConfigurationError("MAX_REJECTED_LOGINS must be a whole number from 1 to 999")
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and int(text) > 1):  # noqa: PLR2004 - three digits
+        # With one, a wrong current value would be the only one that is ever tried.
+        raise ConfigurationError("MAX_REJECTED_LOGINS must be a whole number from 2 to 999")
     return int(text)
 
 

@@ -78,7 +78,7 @@ def test_a_step_is_rejected_four_times_and_names_what_it_did_not_try(
     assert "MAX_REJECTED_LOGINS" in caught.value.remedy
 
 
-@pytest.mark.parametrize("limit", [1, 2, 9])
+@pytest.mark.parametrize("limit", [2, 3, 9])
 def test_the_limit_is_a_setting(
     world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
