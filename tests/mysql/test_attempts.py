@@ -80,7 +80,13 @@ def test_a_server_elsewhere_gets_nothing_made_from_a_stored_password(
     with fake_server(lambda channel: channel.error(1045), greeted, connections=9) as (port, received):
         real = {"engine": engine, "host": "db.internal", "username": "app", "password": new_password()}
         older = {**real, "password": new_password()}
-        planted: dict[str, Any] = {**real, "host": "127.0.0.1", "port": port, "ssl": False, "password": new_password()}
+        planted: dict[str, Any] = {
+            **real,
+            "host": "127.0.0.1",
+            "port": port,
+            "ssl": False,
+            "password": new_password(),
+        }
         arn = world.secret(older)
         for value in (real, planted):
             world.secrets.put_secret_value(SecretId=arn, SecretString=json.dumps(value))
