@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from typing import TypeVar
 
 import pytest
 
@@ -14,7 +12,8 @@ from rotators.local.aws import LocalAws
 from rotators.local.mariadb import MariaDbServer
 from rotators.local.mysql import MySqlServer
 from rotators.local.postgres import PostgresServer
-from tests.world import World, outputs, remembered
+from tests.pgbouncer import PgBouncer
+from tests.world import World, outputs, remembered, started
 
 LOUD = {
     "log_statement": "all",
@@ -29,8 +28,6 @@ LOUD = {
     "listen_addresses": "127.0.0.1,127.0.0.2",
 }
 """A server that records all it can."""
-
-Server = TypeVar("Server", PostgresServer, MariaDbServer)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -62,19 +59,10 @@ def aws() -> Iterator[LocalAws]:
         yield running
 
 
-def _started(server: Server) -> Server:
-    try:
-        return server.start()
-    except ServerNotFound as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"no {type(server).__name__} here: {error}")
-
-
 @pytest.fixture(scope="session")
 def server() -> Iterator[PostgresServer]:
     """A private PostgreSQL that logs everything."""
-    running = _started(PostgresServer(settings=LOUD))
+    running = started(PostgresServer(settings=LOUD))
     running.execute("CREATE EXTENSION pg_stat_statements")
     yield running
     running.stop()
@@ -88,7 +76,15 @@ def clear_server() -> Iterator[PostgresServer]:
         "host all asked_in_clear 127.0.0.1/32 password",
         "host all all 127.0.0.1/32 scram-sha-256",
     ]
-    running = _started(PostgresServer(settings={"ssl": "off"}, hba=hba))
+    running = started(PostgresServer(settings={"ssl": "off"}, hba=hba))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def pooler(server: PostgresServer) -> Iterator[PgBouncer]:
+    """A private PgBouncer in front of the server that logs everything."""
+    running = started(PgBouncer(server))
     yield running
     running.stop()
 
@@ -103,7 +99,7 @@ def maria() -> Iterator[MariaDbServer]:
         "bind-address": "127.0.0.1,127.0.0.2",
         "performance-schema": "1",
     }
-    running = _started(MariaDbServer(settings=settings))
+    running = started(MariaDbServer(settings=settings))
     yield running
     running.stop()
 
@@ -111,7 +107,7 @@ def maria() -> Iterator[MariaDbServer]:
 @pytest.fixture(scope="session")
 def clear_maria() -> Iterator[MariaDbServer]:
     """A private MariaDB without TLS."""
-    running = _started(MariaDbServer(tls=False, settings={"ssl": "0"}))
+    running = started(MariaDbServer(tls=False, settings={"ssl": "0"}))
     yield running
     running.stop()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,13 +13,13 @@ from botocore.config import Config
 
 from rotators.aws.reading import SecretsManager, SecretVersion
 from rotators.client import Credentials, SecretCache
-from rotators.core.errors import RotatorsError, ServerNotFound, ServiceUnavailable
+from rotators.core.errors import RotatorsError, ServiceUnavailable
 from rotators.local.aws import LocalAws
 from rotators.local.mariadb import MariaDbServer
 from rotators.local.redis import RedisServer, password_hash
 from rotators.testing.trouble import Trouble
 from tests.mysql.conftest import MariaDbWorld
-from tests.world import World, new_password, remembered, unique
+from tests.world import World, new_password, remembered, started, unique
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -98,13 +97,7 @@ class RedisWorld(World):
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
     """A private Redis."""
-    running = RedisServer()
-    try:
-        running.start()
-    except ServerNotFound as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"no RedisServer here: {error}")
+    running = started(RedisServer())
     yield running
     running.stop()
 

@@ -10,15 +10,10 @@ import pytest
 
 from rotators.core.errors import CredentialsRejected, RepairRefused
 from tests.cli.test_doctor_repair import examined, put, run
-from tests.recovery.pooler import PgBouncer
+from tests.pgbouncer import PgBouncer
 from tests.world import World, new_password
 
 Value = dict[str, Any]
-
-
-def behind(pooler: PgBouncer, value: Value) -> Value:
-    """The value as it was before `admin_host`: the pooler is the only address."""
-    return {**value, "host": "localhost", "port": pooler.port}
 
 
 def changed_at_the_server(world: World, arn: str, value: Value) -> Value:
@@ -87,7 +82,7 @@ def test_a_pooler_that_goes_on_with_an_old_password_costs_no_label(world: World,
 
 def test_a_pooler_without_a_second_address_is_found_out(world: World, pooler: PgBouncer) -> None:
     user = world.user()
-    value = behind(pooler, user)
+    value = pooler.secret(user)
     pooler.knows(value)
     arn = world.secret(value)
     assert examined(arn)["healthy"], "and the pooler keeps this login's connection to the server"
@@ -120,7 +115,7 @@ def test_a_password_that_the_server_has_no_more_is_reset_past_the_pooler(
 def test_check_tells_that_a_pooler_answers(world: World, pooler: PgBouncer) -> None:
     user = world.user()
     pooler.knows(user)
-    alone = json.loads(run("check", world.secret(behind(pooler, user)), "--json").stdout)
+    alone = json.loads(run("check", world.secret(pooler.secret(user)), "--json").stdout)
     failed = next(each for each in alone["checks"] if each["result"] == "failed")
     assert failed["name"] == "the server itself answers"
     assert "admin_host" in failed["next"]

@@ -1,4 +1,4 @@
-"""A private PgBouncer in front of a private PostgreSQL, with a user list of its own."""
+"""A private PgBouncer in front of a private PostgreSQL."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from rotators.local.process import Guardian, Task
 from tests.world import new_password
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rotators.local.postgres import PostgresServer
 
 _ADMIN = "pooler_admin"
@@ -28,15 +30,27 @@ class PgBouncer(PrivateServer):
 
     Args:
         server: the running server behind it.
+        users: the user list: names to passwords in clear text, or to verifiers.
+        settings: of the section ``pgbouncer``, besides the defaults.
     """
 
     engine = "pgbouncer"
 
-    def __init__(self, server: PostgresServer) -> None:
+    def __init__(
+        self,
+        server: PostgresServer,
+        users: Mapping[str, str] | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__()
         self.server = server
         self.port = 0
-        self._passwords = {_ADMIN: new_password()}
+        self._passwords = {_ADMIN: new_password(), **(users or {})}
+        self._settings = settings or {}
+
+    def secret(self, value: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
+        """The value with the pooler's address instead of the server's."""
+        return {**value, "host": "localhost", "port": self.port, **changes}
 
     def knows(self, value: dict[str, Any]) -> None:
         """Make the user list hold a value's user and password; every later login is judged by that."""
@@ -47,13 +61,7 @@ class PgBouncer(PrivateServer):
 
     def in_front(self, value: dict[str, Any]) -> dict[str, Any]:
         """The value with the pooler's address for applications, and the server's for changes."""
-        return {
-            **value,
-            "host": "localhost",
-            "port": self.port,
-            "admin_host": value["host"],
-            "admin_port": value["port"],
-        }
+        return self.secret(value, admin_host=value["host"], admin_port=value["port"])
 
     def _start(self) -> None:
         binary = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
@@ -79,26 +87,26 @@ class PgBouncer(PrivateServer):
         raise ServerStartFailed(f"pgbouncer did not come up: {self.log()[-600:].strip()}")
 
     def _configure(self) -> None:
-        lines = [
-            "[databases]",
-            f"* = host=127.0.0.1 port={self.server.port}",
-            "[pgbouncer]",
-            "listen_addr = 127.0.0.1",
-            f"listen_port = {self.port}",
-            "unix_socket_dir =",
-            "auth_type = scram-sha-256",
-            f"auth_file = {self.directory / 'users.txt'}",
-            f"admin_users = {_ADMIN}",
-            "pool_mode = transaction",
-            "client_tls_sslmode = require",
-            f"client_tls_cert_file = {self.directory / 'server.pem'}",
-            f"client_tls_key_file = {self.directory / 'server.key'}",
-            "server_tls_sslmode = verify-ca",
-            f"server_tls_ca_file = {self.server.ca}",
-            # So that a wrong password at the server is said at once, and not after fifteen seconds.
-            "server_login_retry = 0",
-            "client_login_timeout = 3",
-        ]
+        settings = {
+            "listen_addr": "127.0.0.1",
+            "listen_port": self.port,
+            "unix_socket_dir": "",
+            "auth_type": "scram-sha-256",
+            "auth_file": self.directory / "users.txt",
+            "admin_users": _ADMIN,
+            "pool_mode": "transaction",
+            "client_tls_sslmode": "require",
+            "client_tls_cert_file": self.directory / "server.pem",
+            "client_tls_key_file": self.directory / "server.key",
+            "server_tls_sslmode": "verify-ca",
+            "server_tls_ca_file": self.server.ca,
+            # A wrong password at the server is reported at once, and not after fifteen seconds.
+            "server_login_retry": 0,
+            "client_login_timeout": 3,
+            **self._settings,
+        }
+        lines = ["[databases]", f"* = host=127.0.0.1 port={self.server.port}", "[pgbouncer]"]
+        lines += [f"{name} = {value}" for name, value in settings.items()]
         (self.directory / "pgbouncer.ini").write_text("\n".join(lines) + "\n")
 
     def _write_list(self) -> None:
