@@ -9,8 +9,8 @@ How this target differs from MySQL (rotators/mysql.py):
   (``mysql_native_password``, ``ed25519``) get the new one, ``unix_socket`` and the like are written as they
   were. SET PASSWORD changes the first that has a password, and reports error 1699 afterwards if one without
   stands before it.
-- ``ed25519`` needs PyNaCl (the extra ``rotators[ed25519]``). PyMySQL, which applications use, logs in with
-  the first of two such passwords only, so ``dual`` puts the new one first. ``parsec`` cannot log in at all.
+- ``ed25519`` needs PyNaCl (the extra ``rotators[ed25519]``). PyMySQL, which applications use, tries only the
+  first of two such passwords, so ``dual`` is refused. ``parsec`` cannot log in at all.
 - A password that has expired opens a session that may change it and nothing else.
 - A twin is proven by a mark that only an administrator can set: a role without rights, named after the pair.
   GRANT of that role makes the account too, with a password that nobody can have, so there is never an

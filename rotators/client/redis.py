@@ -26,25 +26,15 @@ from rotators.client.drivers import REDIS, redis_target
 from rotators.core.errors import ConfigurationError
 from rotators.core.secret import Secret
 from rotators.strategies.connecting import wants_tls
-from rotators.strategies.identity import port_of
+from rotators.strategies.identity import TARGET_KEYS, port_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rotators.client.credentials import Attempt
+    from rotators.client.target import Destination
 
 C = TypeVar("C")
-
-_PLACE_KEYS = (
-    "engine",
-    "host",
-    "port",
-    "ssl",
-    "sslrootcert",
-    "admin_host",
-    "admin_port",
-    "server_public_key",
-)
 
 # Those of redis-py 8.
 _RETRIES, _FIRST_PAUSE, _LONGEST_PAUSE = 10, 0.01, 1.0
@@ -75,7 +65,7 @@ class RedisCredentials(redis.CredentialProvider):
             SecretFormatError: the secret has no host, and none was passed; or a key is wrong.
         """
         secret = Secret(self._credentials.secret())
-        place = Secret({key: secret[key] for key in _PLACE_KEYS if key in secret})
+        place = Secret({key: secret[key] for key in TARGET_KEYS if key in secret})
         return {
             **redis_target(secret, given),
             "credential_provider": self,
@@ -114,11 +104,7 @@ class RedisCredentials(redis.CredentialProvider):
 
         def attempt(given: Attempt) -> None:
             nonlocal begun
-            if not destination.same(given.secret, place):
-                raise ConfigurationError(
-                    "the secret is for another server than the client",
-                    remedy="Make a new client with RedisCredentials(…).options(), which has the new address.",
-                )
+            _require_same(destination, given.secret, place)
             connection.credential_provider = redis.UsernamePasswordCredentialProvider(*_pair(given.secret))
             connection.socket_timeout, connection.socket_connect_timeout = (
                 min(limit or given.seconds, given.seconds) for limit in limits
@@ -144,6 +130,14 @@ class RedisCredentials(redis.CredentialProvider):
             connection.redis_connect_func, connection.retry = func, retry
             connection.socket_timeout, connection.socket_connect_timeout = limits
         _limit(connection)
+
+
+def _require_same(destination: Destination, secret: Secret, place: Secret) -> None:
+    if not destination.same(secret, place):
+        raise ConfigurationError(
+            "the secret is for another server than the client",
+            remedy="Make a new client with RedisCredentials(…).options(), which has the new address.",
+        )
 
 
 def _chosen_by_caller(connection: Any, place: Secret) -> frozenset[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rotators.core.errors import SecretFormatError, TargetRefused
+from rotators.core.errors import TargetRefused
 from rotators.families.mysql_failures import (
     EXPIRED,
     invalid_password,
@@ -16,7 +16,7 @@ from rotators.families.mysql_failures import (
 )
 from rotators.families.mysql_rights import Account
 from rotators.strategies.causes import failure
-from rotators.strategies.connecting import STATEMENT_SECONDS
+from rotators.strategies.connecting import STATEMENT_SECONDS, sends_clear_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +63,7 @@ class DatabaseSession:
     def __init__(self, connection: Connection, secret: Secret) -> None:
         self._connection = connection
         self._user = secret.text("username")
-        self._clear_text = wants_clear_text(secret)
+        self._clear_text = sends_clear_text(secret)
         self._chosen: Account | None = None
         self._seen = ""
         self._pooled = False
@@ -228,20 +228,6 @@ class DatabaseSession:
 
     def _run(self, statement: str) -> None:
         self._rows(statement)
-
-
-def wants_clear_text(secret: Secret) -> bool:
-    """Whether a secret allows to send a new password in clear text, inside TLS: its ``clear_text``.
-
-    Raises:
-        SecretFormatError: it is neither a boolean nor ``"true"`` or ``"false"``.
-    """
-    wanted = secret.get("clear_text") or False
-    if isinstance(wanted, str) and wanted.lower() in {"true", "false"}:
-        return wanted.lower() == "true"
-    if not isinstance(wanted, bool):
-        raise SecretFormatError("key 'clear_text' of the secret must be true or false")
-    return wanted
 
 
 def missing(name: str) -> TargetRefused:

@@ -33,9 +33,9 @@ from rotators.core.states import Stage, holder
 from rotators.recovery.faults import fault_of, remarks_on, rotator_of
 from rotators.recovery.findings import Finding, Findings, Outcome, Trial
 from rotators.strategies.alternating import SUFFIX, other_user
-from rotators.strategies.connecting import wants_tls
 from rotators.strategies.database import DatabaseRotator
-from rotators.strategies.identity import direct, proven_admin, same_target
+from rotators.strategies.identity import TARGET_KEYS, direct, proven_admin, same_target
+from rotators.strategies.single import require_reset_helps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,18 +51,6 @@ MOST_OLDER = 10
 """Versions without a label that are looked at: each is a call of GetSecretValue."""
 
 _USERS = frozenset({"username", "alternate_username"})
-_TARGET = frozenset(
-    {
-        "admin_host",
-        "admin_port",
-        "engine",
-        "host",
-        "port",
-        "server_public_key",
-        "ssl",
-        "sslrootcert",
-    }
-)
 _TRIALS: tuple[tuple[type[RotatorsError], Trial], ...] = (
     (CredentialsRejected, Trial.REJECTED),
     (TargetUnavailable, Trial.UNREACHABLE),
@@ -154,7 +142,7 @@ class _Logins:
         """The finding with what became of the logins of its value, unless no more may be made."""
         if self.why_not:
             return finding.tried(Outcome(Trial.UNTRIED, reason=self.why_not))
-        key = tuple(value.get(name) for name in ("username", "password", *sorted(_TARGET)))
+        key = tuple(value.get(name) for name in ("username", "password", *sorted(TARGET_KEYS)))
         if key not in self._known:
             self._known[key] = self._try(value)
         return finding.tried(*self._known[key])
@@ -307,7 +295,7 @@ class _Look:
         if value.get("username") not in _users(self.base):
             return _foreign(finding, "user", "stored for another user")
         if not self._leads_here(value) or (strict and differing):
-            away = [key for key in differing if key in _TARGET] or differing
+            away = [key for key in differing if key in TARGET_KEYS] or differing
             return _foreign(finding, "target", f"stored for another target ({', '.join(away)})")
         if fault := fault_of(value.replace(**self._here(differing)), self.by.settings):
             return replace(finding.tried(_outcome(fault)), trial=Trial.UNREADABLE, movable=False)
@@ -397,26 +385,10 @@ class _Look:
 
         def ask() -> None:
             with engine.login(value, self.by.settings) as session:
-                require_reset(session, self.base, logins.rejected)
+                require_reset_helps(session, self.base, logins.rejected)
 
         outcome = tried(ask)
         return None if outcome.trial is Trial.ACCEPTED else outcome
-
-
-def require_reset(session: Session, current: Secret, rejected: list[str]) -> None:
-    """Check in an admin's session that setting the user's password is allowed and would help.
-
-    Args:
-        session: the admin's.
-        current: the current value.
-        rejected: the passwords of the user's rejected logins.
-
-    Raises:
-        TargetRefused: it is not, or it would not; nothing was changed.
-    """
-    user = current.text("username")
-    session.require_ordinary(user)
-    session.require_resettable(user, rejected, tls=wants_tls(current))
 
 
 def tried(call: Callable[[], object]) -> Outcome:

@@ -13,9 +13,10 @@ from rotators.core.registry import load, rotator_name
 from rotators.core.rotation import Rotation
 from rotators.core.states import Stage, holder
 from rotators.recovery.diagnosis import Act, Diagnosis, Move
-from rotators.recovery.examination import WithAdmin, require_reset
+from rotators.recovery.examination import WithAdmin
 from rotators.strategies.database import DatabaseRotator
 from rotators.strategies.identity import proven_admin
+from rotators.strategies.single import require_reset_helps
 
 if TYPE_CHECKING:
     from rotators.core.contracts import SecretState, Store
@@ -106,7 +107,7 @@ class _Reset:
         proven_admin(Rotation(current, self._settings, current, WithAdmin(admin)), engine)
         rejected = [self._value(version).text("password") for version in self._act.rejected]
         with engine.login(admin, self._settings) as session:
-            require_reset(session, current, rejected)
+            require_reset_helps(session, current, rejected)
             session.set_password(current.text("username"), current.text("password"))
 
     def _value(self, version: str) -> Secret:

@@ -55,7 +55,7 @@ class Dual(Single):
             return
         with engine.login(admin, rotation.settings) as session:
             if account is None:
-                require_reset_helps(session, user, attempts, rotation)
+                require_reset_helps(session, rotation.current, attempts.passwords)
             _keep_two(session, account or user, rotation)
 
 

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from rotators.core.settings import Settings
     from rotators.strategies.engine import Engine
 
+TARGET_KEYS = frozenset(
+    {"engine", "host", "port", "admin_host", "admin_port", "ssl", "sslrootcert", "server_public_key"}
+)
+"""The keys that say where a value leads and how the connection is protected."""
+
 # Not part of the address, but after promotion they would be trusted as much as it.
 _TRUSTED_KEYS = (
     "masterarn",
@@ -31,7 +36,6 @@ _TRUSTED_KEYS = (
     "server_public_key",
     "clear_text",
 )
-
 
 _WITH_PORT = re.compile(r"([^:]+|\[.*\]):[0-9]+")
 

@@ -18,6 +18,8 @@ from rotators.strategies.connecting import wants_tls
 from rotators.strategies.identity import check_target, check_user, proven_admin
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from rotators.core.rotation import Rotation
     from rotators.core.secret import Secret
     from rotators.strategies.engine import Engine, Session
@@ -52,7 +54,7 @@ class Single:
         user = rotation.pending.text("username")
         with engine.login(admin, rotation.settings) as session:
             _refuse_pooler(session)
-            require_reset_helps(session, user, attempts, rotation)
+            require_reset_helps(session, rotation.current, attempts.passwords)
             rotation.confirm()
             session.set_password(user, rotation.pending.text("password"))
 
@@ -63,14 +65,20 @@ class Single:
             session.check()
 
 
-def require_reset_helps(session: Session, user: str, attempts: Attempts, rotation: Rotation) -> None:
-    """Check in an admin's session that a user is ordinary, and that a new password would let it log in.
+def require_reset_helps(session: Session, current: Secret, rejected: Collection[str]) -> None:
+    """Check in an admin's session that the user is ordinary, and that a new password would let it log in.
+
+    Args:
+        session: the admin's.
+        current: the current value.
+        rejected: the passwords of the user's rejected logins.
 
     Raises:
         TargetRefused: it is not, or it would not; nothing was changed.
     """
+    user = current.text("username")
     session.require_ordinary(user)
-    session.require_resettable(user, attempts.passwords, tls=wants_tls(rotation.current))
+    session.require_resettable(user, rejected, tls=wants_tls(current))
 
 
 def check(engine: Engine, rotation: Rotation) -> None:
