@@ -88,9 +88,13 @@ class MySqlSession(AccountSession):
     )
 
     def rejections_allowed(self, user: str) -> int | None:
-        """See Session.rejections_allowed: the account's FAILED_LOGIN_ATTEMPTS."""
-        rows = self._attribute(self._account(user), "$.Password_locking.failed_login_attempts")
-        return int(rows[0]) - 1 if rows and int(rows[0]) else None
+        """See Session.rejections_allowed: the least FAILED_LOGIN_ATTEMPTS of the user's accounts."""
+        limits = [
+            int(limit)
+            for account in self._accounts(user)
+            for limit in self._attribute(account, "$.Password_locking.failed_login_attempts")
+        ]
+        return min((limit - 1 for limit in limits if limit), default=None)
 
     def _ways(self, account: Account) -> tuple[Way, ...]:
         rows = self._rows(

@@ -69,7 +69,7 @@ _MEANINGS = (
         f"a statement did not end within {STATEMENT_SECONDS:.0f} seconds",
     ),
     _Meaning(
-        frozenset({1044, 1141, 1142, 1227, 1370, 1410, 1698}),
+        frozenset({1044, 1141, 1142, 1143, 1227, 1370, 1410, 1698}),
         TargetRefused,
         "privilege",
         "a right is missing",

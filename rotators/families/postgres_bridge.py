@@ -14,18 +14,21 @@ import struct
 import tempfile
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import pq
 
+from rotators.core.errors import TargetUnavailable
 from rotators.families.postgres_login import Login
 from rotators.families.postgres_words import PATTERNS
 from rotators.strategies.causes import login_failure
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rotators.families.postgres_login import Request
 
 _PORT = 5432  # part of the socket's name; nothing listens on a network
@@ -67,12 +70,7 @@ class Bridge:
     def __init__(self, request: Request, address: str, seconds: float) -> None:
         self._login = Login(request, address, time.monotonic() + seconds)
         self._failed: BaseException | None = None
-        with (
-            tempfile.TemporaryDirectory(prefix="rotators-") as directory,
-            closing(socket.socket(socket.AF_UNIX)) as listener,
-        ):
-            listener.bind(str(Path(directory) / f".s.PGSQL.{_PORT}"))
-            listener.listen(1)
+        with _listening() as (directory, listener):
             listener.settimeout(seconds + _GRACE)
             self._thread = threading.Thread(target=self._serve, args=(listener,), daemon=True)
             self._thread.start()
@@ -119,6 +117,34 @@ class Bridge:
                     _copy(local, remote)
                 except OSError:  # one of the two has gone: the other learns it by the end of its stream
                     return
+
+
+@contextmanager
+def _listening() -> Iterator[tuple[str, socket.socket]]:
+    """A directory that only this user can enter, and a socket in it.
+
+    Raises:
+        TargetUnavailable: there is no place for it on this machine.
+    """
+    try:
+        directory = tempfile.TemporaryDirectory(prefix="rotators-")
+    except OSError:
+        raise _no_place() from None
+    with directory as path, closing(socket.socket(socket.AF_UNIX)) as listener:
+        try:
+            listener.bind(str(Path(path) / f".s.PGSQL.{_PORT}"))
+            listener.listen(1)
+        except OSError:  # of a path that is too long, too
+            raise _no_place() from None
+        yield path, listener
+
+
+def _no_place() -> TargetUnavailable:
+    return TargetUnavailable(
+        "a local socket for the connection could not be made in the directory for temporary files",
+        reason="local-socket",
+        remedy="Let TMPDIR name a directory that can be written to and whose path is short, such as /tmp.",
+    )
 
 
 def _discard_start(local: socket.socket) -> None:

@@ -65,8 +65,8 @@ CAUSES: dict[str, Cause] = {
     "expired": Cause(
         TargetRefused,
         "the password is right and has expired",
-        "Rotate: strategy single changes an expired password where the server allows that, and an admin"
-        " (masterarn) always.",
+        "Rotate: on MySQL and MariaDB, strategy single and an admin (masterarn) change an expired password."
+        " On PostgreSQL, set VALID UNTIL to a later time first: a new password expires with it.",
     ),
     "scram-iterations": Cause(
         TargetRefused,

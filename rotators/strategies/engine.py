@@ -63,7 +63,8 @@ class Session(Protocol):
         """Check that a new password would let ``user`` log in from here. Asked in an admin's session.
 
         A rejected login does not always mean a wrong password. To reset a right one would lock out the
-        applications that use it. What the server does not let the admin read is taken as in order.
+        applications that use it. What the server shows to no admin of its kind, such as PostgreSQL's hashes
+        to anyone but superusers, is taken as in order. A right that an admin can be given is demanded.
 
         Args:
             user: whose logins were rejected.

@@ -28,6 +28,8 @@ from rotators.testing.recorder import Kind, Operation, When
 from rotators.testing.suite import failure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rotators.testing.target import Value
 
 CREATE, SET, TEST, FINISH = STEPS
@@ -125,12 +127,7 @@ class RotatorContractV2(RotatorContractV1):
             with kit.case(rotations=1) as case, patch("rotators.core.steps.LABELS_SECONDS", 0.0):
                 late = case.begin()
                 case.step(CREATE, late)
-
-                def act(operation: Operation, when: When, case: Case = case, place: int = place) -> None:
-                    if (operation.index, when) == (place, When.AFTER):
-                        _in_another_container(case)
-
-                kit.recorder.begin(act)
+                kit.recorder.begin(_after(place, partial(_in_another_container, case)))
                 failure(
                     (RotationStateError, VersionConflict, RotatorFailure),
                     partial(case.step, SET, late),
@@ -138,6 +135,19 @@ class RotatorContractV2(RotatorContractV1):
                 )
                 kit.recorder.begin()
                 assert case.current_logs_in(), "a late setSecret broke the current value"
+
+    def test_a_late_set_of_a_finished_rotation_changes_nothing(self, kit: Kit) -> None:
+        """It hangs after a login; a second delivery ends its rotation, and another rotation has begun."""
+        for place in _logins(kit):
+            with kit.case(rotations=1) as case, patch("rotators.core.steps.LABELS_SECONDS", 0.0):
+                late = case.begin()
+                case.step(CREATE, late)
+                later: list[str] = []
+                kit.recorder.begin(_after(place, partial(_finish_and_begin, case, late, later)))
+                _succeeds(case, SET, late)
+                kit.recorder.begin()
+                case.step(FINISH, later[0])
+                assert case.current_logs_in(), "a late setSecret broke the next rotation"
 
     def test_finish_without_test_promotes_nothing_untested(self, kit: Kit) -> None:
         """Whoever sends events may leave steps out; and a new container did not see the earlier steps."""
@@ -189,18 +199,45 @@ def _logins(kit: Kit) -> list[int]:
     return found
 
 
-def _in_another_container(case: Case) -> None:
-    """A whole rotation, in a thread of its own so that it is not part of what is recorded."""
+def _after(place: int, do: Callable[[], object]) -> Callable[[Operation, When], None]:
+    """Does something right after the operation at a place."""
+
+    def act(operation: Operation, when: When) -> None:
+        if (operation.index, when) == (place, When.AFTER):
+            do()
+
+    return act
+
+
+def _finish_and_begin(case: Case, token: str, later: list[str]) -> None:
+    """End a rotation after its createSecret, and run the next one up to its last step."""
+    _in_another_container(case, token, SET, TEST, FINISH)
+    later.append(_in_another_container(case, None, CREATE, SET, TEST))
+
+
+def _in_another_container(case: Case, token: str | None = None, *steps: str) -> str:
+    """Run steps in a thread of their own, so that they are not part of what is recorded.
+
+    Args:
+        case: the secret.
+        token: of the rotation; a new one is begun if it is None.
+        *steps: all four if none is named.
+
+    Returns:
+        The token.
+    """
+    begun: list[str] = []
 
     def rotate() -> None:
-        token = case.begin()
-        for step in STEPS:
-            case.kit.function.invoke(case.event(step, token))
+        begun.append(token or case.begin())
+        for step in steps or STEPS:
+            case.kit.function.invoke(case.event(step, begun[0]))
 
     thread = threading.Thread(target=rotate, daemon=True)
     thread.start()
     thread.join(_THREAD_SECONDS)
     assert not thread.is_alive(), "the other rotation waits for ever"
+    return begun[0]
 
 
 def _token() -> str:

@@ -122,6 +122,12 @@ def test_the_limit_of_an_account_is_read(attempts: str | None, allowed: int | No
         assert admin.rejections_allowed("app") == allowed
 
 
+def test_of_several_accounts_of_a_user_the_lowest_limit_counts() -> None:
+    accounts = [("app", "%"), ("app", "10.%")]
+    with session({"User, Host": accounts, "failed_login_attempts": [("5",)]}) as (admin, _):
+        assert admin.rejections_allowed("app") == 4
+
+
 @pytest.mark.parametrize("plugin", STORED)
 @pytest.mark.parametrize("second", [False, True], ids=["first password", "second password"])
 def test_a_right_password_is_not_reset(plugin: str, second: bool) -> None:

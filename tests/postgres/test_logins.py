@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from contextlib import contextmanager
@@ -49,6 +50,19 @@ def test_a_wrong_password(world: World) -> None:
     error = failure({**world.user(), "password": new_password()})
     assert isinstance(error, CredentialsRejected)
     assert "rejected the password" in str(error)
+
+
+@pytest.mark.parametrize("name", ["long", "missing"])
+def test_without_a_place_for_a_local_socket_the_error_names_tmpdir(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    place = tmp_path / ("x" * 120 if name == "long" else "missing")
+    if name == "long":
+        place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    error = failure(world.user())
+    assert error.full_code == "target-unavailable/local-socket"
+    assert "TMPDIR" in error.remedy
 
 
 def test_a_user_that_does_not_exist_is_a_rejection_like_any_other(world: World) -> None:
