@@ -1,9 +1,9 @@
-"""PyMySQL's logins over a connection in clear: the ones that give the password away are refused.
+"""PyMySQL's logins over an unencrypted connection: the ones that give the password away are refused.
 
 The driver sends the password itself when a server asks for ``mysql_clear_password`` or ``dialog``. For full
 authentication of ``caching_sha2_password`` and ``sha256_password`` it takes an RSA key from the server and
-encrypts the password with that, so whoever answers can read it. Without TLS the former are refused, and the
-latter use the key in the secret (``server_public_key``) or are refused.
+encrypts the password with that, so anyone who answers can read it. Without TLS the former are refused,
+and the latter use the key in the secret (``server_public_key``) or are refused.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FULL = 4  # the server's answer to the hash: it wants the password
 
 
 def plugins(secret: Secret) -> dict[str, Any]:
-    """The parameters of PyMySQL for a connection in clear.
+    """The parameters of PyMySQL for an unencrypted connection.
 
     Args:
         secret: its ``server_public_key`` is the PEM text of the server's RSA key.
@@ -56,8 +56,8 @@ class _Refused:
     def _refuse() -> NoReturn:
         raise OperationalError(
             _CANNOT_LOAD,
-            "the server asks for the password over a connection in clear; use TLS, or put the server's RSA"
-            " key into the secret's server_public_key",
+            "the server asks for the password over an unencrypted connection; use TLS, or put the server's"
+            " RSA key into the secret's server_public_key",
         )
 
 

@@ -1,7 +1,7 @@
 """Which server a stored version leads to, compared before its password is used.
 
-A stored version is input: whoever may write the secret may have written it. Its password is sent only to the
-server that stands in the same version, and only while AWSCURRENT leads to that server too. What the caller of
+A stored version is input: anyone who may write the secret may have written it. Its password is sent only to
+the server that the same version names, and only while AWSCURRENT names that server too. What the caller of
 ``connect`` passes (``host=`` of a proxy, ``sslmode=``) is the caller's decision, so it is not compared.
 The database's name is not compared: a server asks for the password before it looks for the database.
 """

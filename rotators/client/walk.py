@@ -32,7 +32,7 @@ DATABASE, SERVER      any target                                             the
 BLOCKED, CLOSED       another account                                        the driver's error
 ====================  =====================================================  ===============================
 
-A version that leads to another target than AWSCURRENT is never used (``target.py``): whoever may write
+A version that leads to another target than AWSCURRENT is never used (``target.py``): anyone who may write
 AWSPENDING could lead applications elsewhere.
 """
 

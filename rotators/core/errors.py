@@ -25,7 +25,7 @@
     │   ├── FunctionFailed          └── StackNotFound
     ├── LocalStackError             the local AWS or a local server could not do its part
     │   ├── ServerNotFound          └── ServerStartFailed
-    └── UnexpectedError             a function failed in a way that nobody foresaw
+    └── UnexpectedError             a function failed with an exception that is not expected
 
 Each class carries a stable ``code`` that dashboards and runbooks may rely on, and a default ``remedy``;
 an instance may narrow the code by a ``reason`` and give a nearer remedy. ``docs/errors.md`` lists all.
@@ -351,7 +351,7 @@ class ServerStartFailed(LocalStackError):
 
 
 class UnexpectedError(RotatorsError):
-    """A function, or a library that it uses, failed in a way that nobody foresaw.
+    """A function, or a library that it uses, raised an exception that is not expected.
 
     The type is kept, and the text only where it is known which values have to be masked in it.
     """

@@ -1,4 +1,4 @@
-"""Finds the values of secrets in a text, in clear and encoded.
+"""Finds the values of secrets in a text, plain and encoded.
 
 Servers, drivers and libraries quote, escape and encode what they were given, and one text may hold several
 layers of that (JSON inside a Python repr). So the text is decoded layer by layer and searched in each form.
@@ -54,7 +54,7 @@ class Finder:
     """Finds values in texts.
 
     Args:
-        values: the strings that must not be shown, in clear; empty ones do not count.
+        values: the strings that must not be shown, unencoded; empty ones do not count.
     """
 
     def __init__(self, values: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""What a process remembers of rotations that it took part in."""
+"""Remembers, for one process, what it did in each rotation."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ _MOST_TOKENS = 256
 
 
 class Progress:
-    """What this process knows of rotations; a new container knows nothing.
+    """The rotations that this process took part in; a new container starts without any.
 
-    It saves work and orders guesses. Nothing is unsafe when it is empty.
+    It saves work and improves the order of tries. Nothing is unsafe when it is empty.
     """
 
     def __init__(self) -> None:

@@ -40,7 +40,7 @@ class Secret(Mapping[str, object]):
     """An immutable JSON object. Its repr and str name the keys only.
 
     A key of ours (PUBLIC_KEYS) whose value is null or an empty string counts as absent: forms and templates
-    write such values for fields that nobody filled in. All keys, their order and their values survive every
+    write such values for empty fields. All keys, their order and their values survive every
     copy as they were stored.
 
     Args:

@@ -180,7 +180,7 @@ def _finish(work: _Work) -> Outcome:
     if progress.passed(work.state.arn, work.request.token):
         work.choose(pending)  # for the log; the rotator has no part in this step
     else:
-        # Another container saw testSecret pass, or nobody: whoever sends events may leave a step out.
+        # Either another container saw testSecret pass, or no container did: events can be sent out of order.
         current = work.current()
         work.choose(current).verify(work.rotation(current, pending))
     try:

@@ -12,7 +12,7 @@ Every rotator can use it::
     raise tries.failure("Unable to log in")
 
 The first value is the current one, and on the normal path it works. Where it is rejected, an earlier rotation
-stopped half-way or somebody changed the credential. Then the order is by what most likely happened:
+stopped half-way or the credential was changed by hand. Then the order is by what most likely happened:
 
 1. the pending value: an earlier attempt of this rotation was here (later in the order if this process has
    just stored it);
@@ -56,11 +56,11 @@ class Tries:
     Args:
         rotation: whose values; its ``rejections`` get the labels of those that were rejected.
         usable: whether a value was stored for the target that is to be asked. A credential must be sent
-            nowhere else: whoever may write the secret could have changed the address in it.
+            nowhere else: anyone who may write the secret could have changed the address in it.
         credential: gives what logs in, to try each once; None for a value that has none, or another user's.
 
     Attributes:
-        limit: how many may be rejected; may be lowered on the way.
+        limit: how many may be rejected; may be lowered during the iteration.
     """
 
     def __init__(

@@ -6,7 +6,7 @@ The server names the plugin, so a hostile one may ask for whatever gives the pas
   `mysql_old_password`).
 - `caching_sha2_password` and `sha256_password` send the password itself if the server does not have it in
   its cache: inside TLS, whose certificate was verified, or encrypted with the key that the secret holds in
-  ``server_public_key``. PyMySQL alone would encrypt it with a key that it takes from whoever answers.
+  ``server_public_key``. PyMySQL alone would encrypt it with a key that it takes from any server that answers.
 - Every other plugin is refused with its name.
 
 MariaDB asks for the plugins of an account's alternatives one after the other; PyMySQL alone knows one change.
@@ -98,7 +98,7 @@ class Connection(_Driver):
 
 
 def server_key(secret: Secret) -> bytes | None:
-    """The RSA key of the server that a secret holds for connections in clear; None if there is none.
+    """The RSA key of the server that a secret holds for unencrypted connections; None if there is none.
 
     Raises:
         SecretFormatError: it is not the PEM text of an RSA public key.
@@ -176,7 +176,7 @@ class _Plugin:
 
 
 class _Refused(_Plugin):
-    """Would send the password in clear or hardly hashed."""
+    """Would send the password in clear text or hardly hashed."""
 
     def _answer(self, packet: Any) -> Any:
         del packet

@@ -36,7 +36,7 @@ class Way(NamedTuple):
 
 
 class Kinds(NamedTuple):
-    """What a server's plugins are to us.
+    """The server's plugins that a rotation can deal with.
 
     Attributes:
         hashes: those that store a password, each with the function that makes what is stored.

@@ -4,7 +4,7 @@ Made here and not by libpq, for reasons of safety: the bounds of SCRAM's iterati
 environment variable of libpq's that changes the session, and the SQLSTATE of a failed login, which libpq does
 not give. libpq takes the connection over afterwards (postgres_bridge.py).
 
-A server must ask for a hashed password: never one in clear, never "success" where none was asked.
+A server must ask for a hashed password: never one in clear text, never "success" where none was asked.
 
 Sources: PostgreSQL manual, "Message Flow" and "Message Formats"; libpq's ``require_auth``.
 """
@@ -58,7 +58,7 @@ class Request:
         secret: host name, user and password.
         port: of the server.
         dbname: of the database.
-        roots: file of the trusted certificates or SYSTEM_ROOTS; None for a connection in clear.
+        roots: file of the trusted certificates or SYSTEM_ROOTS; None for an unencrypted connection.
         options: settings for the start-up message, ``-c name=value …``; empty for none. Poolers refuse them.
     """
 

@@ -47,7 +47,7 @@ def stored_form(form: str, user: str, password: str, iterations: int | None) -> 
     Args:
         form: one of Form.
         user: whose password it is; part of an MD5 hash.
-        password: in clear.
+        password: in clear text.
         iterations: what the server asks for new SCRAM verifiers; None for a server that does not say.
     """
     if form == Form.CLEAR:
@@ -86,7 +86,7 @@ def demands(connection: Connection, *, clear: bool) -> Demands:
 
     Args:
         connection: in a transaction.
-        clear: whether new passwords are sent in clear.
+        clear: whether new passwords are sent in clear text.
     """
     names = ("length", "digit", "lower", "upper", "special")
     columns = ", ".join(f"current_setting('credcheck.password_min_{name}', true)" for name in names)

@@ -2,8 +2,8 @@
 
 A user, or the owner of a database, may store settings that apply from the login on: time limits, a search
 path, another role, read-only transactions. Every statement of ours runs in a transaction that sets all of
-them again, LOCAL to it, for behind a pooler the server's connection serves somebody else next. Transaction
-and settings start in one message, so that no limit on idle transactions can end it in between.
+them again, LOCAL to it, because behind a pooler the server's connection serves another client next.
+Transaction and settings start in one message, so that no limit on idle transactions can end it in between.
 
 Sources: PostgreSQL manual, "Client Connection Defaults", ALTER ROLE, "Version and Platform Compatibility".
 """
@@ -28,7 +28,7 @@ _PINNED = {
     "statement_timeout": f"'{STATEMENT_SECONDS:.0f}s'",
     "lock_timeout": "0",
     "idle_in_transaction_session_timeout": f"'{SESSION_SECONDS:.0f}s'",
-    # pg_temp last, for else it comes first.
+    # pg_temp last, because otherwise it comes first.
     "search_path": "pg_catalog, pg_temp",
     "standard_conforming_strings": "on",
     "quote_all_identifiers": "off",

@@ -47,7 +47,7 @@ def require_resettable(connection: Connection, user: str, rejected: Collection[s
     Args:
         connection: an admin's, in a transaction.
         user: who exists.
-        rejected: passwords in clear that the server did not accept.
+        rejected: passwords in clear text that the server did not accept.
 
     Raises:
         TargetRefused: with the reason ``no-login``, ``expired``, ``plugin`` or ``correct-password``.

@@ -96,7 +96,7 @@ class Exchange:
 
         Args:
             server_first: the server's first message.
-            password: in clear.
+            password: in clear text.
 
         Raises:
             ScramError: the server's message is malformed or answers another exchange.
@@ -128,7 +128,7 @@ def verifier(password: str, iterations: int | None = None) -> str:
     """What PostgreSQL stores for a password, so that the password itself is never sent.
 
     Args:
-        password: in clear.
+        password: in clear text.
         iterations: what the server asks for (``scram_iterations``); kept within the bounds of a login.
     """
     count = min(max(iterations or FEWEST_ITERATIONS, FEWEST_ITERATIONS), MOST_ITERATIONS)
@@ -154,7 +154,7 @@ def matches(stored: str, user: str, password: str) -> bool | None:
     Args:
         stored: ``pg_authid.rolpassword``.
         user: whose it is.
-        password: in clear.
+        password: in clear text.
 
     Returns:
         None where that cannot be told: another form, or more iterations than are computed here.

@@ -1,10 +1,10 @@
 """Looks at a secret: its versions are read and tried on the target, nothing is changed, no value is shown.
 
 What is tried follows the rules of a rotation (strategies/attempts.py): a password is sent only to the target
-that it was stored for; the order is AWSCURRENT, AWSPENDING, newer versions, AWSPREVIOUS, older
-versions; and the logins that a server may reject are bounded, below the server's own limit where an admin can
-read it. The walk ends when the state is known: when AWSCURRENT logs in, when another version does, or when a
-login fails for another reason than its password.
+that it was stored for; the order is AWSCURRENT, AWSPENDING, newer versions, AWSPREVIOUS, older versions; and
+the number of rejected logins is bounded, below the server's own limit where an admin can read it. The search
+ends when the state is known: when AWSCURRENT logs in, when another version does, or when a login fails for
+another reason than its password.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def fault_of(value: Secret, settings: Settings) -> RotatorsError | None:
 
 
 def remarks_on(value: Secret) -> tuple[str, ...]:
-    """What is odd about a value that can be used: keys that nobody reads, a strategy without its admin."""
+    """What is odd about a value that can be used: keys that are not read, a strategy without its admin."""
     ours = {key.lower(): key for key in PUBLIC_KEYS | {"password"}}
     unread = [
         f"key {key!r} of the secret is not read; keys are case-sensitive, and {ours[key.lower()]!r} is meant"

@@ -1,7 +1,7 @@
 """What follows from a login that failed for another reason than a wrong password. Pure.
 
-The password is right, or nobody has judged it: no label moves and no password is set. Each action takes away
-the obstacle and nothing else.
+The password is right, or the server has not judged it: no label moves and no password is set. Each action
+removes the obstacle and nothing else.
 """
 
 from __future__ import annotations

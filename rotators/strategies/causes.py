@@ -127,7 +127,7 @@ CAUSES: dict[str, Cause] = {
         TargetUnavailable,
         "the server does not offer TLS",
         "Turn TLS on at the server. If it was on before, somebody else may answer there: look before you "
-        'allow clear connections with "ssl": false in the secret.',
+        'allow unencrypted connections with "ssl": false in the secret.',
     ),
     "tls": Cause(TargetUnavailable, "the TLS handshake failed"),
     "closed-port": Cause(

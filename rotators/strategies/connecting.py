@@ -39,7 +39,7 @@ def wants_tls(secret: Secret) -> bool:
 
 
 def sends_clear_text(secret: Secret) -> bool:
-    """Whether new passwords are sent in clear, because the server's validation needs it: key ``clear_text``.
+    """Whether new passwords are sent in clear text, which some password validation needs: key ``clear_text``.
 
     Raises:
         SecretFormatError: ``clear_text`` is not a boolean, or true for a connection without TLS.

@@ -1,6 +1,6 @@
 """Whom and what a value opens, compared before anybody logs in with it.
 
-A stored value is input: whoever may write the secret may have written it, and need not be able to read it.
+A stored value is input: anyone who may write the secret may have written it, and need not be able to read it.
 So a stored password is sent only to the target that it was stored for. The pending value must lead where
 the current one leads, an admin's secret too, and an older version that was stored for another target is
 not tried. All of that is compared before the first connection is made.

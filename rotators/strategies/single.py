@@ -95,7 +95,7 @@ def check(engine: Engine, rotation: Rotation) -> None:
 
 
 def _set_own(session: Session, secret: Secret, rotation: Rotation) -> bool:
-    """Set the pending password in a login of the user's own; True, so that nobody else has to."""
+    """Set the pending password in a login of the user's own; True, so that no admin has to."""
     wanted = rotation.pending.text("password")
     if secret["password"] == wanted:
         return True

@@ -41,12 +41,12 @@ _THREAD_SECONDS = 60.0
 
 
 class RotatorContractV2(RotatorContractV1):
-    """What every rotator keeps to, whoever wrote the secret and whatever the account looks like."""
+    """The rules for every rotator, for any stored value and any kind of account."""
 
     version: ClassVar[int] = 2
 
     def test_a_stored_credential_goes_only_to_the_target_it_was_stored_for(self, kit: Kit) -> None:
-        """Somebody who may write the secret, but not read it, stores another address.
+        """Someone who may write the secret, but not read it, stores another address.
 
         The address is that of a proxy of the same target: a credential that is sent there is accepted and
         changed, so this is seen whatever the protocol hides.
@@ -87,7 +87,7 @@ class RotatorContractV2(RotatorContractV1):
                     assert kit.target.logs_in(original), f"{name!r} changed another user's credential"
 
     def test_rejected_logins_are_bounded(self, kit: Kit) -> None:
-        """Servers lock accounts; and yet repeating the step finds the value that works."""
+        """Servers lock accounts. Repeated steps find the value that works all the same."""
         with kit.case() as case:
             for _ in range(_OLDER):
                 case.put(kit.target.wrong(case.first), _token(), Stage.CURRENT)
@@ -107,7 +107,7 @@ class RotatorContractV2(RotatorContractV1):
             assert case.current_logs_in(), "the value that works was never tried"
 
     def test_a_right_credential_is_not_reset(self, kit: Kit) -> None:
-        """The target refuses the login for another reason, and says so no more clearly than it has to."""
+        """The target rejects the login for another reason than the password, with the same answer."""
         if not kit.with_admin:
             pytest.skip("without an admin nobody can reset a credential")
         with kit.case(rotations=1) as case:
@@ -150,7 +150,7 @@ class RotatorContractV2(RotatorContractV1):
                 assert case.current_logs_in(), "a late setSecret broke the next rotation"
 
     def test_finish_without_test_promotes_nothing_untested(self, kit: Kit) -> None:
-        """Whoever sends events may leave steps out; and a new container did not see the earlier steps."""
+        """Anyone who sends events may leave steps out; and a new container did not see the earlier steps."""
         for reached in ((CREATE,), (CREATE, SET)):
             with kit.case(rotations=1) as case:
                 token = case.begin()

@@ -43,7 +43,7 @@ def mistyped(world: World) -> str:
 
 
 def led_away(world: World) -> str:
-    """A secret whose address was changed by somebody who did not know its password."""
+    """A secret whose address was changed by someone who did not know its password."""
     user = world.user()
     arn = world.secret(user)
     put(world, arn, {**user, "host": "127.0.0.1", "password": new_password()}, "AWSCURRENT")

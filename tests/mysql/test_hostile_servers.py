@@ -1,4 +1,4 @@
-"""What servers that answer in the place of the real one get, and how their answers fail.
+"""What servers that answer instead of the real one get, and how their answers fail.
 
 They are small servers of our own that speak the protocol of MySQL: there is no MySQL server here.
 """

@@ -24,7 +24,7 @@ def elsewhere() -> Iterator[PostgresServer]:
 
 
 def led_away(world: World, elsewhere: PostgresServer, **changes: Any) -> tuple[str, Value]:
-    """A secret that somebody who cannot read it has led to another server; gives ARN and the real value."""
+    """A secret that someone who cannot read it has led to another server; gives ARN and the real value."""
     user = world.user()
     arn = world.secret({**user, "password": new_password()})
     without_label(world, arn, {**user, "password": new_password()})
