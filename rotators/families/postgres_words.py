@@ -1,7 +1,7 @@
 """What PostgreSQL and libpq say when a login fails. No driver is needed to tell.
 
-libpq gives no SQLSTATE for a failed login. So for applications the cause is found by the text, and the server's
-``lc_messages`` must be English. A login of our own reads the SQLSTATE where the text is unknown.
+libpq gives no SQLSTATE for a failed login. So for applications the cause is found by the text, and the
+server's ``lc_messages`` must be English. A login of our own reads the SQLSTATE where the text is unknown.
 """
 
 from __future__ import annotations
