@@ -1,23 +1,93 @@
-"""Remembers, for one process, what it did in each rotation."""
+"""What one process remembers of each rotation that it took part in."""
 
 from __future__ import annotations
 
-_MOST_TOKENS = 256
+import hashlib
+import secrets
+import time
+from typing import NamedTuple, TypeVar
+
+REMEMBERED_SECONDS = 600.0
+"""How long a rejected login of a rotation counts.
+
+Secrets Manager repeats a failed step, and servers add up rejected logins. About as long as this, an idle
+Lambda container lives, so a longer time would promise more than a process can keep.
+"""
+
+_MOST_ROTATIONS = 256
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Moment(NamedTuple):
+    """A point in time on two clocks: one may be set back, the other stands still in a frozen container."""
+
+    wall: float
+    steady: float
+
+    @classmethod
+    def now(cls) -> Moment:
+        """This point in time."""
+        return cls(time.time(), time.monotonic())
+
+    def age(self) -> float:
+        """The seconds since then, by the clock that counts more of them."""
+        now = Moment.now()
+        return max(now.wall - self.wall, now.steady - self.steady)
+
+
+class Rejected:
+    """The credentials of one account that a target rejected during one rotation, within REMEMBERED_SECONDS.
+
+    Only keyed digests are kept, because credentials must not stay in memory longer than a step.
+    """
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+        self._logins: list[tuple[bytes, Moment]] = []
+
+    def add(self, credential: object) -> None:
+        """Note a rejected login.
+
+        Args:
+            credential: what was rejected; anything whose ``repr`` tells it from others.
+        """
+        self._logins.append((self._digest(credential), Moment.now()))
+
+    def count(self) -> int:
+        """How many logins were rejected."""
+        return len(self._recent())
+
+    def __contains__(self, credential: object) -> bool:
+        """Whether a login with this credential was rejected."""
+        return self._digest(credential) in {digest for digest, _ in self._recent()}
+
+    def clear(self) -> None:
+        """Forget all: the target is about to be changed, or a login was accepted."""
+        self._logins.clear()
+
+    def _recent(self) -> list[tuple[bytes, Moment]]:
+        return [each for each in self._logins if each[1].age() < REMEMBERED_SECONDS]
+
+    def _digest(self, credential: object) -> bytes:
+        return hashlib.blake2b(repr(credential).encode(errors="surrogatepass"), key=self._key).digest()
 
 
 class Progress:
     """The rotations that this process took part in; a new container starts without any.
 
-    It saves work and improves the order of tries. Nothing is unsafe when it is empty.
+    It saves work, improves the order of tries, and keeps repeated steps from adding up rejected logins.
     """
 
     def __init__(self) -> None:
         self._stored: dict[tuple[str, str], bool] = {}
         self._tested: dict[tuple[str, str], bool] = {}
+        self._rejected: dict[tuple[str, str, str | None], Rejected] = {}
 
     def stored(self, arn: str, token: str) -> None:
         """Note that this process stored the pending value of a rotation."""
-        _remember(self._stored, (arn, token))
+        _remember(self._stored, (arn, token), True)
 
     def begin_set(self, arn: str, token: str) -> bool:
         """Note that setSecret begins.
@@ -29,21 +99,39 @@ class Progress:
 
     def tested(self, arn: str, token: str) -> None:
         """Note that testSecret passed with the pending value."""
-        _remember(self._tested, (arn, token))
+        _remember(self._tested, (arn, token), True)
 
     def passed(self, arn: str, token: str) -> bool:
         """Whether this process saw testSecret pass."""
         return self._tested.get((arn, token), False)
 
+    def rejected(self, arn: str, token: str, current: str | None) -> Rejected:
+        """The rejected logins of a rotation.
+
+        Args:
+            arn: of the secret.
+            token: of the rotation.
+            current: the id of the AWSCURRENT version. A value that somebody stores after a failed rotation
+                may be right, or be for another account, so it starts without rejections.
+
+        Returns:
+            The same object for the same arguments, for as long as the process lives.
+        """
+        key = (arn, token, current)
+        if key not in self._rejected:
+            _remember(self._rejected, key, Rejected())
+        return self._rejected[key]
+
     def clear(self) -> None:
         """Forget everything, as a new container would."""
         self._stored.clear()
         self._tested.clear()
+        self._rejected.clear()
 
 
-def _remember(known: dict[tuple[str, str], bool], key: tuple[str, str]) -> None:
-    known[key] = True
-    while len(known) > _MOST_TOKENS:
+def _remember(known: dict[K, V], key: K, value: V) -> None:
+    known[key] = value
+    while len(known) > _MOST_ROTATIONS:
         del known[next(iter(known))]
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from rotators.core.errors import AccessDenied, KeyUnusable, PendingHasNoValue, SecretFormatError
+from rotators.core.progress import Rejected
 from rotators.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -78,8 +79,10 @@ class Rotation:
         past: where the lazy values come from.
         untouched: whether this process stored the pending value and has not begun a setSecret since, so that
             the target most likely does not know it.
-        rejections: the names of the values that the target rejected, in order. A rotator appends to it; the
-            handler logs the number.
+        rejections: the names of the values that the target rejected in this step, in order. A rotator
+            appends to it; the handler logs the number.
+        rejected: the credentials that the target rejected in this rotation, also in earlier steps of this
+            process.
     """
 
     current: Secret
@@ -88,6 +91,7 @@ class Rotation:
     past: Past = field(default_factory=NoPast, repr=False)
     untouched: bool = False
     rejections: list[str] = field(default_factory=list)
+    rejected: Rejected = field(default_factory=Rejected, repr=False)
 
     @property
     def pending(self) -> Secret:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MOST_REJECTED = 4
-"""Logins that a target may reject in one step, unless MAX_REJECTED_LOGINS says otherwise.
+"""Logins that a target may reject in one rotation, unless MAX_REJECTED_LOGINS says otherwise.
 
 Servers that lock accounts do so after three or more; common limits are five, six and ten."""
 
@@ -57,7 +57,7 @@ class Settings:
         password: the password policy from AWS's variables.
         ssl_root_cert: SSL_ROOT_CERT, a file of trusted certificates; None when unset.
         allowed_targets: ALLOWED_TARGETS; empty when unset, and then every target is allowed.
-        most_rejected: MAX_REJECTED_LOGINS, how many logins a target may reject in one step.
+        most_rejected: MAX_REJECTED_LOGINS, how many logins a target may reject in one rotation.
         password_encryption: PASSWORD_ENCRYPTION, PostgreSQL's form of hashes: ``scram-sha-256`` or ``md5``.
     """
 

@@ -13,7 +13,6 @@ The order of writes is what survives a crash (docs/architecture.md, "Why no cras
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING
 from rotators.core.contracts import Rotator, SecretState, Store
 from rotators.core.errors import NoCurrentValue, PendingHasNoValue, RequestRefused, VersionConflict
 from rotators.core.past import StoredPast
-from rotators.core.progress import progress
+from rotators.core.progress import Moment, progress
 from rotators.core.redaction import guarded
 from rotators.core.request import RotationRequest, Step
 from rotators.core.rotation import Rotation
@@ -63,8 +62,8 @@ class _Work:
     settings: Settings
     seen: set[str] = field(repr=False)
     rejections: list[str]
-    read_at: list[float] = field(default_factory=lambda: [time.time(), time.monotonic()])
-    """When the labels were read, on two clocks: one may be set back, the other may stand still."""
+    read_at: list[Moment] = field(default_factory=lambda: [Moment.now()])
+    """When the labels were last read; one item."""
 
     def value(self, version: str) -> Secret | None:
         return self._noted(self.store.value(self.state.arn, version))
@@ -82,11 +81,13 @@ class _Work:
     def rotation(self, current: Secret, proposed: Secret | None) -> Rotation:
         past = StoredPast(self.store, self.state, current, self.seen, self.confirm)
         untouched = self.request.step is Step.SET and progress.begin_set(self.state.arn, self.request.token)
-        return Rotation(current, self.settings, proposed, past, untouched, self.rejections)
+        holds = holder(self.state.stages, Stage.CURRENT)
+        rejected = progress.rejected(self.state.arn, self.request.token, holds)
+        return Rotation(current, self.settings, proposed, past, untouched, self.rejections, rejected)
 
     def confirm(self) -> None:
-        now = [time.time(), time.monotonic()]
-        if max(new - old for new, old in zip(now, self.read_at, strict=True)) < LABELS_SECONDS:
+        now = Moment.now()
+        if self.read_at[0].age() < LABELS_SECONDS:
             return
         state = self.store.describe(self.request.secret_id)
         _gate(self.request, state)
@@ -96,7 +97,7 @@ class _Work:
             raise VersionConflict("another rotation has begun meanwhile; the target was not changed")
         if holds not in {holder(self.state.stages, Stage.CURRENT), self.request.token}:
             raise VersionConflict("AWSCURRENT moved while the step was running; the target was not changed")
-        self.read_at[:] = now
+        self.read_at[0] = now
 
     def _noted(self, value: Secret | None) -> Secret | None:
         if value is not None:

@@ -19,8 +19,10 @@ stopped half-way or the credential was changed by hand. Then the order is by wha
 2. lost versions, the newest first: an older rotation died between the target's change and the promotion;
 3. the previous value and the replaced versions: the target was restored from a snapshot.
 
-Targets lock accounts after so many rejected logins in a row, so a step stops after ``MAX_REJECTED_LOGINS``.
-The last login goes to one of the remaining values by chance, so that repeated rotations reach every value.
+Targets lock accounts after so many rejected logins in a row, so a rotation stops after
+``MAX_REJECTED_LOGINS``. Secrets Manager repeats a failed step with the same token: what this process saw
+rejected minutes ago is not tried again, and counts (``progress.Rejected``). The last login goes to one of the
+remaining values by chance, so that repeated rotations reach every value.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ import secrets
 from typing import TYPE_CHECKING, NamedTuple
 
 from rotators.core.errors import AccessDenied, CredentialsRejected
+from rotators.core.progress import REMEMBERED_SECONDS
 from rotators.core.rotation import UNREADABLE
 
 if TYPE_CHECKING:
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
 
     from rotators.core.rotation import Rotation
     from rotators.core.secret import Secret
+
+
+_MINUTES = round(REMEMBERED_SECONDS / 60)
 
 
 class Candidate(NamedTuple):
@@ -54,20 +60,29 @@ class Tries:
     """The values to try, one after the other. Who asks for the next one says that the last was rejected.
 
     Args:
-        rotation: whose values; its ``rejections`` get the labels of those that were rejected.
+        rotation: whose values; its ``rejections`` get the labels of those that were rejected, and its
+            ``rejected`` their credentials.
         usable: whether a value was stored for the target that is to be asked. A credential must be sent
             nowhere else: anyone who may write the secret could have changed the address in it.
         credential: gives what logs in, to try each once; None for a value that has none, or another user's.
+        allowed: how many rejected logins in a row the target allows, where it says that; None if there is no
+            limit or it is not known. Called once, after the first rejection.
 
     Attributes:
-        limit: how many may be rejected; may be lowered during the iteration.
+        rejected: the values that the target has rejected in this rotation, also those that were not tried
+            again for that reason.
     """
 
     def __init__(
-        self, rotation: Rotation, usable: Callable[[Secret], bool], credential: Callable[[Secret], object]
+        self,
+        rotation: Rotation,
+        usable: Callable[[Secret], bool],
+        credential: Callable[[Secret], object],
+        allowed: Callable[[], int | None] = lambda: None,
     ) -> None:
-        self._rotation, self._usable, self._credential = rotation, usable, credential
-        self.limit = rotation.settings.most_rejected
+        self._rotation, self._usable, self._credential, self._allowed = rotation, usable, credential, allowed
+        self.rejected: list[Secret] = []
+        self._again: list[str] = []
         self._moved: list[str] = []
         self._untried: list[str] = []
         self._remarks: list[str] = []
@@ -75,20 +90,28 @@ class Tries:
     def __iter__(self) -> Iterator[Candidate]:
         """The values, the likeliest first; lazily, because reading one costs a call."""
         candidates = self._candidates()
-        rejected = 0
-        while rejected == 0 or self.limit - rejected > 1:
+        first = None if self._rotation.rejected.count() else next(candidates, None)
+        if first is not None:
+            yield first
+            self._note(first)
+        left = self._limit() - self._rotation.rejected.count()
+        while left > 1:
             candidate = next(candidates, None)
             if candidate is None:
                 return
             yield candidate
-            rejected += 1
-            self._rotation.rejections.append(candidate.label)
+            self._note(candidate)
+            left -= 1
         remaining = list(candidates)
-        chosen = secrets.choice(remaining) if remaining and self.limit > rejected else None
+        chosen = secrets.choice(remaining) if remaining and left == 1 else None
         self._untried = [each.label for each in remaining if each is not chosen]
         if chosen is not None:
             yield chosen
-            self._rotation.rejections.append(chosen.label)
+            self._note(chosen)
+
+    def accepted(self) -> None:
+        """Note that the target accepted a value: it counts from zero again, also if the step fails later."""
+        self._rotation.rejected.clear()
 
     def failure(self, what: str) -> CredentialsRejected:
         """The error to raise when every value was rejected.
@@ -99,7 +122,11 @@ class Tries:
         Returns:
             An error that says what was tried, what was not and why, and what to do.
         """
-        cause = f"{what}: rejected with {', '.join(self._rotation.rejections)}"
+        cause = what
+        if self._rotation.rejections:
+            cause += f": rejected with {', '.join(self._rotation.rejections)}"
+        if self._again:
+            cause += f"; rejected minutes ago in this rotation, so not tried again: {', '.join(self._again)}"
         if self._moved:
             cause += f"; stored for another target, so not tried: {', '.join(self._moved)}"
         if self._untried:
@@ -117,10 +144,25 @@ class Tries:
             )
         if self._untried:
             return (
-                "Rotate again: each rotation tries another one of them. Or set MAX_REJECTED_LOGINS on the"
-                " function, or store a credential that logs in with PutSecretValue."
+                f"Rotate again after {_MINUTES} minutes: each rotation tries another one of them. Or set"
+                " MAX_REJECTED_LOGINS on the function, or store a credential that logs in"
+                " (PutSecretValue)."
+            )
+        if self._again:
+            return (
+                "Store a credential that logs in (PutSecretValue); it is tried at once. If the target accepts"
+                f" a stored one by now, rotate again after {_MINUTES} minutes."
             )
         return None
+
+    def _limit(self) -> int:
+        ours, theirs = self._rotation.settings.most_rejected, self._allowed()
+        return ours if theirs is None else min(ours, theirs)
+
+    def _note(self, candidate: Candidate) -> None:
+        self.rejected.append(candidate.value)
+        self._rotation.rejections.append(candidate.label)
+        self._rotation.rejected.add(self._credential(candidate.value))
 
     def _candidates(self) -> Iterator[Candidate]:
         known: list[object] = []
@@ -132,6 +174,11 @@ class Tries:
                 self._moved.append(label)
                 continue
             known.append(credential)
+            # The pending value may have been set since, by another delivery of this step.
+            if value is not self._rotation.proposed and credential in self._rotation.rejected:
+                self.rejected.append(value)
+                self._again.append(label)
+                continue
             yield Candidate(label, value)
 
     def _stored(self) -> Iterator[Candidate]:

@@ -134,11 +134,15 @@ def other_user(current: Secret, engine: Engine) -> str:
 
 def _account(engine: Engine, rotation: Rotation) -> str | None:
     """What the server calls the current user; None when its password is rejected, or its account blocked."""
+    password = rotation.current.text("password")
+    if password in rotation.rejected:  # a repeated step must not add up rejected logins
+        return None
     try:
         with engine.login(direct(rotation.current, engine), rotation.settings) as session:
             return session.account
     except CredentialsRejected:
         rotation.rejections.append("current")
+        rotation.rejected.add(password)
         return None
     except TargetUnavailable as error:
         # The server looks at a user's limit after its password, so the password was right.

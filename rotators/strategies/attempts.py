@@ -31,17 +31,19 @@ class Attempts:
         engine: whose logins.
         rotation: whose values.
 
-    Attributes:
-        passwords: those that were rejected.
     """
 
     engine: Engine
     rotation: Rotation
-    passwords: list[str] = field(default_factory=list, init=False, repr=False)
     _tries: Tries = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._tries = Tries(self.rotation, self._is_for_target, self._password)
+        self._tries = Tries(self.rotation, self._is_for_target, self._password, self._allowed_by_server)
+
+    @property
+    def passwords(self) -> list[str]:
+        """Those that were rejected in this rotation."""
+        return [value.text("password") for value in self._tries.rejected]
 
     def first(self, use: Callable[[Session, Secret], T]) -> T | None:
         """Log in with one value after the other until one is accepted.
@@ -61,9 +63,10 @@ class Attempts:
             secret = direct(self.rotation.current.replace(password=stored["password"]), self.engine)
             try:
                 with self.engine.login(secret, self.rotation.settings) as session:
+                    self._tries.accepted()
                     return use(session, secret)
             except CredentialsRejected:
-                self.passwords.append(secret.text("password"))
+                continue
             except TargetRefused as error:
                 # Too many logins were rejected before, which says nothing about this password; or it is right
                 # and has expired, and the strategy needs a session that may act. An admin can help.
@@ -73,8 +76,6 @@ class Attempts:
                 ):
                     raise
                 return None
-            if len(self.passwords) == 1:
-                self._tries.limit = min(self._tries.limit, self._allowed_by_server())
         return None
 
     def failure(self) -> CredentialsRejected:
@@ -90,18 +91,16 @@ class Attempts:
         same_user = stored.get("username") == self.rotation.current["username"]
         return password if same_user and isinstance(password, str) else None
 
-    def _allowed_by_server(self) -> int:
-        """The server's own limit as an admin reads it; ours where there is no admin, or it cannot be read."""
-        ours = self._tries.limit
+    def _allowed_by_server(self) -> int | None:
+        """The server's own limit as an admin reads it; None without an admin, or if it cannot be read."""
         if self.rotation.current.get("masterarn") is None:
-            return ours
+            return None
         try:
             admin = proven_admin(self.rotation, self.engine)
             if admin is None:
-                return ours
+                return None
             with self.engine.login(admin, self.rotation.settings) as session:
-                allowed = session.rejections_allowed(self.rotation.current.text("username"))
+                return session.rejections_allowed(self.rotation.current.text("username"))
         except (RotatorFailure, *UNREADABLE):
             # The admin is needed only if no stored value works, and its error is reported then.
-            return ours
-        return ours if allowed is None else allowed
+            return None

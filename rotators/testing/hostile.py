@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 CREATE, SET, TEST, FINISH = STEPS
 
 _OLDER = 7  # versions with a wrong password, more than a step may try
+_AT_ONCE = 4  # repetitions of a failed step
 _REPEATS = 150  # steps until a value is found by chance; each has one chance in ten or better
 _ADMIN_LOGINS = 2
 _THREAD_SECONDS = 60.0
@@ -105,6 +106,26 @@ class RotatorContractV2(RotatorContractV1):
             kit.recorder.begin()
             case.steps(token, TEST, FINISH)
             assert case.current_logs_in(), "the value that works was never tried"
+
+    def test_a_repeated_step_adds_no_rejected_logins(self, kit: Kit) -> None:
+        """Secrets Manager repeats a failed step at once; servers lock accounts by the sum."""
+        with kit.case() as case:
+            for _ in range(_OLDER):
+                case.put(kit.target.wrong(case.first), _token(), Stage.CURRENT)
+            token = case.begin()
+            case.step(CREATE, token)
+            logins, most = 0, MOST_REJECTED
+            for _ in range(_AT_ONCE):
+                kit.recorder.begin()
+                done = _succeeds(case, SET, token)
+                logins += sum(each.kind is Kind.CONNECT for each in kit.recorder.operations)
+                most += _ADMIN_LOGINS if kit.with_admin else 0
+                assert logins <= most, (
+                    f"setSecret logged in {logins} times in one rotation, of {most} allowed"
+                )
+                if done:
+                    break
+            kit.recorder.begin()
 
     def test_a_right_credential_is_not_reset(self, kit: Kit) -> None:
         """The target rejects the login for another reason than the password, with the same answer."""

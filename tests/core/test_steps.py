@@ -302,7 +302,7 @@ def late(target: Target, clock: Clock, seconds: float, moved: dict[str, set[str]
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     fake = Clock()
-    monkeypatch.setattr("rotators.core.steps.time", fake)
+    monkeypatch.setattr("rotators.core.progress.time", fake)
     return fake
 
 

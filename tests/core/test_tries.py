@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rotators.core.errors import AccessDenied, SecretFormatError
+from rotators.core.progress import REMEMBERED_SECONDS, Moment, Rejected
 from rotators.core.rotation import NoPast, Rotation
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
@@ -42,16 +43,25 @@ class Past(NoPast):
         return (*self.lost(), *self.replaced)
 
 
-def rotation_of(past: Past, *, most: int = 99, untouched: bool = False) -> Rotation:
-    settings = Settings(most_rejected=most)
-    return Rotation(value("current"), settings, value("pending"), past, untouched)
+def rotation_of(
+    past: Past, *, most: int = 99, untouched: bool = False, rejected: Rejected | None = None
+) -> Rotation:
+    return Rotation(
+        value("current"),
+        Settings(most_rejected=most),
+        value("pending"),
+        past,
+        untouched,
+        rejected=Rejected() if rejected is None else rejected,
+    )
 
 
-def tries_of(rotation: Rotation) -> Tries:
+def tries_of(rotation: Rotation, allowed: int | None = None) -> Tries:
     return Tries(
         rotation,
         usable=lambda stored: stored.get("host") == "here",
         credential=lambda stored: stored.get("key"),
+        allowed=lambda: allowed,
     )
 
 
@@ -96,6 +106,58 @@ def test_no_more_are_rejected_than_the_limit_and_the_rest_is_named(
     assert named.count("older version") + named.count("pending") + named.count("current") >= older + 2
 
 
+@given(st.integers(2, 12), st.none() | st.integers(1, 12), st.integers(0, 12), st.integers(1, 5))
+def test_repeated_steps_of_a_rotation_stay_within_the_limit(
+    most: int, allowed: int | None, older: int, repeats: int
+) -> None:
+    past = Past(None, (), tuple(value(number) for number in range(older)))
+    rejected = Rejected()
+    tried: list[object] = []
+    for _ in range(repeats):
+        rotation = rotation_of(past, most=most, rejected=rejected)
+        tried += [stored["key"] for _, stored in tries_of(rotation, allowed)]
+    assert len(tried) <= min(most, most if allowed is None else allowed)
+    assert all(tried.count(key) == 1 for key in set(tried) - {"pending"})
+
+
+def test_a_repeated_step_that_tries_nothing_says_why_and_what_to_do() -> None:
+    rejected = Rejected()
+    keys(rotation_of(PAST, most=3, rejected=rejected))
+    tries = tries_of(rotation_of(PAST, most=3, rejected=rejected))
+    assert not list(tries)
+    error = tries.failure("no")
+    assert "so not tried again: current" in error.cause
+    assert "10 minutes" in error.remedy
+    assert {stored["key"] for stored in tries.rejected} >= {"current", "lost 1"} - {"pending"}
+
+
+def test_the_pending_value_is_tried_again_because_another_delivery_may_have_set_it() -> None:
+    rejected = Rejected()
+    rejected.add("current")
+    rejected.add("pending")
+    assert keys(rotation_of(PAST, rejected=rejected))[0] == "pending"
+
+
+def test_after_an_accepted_value_all_may_be_tried_again() -> None:
+    rejected = Rejected()
+    tries = tries_of(rotation_of(PAST, rejected=rejected))
+    for label, _ in tries:
+        if label == "lost version 1":
+            tries.accepted()
+            break
+    assert keys(rotation_of(PAST, rejected=rejected))[0] == "current"
+
+
+def test_rejected_logins_are_forgotten_after_ten_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    rejected = Rejected()
+    rejected.add("current")
+    later = Moment.now().wall + REMEMBERED_SECONDS
+    assert "current" in rejected
+    monkeypatch.setattr("rotators.core.progress.time.time", lambda: later)
+    assert "current" not in rejected
+    assert rejected.count() == 0
+
+
 def test_what_is_left_out_by_one_step_is_reached_by_another() -> None:
     past = Past(None, (), tuple(value(number) for number in range(6)))
     reached: set[object] = set()
@@ -112,12 +174,9 @@ def test_a_value_that_is_accepted_is_no_rejection() -> None:
     assert rotation.rejections == ["current", "pending"]
 
 
-def test_the_limit_may_be_lowered_on_the_way() -> None:
+def test_the_targets_own_limit_counts_after_the_first_rejection() -> None:
     rotation = rotation_of(PAST)
-    tries = tries_of(rotation)
-    for _ in tries:
-        tries.limit = 2
-    assert len(rotation.rejections) == 2
+    assert len(list(tries_of(rotation, allowed=2))) == 2
 
 
 def test_a_value_for_another_target_is_not_given_and_the_error_says_what_to_do() -> None:

@@ -61,6 +61,47 @@ def test_with_an_admin_the_account_is_not_locked_by_wrong_versions(world: MariaD
     )
 
 
+@pytest.fixture
+def six_errors(world: MariaDbWorld) -> Iterator[None]:
+    """As above, after six."""
+    [(before,)] = world.run("SELECT @@global.max_password_errors")
+    world.run("SET GLOBAL max_password_errors = 6")
+    yield
+    world.run(f"SET GLOBAL max_password_errors = {before}")
+    world.run("FLUSH PRIVILEGES")
+
+
+@pytest.mark.usefixtures("six_errors")
+def test_repeated_steps_do_not_lock_the_account(world: MariaDbWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an admin nobody can read the limit; the rotation repeats as Secrets Manager does."""
+    monkeypatch.setattr("rotators.core.tries.secrets.choice", lambda values: values[0])  # a wrong one
+    works = {**world.account(), "strategy": "single"}
+    arn = world.secret(works)
+    for _ in range(6):
+        wrong = json.dumps({**works, "password": new_password()})
+        world.secrets.put_secret_value(SecretId=arn, SecretString=wrong)
+    token = world.begin(arn)
+    world.step("createSecret", arn, token)
+    for _ in range(4):
+        with pytest.raises(CredentialsRejected):
+            world.step("setSecret", arn, token)
+    assert world.logs_in(works)
+
+
+@pytest.mark.usefixtures("six_errors")
+def test_a_value_that_is_stored_after_a_failed_rotation_is_tried_at_once(world: MariaDbWorld) -> None:
+    works = {**world.account(), "strategy": "single"}
+    arn = world.secret({**works, "password": new_password()})
+    token = world.begin(arn)
+    world.step("createSecret", arn, token)
+    for _ in range(2):
+        with pytest.raises(CredentialsRejected):
+            world.step("setSecret", arn, token)
+    world.secrets.put_secret_value(SecretId=arn, SecretString=json.dumps(works))
+    world.step("setSecret", arn, token)
+    world.step("testSecret", arn, token)
+
+
 SALT = b"a" * 8 + b"b" * 12
 
 

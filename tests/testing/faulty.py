@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from psycopg import sql
 
 from rotators.core.errors import CredentialsRejected, RotatorsError, TargetRefused, TargetUnavailable
+from rotators.core.progress import Rejected
 from rotators.core.rotation import NoPast
 from rotators.core.secret import Secret
 from rotators.core.settings import MOST_REJECTED
@@ -231,6 +232,13 @@ class TriesTheSameVersionsAgain(Sound):
         raise CredentialsRejected("none of them logs in")
 
 
+class ForgetsWhatWasRejected(Sound):
+    """Keeps the limit in every call, but not in a rotation that is repeated."""
+
+    def apply(self, rotation: Rotation) -> None:
+        super().apply(replace(rotation, rejected=Rejected()))
+
+
 class TakesAPendingValueOnTrust(Sound):
     def apply(self, rotation: Rotation) -> None:
         if not _set_as(self, rotation.current, rotation):
@@ -337,6 +345,7 @@ EXPECTED: dict[Faulty, str] = {
     ComparesTheHostOnly: "test_a_stored_credential_goes_only_to_the_target_it_was_stored_for",
     TriesEveryVersion: "test_rejected_logins_are_bounded",
     TriesTheSameVersionsAgain: "test_rejected_logins_are_bounded",
+    ForgetsWhatWasRejected: "test_a_repeated_step_adds_no_rejected_logins",
     TakesAPendingValueOnTrust: "test_a_pending_value_stays_with_its_target",
     TrimsTheUsersName: "test_a_similar_name_is_another_account",
     IgnoresCapitals: "test_a_similar_name_is_another_account",
