@@ -174,11 +174,12 @@ class Tries:
                 self._moved.append(label)
                 continue
             known.append(credential)
-            # The pending value may have been set since, by another delivery of this step.
-            if value is not self._rotation.proposed and credential in self._rotation.rejected:
+            if credential in self._rotation.rejected:
                 self.rejected.append(value)
-                self._again.append(label)
-                continue
+                # The pending value may have been set since, by another delivery of this step.
+                if value is not self._rotation.proposed:
+                    self._again.append(label)
+                    continue
             yield Candidate(label, value)
 
     def _stored(self) -> Iterator[Candidate]:

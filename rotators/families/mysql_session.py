@@ -83,8 +83,12 @@ class DatabaseSession:
         """See Session.behind_pooler: the number in the greeting is not that of the server's connection."""
         return self._pooled
 
-    def check(self) -> None:
-        """See Session.check. A server may take an unknown user for its anonymous one."""
+    def check(self, other: str = "") -> None:
+        """See Session.check. A server may take an unknown user for its anonymous one.
+
+        Objects have no owners here, so ``other`` does not matter.
+        """
+        del other
         self._own()
 
     def _own(self) -> Account:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from rotators.core.errors import TargetRefused
+from rotators.families.postgres_roles import cannot_act, may_become
 from rotators.families.postgres_scram import matches
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class _State(NamedTuple):
         expired: since when, as text; None if the password is valid.
         no_password: a role of its whose members do not log in with passwords; None if there is none.
         readable: whether the stored hash may be read.
+        role: the role that its logins act as; None for its own.
     """
 
     can_login: bool
@@ -39,6 +41,7 @@ class _State(NamedTuple):
     expired: str | None
     no_password: str | None
     readable: bool
+    role: str | None
 
 
 def require_resettable(connection: Connection, user: str, rejected: Collection[str]) -> None:
@@ -50,7 +53,8 @@ def require_resettable(connection: Connection, user: str, rejected: Collection[s
         rejected: passwords in clear text that the server did not accept.
 
     Raises:
-        TargetRefused: with the reason ``no-login``, ``expired``, ``plugin`` or ``correct-password``.
+        TargetRefused: with the reason ``no-login``, ``expired``, ``plugin``, ``role`` or
+            ``correct-password``.
     """
     state = _state(connection, user)
     if not state.can_login:
@@ -73,6 +77,8 @@ def require_resettable(connection: Connection, user: str, rejected: Collection[s
             reason="plugin",
             remedy=f"REVOKE {state.no_password} from the user, or stop rotating its password.",
         )
+    if state.role not in {None, "none", user} and not may_become(connection, user, str(state.role)):
+        raise cannot_act(user, str(state.role))
     if state.readable and (stored := _hash(connection, user)):
         _require_wrong(user, stored, rejected)
 
@@ -102,7 +108,11 @@ def _state(connection: Connection, user: str) -> _State:
         " (SELECT g.rolname::text FROM pg_roles g"
         "  WHERE g.rolname::text = ANY(%s) AND pg_has_role(r.oid, g.oid, 'MEMBER') AND NOT r.rolsuper"
         "  LIMIT 1),"
-        " has_column_privilege('pg_authid', 'rolpassword', 'SELECT')"
+        " has_column_privilege('pg_authid', 'rolpassword', 'SELECT'),"
+        " (SELECT substr(c, 6) FROM pg_db_role_setting s LEFT JOIN pg_database d ON d.oid = s.setdatabase,"
+        "  unnest(s.setconfig) AS c WHERE s.setrole = r.oid AND starts_with(c, 'role=')"
+        "  AND coalesce(d.datname, current_database()) = current_database()"
+        "  ORDER BY s.setdatabase DESC LIMIT 1)"
         " FROM pg_roles r WHERE rolname::text = %s",
         [_NOT_BY_PASSWORD, user],
     ).fetchone()

@@ -17,7 +17,7 @@ from psycopg.rows import dict_row
 from rotators.core.errors import TargetRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -156,21 +156,30 @@ def read_acting(connection: Connection) -> Acting:
     return Acting(*row) if row else Acting("", "", None)
 
 
-def second_users_with_objects(connection: Connection, original: str) -> list[str]:
-    """Users that act as ``original`` by a role setting and own objects in any database all the same.
+def cannot_act(user: str, role: str) -> TargetRefused:
+    """The error for a user whose logins cannot act as the role that its settings name."""
+    return TargetRefused(
+        f"user {user!r} cannot act as {role!r}, which its role setting asks for",
+        reason="role",
+        remedy=f"GRANT {role} TO {user} (from PostgreSQL 16 on: WITH SET TRUE).",
+    )
+
+
+def second_users_with_objects(connection: Connection, original: str, users: Collection[str]) -> list[str]:
+    """Those of ``users`` that act as ``original`` by a role setting and yet own objects in any database.
 
     Not those that an admin marked by a comment (see ``Role.acts_as``): it knows of them.
     """
     rows = connection.execute(
         "SELECT DISTINCT r.rolname::text FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole"
         " WHERE s.setdatabase = 0 AND 'role=' || %(original)s = ANY(s.setconfig)"
-        " AND r.rolname::text <> %(original)s"
+        " AND r.rolname::text <> %(original)s AND r.rolname::text = ANY(%(users)s)"
         # Anybody may set any role for himself; without the membership the login does not act as it.
         " AND pg_has_role(r.oid, %(original)s::name, 'MEMBER')"
         " AND shobj_description(r.oid, 'pg_authid') IS DISTINCT FROM 'twin of ' || %(original)s"
         " AND EXISTS (SELECT FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND refobjid = r.oid"
         "  AND deptype = 'o') ORDER BY 1",
-        {"original": original},
+        {"original": original, "users": list(users)},
     )
     return [row[0] for row in rows]
 

@@ -26,6 +26,7 @@ from rotators.families.postgres_pinning import READ, WRITE, pinned
 from rotators.families.postgres_resets import rejections_allowed, require_resettable
 from rotators.families.postgres_roles import (
     Connection,
+    cannot_act,
     existing,
     is_administrator,
     may_become,
@@ -198,21 +199,21 @@ class PostgresSession:
         with self._reading():
             return rejections_allowed(self._connection)
 
-    def check(self) -> None:
+    def check(self, other: str = "") -> None:
         """See Session.check. A role that the server could not set at the login is only a warning there."""
         with self._reading(acting=True):
             acting = read_acting(self._connection)
-            owners = second_users_with_objects(self._connection, acting.current)
+            owners = (
+                second_users_with_objects(self._connection, acting.current, (self._user, other))
+                if other
+                else []
+            )
         if acting.session != self._user:
             raise TargetRefused(
                 f"the server logged {self._user!r} in as another user (a pg_ident map?)", reason="user"
             )
         if acting.wanted not in {None, "none", acting.current}:
-            raise TargetRefused(
-                f"user {self._user!r} cannot act as {acting.wanted!r}, which its role setting asks for",
-                reason="role",
-                remedy=f"GRANT {acting.wanted} TO {self._user} (from PostgreSQL 16 on: WITH SET TRUE).",
-            )
+            raise cannot_act(self._user, str(acting.wanted))
         if owners:
             raise TargetRefused(
                 f"user {owners[0]!r} acts as {acting.current!r} and yet owns objects itself, which "

@@ -175,8 +175,9 @@ class _Logins:
 
     def _log_in(self, engine: Engine, value: Secret, *, admin_address: bool = False) -> None:
         """As testSecret does."""
+        other = other_user(value, engine) if strategy_name(value) == "alternating" else ""
         with engine.login(value, self.settings) as session:
-            session.check()
+            session.check(other)
             if admin_address:
                 self.pooled_admin = self.pooled_admin or session.behind_pooler
             else:

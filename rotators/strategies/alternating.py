@@ -82,11 +82,12 @@ class Alternating:
 
     def verify(self, engine: Engine, rotation: Rotation) -> None:
         """Log in as the pending value: the other user, or in a trial run the current one."""
-        current = rotation.current
-        if rotation.pending != current:
-            _check(engine, rotation, users={other_user(current, engine)})
+        current, other = rotation.current, other_user(rotation.current, engine)
+        trial = rotation.pending == current
+        if not trial:
+            _check(engine, rotation, users={other})
         with engine.login(rotation.pending, rotation.settings) as session:
-            session.check()
+            session.check(other if trial else current.text("username"))
 
 
 def _check(engine: Engine, rotation: Rotation, *, users: set[str]) -> None:

@@ -85,8 +85,16 @@ class Session(Protocol):
             The server's limit less one; None if there is no limit, or it cannot be read.
         """
 
-    def check(self) -> None:
-        """Run a statement as the logged-in user, and check that it is the user that was asked for."""
+    def check(self, other: str = "") -> None:
+        """Run a statement as the logged-in user, and check that it is the user that was asked for.
+
+        Args:
+            other: the user that takes turns with it, if one does. What one of the two made, both must be
+                able to use.
+
+        Raises:
+            TargetRefused: it is another user, or one of the two owns what the other cannot use.
+        """
 
 
 @runtime_checkable

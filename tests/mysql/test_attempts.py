@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -74,7 +75,8 @@ def six_errors(world: MariaDbWorld) -> Iterator[None]:
 @pytest.mark.usefixtures("six_errors")
 def test_repeated_steps_do_not_lock_the_account(world: MariaDbWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without an admin nobody can read the limit; the rotation repeats as Secrets Manager does."""
-    monkeypatch.setattr("rotators.core.tries.secrets.choice", lambda values: values[0])  # a wrong one
+    first = SimpleNamespace(choice=lambda values: values[0])  # one that is wrong
+    monkeypatch.setattr("rotators.core.tries.secrets", first)
     works = {**world.account(), "strategy": "single"}
     arn = world.secret(works)
     for _ in range(6):

@@ -254,6 +254,25 @@ def test_a_stranger_who_asks_for_the_users_role_stops_no_rotation(world: World) 
     assert world.logs_in(world.rotate(world.secret(user)))
 
 
+def test_an_admin_resets_no_user_whose_logins_cannot_act_as_its_role(world: World) -> None:
+    user, team = world.user(), world.user()
+    world.sql(f'ALTER ROLE "{user["username"]}" SET role = "{team["username"]}"')
+    assert refused(world, {**user, "password": new_password()}).full_code == "target-refused/role"
+    assert world.logs_in(user)
+
+
+@pytest.mark.parametrize("who", ["a member", "the user itself"])
+def test_one_user_may_share_a_role_with_users_that_own_objects(world: World, who: str) -> None:
+    """Only two users that take turns must be able to use the same objects."""
+    user, other = world.user(), world.user()
+    one, role = (other, user) if who == "a member" else (user, other)
+    world.sql(f'GRANT "{role["username"]}" TO "{one["username"]}"')
+    world.sql(f'ALTER ROLE "{one["username"]}" SET role = "{role["username"]}"')
+    with world.login(one) as connection:
+        connection.execute("SET ROLE NONE; SELECT lo_create(0)")
+    assert world.logs_in(world.rotate(world.secret(user)))
+
+
 def test_a_password_is_not_changed_where_testsecret_could_not_pass(world: World) -> None:
     user, team = world.user(), world.user()
     world.sql(f'ALTER ROLE "{user["username"]}" SET role = "{team["username"]}"')
