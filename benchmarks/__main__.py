@@ -15,7 +15,7 @@ from rich.table import Table
 
 from benchmarks.rotation import Bench, Cost
 from rotators.local.aws import LocalAws
-from rotators.local.postgres import PostgresServer
+from rotators.local.servers.postgres import PostgresServer
 
 _SERVER = {"log_statement": "all", "log_connections": "on", "log_duration": "off"}
 

@@ -17,10 +17,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from rotators.engines.mysql.hashes import native_password
 from rotators.local.aws import LocalAws
-from rotators.local.mariadb import MariaDbServer
-from rotators.local.postgres import PostgresServer
-from rotators.strategies.hashes import native_password
+from rotators.local.servers.mariadb import MariaDbServer
+from rotators.local.servers.postgres import PostgresServer
 from rotators.testing.trouble import Trouble
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rotators.local.aws import LocalAws
-    from rotators.local.postgres import PostgresServer
+    from rotators.local.servers.postgres import PostgresServer
 
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rotators.core import errors
-from rotators.strategies.causes import CAUSES
+from rotators.logins.causes import CAUSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rotators.aws.notifying import notify
+from rotators.handlers.notify import notify
 
 
 def handler(event: object, context: object = None) -> dict[str, Any]:
-    """Send one readable message for a failed rotation; see ``rotators.aws.notifying.notify``.
+    """Send one readable message for a failed rotation; see ``rotators.handlers.notify.notify``.
 
     Args:
         event: RotationFailed, RotationAbandoned or TestRotationFailed, from EventBridge.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rotators.recovery.operating import operate
+from rotators.handlers.operate import operate
 
 
 def handler(event: object, context: object = None) -> dict[str, Any]:
-    """Run ``doctor``, ``repair`` or ``check``; see ``rotators.recovery.operating.operate``.
+    """Run ``doctor``, ``repair`` or ``check``; see ``rotators.handlers.operate.operate``.
 
     Args:
         event: ``Action``, ``SecretId`` and options; see events/operate-*.json.

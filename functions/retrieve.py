@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rotators.client.retrieving import retrieve
+from rotators.handlers.retrieve import retrieve
 
 
 def handler(event: object, context: object = None) -> dict[str, Any]:
-    """Read one secret or many; see ``rotators.client.retrieving.retrieve``.
+    """Read one secret or many; see ``rotators.handlers.retrieve.retrieve``.
 
     Args:
         event: ``SecretId`` or ``SecretIds`` and options; see events/retrieve-*.json.

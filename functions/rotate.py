@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rotators.aws.rotating import rotate
+from rotators.handlers.rotate import rotate
 
 
 def handler(event: object, context: object = None) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rotators.aws.storing import store
+from rotators.handlers.store import store
 
 
 def handler(event: object, context: object = None) -> dict[str, Any]:
-    """Create or update a secret, idempotent by its token; see ``rotators.aws.storing.store``.
+    """Create or update a secret, idempotent by its token; see ``rotators.handlers.store.store``.
 
     Args:
         event: ``Name``, a value and options; see events/store-*.json.

@@ -9,9 +9,9 @@ import pytest
 from rotators.core.errors import ServerNotFound
 from rotators.core.passwords import PasswordPolicy
 from rotators.local.aws import LocalAws
-from rotators.local.mariadb import MariaDbServer
-from rotators.local.mysql import MySqlServer
-from rotators.local.postgres import PostgresServer
+from rotators.local.servers.mariadb import MariaDbServer
+from rotators.local.servers.mysql import MySqlServer
+from rotators.local.servers.postgres import PostgresServer
 from tests.pgbouncer import PgBouncer
 from tests.world import World, outputs, remembered, started
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from rotators.core.errors import ServerNotFound, ServerStartFailed
-from rotators.local.private import PrivateServer, free_port
-from rotators.local.process import Guardian, Task
+from rotators.local.servers.private import PrivateServer, free_port
+from rotators.local.servers.process import Guardian, Task
 from tests.world import new_password
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rotators.local.postgres import PostgresServer
+    from rotators.local.servers.postgres import PostgresServer
 
 _ADMIN = "pooler_admin"
 _READY_SECONDS = 15.0

@@ -15,40 +15,43 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 
-CREDENTIAL_TYPE = "a credential type"
-
 ARROWS = {
     "rotators": {"core"},
     "core": set[str](),
-    "strategies": {"core"},
-    "families": {"strategies", "core"},
-    CREDENTIAL_TYPE: {"families", "strategies", "core"},
-    "aws": {"core"},
-    "recovery": {"core", "aws", "strategies"},
-    "client": {"core", "aws", "strategies", "families"},
-    "local": {"core", "aws"},
+    "cache": {"core"},
+    "logins": {"core"},
+    "strategies": {"core", "logins"},
+    "engines": {"core", "logins", "strategies"},
+    "aws": {"core", "cache"},
+    "client": {"core", "cache", "aws", "logins", "strategies", "engines"},
+    "recovery": {"core", "aws", "logins", "strategies"},
+    "handlers": {"core", "cache", "aws", "client", "recovery"},
+    "local": {"core", "aws", "handlers"},
     "testing": {"core", "local"},
-    "functions": {"core", "aws", "client", "recovery"},
+    "functions": {"handlers"},
 }
 """From each part to the parts it may import, itself besides. The parts not named here may import all."""
 
 UNBOUND = {"cli"}
 
-STANDARD_LIBRARY_ONLY = {"rotators", "core", "strategies"}
+STANDARD_LIBRARY_ONLY = {"rotators", "core", "cache", "logins", "strategies"}
 
 FRAMEWORKS = {"boto3", "botocore", "moto", "aws_lambda_powertools", "pydantic", "click", "rich"}
-"""What a credential type knows nothing of: it imports its own driver, and no other third party."""
+"""What an engine knows nothing of: it imports its own driver, and no other third party."""
 
 SLOW = ("psycopg", "pymysql", "pydantic", "aws_xray_sdk", "moto")
 
 
 def part_of(module: str) -> str:
-    """The part of the house that a dotted module name belongs to."""
+    """The part that a dotted module name belongs to: a folder of the package, or a package."""
     first, _, rest = module.partition(".")
-    if first != "rotators" or not rest:
-        return first
-    name = rest.partition(".")[0]
-    return name if (ROOT / "rotators" / name).is_dir() else CREDENTIAL_TYPE
+    return rest.partition(".")[0] if first == "rotators" and rest else first
+
+
+def engine_of(module: str) -> str:
+    """The credential type that a module belongs to: a folder of ``engines``; empty if none."""
+    parts = module.split(".")
+    return parts[2] if parts[:2] == ["rotators", "engines"] and len(parts) > 2 else ""
 
 
 def module_name(path: Path) -> str:
@@ -94,14 +97,14 @@ def violations(path: Path) -> Iterator[str]:
             target = "rotators" if plain else part_of(imported)
             if target not in {own, "rotators"} | ARROWS[own]:
                 yield f"{where}: {own} may import only {sorted(ARROWS[own]) or 'itself'}"
-            elif target == CREDENTIAL_TYPE:
+            elif own == "engines" and engine_of(imported) not in {"", engine_of(module_name(path))}:
                 yield f"{where}: one credential type knows nothing of another"
         elif first in sys.stdlib_module_names:
             continue
         elif own in STANDARD_LIBRARY_ONLY:
             yield f"{where}: {own} uses the standard library only"
-        elif own in {CREDENTIAL_TYPE, "families"} and first in FRAMEWORKS:
-            yield f"{where}: a credential type uses its own driver only"
+        elif own == "engines" and first in FRAMEWORKS:
+            yield f"{where}: an engine uses its own driver only"
 
 
 @pytest.mark.parametrize("path", sources(), ids=label)
@@ -109,9 +112,7 @@ def test_imports_follow_the_arrows(path: Path) -> None:
     own = part_of(module_name(path))
     if own in UNBOUND:
         return
-    assert own in ARROWS, (
-        f"{own} is a new part of the house: give it its arrows here and in the documentation"
-    )
+    assert own in ARROWS, f"{own} is a new part: give it its arrows here and in the documentation"
     assert not list(violations(path))
 
 
@@ -120,7 +121,7 @@ def test_imports_follow_the_arrows(path: Path) -> None:
     [
         ("rotators", "rotators"),
         ("rotators.core.steps", "core"),
-        ("rotators.postgres", CREDENTIAL_TYPE),
+        ("rotators.engines.postgres.session", "engines"),
         ("functions.rotate", "functions"),
     ],
 )

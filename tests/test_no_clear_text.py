@@ -15,8 +15,8 @@ from tests.world import World, known_passwords, outputs
 
 if TYPE_CHECKING:
     from rotators.local.aws import LocalAws
-    from rotators.local.mariadb import MariaDbServer
-    from rotators.local.postgres import PostgresServer
+    from rotators.local.servers.mariadb import MariaDbServer
+    from rotators.local.servers.postgres import PostgresServer
 
 # Shorter ones may stand in any text by chance.
 _SHORTEST = 8

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # here by way of the AWS CLI; its stubs are not
 
-from rotators.aws.telemetry import observed
 from rotators.core.errors import InvalidEvent
+from rotators.handlers.telemetry import observed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,11 +16,11 @@ from psycopg import sql
 
 from functions import rotate
 from rotators.core.errors import ServerNotFound
-from rotators.local.private import PrivateServer
+from rotators.local.servers.private import PrivateServer
 
 if TYPE_CHECKING:
     from rotators.local.aws import LocalAws
-    from rotators.local.postgres import PostgresServer
+    from rotators.local.servers.postgres import PostgresServer
 
 Server = TypeVar("Server", bound=PrivateServer)
 

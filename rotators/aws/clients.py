@@ -96,7 +96,7 @@ def secrets_reader() -> SecretsManagerClient:
 
     Returns:
         A client that tries once, unless ``AWS_MAX_ATTEMPTS`` or the profile says otherwise: the cache knows
-        how long its callers can wait, and repeats for all of them together (``rotators.core.cache``).
+        how long its callers can wait, and repeats for all of them together (``rotators.cache.cache``).
 
     Raises:
         ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.

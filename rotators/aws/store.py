@@ -13,7 +13,7 @@ from rotators.aws import clients
 from rotators.aws.admins import with_rds_address
 from rotators.aws.faults import not_aws, translated
 from rotators.aws.versions import all_versions
-from rotators.core.cache import Cache
+from rotators.cache.cache import Cache
 from rotators.core.contracts import SecretState, Unlabelled
 from rotators.core.errors import SecretFormatError, SecretNotFound
 from rotators.core.secret import Secret

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 def _postgres() -> tuple[Any, type[Any]]:
-    from rotators.local.postgres import PostgresServer, find_binaries  # noqa: PLC0415 - one engine at a time
-    from rotators.testing.postgres import PostgresTarget  # noqa: PLC0415
+    from rotators.local.servers.postgres import PostgresServer, find_binaries  # noqa: PLC0415 - one engine at a time
+    from rotators.testing.targets.postgres import PostgresTarget  # noqa: PLC0415
 
     find_binaries()
     # Without TLS, which no crash has to do with, to spend the time on more points.
@@ -22,16 +22,16 @@ def _postgres() -> tuple[Any, type[Any]]:
 
 
 def _mariadb() -> tuple[Any, type[Any]]:
-    from rotators.local.mariadb import MariaDbServer, find_mariadb  # noqa: PLC0415 - the same
-    from rotators.testing.mysql import MariaDbTarget  # noqa: PLC0415
+    from rotators.local.servers.mariadb import MariaDbServer, find_mariadb  # noqa: PLC0415 - the same
+    from rotators.testing.targets.mysql import MariaDbTarget  # noqa: PLC0415
 
     find_mariadb()
     return MariaDbServer(tls=False, settings={"ssl": "0"}), MariaDbTarget
 
 
 def _mysql() -> tuple[Any, type[Any]]:
-    from rotators.local.mysql import MySqlServer, find_mysql  # noqa: PLC0415 - the same
-    from rotators.testing.mysql import MySqlTarget  # noqa: PLC0415
+    from rotators.local.servers.mysql import MySqlServer, find_mysql  # noqa: PLC0415 - the same
+    from rotators.testing.targets.mysql import MySqlTarget  # noqa: PLC0415
 
     find_mysql()
     return MySqlServer(), MySqlTarget

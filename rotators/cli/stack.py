@@ -14,7 +14,7 @@ from rotators.core.errors import LocalStackError, RotatorFailure
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.local.aws import LocalAws
-from rotators.local.postgres import ExternalPostgres, open_postgres
+from rotators.local.servers.postgres import ExternalPostgres, open_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -87,7 +87,7 @@ class Stack:
 
     def _check_server(self) -> None:
         """Log in to DATABASE_URL's server once, with the rotators' own login, which names every cause."""
-        from rotators.postgres import PostgresEngine  # noqa: PLC0415 - as below
+        from rotators.engines.postgres import PostgresEngine  # noqa: PLC0415 - as below
 
         try:
             with PostgresEngine().login(Secret(self.postgres.secret()), Settings()) as session:

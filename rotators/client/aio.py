@@ -8,6 +8,7 @@ import inspect
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from rotators.cache.loading import Wait
 from rotators.client.calls import checked
 from rotators.client.credentials import PATIENCE_SECONDS, Attempt, Shared
 from rotators.client.drivers import REDIS, Driver, driver_named
@@ -16,7 +17,6 @@ from rotators.client.messages import Limits, Login, Pause, Read, Refusal, Verdic
 from rotators.client.secret_cache import SecretCache, parsed
 from rotators.client.walk import secret_of
 from rotators.core.errors import ConfigurationError, InvalidInput, RotatorsError
-from rotators.core.loading import Wait
 from rotators.core.redaction import without_frames
 
 if TYPE_CHECKING:

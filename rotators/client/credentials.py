@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
+from rotators.cache import forks
 from rotators.client.arguments import number_between, secret_named
 from rotators.client.calls import checked
 from rotators.client.drivers import LIBPQ, REDIS, Driver, driver_named
@@ -24,10 +25,9 @@ from rotators.client.messages import Limits, Login, Pause, Read, Refusal
 from rotators.client.secret_cache import SecretCache
 from rotators.client.target import Destination
 from rotators.client.walk import secret_of, walk
-from rotators.core import forks
 from rotators.core.errors import ConfigurationError, InvalidInput, RotatorsError, SecretFormatError
 from rotators.core.secret import Secret
-from rotators.strategies.connecting import wants_tls
+from rotators.logins.connecting import wants_tls
 from rotators.strategies.identity import port_of
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from rotators.client.messages import Verdict
 from rotators.client.target import Destination
 from rotators.core.errors import ConfigurationError, InvalidInput, SecretFormatError
 from rotators.core.settings import Settings
-from rotators.strategies.connecting import SYSTEM_ROOTS, trusted_roots, wants_tls
+from rotators.logins.connecting import SYSTEM_ROOTS, trusted_roots, wants_tls
 from rotators.strategies.identity import port_of
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _where(secret: Secret, given: Mapping[str, Any], *others: str) -> dict[str, 
 def _libpq(secret: Secret, given: Mapping[str, Any]) -> dict[str, Any]:
     import psycopg  # noqa: PLC0415 - the driver, when first needed
 
-    from rotators.families.postgres_session import tls_parameters  # noqa: PLC0415 - as above
+    from rotators.engines.postgres.session import tls_parameters  # noqa: PLC0415 - as above
 
     tls = tls_parameters(secret, _settings())
     if not wants_tls(secret) and psycopg.pq.version() >= _REQUIRE_AUTH:
@@ -157,8 +157,8 @@ def _pymysql(secret: Secret, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _pymysql_tls(secret: Secret, given: Mapping[str, Any]) -> dict[str, Any]:
-    from rotators.client.mysql_plugins import plugins  # noqa: PLC0415 - the driver, when first needed
-    from rotators.families.mysql_connection import tls_parameters  # noqa: PLC0415 - as above
+    from rotators.engines.mysql.client_plugins import plugins  # noqa: PLC0415 - the driver, when first needed
+    from rotators.engines.mysql.connection import tls_parameters  # noqa: PLC0415 - as above
 
     if wants_tls(secret):
         return tls_parameters(secret, _settings())

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from rotators.client.messages import Refusal, Verdict
 from rotators.client.target import engine_of
 from rotators.core.redaction import redacted, without_frames
-from rotators.families import mysql_words, postgres_words
-from rotators.strategies.causes import cause_of
+from rotators.engines.mysql import messages as mysql_words
+from rotators.engines.postgres import messages as postgres_words
+from rotators.logins.causes import cause_of
 
 if TYPE_CHECKING:
     from rotators.client.drivers import Driver

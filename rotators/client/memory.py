@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from rotators.core import forks
+from rotators.cache import forks
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

@@ -25,7 +25,7 @@ from rotators.client.credentials import Credentials
 from rotators.client.drivers import REDIS, redis_target
 from rotators.core.errors import ConfigurationError
 from rotators.core.secret import Secret
-from rotators.strategies.connecting import wants_tls
+from rotators.logins.connecting import wants_tls
 from rotators.strategies.identity import TARGET_KEYS, port_of
 
 if TYPE_CHECKING:

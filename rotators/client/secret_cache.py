@@ -12,11 +12,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from rotators.aws.reading import SecretsManager, SecretVersion
+from rotators.cache.cache import Cache
+from rotators.cache.loading import may_pass, pause_after
 from rotators.client.agent import Agent
 from rotators.client.arguments import number_between
-from rotators.core.cache import Cache
 from rotators.core.errors import RotatorsError, SecretFormatError
-from rotators.core.loading import may_pass, pause_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
     from rotators.aws.reading import Source
-    from rotators.core.loading import Wait
+    from rotators.cache.loading import Wait
 
 CURRENT = "AWSCURRENT"
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from rotators.core.errors import SecretFormatError
-from rotators.strategies.connecting import wants_tls
+from rotators.logins.connecting import wants_tls
 from rotators.strategies.identity import port_of
 
 if TYPE_CHECKING:

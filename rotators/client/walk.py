@@ -44,6 +44,7 @@ import time
 from typing import TYPE_CHECKING
 
 from rotators.aws.reading import SecretVersion
+from rotators.cache.loading import may_pass, pause_after
 from rotators.client.memory import Admission, Memory
 from rotators.client.messages import Limits, Login, Pause, Read, Refusal, Verdict
 from rotators.client.target import Destination
@@ -53,10 +54,9 @@ from rotators.core.errors import (
     RotatorsError,
     SecretFormatError,
 )
-from rotators.core.loading import may_pass, pause_after
 from rotators.core.secret import Secret
 from rotators.core.states import Stage
-from rotators.strategies.causes import failure
+from rotators.logins.causes import failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,13 +10,13 @@ import os
 from typing import TYPE_CHECKING
 
 from rotators.aws import clients, store
-from rotators.aws.rotating import rotate
 from rotators.aws.store import SecretStore
 from rotators.core.progress import progress
 from rotators.core.registry import load
 from rotators.core.request import RotationRequest
 from rotators.core.settings import Settings
 from rotators.core.steps import run_step
+from rotators.handlers.rotate import rotate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

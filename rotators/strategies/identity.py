@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from rotators.core.errors import IdentityMismatch, SecretFormatError
-from rotators.strategies.connecting import sends_clear_text, wants_tls
+from rotators.logins.connecting import sends_clear_text, wants_tls
 
 if TYPE_CHECKING:
     from rotators.core.rotation import Rotation

@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rotators.core.errors import IdentityMismatch, TargetRefused
+from rotators.logins.connecting import wants_tls
 from rotators.strategies.attempts import Attempts
-from rotators.strategies.connecting import wants_tls
 from rotators.strategies.identity import check_target, check_user, proven_admin
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rotators.aws.store import CLEAR_TEXT_SECONDS, SecretStore
-from rotators.core.cache import Cache
+from rotators.cache.cache import Cache
 from rotators.core.errors import RequestRefused, SecretFormatError, SecretNotFound, VersionConflict
 from rotators.core.secret import Secret
 from tests.world import World, new_password, unique

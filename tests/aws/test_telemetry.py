@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from rotators.aws.telemetry import observed
 from rotators.core.errors import ConfigurationError, TargetUnavailable, UnexpectedError
+from rotators.handlers.telemetry import observed
 
 
 @pytest.fixture(autouse=True)
@@ -290,7 +290,7 @@ def test_text_that_stdout_cannot_take_is_escaped(capsys: pytest.CaptureFixture[s
 
 def test_nothing_slow_is_imported() -> None:
     code = (
-        "import sys, rotators.aws.telemetry; "
+        "import sys, rotators.handlers.telemetry; "
         "sys.exit(' '.join({'boto3', 'aws_xray_sdk', 'pydantic'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)

@@ -16,9 +16,9 @@ from click.testing import CliRunner, Result
 from rotators.aws import clients
 from rotators.cli import cli
 from rotators.core.errors import ServiceUnavailable, TargetRefused
+from rotators.engines.postgres import PostgresEngine
 from rotators.local.aws import LocalAws
-from rotators.local.postgres import PostgresServer
-from rotators.postgres import PostgresEngine
+from rotators.local.servers.postgres import PostgresServer
 from tests.world import World, new_password, unique
 
 Value = dict[str, Any]

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from rotators.core.errors import ServerNotFound
-from rotators.local.postgres import PostgresServer, find_binaries
+from rotators.local.servers.postgres import PostgresServer, find_binaries
 from tests.world import remembered
 
 RUN = [sys.executable, "-m", "rotators.cli"]

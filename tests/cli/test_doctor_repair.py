@@ -15,7 +15,7 @@ from rotators.aws.store import SecretStore
 from rotators.cli import cli
 from rotators.core.errors import RepairRefused, RequestRefused
 from rotators.core.settings import Settings
-from rotators.families.postgres_session import PostgresSession
+from rotators.engines.postgres.session import PostgresSession
 from rotators.recovery.diagnosis import diagnose
 from rotators.recovery.examination import Examination
 from rotators.recovery.mending import repair

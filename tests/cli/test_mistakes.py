@@ -21,7 +21,7 @@ import pytest
 
 from rotators.cli import cli
 from rotators.local.aws import LocalAws
-from rotators.local.postgres import PostgresServer
+from rotators.local.servers.postgres import PostgresServer
 from tests.cli.command import Done, command
 from tests.world import World, new_password
 

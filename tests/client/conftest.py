@@ -15,8 +15,8 @@ from rotators.aws.reading import SecretsManager, SecretVersion
 from rotators.client import Credentials, SecretCache
 from rotators.core.errors import RotatorsError, ServiceUnavailable
 from rotators.local.aws import LocalAws
-from rotators.local.mariadb import MariaDbServer
-from rotators.local.redis import RedisServer, password_hash
+from rotators.local.servers.mariadb import MariaDbServer
+from rotators.local.servers.redis import RedisServer, password_hash
 from rotators.testing.trouble import Trouble
 from tests.mysql.conftest import MariaDbWorld
 from tests.world import World, new_password, remembered, started, unique

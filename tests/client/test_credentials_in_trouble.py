@@ -23,7 +23,7 @@ from rotators.core.errors import (
     RotatorDefect,
     SecretFormatError,
 )
-from rotators.local.postgres import PostgresServer
+from rotators.local.servers.postgres import PostgresServer
 from rotators.testing.proxy import Proxy, closed_port
 from rotators.testing.trouble import Trouble
 from tests.client.conftest import enters, reader, single

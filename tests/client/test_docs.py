@@ -13,8 +13,8 @@ from tests.mysql.conftest import MariaDbWorld
 from tests.world import World, unique
 
 if TYPE_CHECKING:
-    from rotators.local.mariadb import MariaDbServer
-    from rotators.local.redis import RedisServer
+    from rotators.local.servers.mariadb import MariaDbServer
+    from rotators.local.servers.redis import RedisServer
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = re.compile(r"```python\n(.+?)```", re.DOTALL)

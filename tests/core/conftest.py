@@ -13,7 +13,7 @@ from tests.core.loading import Service, Time
 @pytest.fixture
 def passing(monkeypatch: pytest.MonkeyPatch) -> Time:
     fake = Time()
-    monkeypatch.setattr("rotators.core.cache.time", fake)
+    monkeypatch.setattr("rotators.cache.cache.time", fake)
     return fake
 
 

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from rotators.core.cache import Cache
+from rotators.cache.cache import Cache
 from rotators.core.errors import AccessDenied, ServiceThrottled
 
 TTL, STALE, NEGATIVE = 100.0, 1000.0, 10.0

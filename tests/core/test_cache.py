@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotators.core.cache import Cache
+from rotators.cache.cache import Cache
 
 
 class Clock:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from rotators.core.cache import Cache
+from rotators.cache.cache import Cache
 from rotators.core.errors import AccessDenied
 from tests.core.loading import TTL, Service, Time, cache, until
 
@@ -201,6 +201,6 @@ def test_the_caller_loads_when_no_thread_can_be_had(
 
 
 def test_a_process_with_a_cache_ends_without_a_word() -> None:
-    code = "from rotators.core.cache import Cache; kept = Cache(ttl=9, max_entries=2); kept.put('k', 'v')"
+    code = "from rotators.cache.cache import Cache; kept = Cache(ttl=9, max_entries=2); kept.put('k', 'v')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout + done.stderr == ""

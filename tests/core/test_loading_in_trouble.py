@@ -13,7 +13,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from rotators.core.cache import Cache
+from rotators.cache.cache import Cache
+from rotators.cache.loading import pause_after
 from rotators.core.errors import (
     AccessDenied,
     RotatorsError,
@@ -21,7 +22,6 @@ from rotators.core.errors import (
     ServiceThrottled,
     ServiceUnavailable,
 )
-from rotators.core.loading import pause_after
 from tests.core.loading import DENIED, NEGATIVE, STALE, THROTTLED, TTL, Service, Time, cache, until
 
 
@@ -231,7 +231,7 @@ class Histories(RuleBasedStateMachine):
         super().__init__()
         self.patch = pytest.MonkeyPatch()
         self.passing = Time()
-        self.patch.setattr("rotators.core.cache.time", self.passing)
+        self.patch.setattr("rotators.cache.cache.time", self.passing)
         self.kept: Cache[str, float] = Cache(
             ttl=TTL, stale=STALE, negative=NEGATIVE, jitter=0.2, max_entries=3, clock=self.passing.time
         )

@@ -12,9 +12,9 @@ from rotators.core.errors import ConfigurationError, IdentityMismatch
 from rotators.core.rotation import Rotation
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
-from rotators.mariadb import MariaDbEngine
-from rotators.mysql import MySqlEngine
-from rotators.postgres import PostgresEngine
+from rotators.engines.mysql import MySqlEngine
+from rotators.engines.mysql.mariadb import MariaDbEngine
+from rotators.engines.postgres import PostgresEngine
 from rotators.strategies.database import DatabaseRotator
 from rotators.strategies.engine import Engine
 from rotators.strategies.identity import same_target

@@ -17,7 +17,7 @@ import pytest
 from psycopg import sql
 
 from rotators.local.aws import LocalAws
-from rotators.local.postgres import PostgresServer, find_binaries
+from rotators.local.servers.postgres import PostgresServer, find_binaries
 from rotators.local.translation import translated
 from tests.examples.checkout import ROOT, Checkout, Shell
 from tests.examples.place import PROD, REGION, Place, secret_of_prod

@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.notify import handler
-from rotators.aws.failure_events import FAILURES, FailureEvent
-from rotators.aws.failure_mail import Mail, Situation, composed
 from rotators.aws.failures import FailedStep
-from rotators.aws.notifying import notify
 from rotators.core.errors import ConfigurationError, InvalidEvent, StoreError
+from rotators.handlers.failure_events import FAILURES, FailureEvent
+from rotators.handlers.failure_mail import Mail, Situation, composed
+from rotators.handlers.notify import notify
 from rotators.local.aws import LocalAws
 from tests.inbox import Inbox, Message
 from tests.world import unique

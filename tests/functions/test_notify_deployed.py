@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pytest
 
 from rotators.local.aws import LocalAws
-from rotators.local.postgres import PostgresServer
+from rotators.local.servers.postgres import PostgresServer
 from tests.iam import scenarios
 from tests.inbox import Inbox
 from tests.world import World, unique

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from rotators.cli import cli
 from rotators.local.aws import LocalAws
 from rotators.local.iam.evaluator import Call, decide
-from rotators.local.postgres import PostgresServer
+from rotators.local.servers.postgres import PostgresServer
 from tests.iam import scenarios
 from tests.iam.scenarios import ACCOUNT, OPERATOR, REGION, Stack, deploy
 from tests.world import World, unique

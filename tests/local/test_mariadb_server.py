@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rotators.core.errors import ServerNotFound
-from rotators.local.mariadb import MariaDbServer, find_mariadb
+from rotators.local.servers.mariadb import MariaDbServer, find_mariadb
 
 
 def test_it_runs_as_somebody_who_is_not_root_and_takes_its_directory_with_it() -> None:
@@ -33,7 +33,7 @@ def test_it_runs_as_somebody_who_is_not_root_and_takes_its_directory_with_it() -
 
 def test_it_ends_with_a_killed_parent(maria: MariaDbServer) -> None:
     code = (
-        "import sys, time\nfrom rotators.local.mariadb import MariaDbServer\n"
+        "import sys, time\nfrom rotators.local.servers.mariadb import MariaDbServer\n"
         "s = MariaDbServer().start()\nprint(s._guardian.pid, s.directory, flush=True)\ntime.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:

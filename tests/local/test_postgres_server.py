@@ -17,15 +17,15 @@ import pytest
 from cryptography import x509
 
 from rotators.core.errors import LocalStackError, ServerNotFound, ServerStartFailed
-from rotators.local import postgres
-from rotators.local.postgres import ExternalPostgres, PostgresServer, find_binaries, open_postgres
-from rotators.local.tls import issue, make_authority
+from rotators.local.servers import postgres
+from rotators.local.servers.postgres import ExternalPostgres, PostgresServer, find_binaries, open_postgres
+from rotators.local.servers.tls import issue, make_authority
 
 NOBODY = 65534
 CHILD = """
 import json, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit it ignored
-from rotators.local.postgres import PostgresServer
+from rotators.local.servers.postgres import PostgresServer
 with PostgresServer() as server:
     pid = int((server.directory / "data" / "postmaster.pid").read_text().split()[0])
     version = server.execute("SHOW server_version")[0][0]
@@ -90,7 +90,7 @@ def python_for(uid: int) -> tuple[str, dict[str, str]]:
     }
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     for candidate in (sys.executable, f"/usr/bin/{version}", f"/usr/local/bin/{version}"):
-        probe = [candidate, "-c", "import psycopg, cryptography, rotators.local.postgres"]
+        probe = [candidate, "-c", "import psycopg, cryptography, rotators.local.servers.postgres"]
         with contextlib.suppress(OSError):
             if not subprocess.run(
                 probe,

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pymysql
 import pytest
 
-from rotators.strategies.hashes import native_password
+from rotators.engines.mysql.hashes import native_password
 from tests.world import World, new_password, remembered, unique
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rotators.local.aws import LocalAws
-    from rotators.local.mariadb import MariaDbServer
+    from rotators.local.servers.mariadb import MariaDbServer
 
 
 class MariaDbWorld(World):
@@ -119,7 +119,7 @@ def clear_world(aws: LocalAws, clear_maria: MariaDbServer) -> MariaDbWorld:
 @pytest.fixture
 def stopped_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Makes every session end like a killed process before the first statement that begins so."""
-    from rotators.families.mysql_accounts import AccountSession  # noqa: PLC0415 - only those who stop
+    from rotators.engines.mysql.accounts import AccountSession  # noqa: PLC0415 - only those who stop
 
     run = AccountSession._run
 

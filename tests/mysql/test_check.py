@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from rotators.cli import cli
 from rotators.core.passwords import PasswordPolicy
-from rotators.families.mysql_rights import demanded
+from rotators.engines.mysql.rights import demanded
 from tests.mysql.conftest import MariaDbWorld
 from tests.world import unique
 

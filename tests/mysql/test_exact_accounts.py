@@ -10,7 +10,8 @@ import pytest
 from rotators.core.errors import RotatorsError
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
-from rotators.mariadb import MariaDbEngine, MariaDbSession
+from rotators.engines.mysql.mariadb import MariaDbEngine
+from rotators.engines.mysql.mariadb_session import MariaDbSession
 from tests.mysql.conftest import MariaDbWorld
 from tests.world import STEPS, new_password
 

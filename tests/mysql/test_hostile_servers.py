@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from rotators.core.errors import RotatorsError, SecretFormatError
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
-from rotators.mariadb import MariaDbEngine
-from rotators.mysql import MySqlEngine
+from rotators.engines.mysql import MySqlEngine
+from rotators.engines.mysql.mariadb import MariaDbEngine
 from tests.mysql.fake_server import OK, Channel, fake_server, greeting
 from tests.world import new_password
 

@@ -13,11 +13,11 @@ import pytest
 from rotators.core.errors import CredentialsRejected, RotatorsError, TargetRefused, TargetUnavailable
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
-from rotators.families import mysql_connection
-from rotators.local.mariadb import MariaDbServer
-from rotators.local.tls import EXPIRED, NOT_YET_VALID, Validity, issue
-from rotators.mariadb import MariaDbEngine
-from rotators.strategies.hashes import native_password
+from rotators.engines.mysql import connection as mysql_connection
+from rotators.engines.mysql.hashes import native_password
+from rotators.engines.mysql.mariadb import MariaDbEngine
+from rotators.local.servers.mariadb import MariaDbServer
+from rotators.local.servers.tls import EXPIRED, NOT_YET_VALID, Validity, issue
 from tests.mysql.conftest import MariaDbWorld
 from tests.world import new_password, unique
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rotators.core.errors import TargetRefused
-from rotators.families.mysql_accounts import AccountSession
-from rotators.local.mysql import MySqlServer
-from rotators.strategies.hashes import caching_sha2
+from rotators.engines.mysql.accounts import AccountSession
+from rotators.engines.mysql.hashes import caching_sha2
+from rotators.local.servers.mysql import MySqlServer
 from tests.mysql.conftest import MariaDbWorld
 from tests.world import STEPS, known_passwords, new_password, unique
 

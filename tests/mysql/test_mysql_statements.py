@@ -14,9 +14,9 @@ import pytest
 from rotators.core.errors import RotatorsError, TargetRefused
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
-from rotators.families.mysql_hashes import is_password
-from rotators.mysql import MySqlEngine, MySqlSession
-from rotators.strategies.hashes import caching_sha2, native_password, sha256_password
+from rotators.engines.mysql import MySqlEngine
+from rotators.engines.mysql.hashes import caching_sha2, is_password, native_password, sha256_password
+from rotators.engines.mysql.mysql_session import MySqlSession
 from tests.mysql.fake_server import OK, Channel, fake_server, greeting
 from tests.world import new_password
 

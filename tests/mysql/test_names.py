@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rotators.strategies.hashes import native_password, sha256_crypt
+from rotators.engines.mysql.hashes import native_password, sha256_crypt
 from tests.mysql.conftest import MariaDbWorld
 from tests.world import new_password, unique
 

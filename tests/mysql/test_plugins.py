@@ -15,10 +15,16 @@ from rotators.cli import cli
 from rotators.core.errors import TargetRefused
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
-from rotators.families.mysql_hashes import ed25519, is_password
-from rotators.families.mysql_plugins import Way, shown_ways
-from rotators.mariadb import MariaDbEngine
-from rotators.strategies.hashes import caching_sha2, native_password, sha256_crypt, sha256_password
+from rotators.engines.mysql.hashes import (
+    caching_sha2,
+    ed25519,
+    is_password,
+    native_password,
+    sha256_crypt,
+    sha256_password,
+)
+from rotators.engines.mysql.mariadb import MariaDbEngine
+from rotators.engines.mysql.plugins import Way, shown_ways
 from tests.mysql.conftest import MariaDbWorld
 from tests.world import STEPS, new_password, unique
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from rotators.core.errors import RotatorsError, TargetRefused
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
-from rotators.families.mysql_hosts import admits
-from rotators.mariadb import MariaDbEngine
+from rotators.engines.mysql.hosts import admits
+from rotators.engines.mysql.mariadb import MariaDbEngine
 from tests.mysql.conftest import MariaDbWorld
 from tests.world import STEPS, new_password, unique
 

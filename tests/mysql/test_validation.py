@@ -10,7 +10,7 @@ import pytest
 from rotators.core.errors import RotatorsError, SecretFormatError, TargetRefused
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
-from rotators.mariadb import MariaDbEngine
+from rotators.engines.mysql.mariadb import MariaDbEngine
 from tests.mysql.conftest import MariaDbWorld
 from tests.world import STEPS, new_password, unique
 

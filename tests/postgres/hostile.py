@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rotators.local.tls import Certificates
+    from rotators.local.servers.tls import Certificates
 
 
 def message(kind: bytes, body: bytes) -> bytes:

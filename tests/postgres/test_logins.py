@@ -15,10 +15,10 @@ import pytest
 from rotators.core.errors import CredentialsRejected, RotatorsError, TargetRefused, TargetUnavailable
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
-from rotators.local.postgres import PostgresServer
-from rotators.local.process import identity
-from rotators.local.tls import EXPIRED, NOT_YET_VALID, Validity, issue
-from rotators.postgres import PostgresEngine
+from rotators.engines.postgres import PostgresEngine
+from rotators.local.servers.postgres import PostgresServer
+from rotators.local.servers.process import identity
+from rotators.local.servers.tls import EXPIRED, NOT_YET_VALID, Validity, issue
 from tests.world import World, new_password, unique
 
 if TYPE_CHECKING:

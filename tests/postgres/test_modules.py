@@ -16,8 +16,8 @@ from cryptography.x509.oid import NameOID
 from rotators.core.errors import RotatorsError
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
-from rotators.local.postgres import PostgresServer
-from rotators.postgres import PostgresEngine
+from rotators.engines.postgres import PostgresEngine
+from rotators.local.servers.postgres import PostgresServer
 from tests.world import new_password, remembered
 
 if TYPE_CHECKING:

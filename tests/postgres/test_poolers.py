@@ -11,7 +11,7 @@ import pytest
 from rotators.core.errors import CredentialsRejected, TargetRefused
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
-from rotators.postgres import PostgresEngine
+from rotators.engines.postgres import PostgresEngine
 from tests.pgbouncer import PgBouncer
 from tests.world import World, new_password, started
 

@@ -11,14 +11,14 @@ from psycopg import sql
 from rotators.core.errors import ConfigurationError, RotatorsError, SecretFormatError, TargetRefused
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
-from rotators.families.postgres_scram import md5_verifier
-from rotators.postgres import PostgresEngine
+from rotators.engines.postgres import PostgresEngine
+from rotators.engines.postgres.scram import md5_verifier
 from tests.world import World, new_password, unique
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rotators.families.postgres_session import PostgresSession
+    from rotators.engines.postgres.session import PostgresSession
 
 
 def refused(world: World, value: dict[str, Any]) -> RotatorsError:

@@ -12,7 +12,8 @@ from psycopg import sql
 from rotators.core.errors import CredentialsRejected, RotatorsError, TargetRefused
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
-from rotators.families.postgres_scram import (
+from rotators.engines.postgres import PostgresEngine
+from rotators.engines.postgres.scram import (
     FEWEST_ITERATIONS,
     MOST_ITERATIONS,
     PLAIN,
@@ -23,9 +24,8 @@ from rotators.families.postgres_scram import (
     prepared,
     verifier,
 )
-from rotators.local.postgres import PostgresServer
-from rotators.local.tls import issue
-from rotators.postgres import PostgresEngine
+from rotators.local.servers.postgres import PostgresServer
+from rotators.local.servers.tls import issue
 from tests.postgres.hostile import CLEAR, MD5, SASL, TRUST, Hostile, message, request, scram
 from tests.world import World, new_password
 

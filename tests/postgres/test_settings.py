@@ -8,7 +8,7 @@ import pytest
 
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
-from rotators.postgres import PostgresEngine
+from rotators.engines.postgres import PostgresEngine
 from tests.world import World, unique
 
 SETTINGS = [

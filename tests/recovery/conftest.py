@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rotators.local.aws import LocalAws
-from rotators.local.mariadb import MariaDbServer
+from rotators.local.servers.mariadb import MariaDbServer
 from tests.mysql.conftest import MariaDbWorld
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rotators.core.errors import RepairRefused
-from rotators.local.postgres import PostgresServer
+from rotators.local.servers.postgres import PostgresServer
 from tests.cli.test_doctor_repair import examined, put, run, without_label
 from tests.world import World, new_password
 

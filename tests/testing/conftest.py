@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from rotators.local.mariadb import MariaDbServer
-from rotators.local.mysql import MySqlServer
-from rotators.local.postgres import PostgresServer
-from rotators.testing.mysql import MariaDbTarget, MySqlTarget
-from rotators.testing.postgres import PostgresTarget
+from rotators.local.servers.mariadb import MariaDbServer
+from rotators.local.servers.mysql import MySqlServer
+from rotators.local.servers.postgres import PostgresServer
+from rotators.testing.targets.mysql import MariaDbTarget, MySqlTarget
+from rotators.testing.targets.postgres import PostgresTarget
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +38,12 @@ def mysql_target(mysql: MySqlServer) -> Iterator[MySqlTarget]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorter deadlines of the product: their real lengths are tested in tests/postgres/test_logins.py."""
-    monkeypatch.setattr("rotators.families.postgres_session.SESSION_SECONDS", 1.0)
-    monkeypatch.setattr("rotators.families.postgres_session.CONNECT_SECONDS", 2.0)
+    monkeypatch.setattr("rotators.engines.postgres.session.SESSION_SECONDS", 1.0)
+    monkeypatch.setattr("rotators.engines.postgres.session.CONNECT_SECONDS", 2.0)
 
 
 @pytest.fixture
 def impatient_mysql(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same: their real lengths are tested in tests/mysql/test_logins.py."""
-    monkeypatch.setattr("rotators.families.mysql_connection.SESSION_SECONDS", 1.0)
-    monkeypatch.setattr("rotators.families.mysql_connection.CONNECT_SECONDS", 2.0)
+    monkeypatch.setattr("rotators.engines.mysql.connection.SESSION_SECONDS", 1.0)
+    monkeypatch.setattr("rotators.engines.mysql.connection.CONNECT_SECONDS", 2.0)

@@ -14,9 +14,9 @@ from rotators.core.progress import Rejected
 from rotators.core.rotation import NoPast
 from rotators.core.secret import Secret
 from rotators.core.settings import MOST_REJECTED
-from rotators.families.postgres_roles import read_roles
-from rotators.families.postgres_session import PostgresSession
-from rotators.postgres import PostgresEngine
+from rotators.engines.postgres import PostgresEngine
+from rotators.engines.postgres.roles import read_roles
+from rotators.engines.postgres.session import PostgresSession
 from rotators.strategies.database import DatabaseRotator
 from rotators.strategies.identity import same_target
 from rotators.strategies.single import check

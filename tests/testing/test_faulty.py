@@ -10,8 +10,8 @@ from rotators.local.aws import LocalAws
 from rotators.testing.case import Kit
 from rotators.testing.crash import CrashMatrix, Plan
 from rotators.testing.hostile import RotatorContractV2
-from rotators.testing.postgres import PostgresTarget
 from rotators.testing.recorder import Kind
+from rotators.testing.targets.postgres import PostgresTarget
 from tests.testing.faulty import EXPECTED, Faulty, ResetsARightPassword, Sound, SoundWithAdmin
 
 pytestmark = pytest.mark.usefixtures("impatient")

@@ -14,10 +14,10 @@ from rotators.local.aws import LocalAws
 from rotators.testing.case import Kit
 from rotators.testing.crash import CrashMatrix, Plan
 from rotators.testing.crashes import RotatorCrashesV1
-from rotators.testing.postgres import PostgresTarget
 from rotators.testing.recorder import When
 from rotators.testing.results import Container, Recovery
 from rotators.testing.target import Target
+from rotators.testing.targets.postgres import PostgresTarget
 
 COMMITS = {"postgres": "COMMIT", "mariadb": "SET PASSWORD", "mysql": "ALTER USER"}
 """What makes the new password valid, with `single`."""

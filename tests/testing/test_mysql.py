@@ -9,8 +9,8 @@ import pytest
 from rotators.testing.crash import Plan
 from rotators.testing.crashes import RotatorCrashesV1
 from rotators.testing.hostile import RotatorContractV2
-from rotators.testing.mysql import MariaDbTarget, MySqlTarget
 from rotators.testing.races import RotatorRacesV1
+from rotators.testing.targets.mysql import MariaDbTarget, MySqlTarget
 from tests.world import unique
 
 pytestmark = pytest.mark.usefixtures("impatient_mysql")

@@ -1,0 +1,1 @@
+"""The cache that the functions and the client share."""

@@ -1,0 +1,1 @@
+"""Credential types: one folder each, with everything about it."""

@@ -1,0 +1,139 @@
+"""The login to servers that speak the protocol of MySQL, and why it fails."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pymysql
+from pymysql.constants import CLIENT
+
+from rotators.core.errors import RotatorsError, TargetUnavailable
+from rotators.engines.mysql.authentication import PLUGINS, Connection, server_key
+from rotators.engines.mysql.failures import statement_failure
+from rotators.engines.mysql.messages import PATTERNS, server_words
+from rotators.logins.causes import CONNECT_SECONDS, failure, login_failure
+from rotators.logins.connecting import (
+    SESSION_SECONDS,
+    SYSTEM_ROOTS,
+    cut_after,
+    resolved,
+    trusted_roots,
+)
+from rotators.strategies.identity import port_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rotators.core.secret import Secret
+    from rotators.core.settings import Settings
+    from rotators.strategies.engine import Engine
+
+
+@contextmanager
+def connected(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Connection]:
+    """Log in, at most five seconds in all, and give the connection; it is cut when its server falls silent.
+
+    Args:
+        secret: whom and where.
+        settings: the function's trusted certificates.
+        engine: its defaults.
+
+    Raises:
+        CredentialsRejected, TargetUnavailable, TargetRefused, SecretFormatError: see Engine.login. What the
+            driver raises inside of the context becomes one of them too.
+    """
+    user = secret.text("username")
+    connection: Any = _connected(
+        secret,
+        {
+            "host": secret.text("host"),
+            "port": port_of(secret, engine.default_port),
+            "database": secret.text("dbname", engine.default_dbname),
+            "user": user,
+            "server_public_key": server_key(secret),
+            **tls_parameters(secret, settings),
+        },
+    )
+    try:
+        with cut_after(SESSION_SECONDS, connection._sock.fileno()) as silent:  # noqa: SLF001 - the driver has no public one
+            try:
+                yield connection
+            except (pymysql.Error, OSError) as error:
+                if silent.is_set():
+                    raise TargetUnavailable(
+                        "the server fell silent during a statement", reason="silent"
+                    ) from None
+                raise statement_failure(error, user) from None
+    finally:
+        connection.abandon()
+
+
+def tls_parameters(secret: Secret, settings: Settings) -> dict[str, Any]:
+    """The parameters of PyMySQL for the encryption that a secret asks for; see ``trusted_roots``."""
+    roots = trusted_roots(secret, settings, "MYSQL_SSL_CA")
+    if roots is None:
+        return {"ssl_disabled": True}
+    try:
+        context = ssl.create_default_context(cafile=None if roots == SYSTEM_ROOTS else roots)
+    except (OSError, ssl.SSLError):
+        raise failure("tls-no-ca", "reading the trusted certificates") from None
+    # The authorities of managed services predate the extensions that Python 3.13 asks for.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return {"ssl": context}
+
+
+def _connected(secret: Secret, parameters: dict[str, Any]) -> Any:
+    """Try the host's addresses in turn under one deadline; the first that answers decides."""
+    deadline = time.monotonic() + CONNECT_SECONDS
+    where = f"{parameters['host']}:{parameters['port']} as {parameters['user']!r}"
+    addresses = resolved(parameters["host"], parameters["port"])
+    failed = failure("timeout", f"Unable to log into database at {where}")
+    for position, address in enumerate(addresses):
+        share = (deadline - time.monotonic()) / (len(addresses) - position)
+        if share <= 0:
+            break
+        try:
+            return _opened(address, share, secret, parameters)
+        except TimeoutError:
+            continue
+        except (pymysql.Error, OSError) as error:
+            failed = login_failure(server_words(error), PATTERNS, where)
+        except RotatorsError:
+            raise
+        except Exception:  # noqa: BLE001 - the driver raises what its parser happens to: IndexError, struct.error …
+            failed = failure("protocol", f"Unable to log into database at {where}")
+        if not isinstance(failed, TargetUnavailable):
+            break
+    raise failed from None
+
+
+def _opened(address: str, seconds: float, secret: Secret, parameters: dict[str, Any]) -> Connection:
+    until = time.monotonic() + seconds
+    channel = socket.create_connection((address, parameters["port"]), seconds)
+    channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection = Connection(
+        **parameters,
+        # At the call, so that no local variable holds it; the driver would encode a str as Latin-1.
+        password=secret.text("password").encode(),
+        charset="utf8mb4",
+        # The session sets these together with all other settings.
+        autocommit=None,
+        auth_plugin_map=PLUGINS,
+        # Else a server refuses the login of a user whose password has expired; so the user can change it.
+        client_flag=CLIENT.HANDLE_EXPIRED_PASSWORDS,
+        program_name="rotators",
+        defer_connect=True,
+    )
+    try:
+        with cut_after(max(until - time.monotonic(), 0.1), channel.fileno()) as late:
+            connection.connect(channel)
+    except BaseException as error:
+        channel.close()
+        if late.is_set() and isinstance(error, pymysql.Error | OSError):
+            raise TimeoutError from None
+        raise
+    return connection

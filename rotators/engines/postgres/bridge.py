@@ -1,0 +1,193 @@
+"""Gives libpq a connection that is logged in already.
+
+libpq opens its connections itself. So it gets a socket in a directory that only this user can enter. Behind
+the socket, a thread makes the login (postgres_login.py) and then copies bytes both ways. libpq is asked for
+no password, and knows none.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import ssl
+import struct
+import tempfile
+import threading
+import time
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import pq
+
+from rotators.core.errors import TargetUnavailable
+from rotators.engines.postgres.login import Login
+from rotators.engines.postgres.messages import PATTERNS
+from rotators.logins.causes import login_failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rotators.engines.postgres.login import Request
+
+_PORT = 5432  # part of the socket's name; nothing listens on a network
+_GRACE = 2.0  # seconds for libpq beyond those of the login, which is cut by itself
+_JOIN = 1.0
+_CHUNK = 65536
+# Everything that an environment variable of libpq's could change here (PGOPTIONS, PGREQUIREPEER and so on).
+_PARAMETERS: dict[str, Any] = {
+    "application_name": "rotators",
+    "channel_binding": "disable",
+    "client_encoding": "utf8",
+    "gssencmode": "disable",
+    "hostaddr": "",
+    "load_balance_hosts": "disable",
+    "max_protocol_version": "3.0",
+    "min_protocol_version": "3.0",
+    "options": "",
+    "passfile": "",
+    "password": "",
+    "require_auth": "none",
+    "requirepeer": "",
+    "sslmode": "disable",
+    "target_session_attrs": "any",
+}
+
+
+class Bridge:
+    """One login and the connection that libpq has through it.
+
+    Args:
+        request: what to log in with.
+        address: of the server.
+        seconds: for the login.
+
+    Raises:
+        CredentialsRejected, TargetUnavailable, TargetRefused: as for Engine.login.
+    """
+
+    def __init__(self, request: Request, address: str, seconds: float) -> None:
+        self._login = Login(request, address, time.monotonic() + seconds)
+        self._failed: BaseException | None = None
+        with _listening() as (directory, listener):
+            listener.settimeout(seconds + _GRACE)
+            self._thread = threading.Thread(target=self._serve, args=(listener,), daemon=True)
+            self._thread.start()
+            self.connection = self._connected(directory, seconds)
+
+    def _connected(self, directory: str, seconds: float) -> psycopg.Connection[tuple[Any, ...]]:
+        request = self._login.request
+        try:
+            return psycopg.connect(
+                **_without_environment(),
+                host=directory,
+                port=_PORT,
+                user=request.secret.text("username"),
+                dbname=request.dbname,
+                connect_timeout=int(seconds + _GRACE) + 1,
+                autocommit=True,
+            )
+        except psycopg.Error as error:
+            self._thread.join(_JOIN)
+            if self._failed is not None:
+                raise self._failed from None
+            raise login_failure(str(error), PATTERNS, request.where) from None
+
+    def close(self) -> None:
+        """End the connection, and wait for the thread: nothing goes on when a function is frozen."""
+        self.connection.close()
+        self._thread.join(_JOIN)
+
+    def _serve(self, listener: socket.socket) -> None:
+        try:
+            local, _ = listener.accept()
+        except OSError:
+            return
+        with local:
+            try:
+                _discard_start(local)
+                said = self._login.run()
+            except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
+                self._failed = error
+                return
+            with self._login.channel as remote:
+                try:
+                    local.sendall(said)
+                    _copy(local, remote)
+                except OSError:  # one of the two has gone: the other learns it by the end of its stream
+                    return
+
+
+@contextmanager
+def _listening() -> Iterator[tuple[str, socket.socket]]:
+    """A directory that only this user can enter, and a socket in it.
+
+    Raises:
+        TargetUnavailable: there is no place for it on this machine.
+    """
+    try:
+        directory = tempfile.TemporaryDirectory(prefix="rotators-")
+    except OSError:
+        raise _no_place() from None
+    with directory as path, closing(socket.socket(socket.AF_UNIX)) as listener:
+        try:
+            listener.bind(str(Path(path) / f".s.PGSQL.{_PORT}"))
+            listener.listen(1)
+        except OSError:  # of a path that is too long, too
+            raise _no_place() from None
+        yield path, listener
+
+
+def _no_place() -> TargetUnavailable:
+    return TargetUnavailable(
+        "a local socket for the connection could not be made in the directory for temporary files",
+        reason="local-socket",
+        remedy="Let TMPDIR name a directory that can be written to and whose path is short, such as /tmp.",
+    )
+
+
+def _discard_start(local: socket.socket) -> None:
+    """Drop the start-up message of libpq, which environment variables can change."""
+    local.settimeout(_JOIN)
+    (length,) = struct.unpack("!i", _exactly(local, 4))
+    _exactly(local, length - 4)
+    local.settimeout(None)
+
+
+def _exactly(local: socket.socket, count: int) -> bytes:
+    data = local.recv(count, socket.MSG_WAITALL)
+    if len(data) < count:
+        raise ConnectionResetError
+    return data
+
+
+def _copy(local: socket.socket, remote: socket.socket) -> None:
+    """Copy until one of the two ends. TLS may hold data that no selector sees, or be readable without any."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(local, selectors.EVENT_READ)
+        selector.register(remote, selectors.EVENT_READ)
+        while True:
+            waiting = isinstance(remote, ssl.SSLSocket) and remote.pending() > 0
+            ready = {key.fileobj for key, _ in selector.select(0 if waiting else None)}
+            if local in ready:
+                data = local.recv(_CHUNK)
+                if not data:
+                    return
+                remote.settimeout(None)
+                remote.sendall(data)
+            if waiting or remote in ready:
+                remote.settimeout(0)
+                try:
+                    data = remote.recv(_CHUNK)
+                except (ssl.SSLWantReadError, BlockingIOError):
+                    continue
+                if not data:
+                    return
+                local.sendall(data)
+
+
+def _without_environment() -> dict[str, Any]:
+    """Those of ``_PARAMETERS`` that this libpq knows."""
+    known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
+    return {name: value for name, value in _PARAMETERS.items() if name in known}

@@ -1,0 +1,100 @@
+"""In which form a new password is sent to PostgreSQL, and how a module that validates passwords refuses it.
+
+Sources: PostgreSQL manual, CREATE ROLE, password_encryption, "passwordcheck"; the manual of credcheck.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from rotators.core.errors import TargetRefused
+from rotators.engines.postgres.scram import md5_verifier, verifier
+from rotators.strategies.preflight import Demands
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from rotators.engines.postgres.roles import Connection
+
+# Source files of PostgreSQL itself that can refuse ALTER ROLE; what another file refuses, a module refused.
+_CORE = frozenset({"acl.c", "aclchk.c", "auth.c", "crypt.c", "guc.c", "superuser.c", "user.c"})
+_VALIDATION = frozenset({"22023", "28000"})
+# A superuser can keep a statement out of the server's log and statistics; others cannot change these.
+_QUIET = (
+    "log_statement = 'none'",
+    "log_min_duration_statement = -1",
+    "log_min_duration_sample = -1",
+    "log_transaction_sample_rate = 0",
+    "log_min_error_statement = 'panic'",
+    '"pg_stat_statements.track_utility" = off',
+    '"auto_explain.log_min_duration" = -1',
+)
+
+
+class Form(StrEnum):
+    """The form of a new password."""
+
+    SCRAM = "scram-sha-256"
+    MD5 = "md5"
+    CLEAR = "clear"
+
+
+def stored_form(form: str, user: str, password: str, iterations: int | None) -> str:
+    """What ALTER ROLE gets.
+
+    Args:
+        form: one of Form.
+        user: whose password it is; part of an MD5 hash.
+        password: in clear text.
+        iterations: what the server asks for new SCRAM verifiers; None for a server that does not say.
+    """
+    if form == Form.CLEAR:
+        return password
+    return md5_verifier(user, password) if form == Form.MD5 else verifier(password, iterations)
+
+
+def keep_out_of_logs(connection: Connection) -> None:
+    """Keep the next statements of the transaction out of the server's log, if the session may say so."""
+    row = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = session_user").fetchone()
+    if row and row[0]:
+        connection.execute("".join(f"SET LOCAL {setting};" for setting in _QUIET).encode())
+
+
+def validation_failure(error: psycopg.Error, user: str) -> TargetRefused | None:
+    """The failure if a module of the server did not accept a password; None for any other error.
+
+    The server names the source file that an error comes from, and with it the module.
+    """
+    source = error.diag.source_file or ""
+    if error.sqlstate not in _VALIDATION or not source or source in _CORE:
+        return None
+    module = PurePath(source).stem
+    return TargetRefused(
+        f"the server's module {module} did not accept the new password of {user!r}: "
+        f"{error.diag.message_primary}",
+        reason="validation",
+        remedy="Adapt the function's password settings (PASSWORD_LENGTH, EXCLUDE_…) or the module's rules. "
+        'If it accepts no hashes: set credcheck.encrypted_password_allowed to on, or "clear_text": true in '
+        "the secret (docs/postgres.md).",
+    )
+
+
+def demands(connection: Connection, *, clear: bool) -> Demands:
+    """What the module credcheck demands of a new password; it looks into clear text only.
+
+    Args:
+        connection: in a transaction.
+        clear: whether new passwords are sent in clear text.
+    """
+    names = ("length", "digit", "lower", "upper", "special")
+    columns = ", ".join(f"current_setting('credcheck.password_min_{name}', true)" for name in names)
+    row = connection.execute(
+        f"SELECT current_setting('credcheck.encrypted_password_allowed', true), {columns}".encode()
+    ).fetchone()
+    hashes, *least = row or (None,) * 6
+    if not clear:
+        return Demands(takes_hashes=hashes != "off")
+    length, digits, lower, upper, special = (int(value) if value else 0 for value in least)
+    return Demands(length, digits, lower, upper, special)

@@ -1,0 +1,137 @@
+"""Whether a new password would let a user of PostgreSQL log in: asked before an admin sets one.
+
+"password authentication failed" also means that the password has expired, or that the server's access rule
+does not take the form in which it is stored. Hashes are readable for superusers only; what cannot be read is
+taken as in order.
+
+Sources: PostgreSQL manual, CREATE ROLE (VALID UNTIL, CONNECTION LIMIT), pg_authid, "Password Authentication";
+Amazon RDS User Guide, "IAM database authentication" (rds_iam).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from rotators.core.errors import TargetRefused
+from rotators.engines.postgres.roles import cannot_act, may_become
+from rotators.engines.postgres.scram import matches
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from rotators.engines.postgres.roles import Connection
+
+_NOT_BY_PASSWORD = ["rds_iam"]
+
+
+class _State(NamedTuple):
+    """What may keep a user out.
+
+    Attributes:
+        can_login: its LOGIN attribute.
+        limit: its connection limit; -1 for none.
+        expired: since when, as text; None if the password is valid.
+        no_password: a role of its whose members do not log in with passwords; None if there is none.
+        readable: whether the stored hash may be read.
+        role: the role that its logins act as; None for its own.
+    """
+
+    can_login: bool
+    limit: int
+    expired: str | None
+    no_password: str | None
+    readable: bool
+    role: str | None
+
+
+def require_resettable(connection: Connection, user: str, rejected: Collection[str]) -> None:
+    """Check that a user is kept out by nothing but its password, and that none of these is the password.
+
+    Args:
+        connection: an admin's, in a transaction.
+        user: who exists.
+        rejected: passwords in clear text that the server did not accept.
+
+    Raises:
+        TargetRefused: with the reason ``no-login``, ``expired``, ``plugin``, ``role`` or
+            ``correct-password``.
+    """
+    state = _state(connection, user)
+    if not state.can_login:
+        raise TargetRefused(f"user {user!r} may not log in", reason="no-login", remedy="ALTER ROLE … LOGIN.")
+    if state.limit == 0:
+        raise TargetRefused(
+            f"user {user!r} has a connection limit of 0",
+            reason="no-login",
+            remedy="Raise its CONNECTION LIMIT.",
+        )
+    if state.expired:
+        raise TargetRefused(
+            f"the password of user {user!r} expired at {state.expired} (UTC), and so would a new one",
+            reason="expired",
+            remedy="ALTER ROLE … VALID UNTIL a later time, or 'infinity'; then rotate again.",
+        )
+    if state.no_password:
+        raise TargetRefused(
+            f"user {user!r} is a member of {state.no_password}, whose members do not log in with passwords",
+            reason="plugin",
+            remedy=f"REVOKE {state.no_password} from the user, or stop rotating its password.",
+        )
+    if state.role not in {None, "none", user} and not may_become(connection, user, str(state.role)):
+        raise cannot_act(user, str(state.role))
+    if state.readable and (stored := _hash(connection, user)):
+        _require_wrong(user, stored, rejected)
+
+
+def _require_wrong(user: str, stored: str, rejected: Collection[str]) -> None:
+    if not any(matches(stored, user, password) for password in rejected):
+        return
+    if stored.startswith("md5"):
+        raise TargetRefused(
+            f"user {user!r} has the right password, stored as MD5; the access rule wants SCRAM",
+            reason="correct-password",
+            remedy="Set the same password again with password_encryption = 'scram-sha-256', or change the "
+            "rule in pg_hba.conf to md5, which accepts both.",
+        )
+    raise TargetRefused(
+        f"user {user!r} has the right password, and yet its login was rejected; it was not changed",
+        reason="correct-password",
+        remedy="Look at the server's log for the cause. If a pooler or proxy answers at the secret's host, "
+        "give it the password, and name the server itself in the secret's admin_host.",
+    )
+
+
+def _state(connection: Connection, user: str) -> _State:
+    row = connection.execute(
+        "SELECT rolcanlogin, rolconnlimit,"
+        " CASE WHEN rolvaliduntil < now() THEN rolvaliduntil::timestamp(0)::text END,"
+        " (SELECT g.rolname::text FROM pg_roles g"
+        "  WHERE g.rolname::text = ANY(%s) AND pg_has_role(r.oid, g.oid, 'MEMBER') AND NOT r.rolsuper"
+        "  LIMIT 1),"
+        " has_column_privilege('pg_authid', 'rolpassword', 'SELECT'),"
+        " (SELECT substr(c, 6) FROM pg_db_role_setting s LEFT JOIN pg_database d ON d.oid = s.setdatabase,"
+        "  unnest(s.setconfig) AS c WHERE s.setrole = r.oid AND starts_with(c, 'role=')"
+        "  AND coalesce(d.datname, current_database()) = current_database()"
+        "  ORDER BY s.setdatabase DESC LIMIT 1)"
+        " FROM pg_roles r WHERE rolname::text = %s",
+        [_NOT_BY_PASSWORD, user],
+    ).fetchone()
+    if row is None:
+        raise TargetRefused(f"there is no user {user!r} on the server", reason="no-user", remedy="Create it.")
+    return _State(*row)
+
+
+def _hash(connection: Connection, user: str) -> str | None:
+    row = connection.execute("SELECT rolpassword FROM pg_authid WHERE rolname::text = %s", [user]).fetchone()
+    return row[0] if row else None
+
+
+def rejections_allowed(connection: Connection) -> int | None:
+    """How many logins in a row may be rejected: a limit of the module credcheck, which counts up to it.
+
+    Returns:
+        None where the module is not loaded, or locks nobody.
+    """
+    row = connection.execute("SELECT current_setting('credcheck.max_auth_failure', true)").fetchone()
+    limit = int(row[0]) if row and row[0] and row[0].isdigit() else 0
+    return limit - 1 if limit else None

@@ -1,0 +1,79 @@
+"""One event of the operate function: what operators ask for, done where the targets can be reached."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from rotators.aws.store import SecretStore
+from rotators.core.settings import Settings
+from rotators.handlers.events import Request, SecretId
+from rotators.handlers.telemetry import observed
+from rotators.recovery.checking import preflight
+from rotators.recovery.checkup import check_up, mended
+
+if TYPE_CHECKING:
+    from rotators.recovery.checkup import Document
+
+
+class OperateRequest(Request):
+    """An operate event.
+
+    Attributes:
+        action: what to do.
+        secret_id: name or ARN of the secret.
+        idle: whether no rotation is known to run (doctor, repair).
+        dry_run: whether to say only what would be done (repair).
+        function: name or ARN of the rotation function that would rotate the secret (check); None means the
+            secret's own, or the stack's.
+    """
+
+    action: Literal["doctor", "repair", "check"]
+    secret_id: SecretId
+    idle: bool = False
+    dry_run: bool = False
+    function: str | None = Field(default=None, min_length=1, max_length=170, pattern=r"^[\w:$-]+$")
+
+    @model_validator(mode="after")
+    def _options_belong_to_the_action(self) -> Self:
+        allowed = {"doctor": {"idle"}, "repair": {"idle", "dry_run"}, "check": {"function"}}[self.action]
+        given = self.model_fields_set - {"action", "secret_id"} - allowed
+        if given:
+            raise ValueError(f"{', '.join(sorted(given))} does not belong to the action {self.action}")
+        return self
+
+
+def operate(event: object) -> Document:
+    """Do what an operator asks for, and log that it was asked for.
+
+    Args:
+        event: ``Action`` (``doctor``, ``repair``, ``check``), ``SecretId``, and ``Idle``, ``DryRun`` or
+            ``Function`` where they belong to the action.
+
+    Returns:
+        The document that the command of the same name shows. It never holds a value of a secret.
+
+    Raises:
+        InvalidEvent: a field breaks a rule; nothing was called.
+        RepairRefused: a person has to act; nothing was changed.
+        RotatorsError: the action failed; cause and next action are in the text.
+    """
+    with observed("operate") as observation:
+        request = OperateRequest.from_event(event)
+        observation.add(secret=request.secret_id, action=request.action)
+        document = _done(request)
+        observation.add(outcome=str(document["state"]))
+        return document
+
+
+def _done(request: OperateRequest) -> dict[str, Any]:
+    settings = Settings.from_environment(os.environ)
+    store, secret = SecretStore(), request.secret_id
+    if request.action == "doctor":
+        return check_up(store, settings, secret, idle=request.idle).document()
+    if request.action == "repair":
+        return mended(store, settings, secret, idle=request.idle, dry_run=request.dry_run)
+    default = os.environ.get("ROTATE_FUNCTION") or "rotators-rotate"
+    return preflight(store, settings, secret, function=request.function, default=default)

@@ -1,0 +1,163 @@
+"""The retrieve function: values of secrets, one or many, through the cache that applications use."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import os
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from rotators.aws import clients
+from rotators.aws.reading import SecretsManager
+from rotators.client.secret_cache import SecretCache
+from rotators.core.errors import ConfigurationError, RotatorsError, SecretFormatError
+from rotators.core.secret import is_too_deep
+from rotators.handlers.events import RetrieveRequest
+from rotators.handlers.telemetry import observed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+    from rotators.aws.reading import SecretVersion
+
+_CACHE_VARIABLE = "RETRIEVE_CACHE_SECONDS"
+_DEFAULT_SECONDS = 300.0
+_MOST_ENTRIES = 128
+
+
+def retrieve(event: object) -> dict[str, Any]:
+    """Read one secret, or many, from memory or from Secrets Manager.
+
+    Values are remembered for ``RETRIEVE_CACHE_SECONDS`` (default 300, 0 remembers nothing), 128 at most, and
+    not a moment longer: errors are not remembered, and nothing old is given when Secrets Manager is down.
+    ``Refresh`` asks Secrets Manager in any case. One secret needs secretsmanager:GetSecretValue; many need
+    secretsmanager:BatchGetSecretValue besides.
+
+    Args:
+        event: ``SecretId`` (name or ARN; optionally ``VersionStage`` or ``VersionId``) or ``SecretIds``
+            (50 at most); optionally ``Fields`` (only these keys of the JSON object) and ``Refresh``.
+
+    Returns:
+        For ``SecretId``: ``ARN``, ``Name``, ``VersionId``, ``VersionStages``, ``Cached`` (bool), and one of
+        ``Value`` (the JSON object), ``SecretString`` (text that is none), ``SecretBinary`` (base64).
+        For ``SecretIds``: ``Secrets``, a list of such, and ``Errors``, a list of ``SecretId``, ``Code``
+        (ours, see docs/errors.md) and ``Message``; both in the order asked.
+
+    Raises:
+        InvalidEvent: a field breaks a rule; nothing was called.
+        ConfigurationError: ``RETRIEVE_CACHE_SECONDS`` is no number of seconds.
+        SecretFormatError: a field is missing, or the secret is no JSON object (``SecretId`` only).
+        StoreError: Secrets Manager refused (for ``SecretIds``: the whole batch).
+    """
+    with observed("retrieve") as observation:
+        request = RetrieveRequest.from_event(event)
+        observation.add(secret=request.secret_id or ",".join(request.secret_ids or []))
+        cache = _cache(clients.secrets_reader(), _seconds())
+        if request.secret_id is None:
+            answer = _many(cache, request)
+            observation.add(secrets=str(len(answer["Secrets"])), errors=str(len(answer["Errors"])))
+            return answer
+        version, cached = _one(cache, request.secret_id, request)
+        observation.add(version=version.version, cached=str(cached).lower())
+        return _answer(version, request.fields, cached=cached)
+
+
+def _one(cache: SecretCache, secret_id: str, request: RetrieveRequest) -> tuple[SecretVersion, bool]:
+    stage, version = request.version_stage, request.version_id
+    cached = not request.refresh and cache.remembers(secret_id, stage=stage, version=version)
+    since = cache.mark() if request.refresh else None
+    return cache.read(secret_id, stage=stage, version=version, since=since), cached
+
+
+def _many(cache: SecretCache, request: RetrieveRequest) -> dict[str, Any]:
+    asked = request.secret_ids or []
+    cached = set() if request.refresh else {secret_id for secret_id in asked if cache.remembers(secret_id)}
+    secrets, failures = [], []
+    for secret_id, found in cache.read_many(asked, new=request.refresh).items():
+        try:
+            if isinstance(found, RotatorsError):
+                raise found
+            secrets.append(_answer(found, request.fields, cached=secret_id in cached))
+        except RotatorsError as error:
+            failures.append(
+                {
+                    "SecretId": secret_id,
+                    "Code": error.full_code,
+                    "Message": f"{error.cause}. Next: {error.remedy}",
+                }
+            )
+    return {"Secrets": secrets, "Errors": failures}
+
+
+def _answer(version: SecretVersion, fields: Iterable[str] | None, *, cached: bool) -> dict[str, Any]:
+    return {
+        "ARN": version.arn,
+        "Name": version.name,
+        "VersionId": version.version,
+        "VersionStages": list(version.stages),
+        **_value(version, fields),
+        "Cached": cached,
+    }
+
+
+def _value(version: SecretVersion, fields: Iterable[str] | None) -> dict[str, Any]:
+    parsed = _json_object(version.content)
+    if parsed is not None:
+        return {"Value": parsed if fields is None else _chosen(version, parsed, fields)}
+    if fields is not None:
+        cause = f"the secret {version.name} is no JSON object, so it has no fields"
+        raise SecretFormatError(cause, remedy="Leave Fields out, or store a JSON object.")
+    if isinstance(version.content, bytes):
+        return {"SecretBinary": base64.b64encode(version.content).decode()}
+    return {"SecretString": version.content}
+
+
+def _chosen(version: SecretVersion, parsed: Mapping[str, Any], fields: Iterable[str]) -> dict[str, Any]:
+    missing = [name for name in fields if name not in parsed]
+    if missing:
+        cause = f"the secret {version.name} lacks the fields {', '.join(missing)}"
+        raise SecretFormatError(cause, remedy="Correct Fields (case counts), or store a value with them.")
+    return {name: parsed[name] for name in fields}
+
+
+def _json_object(content: str | bytes) -> dict[str, Any] | None:
+    if isinstance(content, bytes):
+        return None
+    try:
+        parsed = json.loads(content)
+        # What Lambda could not put into its answer stays text: deep nesting, NaN, characters that are none.
+        writable = (
+            not is_too_deep(parsed) and json.dumps(parsed, ensure_ascii=False, allow_nan=False).encode()
+        )
+    except (ValueError, RecursionError):
+        return None
+    return parsed if writable and isinstance(parsed, dict) else None
+
+
+def _seconds() -> float:
+    text = os.environ.get(_CACHE_VARIABLE)
+    try:
+        seconds = float(text) if text else _DEFAULT_SECONDS
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        cause = f"{_CACHE_VARIABLE} must be a number of seconds, 0 or more"
+        raise ConfigurationError(cause, remedy="Correct the environment variable on the function.")
+    return seconds
+
+
+# One at a time: with another lifetime, Region or endpoint the old memory is let go.
+@lru_cache(maxsize=1)
+def _cache(client: SecretsManagerClient, seconds: float) -> SecretCache:
+    return SecretCache(
+        source=SecretsManager(client),
+        ttl=seconds,
+        jitter=0.0,
+        max_entries=_MOST_ENTRIES,
+        stale_seconds=0.0,
+        negative_seconds=0.0,
+    )

@@ -1,0 +1,274 @@
+"""Creating or updating a secret so that the same call, repeated, changes nothing more.
+
+The secret is described first and only what differs is called for, so a call that stopped between two steps
+is completed by repeating it. Whatever can be checked is checked before the first write. The value is written
+first: if the token belongs to another value, nothing has changed yet.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from rotators.aws import clients
+from rotators.aws.faults import translated
+from rotators.core.errors import (
+    InvalidEvent,
+    RotationStateError,
+    RotatorsError,
+    SecretDeleted,
+    SecretNotFound,
+    UnexpectedError,
+    VersionConflict,
+)
+from rotators.core.redaction import guarded
+from rotators.handlers.events import StoreRequest
+from rotators.handlers.telemetry import observed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+CREATED, UPDATED, UNCHANGED = "created", "updated", "unchanged"
+
+_CURRENT, _PENDING = "AWSCURRENT", "AWSPENDING"
+_DEFAULT_KEY = "alias/aws/secretsmanager"
+
+
+def store(event: object) -> dict[str, Any]:
+    """Create the secret or give it a new value; set key, description, tags and rotation as asked.
+
+    Idempotent by ``ClientRequestToken``: the same token with the same value makes no second version.
+    Without a token each call makes a version. Only what the event names is changed: tags are added or
+    overwritten, never removed; key, description and rotation that are left out stay. Rotation is configured
+    again (and, unless ``RotateImmediately`` is false, started) only when it is off or differs. A new secret
+    whose event names no key gets that of the environment's ``STORE_KMS_KEY_ID``, if it is set.
+
+    A value stored while a rotation runs makes Secrets Manager abandon that rotation
+    (UG:cloudtrail_log_entries, RotationAbandoned), so it is refused unless ``DuringRotation`` is true. A
+    rotation that starts between our look and our write is not noticed.
+
+    Args:
+        event: ``Name``, one of ``Value`` (JSON object), ``SecretString``, ``SecretBinary`` (base64), and
+            optionally ``KmsKeyId``, ``Description``, ``Tags`` (list of ``Key``, ``Value``),
+            ``ClientRequestToken``, ``DuringRotation``, ``Rotation`` (``FunctionArn``,
+            ``AutomaticallyAfterDays`` or ``ScheduleExpression``, ``Duration``, ``RotateImmediately``).
+
+    Returns:
+        ``ARN``, ``Name``, ``VersionId``, ``VersionStages``, ``Action`` (``created``, ``updated``,
+        ``unchanged``), ``RotationEnabled`` and ``Warnings`` (sentences); never the value.
+
+    Raises:
+        InvalidEvent: a field breaks a rule; nothing was called.
+        SecretDeleted: the secret is scheduled for deletion; nothing was changed.
+        RotationStateError: a rotation is under way; nothing was changed.
+        VersionConflict: the token was used with another value; nothing was changed.
+        AccessDenied, …: another refusal. If something was stored before it, the cause says what, and the
+            next action names the token with which the same event completes the work.
+    """
+    with observed("store") as observation:
+        request = StoreRequest.from_event(event)
+        token = request.client_request_token or str(uuid.uuid4())
+        observation.add(secret=request.name, token=token)
+        storing = _Storing(request, token)
+        try:
+            answer = guarded(storing.run, request.sensitive, UnexpectedError)
+        except RotatorsError as error:
+            if not storing.done:
+                raise
+            raise storing.unfinished(error) from None
+        observation.add(outcome=answer["Action"], secret=answer["ARN"])
+        return answer | {"Warnings": _warnings(request.name)}
+
+
+class _Storing:
+    """One run: the request, its token, and what has been done so far."""
+
+    def __init__(self, request: StoreRequest, token: str) -> None:
+        self._request = request
+        self._token = token
+        self._action = UNCHANGED
+        self.done: list[str] = []
+
+    def run(self) -> dict[str, Any]:
+        client = clients.secrets_manager()
+        found = self._described(client)
+        self._check_function(found or {})
+        answer = self._create(client) if found is None else None
+        if answer is None:
+            # Another call created it between our look and ours (or we look at a stale replica).
+            found = found or self._described(client) or {}
+            answer = self._update(client, found)
+        enabled = self._rotation(client, found or {})
+        return {**answer, "Action": self._action, "RotationEnabled": enabled}
+
+    def unfinished(self, error: RotatorsError) -> RotatorsError:
+        """The error that stopped the run, with what was done before it and how to complete the work."""
+        return type(error)(
+            f"{error.cause}. Before that, {' and '.join(self.done)}",
+            remedy=f"{error.remedy} Then send the same event with ClientRequestToken {self._token}: it"
+            " completes the work and stores nothing twice.",
+            reason=error.reason,
+        )
+
+    def _check_function(self, found: Mapping[str, Any]) -> None:
+        """Ask Lambda whether the rotation function exists and the caller may invoke it; nothing is run.
+
+        RotateSecret asks the same, but only after the value was stored.
+        """
+        rotation = self._request.rotation
+        if rotation is None or self._rotates_already(found):
+            return
+        try:
+            with translated("Invoke", rotation.function_arn):
+                clients.functions().invoke(FunctionName=rotation.function_arn, InvocationType="DryRun")
+        except SecretNotFound:
+            raise InvalidEvent(
+                f"Rotation.FunctionArn: there is no function {rotation.function_arn}; nothing was stored"
+            ) from None
+
+    def _rotates_already(self, found: Mapping[str, Any]) -> bool:
+        """Whether rotation is on with the wanted function and rules."""
+        rotation = self._request.rotation
+        if rotation is None or not found.get("RotationEnabled"):
+            return False
+        # The service may show rules that nobody set (days calculated from a cron), so only ours are compared.
+        known = found.get("RotationRules", {})
+        same = found.get("RotationLambdaARN") == rotation.function_arn
+        return same and all(known.get(name) == value for name, value in rotation.rules().items())
+
+    def _described(self, client: SecretsManagerClient) -> Mapping[str, Any] | None:
+        try:
+            with translated("DescribeSecret", self._request.name):
+                found = client.describe_secret(SecretId=self._request.name)
+        except SecretNotFound:
+            return None
+        if found.get("DeletedDate"):
+            cause = f"the secret {self._request.name} is scheduled for deletion"
+            raise SecretDeleted(cause)
+        return found
+
+    def _create(self, client: SecretsManagerClient) -> dict[str, Any] | None:
+        """Create the secret; None if it exists by now."""
+        request = self._request
+        given: dict[str, Any] = {
+            "KmsKeyId": request.kms_key_id or os.environ.get("STORE_KMS_KEY_ID"),
+            "Description": request.description,
+            "Tags": self._tags(),
+        }
+        try:
+            with translated("CreateSecret", request.name):
+                made = client.create_secret(
+                    Name=request.name,
+                    ClientRequestToken=self._token,
+                    **request.content(),
+                    **{name: value for name, value in given.items() if value},
+                )
+        except VersionConflict:
+            return None
+        self._action = CREATED
+        self.done.append(f"the secret {made['ARN']} was created")
+        return {
+            "ARN": made["ARN"],
+            "Name": made["Name"],
+            "VersionId": self._token,
+            "VersionStages": [_CURRENT],
+        }
+
+    def _update(self, client: SecretsManagerClient, found: Mapping[str, Any]) -> dict[str, Any]:
+        answer = self._put(client, found)
+        self._properties(client, found)
+        missing = [tag for tag in self._tags() if tag not in found.get("Tags", [])]
+        if missing:
+            with translated("TagResource", self._request.name):
+                client.tag_resource(SecretId=self._request.name, Tags=missing)
+            self._changed("tags were set")
+        return answer
+
+    def _put(self, client: SecretsManagerClient, found: Mapping[str, Any]) -> dict[str, Any]:
+        stages = found.get("VersionIdsToStages", {})
+        self._refuse_during_rotation(stages)
+        with translated("PutSecretValue", self._request.name):
+            put = client.put_secret_value(
+                SecretId=self._request.name, ClientRequestToken=self._token, **self._request.content()
+            )
+        labels = put.get("VersionStages", [])
+        # A known token changes nothing. One that has lost its labels is not described, and stays without.
+        if self._token not in stages and _CURRENT in labels:
+            self._changed(f"the value of {put['ARN']} was stored")
+        return {
+            "ARN": put["ARN"],
+            "Name": put["Name"],
+            "VersionId": put["VersionId"],
+            "VersionStages": labels,
+        }
+
+    def _refuse_during_rotation(self, stages: Mapping[str, list[str]]) -> None:
+        pending = [
+            version for version, labels in stages.items() if _PENDING in labels and _CURRENT not in labels
+        ]
+        repeated = self._token in stages and self._token not in pending
+        if not pending or repeated or self._request.during_rotation:
+            return
+        cause = (
+            f"a rotation of {self._request.name} is under way or got stuck (AWSPENDING is on a version of "
+            "its own); a new value would make Secrets Manager abandon it"
+        )
+        raise RotationStateError(
+            cause,
+            reason="rotation-in-progress",
+            remedy='Wait until the rotation has ended, or send "DuringRotation": true to abandon it.',
+        )
+
+    def _properties(self, client: SecretsManagerClient, found: Mapping[str, Any]) -> None:
+        request, changes = self._request, {}
+        if request.kms_key_id and not _same_key(request.kms_key_id, found.get("KmsKeyId")):
+            changes["KmsKeyId"] = request.kms_key_id
+        if request.description is not None and request.description != found.get("Description", ""):
+            changes["Description"] = request.description
+        if changes:
+            with translated("UpdateSecret", request.name):
+                client.update_secret(SecretId=request.name, **changes)
+            self._changed(f"{' and '.join(changes)} was changed")
+
+    def _rotation(self, client: SecretsManagerClient, found: Mapping[str, Any]) -> bool:
+        """Configure rotation if it is wanted and not so already; whether it is on afterwards."""
+        rotation = self._request.rotation
+        enabled = bool(found.get("RotationEnabled"))
+        if rotation is None:
+            return enabled
+        if self._rotates_already(found):
+            return True
+        with translated("RotateSecret", self._request.name):
+            client.rotate_secret(
+                SecretId=self._request.name,
+                RotationLambdaARN=rotation.function_arn,
+                RotationRules=rotation.rules(),  # type: ignore[arg-type]  # checked by the model
+                RotateImmediately=rotation.rotate_immediately,
+            )
+        self._changed("rotation was turned on")
+        return True
+
+    def _tags(self) -> list[Any]:
+        return [{"Key": tag.key, "Value": tag.value} for tag in self._request.tags]
+
+    def _changed(self, what: str) -> None:
+        self.done.append(what)
+        if self._action == UNCHANGED:
+            self._action = UPDATED
+
+
+def _same_key(wanted: str, known: str | None) -> bool:
+    # The service may show the ARN of a key that was named by its id or alias, and omits its default key.
+    known = known or _DEFAULT_KEY
+    return known == wanted or known.endswith((f":key/{wanted}", f":{wanted}"))
+
+
+def _warnings(name: str) -> list[str]:
+    # API:CreateSecret, Name. Only advice, because names such as app-config are common and work.
+    if re.search(r"-[A-Za-z0-9]{6}$", name):
+        return ["The name ends in a hyphen and six characters: a partial ARN of this secret is not found."]
+    return []

@@ -1,0 +1,1 @@
+"""Private database servers: one module each."""

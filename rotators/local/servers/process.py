@@ -1,0 +1,146 @@
+"""Server processes that never outlive us, and the user they run as."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rotators.core.errors import LocalStackError, ServerStartFailed
+from rotators.local.servers import supervisor
+
+if TYPE_CHECKING:
+    import signal
+
+_STOP_SECONDS = 60.0
+# All that a server has to know; the rest of our environment may hold credentials.
+_ENVIRONMENT = ("PATH", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "ICU_DATA")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A server to run.
+
+    Attributes:
+        command: the program and its arguments; never a password, for everybody can list them.
+        directory: where it runs; removed when it ends.
+        log: the file to which its stdout and stderr are appended.
+        stop_signal: what makes it end at once.
+        uid: the numeric id of the user it runs as; ``None`` means ours.
+    """
+
+    command: list[str]
+    directory: str
+    log: str
+    stop_signal: signal.Signals
+    uid: int | None = None
+
+
+class Guardian:
+    """A running server that ends, with its directory, when this process does, however that happens.
+
+    Args:
+        task: what to run.
+
+    Attributes:
+        pid: the server's process id.
+
+    Raises:
+        ServerStartFailed: the program could not be started. That it started does not say that it is ready.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self._owner = os.getpid()
+        # Its own session: Ctrl-C in the terminal must reach us alone, who then stop the server in order.
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", supervisor.__file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+            start_new_session=True,
+            text=True,
+        )
+        atexit.register(self.stop)
+        try:
+            self.pid = self._start(task)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End the server and remove its directory. May be called again.
+
+        Raises:
+            LocalStackError: the server did not end within a minute.
+        """
+        # A forked child inherits this object and its exit hook, but not the right to stop our server.
+        if os.getpid() != self._owner:
+            return
+        atexit.unregister(self.stop)
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None or stdout.closed:
+            return
+        with contextlib.suppress(BrokenPipeError):
+            stdin.close()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise LocalStackError(
+                f"the server of process {self._process.pid} did not end in {_STOP_SECONDS:.0f} seconds",
+                remedy="End it by hand.",
+            ) from None
+        finally:
+            stdout.close()
+
+    def restart(self, stop_signal: signal.Signals, down: float) -> None:
+        """Stop the server, and start it again.
+
+        Args:
+            stop_signal: what makes it end in order.
+            down: seconds in between.
+
+        Raises:
+            ServerStartFailed: it could not be started again.
+        """
+        self.pid = self._asked({"stop_signal": int(stop_signal), "down": down}, "the server")
+
+    def _start(self, task: Task) -> int:
+        return self._asked(_request(task), task.command[0])
+
+    def _asked(self, request: dict[str, Any], name: str) -> int:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            raise ServerStartFailed("the supervising process has no pipes")
+        with contextlib.suppress(BrokenPipeError):
+            print(json.dumps(request), file=stdin, flush=True)
+        answer: dict[str, Any] = json.loads(stdout.readline() or '{"error": "its supervisor ended"}')
+        if "error" in answer:
+            raise ServerStartFailed(f"{name} could not be started: {answer['error']}")
+        return int(answer["pid"])
+
+
+def identity(uid: int | None) -> dict[str, Any]:
+    """The arguments with which ``subprocess`` runs a program as another user.
+
+    Args:
+        uid: the user's numeric id, also taken as its group's; ``None`` changes nothing.
+
+    Returns:
+        Keyword arguments of :func:`subprocess.run` and :class:`subprocess.Popen`.
+    """
+    return {} if uid is None else {"user": uid, "group": uid, "extra_groups": []}
+
+
+def _request(task: Task) -> dict[str, Any]:
+    return {
+        "command": task.command,
+        "directory": task.directory,
+        "log": task.log,
+        "stop_signal": int(task.stop_signal),
+        "identity": identity(task.uid),
+    }

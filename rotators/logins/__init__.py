@@ -1,0 +1,1 @@
+"""What all logins share: addresses, trust, deadlines and the causes of failures."""

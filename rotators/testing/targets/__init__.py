@@ -1,0 +1,1 @@
+"""What the suites know of each engine: one module each."""
