@@ -227,7 +227,7 @@ class World:
         return bool(self.sql("SELECT 1 FROM pg_roles WHERE rolname = %s", name))
 
     def role(self, name: str) -> dict[str, Any]:
-        """A user's attributes and settings, but for the ``role`` that makes a twin act as its original."""
+        """A user's attributes and settings, but for the ``role`` that makes a clone act as its original."""
         rows = self.sql(
             "SELECT rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication,"
             " rolbypassrls,"

@@ -1,4 +1,4 @@
-"""The cache and the credentials for asyncio. The decisions are those of their twins for threads."""
+"""The cache and the credentials for asyncio. The decisions are the same as for threads."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class Attempt:
 
 @dataclass(eq=False)
 class Shared:
-    """What `Credentials` and its asyncio twin have in common.
+    """What `Credentials` and its asyncio clone have in common.
 
     Args:
         secret_id: name or ARN.

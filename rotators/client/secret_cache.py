@@ -228,7 +228,7 @@ class SecretCache:
     def look(
         self, secret_id: str, stage: str | None, version: str | None, since: int | None, left: float
     ) -> SecretVersion | Wait[SecretVersion]:
-        """What asyncio's twin needs: see ``Cache.look``."""
+        """What asyncio's clone needs: see ``Cache.look``."""
         load = self._load if since is None else self._load_anew
         return self.cache.look(_key(secret_id, stage, version), load, since=since, left=left)
 

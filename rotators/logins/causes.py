@@ -38,7 +38,8 @@ CAUSES: dict[str, Cause] = {
     "access-rule": Cause(
         TargetRefused,
         "an access rule of the server rejects this user, database, address or lack of TLS",
-        "Add a rule (PostgreSQL: pg_hba.conf) for the function's address, the user and its twin, or use TLS.",
+        "Add a rule (PostgreSQL: pg_hba.conf) for the function's address, the user and its clone, or"
+        " use TLS.",
     ),
     "auth-method": Cause(
         TargetRefused,

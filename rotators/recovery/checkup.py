@@ -68,8 +68,8 @@ class Checkup:
             notes.append("Secrets Manager may not invoke the function: add lambda:InvokeFunction for it.")
         if self.found.admin not in {None, Trial.ACCEPTED, Trial.UNTRIED}:
             notes.append(f"The admin is {self.found.admin}: {self.found.admin_detail}")
-        if self.found.twin and self.found.previous is not None:
-            notes.append(f"The second user is not usable: {self.found.twin}")
+        if self.found.clone and self.found.previous is not None:
+            notes.append(f"The second user is not usable: {self.found.clone}")
         return notes
 
     def document(self) -> Document:

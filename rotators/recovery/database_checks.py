@@ -164,7 +164,7 @@ class DatabaseChecks:
         except RotatorsError as error:
             return failed_by(name, error)
         try:
-            session.require_twin(user, other)
+            session.require_clone(user, other)
         except RotatorsError as error:
             made_by_us = other == user + SUFFIX and "alternate_username" not in self.value
             if error.reason != "no-user" or not made_by_us:
@@ -176,7 +176,7 @@ class DatabaseChecks:
         return Check(name, Result.OK, f"{other!r} exists and belongs to {user!r}")
 
     def _new_second_user(self, session: Any, user: str, other: str) -> Check:
-        name, missing = "second user", session.missing_for_twin(user)
+        name, missing = "second user", session.missing_for_clone(user)
         if missing:
             return Check(
                 name,

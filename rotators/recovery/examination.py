@@ -192,14 +192,14 @@ class _Admin:
         value: None if there is none, or it could not be used.
         login: what became of its login; None when the secret names no admin.
         allowed: logins of the user that may be rejected before the server locks it; None if unknown.
-        twin: see Findings.
+        clone: see Findings.
         pooler: whether a pooler or proxy answered.
     """
 
     value: Secret | None = field(default=None, repr=False)
     login: Outcome | None = None
     allowed: int | None = None
-    twin: str | None = None
+    clone: str | None = None
     pooler: bool = False
 
 
@@ -248,7 +248,7 @@ class _Look:
             tuple(older[version] for version in unlabelled),
             admin.login.trial if admin.login else None,
             _told(admin.login) if admin.login else "",
-            admin.twin,
+            admin.clone,
             unlisted,
             pooler=logins.pooler or ("admin_host" not in self.base and logins.pooled_admin),
             pooled_admin=logins.pooled_admin,
@@ -368,11 +368,11 @@ class _Look:
             found.pooler = session.behind_pooler
             found.allowed = session.rejections_allowed(self.base.text("username"))
             if strategy_name(self.base) == "alternating":
-                found.twin = self._twin(session, engine)
+                found.clone = self._clone(session, engine)
 
-    def _twin(self, session: Session, engine: Engine) -> str:
+    def _clone(self, session: Session, engine: Engine) -> str:
         user = self.base.text("username")
-        return _told(tried(lambda: session.require_twin(user, other_user(self.base, engine))))
+        return _told(tried(lambda: session.require_clone(user, other_user(self.base, engine))))
 
     def _no_reset(self, found: Findings, admin: _Admin, logins: _Logins) -> Outcome | None:
         """Why the admin must not set the user's password; asked only where nothing else helps."""

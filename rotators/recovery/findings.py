@@ -119,7 +119,7 @@ class Findings:
         history: the versions without these labels, the newest first.
         admin: what became of the admin's login; None when the secret names no admin.
         admin_detail: its error in words, with code and next action.
-        twin: the error about the second user of a pair; empty when it is proven, None when there is none.
+        clone: the error about the second user of a pair; empty when it is proven, None when there is none.
         unlisted: whether the versions without a label could not be listed.
         fault: what is wrong with the AWSCURRENT value itself; then no login was made. None if nothing is.
         no_reset: why the admin must not set the user's password, or why that would not help; None if it may,
@@ -135,7 +135,7 @@ class Findings:
     history: tuple[Finding, ...] = ()
     admin: Trial | None = None
     admin_detail: str = ""
-    twin: str | None = None
+    clone: str | None = None
     unlisted: bool = False
     fault: Outcome | None = None
     no_reset: Outcome | None = None

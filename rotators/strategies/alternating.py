@@ -2,7 +2,7 @@
 
 The pending value is for the user that is *not* current. An admin sets that user's password; nothing the
 application uses is touched until the label moves. The other user is ``alternate_username`` when the
-secret names one (a ready-made second user), else a twin named as AWS's templates do (``_clone`` appended,
+secret names one (a ready-made second user), else a clone named as AWS's templates do (``_clone`` appended,
 or cut off when it is there). A name proves nothing: the engine checks that the two belong together.
 """
 
@@ -34,7 +34,7 @@ class Alternating:
         """The other user's value with a new password.
 
         Raises:
-            SecretFormatError: no ``masterarn``, or the twin's name would be too long.
+            SecretFormatError: no ``masterarn``, or the clone's name would be too long.
         """
         current = rotation.current
         current.text("masterarn")
@@ -75,9 +75,9 @@ class Alternating:
             original = account or user
             rotation.confirm()
             if other == user + SUFFIX and "alternate_username" not in current:
-                session.ensure_twin(original, other, password)
+                session.ensure_clone(original, other, password)
             else:
-                session.require_twin(original, other)
+                session.require_clone(original, other)
                 session.set_password(other, password)
 
     def verify(self, engine: Engine, rotation: Rotation) -> None:
@@ -108,7 +108,7 @@ def other_user(current: Secret, engine: Engine) -> str:
         engine: gives the longest name.
 
     Raises:
-        SecretFormatError: the twin's name would exceed the engine's limit.
+        SecretFormatError: the clone's name would exceed the engine's limit.
         IdentityMismatch: ``alternate_username`` is the current user itself.
     """
     user = current.text("username")
@@ -124,13 +124,13 @@ def other_user(current: Secret, engine: Engine) -> str:
         return other
     if user.endswith(SUFFIX) and user != SUFFIX:
         return user.removesuffix(SUFFIX)
-    twin = user + SUFFIX
-    if len(twin.encode()) > engine.longest_username:
+    clone = user + SUFFIX
+    if len(clone.encode()) > engine.longest_username:
         raise SecretFormatError(
             f"username length with {SUFFIX} appended would exceed {engine.longest_username} bytes",
             remedy="Set alternate_username to a second user of your own, or use a shorter name.",
         )
-    return twin
+    return clone
 
 
 def _account(engine: Engine, rotation: Rotation) -> str | None:

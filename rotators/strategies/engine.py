@@ -33,17 +33,17 @@ class Session(Protocol):
     def set_password(self, user: str, password: str) -> None:
         """Set the password of ``user``: the session's own, or another that it may administer."""
 
-    def ensure_twin(self, of: str, twin: str, password: str) -> None:
-        """Make ``twin`` a second login that acts as ``of``, with this password.
+    def ensure_clone(self, of: str, clone: str, password: str) -> None:
+        """Make ``clone`` a second login that acts as ``of``, with this password.
 
-        A twin that is there is proven first, and brought up to date; one that is missing is made.
+        A clone that is there is proven first, and brought up to date; one that is missing is made.
 
         Raises:
-            TargetRefused: a user of that name exists and is not proven to be the twin.
+            TargetRefused: a user of that name exists and is not proven to be the clone.
         """
 
-    def require_twin(self, of: str, twin: str) -> None:
-        """Check that ``twin``, made by somebody else, exists and is proven to belong to ``of``.
+    def require_clone(self, of: str, clone: str) -> None:
+        """Check that ``clone``, made by somebody else, exists and is proven to belong to ``of``.
 
         Raises:
             TargetRefused: it does not.

@@ -75,5 +75,5 @@ class Preflight(Protocol):
     def missing_for_reset(self, user: str) -> str:
         """The right that the logged-in admin lacks to set the password of ``user``; empty when none."""
 
-    def missing_for_twin(self, of: str) -> str:
+    def missing_for_clone(self, of: str) -> str:
         """The right that the logged-in admin lacks to make a second user for ``of``; empty when none."""

@@ -168,16 +168,16 @@ class RotatorContractV1(Suite):
                 )
             assert kit.target.logs_in(other.first), "the stranger's password was changed"
 
-    def test_a_stranger_with_the_twins_name_is_refused(self, kit: Kit) -> None:
+    def test_a_stranger_with_the_clones_name_is_refused(self, kit: Kit) -> None:
         """And keeps its password. Only for strategies with a second user."""
         with kit.case() as case:
             token = case.begin()
             case.step(CREATE, token)
-            twin = case.pending(token).get("username")
-            if twin == case.first.get("username"):
+            clone = case.pending(token).get("username")
+            if clone == case.first.get("username"):
                 return
-            stranger = kit.target.create_named(str(twin))
-            failure(RotatorFailure, lambda: case.step(SET, token), "setSecret with a stranger's twin")
+            stranger = kit.target.create_named(str(clone))
+            failure(RotatorFailure, lambda: case.step(SET, token), "setSecret with a stranger's clone")
             assert kit.target.logs_in(stranger), "the stranger's password was changed"
 
     def test_a_server_that_is_down(self, kit: Kit) -> None:

@@ -132,13 +132,13 @@ def test_an_idle_connection_of_a_retired_user_is_replaced_when_it_is_next_taken(
     with pool_of(credentials) as pool:
         with pool.connection() as connection:
             before = who(connection)
-        twin = world.rotate(arn)["username"]
+        clone = world.rotate(arn)["username"]
         with pool.connection() as connection:
             assert who(connection) == before
         refresh(credentials)
         with pool.connection() as connection:
             after = who(connection)
-    assert (before[1], after[1]) == (user["username"], twin)
+    assert (before[1], after[1]) == (user["username"], clone)
     assert eventually(lambda: not is_open(world, before[0]))
     assert credentials.counts() == {"logins": 2, "retired": 1}
 
@@ -147,10 +147,10 @@ def test_a_moved_label_is_noticed_by_the_end_of_the_caches_life(world: World) ->
     user, arn = alternating(world)
     credentials = Credentials(arn, cache=SecretCache(client=world.secrets, ttl=0.2))
     with pool_of(credentials) as pool:
-        twin = world.rotate(arn)["username"]
+        clone = world.rotate(arn)["username"]
         time.sleep(0.3)
         with pool.connection() as connection:
-            assert who(connection)[1] == twin != user["username"]
+            assert who(connection)[1] == clone != user["username"]
 
 
 def test_a_retired_connection_is_replaced_with_all_that_are_idle_and_nobody_waits_for_each(
@@ -161,13 +161,13 @@ def test_a_retired_connection_is_replaced_with_all_that_are_idle_and_nobody_wait
     with pool_of(credentials, 4) as pool:
         with ExitStack() as taken:
             before = {who(taken.enter_context(pool.connection()))[0] for _ in range(4)}
-        twin = world.rotate(arn)["username"]
+        clone = world.rotate(arn)["username"]
         refresh(credentials)
         began = time.monotonic()
         with ExitStack() as taken:
             after = {who(taken.enter_context(pool.connection())) for _ in range(4)}
         assert time.monotonic() - began < 1
-    assert {name for _, name in after} == {twin}
+    assert {name for _, name in after} == {clone}
     assert before.isdisjoint(pid for pid, _ in after)
     assert credentials.counts() == {"logins": 8, "retired": 1}
 
@@ -267,12 +267,12 @@ def test_an_async_pool_replaces_retired_connections_between_transactions_only(wo
         async with async_pool_of(credentials) as pool:
             async with pool.connection() as connection:
                 before = await async_who(connection)
-                twin = (await asyncio.to_thread(world.rotate, arn))["username"]
+                clone = (await asyncio.to_thread(world.rotate, arn))["username"]
                 await asyncio.to_thread(cache.refresh_secret_now, arn)
                 assert await async_who(connection) == before
             async with pool.connection() as connection:
                 after = await async_who(connection)
-        assert (before[1], after[1]) == (user["username"], twin)
+        assert (before[1], after[1]) == (user["username"], clone)
 
     run(work())
     assert credentials.counts() == {"logins": 2, "retired": 1}

@@ -139,11 +139,11 @@ def test_idle_connections_of_a_retired_user_are_replaced_when_one_is_next_taken(
     attach(engine, credentials)
     with engine.connect() as one, engine.connect() as two:
         before = {target.who(one)[0], target.who(two)[0]}
-    twin = target.world.rotate(arn)["username"]
+    clone = target.world.rotate(arn)["username"]
     refresh(credentials)
     with engine.connect() as one, engine.connect() as two:
         after = {target.who(one), target.who(two)}
-    assert {name for _, name in after} == {twin}
+    assert {name for _, name in after} == {clone}
     assert before.isdisjoint(number for number, _ in after)
     assert credentials.counts() == {"logins": 4, "retired": 1}
     assert eventually(lambda: not any(target.is_open(number) for number in before))
@@ -160,15 +160,15 @@ def test_a_transaction_outlives_a_rotation_and_its_connection_is_replaced_afterw
         target.who(idle)
         before = target.who(busy)
         idle.close()
-        twin = target.world.rotate(arn)["username"]
+        clone = target.world.rotate(arn)["username"]
         refresh(credentials)
         # This one is replaced, and with it all that are idle.
         with engine.connect() as other:
-            assert target.who(other)[1] == twin
+            assert target.who(other)[1] == clone
         assert target.is_open(before[0])
         assert target.who(busy) == before
     with engine.connect() as one, engine.connect() as two:
-        assert {target.who(connection)[1] for connection in (one, two)} == {twin}
+        assert {target.who(connection)[1] for connection in (one, two)} == {clone}
     assert eventually(lambda: not target.is_open(before[0]))
 
 
@@ -248,10 +248,10 @@ def test_pools_of_other_kinds_find_the_new_user(world: World, kind: type[sqlalch
     attach(engine, credentials)
     with engine.connect() as connection:
         connection.execute(text("SELECT 1"))
-    twin = world.rotate(arn)["username"]
+    clone = world.rotate(arn)["username"]
     refresh(credentials)
     with engine.connect() as connection:
-        assert connection.scalar(text("SELECT session_user::text")) == twin
+        assert connection.scalar(text("SELECT session_user::text")) == clone
     engine.dispose()
 
 

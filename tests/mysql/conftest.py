@@ -100,10 +100,10 @@ class MariaDbWorld(World):
         return bool(self.run("SELECT 1 FROM mysql.user WHERE User = %s", name))
 
     def grants(self, name: str, host: str = "%") -> set[str]:
-        """What SHOW GRANTS says, with the account and the mark of twins left out, and no hash."""
+        """What SHOW GRANTS says, with the account and the mark of clones left out, and no hash."""
         rows = self.run(f"SHOW GRANTS FOR {self.written(name, host)}")
         lines = {row[0].replace(f"`{name}`@`{host}`", "{}") for row in rows}
-        return {line.split(" IDENTIFIED")[0] for line in lines if "rotators_twin_" not in line}
+        return {line.split(" IDENTIFIED")[0] for line in lines if "rotators_clone_" not in line}
 
 
 @pytest.fixture

@@ -86,45 +86,45 @@ def test_the_users_take_turns_and_the_current_value_logs_in_after_every_step(
     assert names == [f"{original}_clone", original] * 2
 
 
-def test_the_twin_has_all_rights_roles_and_limits_of_the_original(
+def test_the_clone_has_all_rights_roles_and_limits_of_the_original(
     world: MariaDbWorld, rich: dict[str, Any]
 ) -> None:
     arn = world.secret({**rich, "masterarn": world.admin_secret()})
-    twin = world.rotate(arn)["username"]
+    clone = world.rotate(arn)["username"]
     wanted = world.grants(rich["username"], "127.%")
     assert len(wanted) == 8
-    assert world.grants(twin, "127.%") == wanted
-    assert limits(world, twin) == limits(world, rich["username"])
+    assert world.grants(clone, "127.%") == wanted
+    assert limits(world, clone) == limits(world, rich["username"])
     assert world.ask(world.value(arn), "SELECT CURRENT_ROLE()") == world.ask(rich, "SELECT CURRENT_ROLE()")
-    assert limits(world, twin)[0][1] == "ANY"
+    assert limits(world, clone)[0][1] == "ANY"
 
 
-def test_changes_of_the_original_reach_the_twin_also_what_was_revoked(
+def test_changes_of_the_original_reach_the_clone_also_what_was_revoked(
     world: MariaDbWorld, rich: dict[str, Any]
 ) -> None:
     arn = world.secret({**rich, "masterarn": world.admin_secret()})
     world.rotate(arn)
     world.rotate(arn)
-    name, twin = world.written(rich["username"], "127.%"), f"{rich['username']}_clone"
+    name, clone = world.written(rich["username"], "127.%"), f"{rich['username']}_clone"
     for row in world.run("SELECT Role FROM mysql.roles_mapping WHERE User = %s", rich["username"]):
         world.run(f"REVOKE `{row[0]}` FROM {name}")
     world.run(f"SET DEFAULT ROLE NONE FOR {name}")
     world.run(f"REVOKE ALL, GRANT OPTION FROM {name}")
     world.run(f"GRANT SELECT ON zoo.* TO {name}")
     world.run(f"ALTER USER {name} REQUIRE NONE WITH MAX_QUERIES_PER_HOUR 0 MAX_USER_CONNECTIONS 3")
-    world.run(f"GRANT DELETE ON farm.* TO {world.written(twin, '127.%')} WITH GRANT OPTION")
+    world.run(f"GRANT DELETE ON farm.* TO {world.written(clone, '127.%')} WITH GRANT OPTION")
     world.rotate(arn)
-    assert world.grants(twin, "127.%") == world.grants(rich["username"], "127.%")
-    assert limits(world, twin) == limits(world, rich["username"])
+    assert world.grants(clone, "127.%") == world.grants(rich["username"], "127.%")
+    assert limits(world, clone) == limits(world, rich["username"])
 
 
 @pytest.mark.parametrize(
     "beginning", ["CREATE OR REPLACE", "GRANT `rotators", "GRANT", "ALTER USER", "SET DEF"]
 )
-def test_a_twin_cannot_log_in_before_it_has_all_rights_whatever_statement_is_the_last(
+def test_a_clone_cannot_log_in_before_it_has_all_rights_whatever_statement_is_the_last(
     world: MariaDbWorld, rich: dict[str, Any], stopped_at: Callable[[str], None], beginning: str
 ) -> None:
-    """Wherever it stops, the twin is locked out, and the next rotation, with a new token, ends well."""
+    """Wherever it stops, the clone is locked out, and the next rotation, with a new token, ends well."""
     arn = world.secret({**rich, "masterarn": world.admin_secret()})
     token = world.begin(arn)
     world.step("createSecret", arn, token)
@@ -135,9 +135,9 @@ def test_a_twin_cannot_log_in_before_it_has_all_rights_whatever_statement_is_the
     assert world.logs_in(rich)
     stopped_at("")
     world.drop_pending(arn, token)
-    twin = world.rotate(arn)
-    assert world.logs_in(twin)
-    assert world.grants(twin["username"], "127.%") == world.grants(rich["username"], "127.%")
+    clone = world.rotate(arn)
+    assert world.logs_in(clone)
+    assert world.grants(clone["username"], "127.%") == world.grants(rich["username"], "127.%")
 
 
 def test_a_right_on_a_table_that_is_gone_does_not_stop_the_rotation(world: MariaDbWorld) -> None:
@@ -149,12 +149,12 @@ def test_a_right_on_a_table_that_is_gone_does_not_stop_the_rotation(world: Maria
     assert world.logs_in(world.rotate(world.secret({**user, "masterarn": world.admin_secret()})))
 
 
-def test_an_existing_stranger_with_the_twins_name_is_refused_and_keeps_its_password(
+def test_an_existing_stranger_with_the_clones_name_is_refused_and_keeps_its_password(
     world: MariaDbWorld, pair: Pair
 ) -> None:
     user, arn = pair
     stranger = world.account(f"{user['username']}_clone")
-    error = refused(world, arn, "not the twin")
+    error = refused(world, arn, "not the clone")
     assert world.logs_in(stranger)
     for statement in error.remedy.split("run: ")[1].split("; else")[0].split("; "):
         world.run(statement)
@@ -164,12 +164,12 @@ def test_an_existing_stranger_with_the_twins_name_is_refused_and_keeps_its_passw
 def test_cutting_the_suffix_off_does_not_reset_an_unrelated_user(world: MariaDbWorld) -> None:
     victim = world.account()
     user = world.account(f"{victim['username']}_clone")
-    refused(world, world.secret({**user, "masterarn": world.admin_secret()}), "not the twin")
+    refused(world, world.secret({**user, "masterarn": world.admin_secret()}), "not the clone")
     assert world.logs_in(victim)
     assert world.logs_in(user)
 
 
-def test_of_two_accounts_with_one_name_the_one_that_logs_in_gets_the_twin(world: MariaDbWorld) -> None:
+def test_of_two_accounts_with_one_name_the_one_that_logs_in_gets_the_clone(world: MariaDbWorld) -> None:
     user = world.account(host="127.%", grants=("GRANT SELECT ON near.* TO {}",))
     world.account(user["username"], host="%", grants=("GRANT SELECT ON far.* TO {}",))
     arn = world.secret({**user, "masterarn": world.admin_secret()})
@@ -178,17 +178,17 @@ def test_of_two_accounts_with_one_name_the_one_that_logs_in_gets_the_twin(world:
         value = world.rotate(arn)
         names.append(value["username"])
         assert world.logs_in(value)
-    twin = f"{user['username']}_clone"
-    assert names == [twin, user["username"], twin]
-    assert world.run("SELECT Host FROM mysql.user WHERE User = %s", twin) == [("127.%",)]
-    assert "near" in str(world.grants(twin, "127.%"))
-    assert "far" not in str(world.grants(twin, "127.%"))
+    clone = f"{user['username']}_clone"
+    assert names == [clone, user["username"], clone]
+    assert world.run("SELECT Host FROM mysql.user WHERE User = %s", clone) == [("127.%",)]
+    assert "near" in str(world.grants(clone, "127.%"))
+    assert "far" not in str(world.grants(clone, "127.%"))
 
 
 def test_a_ready_made_second_user_takes_turns_once_it_is_marked(world: MariaDbWorld) -> None:
     user, second = world.account(), world.account(host="127.%")
     arn = world.secret({**user, "masterarn": world.admin_secret(), "alternate_username": second["username"]})
-    error = refused(world, arn, "not the twin")
+    error = refused(world, arn, "not the clone")
     assert world.logs_in(second)
     for statement in error.remedy.split("run: ")[1].split("; else")[0].split("; "):
         world.run(statement)
@@ -201,10 +201,10 @@ def test_a_ready_made_second_user_takes_turns_once_it_is_marked(world: MariaDbWo
     assert names == [(other, first), (first, other), (other, first)]
 
 
-def test_a_marked_user_with_rights_of_its_own_is_no_ready_made_twin(world: MariaDbWorld) -> None:
+def test_a_marked_user_with_rights_of_its_own_is_no_ready_made_clone(world: MariaDbWorld) -> None:
     user, second = world.account(), world.account(grants=("GRANT RELOAD ON *.* TO {}",))
     arn = world.secret({**user, "masterarn": world.admin_secret(), "alternate_username": second["username"]})
-    error = refused(world, arn, "not the twin")
+    error = refused(world, arn, "not the clone")
     for statement in error.remedy.split("run: ")[1].split("; else")[0].split("; "):
         world.run(statement)
     refused(world, arn, "RELOAD")
@@ -221,7 +221,7 @@ def test_an_admin_of_another_target_is_refused_before_any_login(world: MariaDbWo
     assert world.logins() == logins
 
 
-def test_an_anonymous_user_that_took_the_login_gets_no_twin(world: MariaDbWorld) -> None:
+def test_an_anonymous_user_that_took_the_login_gets_no_clone(world: MariaDbWorld) -> None:
     name, password = unique("nobody"), new_password()
     value = {**world.maria.secret(name, password), "masterarn": world.admin_secret()}
     world.run(f"CREATE USER ''@'%' {world.identified(password)}")
@@ -240,7 +240,7 @@ def test_a_broken_current_password_is_healed_by_the_admin(world: MariaDbWorld, p
     assert world.logs_in(world.value(arn))
 
 
-def test_an_administrator_that_cannot_log_in_gets_no_twin(world: MariaDbWorld) -> None:
+def test_an_administrator_that_cannot_log_in_gets_no_clone(world: MariaDbWorld) -> None:
     victim = world.account(grants=("GRANT ALL ON *.* TO {} WITH GRANT OPTION",))
     arn = world.secret({**victim, "password": new_password(), "masterarn": world.admin_secret()})
     refused(world, arn, "administrator")

@@ -68,9 +68,9 @@ def _moves(session: MariaDbSession, name: str, user: str) -> list[Callable[[], N
         partial(session.set_passwords, name, new_password(), new_password()),
         partial(session.require_ordinary, name),
         partial(session.require_resettable, name, [], tls=True),
-        partial(session.require_twin, name, user),
-        partial(session.require_twin, user, name),
-        partial(session.ensure_twin, name, f"{name}_clone", new_password()),
+        partial(session.require_clone, name, user),
+        partial(session.require_clone, user, name),
+        partial(session.ensure_clone, name, f"{name}_clone", new_password()),
     ]
 
 

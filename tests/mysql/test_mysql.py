@@ -79,7 +79,7 @@ def test_two_setsecrets_at_once_leave_the_current_password_alone(
     assert world.logs_in(world.value(arn, "AWSPENDING"))
 
 
-def test_the_twin_has_all_rights_and_roles_of_the_original(world: MySqlWorld) -> None:
+def test_the_clone_has_all_rights_and_roles_of_the_original(world: MySqlWorld) -> None:
     role = unique("role")
     world.run(f"CREATE ROLE `{role}`")
     user = world.account(
@@ -92,11 +92,11 @@ def test_the_twin_has_all_rights_and_roles_of_the_original(world: MySqlWorld) ->
             f"ALTER USER {{}} DEFAULT ROLE `{role}`",
         ),
     )
-    twin = world.rotate(world.secret({**user, "masterarn": world.admin_secret()}))["username"]
-    assert world.grants(twin) == world.grants(user["username"])
+    clone = world.rotate(world.secret({**user, "masterarn": world.admin_secret()}))["username"]
+    assert world.grants(clone) == world.grants(user["username"])
     found = [
         world.run("SELECT ssl_type, max_user_connections FROM mysql.user WHERE User = %s", name)
-        for name in (twin, user["username"])
+        for name in (clone, user["username"])
     ]
     assert found == [[("ANY", 7)]] * 2
 
@@ -107,7 +107,7 @@ def test_a_stranger_is_refused(world: MySqlWorld) -> None:
     arn = world.secret({**user, "masterarn": world.admin_secret()})
     token = world.begin(arn)
     world.step("createSecret", arn, token)
-    with pytest.raises(TargetRefused, match="not the twin"):
+    with pytest.raises(TargetRefused, match="not the clone"):
         world.step("setSecret", arn, token)
     assert world.logs_in(stranger)
 

@@ -91,7 +91,7 @@ def test_another_plugin_is_refused_before_anything_changes() -> None:
         moves: list[Callable[[], None]] = [
             lambda: admin.set_password("app", new_password()),
             lambda: admin.set_passwords("app", new_password(), new_password()),
-            lambda: admin.ensure_twin("app", "app_clone", new_password()),
+            lambda: admin.ensure_clone("app", "app_clone", new_password()),
             lambda: admin.require_resettable("app", [new_password()], tls=True),
         ]
         for move in moves:

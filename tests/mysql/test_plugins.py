@@ -87,8 +87,8 @@ def test_the_plugins_of_an_account_stay(world: MariaDbWorld, kind: str, path: st
     if path == "dual":
         assert accepted(world.value(arn, "AWSPREVIOUS"))
     if path == "alternating":
-        twin = plugins(world, f"{user['username']}_clone")
-        assert twin == [name for name in expected if name != "unix_socket"]
+        clone = plugins(world, f"{user['username']}_clone")
+        assert clone == [name for name in expected if name != "unix_socket"]
 
 
 def test_a_socket_keeps_its_name(world: MariaDbWorld) -> None:

@@ -40,7 +40,7 @@ def test_the_previous_value_still_logs_in_after_a_rotation(
     assert world.logs_in(user)
 
 
-def test_the_twin_has_the_attributes_and_settings_of_the_original(world: World) -> None:
+def test_the_clone_has_the_attributes_and_settings_of_the_original(world: World) -> None:
     user = world.user(options="CREATEDB CONNECTION LIMIT 7 VALID UNTIL '2031-02-03 04:05:06+00'")
     name = user["username"]
     world.sql(f'ALTER ROLE "{name}" SET search_path = \'a b\', "$user", public')
@@ -48,9 +48,9 @@ def test_the_twin_has_the_attributes_and_settings_of_the_original(world: World) 
     world.sql(f"ALTER ROLE \"{name}\" IN DATABASE postgres SET work_mem = '8MB'")
     world.sql(f"ALTER ROLE \"{name}\" IN DATABASE template1 SET work_mem = '9MB'")
     arn = world.secret({**user, "masterarn": world.admin_secret()})
-    twin = world.rotate(arn)
-    assert world.role(twin["username"]) == world.role(name)
-    with world.login(twin) as connection:
+    clone = world.rotate(arn)
+    assert world.role(clone["username"]) == world.role(name)
+    with world.login(clone) as connection:
         shown = [
             connection.execute(f"SHOW {setting}").fetchone()
             for setting in ("search_path", "statement_timeout", "work_mem")
@@ -58,7 +58,7 @@ def test_the_twin_has_the_attributes_and_settings_of_the_original(world: World) 
     assert shown == [('"a b", "$user", public',), ("12s",), ("8MB",)]
 
 
-def test_changes_of_the_original_reach_the_twin_with_the_next_rotation(
+def test_changes_of_the_original_reach_the_clone_with_the_next_rotation(
     world: World, pair: tuple[dict[str, Any], str]
 ) -> None:
     user, arn = pair
@@ -71,28 +71,28 @@ def test_changes_of_the_original_reach_the_twin_with_the_next_rotation(
     assert world.role(f"{user['username']}_clone") == world.role(user["username"])
 
 
-def test_what_the_twin_creates_belongs_to_the_original_and_stays_readable(
+def test_what_the_clone_creates_belongs_to_the_original_and_stays_readable(
     world: World, pair: tuple[dict[str, Any], str]
 ) -> None:
     user, arn = pair
     table = unique("table")
     world.sql(f'GRANT CREATE ON SCHEMA public TO "{user["username"]}"')
-    with world.login(world.rotate(arn)) as twin:
-        twin.execute(f"CREATE TABLE public.{table} (x int)")
-        twin.execute(f"INSERT INTO public.{table} VALUES (1)")
+    with world.login(world.rotate(arn)) as clone:
+        clone.execute(f"CREATE TABLE public.{table} (x int)")
+        clone.execute(f"INSERT INTO public.{table} VALUES (1)")
     with world.login(world.rotate(arn)) as original:
         assert original.execute(f"SELECT x FROM public.{table}").fetchall() == [(1,)]
         original.execute(f"DROP TABLE public.{table}")
 
 
-def test_an_existing_stranger_with_the_twins_name_is_refused_and_keeps_its_password(
+def test_an_existing_stranger_with_the_clones_name_is_refused_and_keeps_its_password(
     world: World, pair: tuple[dict[str, Any], str]
 ) -> None:
     user, arn = pair
     stranger = world.user(f"{user['username']}_clone")
     token = world.begin(arn)
     world.step("createSecret", arn, token)
-    with pytest.raises(TargetRefused, match="not the twin"):
+    with pytest.raises(TargetRefused, match="not the clone"):
         world.step("setSecret", arn, token)
     assert world.logs_in(stranger)
 
@@ -103,13 +103,13 @@ def test_cutting_the_suffix_off_does_not_reset_an_unrelated_user(world: World) -
     arn = world.secret({**user, "masterarn": world.admin_secret()})
     token = world.begin(arn)
     world.step("createSecret", arn, token)
-    with pytest.raises(TargetRefused, match="not the twin"):
+    with pytest.raises(TargetRefused, match="not the clone"):
         world.step("setSecret", arn, token)
     assert world.logs_in(victim)
     assert world.logs_in(user)
 
 
-def test_a_member_with_rights_of_its_own_is_no_twin(world: World) -> None:
+def test_a_member_with_rights_of_its_own_is_no_clone(world: World) -> None:
     user, colleague = world.user(), world.user(options="CREATEROLE")
     world.sql(f'GRANT "{user["username"]}" TO "{colleague["username"]}"')
     arn = world.secret(
@@ -122,7 +122,7 @@ def test_a_member_with_rights_of_its_own_is_no_twin(world: World) -> None:
     assert world.logs_in(colleague)
 
 
-def test_a_twin_made_by_awss_function_is_taken_over(world: World, pair: tuple[dict[str, Any], str]) -> None:
+def test_a_clone_made_by_awss_function_is_taken_over(world: World, pair: tuple[dict[str, Any], str]) -> None:
     user, arn = pair
     clone = world.user(f"{user['username']}_clone")
     world.sql(f'GRANT "{user["username"]}" TO "{clone["username"]}"')
@@ -205,7 +205,7 @@ def test_a_broken_current_password_is_healed_by_the_admin(
     assert world.logs_in(world.value(arn))
 
 
-def test_an_administrator_that_cannot_log_in_gets_no_twin(world: World) -> None:
+def test_an_administrator_that_cannot_log_in_gets_no_clone(world: World) -> None:
     victim = world.user(options="SUPERUSER")
     arn = world.secret({**victim, "password": new_password(), "masterarn": world.admin_secret()})
     token = world.begin(arn)
@@ -263,7 +263,7 @@ def test_a_hostile_search_path_of_the_database_does_not_run_as_the_admin(world: 
     assert world.logs_in(world.rotate(arn))
 
 
-def test_somebody_who_is_a_member_of_the_user_and_has_rights_by_name_is_no_twin(world: World) -> None:
+def test_somebody_who_is_a_member_of_the_user_and_has_rights_by_name_is_no_clone(world: World) -> None:
     """People are made members of an application's role; who writes its secret must not get their login."""
     user, alice = world.user(), world.user()
     table = unique("payroll")
@@ -277,7 +277,7 @@ def test_somebody_who_is_a_member_of_the_user_and_has_rights_by_name_is_no_twin(
         world.step("setSecret", arn, token)
     assert "COMMENT ON ROLE" in caught.value.remedy
     assert world.logs_in(alice)
-    world.sql(f"COMMENT ON ROLE \"{alice['username']}\" IS 'twin of {user['username']}'")
+    world.sql(f"COMMENT ON ROLE \"{alice['username']}\" IS 'clone of {user['username']}'")
     world.step("setSecret", arn, token)
     world.step("testSecret", arn, token)
 
@@ -289,7 +289,7 @@ def test_a_membership_the_other_way_round_makes_no_clone(world: World) -> None:
     arn = world.secret({**user, "masterarn": world.admin_secret()})
     token = world.begin(arn)
     world.step("createSecret", arn, token)
-    with pytest.raises(TargetRefused, match="not the twin"):
+    with pytest.raises(TargetRefused, match="not the clone"):
         world.step("setSecret", arn, token)
 
 
@@ -312,7 +312,7 @@ def test_nobodys_right_to_log_in_is_given_back(
         world.step("setSecret", arn, token)
 
 
-def test_a_twin_that_cannot_act_as_the_original_is_not_promoted(
+def test_a_clone_that_cannot_act_as_the_original_is_not_promoted(
     world: World, pair: tuple[dict[str, Any], str]
 ) -> None:
     user, arn = pair
@@ -331,12 +331,12 @@ def test_a_twin_that_cannot_act_as_the_original_is_not_promoted(
 def test_a_current_user_whose_role_setting_is_broken_does_not_stop_the_rotation(
     world: World, pair: tuple[dict[str, Any], str]
 ) -> None:
-    """The server only warns at its login, and the admin mends the twin when its turn comes."""
+    """The server only warns at its login, and the admin mends the clone when its turn comes."""
     user, arn = pair
-    twin, stranger = world.rotate(arn)["username"], world.user()["username"]
-    world.sql(f'ALTER ROLE "{twin}" SET role = "{stranger}"')
+    clone, stranger = world.rotate(arn)["username"], world.user()["username"]
+    world.sql(f'ALTER ROLE "{clone}" SET role = "{stranger}"')
     assert world.rotate(arn)["username"] == user["username"]
-    assert world.rotate(arn)["username"] == twin
+    assert world.rotate(arn)["username"] == clone
 
 
 @pytest.mark.parametrize("setting", ["search_path", "empty", "capitals"])
@@ -356,9 +356,9 @@ def test_lists_are_copied_as_the_server_reads_them(world: World, setting: str) -
             f" EXECUTE 'ALTER ROLE \"{name}\" SET search_path FROM CURRENT'; END $$"
         )
     arn = world.secret({**user, "masterarn": world.admin_secret()})
-    twin = world.rotate(arn)
+    clone = world.rotate(arn)
     schemas = []
-    for value in (user, twin):
+    for value in (user, clone):
         with world.login(value) as connection:
             schemas.append(connection.execute("SELECT current_setting('search_path')").fetchone())
     original, copied = schemas
@@ -371,8 +371,8 @@ def test_the_life_of_the_password_is_copied_whatever_the_admins_clock_shows(worl
     world.sql(f"ALTER ROLE \"{helper['username']}\" SET TimeZone = 'Asia/Kolkata'")
     world.sql(f"ALTER ROLE \"{helper['username']}\" SET DateStyle = 'SQL, DMY'")
     admin = world.admin_secret(username=helper["username"], password=helper["password"])
-    twin = world.rotate(world.secret({**user, "masterarn": admin}))
-    assert world.role(twin["username"]) == world.role(user["username"])
+    clone = world.rotate(world.secret({**user, "masterarn": admin}))
+    assert world.role(clone["username"]) == world.role(user["username"])
 
 
 def test_a_current_user_at_its_connection_limit_rotates_all_the_same(world: World) -> None:

@@ -181,17 +181,17 @@ def test_objects_of_the_second_user_stop_a_rotation_with_the_statement_that_help
     user = world.user()
     name, table = user["username"], unique("table")
     arn = world.secret({**user, "masterarn": world.admin_secret()})
-    twin = world.rotate(arn)
-    world.sql(f'GRANT CREATE ON SCHEMA public TO "{twin["username"]}"')
-    with world.login(twin) as connection:
+    clone = world.rotate(arn)
+    world.sql(f'GRANT CREATE ON SCHEMA public TO "{clone["username"]}"')
+    with world.login(clone) as connection:
         connection.execute("RESET SESSION AUTHORIZATION; SET ROLE NONE")
         connection.execute(f"CREATE TABLE public.{table} (x int)".encode())
     with pytest.raises(TargetRefused, match="owns objects itself") as caught:
         world.rotate(arn)
     assert caught.value.full_code == "target-refused/ownership"
-    assert f"REASSIGN OWNED BY {twin['username']} TO {name}" in caught.value.remedy
-    assert world.value(arn) == twin
-    world.sql(f'REASSIGN OWNED BY "{twin["username"]}" TO "{name}"')
+    assert f"REASSIGN OWNED BY {clone['username']} TO {name}" in caught.value.remedy
+    assert world.value(arn) == clone
+    world.sql(f'REASSIGN OWNED BY "{clone["username"]}" TO "{name}"')
     assert world.rotate(arn)["username"] == name
 
 

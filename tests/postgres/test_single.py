@@ -212,10 +212,10 @@ def test_settings_of_the_user_do_not_keep_it_from_changing_its_password(world: W
         assert world.logs_in(world.rotate(arn))
 
 
-def test_a_twin_can_be_rotated_alone_when_the_strategy_changes(world: World) -> None:
+def test_a_clone_can_be_rotated_alone_when_the_strategy_changes(world: World) -> None:
     user = {**world.user(), "masterarn": world.admin_secret()}
-    twin = world.rotate(world.secret(user))
-    assert world.logs_in(world.rotate(world.secret({**twin, "strategy": "single"})))
+    clone = world.rotate(world.secret(user))
+    assert world.logs_in(world.rotate(world.secret({**clone, "strategy": "single"})))
 
 
 @pytest.mark.parametrize("text", ["plain text, once upon a time", "[]", None])

@@ -126,24 +126,24 @@ class TakesSilenceForRejection(Sound):
 
 
 class _BelievingSession(PostgresSession):
-    def ensure_twin(self, of: str, twin: str, password: str) -> None:
+    def ensure_clone(self, of: str, clone: str, password: str) -> None:
         with self._writing():
-            if twin in read_roles(self._connection, twin):
-                self._change_password("ALTER ROLE {} PASSWORD {}", twin, password)
+            if clone in read_roles(self._connection, clone):
+                self._change_password("ALTER ROLE {} PASSWORD {}", clone, password)
                 return
-        super().ensure_twin(of, twin, password)
+        super().ensure_clone(of, clone, password)
 
 
 class _HastySession(PostgresSession):
-    """Makes the twin first, and gives it its rights then; one that is there is taken for complete."""
+    """Makes the clone first, and gives it its rights then; one that is there is taken for complete."""
 
-    def ensure_twin(self, of: str, twin: str, password: str) -> None:
-        names = sql.Identifier(twin), sql.Identifier(of)
+    def ensure_clone(self, of: str, clone: str, password: str) -> None:
+        names = sql.Identifier(clone), sql.Identifier(of)
         run = self._connection.execute
-        if run("SELECT FROM pg_roles WHERE rolname::text = %s", [twin]).fetchall():
-            self._change_password("ALTER ROLE {} PASSWORD {}", twin, password)
+        if run("SELECT FROM pg_roles WHERE rolname::text = %s", [clone]).fetchall():
+            self._change_password("ALTER ROLE {} PASSWORD {}", clone, password)
             return
-        self._change_password("CREATE ROLE {} LOGIN PASSWORD {}", twin, password)
+        self._change_password("CREATE ROLE {} LOGIN PASSWORD {}", clone, password)
         run(sql.SQL("GRANT {1} TO {0}").format(*names))
         run(sql.SQL("ALTER ROLE {} SET role = {}").format(names[0], sql.Literal(of)))
 
@@ -158,7 +158,7 @@ class _Engine(PostgresEngine):
             yield self._session(session._connection, session._user)
 
 
-class AcceptsAStrangersTwin(DatabaseRotator):
+class AcceptsAStrangersClone(DatabaseRotator):
     strategy = "alternating"
     with_admin = True
 
@@ -325,14 +325,14 @@ def _reset(faulty: Sound, user: str, rotation: Rotation) -> None:
         session.set_password(user, rotation.pending.text("password"))
 
 
-Faulty = type[Sound] | type[AcceptsAStrangersTwin] | type[GrantsAfterPassword] | type[ChangesTheCurrentUser]
+Faulty = type[Sound] | type[AcceptsAStrangersClone] | type[GrantsAfterPassword] | type[ChangesTheCurrentUser]
 
 EXPECTED: dict[Faulty, str] = {
     TouchesTheTargetInPropose: "test_a_proposal_touches_nothing",
     IsNotIdempotent: "test_apply_twice",
     ForgetsTheHistory: "crash matrix: stuck",
     PromotesUntested: "test_verify_fails_before_apply_and_passes_after",
-    AcceptsAStrangersTwin: "test_a_stranger_with_the_twins_name_is_refused",
+    AcceptsAStrangersClone: "test_a_stranger_with_the_clones_name_is_refused",
     LeaksInAnError: "test_nothing_secret_is_shown",
     LeaksInALog: "test_nothing_secret_is_shown",
     SwallowsTheStop: "crash matrix: swallowed",

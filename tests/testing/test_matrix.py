@@ -23,8 +23,8 @@ COMMITS = {"postgres": "COMMIT", "mariadb": "SET PASSWORD", "mysql": "ALTER USER
 """What makes the new password valid, with `single`."""
 
 
-class TestAlternatingTwin(RotatorCrashesV1):
-    """Every stop while the twin is made, in this process; the processes die in the command below."""
+class TestAlternatingClone(RotatorCrashesV1):
+    """Every stop while the clone is made, in this process; the processes die in the command below."""
 
     strategy = "alternating"
     with_admin = True

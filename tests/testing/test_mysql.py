@@ -98,8 +98,8 @@ class TestDual(OnMariaDb, RotatorContractV2, RotatorRacesV1):
     timeout = 4.0
 
 
-class TestAlternatingTwin(OnMariaDb, RotatorCrashesV1):
-    """Stops while the twin is made, in this process; the processes die in `rotators matrix`."""
+class TestAlternatingClone(OnMariaDb, RotatorCrashesV1):
+    """Stops while the clone is made, in this process; the processes die in `rotators matrix`."""
 
     strategy = "alternating"
     with_admin = True

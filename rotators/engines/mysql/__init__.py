@@ -3,14 +3,14 @@
 How this target differs from others:
 
 - An account is a user *and* a host pattern: ``'app'@'%'`` and ``'app'@'10.%'`` have their own passwords and
-  rights. The account that a login's ``CURRENT_USER()`` names is the one that changes; a twin has its host.
+  rights. The account that a login's ``CURRENT_USER()`` names is the one that changes; a clone has its host.
 - An admin sends hashes only (``IDENTIFIED WITH caching_sha2_password AS 0x…``), for the plugin that the
   account has: that one, ``sha256_password`` or ``mysql_native_password``. A user without CREATE USER may
   change its own password in clear text alone: that needs TLS. The server writes ``<secret>`` in its place
   into its logs, unless it runs with ``--log-raw``.
-- There are no transactions around accounts: a twin is made with a password that nobody has and with its mark
+- There are no transactions around accounts: a clone is made with a password that nobody has and with its mark
   in one statement, is given all rights, and only then a password. So no crash leaves a login with less.
-- A twin is proven by a mark that only an administrator can set: an attribute of the account (8.0.21).
+- A clone is proven by a mark that only an administrator can set: an attribute of the account (8.0.21).
 - An account may have two passwords (8.0.14): the strategy ``dual``. To set both takes two statements, so
   sessions that set those of one account wait for each other (GET_LOCK).
 - A block by FAILED_LOGIN_ATTEMPTS outlives a new password, so an admin unlocks such an account with it,

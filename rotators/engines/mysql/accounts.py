@@ -1,4 +1,4 @@
-"""Accounts of MySQL and MariaDB: the moves of a session, and what a twin shares with its original.
+"""Accounts of MySQL and MariaDB: the moves of a session, and what a clone shares with its original.
 
 Rights are read as rows of information_schema and mysql.*; no text that the server renders is taken apart.
 """
@@ -114,14 +114,14 @@ class AccountSession(DatabaseSession, ABC):
                 remedy="Store its working password by PutSecretValue; masterarn resets no administrators.",
             )
 
-    def require_twin(self, of: str, twin: str) -> None:
-        """See Session.require_twin."""
+    def require_clone(self, of: str, clone: str) -> None:
+        """See Session.require_clone."""
         original = self._original(of)
-        found = self._accounts(twin)
-        second = Account(twin, original.host)
+        found = self._accounts(clone)
+        second = Account(clone, original.host)
         if second not in found:
-            second = found[0] if len(found) == 1 else self._account(twin)
-        self._seconds[twin] = second
+            second = found[0] if len(found) == 1 else self._account(clone)
+        self._seconds[clone] = second
         if self._is_marked(original, second):
             return
         self._require_marked(second, original)
@@ -135,11 +135,11 @@ class AccountSession(DatabaseSession, ABC):
                 remedy="Revoke them, or set alternate_username to another user.",
             )
 
-    def ensure_twin(self, of: str, twin: str, password: str) -> None:
-        """See Session.ensure_twin. The rights come before the password: a crash leaves nobody with less."""
+    def ensure_clone(self, of: str, clone: str, password: str) -> None:
+        """See Session.ensure_clone. The rights come before the password: a crash leaves nobody with less."""
         original = self._original(of)
-        second = Account(twin, original.host)
-        exists = second in self._accounts(twin)
+        second = Account(clone, original.host)
+        exists = second in self._accounts(clone)
         own = self._ways(second) if exists else ()
         ways: Sequence[Way] = own
         if self._is_marked(original, second):
@@ -156,7 +156,7 @@ class AccountSession(DatabaseSession, ABC):
         self._set_other(second, ways, password)
 
     def _original(self, of: str) -> Account:
-        """The account that a twin is for. One that could not log in may be locked, and stays so."""
+        """The account that a clone is for. One that could not log in may be locked, and stays so."""
         original = self._account(of)
         if not isinstance(of, ServerAccount) and self._locked(original):
             raise TargetRefused(
@@ -167,7 +167,7 @@ class AccountSession(DatabaseSession, ABC):
         return original
 
     def _shared_ways(self, original: Account, own: Sequence[Way]) -> Sequence[Way]:
-        """A twin's ways: the original's plugins with passwords, and what it has itself without one."""
+        """A clone's ways: the original's plugins with passwords, and what it has itself without one."""
         theirs = self._ways(original)
         wanted = password_plugins(theirs, self.kinds, original)
         kept = [way for way in own if way.plugin in self.kinds.without]
@@ -207,8 +207,8 @@ class AccountSession(DatabaseSession, ABC):
         self._account(user)
         return "" if self._may("CREATE USER") else "CREATE USER"
 
-    def missing_for_twin(self, of: str) -> str:
-        """See Preflight.missing_for_twin."""
+    def missing_for_clone(self, of: str) -> str:
+        """See Preflight.missing_for_clone."""
         original = self._account(of)
         if not self._may("CREATE USER"):
             return "CREATE USER"
@@ -233,12 +233,12 @@ class AccountSession(DatabaseSession, ABC):
                 rights |= self._reach(found, seen)
         return rights
 
-    def _require_marked(self, twin: Account, of: Account) -> None:
-        if not self._is_marked(twin, of):
+    def _require_marked(self, clone: Account, of: Account) -> None:
+        if not self._is_marked(clone, of):
             raise TargetRefused(
-                f"user {str(twin)!r} exists and is not the twin of {str(of)!r}: it does not carry the mark",
+                f"user {str(clone)!r} exists and is not the clone of {str(of)!r}: it does not carry the mark",
                 reason="stranger",
-                remedy=f"If it is one, let an administrator run: {self._marking(twin, of)};"
+                remedy=f"If it is one, let an administrator run: {self._marking(clone, of)};"
                 " else set alternate_username to another user.",
             )
 
@@ -282,8 +282,8 @@ class AccountSession(DatabaseSession, ABC):
         )
         return frozenset(right for right in rights if right.privilege != "USAGE" or right.grantable)
 
-    def _sync(self, of: Profile, twin: Account, has: Profile) -> None:
-        target = self._sql(twin)
+    def _sync(self, of: Profile, clone: Account, has: Profile) -> None:
+        target = self._sql(clone)
         if of.requirements != has.requirements:
             self._run(f"ALTER USER {target} {self._options(of.requirements)}")
         for change in changes(of.rights, has.rights):
@@ -355,16 +355,16 @@ class AccountSession(DatabaseSession, ABC):
         """The same for the logged-in account."""
 
     @abstractmethod
-    def _create(self, twin: Account, of: Account) -> None:
+    def _create(self, clone: Account, of: Account) -> None:
         """Make a marked account with a password that nobody has, in one statement."""
 
     @abstractmethod
-    def _is_marked(self, twin: Account, of: Account) -> bool:
-        """Whether the server shows that an administrator made the one account the twin of the other."""
+    def _is_marked(self, clone: Account, of: Account) -> bool:
+        """Whether the server shows that an administrator made the one account the clone of the other."""
 
     @abstractmethod
-    def _marking(self, twin: Account, of: Account) -> str:
-        """The statement with which an administrator marks a twin by hand."""
+    def _marking(self, clone: Account, of: Account) -> str:
+        """The statement with which an administrator marks a clone by hand."""
 
     @abstractmethod
     def _roles(self, account: Account) -> frozenset[Role]:

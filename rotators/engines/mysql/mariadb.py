@@ -12,7 +12,7 @@ How this target differs from MySQL (rotators/engines/mysql/):
 - ``ed25519`` needs PyNaCl (the extra ``rotators[ed25519]``). PyMySQL, which applications use, tries only the
   first of two such passwords, so ``dual`` is refused. ``parsec`` cannot log in at all.
 - A password that has expired opens a session that may change it and nothing else.
-- A twin is proven by a mark that only an administrator can set: a role without rights, named after the pair.
+- A clone is proven by a mark that only an administrator can set: a role without rights, named after the pair.
   GRANT of that role makes the account too, with a password that nobody can have, so there is never an
   account without its mark.
 - Two passwords are two alternatives of one account: ``IDENTIFIED VIA … OR …``. Setting them needs CREATE

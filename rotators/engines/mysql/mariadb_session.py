@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-_MARK = "rotators_twin_"
+_MARK = "rotators_clone_"
 _UNLIMITED = 2**32 - 1
 
 
@@ -143,24 +143,24 @@ class MariaDbSession(AccountSession):
         )
         return rights | {Right("", "", "", "", "GLOBAL", grantable=False)} if powerful else rights
 
-    def _create(self, twin: Account, of: Account) -> None:
-        mark = self._role(_mark(twin, of), "")
+    def _create(self, clone: Account, of: Account) -> None:
+        mark = self._role(_mark(clone, of), "")
         # Made anew, because only who makes a role may grant it.
         self._run(f"CREATE OR REPLACE ROLE {mark}")
         nobody = self._literal(secrets.token_urlsafe(32) + "aA1!")
 
         def granting(clear: bool) -> str:
             stored = f"PASSWORD({nobody})" if clear else "'invalid'"
-            return f"GRANT {mark} TO {self._sql(twin)} IDENTIFIED VIA mysql_native_password USING {stored}"
+            return f"GRANT {mark} TO {self._sql(clone)} IDENTIFIED VIA mysql_native_password USING {stored}"
 
         self._change(granting)
 
-    def _is_marked(self, twin: Account, of: Account) -> bool:
-        return any(role.name == _mark(twin, of) for role in self._all_roles(twin))
+    def _is_marked(self, clone: Account, of: Account) -> bool:
+        return any(role.name == _mark(clone, of) for role in self._all_roles(clone))
 
-    def _marking(self, twin: Account, of: Account) -> str:
-        mark = self._role(_mark(twin, of), "")
-        return f"CREATE ROLE IF NOT EXISTS {mark}; GRANT {mark} TO {self._sql(twin)}"
+    def _marking(self, clone: Account, of: Account) -> str:
+        mark = self._role(_mark(clone, of), "")
+        return f"CREATE ROLE IF NOT EXISTS {mark}; GRANT {mark} TO {self._sql(clone)}"
 
     def _roles(self, account: Account) -> frozenset[Role]:
         return frozenset(role for role in self._all_roles(account) if not role.name.startswith(_MARK))
@@ -187,8 +187,8 @@ class MariaDbSession(AccountSession):
         return quoted(name)
 
 
-def _mark(twin: Account, of: Account) -> str:
-    pair = f"{twin}\n{of}".encode()
+def _mark(clone: Account, of: Account) -> str:
+    pair = f"{clone}\n{of}".encode()
     return _MARK + hashlib.sha256(pair).hexdigest()[:32]
 
 

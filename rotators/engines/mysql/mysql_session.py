@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-_MARK = "rotators_twin_of"
+_MARK = "rotators_clone_of"
 _WAIT_SECONDS = 4
 
 
@@ -134,29 +134,29 @@ class MySqlSession(AccountSession):
     def _rights(self, account: Account) -> frozenset[Right]:
         if self._attribute(account, "$.Restrictions"):
             raise TargetRefused(
-                f"user {str(account)!r} has partial revokes, which its twin would lack",
+                f"user {str(account)!r} has partial revokes, which its clone would lack",
                 reason="partial-revokes",
                 remedy="Use dual, or set alternate_username to a second user of your own.",
             )
         return super()._rights(account)
 
-    def _create(self, twin: Account, of: Account) -> None:
+    def _create(self, clone: Account, of: Account) -> None:
         self._run(
-            f"CREATE USER {self._sql(twin)} IDENTIFIED WITH caching_sha2_password"
+            f"CREATE USER {self._sql(clone)} IDENTIFIED WITH caching_sha2_password"
             f" AS 0x{caching_sha2(secrets.token_urlsafe(32)).hex()}"
             f" ATTRIBUTE {self._literal(json.dumps({_MARK: str(of)}))}"
         )
 
-    def _is_marked(self, twin: Account, of: Account) -> bool:
+    def _is_marked(self, clone: Account, of: Account) -> bool:
         rows = self._rows(
             f"SELECT ATTRIBUTE ->> '$.{_MARK}' FROM information_schema.USER_ATTRIBUTES"  # noqa: S608 - a constant
             f" WHERE {EXACT}",
-            **twin._asdict(),
+            **clone._asdict(),
         )
         return rows == [(str(of),)]
 
-    def _marking(self, twin: Account, of: Account) -> str:
-        return f"ALTER USER {self._sql(twin)} ATTRIBUTE {self._literal(json.dumps({_MARK: str(of)}))}"
+    def _marking(self, clone: Account, of: Account) -> str:
+        return f"ALTER USER {self._sql(clone)} ATTRIBUTE {self._literal(json.dumps({_MARK: str(of)}))}"
 
     def _roles(self, account: Account) -> frozenset[Role]:
         rows = self._rows(

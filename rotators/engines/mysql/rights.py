@@ -90,7 +90,7 @@ class Role(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """What a twin shares with its original: TLS requirement and limits, rights, roles, roles by default."""
+    """What a clone shares with its original: TLS requirement and limits, rights, roles, roles by default."""
 
     requirements: tuple[Any, ...]
     rights: frozenset[Right]

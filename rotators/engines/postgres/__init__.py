@@ -5,8 +5,8 @@ How this target differs from others:
 - Passwords are stored as SCRAM verifiers. Only the verifier is sent (``ALTER ROLE … PASSWORD
   'SCRAM-SHA-256$…'``), unless the secret asks for clear text: the server's log, its statistics and its error
   messages never hold a password, whatever they are set to record.
-- Changes of roles are transactional: a twin is made with its rights, settings and password in one commit.
-- ``ALTER ROLE twin SET role = original`` makes the twin act as the original from its login on, so that
+- Changes of roles are transactional: a clone is made with its rights, settings and password in one commit.
+- ``ALTER ROLE clone SET role = original`` makes the clone act as the original from its login on, so that
   what it creates belongs to the original.
 - One user has one password: the strategies are ``single`` and ``alternating``.
 - libpq computes a SCRAM proof for any number of iterations, and tells no SQLSTATE of a failed login. So the

@@ -1,6 +1,6 @@
-"""The roles of PostgreSQL, for postgres.py: what the catalogue says of two users, and how one becomes a twin.
+"""The roles of PostgreSQL: what the catalogue says of two users, and how one becomes a clone.
 
-Two users take turns. Here the *original* is the one that owns the rights, the *twin* the one that acts as
+Two users take turns. Here the *original* is the one that owns the rights, the *clone* the one that acts as
 it; which of them is current changes with every rotation.
 """
 
@@ -90,7 +90,7 @@ class Role:
     def acts_as(self, original: str) -> bool:
         """Whether every login of it becomes ``original``, or an admin has said so in a comment."""
         mark = self.settings.get("", {}).get("role") == original
-        return mark or self.comment == f"twin of {original}"
+        return mark or self.comment == f"clone of {original}"
 
 
 def read_roles(connection: Connection, *names: str) -> dict[str, Role]:
@@ -176,7 +176,7 @@ def second_users_with_objects(connection: Connection, original: str, users: Coll
         " AND r.rolname::text <> %(original)s AND r.rolname::text = ANY(%(users)s)"
         # Anybody may set any role for himself; without the membership the login does not act as it.
         " AND pg_has_role(r.oid, %(original)s::name, 'MEMBER')"
-        " AND shobj_description(r.oid, 'pg_authid') IS DISTINCT FROM 'twin of ' || %(original)s"
+        " AND shobj_description(r.oid, 'pg_authid') IS DISTINCT FROM 'clone of ' || %(original)s"
         " AND EXISTS (SELECT FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND refobjid = r.oid"
         "  AND deptype = 'o') ORDER BY 1",
         {"original": original, "users": list(users)},
@@ -234,7 +234,7 @@ def missing_for_reset(connection: Connection, user: str, role: Role) -> str:
     return "" if admin else f"the ADMIN OPTION on {user}"
 
 
-def missing_for_twin(connection: Connection, of: str, role: Role) -> str:
+def missing_for_clone(connection: Connection, of: str, role: Role) -> str:
     """The right that the session's user lacks to make a second user for ``of``; empty when none."""
     own, admin = _own_attributes(connection, of)
     if own["rolsuper"]:
@@ -268,8 +268,8 @@ def _own_attributes(connection: Connection, user: str) -> tuple[Mapping[str, boo
     return row, bool(row["admin"]) or connection.info.server_version < _SET_OPTION
 
 
-def prove_twin(original: str, original_role: Role, twin: str, twin_role: Role) -> None:
-    """Check that an existing user is the twin of another, and nothing besides.
+def prove_clone(original: str, original_role: Role, clone: str, clone_role: Role) -> None:
+    """Check that an existing user is the clone of another, and nothing besides.
 
     It must be a direct member of the original. And since people, too, are made members of an
     application's role: it must act as the original (or be so marked by a comment), or have nothing that
@@ -278,27 +278,27 @@ def prove_twin(original: str, original_role: Role, twin: str, twin_role: Role) -
     Raises:
         TargetRefused: it is not proven; the cause says what is in the way.
     """
-    if original not in twin_role.groups:
+    if original not in clone_role.groups:
         raise _stranger(
-            f"user {twin!r} exists and is not the twin of {original!r}: it is no member of it",
-            f"If it is one: GRANT {original} TO {twin}. Else set alternate_username to another user.",
+            f"user {clone!r} exists and is not the clone of {original!r}: it is no member of it",
+            f"If it is one: GRANT {original} TO {clone}. Else set alternate_username to another user.",
         )
     more = [
         keyword
         for name, keyword in ATTRIBUTES.items()
-        if name != "rolinherit" and twin_role.attributes[name] and not original_role.attributes[name]
+        if name != "rolinherit" and clone_role.attributes[name] and not original_role.attributes[name]
     ]
-    more += sorted(twin_role.groups - original_role.groups - {original})
+    more += sorted(clone_role.groups - original_role.groups - {original})
     if more:
         raise _stranger(
-            f"user {twin!r} has rights that {original!r} lacks ({', '.join(more)}): it is not just its twin",
+            f"user {clone!r} has rights that {original!r} lacks ({', '.join(more)}), so it is not its clone",
             "Revoke them, or set alternate_username to another user.",
         )
-    if twin_role.belongings and not twin_role.acts_as(original):
+    if clone_role.belongings and not clone_role.acts_as(original):
         raise _stranger(
-            f"user {twin!r} owns objects or has rights by its own name, so it may be somebody",
-            f"If it is a twin: REASSIGN OWNED BY {twin} TO {original} in each database and revoke its own "
-            f"rights; or mark it: COMMENT ON ROLE {twin} IS 'twin of {original}'.",
+            f"user {clone!r} owns objects or has rights by its own name, so it may be somebody",
+            f"If it is a clone: REASSIGN OWNED BY {clone} TO {original} in each database and revoke its own "
+            f"rights; or mark it: COMMENT ON ROLE {clone} IS 'clone of {original}'.",
         )
 
 
@@ -307,39 +307,41 @@ def _stranger(cause: str, remedy: str) -> TargetRefused:
 
 
 def synchronise(
-    connection: Connection, original: str, original_role: Role, twin: str, twin_role: Role
+    connection: Connection, original: str, original_role: Role, clone: str, clone_role: Role
 ) -> None:
-    """Give the twin the original's attributes and settings; what is the same already is left alone."""
-    _synchronise_attributes(connection, original_role, twin, twin_role)
-    _synchronise_settings(connection, original, original_role, twin, twin_role)
+    """Give the clone the original's attributes and settings; what is the same already is left alone."""
+    _synchronise_attributes(connection, original_role, clone, clone_role)
+    _synchronise_settings(connection, original, original_role, clone, clone_role)
 
 
-def _synchronise_attributes(connection: Connection, original_role: Role, twin: str, twin_role: Role) -> None:
+def _synchronise_attributes(
+    connection: Connection, original_role: Role, clone: str, clone_role: Role
+) -> None:
     """Only what differs is named: naming SUPERUSER at all needs a superuser."""
     options: list[sql.Composable] = [
         sql.SQL(keyword if original_role.attributes[name] else f"NO{keyword}")
         for name, keyword in ATTRIBUTES.items()
-        if original_role.attributes[name] != twin_role.attributes[name]
+        if original_role.attributes[name] != clone_role.attributes[name]
     ]
-    if original_role.limit != twin_role.limit:
+    if original_role.limit != clone_role.limit:
         options.append(sql.SQL("CONNECTION LIMIT {}").format(sql.Literal(original_role.limit)))
-    if original_role.until != twin_role.until:
+    if original_role.until != clone_role.until:
         options.append(sql.SQL("VALID UNTIL {}").format(sql.Literal(original_role.until)))
     if options:
-        statement = sql.SQL("ALTER ROLE {} {}").format(sql.Identifier(twin), sql.SQL(" ").join(options))
+        statement = sql.SQL("ALTER ROLE {} {}").format(sql.Identifier(clone), sql.SQL(" ").join(options))
         connection.execute(statement)
 
 
 def _synchronise_settings(
-    connection: Connection, original: str, original_role: Role, twin: str, twin_role: Role
+    connection: Connection, original: str, original_role: Role, clone: str, clone_role: Role
 ) -> None:
     of_all = {"role": original, **original_role.settings.get("", {})}
     wanted = {**original_role.settings, "": of_all}
-    for database in sorted(wanted.keys() | twin_role.settings.keys()):
+    for database in sorted(wanted.keys() | clone_role.settings.keys()):
         values = wanted.get(database, {})
-        if values == twin_role.settings.get(database, {}):
+        if values == clone_role.settings.get(database, {}):
             continue
-        place = sql.SQL("ALTER ROLE {}").format(sql.Identifier(twin))
+        place = sql.SQL("ALTER ROLE {}").format(sql.Identifier(clone))
         if database:
             place += sql.SQL(" IN DATABASE {}").format(sql.Identifier(database))
         connection.execute(place + sql.SQL(" RESET ALL"))

@@ -30,9 +30,9 @@ from rotators.engines.postgres.roles import (
     existing,
     is_administrator,
     may_become,
+    missing_for_clone,
     missing_for_reset,
-    missing_for_twin,
-    prove_twin,
+    prove_clone,
     read_acting,
     read_roles,
     second_users_with_objects,
@@ -235,32 +235,32 @@ class PostgresSession:
                 remedy="Store its working password by PutSecretValue; masterarn resets no administrators.",
             )
 
-    def require_twin(self, of: str, twin: str) -> None:
-        """See Session.require_twin. Either of the two may be the original."""
+    def require_clone(self, of: str, clone: str) -> None:
+        """See Session.require_clone. Either of the two may be the original."""
         with self._reading():
-            roles = read_roles(self._connection, of, twin)
-            one, other = existing(roles, of), existing(roles, twin)
-            require_resettable(self._connection, twin, ())
-            if twin in one.groups and may_become(self._connection, of, twin):
+            roles = read_roles(self._connection, of, clone)
+            one, other = existing(roles, of), existing(roles, clone)
+            require_resettable(self._connection, clone, ())
+            if clone in one.groups and may_become(self._connection, of, clone):
                 return
-            prove_twin(of, one, twin, other)
+            prove_clone(of, one, clone, other)
 
-    def ensure_twin(self, of: str, twin: str, password: str) -> None:
-        """See Session.ensure_twin. One transaction: a twin without its rights is never seen."""
+    def ensure_clone(self, of: str, clone: str, password: str) -> None:
+        """See Session.ensure_clone. One transaction: a clone without its rights is never seen."""
         with self._writing():
-            roles = read_roles(self._connection, of, twin)
+            roles = read_roles(self._connection, of, clone)
             original = existing(roles, of)
-            # The twin gets the limits of the original: the end of its password, the number of connections.
+            # The clone gets the limits of the original: the end of its password, the number of connections.
             require_resettable(self._connection, of, ())
-            if twin in roles:
-                prove_twin(of, original, twin, existing(roles, twin))
-                self._change_password("ALTER ROLE {} PASSWORD {}", twin, password)
+            if clone in roles:
+                prove_clone(of, original, clone, existing(roles, clone))
+                self._change_password("ALTER ROLE {} PASSWORD {}", clone, password)
             else:
-                names = sql.Identifier(twin), sql.Identifier(of)
-                self._change_password("CREATE ROLE {} LOGIN PASSWORD {}", twin, password)
+                names = sql.Identifier(clone), sql.Identifier(of)
+                self._change_password("CREATE ROLE {} LOGIN PASSWORD {}", clone, password)
                 self._connection.execute(sql.SQL("GRANT {1} TO {0}").format(*names))
-                roles |= read_roles(self._connection, twin)
-            synchronise(self._connection, of, original, twin, roles[twin])
+                roles |= read_roles(self._connection, clone)
+            synchronise(self._connection, of, original, clone, roles[clone])
 
     def writable(self) -> bool:
         """See Preflight.writable."""
@@ -279,11 +279,11 @@ class PostgresSession:
             target = existing(read_roles(self._connection, user), user)
             return missing_for_reset(self._connection, user, target)
 
-    def missing_for_twin(self, of: str) -> str:
-        """See Preflight.missing_for_twin."""
+    def missing_for_clone(self, of: str) -> str:
+        """See Preflight.missing_for_clone."""
         with self._reading():
             original = existing(read_roles(self._connection, of), of)
-            return missing_for_twin(self._connection, of, original)
+            return missing_for_clone(self._connection, of, original)
 
     def _reading(self, *, acting: bool = False) -> AbstractContextManager[None]:
         return pinned(self._connection, READ, acting=acting)

@@ -38,7 +38,7 @@ MYSQL_OPERATIONS = (
 class MariaDbTarget(Target):
     """Users of a MariaDB server, with a host pattern, a right, a role, a limit and a requirement.
 
-    They have one of each, so that a twin is made in many statements, between which it lacks something.
+    They have one of each, so that a clone is made in many statements, between which it lacks something.
 
     Args:
         server: a running server.
@@ -50,7 +50,7 @@ class MariaDbTarget(Target):
     longest: ClassVar[int] = 80
 
     operations: ClassVar[Sequence[Hook]] = MYSQL_OPERATIONS
-    # MySQL takes 32 bytes, of which the kit's numbers and the twin's suffix need some.
+    # MySQL takes 32 bytes, of which the kit's numbers and the clone's suffix need some.
     hostile_names: ClassVar[Sequence[str]] = (
         "o'brien",
         'dou"ble',
@@ -60,7 +60,7 @@ class MariaDbTarget(Target):
         "back\\slash;--",
         "back`tick@x",
         "x'@'y",
-        # Cut, so that with the suffix of its twin it is as long as a name may be.
+        # Cut, so that with the suffix of its clone it is as long as a name may be.
         "é" * 80,
     )
     hostile_passwords: ClassVar[Sequence[str]] = (
