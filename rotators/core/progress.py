@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import threading
 import time
 from typing import NamedTuple, TypeVar
 
@@ -13,6 +14,9 @@ REMEMBERED_SECONDS = 600.0
 Secrets Manager repeats a failed step, and servers add up rejected logins. About as long as this, an idle
 Lambda container lives, so a longer time would promise more than a process can keep.
 """
+
+Credential = str | bytes | tuple[str | bytes, ...]
+"""What logs in, in a form whose ``repr`` tells it from others."""
 
 _MOST_ROTATIONS = 256
 
@@ -47,11 +51,11 @@ class Rejected:
         self._key = secrets.token_bytes(32)
         self._logins: list[tuple[bytes, Moment]] = []
 
-    def add(self, credential: object) -> None:
-        """Note a rejected login.
+    def add(self, credential: Credential) -> None:
+        """Note a rejected login with a credential.
 
-        Args:
-            credential: what was rejected; anything whose ``repr`` tells it from others.
+        Raises:
+            TypeError: the credential is an object whose ``repr`` need not tell it from others.
         """
         self._logins.append((self._digest(credential), Moment.now()))
 
@@ -59,7 +63,7 @@ class Rejected:
         """How many logins were rejected."""
         return len(self._recent())
 
-    def __contains__(self, credential: object) -> bool:
+    def __contains__(self, credential: Credential) -> bool:
         """Whether a login with this credential was rejected."""
         return self._digest(credential) in {digest for digest, _ in self._recent()}
 
@@ -70,8 +74,23 @@ class Rejected:
     def _recent(self) -> list[tuple[bytes, Moment]]:
         return [each for each in self._logins if each[1].age() < REMEMBERED_SECONDS]
 
-    def _digest(self, credential: object) -> bytes:
+    def _digest(self, credential: Credential) -> bytes:
+        if type(credential) not in {str, bytes, tuple}:
+            kind = type(credential).__name__
+            raise TypeError(f"a credential must be a string, bytes or a tuple, not {kind}")
         return hashlib.blake2b(repr(credential).encode(errors="surrogatepass"), key=self._key).digest()
+
+
+class Tested(NamedTuple):
+    """What tested a pending value.
+
+    Attributes:
+        rotator: the rotator's name.
+        strategy: the strategy's name.
+    """
+
+    rotator: str
+    strategy: str
 
 
 class Progress:
@@ -82,12 +101,14 @@ class Progress:
 
     def __init__(self) -> None:
         self._stored: dict[tuple[str, str], bool] = {}
-        self._tested: dict[tuple[str, str], bool] = {}
+        self._tested: dict[tuple[str, str], Tested] = {}
         self._rejected: dict[tuple[str, str, str | None], Rejected] = {}
+        self._lock = threading.Lock()
 
     def stored(self, arn: str, token: str) -> None:
         """Note that this process stored the pending value of a rotation."""
-        _remember(self._stored, (arn, token), True)
+        with self._lock:
+            _remember(self._stored, (arn, token), True)
 
     def begin_set(self, arn: str, token: str) -> bool:
         """Note that setSecret begins.
@@ -97,13 +118,14 @@ class Progress:
         """
         return self._stored.pop((arn, token), False)
 
-    def tested(self, arn: str, token: str) -> None:
+    def tested(self, arn: str, token: str, by: Tested) -> None:
         """Note that testSecret passed with the pending value."""
-        _remember(self._tested, (arn, token), True)
+        with self._lock:
+            _remember(self._tested, (arn, token), by)
 
-    def passed(self, arn: str, token: str) -> bool:
-        """Whether this process saw testSecret pass."""
-        return self._tested.get((arn, token), False)
+    def passed(self, arn: str, token: str) -> Tested | None:
+        """What this process saw testSecret pass with; None if it did not see that."""
+        return self._tested.get((arn, token))
 
     def rejected(self, arn: str, token: str, current: str | None) -> Rejected:
         """The rejected logins of a rotation.
@@ -118,9 +140,10 @@ class Progress:
             The same object for the same arguments, for as long as the process lives.
         """
         key = (arn, token, current)
-        if key not in self._rejected:
-            _remember(self._rejected, key, Rejected())
-        return self._rejected[key]
+        with self._lock:
+            if key not in self._rejected:
+                _remember(self._rejected, key, Rejected())
+            return self._rejected[key]
 
     def clear(self) -> None:
         """Forget everything, as a new container would."""

@@ -15,32 +15,24 @@ rotator (`finder.py` says which spellings are found, `cleaner.py` where they are
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from rotators.core.cleaner import Cleaner, family
 from rotators.core.errors import RotatorDefect, RotatorsError
 from rotators.core.finder import Finder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
-
-T = TypeVar("T")
+    from collections.abc import Collection, Iterable, Iterator
 
 
-def guarded(
-    call: Callable[[], T],
-    sensitive: Callable[[], Iterable[str]],
-    uncoded: type[RotatorsError] = RotatorDefect,
-) -> T:
-    """Run ``call``; an error that leaves it is coded and shows none of the ``sensitive`` strings.
+@contextmanager
+def masking(sensitive: Iterable[str], uncoded: type[RotatorsError] = RotatorDefect) -> Iterator[None]:
+    """Make every error that leaves the block a coded one that shows none of the ``sensitive`` strings.
 
     Args:
-        call: what to run.
-        sensitive: asked after a failure, so that values learned on the way count.
-        uncoded: what an exception that is not coded becomes, if no rotator is involved in ``call``.
-
-    Returns:
-        What ``call`` returned.
+        sensitive: read after a failure, so that values added to it in the block count.
+        uncoded: what an exception that is not coded becomes; the default blames the rotator.
 
     Raises:
         RotatorsError: the same error, masked in place; ``uncoded`` in place of an exception that is not
@@ -49,11 +41,22 @@ def guarded(
             help.
     """
     try:
-        return call()
+        yield
     except BaseException as error:  # noqa: BLE001 - nothing is swallowed: it is raised again some lines on
-        failure = _coded(error, sensitive(), uncoded)
-    # Outside the handler, so that a replaced error does not stay reachable as the context of the new one.
-    raise failure
+        failure = _coded(error, sensitive, uncoded)
+    else:
+        return
+    raise_unchained(failure)
+
+
+def raise_unchained(failure: BaseException) -> NoReturn:
+    """Raise an error whose context stays as it is: in a context manager it would be the replaced error."""
+    context = failure.__context__
+    try:
+        raise failure  # noqa: TRY301 - Python sets the context here, and the handler sets it back
+    except BaseException:
+        failure.__context__ = context
+        raise
 
 
 def redacted(error: Exception, sensitive: Iterable[str]) -> Exception:

@@ -13,29 +13,29 @@ The order of writes is what survives a crash (docs/architecture.md, "Why no cras
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from rotators.core.contracts import Rotator, SecretState, Store
-from rotators.core.errors import NoCurrentValue, PendingHasNoValue, RequestRefused, VersionConflict
-from rotators.core.past import StoredPast
-from rotators.core.progress import Moment, progress
-from rotators.core.redaction import guarded
+from rotators.core.errors import RequestRefused, VersionConflict
+from rotators.core.finder import MASK
+from rotators.core.progress import Moment, Tested, progress
+from rotators.core.redaction import masking
+from rotators.core.registry import load, rotator_name, strategy_name
 from rotators.core.request import RotationRequest, Step
-from rotators.core.rotation import Rotation
-from rotators.core.secret import Secret
 from rotators.core.states import Stage, Verdict, holder, verdict
+from rotators.core.versions import Versions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rotators.core.contracts import Rotator, SecretState, Store
+    from rotators.core.rotation import Rotation
+    from rotators.core.secret import Secret
     from rotators.core.settings import Settings
 
-Choose = Callable[[Secret], Rotator]
-"""Gives the rotator for a secret's value."""
-
-LABELS_SECONDS = 5.0
-"""How old the labels may be when the target is changed.
+STAGES_SECONDS = 5.0
+"""How old the stages may be when the target is changed.
 
 A change that begins right after the check ends within the limit of a session (six seconds for
 databases), so a late step can act for eleven seconds at most after a later rotation has begun.
@@ -51,43 +51,67 @@ class Outcome(StrEnum):
     TESTED_CURRENT = "tested-current"
 
 
+@dataclass
+class Report:
+    """What is known about a step that has ended, also if it failed. It shows no value of a secret.
+
+    Attributes:
+        rotator: the rotator's name; empty if none was chosen.
+        strategy: the strategy's name; empty if no rotator was chosen.
+        rejections: the name of each stored value that the target rejected.
+    """
+
+    rotator: str = ""
+    strategy: str = ""
+    rejections: list[str] = field(default_factory=list)
+
+
 @dataclass(frozen=True)
 class _Work:
-    """What the four steps share: the request behind the gate, and the values on demand."""
+    """What the four steps share: the request that passed the gate, and the secret's versions."""
 
     request: RotationRequest
-    state: SecretState
-    store: Store
-    choose: Choose
+    versions: Versions
     settings: Settings
-    seen: set[str] = field(repr=False)
-    rejections: list[str]
+    report: Report
+    given: Rotator | None
     read_at: list[Moment] = field(default_factory=lambda: [Moment.now()])
-    """When the labels were last read; one item."""
+    """When the stages were last read; one item."""
 
-    def value(self, version: str) -> Secret | None:
-        return self._noted(self.store.value(self.state.arn, version))
+    @property
+    def store(self) -> Store:
+        return self.versions.store
 
-    def current(self) -> Secret:
-        version = holder(self.state.stages, Stage.CURRENT)
-        value = self.value(version) if version else None
-        if value is None:
-            raise NoCurrentValue("the secret has no AWSCURRENT version that holds a value")
-        return value
+    @property
+    def state(self) -> SecretState:
+        return self.versions.state
+
+    def rotator(self, secret: Secret) -> Rotator:
+        """The rotator for a value; what it and its strategy are called goes into the report."""
+        private = secret.sensitive()
+        name, strategy = rotator_name(secret, self.settings), strategy_name(secret)
+        self.report.rotator, self.report.strategy = (
+            MASK if each in private else each for each in (name, strategy)
+        )
+        return self.given or load(name)
 
     def pending(self) -> Secret | None:
-        return self.value(self.request.token)
+        return self.versions.value(self.request.token)
 
     def rotation(self, current: Secret, proposed: Secret | None) -> Rotation:
-        past = StoredPast(self.store, self.state, current, self.seen, self.confirm)
-        untouched = self.request.step is Step.SET and progress.begin_set(self.state.arn, self.request.token)
+        arn, token = self.state.arn, self.request.token
         holds = holder(self.state.stages, Stage.CURRENT)
-        rejected = progress.rejected(self.state.arn, self.request.token, holds)
-        return Rotation(current, self.settings, proposed, past, untouched, self.rejections, rejected)
+        return replace(
+            self.versions.rotation(self.settings, current, proposed),
+            untouched=self.request.step is Step.SET and progress.begin_set(arn, token),
+            rejections=self.report.rejections,
+            rejected=progress.rejected(arn, token, holds),
+            check_stages=self.confirm,
+        )
 
     def confirm(self) -> None:
         now = Moment.now()
-        if self.read_at[0].age() < LABELS_SECONDS:
+        if self.read_at[0].age() < STAGES_SECONDS:
             return
         state = self.store.describe(self.request.secret_id)
         _gate(self.request, state)
@@ -99,50 +123,46 @@ class _Work:
             raise VersionConflict("AWSCURRENT moved while the step was running; the target was not changed")
         self.read_at[0] = now
 
-    def _noted(self, value: Secret | None) -> Secret | None:
-        if value is not None:
-            self.seen.update(value.sensitive())
-        return value
-
 
 def run_step(
     request: RotationRequest,
     store: Store,
-    choose: Choose,
     settings: Settings,
-    rejections: list[str] | None = None,
+    report: Report,
+    rotator: Rotator | None = None,
 ) -> Outcome:
     """Run one step of a rotation.
 
     Args:
         request: the checked event.
         store: the gateway to Secrets Manager.
-        choose: gives the rotator for the secret's value; called once at most.
         settings: the function's environment.
-        rejections: gets the name of each stored value that the target rejected, also if the step fails.
+        report: is filled in, also if the step fails.
+        rotator: used for every secret; by default the one that ROTATOR or the secret names.
 
     Returns:
         How it ended; every member of Outcome is a success for Secrets Manager.
 
     Raises:
-        RotationStateError: the labels forbid the step; nothing was done.
+        RotationStateError: the stages forbid the step; nothing was done.
         RotatorFailure, StoreError, RegistryError, InvalidInput: the step failed. Secrets Manager repeats
             the rotation; every step may be repeated. No error shows a value of the secret.
     """
     state = store.describe(request.secret_id)
     if _gate(request, state) is not Verdict.PROCEED:
         return Outcome.ALREADY_CURRENT
-    work = _Work(request, state, store, choose, settings, set(), [] if rejections is None else rejections)
-    return guarded(lambda: _STEPS[request.step](work), lambda: work.seen)
+    work = _Work(request, Versions(store, state), settings, report, rotator)
+    with masking(work.versions.seen):
+        return _STEPS[request.step](work)
 
 
 def _create(work: _Work) -> Outcome:
-    current = work.current()
-    rotator = work.choose(current)
+    current = work.versions.current()
+    rotator = work.rotator(current)
     if work.pending() is not None:
         return Outcome.ALREADY_STORED
     proposed = rotator.propose(work.rotation(current, None))
-    work.seen.update(proposed.sensitive())
+    work.versions.seen.update(proposed.sensitive())
     try:
         work.store.put_pending(work.state.arn, work.request.token, proposed, work.request.rotation_token)
     except VersionConflict:
@@ -155,9 +175,9 @@ def _create(work: _Work) -> Outcome:
 
 
 def _set(work: _Work) -> Outcome:
-    current = work.current()
-    pending = _required(work.pending())
-    work.choose(current).apply(work.rotation(current, pending))
+    current = work.versions.current()
+    pending = work.versions.required(work.request.token)
+    work.rotator(current).apply(work.rotation(current, pending))
     return Outcome.DONE
 
 
@@ -167,27 +187,28 @@ def _test(work: _Work) -> Outcome:
     In a trial only testSecret is called, with AWSPENDING on an empty version or on a copy of the current
     value (API:RotateSecret). An empty one cannot be promoted by mistake: finishSecret refuses it.
     """
-    current = work.current()
+    current = work.versions.current()
     pending = work.pending()
-    work.choose(current).verify(work.rotation(current, current if pending is None else pending))
+    work.rotator(current).verify(work.rotation(current, current if pending is None else pending))
     if pending is None or pending == current:
         return Outcome.TESTED_CURRENT
-    progress.tested(work.state.arn, work.request.token)
+    progress.tested(work.state.arn, work.request.token, Tested(work.report.rotator, work.report.strategy))
     return Outcome.DONE
 
 
 def _finish(work: _Work) -> Outcome:
-    pending = _required(work.pending())
-    if progress.passed(work.state.arn, work.request.token):
-        work.choose(pending)  # for the log; the rotator has no part in this step
-    else:
+    tested = progress.passed(work.state.arn, work.request.token)
+    if tested is None:
         # Either another container saw testSecret pass, or no container did: events can be sent out of order.
-        current = work.current()
-        work.choose(current).verify(work.rotation(current, pending))
+        pending = work.versions.required(work.request.token)
+        current = work.versions.current()
+        work.rotator(current).verify(work.rotation(current, pending))
+    else:
+        work.report.rotator, work.report.strategy = tested
     try:
         work.store.promote(work.state.arn, work.request.token, holder(work.state.stages, Stage.CURRENT))
     except RequestRefused:
-        # Also said when the label moved already: by a second delivery, or a call whose answer was lost.
+        # Also said when the stage moved already: by a second delivery, or a call whose answer was lost.
         if _gate(work.request, work.store.describe(work.request.secret_id)) is Verdict.PROCEED:
             raise
         return Outcome.ALREADY_CURRENT
@@ -196,12 +217,6 @@ def _finish(work: _Work) -> Outcome:
 
 def _gate(request: RotationRequest, state: SecretState) -> Verdict:
     return verdict(enabled=state.rotation_enabled, stages=state.stages, token=request.token)
-
-
-def _required(pending: Secret | None) -> Secret:
-    if pending is None:
-        raise PendingHasNoValue("the version is AWSPENDING but createSecret has not stored a value in it")
-    return pending
 
 
 _STEPS: dict[Step, Callable[[_Work], Outcome]] = {

@@ -8,7 +8,9 @@ Every rotator can use it::
             log_in_and_set(value)
         except CredentialsRejected:
             continue
-        return
+        tries.accepted()
+
+Return:
     raise tries.failure("Unable to log in")
 
 The first value is the current one, and on the normal path it works. Where it is rejected, an earlier rotation
@@ -19,9 +21,10 @@ stopped half-way or the credential was changed by hand. Then the order is by wha
 2. lost versions, the newest first: an older rotation died between the target's change and the promotion;
 3. the previous value and the replaced versions: the target was restored from a snapshot.
 
-Targets lock accounts after so many rejected logins in a row, so a rotation stops after
-``MAX_REJECTED_LOGINS``. Secrets Manager repeats a failed step with the same token: what this process saw
-rejected minutes ago is not tried again, and counts (``progress.Rejected``). The last login goes to one of the
+Targets lock accounts after so many rejected logins in a row, so setSecret stops after ``MAX_REJECTED_LOGINS``
+in a rotation. Secrets Manager repeats a failed step with the same token, so what this process saw rejected
+minutes ago counts (``progress.Rejected``). Of those values only the current and the pending one are tried
+again, because an operator or another delivery may have set them since. The last login goes to one of the
 remaining values by chance, so that repeated rotations reach every value.
 """
 
@@ -37,6 +40,7 @@ from rotators.core.rotation import UNREADABLE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from rotators.core.progress import Credential
     from rotators.core.rotation import Rotation
     from rotators.core.secret import Secret
 
@@ -64,7 +68,8 @@ class Tries:
             ``rejected`` their credentials.
         usable: whether a value was stored for the target that is to be asked. A credential must be sent
             nowhere else: anyone who may write the secret could have changed the address in it.
-        credential: gives what logs in, to try each once; None for a value that has none, or another user's.
+        credential: gives what logs in, as a string, bytes or a tuple of them, to try each once; None for a
+            value that has none, or another user's.
         allowed: how many rejected logins in a row the target allows, where it says that; None if there is no
             limit or it is not known. Called once, after the first rejection.
 
@@ -77,7 +82,7 @@ class Tries:
         self,
         rotation: Rotation,
         usable: Callable[[Secret], bool],
-        credential: Callable[[Secret], object],
+        credential: Callable[[Secret], Credential | None],
         allowed: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._rotation, self._usable, self._credential, self._allowed = rotation, usable, credential, allowed
@@ -94,16 +99,16 @@ class Tries:
         if first is not None:
             yield first
             self._note(first)
-        left = self._limit() - self._rotation.rejected.count()
-        while left > 1:
+        limit = self._limit()
+        while limit - self._rotation.rejected.count() > 1:
             candidate = next(candidates, None)
             if candidate is None:
                 return
             yield candidate
             self._note(candidate)
-            left -= 1
         remaining = list(candidates)
-        chosen = secrets.choice(remaining) if remaining and left == 1 else None
+        left = limit - self._rotation.rejected.count()
+        chosen = secrets.choice(remaining) if remaining and left > 0 else None
         self._untried = [each.label for each in remaining if each is not chosen]
         if chosen is not None:
             yield chosen
@@ -162,10 +167,12 @@ class Tries:
     def _note(self, candidate: Candidate) -> None:
         self.rejected.append(candidate.value)
         self._rotation.rejections.append(candidate.label)
-        self._rotation.rejected.add(self._credential(candidate.value))
+        credential = self._credential(candidate.value)
+        if credential is not None:
+            self._rotation.rejected.add(credential)
 
     def _candidates(self) -> Iterator[Candidate]:
-        known: list[object] = []
+        known: list[Credential] = []
         for label, value in self._stored():
             credential = self._credential(value)
             if credential is None or credential in known:
@@ -174,12 +181,11 @@ class Tries:
                 self._moved.append(label)
                 continue
             known.append(credential)
-            if credential in self._rotation.rejected:
+            likely = value is self._rotation.current or value is self._rotation.proposed
+            if not likely and credential in self._rotation.rejected:
                 self.rejected.append(value)
-                # The pending value may have been set since, by another delivery of this step.
-                if value is not self._rotation.proposed:
-                    self._again.append(label)
-                    continue
+                self._again.append(label)
+                continue
             yield Candidate(label, value)
 
     def _stored(self) -> Iterator[Candidate]:

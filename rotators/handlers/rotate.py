@@ -1,21 +1,14 @@
-"""One rotation event, from the door to the core: parse, load, call, tell."""
+"""One rotation event: parse it, run the step, log and count the result."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from rotators.aws.store import SecretStore
-from rotators.core.finder import MASK
-from rotators.core.registry import load, rotator_name, strategy_name
 from rotators.core.request import RotationRequest
 from rotators.core.settings import Settings
-from rotators.core.steps import run_step
+from rotators.core.steps import Report, run_step
 from rotators.handlers.telemetry import observed
-
-if TYPE_CHECKING:
-    from rotators.core.contracts import Rotator
-    from rotators.core.secret import Secret
 
 _LONGEST = 64  # of what a secret may put into the log
 
@@ -34,21 +27,15 @@ def rotate(event: object) -> None:
         observation.add(secret=request.secret_id, token=request.token, step=str(request.step))
         settings = Settings.from_environment(os.environ)
 
-        def choose(secret: Secret) -> Rotator:
-            name = rotator_name(secret, settings)
-            observation.add(
-                rotator=_loggable(name, secret), strategy=_loggable(strategy_name(secret), secret)
-            )
-            return load(name)
-
-        rejections: list[str] = []
+        report = Report()
         try:
-            outcome = run_step(request, SecretStore(), choose, settings, rejections)
+            observation.add(outcome=str(run_step(request, SecretStore(), settings, report)))
         finally:
-            observation.add(rejected_logins=len(rejections))
-        observation.add(outcome=str(outcome))
+            observation.add(rejected_logins=len(report.rejections), **_chosen(report))
 
 
-def _loggable(name: str, secret: Secret) -> str:
-    """A word of a secret as it may be logged: not if the secret holds it in a private place too."""
-    return MASK if name in secret.sensitive() else name[:_LONGEST]
+def _chosen(report: Report) -> dict[str, str]:
+    """The names of the rotator and the strategy, if one was chosen, not longer than a log needs."""
+    if not report.rotator:
+        return {}
+    return {"rotator": report.rotator[:_LONGEST], "strategy": report.strategy[:_LONGEST]}

@@ -23,7 +23,7 @@ from rotators.core.errors import (
     UnexpectedError,
     VersionConflict,
 )
-from rotators.core.redaction import guarded
+from rotators.core.redaction import masking
 from rotators.handlers.events import StoreRequest
 from rotators.handlers.telemetry import observed
 
@@ -75,7 +75,8 @@ def store(event: object) -> dict[str, Any]:
         observation.add(secret=request.name, token=token)
         storing = _Storing(request, token)
         try:
-            answer = guarded(storing.run, request.sensitive, UnexpectedError)
+            with masking(request.sensitive(), UnexpectedError):
+                answer = storing.run()
         except RotatorsError as error:
             if not storing.done:
                 raise

@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools.metrics import MetricUnit
 
 from rotators.core.errors import RotatorsError, UnexpectedError
-from rotators.core.redaction import name_of
+from rotators.core.redaction import name_of, raise_unchained
 from rotators.handlers.reporting import DEFAULTS, Reporting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import NoReturn
 
 _DIMENSIONS = ("rotator", "step")
 _LAST_STEP = "finishSecret"
@@ -97,7 +96,7 @@ def observed(function: str, **keys: str) -> Iterator[Observation]:
     with suppress(Exception):
         _report(reporting, observation, round((time.perf_counter() - started) * 1000, 3), failure)
     if failure is not None:
-        _raise(failure)
+        raise_unchained(failure)
 
 
 def _coded(error: Exception) -> RotatorsError:
@@ -105,16 +104,6 @@ def _coded(error: Exception) -> RotatorsError:
         return error
     cause = f"the function stopped at an error of type {name_of(error)}; its text is withheld"
     return UnexpectedError(cause).with_traceback(error.__traceback__)
-
-
-def _raise(failure: RotatorsError) -> NoReturn:
-    """Raise an error whose context stays as it is: the replaced one must not be reachable by it."""
-    context = failure.__context__
-    try:
-        raise failure
-    except RotatorsError:
-        failure.__context__ = context
-        raise
 
 
 def _report(

@@ -15,7 +15,7 @@ from rotators.core.progress import progress
 from rotators.core.registry import load
 from rotators.core.request import RotationRequest
 from rotators.core.settings import Settings
-from rotators.core.steps import run_step
+from rotators.core.steps import Report, run_step
 from rotators.handlers.rotate import rotate
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class InProcessFunction:
             rotate(event)
             return
         settings = Settings.from_environment(os.environ)
-        run_step(RotationRequest.from_event(event), SecretStore(), lambda _: rotator, settings)
+        run_step(RotationRequest.from_event(event), SecretStore(), settings, Report(), rotator)
 
     def warm_up(self) -> None:
         """Make the boto3 client, which opens no connection yet."""

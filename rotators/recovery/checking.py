@@ -26,8 +26,8 @@ from rotators.core.errors import (
     ServiceThrottled,
     ServiceUnavailable,
 )
-from rotators.core.redaction import guarded, masked_texts
-from rotators.core.rotation import NoPast, Rotation
+from rotators.core.redaction import masked_texts, masking
+from rotators.core.rotation import Rotation
 from rotators.core.settings import Settings
 from rotators.core.states import Stage, holder
 from rotators.recovery.checks import Check, Result, failed_by, of_rotator
@@ -85,7 +85,8 @@ def _preflight(store: Store, own: Settings, secret_id: str, function: str | None
     if "ARN" not in described:
         raise not_aws("DescribeSecret", secret_id)
     run = _Preflight(store, own, described, function or described.get("RotationLambdaARN") or default)
-    checks = guarded(lambda: list(run.checks()), lambda: run.seen)
+    with masking(run.seen):
+        checks = list(run.checks())
     failed = next((check for check in checks if check.result is Result.FAILED), None)
     unknown = sum(check.result is Result.UNKNOWN for check in checks)
     document: Document = {
@@ -146,7 +147,7 @@ class _Preflight:
             return
 
         def login() -> None:
-            rotator.verify(Rotation(value, settings, value, NoPast()))
+            rotator.verify(Rotation(value, settings, value))
 
         if isinstance(rotator, DatabaseRotator):
             known = self.settings is not None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rotators.aws import clients
 from rotators.aws.failures import LoggedStep, newest_failure
 from rotators.aws.views import Failure, SecretView, last_failure, read_secret, steps_of
-from rotators.core.redaction import guarded, masked, masked_texts
+from rotators.core.redaction import masked, masked_texts, masking
 from rotators.core.states import Stage
 from rotators.recovery.coverage import may_invoke
 from rotators.recovery.diagnosis import Diagnosis, diagnose, replica, without_effect
@@ -160,7 +160,8 @@ def mended(store: Store, settings: Settings, secret: str, *, idle: bool, dry_run
     """
     found = check_up(store, settings, secret, idle=idle)
     diagnosis = found.diagnosis
-    guarded(lambda: refuse_unsure(diagnosis), lambda: found.seen)
+    with masking(found.seen):
+        refuse_unsure(diagnosis)
     done = {
         "dry_run": dry_run,
         "acts": [str(act) for act in diagnosis.acts],

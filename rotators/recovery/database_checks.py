@@ -11,7 +11,6 @@ from rotators.core.rotation import Rotation
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.recovery.checks import Check, Result, failed_by, of_login
-from rotators.recovery.examination import WithAdmin
 from rotators.strategies.alternating import SUFFIX, other_user
 from rotators.strategies.database import DatabaseRotator
 from rotators.strategies.identity import direct, proven_admin
@@ -106,7 +105,7 @@ class DatabaseChecks:
         if admin is None:
             yield from self._without_admin(strategy, reached=reached)
             return
-        rotation = Rotation(self.value, self.settings, self.value, WithAdmin(admin))
+        rotation = Rotation(self.value, self.settings, self.value, read_admin=lambda: admin)
         try:
             proven_admin(rotation, self.rotator.engine)
         except RotatorsError as error:

@@ -25,14 +25,14 @@ from rotators.core.errors import (
     TargetRefused,
     TargetUnavailable,
 )
-from rotators.core.redaction import guarded
+from rotators.core.redaction import masking
 from rotators.core.registry import strategy_name
-from rotators.core.rotation import UNREADABLE, NoPast, Rotation
+from rotators.core.rotation import UNREADABLE, Rotation
 from rotators.core.secret import PUBLIC_KEYS, Secret
 from rotators.core.states import Stage, holder
 from rotators.recovery.faults import fault_of, remarks_on, rotator_of
 from rotators.recovery.findings import Finding, Findings, Outcome, Trial
-from rotators.strategies.alternating import SUFFIX, other_user
+from rotators.strategies.alternating import SUFFIX, other_user, partner
 from rotators.strategies.database import DatabaseRotator
 from rotators.strategies.identity import TARGET_KEYS, direct, proven_admin, same_target
 from rotators.strategies.single import require_reset_helps
@@ -88,7 +88,8 @@ class Examination:
                 or its form.
             RegistryError: ROTATOR names no rotator, or the rotator cannot be loaded.
         """
-        return guarded(lambda: self._examine(secret_id), lambda: self.seen)
+        with masking(self.seen):
+            return self._examine(secret_id)
 
     def _examine(self, secret_id: str) -> Findings:
         state = self.store.describe(secret_id)
@@ -111,17 +112,6 @@ class Examination:
         if value is not None:
             self.seen.update(value.sensitive())
         return value
-
-
-@dataclass(frozen=True)
-class WithAdmin(NoPast):
-    """A past that has nothing but an admin."""
-
-    chief: Secret = field(repr=False)
-
-    def admin(self) -> Secret | None:
-        """See Past.admin."""
-        return self.chief
 
 
 @dataclass
@@ -154,7 +144,7 @@ class _Logins:
 
     def _try(self, value: Secret) -> tuple[Outcome, Outcome | None]:
         if not isinstance(self.rotator, DatabaseRotator):
-            rotation, rotator = Rotation(value, self.settings, value, NoPast()), self.rotator
+            rotation, rotator = Rotation(value, self.settings, value), self.rotator
             return self._judged(value, lambda: rotator.verify(rotation)), None
         engine = self.rotator.engine
         at_host = self._judged(value, lambda: self._log_in(engine, value))
@@ -175,7 +165,7 @@ class _Logins:
 
     def _log_in(self, engine: Engine, value: Secret, *, admin_address: bool = False) -> None:
         """As testSecret does."""
-        other = other_user(value, engine) if strategy_name(value) == "alternating" else ""
+        other = partner(value, engine) if strategy_name(value) == "alternating" else ""
         with engine.login(value, self.settings) as session:
             session.check(other)
             if admin_address:
@@ -354,7 +344,7 @@ class _Look:
             return _Admin(login=_outcome(error)._replace(trial=Trial.UNREADABLE))
         self.by.seen.update(value.sensitive())
         if not isinstance(self.rotator, DatabaseRotator):
-            rotation = Rotation(value, self.by.settings, value, NoPast())
+            rotation = Rotation(value, self.by.settings, value)
             verify = self.rotator.verify if self.rotator else None
             return _Admin(value, tried(lambda: verify(rotation)) if verify else None)
         found, engine = _Admin(value), self.rotator.engine
@@ -362,7 +352,7 @@ class _Look:
         return found
 
     def _ask(self, found: _Admin, value: Secret, engine: Engine) -> None:
-        proven_admin(Rotation(self.base, self.by.settings, self.base, WithAdmin(value)), engine)
+        proven_admin(Rotation(self.base, self.by.settings, self.base, read_admin=lambda: value), engine)
         with engine.login(value, self.by.settings) as session:
             session.check()
             found.pooler = session.behind_pooler

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
-from rotators.core.errors import NoCurrentValue, RepairRefused, VersionConflict
-from rotators.core.past import StoredPast
-from rotators.core.redaction import guarded
+from rotators.core.errors import NoCurrentValue, RepairRefused, SecretFormatError, VersionConflict
+from rotators.core.redaction import masking
 from rotators.core.registry import load, rotator_name
 from rotators.core.rotation import Rotation
 from rotators.core.states import Stage, holder
+from rotators.core.versions import Versions
 from rotators.recovery.diagnosis import Act, Diagnosis, Move
-from rotators.recovery.examination import WithAdmin
 from rotators.strategies.database import DatabaseRotator
 from rotators.strategies.identity import proven_admin
 from rotators.strategies.single import require_reset_helps
@@ -72,8 +71,7 @@ class _Reset:
     """Sets the target's password to that of AWSCURRENT, with the login that the diagnosis found."""
 
     def __init__(self, store: Store, settings: Settings, state: SecretState, act: Act) -> None:
-        self._store, self._settings, self._state, self._act = store, settings, state, act
-        self._seen: set[str] = set()
+        self._versions, self._settings, self._act = Versions(store, state), settings, act
 
     def run(self) -> None:
         """Set it.
@@ -83,16 +81,16 @@ class _Reset:
             NoCurrentValue: it holds no value any more.
             RotatorFailure, StoreError: it was not set.
         """
-        guarded(self._run, lambda: self._seen)
+        with masking(self._versions.seen):
+            self._run()
 
     def _run(self) -> None:
-        if holder(self._state.stages, Stage.CURRENT) != self._act.version:
+        if holder(self._versions.state.stages, Stage.CURRENT) != self._act.version:
             raise VersionConflict("AWSCURRENT moved since the diagnosis; nothing was changed")
         current = self._value(self._act.version)
         rotator = load(rotator_name(current, self._settings))
         if not isinstance(rotator, DatabaseRotator):
-            past = StoredPast(self._store, self._state, current, self._seen)
-            rotator.apply(Rotation(current, self._settings, current, past))
+            rotator.apply(self._versions.rotation(self._settings, current, current))
         elif self._act.login is None:
             self._by_admin(rotator.engine, current)
         else:
@@ -102,17 +100,16 @@ class _Reset:
             rotator.apply(Rotation(working, self._settings, one_user))
 
     def _by_admin(self, engine: Engine, current: Secret) -> None:
-        admin = self._store.admin(current.text("masterarn"))
-        self._seen.update(admin.sensitive())
-        proven_admin(Rotation(current, self._settings, current, WithAdmin(admin)), engine)
+        admin = proven_admin(self._versions.rotation(self._settings, current, current), engine)
+        if admin is None:
+            raise SecretFormatError("the secret names no masterarn any more")
         rejected = [self._value(version).text("password") for version in self._act.rejected]
         with engine.login(admin, self._settings) as session:
             require_reset_helps(session, current, rejected)
             session.set_password(current.text("username"), current.text("password"))
 
     def _value(self, version: str) -> Secret:
-        value = self._store.value(self._state.arn, version)
+        value = self._versions.value(version)
         if value is None:
             raise NoCurrentValue(f"the version {version} holds no value any more")
-        self._seen.update(value.sensitive())
         return value

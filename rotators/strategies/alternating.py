@@ -82,12 +82,11 @@ class Alternating:
 
     def verify(self, engine: Engine, rotation: Rotation) -> None:
         """Log in as the pending value: the other user, or in a trial run the current one."""
-        current, other = rotation.current, other_user(rotation.current, engine)
-        trial = rotation.pending == current
-        if not trial:
-            _check(engine, rotation, users={other})
-        with engine.login(rotation.pending, rotation.settings) as session:
-            session.check(other if trial else current.text("username"))
+        current, pending = rotation.current, rotation.pending
+        if pending != current:
+            _check(engine, rotation, users={other_user(current, engine)})
+        with engine.login(pending, rotation.settings) as session:
+            session.check(partner(pending, engine))
 
 
 def _check(engine: Engine, rotation: Rotation, *, users: set[str]) -> None:
@@ -131,6 +130,14 @@ def other_user(current: Secret, engine: Engine) -> str:
             remedy="Set alternate_username to a second user of your own, or use a shorter name.",
         )
     return clone
+
+
+def partner(value: Secret, engine: Engine) -> str:
+    """The user that takes turns with that of a value; empty where its name would break a rule."""
+    try:
+        return other_user(value, engine)
+    except (SecretFormatError, IdentityMismatch):
+        return ""
 
 
 def _account(engine: Engine, rotation: Rotation) -> str | None:

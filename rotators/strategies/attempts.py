@@ -5,6 +5,7 @@ A server that cannot be reached ends the step: that is no rejection.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,13 +15,33 @@ from rotators.core.tries import Tries
 from rotators.strategies.identity import direct, proven_admin, same_target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from rotators.core.rotation import Rotation
     from rotators.core.secret import Secret
     from rotators.strategies.engine import Engine, Session
 
 T = TypeVar("T")
+
+
+@contextmanager
+def changing(rotation: Rotation) -> Iterator[None]:
+    """Change the target as an admin in the block: check the stages first, and forget rejected logins after.
+
+    What was rejected before may be right afterwards, unless the target refused the change.
+
+    Raises:
+        RotationStateError, VersionConflict: a later rotation has begun; the block was not run.
+    """
+    rotation.confirm()
+    try:
+        yield
+    except TargetRefused:
+        raise
+    except BaseException:
+        rotation.rejected.clear()  # the change may have been made, and its answer lost
+        raise
+    rotation.rejected.clear()
 
 
 @dataclass

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rotators.strategies.attempts import Attempts
+from rotators.strategies.attempts import Attempts, changing
 from rotators.strategies.engine import KeepsTwo
 from rotators.strategies.identity import proven_admin
 from rotators.strategies.single import Single, check, require_reset_helps
@@ -62,5 +62,5 @@ class Dual(Single):
 def _keep_two(session: Session, user: str, rotation: Rotation) -> None:
     if not isinstance(session, KeepsTwo):
         raise TypeError(f"{type(session).__name__} says two_passwords and has no set_passwords")
-    rotation.confirm()
-    session.set_passwords(user, rotation.current.text("password"), rotation.pending.text("password"))
+    with changing(rotation):
+        session.set_passwords(user, rotation.current.text("password"), rotation.pending.text("password"))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from rotators.core.errors import IdentityMismatch, TargetRefused
 from rotators.logins.connecting import wants_tls
-from rotators.strategies.attempts import Attempts
+from rotators.strategies.attempts import Attempts, changing
 from rotators.strategies.identity import check_target, check_user, proven_admin
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ class Single:
         with engine.login(admin, rotation.settings) as session:
             _refuse_pooler(session)
             require_reset_helps(session, rotation.current, attempts.passwords)
-            rotation.confirm()
-            session.set_password(user, rotation.pending.text("password"))
+            with changing(rotation):
+                session.set_password(user, rotation.pending.text("password"))
 
     def verify(self, engine: Engine, rotation: Rotation) -> None:
         """Log in as the pending value."""

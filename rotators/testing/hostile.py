@@ -145,7 +145,7 @@ class RotatorContractV2(RotatorContractV1):
     def test_a_late_set_changes_nothing(self, kit: Kit) -> None:
         """A setSecret hangs after a login, and goes on after another rotation has ended."""
         for place in _logins(kit):
-            with kit.case(rotations=1) as case, patch("rotators.core.steps.LABELS_SECONDS", 0.0):
+            with kit.case(rotations=1) as case, patch("rotators.core.steps.STAGES_SECONDS", 0.0):
                 late = case.begin()
                 case.step(CREATE, late)
                 kit.recorder.begin(_after(place, partial(_in_another_container, case)))
@@ -160,7 +160,7 @@ class RotatorContractV2(RotatorContractV1):
     def test_a_late_set_of_a_finished_rotation_changes_nothing(self, kit: Kit) -> None:
         """It hangs after a login; a second delivery ends its rotation, and another rotation has begun."""
         for place in _logins(kit):
-            with kit.case(rotations=1) as case, patch("rotators.core.steps.LABELS_SECONDS", 0.0):
+            with kit.case(rotations=1) as case, patch("rotators.core.steps.STAGES_SECONDS", 0.0):
                 late = case.begin()
                 case.step(CREATE, late)
                 later: list[str] = []

@@ -6,7 +6,6 @@ import io
 import logging
 import traceback
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rotators.core.redaction import masked
@@ -15,7 +14,7 @@ from rotators.core.rotation import Rotation
 from rotators.core.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from rotators.core.contracts import Rotator
     from rotators.testing.case import Case, Kit
@@ -87,39 +86,18 @@ def _shown(error: BaseException) -> Iterator[str]:
     yield "".join(traceback.format_exception(error))
 
 
-@dataclass(frozen=True)
-class _Past:
-    """A past as the core would read it, from values at hand."""
-
-    versions: Sequence[Secret]
-    chief: Secret | None
-
-    def previous(self) -> Secret | None:
-        return None
-
-    def lost(self) -> Sequence[Secret]:
-        return ()
-
-    def history(self) -> Sequence[Secret]:
-        return self.versions
-
-    def admin(self) -> Secret | None:
-        return self.chief
-
-    def confirm(self) -> None:
-        pass
-
-
 def rotation_of(kit: Kit, case: Case, token: str) -> Rotation:
     """The record that the core would give to the rotator for this token."""
     admin = None
     if "masterarn" in case.first:
         answer = kit.client.get_secret_value(SecretId=case.first["masterarn"])
         admin = Secret.from_string(answer["SecretString"])
+    older = [Secret(value) for value in case.values()]
     return Rotation(
         current=Secret(case.current()),
         proposed=Secret(case.pending(token)),
-        past=_Past([Secret(value) for value in case.values()], admin),
+        read_history=lambda: older,
+        read_admin=lambda: admin,
     )
 
 

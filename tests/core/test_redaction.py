@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rotators.core.errors import RotatorDefect, RotatorsError, TargetRefused, TargetUnavailable
-from rotators.core.redaction import guarded, masked, redacted
+from rotators.core.redaction import masked, masking, redacted
 from tests.spellings import spellings
 
 if TYPE_CHECKING:
@@ -38,8 +38,9 @@ def leaks(error: BaseException) -> list[str]:
 
 
 def raised(call: Callable[[], object], value: str = PASSWORD) -> BaseException:
-    with pytest.raises(BaseException) as caught:  # noqa: PT011 - the type is what the tests look at
-        guarded(call, lambda: [value])
+    # The type is what the tests look at.
+    with pytest.raises(BaseException) as caught, masking([value]):  # noqa: PT011
+        call()
     return caught.value
 
 
@@ -275,8 +276,10 @@ def test_an_interrupt_that_cannot_be_masked_becomes_a_plain_one() -> None:
     assert found.__context__ is None
 
 
-def test_what_went_well_is_returned() -> None:
-    assert guarded(lambda: 7, lambda: [PASSWORD]) == 7
+def test_a_block_that_ends_well_is_left_alone() -> None:
+    with masking([PASSWORD]):
+        found = 7
+    assert found == 7
 
 
 def test_a_text_that_could_not_be_encoded_is_masked_in_the_error_about_it() -> None:

@@ -28,7 +28,7 @@ from rotators.core.progress import progress
 from rotators.core.request import RotationRequest, Step
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
-from rotators.core.steps import LABELS_SECONDS, Outcome, run_step
+from rotators.core.steps import STAGES_SECONDS, Outcome, Report, run_step
 
 if TYPE_CHECKING:
     from rotators.core.rotation import Rotation
@@ -111,7 +111,9 @@ def target(store: MemoryStore) -> Target:
 
 
 def run(step: Step, target: Target, token: str = NEW, proof: str | None = None) -> Outcome:
-    return run_step(RotationRequest(ARN, token, step, proof), target.store, lambda _: target, Settings())
+    return run_step(
+        RotationRequest(ARN, token, step, proof), target.store, Settings(rotator="memory"), Report(), target
+    )
 
 
 def test_four_steps_rotate_and_the_value_is_stored_before_the_target_is_touched(target: Target) -> None:
@@ -144,6 +146,7 @@ def test_a_repeated_finish_is_a_success_and_pending_is_never_removed(target: Tar
 def test_whatever_order_steps_arrive_in_a_promoted_value_was_stored_and_nothing_is_lost(
     steps: list[Step],
 ) -> None:
+    progress.clear()
     store = MemoryStore()
     target = Target(store)
     for step in steps:
@@ -320,7 +323,7 @@ def test_a_set_that_was_held_up_changes_nothing_when_the_labels_have_moved(
 ) -> None:
     run(Step.CREATE, target)
     with pytest.raises(error):
-        late(target, clock, LABELS_SECONDS, moved)
+        late(target, clock, STAGES_SECONDS, moved)
     assert target.password == "old-password"
 
 
@@ -331,14 +334,14 @@ def test_a_set_that_was_held_up_goes_on_when_the_rotation_is_still_its_own(
     target: Target, clock: Clock, labels: dict[str, set[str]]
 ) -> None:
     run(Step.CREATE, target)
-    late(target, clock, LABELS_SECONDS, labels)
+    late(target, clock, STAGES_SECONDS, labels)
     assert target.password == target.store.values[NEW]["password"]
 
 
 def test_a_quick_set_reads_the_labels_once(target: Target, clock: Clock) -> None:
     run(Step.CREATE, target)
     # Labels that would stop it are not seen within the first seconds.
-    late(target, clock, LABELS_SECONDS / 2, {OLD: {"AWSCURRENT"}})
+    late(target, clock, STAGES_SECONDS / 2, {OLD: {"AWSCURRENT"}})
     assert target.password == target.store.values[NEW]["password"]
 
 

@@ -90,6 +90,20 @@ def test_repeated_steps_do_not_lock_the_account(world: MariaDbWorld, monkeypatch
     assert world.logs_in(works)
 
 
+@pytest.mark.parametrize("strategy", ["single", "dual"])
+def test_setsecret_may_be_repeated_after_an_admins_reset(world: MariaDbWorld, strategy: str) -> None:
+    """The first call spent all tries on wrong versions, so the second one makes none."""
+    user = {**world.account(), "strategy": strategy, "masterarn": world.admin_secret()}
+    arn = world.secret(user)
+    for _ in range(6):
+        wrong = json.dumps({**user, "password": new_password()})
+        world.secrets.put_secret_value(SecretId=arn, SecretString=wrong)
+    token = world.begin(arn)
+    for step in ("createSecret", "setSecret", "setSecret", "testSecret", "finishSecret"):
+        world.step(step, arn, token)
+    assert world.logs_in(world.value(arn))
+
+
 @pytest.mark.usefixtures("six_errors")
 def test_a_value_that_is_stored_after_a_failed_rotation_is_tried_at_once(world: MariaDbWorld) -> None:
     works = {**world.account(), "strategy": "single"}

@@ -254,6 +254,15 @@ def test_a_stranger_who_asks_for_the_users_role_stops_no_rotation(world: World) 
     assert world.logs_in(world.rotate(world.secret(user)))
 
 
+def test_a_role_setting_for_the_admins_database_does_not_count(world: World) -> None:
+    user, team = world.user(), world.user()
+    database = world.admin().get("dbname", "postgres")
+    world.sql(f'ALTER ROLE "{user["username"]}" IN DATABASE {database} SET role = "{team["username"]}"')
+    world.sql(f'CREATE DATABASE "{user["username"]}"')
+    wrong = {**user, "dbname": user["username"], "password": new_password(), "strategy": "single"}
+    assert world.logs_in(world.rotate(world.secret({**wrong, "masterarn": world.admin_secret()})))
+
+
 def test_an_admin_resets_no_user_whose_logins_cannot_act_as_its_role(world: World) -> None:
     user, team = world.user(), world.user()
     world.sql(f'ALTER ROLE "{user["username"]}" SET role = "{team["username"]}"')

@@ -11,7 +11,6 @@ from psycopg import sql
 
 from rotators.core.errors import CredentialsRejected, RotatorsError, TargetRefused, TargetUnavailable
 from rotators.core.progress import Rejected
-from rotators.core.rotation import NoPast
 from rotators.core.secret import Secret
 from rotators.core.settings import MOST_REJECTED
 from rotators.engines.postgres import PostgresEngine
@@ -280,7 +279,7 @@ class ResetsARightPassword(Sound):
 
 class IgnoresLaterRotations(Sound):
     def apply(self, rotation: Rotation) -> None:
-        super().apply(replace(rotation, past=NoPast()))
+        super().apply(replace(rotation, check_stages=lambda: None))
 
 
 class VerifiesFromMemory(Sound):

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 _CERTIFICATE = "X509"
 
 
+_IS_RIGHT = (
+    "If somebody has set it meanwhile, rotate again after ten minutes. Else compare the account's row in"
+    " mysql.user with how this machine logs in; read the server's error log."
+)
+
+
 class Stored(NamedTuple):
     """What the server stores of an account and its logins.
 
@@ -86,7 +92,7 @@ def require_reset_helps(
     reason, text, remedy = obstacle or (
         "correct-password",
         "the stored hash shows that the password is right, and yet it was rejected",
-        "Compare the account's row in mysql.user with how this machine logs in; read the server's error log.",
+        _IS_RIGHT,
     )
     known = "; the stored hash shows that the password is right" if right and obstacle else ""
     raise TargetRefused(

@@ -96,8 +96,9 @@ def _require_wrong(user: str, stored: str, rejected: Collection[str]) -> None:
     raise TargetRefused(
         f"user {user!r} has the right password, and yet its login was rejected; it was not changed",
         reason="correct-password",
-        remedy="Look at the server's log for the cause. If a pooler or proxy answers at the secret's host, "
-        "give it the password, and name the server itself in the secret's admin_host.",
+        remedy="If somebody has set it meanwhile, rotate again after ten minutes. Else look at the server's"
+        " log for the cause. If a pooler or proxy answers at the secret's host, give it the password, and"
+        " name the server itself in the secret's admin_host.",
     )
 
 
@@ -109,10 +110,9 @@ def _state(connection: Connection, user: str) -> _State:
         "  WHERE g.rolname::text = ANY(%s) AND pg_has_role(r.oid, g.oid, 'MEMBER') AND NOT r.rolsuper"
         "  LIMIT 1),"
         " has_column_privilege('pg_authid', 'rolpassword', 'SELECT'),"
-        " (SELECT substr(c, 6) FROM pg_db_role_setting s LEFT JOIN pg_database d ON d.oid = s.setdatabase,"
-        "  unnest(s.setconfig) AS c WHERE s.setrole = r.oid AND starts_with(c, 'role=')"
-        "  AND coalesce(d.datname, current_database()) = current_database()"
-        "  ORDER BY s.setdatabase DESC LIMIT 1)"
+        # Not those for one database: the admin's may be another one than the user's.
+        " (SELECT substr(c, 6) FROM pg_db_role_setting s, unnest(s.setconfig) AS c"
+        "  WHERE s.setrole = r.oid AND s.setdatabase = 0 AND starts_with(c, 'role='))"
         " FROM pg_roles r WHERE rolname::text = %s",
         [_NOT_BY_PASSWORD, user],
     ).fetchone()

@@ -161,7 +161,8 @@ def cannot_act(user: str, role: str) -> TargetRefused:
     return TargetRefused(
         f"user {user!r} cannot act as {role!r}, which its role setting asks for",
         reason="role",
-        remedy=f"GRANT {role} TO {user} (from PostgreSQL 16 on: WITH SET TRUE).",
+        remedy="Make the user a member of that role (from PostgreSQL 16 on: WITH SET TRUE), or remove the"
+        " setting: ALTER ROLE … RESET role.",
     )
 
 
@@ -172,7 +173,7 @@ def second_users_with_objects(connection: Connection, original: str, users: Coll
     """
     rows = connection.execute(
         "SELECT DISTINCT r.rolname::text FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole"
-        " WHERE s.setdatabase = 0 AND 'role=' || %(original)s = ANY(s.setconfig)"
+        " WHERE 'role=' || %(original)s = ANY(s.setconfig)"
         " AND r.rolname::text <> %(original)s AND r.rolname::text = ANY(%(users)s)"
         # Anybody may set any role for himself; without the membership the login does not act as it.
         " AND pg_has_role(r.oid, %(original)s::name, 'MEMBER')"

@@ -240,10 +240,9 @@ class PostgresSession:
         with self._reading():
             roles = read_roles(self._connection, of, clone)
             one, other = existing(roles, of), existing(roles, clone)
+            if not (clone in one.groups and may_become(self._connection, of, clone)):
+                prove_clone(of, one, clone, other)
             require_resettable(self._connection, clone, ())
-            if clone in one.groups and may_become(self._connection, of, clone):
-                return
-            prove_clone(of, one, clone, other)
 
     def ensure_clone(self, of: str, clone: str, password: str) -> None:
         """See Session.ensure_clone. One transaction: a clone without its rights is never seen."""

@@ -49,6 +49,7 @@ class AcmeKeys:
         for _, stored in tries:
             with suppress(CredentialsRejected):
                 _call(rotation.current, _key(stored), "PUT /keys", {"keys": keys}, rotation.confirm)
+                tries.accepted()
                 return
         raise tries.failure("the service let nobody in")
 
