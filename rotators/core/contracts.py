@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from rotators.core.rotation import Rotation
     from rotators.core.secret import Secret
+    from rotators.core.settings import Settings
 
 
 @runtime_checkable
@@ -38,6 +39,19 @@ class Rotator(Protocol):
         """testSecret: log in for real as ``rotation.pending`` and check what that user needs.
 
         Changes nothing. Core promotes the value only after this has returned.
+        """
+
+
+@runtime_checkable
+class ChecksValues(Protocol):
+    """What a rotator offers besides if it can judge a value without a login."""
+
+    def check_value(self, value: Secret, settings: Settings) -> None:
+        """Check all of a value that can be checked without a login.
+
+        Raises:
+            SecretFormatError: a key is missing, of the wrong kind, or names what is not offered.
+            IdentityMismatch: the settings do not allow the target.
         """
 
 

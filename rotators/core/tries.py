@@ -109,7 +109,11 @@ class Tries:
         remaining = list(candidates)
         left = limit - self._rotation.rejected.count()
         chosen = secrets.choice(remaining) if remaining and left > 0 else None
-        self._untried = [each.label for each in remaining if each is not chosen]
+        for each in remaining:
+            if each is not chosen:
+                credential = self._credential(each.value)
+                again = credential is not None and credential in self._rotation.rejected
+                (self._again if again else self._untried).append(each.label)
         if chosen is not None:
             yield chosen
             self._note(chosen)
@@ -127,17 +131,14 @@ class Tries:
         Returns:
             An error that says what was tried, what was not and why, and what to do.
         """
-        cause = what
-        if self._rotation.rejections:
-            cause += f": rejected with {', '.join(self._rotation.rejections)}"
-        if self._again:
-            cause += f"; rejected minutes ago in this rotation, so not tried again: {', '.join(self._again)}"
-        if self._moved:
-            cause += f"; stored for another target, so not tried: {', '.join(self._moved)}"
-        if self._untried:
-            cause += f"; not tried, to keep the account from being locked: {', '.join(self._untried)}"
-        if self._remarks:
-            cause += f"; {', '.join(self._remarks)}"
+        lists = (
+            ("rejected with", self._rotation.rejections),
+            ("rejected minutes ago in this rotation, so not tried again:", self._again),
+            ("stored for another target, so not tried:", self._moved),
+            ("not tried, to keep the account from being locked:", self._untried),
+        )
+        parts = [f"{words} {', '.join(labels)}" for words, labels in lists if labels]
+        cause = f"{what}: {'; '.join([*parts, *self._remarks])}"
         return CredentialsRejected(cause, remedy=self._remedy())
 
     def _remedy(self) -> str | None:
@@ -155,8 +156,9 @@ class Tries:
             )
         if self._again:
             return (
-                "Store a credential that logs in (PutSecretValue); it is tried at once. If the target accepts"
-                f" a stored one by now, rotate again after {_MINUTES} minutes."
+                "Run `rotators doctor SECRET`, or store a credential that logs in (PutSecretValue), which is"
+                f" tried at once. If the target accepts a stored one by now, rotate again after {_MINUTES}"
+                " minutes."
             )
         return None
 

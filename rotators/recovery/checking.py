@@ -42,7 +42,7 @@ from rotators.recovery.coverage import (
 )
 from rotators.recovery.database_checks import DatabaseChecks
 from rotators.recovery.faults import fault_of, rotator_of
-from rotators.strategies.database import DatabaseRotator
+from rotators.strategies.rotator import engine_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -149,9 +149,10 @@ class _Preflight:
         def login() -> None:
             rotator.verify(Rotation(value, settings, value))
 
-        if isinstance(rotator, DatabaseRotator):
+        engine = engine_of(rotator)
+        if engine is not None:
             known = self.settings is not None
-            yield from DatabaseChecks(rotator, value, self.admin, settings, known).all(login)
+            yield from DatabaseChecks(engine, value, self.admin, settings, known).all(login)
         else:
             yield of_rotator(login)
         yield self._schedule()

@@ -12,12 +12,13 @@ from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.recovery.checks import Check, Result, failed_by, of_login
 from rotators.strategies.alternating import SUFFIX, other_user
-from rotators.strategies.database import DatabaseRotator
 from rotators.strategies.identity import direct, proven_admin
 from rotators.strategies.preflight import Preflight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from rotators.strategies.engine import Engine
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,14 @@ class DatabaseChecks:
     """The checks of a database beyond the login of the current value.
 
     Attributes:
-        rotator: of the database.
+        engine: of the database.
         value: the current value.
         admin: the admin's value, or None.
         settings: as the rotation function has them.
         known: whether ``settings`` are the function's own, so that its password rules can be judged.
     """
 
-    rotator: DatabaseRotator
+    engine: Engine
     value: Secret = field(repr=False)
     admin: Secret | None = field(repr=False)
     settings: Settings
@@ -46,12 +47,12 @@ class DatabaseChecks:
         """
         reached = yield from of_login(self.value, login, helped=self.admin is not None)
         try:
-            self.settings.password.generate(self.rotator.engine.password_rules)
+            self.engine.credential.new(self.settings)
         except RotatorsError as error:
             yield failed_by("password rules", error)
         if reached:
             yield from self._questions(self.value, self._pooler)
-            yield from self._questions(direct(self.value, self.rotator.engine), self._server)
+            yield from self._questions(direct(self.value, self.engine), self._server)
         yield from self._admin(reached=reached)
 
     def _pooler(self, session: Any) -> Iterator[Check]:
@@ -59,7 +60,7 @@ class DatabaseChecks:
         name, strategy = "the server itself answers", strategy_name(self.value)
         if not session.behind_pooler:
             yield Check(name, Result.OK, "no pooler or proxy was noticed")
-        elif direct(self.value, self.rotator.engine) != self.value:
+        elif direct(self.value, self.engine) != self.value:
             yield Check(name, Result.UNNEEDED, "a pooler or proxy does; passwords are changed at admin_host")
         elif strategy == "single":
             yield Check(
@@ -107,13 +108,13 @@ class DatabaseChecks:
             return
         rotation = Rotation(self.value, self.settings, self.value, read_admin=lambda: admin)
         try:
-            proven_admin(rotation, self.rotator.engine)
+            proven_admin(rotation, self.engine)
         except RotatorsError as error:
             yield failed_by("admin login", error)
             return
 
         def login() -> None:
-            with self.rotator.engine.login(admin, self.settings) as session:
+            with self.engine.login(admin, self.settings) as session:
                 session.check()
 
         accepted = yield from of_login(admin, login, "admin ")
@@ -159,7 +160,7 @@ class DatabaseChecks:
         if strategy != "alternating":
             return Check(name, Result.UNNEEDED, f"{strategy} has one user")
         try:
-            other = other_user(self.value, self.rotator.engine)
+            other = other_user(self.value, self.engine)
         except RotatorsError as error:
             return failed_by(name, error)
         try:
@@ -188,7 +189,7 @@ class DatabaseChecks:
     def _questions(self, value: Secret, ask: Callable[[Any], Iterator[Check]]) -> Iterator[Check]:
         """Ask in a login of its own; what the server refuses to tell is a check that failed."""
         try:
-            with self.rotator.engine.login(value, self.settings) as session:
+            with self.engine.login(value, self.settings) as session:
                 if isinstance(session, Preflight):
                     yield from list(ask(session))
         except RotatorsError as error:

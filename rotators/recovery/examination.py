@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rotators.aws.versions import all_versions
 from rotators.core.contracts import Unlabelled
@@ -33,8 +33,8 @@ from rotators.core.states import Stage, holder
 from rotators.recovery.faults import fault_of, remarks_on, rotator_of
 from rotators.recovery.findings import Finding, Findings, Outcome, Trial
 from rotators.strategies.alternating import SUFFIX, other_user, partner
-from rotators.strategies.database import DatabaseRotator
 from rotators.strategies.identity import TARGET_KEYS, direct, proven_admin, same_target
+from rotators.strategies.rotator import engine_of
 from rotators.strategies.single import require_reset_helps
 
 if TYPE_CHECKING:
@@ -123,8 +123,8 @@ class _Logins:
     limit: int
     pooler: bool = False
     pooled_admin: bool = False
-    rejected: list[str] = field(default_factory=list, repr=False)
-    """The passwords of the rejected logins."""
+    rejected: list[Secret] = field(default_factory=list, repr=False)
+    """The values whose logins were rejected."""
     _stopped: str = ""
     _known: dict[tuple[object, ...], tuple[Outcome, Outcome | None]] = field(default_factory=dict, repr=False)
 
@@ -132,7 +132,7 @@ class _Logins:
         """The finding with what became of the logins of its value, unless no more may be made."""
         if self.why_not:
             return finding.tried(Outcome(Trial.UNTRIED, reason=self.why_not))
-        key = tuple(value.get(name) for name in ("username", "password", *sorted(TARGET_KEYS)))
+        key = self._key(value)
         if key not in self._known:
             self._known[key] = self._try(value)
         return finding.tried(*self._known[key])
@@ -142,11 +142,18 @@ class _Logins:
         """Why no further login may be made; empty if one may."""
         return self._stopped or ("limit" if len(self.rejected) >= self.limit else "")
 
+    def _key(self, value: Secret) -> tuple[object, ...]:
+        """What decides about a login: values that agree in it are tried once."""
+        engine = engine_of(self.rotator)
+        if engine is None:
+            return (value.to_string(),)
+        return tuple(value.get(key) for key in ("username", *engine.credential.fields, *sorted(TARGET_KEYS)))
+
     def _try(self, value: Secret) -> tuple[Outcome, Outcome | None]:
-        if not isinstance(self.rotator, DatabaseRotator):
+        engine = engine_of(self.rotator)
+        if engine is None:
             rotation, rotator = Rotation(value, self.settings, value), self.rotator
             return self._judged(value, lambda: rotator.verify(rotation)), None
-        engine = self.rotator.engine
         at_host = self._judged(value, lambda: self._log_in(engine, value))
         other = direct(value, engine)
         if other == value:
@@ -158,7 +165,7 @@ class _Logins:
     def _judged(self, value: Secret, login: Callable[[], object]) -> Outcome:
         outcome = tried(login)
         if outcome.trial is Trial.REJECTED:
-            self.rejected.append(str(value.get("password", "")))
+            self.rejected.append(value)
         elif outcome.trial is not Trial.ACCEPTED:
             self._stopped = "stopped"
         return outcome
@@ -297,8 +304,9 @@ class _Look:
 
     def _leads_here(self, value: Secret) -> bool:
         """Whether the password of a value may be sent where the current value leads."""
-        if isinstance(self.rotator, DatabaseRotator):
-            return same_target(value, self.base, self.rotator.engine, self.by.settings)
+        engine = engine_of(self.rotator)
+        if engine is not None:
+            return same_target(value, self.base, engine, self.by.settings)
         return all(value.get(key) == self.base.get(key) for key in PUBLIC_KEYS - _USERS)
 
     def _labelled(self, stage: Stage) -> Finding | None:
@@ -343,11 +351,12 @@ class _Look:
         except RotatorsError as error:
             return _Admin(login=_outcome(error)._replace(trial=Trial.UNREADABLE))
         self.by.seen.update(value.sensitive())
-        if not isinstance(self.rotator, DatabaseRotator):
+        engine = engine_of(self.rotator)
+        if engine is None:
             rotation = Rotation(value, self.by.settings, value)
             verify = self.rotator.verify if self.rotator else None
             return _Admin(value, tried(lambda: verify(rotation)) if verify else None)
-        found, engine = _Admin(value), self.rotator.engine
+        found = _Admin(value)
         found.login = tried(lambda: self._ask(found, value, engine))
         return found
 
@@ -360,7 +369,7 @@ class _Look:
             if strategy_name(self.base) == "alternating":
                 found.clone = self._clone(session, engine)
 
-    def _clone(self, session: Session, engine: Engine) -> str:
+    def _clone(self, session: Session[Any], engine: Engine) -> str:
         user = self.base.text("username")
         return _told(tried(lambda: session.require_clone(user, other_user(self.base, engine))))
 
@@ -370,13 +379,14 @@ class _Look:
         rejected = found.current is not None and Trial.REJECTED in found.current.trials
         if not (nothing and rejected and found.admin is Trial.ACCEPTED and admin.value is not None):
             return None
-        if not isinstance(self.rotator, DatabaseRotator):
+        engine, value = engine_of(self.rotator), admin.value
+        if engine is None:
             return None
-        engine, value = self.rotator.engine, admin.value
+        rejected_credentials = [engine.credential.of(each) for each in logins.rejected]
 
         def ask() -> None:
             with engine.login(value, self.by.settings) as session:
-                require_reset_helps(session, self.base, logins.rejected)
+                require_reset_helps(session, self.base, rejected_credentials)
 
         outcome = tried(ask)
         return None if outcome.trial is Trial.ACCEPTED else outcome

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rotators.core.contracts import ChecksValues
 from rotators.core.errors import IdentityMismatch, RotatorNotFound, RotatorsError, SecretFormatError
 from rotators.core.registry import load, rotator_name, strategy_name
 from rotators.core.secret import PUBLIC_KEYS
-from rotators.strategies.database import DatabaseRotator
 
 if TYPE_CHECKING:
     from rotators.core.contracts import Rotator
@@ -49,7 +49,7 @@ def fault_of(value: Secret, settings: Settings) -> RotatorsError | None:
     """
     try:
         rotator = rotator_of(value, settings)
-        if isinstance(rotator, DatabaseRotator):
+        if isinstance(rotator, ChecksValues):
             rotator.check_value(value, settings)
     except (SecretFormatError, IdentityMismatch) as error:
         if "remedy" not in vars(error):

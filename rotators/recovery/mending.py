@@ -13,8 +13,8 @@ from rotators.core.rotation import Rotation
 from rotators.core.states import Stage, holder
 from rotators.core.versions import Versions
 from rotators.recovery.diagnosis import Act, Diagnosis, Move
-from rotators.strategies.database import DatabaseRotator
 from rotators.strategies.identity import proven_admin
+from rotators.strategies.rotator import engine_of
 from rotators.strategies.single import require_reset_helps
 
 if TYPE_CHECKING:
@@ -89,24 +89,26 @@ class _Reset:
             raise VersionConflict("AWSCURRENT moved since the diagnosis; nothing was changed")
         current = self._value(self._act.version)
         rotator = load(rotator_name(current, self._settings))
-        if not isinstance(rotator, DatabaseRotator):
+        engine = engine_of(rotator)
+        if engine is None:
             rotator.apply(self._versions.rotation(self._settings, current, current))
         elif self._act.login is None:
-            self._by_admin(rotator.engine, current)
+            self._by_admin(engine, current)
         else:
             # The rotation from the value that logs in to the current one, so nothing else is tried.
             one_user = current.replace(strategy="single")
-            working = one_user.replace(password=self._value(self._act.login).text("password"))
+            accepted = self._value(self._act.login)
+            working = one_user.replace(**{key: accepted[key] for key in engine.credential.fields})
             rotator.apply(Rotation(working, self._settings, one_user))
 
     def _by_admin(self, engine: Engine, current: Secret) -> None:
         admin = proven_admin(self._versions.rotation(self._settings, current, current), engine)
         if admin is None:
             raise SecretFormatError("the secret names no masterarn any more")
-        rejected = [self._value(version).text("password") for version in self._act.rejected]
+        rejected = [engine.credential.of(self._value(version)) for version in self._act.rejected]
         with engine.login(admin, self._settings) as session:
             require_reset_helps(session, current, rejected)
-            session.set_password(current.text("username"), current.text("password"))
+            session.set_credential(current.text("username"), engine.credential.of(current))
 
     def _value(self, version: str) -> Secret:
         value = self._versions.value(version)

@@ -30,6 +30,8 @@ SUFFIX = "_clone"
 class Alternating:
     """Two users, and an admin who sets the password of the one that is not in use."""
 
+    name = "alternating"
+
     def propose(self, engine: Engine, rotation: Rotation) -> Secret:
         """The other user's value with a new password.
 
@@ -39,10 +41,8 @@ class Alternating:
         current = rotation.current
         current.text("masterarn")
         changes: dict[str, object] = {
+            **engine.credential.new(rotation.settings, current),
             "username": other_user(current, engine),
-            "password": rotation.settings.password.generate(
-                engine.password_rules, unlike=current.text("password")
-            ),
         }
         if "alternate_username" in current:
             changes["alternate_username"] = current.text("username")
@@ -68,17 +68,18 @@ class Alternating:
                 "Key is missing from secret JSON: 'masterarn' (alternating needs an admin)"
             )
         account = _account(engine, rotation)
-        user, other, password = current.text("username"), pending.text("username"), pending.text("password")
+        user, other = current.text("username"), pending.text("username")
+        credential = engine.credential.of(pending)
         with engine.login(admin, rotation.settings) as session:
             if account is None:
                 session.require_ordinary(user)
             original = account or user
             rotation.confirm()
             if other == user + SUFFIX and "alternate_username" not in current:
-                session.ensure_clone(original, other, password)
+                session.ensure_clone(original, other, credential)
             else:
                 session.require_clone(original, other)
-                session.set_password(other, password)
+                session.set_credential(other, credential)
 
     def verify(self, engine: Engine, rotation: Rotation) -> None:
         """Log in as the pending value: the other user, or in a trial run the current one."""
@@ -142,15 +143,15 @@ def partner(value: Secret, engine: Engine) -> str:
 
 def _account(engine: Engine, rotation: Rotation) -> str | None:
     """What the server calls the current user; None when its password is rejected, or its account blocked."""
-    password = rotation.current.text("password")
-    if password in rotation.rejected:  # a repeated step must not add up rejected logins
+    credential = engine.credential.of(rotation.current)
+    if credential in rotation.rejected:  # a repeated step must not add up rejected logins
         return None
     try:
         with engine.login(direct(rotation.current, engine), rotation.settings) as session:
             return session.account
     except CredentialsRejected:
         rotation.rejections.append("current")
-        rotation.rejected.add(password)
+        rotation.rejected.add(credential)
         return None
     except TargetUnavailable as error:
         # The server looks at a user's limit after its password, so the password was right.

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from rotators.core.errors import CredentialsRejected, RotatorFailure, TargetRefused
+from rotators.core.errors import CredentialsRejected, RotatorFailure, SecretFormatError, TargetRefused
 from rotators.core.rotation import UNREADABLE
 from rotators.core.tries import Tries
 from rotators.strategies.identity import direct, proven_admin, same_target
@@ -17,6 +17,7 @@ from rotators.strategies.identity import direct, proven_admin, same_target
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from rotators.core.progress import Credential
     from rotators.core.rotation import Rotation
     from rotators.core.secret import Secret
     from rotators.strategies.engine import Engine, Session
@@ -59,14 +60,14 @@ class Attempts:
     _tries: Tries = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._tries = Tries(self.rotation, self._is_for_target, self._password, self._allowed_by_server)
+        self._tries = Tries(self.rotation, self._is_for_target, self._credential, self._allowed_by_server)
 
     @property
-    def passwords(self) -> list[str]:
-        """Those that were rejected in this rotation."""
-        return [value.text("password") for value in self._tries.rejected]
+    def rejected(self) -> list[Credential]:
+        """The credentials that were rejected in this rotation."""
+        return [self.engine.credential.of(value) for value in self._tries.rejected]
 
-    def first(self, use: Callable[[Session, Secret], T]) -> T | None:
+    def first(self, use: Callable[[Session[Any], Secret], T]) -> T | None:
         """Log in with one value after the other until one is accepted.
 
         Args:
@@ -81,7 +82,8 @@ class Attempts:
                 than its password; no further value was tried.
         """
         for _, stored in self._tries:
-            secret = direct(self.rotation.current.replace(password=stored["password"]), self.engine)
+            fields = {key: stored[key] for key in self.engine.credential.fields}
+            secret = direct(self.rotation.current.replace(**fields), self.engine)
             try:
                 with self.engine.login(secret, self.rotation.settings) as session:
                     self._tries.accepted()
@@ -107,10 +109,13 @@ class Attempts:
     def _is_for_target(self, stored: Secret) -> bool:
         return same_target(stored, self.rotation.current, self.engine, self.rotation.settings)
 
-    def _password(self, stored: Secret) -> str | None:
-        password = stored.get("password")
-        same_user = stored.get("username") == self.rotation.current["username"]
-        return password if same_user and isinstance(password, str) else None
+    def _credential(self, stored: Secret) -> Credential | None:
+        if stored.get("username") != self.rotation.current["username"]:
+            return None
+        try:
+            return self.engine.credential.of(stored)
+        except SecretFormatError:
+            return None
 
     def _allowed_by_server(self) -> int | None:
         """The server's own limit as an admin reads it; None without an admin, or if it cannot be read."""

@@ -12,7 +12,7 @@ afterwards: it is what the applications use.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rotators.strategies.attempts import Attempts, changing
 from rotators.strategies.engine import KeepsTwo
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 class Dual(Single):
     """One user; its old password stays valid until the next rotation. Proposed and verified as in Single."""
 
+    name = "dual"
+
     def apply(self, engine: Engine, rotation: Rotation) -> None:
         """Make the current and the pending password work, and no other.
 
@@ -41,10 +43,10 @@ class Dual(Single):
         admin = proven_admin(rotation, engine)
         user = rotation.pending.text("username")
 
-        def use(session: Session, _secret: Secret) -> str:
+        def use(session: Session[Any], _secret: Secret) -> str:
             session.check()
             if admin is None:
-                _keep_two(session, user, rotation)
+                _keep_two(engine, session, user, rotation)
             return session.account
 
         attempts = Attempts(engine, rotation)
@@ -55,12 +57,12 @@ class Dual(Single):
             return
         with engine.login(admin, rotation.settings) as session:
             if account is None:
-                require_reset_helps(session, rotation.current, attempts.passwords)
-            _keep_two(session, account or user, rotation)
+                require_reset_helps(session, rotation.current, attempts.rejected)
+            _keep_two(engine, session, account or user, rotation)
 
 
-def _keep_two(session: Session, user: str, rotation: Rotation) -> None:
+def _keep_two(engine: Engine, session: Session[Any], user: str, rotation: Rotation) -> None:
     if not isinstance(session, KeepsTwo):
-        raise TypeError(f"{type(session).__name__} says two_passwords and has no set_passwords")
+        raise TypeError(f"{type(session).__name__} has no set_pair, which dual needs")
     with changing(rotation):
-        session.set_passwords(user, rotation.current.text("password"), rotation.pending.text("password"))
+        session.set_pair(user, engine.credential.of(rotation.current), engine.credential.of(rotation.pending))

@@ -1,25 +1,29 @@
-"""What a database engine offers to the strategies. An engine knows SQL and drivers, never the flow."""
+"""What an engine declares and offers to the strategies. An engine knows its target, never the flow."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from contextlib import AbstractContextManager
 
-    from rotators.core.passwords import PasswordRules
+    from rotators.core.rotation import Rotation
     from rotators.core.secret import Secret
     from rotators.core.settings import Settings
+    from rotators.strategies.credential import CredentialType
+
+C_contra = TypeVar("C_contra", contravariant=True)
+"""What an engine's ``credential.of`` gives."""
 
 
-class Session(Protocol):
+class Session(Protocol[C_contra]):
     """One login. Every move is whole or not at all: it commits, or changes nothing.
 
     Where a move takes a user, it also takes the ``account`` that another session gave.
 
     All moves raise TargetUnavailable when the server goes away or stays silent, and TargetRefused when it
-    says no. None of them lets a clear-text password leave the process where the server takes a hash.
+    says no. None of them lets a password leave the process in clear text where the server takes a hash.
     """
 
     @property
@@ -30,11 +34,11 @@ class Session(Protocol):
     def behind_pooler(self) -> bool:
         """Whether a pooler or proxy answers in the server's place, as far as the protocol shows it."""
 
-    def set_password(self, user: str, password: str) -> None:
-        """Set the password of ``user``: the session's own, or another that it may administer."""
+    def set_credential(self, user: str, credential: C_contra) -> None:
+        """Set the credential of ``user``: the session's own, or another that it may administer."""
 
-    def ensure_clone(self, of: str, clone: str, password: str) -> None:
-        """Make ``clone`` a second login that acts as ``of``, with this password.
+    def ensure_clone(self, of: str, clone: str, credential: C_contra) -> None:
+        """Make ``clone`` a second login that acts as ``of``, with this credential.
 
         A clone that is there is proven first, and brought up to date; one that is missing is made.
 
@@ -59,20 +63,20 @@ class Session(Protocol):
             TargetRefused: the user is an administrator, or does not exist.
         """
 
-    def require_resettable(self, user: str, rejected: Collection[str], *, tls: bool) -> None:
-        """Check that a new password would let ``user`` log in from here. Asked in an admin's session.
+    def require_resettable(self, user: str, rejected: Collection[C_contra], *, tls: bool) -> None:
+        """Check that a new credential would let ``user`` log in from here. Asked in an admin's session.
 
-        A rejected login does not always mean a wrong password. To reset a right one would lock out the
+        A rejected login does not always mean a wrong credential. To reset a right one would lock out the
         applications that use it. What the server shows to no admin of its kind, such as PostgreSQL's hashes
         to anyone but superusers, is taken as in order. A right that an admin can be given is demanded.
 
         Args:
             user: whose logins were rejected.
-            rejected: the passwords of those logins.
+            rejected: the credentials of those logins.
             tls: whether the user's logins use TLS.
 
         Raises:
-            TargetRefused: one of ``rejected`` is the password, or something else keeps the user out; the
+            TargetRefused: one of ``rejected`` is the credential, or something else keeps the user out; the
                 reason says what. Nothing was changed.
         """
 
@@ -98,26 +102,46 @@ class Session(Protocol):
 
 
 @runtime_checkable
-class KeepsTwo(Protocol):
-    """What the sessions of an engine with ``two_passwords`` offer besides."""
+class KeepsTwo(Protocol[C_contra]):
+    """What the sessions of an engine with the strategy ``dual`` offer besides."""
 
-    def set_passwords(self, user: str, old: str, new: str) -> None:
-        """Make exactly these two the passwords of ``user``, each a login of its own.
+    def set_pair(self, user: str, old: C_contra, new: C_contra) -> None:
+        """Make exactly these two the credentials of ``user``, each a login of its own.
 
         ``old`` works at every instant, if it worked before. Repeated, it changes nothing.
         """
 
 
+class Strategy(Protocol):
+    """The three parts of a Rotator, for any engine.
+
+    Attributes:
+        name: what a secret's ``strategy`` key calls it.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102 - see Attributes
+
+    def propose(self, engine: Engine, rotation: Rotation) -> Secret:
+        """See Rotator.propose."""
+
+    def apply(self, engine: Engine, rotation: Rotation) -> None:
+        """See Rotator.apply."""
+
+    def verify(self, engine: Engine, rotation: Rotation) -> None:
+        """See Rotator.verify."""
+
+
 class Engine(Protocol):
-    """A database engine: its moves and its limits.
+    """A credential type: what it declares, and its login.
 
     Attributes:
         names: the values of the secret's ``engine`` key that mean this engine.
         default_port: used when the secret has no ``port``.
         default_dbname: used when the secret has no ``dbname``.
         longest_username: in bytes of UTF-8.
-        password_rules: what the engine takes as a password.
-        two_passwords: whether a user may have two; then the sessions are KeepsTwo.
+        credential: what a rotation replaces.
+        strategies: those it supports; with ``dual`` the sessions are KeepsTwo.
     """
 
     @property
@@ -129,15 +153,15 @@ class Engine(Protocol):
     @property
     def longest_username(self) -> int: ...  # noqa: D102 - see Attributes
     @property
-    def password_rules(self) -> PasswordRules: ...  # noqa: D102 - see Attributes
+    def credential(self) -> CredentialType: ...  # noqa: D102 - see Attributes
     @property
-    def two_passwords(self) -> bool: ...  # noqa: D102 - see Attributes
+    def strategies(self) -> Sequence[Strategy]: ...  # noqa: D102 - see Attributes
 
-    def login(self, secret: Secret, settings: Settings) -> AbstractContextManager[Session]:
+    def login(self, secret: Secret, settings: Settings) -> AbstractContextManager[Session[Any]]:
         """Log in; the session ends with the context.
 
         Raises:
-            CredentialsRejected: the server answered and refused this user with this password.
+            CredentialsRejected: the server answered and refused this user with this credential.
             TargetUnavailable: it did not answer in time, or could not be reached. Nobody rejected anything.
             TargetRefused: it answered and refused for another reason (no such database, a rule by host).
             SecretFormatError: a key is missing or wrong.

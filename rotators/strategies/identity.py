@@ -153,8 +153,8 @@ def check_shape(secret: Secret, engine: Engine) -> None:
     Raises:
         SecretFormatError: a key is missing or wrong.
     """
-    for key in ("username", "password"):
-        secret.text(key)
+    secret.text("username")
+    engine.credential.of(secret)
     if len(secret.text("username").encode(errors="surrogatepass")) > engine.longest_username:
         # A server may cut a longer name off, and so mean another user.
         raise SecretFormatError(f"key 'username' of the secret exceeds {engine.longest_username} bytes")

@@ -10,7 +10,7 @@ would help, because a login can be rejected although its password is right.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rotators.core.errors import IdentityMismatch, TargetRefused
 from rotators.logins.connecting import wants_tls
@@ -20,6 +20,7 @@ from rotators.strategies.identity import check_target, check_user, proven_admin
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from rotators.core.progress import Credential
     from rotators.core.rotation import Rotation
     from rotators.core.secret import Secret
     from rotators.strategies.engine import Engine, Session
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
 class Single:
     """One user changes its own password; an admin helps where no stored password works."""
 
+    name = "single"
+
     def propose(self, engine: Engine, rotation: Rotation) -> Secret:
-        """The current value with a new password."""
+        """The current value with a new credential."""
         current = rotation.current
-        password = rotation.settings.password.generate(engine.password_rules, unlike=current.text("password"))
-        return current.replace(password=password)
+        return current.replace(**engine.credential.new(rotation.settings, current))
 
     def apply(self, engine: Engine, rotation: Rotation) -> None:
         """Make the user's password the pending one.
@@ -46,7 +48,7 @@ class Single:
         """
         check(engine, rotation)
         attempts = Attempts(engine, rotation)
-        if attempts.first(lambda session, secret: _set_own(session, secret, rotation)):
+        if attempts.first(lambda session, secret: _set_own(engine, session, secret, rotation)):
             return
         admin = proven_admin(rotation, engine)
         if admin is None:
@@ -54,9 +56,9 @@ class Single:
         user = rotation.pending.text("username")
         with engine.login(admin, rotation.settings) as session:
             _refuse_pooler(session)
-            require_reset_helps(session, rotation.current, attempts.passwords)
+            require_reset_helps(session, rotation.current, attempts.rejected)
             with changing(rotation):
-                session.set_password(user, rotation.pending.text("password"))
+                session.set_credential(user, engine.credential.of(rotation.pending))
 
     def verify(self, engine: Engine, rotation: Rotation) -> None:
         """Log in as the pending value."""
@@ -65,13 +67,13 @@ class Single:
             session.check()
 
 
-def require_reset_helps(session: Session, current: Secret, rejected: Collection[str]) -> None:
+def require_reset_helps(session: Session[Any], current: Secret, rejected: Collection[Credential]) -> None:
     """Check in an admin's session that the user is ordinary, and that a new password would let it log in.
 
     Args:
         session: the admin's.
         current: the current value.
-        rejected: the passwords of the user's rejected logins.
+        rejected: the credentials of the user's rejected logins.
 
     Raises:
         TargetRefused: it is not, or it would not; nothing was changed.
@@ -94,18 +96,18 @@ def check(engine: Engine, rotation: Rotation) -> None:
         raise IdentityMismatch("the pending value has another alternate_username than the current one")
 
 
-def _set_own(session: Session, secret: Secret, rotation: Rotation) -> bool:
-    """Set the pending password in a login of the user's own; True, so that no admin has to."""
-    wanted = rotation.pending.text("password")
-    if secret["password"] == wanted:
+def _set_own(engine: Engine, session: Session[Any], secret: Secret, rotation: Rotation) -> bool:
+    """Set the pending credential in a login of the user's own; True, so that no admin has to."""
+    wanted = engine.credential.of(rotation.pending)
+    if engine.credential.of(secret) == wanted:
         return True
     _refuse_pooler(session)
     rotation.confirm()
-    session.set_password(rotation.pending.text("username"), wanted)
+    session.set_credential(rotation.pending.text("username"), wanted)
     return True
 
 
-def _refuse_pooler(session: Session) -> None:
+def _refuse_pooler(session: Session[Any]) -> None:
     """Change no password through a pooler: what it rejects may be right, and it may not learn the new one."""
     if session.behind_pooler:
         raise TargetRefused(

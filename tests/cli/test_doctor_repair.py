@@ -213,12 +213,12 @@ def test_a_repair_that_did_not_help_is_not_advised_again(
     user = world.user()
     arn = world.secret({**user, "strategy": "single", "masterarn": world.admin_secret()})
     world.set_password(user["username"], new_password())
-    setting = PostgresSession.set_password
+    setting = PostgresSession.set_credential
 
     def in_vain(session: PostgresSession, user: str, _password: str) -> None:
         setting(session, user, new_password())  # stands for whatever else keeps the login rejected
 
-    monkeypatch.setattr(PostgresSession, "set_password", in_vain)
+    monkeypatch.setattr(PostgresSession, "set_credential", in_vain)
     result = run("repair", arn, "--idle")
     assert result.exit_code == 1
     assert "no-effect: This was done and did not help" in result.output

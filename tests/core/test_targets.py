@@ -15,9 +15,9 @@ from rotators.core.settings import Settings
 from rotators.engines.mysql import MySqlEngine
 from rotators.engines.mysql.mariadb import MariaDbEngine
 from rotators.engines.postgres import PostgresEngine
-from rotators.strategies.database import DatabaseRotator
 from rotators.strategies.engine import Engine
 from rotators.strategies.identity import same_target
+from rotators.strategies.rotator import EngineRotator
 
 ENGINES: list[Engine] = [PostgresEngine(), MySqlEngine(), MariaDbEngine()]
 
@@ -131,5 +131,5 @@ def test_outside_of_allowed_targets_nothing_is_done(act: str, key: str) -> None:
     settings = Settings.from_environment({"ALLOWED_TARGETS": ".db.example"})
     value = Secret({**STORED, key: "db.example.evil.example"})
     with pytest.raises(IdentityMismatch, match="not in ALLOWED_TARGETS") as caught:
-        getattr(DatabaseRotator(PostgresEngine()), act)(Rotation(value, settings, value))
+        getattr(EngineRotator(PostgresEngine()), act)(Rotation(value, settings, value))
     assert caught.value.full_code == "identity-mismatch/not-allowed"

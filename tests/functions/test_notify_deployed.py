@@ -46,7 +46,7 @@ class Deployed:
 @pytest.fixture(scope="module")
 def deployed(aws: LocalAws, server: PostgresServer) -> Iterator[Deployed]:
     """The stack with its roles enforced."""
-    stack = scenarios.deploy(World(aws, server), NAME)
+    stack = scenarios.deploy(World(aws, server), NAME, MaxRejectedLogins="20")
     resources = aws.client("cloudformation").describe_stack_resources(StackName=NAME)["StackResources"]
     topic = next(each for each in resources if each.get("LogicalResourceId") == "AlarmTopic")
     aws.watch(stack.watched())

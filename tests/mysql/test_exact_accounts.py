@@ -64,8 +64,8 @@ def test_an_admin_of_the_same_kind_matches_no_other_account(world: MariaDbWorld)
 
 def _moves(session: MariaDbSession, name: str, user: str) -> list[Callable[[], None]]:
     return [
-        partial(session.set_password, name, new_password()),
-        partial(session.set_passwords, name, new_password(), new_password()),
+        partial(session.set_credential, name, new_password()),
+        partial(session.set_pair, name, new_password(), new_password()),
         partial(session.require_ordinary, name),
         partial(session.require_resettable, name, [], tls=True),
         partial(session.require_clone, name, user),
@@ -82,9 +82,9 @@ def test_an_account_of_a_session_is_taken(world: MariaDbWorld) -> None:
         account = session.account
     password = new_password()
     with engine.login(Secret(world.admin()), Settings()) as session:
-        session.set_password(account, password)
+        session.set_credential(account, password)
         with pytest.raises(RotatorsError, match="several accounts"):
-            session.set_password(near["username"], new_password())
+            session.set_credential(near["username"], new_password())
     assert world.logs_in({**near, "password": password})
     world.run(f"DROP USER {world.written(near['username'], '127.%')}")
     assert world.logs_in(far)

@@ -72,7 +72,7 @@ def changes(received: list[bytes]) -> list[str]:
 def test_an_admin_keeps_the_plugin_and_sends_a_hash(plugin: str) -> None:
     password = new_password()
     with session({"SELECT plugin": [(plugin, STORED[plugin](new_password()))]}) as (admin, received):
-        admin.set_password("app", password)
+        admin.set_credential("app", password)
     (statement,) = changes(received)
     start = f"ALTER USER 'app'@'10.%' IDENTIFIED WITH {plugin} AS "
     assert statement.startswith(start)
@@ -89,8 +89,8 @@ def test_another_plugin_is_refused_before_anything_changes() -> None:
     }
     with session(answers) as (admin, received):
         moves: list[Callable[[], None]] = [
-            lambda: admin.set_password("app", new_password()),
-            lambda: admin.set_passwords("app", new_password(), new_password()),
+            lambda: admin.set_credential("app", new_password()),
+            lambda: admin.set_pair("app", new_password(), new_password()),
             lambda: admin.ensure_clone("app", "app_clone", new_password()),
             lambda: admin.require_resettable("app", [new_password()], tls=True),
         ]
@@ -111,7 +111,7 @@ def test_a_reset_ends_a_block_and_leaves_a_lock(counted: bool, locked: bool, unl
         "account_locked": [("1",)] if locked else [],
     }
     with session(answers) as (admin, received):
-        admin.set_password("app", new_password())
+        admin.set_credential("app", new_password())
     assert changes(received)[0].endswith(" ACCOUNT UNLOCK") is unlocks
 
 
@@ -215,5 +215,5 @@ def test_each_refusal_of_a_change_has_its_code(number: int, text: str, code: str
 
     refuse = fake_server(serve, greeting("mysql_native_password"))
     with refuse as (port, _), pytest.raises(RotatorsError) as caught:
-        enter(port, lambda admin: admin.set_password("app", new_password()))
+        enter(port, lambda admin: admin.set_credential("app", new_password()))
     assert caught.value.full_code == code

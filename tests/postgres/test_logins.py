@@ -231,7 +231,7 @@ def test_a_read_only_server_such_as_a_reader_endpoint_is_told_from_others() -> N
             pytest.raises(TargetRefused, match="read-only") as caught,
             PostgresEngine().login(secret, Settings()) as session,
         ):
-            session.set_password("postgres", new_password())
+            session.set_credential("postgres", new_password())
         assert caught.value.full_code == "target-refused/read-only"
         assert "writer's endpoint" in caught.value.remedy
 

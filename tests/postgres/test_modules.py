@@ -72,7 +72,7 @@ def identity(place: Path) -> tuple[Path, Path]:
 def change(server: PostgresServer, new: str, **login: Any) -> None:
     secret = Secret({**server.secret(), **login})
     with PostgresEngine().login(secret, Settings()) as session:
-        session.set_password("app", remembered(new))
+        session.set_credential("app", remembered(new))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_client_certificate_is_offered_where_the_environment_names_one(
     strict.execute("CREATE ROLE certified LOGIN")
     password = new_password()
     with PostgresEngine().login(Secret(strict.secret()), Settings()) as session:
-        session.set_password("certified", password)
+        session.set_credential("certified", password)
     login = Secret(strict.secret("certified", password))
     with pytest.raises(RotatorsError) as caught, PostgresEngine().login(login, Settings()):
         pass

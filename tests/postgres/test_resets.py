@@ -222,7 +222,7 @@ def test_md5_hashes_are_stored_only_where_the_operator_asks_for_them(
     monkeypatch.setenv("PASSWORD_ENCRYPTION", "md5")
     new = new_password()
     with PostgresEngine().login(Secret(user), Settings.from_environment(dict(os.environ))) as session:
-        session.set_password(user["username"], new)
+        session.set_credential(user["username"], new)
     assert hash_of(world, user["username"]) == md5_verifier(user["username"], new)
     with pytest.raises(ConfigurationError, match="PASSWORD_ENCRYPTION"):
         Settings.from_environment({"PASSWORD_ENCRYPTION": "plain"})
@@ -234,7 +234,7 @@ def test_clear_text_is_sent_only_where_the_secret_asks_for_it_and_inside_tls(wor
     new = new_password()
 
     def change(session: PostgresSession) -> None:
-        session.set_password(user["username"], new)
+        session.set_credential(user["username"], new)
 
     login = {"username": helper["username"], "password": helper["password"], "clear_text": True}
     as_admin(world, change, **login)

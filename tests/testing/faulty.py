@@ -16,8 +16,8 @@ from rotators.core.settings import MOST_REJECTED
 from rotators.engines.postgres import PostgresEngine
 from rotators.engines.postgres.roles import read_roles
 from rotators.engines.postgres.session import PostgresSession
-from rotators.strategies.database import DatabaseRotator
 from rotators.strategies.identity import same_target
+from rotators.strategies.rotator import EngineRotator
 from rotators.strategies.single import check
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rotators.core.settings import Settings
 
 
-class Sound(DatabaseRotator):
+class Sound(EngineRotator):
     """No bug: what is found here, the kit has made up."""
 
     strategy = "single"
@@ -45,14 +45,14 @@ class TouchesTheTargetInPropose(Sound):
     def propose(self, rotation: Rotation) -> Secret:
         proposed = super().propose(rotation)
         with self.engine.login(rotation.current, rotation.settings) as session:
-            session.set_password(proposed.text("username"), proposed.text("password"))
+            session.set_credential(proposed.text("username"), proposed.text("password"))
         return proposed
 
 
 class IsNotIdempotent(Sound):
     def apply(self, rotation: Rotation) -> None:
         with self.engine.login(rotation.current, rotation.settings) as session:
-            session.set_password(rotation.pending.text("username"), rotation.pending.text("password"))
+            session.set_credential(rotation.pending.text("username"), rotation.pending.text("password"))
 
 
 class ForgetsTheHistory(Sound):
@@ -64,7 +64,7 @@ class ForgetsTheHistory(Sound):
                 continue
             try:
                 with self.engine.login(secret, rotation.settings) as session:
-                    session.set_password(secret.text("username"), rotation.pending.text("password"))
+                    session.set_credential(secret.text("username"), rotation.pending.text("password"))
             except CredentialsRejected:
                 continue
             return
@@ -106,7 +106,7 @@ class MixesPendingAndPrevious(Sound):
         super().apply(rotation)
         new = rotation.previous or rotation.pending
         with self.engine.login(rotation.pending, rotation.settings) as session:
-            session.set_password(new.text("username"), new.text("password"))
+            session.set_credential(new.text("username"), new.text("password"))
 
 
 class DropsUnknownKeys(Sound):
@@ -157,7 +157,7 @@ class _Engine(PostgresEngine):
             yield self._session(session._connection, session._user)
 
 
-class AcceptsAStrangersClone(DatabaseRotator):
+class AcceptsAStrangersClone(EngineRotator):
     strategy = "alternating"
     with_admin = True
 
@@ -165,7 +165,7 @@ class AcceptsAStrangersClone(DatabaseRotator):
         super().__init__(_Engine(_BelievingSession))
 
 
-class GrantsAfterPassword(DatabaseRotator):
+class GrantsAfterPassword(EngineRotator):
     strategy = "alternating"
     with_admin = True
 
@@ -173,7 +173,7 @@ class GrantsAfterPassword(DatabaseRotator):
         super().__init__(_Engine(_HastySession))
 
 
-class ChangesTheCurrentUser(DatabaseRotator):
+class ChangesTheCurrentUser(EngineRotator):
     """Says that it alternates, and sets the password of the user in use as well."""
 
     strategy = "alternating"
@@ -187,7 +187,7 @@ class ChangesTheCurrentUser(DatabaseRotator):
         admin = rotation.admin
         assert admin is not None
         with self.engine.login(admin, rotation.settings) as session:
-            session.set_password(rotation.current.text("username"), rotation.pending.text("password"))
+            session.set_credential(rotation.current.text("username"), rotation.pending.text("password"))
 
 
 class SendsPasswordsToAnyAddress(Sound):
@@ -309,7 +309,7 @@ def _set_as(faulty: Sound, secret: Secret, rotation: Rotation) -> bool:
     try:
         with faulty.engine.login(value, rotation.settings) as session:
             rotation.confirm()
-            session.set_password(value.text("username"), rotation.pending.text("password"))
+            session.set_credential(value.text("username"), rotation.pending.text("password"))
     except CredentialsRejected:
         return False
     return True
@@ -321,7 +321,7 @@ def _reset(faulty: Sound, user: str, rotation: Rotation) -> None:
     with faulty.engine.login(admin, rotation.settings) as session:
         session.require_ordinary(user)
         rotation.confirm()
-        session.set_password(user, rotation.pending.text("password"))
+        session.set_credential(user, rotation.pending.text("password"))
 
 
 Faulty = type[Sound] | type[AcceptsAStrangersClone] | type[GrantsAfterPassword] | type[ChangesTheCurrentUser]

@@ -63,8 +63,8 @@ class AccountSession(DatabaseSession, ABC):
         self._seconds: dict[str, Account] = {}
         super().__init__(connection, secret)
 
-    def set_password(self, user: str, password: str) -> None:
-        """See Session.set_password. All ways to log in stay, with the new password."""
+    def set_credential(self, user: str, password: str) -> None:
+        """See Session.set_credential. All ways to log in stay, with the new password."""
         if self._is_own(user):
             if self._expired:
                 # Nothing else is allowed before: the server knows whose session it is.
@@ -77,8 +77,8 @@ class AccountSession(DatabaseSession, ABC):
             account = self._seconds.get(user) or self._account(user)
             self._set_other(account, self._ways(account), password)
 
-    def set_passwords(self, user: str, old: str, new: str) -> None:
-        """See KeepsTwo.set_passwords. All ways to log in stay, with these passwords."""
+    def set_pair(self, user: str, old: str, new: str) -> None:
+        """See KeepsTwo.set_pair. All ways to log in stay, with these passwords."""
         if self._is_own(user):
             self.check()
             self._set_own_two(old, new)

@@ -30,7 +30,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rotators.core.passwords import PasswordRules
-from rotators.strategies.database import DatabaseRotator, require_driver
+from rotators.strategies.alternating import Alternating
+from rotators.strategies.credential import Password
+from rotators.strategies.dual import Dual
+from rotators.strategies.rotator import EngineRotator, require_driver
+from rotators.strategies.single import Single
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,10 +44,10 @@ if TYPE_CHECKING:
     from rotators.engines.mysql.mariadb_session import MariaDbSession
 
 
-def rotator() -> DatabaseRotator:
+def rotator() -> EngineRotator:
     """The entry point: the rotator of MariaDB."""
     require_driver("pymysql")
-    return DatabaseRotator(MariaDbEngine())
+    return EngineRotator(MariaDbEngine())
 
 
 class MariaDbEngine:
@@ -54,8 +58,8 @@ class MariaDbEngine:
     # Every server has it and every user may connect to it.
     default_dbname = "information_schema"
     longest_username = 80
-    password_rules = PasswordRules(shortest=8, longest=128)
-    two_passwords = True
+    credential = Password(PasswordRules(shortest=8, longest=128))
+    strategies = (Single(), Alternating(), Dual())
 
     @contextmanager
     def login(self, secret: Secret, settings: Settings) -> Iterator[MariaDbSession]:

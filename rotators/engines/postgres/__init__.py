@@ -25,7 +25,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rotators.core.passwords import PasswordRules
-from rotators.strategies.database import DatabaseRotator, require_driver
+from rotators.strategies.alternating import Alternating
+from rotators.strategies.credential import Password
+from rotators.strategies.rotator import EngineRotator, require_driver
+from rotators.strategies.single import Single
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -35,10 +38,10 @@ if TYPE_CHECKING:
     from rotators.engines.postgres.session import PostgresSession
 
 
-def rotator() -> DatabaseRotator:
+def rotator() -> EngineRotator:
     """The entry point: the rotator of PostgreSQL."""
     require_driver("psycopg")
-    return DatabaseRotator(PostgresEngine())
+    return EngineRotator(PostgresEngine())
 
 
 class PostgresEngine:
@@ -48,8 +51,8 @@ class PostgresEngine:
     default_port = 5432
     default_dbname = "postgres"
     longest_username = 63
-    password_rules = PasswordRules(shortest=8, longest=128)
-    two_passwords = False
+    credential = Password(PasswordRules(shortest=8, longest=128))
+    strategies = (Single(), Alternating())
 
     def login(self, secret: Secret, settings: Settings) -> AbstractContextManager[PostgresSession]:
         """See Engine.login."""

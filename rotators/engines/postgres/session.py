@@ -177,8 +177,8 @@ class PostgresSession:
             row = self._connection.execute("SELECT pg_backend_pid()").fetchone()
         return row is None or row[0] != self._connection.info.backend_pid
 
-    def set_password(self, user: str, password: str) -> None:
-        """See Session.set_password. A verifier is sent, unless the secret asks for clear text.
+    def set_credential(self, user: str, password: str) -> None:
+        """See Session.set_credential. A verifier is sent, unless the secret asks for clear text.
 
         A user's own is changed only if testSecret, which checks the same, can pass afterwards.
         """

@@ -1,22 +1,20 @@
-"""A database rotator is engine × strategy: this joins the two."""
+"""A rotator is engine × strategy: this joins the two."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from rotators.core.errors import SecretFormatError
 from rotators.core.registry import did_you_mean, strategy_name
-from rotators.strategies.alternating import Alternating
-from rotators.strategies.dual import Dual
 from rotators.strategies.identity import check_allowed, check_shape
-from rotators.strategies.single import Single
 
 if TYPE_CHECKING:
+    from rotators.core.contracts import Rotator
     from rotators.core.rotation import Rotation
     from rotators.core.secret import Secret
     from rotators.core.settings import Settings
-    from rotators.strategies.engine import Engine
+    from rotators.strategies.engine import Engine, Strategy
 
 
 def require_driver(module: str) -> None:
@@ -32,28 +30,16 @@ def require_driver(module: str) -> None:
         raise ModuleNotFoundError(f"No module named {module!r}", name=module)
 
 
-class Strategy(Protocol):
-    """A Rotator's three acts, on any engine."""
-
-    def propose(self, engine: Engine, rotation: Rotation) -> Secret:
-        """See Rotator.propose."""
-
-    def apply(self, engine: Engine, rotation: Rotation) -> None:
-        """See Rotator.apply."""
-
-    def verify(self, engine: Engine, rotation: Rotation) -> None:
-        """See Rotator.verify."""
+def engine_of(rotator: Rotator | None) -> Engine | None:
+    """The engine of a rotator; None for a rotator that was written without one."""
+    return rotator.engine if isinstance(rotator, EngineRotator) else None
 
 
-_STRATEGIES: dict[str, Strategy] = {"single": Single(), "alternating": Alternating()}
-_ON_TWO_PASSWORDS: dict[str, Strategy] = {"dual": Dual()}
-
-
-class DatabaseRotator:
+class EngineRotator:
     """The Rotator of an engine.
 
     Args:
-        engine: the moves and limits of one database engine.
+        engine: the credential type.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -90,7 +76,7 @@ class DatabaseRotator:
 
     def _strategy(self, current: Secret) -> Strategy:
         name = strategy_name(current)
-        strategies = _STRATEGIES | (_ON_TWO_PASSWORDS if self.engine.two_passwords else {})
+        strategies = {each.name: each for each in self.engine.strategies}
         if name not in strategies:
             offered = ", ".join(sorted(strategies))
             raise SecretFormatError(
