@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from rotators.core.contracts import Rotator, SecretState, Store
     from rotators.core.settings import Settings
-    from rotators.strategies.engine import Engine, Session
+    from rotators.strategies.engine import Clones, Engine
 
 ROTATION_MINUTES = 20
 """Four steps of a function that may take fifteen minutes in all, and the service's pauses between them."""
@@ -369,7 +369,7 @@ class _Look:
             if strategy_name(self.base) == "alternating":
                 found.clone = self._clone(session, engine)
 
-    def _clone(self, session: Session[Any], engine: Engine) -> str:
+    def _clone(self, session: Clones[Any], engine: Engine) -> str:
         user = self.base.text("username")
         return _told(tried(lambda: session.require_clone(user, other_user(self.base, engine))))
 

@@ -22,7 +22,7 @@ from rotators.strategies.identity import check_target, check_user, direct, prove
 if TYPE_CHECKING:
     from rotators.core.rotation import Rotation
     from rotators.core.secret import Secret
-    from rotators.strategies.engine import Engine
+    from rotators.strategies.engine import Engine, Session
 
 SUFFIX = "_clone"
 
@@ -146,6 +146,7 @@ def _account(engine: Engine, rotation: Rotation) -> str | None:
     credential = engine.credential.of(rotation.current)
     if credential in rotation.rejected:  # a repeated step must not add up rejected logins
         return None
+    session: Session
     try:
         with engine.login(direct(rotation.current, engine), rotation.settings) as session:
             return session.account

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rotators.core.progress import Credential
     from rotators.core.rotation import Rotation
     from rotators.core.secret import Secret
-    from rotators.strategies.engine import Engine, Session
+    from rotators.strategies.engine import Administers, Engine
 
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ class Attempts:
         """The credentials that were rejected in this rotation."""
         return [self.engine.credential.of(value) for value in self._tries.rejected]
 
-    def first(self, use: Callable[[Session[Any], Secret], T]) -> T | None:
+    def first(self, use: Callable[[Any, Secret], T]) -> T | None:
         """Log in with one value after the other until one is accepted.
 
         Args:
@@ -125,6 +125,7 @@ class Attempts:
             admin = proven_admin(self.rotation, self.engine)
             if admin is None:
                 return None
+            session: Administers[Any]
             with self.engine.login(admin, self.rotation.settings) as session:
                 return session.rejections_allowed(self.rotation.current.text("username"))
         except (RotatorFailure, *UNREADABLE):

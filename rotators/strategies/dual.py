@@ -15,14 +15,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rotators.strategies.attempts import Attempts, changing
-from rotators.strategies.engine import KeepsTwo
 from rotators.strategies.identity import proven_admin
 from rotators.strategies.single import Single, check, require_reset_helps
 
 if TYPE_CHECKING:
     from rotators.core.rotation import Rotation
     from rotators.core.secret import Secret
-    from rotators.strategies.engine import Engine, Session
+    from rotators.strategies.engine import Engine, KeepsTwo
 
 
 class Dual(Single):
@@ -43,7 +42,7 @@ class Dual(Single):
         admin = proven_admin(rotation, engine)
         user = rotation.pending.text("username")
 
-        def use(session: Session[Any], _secret: Secret) -> str:
+        def use(session: KeepsTwo[Any], _secret: Secret) -> str:
             session.check()
             if admin is None:
                 _keep_two(engine, session, user, rotation)
@@ -61,8 +60,6 @@ class Dual(Single):
             _keep_two(engine, session, account or user, rotation)
 
 
-def _keep_two(engine: Engine, session: Session[Any], user: str, rotation: Rotation) -> None:
-    if not isinstance(session, KeepsTwo):
-        raise TypeError(f"{type(session).__name__} has no set_pair, which dual needs")
+def _keep_two(engine: Engine, session: KeepsTwo[Any], user: str, rotation: Rotation) -> None:
     with changing(rotation):
         session.set_pair(user, engine.credential.of(rotation.current), engine.credential.of(rotation.pending))

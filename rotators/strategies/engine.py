@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -17,18 +17,34 @@ C_contra = TypeVar("C_contra", contravariant=True)
 """What an engine's ``credential.of`` gives."""
 
 
-class Session(Protocol[C_contra]):
-    """One login. Every move is whole or not at all: it commits, or changes nothing.
+class Session(Protocol):
+    """One login, as every strategy needs it.
 
-    Where a move takes a user, it also takes the ``account`` that another session gave.
+    Every change is made as a whole or not at all. Where a method takes a user, it also takes the ``account``
+    that another session gave.
 
-    All moves raise TargetUnavailable when the server goes away or stays silent, and TargetRefused when it
+    All methods raise TargetUnavailable when the server goes away or stays silent, and TargetRefused when it
     says no. None of them lets a password leave the process in clear text where the server takes a hash.
     """
 
     @property
     def account(self) -> str:
         """What the server calls the logged-in user; more than the name where one name has many accounts."""
+
+    def check(self, other: str = "") -> None:
+        """Run a statement as the logged-in user, and check that it is the user that was asked for.
+
+        Args:
+            other: the user that takes turns with it, if one does. What one of the two made, both must be
+                able to use.
+
+        Raises:
+            TargetRefused: it is another user, or one of the two owns what the other cannot use.
+        """
+
+
+class Changes(Session, Protocol[C_contra]):
+    """A login that may change a credential: what ``single`` needs."""
 
     @property
     def behind_pooler(self) -> bool:
@@ -37,21 +53,9 @@ class Session(Protocol[C_contra]):
     def set_credential(self, user: str, credential: C_contra) -> None:
         """Set the credential of ``user``: the session's own, or another that it may administer."""
 
-    def ensure_clone(self, of: str, clone: str, credential: C_contra) -> None:
-        """Make ``clone`` a second login that acts as ``of``, with this credential.
 
-        A clone that is there is proven first, and brought up to date; one that is missing is made.
-
-        Raises:
-            TargetRefused: a user of that name exists and is not proven to be the clone.
-        """
-
-    def require_clone(self, of: str, clone: str) -> None:
-        """Check that ``clone``, made by somebody else, exists and is proven to belong to ``of``.
-
-        Raises:
-            TargetRefused: it does not.
-        """
+class Administers(Changes[C_contra], Protocol[C_contra]):
+    """An admin's login: what a secret with ``masterarn`` needs."""
 
     def require_ordinary(self, user: str) -> None:
         """Check that ``user`` has no administrative rights.
@@ -89,21 +93,29 @@ class Session(Protocol[C_contra]):
             The server's limit less one; None if there is no limit, or it cannot be read.
         """
 
-    def check(self, other: str = "") -> None:
-        """Run a statement as the logged-in user, and check that it is the user that was asked for.
 
-        Args:
-            other: the user that takes turns with it, if one does. What one of the two made, both must be
-                able to use.
+class Clones(Administers[C_contra], Protocol[C_contra]):
+    """An admin's login that may make a second user: what ``alternating`` needs."""
+
+    def ensure_clone(self, of: str, clone: str, credential: C_contra) -> None:
+        """Make ``clone`` a second login that acts as ``of``, with this credential.
+
+        A clone that is there is proven first, and brought up to date; one that is missing is made.
 
         Raises:
-            TargetRefused: it is another user, or one of the two owns what the other cannot use.
+            TargetRefused: a user of that name exists and is not proven to be the clone.
+        """
+
+    def require_clone(self, of: str, clone: str) -> None:
+        """Check that ``clone``, made by somebody else, exists and is proven to belong to ``of``.
+
+        Raises:
+            TargetRefused: it does not.
         """
 
 
-@runtime_checkable
-class KeepsTwo(Protocol[C_contra]):
-    """What the sessions of an engine with the strategy ``dual`` offer besides."""
+class KeepsTwo(Session, Protocol[C_contra]):
+    """A login that may give a user two credentials: what ``dual`` needs."""
 
     def set_pair(self, user: str, old: C_contra, new: C_contra) -> None:
         """Make exactly these two the credentials of ``user``, each a login of its own.
@@ -141,7 +153,7 @@ class Engine(Protocol):
         default_dbname: used when the secret has no ``dbname``.
         longest_username: in bytes of UTF-8.
         credential: what a rotation replaces.
-        strategies: those it supports; with ``dual`` the sessions are KeepsTwo.
+        strategies: those it supports; its sessions have the methods that these need.
     """
 
     @property
@@ -157,8 +169,11 @@ class Engine(Protocol):
     @property
     def strategies(self) -> Sequence[Strategy]: ...  # noqa: D102 - see Attributes
 
-    def login(self, secret: Secret, settings: Settings) -> AbstractContextManager[Session[Any]]:
+    def login(self, secret: Secret, settings: Settings) -> AbstractContextManager[Any]:
         """Log in; the session ends with the context.
+
+        Returns:
+            A context manager that gives a Session, with the methods that the engine's strategies need.
 
         Raises:
             CredentialsRejected: the server answered and refused this user with this credential.

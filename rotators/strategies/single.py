@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rotators.core.progress import Credential
     from rotators.core.rotation import Rotation
     from rotators.core.secret import Secret
-    from rotators.strategies.engine import Engine, Session
+    from rotators.strategies.engine import Administers, Changes, Engine
 
 
 class Single:
@@ -67,7 +67,7 @@ class Single:
             session.check()
 
 
-def require_reset_helps(session: Session[Any], current: Secret, rejected: Collection[Credential]) -> None:
+def require_reset_helps(session: Administers[Any], current: Secret, rejected: Collection[Credential]) -> None:
     """Check in an admin's session that the user is ordinary, and that a new password would let it log in.
 
     Args:
@@ -96,7 +96,7 @@ def check(engine: Engine, rotation: Rotation) -> None:
         raise IdentityMismatch("the pending value has another alternate_username than the current one")
 
 
-def _set_own(engine: Engine, session: Session[Any], secret: Secret, rotation: Rotation) -> bool:
+def _set_own(engine: Engine, session: Changes[Any], secret: Secret, rotation: Rotation) -> bool:
     """Set the pending credential in a login of the user's own; True, so that no admin has to."""
     wanted = engine.credential.of(rotation.pending)
     if engine.credential.of(secret) == wanted:
@@ -107,7 +107,7 @@ def _set_own(engine: Engine, session: Session[Any], secret: Secret, rotation: Ro
     return True
 
 
-def _refuse_pooler(session: Session[Any]) -> None:
+def _refuse_pooler(session: Changes[Any]) -> None:
     """Change no password through a pooler: what it rejects may be right, and it may not learn the new one."""
     if session.behind_pooler:
         raise TargetRefused(
