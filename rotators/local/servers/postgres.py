@@ -148,7 +148,6 @@ class PostgresServer(_Postgres, PrivateServer):
     superuser = "postgres"
     port_taken_text = "could not bind"
     ready_seconds = 15.0
-    stop_signal = signal.SIGQUIT
     version: int
 
     def __init__(
@@ -159,6 +158,7 @@ class PostgresServer(_Postgres, PrivateServer):
         binaries: Binaries | None = None,
     ) -> None:
         super().__init__()
+        self.stop_signal = signal.SIGQUIT
         self._settings = {**_SETTINGS, **(settings or {})}
         self.tls = self._settings["ssl"] == "on"
         self._hba = [*hba, "hostssl all all 127.0.0.1/32 scram-sha-256"]
