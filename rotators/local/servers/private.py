@@ -187,7 +187,7 @@ class PrivateServer(Server):
 
     def _launch(self) -> None:
         log = self.directory / "log"
-        for _ in range(_ATTEMPTS):  # another process may take the port between our look and the server's
+        for _ in range(_ATTEMPTS):  # another process may take the port before the server does
             self.port = free_port()
             log.write_text("")
             command = self._command()
