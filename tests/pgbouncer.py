@@ -5,15 +5,13 @@ from __future__ import annotations
 import shutil
 import signal
 import socket
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from rotators.core.errors import ServerNotFound, ServerStartFailed
-from rotators.local.servers.private import PrivateServer, free_port
-from rotators.local.servers.process import Guardian, Task
+from rotators.core.errors import ServerNotFound
+from rotators.local.servers.private import PrivateServer
 from tests.world import new_password
 
 if TYPE_CHECKING:
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from rotators.local.servers.postgres import PostgresServer
 
 _ADMIN = "pooler_admin"
-_READY_SECONDS = 15.0
 
 
 class PgBouncer(PrivateServer):
@@ -35,6 +32,9 @@ class PgBouncer(PrivateServer):
     """
 
     engine = "pgbouncer"
+    tls = False  # it has the server's certificate
+    stop_signal = signal.SIGINT
+    ready_seconds = 15.0
 
     def __init__(
         self,
@@ -44,11 +44,11 @@ class PgBouncer(PrivateServer):
     ) -> None:
         super().__init__()
         self.server = server
-        self.port = 0
         self._passwords = {_ADMIN: new_password(), **(users or {})}
         self._settings = settings or {}
 
-    def secret(self, value: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
+    # A pooler has no users of its own: it stands in front of the server's.
+    def secret(self, value: Mapping[str, Any], **changes: Any) -> dict[str, Any]:  # type: ignore[override]
         """The value with the pooler's address instead of the server's."""
         return {**value, "host": "localhost", "port": self.port, **changes}
 
@@ -63,28 +63,25 @@ class PgBouncer(PrivateServer):
         """The value with the pooler's address for applications, and the server's for changes."""
         return self.secret(value, admin_host=value["host"], admin_port=value["port"])
 
-    def _start(self) -> None:
+    def _prepare(self) -> None:
         binary = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
         if binary is None:
             raise ServerNotFound("no PgBouncer was found on this machine", remedy="Install pgbouncer.")
+        self._program = binary
         for name in ("server.pem", "server.key"):
             shutil.copy2(self.server.directory / name, self.directory / name)
-        self.port = free_port()
         self._write_list()
-        log = self.directory / "log"
-        log.touch()
+
+    def _command(self) -> list[str]:
         self._configure()
-        self._own(self.directory, *self.directory.iterdir())
-        command = [binary, str(self.directory / "pgbouncer.ini")]
-        self._guardian = Guardian(Task(command, str(self.directory), str(log), signal.SIGINT, self._uid))
-        deadline = time.monotonic() + _READY_SECONDS
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-            except OSError:
-                continue
-            return
-        raise ServerStartFailed(f"pgbouncer did not come up: {self.log()[-600:].strip()}")
+        return [self._program, str(self.directory / "pgbouncer.ini")]
+
+    def _is_up(self, log: str) -> bool | None:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+        except OSError:
+            return None
+        return True
 
     def _configure(self) -> None:
         settings = {

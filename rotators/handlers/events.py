@@ -27,6 +27,7 @@ from pydantic import (
 from pydantic.alias_generators import to_pascal
 
 from rotators.core.errors import InvalidEvent, SecretFormatError
+from rotators.core.schedule import parse_schedule
 from rotators.core.secret import MOST_LEVELS, Secret, is_too_deep
 
 LONGEST_VALUE = 65_536
@@ -38,10 +39,7 @@ MOST_SECRETS = 50
 _MOST_RULES = 20  # in one error
 _LONGEST_FIELD = 40
 _MOST_TAGS = 50
-_LEAST_HOURS = 4
 _SIZE_RULE = f"a value has at most {LONGEST_VALUE} bytes"
-_SCHEDULE_RULE = "must be rate(N hours), rate(N days), or cron(0 H D M W *) with ? for D or W"
-_MOST_DAYS_OF_RATE = 999
 
 R = TypeVar("R", bound="Request")
 
@@ -153,13 +151,7 @@ def _function_arn(arn: str) -> str:
 
 
 def _schedule(expression: str) -> str:
-    if rate := re.fullmatch(r"rate\(([1-9][0-9]{0,3}) (hours?|days?)\)", expression):
-        number, hourly = int(rate[1]), rate[2].startswith("hour")
-        _require(not hourly or number >= _LEAST_HOURS, f"a secret rotates every {_LEAST_HOURS} hours at most")
-        _require(hourly or number <= _MOST_DAYS_OF_RATE, f"a rate has at most {_MOST_DAYS_OF_RATE} days")
-        return expression
-    cron = re.fullmatch(r"cron\(0 \S+ (\S+) \S+ (\S+) \*\)", expression)
-    _require(cron is not None and "?" in cron.groups(), _SCHEDULE_RULE)
+    parse_schedule(expression)
     return expression
 
 

@@ -11,17 +11,19 @@ Moto's state belongs to the process, so a process can run one local AWS at a tim
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Literal, Self
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Self
 
 from rotators.core.errors import LocalStackError
+from rotators.local.options import ACCOUNT, Options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from rotators.local.iam.door import Seen
-    from rotators.local.parts import Parts
-    from rotators.local.records import RotationOutcome, ServiceEvent, StepRecord
+    from rotators.local.records import RotationOutcome, ServiceEvent
+    from rotators.local.services import Services
 
 DEFAULT_FUNCTIONS = {
     "rotate": "functions.rotate.handler",
@@ -29,11 +31,14 @@ DEFAULT_FUNCTIONS = {
     "retrieve": "functions.retrieve.handler",
     "operate": "functions.operate.handler",
 }
+_LOOPBACK = "127.0.0.1,localhost"
 _one_at_a_time = threading.Lock()
 
 
-class LocalAws:
+class LocalAws(Options):
     """The local AWS; start it with `start` or as a context manager.
+
+    The attributes are those of Options, and may be changed while it runs.
 
     Args:
         port: of the endpoint; 0 takes a free one.
@@ -41,15 +46,6 @@ class LocalAws:
         functions: short name → dotted path of the handler; the Lambda function is ``rotators-<short name>``.
             Default: the project's own.
         environment: variables that every function gets, on top of Lambda's own.
-
-    Attributes:
-        on_step: called with a StepRecord after each step of any rotation, in that rotation's thread.
-        pending_in_test: the value of the AWSPENDING version that RotateImmediately=false tests, which AWS
-            does not document: ``empty``, or a copy of ``current``.
-        database: called with the parameters of each RDS cluster that is created, by moto's names; gives host
-            and port of the real server that takes its place. None: clusters have an address where nobody
-            listens.
-        event_deliveries: how often EventBridge delivers each event to a function; it promises at least once.
     """
 
     def __init__(
@@ -60,14 +56,12 @@ class LocalAws:
         functions: Mapping[str, str] | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        self.on_step: Callable[[StepRecord], None] | None = None
-        self.pending_in_test: Literal["empty", "current"] = "empty"
-        self.database: Callable[[Mapping[str, Any]], tuple[str, int]] | None = None
-        self.event_deliveries = 1
+        super().__init__()
         self._port, self._region = port, region
         self._handlers = dict(DEFAULT_FUNCTIONS if functions is None else functions)
         self._environment = dict(environment or {})
-        self._running: Parts | None = None
+        self._running: Services | None = None
+        self._undo = ExitStack()
 
     def __enter__(self) -> Self:
         self.start()
@@ -85,7 +79,7 @@ class LocalAws:
         """Start the server and create the functions; no container runs yet.
 
         Raises:
-            LocalStackError: one runs in this process already, or moto is not the pinned version.
+            LocalStackError: one runs in this process already.
             ServerStartFailed: the port is taken.
         """
         if not _one_at_a_time.acquire(blocking=False):
@@ -93,43 +87,53 @@ class LocalAws:
                 "a local AWS is already running in this process",
                 remedy="Use that one, or stop it first; moto keeps its state per process.",
             )
+        self._undo.callback(_one_at_a_time.release)
         try:
-            from rotators.local.parts import Parts  # noqa: PLC0415 - it loads moto, about a second
+            from rotators.local.services import start_services  # noqa: PLC0415 - it loads moto, about a second
 
-            self._running = Parts(
-                self._port,
-                lambda record: self.on_step and self.on_step(record),
-                lambda: self.pending_in_test,
-                lambda: self.database,
-                lambda: self.event_deliveries,
-            )
+            self._running = start_services(self._port, self, self.exports, self._undo)
             for name, handler in self._handlers.items():
                 self.register(name, handler)
         except BaseException:
-            self._stop()
+            self.stop()
             raise
 
     def stop(self) -> None:
         """End containers and rotations, free the port, forget everything; twice is the same as once."""
-        if self._running:
-            self._stop()
-
-    def _stop(self) -> None:
-        running, self._running = self._running, None
         try:
-            if running:
-                running.stop()
+            self._undo.close()
         finally:
-            _one_at_a_time.release()
+            self._running = None
 
     @property
     def endpoint(self) -> str:
         """The URL, ``http://127.0.0.1:PORT``."""
-        return self._parts.server.endpoint
+        return self._services.server.endpoint
 
-    def exports(self) -> dict[str, str]:
-        """The environment variables that make boto3 and the AWS CLI talk to this AWS."""
-        return self._parts.exports(self._region)
+    def exports(self, region: str | None = None) -> dict[str, str]:
+        """The environment variables that make boto3 and the AWS CLI talk to this AWS, with dummy credentials.
+
+        Args:
+            region: another Region than this AWS's own.
+
+        Returns:
+            Names and values.
+        """
+        region, endpoint = region or self._region, self.endpoint
+        return {
+            "AWS_ENDPOINT_URL": endpoint,
+            # Nearer settings of the caller's would lead elsewhere, and loopback never goes through a proxy.
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER": endpoint,
+            "SECRETS_MANAGER_ENDPOINT": endpoint,
+            "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
+            "NO_PROXY": _LOOPBACK,
+            "no_proxy": _LOOPBACK,
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
 
     def client(self, service: str, *, region: str | None = None) -> Any:
         """A boto3 client for this AWS, whatever the environment says.
@@ -167,7 +171,7 @@ class LocalAws:
                 f"no function is registered as {name!r}",
                 remedy=f"Register it; there are {', '.join(sorted(self._handlers))}.",
             )
-        return self._parts.function_arn(self._region, _function_name(name))
+        return f"arn:aws:lambda:{self._region}:{ACCOUNT}:function:{_function_name(name)}"
 
     def register(
         self,
@@ -188,10 +192,14 @@ class LocalAws:
         Returns:
             Its ARN.
         """
+        functions = self._services.functions
+        from rotators.local.services import create_function  # noqa: PLC0415 - see start
+
         variables = {**self._environment, **(environment or {})}
+        arn = create_function(self._region, _function_name(name), handler, variables)
+        functions.place(arn, code)
         self._handlers[name] = handler
-        self._parts.create_function(self._region, _function_name(name), handler, variables, code)
-        return self.function_arn(name)
+        return arn
 
     def watch(
         self,
@@ -207,11 +215,11 @@ class LocalAws:
                 key, or the name of an assumed role. Callers without may do everything. None ends it.
             endpoints: statements of VPC endpoints that all these callers' requests pass, by service.
         """
-        self._parts.door.watch(policies, endpoints)
+        self._services.door.watch(policies, endpoints)
 
     def seen(self) -> list[Seen]:
         """Every call since ``watch``, with what IAM decided, those included that AWS makes for the caller."""
-        return self._parts.door.seen()
+        return self._services.door.seen()
 
     def logs(self, name: str) -> str:
         """What a function printed so far, with Lambda's START and END lines.
@@ -219,7 +227,7 @@ class LocalAws:
         Args:
             name: the short name it was registered under.
         """
-        return self._parts.functions.log(_function_name(name))
+        return self._services.functions.log(_function_name(name))
 
     def service_events(self, secret_id: str | None = None) -> list[ServiceEvent]:
         """Secrets Manager's own events, oldest first.
@@ -227,7 +235,7 @@ class LocalAws:
         Args:
             secret_id: name or ARN of one secret; None for all.
         """
-        return self._parts.events.events(self._arn(secret_id) if secret_id else None)
+        return self._services.events.events(self._arn(secret_id) if secret_id else None)
 
     def wait_for_rotation(self, secret_id: str, token: str, timeout: float = 60.0) -> RotationOutcome:
         """Wait until a rotation has ended.
@@ -243,7 +251,7 @@ class LocalAws:
         Raises:
             LocalStackError: it did not end in time, or there is no such secret.
         """
-        return self._parts.rotations.wait(self._arn(secret_id), token, timeout)
+        return self._services.rotations.wait(self._arn(secret_id), token, timeout)
 
     def enable_rotation(self, secret_id: str, function: str = "rotate") -> None:
         """Switch rotation on without starting one, which AWS's API cannot do.
@@ -252,9 +260,8 @@ class LocalAws:
             secret_id: name or ARN.
             function: short name of the rotation function.
         """
-        parts = self._parts
-        with parts.rotations.lock:
-            parts.operations.configure(self._secret(secret_id), self.function_arn(function), {})
+        with self._services.rotations.lock:
+            self._services.operations.configure(self._secret(secret_id), self.function_arn(function), {})
 
     def stage(self, secret_id: str, token: str) -> None:
         """Attach AWSPENDING to an empty version, as RotateSecret does before it calls createSecret.
@@ -263,10 +270,10 @@ class LocalAws:
             secret_id: name or ARN.
             token: the version's id; AWSPENDING moves to it from any other version.
         """
-        self._parts.stage(self._secret(secret_id), token)
+        self._services.rotations.stage(self._arn(secret_id), token, self._region_of(secret_id))
 
     @property
-    def _parts(self) -> Parts:
+    def _services(self) -> Services:
         if self._running is None:
             raise LocalStackError("the local AWS is not running", remedy="Call start() first.")
         return self._running
@@ -275,11 +282,13 @@ class LocalAws:
         return str(self._secret(secret_id).arn)
 
     def _secret(self, secret_id: str) -> Any:
-        region = secret_id.split(":")[3] if secret_id.startswith("arn:") else self._region
-        found = self._parts.find_secret(secret_id, region)
+        found = self._services.rotations.find(secret_id, self._region_of(secret_id))
         if found is None:
             raise LocalStackError(f"the local AWS has no secret {secret_id}", remedy="Create it first.")
         return found
+
+    def _region_of(self, secret_id: str) -> str:
+        return secret_id.split(":")[3] if secret_id.startswith("arn:") else self._region
 
 
 def _function_name(name: str) -> str:

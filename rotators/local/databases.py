@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from moto.cloudformation.exceptions import ValidationError
 
+from rotators.local.options import Options
 from rotators.local.resources import Make, Properties, Resource, as_numbers
 
 # CFN/dynamic-references-secretsmanager; version stage and version id are not used here.
@@ -19,25 +20,23 @@ _REFERENCE = re.compile(
 )
 
 
-Database = Callable[[Mapping[str, Any]], tuple[str, int]]
-
 # Where moto's record of a cluster keeps the host of the real server.
 _HOST = "rotators_host"
 
 
 def with_server(
-    original: Callable[[Any, dict[str, Any]], Any], database: Callable[[], Database | None]
+    original: Callable[[Any, dict[str, Any]], Any], options: Options
 ) -> Callable[[Any, dict[str, Any]], Any]:
     """The creation of a cluster that leads to a real server.
 
     Args:
         original: moto's own.
-        database: tells what gives host and port of the server, if there is one; see LocalAws.
+        options: of the local AWS; they tell what gives host and port of the server, if there is one.
     """
 
     def create_db_cluster(backend: Any, kwargs: dict[str, Any]) -> Any:
         cluster = original(backend, kwargs)
-        if server := database():
+        if server := options.database:
             host, cluster.port = server(kwargs)
             setattr(cluster, _HOST, host)
         return cluster

@@ -20,6 +20,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from moto.events.models import Rule, events_backends
 
+from rotators.local.options import Options
 from rotators.local.records import ServiceEvent, cloudtrail_record
 from rotators.local.refusals import refusal
 
@@ -33,14 +34,9 @@ _logger = logging.getLogger(__name__)
 
 
 class EventLog:
-    """What happened since the start, oldest first.
+    """What happened since the start, oldest first."""
 
-    Attributes:
-        deliveries: tells how often EventBridge delivers an event to a function.
-    """
-
-    def __init__(self, deliveries: Callable[[], int]) -> None:
-        self.deliveries = deliveries
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._events: list[ServiceEvent] = []
         self._records: list[dict[str, Any]] = []
@@ -140,7 +136,7 @@ class EventLog:
 
 
 def with_targets(
-    original: Callable[..., None], client: Callable[[str, str], Any], deliveries: Callable[[], int]
+    original: Callable[..., None], client: Callable[[str, str], Any], options: Options
 ) -> Callable[..., None]:
     """Delivery of an event to a rule's targets: also topics of SNS and Lambda functions, which moto lacks.
 
@@ -151,7 +147,7 @@ def with_targets(
     Args:
         original: moto's own delivery.
         client: gives a client for a Region and a service.
-        deliveries: tells how often each event is delivered to a function.
+        options: of the local AWS; they tell how often each event is delivered to a function.
 
     Returns:
         What takes its place.
@@ -166,7 +162,7 @@ def with_targets(
                 if ":sns:" in arn:
                     client(rule.region_name, "sns").publish(TopicArn=arn, Message=event)
                 elif _admits(client(rule.region_name, "lambda"), arn, rule.arn):
-                    for _ in range(deliveries()):
+                    for _ in range(options.event_deliveries):
                         client(rule.region_name, "lambda").invoke(
                             FunctionName=arn, InvocationType="Event", Payload=event
                         )

@@ -1,7 +1,7 @@
 """The one place where moto's code is replaced.
 
-`Faithful.install` swaps methods of moto's classes and `remove` puts moto's own back. `relied_on.py` lists all
-names that this needs.
+`Faithful.install` replaces methods of moto's classes and `remove` restores moto's own. Most of their names
+are private to moto, so moto is pinned exactly; tests/local/moto_names.py lists them, and a test checks them.
 """
 
 from __future__ import annotations
@@ -26,22 +26,20 @@ from moto.rds.models import DBCluster, RDSBackend
 from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
 from moto.secretsmanager.responses import SecretsManagerResponse
 
-from rotators.core.errors import LocalStackError
 from rotators.local import rules
 from rotators.local.cloudformation import completed, with_retention, without_gaps
 from rotators.local.databases import with_host, with_server
 from rotators.local.events import with_targets
 from rotators.local.functions import FunctionConfig, Functions, lambda_environment
 from rotators.local.iam.simulator import simulate_principal_policy
-from rotators.local.relied_on import missing_names
 from rotators.local.updates import applied, difference, with_lists
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rotators.local.databases import Database
     from rotators.local.iam.door import Door
     from rotators.local.operations import Operations
+    from rotators.local.options import Options
 
 _REPLACED = (
     "list_secret_version_ids",
@@ -64,7 +62,7 @@ class Faithful:
         functions: what runs Lambda functions.
         endpoint: gives the variables that lead a function of a Region to this AWS.
         door: is told what Lambda does with functions' roles.
-        database: tells what gives the address of a cluster that is created; see LocalAws.
+        options: of the local AWS.
     """
 
     def __init__(
@@ -73,10 +71,10 @@ class Faithful:
         functions: Functions,
         endpoint: Callable[[str], dict[str, str]],
         door: Door,
-        database: Callable[[], Database | None],
+        options: Options,
     ) -> None:
         self._door = door
-        self._database = database
+        self._options = options
         self._endpoint = endpoint
         self._operations = operations
         self._functions = functions
@@ -84,16 +82,7 @@ class Faithful:
         self._replaced: list[tuple[type | ModuleType, str, Any]] = []
 
     def install(self) -> None:
-        """Put the replacements in moto's place.
-
-        Raises:
-            LocalStackError: the installed moto lacks a name that is needed.
-        """
-        missing = missing_names()
-        if missing:
-            raise LocalStackError(
-                "; ".join(missing), remedy="Install the version of moto that rotators pins (extra `local`)."
-            )
+        """Put the replacements in moto's place."""
         for name in _REPLACED:
             self._replace(SecretsManagerResponse, name, self._answer(name))
         self._replace(SecretsManagerResponse, "put_secret_value", self._put_secret_value())
@@ -104,10 +93,9 @@ class Faithful:
         self._replace(CloudTrailResponse, "lookup_events", self._lookup_events())
         self._replace(LambdaFunction, "invoke", self._invoke())
         self._replace(IamResponse, "simulate_principal_policy", simulate_principal_policy)
-        deliveries = self._operations.events.deliveries
-        targets = with_targets(Rule.send_to_targets, self._client, deliveries)
+        targets = with_targets(Rule.send_to_targets, self._client, self._options)
         self._replace(Rule, "send_to_targets", targets)
-        create = with_server(RDSBackend.create_db_cluster, self._database)
+        create = with_server(RDSBackend.create_db_cluster, self._options)
         self._replace(RDSBackend, "create_db_cluster", create)
         self._replace(KmsBackend, "schedule_key_deletion", _by_arn(KmsBackend.schedule_key_deletion))
         self._replace(DBCluster, "endpoint", property(with_host(DBCluster.endpoint)))

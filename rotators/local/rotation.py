@@ -25,7 +25,7 @@ import secrets
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import lambda_backends
@@ -33,13 +33,12 @@ from moto.secretsmanager.models import FakeSecret, secretsmanager_backends
 
 from rotators.core.errors import LocalStackError
 from rotators.local import versions
+from rotators.local.options import ACCOUNT, Options
 from rotators.local.records import Result, RotationOutcome, StepRecord
 from rotators.local.refusals import NOT_COMPLETE, invalid_request
 from rotators.local.versions import CURRENT, PENDING, PREVIOUS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rotators.local.events import EventLog
 
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
@@ -101,24 +100,46 @@ class Rotations:
 
     Args:
         events: where the service's events go.
-        on_step: called with each finished step, in the rotation's own thread.
-        pending_in_test: tells the value of the version that RotateImmediately=false tests.
+        options: of the local AWS.
     """
 
-    def __init__(
-        self,
-        events: EventLog,
-        on_step: Callable[[StepRecord], object],
-        pending_in_test: Callable[[], Literal["empty", "current"]],
-    ) -> None:
+    def __init__(self, events: EventLog, options: Options) -> None:
         self.lock = threading.RLock()
-        self._on_step = on_step
-        self._pending_in_test = pending_in_test
+        self._options = options
         self._events = events
         self._changed = threading.Condition(self.lock)
         self._states: dict[str, RotationState] = {}
         self._threads: set[threading.Thread] = set()
         self._stopping = False
+
+    def find(self, secret_id: str, region: str) -> FakeSecret | None:
+        """Moto's record of a secret, or None; replicas are not found.
+
+        Args:
+            secret_id: name or ARN.
+            region: where it is.
+        """
+        account = secret_id.split(":")[4] if secret_id.startswith("arn:") else ACCOUNT
+        with self.lock:
+            found = secretsmanager_backends[account][region].secrets.get(secret_id)
+        return found if isinstance(found, FakeSecret) else None
+
+    def stage(self, secret_id: str, token: str, region: str) -> bool:
+        """Attach AWSPENDING to the token's version, made empty if it does not exist.
+
+        Args:
+            secret_id: name or ARN.
+            token: the version's id.
+            region: where the secret is.
+
+        Returns:
+            Whether there is such a secret.
+        """
+        secret = self.find(secret_id, region)
+        if secret is not None:
+            with self.lock:
+                versions.stage_empty(secret, token)
+        return secret is not None
 
     def state(self, secret: FakeSecret) -> RotationState:
         """The state of a secret, made at first sight. Called with the lock held."""
@@ -201,7 +222,7 @@ class Rotations:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _copy_for_test(self, secret: FakeSecret, token: str, current: str | None) -> None:
-        if self._pending_in_test() == "current" and current is not None:
+        if self._options.pending_in_test == "current" and current is not None:
             source = secret.versions[current]
             for key in source.keys() & {"secret_string", "secret_binary"}:
                 secret.versions[token][key] = source[key]
@@ -236,7 +257,8 @@ class Rotations:
                 return "cancelled", None
             record = self._call(run, step)
             steps.append(record)
-            self._on_step(record)
+            if self._options.on_step:
+                self._options.on_step(record)
             with self.lock:
                 result = self._judge(run, record)
             if result:

@@ -17,26 +17,6 @@ from typing import Any
 from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import Stack
 
-RELIED_ON = {
-    "moto.cloudformation.models:CloudFormationBackend._resolve_update_parameters": (
-        "(self, instance, incoming_params)"
-    ),
-    "moto.cloudformation.models:CloudFormationBackend.create_change_set": (
-        "(self, stack_name, change_set_name, template, parameters, description, change_set_type, "
-        "notification_arns, tags, role_arn)"
-    ),
-    "moto.cloudformation.models:CloudFormationBackend.create_stack": (
-        "(self, name, template, parameters, notification_arns, tags, role_arn, "
-        "enable_termination_protection, timeout_in_mins, stack_policy_body)"
-    ),
-    "moto.cloudformation.models:CloudFormationBackend.get_stack": "(self, name_or_stack_id)",
-    "moto.cloudformation.models:CloudFormationBackend.update_stack": (
-        "(self, name, template, role_arn, parameters, tags)"
-    ),
-    "moto.cloudformation.models:Stack.parse_template": "(template)",
-}
-"""The names of moto that are replaced with what is below; see `relied_on.RELIED_ON`."""
-
 Values = Mapping[str, "str | list[str]"]
 
 
@@ -242,7 +222,7 @@ def with_constraints(original: Callable[..., Any]) -> Callable[..., Any]:
         parameters = arguments["parameters"]
         if isinstance(parameters, list):
             stack = backend.get_stack(arguments["name"])
-            parameters = backend._resolve_update_parameters(  # noqa: SLF001 - held by RELIED_ON
+            parameters = backend._resolve_update_parameters(  # noqa: SLF001 - checked by tests/local/moto_names.py
                 instance=stack, incoming_params=parameters
             )
         reason = refusal(Stack.parse_template(arguments["template"]), parameters)

@@ -6,22 +6,20 @@ counted from the last change of the value, for rate() and AutomaticallyAfterDays
 
 from __future__ import annotations
 
-import calendar
 import datetime as dt
 import re
 from typing import TYPE_CHECKING, Any
 
+from cronsim import CronSim, CronSimError
+
+from rotators.core.schedule import Cron, Rate, parse_schedule
 from rotators.local.refusals import invalid_parameter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_RATE = re.compile(r"rate\((\d+) (hours?|days?)\)")
-_CRON = re.compile(r"cron\((\S+) (\S+) (\S+) (\S+) (\S+) (\S+)\)")
-_MONTHS = {name.upper(): number for number, name in enumerate(calendar.month_abbr) if name}
-_DAYS = {name: number for number, name in enumerate(("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"), 1)}
-_MIN_HOURS, _MAX_DAYS, _MAX_DURATION_HOURS = 4, 999, 24
-_HORIZON_DAYS = 4 * 366
+_DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+_LONGEST_EXPRESSION, _MAX_DURATION_HOURS = 256, 24
 
 
 def check_rules(rules: Mapping[str, Any]) -> None:
@@ -73,92 +71,49 @@ def next_rotation(rules: Mapping[str, Any], last: dt.datetime, now: dt.datetime)
         now: the present.
 
     Returns:
-        The time in UTC; None without a schedule, or for a cron() that never comes within four years.
+        The time in UTC; None without a schedule.
     """
     expression = rules.get("ScheduleExpression")
     if expression is None:
         days = rules.get("AutomaticallyAfterDays")
         return None if days is None else last + dt.timedelta(days=days)
-    if rate := _RATE.fullmatch(expression):
-        return last + dt.timedelta(**{rate[2].rstrip("s") + "s": int(rate[1])})
-    cron = _CRON.fullmatch(expression)
-    return None if cron is None else _next_cron(cron.groups(), now)
+    schedule = parse_schedule(expression)
+    return last + schedule.interval if isinstance(schedule, Rate) else next(_occurrences(schedule, now))
 
 
 def _check_expression(expression: str) -> None:
-    rate, cron = _RATE.fullmatch(expression), _CRON.fullmatch(expression)
-    if len(expression) > 256 or not (rate or cron):  # noqa: PLR2004 - the API's own number
-        raise invalid_parameter("RotationRules.ScheduleExpression must be a rate() or cron() expression.")
-    if rate:
-        number, hours = int(rate[1]), rate[2].startswith("hour")
-        if not (number >= _MIN_HOURS if hours else 1 <= number <= _MAX_DAYS):
-            raise invalid_parameter("A rate() must be 4 hours or more, and 999 days or less.")
-    if cron:
-        _check_cron(cron.groups())
-
-
-def _check_cron(fields: tuple[str | Any, ...]) -> None:
-    minutes, hours, days, months, weekdays, year = fields
-    if minutes != "0" or year != "*":
-        raise invalid_parameter("A cron() of rotation has 0 as its minutes and * as its year.")
-    if (days == "?") == (weekdays == "?"):
-        raise invalid_parameter("A cron() of rotation has ? as either the day of month or the day of week.")
+    if len(expression) > _LONGEST_EXPRESSION:
+        raise invalid_parameter("RotationRules.ScheduleExpression is too long.")
     try:
-        _hours(hours)
-        _in_field(1, months, _MONTHS, 12)
-        _day_matches(dt.date(2024, 2, 29), days, weekdays)
-    except ValueError:
+        schedule = parse_schedule(expression)
+        if isinstance(schedule, Cron):
+            _occurrences(schedule, dt.datetime.now(dt.UTC))
+    except ValueError as error:
+        raise invalid_parameter(f"RotationRules.ScheduleExpression: {error}.") from None
+    except CronSimError:
         raise invalid_parameter("The cron() expression holds a field that is not valid.") from None
 
 
-def _next_cron(fields: tuple[str | Any, ...], now: dt.datetime) -> dt.datetime | None:
-    _, hours, days, months, weekdays, _ = fields
-    for offset in range(_HORIZON_DAYS):
-        day = now.date() + dt.timedelta(days=offset)
-        if not _in_field(day.month, months, _MONTHS, 12) or not _day_matches(day, days, weekdays):
-            continue
-        for hour in _hours(hours):
-            moment = dt.datetime.combine(day, dt.time(hour), dt.UTC)
-            if moment > now:
-                return moment
-    return None
+def _occurrences(cron: Cron, now: dt.datetime) -> CronSim:
+    """The times after `now`.
+
+    Raises:
+        CronSimError: a field is not valid, or the day never comes.
+    """
+    days, weekdays = cron.days.replace("?", "*"), _weekdays(cron.weekdays)
+    return CronSim(f"0 {cron.hours} {days} {cron.months} {weekdays}", now)
 
 
-def _hours(field: str) -> list[int]:
-    return [hour for hour in range(24) if _in_field(hour, field, {}, 23, first=0)]
+def _weekdays(field: str) -> str:
+    """AWS's days of the week in cron's notation: AWS counts from SUN = 1, cron from 0."""
+    if field == "?":
+        return "*"
+    parts = ["SAT" if part == "L" else part for part in field.upper().split(",")]
+    numbered = re.sub(r"(?<![#/0-9])(?:[0-9]+|SUN|MON|TUE|WED|THU|FRI|SAT)", _weekday, ",".join(parts))
+    # cron has SUN as 0 and 7, so a step from a first day must end at SAT = 6.
+    return re.sub(r"(?<![-#/0-9])([0-6])/", r"\1-6/", numbered)
 
 
-def _day_matches(day: dt.date, days: str, weekdays: str) -> bool:
-    last = calendar.monthrange(day.year, day.month)[1]
-    if weekdays == "?":
-        return day.day == last if days == "L" else _in_field(day.day, days, {}, 31)
-    weekday = day.isoweekday() % 7 + 1
-    if "#" in weekdays:
-        name, number = weekdays.split("#")
-        return weekday == _number(name, _DAYS) and (day.day - 1) // 7 + 1 == int(number)
-    if weekdays.endswith("L") and len(weekdays) > 1:
-        return weekday == _number(weekdays[:-1], _DAYS) and day.day + 7 > last
-    return _in_field(weekday, weekdays.replace("L", "7"), _DAYS, 7)
-
-
-def _in_field(value: int, field: str, names: Mapping[str, int], largest: int, *, first: int = 1) -> bool:
-    """Whether a value is in a list of numbers, ranges and steps; reads the whole field, so errors show."""
-    return any([_in_part(value, part, names, first, largest) for part in field.split(",")])  # noqa: C419 - see above
-
-
-def _in_part(value: int, part: str, names: Mapping[str, int], first: int, largest: int) -> bool:
-    span, _, step = part.partition("/")
-    if span == "*":
-        low, high = first, largest
-    else:
-        begin, _, end = span.partition("-")
-        low = _number(begin, names)
-        high = _number(end, names) if end else (largest if step else low)
-    every = int(step or 1)
-    if not (first <= low <= high <= largest) or every < 1:
-        raise ValueError(part)
-    return low <= value <= high and (value - low) % every == 0
-
-
-def _number(text: str, names: Mapping[str, int]) -> int:
-    return names[text.upper()] if text.upper() in names else int(text)
+def _weekday(found: re.Match[str]) -> str:
+    number = _DAYS.index(found[0]) if found[0] in _DAYS else int(found[0]) - 1
+    return str(number) if number in range(7) else "?"  # which no field of cron allows

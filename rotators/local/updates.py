@@ -27,7 +27,7 @@ def with_lists(original: Callable[[ResourceMap], None]) -> Callable[[ResourceMap
     """
 
     def load_parameters(resources: ResourceMap) -> None:
-        template = resources._template  # noqa: SLF001 - held by RELIED_ON
+        template = resources._template  # noqa: SLF001 - checked by tests/local/moto_names.py
         # A stack that waits for its first change set has parameters, but no template yet.
         given = resources.input_parameters
         resources.input_parameters = {**given, **with_defaults(template, given)}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rotators.aws import clients
+from rotators.local.services import create_function
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -56,7 +57,7 @@ def rotations(manager: SecretsManagerClient, aws: LocalAws) -> Iterator[list[dic
     """The parameters of each RotateSecret. It is answered here, so that no rotation runs."""
     asked: list[dict[str, Any]] = []
     for name in ("rotate", "rotators-rotate"):
-        aws._parts.create_function("eu-west-1", name, "functions.rotate.handler", {}, None)
+        create_function("eu-west-1", name, "functions.rotate.handler", {})
 
     def note(params: dict[str, Any], **_: object) -> None:
         asked.append({name: value for name, value in params.items() if name != "ClientRequestToken"})

@@ -70,6 +70,9 @@ def test_list_secrets_shows_the_rotation_too(aws: LocalAws, secrets: Any, make: 
         {"ScheduleExpression": "cron(0 4 * * * *)"},
         {"ScheduleExpression": "cron(0 24 * * ? *)"},
         {"ScheduleExpression": "cron(0 4 ? * NOD *)"},
+        {"ScheduleExpression": "cron(0 4 ? * 0 *)"},
+        {"ScheduleExpression": "cron(0 4 ? * 8 *)"},
+        {"ScheduleExpression": "cron(0 4 31 2 ? *)"},
         {"AutomaticallyAfterDays": 30, "Duration": "90m"},
         {"AutomaticallyAfterDays": 30, "Duration": "25h"},
     ],
@@ -108,13 +111,14 @@ NOW = dt.datetime(2026, 11, 23, 12, 30, tzinfo=dt.UTC)  # a Monday
         ("cron(0 0 ? 1 MON#1 *)", "2027-01-04T00:00"),
         ("cron(0 0 ? FEB 6L *)", "2027-02-26T00:00"),
         ("cron(0 0 29 2 ? *)", "2028-02-29T00:00"),
+        ("cron(0 0 ? * 1 *)", "2026-11-29T00:00"),
+        ("cron(0 0 ? * L *)", "2026-11-28T00:00"),
+        ("cron(0 0 ? * TUE,L *)", "2026-11-24T00:00"),
+        ("cron(0 0 ? * 4/2 *)", "2026-11-25T00:00"),
+        ("cron(0 0 ? * 7/3 *)", "2026-11-28T00:00"),
     ],
 )
 def test_the_next_date_follows_the_expression(expression: str, due: str) -> None:
     rules = {"ScheduleExpression": expression}
     check_rules(rules)
     assert next_rotation(rules, NOW, NOW) == dt.datetime.fromisoformat(due).replace(tzinfo=dt.UTC)
-
-
-def test_a_cron_that_never_comes_has_no_next_date() -> None:
-    assert next_rotation({"ScheduleExpression": "cron(0 0 31 2 ? *)"}, NOW, NOW) is None

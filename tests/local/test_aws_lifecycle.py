@@ -24,6 +24,11 @@ def test_in_a_process_of_its_own(case: Callable[[], None]) -> None:
     assert done.stderr == ""
 
 
+def test_moto_is_imported_only_at_the_start() -> None:
+    code = "import sys, rotators.local.aws; sys.exit('moto' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 @pytest.mark.parametrize("end", [None, signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_container_outlives_its_parent(end: signal.Signals | None) -> None:
     with subprocess.Popen(

@@ -19,7 +19,7 @@ from cryptography import x509
 from rotators.core.errors import LocalStackError, ServerNotFound, ServerStartFailed
 from rotators.local.servers import postgres
 from rotators.local.servers.postgres import ExternalPostgres, PostgresServer, find_binaries, open_postgres
-from rotators.local.servers.tls import issue, make_authority
+from rotators.local.servers.tls import issue
 
 NOBODY = 65534
 CHILD = """
@@ -90,7 +90,7 @@ def python_for(uid: int) -> tuple[str, dict[str, str]]:
     }
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     for candidate in (sys.executable, f"/usr/bin/{version}", f"/usr/local/bin/{version}"):
-        probe = [candidate, "-c", "import psycopg, cryptography, rotators.local.servers.postgres"]
+        probe = [candidate, "-c", "import psycopg, trustme, rotators.local.servers.postgres"]
         with contextlib.suppress(OSError):
             if not subprocess.run(
                 probe,
@@ -119,7 +119,7 @@ def test_a_plaintext_connection_is_refused(server: PostgresServer) -> None:
 
 def test_an_unknown_authority_is_refused(server: PostgresServer, tmp_path: Path) -> None:
     with pytest.raises(psycopg.OperationalError, match="certificate verify failed"):
-        connect(server, sslrootcert=str(make_authority(tmp_path).ca))
+        connect(server, sslrootcert=str(issue(tmp_path).ca))
 
 
 def test_another_host_name_is_refused(server: PostgresServer) -> None:

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
-import secrets
 import shutil
-import signal
-import subprocess
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rotators.core.errors import LocalStackError, ServerNotFound, ServerStartFailed
-from rotators.local.servers.private import PrivateServer, free_port
-from rotators.local.servers.process import Guardian, Task, identity
-from rotators.local.servers.tls import issue
+from rotators.core.errors import ServerNotFound
+from rotators.local.servers.files import write_private
+from rotators.local.servers.private import PrivateServer, version_of
 
-_READY_SECONDS = 30.0
 _SYSTEM = (
     "/usr/sbin",
     "/usr/libexec",
@@ -28,20 +21,8 @@ _SYSTEM = (
     "/opt/homebrew/opt/mariadb/bin",
     "/usr/local/opt/mariadb/bin",
 )
-
-_SETTINGS = {
-    "bind-address": "127.0.0.1",
-    # No socket outside of the server's own directory, no name service, no binary log.
-    "socket": "socket",
-    "skip-name-resolve": "1",
-    "skip-log-bin": "1",
-    "character-set-server": "utf8mb4",
-    # Nothing here outlives the process, so nothing needs to survive a power cut.
-    "innodb-flush-log-at-trx-commit": "0",
-    "innodb-buffer-pool-size": "32M",
-    "innodb-log-file-size": "16M",
-    "performance-schema": "0",
-}
+_FOLDERS = {"datadir": "data", "tmpdir": "tmp"}
+_CERTIFICATE = {"ssl-cert": "server.pem", "ssl-key": "server.key"}
 
 
 @dataclass(frozen=True)
@@ -84,29 +65,40 @@ def _binaries(directory: Path) -> MariaDbBinaries | None:
     server = directory / "mariadbd"
     beside = directory / "mariadb-install-db"
     install = beside if beside.is_file() else Path(shutil.which("mariadb-install-db") or beside)
-    if not (server.is_file() and install.is_file()):
-        return None
-    try:
-        said = subprocess.run([server, "--version"], capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    version = re.search(r"Ver ([\d.]+)-MariaDB", said)
-    return MariaDbBinaries(server, install, version[1]) if version else None
+    version = version_of(server, r"Ver ([\d.]+)-MariaDB") if install.is_file() else None
+    return MariaDbBinaries(server, install, version) if version else None
 
 
 class MariaDbServer(PrivateServer):
-    """A private server: TLS with an authority of its own, its own directory and free port.
-
-    Use as a context manager, or start and stop it. It ends with this process, however that ends.
+    """A private server; see PrivateServer.
 
     Args:
         settings: the server's options beside the defaults, such as ``{"general-log": "1"}``.
         tls: whether it offers TLS.
         binaries: which MariaDB; found when left out.
+
+    Attributes:
+        defaults: the options that every server gets.
+        version: of the server that runs.
     """
 
     engine = "mariadb"
-    defaults = _SETTINGS
+    ready_text = "ready for connections"
+    failed_texts = ("Aborting",)
+    version: str
+    defaults: Mapping[str, str] = {
+        "bind-address": "127.0.0.1",
+        # No socket outside of the server's own directory, no name service, no binary log.
+        "socket": "socket",
+        "skip-name-resolve": "1",
+        "skip-log-bin": "1",
+        "character-set-server": "utf8mb4",
+        # Nothing here outlives the process, so nothing needs to survive a power cut.
+        "innodb-flush-log-at-trx-commit": "0",
+        "innodb-buffer-pool-size": "32M",
+        "innodb-log-file-size": "16M",
+        "performance-schema": "0",
+    }
 
     def __init__(
         self,
@@ -115,124 +107,61 @@ class MariaDbServer(PrivateServer):
         tls: bool = True,
         binaries: MariaDbBinaries | None = None,
     ) -> None:
-        self._settings = {**self.defaults, **(settings or {})}
-        self._tls = tls
-        self._binaries = binaries
         super().__init__()
-        self.host, self.port = "localhost", 0
-        self.superuser = "root"
-        self.password = secrets.token_urlsafe(24)
-        self.ca: str | None = None
+        self.tls = tls
+        self._settings = {**self.defaults, **(settings or {})}
+        self._binaries = binaries
 
-    def _start(self) -> None:
+    def _prepare(self) -> None:
         found = self._binaries or self._find()
-        self.version = found.version
-        if self._tls:
-            certificates = issue(self.directory)
-            self.ca = str(certificates.ca)
-            self._settings |= {
-                "ssl-cert": str(certificates.certificate),
-                "ssl-key": str(certificates.key),
-            }
-        (self.directory / "data").mkdir()
+        self._program, self.version = found.server, found.version
         # A server that starts clears its folder of temporary tables, other servers' included.
-        (self.directory / "tmp").mkdir()
-        self._settings |= {"tmpdir": str(self.directory / "tmp")}
-        self._own(self.directory, *self.directory.iterdir())
+        self._settings |= {name: str(self.directory / folder) for name, folder in _FOLDERS.items()}
+        for folder in _FOLDERS.values():
+            (self.directory / folder).mkdir()
+        if self.tls:
+            self._settings |= {name: str(self.directory / file) for name, file in _CERTIFICATE.items()}
+        self._own()
         self._initialise(found)
-        self._run(found)
+        write_private(self.directory / "init.sql", self._init())
 
     def _find(self) -> MariaDbBinaries:
         return find_mariadb()
 
     def _initialise(self, found: MariaDbBinaries) -> None:
-        command: list[Any] = [
+        """Make the data directory."""
+        self._run(
             found.install,
             "--no-defaults",
-            f"--datadir={self.directory / 'data'}",
+            f"--datadir={self._settings['datadir']}",
             "--skip-test-db",
-        ]
-        command += ["--auth-root-authentication-method=normal", "--skip-name-resolve"]
-        done = subprocess.run(
-            command,
-            cwd=self.directory,
-            env={**os.environ, "TMPDIR": str(self.directory / "tmp")},
-            capture_output=True,
-            text=True,
-            check=False,
-            **identity(self._uid),
+            "--auth-root-authentication-method=normal",
+            "--skip-name-resolve",
+            TMPDIR=self._settings["tmpdir"],
         )
-        if done.returncode != 0:
-            raise ServerStartFailed(f"mariadb-install-db failed: {(done.stderr + done.stdout)[:600]}")
+
+    def _init(self) -> str:
+        """The statements that the server runs before it takes connections: they make the administrator."""
         # Only a hash is written, and the users without a password are gone before the first connection.
         once = hashlib.sha1(self.password.encode(), usedforsecurity=False).digest()
         verifier = "*" + hashlib.sha1(once, usedforsecurity=False).hexdigest().upper()
-        init = self.directory / "init.sql"
-        clean = "DELETE FROM mysql.global_priv WHERE User IN ('root', '');\nFLUSH PRIVILEGES;\n"
-        init.write_text(
-            f"{clean}CREATE USER 'root'@'%' IDENTIFIED VIA mysql_native_password USING '{verifier}';\n"
+        return (
+            "DELETE FROM mysql.global_priv WHERE User IN ('root', '');\nFLUSH PRIVILEGES;\n"  # noqa: S608 - a hash that we made
+            f"CREATE USER 'root'@'%' IDENTIFIED VIA mysql_native_password USING '{verifier}';\n"
             "GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;\n"
         )
-        self._own(init)
 
-    def _run(self, found: MariaDbBinaries) -> None:
-        log = self.directory / "log"
-        log.touch()
-        for _ in range(3):  # another process may take the port between our look and the server's
-            self.port = free_port()
-            options = {**self._settings, "port": str(self.port), "datadir": str(self.directory / "data")}
-            command = [str(found.server), "--no-defaults", f"--init-file={self.directory / 'init.sql'}"]
-            command += [f"--{name}={value}" for name, value in options.items()]
-            self._guardian = Guardian(Task(command, str(self.directory), str(log), signal.SIGTERM, self._uid))
-            if self._ready():
-                return
-            if "Address already in use" not in self.log():
-                break
-            self._guardian = None
-        raise ServerStartFailed(f"{self.engine} did not come up: {self.log()[-600:].strip()}")
-
-    def _ready(self) -> bool:
-        deadline = time.monotonic() + _READY_SECONDS
-        while time.monotonic() < deadline:
-            said = self.log()
-            if "ready for connections" in said:
-                return True
-            if "Aborting" in said:
-                return False
-            time.sleep(0.02)
-        return False
+    def _command(self) -> list[str]:
+        options = {**self._settings, "port": str(self.port), "init-file": str(self.directory / "init.sql")}
+        return [
+            str(self._program),
+            "--no-defaults",
+            *(f"--{name}={value}" for name, value in options.items()),
+        ]
 
     def general_log(self) -> str:
         """Every connection and statement so far, if started with ``general-log`` into ``general.log``."""
         return (self.directory / "data" / "general.log").read_text(errors="replace")
-
-    def pause(self) -> None:
-        """Freeze the server: connections are taken by the kernel, and nobody answers."""
-        self._signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let a paused server go on."""
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self._guardian is None:
-            raise LocalStackError("the server is not running", remedy="Start it first.")
-        os.kill(self._guardian.pid, number)
-
-    def secret(
-        self, username: str | None = None, password: str | None = None, **extra: Any
-    ) -> dict[str, Any]:
-        """A Secrets Manager value for a user of this server; for the superuser when none is named."""
-        trust: dict[str, Any] = {"sslrootcert": self.ca} if self.ca else {"ssl": False}
-        return {
-            "engine": self.engine,
-            "host": self.host,
-            "port": self.port,
-            "username": username or self.superuser,
-            "password": password or self.password,
-            **trust,
-            **extra,
-        }
 
     def execute(self, statement: str, *params: object) -> list[tuple[Any, ...]]:
         """Run one statement as the superuser, in a session of its own; gives the rows."""
@@ -250,6 +179,3 @@ class MariaDbServer(PrivateServer):
         with connection, connection.cursor() as cursor:
             cursor.execute(statement, params or None)
             return list(cursor.fetchall())
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.host}:{self.port})"

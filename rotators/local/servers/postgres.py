@@ -7,20 +7,15 @@ import functools
 import glob
 import importlib.util
 import os
-import re
-import secrets
 import shutil
 import signal
-import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from rotators.core.errors import LocalStackError, ServerNotFound, ServerStartFailed
-from rotators.local.servers.private import PrivateServer, free_port
-from rotators.local.servers.process import Guardian, Task, identity
-from rotators.local.servers.tls import issue
+from rotators.local.servers.files import write_private
+from rotators.local.servers.private import PrivateServer, Server, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -102,39 +97,21 @@ def _binaries(directory: Path, origin: str) -> Binaries | None:
     server = directory / "postgres"
     if not (server.is_file() and (directory / "initdb").is_file()):
         return None
-    try:
-        said = subprocess.run([server, "--version"], capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    version = re.search(r"(\d+)", said)
-    return Binaries(directory, int(version[1]), origin) if version else None
+    version = version_of(server, r"(\d+)")
+    return Binaries(directory, int(version), origin) if version else None
 
 
-class _Server:
-    """What a private and an external server have in common: one superuser, and statements as it."""
+class _Postgres(Server):
+    """What a private and an external server have in common: statements as the administrator."""
 
-    host: str
-    port: int
-    superuser: str
-    password: str
+    engine = "postgres"
     dbname: str = "postgres"
-    ca: str | None
 
     def secret(
         self, username: str | None = None, password: str | None = None, **extra: Any
     ) -> dict[str, Any]:
-        """A Secrets Manager value for a user of this server; for the superuser when none is named."""
-        trust: dict[str, Any] = {"sslrootcert": self.ca} if self.ca else {"ssl": False}
-        return {
-            "engine": "postgres",
-            "host": self.host,
-            "port": self.port,
-            "dbname": self.dbname,
-            "username": username or self.superuser,
-            "password": password or self.password,
-            **trust,
-            **extra,
-        }
+        """A Secrets Manager value for a user of this server; see Server."""
+        return super().secret(username, password, **{"dbname": self.dbname, **extra})
 
     def execute(self, statement: str, params: Sequence[object] = (), dbname: str | None = None) -> list[Any]:
         """Run one statement as the superuser, in a session of its own; gives the rows."""
@@ -155,22 +132,23 @@ class _Server:
             cursor = connection.execute(statement.encode(), params or None)
             return cursor.fetchall() if cursor.description else []
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.host}:{self.port})"
 
-
-class PostgresServer(PrivateServer, _Server):
-    """A private server: SCRAM, TLS with an authority of its own, its own directory and free port.
-
-    Use as a context manager, or start and stop it. It ends with this process, however that ends.
+class PostgresServer(_Postgres, PrivateServer):
+    """A private server with SCRAM; see PrivateServer.
 
     Args:
         settings: lines of postgresql.conf beside the defaults, such as ``{"log_statement": "all"}``.
         hba: lines of pg_hba.conf that come before the default, which wants TLS and SCRAM from everybody.
         binaries: which PostgreSQL; found when left out.
+
+    Attributes:
+        version: the major version of the server that runs.
     """
 
-    engine = "postgres"
+    superuser = "postgres"
+    port_taken_text = "could not bind"
+    ready_seconds = 15.0
+    version: int
 
     def __init__(
         self,
@@ -179,92 +157,70 @@ class PostgresServer(PrivateServer, _Server):
         hba: Sequence[str] = (),
         binaries: Binaries | None = None,
     ) -> None:
+        super().__init__()
+        self.stop_signal = signal.SIGQUIT
         self._settings = {**_SETTINGS, **(settings or {})}
+        self.tls = self._settings["ssl"] == "on"
         self._hba = [*hba, "hostssl all all 127.0.0.1/32 scram-sha-256"]
         self._binaries = binaries
-        super().__init__()
-        self.host = "localhost"
-        self.superuser = "postgres"
-        self.password = secrets.token_urlsafe(24)
 
-    def _start(self) -> None:
+    def _prepare(self) -> None:
         found = self._binaries or find_binaries()
         self.version = found.version
-        certificates = issue(self.directory)
-        self.ca = str(certificates.ca) if self._settings["ssl"] == "on" else None
-        self._own(self.directory, *self.directory.iterdir())
         binaries = self._readable(found.directory)
+        self._program = binaries / "postgres"
         self._initialise(binaries)
         data = self.directory / "data"
-        for name in ("server.pem", "server.key"):
+        for name in ("server.pem", "server.key") if self.tls else ():
+            owner = (self.directory / name).stat()
             shutil.copy2(self.directory / name, data / name)
-            self._own(data / name)
+            os.chown(data / name, owner.st_uid, owner.st_gid)
         (data / "pg_hba.conf").write_text("\n".join(self._hba) + "\n")
-        self._run(binaries, data)
 
     def _initialise(self, binaries: Path) -> None:
+        """Make the data directory."""
         given = self.directory / "password"
-        given.touch(mode=0o600)
-        given.write_text(self.password)
-        self._own(given)
-        command: list[Any] = [binaries / "initdb", "-D", "data", "-U", self.superuser, "-A", "scram-sha-256"]
-        command += ["--pwfile=password", "-E", "UTF8", "--no-sync", "--no-instructions"]
-        for locale in ("C.UTF-8", "C"):
-            done = subprocess.run(
-                [*command, f"--locale={locale}"],
-                cwd=self.directory,
-                capture_output=True,
-                text=True,
-                check=False,
-                **identity(self._uid),
-            )
-            if done.returncode == 0:
-                break
+        write_private(given, self.password)
+        self._own()
+        command: list[str | Path] = [binaries / "initdb", "-D", "data", "-U", self.superuser]
+        command += [
+            "-A",
+            "scram-sha-256",
+            "--pwfile=password",
+            "-E",
+            "UTF8",
+            "--no-sync",
+            "--no-instructions",
+        ]
+        try:
+            self._run(*command, "--locale=C.UTF-8")
+        except ServerStartFailed:  # not every system has that locale
+            self._run(*command, "--locale=C")
         given.unlink()
-        if done.returncode != 0:
-            raise ServerStartFailed(f"initdb failed: {done.stderr.strip()[-400:]}")
 
-    def _run(self, binaries: Path, data: Path) -> None:
-        log = self.directory / "log"
-        log.touch()
-        for _ in range(3):  # another process may take the port between our look and the server's
-            self.port = free_port()
-            settings = {"listen_addresses": "127.0.0.1", **self._settings, "port": str(self.port)}
-            lines = [f"{name} = '{value}'" for name, value in settings.items()]
-            with (data / "postgresql.auto.conf").open("w") as file:
-                file.write("\n".join(lines) + "\n")
-            command = [str(binaries / "postgres"), "-D", str(data)]
-            task = Task(command, str(self.directory), str(log), signal.SIGQUIT, self._uid)
-            self._guardian = Guardian(task)
-            if self._ready(data, self._guardian.pid):
-                return
-            if "could not bind" not in self.log():
-                break
-            self._guardian = None
-        raise ServerStartFailed(f"PostgreSQL did not come up: {self.log()[-600:].strip()}")
+    def _command(self) -> list[str]:
+        data = self.directory / "data"
+        settings = {"listen_addresses": "127.0.0.1", **self._settings, "port": str(self.port)}
+        lines = [f"{name} = '{value}'" for name, value in settings.items()]
+        # Not replaced by a new file: this one belongs to the server's user.
+        with (data / "postgresql.auto.conf").open("w") as file:
+            file.write("\n".join(lines) + "\n")
+        return [str(self._program), "-D", str(data)]
 
-    def _ready(self, data: Path, pid: int, before: int = 0) -> bool:
-        """Whether it came up. Only what the log got after ``before`` counts: process numbers come again."""
-        deadline = time.monotonic() + _READY_SECONDS
-        state = data / "postmaster.pid"
-        while time.monotonic() < deadline:
-            with contextlib.suppress(FileNotFoundError, IndexError):
-                lines = state.read_text().splitlines()
-                # A file of before a restart may still lie there.
-                if lines[7].strip() in {"ready", "standby"} and int(lines[0]) == pid:
-                    return True
-            if f"[{pid}] FATAL" in self.log()[before:]:
-                return False
-            time.sleep(0.02)
-        return False
+    def _is_up(self, log: str) -> bool | None:
+        pid = self._running().pid
+        with contextlib.suppress(FileNotFoundError, IndexError):
+            lines = (self.directory / "data" / "postmaster.pid").read_text().splitlines()
+            # A file of before a restart may still lie there.
+            if lines[7].strip() in {"ready", "standby"} and int(lines[0]) == pid:
+                return True
+        return False if f"[{pid}] FATAL" in log else None
 
     def _readable(self, binaries: Path) -> Path:
         """The binaries where the server's user can read them: a home of root's is closed to others."""
         try:
-            subprocess.run(
-                [binaries / "postgres", "--version"], capture_output=True, check=True, **identity(self._uid)
-            )
-        except (OSError, subprocess.CalledProcessError):
+            self._run(binaries / "postgres", "--version")
+        except (OSError, ServerStartFailed):
             copy = self.directory / "postgresql"
             shutil.copytree(binaries.parent, copy, symlinks=True)
             return copy / "bin"
@@ -279,32 +235,14 @@ class PostgresServer(PrivateServer, _Server):
         Raises:
             ServerStartFailed: it did not come up.
         """
-        if self._guardian is None:
-            raise LocalStackError("the server is not running", remedy="Start it first.")
+        # Process numbers are reused, so only what it logs from here on counts.
         before = len(self.log())
-        self._guardian.restart(signal.SIGINT, down)
-        if not self._ready(self.directory / "data", self._guardian.pid, before):
-            raise ServerStartFailed(f"PostgreSQL did not come up: {self.log()[-600:].strip()}")
-
-    def pause(self) -> None:
-        """Freeze the server and its sessions: connections are taken by the kernel, and nobody answers."""
-        self._signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let a paused server go on."""
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self._guardian is None:
-            raise LocalStackError("the server is not running", remedy="Start it first.")
-        parent = self._guardian.pid
-        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)  # noqa: S607 - where ps lies differs
-        pairs = [line.split() for line in listed.stdout.splitlines()]
-        for pid in [parent, *(int(pid) for pid, of in pairs if int(of) == parent)]:
-            os.kill(pid, number)
+        self._running().restart(signal.SIGINT, down)
+        if not self._came_up(before):
+            raise self._failure()
 
 
-class ExternalPostgres(_Server):
+class ExternalPostgres(_Postgres):
     """A server of the user's own, named by a URL; nothing is started, stopped or removed.
 
     Args:

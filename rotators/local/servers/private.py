@@ -1,35 +1,135 @@
-"""What private servers have in common: a directory, a user to run as, a log, and an end with this process."""
+"""A private server: everything that is the same for all of them.
+
+A module beside this one says what is particular about one kind of server: how to find its program, which
+files and settings it needs, and how to see that it is up. See `redis.py` for the smallest example.
+"""
 
 from __future__ import annotations
 
 import os
+import re
+import secrets
 import shutil
+import signal
 import socket
+import subprocess
 import tempfile
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Any, Self
 
-if TYPE_CHECKING:
-    from rotators.local.servers.process import Guardian
+from rotators.core.errors import LocalStackError, ServerStartFailed
+from rotators.local.servers.process import Guardian, Task, identity
+from rotators.local.servers.supervisor import children
+from rotators.local.servers.tls import issue
 
 # Servers refuse to run as root, or need not, so as root everything runs as nobody.
 _NOBODY = 65534
+_ATTEMPTS = 3
+_LOG_TAIL = 600
 
 
-class PrivateServer:
-    """A server on loopback for this process alone. It ends with this process, however that ends.
+class Server:
+    """Where a server is, and its administrator.
 
     Attributes:
-        engine: its name, also in the name of its directory.
-        directory: all of its files, from its start to its end.
+        engine: the name of its kind, as in secrets.
+        host, port: where it listens.
+        superuser, password: the administrator's.
+        ca: the file with the certificate of its authority; None without TLS.
     """
 
     engine: str
+    host: str
+    port: int
+    superuser: str
+    password: str
+    ca: str | None
+
+    def secret(
+        self, username: str | None = None, password: str | None = None, **extra: Any
+    ) -> dict[str, Any]:
+        """A Secrets Manager value for a user of this server.
+
+        Args:
+            username: the user; the administrator when left out.
+            password: the user's; the administrator's when left out.
+            extra: further members, which also replace those above.
+
+        Returns:
+            The value, with all that a client needs to log in.
+        """
+        trust: dict[str, Any] = {"sslrootcert": self.ca} if self.ca else {"ssl": False}
+        return {
+            "engine": self.engine,
+            "host": self.host,
+            "port": self.port,
+            "username": username or self.superuser,
+            "password": password or self.password,
+            **trust,
+            **extra,
+        }
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.host}:{self.port})"
+
+
+class PrivateServer(Server):
+    """A server on loopback for this process alone: TLS, its own directory and a free port.
+
+    Use as a context manager, or start and stop it. It ends with this process, however that ends.
+
+    A subclass defines `engine`, `_prepare` and `_command`, and either `ready_text` or `_is_up`.
+
+    Attributes:
+        directory: all of its files, from its start to its end; the certificates are ``ca.pem``,
+            ``server.pem`` and ``server.key`` in it.
+        tls: whether it gets certificates.
+        ready_text: in its log as soon as it takes connections.
+        failed_texts: each is in its log if it gave up.
+        port_taken_text: in its log if its port was in use.
+        ready_seconds: how long it may take to come up.
+        stop_signal: ends it at once.
+    """
+
+    superuser = "root"
+    tls = True
+    ready_text = ""
+    failed_texts: tuple[str, ...] = ()
+    port_taken_text = "Address already in use"
+    ready_seconds = 30.0
+    stop_signal = signal.SIGTERM
     directory: Path
 
     def __init__(self) -> None:
+        self.host, self.port = "localhost", 0
+        self.password = secrets.token_urlsafe(24)
+        self.ca: str | None = None
         self._guardian: Guardian | None = None
         self._uid = _NOBODY if hasattr(os, "geteuid") and os.geteuid() == 0 else None
+
+    def _prepare(self) -> None:
+        """Make the files that the server needs, in its directory.
+
+        Raises:
+            ServerNotFound: its program is not on this machine.
+            ServerStartFailed: a program that makes its files failed.
+        """
+        raise NotImplementedError
+
+    def _command(self) -> list[str]:
+        """The command that runs the server on `port`; files that name the port are written here."""
+        raise NotImplementedError
+
+    def _is_up(self, log: str) -> bool | None:
+        """Whether it takes connections: True if it does, False if it gave up, None as long as that is open.
+
+        Args:
+            log: what it has logged since its start.
+        """
+        if self.ready_text in log:
+            return True
+        return False if any(text in log for text in self.failed_texts) else None
 
     def start(self) -> Self:
         """Make the server and wait until it takes connections.
@@ -40,7 +140,10 @@ class PrivateServer:
         """
         self.directory = Path(tempfile.mkdtemp(prefix=f"rotators-{self.engine}-")).resolve()
         try:
-            self._start()
+            self.ca = str(issue(self.directory).ca) if self.tls else None
+            self._own()
+            self._prepare()
+            self._launch()
         except BaseException:
             self.stop()
             raise
@@ -64,13 +167,83 @@ class PrivateServer:
         """The server's log so far."""
         return (self.directory / "log").read_text(errors="replace")
 
-    def _start(self) -> None:
-        raise NotImplementedError
+    def pause(self) -> None:
+        """Freeze the server and its sessions: the kernel accepts connections, and nobody answers."""
+        self._signal(signal.SIGSTOP)
 
-    def _own(self, *paths: Path) -> None:
-        """Give files to the user that the server runs as."""
+    def resume(self) -> None:
+        """Let a paused server go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        server = self._running().pid
+        for pid in (server, *children(server)):
+            os.kill(pid, number)
+
+    def _running(self) -> Guardian:
+        if self._guardian is None:
+            raise LocalStackError("the server is not running", remedy="Start it first.")
+        return self._guardian
+
+    def _launch(self) -> None:
+        log = self.directory / "log"
+        for _ in range(_ATTEMPTS):  # another process may take the port before the server does
+            self.port = free_port()
+            log.write_text("")
+            command = self._command()
+            self._own()
+            task = Task(command, str(self.directory), str(log), self.stop_signal, self._uid)
+            self._guardian = Guardian(task)
+            if self._came_up():
+                return
+            if self.port_taken_text not in self.log():
+                break
+        raise self._failure()
+
+    def _failure(self) -> ServerStartFailed:
+        return ServerStartFailed(f"{self.engine} did not come up: {self.log()[-_LOG_TAIL:].strip()}")
+
+    def _came_up(self, before: int = 0) -> bool:
+        """Wait until it is up.
+
+        Args:
+            before: characters of its log that are older than this start.
+        """
+        deadline = time.monotonic() + self.ready_seconds
+        while time.monotonic() < deadline:
+            up = self._is_up(self.log()[before:])
+            if up is not None:
+                return up
+            time.sleep(0.02)
+        return False
+
+    def _run(self, *command: str | Path, **environment: str) -> None:
+        """Run a program that makes the server's files, as the server's user, in its directory.
+
+        Args:
+            command: the program and its arguments, never a password.
+            environment: variables besides our own.
+
+        Raises:
+            ServerStartFailed: it failed; the cause has what it said.
+        """
+        done = subprocess.run(
+            command,
+            cwd=self.directory,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            **identity(self._uid),
+        )
+        if done.returncode != 0:
+            said = (done.stdout + done.stderr).strip()[-_LOG_TAIL:]
+            raise ServerStartFailed(f"{Path(command[0]).name} failed: {said}")
+
+    def _own(self) -> None:
+        """Give the directory and the files in it to the user that the server runs as."""
         if self._uid is not None:
-            for path in paths:
+            for path in (self.directory, *self.directory.iterdir()):
                 os.chown(path, self._uid, self._uid)
 
 
@@ -78,3 +251,21 @@ def free_port() -> int:
     """A port of loopback that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
+
+
+def version_of(program: Path, pattern: str) -> str | None:
+    """The version of a server program.
+
+    Args:
+        program: understands ``--version``.
+        pattern: finds the version, as its first group, in what the program says.
+
+    Returns:
+        The version; None if the program is not there, cannot run, or says something else.
+    """
+    try:
+        said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    found = re.search(pattern, said)
+    return found[1] if found else None

@@ -71,12 +71,12 @@ def _stop(server: subprocess.Popen[bytes], stop_signal: signal.Signals) -> None:
         return
     _signal(server.pid, stop_signal)
     # A paused process acts on nothing but SIGKILL until it is resumed.
-    for pid in [*_children(server.pid), server.pid]:
+    for pid in [*children(server.pid), server.pid]:
         _signal(pid, signal.SIGCONT)
     try:
         server.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:
-        for pid in [*_children(server.pid), server.pid]:
+        for pid in [*children(server.pid), server.pid]:
             _signal(pid, signal.SIGKILL)
         server.wait()
 
@@ -109,7 +109,12 @@ def _signal(pid: int, number: signal.Signals) -> None:
         return
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """The ids of the processes that a process started and that still run.
+
+    Args:
+        pid: of the parent.
+    """
     return [child for child, parent in _parents() if parent == pid]
 
 

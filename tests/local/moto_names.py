@@ -1,4 +1,8 @@
-"""The names of moto that the local AWS relies on. Most are private to moto, so moto is pinned exactly."""
+"""The names of moto that `rotators.local` relies on.
+
+Most are private to moto, so moto is pinned exactly. `lifecycles.py` checks the list against the installed
+version, in a process in which no local AWS has started yet: a start replaces some of these names.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +11,39 @@ import importlib.metadata
 import inspect
 from typing import Any
 
-from rotators.local import rules
-
 RELIED_ON: dict[str, str | None] = {
-    **rules.RELIED_ON,
     "moto.awslambda.exceptions:LambdaClientError": None,
     "moto.awslambda.models:LambdaBackend.create_function": "(self, spec)",
     "moto.awslambda.models:LambdaBackend.get_function": "(self, function_name_or_arn, qualifier)",
-    "moto.awslambda.models:LambdaBackend.layers_versions_by_arn": "(self, layer_version_arn)",
-    "moto.awslambda.models:LambdaBackend.list_functions": "(self, func_version)",
     "moto.awslambda.models:LambdaBackend.invoke": (
         "(self, function_name, qualifier, body, headers, response_headers)"
     ),
+    "moto.awslambda.models:LambdaBackend.layers_versions_by_arn": "(self, layer_version_arn)",
+    "moto.awslambda.models:LambdaBackend.list_functions": "(self, func_version)",
     "moto.awslambda.models:LambdaFunction.invoke": "(self, body, request_headers, response_headers)",
     "moto.awslambda.models:LambdaFunction.save_logs": "(self, output)",
     "moto.awslambda.models:lambda_backends": None,
     "moto.awslambda.policy:Policy.add_statement": "(self, raw, qualifier)",
     "moto.cloudformation.exceptions:ValidationError": "(name_or_id, message)",
     "moto.cloudformation.models:ChangeSet.apply": "(self)",
+    "moto.cloudformation.models:CloudFormationBackend._resolve_update_parameters": (
+        "(self, instance, incoming_params)"
+    ),
+    "moto.cloudformation.models:CloudFormationBackend.create_change_set": (
+        "(self, stack_name, change_set_name, template, parameters, description, change_set_type, "
+        "notification_arns, tags, role_arn)"
+    ),
+    "moto.cloudformation.models:CloudFormationBackend.create_stack": (
+        "(self, name, template, parameters, notification_arns, tags, role_arn, "
+        "enable_termination_protection, timeout_in_mins, stack_policy_body)"
+    ),
+    "moto.cloudformation.models:CloudFormationBackend.get_stack": "(self, name_or_stack_id)",
+    "moto.cloudformation.models:CloudFormationBackend.update_stack": (
+        "(self, name, template, role_arn, parameters, tags)"
+    ),
     "moto.cloudformation.models:Stack._create_output_map": "(self)",
     "moto.cloudformation.models:Stack._parse_template": "(self)",
+    "moto.cloudformation.models:Stack.parse_template": "(template)",
     "moto.cloudformation.parsing:ResourceMap.build_resource_diff": "(self, other_template, parameters)",
     "moto.cloudformation.parsing:ResourceMap.delete": "(self)",
     "moto.cloudformation.parsing:ResourceMap.load_conditions": "(self)",
@@ -36,8 +53,10 @@ RELIED_ON: dict[str, str | None] = {
     "moto.cloudformation.parsing:clean_json": "(resource_json, resources_map)",
     "moto.cloudformation.parsing:resource_class_from_type": "(resource_type)",
     "moto.cloudtrail.responses:CloudTrailResponse": None,
-    "moto.core.responses:BaseResponse.get_access_key": "(self)",
     "moto.core.base_backend:BackendDict.reset": "(cls)",
+    "moto.core.responses:ActionResult": "(result)",
+    "moto.core.responses:BaseResponse._get_params": "(self)",
+    "moto.core.responses:BaseResponse.get_access_key": "(self)",
     "moto.events.models:EventsBackend.put_events": "(self, events)",
     "moto.events.models:Rule.send_to_targets": "(self, original_event, transform_input)",
     "moto.events.models:events_backends": None,
@@ -45,8 +64,6 @@ RELIED_ON: dict[str, str | None] = {
         "(self, role_name, assume_role_policy_document, path, permissions_boundary, description, tags, "
         "max_session_duration, linked_service)"
     ),
-    "moto.core.responses:ActionResult": "(result)",
-    "moto.core.responses:BaseResponse._get_params": "(self)",
     "moto.iam.models:IAMBackend.get_role_policy": "(self, role_name, policy_name)",
     "moto.iam.models:IAMBackend.list_attached_role_policies": (
         "(self, role_name, marker, max_items, path_prefix)"
@@ -65,8 +82,8 @@ RELIED_ON: dict[str, str | None] = {
     "moto.moto_server.werkzeug_app:create_backend_app": "(service)",
     "moto.rds.models:DBCluster.endpoint": None,
     "moto.rds.models:RDSBackend.create_db_cluster": "(self, kwargs)",
-    "moto.secretsmanager.exceptions:OperationNotPermittedOnReplica": None,
     "moto.secretsmanager.exceptions:InvalidRequestException": "(message)",
+    "moto.secretsmanager.exceptions:OperationNotPermittedOnReplica": None,
     "moto.secretsmanager.exceptions:SecretNotFoundException": "()",
     "moto.secretsmanager.exceptions:SecretsManagerClientError": "(error_type, message, _, **kwargs)",
     "moto.secretsmanager.models:FakeSecret": (
@@ -99,7 +116,7 @@ RELIED_ON: dict[str, str | None] = {
 
 
 def missing_names() -> list[str]:
-    """What the installed moto lacks of RELIED_ON; ask before `install`, which replaces some of it.
+    """What the installed moto lacks of RELIED_ON.
 
     Returns:
         One line per name that is gone or takes other parameters; empty when all is well.

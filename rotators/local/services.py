@@ -1,0 +1,156 @@
+"""The services behind a LocalAws. Importing this module imports moto, so `aws.py` does that at its start."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from moto.awslambda.models import lambda_backends
+from moto.core.base_backend import BackendDict
+from moto.iam.models import iam_backends
+
+from rotators.local.directory import MotoDirectory
+from rotators.local.events import EventLog
+from rotators.local.faithful import Faithful
+from rotators.local.functions import Functions
+from rotators.local.iam.door import Door
+from rotators.local.operations import Operations
+from rotators.local.options import ACCOUNT, Options
+from rotators.local.rotation import Rotations
+from rotators.local.server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import ExitStack
+
+_ROLE = "rotators-local"
+_TIMEOUT_SECONDS = 30
+_MEMORY_MB = 256
+
+
+@dataclass(frozen=True)
+class Services:
+    """What runs: the endpoint, and the services that are not moto's own.
+
+    Attributes:
+        server: the endpoint.
+        door: names every caller, and can turn calls away as IAM would.
+        events: Secrets Manager's own events.
+        rotations: the rotations, and moto's records of secrets.
+        operations: Secrets Manager's operations.
+        functions: the containers of Lambda.
+    """
+
+    server: Server
+    door: Door
+    events: EventLog
+    rotations: Rotations
+    operations: Operations
+    functions: Functions
+
+
+def start_services(
+    port: int, options: Options, exports: Callable[[str], dict[str, str]], undo: ExitStack
+) -> Services:
+    """Start the services of one local AWS on an empty moto.
+
+    Args:
+        port: of the endpoint; 0 takes a free one.
+        options: of the local AWS.
+        exports: gives the variables that lead a function of a Region to the endpoint.
+        undo: gets what ends the services, forgets their state and restores moto.
+
+    Returns:
+        The running services.
+
+    Raises:
+        ServerStartFailed: the port is taken.
+    """
+    BackendDict.reset()
+    undo.callback(BackendDict.reset)
+    events = EventLog()
+    rotations = Rotations(events, options)
+    operations = Operations(rotations, events)
+    functions = Functions()
+    door = Door(ACCOUNT, MotoDirectory(ACCOUNT, rotations.find))
+    faithful = Faithful(operations, functions, exports, door, options)
+    undo.callback(faithful.remove)
+    faithful.install()
+    # Undone from the last to the first: no step begins any more, then the containers end, then the threads
+    # that wait for them.
+    undo.callback(rotations.stop)
+    undo.callback(functions.stop)
+    undo.callback(rotations.refuse_more)
+    server = Server(port, rotations.stage, door)
+    undo.callback(server.stop)
+    _create_role()
+    return Services(server, door, events, rotations, operations, functions)
+
+
+def create_function(region: str, name: str, handler: str, variables: dict[str, str]) -> str:
+    """Create a Lambda function, or replace it, with a permission for Secrets Manager.
+
+    Args:
+        region: where.
+        name: of the function.
+        handler: dotted path.
+        variables: its environment.
+
+    Returns:
+        Its ARN.
+    """
+    spec = {
+        "FunctionName": name,
+        "Handler": handler,
+        "Runtime": "python3.13",
+        "Role": f"arn:aws:iam::{ACCOUNT}:role/{_ROLE}",
+        "Code": {"ZipFile": _archive()},
+        "Timeout": _TIMEOUT_SECONDS,
+        "MemorySize": _MEMORY_MB,
+        "Environment": {"Variables": variables},
+    }
+    permission = {
+        "StatementId": "secrets-manager",
+        "Action": "lambda:InvokeFunction",
+        "Principal": "secretsmanager.amazonaws.com",
+        "SourceAccount": ACCOUNT,
+    }
+    function = lambda_backends[ACCOUNT][region].create_function(spec)
+    function.policy.add_statement(json.dumps(permission))
+    return str(function.function_arn)
+
+
+def _create_role() -> None:
+    trust: dict[str, Any] = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "lambda.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+    iam_backends[ACCOUNT]["aws"].create_role(
+        role_name=_ROLE,
+        assume_role_policy_document=json.dumps(trust),
+        path="/",
+        permissions_boundary=None,
+        description="The role of local functions.",
+        tags=[],
+        max_session_duration=None,
+    )
+    everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    iam_backends[ACCOUNT]["aws"].put_role_policy(_ROLE, "everything", json.dumps(everything))
+
+
+def _archive() -> str:
+    """A zip in base64: Lambda wants code, ours is imported where it stands."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("README", "The code runs from its source folder.")
+    return base64.b64encode(buffer.getvalue()).decode()
