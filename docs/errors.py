@@ -1,4 +1,4 @@
-"""Prints docs/errors.md from the error classes: `python docs/errors.py > docs/errors.md` (`make docs`)."""
+"""Prints docs/reference/errors.md from the error classes (`make docs`)."""
 
 from __future__ import annotations
 

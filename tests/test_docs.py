@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 def test_the_error_catalogue_is_the_codes_own() -> None:
     page = runpy.run_path(str(ROOT / "docs" / "errors.py"))["page"]()
-    assert (ROOT / "docs" / "errors.md").read_text() == page + "\n", "run `make docs`"
+    assert (ROOT / "docs" / "reference" / "errors.md").read_text() == page + "\n", "run `make docs`"
 
 
 def _with_tests() -> list[Path]:
@@ -22,7 +22,7 @@ def _with_tests() -> list[Path]:
 
 
 def test_every_proof_that_the_documents_name_is_a_test() -> None:
-    named = re.findall(r"`(test_\w+)`", (ROOT / "docs" / "proofs.md").read_text())
+    named = re.findall(r"`(test_\w+)`", (ROOT / "docs" / "explanation" / "proofs.md").read_text())
     tests = "\n".join(path.read_text() for path in _with_tests())
     assert len(named) > 20
     assert [name for name in named if f"def {name}(" not in tests] == []

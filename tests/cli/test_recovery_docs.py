@@ -1,4 +1,4 @@
-"""docs/recovery.md shows what the commands really print in broken states."""
+"""docs/how-to/recovery.md shows what the commands really print in broken states."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rotators.cli import cli
 from tests.cli.test_doctor_repair import State, arranged, put
 from tests.world import World, new_password
 
-PAGE = (Path(__file__).parents[2] / "docs" / "recovery.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "recovery.md").read_text()
 
 BROKEN: dict[str, State] = {
     "A rotation died before its last step": ("pending", "filled", True, False, False),
