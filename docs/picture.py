@@ -1,7 +1,7 @@
 """Records `rotators demo` as a picture for the README (`make picture`).
 
-The command rotates real credentials in a terminal of fixed width. This script interprets its output as a terminal
-does, and rich draws the final screen as an SVG file. Times and version ids differ from run to run.
+The command rotates real credentials in a terminal of fixed width. This script interprets its output as a
+terminal does, and rich draws the final screen as an SVG file. Times and version ids differ from run to run.
 """
 
 from __future__ import annotations
