@@ -17,17 +17,17 @@ from tests.world import World, new_password
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "recovery.md").read_text()
 
 BROKEN: dict[str, State] = {
-    "A rotation died before its last step": ("pending", "filled", True, False, False),
-    "AWSPENDING was taken away, and its password had been set": ("history", "absent", False, True, False),
+    "A rotation stopped before its last step": ("pending", "filled", True, False, False),
+    "AWSPENDING was removed after its password was set": ("history", "absent", False, True, False),
     "The database was restored from an old snapshot": ("previous", "absent", True, False, False),
-    "Somebody changed the password at the target, and there is an admin": (
+    "The password was changed at the target, and the secret has an admin": (
         "nobody",
         "absent",
         True,
         False,
         True,
     ),
-    "Somebody changed the password at the target, and there is no admin": (
+    "The password was changed at the target, and the secret has no admin": (
         "nobody",
         "empty",
         False,
