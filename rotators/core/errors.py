@@ -104,7 +104,7 @@ class SecretFormatError(InvalidInput):
     """The secret's JSON lacks a key or holds a value of the wrong kind."""
 
     code = "secret-format"
-    remedy = "Put a value with the documented keys (README, 'The secret'), then rotate again."
+    remedy = "Put a value with the documented keys (docs/reference/secret.md), then rotate again."
 
 
 class ScaffoldRefused(InvalidInput):
