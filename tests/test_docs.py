@@ -76,6 +76,12 @@ def test_the_picture_shows_a_whole_rotation() -> None:
         assert part in shown
 
 
+def test_the_picture_is_the_screen_at_the_end() -> None:
+    screen = runpy.run_path(str(ROOT / "docs" / "picture.py"))["screen"]
+    spinner = "\x1b[?25l⠋ waiting\r\x1b[2K⠙ waiting\n\r\x1b[1A\x1b[2K"
+    assert screen(f"{spinner}\x1b[32mdone\x1b[0m\n{spinner}end\n") == "\x1b[32mdone\x1b[0m\nend"
+
+
 def test_every_documented_variable_is_read() -> None:
     table = (ROOT / "docs" / "reference" / "configuration.md").read_text()
     names = set(re.findall(r"`([A-Z][A-Z_]{5,})`", table))
