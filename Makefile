@@ -133,8 +133,12 @@ bench-availability: $(DEV) ## Count applications' failed logins while rotations 
 	@$(BIN)/python -m benchmarks.availability $(ARGS)
 
 .PHONY: docs
-docs: $(DEV) ## Make docs/errors.md anew from the code
-	@$(BIN)/python docs/errors.py > docs/errors.md
+docs: $(DEV) ## Generate docs/reference/errors.md from the code
+	@$(BIN)/python docs/errors.py > docs/reference/errors.md
+
+.PHONY: picture
+picture: $(DEV) ## Record `rotators demo` as docs/images/demo.svg
+	@$(BIN)/python docs/picture.py
 
 # dev first: what is tested with is what the others get.
 .PHONY: lock
@@ -206,7 +210,7 @@ define find_lambda_python
 endef
 
 # --- What Lambda gets -------------------------------------------------------------------------------------------
-# The functions differ in their handlers only, so they are copies of one artifact. See docs/artifact.md.
+# The functions differ in their handlers only, so they are copies of one artifact. See docs/reference/artifact.md.
 #
 #   ARCHITECTURE=x86_64          the processor (default arm64)
 #   DRIVERS=postgres             leave a database driver out (default postgres,mysql)

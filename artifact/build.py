@@ -2,8 +2,8 @@
 
     python artifact/build.py build/artifact      # the choices come from the environment, see inputs.py
 
-make calls it; docs/artifact.md explains what it leaves out, and why that is safe. Needs the packages of
-locks/build.txt, and a Python of Lambda's version for the byte code.
+make calls it. docs/reference/artifact.md explains what it leaves out, and why that is safe. It needs the
+packages of locks/build.txt, and a Python of Lambda's version for the byte code.
 """
 
 from __future__ import annotations

@@ -187,7 +187,8 @@ def _show(folder: Path) -> None:
     for name, size, checksum in rows:
         print(f"{name:{width}}  {size:>8}  {checksum}")
     print(
-        "\nNext: `cd dist && sha256sum --check SHA256SUMS`; docs/artifact.md says how to deploy and publish."
+        "\nNext: `cd dist && sha256sum --check SHA256SUMS`;"
+        " docs/reference/artifact.md says how to deploy and publish."
     )
 
 

@@ -1,4 +1,4 @@
-"""Prints docs/errors.md from the error classes: `python docs/errors.py > docs/errors.md` (`make docs`)."""
+"""Prints docs/reference/errors.md from the error classes (`make docs`)."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ SOURCE = Path(errors.__file__).parents[1]
 HEADER = """\
 # Errors
 
-Every error carries a stable code, its cause, and the next action. The code is printed first
-(`[target-unavailable/timeout] …`), stands in the log as `error_code`, and does not change between
-releases. What follows the slash narrows the code. Values of secrets are masked in all of them.
+Every error has a stable code, a cause and a next action. Messages begin with the code
+(`[target-unavailable/timeout] …`), and the log contains it as `error_code`. Codes do not change between
+releases. The part after the slash is the reason. Secret values are masked in all errors.
 
-*Retryable* means: the same call may succeed later with nothing changed by a human. Secrets Manager
-repeats a failed rotation by itself while its window is open.
+*Retryable* means that the same call can succeed later without a change by a person. Secrets Manager
+repeats a failed rotation while its window is open.
 
-This page is made from the code by `make docs`; a test holds the two together.
+`make docs` generates this page from the code. A test checks that it is up to date.
 """
 
 
@@ -62,23 +62,23 @@ def template(call: ast.Call) -> str:
 
 def page() -> str:
     """The whole page."""
-    lines = [HEADER, "| code | error | what happened | next action | retryable |", "|---|---|---|---|---|"]
+    lines = [HEADER, "| code | error | cause | next action | retryable |", "|---|---|---|---|---|"]
     for kind in classes(errors.RotatorsError):
         meaning = " ".join((kind.__doc__ or "").split("Args:")[0].split())
         retryable = "yes" if kind.retryable else ""
         lines.append(f"| `{kind.code}` | {kind.__name__} | {meaning} | {kind.remedy} | {retryable} |")
     lines += [
         "",
-        "## Databases: why a login failed",
+        "## Failed logins to databases",
         "",
-        "| code | what happened | next action |",
+        "| code | cause | next action |",
         "|---|---|---|",
     ]
     lines += [
         f"| `{cause.kind.code}/{reason}` | {cause.text} | {cause.remedy or cause.kind.remedy} |"
         for reason, cause in CAUSES.items()
     ]
-    lines += ["", "## Other narrowed codes", "", "| code | what is said | raised in |", "|---|---|---|"]
+    lines += ["", "## Other reasons", "", "| code | message | raised in |", "|---|---|---|"]
     lines += [f"| `{code}` | {said} | `{module}` |" for code, said, module in sorted(set(narrowed()))]
     return "\n".join(lines)
 

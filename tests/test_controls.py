@@ -1,7 +1,7 @@
 """Security Hub's controls of Secrets Manager, and Config's rule of keys, on template and examples.
 
 Source: Security Hub user guide, secretsmanager-controls; Config, secretsmanager-using-cmk. What a control
-looks for at run time (.2, .3) is shown as far as a template can: docs/controls.md says how.
+looks for at run time (.2, .3) is shown as far as a template can: docs/reference/controls.md says how.
 """
 
 from __future__ import annotations

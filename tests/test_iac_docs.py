@@ -1,4 +1,4 @@
-"""The snippets of docs/iac.md parse, name only properties that exist, and the template deploys."""
+"""The snippets of docs/how-to/iac.md parse, name only properties that exist, and the template deploys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.world import unique
 if TYPE_CHECKING:
     from rotators.local.aws import LocalAws
 
-PAGE = (Path(__file__).parents[1] / "docs" / "iac.md").read_text()
+PAGE = (Path(__file__).parents[1] / "docs" / "how-to" / "iac.md").read_text()
 MODEL = botocore.session.Session().get_service_model("secretsmanager")
 ROTATE, RULES = (
     {xform_name(name) for name in getattr(MODEL.shape_for(shape), "members")}  # noqa: B009 - stubs know any shape only

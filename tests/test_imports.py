@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -154,3 +155,47 @@ def test_the_rotate_function_loads_nothing_slow_at_import() -> None:
 def test_core_loads_in_a_bare_interpreter() -> None:
     loaded = loaded_by("rotators.core.steps")
     assert not loaded.intersection({"boto3", "botocore", *SLOW})
+
+
+def below(part: str) -> set[str]:
+    """Everything that a part reaches along the arrows; an endless recursion is a cycle."""
+    return set().union(*({target} | below(target) for target in ARROWS[part]))
+
+
+def necessary_arrows() -> set[tuple[str, str]]:
+    """The arrows that no longer path replaces."""
+    return {
+        (part, target)
+        for part, targets in ARROWS.items()
+        for target in targets
+        if part != "rotators" and not any(target in below(other) for other in targets - {target})
+    }
+
+
+def listed(pattern: str, page: str) -> dict[str, set[str]]:
+    """Folders of a page with the folders that they may import."""
+    found = re.findall(pattern, (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+    return {name: set(re.findall(r"\w+", names)) & set(ARROWS) for name, names in found}
+
+
+def test_no_arrow_leads_back() -> None:
+    assert not [part for part in ARROWS if part in below(part)]
+
+
+def test_the_picture_shows_the_arrows() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^    (\w+) --> (\w+)$", page, re.MULTILINE)) == necessary_arrows()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "page"),
+    [
+        (r"^ *(\w+)/ .*→ (.*)$", "docs/architecture.md"),
+        (r"^\| `(?:rotators/)?(\w+)/` \|.*\| ([^|]*) \|$", "CONTRIBUTING.md"),
+    ],
+)
+def test_the_pages_list_the_arrows(pattern: str, page: str) -> None:
+    found = listed(pattern, page)
+    assert {part: found[part] for part in ARROWS if part != "rotators"} == {
+        part: targets for part, targets in ARROWS.items() if part != "rotators"
+    }

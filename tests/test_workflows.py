@@ -1,4 +1,4 @@
-"""The workflows on GitHub run pinned actions with the fewest rights."""
+"""Workflows run pinned actions with the fewest rights, and the forms are valid."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # here by way of the AWS CLI; its stubs are not
 
 WORKFLOWS = Path(__file__).resolve().parent.parent / ".github" / "workflows"
-PINNED = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40}")
+FORMS = WORKFLOWS.parent / "ISSUE_TEMPLATE"
+PINNED = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 
 
 def jobs(name: str) -> dict[str, Any]:
@@ -26,9 +27,37 @@ def test_only_the_job_that_publishes_may_write(name: str) -> None:
         assert job["permissions"] == {"contents": "write" if title == "publish" else "read"}
 
 
-def test_a_release_runs_pinned_actions_only() -> None:
-    for job in jobs("release.yml").values():
-        assert all(PINNED.fullmatch(step["uses"]) for step in job["steps"] if "uses" in step)
+@pytest.mark.parametrize("name", sorted(path.name for path in WORKFLOWS.iterdir()))
+def test_actions_are_pinned_by_hash_with_their_version(name: str) -> None:
+    text = (WORKFLOWS / name).read_text(encoding="utf-8")
+    used = re.findall(r"uses: (.*)", text)
+    assert used
+    assert [line for line in used if not PINNED.fullmatch(line)] == []
+
+
+def test_an_action_has_one_hash_in_all_workflows() -> None:
+    text = "\n".join(path.read_text(encoding="utf-8") for path in WORKFLOWS.iterdir())
+    hashes: dict[str, set[str]] = {}
+    for action, pin in re.findall(r"uses: ([^@\s]+)@(.*)", text):
+        hashes.setdefault(action, set()).add(pin)
+    assert {action: pins for action, pins in hashes.items() if len(pins) > 1} == {}
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in FORMS.glob("[0-9]*.yml")))
+def test_an_issue_form_has_what_github_requires(name: str) -> None:
+    form = yaml.safe_load((FORMS / name).read_text(encoding="utf-8"))
+    assert {"name", "description", "body"} <= set(form)
+    ids = [part["id"] for part in form["body"] if part["type"] != "markdown"]
+    assert len(ids) == len(set(ids))
+    assert all(part["attributes"].get("label") for part in form["body"] if part["type"] != "markdown")
+
+
+def test_the_form_for_failed_rotations_requires_the_doctor() -> None:
+    form = yaml.safe_load((FORMS / "1-failed-rotation.yml").read_text(encoding="utf-8"))
+    required = [
+        part["attributes"]["label"] for part in form["body"] if part.get("validations", {}).get("required")
+    ]
+    assert "`rotators doctor SECRET --json`" in required
 
 
 def test_the_job_that_may_write_waits_for_the_gate_and_runs_no_code_of_the_repository() -> None:

@@ -25,7 +25,7 @@ class FailedStep:
         secret: ARN or name of the secret.
         token: of the rotation.
         step: ``createSecret``, ``setSecret``, ``testSecret`` or ``finishSecret``; empty if not logged.
-        code: the error's code, as in docs/errors.md.
+        code: the error's code, as in docs/reference/errors.md.
         message: code, cause and next action in one text.
         retryable: whether the same step may succeed later without a change.
     """

@@ -116,7 +116,7 @@ def _finish(document: dict[str, Any], out: Console) -> None:
         sys.exit(1)
     out.print(
         f"\nFinished in {document['seconds']:.1f} s; nothing is left running.",
-        "Next: `rotators up` keeps such a stack running; README.md, 'Deploy', puts it on AWS.",
+        "Next: `rotators up` keeps such a stack running; docs/how-to/deploying.md describes AWS.",
         sep="\n",
         soft_wrap=True,
     )

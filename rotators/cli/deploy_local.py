@@ -174,7 +174,7 @@ def _finish(document: dict[str, Any], out: Console) -> None:
         raise LocalStackError("the deployed stack did not rotate as it should", remedy="Run with --json.")
     out.print(
         f"\nDeployed, rotated by the AWS CLI, and removed in {document['seconds']:.1f} s; nothing is left.",
-        "Next: `make build`, then `sam deploy --guided`; docs/deploying.md says what to choose.",
+        "Next: `make build`, then `sam deploy --guided`; docs/how-to/deploying.md says what to choose.",
         sep="\n",
         soft_wrap=True,
     )

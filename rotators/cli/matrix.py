@@ -231,7 +231,7 @@ def _closing(summaries: list[Summary], seconds: float) -> str:
     )
     return (
         f"{points} points, {runs} stops in {seconds:.0f} s: {outcomes[Outcome.OK]} recovered, {bad}."
-        " Next: docs/proofs.md explains the outcomes; `--json` names each point."
+        " Next: docs/explanation/proofs.md explains the outcomes; `--json` names each point."
     )
 
 

@@ -94,7 +94,7 @@ def _remedy() -> str:
         names = []
     if names:
         return f"Name one of these with --stack: {', '.join(sorted(names))}."
-    return "Check account and Region, name the stack with --stack, or deploy it (docs/deploying.md)."
+    return "Check account and Region, name the stack with --stack, or deploy it (docs/how-to/deploying.md)."
 
 
 def _print_table(stack: str, found: Mapping[str, str]) -> None:

@@ -4,7 +4,7 @@
     database = Credentials("prod/app/db")
     with database.connect(psycopg.connect) as connection: ...
 
-`SecretCache` reads; `Credentials` logs in; both have a clone for asyncio. docs/clients.md has the recipes.
+`SecretCache` reads; `Credentials` logs in; both have a form for asyncio. Recipes: docs/how-to/clients.md.
 """
 
 from __future__ import annotations

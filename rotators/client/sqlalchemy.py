@@ -34,7 +34,7 @@ def attach(engine: Engine, credentials: Credentials) -> None:
 
     Args:
         engine: of a synchronous driver (psycopg, PyMySQL; others if they take PEP 249's names). For an
-            asynchronous engine give ``async_creator`` to ``create_async_engine``, see docs/clients.md.
+            asynchronous engine give ``async_creator`` to ``create_async_engine``, see docs/how-to/clients.md.
         credentials: who logs in.
 
     Raises:
@@ -47,7 +47,7 @@ def attach(engine: Engine, credentials: Credentials) -> None:
         raise ConfigurationError(
             "the engine is asynchronous, and attach() would block its event loop",
             remedy="Give create_async_engine() an async_creator that calls AsyncCredentials.connect"
-            " (docs/clients.md, SQLAlchemy).",
+            " (docs/how-to/clients.md, SQLAlchemy).",
         )
 
     @event.listens_for(engine, "do_connect")

@@ -28,7 +28,7 @@
     └── UnexpectedError             a function failed with an exception that is not expected
 
 Each class carries a stable ``code`` that dashboards and runbooks may rely on, and a default ``remedy``;
-an instance may narrow the code by a ``reason`` and give a nearer remedy. ``docs/errors.md`` lists all.
+an instance may narrow the code by a ``reason`` and a nearer remedy. ``docs/reference/errors.md`` lists all.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class SecretFormatError(InvalidInput):
     """The secret's JSON lacks a key or holds a value of the wrong kind."""
 
     code = "secret-format"
-    remedy = "Put a value with the documented keys (README, 'The secret'), then rotate again."
+    remedy = "Put a value with the documented keys (docs/reference/secret.md), then rotate again."
 
 
 class ScaffoldRefused(InvalidInput):
@@ -327,7 +327,7 @@ class StackNotFound(StoreError):
     """CloudFormation has no stack of this name here, or none that has outputs."""
 
     code = "stack-not-found"
-    remedy = "Check account and Region, name the stack with --stack, or deploy it (docs/deploying.md)."
+    remedy = "Check account and Region, name the stack with --stack, or deploy it (docs/how-to/deploying.md)."
 
 
 class LocalStackError(RotatorsError):

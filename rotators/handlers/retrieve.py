@@ -45,7 +45,7 @@ def retrieve(event: object) -> dict[str, Any]:
         For ``SecretId``: ``ARN``, ``Name``, ``VersionId``, ``VersionStages``, ``Cached`` (bool), and one of
         ``Value`` (the JSON object), ``SecretString`` (text that is none), ``SecretBinary`` (base64).
         For ``SecretIds``: ``Secrets``, a list of such, and ``Errors``, a list of ``SecretId``, ``Code``
-        (ours, see docs/errors.md) and ``Message``; both in the order asked.
+        (ours, see docs/reference/errors.md) and ``Message``; both in the order asked.
 
     Raises:
         InvalidEvent: a field breaks a rule; nothing was called.

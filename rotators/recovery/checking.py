@@ -193,7 +193,7 @@ class _Preflight:
                 name,
                 Result.FAILED,
                 f"there is no function {function}",
-                "Deploy the stack (docs/deploying.md), or name yours with --stack.",
+                "Deploy the stack (docs/how-to/deploying.md), or name yours with --stack.",
             )
         except _UNASKED as error:
             # The operate function has the rotate function's settings in its own environment.

@@ -67,7 +67,7 @@ class DatabaseChecks:
                 name,
                 Result.FAILED,
                 "a pooler or proxy answers at host, and single would change the password through it",
-                "Name the server itself in admin_host (docs/recovery.md, Behind a pooler or proxy).",
+                "Name the server itself in admin_host (docs/how-to/recovery.md, Behind a pooler or proxy).",
             )
         else:
             cause = "a pooler or proxy does; it must look passwords up in the server, or be given them"

@@ -114,5 +114,6 @@ def _refuse_pooler(session: Changes[Any]) -> None:
             "a pooler or proxy answers for the server, and it may go on asking for the old password",
             reason="pooler",
             remedy='Name the server\'s own address in the secret\'s "admin_host" (and "admin_port"), or use'
-            " strategy alternating; and let the pooler look passwords up in the server (docs/recovery.md).",
+            " strategy alternating; and let the pooler look passwords up in the server"
+            " (docs/how-to/recovery.md).",
         )

@@ -23,7 +23,7 @@ from rotators.core.errors import ScaffoldRefused
 from tests.cli.test_demo_up import RUN, clean_environment
 from tests.world import remembered
 
-PAGE = (Path(__file__).parents[2] / "docs" / "writing-a-rotator.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "tutorial" / "writing-a-rotator.md").read_text()
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""docs/recovery.md shows what the commands really print in broken states."""
+"""docs/how-to/recovery.md shows what the commands really print in broken states."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from rotators.cli import cli
 from tests.cli.test_doctor_repair import State, arranged, put
 from tests.world import World, new_password
 
-PAGE = (Path(__file__).parents[2] / "docs" / "recovery.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "recovery.md").read_text()
 
 BROKEN: dict[str, State] = {
-    "A rotation died before its last step": ("pending", "filled", True, False, False),
-    "AWSPENDING was taken away, and its password had been set": ("history", "absent", False, True, False),
+    "A rotation stopped before its last step": ("pending", "filled", True, False, False),
+    "AWSPENDING was removed after its password was set": ("history", "absent", False, True, False),
     "The database was restored from an old snapshot": ("previous", "absent", True, False, False),
-    "Somebody changed the password at the target, and there is an admin": (
+    "The password was changed at the target, and the secret has an admin": (
         "nobody",
         "absent",
         True,
         False,
         True,
     ),
-    "Somebody changed the password at the target, and there is no admin": (
+    "The password was changed at the target, and the secret has no admin": (
         "nobody",
         "empty",
         False,

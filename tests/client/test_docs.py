@@ -43,7 +43,7 @@ def secrets(world: World, maria: MariaDbServer, redis_server: RedisServer) -> di
     return made
 
 
-@pytest.mark.parametrize("program", [*programs("README.md"), *programs("docs/clients.md")])
+@pytest.mark.parametrize("program", [*programs("README.md"), *programs("docs/how-to/clients.md")])
 def test_the_program_runs(
     program: str,
     world: World,

@@ -19,7 +19,7 @@ from tests.iam import scenarios
 from tests.inbox import Inbox
 from tests.world import World, unique
 
-PAGE = scenarios.ROOT / "docs" / "deploying.md"
+PAGE = scenarios.ROOT / "docs" / "how-to" / "deploying.md"
 BEGIN, END = "<!-- made by tests/functions/test_notify_deployed.py -->\n", "<!-- end -->\n"
 WAIT = 60.0
 NAME = "mails"

@@ -1,7 +1,7 @@
 """Each function can do what it does, and nothing else: some call needs every statement and every action.
 
 The template's stacks are deployed, their roles enforced, and everything is done that the functions and the
-command do. What that took is the table in docs/permissions.md.
+command do. What that took is the table in docs/reference/permissions.md.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.iam import scenarios
 from tests.iam.scenarios import ACCOUNT, OPERATOR, REGION, Stack, deploy
 from tests.world import World, unique
 
-PAGE = scenarios.ROOT / "docs" / "permissions.md"
+PAGE = scenarios.ROOT / "docs" / "reference" / "permissions.md"
 BEGIN, END = "<!-- made by tests/iam -->\n", "<!-- end -->\n"
 
 

@@ -260,7 +260,7 @@ class _Unknown(_Plugin):
             f"{self._where()}: the server asks for the plugin {self._name[:64]!r}, with which this driver"
             " cannot log in",
             reason="plugin",
-            remedy="Give the user another plugin (docs/architecture.md names them). Look also whether the"
+            remedy="Give the user another plugin (docs/reference/mysql.md lists them). Look also whether the"
             " user exists: for one that is missing, MariaDB asks for any plugin.",
         )
 

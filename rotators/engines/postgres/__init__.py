@@ -15,7 +15,7 @@ How this target differs from others:
   as *rejected*: it must not make a walk try the next password.
 - Every setting is LOCAL to its transaction: behind a pooler, the server connection is somebody else's next.
 
-What is done in a login stands in engines/postgres/session.py; docs/postgres.md is for users.
+What is done in a login stands in engines/postgres/session.py; docs/reference/postgres.md is for users.
 
 Sources: PostgreSQL manual, ALTER ROLE, Appendix A (SQLSTATE).
 """

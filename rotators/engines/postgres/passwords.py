@@ -77,7 +77,7 @@ def validation_failure(error: psycopg.Error, user: str) -> TargetRefused | None:
         reason="validation",
         remedy="Adapt the function's password settings (PASSWORD_LENGTH, EXCLUDE_…) or the module's rules. "
         'If it accepts no hashes: set credcheck.encrypted_password_allowed to on, or "clear_text": true in '
-        "the secret (docs/postgres.md).",
+        "the secret (docs/reference/postgres.md).",
     )
 
 

@@ -220,7 +220,7 @@ class PostgresSession:
                 f"{acting.current!r} cannot use",
                 reason="ownership",
                 remedy=f"In each database: REASSIGN OWNED BY {owners[0]} TO {acting.current}. Then find the "
-                "cause: on some versions a pooler's DISCARD ALL ends the role (docs/postgres.md).",
+                "cause: on some versions a pooler's DISCARD ALL ends the role (docs/reference/postgres.md).",
             )
 
     def require_ordinary(self, user: str) -> None:
