@@ -28,7 +28,7 @@ from rotators.client.walk import secret_of, walk
 from rotators.core.errors import ConfigurationError, InvalidInput, RotatorsError, SecretFormatError
 from rotators.core.secret import Secret
 from rotators.logins.connecting import wants_tls
-from rotators.strategies.identity import port_of
+from rotators.logins.target import port_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -21,7 +21,7 @@ from rotators.client.target import Destination
 from rotators.core.errors import ConfigurationError, InvalidInput, SecretFormatError
 from rotators.core.settings import Settings
 from rotators.logins.connecting import SYSTEM_ROOTS, trusted_roots, wants_tls
-from rotators.strategies.identity import port_of
+from rotators.logins.target import port_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

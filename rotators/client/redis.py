@@ -26,7 +26,7 @@ from rotators.client.drivers import REDIS, redis_target
 from rotators.core.errors import ConfigurationError
 from rotators.core.secret import Secret
 from rotators.logins.connecting import wants_tls
-from rotators.strategies.identity import TARGET_KEYS, port_of
+from rotators.logins.target import TARGET_KEYS, port_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,7 +23,7 @@ from rotators.logins.connecting import (
     resolved,
     trusted_roots,
 )
-from rotators.strategies.identity import port_of
+from rotators.logins.target import port_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -47,7 +47,7 @@ from rotators.logins.connecting import (
     sends_clear_text,
     trusted_roots,
 )
-from rotators.strategies.identity import port_of
+from rotators.logins.target import port_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
