@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from rotators.client.drivers import default_port_of, same_engine
 from rotators.core.errors import SecretFormatError
 from rotators.core.secret import Secret
 from rotators.logins.target import Target
 
-_ENGINES = {"aurora-mysql": "mysql", "aurora-postgresql": "postgres", "postgresql": "postgres"}
-_PORTS = {"mariadb": 3306, "mysql": 3306, "postgres": 5432}
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rotators.logins.driver import Driver
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,16 @@ class Destination:
 
     given: frozenset[str] = frozenset()
     port: int | None = None
+
+    @classmethod
+    def of(cls, driver: Driver, given: Iterable[str]) -> Destination:
+        """The destination of a driver's logins.
+
+        Args:
+            driver: of the logins.
+            given: the names of the arguments that the caller passes to it.
+        """
+        return cls(frozenset(given), driver.port)
 
     @property
     def names_host(self) -> bool:
@@ -58,14 +72,13 @@ class Destination:
             **dict.fromkeys(("ssl", "sslrootcert"), any(name.startswith("ssl") for name in self.given)),
         }
         left = Secret({key: value for key, value in secret.items() if not decided.get(key)})
-        default = _PORTS.get(engine_of(secret), 0) if self.port is None else self.port
+        default = default_port_of(secret) if self.port is None else self.port
         return Target.of(left, default, os.environ.get("SSL_ROOT_CERT") or None)
 
     def same(self, one: Secret, other: Secret) -> bool:
         """Whether logins with both values go to the same server. A value that is malformed goes nowhere."""
-        engines = {engine_of(one), engine_of(other)} - {""}
         try:
-            return len(engines) < 2 and self.target(one) == self.target(other)  # noqa: PLR2004 - two that differ
+            return same_engine(one, other) and self.target(one) == self.target(other)
         except SecretFormatError:
             return False
 
@@ -77,9 +90,3 @@ class Destination:
         """
         user = secret.text("username") if "username" in secret else ""
         return user, self.target(secret)
-
-
-def engine_of(secret: Secret) -> str:
-    """The engine in a value, by one name for each protocol; empty when it names none."""
-    named = str(secret.get("engine") or "").lower()
-    return _ENGINES.get(named, named)

@@ -15,11 +15,14 @@ import redis.asyncio
 
 from rotators.aws.reading import SecretVersion
 from rotators.client import AsyncCredentials, AsyncSecretCache, Credentials, SecretCache
-from rotators.client.drivers import COMMON, LIBPQ, PYMYSQL, REDIS, Driver, driver_named, driver_of
-from rotators.client.messages import Verdict
-from rotators.client.psycopg import async_pool_options, pool_options
+from rotators.client.drivers import COMMON, driver_named, driver_of
+from rotators.client.integrations.psycopg import async_pool_options, pool_options
 from rotators.core.errors import ConfigurationError, InvalidInput
 from rotators.core.secret import Secret
+from rotators.engines.mysql.driver import PYMYSQL
+from rotators.engines.postgres.driver import PSYCOPG
+from rotators.engines.redis.driver import REDIS
+from rotators.logins.driver import Driver, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,7 +59,7 @@ SECRET = Secret({"engine": "postgres", "host": "h", "username": "app", "password
     ],
 )
 def test_what_postgresql_and_libpq_say(said: str, verdict: Verdict) -> None:
-    assert LIBPQ.judge(psycopg.OperationalError(f"connection failed: {said}"), SECRET) is verdict
+    assert PSYCOPG.judge(psycopg.OperationalError(f"connection failed: {said}"), SECRET) is verdict
     assert COMMON.judge(RuntimeError(said), SECRET) is verdict
 
 
@@ -111,7 +114,7 @@ def test_a_driver_with_a_state_is_believed(state: str | None, verdict: Verdict) 
     assert COMMON.judge(error, SECRET) is verdict
 
 
-@pytest.mark.parametrize("driver", [LIBPQ, PYMYSQL])
+@pytest.mark.parametrize("driver", [PSYCOPG, PYMYSQL])
 def test_an_error_of_the_application_says_nothing(driver: Any) -> None:
     assert driver.judge(ValueError(1045, "password authentication failed"), SECRET) is OTHER
 
@@ -121,7 +124,7 @@ def test_a_driver_is_found_by_whose_function_it_is() -> None:
         driver_of(each)
         for each in (psycopg.connect, psycopg.Connection.connect, pymysql.connect, redis.Redis)
     ]
-    assert found == [LIBPQ, LIBPQ, PYMYSQL, REDIS]
+    assert found == [PSYCOPG, PSYCOPG, PYMYSQL, REDIS]
     assert driver_of(lambda: None) is COMMON
 
 
@@ -179,8 +182,8 @@ CLEAR = {**SECRET, "ssl": False}
 @pytest.mark.parametrize(
     ("connect", "driver"),
     [
-        (Own.connect, LIBPQ),
-        (functools.wraps(psycopg.connect)(lambda **_: None), LIBPQ),
+        (Own.connect, PSYCOPG),
+        (functools.wraps(psycopg.connect)(lambda **_: None), PSYCOPG),
         (type("Mine", (redis.Redis,), {"__module__": "shop"}), REDIS),
         (redis.Redis.from_url, REDIS),
         (of("psycopg2"), driver_named("psycopg2")),

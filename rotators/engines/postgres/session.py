@@ -90,12 +90,6 @@ def logged_in(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Po
         bridge.close()
 
 
-def tls_parameters(secret: Secret, settings: Settings) -> dict[str, str]:
-    """The parameters of libpq for the encryption that a secret asks for; see ``trusted_roots``."""
-    roots = trusted_roots(secret, settings, "PGSSLROOTCERT")
-    return {"sslmode": "verify-full", "sslrootcert": roots} if roots else {"sslmode": "disable"}
-
-
 def _connected(request: Request) -> Bridge:
     """Try the host's addresses in turn under one deadline; the first that answers decides."""
     deadline = time.monotonic() + CONNECT_SECONDS
