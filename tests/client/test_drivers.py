@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -126,6 +128,26 @@ def test_a_driver_is_found_by_whose_function_it_is() -> None:
     ]
     assert found == [PSYCOPG, PSYCOPG, PYMYSQL, REDIS]
     assert driver_of(lambda: None) is COMMON
+
+
+def modules_after(statement: str) -> set[str]:
+    """The modules that a fresh interpreter holds after a statement."""
+    code = f"import sys; {statement}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_a_driver_is_known_without_importing_it() -> None:
+    loaded = modules_after("from rotators.client.drivers import COMMON, driver_of; driver_of(print)")
+    loaded |= modules_after("from rotators.client.drivers import driver_named; driver_named('redis')")
+    assert {f"rotators.engines.{name}.driver" for name in ("mysql", "postgres", "redis")} <= loaded
+    assert not loaded & {"psycopg", "pymysql", "redis"}
+
+
+def test_engines_after_the_one_that_is_meant_are_not_loaded() -> None:
+    loaded = modules_after("from rotators.client.drivers import driver_named; driver_named('pymysql')")
+    assert "rotators.engines.mysql.driver" in loaded
+    assert not {"rotators.engines.postgres", "rotators.engines.redis"} & loaded
 
 
 class Own(psycopg.Connection[Any]):
