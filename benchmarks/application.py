@@ -30,7 +30,7 @@ from aws_secretsmanager_caching import SecretCacheConfig
 
 from rotators.client import Credentials, SecretCache
 from rotators.client.drivers import driver_named
-from rotators.client.sqlalchemy import attach
+from rotators.client.integrations.sqlalchemy import attach
 from rotators.core.secret import Secret
 
 THREADS = 8

@@ -24,7 +24,7 @@ ARROWS = {
     "strategies": {"core", "logins"},
     "engines": {"core", "logins", "strategies"},
     "aws": {"core", "cache"},
-    "client": {"core", "cache", "aws", "logins", "strategies", "engines"},
+    "client": {"core", "cache", "aws", "logins", "engines"},
     "recovery": {"core", "aws", "logins", "strategies"},
     "handlers": {"core", "cache", "aws", "client", "recovery"},
     "local": {"core", "aws", "handlers"},

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rotators.aws import clients
 from rotators.aws.faults import Refusal, translate, translated
-from rotators.core.errors import AccessDenied, RotatorsError, ServiceUnavailable
+from rotators.core.errors import AccessDenied, RotatorsError, SecretFormatError, ServiceUnavailable
+from rotators.core.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 _BATCH = 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SecretVersion:
     """A version of a secret as it was read. Its repr shows no value.
 
@@ -34,6 +36,17 @@ class SecretVersion:
     version: str
     stages: tuple[str, ...]
     content: str | bytes = field(repr=False)
+
+    @cached_property
+    def secret(self) -> Secret:
+        """The JSON object in ``content``; it is parsed once.
+
+        Raises:
+            SecretFormatError: it holds something else.
+        """
+        if isinstance(self.content, bytes):
+            raise SecretFormatError("the secret is binary; a login needs a SecretString with a JSON object")
+        return Secret.from_string(self.content)
 
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> SecretVersion:

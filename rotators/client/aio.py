@@ -10,22 +10,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rotators.cache.loading import Wait
 from rotators.client.calls import checked
-from rotators.client.credentials import PATIENCE_SECONDS, Attempt, Shared
-from rotators.client.drivers import REDIS, Driver, driver_named
-from rotators.client.judging import judged
-from rotators.client.messages import Limits, Login, Pause, Read, Refusal, Verdict
+from rotators.client.drivers import driver_named
+from rotators.client.flow import Shared
+from rotators.client.messages import Attempt, Close, Fetch, Limits, Made, Pause, Refusal
 from rotators.client.secret_cache import SecretCache, parsed
-from rotators.client.walk import secret_of
 from rotators.core.errors import ConfigurationError, InvalidInput, RotatorsError
 from rotators.core.redaction import without_frames
+from rotators.logins.driver import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from rotators.aws.reading import SecretVersion
-    from rotators.client.messages import Answer
+    from rotators.client.messages import Do, Doing, Outcome
+    from rotators.logins.driver import Driver
 
 C = TypeVar("C")
+T = TypeVar("T")
 
 
 class AsyncSecretCache:
@@ -127,12 +128,14 @@ class AsyncCredentials:
     ) -> C:
         """Connect with a driver's own coroutine, such as ``psycopg.AsyncConnection.connect``.
 
-        Args and errors as for ``Credentials.connect``; redis-py's asyncio is not covered.
+        Args and errors as for ``Credentials.connect``. A client that reconnects by itself, such as
+        redis-py's, is not covered.
         """
         call = checked(driver, connect, args, kwargs)
-        if call.driver is REDIS:
+        if call.driver.reconnects:
             raise ConfigurationError(
-                "redis.asyncio is not covered", remedy="Use redis.Redis with Credentials in a thread."
+                f"{call.driver.name} is not covered for asyncio",
+                remedy="Use it with Credentials in a thread.",
             )
 
         async def login(attempt: Attempt) -> C:
@@ -148,84 +151,60 @@ class AsyncCredentials:
         given: Iterable[str] = (),
     ) -> C:
         """See ``Credentials.login``."""
-        known = driver_named(driver)
-        answer: Answer = None
-        made: list[C] = []
-        since = self.shared.cache.mark()
-        with contextlib.closing(self.shared.start(known, given)) as steps:
-            while True:
-                try:
-                    ask = steps.send(answer)
-                except StopIteration:
-                    self.shared.succeeded()
-                    return made[0]
-                if isinstance(ask, Read):
-                    answer = await self._read(ask, since)
-                elif isinstance(ask, Pause):
-                    since = self.shared.cache.mark()
-                    await asyncio.sleep(ask.seconds)
-                    answer = None
-                else:
-                    answer = await _attempted(login, ask, known, made)
-                    since = self.shared.cache.mark()
-
-    async def _read(self, ask: Read, since: int) -> SecretVersion | RotatorsError:
-        try:
-            return await self._cache.read(
-                self.shared.secret_id,
-                stage=ask.stage,
-                since=since if ask.anew else None,
-                timeout=ask.seconds,
-            )
-        except RotatorsError as error:
-            return error
+        made: C = await self._run(self.shared.login(driver_named(driver), given), login)
+        return made
 
     async def retired(self, version: str | None) -> bool:
         """See ``Credentials.retired``."""
-        try:
-            current = await self._cache.read(self.shared.secret_id, timeout=PATIENCE_SECONDS)
-            return self.shared.is_retired(version, current)
-        except RotatorsError:
-            self.shared.note("unreadable", version)
-            return False
+        return await self._run(self.shared.retired(version))
 
     async def secret(self) -> dict[str, Any]:
         """See ``Credentials.secret``."""
-        current = await self._cache.read(self.shared.secret_id)
-        return dict(secret_of(self.shared.preferred(current)))
+        return await self._run(self.shared.secret())
 
     def counts(self) -> dict[str, int]:
         """See ``Shared.counts``."""
         return self.shared.counts()
 
+    async def _run(self, doing: Doing[T], login: Callable[[Attempt], Awaitable[Any]] | None = None) -> T:
+        """Do in this task what is yielded, and give what is returned."""
+        outcome: Outcome = None
+        with contextlib.closing(doing):
+            while True:
+                try:
+                    ask = doing.send(outcome)
+                except StopIteration as done:
+                    result: T = done.value
+                    return result
+                outcome = await self._done(ask, login)
+
+    async def _done(self, ask: Do, login: Callable[[Attempt], Awaitable[Any]] | None) -> Outcome:
+        if isinstance(ask, Pause):
+            await asyncio.sleep(ask.seconds)
+        elif isinstance(ask, Close):
+            closed = ask.connection.close()
+            if inspect.isawaitable(closed):
+                await closed
+        elif isinstance(ask, Fetch):
+            cache = self._cache
+            try:
+                return await cache.read(ask.secret_id, stage=ask.stage, since=ask.since, timeout=ask.timeout)
+            except RotatorsError as error:
+                return error
+        elif login:
+            return await _attempted(ask, login)
+        return None
+
     def __repr__(self) -> str:
         return repr(self.shared)
 
 
-async def _attempted(
-    login: Callable[[Attempt], Awaitable[C]], ask: Login, driver: Driver, made: list[C]
-) -> Refusal | None:
+async def _attempted(attempt: Attempt, login: Callable[[Attempt], Awaitable[Any]]) -> Outcome:
     try:
-        async with asyncio.timeout(ask.seconds):
-            connection = await login(Attempt.of(ask))
+        async with asyncio.timeout(attempt.seconds):
+            return Made(await login(attempt))
     except TimeoutError as late:
         # The driver's own time-out is coarser, or there is none.
-        refusal = Refusal(Verdict.UNAVAILABLE, without_frames(late))
-    except Exception as error:  # noqa: BLE001 - what is no refusal is raised on
-        refusal = judged(error, ask, driver)
-    else:
-        await _close_if_refused(connection, driver)
-        made.append(connection)
-        return None
-    driver.check_error(refusal.error)
-    return refusal.or_raise()
-
-
-async def _close_if_refused(connection: Any, driver: Driver) -> None:
-    try:
-        driver.check_connection(connection)
-    except ConfigurationError:
-        closed = connection.close()
-        if inspect.isawaitable(closed):
-            await closed
-        raise
+        return Refusal(Verdict.UNAVAILABLE, without_frames(late))
+    except Exception as error:  # noqa: BLE001 - the flow judges it
+        return error

@@ -6,13 +6,14 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rotators.client.drivers import LIBPQ, Driver, conninfo_parts, driver_meant
+from rotators.client.drivers import driver_meant
 from rotators.core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rotators.client.credentials import Attempt
+    from rotators.client.messages import Attempt
+    from rotators.logins.driver import Driver
 
 _OURS = frozenset({"user", "username", "password", "passwd"})
 _PLACES = frozenset({"host", "hostaddr", "port", "dbname", "database", "db", "unix_socket"})
@@ -48,7 +49,7 @@ def checked(
 ) -> Call:
     """The driver that is meant, and the arguments. What hides arguments is taken apart, for they have to win.
 
-    That is a ``functools.partial``, and a connection string of libpq's.
+    That is a ``functools.partial``, and the driver's connection string.
 
     Raises:
         InvalidInput: a user or password was given, a connection string that is none, or no driver.
@@ -61,23 +62,10 @@ def checked(
     # An argument that is None is one that the caller does not have: the driver would take its own default,
     # and send the password there.
     given = {name: value for name, value in given.items() if value is not None or name not in _PLACES}
-    if known.name == "psycopg2" and (args or "dsn" in given):
-        raise InvalidInput("a connection string given for psycopg2", remedy="Pass keyword arguments.")
-    if known is LIBPQ:
-        args, given = _without_conninfo(args, given)
+    args, given = known.unpacked(args, given)
     if named := sorted(_OURS & given.keys()):
         raise InvalidInput(
             f"{' and '.join(named)} given to connect()",
             remedy="Leave them out: they come from the secret and change with it.",
         )
     return Call(known, connect, args, given)
-
-
-def _without_conninfo(args: tuple[Any, ...], given: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments of psycopg with the parts of a connection string by name."""
-    if args and isinstance(args[0], str):
-        return ("", *args[1:]), {**conninfo_parts(args[0]), **given}
-    if isinstance(conninfo := given.get("conninfo"), str):
-        others = {name: value for name, value in given.items() if name != "conninfo"}
-        return args, {**conninfo_parts(conninfo), **others}
-    return args, given

@@ -1,170 +1,35 @@
 """Database logins that survive rotation, whatever its strategy.
 
-``walk.py`` decides what to try; this module does it, in a thread, and counts and logs each decision.
+``walk.py`` decides what to try and ``flow.py`` what is to be done for it; this module does it, in a thread.
 """
 
 from __future__ import annotations
 
 import contextlib
 import inspect
-import logging
-import threading
 import time
-from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from rotators.cache import forks
-from rotators.client.arguments import number_between, secret_named
 from rotators.client.calls import checked
-from rotators.client.drivers import LIBPQ, REDIS, Driver, driver_named
-from rotators.client.judging import judged
-from rotators.client.memory import Memory
-from rotators.client.messages import Limits, Login, Pause, Read, Refusal
+from rotators.client.drivers import driver_named
+from rotators.client.flow import Shared
+from rotators.client.integrations import connected
+from rotators.client.messages import Attempt, Close, Fetch, Limits, Made, Pause
 from rotators.client.secret_cache import SecretCache
-from rotators.client.target import Destination
-from rotators.client.walk import secret_of, walk
-from rotators.core.errors import ConfigurationError, InvalidInput, RotatorsError, SecretFormatError
+from rotators.core.errors import ConfigurationError, InvalidInput, RotatorsError
 from rotators.core.secret import Secret
 from rotators.logins.connecting import wants_tls
-from rotators.strategies.identity import port_of
+from rotators.logins.target import port_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from rotators.aws.reading import SecretVersion
-    from rotators.client.messages import Answer, Steps
+    from rotators.client.messages import Do, Doing, Outcome
+    from rotators.logins.driver import Driver
 
 C = TypeVar("C")
-
-_log = logging.getLogger("rotators.client")
-
-PATIENCE_SECONDS = 1.0
-"""Timeout in seconds for checking whether a pooled connection uses retired credentials."""
-
-# All others at INFO: a rotation is worth a line, a login is not.
-_LEVELS = {
-    **dict.fromkeys(("held", "refreshed", "remembered"), logging.DEBUG),
-    **dict.fromkeys(
-        ("blocked", "closed", "denied", "gave-up", "other-target", "unreadable"), logging.WARNING
-    ),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One login to be made.
-
-    Attributes:
-        secret: whom and where. Its repr shows no value.
-        version: the version's id.
-        seconds: what is left of the deadline.
-    """
-
-    secret: Secret
-    version: str
-    seconds: float
-
-    @classmethod
-    def of(cls, ask: Login) -> Attempt:
-        """What a login gets to know."""
-        return cls(ask.secret, ask.version.version, ask.seconds)
-
-
-@dataclass(eq=False)
-class Shared:
-    """What `Credentials` and its asyncio clone have in common.
-
-    Args:
-        secret_id: name or ARN.
-        cache: where versions are read.
-        limits: of a call.
-
-    Raises:
-        InvalidInput: one of them cannot be meant.
-    """
-
-    secret_id: str
-    cache: SecretCache
-    limits: Limits
-    _memory: Memory = field(default_factory=Memory)
-    _counts: Counter[str] = field(default_factory=Counter)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.cache, SecretCache):
-            raise InvalidInput("cache must be a SecretCache", remedy="For asyncio there is AsyncCredentials.")
-        forks.remember(self)
-        secret_named(self.secret_id)
-        number_between(0.1, deadline=self.limits.deadline)
-        number_between(1, logins=self.limits.logins)
-
-    def renew_after_fork(self) -> None:
-        """See ``forks.Forkable``: nobody would release the parent's lock."""
-        self._lock = threading.Lock()
-
-    def counts(self) -> dict[str, int]:
-        """What was decided so far.
-
-        Returns:
-            How often, by name: ``logins`` (accepted), ``rejected``, ``refreshed`` (reads past the memory),
-            ``current``, ``pending``, ``previous`` (accepted after a rejection), ``remembered`` (used first in
-            AWSCURRENT's stead), ``retired`` (replaced in a pool), ``held`` (not tried, for it was rejected
-            lately, or the account blocked), ``blocked`` (the server blocked the account after too many
-            rejected logins), ``closed`` (the account is locked, expired or may not log in), ``moved``
-            (AWSCURRENT led elsewhere by now, and was followed), ``denied`` (a label that may not be read),
-            ``other-target`` (a version that was stored for another server), ``unavailable``, ``gave-up``,
-            ``unreadable`` (a label that could not be read; a connection that was kept for that).
-        """
-        with self._lock:
-            return dict(self._counts)
-
-    def note(self, decision: str, version: str | None) -> None:
-        """Count and log a decision; a version's id is no secret."""
-        with self._lock:
-            self._counts[decision] += 1
-        _log.log(
-            _LEVELS.get(decision, logging.INFO),
-            "%s of %s: %s",
-            f"version {version}" if version else "a login",
-            self.secret_id,
-            decision,
-            extra={"secret": self.secret_id, "version": version, "decision": decision},
-        )
-
-    def start(self, driver: Driver, given: Iterable[str]) -> Steps[SecretVersion]:
-        """A new walk.
-
-        Args:
-            driver: of the logins.
-            given: the names of the arguments that the caller passes to it.
-        """
-        if not self.cache.remembers(self.secret_id):
-            # The walk begins with reading AWSCURRENT, so reading it again at once would tell nothing.
-            self._memory.may_reread(time.monotonic())
-        destination = driver.destination(given)
-        return walk(self._memory, self.limits, self.note, destination, shortest=driver.shortest)
-
-    def succeeded(self) -> None:
-        """Count a login."""
-        with self._lock:
-            self._counts["logins"] += 1
-
-    def is_retired(self, version: str | None, current: SecretVersion) -> bool:
-        """Whether a version is not what to log in with, when AWSCURRENT is this."""
-        return version != self._memory.preferred(current).version
-
-    def preferred(self, current: SecretVersion) -> SecretVersion:
-        """What to log in with, when AWSCURRENT is this and the caller passes nothing else."""
-        remembered = self._memory.preferred(current)
-        with contextlib.suppress(SecretFormatError):
-            if Destination().same(secret_of(remembered), secret_of(current)):
-                return remembered
-        return current
-
-    def __repr__(self) -> str:
-        return f"<credentials of {self.secret_id!r}>"
+T = TypeVar("T")
 
 
 class Credentials:
@@ -223,10 +88,8 @@ class Credentials:
             ConfigurationError: ``driver`` is not the driver that ``connect`` belongs to.
         """
         call = checked(driver, connect, args, kwargs)
-        if call.driver is REDIS:
-            from rotators.client.redis import connected  # noqa: PLC0415 - needs redis-py
-
-            client: C = connected(self, call.connect, *call.args, **call.given)
+        if call.driver.reconnects:
+            client: C = connected(self, call)
             return client
 
         def login(attempt: Attempt) -> C:
@@ -251,50 +114,15 @@ class Credentials:
         Raises:
             Exception: as ``connect``.
         """
-        known = driver_named(driver)
-        answer: Answer = None
-        made: list[C] = []
-        since = self.shared.cache.mark()
-        with contextlib.closing(self.shared.start(known, given)) as steps:
-            while True:
-                try:
-                    ask = steps.send(answer)
-                except StopIteration:
-                    self.shared.succeeded()
-                    return made[0]
-                if isinstance(ask, Read):
-                    answer = self._read(ask, since)
-                elif isinstance(ask, Pause):
-                    since = self.shared.cache.mark()
-                    time.sleep(ask.seconds)
-                    answer = None
-                else:
-                    answer = _attempted(login, ask, known, made)
-                    since = self.shared.cache.mark()
-
-    def _read(self, ask: Read, since: int) -> SecretVersion | RotatorsError:
-        cache = self.shared.cache
-        try:
-            return cache.read(
-                self.shared.secret_id,
-                stage=ask.stage,
-                since=since if ask.anew else None,
-                timeout=ask.seconds,
-            )
-        except RotatorsError as error:
-            return error
+        made: C = self._run(self.shared.login(driver_named(driver), given), login)
+        return made
 
     def retired(self, version: str | None) -> bool:
         """Whether a connection that was made with this version should be replaced when it is next idle.
 
         False when the secret cannot be read: a connection that works is not given up for that.
         """
-        try:
-            cache, secret_id = self.shared.cache, self.shared.secret_id
-            return self.shared.is_retired(version, cache.read(secret_id, timeout=PATIENCE_SECONDS))
-        except RotatorsError:
-            self.shared.note("unreadable", version)
-            return False
+        return self._run(self.shared.retired(version))
 
     def secret(self) -> dict[str, Any]:
         """The secret that would be tried first now, as a dictionary of its own. Clear text.
@@ -303,10 +131,9 @@ class Credentials:
             StoreError: it cannot be read, and is not in memory.
             SecretFormatError: it is no JSON object.
         """
-        current = self.shared.cache.read(self.shared.secret_id)
-        return dict(secret_of(self.shared.preferred(current)))
+        return self._run(self.shared.secret())
 
-    def parameters(self, driver: Driver | str = LIBPQ, **places: str | int) -> dict[str, Any]:
+    def parameters(self, driver: Driver | str = "psycopg", **places: str | int) -> dict[str, Any]:
         """The same in a driver's words; libpq's, for example, also as a connection string's. Clear text.
 
         Args:
@@ -334,7 +161,7 @@ class Credentials:
         secret = self._placed(places)
         query: dict[str, Any] = {}
         if scheme.startswith("postgres"):
-            parameters = LIBPQ.parameters(secret, {})
+            parameters = driver_named("psycopg").parameters(secret, {})
             query = {name: value for name, value in parameters.items() if name.startswith("ssl")}
         elif wants_tls(secret):
             raise ConfigurationError(
@@ -356,30 +183,44 @@ class Credentials:
             raise InvalidInput(f"no place is called {unknown[0]}", remedy="Pass host, port and dbname only.")
         return Secret(self.secret()).replace(**places)
 
+    def _run(self, doing: Doing[T], login: Callable[[Attempt], Any] | None = None) -> T:
+        """Do in this thread what is yielded, and give what is returned."""
+        outcome: Outcome = None
+        with contextlib.closing(doing):
+            while True:
+                try:
+                    ask = doing.send(outcome)
+                except StopIteration as done:
+                    result: T = done.value
+                    return result
+                outcome = self._done(ask, login)
+
+    def _done(self, ask: Do, login: Callable[[Attempt], Any] | None) -> Outcome:
+        if isinstance(ask, Pause):
+            time.sleep(ask.seconds)
+        elif isinstance(ask, Close):
+            ask.connection.close()
+        elif isinstance(ask, Fetch):
+            cache = self.shared.cache
+            try:
+                return cache.read(ask.secret_id, stage=ask.stage, since=ask.since, timeout=ask.timeout)
+            except RotatorsError as error:
+                return error
+        elif login:
+            return _attempted(ask, login)
+        return None
+
     def __repr__(self) -> str:
         return repr(self.shared)
 
 
-def _attempted(login: Callable[[Attempt], C], ask: Login, driver: Driver, made: list[C]) -> Refusal | None:
+def _attempted(attempt: Attempt, login: Callable[[Attempt], Any]) -> Outcome:
     try:
-        connection = login(Attempt.of(ask))
-    except Exception as error:  # noqa: BLE001 - what is no refusal is raised on
-        refusal = judged(error, ask, driver)
-    else:
-        if not inspect.isawaitable(connection):
-            _close_if_refused(connection, driver)
-            made.append(connection)
-            return None
-        if inspect.iscoroutine(connection):
-            connection.close()
-        raise ConfigurationError("the login is a coroutine", remedy="Use AsyncCredentials.")
-    driver.check_error(refusal.error)
-    return refusal.or_raise()
-
-
-def _close_if_refused(connection: Any, driver: Driver) -> None:
-    try:
-        driver.check_connection(connection)
-    except ConfigurationError:
+        connection = login(attempt)
+    except Exception as error:  # noqa: BLE001 - the flow judges it
+        return error
+    if not inspect.isawaitable(connection):
+        return Made(connection)
+    if inspect.iscoroutine(connection):
         connection.close()
-        raise
+    raise ConfigurationError("the login is a coroutine", remedy="Use AsyncCredentials.")

@@ -1,12 +1,12 @@
-"""What a walk asks for and is answered with; ``walk.py`` says how they go together."""
+"""What ``walk.py`` and ``flow.py`` ask for and are answered with; they say how it goes together."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rotators.core.states import Stage
+from rotators.logins.driver import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -14,18 +14,6 @@ if TYPE_CHECKING:
     from rotators.aws.reading import SecretVersion
     from rotators.core.errors import RotatorsError
     from rotators.core.secret import Secret
-
-
-class Verdict(Enum):
-    """What a driver's error says about a login."""
-
-    REJECTED = "rejected"  # this user with this password
-    UNAVAILABLE = "unavailable"  # nobody judged the credential; the same login may work in a moment
-    DATABASE = "database"  # the server has no such database, or it is not for this user
-    SERVER = "server"  # another server than the secret means: its certificate, or its rules, do not admit us
-    BLOCKED = "blocked"  # too many logins were rejected; the server judges no password of this account now
-    CLOSED = "closed"  # the password is right, and the account may not log in: locked, expired, no right to
-    OTHER = "other"  # none of these; the application's to see
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +31,52 @@ class Login:
 
     version: SecretVersion
     secret: Secret
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Read a version from the cache; answered by the version or the error.
+
+    Attributes:
+        secret_id: name or ARN.
+        stage: the version's label; AWSCURRENT when left out.
+        since: a mark of the cache, to have it read anew after that; None for the one in memory.
+        timeout: seconds to wait at most; None for the cache's own.
+    """
+
+    secret_id: str
+    stage: str | None
+    since: int | None
+    timeout: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The connection that an attempt made."""
+
+    connection: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close a connection; answered by None."""
+
+    connection: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One login to be made.
+
+    Attributes:
+        secret: whom and where. Its repr shows no value.
+        version: the version's id.
+        seconds: what is left of the deadline.
+    """
+
+    secret: Secret
+    version: str
     seconds: float
 
 
@@ -82,6 +116,9 @@ if TYPE_CHECKING:
     Answer = SecretVersion | RotatorsError | Refusal | None
     Note = Callable[[str, str | None], None]
     Steps = Generator[Ask, Answer, T]
+    Do = Fetch | Pause | Attempt | Close
+    Outcome = SecretVersion | Made | Refusal | Exception | None
+    Doing = Generator[Do, Outcome, T]
 
 
 @dataclass(frozen=True, slots=True)

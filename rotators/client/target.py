@@ -10,37 +10,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from rotators.client.drivers import default_port_of, same_engine
 from rotators.core.errors import SecretFormatError
-from rotators.logins.connecting import wants_tls
-from rotators.strategies.identity import port_of
+from rotators.core.secret import Secret
+from rotators.logins.target import Target
 
 if TYPE_CHECKING:
-    from rotators.core.secret import Secret
+    from collections.abc import Iterable
 
-_ENGINES = {"aurora-mysql": "mysql", "aurora-postgresql": "postgres", "postgresql": "postgres"}
-_PORTS = {"mariadb": 3306, "mysql": 3306, "postgres": 5432}
-
-
-class Target(NamedTuple):
-    """A server, in a form in which equal ones are equal; None for what the caller decides.
-
-    Attributes:
-        host: in lower case.
-        port: a number; 0 when neither the secret nor the driver names one.
-        admin: host and port of logins that change passwords; ``host`` and ``port`` unless the secret differs.
-        tls: whether the connection is encrypted.
-        roots: the file of trusted certificates; None for the system's, and without TLS.
-        public_key: the server's RSA key as PEM, without its blanks.
-    """
-
-    host: str | None
-    port: int | None
-    admin: tuple[str | None, int | None]
-    tls: bool | None
-    roots: str | None
-    public_key: str | None
+    from rotators.logins.driver import Driver
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +34,16 @@ class Destination:
 
     given: frozenset[str] = frozenset()
     port: int | None = None
+
+    @classmethod
+    def of(cls, driver: Driver, given: Iterable[str]) -> Destination:
+        """The destination of a driver's logins.
+
+        Args:
+            driver: of the logins.
+            given: the names of the arguments that the caller passes to it.
+        """
+        return cls(frozenset(given), driver.port)
 
     @property
     def names_host(self) -> bool:
@@ -71,31 +61,24 @@ class Destination:
         return not self.given.isdisjoint({"database", "db", "dbname"})
 
     def target(self, secret: Secret) -> Target:
-        """Where a login with this value goes.
+        """Where a login with this value goes, as far as the secret decides it.
 
         Raises:
             SecretFormatError: a key has a value that no login takes.
         """
-        default = _PORTS.get(engine_of(secret), 0) if self.port is None else self.port
-        host = None if self.names_host else _text(secret, "host")
-        port = None if "port" in self.given else port_of(secret, default)
-        admin = (_text(secret, "admin_host") or host, port_of(secret, port or 0, "admin_port") or None)
-        key = _text(secret, "server_public_key")
-        tls, roots = self._encryption(secret)
-        return Target(
-            host=host and host.lower(),
-            port=port,
-            admin=(admin[0] and admin[0].lower(), admin[1]),
-            tls=tls,
-            roots=roots,
-            public_key=key and "".join(key.split()),
-        )
+        decided = {
+            "host": self.names_host,
+            "port": "port" in self.given,
+            **dict.fromkeys(("ssl", "sslrootcert"), any(name.startswith("ssl") for name in self.given)),
+        }
+        left = Secret({key: value for key, value in secret.items() if not decided.get(key)})
+        default = default_port_of(secret) if self.port is None else self.port
+        return Target.of(left, default, os.environ.get("SSL_ROOT_CERT") or None)
 
     def same(self, one: Secret, other: Secret) -> bool:
         """Whether logins with both values go to the same server. A value that is malformed goes nowhere."""
-        engines = {engine_of(one), engine_of(other)} - {""}
         try:
-            return len(engines) < 2 and self.target(one) == self.target(other)  # noqa: PLR2004 - two that differ
+            return same_engine(one, other) and self.target(one) == self.target(other)
         except SecretFormatError:
             return False
 
@@ -105,22 +88,5 @@ class Destination:
         Raises:
             SecretFormatError: as ``target``.
         """
-        return _text(secret, "username") or "", self.target(secret)
-
-    def _encryption(self, secret: Secret) -> tuple[bool | None, str | None]:
-        if any(name.startswith("ssl") for name in self.given):
-            return None, None
-        if secret.get("ssl") is not None and not wants_tls(secret):
-            return False, None
-        return True, _text(secret, "sslrootcert") or os.environ.get("SSL_ROOT_CERT") or None
-
-
-def engine_of(secret: Secret) -> str:
-    """The engine in a value, by one name for each protocol; empty when it names none."""
-    named = str(secret.get("engine") or "").lower()
-    return _ENGINES.get(named, named)
-
-
-def _text(secret: Secret, key: str) -> str | None:
-    """A text; None when it is absent, null or empty."""
-    return secret.text(key) if secret.get(key) else None
+        user = secret.text("username") if "username" in secret else ""
+        return user, self.target(secret)

@@ -46,7 +46,7 @@ from typing import TYPE_CHECKING
 from rotators.aws.reading import SecretVersion
 from rotators.cache.loading import may_pass, pause_after
 from rotators.client.memory import Admission, Memory
-from rotators.client.messages import Limits, Login, Pause, Read, Refusal, Verdict
+from rotators.client.messages import Limits, Login, Pause, Read, Refusal
 from rotators.client.target import Destination
 from rotators.core.errors import (
     AccessDenied,
@@ -54,9 +54,9 @@ from rotators.core.errors import (
     RotatorsError,
     SecretFormatError,
 )
-from rotators.core.secret import Secret
 from rotators.core.states import Stage
 from rotators.logins.causes import failure
+from rotators.logins.driver import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,7 +180,7 @@ class _Call:
 
     def _accepts(self, version: SecretVersion) -> Steps[bool]:
         """Whether the server lets a version in; asked again and again while it is not there."""
-        account = self._destination.account(secret_of(version))
+        account = self._destination.account(version.secret)
         if self._memory.blocked(account, self._clock()):
             self._note("held", version.version)
             if (yield from self._follows(Verdict.BLOCKED, version)):
@@ -201,7 +201,7 @@ class _Call:
         return True
 
     def _log_in(self, version: SecretVersion) -> Steps[bool]:
-        secret = secret_of(version)
+        secret = version.secret
         if self._error:
             self.check(self._margin)
         for times in itertools.count(1):
@@ -266,13 +266,13 @@ class _Call:
 
     def _is_account_of(self, version: SecretVersion) -> bool:
         """Whether AWSCURRENT is for the same account."""
-        ours, theirs = secret_of(self.current), secret_of(version)
+        ours, theirs = self.current.secret, version.secret
         return self._destination.account(ours) == self._destination.account(theirs)
 
     def _leads_to_current(self, found: SecretVersion) -> bool:
         """Whether both lead to the same server; an unreadable value leads nowhere."""
         with contextlib.suppress(SecretFormatError):
-            if self._destination.same(secret_of(found), secret_of(self.current)):
+            if self._destination.same(found.secret, self.current.secret):
                 return True
         self._note("other-target", found.version)
         return False
@@ -311,17 +311,6 @@ class _Call:
         # Our own deadline explains nothing, and AWSPENDING need not exist.
         if error.reason != "deadline" and (stage == Stage.CURRENT or may_pass(error)):
             self._error = self._error or error
-
-
-def secret_of(version: SecretVersion) -> Secret:
-    """The JSON object in a version.
-
-    Raises:
-        SecretFormatError: it holds something else.
-    """
-    if isinstance(version.content, bytes):
-        raise SecretFormatError("the secret is binary; a login needs a SecretString with a JSON object")
-    return Secret.from_string(version.content)
 
 
 def _error(answer: Answer) -> RotatorsError:

@@ -10,9 +10,10 @@ from rotators.core.registry import strategy_name
 from rotators.core.rotation import Rotation
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
+from rotators.logins.target import direct
 from rotators.recovery.checks import Check, Result, failed_by, of_login
 from rotators.strategies.alternating import SUFFIX, other_user
-from rotators.strategies.identity import direct, proven_admin
+from rotators.strategies.identity import proven_admin
 from rotators.strategies.preflight import Preflight
 
 if TYPE_CHECKING:

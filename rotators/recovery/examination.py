@@ -30,10 +30,11 @@ from rotators.core.registry import strategy_name
 from rotators.core.rotation import UNREADABLE, Rotation
 from rotators.core.secret import PUBLIC_KEYS, Secret
 from rotators.core.states import Stage, holder
+from rotators.logins.target import TARGET_KEYS, differing_keys, direct, same_target
 from rotators.recovery.faults import fault_of, remarks_on, rotator_of
 from rotators.recovery.findings import Finding, Findings, Outcome, Trial
 from rotators.strategies.alternating import SUFFIX, other_user, partner
-from rotators.strategies.identity import TARGET_KEYS, direct, proven_admin, same_target
+from rotators.strategies.identity import proven_admin
 from rotators.strategies.rotator import engine_of
 from rotators.strategies.single import require_reset_helps
 
@@ -287,7 +288,7 @@ class _Look:
         if value is None:
             return replace(finding, trial=Trial.EMPTY, movable=False)
         self.by.seen.update(value.sensitive())
-        differing = sorted(key for key in PUBLIC_KEYS - _USERS if value.get(key) != self.base.get(key))
+        differing = self._differing(value)
         own = value.get("username") == self.base.get("username")
         finding = replace(finding, movable=not differing, own=own)
         if value.get("username") not in _users(self.base):
@@ -302,12 +303,18 @@ class _Look:
     def _here(self, differing: list[str]) -> dict[str, object]:
         return {key: self.base.get(key) for key in differing}
 
+    def _differing(self, value: Secret) -> list[str]:
+        """The public keys under which a value says something else than the current one."""
+        engine = engine_of(self.rotator)
+        port = engine.default_port if engine else 0
+        return differing_keys(value, self.base, PUBLIC_KEYS - _USERS, port)
+
     def _leads_here(self, value: Secret) -> bool:
         """Whether the password of a value may be sent where the current value leads."""
         engine = engine_of(self.rotator)
         if engine is not None:
             return same_target(value, self.base, engine, self.by.settings)
-        return all(value.get(key) == self.base.get(key) for key in PUBLIC_KEYS - _USERS)
+        return not self._differing(value)
 
     def _labelled(self, stage: Stage) -> Finding | None:
         version = holder(self.state.stages, stage)

@@ -17,7 +17,8 @@ from rotators.core.errors import (
     TargetRefused,
     TargetUnavailable,
 )
-from rotators.strategies.identity import check_target, check_user, direct, proven_admin
+from rotators.logins.target import direct
+from rotators.strategies.identity import check_target, check_user, proven_admin
 
 if TYPE_CHECKING:
     from rotators.core.rotation import Rotation

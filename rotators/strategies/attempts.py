@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rotators.core.errors import CredentialsRejected, RotatorFailure, SecretFormatError, TargetRefused
 from rotators.core.rotation import UNREADABLE
 from rotators.core.tries import Tries
-from rotators.strategies.identity import direct, proven_admin, same_target
+from rotators.logins.target import direct, same_target
+from rotators.strategies.identity import proven_admin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rotators.aws.reading import SecretVersion
 from rotators.client.memory import Memory
-from rotators.client.messages import Limits, Login, Pause, Read, Refusal, Verdict
+from rotators.client.messages import Limits, Login, Pause, Read, Refusal
 from rotators.client.target import Destination
 from rotators.client.walk import walk
 from rotators.core.errors import (
@@ -18,6 +18,7 @@ from rotators.core.errors import (
     SecretNotFound,
     ServiceUnavailable,
 )
+from rotators.logins.driver import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -16,13 +16,13 @@ import pytest
 
 from rotators.aws.reading import SecretsManager
 from rotators.client import AsyncCredentials, Credentials, SecretCache
-from rotators.client.drivers import LIBPQ
 from rotators.core.errors import (
     AccessDenied,
     CredentialsRejected,
     RotatorDefect,
     SecretFormatError,
 )
+from rotators.engines.postgres.driver import PSYCOPG
 from rotators.local.servers.postgres import PostgresServer
 from rotators.testing.proxy import Proxy, closed_port
 from rotators.testing.trouble import Trouble
@@ -262,7 +262,7 @@ def test_an_error_that_cannot_be_masked_is_not_reachable_from_what_replaces_it(
         raise Stubborn
 
     with pytest.raises(RotatorDefect) as caught:
-        Credentials(world.secret(user), cache=cache).login(login, LIBPQ)
+        Credentials(world.secret(user), cache=cache).login(login, PSYCOPG)
     assert password not in "".join(traceback.format_exception(caught.value))
 
 
@@ -328,7 +328,7 @@ def test_no_password_is_in_logs_errors_or_reprs(
         raise psycopg.OperationalError(f"password authentication failed with {text}")
 
     with pytest.raises(psycopg.OperationalError) as caught:
-        credentials.login(login, LIBPQ)
+        credentials.login(login, PSYCOPG)
     shown = "".join(traceback.format_exception(caught.value)) + caplog.text + "".join(seen)
     shown += repr(credentials) + repr(vars(credentials)) + repr(cache)
     for stage in ("AWSCURRENT", "AWSPENDING"):

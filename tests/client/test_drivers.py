@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -15,11 +17,14 @@ import redis.asyncio
 
 from rotators.aws.reading import SecretVersion
 from rotators.client import AsyncCredentials, AsyncSecretCache, Credentials, SecretCache
-from rotators.client.drivers import COMMON, LIBPQ, PYMYSQL, REDIS, Driver, driver_named, driver_of
-from rotators.client.messages import Verdict
-from rotators.client.psycopg import async_pool_options, pool_options
+from rotators.client.drivers import COMMON, driver_named, driver_of
+from rotators.client.integrations.psycopg import async_pool_options, pool_options
 from rotators.core.errors import ConfigurationError, InvalidInput
 from rotators.core.secret import Secret
+from rotators.engines.mysql.driver import PYMYSQL
+from rotators.engines.postgres.driver import PSYCOPG
+from rotators.engines.redis.driver import REDIS
+from rotators.logins.driver import Driver, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,7 +61,7 @@ SECRET = Secret({"engine": "postgres", "host": "h", "username": "app", "password
     ],
 )
 def test_what_postgresql_and_libpq_say(said: str, verdict: Verdict) -> None:
-    assert LIBPQ.judge(psycopg.OperationalError(f"connection failed: {said}"), SECRET) is verdict
+    assert PSYCOPG.judge(psycopg.OperationalError(f"connection failed: {said}"), SECRET) is verdict
     assert COMMON.judge(RuntimeError(said), SECRET) is verdict
 
 
@@ -111,7 +116,7 @@ def test_a_driver_with_a_state_is_believed(state: str | None, verdict: Verdict) 
     assert COMMON.judge(error, SECRET) is verdict
 
 
-@pytest.mark.parametrize("driver", [LIBPQ, PYMYSQL])
+@pytest.mark.parametrize("driver", [PSYCOPG, PYMYSQL])
 def test_an_error_of_the_application_says_nothing(driver: Any) -> None:
     assert driver.judge(ValueError(1045, "password authentication failed"), SECRET) is OTHER
 
@@ -121,8 +126,28 @@ def test_a_driver_is_found_by_whose_function_it_is() -> None:
         driver_of(each)
         for each in (psycopg.connect, psycopg.Connection.connect, pymysql.connect, redis.Redis)
     ]
-    assert found == [LIBPQ, LIBPQ, PYMYSQL, REDIS]
+    assert found == [PSYCOPG, PSYCOPG, PYMYSQL, REDIS]
     assert driver_of(lambda: None) is COMMON
+
+
+def modules_after(statement: str) -> set[str]:
+    """The modules that a fresh interpreter holds after a statement."""
+    code = f"import sys; {statement}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_a_driver_is_known_without_importing_it() -> None:
+    loaded = modules_after("from rotators.client.drivers import COMMON, driver_of; driver_of(print)")
+    loaded |= modules_after("from rotators.client.drivers import driver_named; driver_named('redis')")
+    assert {f"rotators.engines.{name}.driver" for name in ("mysql", "postgres", "redis")} <= loaded
+    assert not loaded & {"psycopg", "pymysql", "redis"}
+
+
+def test_engines_after_the_one_that_is_meant_are_not_loaded() -> None:
+    loaded = modules_after("from rotators.client.drivers import driver_named; driver_named('pymysql')")
+    assert "rotators.engines.mysql.driver" in loaded
+    assert not {"rotators.engines.postgres", "rotators.engines.redis"} & loaded
 
 
 class Own(psycopg.Connection[Any]):
@@ -179,8 +204,8 @@ CLEAR = {**SECRET, "ssl": False}
 @pytest.mark.parametrize(
     ("connect", "driver"),
     [
-        (Own.connect, LIBPQ),
-        (functools.wraps(psycopg.connect)(lambda **_: None), LIBPQ),
+        (Own.connect, PSYCOPG),
+        (functools.wraps(psycopg.connect)(lambda **_: None), PSYCOPG),
         (type("Mine", (redis.Redis,), {"__module__": "shop"}), REDIS),
         (redis.Redis.from_url, REDIS),
         (of("psycopg2"), driver_named("psycopg2")),

@@ -15,8 +15,8 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from sqlalchemy import create_engine, text
 
 from rotators.client import AsyncCredentials, Credentials, SecretCache
-from rotators.client.psycopg import async_pool_options, pool_options
-from rotators.client.sqlalchemy import attach
+from rotators.client.integrations.psycopg import async_pool_options, pool_options
+from rotators.client.integrations.sqlalchemy import attach
 from rotators.testing.proxy import Proxy, closed_port
 from tests.client.conftest import DAY, credentials_of, enters, reader
 

@@ -13,7 +13,7 @@ import pytest
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
 from rotators.client import AsyncCredentials, Credentials, SecretCache
-from rotators.client.psycopg import async_pool_options, pool_options
+from rotators.client.integrations.psycopg import async_pool_options, pool_options
 from tests.client.conftest import DAY, Switch, credentials_of, eventually, refresh
 from tests.world import World, new_password
 

@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from rotators.client import Credentials
-from rotators.client.redis import RedisCredentials
+from rotators.client.integrations.redis import RedisCredentials
 from rotators.core.errors import CredentialsRejected, InvalidInput
 from rotators.testing.proxy import Proxy, closed_port
 from tests.client.conftest import RedisWorld, credentials_of

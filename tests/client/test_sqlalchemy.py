@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, exc, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from rotators.client import AsyncCredentials, Credentials, SecretCache
-from rotators.client.sqlalchemy import attach
+from rotators.client.integrations.sqlalchemy import attach
 from rotators.core.errors import ConfigurationError, InvalidInput
 from tests.client.conftest import DAY, Switch, credentials_of, eventually, refresh
 from tests.world import STEPS, World, new_password

@@ -15,9 +15,9 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from sqlalchemy import create_engine, text
 
 from rotators.client import AsyncCredentials, Credentials, SecretCache
-from rotators.client.psycopg import async_pool_options, pool_options
-from rotators.client.redis import RedisCredentials
-from rotators.client.sqlalchemy import attach
+from rotators.client.integrations.psycopg import async_pool_options, pool_options
+from rotators.client.integrations.redis import RedisCredentials
+from rotators.client.integrations.sqlalchemy import attach
 from rotators.core.errors import ConfigurationError, CredentialsRejected, SecretFormatError
 from tests.client.conftest import DAY, RedisWorld, credentials_of, enters, refresh
 from tests.client.recording import PUBLIC_KEY, MySqlRecorder, PostgresRecorder, Recorder

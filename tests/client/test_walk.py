@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from rotators.aws.reading import SecretVersion
 from rotators.client.messages import Limits, Read
-from rotators.client.walk import secret_of
 from rotators.core.errors import (
     AccessDenied,
     CredentialsRejected,
@@ -173,7 +172,7 @@ def test_a_secret_that_cannot_be_read_at_all_says_so() -> None:
 @pytest.mark.parametrize("content", [b"\0", "no json", "[]"])
 def test_a_current_value_that_is_no_login_says_so(content: str | bytes) -> None:
     with pytest.raises(SecretFormatError):
-        secret_of(SecretVersion("arn", "secret", "v", (), content))
+        _ = SecretVersion("arn", "secret", "v", (), content).secret
 
 
 def test_a_pending_value_that_is_no_login_is_passed_by() -> None:

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from rotators.client.messages import Limits, Verdict
+from rotators.client.messages import Limits
 from rotators.core.errors import (
     TargetRefused,
 )
+from rotators.logins.driver import Verdict
 from tests.client.histories import NobodyThere, World
 
 

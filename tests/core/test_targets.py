@@ -15,8 +15,8 @@ from rotators.core.settings import Settings
 from rotators.engines.mysql import MySqlEngine
 from rotators.engines.mysql.mariadb import MariaDbEngine
 from rotators.engines.postgres import PostgresEngine
+from rotators.logins.target import same_target
 from rotators.strategies.engine import Engine
-from rotators.strategies.identity import same_target
 from rotators.strategies.rotator import EngineRotator
 
 ENGINES: list[Engine] = [PostgresEngine(), MySqlEngine(), MariaDbEngine()]

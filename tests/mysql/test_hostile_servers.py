@@ -133,6 +133,17 @@ def test_without_tls_no_server_gets_the_password(attack: str) -> None:
     assert not any(gets_the_password(received, salt) for salt in (b"b" * 20, b"a" * 8 + b"b" * 12))
 
 
+def test_an_unknown_answer_to_the_hash_ends_the_login() -> None:
+    def serve(channel: Channel) -> None:
+        channel.send(b"\1\x09")
+        channel.receive()
+
+    with fake_server(serve, greeting("caching_sha2_password")) as (port, received):
+        error = failed(value(port))
+    assert error.full_code == "target-unavailable/protocol"
+    assert not gets_the_password(received, b"a" * 8 + b"b" * 12)
+
+
 @pytest.mark.parametrize("serve", [full_caching_sha2, switched_to_caching_sha2, sha256, switched_to_sha256])
 def test_with_the_servers_key_in_the_secret_only_its_holder_gets_the_password(serve: Any) -> None:
     """The server sends the key of somebody else, which is not used."""

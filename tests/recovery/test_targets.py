@@ -90,6 +90,21 @@ def test_each_part_of_the_target_counts(world: World, key: str, tmp_path: Path) 
     assert world.logins() - before <= 2, "the current value alone, at each of its addresses"
 
 
+@pytest.mark.parametrize("label", ["AWSPENDING", "AWSPREVIOUS"])
+@pytest.mark.parametrize("key", ["host", "port"])
+def test_another_spelling_is_the_same_target(world: World, key: str, label: str) -> None:
+    user = world.user()
+    spelt = {**user, key: {"host": user["host"].upper(), "port": str(user["port"])}[key]}
+    lost = {**user, "password": new_password()}
+    arn = world.secret(spelt if label == "AWSPREVIOUS" else lost)
+    put(world, arn, *((lost, "AWSCURRENT") if label == "AWSPREVIOUS" else (spelt, "AWSPENDING")))
+    document = examined(arn)
+    trials = {version["stages"][0]: version["trial"] for version in document["versions"]}
+    assert trials[label] == "accepted", document
+    assert run("repair", arn, "--idle").exit_code == 0
+    assert world.value(arn)["password"] == user["password"], "the version was promoted, nothing was reset"
+
+
 def test_within_the_allowed_targets_a_password_follows_a_moved_database(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from rotators.core.settings import MOST_REJECTED
 from rotators.engines.postgres import PostgresEngine
 from rotators.engines.postgres.roles import read_roles
 from rotators.engines.postgres.session import PostgresSession
-from rotators.strategies.identity import same_target
+from rotators.logins.target import same_target
 from rotators.strategies.rotator import EngineRotator
 from rotators.strategies.single import check
 

@@ -9,11 +9,12 @@ from django.conf import settings
 from django.db.backends.postgresql import base
 
 from rotators.client import Credentials
-from rotators.client.credentials import Attempt
-from rotators.client.drivers import LIBPQ
+from rotators.client.drivers import driver_named
+from rotators.client.messages import Attempt
 
 # One for all threads: each thread of Django has a DatabaseWrapper of its own.
 credentials = cache(Credentials)
+PSYCOPG = driver_named("psycopg")
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -30,6 +31,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
         secret_id = self.settings_dict["OPTIONS"].get("rotators_secret") or settings.ROTATORS_SECRET
 
         def login(attempt: Attempt) -> Any:
-            return connect(LIBPQ.arguments(attempt.secret, attempt.seconds, conn_params))
+            return connect(PSYCOPG.arguments(attempt.secret, attempt.seconds, conn_params))
 
-        return credentials(secret_id).login(login, LIBPQ)
+        return credentials(secret_id).login(login, PSYCOPG)

@@ -212,7 +212,7 @@ class _Sha256(_Plugin):
     def _password(self, salt: bytes) -> Any:
         """Send the password itself, if nobody but the server can read it."""
         connection = self._connection
-        if connection.protected:
+        if connection._secure:  # noqa: SLF001 - also of the driver's own connections, see client_plugins.py
             return self._sent(connection.password + b"\0")
         if connection.server_public_key is None:
             raise TargetRefused(
@@ -236,7 +236,12 @@ class _CachingSha2(_Sha256):
         said = bytes(packet.get_all_data()[:2])
         if said == _FAST_DONE:
             return connection._read_packet()  # noqa: SLF001 - what PyMySQL's own plugins call
-        return self._password(bytes(connection.salt)) if said == _FULL else packet
+        if said == _FULL:
+            return self._password(bytes(connection.salt))
+        if packet.is_extra_auth_data():
+            # Else the driver would give it to this plugin again and again.
+            raise failure("protocol", self._where())
+        return packet
 
 
 class _Plugins(dict[str, Any]):

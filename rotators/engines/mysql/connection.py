@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import ssl
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,15 +14,14 @@ from rotators.core.errors import RotatorsError, TargetUnavailable
 from rotators.engines.mysql.authentication import PLUGINS, Connection, server_key
 from rotators.engines.mysql.failures import statement_failure
 from rotators.engines.mysql.messages import PATTERNS, server_words
+from rotators.engines.mysql.tls import tls_parameters
 from rotators.logins.causes import CONNECT_SECONDS, failure, login_failure
 from rotators.logins.connecting import (
     SESSION_SECONDS,
-    SYSTEM_ROOTS,
     cut_after,
     resolved,
-    trusted_roots,
 )
-from rotators.strategies.identity import port_of
+from rotators.logins.target import port_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,20 +68,6 @@ def connected(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Co
                 raise statement_failure(error, user) from None
     finally:
         connection.abandon()
-
-
-def tls_parameters(secret: Secret, settings: Settings) -> dict[str, Any]:
-    """The parameters of PyMySQL for the encryption that a secret asks for; see ``trusted_roots``."""
-    roots = trusted_roots(secret, settings, "MYSQL_SSL_CA")
-    if roots is None:
-        return {"ssl_disabled": True}
-    try:
-        context = ssl.create_default_context(cafile=None if roots == SYSTEM_ROOTS else roots)
-    except (OSError, ssl.SSLError):
-        raise failure("tls-no-ca", "reading the trusted certificates") from None
-    # The authorities of managed services predate the extensions that Python 3.13 asks for.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    return {"ssl": context}
 
 
 def _connected(secret: Secret, parameters: dict[str, Any]) -> Any:

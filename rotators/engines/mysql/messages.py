@@ -30,7 +30,7 @@ PATTERNS = (
     (r"auth switch|[Uu]nexpected packet|Unknown (packet|result)|extra packet|sequence number", "protocol"),
     (r"^(2006|2013)\b|Lost connection|reset by peer|Broken pipe", "closed"),
 )
-"""(regular expression, key of ``strategies.causes.CAUSES``); the first that is found decides."""
+"""(regular expression, key of ``logins.causes.CAUSES``); the first that is found decides."""
 
 
 def server_words(error: Exception) -> str:

@@ -42,7 +42,7 @@ PATTERNS = (
     (r"timeout expired|timed out", "timeout"),
     (r"closed the connection|reset by peer|EOF detected", "closed"),
 )
-"""(regular expression, key of ``strategies.causes.CAUSES``); the first that is found decides."""
+"""(regular expression, key of ``logins.causes.CAUSES``); the first that is found decides."""
 
 
 def server_words(text: str) -> str:

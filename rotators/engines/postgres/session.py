@@ -47,7 +47,7 @@ from rotators.logins.connecting import (
     sends_clear_text,
     trusted_roots,
 )
-from rotators.strategies.identity import port_of
+from rotators.logins.target import port_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -88,12 +88,6 @@ def logged_in(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Po
         raise _statement_failure(error, user) from None
     finally:
         bridge.close()
-
-
-def tls_parameters(secret: Secret, settings: Settings) -> dict[str, str]:
-    """The parameters of libpq for the encryption that a secret asks for; see ``trusted_roots``."""
-    roots = trusted_roots(secret, settings, "PGSSLROOTCERT")
-    return {"sslmode": "verify-full", "sslrootcert": roots} if roots else {"sslmode": "disable"}
 
 
 def _connected(request: Request) -> Bridge:

@@ -68,7 +68,7 @@ def _identify(context: ssl.SSLContext) -> None:
 
 
 def reason_of(error: ssl.SSLError) -> str:
-    """The key of ``strategies.causes.CAUSES`` for a handshake that failed."""
+    """The key of ``logins.causes.CAUSES`` for a handshake that failed."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return _REASONS.get(error.verify_code, "tls-untrusted")
     # A server that is just stopping hangs up in the middle of the handshake.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect, Engine
     from sqlalchemy.pool import ConnectionPoolEntry
 
-    from rotators.client.credentials import Attempt
+    from rotators.client.messages import Attempt
 
 _VERSION, _NEW = "rotators_version", "rotators_new"
 _OURS = ("user", "username", "password", "passwd")

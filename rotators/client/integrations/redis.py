@@ -22,17 +22,17 @@ from redis.retry import Retry
 
 from rotators.client.arguments import require_kind
 from rotators.client.credentials import Credentials
-from rotators.client.drivers import REDIS, redis_target
+from rotators.client.target import Destination
 from rotators.core.errors import ConfigurationError
 from rotators.core.secret import Secret
+from rotators.engines.redis.driver import REDIS, server_parameters, user_and_password
 from rotators.logins.connecting import wants_tls
-from rotators.strategies.identity import TARGET_KEYS, port_of
+from rotators.logins.target import TARGET_KEYS, port_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rotators.client.credentials import Attempt
-    from rotators.client.target import Destination
+    from rotators.client.messages import Attempt
 
 C = TypeVar("C")
 
@@ -67,7 +67,7 @@ class RedisCredentials(redis.CredentialProvider):
         secret = Secret(self._credentials.secret())
         place = Secret({key: secret[key] for key in TARGET_KEYS if key in secret})
         return {
-            **redis_target(secret, given),
+            **server_parameters(secret, given),
             "credential_provider": self,
             "redis_connect_func": functools.partial(self.log_in, place=place),
             "retry": _Retry(ExponentialWithJitterBackoff(base=_FIRST_PAUSE, cap=_LONGEST_PAUSE), _RETRIES),
@@ -80,7 +80,7 @@ class RedisCredentials(redis.CredentialProvider):
         Raises:
             StoreError: the secret cannot be read, and is not in memory.
         """
-        return _pair(Secret(self._credentials.secret()))
+        return user_and_password(Secret(self._credentials.secret()))
 
     def log_in(self, connection: Any, place: Secret) -> None:
         """What redis-py calls with each new connection of its own: log in, and set it up.
@@ -95,7 +95,7 @@ class RedisCredentials(redis.CredentialProvider):
             CredentialsRejected, TargetRefused, StoreError: as ``Credentials.login``.
         """
         callers = _chosen_by_caller(connection, place)
-        destination = REDIS.destination(callers)
+        destination = Destination.of(REDIS, callers)
         func, retry = connection.redis_connect_func, connection.retry
         limits = connection.socket_timeout, connection.socket_connect_timeout
         # Else the second attempt, which has to connect, would call us again, and be made again by redis-py.
@@ -105,7 +105,9 @@ class RedisCredentials(redis.CredentialProvider):
         def attempt(given: Attempt) -> None:
             nonlocal begun
             _require_same(destination, given.secret, place)
-            connection.credential_provider = redis.UsernamePasswordCredentialProvider(*_pair(given.secret))
+            connection.credential_provider = redis.UsernamePasswordCredentialProvider(
+                *user_and_password(given.secret)
+            )
             connection.socket_timeout, connection.socket_connect_timeout = (
                 min(limit or given.seconds, given.seconds) for limit in limits
             )
@@ -194,7 +196,3 @@ def connected(credentials: Credentials, make: Callable[..., C], *args: Any, **kw
         raise
     made: C = client
     return made
-
-
-def _pair(secret: Secret) -> tuple[str, str]:
-    return secret.text("username", "default"), secret.text("password")

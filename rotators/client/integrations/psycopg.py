@@ -16,12 +16,12 @@ from rotators.client.aio import AsyncCredentials
 from rotators.client.arguments import require_kind
 from rotators.client.calls import checked
 from rotators.client.credentials import Credentials
-from rotators.client.drivers import LIBPQ
+from rotators.engines.postgres.driver import PSYCOPG
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rotators.client.credentials import Attempt
+    from rotators.client.messages import Attempt
 
 
 def pool_options(
@@ -48,15 +48,15 @@ def pool_options(
 
         @classmethod
         def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
-            kwargs = checked(LIBPQ, super().connect, (conninfo,), kwargs).given
+            kwargs = checked(PSYCOPG, super().connect, (conninfo,), kwargs).given
 
             def login(attempt: Attempt) -> Any:
-                given = LIBPQ.arguments(attempt.secret, attempt.seconds, kwargs)
+                given = PSYCOPG.arguments(attempt.secret, attempt.seconds, kwargs)
                 connection = super(RotatingConnection, cls).connect(**given)
                 connection.rotators_version = attempt.version
                 return connection
 
-            made: Self = credentials.login(login, LIBPQ, kwargs)
+            made: Self = credentials.login(login, PSYCOPG, kwargs)
             return made
 
     drained: str | None = None
@@ -89,15 +89,15 @@ def async_pool_options(
 
         @classmethod
         async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
-            kwargs = checked(LIBPQ, super().connect, (conninfo,), kwargs).given
+            kwargs = checked(PSYCOPG, super().connect, (conninfo,), kwargs).given
 
             async def login(attempt: Attempt) -> Any:
-                given = LIBPQ.arguments(attempt.secret, attempt.seconds, kwargs)
+                given = PSYCOPG.arguments(attempt.secret, attempt.seconds, kwargs)
                 connection = await super(RotatingConnection, cls).connect(**given)
                 connection.rotators_version = attempt.version
                 return connection
 
-            made: Self = await credentials.login(login, LIBPQ, kwargs)
+            made: Self = await credentials.login(login, PSYCOPG, kwargs)
             return made
 
     drained: str | None = None
