@@ -142,18 +142,17 @@ lock: $(UV) ## Make locks/ anew from pyproject.toml (ARGS: e.g. --upgrade)
 	@set -e; compile() { \
 	  .venv-uv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --no-header --python-version 3.11 $(ARGS) pyproject.toml "$$@"; }; \
-	compile --extra local --extra lambda --extra ed25519 --group dev -o locks/dev.txt; \
-	compile --extra local --extra lambda --constraint locks/dev.txt -o locks/local.txt; \
-	compile --extra lambda --constraint locks/dev.txt -o locks/lambda.txt; \
-	compile --extra postgres --constraint locks/dev.txt -o locks/lambda-postgres.txt; \
-	compile --extra mysql --constraint locks/dev.txt -o locks/lambda-mysql.txt; \
+	compile --all-extras --group dev -o locks/dev.txt; \
+	for extra in local $$(.venv-uv/bin/python artifact/extras.py); do \
+	  compile --extra "$$extra" --constraint locks/dev.txt -o "locks/$$extra.txt"; \
+	done; \
 	.venv-uv/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.13 \
 	  $(ARGS) --group runtime -o locks/runtime.txt; \
 	for tools in build sbom; do \
 	  .venv-uv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	    --python-version 3.11 $(ARGS) --group $$tools -o locks/$$tools.txt; \
 	done; \
-	.venv-uv/bin/uv run --quiet --no-project --with-requirements locks/lambda.txt python -c \
+	.venv-uv/bin/uv run --quiet --no-project --with-requirements locks/handlers.txt python -c \
 	  'from botocore.session import Session; print(*sorted(Session().get_available_services()), sep="\n")' \
 	  > .venv-uv/services.txt; \
 	mv .venv-uv/services.txt artifact/services.txt
@@ -209,14 +208,14 @@ endef
 # The functions differ in their handlers only, so they are copies of one artifact. See docs/artifact.md.
 #
 #   ARCHITECTURE=x86_64          the processor (default arm64)
-#   DRIVERS=postgres             leave a database driver out (default postgres,mysql)
+#   DRIVERS=postgres             the drivers, by the extras of pyproject.toml (default: those of `lambda`)
 #   REQUIREMENTS=mine.txt        further packages, such as rotators of your own
 #   SERVICES=dynamodb            AWS services that they need, by boto3's names
 #   TRUST=global-bundle.pem      a file to add, such as trusted roots
 #   PLAIN=1                      without byte code, as pip installs it
 
 ARCHITECTURE ?= arm64
-DRIVERS ?= postgres,mysql
+DRIVERS ?=
 REQUIREMENTS ?=
 SERVICES ?=
 TRUST ?=

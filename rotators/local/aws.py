@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from rotators.local.records import RotationOutcome, ServiceEvent, StepRecord
 
 DEFAULT_FUNCTIONS = {
-    "rotate": "functions.rotate.handler",
-    "store": "functions.store.handler",
-    "retrieve": "functions.retrieve.handler",
-    "operate": "functions.operate.handler",
+    "rotate": "rotators.handlers.rotate.handler",
+    "store": "rotators.handlers.store.handler",
+    "retrieve": "rotators.handlers.retrieve.handler",
+    "operate": "rotators.handlers.operate.handler",
 }
 _one_at_a_time = threading.Lock()
 
