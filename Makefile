@@ -265,7 +265,7 @@ build-RotateFunction build-StoreFunction build-RetrieveFunction build-OperateFun
 	@$(make_artifact); cp -R "$$folder"/. "$(ARTIFACTS_DIR)"
 
 .PHONY: tools
-tools: $(BUILD) $(SBOM) ## Install what `make dist` runs
+tools: $(BUILD) $(SBOM) $(UV) ## Install what `make dist` and the tests of packages run
 	@:
 
 .PHONY: dist
