@@ -13,6 +13,7 @@ VENV ?= .venv
 ARGS ?=
 SAM_VERSION := 1.170.0
 CHECKOV_VERSION := 3.3.30
+PYRIGHT_VERSION := 1.40.2
 UV_VERSION := 0.13.9
 
 BIN := $(VENV)/bin
@@ -42,6 +43,7 @@ digest = $(firstword $(shell cat $(1) 2>/dev/null | { cat; pwd; } | cksum))
 LOCAL := $(VENV)/.local-$(call digest,locks/local.txt pyproject.toml)
 DEV := $(VENV)/.dev-$(call digest,locks/dev.txt pyproject.toml)
 SAM := .venv-sam/.sam-$(SAM_VERSION)-$(call digest,/dev/null)
+PYRIGHT := .venv-pyright/.pyright-$(PYRIGHT_VERSION)-$(call digest,/dev/null)
 CHECKOV := .venv-checkov/.checkov-$(CHECKOV_VERSION)-$(call digest,/dev/null)
 UV := .venv-uv/.uv-$(UV_VERSION)-$(call digest,/dev/null)
 BUILD := .venv-build/.build-$(call digest,locks/build.txt)
@@ -116,6 +118,10 @@ lint: $(DEV) ## Check style and types
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m mypy
 
+.PHONY: types
+types: $(DEV) $(PYRIGHT) ## Check the types of the public API with a second checker (pyright)
+	@.venv-pyright/bin/basedpyright --pythonpath $(BIN)/python
+
 .PHONY: crash-matrix
 crash-matrix: $(DEV) ## Stop rotations everywhere and recover them (ARGS: e.g. --json)
 	@$(BIN)/rotators matrix $(ARGS)
@@ -146,18 +152,17 @@ lock: $(UV) ## Make locks/ anew from pyproject.toml (ARGS: e.g. --upgrade)
 	@set -e; compile() { \
 	  .venv-uv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --no-header --python-version 3.11 $(ARGS) pyproject.toml "$$@"; }; \
-	compile --extra local --extra lambda --extra ed25519 --group dev -o locks/dev.txt; \
-	compile --extra local --extra lambda --constraint locks/dev.txt -o locks/local.txt; \
-	compile --extra lambda --constraint locks/dev.txt -o locks/lambda.txt; \
-	compile --extra postgres --constraint locks/dev.txt -o locks/lambda-postgres.txt; \
-	compile --extra mysql --constraint locks/dev.txt -o locks/lambda-mysql.txt; \
+	compile --all-extras --group dev -o locks/dev.txt; \
+	for extra in local $$(.venv-uv/bin/python artifact/extras.py); do \
+	  compile --extra "$$extra" --constraint locks/dev.txt -o "locks/$$extra.txt"; \
+	done; \
 	.venv-uv/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.13 \
 	  $(ARGS) --group runtime -o locks/runtime.txt; \
 	for tools in build sbom; do \
 	  .venv-uv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	    --python-version 3.11 $(ARGS) --group $$tools -o locks/$$tools.txt; \
 	done; \
-	.venv-uv/bin/uv run --quiet --no-project --with-requirements locks/lambda.txt python -c \
+	.venv-uv/bin/uv run --quiet --no-project --with-requirements locks/handlers.txt python -c \
 	  'from botocore.session import Session; print(*sorted(Session().get_available_services()), sep="\n")' \
 	  > .venv-uv/services.txt; \
 	mv .venv-uv/services.txt artifact/services.txt
@@ -173,10 +178,10 @@ scan: $(CHECKOV) ## Check template.yaml and the examples with a policy scanner (
 .PHONY: clean
 clean: ## Remove everything that make has made
 	@if [ -e $(VENV)/pyvenv.cfg ]; then rm -rf $(VENV); fi
-	rm -rf .venv-sam .venv-checkov .venv-uv .venv-build .venv-sbom .venv-lambda .aws-sam build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv-sam .venv-checkov .venv-pyright .venv-uv .venv-build .venv-sbom .venv-lambda .aws-sam build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # When an interpreter has gone, after an upgrade of the system for example, what was installed is installed again.
-$(BIN)/python .venv-sam/bin/python .venv-checkov/bin/python .venv-uv/bin/python .venv-build/bin/python .venv-sbom/bin/python:
+$(BIN)/python .venv-sam/bin/python .venv-checkov/bin/python .venv-pyright/bin/python .venv-uv/bin/python .venv-build/bin/python .venv-sbom/bin/python:
 	@$(find_python); $(call make_venv,$(@:/bin/python=))
 
 $(LOCAL): $(BIN)/python
@@ -194,6 +199,11 @@ $(SAM): .venv-sam/bin/python
 $(CHECKOV): .venv-checkov/bin/python
 	@echo "Installing checkov $(CHECKOV_VERSION) (once, about two minutes) ..."; rm -f .venv-checkov/.checkov-*; \
 	$< -m pip install -qq checkov==$(CHECKOV_VERSION) && touch $@
+
+# basedpyright is pyright with its own Node.js, so that nothing is fetched when it runs.
+$(PYRIGHT): .venv-pyright/bin/python
+	@echo "Installing pyright $(PYRIGHT_VERSION) (once) ..."; rm -f .venv-pyright/.pyright-*; \
+	$< -m pip install -qq basedpyright==$(PYRIGHT_VERSION) && touch $@
 
 $(UV): .venv-uv/bin/python
 	@rm -f .venv-uv/.uv-*; $< -m pip install -qq uv==$(UV_VERSION) && touch $@
@@ -213,14 +223,14 @@ endef
 # The functions differ in their handlers only, so they are copies of one artifact. See docs/reference/artifact.md.
 #
 #   ARCHITECTURE=x86_64          the processor (default arm64)
-#   DRIVERS=postgres             leave a database driver out (default postgres,mysql)
+#   DRIVERS=postgres             the drivers, by the extras of pyproject.toml (default: those of `lambda`)
 #   REQUIREMENTS=mine.txt        further packages, such as rotators of your own
 #   SERVICES=dynamodb            AWS services that they need, by boto3's names
 #   TRUST=global-bundle.pem      a file to add, such as trusted roots
 #   PLAIN=1                      without byte code, as pip installs it
 
 ARCHITECTURE ?= arm64
-DRIVERS ?= postgres,mysql
+DRIVERS ?=
 REQUIREMENTS ?=
 SERVICES ?=
 TRUST ?=
@@ -259,7 +269,7 @@ build-RotateFunction build-StoreFunction build-RetrieveFunction build-OperateFun
 	@$(make_artifact); cp -R "$$folder"/. "$(ARTIFACTS_DIR)"
 
 .PHONY: tools
-tools: $(BUILD) $(SBOM) ## Install what `make dist` runs
+tools: $(BUILD) $(SBOM) $(UV) ## Install what `make dist` and the tests of packages run
 	@:
 
 .PHONY: dist

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import inputs
@@ -95,21 +96,33 @@ def install(content: Path, wanted: Inputs) -> None:
     # The image of the runtime is Amazon Linux 2023, whose glibc is 2.34.
     for tag in ("manylinux_2_34", "manylinux_2_28", "manylinux_2_17", "manylinux2014"):
         target += ["--platform", f"{tag}_{machine}"]
-    _pip("install", *target, "--require-hashes", "-r", str(wanted.lock))
+    _pip("install", *target, "--require-hashes", *_each("-r", wanted.locks))
     with tempfile.TemporaryDirectory() as wheels:
         _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", wheels, str(ROOT))
         _pip("install", *target, "--no-deps", *map(str, Path(wheels).glob("*.whl")))
+        _copy_functions(content)
         if wanted.requirements:
-            versions = ["--constraint", _without_hashes(wanted.lock, content.parent)]
+            versions = ["--constraint", _without_hashes(wanted.locks, content.parent)]
             # A rotator depends on this package, which is not on an index.
             links = ["--find-links", wheels]
             _pip("install", *target, *versions, *links, "-r", str(wanted.requirements))
     forget_this_machine(content)
 
 
-def _without_hashes(lock: Path, folder: Path) -> str:
-    """The lock's versions alone: with hashes, pip would demand them of the further packages too."""
-    lines = lock.read_text(encoding="utf-8").splitlines()
+def _copy_functions(content: Path) -> None:
+    """Add what the template names; the wheel does not contain it."""
+    shutil.copytree(
+        ROOT / "functions", content / "functions", ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
+    )
+
+
+def _each(option: str, files: Iterable[Path]) -> list[str]:
+    return [argument for file in files for argument in (option, str(file))]
+
+
+def _without_hashes(locks: Iterable[Path], folder: Path) -> str:
+    """The locks' versions alone: with hashes, pip would demand them of the further packages too."""
+    lines = [line for lock in locks for line in lock.read_text(encoding="utf-8").splitlines()]
     constraints = folder / "constraints.txt"
     constraints.write_text("\n".join(line.rstrip("\\ ") for line in lines if "==" in line), encoding="utf-8")
     return str(constraints)

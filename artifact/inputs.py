@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from extras import HANDLERS, default_drivers, drivers
 from refusal import refuse
 from requirements import linked_files, local_files, project_files
 
@@ -23,17 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PLATFORMS = {"arm64": "aarch64", "x86_64": "x86_64"}
 """Lambda's names of the processors, and those in the file names of wheels."""
 
-LOCKS = {
-    ("mysql", "postgres"): "lambda.txt",
-    ("postgres",): "lambda-postgres.txt",
-    ("mysql",): "lambda-mysql.txt",
-}
-"""The lock of each choice of drivers."""
-
 SERVICES = ("cloudtrail", "iam", "kms", "lambda", "logs", "rds", "secretsmanager", "sns", "sts")
 """The services that the functions call (rotators/aws/clients.py); botocore's data for them is always kept."""
 
-_DRIVERS = ("postgres", "mysql")
 _SOURCES = ("rotators", "functions")
 _METADATA = ("pyproject.toml", "README.md", "LICENSE")  # hatchling reads these into the wheel
 _DIGITS = 16
@@ -45,7 +38,7 @@ class Inputs:
 
     Attributes:
         architecture: a key of `PLATFORMS`.
-        drivers: a key of `LOCKS`.
+        drivers: extras of the project, sorted.
         services: all services that botocore's data is kept for.
         requirements: a requirements file of further packages.
         trust: a further file, such as trusted roots.
@@ -60,9 +53,9 @@ class Inputs:
     plain: bool
 
     @property
-    def lock(self) -> Path:
-        """The pinned packages."""
-        return ROOT / "locks" / LOCKS[self.drivers]
+    def locks(self) -> tuple[Path, ...]:
+        """What pins the packages: of the handlers, and of each driver. They agree on all versions."""
+        return tuple(ROOT / "locks" / f"{extra}.txt" for extra in (HANDLERS, *self.drivers))
 
     def folder(self) -> Path:
         """Where the artifact is, or will be: below build/, with a digest of all inputs in the name.
@@ -90,7 +83,7 @@ class Inputs:
             yield from project_files(ROOT / folder)
         yield from sorted((ROOT / "artifact").glob("*.py"))
         yield from (ROOT / name for name in _METADATA)
-        yield from (self.lock, ROOT / "locks" / "build.txt")
+        yield from (*self.locks, ROOT / "locks" / "build.txt")
         if self.trust:
             yield self.trust
         if self.requirements:
@@ -111,16 +104,14 @@ def read(environment: Mapping[str, str]) -> Inputs:
     Raises:
         SystemExit: a value is unknown or a file is missing. The message is one sentence that says what to do.
     """
-    drivers = tuple(sorted(set(_words(environment.get("DRIVERS", ",".join(_DRIVERS))))))
-    if not drivers:
-        refuse("DRIVERS is empty; choose from postgres and mysql, or leave it out for both.")
+    chosen = {*_words(environment.get("DRIVERS", ""))} or default_drivers()
     services = {*SERVICES, *_words(environment.get("SERVICES", ""))}
     plain = environment.get("PLAIN", "")
     if plain not in {"", "1"}:
         refuse(f"PLAIN={plain}: set PLAIN=1 for an artifact without byte code, or leave it out.")
     return Inputs(
         architecture=_known("ARCHITECTURE", environment.get("ARCHITECTURE", "arm64"), PLATFORMS),
-        drivers=tuple(_known("DRIVERS", name, _DRIVERS) for name in drivers),
+        drivers=tuple(_known("DRIVERS", name, drivers()) for name in sorted(chosen)),
         services=tuple(_service(name) for name in sorted(services)),
         requirements=_requirements(environment),
         trust=_file("TRUST", environment),

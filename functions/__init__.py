@@ -1,1 +1,1 @@
-"""The Lambda functions: one thin module each, whose `handler` parses, loads, calls and returns."""
+"""What template.yaml names: one module per Lambda function, which imports its handler. Not in the wheel."""

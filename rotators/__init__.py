@@ -1,3 +1,53 @@
-"""Secret rotation on AWS that never locks a user out."""
+"""Secret rotation on AWS that never locks a user out.
+
+What a rotator of your own imports: the contract (`Rotator`), what its methods get (`Rotation`, `Secret`), the
+logins to try and their order (`Tries`), and the errors that the methods may raise::
+
+    from rotators import CredentialsRejected, Rotation, Secret
+
+`rotators.client` is for applications, `rotators.testing` for the tests of rotators.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rotators.core.contracts import Rotator
+    from rotators.core.errors import (
+        CredentialsRejected,
+        IdentityMismatch,
+        RotatorsError,
+        SecretFormatError,
+        TargetRefused,
+        TargetUnavailable,
+    )
+    from rotators.core.rotation import Rotation
+    from rotators.core.secret import Secret
+    from rotators.core.tries import Tries
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "CredentialsRejected",
+    "IdentityMismatch",
+    "Rotation",
+    "Rotator",
+    "RotatorsError",
+    "Secret",
+    "SecretFormatError",
+    "TargetRefused",
+    "TargetUnavailable",
+    "Tries",
+    "__version__",
+]
+
+_WHERE = {"Rotation": "rotation", "Rotator": "contracts", "Secret": "secret", "Tries": "tries"}
+
+
+def __getattr__(name: str) -> object:
+    # When first asked for: the functions and the client import this package and need few of these names.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.core.{_WHERE.get(name, 'errors')}"), name)

@@ -30,7 +30,7 @@ def runtime() -> str:
 
 @lru_cache
 def install_tools() -> None:
-    """Install what `make dist` runs."""
+    """Install what `make dist` and the tests of packages run."""
     done = _make("tools")
     assert done.returncode == 0, done.stderr
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import extras
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -102,16 +104,8 @@ def test_no_file_is_large() -> None:
 
 
 def test_there_are_locks() -> None:
-    assert {path.name for path in LOCKS} == {
-        "build.txt",
-        "dev.txt",
-        "lambda-mysql.txt",
-        "lambda-postgres.txt",
-        "lambda.txt",
-        "local.txt",
-        "runtime.txt",
-        "sbom.txt",
-    }
+    locked = {"build", "dev", "local", "runtime", "sbom", extras.HANDLERS, *extras.drivers()}
+    assert {path.stem for path in LOCKS} == locked
 
 
 def test_lambda_gets_the_versions_that_the_tests_run_with() -> None:
@@ -120,8 +114,8 @@ def test_lambda_gets_the_versions_that_the_tests_run_with() -> None:
         return {line.split()[0] for line in text.splitlines() if re.match(r"[a-z0-9]", line)}
 
     tested = pins("dev.txt")
-    for name in ("lambda.txt", "lambda-mysql.txt", "lambda-postgres.txt", "local.txt"):
-        assert pins(name) <= tested
+    for name in ("local", extras.HANDLERS, *extras.drivers()):
+        assert pins(f"{name}.txt") <= tested
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=label)

@@ -33,7 +33,7 @@ ARROWS = {
 }
 """From each part to the parts it may import, itself besides. The parts not named here may import all."""
 
-UNBOUND = {"cli"}
+UNBOUND = {"cli", "__main__"}
 
 STANDARD_LIBRARY_ONLY = {"rotators", "core", "cache", "logins", "strategies"}
 

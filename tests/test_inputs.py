@@ -103,7 +103,8 @@ def test_lists_are_followed_from_their_own_folder_and_may_include_each_other(che
         "rotators/core/deep/er/data.json",
         "functions/rotate.py",
         "artifact/build.py",
-        "locks/lambda.txt",
+        "locks/handlers.txt",
+        "locks/postgres.txt",
         "locks/build.txt",
         "pyproject.toml",
         "README.md",
@@ -139,6 +140,19 @@ def test_each_choice_has_its_own_folder(checkout: Path) -> None:
 
 def test_equal_choices_share_a_folder(checkout: Path) -> None:
     assert folder(checkout, DRIVERS="mysql postgres", SERVICES="sts", TRUST="") == folder(checkout)
+    assert folder(checkout, DRIVERS="") == folder(checkout)
+
+
+def test_a_new_extra_is_a_driver(checkout: Path) -> None:
+    project = checkout / "pyproject.toml"
+    text = project.read_text(encoding="utf-8")
+    declared = text.replace('postgres = ["psycopg', 'acme = ["acme-driver"]\npostgres = ["psycopg')
+    write(project, declared)
+    write(checkout / "locks/acme.txt", "acme-driver==1")
+    without = folder(checkout)
+    assert folder(checkout, DRIVERS="acme,postgres") != without
+    write(project, declared.replace("[handlers,mysql,postgres]", "[handlers,acme,mysql]"))
+    assert folder(checkout) == folder(checkout, DRIVERS="acme,mysql")
 
 
 def leave_byte_code(checkout: Path) -> None:
@@ -171,7 +185,6 @@ MISTAKES = {
     "an unknown processor": ({"ARCHITECTURE": "amd64"}, "choose arm64 or x86_64"),
     "no processor": ({"ARCHITECTURE": ""}, "choose arm64 or x86_64"),
     "an unknown driver": ({"DRIVERS": "postgres,oracle"}, "DRIVERS=oracle is unknown"),
-    "no driver": ({"DRIVERS": " "}, "DRIVERS is empty"),
     "a misspelt service": ({"SERVICES": "dynamo"}, "did you mean dynamodb?"),
     "an unknown service": ({"SERVICES": "zzz"}, "artifact/services.txt"),
     "an ambiguous PLAIN": ({"PLAIN": "no"}, "PLAIN=1"),

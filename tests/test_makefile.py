@@ -42,7 +42,7 @@ def make(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (["artifact", "TRUST=missing"], "TRUST=missing: there is no such file"),
         (["artifact", "REQUIREMENTS=missing"], "REQUIREMENTS=missing: there is no such file"),
         (["build", "ARCHITECTURE=amd64"], "choose arm64 or x86_64"),
-        (["dist", "DRIVERS=oracle"], "choose postgres or mysql"),
+        (["dist", "DRIVERS=oracle"], "DRIVERS=oracle is unknown"),
         (["build-RotateFunction", "SERVICES=dynamo"], "did you mean dynamodb?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,

@@ -130,8 +130,8 @@ def test_it_has_the_functions(resources: dict[str, Any]) -> None:
 def test_handlers_exist(resources: dict[str, Any], name: str, module: str) -> None:
     assert resources[name]["Properties"]["Handler"] == f"functions.{module}.handler"
     tree = ast.parse((ROOT / "functions" / f"{module}.py").read_text(encoding="utf-8"))
-    defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    assert "handler" in defined
+    (imported,) = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    assert (imported.module, imported.names[0].name) == (f"rotators.handlers.{module}", "handler")
 
 
 def test_the_runtime_is_the_one_that_is_built_for(template: dict[str, Any]) -> None:

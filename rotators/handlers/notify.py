@@ -45,6 +45,23 @@ _LOOK_BACK_SECONDS = 1800.0
 _PENDING, _CURRENT = "AWSPENDING", "AWSCURRENT"
 
 
+def handler(event: object, context: object = None) -> dict[str, Any]:
+    """Send one readable message for a failed rotation.
+
+    Args:
+        event: RotationFailed, RotationAbandoned or TestRotationFailed, from EventBridge.
+        context: Lambda's context; not used.
+
+    Returns:
+        What was done: ``Action`` and ``Subject``, and ``MessageId`` if a message was sent.
+
+    Raises:
+        RotatorsError: nothing was sent; Lambda repeats the event.
+    """
+    del context
+    return notify(event)
+
+
 def notify(event: object, wait: Callable[[float], None] = time.sleep) -> dict[str, Any]:
     """Tell the alarm topic about a rotation that did not succeed, once.
 

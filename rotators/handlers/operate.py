@@ -45,6 +45,23 @@ class OperateRequest(Request):
         return self
 
 
+def handler(event: object, context: object = None) -> dict[str, Any]:
+    """Run ``doctor``, ``repair`` or ``check``.
+
+    Args:
+        event: ``Action``, ``SecretId`` and options; see events/operate-*.json.
+        context: Lambda's context; not used.
+
+    Returns:
+        The document that the command of the same name shows; it holds no value of a secret.
+
+    Raises:
+        RotatorsError: the action failed; the text names cause and next action.
+    """
+    del context
+    return operate(event)
+
+
 def operate(event: object) -> Document:
     """Do what an operator asks for, and log that it was asked for.
 

@@ -29,6 +29,23 @@ _DEFAULT_SECONDS = 300.0
 _MOST_ENTRIES = 128
 
 
+def handler(event: object, context: object = None) -> dict[str, Any]:
+    """Read one secret or many.
+
+    Args:
+        event: ``SecretId`` or ``SecretIds`` and options; see events/retrieve-*.json.
+        context: Lambda's context; not used.
+
+    Returns:
+        The value or values, with version and labels. The answer is clear text: do not log it.
+
+    Raises:
+        RotatorsError: nothing was read.
+    """
+    del context
+    return retrieve(event)
+
+
 def retrieve(event: object) -> dict[str, Any]:
     """Read one secret, or many, from memory or from Secrets Manager.
 

@@ -38,6 +38,23 @@ _CURRENT, _PENDING = "AWSCURRENT", "AWSPENDING"
 _DEFAULT_KEY = "alias/aws/secretsmanager"
 
 
+def handler(event: object, context: object = None) -> dict[str, Any]:
+    """Create or update a secret, idempotent by its token.
+
+    Args:
+        event: ``Name``, a value and options; see events/store-*.json.
+        context: Lambda's context; not used.
+
+    Returns:
+        ARN, version and what was done; never the value.
+
+    Raises:
+        RotatorsError: it was not done, or not wholly; repeating the event with the same token finishes it.
+    """
+    del context
+    return store(event)
+
+
 def store(event: object) -> dict[str, Any]:
     """Create the secret or give it a new value; set key, description, tags and rotation as asked.
 

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from rotators.local.services import Services
 
 DEFAULT_FUNCTIONS = {
-    "rotate": "functions.rotate.handler",
-    "store": "functions.store.handler",
-    "retrieve": "functions.retrieve.handler",
-    "operate": "functions.operate.handler",
+    "rotate": "rotators.handlers.rotate.handler",
+    "store": "rotators.handlers.store.handler",
+    "retrieve": "rotators.handlers.retrieve.handler",
+    "operate": "rotators.handlers.operate.handler",
 }
 _LOOPBACK = "127.0.0.1,localhost"
 _one_at_a_time = threading.Lock()

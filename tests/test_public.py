@@ -1,0 +1,79 @@
+"""The names that the packages promise to others: all there, documented, and loaded only when asked for."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+PUBLIC = {
+    "rotators": {
+        "CredentialsRejected",
+        "IdentityMismatch",
+        "Rotation",
+        "Rotator",
+        "RotatorsError",
+        "Secret",
+        "SecretFormatError",
+        "TargetRefused",
+        "TargetUnavailable",
+        "Tries",
+        "__version__",
+    },
+    "rotators.client": {"AsyncCredentials", "AsyncSecretCache", "Credentials", "SecretCache"},
+    "rotators.testing": {
+        "Hook",
+        "Kind",
+        "RotatorContractV1",
+        "RotatorContractV2",
+        "RotatorCrashesV1",
+        "RotatorRacesV1",
+        "Target",
+        "Value",
+        "aws",
+    },
+}
+"""To take a name away is a breaking change; a new one comes with its line in docs/reference/public-api.md."""
+
+NAMES = [(package, name) for package, names in PUBLIC.items() for name in sorted(names)]
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_a_package_lists_its_public_names(package: str) -> None:
+    listed = importlib.import_module(package).__all__
+    assert set(listed) == PUBLIC[package]
+    assert len(listed) == len(set(listed))
+
+
+@pytest.mark.parametrize(("package", "name"), NAMES)
+def test_a_public_name_is_there(package: str, name: str) -> None:
+    found = getattr(importlib.import_module(package), name)
+    if inspect.isclass(found) and name != "Value":  # an alias of dict
+        assert inspect.getdoc(found)
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_another_name_is_an_attribute_error(package: str) -> None:
+    with pytest.raises(AttributeError, match="nothing"):
+        importlib.import_module(package).nothing  # noqa: B018 - the access is the test
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_the_docs_list_every_public_name(package: str) -> None:
+    page = (ROOT / "docs" / "reference" / "public-api.md").read_text(encoding="utf-8")
+    (row,) = re.findall(rf"^\| `{re.escape(package)}` \|.*$", page, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", row)) - {package} == PUBLIC[package]
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_importing_a_package_loads_no_other_module_of_ours(package: str) -> None:
+    code = f"import sys, {package}; print(*[name for name in sys.modules if name.startswith('rotators')])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == {"rotators", package}

@@ -1,0 +1,224 @@
+"""The built wheel works in an environment that has nothing else, with each extra."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rotators.engines.mysql.hashes import native_password
+from tests import artifact
+from tests.world import World, new_password, unique
+
+if TYPE_CHECKING:
+    from rotators.local.aws import LocalAws
+    from rotators.local.servers.mariadb import MariaDbServer
+
+UV = artifact.ROOT / ".venv-uv" / "bin" / "uv"
+
+BOTO3 = {"boto3", "botocore", "jmespath", "python-dateutil", "rotators", "s3transfer", "six", "urllib3"}
+
+POSTGRES, MYSQL, HANDLERS = "rotators.engines.postgres.*", "rotators.engines.mysql.*", "rotators.handlers.*"
+
+MODULES = {
+    "": (),
+    "postgres": (POSTGRES,),
+    "mysql": (MYSQL,),
+    "ed25519": (MYSQL,),
+    "handlers": (HANDLERS,),
+    "lambda": (POSTGRES, MYSQL, HANDLERS),
+    "local": (POSTGRES, MYSQL, HANDLERS, *(f"rotators.{name}*" for name in ("cli", "local", "testing"))),
+}
+"""The modules that each extra makes work. All others need boto3 alone."""
+
+OF_USERS = {"django", "psycopg_pool", "pytest", "redis", "sqlalchemy"}
+"""Libraries that no extra brings: whoever uses an integration or the conformance kit has them."""
+
+WITH_EXTRA = pytest.mark.parametrize("python", MODULES, indirect=True, ids=lambda extra: extra or "none")
+
+MISSING = """
+import importlib, pkgutil, rotators
+for found in pkgutil.walk_packages(rotators.__path__, "rotators."):
+    try:
+        found.name.endswith(".__main__") or importlib.import_module(found.name)
+    except ModuleNotFoundError as error:
+        print(found.name, error.name)
+"""
+
+
+def run(*command: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command outside the checkout, whose sources must not stand in for the wheel."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return subprocess.run(
+        command, cwd="/", env={**kept, **variables}, check=False, capture_output=True, text=True
+    )
+
+
+def printed(python: Path, code: str, *arguments: str) -> str:
+    """What the code prints."""
+    done = run(python, "-c", code, *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, as a release has it."""
+    artifact.install_tools()
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [artifact.ROOT / ".venv-build" / "bin" / "python", "-m", "hatchling", "build", "-t", "wheel"]
+    subprocess.run([*build, "-d", folder], cwd=artifact.ROOT, check=True, capture_output=True)
+    (made,) = folder.glob("*.whl")
+    return made
+
+
+@pytest.fixture(scope="module")
+def environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the environments. Skips where no index can be reached, and fails in CI."""
+    artifact.install_tools()
+    folder = tmp_path_factory.mktemp("environments")
+    probe = run(UV, "pip", "install", "--dry-run", "--no-deps", "--no-cache", "--target", folder, "six")
+    if probe.returncode:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"no package index: {probe.stderr.strip()}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def python(request: pytest.FixtureRequest, wheel: Path, environments: Path) -> Path:
+    """The interpreter of an environment with the wheel and the extra that the parameter names."""
+    folder = environments / (request.param or "none")
+    interpreter = folder / "bin" / "python"
+    if not interpreter.exists():
+        # The versions are those that everything else is tested with.
+        versions = artifact.ROOT / "locks" / "dev.txt"
+        wanted = f"rotators[{request.param}] @ {wheel.as_uri()}"
+        for command in (
+            (UV, "venv", "--no-project", "--python", sys.executable, folder),
+            (UV, "pip", "install", "--python", interpreter, "--constraint", versions, wanted),
+        ):
+            done = run(*command)
+            assert done.returncode == 0, done.stderr
+    return interpreter
+
+
+@pytest.fixture
+def extra(python: Path) -> str:
+    """The extra that the environment has."""
+    name = python.parent.parent.name
+    return "" if name == "none" else name
+
+
+def test_it_has_no_other_package_at_its_top(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        tops = {name.partition("/")[0] for name in archive.namelist()}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"rotators"}
+
+
+@WITH_EXTRA
+def test_every_module_of_an_extra_can_be_imported(python: Path, extra: str) -> None:
+    missing = dict(line.split() for line in printed(python, MISSING).splitlines())
+    needs_more = {pattern for patterns in MODULES.values() for pattern in patterns} - {*MODULES[extra]}
+    odd = {
+        name: library
+        for name, library in missing.items()
+        if library not in OF_USERS and not any(fnmatch(name, pattern) for pattern in needs_more)
+    }
+    assert not odd
+
+
+@pytest.mark.parametrize("python", [""], indirect=True)
+def test_without_extras_only_boto3_is_installed(python: Path) -> None:
+    code = "from importlib.metadata import distributions; print(*{found.name for found in distributions()})"
+    assert set(printed(python, code).split()) == BOTO3
+
+
+@pytest.mark.parametrize("python", [""], indirect=True)
+def test_without_extras_the_command_names_its_extra(python: Path) -> None:
+    done = run(python.with_name("rotators"), "demo")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "pip install 'rotators[local]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("python", [""], indirect=True)
+def test_without_extras_the_client_reads_a_secret(python: Path, world: World) -> None:
+    value = world.user()
+    code = (
+        "import sys; from rotators.client import SecretCache;"
+        "print(SecretCache().get_secret_json(sys.argv[1], 'username'))"
+    )
+    assert printed(python, code, world.secret(value)) == value["username"]
+
+
+@pytest.mark.parametrize("python", ["postgres"], indirect=True)
+def test_with_postgres_the_client_logs_in(python: Path, world: World) -> None:
+    value = world.user()
+    code = (
+        "import sys, psycopg; from rotators.client import Credentials\n"
+        "with Credentials(sys.argv[1]).connect(psycopg.connect) as connection:\n"
+        "    print(connection.execute('SELECT session_user').fetchone()[0])"
+    )
+    assert printed(python, code, world.secret(value)) == value["username"]
+
+
+@pytest.mark.parametrize("python", ["mysql"], indirect=True)
+def test_with_mysql_the_client_logs_in(python: Path, aws: LocalAws, maria: MariaDbServer) -> None:
+    name, password = unique("app"), new_password()
+    maria.execute(
+        f"CREATE USER '{name}' IDENTIFIED VIA mysql_native_password USING '{native_password(password)}'"
+    )
+    created = aws.client("secretsmanager").create_secret(
+        Name=unique("secret"), SecretString=json.dumps(maria.secret(name, password))
+    )
+    code = (
+        "import sys, pymysql; from rotators.client import Credentials\n"
+        "with Credentials(sys.argv[1]).connect(pymysql.connect) as connection:\n"
+        "    print(connection.user.decode())"
+    )
+    assert printed(python, code, created["ARN"]) == name
+
+
+@pytest.mark.parametrize("python", ["ed25519"], indirect=True)
+def test_with_ed25519_its_keys_are_computed(python: Path) -> None:
+    # The example of MariaDB's documentation.
+    code = "from rotators.engines.mysql.hashes import ed25519; print(ed25519('secret'))"
+    assert printed(python, code) == "ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJY"
+
+
+@pytest.mark.parametrize("python", ["handlers"], indirect=True)
+def test_with_handlers_a_secret_is_stored(python: Path, world: World) -> None:
+    name = unique("secret")
+    code = (
+        "import sys; from rotators.handlers.store import handler;"
+        "handler({'Name': sys.argv[1], 'SecretString': '{}'}, None)"
+    )
+    printed(python, code, name)
+    assert world.secrets.get_secret_value(SecretId=name)["SecretString"] == "{}"
+
+
+@pytest.mark.parametrize("python", ["lambda"], indirect=True)
+def test_with_lambda_a_secret_rotates(python: Path, world: World) -> None:
+    arn = world.secret(world.user())
+    token = world.begin(arn)
+    code = (
+        "import sys; from rotators.handlers.rotate import handler\n"
+        "for step in 'createSecret', 'setSecret', 'testSecret', 'finishSecret':\n"
+        "    handler({'Step': step, 'SecretId': sys.argv[1], 'ClientRequestToken': sys.argv[2]}, None)"
+    )
+    printed(python, code, arn, token)
+    assert "AWSCURRENT" in world.stages(arn)[token]
+    assert world.logs_in(world.value(arn))
+
+
+@pytest.mark.parametrize("python", ["local"], indirect=True)
+def test_with_local_the_demo_rotates(python: Path) -> None:
+    done = run(python.with_name("rotators"), "demo", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["seconds"] > 0

@@ -1,0 +1,110 @@
+"""What the public names look like to type checkers. mypy and pyright check this file; nothing runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, assert_type
+
+from rotators import CredentialsRejected, Rotation, Rotator, RotatorsError, Secret, TargetUnavailable, Tries
+from rotators.client import AsyncCredentials, AsyncSecretCache, Credentials, SecretCache
+from rotators.testing import RotatorContractV2, RotatorCrashesV1, RotatorRacesV1, Target, Value
+
+
+class Keys:
+    """A rotator: any class with the three methods."""
+
+    def propose(self, rotation: Rotation) -> Secret:
+        """See Rotator.propose."""
+        assert_type(rotation.current, Secret)
+        return rotation.current.replace(api_key="new")
+
+    def apply(self, rotation: Rotation) -> None:
+        """See Rotator.apply."""
+        assert_type(rotation.pending, Secret)
+        assert_type(rotation.previous, Secret | None)
+        assert_type(rotation.admin, Secret | None)
+        assert_type(rotation.history, Iterable[Secret])
+        tries = Tries(rotation, usable=lambda _: True, credential=lambda stored: stored.text("api_key"))
+        for name, stored in tries:
+            assert_type(name, str)
+            assert_type(stored, Secret)
+        raise tries.failure("no key works")
+
+    def verify(self, rotation: Rotation) -> None:
+        """See Rotator.verify."""
+        assert_type(rotation.pending.text("host"), str)
+        assert_type(rotation.pending.get("port"), object | None)
+        raise CredentialsRejected("rejected", remedy="Look.", reason="expired")
+
+
+rotator: Rotator = Keys()
+
+
+def errors(error: RotatorsError) -> None:
+    """What a caller may read of an error."""
+    assert_type(error.full_code, str)
+    assert_type(error.reason, str | None)
+    assert_type(TargetUnavailable.retryable, bool)
+
+
+def reads(cache: SecretCache) -> None:
+    """Secrets from memory."""
+    assert_type(cache.get_secret_string("app"), str | None)
+    assert_type(cache.get_secret_binary("app"), bytes | None)
+    assert_type(cache.warm(["app"]), dict[str, RotatorsError])
+    cache.refresh_secret_now("app")
+
+
+class Connection:
+    """What a driver gives."""
+
+
+def connect(**options: object) -> Connection:
+    """A driver's function."""
+    return Connection()
+
+
+async def connect_async(**options: object) -> Connection:
+    """The same, of a driver for asyncio."""
+    return Connection()
+
+
+def logins(credentials: Credentials) -> None:
+    """A connection has the type that the driver's own function gives."""
+    assert_type(credentials.connect(connect), Connection)
+    assert_type(credentials.counts(), dict[str, int])
+
+
+async def asynchronous(cache: AsyncSecretCache, credentials: AsyncCredentials) -> None:
+    """The same for asyncio."""
+    assert_type(await cache.get_secret_string("app"), str | None)
+    assert_type(await credentials.connect(connect_async), Connection)
+
+
+class Users(Target):
+    """What the kit needs of a target."""
+
+    def create(self, name: str | None = None, password: str | None = None) -> Value:
+        """See Target.create."""
+        return {"username": name, "password": password}
+
+    def create_named(self, name: str) -> Value:
+        """See Target.create_named."""
+        return self.create(name)
+
+    def logs_in(self, value: Mapping[str, Any]) -> bool:
+        """See Target.logs_in."""
+        return bool(value)
+
+    def reset(self, value: Mapping[str, Any]) -> Value:
+        """See Target.reset."""
+        return dict(value)
+
+    def remove(self, value: Mapping[str, Any]) -> None:
+        """See Target.remove."""
+
+
+class TestKeys(RotatorContractV2, RotatorRacesV1, RotatorCrashesV1):
+    """All suites."""
+
+    rotator = "keys"
