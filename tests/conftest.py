@@ -1,4 +1,4 @@
-"""The world of the tests: started once, shared by all, and searched for passwords at the end."""
+"""The world of the tests: started once per process, and searched for passwords at the end."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from rotators.local.aws import LocalAws
 from rotators.local.servers.mariadb import MariaDbServer
 from rotators.local.servers.mysql import MySqlServer
 from rotators.local.servers.postgres import PostgresServer
+from tests.clear_text import ClearText, record, record_mariadb, record_postgres, remember_stored
 from tests.pgbouncer import PgBouncer
-from tests.world import World, outputs, remembered, started
+from tests.world import World, remembered, started
 
 LOUD = {
     "log_statement": "all",
@@ -30,15 +31,9 @@ LOUD = {
 """A server that records all it can."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the search for passwords behind everything that could show one."""
-    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Keep what each test printed and logged."""
-    for title, text in report.sections:
-        outputs.append((f"{report.nodeid} {report.when} {title}", text))
+def pytest_configure(config: pytest.Config) -> None:
+    """Search for passwords at the end, in every process."""
+    config.pluginmanager.register(ClearText(), "clear-text")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -57,6 +52,7 @@ def aws() -> Iterator[LocalAws]:
         for name, value in running.exports().items():
             patch.setenv(name, value)
         yield running
+        remember_stored(running)
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +61,7 @@ def server() -> Iterator[PostgresServer]:
     running = started(PostgresServer(settings=LOUD))
     running.execute("CREATE EXTENSION pg_stat_statements")
     yield running
+    record_postgres(running)
     running.stop()
 
 
@@ -78,6 +75,7 @@ def clear_server() -> Iterator[PostgresServer]:
     ]
     running = started(PostgresServer(settings={"ssl": "off"}, hba=hba))
     yield running
+    record("the log of the server without TLS", running.log())
     running.stop()
 
 
@@ -98,9 +96,12 @@ def maria() -> Iterator[MariaDbServer]:
         "log-warnings": "9",
         "bind-address": "127.0.0.1,127.0.0.2",
         "performance-schema": "1",
+        "performance-schema-consumer-events-statements-current": "ON",
+        "performance-schema-consumer-events-statements-history-long": "ON",
     }
     running = started(MariaDbServer(settings=settings))
     yield running
+    record_mariadb(running)
     running.stop()
 
 
