@@ -36,6 +36,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(ClearText(), "clear-text")
 
 
+_SERVERS = {"aws", "server", "clear_server", "pooler", "maria", "clear_maria", "mysql", "redis_server"}
+"""Fixtures that start something."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need no server."""
+    for item in items:
+        needed = getattr(item, "fixturenames", ())
+        if _SERVERS.isdisjoint(needed) and item.get_closest_marker("processes") is None:
+            item.add_marker("unit")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def generated_passwords() -> Iterator[None]:
     """Remember every password that is generated in this process."""
