@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from rotators.core.errors import ServerNotFound
 from rotators.core.passwords import PasswordPolicy
@@ -31,6 +34,11 @@ LOUD = {
 """A server that records all it can."""
 
 
+# A deadline would make a busy machine fail tests.
+settings.register_profile("rotators", deadline=None, max_examples=50)
+settings.load_profile("rotators")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Search for passwords at the end, in every process."""
     config.pluginmanager.register(ClearText(), "clear-text")
@@ -40,12 +48,41 @@ _SERVERS = {"aws", "server", "clear_server", "pooler", "maria", "clear_maria", "
 """Fixtures that start something."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need no server."""
+    """Mark the tests that need no server, and begin with the longest, so that all processes end together."""
     for item in items:
         needed = getattr(item, "fixturenames", ())
         if _SERVERS.isdisjoint(needed) and item.get_closest_marker("processes") is None:
             item.add_marker("unit")
+    items.sort(key=_rank)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than processors, because tests wait for servers too."""
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how long each lane took, added up over the processes."""
+    seconds: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                lane = next((name for name in ("unit", "processes") if name in report.keywords), "servers")
+                seconds[lane] += round(report.duration * 1000)
+    for lane, spent in seconds.most_common():
+        terminalreporter.write_line(f"{spent / 1000:8.1f} s of tests: {lane}")
+
+
+def _rank(item: pytest.Item) -> int:
+    """Processes, the suites of the kit (which are classes), servers, and the rest."""
+    if item.get_closest_marker("processes"):
+        return 0
+    if item.get_closest_marker("unit"):
+        return 3
+    return 1 if isinstance(item, pytest.Function) and item.cls else 2
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -64,6 +64,7 @@ def test_mariadb_records_what_it_is_told(maria: MariaDbServer, recorded: list[tu
     assert statement in texts["performance_schema"]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("processes", ["0", "2"])
 @pytest.mark.parametrize(("printed", "status"), [("known", 1), ("known[:-1]", 0)])
 def test_a_printed_password_fails_the_run(tmp_path: Path, processes: str, printed: str, status: int) -> None:

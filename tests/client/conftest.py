@@ -18,6 +18,7 @@ from rotators.local.aws import LocalAws
 from rotators.local.servers.mariadb import MariaDbServer
 from rotators.local.servers.redis import RedisServer, password_hash
 from rotators.testing.trouble import Trouble
+from tests.clear_text import record
 from tests.mysql.conftest import MariaDbWorld
 from tests.world import World, new_password, remembered, started, unique
 
@@ -99,6 +100,8 @@ def redis_server() -> Iterator[RedisServer]:
     """A private Redis."""
     running = started(RedisServer())
     yield running
+    record("the log of Redis", running.log())
+    record("the ACL log of Redis", str(running.acl("LOG")))
     running.stop()
 
 

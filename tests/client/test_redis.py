@@ -16,7 +16,6 @@ from rotators.client.redis import RedisCredentials
 from rotators.core.errors import CredentialsRejected, InvalidInput
 from rotators.testing.proxy import Proxy, closed_port
 from tests.client.conftest import RedisWorld, credentials_of
-from tests.test_no_clear_text import Search
 from tests.world import known_passwords, new_password
 
 PROTOCOLS = pytest.mark.parametrize("protocol", [2, 3])
@@ -221,12 +220,3 @@ def test_a_user_of_the_callers_is_refused(redis_world: RedisWorld, name: str) ->
     credentials = credentials_of(redis_world, redis_world.secret(redis_world.account()))
     with pytest.raises(InvalidInput):
         credentials.connect(redis.Redis, **{name: new_password()})
-
-
-@pytest.mark.last
-def test_no_password_of_the_run_is_in_the_log_of_the_server(redis_world: RedisWorld) -> None:
-    passwords = {password for password in known_passwords if len(password) >= 8}
-    assert passwords
-    places = {"log": redis_world.redis.log(), "ACL log": str(redis_world.redis.acl("LOG"))}
-    found = {place: Search(passwords).leaks(text) for place, text in places.items()}
-    assert not {place: lines for place, lines in found.items() if lines}

@@ -106,6 +106,7 @@ def own_server(maria: MariaDbServer) -> Iterator[MariaDbServer]:
         yield running
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("validity", "code"), [(EXPIRED, "tls-expired"), (NOT_YET_VALID, "tls-not-yet-valid")]
 )

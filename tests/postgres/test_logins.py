@@ -104,6 +104,7 @@ def own_server() -> Iterator[PostgresServer]:
         yield running
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("validity", "code", "advice"),
     [(EXPIRED, "tls-expired", "Renew"), (NOT_YET_VALID, "tls-not-yet-valid", "clock")],
@@ -221,6 +222,7 @@ class Standby(PostgresServer):
         (self.directory / "data" / "standby.signal").touch()
 
 
+@pytest.mark.processes
 def test_a_read_only_server_such_as_a_reader_endpoint_is_told_from_others() -> None:
     hba = ["hostssl replication all 127.0.0.1/32 scram-sha-256"]
     with PostgresServer(hba=hba) as primary, Standby(primary) as reader:
