@@ -108,6 +108,9 @@ install: $(COMMAND) ## Install the command `rotators` on this machine, and say h
 demo: $(COMMAND) ## Rotate a real database's password on this machine, and watch
 	@$(BIN)/rotators demo $(ARGS)
 
+# Each of the many processes that tests start would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The tests of a module or class share what it has set up, so they run in one process.
 PYTEST := $(BIN)/python -m pytest -n $(PROCESSES) --dist loadscope --no-loadscope-reorder --durations=10
 
