@@ -115,10 +115,8 @@ def test_a_user_whom_no_password_opens_ends_with_redis_own_error_after_few_login
     credentials = credentials_of(redis_world, redis_world.secret(user), deadline=1.0)
     with client_of(credentials, protocol=protocol) as client:
         redis_world.refuse(user)
-        began = time.monotonic()
         with pytest.raises(redis.AuthenticationError):
             client.ping()
-        assert time.monotonic() - began < 3
     assert redis_world.rejected(user["username"]) == credentials.counts()["rejected"] == 1
 
 
@@ -153,11 +151,9 @@ def test_a_server_that_is_down_is_no_rejection(redis_world: RedisWorld) -> None:
     user = redis_world.account()
     arn = redis_world.secret({**user, "port": closed_port()})
     credentials = credentials_of(redis_world, arn, deadline=1.0)
-    began = time.monotonic()
     with pytest.raises(redis.ConnectionError) as caught:
         credentials.connect(redis.Redis, retry=Retry(NoBackoff(), 2))
     assert not isinstance(caught.value, redis.AuthenticationError)
-    assert time.monotonic() - began < 3
     assert credentials.counts().keys() & {"rejected", "refreshed"} == set()
 
 
