@@ -3,6 +3,7 @@
 #   PYTHON=python3.12  which Python makes the environment (default: the first that works)
 #   VENV=.venv         where the environment is
 #   ARGS="-k admin"    handed on to the command
+#   PROCESSES=0        how many processes run tests (default: one more than processors)
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -11,6 +12,7 @@ SHELL := /bin/sh
 PYTHON ?=
 VENV ?= .venv
 ARGS ?=
+PROCESSES ?= auto
 SAM_VERSION := 1.170.0
 CHECKOV_VERSION := 3.3.30
 PYRIGHT_VERSION := 1.40.2
@@ -21,7 +23,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 
 # A misspelt variable would have no effect and no message.
-VARIABLES := ARCHITECTURE ARGS ARTIFACTS_DIR DRIVERS PLAIN PYTHON REQUIREMENTS SAM_VERSION SERVICES TRUST UV_VERSION VENV
+VARIABLES := ARCHITECTURE ARGS ARTIFACTS_DIR DRIVERS PLAIN PROCESSES PYTHON REQUIREMENTS SAM_VERSION SERVICES TRUST UV_VERSION VENV
 UNKNOWN := $(strip $(foreach name,$(filter-out $(VARIABLES),$(.VARIABLES)),$(if $(filter command,$(origin $(name))),$(name))))
 ifneq ($(UNKNOWN),)
 $(error There is no variable $(UNKNOWN); choose from: $(VARIABLES))
@@ -108,9 +110,19 @@ install: $(COMMAND) ## Install the command `rotators` on this machine, and say h
 demo: $(COMMAND) ## Rotate a real database's password on this machine, and watch
 	@$(BIN)/rotators demo $(ARGS)
 
+# Each of the many processes that tests start would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
+# The tests of a module or class share what it has set up, so they run in one process.
+PYTEST := $(BIN)/python -m pytest -n $(PROCESSES) --dist loadscope --no-loadscope-reorder --durations=10
+
 .PHONY: test
-test: $(DEV) ## Run the tests (ARGS go to pytest)
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(DEV) ## Run all tests that this machine can run (ARGS go to pytest)
+	@$(PYTEST) $(ARGS)
+
+.PHONY: test-unit
+test-unit: $(DEV) ## Run the tests that need no server and start no process
+	@$(PYTEST) -m unit $(ARGS)
 
 .PHONY: lint
 lint: $(DEV) ## Check style and types

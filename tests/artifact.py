@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 from functools import lru_cache
@@ -46,9 +47,12 @@ def require_python() -> None:
 def _make(*arguments: str) -> subprocess.CompletedProcess[str]:
     # Not the developer's own choices: these tests are about the default artifact.
     kept = {name: value for name, value in os.environ.items() if name not in _CHOICES}
-    return subprocess.run(
-        ["make", "--silent", *arguments], cwd=ROOT, env=kept, check=False, capture_output=True, text=True
-    )
+    # One process of the run builds; the others find it built.
+    with (ROOT / "Makefile").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return subprocess.run(
+            ["make", "--silent", *arguments], cwd=ROOT, env=kept, check=False, capture_output=True, text=True
+        )
 
 
 _CHOICES = {

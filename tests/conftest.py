@@ -1,10 +1,13 @@
-"""The world of the tests: started once, shared by all, and searched for passwords at the end."""
+"""The world of the tests: started once per process, and searched for passwords at the end."""
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from rotators.core.errors import ServerNotFound
 from rotators.core.passwords import PasswordPolicy
@@ -12,8 +15,9 @@ from rotators.local.aws import LocalAws
 from rotators.local.servers.mariadb import MariaDbServer
 from rotators.local.servers.mysql import MySqlServer
 from rotators.local.servers.postgres import PostgresServer
+from tests.clear_text import ClearText, record, record_mariadb, record_postgres, remember_stored
 from tests.pgbouncer import PgBouncer
-from tests.world import World, outputs, remembered, started
+from tests.world import World, remembered, started
 
 LOUD = {
     "log_statement": "all",
@@ -30,15 +34,55 @@ LOUD = {
 """A server that records all it can."""
 
 
+# A deadline would make a busy machine fail tests.
+settings.register_profile("rotators", deadline=None, max_examples=50)
+settings.load_profile("rotators")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Search for passwords at the end, in every process."""
+    config.pluginmanager.register(ClearText(), "clear-text")
+
+
+_SERVERS = {"aws", "server", "clear_server", "pooler", "maria", "clear_maria", "mysql", "redis_server"}
+"""Fixtures that start something."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the search for passwords behind everything that could show one."""
-    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+    """Mark the tests that need no server, and begin with the longest, so that all processes end together."""
+    for item in items:
+        needed = getattr(item, "fixturenames", ())
+        if _SERVERS.isdisjoint(needed) and item.get_closest_marker("processes") is None:
+            item.add_marker("unit")
+    items.sort(key=_rank)
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Keep what each test printed and logged."""
-    for title, text in report.sections:
-        outputs.append((f"{report.nodeid} {report.when} {title}", text))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than processors, because tests wait for servers too."""
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how long each lane took, added up over the processes."""
+    seconds: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                lane = next((name for name in ("unit", "processes") if name in report.keywords), "servers")
+                seconds[lane] += round(report.duration * 1000)
+    for lane, spent in seconds.most_common():
+        terminalreporter.write_line(f"{spent / 1000:8.1f} s of tests: {lane}")
+
+
+def _rank(item: pytest.Item) -> int:
+    """Processes, the suites of the kit (which are classes), servers, and the rest."""
+    if item.get_closest_marker("processes"):
+        return 0
+    if item.get_closest_marker("unit"):
+        return 3
+    return 1 if isinstance(item, pytest.Function) and item.cls else 2
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -57,6 +101,7 @@ def aws() -> Iterator[LocalAws]:
         for name, value in running.exports().items():
             patch.setenv(name, value)
         yield running
+        remember_stored(running)
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +110,7 @@ def server() -> Iterator[PostgresServer]:
     running = started(PostgresServer(settings=LOUD))
     running.execute("CREATE EXTENSION pg_stat_statements")
     yield running
+    record_postgres(running)
     running.stop()
 
 
@@ -78,6 +124,7 @@ def clear_server() -> Iterator[PostgresServer]:
     ]
     running = started(PostgresServer(settings={"ssl": "off"}, hba=hba))
     yield running
+    record("the log of the server without TLS", running.log())
     running.stop()
 
 
@@ -98,9 +145,12 @@ def maria() -> Iterator[MariaDbServer]:
         "log-warnings": "9",
         "bind-address": "127.0.0.1,127.0.0.2",
         "performance-schema": "1",
+        "performance-schema-consumer-events-statements-current": "ON",
+        "performance-schema-consumer-events-statements-history-long": "ON",
     }
     running = started(MariaDbServer(settings=settings))
     yield running
+    record_mariadb(running)
     running.stop()
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_WAIT = 60.0
+_WAIT = 300.0
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,13 @@ import pytest
 from tests import artifact
 from tests.world import World, remembered
 
+pytestmark = pytest.mark.processes
+
 HASHED_AND_UNCHECKED = 0b01
 ELF_MACHINES = {"x86_64": 62, "arm64": 183}
 NOT_INSIDE = ("moto", "click", "rich", "tests", "docs", "docutils", "pytest", "flask", "werkzeug", "bin")
 NOT_INSIDE_OURS = ("cli", "local", "testing")
-WAIT = 60.0
+WAIT = 300.0
 
 
 @pytest.fixture(scope="module")

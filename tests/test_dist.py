@@ -17,6 +17,8 @@ import pytest
 import dist
 from tests import artifact
 
+pytestmark = pytest.mark.processes
+
 
 def write(path: Path, content: bytes, mode: int = 0o644, time: int = 1_700_000_000) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,8 @@ from tests.world import unique
 if TYPE_CHECKING:
     from rotators.local.aws import LocalAws
 
+pytestmark = pytest.mark.processes
+
 PAGE = (Path(__file__).parents[1] / "docs" / "how-to" / "iac.md").read_text()
 MODEL = botocore.session.Session().get_service_model("secretsmanager")
 ROTATE, RULES = (

@@ -147,11 +147,13 @@ def loaded_by(module: str) -> set[str]:
     return set(done.stdout.split())
 
 
+@pytest.mark.processes
 def test_the_rotate_function_loads_nothing_slow_at_import() -> None:
     loaded = loaded_by("functions.rotate")
     assert not loaded.intersection(SLOW), "a driver is imported where it is used, not with the function"
 
 
+@pytest.mark.processes
 def test_core_loads_in_a_bare_interpreter() -> None:
     loaded = loaded_by("rotators.core.steps")
     assert not loaded.intersection({"boto3", "botocore", *SLOW})

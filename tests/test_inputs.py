@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from botocore.session import Session
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("artifact", "functions", "locks", "rotators/core", "pyproject.toml", "README.md", "LICENSE")
 

@@ -1,124 +1,102 @@
-"""Runs last: no password that anybody had during the whole run stands in any log, statistics or output."""
+"""The search for passwords at the end of each run finds what it is there for (clear_text.py)."""
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
 
-from rotators.core.redaction import masked
-from tests.spellings import spellings
-from tests.world import World, known_passwords, outputs
+from tests import clear_text
+from tests.clear_text import Search, record_mariadb, record_postgres
+from tests.world import unique
 
 if TYPE_CHECKING:
-    from rotators.local.aws import LocalAws
     from rotators.local.servers.mariadb import MariaDbServer
     from rotators.local.servers.postgres import PostgresServer
 
-# Shorter ones may stand in any text by chance.
-_SHORTEST = 8
+ROOT = Path(__file__).parent.parent
 
 
-def stored_passwords(world: World) -> set[str]:
-    """The passwords of all versions of all secrets in the local AWS."""
-    found = set()
-    for page in world.secrets.get_paginator("list_secrets").paginate():
-        for secret in page["SecretList"]:
-            for version in world.secrets.list_secret_version_ids(
-                SecretId=secret["ARN"], IncludeDeprecated=True
-            )["Versions"]:
-                try:
-                    value = world.secrets.get_secret_value(
-                        SecretId=secret["ARN"], VersionId=version["VersionId"]
-                    )
-                    found.add(str(json.loads(value.get("SecretString", "{}")).get("password", "")))
-                except (world.secrets.exceptions.ResourceNotFoundException, ValueError, AttributeError):
-                    continue
-    return found
-
-
-class Search:
-    """Looks for many strings, in all their spellings, in one pass over a text.
-
-    Args:
-        passwords: each at least _SHORTEST characters long.
-    """
-
-    def __init__(self, passwords: set[str]) -> None:
-        self._by_start: dict[str, list[str]] = defaultdict(list)
-        for form in {form for password in passwords for form in spellings(password)}:
-            self._by_start[form[:_SHORTEST]].append(form)
-
-    def leaks(self, text: str) -> list[str]:
-        """The lines of a text that hold one, with it masked."""
-        found = []
-        for line in text.splitlines():
-            shown = {form for start in range(len(line)) for form in self._at(line, start)}
-            if shown:
-                found.append(masked(line, shown))
-        return found
-
-    def _at(self, line: str, start: int) -> list[str]:
-        forms = self._by_start.get(line[start : start + _SHORTEST], ())
-        return [form for form in forms if line.startswith(form, start)]
-
-
-def test_the_search_finds_every_spelling() -> None:
-    password = "pa's\"w\\rd/é%+ü"
+@pytest.mark.parametrize("password", ["pa's\"w\\rd/é%+ü", "pw-0123456789abcdef01234567"])
+def test_the_search_finds_every_spelling(password: str) -> None:
     search = Search({password, "another-one"})
     for form in (password, repr(password), json.dumps(password), quote(password, safe="")):
-        assert len(search.leaks(f"a line\nwith {form} in it\nand one more")) == 1
-    assert search.leaks("pa's another- one") == []
+        for before in range(9):
+            text = f"a line\nwith {'x' * before}{form} in it\nand one more"
+            assert len(search.leaks(text)) == 1
+            assert form not in search.leaks(text)[0]
+    assert search.leaks("pa's another- one pw-0123456") == []
 
 
-@pytest.fixture(scope="module")
-def search(aws: LocalAws, server: PostgresServer) -> Search:
-    """Looks for every password that anybody had in this run."""
-    everybodys = known_passwords | stored_passwords(World(aws, server))
-    passwords = {password for password in everybodys if len(password) >= _SHORTEST}
-    assert len(passwords) > 20
-    return Search(passwords)
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What is recorded in a test, and not searched at the end."""
+    texts: list[tuple[str, str]] = []
+    monkeypatch.setattr(clear_text, "recorded", texts)
+    return texts
 
 
-@pytest.mark.last
-@pytest.mark.timeout(600)
-def test_no_password_of_the_run_is_in_any_log_statistics_or_output(
-    search: Search, world: World, server: PostgresServer, clear_server: PostgresServer
-) -> None:
-    statistics = server.execute("SELECT query FROM pg_stat_statements")
-    places = {
-        "the server's log": server.log(),
-        "the log of the server without TLS": clear_server.log(),
-        "pg_stat_statements": "\n".join(row[0] for row in statistics),
-        "pg_roles and settings": str(server.execute("SELECT * FROM pg_db_role_setting")),
-        **{
-            f"the log of the function {name}": world.aws.logs(name)
-            for name in ("rotate", "store", "retrieve")
-        },
-        **dict(outputs),
-    }
-    assert "SCRAM-SHA-256" in places["the server's log"]
-    assert "ALTER ROLE" in places["pg_stat_statements"]
-    found = {place: search.leaks(text) for place, text in places.items()}
-    assert not {place: lines for place, lines in found.items() if lines}
+def test_postgres_records_what_it_is_told(server: PostgresServer, recorded: list[tuple[str, str]]) -> None:
+    # Two statements: a utility statement's constants stay in the statistics.
+    name = unique("told")
+    server.execute(f"CREATE ROLE {name} PASSWORD 'SCRAM-SHA-256-{name}-{'x' * 8}'")
+    server.execute(f"ALTER ROLE {name} SET search_path = '{name}-setting'")
+    record_postgres(server)
+    server.execute(f"DROP ROLE {name}")
+    texts = dict(recorded)
+    assert f"SCRAM-SHA-256-{name}" in texts["the server's log"]
+    assert f"SCRAM-SHA-256-{name}" in texts["pg_stat_statements"]
+    assert f"{name}-setting" in texts["pg_db_role_setting"]
 
 
-@pytest.mark.last
-def test_no_password_of_the_run_is_in_mariadbs_logs_or_statistics(
-    search: Search, maria: MariaDbServer
-) -> None:
-    statements = maria.execute(
-        "SELECT SQL_TEXT FROM performance_schema.events_statements_history_long WHERE SQL_TEXT IS NOT NULL"
+def test_mariadb_records_what_it_is_told(maria: MariaDbServer, recorded: list[tuple[str, str]]) -> None:
+    statement = f"SELECT '{unique('told')}'"
+    maria.execute(statement)
+    record_mariadb(maria)
+    texts = dict(recorded)
+    assert statement in texts["the general log"]
+    assert statement in texts["performance_schema"]
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("processes", ["0", "2"])
+@pytest.mark.parametrize(("printed", "status"), [("known", 1), ("known[:-1]", 0)])
+def test_a_printed_password_fails_the_run(tmp_path: Path, processes: str, printed: str, status: int) -> None:
+    (tmp_path / "conftest.py").write_text(
+        "from tests.clear_text import ClearText\n"
+        "def pytest_configure(config):\n    config.pluginmanager.register(ClearText())\n"
     )
-    places = {
-        "the general log": maria.general_log(),
-        "the error log": maria.log(),
-        "performance_schema": "\n".join(str(row[0]) for row in statements),
-    }
-    assert "SET PASSWORD" in places["the general log"]
-    assert "IDENTIFIED VIA mysql_native_password USING '*" in places["the general log"]
-    found = {place: search.leaks(text) for place, text in places.items()}
-    assert not {place: lines for place, lines in found.items() if lines}
+    (tmp_path / "test_one.py").write_text(
+        "from tests.world import new_password\n"
+        f"def test_one():\n    known = new_password()\n    print({printed})\n"
+        "def test_two():\n    pass\n"
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-n",
+            processes,
+            "-p",
+            "no:cacheprovider",
+            "-c",
+            os.devnull,
+            tmp_path,
+        ],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
+    assert ("test_one.py::test_one call Captured stdout call: " in done.stdout) == bool(status)
+    assert "pw-" not in done.stdout

@@ -24,10 +24,13 @@ TEMPLATE = translated(ROOT / "template.yaml", "eu-west-1")
 PARAMETERS: dict[str, dict[str, Any]] = TEMPLATE["Parameters"]
 DEFAULTS = {name: str(parameter["Default"]) for name, parameter in PARAMETERS.items()}
 
-pytestmark = pytest.mark.skipif(
-    not SAM.exists() and not os.environ.get("CI"),
-    reason="the SAM CLI is not installed in .venv-sam; `make validate` installs it",
-)
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(
+        not SAM.exists() and not os.environ.get("CI"),
+        reason="the SAM CLI is not installed in .venv-sam; `make validate` installs it",
+    ),
+]
 
 
 class Sam:

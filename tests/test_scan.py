@@ -10,6 +10,8 @@ import pytest
 
 from tests.scan import NO_COMMENT, complaints, results, without_skips
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).resolve().parent.parent
 KINDS = {"PASSED": "passed_checks", "FAILED": "failed_checks", "SKIPPED": "skipped_checks"}
 

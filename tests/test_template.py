@@ -387,6 +387,7 @@ def test_cloudformation_can_read_it() -> None:
     assert not [event for event in events if isinstance(event, yaml.AliasEvent)]
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(shutil.which("sam") is None, reason="sam is not on PATH; `make validate` checks the same")
 def test_sam_finds_no_fault() -> None:
     done = subprocess.run(

@@ -30,11 +30,7 @@ _numbers = itertools.count(1)
 _run = secrets.token_hex(3)
 
 known_passwords: set[str] = set()
-"""Every password that any test gave to anybody; a test at the end looks for all of them in all outputs."""
-
-
-outputs: list[tuple[str, str]] = []
-"""What each test printed or logged: (where, text). conftest.py collects it."""
+"""Every password that any test gave to anybody. clear_text.py searches all logs and outputs for them."""
 
 
 def unique(name: str) -> str:
@@ -48,7 +44,7 @@ def new_password() -> str:
 
 
 def remembered(password: str) -> str:
-    """The password, put among those that must turn up nowhere."""
+    """The password, put among those that must be in no log or output."""
     known_passwords.add(password)
     return password
 

@@ -38,6 +38,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
 
 
+@pytest.mark.processes
 def test_importing_makes_no_client_and_does_not_import_boto3() -> None:
     code = "import sys, rotators.aws.clients; sys.exit('boto3' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

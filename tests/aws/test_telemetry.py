@@ -288,6 +288,7 @@ def test_text_that_stdout_cannot_take_is_escaped(capsys: pytest.CaptureFixture[s
     assert reported(capsys)[0]["secret"] == "\ud800é"
 
 
+@pytest.mark.processes
 def test_nothing_slow_is_imported() -> None:
     code = (
         "import sys, rotators.handlers.telemetry; "

@@ -21,6 +21,8 @@ from rotators.local.aws import LocalAws
 from rotators.local.servers.postgres import PostgresServer
 from tests.world import World, new_password, unique
 
+pytestmark = pytest.mark.processes
+
 Value = dict[str, Any]
 
 

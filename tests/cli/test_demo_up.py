@@ -19,6 +19,8 @@ from rotators.core.errors import ServerNotFound
 from rotators.local.servers.postgres import PostgresServer, find_binaries
 from tests.world import remembered
 
+pytestmark = pytest.mark.processes
+
 RUN = [sys.executable, "-m", "rotators.cli"]
 AWS = Path(sys.executable).parent / "aws"
 

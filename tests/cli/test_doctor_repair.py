@@ -21,6 +21,8 @@ from rotators.recovery.examination import Examination
 from rotators.recovery.mending import repair
 from tests.world import STEPS, World, new_password, unique
 
+pytestmark = pytest.mark.processes
+
 Value = dict[str, Any]
 State = tuple[str, str, bool, bool, bool]
 """Whose password the server has, what is pending, and whether previous, history and admin are there."""

@@ -25,6 +25,8 @@ from rotators.local.servers.postgres import PostgresServer
 from tests.cli.command import Done, command
 from tests.world import World, new_password
 
+pytestmark = pytest.mark.processes
+
 TRANSCRIPT = Path(__file__).with_name("mistakes.txt")
 ROOT = Path(__file__).parents[2]
 SPECIFIC = ("SECRETS_MANAGER_ENDPOINT", "AWS_ENDPOINT_URL_SECRETS_MANAGER")

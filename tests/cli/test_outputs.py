@@ -17,6 +17,8 @@ from tests.world import unique
 if TYPE_CHECKING:
     from rotators.local.aws import LocalAws
 
+pytestmark = pytest.mark.processes
+
 AWKWARD = 'it\'s $HOME; `echo x` "y"'
 
 

@@ -14,6 +14,8 @@ from rotators.cli import cli
 from tests.cli.test_doctor_repair import State, arranged, put
 from tests.world import World, new_password
 
+pytestmark = pytest.mark.processes
+
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "recovery.md").read_text()
 
 BROKEN: dict[str, State] = {

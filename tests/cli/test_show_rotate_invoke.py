@@ -18,6 +18,8 @@ from rotators.core.errors import InvalidEvent, RotationNotEnabled, RotationState
 from tests.cli.command import command
 from tests.world import STEPS, World, new_password, unique
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -14,6 +14,8 @@ import pytest
 from tests.cli.command import command
 from tests.world import World, unique
 
+pytestmark = pytest.mark.processes
+
 RUN = [sys.executable, "-m", "rotators.cli"]
 
 

@@ -19,6 +19,8 @@ from rotators.cli.output import Screen, print_error, print_json, progress_bars, 
 from tests.cli.command import command
 from tests.world import World, unique
 
+pytestmark = pytest.mark.processes
+
 COMMANDS = Path(__file__).parents[2] / "rotators" / "cli"
 HOSTILE = "[/x][bold red]:boom:\x1b[2J\x1b]0;owned\x07\x9b31m\x7f\u202e\u200b\rNext: nothing\nNext: rm -rf"
 SHOWN = r"[/x][bold red]:boom:\x1b[2J\x1b]0;owned\x07\x9b31m\x7f\u202e\u200b\rNext: nothing\nNext: rm -rf"

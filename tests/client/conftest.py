@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from rotators.local.aws import LocalAws
 from rotators.local.servers.mariadb import MariaDbServer
 from rotators.local.servers.redis import RedisServer, password_hash
 from rotators.testing.trouble import Trouble
+from tests.clear_text import record
 from tests.mysql.conftest import MariaDbWorld
 from tests.world import World, new_password, remembered, started, unique
 
@@ -99,6 +101,8 @@ def redis_server() -> Iterator[RedisServer]:
     """A private Redis."""
     running = started(RedisServer())
     yield running
+    record("the log of Redis", running.log())
+    record("the ACL log of Redis", str(running.acl("LOG")))
     running.stop()
 
 
@@ -124,7 +128,7 @@ def refresh(credentials: Credentials) -> None:
     credentials.shared.cache.refresh_secret_now(credentials.shared.secret_id)
 
 
-def eventually(is_so: Callable[[], bool], *, seconds: float = 5.0) -> bool:
+def eventually(is_so: Callable[[], bool], *, seconds: float = 60.0) -> bool:
     """Whether something comes true in time."""
     end = time.monotonic() + seconds
     while not is_so():
@@ -132,6 +136,12 @@ def eventually(is_so: Callable[[], bool], *, seconds: float = 5.0) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def listens(port: int) -> bool:
+    """Whether something listens on a port of this machine."""
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture

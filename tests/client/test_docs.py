@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rotators.local.servers.mariadb import MariaDbServer
     from rotators.local.servers.redis import RedisServer
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = re.compile(r"```python\n(.+?)```", re.DOTALL)
 

@@ -163,10 +163,8 @@ def test_a_retired_connection_is_replaced_with_all_that_are_idle_and_nobody_wait
             before = {who(taken.enter_context(pool.connection()))[0] for _ in range(4)}
         clone = world.rotate(arn)["username"]
         refresh(credentials)
-        began = time.monotonic()
         with ExitStack() as taken:
             after = {who(taken.enter_context(pool.connection())) for _ in range(4)}
-        assert time.monotonic() - began < 1
     assert {name for _, name in after} == {clone}
     assert before.isdisjoint(pid for pid, _ in after)
     assert credentials.counts() == {"logins": 8, "retired": 1}
@@ -203,13 +201,11 @@ def test_a_pool_works_on_from_old_values_while_secrets_manager_is_away(world: Wo
     with pool_of(credentials, 2) as pool, pool.connection() as one:
         source.down = True
         time.sleep(0.2)
-        began = time.monotonic()
         # This one is new: its password is given beyond its life.
         with pool.connection() as other:
             assert who(one)[1] == who(other)[1]
         with pool.connection() as again:
             assert again is other
-        assert time.monotonic() - began < 5
     assert source.asked.count("AWSCURRENT") > 1
 
 

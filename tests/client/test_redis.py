@@ -16,7 +16,6 @@ from rotators.client.integrations.redis import RedisCredentials
 from rotators.core.errors import CredentialsRejected, InvalidInput
 from rotators.testing.proxy import Proxy, closed_port
 from tests.client.conftest import RedisWorld, credentials_of
-from tests.test_no_clear_text import Search
 from tests.world import known_passwords, new_password
 
 PROTOCOLS = pytest.mark.parametrize("protocol", [2, 3])
@@ -116,10 +115,8 @@ def test_a_user_whom_no_password_opens_ends_with_redis_own_error_after_few_login
     credentials = credentials_of(redis_world, redis_world.secret(user), deadline=1.0)
     with client_of(credentials, protocol=protocol) as client:
         redis_world.refuse(user)
-        began = time.monotonic()
         with pytest.raises(redis.AuthenticationError):
             client.ping()
-        assert time.monotonic() - began < 3
     assert redis_world.rejected(user["username"]) == credentials.counts()["rejected"] == 1
 
 
@@ -154,11 +151,9 @@ def test_a_server_that_is_down_is_no_rejection(redis_world: RedisWorld) -> None:
     user = redis_world.account()
     arn = redis_world.secret({**user, "port": closed_port()})
     credentials = credentials_of(redis_world, arn, deadline=1.0)
-    began = time.monotonic()
     with pytest.raises(redis.ConnectionError) as caught:
         credentials.connect(redis.Redis, retry=Retry(NoBackoff(), 2))
     assert not isinstance(caught.value, redis.AuthenticationError)
-    assert time.monotonic() - began < 3
     assert credentials.counts().keys() & {"rejected", "refreshed"} == set()
 
 
@@ -221,12 +216,3 @@ def test_a_user_of_the_callers_is_refused(redis_world: RedisWorld, name: str) ->
     credentials = credentials_of(redis_world, redis_world.secret(redis_world.account()))
     with pytest.raises(InvalidInput):
         credentials.connect(redis.Redis, **{name: new_password()})
-
-
-@pytest.mark.last
-def test_no_password_of_the_run_is_in_the_log_of_the_server(redis_world: RedisWorld) -> None:
-    passwords = {password for password in known_passwords if len(password) >= 8}
-    assert passwords
-    places = {"log": redis_world.redis.log(), "ACL log": str(redis_world.redis.acl("LOG"))}
-    found = {place: Search(passwords).leaks(text) for place, text in places.items()}
-    assert not {place: lines for place, lines in found.items() if lines}

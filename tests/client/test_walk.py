@@ -200,7 +200,7 @@ MOMENTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(
     remembered=SECRETS,
     moments=st.lists(st.tuples(st.integers(1, 40), MOMENTS), max_size=5),

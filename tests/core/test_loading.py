@@ -200,6 +200,7 @@ def test_the_caller_loads_when_no_thread_can_be_had(
     assert kept.get("k", service.load) == "k1"
 
 
+@pytest.mark.processes
 def test_a_process_with_a_cache_ends_without_a_word() -> None:
     code = "from rotators.cache.cache import Cache; kept = Cache(ttl=9, max_entries=2); kept.put('k', 'v')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -32,7 +32,7 @@ from tests.examples.place import (
     with_roles,
 )
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.processes
 
 STRANGER = "333333333333"
 

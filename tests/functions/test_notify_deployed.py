@@ -21,7 +21,7 @@ from tests.world import World, unique
 
 PAGE = scenarios.ROOT / "docs" / "how-to" / "deploying.md"
 BEGIN, END = "<!-- made by tests/functions/test_notify_deployed.py -->\n", "<!-- end -->\n"
-WAIT = 60.0
+WAIT = 300.0
 NAME = "mails"
 
 

@@ -27,7 +27,7 @@ from tests.world import World, new_password, unique
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 REGION, ACCOUNT = "us-east-1", "123456789012"
-WAIT = 60.0
+WAIT = 300.0
 FUNCTIONS = ("rotate", "store", "retrieve", "operate", "notify")
 OPERATOR = "operator"
 Statement = dict[str, Any]

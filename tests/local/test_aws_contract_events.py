@@ -11,7 +11,7 @@ import pytest
 
 from rotators.local.aws import LocalAws
 
-WAIT = 60.0
+WAIT = 300.0
 Make = Callable[..., str]
 Queue = Callable[..., Callable[[], list[dict[str, Any]]]]
 

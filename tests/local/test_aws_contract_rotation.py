@@ -12,7 +12,7 @@ import pytest
 from rotators.local.aws import LocalAws
 from rotators.local.records import StepRecord
 
-WAIT = 60.0
+WAIT = 300.0
 STEPS = ["createSecret", "setSecret", "testSecret", "finishSecret"]
 
 Make = Callable[..., str]

@@ -11,7 +11,7 @@ import pytest
 from rotators.local.aws import LocalAws
 from rotators.local.schedules import check_rules, next_rotation
 
-WAIT = 60.0
+WAIT = 300.0
 Make = Callable[..., str]
 
 

@@ -18,7 +18,7 @@ from rotators.local.translation import translated
 from tests.inbox import Inbox
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-WAIT = 60.0
+WAIT = 300.0
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ELSEWHERE = "222222222222"
 ROLE = f"arn:aws:iam::{ELSEWHERE}:role/rotators-target"
-WAIT = 60.0
+WAIT = 300.0
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from rotators.local.aws import LocalAws
 from tests.world import unique
 
-WAIT = 60.0
+WAIT = 300.0
 
 
 @pytest.fixture

@@ -240,14 +240,14 @@ def test_without_pynacl_ed25519_is_a_coded_error(monkeypatch: pytest.MonkeyPatch
     assert "rotators[ed25519]" in error.remedy
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(first=st.binary(max_size=80))
 def test_any_greeting_is_a_coded_error(first: bytes) -> None:
     with fake_server(lambda _: None, first or b"\0") as (port, _):
         failed(value(port))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(packets=st.lists(st.binary(max_size=60), max_size=4))
 def test_any_answer_to_a_login_is_a_coded_error(packets: list[bytes]) -> None:
     def serve(channel: Channel) -> None:
@@ -260,7 +260,7 @@ def test_any_answer_to_a_login_is_a_coded_error(packets: list[bytes]) -> None:
         assert not gets_the_password(received, b"a" * 8 + b"b" * 12)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     packets=st.lists(
         st.one_of(st.binary(max_size=60), st.sampled_from([b"\1", b"\2", b"\xfe\0\0\2\0", b"\xfb"])),

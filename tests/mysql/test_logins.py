@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from rotators.engines.mysql.hashes import native_password
 from rotators.engines.mysql.mariadb import MariaDbEngine
 from rotators.local.servers.mariadb import MariaDbServer
 from rotators.local.servers.tls import EXPIRED, NOT_YET_VALID, Validity, issue
+from rotators.logins.causes import CONNECT_SECONDS
 from tests.mysql.conftest import MariaDbWorld
 from tests.world import new_password, unique
 
@@ -106,6 +106,7 @@ def own_server(maria: MariaDbServer) -> Iterator[MariaDbServer]:
         yield running
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("validity", "code"), [(EXPIRED, "tls-expired"), (NOT_YET_VALID, "tls-not-yet-valid")]
 )
@@ -170,11 +171,17 @@ def test_an_anonymous_user_is_not_taken_for_the_one_that_was_asked_for(world: Ma
         world.run("DROP USER ''@'%'")
 
 
-def test_a_silent_server_is_given_up_within_six_seconds(world: MariaDbWorld) -> None:
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shorter limit for logins; six seconds are promised."""
+    assert CONNECT_SECONDS < 6
+    monkeypatch.setattr("rotators.engines.mysql.connection.CONNECT_SECONDS", 1.0)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_silent_server_is_given_up(world: MariaDbWorld) -> None:
     with listener() as port:
-        started = time.monotonic()
         error = failure({**world.account(), "port": port})
-        assert time.monotonic() - started < 6
     assert error.full_code == "target-unavailable/timeout"
     assert error.retryable
 
@@ -183,13 +190,11 @@ def test_a_server_that_falls_silent_during_a_statement_is_cut(
     world: MariaDbWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mysql_connection, "SESSION_SECONDS", 0.5)
-    started = time.monotonic()
     with (
         pytest.raises(TargetUnavailable, match="silent"),
         MariaDbEngine().login(Secret(world.account()), Settings()) as session,
     ):
         session._run("SELECT SLEEP(20)")
-    assert time.monotonic() - started < 5
 
 
 def test_a_read_only_server_such_as_a_reader_endpoint(world: MariaDbWorld) -> None:

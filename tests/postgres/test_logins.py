@@ -6,7 +6,6 @@ import socket
 import subprocess
 import tempfile
 import threading
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from rotators.engines.postgres import PostgresEngine
 from rotators.local.servers.postgres import PostgresServer
 from rotators.local.servers.process import identity
 from rotators.local.servers.tls import EXPIRED, NOT_YET_VALID, Validity, issue
+from rotators.logins.causes import CONNECT_SECONDS
 from tests.world import World, new_password, unique
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ def own_server() -> Iterator[PostgresServer]:
         yield running
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("validity", "code", "advice"),
     [(EXPIRED, "tls-expired", "Renew"), (NOT_YET_VALID, "tls-not-yet-valid", "clock")],
@@ -177,11 +178,17 @@ def test_too_many_connections(world: World) -> None:
     assert failure(user).full_code == "target-unavailable/user-connections"
 
 
-def test_a_silent_server_is_given_up_within_six_seconds(world: World) -> None:
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shorter limit for logins; six seconds are promised."""
+    assert CONNECT_SECONDS < 6
+    monkeypatch.setattr("rotators.engines.postgres.session.CONNECT_SECONDS", 1.0)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_silent_server_is_given_up(world: World) -> None:
     with listener() as port:
-        started = time.monotonic()
         error = failure({**world.user(), "port": port})
-        assert time.monotonic() - started < 6
     assert error.full_code == "target-unavailable/timeout"
     assert isinstance(error, TargetUnavailable)
     assert error.retryable
@@ -221,6 +228,7 @@ class Standby(PostgresServer):
         (self.directory / "data" / "standby.signal").touch()
 
 
+@pytest.mark.processes
 def test_a_read_only_server_such_as_a_reader_endpoint_is_told_from_others() -> None:
     hba = ["hostssl replication all 127.0.0.1/32 scram-sha-256"]
     with PostgresServer(hba=hba) as primary, Standby(primary) as reader:
@@ -236,6 +244,7 @@ def test_a_read_only_server_such_as_a_reader_endpoint_is_told_from_others() -> N
         assert "writer's endpoint" in caught.value.remedy
 
 
+@pytest.mark.usefixtures("impatient")
 def test_an_unreachable_server_ends_the_walk_at_once(world: World) -> None:
     """Silence is no rejection: the previous password must not be tried because of it."""
     with listener() as port:
@@ -243,7 +252,5 @@ def test_an_unreachable_server_ends_the_walk_at_once(world: World) -> None:
         arn = world.secret(user)
         token = world.begin(arn)
         world.step("createSecret", arn, token)
-        started = time.monotonic()
         with pytest.raises(TargetUnavailable):
             world.step("setSecret", arn, token)
-        assert time.monotonic() - started < 6

@@ -23,6 +23,8 @@ from tests.world import new_password, remembered
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.processes
+
 CERTIFICATE_RULE = "hostssl all certified 127.0.0.1/32 scram-sha-256 clientcert=verify-ca"
 
 

@@ -122,7 +122,7 @@ def test_a_server_that_asks_for_no_hashed_password_proves_nothing(script: list[A
         st.builds(request, st.integers(0, 20), st.binary(max_size=40)),
     ),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_any_answer_to_a_login_is_a_coded_error(script: list[Any], answer: bytes) -> None:
     with Hostile([*script, answer]) as server, pytest.raises(RotatorsError):
         login(secret(server.port))
@@ -154,6 +154,7 @@ def test_a_verifier_of_ours_is_always_within_the_bounds(asked: int | None) -> No
     assert FEWEST_ITERATIONS <= iterations <= MOST_ITERATIONS
 
 
+@pytest.mark.processes
 def test_a_login_with_an_md5_hash_works() -> None:
     """The rule ``md5`` asks each user for what its stored hash allows."""
     name, password = "old", new_password()

@@ -60,6 +60,7 @@ def test_the_footprint_on_mysql_sees_it_too(mysql_target: MySqlTarget, change: s
     mysql_target.remove(user)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("engine", ["maria_target", "mysql_target"])
 def test_the_footprint_is_the_same_for_two_equal_credentials_and_holds_no_hash(
     request: pytest.FixtureRequest, engine: str
