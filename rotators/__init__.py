@@ -10,9 +10,7 @@ logins to try and their order (`Tries`), and the errors that the methods may rai
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # type checkers take it for true; importing typing takes longer than all else here
 if TYPE_CHECKING:
     from rotators.core.contracts import Rotator
     from rotators.core.errors import (
@@ -50,4 +48,6 @@ def __getattr__(name: str) -> object:
     # When first asked for: the functions and the client import this package and need few of these names.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 - for the same reason
+
     return getattr(import_module(f"{__name__}.core.{_WHERE.get(name, 'errors')}"), name)

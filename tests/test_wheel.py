@@ -73,13 +73,18 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, as a release has it."""
     artifact.install_tools()
     folder = tmp_path_factory.mktemp("wheel")
-    python = str(artifact.ROOT / ".venv-build" / "bin" / "python")
-    subprocess.run(
-        [python, "-m", "hatchling", "build", "-t", "wheel", "-d", folder],
-        cwd=artifact.ROOT,
-        check=True,
-        capture_output=True,
-    )
+    builder = artifact.ROOT / ".venv-build" / "bin" / "python"
+    command: list[str | Path] = [
+        builder,
+        "-m",
+        "hatchling",
+        "build",
+        "--target",
+        "wheel",
+        "--directory",
+        folder,
+    ]
+    subprocess.run(command, cwd=artifact.ROOT, check=True, capture_output=True)
     (made,) = folder.glob("*.whl")
     return made
 
