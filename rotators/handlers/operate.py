@@ -45,29 +45,13 @@ class OperateRequest(Request):
         return self
 
 
-def handler(event: object, context: object = None) -> dict[str, Any]:
-    """Run ``doctor``, ``repair`` or ``check``.
-
-    Args:
-        event: ``Action``, ``SecretId`` and options; see events/operate-*.json.
-        context: Lambda's context; not used.
-
-    Returns:
-        The document that the command of the same name shows; it holds no value of a secret.
-
-    Raises:
-        RotatorsError: the action failed; the text names cause and next action.
-    """
-    del context
-    return operate(event)
-
-
-def operate(event: object) -> Document:
+def handler(event: object, context: object = None) -> Document:
     """Do what an operator asks for, and log that it was asked for.
 
     Args:
         event: ``Action`` (``doctor``, ``repair``, ``check``), ``SecretId``, and ``Idle``, ``DryRun`` or
             ``Function`` where they belong to the action.
+        context: Lambda's context; not used.
 
     Returns:
         The document that the command of the same name shows. It never holds a value of a secret.
@@ -77,6 +61,7 @@ def operate(event: object) -> Document:
         RepairRefused: a person has to act; nothing was changed.
         RotatorsError: the action failed; cause and next action are in the text.
     """
+    del context
     with observed("operate") as observation:
         request = OperateRequest.from_event(event)
         observation.add(secret=request.secret_id, action=request.action)

@@ -30,23 +30,6 @@ _MOST_ENTRIES = 128
 
 
 def handler(event: object, context: object = None) -> dict[str, Any]:
-    """Read one secret or many.
-
-    Args:
-        event: ``SecretId`` or ``SecretIds`` and options; see events/retrieve-*.json.
-        context: Lambda's context; not used.
-
-    Returns:
-        The value or values, with version and labels. The answer is clear text: do not log it.
-
-    Raises:
-        RotatorsError: nothing was read.
-    """
-    del context
-    return retrieve(event)
-
-
-def retrieve(event: object) -> dict[str, Any]:
     """Read one secret, or many, from memory or from Secrets Manager.
 
     Values are remembered for ``RETRIEVE_CACHE_SECONDS`` (default 300, 0 remembers nothing), 128 at most, and
@@ -57,6 +40,7 @@ def retrieve(event: object) -> dict[str, Any]:
     Args:
         event: ``SecretId`` (name or ARN; optionally ``VersionStage`` or ``VersionId``) or ``SecretIds``
             (50 at most); optionally ``Fields`` (only these keys of the JSON object) and ``Refresh``.
+        context: Lambda's context; not used.
 
     Returns:
         For ``SecretId``: ``ARN``, ``Name``, ``VersionId``, ``VersionStages``, ``Cached`` (bool), and one of
@@ -70,6 +54,7 @@ def retrieve(event: object) -> dict[str, Any]:
         SecretFormatError: a field is missing, or the secret is no JSON object (``SecretId`` only).
         StoreError: Secrets Manager refused (for ``SecretIds``: the whole batch).
     """
+    del context
     with observed("retrieve") as observation:
         request = RetrieveRequest.from_event(event)
         observation.add(secret=request.secret_id or ",".join(request.secret_ids or []))

@@ -14,28 +14,16 @@ _LONGEST = 64  # of what a secret may put into the log
 
 
 def handler(event: object, context: object = None) -> None:
-    """Run one step of a rotation (``Step``, ``SecretId``, ``ClientRequestToken``, ``RotationToken``).
-
-    Args:
-        event: Secrets Manager's event; see events/rotate-*.json.
-        context: Lambda's context; not used.
-
-    Raises:
-        RotatorsError: the step failed; Secrets Manager stops the rotation and repeats it later.
-    """
-    del context
-    rotate(event)
-
-
-def rotate(event: object) -> None:
     """Run the step that an event asks for, and log and count it.
 
     Args:
         event: Secrets Manager's event.
+        context: Lambda's context; not used.
 
     Raises:
         RotatorsError: the step failed; nothing more needs to be done by the caller than to raise it.
     """
+    del context
     with observed("rotate") as observation:
         request = RotationRequest.from_event(event)
         observation.add(secret=request.secret_id, token=request.token, step=str(request.step))

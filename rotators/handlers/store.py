@@ -39,23 +39,6 @@ _DEFAULT_KEY = "alias/aws/secretsmanager"
 
 
 def handler(event: object, context: object = None) -> dict[str, Any]:
-    """Create or update a secret, idempotent by its token.
-
-    Args:
-        event: ``Name``, a value and options; see events/store-*.json.
-        context: Lambda's context; not used.
-
-    Returns:
-        ARN, version and what was done; never the value.
-
-    Raises:
-        RotatorsError: it was not done, or not wholly; repeating the event with the same token finishes it.
-    """
-    del context
-    return store(event)
-
-
-def store(event: object) -> dict[str, Any]:
     """Create the secret or give it a new value; set key, description, tags and rotation as asked.
 
     Idempotent by ``ClientRequestToken``: the same token with the same value makes no second version.
@@ -73,6 +56,7 @@ def store(event: object) -> dict[str, Any]:
             optionally ``KmsKeyId``, ``Description``, ``Tags`` (list of ``Key``, ``Value``),
             ``ClientRequestToken``, ``DuringRotation``, ``Rotation`` (``FunctionArn``,
             ``AutomaticallyAfterDays`` or ``ScheduleExpression``, ``Duration``, ``RotateImmediately``).
+        context: Lambda's context; not used.
 
     Returns:
         ``ARN``, ``Name``, ``VersionId``, ``VersionStages``, ``Action`` (``created``, ``updated``,
@@ -86,6 +70,7 @@ def store(event: object) -> dict[str, Any]:
         AccessDenied, …: another refusal. If something was stored before it, the cause says what, and the
             next action names the token with which the same event completes the work.
     """
+    del context
     with observed("store") as observation:
         request = StoreRequest.from_event(event)
         token = request.client_request_token or str(uuid.uuid4())

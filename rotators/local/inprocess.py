@@ -16,7 +16,7 @@ from rotators.core.registry import load
 from rotators.core.request import RotationRequest
 from rotators.core.settings import Settings
 from rotators.core.steps import Report, run_step
-from rotators.handlers.rotate import rotate
+from rotators.handlers.rotate import handler
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +42,7 @@ class InProcessFunction:
         """
         rotator = self._rotator
         if rotator is None:
-            rotate(event)
+            handler(event)
             return
         settings = Settings.from_environment(os.environ)
         run_step(RotationRequest.from_event(event), SecretStore(), settings, Report(), rotator)
