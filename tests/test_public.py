@@ -28,6 +28,18 @@ PUBLIC = {
         "__version__",
     },
     "rotators.client": {"AsyncCredentials", "AsyncSecretCache", "Credentials", "SecretCache"},
+    "rotators.engines": {
+        "Alternating",
+        "Dual",
+        "Engine",
+        "EngineRotator",
+        "Password",
+        "PasswordRules",
+        "Single",
+        "host_of",
+        "port_of",
+        "wants_tls",
+    },
     "rotators.testing": {
         "Hook",
         "Kind",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from rotators.core.rotation import Rotation
@@ -150,7 +150,7 @@ class Engine(Protocol):
     Attributes:
         names: the values of the secret's ``engine`` key that mean this engine.
         default_port: used when the secret has no ``port``.
-        default_dbname: used when the secret has no ``dbname``.
+        target_defaults: the members, beside host and port, that say where a value leads, with their defaults.
         longest_username: in bytes of UTF-8.
         credential: what a rotation replaces.
         strategies: those it supports; its sessions have the methods that these need.
@@ -161,7 +161,7 @@ class Engine(Protocol):
     @property
     def default_port(self) -> int: ...  # noqa: D102 - see Attributes
     @property
-    def default_dbname(self) -> str: ...  # noqa: D102 - see Attributes
+    def target_defaults(self) -> Mapping[str, str]: ...  # noqa: D102 - see Attributes
     @property
     def longest_username(self) -> int: ...  # noqa: D102 - see Attributes
     @property

@@ -61,7 +61,8 @@ def check_shape(secret: Secret, engine: Engine) -> None:
         # A server may cut a longer name off, and so mean another user.
         raise SecretFormatError(f"key 'username' of the secret exceeds {engine.longest_username} bytes")
     addresses(secret, engine)
-    secret.text("dbname", engine.default_dbname)
+    for key, default in engine.target_defaults.items():
+        secret.text(key, default)
     wants_tls(secret)
     sends_clear_text(secret)
 
@@ -76,9 +77,8 @@ def check_target(pending: Secret, current: Secret, engine: Engine) -> None:
     _equal("engine", pending.get("engine"), current.get("engine"))
     _check_host(pending, current)
     _equal("port", port_of(pending, engine.default_port), port_of(current, engine.default_port))
-    _equal(
-        "dbname", pending.text("dbname", engine.default_dbname), current.text("dbname", engine.default_dbname)
-    )
+    for key, default in engine.target_defaults.items():
+        _equal(key, pending.text(key, default), current.text(key, default))
     for key in _TRUSTED_KEYS:
         _equal(key, pending.get(key), current.get(key))
 

@@ -24,7 +24,7 @@ Sources: MySQL 8.4 manual, ALTER USER, CREATE USER, GRANT, "Password Management"
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from rotators.core.passwords import PasswordRules
 from rotators.strategies.alternating import Alternating
@@ -53,7 +53,7 @@ class MySqlEngine:
     names = frozenset({"mysql", "aurora-mysql"})
     default_port = 3306
     # Every server has it and every user may connect to it.
-    default_dbname = "information_schema"
+    target_defaults: ClassVar[dict[str, str]] = {"dbname": "information_schema"}
     longest_username = 32
     credential = Password(PasswordRules(shortest=8, longest=128))
     strategies = (Single(), Alternating(), Dual())

@@ -50,7 +50,7 @@ def connected(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Co
         {
             "host": secret.text("host"),
             "port": port_of(secret, engine.default_port),
-            "database": secret.text("dbname", engine.default_dbname),
+            "database": secret.text("dbname", engine.target_defaults["dbname"]),
             "user": user,
             "server_public_key": server_key(secret),
             **tls_parameters(secret, settings),

@@ -27,7 +27,7 @@ Sources: MariaDB knowledge base, ALTER USER, GRANT, SET PASSWORD, Roles.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from rotators.core.passwords import PasswordRules
 from rotators.strategies.alternating import Alternating
@@ -56,7 +56,7 @@ class MariaDbEngine:
     names = frozenset({"mariadb"})
     default_port = 3306
     # Every server has it and every user may connect to it.
-    default_dbname = "information_schema"
+    target_defaults: ClassVar[dict[str, str]] = {"dbname": "information_schema"}
     longest_username = 80
     credential = Password(PasswordRules(shortest=8, longest=128))
     strategies = (Single(), Alternating(), Dual())

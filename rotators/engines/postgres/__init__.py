@@ -22,7 +22,7 @@ Sources: PostgreSQL manual, ALTER ROLE, Appendix A (SQLSTATE).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from rotators.core.passwords import PasswordRules
 from rotators.strategies.alternating import Alternating
@@ -49,7 +49,7 @@ class PostgresEngine:
 
     names = frozenset({"postgres", "aurora-postgresql"})
     default_port = 5432
-    default_dbname = "postgres"
+    target_defaults: ClassVar[dict[str, str]] = {"dbname": "postgres"}
     longest_username = 63
     credential = Password(PasswordRules(shortest=8, longest=128))
     strategies = (Single(), Alternating())

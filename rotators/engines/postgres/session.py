@@ -77,7 +77,7 @@ def logged_in(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Po
     roots = trusted_roots(secret, settings, "PGSSLROOTCERT")
     form = Form.CLEAR if sends_clear_text(secret) else settings.password_encryption
     port = port_of(secret, engine.default_port)
-    bridge = _connected(Request(secret, port, secret.text("dbname", engine.default_dbname), roots))
+    bridge = _connected(Request(secret, port, secret.text("dbname", engine.target_defaults["dbname"]), roots))
     connection = bridge.connection
     try:
         with cut_after(SESSION_SECONDS, connection.fileno()) as silent:

@@ -44,6 +44,7 @@ class Service:
 
 
 class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
     users: ClassVar[dict[str, set[str]]]
 
     def do_GET(self) -> None:
@@ -80,8 +81,8 @@ def main() -> None:
         service.set_keys("app", key)
         file = Path(sys.argv[1])
         file.touch(mode=0o600)
-        value = {"engine": "acme-keys", "host": "127.0.0.1", "port": service.port}
-        file.write_text(json.dumps({**value, "username": "app", "api_key": key}))
+        value = {"engine": "acme-keys", "host": "127.0.0.1", "port": service.port, "ssl": False}
+        file.write_text(json.dumps({**value, "strategy": "dual", "username": "app", "api_key": key}))
         print(f"listens on 127.0.0.1:{service.port}; the first value is in {file}", flush=True)
         threading.Event().wait()
 

@@ -75,5 +75,5 @@ class AcmeKeysTarget(Target):
     def _create(self, name: str, key: str | None) -> Value:
         key = key or secrets.token_urlsafe(32)
         self._service.set_keys(name, key)
-        address = {"engine": "acme-keys", "host": "127.0.0.1", "port": self._service.port}
-        return {**address, "username": name, "api_key": key}
+        address = {"engine": "acme-keys", "host": "127.0.0.1", "port": self._service.port, "ssl": False}
+        return {**address, "strategy": "dual", "username": name, "api_key": key}
