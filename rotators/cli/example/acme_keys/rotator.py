@@ -47,7 +47,7 @@ class AcmeKeysEngine:
         connection = kind(host_of(secret), port_of(secret, self.default_port), timeout=_SECONDS)
         try:
             session = AcmeKeysSession(connection, user, key)
-            session.check()
+            session.open()
             yield session
         finally:
             connection.close()
@@ -59,7 +59,16 @@ class AcmeKeysSession:
     def __init__(self, connection: HTTPConnection, user: str, key: str) -> None:
         self.account = user
         self._connection = connection
+        self._address = f"{connection.host}:{connection.port}"
         self._headers = {"X-User": user, "Authorization": f"Bearer {key}"}
+
+    def open(self) -> None:
+        """Connect, and log in with the key."""
+        with self._answered():
+            self._connection.connect()
+        # A change must use this connection: to open another one may take time, in which a rotation begins.
+        self._connection.auto_open = 0
+        self.check()
 
     def check(self, other: str = "") -> None:
         """See Session.check."""
@@ -73,19 +82,24 @@ class AcmeKeysSession:
 
     def _call(self, method: str, path: str, body: object = None) -> None:
         content = None if body is None else json.dumps(body)
-        address, user = f"{self._connection.host}:{self._connection.port}", self.account
-        try:
+        address, user = self._address, self.account
+        with self._answered():
             self._connection.request(method, path, body=content, headers=self._headers)
             answer = self._connection.getresponse()
             answer.read()
-        except (OSError, HTTPException) as error:
-            raise TargetUnavailable(f"no answer from {address}: {type(error).__name__}") from None
         if answer.status == 401:  # noqa: PLR2004 - HTTP's
             raise CredentialsRejected(f"{address} rejected a key of {user!r}")
         if answer.status >= 500:  # noqa: PLR2004 - HTTP's
             raise TargetUnavailable(f"{address} failed with status {answer.status}")
         if answer.status >= 300:  # noqa: PLR2004 - HTTP's
             raise TargetRefused(f"{address} refused {method} {path} with status {answer.status}")
+
+    @contextmanager
+    def _answered(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, HTTPException) as error:
+            raise TargetUnavailable(f"no answer from {self._address}: {type(error).__name__}") from None
 
 
 def _header(secret: Secret, key: str) -> str:
