@@ -10,7 +10,6 @@ For tests of whatever reads secrets. Every request that arrives is counted, answ
 from __future__ import annotations
 
 import http.client
-import random
 import threading
 import time
 from collections import Counter
@@ -22,8 +21,6 @@ _THROTTLING = b'{"__type":"ThrottlingException","message":"Rate exceeded"}'
 _JSON = "application/x-amz-json-1.1"
 _HOP = frozenset({"connection", "transfer-encoding", "content-length", "host", "server", "date"})
 
-_random = random.SystemRandom()
-
 
 class Trouble:
     """An endpoint that passes requests on to another, or does not; use as a context manager.
@@ -32,7 +29,8 @@ class Trouble:
         endpoint: of the one that is well, ``http://127.0.0.1:PORT``.
 
     Attributes:
-        throttled: the part of requests, 0 to 1, that is answered with HTTP 400 ThrottlingException.
+        throttled: the part of requests, 0 to 1, that is answered with HTTP 400 ThrottlingException, at equal
+            distances: with 0.5 every second one.
         delay: seconds before anything is answered.
         down: whether connections are closed without an answer.
         calls: operation to how often it was asked for.
@@ -41,6 +39,7 @@ class Trouble:
     def __init__(self, endpoint: str) -> None:
         self.throttled, self.delay, self.down = 0.0, 0.0, False
         self.calls: Counter[str] = Counter()
+        self._due = 0.0
         self._lock = threading.Lock()
         target = urlsplit(endpoint).netloc
 
@@ -67,6 +66,15 @@ class Trouble:
         with self._lock:
             self.calls[operation] += 1
 
+    def throttles(self) -> bool:
+        """Whether the next request is throttled."""
+        with self._lock:
+            self._due += self.throttled
+            if self._due < 1:
+                return False
+            self._due -= 1
+            return True
+
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
@@ -86,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
         time.sleep(trouble.delay)
         if trouble.down:
             self.close_connection = True
-        elif _random.random() < trouble.throttled:
+        elif trouble.throttles():
             self._answer(400, {"Content-Type": _JSON}, _THROTTLING)
         else:
             self._answer(*self._passed_on(body))
