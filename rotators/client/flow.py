@@ -49,7 +49,7 @@ _LEVELS = {
 
 @dataclass(eq=False)
 class Shared:
-    """What `Credentials` and its asyncio clone have in common.
+    """The common part of `Credentials` and `AsyncCredentials`.
 
     Args:
         secret_id: name or ARN.

@@ -28,7 +28,8 @@
     └── UnexpectedError             a function failed with an exception that is not expected
 
 Each class carries a stable ``code`` that dashboards and runbooks may rely on, and a default ``remedy``;
-an instance may narrow the code by a ``reason`` and a nearer remedy. ``docs/reference/errors.md`` lists all.
+an instance may have a ``reason``, which narrows the code, and a remedy of its own.
+``docs/reference/errors.md`` lists all.
 """
 
 from __future__ import annotations

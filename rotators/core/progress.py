@@ -1,4 +1,4 @@
-"""What one process remembers of each rotation that it took part in."""
+"""The memory of one process about the rotations that it took part in."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import time
 from typing import NamedTuple, TypeVar
 
 REMEMBERED_SECONDS = 600.0
-"""How long a rejected login of a rotation counts.
+"""The time in seconds for which a rejected login of a rotation counts.
 
-Secrets Manager repeats a failed step, and servers add up rejected logins. About as long as this, an idle
-Lambda container lives, so a longer time would promise more than a process can keep.
+Secrets Manager repeats a failed step, and servers add up rejected logins. An idle Lambda container lives
+about this long, so a longer time would promise more than a process can keep.
 """
 
 Credential = str | bytes | tuple[str | bytes, ...]
-"""What logs in, in a form whose ``repr`` tells it from others."""
+"""A credential in a form whose ``repr`` differs from that of every other credential."""
 
 _MOST_ROTATIONS = 256
 
@@ -60,7 +60,7 @@ class Rejected:
         self._logins.append((self._digest(credential), Moment.now()))
 
     def count(self) -> int:
-        """How many logins were rejected."""
+        """The number of rejected logins."""
         return len(self._recent())
 
     def __contains__(self, credential: Credential) -> bool:
@@ -82,7 +82,7 @@ class Rejected:
 
 
 class Tested(NamedTuple):
-    """What tested a pending value.
+    """The rotator that tested a pending value.
 
     Attributes:
         rotator: the rotator's name.
@@ -124,7 +124,7 @@ class Progress:
             _remember(self._tested, (arn, token), by)
 
     def passed(self, arn: str, token: str) -> Tested | None:
-        """What this process saw testSecret pass with; None if it did not see that."""
+        """The rotator with which testSecret passed in this process; None if it did not."""
         return self._tested.get((arn, token))
 
     def rejected(self, arn: str, token: str, current: str | None) -> Rejected:
@@ -133,8 +133,8 @@ class Progress:
         Args:
             arn: of the secret.
             token: of the rotation.
-            current: the id of the AWSCURRENT version. A value that somebody stores after a failed rotation
-                may be right, or be for another account, so it starts without rejections.
+            current: the id of the AWSCURRENT version. A value that is stored after a failed rotation may be
+                right, or be for another account, so it starts without rejections.
 
         Returns:
             The same object for the same arguments, for as long as the process lives.

@@ -53,7 +53,7 @@ class Outcome(StrEnum):
 
 @dataclass
 class Report:
-    """What is known about a step that has ended, also if it failed. It shows no value of a secret.
+    """The names and counts of a step for the log, also of a step that failed. It shows no value of a secret.
 
     Attributes:
         rotator: the rotator's name; empty if none was chosen.
@@ -68,7 +68,7 @@ class Report:
 
 @dataclass(frozen=True)
 class _Work:
-    """What the four steps share: the request that passed the gate, and the secret's versions."""
+    """The data of a step: the request that passed the gate, and the secret's versions."""
 
     request: RotationRequest
     versions: Versions
@@ -87,9 +87,10 @@ class _Work:
         return self.versions.state
 
     def rotator(self, secret: Secret) -> Rotator:
-        """The rotator for a value; what it and its strategy are called goes into the report."""
+        """The rotator for a value; the report gets its name and the strategy's."""
         private = secret.sensitive()
-        name, strategy = rotator_name(secret, self.settings), strategy_name(secret)
+        name = type(self.given).__name__ if self.given else rotator_name(secret, self.settings)
+        strategy = strategy_name(secret)
         self.report.rotator, self.report.strategy = (
             MASK if each in private else each for each in (name, strategy)
         )

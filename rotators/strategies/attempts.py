@@ -28,9 +28,9 @@ T = TypeVar("T")
 
 @contextmanager
 def changing(rotation: Rotation) -> Iterator[None]:
-    """Change the target as an admin in the block: check the stages first, and forget rejected logins after.
+    """Change the target in the block: check the stages before, and forget rejected logins afterwards.
 
-    What was rejected before may be right afterwards, unless the target refused the change.
+    A credential that was rejected before may be right afterwards, unless the target refused the change.
 
     Raises:
         RotationStateError, VersionConflict: a later rotation has begun; the block was not run.

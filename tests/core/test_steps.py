@@ -111,9 +111,7 @@ def target(store: MemoryStore) -> Target:
 
 
 def run(step: Step, target: Target, token: str = NEW, proof: str | None = None) -> Outcome:
-    return run_step(
-        RotationRequest(ARN, token, step, proof), target.store, Settings(rotator="memory"), Report(), target
-    )
+    return run_step(RotationRequest(ARN, token, step, proof), target.store, Settings(), Report(), target)
 
 
 def test_four_steps_rotate_and_the_value_is_stored_before_the_target_is_touched(target: Target) -> None:
