@@ -1,9 +1,9 @@
-# Needs make and Python 3.11 or later. Run `make` to see what there is.
+# Requires make and Python 3.11 or later. Run `make` to list the targets.
 #
-#   PYTHON=python3.12  which Python makes the environment (default: the first that works)
-#   VENV=.venv         where the environment is
-#   ARGS="-k admin"    handed on to the command
-#   PROCESSES=0        how many processes run tests (default: one more than processors)
+#   PYTHON=python3.12  Python that creates the environment (default: the first that works)
+#   VENV=.venv         folder of the environment
+#   ARGS="-k admin"    arguments for the command
+#   PROCESSES=0        number of processes that run tests (default: one more than processors)
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -15,15 +15,15 @@ ARGS ?=
 PROCESSES ?= auto
 SAM_VERSION := 1.170.0
 CHECKOV_VERSION := 3.3.30
+MUTMUT_VERSION := 3.8.1
 PYRIGHT_VERSION := 1.40.2
-UV_VERSION := 0.13.9
 
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 
 # A misspelt variable would have no effect and no message.
-VARIABLES := ARCHITECTURE ARGS ARTIFACTS_DIR DRIVERS PLAIN PROCESSES PYTHON REQUIREMENTS SAM_VERSION SERVICES TRUST UV_VERSION VENV
+VARIABLES := ARCHITECTURE ARGS ARTIFACTS_DIR DRIVERS PLAIN PROCESSES PYTHON REQUIREMENTS SAM_VERSION SERVICES TRUST VENV
 UNKNOWN := $(strip $(foreach name,$(filter-out $(VARIABLES),$(.VARIABLES)),$(if $(filter command,$(origin $(name))),$(name))))
 ifneq ($(UNKNOWN),)
 $(error There is no variable $(UNKNOWN); choose from: $(VARIABLES))
@@ -31,7 +31,7 @@ endif
 ifneq ($(words $(VENV)),1)
 $(error VENV must name one folder, without spaces)
 endif
-# Otherwise an environment of another Python would be used without a message.
+# Without this check, an environment of another Python would be used without a message.
 version = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 ifneq ($(and $(PYTHON),$(wildcard $(BIN)/python),$(filter-out clean help,$(or $(MAKECMDGOALS),help))),)
 ifneq ($(call version,$(PYTHON)),$(call version,$(BIN)/python))
@@ -39,21 +39,22 @@ $(error $(VENV) has another Python than $(PYTHON); name another folder, such as 
 endif
 endif
 
-# A stamp's name holds a digest of what it stands for (the path too: environments cannot be moved),
-# so a changed lock is installed anew and an unchanged one costs nothing.
+# The name of a stamp contains a digest of its inputs and of the path, because environments cannot be moved.
+# A changed lock is installed again; an unchanged one is not.
 digest = $(firstword $(shell cat $(1) 2>/dev/null | { cat; pwd; } | cksum))
 LOCAL := $(VENV)/.local-$(call digest,locks/local.txt pyproject.toml)
 DEV := $(VENV)/.dev-$(call digest,locks/dev.txt pyproject.toml)
 SAM := .venv-sam/.sam-$(SAM_VERSION)-$(call digest,/dev/null)
 PYRIGHT := .venv-pyright/.pyright-$(PYRIGHT_VERSION)-$(call digest,/dev/null)
+MUTMUT := .venv-mutmut/.mutmut-$(MUTMUT_VERSION)-$(call digest,locks/dev.txt pyproject.toml)
 CHECKOV := .venv-checkov/.checkov-$(CHECKOV_VERSION)-$(call digest,/dev/null)
-UV := .venv-uv/.uv-$(UV_VERSION)-$(call digest,/dev/null)
+UV := .venv-uv/.uv-$(call digest,locks/uv.txt)
 BUILD := .venv-build/.build-$(call digest,locks/build.txt)
 SBOM := .venv-sbom/.sbom-$(call digest,locks/sbom.txt)
 RUNTIME := .venv-lambda/.runtime-$(call digest,locks/runtime.txt)
 
-# Tries what it finds by running it: version managers leave commands whose interpreter is not there,
-# and Debian splits off what `venv` needs.
+# Runs each Python before it is used: version managers leave commands whose interpreter is missing,
+# and Debian puts the requirements of `venv` into a separate package.
 define find_python
 set -e; found=; bare=; \
 for python in $(or $(PYTHON),python3.13 python3.12 python3.11 python3.14 python3); do \
@@ -62,7 +63,7 @@ for python in $(or $(PYTHON),python3.13 python3.12 python3.11 python3.14 python3
   bare=$${bare:-$$python}; \
 done; \
 if [ -z "$$found" ] && [ -n "$$bare" ]; then \
-  echo "$$bare cannot make virtual environments. On Debian and Ubuntu:" >&2; \
+  echo "$$bare cannot create virtual environments. On Debian and Ubuntu:" >&2; \
   "$$bare" -c 'import sys; print("  apt-get install python3.%d-venv" % sys.version_info[1])' >&2; \
   exit 1; \
 fi; \
@@ -73,7 +74,7 @@ if [ -z "$$found" ]; then \
 fi
 endef
 
-# $(1): the folder. An environment whose interpreter does not work is made again; any other folder is left alone.
+# $(1): the folder. An environment whose interpreter does not work is created again; any other folder is not changed.
 define make_venv
 if [ -n "$$(ls -A $(1) 2>/dev/null)" ] && [ ! -e $(1)/pyvenv.cfg ]; then \
   echo "$(1) is not empty and not a virtual environment; name another folder: make ... VENV=.venv" >&2; exit 2; \
@@ -82,14 +83,23 @@ if ! $(1)/bin/python -m pip --version >/dev/null 2>&1; then "$$found" -m venv --
 echo '*' > $(1)/.gitignore
 endef
 
-# $(1): the lock's name. Both sets share one environment, so the other's stamp goes: it may not hold any more.
+# $(1): a stamp. uv is only needed if it is missing: make would look for it at each call, also without a network.
+uv_for = $(if $(wildcard $(1)),,$(UV))
+
+# $(1): an interpreter, in whose environment $(2) is installed. uv takes a tenth of pip's time; pip also knows an index
+# that is only in pip's configuration.
+define pip_install
+{ .venv-uv/bin/uv pip install --quiet --python $(1) $(2) 2>/dev/null || $(1) -m pip install -qq $(2); }
+endef
+
+# $(1): the lock's name. Both sets share one environment, so the stamp of the other set is removed: it may be outdated.
 define install
 @$(find_python); \
 echo "Installing the $(1) set into $(VENV) (once, about a minute) ..."; \
 $(call make_venv,$(VENV)); \
 rm -f $(VENV)/.local-* $(VENV)/.dev-*; \
-$(BIN)/python -m pip install -qq --require-hashes -r locks/$(1).txt; \
-$(BIN)/python -m pip install -qq --no-deps -e .; \
+$(call pip_install,$(BIN)/python,--require-hashes -r locks/$(1).txt); \
+$(call pip_install,$(BIN)/python,--no-deps -e .); \
 touch $@
 endef
 
@@ -97,23 +107,23 @@ endef
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-# The dev set holds the local one.
+# The dev set includes the local one.
 COMMAND := $(or $(wildcard $(DEV)),$(LOCAL))
 
 .PHONY: install
-install: $(COMMAND) ## Install the command `rotators` on this machine, and say how to use it
+install: $(COMMAND) ## Install the command `rotators` on this machine, and print how to use it
 	@echo "Installed: $(BIN)/rotators. To call it by its short name in this terminal:"
 	@echo "  . $(BIN)/activate"
 	@echo "Next: \`rotators demo\` for a rotation on this machine, \`rotators --help\` for all commands."
 
 .PHONY: demo
-demo: $(COMMAND) ## Rotate a real database's password on this machine, and watch
+demo: $(COMMAND) ## Rotate a real database's password on this machine, and show each step
 	@$(BIN)/rotators demo $(ARGS)
 
-# Each of the many processes that tests start would compile all modules again.
+# With this variable, each process that a test starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-# The tests of a module or class share what it has set up, so they run in one process.
+# The tests of a module or class share its fixtures, so they run in one process.
 PYTEST := $(BIN)/python -m pytest -n $(PROCESSES) --dist loadscope --no-loadscope-reorder --durations=10
 
 .PHONY: test
@@ -123,6 +133,19 @@ test: $(DEV) ## Run all tests that this machine can run (ARGS go to pytest)
 .PHONY: test-unit
 test-unit: $(DEV) ## Run the tests that need no server and start no process
 	@$(PYTEST) -m unit $(ARGS)
+
+# The folders with tests of the packages in [tool.coverage.run], on real servers. `make test` does not trace, because tracing is slow.
+ENGINES := $(patsubst rotators/engines/%/__init__.py,tests/%,$(wildcard rotators/engines/*/__init__.py))
+COVERING := tests/core tests/engines $(ENGINES) tests/recovery tests/testing \
+  tests/cli/test_check.py tests/cli/test_schema.py tests/client/test_drivers.py
+
+.PHONY: coverage
+coverage: $(DEV) ## Measure the branches that tests reach; fails below the level in pyproject.toml
+	@$(PYTEST) --cov --cov-report=term:skip-covered $(COVERING) $(ARGS)
+
+.PHONY: mutation
+mutation: $(MUTMUT) ## Run mutation tests and list the mutants that no test detects (ARGS: e.g. "rotators.core.steps*")
+	@.venv-mutmut/bin/mutmut run $(ARGS); .venv-mutmut/bin/mutmut results
 
 .PHONY: lint
 lint: $(DEV) ## Check style and types
@@ -135,19 +158,19 @@ types: $(DEV) $(PYRIGHT) ## Check the types of the public API with a second chec
 	@.venv-pyright/bin/basedpyright --pythonpath $(BIN)/python
 
 .PHONY: crash-matrix
-crash-matrix: $(DEV) ## Stop rotations everywhere and recover them (ARGS: e.g. --json)
+crash-matrix: $(DEV) ## Stop rotations at every crash point and recover them (ARGS: e.g. --json)
 	@$(BIN)/rotators matrix $(ARGS)
 
 .PHONY: bench
-bench: $(DEV) ## Measure (ARGS go to the benchmarks)
+bench: $(DEV) ## Measure the calls and logins of rotations (ARGS go to the benchmarks)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: bench-cache
-bench-cache: $(DEV) ## Measure the cache's hits beside two other caches (ARGS go to the benchmark)
+bench-cache: $(DEV) ## Compare the cache with two other caches (ARGS go to the benchmark)
 	@$(BIN)/python -m benchmarks.cache $(ARGS)
 
 .PHONY: bench-availability
-bench-availability: $(DEV) ## Count applications' failed logins while rotations run (about ten minutes)
+bench-availability: $(DEV) ## Count applications' failed logins while rotations run (about half an hour)
 	@$(BIN)/python -m benchmarks.availability $(ARGS)
 
 .PHONY: docs
@@ -158,9 +181,9 @@ docs: $(DEV) ## Generate docs/reference/errors.md from the code
 picture: $(DEV) ## Record `rotators demo` as docs/images/demo.svg
 	@$(BIN)/python docs/picture.py
 
-# dev first: what is tested with is what the others get.
+# dev is locked first; the other locks use its versions, so all locks contain the tested versions.
 .PHONY: lock
-lock: $(UV) ## Make locks/ anew from pyproject.toml (ARGS: e.g. --upgrade)
+lock: $(UV) ## Generate locks/ from pyproject.toml (ARGS: e.g. --upgrade)
 	@set -e; compile() { \
 	  .venv-uv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --no-header --python-version 3.11 $(ARGS) pyproject.toml "$$@"; }; \
@@ -170,7 +193,7 @@ lock: $(UV) ## Make locks/ anew from pyproject.toml (ARGS: e.g. --upgrade)
 	done; \
 	.venv-uv/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.13 \
 	  $(ARGS) --group runtime -o locks/runtime.txt; \
-	for tools in build sbom; do \
+	for tools in build sbom uv; do \
 	  .venv-uv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	    --python-version 3.11 $(ARGS) --group $$tools -o locks/$$tools.txt; \
 	done; \
@@ -188,55 +211,63 @@ scan: $(CHECKOV) ## Check template.yaml and the examples with a policy scanner (
 	@.venv-checkov/bin/python tests/scan.py template.yaml examples/*/template.yaml
 
 .PHONY: clean
-clean: ## Remove everything that make has made
+clean: ## Remove all files that make created
 	@if [ -e $(VENV)/pyvenv.cfg ]; then rm -rf $(VENV); fi
-	rm -rf .venv-sam .venv-checkov .venv-pyright .venv-uv .venv-build .venv-sbom .venv-lambda .aws-sam build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf mutants .coverage .venv-mutmut .venv-sam .venv-checkov .venv-pyright .venv-uv .venv-build .venv-sbom .venv-lambda .aws-sam build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .servers
 
-# When an interpreter has gone, after an upgrade of the system for example, what was installed is installed again.
-$(BIN)/python .venv-sam/bin/python .venv-checkov/bin/python .venv-pyright/bin/python .venv-uv/bin/python .venv-build/bin/python .venv-sbom/bin/python:
+# If an interpreter is missing, for example after an upgrade of the system, its environment is installed again.
+$(BIN)/python .venv-mutmut/bin/python .venv-sam/bin/python .venv-checkov/bin/python .venv-pyright/bin/python .venv-uv/bin/python .venv-build/bin/python .venv-sbom/bin/python:
 	@$(find_python); $(call make_venv,$(@:/bin/python=))
 
-$(LOCAL): $(BIN)/python
+$(LOCAL): $(BIN)/python | $(call uv_for,$(LOCAL))
 	$(call install,local)
 
-$(DEV): $(BIN)/python
+$(DEV): $(BIN)/python | $(call uv_for,$(DEV))
 	$(call install,dev)
 
-# Tools in environments of their own: what they need must not decide what we test with. The stamps of other
-# versions go first, because those are replaced.
-$(SAM): .venv-sam/bin/python
+# Each tool has a separate environment, so that its requirements do not affect the versions that the tests use.
+# Stamps of other versions are removed first, because the installation replaces those versions.
+$(SAM): .venv-sam/bin/python | $(call uv_for,$(SAM))
 	@echo "Installing aws-sam-cli $(SAM_VERSION) (once, about a minute) ..."; rm -f .venv-sam/.sam-*; \
-	$< -m pip install -qq aws-sam-cli==$(SAM_VERSION) && touch $@
+	$(call pip_install,$<,aws-sam-cli==$(SAM_VERSION)) && touch $@
 
-$(CHECKOV): .venv-checkov/bin/python
+$(CHECKOV): .venv-checkov/bin/python | $(call uv_for,$(CHECKOV))
 	@echo "Installing checkov $(CHECKOV_VERSION) (once, about two minutes) ..."; rm -f .venv-checkov/.checkov-*; \
-	$< -m pip install -qq checkov==$(CHECKOV_VERSION) && touch $@
+	$(call pip_install,$<,checkov==$(CHECKOV_VERSION)) && touch $@
 
-# basedpyright is pyright with its own Node.js, so that nothing is fetched when it runs.
-$(PYRIGHT): .venv-pyright/bin/python
+# mutmut runs the tests in its own process, so its environment contains their requirements.
+$(MUTMUT): .venv-mutmut/bin/python | $(call uv_for,$(MUTMUT))
+	@echo "Installing mutmut $(MUTMUT_VERSION) (once, about a minute) ..."; rm -f .venv-mutmut/.mutmut-*; \
+	$(call pip_install,$<,--require-hashes -r locks/dev.txt) && \
+	$(call pip_install,$<,-c locks/dev.txt mutmut==$(MUTMUT_VERSION)) && \
+	$(call pip_install,$<,--no-deps -e .) && touch $@
+
+# basedpyright is pyright with an included Node.js, so it downloads nothing when it runs.
+$(PYRIGHT): .venv-pyright/bin/python | $(call uv_for,$(PYRIGHT))
 	@echo "Installing pyright $(PYRIGHT_VERSION) (once) ..."; rm -f .venv-pyright/.pyright-*; \
-	$< -m pip install -qq basedpyright==$(PYRIGHT_VERSION) && touch $@
+	$(call pip_install,$<,basedpyright==$(PYRIGHT_VERSION)) && touch $@
 
+# Without uv, pip installs everything; only `make lock` needs uv.
 $(UV): .venv-uv/bin/python
-	@rm -f .venv-uv/.uv-*; $< -m pip install -qq uv==$(UV_VERSION) && touch $@
+	@rm -f .venv-uv/.uv-*; if $< -m pip install -qq --require-hashes -r locks/uv.txt; then touch $@; fi
 
-$(BUILD): .venv-build/bin/python
-	@rm -f .venv-build/.build-*; $< -m pip install -qq --require-hashes -r locks/build.txt && touch $@
+$(BUILD): .venv-build/bin/python | $(call uv_for,$(BUILD))
+	@rm -f .venv-build/.build-*; $(call pip_install,$<,--require-hashes -r locks/build.txt) && touch $@
 
-$(SBOM): .venv-sbom/bin/python
-	@rm -f .venv-sbom/.sbom-*; $< -m pip install -qq --require-hashes -r locks/sbom.txt && touch $@
+$(SBOM): .venv-sbom/bin/python | $(call uv_for,$(SBOM))
+	@rm -f .venv-sbom/.sbom-*; $(call pip_install,$<,--require-hashes -r locks/sbom.txt) && touch $@
 
-# uv is the last resort where no Python of Lambda's version is.
+# uv is the last resort if no Python of Lambda's version is installed.
 define find_lambda_python
 "$$found" artifact/pythons.py >/dev/null 2>&1 || $(MAKE) --silent $(UV)
 endef
 
-# --- What Lambda gets -------------------------------------------------------------------------------------------
-# The functions differ in their handlers only, so they are copies of one artifact. See docs/reference/artifact.md.
+# --- Artifact for Lambda ----------------------------------------------------------------------------------------
+# The functions differ only in their handlers, so they are copies of one artifact. See docs/reference/artifact.md.
 #
 #   ARCHITECTURE=x86_64          the processor (default arm64)
-#   DRIVERS=postgres             the drivers, by the extras of pyproject.toml (default: those of `lambda`)
-#   REQUIREMENTS=mine.txt        further packages, such as rotators of your own
+#   DRIVERS=postgres             the drivers, by the names of the extras in pyproject.toml (default: those of `lambda`)
+#   REQUIREMENTS=mine.txt        additional packages, such as your own rotators
 #   SERVICES=dynamodb            AWS services that they need, by boto3's names
 #   TRUST=global-bundle.pem      a file to add, such as trusted roots
 #   PLAIN=1                      without byte code, as pip installs it
@@ -251,28 +282,28 @@ export ARCHITECTURE DRIVERS REQUIREMENTS SERVICES TRUST PLAIN
 
 ifneq ($(filter dist,$(MAKECMDGOALS)),)
 ifneq ($(filter command,$(origin ARCHITECTURE)),)
-$(error `make dist` builds for both processors; leave ARCHITECTURE out)
+$(error `make dist` builds for both processors; remove ARCHITECTURE)
 endif
 endif
 
-# Checks the variables above before anything is installed or built.
+# Check the variables above before anything is installed or built.
 .PHONY: choices
 choices:
 	@$(find_python); "$$found" artifact/inputs.py >/dev/null
 
-# The folder's name holds a digest of all that determines the artifact, so nothing is built twice.
+# The folder's name contains a digest of all inputs of the artifact, so nothing is built twice.
 define make_artifact
 $(find_python); folder="$$("$$found" artifact/inputs.py)"; \
 if [ ! -d "$$folder" ]; then $(find_lambda_python); .venv-build/bin/python artifact/build.py "$$folder"; fi
 endef
 
 .PHONY: build
-build: choices $(BUILD) $(SAM) ## Build what Lambda gets, into .aws-sam/build
+build: choices $(BUILD) $(SAM) ## Build the artifact for Lambda, into .aws-sam/build
 	@.venv-sam/bin/sam build $(ARGS) --build-dir .aws-sam/build --parameter-overrides Architecture=$(ARCHITECTURE)
 	@$(find_python); "$$found" artifact/record.py .aws-sam/build/template.yaml
 
 .PHONY: artifact
-artifact: choices $(BUILD) ## Build it into a folder alone, and print the folder
+artifact: choices $(BUILD) ## Build the artifact into a folder below build/, and print the folder
 	@$(make_artifact); echo "$$folder"
 
 # `sam build` calls these, once per function, with ARTIFACTS_DIR.
@@ -281,29 +312,33 @@ build-RotateFunction build-StoreFunction build-RetrieveFunction build-OperateFun
 	@$(make_artifact); cp -R "$$folder"/. "$(ARTIFACTS_DIR)"
 
 .PHONY: tools
-tools: $(BUILD) $(SBOM) $(UV) ## Install what `make dist` and the tests of packages run
+tools: $(BUILD) $(SBOM) $(UV) ## Install the tools of `make dist` and of the package tests
 	@:
 
 .PHONY: dist
-dist: choices $(BUILD) $(SBOM) ## Make the files of a release in dist/, with an SBOM and checksums
+dist: choices $(BUILD) $(SBOM) ## Create the files of a release in dist/, with an SBOM and checksums
 	@$(find_python); $(find_lambda_python); .venv-build/bin/python artifact/dist.py
 
-# A Python of Lambda's version with Lambda's own client, which runs the artifact locally.
+.PHONY: sizes
+sizes: $(BUILD) ## Measure the artifact with each driver, and write the table in docs/reference/artifact.md
+	@$(find_python); $(find_lambda_python); .venv-build/bin/python artifact/sizes.py
+
+# A Python of Lambda's version with Lambda's runtime client, which runs the artifact locally.
 .PHONY: runtime
-runtime: $(RUNTIME) ## Install what runs the artifact on this machine
+runtime: $(RUNTIME) ## Install the runtime that runs the artifact on this machine
 
 .venv-lambda/bin/python:
 	@$(find_python); $(find_lambda_python); python="$$("$$found" artifact/pythons.py)"; \
 	rm -rf .venv-lambda; "$$python" -m venv .venv-lambda; echo '*' > .venv-lambda/.gitignore
 
-$(RUNTIME): .venv-lambda/bin/python
+$(RUNTIME): .venv-lambda/bin/python | $(call uv_for,$(RUNTIME))
 	@echo "Installing Lambda's runtime client into .venv-lambda (once) ..."; rm -f .venv-lambda/.runtime-*; \
-	$< -m pip install -qq --require-hashes --only-binary=:all: -r locks/runtime.txt && touch $@
+	$(call pip_install,$<,--require-hashes --only-binary=:all: -r locks/runtime.txt) && touch $@
 
 .PHONY: deploy-local
 deploy-local: $(DEV) $(RUNTIME) ## Deploy the template into a local AWS, and rotate with the artifact
 	@$(BIN)/rotators deploy-local $(ARGS)
 
 .PHONY: bench-cold
-bench-cold: $(DEV) $(RUNTIME) ## Measure the artifact's cold start beside a plain one (ARGS go to the benchmark)
+bench-cold: $(DEV) $(RUNTIME) ## Compare the cold starts of the artifact and a plain one (ARGS go to the benchmark)
 	@$(BIN)/python -m benchmarks.cold $(ARGS)

@@ -1,14 +1,15 @@
-"""Makes what Lambda gets: only what runs, for Lambda's machine, with its byte code.
+"""Builds the artifact for Lambda: only the files that run there, for Lambda's machine, with byte code.
 
     python artifact/build.py build/artifact      # the choices come from the environment, see inputs.py
 
-make calls it. docs/reference/artifact.md explains what it leaves out, and why that is safe. It needs the
+make calls it. docs/reference/artifact.md explains which files it removes, and why that is safe. It needs the
 packages of locks/build.txt, and a Python of Lambda's version for the byte code.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import os
 import shutil
@@ -31,10 +32,10 @@ _DAY = 24 * 60 * 60
 
 
 def main() -> None:
-    """Build the artifact that the environment asks for.
+    """Build the artifact that the environment describes.
 
     Raises:
-        SystemExit: something is missing; the message says what to do. The folder is then not there.
+        SystemExit: something is missing; the message says what to do. The folder then does not exist.
     """
     if len(sys.argv) != 2:  # noqa: PLR2004 - the script and its only argument
         refuse("Usage: python artifact/build.py FOLDER")
@@ -46,10 +47,10 @@ def build(wanted: Inputs, output: Path) -> None:
 
     Args:
         wanted: the choices.
-        output: the folder to create. If another process creates it first, that one stays.
+        output: the folder to create. If another process creates it first, that folder stays.
 
     Raises:
-        SystemExit: something is missing; the message says what to do. The folder is then not there.
+        SystemExit: something is missing; the message says what to do. The folder then does not exist.
     """
     python = None if wanted.plain else find_python()
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +72,7 @@ def build(wanted: Inputs, output: Path) -> None:
 
 
 def _remove_old(folder: Path) -> None:
-    """Remove artifacts of more than a day ago; one is left for each choice and state of the sources."""
+    """Remove artifacts older than a day. Each choice and each state of the sources has its own artifact."""
     for old in folder.glob("artifact-*"):
         with contextlib.suppress(FileNotFoundError):  # another process does the same
             if time.time() - old.stat().st_mtime > _DAY:
@@ -79,14 +80,14 @@ def _remove_old(folder: Path) -> None:
 
 
 def install(content: Path, wanted: Inputs) -> None:
-    """Put the locked packages, ours, and further ones into a folder, as wheels for Lambda's machine.
+    """Install the locked packages, this project and additional packages into a folder, as wheels for Lambda.
 
     Args:
         content: the folder.
-        wanted: the choices. What further packages share with the lock must be of the lock's version.
+        wanted: the choices. Dependencies of additional packages that are also locked have the lock's version.
 
     Raises:
-        SystemExit: pip failed; it has said why.
+        SystemExit: pip failed; it has printed the cause.
     """
     machine = PLATFORMS[wanted.architecture]
     target = ["--target", str(content), "--no-compile", "--only-binary=:all:", "--implementation", "cp"]
@@ -110,7 +111,7 @@ def install(content: Path, wanted: Inputs) -> None:
 
 
 def _copy_functions(content: Path) -> None:
-    """Add what the template names; the wheel does not contain it."""
+    """Add the modules that the template names; the wheel does not contain them."""
     shutil.copytree(
         ROOT / "functions", content / "functions", ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
     )
@@ -121,7 +122,11 @@ def _each(option: str, files: Iterable[Path]) -> list[str]:
 
 
 def _without_hashes(locks: Iterable[Path], folder: Path) -> str:
-    """The locks' versions alone: with hashes, pip would demand them of the further packages too."""
+    """Write the versions of the locks only: with hashes, pip would require hashes of all packages.
+
+    Returns:
+        Path of the constraints file.
+    """
     lines = [line for lock in locks for line in lock.read_text(encoding="utf-8").splitlines()]
     constraints = folder / "constraints.txt"
     constraints.write_text("\n".join(line.rstrip("\\ ") for line in lines if "==" in line), encoding="utf-8")
@@ -135,7 +140,7 @@ def _pip(*arguments: str) -> None:
 
 
 def forget_this_machine(content: Path) -> None:
-    """Remove what depends on this machine: commands, and the folders that wheels came from.
+    """Remove data of this machine: commands, and the folders from which wheels were installed.
 
     Functions need neither. pip records commands with hashes that depend on the path of its Python.
     https://packaging.python.org/en/latest/specifications/direct-url/
@@ -156,7 +161,7 @@ def forget_this_machine(content: Path) -> None:
 
 
 def add(file: Path, content: Path) -> None:
-    """Copy a further file to the artifact's top, where Lambda finds it as /var/task/NAME.
+    """Copy an additional file to the top folder of the artifact. Functions find it as /var/task/NAME.
 
     Args:
         file: the file.
@@ -171,29 +176,46 @@ def add(file: Path, content: Path) -> None:
 
 
 def trim(content: Path, services: tuple[str, ...]) -> None:
-    """Remove what no function reads; what stays is unchanged.
+    """Remove files that no function reads. The other files are not changed.
 
     Args:
         content: the folder.
-        services: botocore's data is kept for these.
+        services: AWS services for which botocore's data is kept.
     """
     for name in NOT_RUN:
         shutil.rmtree(content / "rotators" / name)
     for folder in (content / "botocore" / "data").iterdir():
         if folder.is_dir() and folder.name not in services:
             shutil.rmtree(folder)
+    trim_endpoints(content / "botocore" / "data")
     for stub in content.rglob("*.pyi"):
         stub.unlink()
 
 
-def compile_all(python: str, content: Path) -> None:
-    """Write the byte code, because Lambda cannot keep it: without it each cold start compiles everything.
-
-    Unchecked, so that the interpreter does not even look at the sources, whose times a zip may change. The
-    byte code names the files as Lambda sees them, not as they are here.
+def trim_endpoints(data: Path) -> None:
+    """Remove the endpoints of services whose data was removed: botocore parses them all for its first client.
 
     Args:
-        python: of Lambda's version.
+        data: botocore's folder of data.
+    """
+    models = [json.loads(gzip.decompress(path.read_bytes())) for path in data.glob("*/*/service-2.json.gz")]
+    prefixes = {model["metadata"]["endpointPrefix"] for model in models}
+    file = data / "endpoints.json"
+    endpoints = json.loads(file.read_text(encoding="utf-8"))
+    for partition in endpoints["partitions"]:
+        services = partition["services"]
+        partition["services"] = {name: services[name] for name in services if name in prefixes}
+    file.write_text(json.dumps(endpoints, separators=(",", ":")), encoding="utf-8")
+
+
+def compile_all(python: str, content: Path) -> None:
+    """Write the byte code, because Lambda cannot store it: without it, each cold start compiles all modules.
+
+    The byte code is unchecked, so the interpreter does not compare it with the sources, whose times a zip may
+    change. It contains the paths of the files in Lambda, not those on this machine.
+
+    Args:
+        python: an interpreter of Lambda's version.
         content: the folder.
 
     Raises:
@@ -206,7 +228,7 @@ def compile_all(python: str, content: Path) -> None:
 
 
 def set_modes(content: Path) -> None:
-    """Make everything readable by all, whatever this machine's umask: Lambda runs functions as another user.
+    """Make all files readable by all users, because Lambda runs functions as another user.
 
     https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-deployment.html
 

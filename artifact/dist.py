@@ -1,9 +1,9 @@
-"""Makes the files of a release in dist/: function zips with their SBOMs, the packages, and checksums.
+"""Creates the files of a release in dist/: function zips with their SBOMs, the packages, and checksums.
 
     python artifact/dist.py     # the choices come from the environment, see inputs.py; both processors
 
-Two runs on the same commit give the same bytes: nothing depends on the time, the folder, the user, or an
-order that may change. Needs the packages of locks/build.txt, and those of locks/sbom.txt in .venv-sbom.
+Two runs on the same commit produce the same bytes: nothing depends on the time, the folder, the user, or an
+order that may change. It needs the packages of locks/build.txt, and those of locks/sbom.txt in .venv-sbom.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DATE = (2020, 2, 2, 0, 0, 0)
 """The time of every entry of the archives, in UTC; hatchling's default for reproducible builds."""
 
 LONGEST_UNPACKED = 250 * 1024 * 1024
-"""Bytes that Lambda unpacks at most; a zip of more than 50 MB has to be uploaded by way of S3.
+"""Largest unpacked size in bytes that Lambda accepts; a zip of more than 50 MB must be uploaded through S3.
 
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 """
@@ -40,10 +40,10 @@ _SBOM_TOOL = ROOT / ".venv-sbom" / "bin" / "cyclonedx-py"
 
 
 def main() -> None:
-    """Make dist/ again.
+    """Create dist/, and replace an existing one.
 
     Raises:
-        SystemExit: something is missing or too large; the message says what to do. dist/ is then as before.
+        SystemExit: something is missing or too large; the message says what to do. dist/ is then unchanged.
     """
     wanted = inputs.read(os.environ)
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
@@ -72,7 +72,7 @@ def _artifact(wanted: inputs.Inputs) -> Path:
 
 
 def write_zip(folder: Path, archive: Path) -> None:
-    """Zip an artifact, so that the bytes depend on its files' names, contents and modes alone.
+    """Zip an artifact. The bytes depend only on the names, contents and modes of its files.
 
     Args:
         folder: the artifact.
@@ -104,10 +104,10 @@ def write_sbom(folder: Path, output: Path) -> None:
         output: the file to write.
 
     Raises:
-        SystemExit: the tool failed; it has said why.
+        SystemExit: the tool failed; the message contains its output.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        # The tool asks an interpreter where its packages are: this one has the artifact's and no others.
+        # The tool asks an interpreter for its packages; this one has only those of the artifact.
         venv.create(scratch, with_pip=False, symlinks=True)
         (site_packages,) = Path(scratch).glob("lib/python*/site-packages")
         (site_packages / "artifact.pth").write_text(f"{folder.resolve()}\n", encoding="utf-8")
@@ -122,7 +122,7 @@ def write_sbom(folder: Path, output: Path) -> None:
         ]
         # Validation takes ten times as long as the rest; tests/test_dist.py validates once.
         command += ["--no-validate", "--pyproject", ROOT / "pyproject.toml", Path(scratch, "bin", "python")]
-        # With this variable, the tool would write a time.
+        # With this variable, the tool would write a timestamp.
         environment = {name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"}
         _run(command, environment)
 
@@ -131,10 +131,10 @@ def write_packages(folder: Path) -> None:
     """Build the wheel and the source archive.
 
     Args:
-        folder: where they go.
+        folder: the folder for the files.
 
     Raises:
-        SystemExit: the build failed; hatchling has said why.
+        SystemExit: the build failed; the message contains hatchling's output.
     """
     command: list[str | Path] = [sys.executable, "-m", "hatchling", "build", "--directory", folder]
     for target in ("wheel", "sdist"):
@@ -159,7 +159,7 @@ def _run(command: list[str | Path], environment: dict[str, str]) -> None:
 
 
 def write_checksums(folder: Path) -> None:
-    """Write SHA256SUMS, as `sha256sum --check` reads it.
+    """Write SHA256SUMS, in the format of `sha256sum --check`.
 
     Args:
         folder: of the files.

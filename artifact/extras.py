@@ -1,6 +1,6 @@
-"""The extras of pyproject.toml, as the artifact uses them: each has a lock of its own, named after it.
+"""The extras of pyproject.toml that the artifact uses: each has a separate lock with its name.
 
-    python artifact/extras.py       # prints the extras whose locks make up artifacts
+    python artifact/extras.py       # prints the extras whose locks an artifact can use
 
 A new credential type with a driver adds its extra to pyproject.toml, and nothing here.
 """
@@ -14,9 +14,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 HANDLERS = "handlers"
-"""The extra whose packages every artifact has."""
+"""The extra whose packages every artifact contains."""
 
-_DEFAULTS = "lambda"  # names the drivers that an artifact has by default
+_DEFAULTS = "lambda"  # names the drivers that an artifact contains by default
 _NOT_DRIVERS = {HANDLERS, _DEFAULTS, "local"}
 _OWN = re.compile(r"rotators\[([\w,-]+)\]")
 
@@ -27,7 +27,7 @@ def drivers() -> list[str]:
 
 
 def default_drivers() -> list[str]:
-    """The drivers that an artifact has unless others are named, sorted."""
+    """The drivers that an artifact contains by default, sorted."""
     named = {name for found in _OWN.findall(" ".join(_extras()[_DEFAULTS])) for name in found.split(",")}
     return sorted(named - _NOT_DRIVERS)
 

@@ -1,9 +1,9 @@
-"""Everything that determines an artifact: make's variables, and the content of every file that is used.
+"""All inputs of an artifact: make's variables, and the content of every file that is used.
 
     python artifact/inputs.py       # checks the variables, and prints the artifact's folder
 
-The folder's name holds a digest, so a changed input gives another folder, and an unchanged one costs nothing.
-Needs nothing but the standard library, so that it can run before there is an environment.
+The folder's name contains a digest. A changed input results in another folder; with the same inputs, nothing
+is built again. Needs only the standard library, so that it can run before an environment exists.
 """
 
 from __future__ import annotations
@@ -22,10 +22,17 @@ from requirements import linked_files, local_files, project_files
 ROOT = Path(__file__).resolve().parent.parent
 
 PLATFORMS = {"arm64": "aarch64", "x86_64": "x86_64"}
-"""Lambda's names of the processors, and those in the file names of wheels."""
+"""Lambda's names of the processors, with the names that file names of wheels use."""
 
 SERVICES = ("cloudtrail", "iam", "kms", "lambda", "logs", "rds", "secretsmanager", "sns", "sts")
 """The services that the functions call (rotators/aws/clients.py); botocore's data for them is always kept."""
+
+SERVICES_OF = {
+    "ldap": ("ds",),
+    "postgres": ("redshift", "redshift-serverless"),
+    "redis": ("elasticache", "memorydb"),
+}
+"""The services that the engines of a driver call; botocore's data for them is kept with the driver."""
 
 _SOURCES = ("rotators", "functions")
 _METADATA = ("pyproject.toml", "README.md", "LICENSE")  # hatchling reads these into the wheel
@@ -34,15 +41,15 @@ _DIGITS = 16
 
 @dataclass(frozen=True)
 class Inputs:
-    """What make's variables ask for; each value has been checked.
+    """The choices in make's variables, checked.
 
     Attributes:
         architecture: a key of `PLATFORMS`.
         drivers: extras of the project, sorted.
-        services: all services that botocore's data is kept for.
-        requirements: a requirements file of further packages.
-        trust: a further file, such as trusted roots.
-        plain: as pip installs it: all data, no byte code.
+        services: all services for which botocore's data is kept.
+        requirements: a requirements file of additional packages.
+        trust: an additional file, such as trusted roots.
+        plain: True for the files as pip installs them: all data, no byte code.
     """
 
     architecture: str
@@ -54,11 +61,11 @@ class Inputs:
 
     @property
     def locks(self) -> tuple[Path, ...]:
-        """What pins the packages: of the handlers, and of each driver. They agree on all versions."""
+        """The locks of the handlers and of each driver. They agree on all versions."""
         return tuple(ROOT / "locks" / f"{extra}.txt" for extra in (HANDLERS, *self.drivers))
 
     def folder(self) -> Path:
-        """Where the artifact is, or will be: below build/, with a digest of all inputs in the name.
+        """Return the folder: build/artifact- and a digest of all inputs. It may not exist yet.
 
         Raises:
             SystemExit: a file that `requirements` refers to is missing.
@@ -93,7 +100,7 @@ class Inputs:
 
 
 def read(environment: Mapping[str, str]) -> Inputs:
-    """The choices in make's variables, checked.
+    """Read and check make's variables.
 
     Args:
         environment: the variables, as the Makefile exports them. A missing one has its default.
@@ -106,6 +113,7 @@ def read(environment: Mapping[str, str]) -> Inputs:
     """
     chosen = {*_words(environment.get("DRIVERS", ""))} or default_drivers()
     services = {*SERVICES, *_words(environment.get("SERVICES", ""))}
+    services.update(service for driver in chosen for service in SERVICES_OF.get(driver, ()))
     plain = environment.get("PLAIN", "")
     if plain not in {"", "1"}:
         refuse(f"PLAIN={plain}: set PLAIN=1 for an artifact without byte code, or leave it out.")

@@ -14,19 +14,19 @@ from pathlib import Path
 from refusal import refuse
 
 VERSION = "3.13"
-"""Lambda's Python; the template's Runtime says the same."""
+"""Lambda's Python version, the same as in the template's Runtime."""
 
 _UV = Path(__file__).resolve().parent.parent / ".venv-uv" / "bin"
 
 
 def find_python() -> str:
-    """An interpreter of Lambda's version: on PATH, pyenv's, or one that uv finds or fetches.
+    """Find an interpreter of Lambda's version: on PATH, in pyenv, or by uv.
 
     Returns:
         Its path.
 
     Raises:
-        SystemExit: there is none, and none could be fetched.
+        SystemExit: there is none, and none could be downloaded.
     """
     named = os.environ.get("LAMBDA_PYTHON")
     candidates = [named] if named else [f"python{VERSION}", *_pyenv_s()]
@@ -43,13 +43,13 @@ def find_python() -> str:
             return found
     return refuse(
         f"No Python {VERSION} works here. Without it the artifact has no byte code, and each cold start "
-        f"compiles everything. Install it (python{VERSION} on PATH, `pyenv install {VERSION}`, or "
+        f"compiles all modules. Install it (python{VERSION} on PATH, `pyenv install {VERSION}`, or "
         f"`uv python install {VERSION}`), or name one: LAMBDA_PYTHON=/path/to/python."
     )
 
 
 def _pyenv_s() -> list[str]:
-    """Pyenv's interpreters of the version: where it says, in its usual place, and beside the running one."""
+    """Pyenv's interpreters of the version: in PYENV_ROOT or its default, and next to the running one."""
     places = [Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"]
     places.append(Path(sys.base_prefix).resolve().parent)
     return [str(found) for place in places for found in place.glob(f"{VERSION}.*/bin/python")]

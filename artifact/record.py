@@ -1,8 +1,8 @@
-"""Records the built architecture in the template that `sam build` wrote, where `sam deploy` reads it.
+"""Records the built architecture in the template that `sam build` wrote and `sam deploy` reads.
 
     python artifact/record.py .aws-sam/build/template.yaml     # ARCHITECTURE comes from the environment
 
-The parameter Architecture then has the built one as its default and its only allowed value, so that
+The parameter Architecture then has the built architecture as its default and its only allowed value, so
 CloudFormation refuses to deploy the functions for another processor.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import inputs
 from refusal import refuse
 
-# As SAM writes it: sorted by nothing, blocks indented by two, lists not indented.
+# The format that SAM writes: not sorted, blocks indented by two, lists not indented.
 _PARAMETER = re.compile(
     r"""(?P<head>^\ \ Architecture:\n
          (?:\ {4}.*\n)*?)
@@ -29,19 +29,19 @@ _PARAMETER = re.compile(
 
 
 def recorded(template: str, architecture: str) -> str:
-    """A built template that can be deployed for one architecture only.
+    """Change a built template so that it can be deployed for one architecture only.
 
     Args:
         template: the text that `sam build` wrote.
-        architecture: what the artifact was built for.
+        architecture: the architecture for which the artifact was built.
 
     Returns:
-        The text; all but the parameter's default, allowed values and constraint description is unchanged.
+        The text. Only the parameter's default, allowed values and constraint description are changed.
 
     Raises:
         SystemExit: the template has no such parameter, or more than one.
     """
-    # CloudFormation shows it after the parameter's name when the constraint is violated.
+    # CloudFormation shows this text after the parameter's name if the constraint is violated.
     # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html
     advice = (
         f"must be {architecture}, which these functions were built for. Deploy with --parameter-overrides "
@@ -68,20 +68,20 @@ RENAMED = {
     "RetrieveNamePrefix": "RetrieveNamePrefixes",
     "SecretNamePrefix": "SecretNamePrefixes",
 }
-"""Parameters of earlier versions, and what they are called now."""
+"""Parameters of earlier versions, with their new names."""
 
 
 def refuse_old_names(config: Path) -> None:
     """Refuse a samconfig.toml that names parameters of an earlier version.
 
-    `sam deploy` sends only the parameters that the template has. It would leave these out without a word, and
+    `sam deploy` sends only the parameters that the template has. It would omit these without a message, and
     the new ones would get their defaults.
 
     Args:
-        config: where SAM keeps the answers of `sam deploy --guided`.
+        config: the file in which SAM stores the answers of `sam deploy --guided`.
 
     Raises:
-        SystemExit: it names one.
+        SystemExit: the file names such a parameter.
     """
     if not config.is_file():
         return
@@ -95,10 +95,10 @@ def refuse_old_names(config: Path) -> None:
 
 
 def main() -> None:
-    """Rewrite the file, and look at samconfig.toml.
+    """Rewrite the template, and check samconfig.toml.
 
     Raises:
-        SystemExit: there is no such file, it has no such parameter, or samconfig.toml has old names.
+        SystemExit: the template does not exist or has no such parameter, or samconfig.toml has old names.
     """
     if len(sys.argv) != 2:  # noqa: PLR2004 - the script and its only argument
         refuse("Usage: python artifact/record.py TEMPLATE")

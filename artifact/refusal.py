@@ -1,4 +1,4 @@
-"""How the scripts of this folder end when they cannot do what was asked."""
+"""The error exit of the scripts in this folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from typing import NoReturn
 
 STATUS = 2
-"""The exit status of a refusal, as with other commands whose arguments are wrong."""
+"""The exit status of a refusal, the usual one for wrong arguments of a command."""
 
 
 def refuse(message: str) -> NoReturn:

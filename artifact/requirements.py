@@ -1,7 +1,7 @@
-"""The local files that a requirements file makes pip read.
+"""The local files that pip reads for a requirements file.
 
-pip resolves paths after `-r`, `-c` and `-f` from the requirements file's folder, and a requirement's own path
-from the current folder. https://pip.pypa.io/en/stable/reference/requirements-file-format/
+Paths after `-r`, `-c` and `-f` are relative to the folder of the requirements file; the path of a requirement
+is relative to the current folder. https://pip.pypa.io/en/stable/reference/requirements-file-format/
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
 def local_files(requirements: Path) -> Iterator[Path]:
-    """Every file whose content pip reads because of a requirements file.
+    """List every file whose content pip reads for a requirements file.
 
     Args:
         requirements: the file.
 
     Yields:
         The file itself, the lists that it includes, wheels and archives, the files of local projects, and the
-        packages in local folders of `--find-links`. What a URL names on another machine is left out.
+        packages in local folders of `--find-links`. Remote URLs are omitted.
 
     Raises:
         SystemExit: a file is missing, or a requirement is editable. The message names the file and the line.
@@ -44,14 +44,14 @@ def local_files(requirements: Path) -> Iterator[Path]:
 
 
 def project_files(folder: Path) -> Iterator[Path]:
-    """The files of a Python project that may get into its wheel.
+    """List the files of a Python project that can become part of its wheel.
 
     Args:
-        folder: of the project.
+        folder: the folder of the project.
 
     Yields:
-        Its files, except what building and running leave there: byte code, build/, dist/, egg-info,
-        environments, and folders at the top whose name begins with a dot.
+        Its files, except those that tools create: byte code, build/, dist/, egg-info, environments, and
+        folders at the top level whose name begins with a dot.
     """
     for place, folders, files in os.walk(folder):
         at_top = Path(place) == folder
@@ -87,7 +87,7 @@ def _listed(requirements: Path, seen: set[Path]) -> Iterator[Path]:
 
 
 def linked_files(place: Path) -> Iterator[Path]:
-    """What `--find-links` offers.
+    """List the packages of a `--find-links` option.
 
     Args:
         place: a folder of packages, or one file.
@@ -123,7 +123,7 @@ def _list(path: Path, where: str) -> Path:
 
 
 def _beside(requirements: Path, value: str) -> Path:
-    """A path that stands after an option; pip tries the current folder too."""
+    """Resolve a path after an option; pip also tries the current folder."""
     path = _of_url(value) if value.startswith("file:") else Path(value)
     beside = requirements.parent / path
     return beside if beside.exists() or not path.exists() else path
@@ -167,7 +167,7 @@ def _options(line: str, where: str) -> Iterator[tuple[str, str]]:
 
 
 def _lines(requirements: Path) -> Iterator[tuple[int, str]]:
-    """Logical lines with the number at which each begins: joined, without comments, with variables put in."""
+    """Logical lines, each with the number of its first line. Comments are removed, variables replaced."""
     joined, first = "", 0
     text = requirements.read_text(encoding="utf-8-sig", errors="replace")
     for number, line in enumerate(text.splitlines(), start=1):
