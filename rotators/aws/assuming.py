@@ -1,7 +1,8 @@
 """Credentials of a role that is assumed, for secrets of another account.
 
-Renewed by botocore before they expire, so a warm container goes on; sts is asked in the function's own
-Region, for the global endpoint would leave the VPC. Source: User Guide, auth-and-access_examples_cross.
+botocore renews them before they expire, so a warm container continues. STS is called in the function's own
+Region, because requests to the global endpoint would leave the VPC.
+Source: User Guide, auth-and-access_examples_cross.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def assuming(role: str, region: str | None, config: Config) -> Session:
 
     Args:
         role: the role's ARN.
-        region: where sts is asked; None as the process is configured.
+        region: Region of the STS endpoint; None for the configured one.
         config: limits and retries of the calls to sts.
 
     Returns:

@@ -22,16 +22,30 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 _ROLE = "TARGET_ROLE_ARN"
-# What is called as that role, because it lies in the account of the secrets. Functions, their roles and their
-# logs lie in our own account.
-_OF_THE_SECRETS = ("kms", "rds", "secretsmanager")
+# Services that are called as that role, because they are in the account of the secrets. Functions, their
+# roles and their logs are in our own account.
+_OF_THE_SECRETS = (
+    "ds",
+    "elasticache",
+    "kms",
+    "memorydb",
+    "rds",
+    "redshift",
+    "redshift-serverless",
+    "secretsmanager",
+)
 
-# What boto3 and we decide a client by: a change of any (tests, the local stack) asks for a new client.
+# The variables that determine a client: a change of any (tests, the local stack) asks for a new client.
 _DECIDING = (
     "AWS_CONFIG_FILE",
     "AWS_DEFAULT_REGION",
     "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_DIRECTORY_SERVICE",
+    "AWS_ENDPOINT_URL_ELASTICACHE",
+    "AWS_ENDPOINT_URL_MEMORYDB",
     "AWS_ENDPOINT_URL_RDS",
+    "AWS_ENDPOINT_URL_REDSHIFT",
+    "AWS_ENDPOINT_URL_REDSHIFT_SERVERLESS",
     "AWS_ENDPOINT_URL_SECRETS_MANAGER",
     "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
     "AWS_MAX_ATTEMPTS",
@@ -51,8 +65,11 @@ _chosen_region: ContextVar[str | None] = ContextVar("_chosen_region", default=No
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 10
 _ATTEMPTS = 5
-# For what a command or the operate function can do without. In private subnets there may be no way to it.
+# For look-ups of addresses, which a step repeats, and for what a command or the operate function can do
+# without. In private subnets there may be no way to these services.
 _LOOK_ATTEMPTS = 2
+# Pauses grow to 20 s each (botocore, standard mode), so a command waits two minutes for its share of a quota.
+_PATIENT_ATTEMPTS = 12
 _FUNCTION_SECONDS = 900  # the longest that Lambda lets a function run (LG: gettingstarted-limits)
 
 
@@ -61,7 +78,7 @@ def in_region_of(secret_id: str) -> Iterator[None]:
     """Make the clients of this context in the Region that a secret's ARN names.
 
     Args:
-        secret_id: an ARN; for a name the Region stays what the environment says.
+        secret_id: name or ARN of the secret; a name leaves the Region of the environment.
     """
     named = _SECRET_ARN.match(secret_id)
     if named is None or named[1] == _region():
@@ -77,9 +94,9 @@ def in_region_of(secret_id: str) -> Iterator[None]:
 def secrets_manager() -> SecretsManagerClient:
     """The client for Secrets Manager; the same one until the environment changes.
 
-    If ``TARGET_ROLE_ARN`` is set, calls to Secrets Manager, RDS and KMS are made as that role.
-    ``SECRETS_MANAGER_ENDPOINT``, the variable of AWS's sample rotation lambdas, names the endpoint if set;
-    else boto3's own configuration decides.
+    If ``TARGET_ROLE_ARN`` is set, calls to Secrets Manager, RDS, Redshift, KMS, ElastiCache, MemoryDB and
+    Directory Service are made as that role. ``SECRETS_MANAGER_ENDPOINT``, the variable of AWS's sample
+    rotation lambdas, names the endpoint if set; else boto3's own configuration decides.
 
     Returns:
         A client that gives up a silent endpoint after 5 s (connect) or 10 s (read) per attempt.
@@ -105,17 +122,69 @@ def secrets_reader() -> SecretsManagerClient:
     return client
 
 
-def rds() -> RDSClient:
-    """The client for RDS, needed only for secrets that RDS manages; kept like the other.
+def secrets_lister() -> SecretsManagerClient:
+    """The client that many secrets are listed and changed with; kept like the others.
 
     Returns:
-        A client with the same limits as that for Secrets Manager.
+        A client that pauses for up to two minutes when the service throttles it: see ``_PATIENT_ATTEMPTS``.
 
     Raises:
         ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
     """
-    client: RDSClient = _client("rds", _environment())
+    client: SecretsManagerClient = _client("secretsmanager", _environment(), attempts=_PATIENT_ATTEMPTS)
     return client
+
+
+def rds() -> RDSClient:
+    """The client for RDS, needed only for secrets that RDS manages; kept like the other.
+
+    Returns:
+        A client that gives up sooner than the others: see ``_LOOK_ATTEMPTS``.
+
+    Raises:
+        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
+    """
+    client: RDSClient = _client("rds", _environment(), attempts=_LOOK_ATTEMPTS)
+    return client
+
+
+def redshift() -> Any:
+    """The client for Redshift, which gives the addresses of clusters; kept like the others.
+
+    Raises:
+        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
+    """
+    return _client("redshift", _environment(), attempts=_LOOK_ATTEMPTS)
+
+
+def redshift_serverless() -> Any:
+    """The client for Redshift Serverless, which gives the addresses of workgroups; kept like the others.
+
+    Raises:
+        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
+    """
+    return _client("redshift-serverless", _environment(), attempts=_LOOK_ATTEMPTS)
+
+
+def of_cache(service: str) -> Any:
+    """The client for ElastiCache or MemoryDB, which set passwords and AUTH tokens; kept like the others.
+
+    Args:
+        service: ``elasticache`` or ``memorydb``.
+
+    Raises:
+        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
+    """
+    return _client(service, _environment())
+
+
+def directory_service() -> Any:
+    """The client for Directory Service, which resets passwords of users; kept like the others.
+
+    Raises:
+        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
+    """
+    return _client("ds", _environment())
 
 
 def functions() -> LambdaClient:
@@ -198,8 +267,20 @@ def cloudtrail() -> Any:
     return _client("cloudtrail", _environment(), attempts=_LOOK_ATTEMPTS)
 
 
+def cloudtrail_lister() -> Any:
+    """The client for CloudTrail that the events of many secrets are read with; kept like the others.
+
+    Returns:
+        A client that pauses when CloudTrail throttles it: see ``_PATIENT_ATTEMPTS``.
+
+    Raises:
+        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
+    """
+    return _client("cloudtrail", _environment(), attempts=_PATIENT_ATTEMPTS)
+
+
 def _environment() -> tuple[str | None, ...]:
-    # A forked child makes clients of its own: two processes on one connection get each other's answers.
+    # A forked child makes its own clients: two processes on one connection get each other's answers.
     return str(os.getpid()), _chosen_region.get(), *(os.environ.get(name) for name in _DECIDING)
 
 
@@ -214,8 +295,8 @@ def _client(
         # At DEBUG they print requests and answers, values of secrets included.
         logger = logging.getLogger(name)
         logger.setLevel(max(logging.INFO, logger.getEffectiveLevel()))
-    # botocore's session makes the very clients that boto3's would, without importing what moves files to S3.
-    # One of its own, for a default one would remember the first profile for ever.
+    # botocore's session makes the same clients as boto3's, without importing the file transfers to S3. It is
+    # a new session, because the default one would keep the first profile for ever.
     import botocore.session  # noqa: PLC0415 - a quarter of a second that only a caller of AWS should pay
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415
 

@@ -27,7 +27,7 @@ class FailedStep:
         step: ``createSecret``, ``setSecret``, ``testSecret`` or ``finishSecret``; empty if not logged.
         code: the error's code, as in docs/reference/errors.md.
         message: code, cause and next action in one text.
-        retryable: whether the same step may succeed later without a change.
+        retryable: True if the same step may succeed later without a change.
     """
 
     secret: str
@@ -44,9 +44,9 @@ class LoggedStep:
 
     Attributes:
         event_id: the log line's own id.
-        time: when it ended, by the function's clock.
+        time: time of its end, by the function's clock.
         step: ``createSecret``, ``setSecret``, ``testSecret`` or ``finishSecret``; empty if not logged.
-        seconds: how long the function worked on it; 0.0 if not logged.
+        seconds: duration in the function; 0.0 if not logged.
         failure: None if it succeeded.
     """
 
@@ -58,7 +58,11 @@ class LoggedStep:
 
 
 def log_group(function_arn: str) -> str:
-    """The log group that Lambda gives a function, from the function's ARN."""
+    """The log group that Lambda gives a function, from the function's ARN.
+
+    Args:
+        function_arn: ARN of the function.
+    """
     return f"/aws/lambda/{function_arn.split(':')[6]}"
 
 

@@ -27,7 +27,7 @@ def translated(action: str, secret_id: str) -> Iterator[None]:
     """Run calls of boto3; their errors become ours.
 
     Args:
-        action: what is being done, in the API's word (``GetSecretValue``) or in plain ones.
+        action: name of the API's operation (``GetSecretValue``), or a description of the call.
         secret_id: the name or ARN that the calls are about.
 
     Yields:
@@ -52,8 +52,8 @@ def not_aws(action: str, secret_id: str) -> errors.ServiceUnavailable:
     """The error for an answer that no AWS service gives: a web page, or JSON without the required members.
 
     Args:
-        action: what was being done.
-        secret_id: what it was about.
+        action: name of the operation.
+        secret_id: name or ARN of the secret, or of another resource.
     """
     return errors.ServiceUnavailable(
         f"{action} on {secret_id} failed: what answered does not speak AWS's protocol",
@@ -63,8 +63,15 @@ def not_aws(action: str, secret_id: str) -> errors.ServiceUnavailable:
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """What the service answered: its error code, its message, the operation refused, the HTTP status."""
+class ErrorAnswer:
+    """An error that the service answered.
+
+    Attributes:
+        code: the error code, such as ``ResourceNotFoundException``.
+        message: the service's text.
+        operation: the API operation that was refused.
+        status: the HTTP status.
+    """
 
     code: str
     message: str
@@ -72,12 +79,12 @@ class Refusal:
     status: int = 400
 
 
-def translate(refusal: Refusal, action: str, secret_id: str) -> errors.StoreError:
+def translate(refusal: ErrorAnswer, action: str, secret_id: str) -> errors.StoreError:
     """The error for a refusal; ``translated`` uses it, and who finds one inside a successful answer.
 
     Args:
-        refusal: what the service said; its message is shown after sanitising.
-        action: what was being done.
+        refusal: error of the service; its message is shown after sanitising.
+        action: name of the operation.
         secret_id: the name or ARN it was about.
 
     Returns:
@@ -226,7 +233,7 @@ _FAULTS = (
 def _of_service(error: boto.ClientError, action: str, secret_id: str) -> errors.StoreError:
     said = error.response.get("Error", {})
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
-    refusal = Refusal(said.get("Code", "Unknown"), said.get("Message", ""), error.operation_name, status)
+    refusal = ErrorAnswer(said.get("Code", "Unknown"), said.get("Message", ""), error.operation_name, status)
     return translate(refusal, action, secret_id)
 
 

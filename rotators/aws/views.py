@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
 from rotators.aws.failures import LoggedStep, logged_steps
-from rotators.aws.faults import not_aws, translated
-from rotators.aws.versions import all_versions
+from rotators.aws.faults import translated
+from rotators.aws.secrets import Version, describe, list_versions
+from rotators.core.contracts import SecretState
 from rotators.core.errors import (
     AccessDenied,
     InvalidInput,
@@ -25,23 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 # A role may lack the right to look, and CloudTrail takes two questions a second; the command goes on without.
-UNTOLD = (AccessDenied, RequestRefused, SecretNotFound, ServiceThrottled, ServiceUnavailable)
-_FAILURES = ("RotationFailed", "RotationAbandoned", "TestRotationFailed")
+UNASKED = (AccessDenied, RequestRefused, ServiceThrottled, ServiceUnavailable)
+"""Errors of a question to AWS that say nothing about its answer."""
 
+UNTOLD = (*UNASKED, SecretNotFound)
+"""The same, and what was asked about is not there."""
 
-@dataclass(frozen=True)
-class Version:
-    """One version of a secret.
-
-    Attributes:
-        id: its token.
-        stages: its labels.
-        created: when; None when the service does not say.
-    """
-
-    id: str
-    stages: tuple[str, ...]
-    created: dt.datetime | None
+FAILED_EVENTS = ("RotationFailed", "RotationAbandoned", "TestRotationFailed")
+"""Names of Secrets Manager's own events about a failed rotation (User Guide, cloudtrail_log_entries)."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +42,15 @@ class SecretView:
 
     Attributes:
         arn, name: of the secret.
-        rotation_enabled: whether rotation is on.
-        deleted: when the secret was scheduled for deletion, or None.
-        primary_region: where the secret itself is, if this is a replica of it in another Region; else None.
+        rotation_enabled: True if rotation is on.
+        deleted: time at which the secret was scheduled for deletion, or None.
+        primary_region: Region of the secret itself, if this is a replica of it in another Region; else None.
         function_arn: of the rotation function, or None.
         schedule: in words: ``every 30 days``, ``rate(10 days)``, ``cron(…)``, or None.
         window: duration of the rotation window, or None.
         last_rotated, next_rotation: times, or None.
-        versions: newest first.
+        versions: newest first; only those with a stage if ``unlisted``.
+        unlisted: True if this role may not list the versions without a stage.
         read_at: the service's own time when it answered, to the second; this machine's clock may be wrong.
     """
 
@@ -72,6 +65,7 @@ class SecretView:
     last_rotated: dt.datetime | None
     next_rotation: dt.datetime | None
     versions: tuple[Version, ...]
+    unlisted: bool
     read_at: dt.datetime
 
     @property
@@ -79,18 +73,28 @@ class SecretView:
         """The ARN of the secret itself, if this is a replica of it."""
         return None if self.primary_region is None else arn_in(self.primary_region, self.arn)
 
+    @property
+    def state(self) -> SecretState:
+        """The stages, as the core needs them."""
+        stages = {version.id: version.stages for version in self.versions if version.stages}
+        return SecretState(self.arn, self.rotation_enabled, stages)
+
     def holder(self, stage: str) -> str | None:
-        """The id of the version that carries a stage, or None."""
+        """The id of the version that carries a stage, or None.
+
+        Args:
+            stage: any stage.
+        """
         return next((version.id for version in self.versions if stage in version.stages), None)
 
 
 @dataclass(frozen=True)
-class Failure:
+class FailedRotation:
     """A failed rotation, as CloudTrail has it.
 
     Attributes:
         event: the event's name.
-        time: when.
+        time: time of the event.
         message: the service's words.
     """
 
@@ -100,9 +104,16 @@ class Failure:
 
 
 def read_secret(secret_id: str) -> SecretView:
-    """Everything about a secret but its values.
+    """Read everything about a secret but its values.
+
+    Args:
+        secret_id: name or ARN of the secret.
+
+    Returns:
+        Its state; without the versions that have no stage if they may not be listed.
 
     Raises:
+        InvalidInput: the name is empty.
         SecretNotFound, AccessDenied, …: see rotators/aws/faults.py.
     """
     if not secret_id.strip():
@@ -110,13 +121,15 @@ def read_secret(secret_id: str) -> SecretView:
             "the name of the secret is empty",
             remedy="Give a name or an ARN; `aws secretsmanager list-secrets` lists them.",
         )
-    client = clients.secrets_manager()
-    with translated("DescribeSecret", secret_id):
-        found: Mapping[str, Any] = client.describe_secret(SecretId=secret_id)
-    if "ARN" not in found:
-        raise not_aws("DescribeSecret", secret_id)
+    found = describe(secret_id)
+    unlisted = False
+    try:
+        versions = list_versions(found["ARN"])
+    except AccessDenied:
+        unlisted = True
+        stages: Mapping[str, Any] = found.get("VersionIdsToStages", {})
+        versions = tuple(Version(each, tuple(stages[each]), None) for each in stages)
     rules: Mapping[str, Any] = found.get("RotationRules", {})
-    days = rules.get("AutomaticallyAfterDays")
     return SecretView(
         arn=found["ARN"],
         name=found["Name"],
@@ -124,17 +137,33 @@ def read_secret(secret_id: str) -> SecretView:
         deleted=found.get("DeletedDate"),
         primary_region=primary_region(found),
         function_arn=found.get("RotationLambdaARN"),
-        schedule=rules.get("ScheduleExpression") or (f"every {days} days" if days else None),
+        schedule=schedule_of(rules),
         window=rules.get("Duration"),
         last_rotated=found.get("LastRotatedDate"),
         next_rotation=found.get("NextRotationDate"),
-        versions=tuple(_versions(found["ARN"])),
+        versions=versions,
+        unlisted=unlisted,
         read_at=parsedate_to_datetime(found["ResponseMetadata"]["HTTPHeaders"]["date"]),
     )
 
 
+def schedule_of(rules: Mapping[str, Any]) -> str | None:
+    """The schedule of a secret in words, such as ``every 30 days`` or ``rate(10 days)``; None without one.
+
+    Args:
+        rules: ``RotationRules`` of a secret.
+    """
+    days = rules.get("AutomaticallyAfterDays")
+    return rules.get("ScheduleExpression") or (f"every {days} days" if days else None)
+
+
 def arn_in(region: str, arn: str) -> str:
-    """The ARN of the same secret in another Region; a replica's ends as its primary's does."""
+    """The ARN of the same secret in another Region; a replica's ends as its primary's does.
+
+    Args:
+        region: the other Region.
+        arn: of the secret.
+    """
     parts = arn.split(":")
     return ":".join([*parts[:3], region, *parts[4:]])
 
@@ -143,23 +172,17 @@ def primary_region(described: Mapping[str, Any]) -> str | None:
     """The Region that a replica was made from; None for a secret that is no replica.
 
     Args:
-        described: what DescribeSecret answered. The primary of replicas names its own Region there.
+        described: response of DescribeSecret. The primary of replicas names its own Region there.
     """
     primary: str | None = described.get("PrimaryRegion")
     return primary if primary != described["ARN"].split(":")[3] else None
 
 
-def _versions(arn: str) -> list[Version]:
-    found = [
-        Version(entry["VersionId"], tuple(entry.get("VersionStages", ())), entry.get("CreatedDate"))
-        for entry in all_versions(arn)
-    ]
-    epoch = dt.datetime.min.replace(tzinfo=dt.UTC)
-    return sorted(found, key=lambda version: version.created or epoch, reverse=True)
-
-
-def last_failure(arn: str) -> Failure | None:
+def last_failure(arn: str) -> FailedRotation | None:
     """The newest failed rotation of a secret in CloudTrail, which lags some minutes behind on real AWS.
+
+    Args:
+        arn: of the secret.
 
     Returns:
         The failure; None when there is none newer than the last success, or CloudTrail may not be read.
@@ -169,8 +192,8 @@ def last_failure(arn: str) -> Failure | None:
     except UNTOLD:
         return None
     for name, time, detail in events:
-        if name in _FAILURES:
-            return Failure(name, time, str(detail.get("errorMessage", "")))
+        if name in FAILED_EVENTS:
+            return FailedRotation(name, time, str(detail.get("errorMessage", "")))
         if name in {"RotationSucceeded", "TestRotationSucceeded"}:
             return None
     return None

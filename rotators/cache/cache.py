@@ -1,26 +1,26 @@
-"""The project's one cache: bounded, expiring, refreshed ahead of time, and one load for all who wait.
+"""The project's one cache: bounded, expiring, refreshed before expiry, with one load for all waiting callers.
 
-What a value goes through, on a clock that starts when its load began::
+The life of a value, on a clock that starts when its load begins::
 
-    0 ........... due ......... expires ................. dropped
-    given at once | given, and   | callers wait for a new  | gone, also from memory:
-                  | loaded anew  | one; if loading fails   | values may be clear text
-                  | in the back- | for a passing reason,   |
-                  | ground       | the old one is given    |
+    0 ................. due ................. expires ................. dropped
+    returned at once  | returned, and       | callers wait for a new  | deleted from memory,
+                      | reloaded in the     | value; if the load      | because values may be
+                      | background          | fails with a transient  | clear text
+                      |                     | error, they get this one|
 
 Rules:
 
-- A hit takes no lock. Everything else is decided in ``look``, in one place and without waiting; who waits,
-  and how (a thread, a task), is the caller's business.
-- One load at a time for a key, however many wait; it runs in a thread of its own, so that every waiter can
-  give up at its own deadline.
-- A failure that may pass (``loading.may_pass``) is followed by a pause, the same one for everybody,
-  that doubles with each failure: a service in trouble gets one call per key and pause, not one per caller.
-- Any other failure is remembered for ``negative`` seconds; an expired value is not given in its stead, for
-  a secret that was deleted, or a right that was taken away, must have an effect.
-- ``since`` asks for a value whose load was begun for such a request after that ``mark``: callers who found
-  the value wrong get a new one, and those who found it wrong at the same time share it. It is a number, not
-  a time: clocks are set back. It does not wait for a load of before, which may hang.
+- A hit takes no lock. ``_look`` makes all other decisions in one place, without waiting. ``steps`` yields
+  each wait, so threads and asyncio tasks share the rules.
+- At most one load per key runs, for any number of callers (single flight). It runs in a separate thread, so
+  that each caller can stop waiting at its own deadline.
+- After a transient error no caller starts a load until a pause has passed that doubles with each failure. A
+  service that fails gets one call per key and pause, not one per caller.
+- Any other error is remembered for ``negative`` seconds. It replaces the expired value, so that deleting a
+  secret or withdrawing a permission takes effect.
+- ``since`` requests a value whose load began for such a request after that ``mark``. Callers that found a
+  value wrong at the same time share one new load. A mark is a number, not a time, because clocks are set
+  back. The request does not wait for an earlier load, which may hang.
 """
 
 from __future__ import annotations
@@ -31,39 +31,119 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Callable, Hashable
-from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import asdict
+from collections.abc import Callable, Generator, Hashable
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass
 from typing import Generic, TypeVar
 
 from rotators.cache import forks
-from rotators.cache.loading import Counts, Entry, Failure, Flight, V, Wait, may_pass, pause_after
+from rotators.cache.backoff import backoff_seconds, is_transient
 from rotators.core.errors import RotatorsError, ServiceUnavailable
 
 K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
-_DUE = 0.8  # of an entry's life: the rest is for the background
-_PATIENCE_SECONDS = 1.0  # for a load, before an expired value is given
-_HUNG_SECONDS = 30.0  # a load that takes longer is left to those who wait for it already
-_FORGOTTEN_SECONDS = 60.0  # after the pause that follows a failure, a new one counts as the first
-# A timer that fires a hair before the entry's end would find nothing to drop and wait a whole life more.
+_DUE = 0.8  # part of an entry's life before it is reloaded in the background
+_STALE_AFTER_SECONDS = 1.0  # of waiting for a load; then an expired value is returned
+_HUNG_SECONDS = 30.0  # after that, new callers do not join a load
+_FORGOTTEN_SECONDS = 60.0  # after the pause that follows a failure, the next failure counts as the first
+# A timer that fires slightly before the entry's end would find nothing to delete, and wait for a whole life.
 _SLACK_SECONDS = 0.05
 
 _random = random.SystemRandom()
 
 
+@dataclass(slots=True)
+class Counts:
+    """Counters of a cache.
+
+    Attributes:
+        hits: values returned from memory.
+        loads: loads started.
+        background: loads started before expiry, while the value was still returned.
+        failures: loads that failed.
+        stale: expired values returned because loading failed or was slow.
+        negative: errors raised from memory.
+        evicted: entries deleted to make room.
+    """
+
+    hits: int = 0
+    loads: int = 0
+    background: int = 0
+    failures: int = 0
+    stale: int = 0
+    negative: int = 0
+    evicted: int = 0
+
+
+class Flight(Future[V]):
+    """A load in progress.
+
+    Attributes:
+        number: of the load; later loads have larger numbers, whatever the clocks do.
+        began: start time on the cache's clock.
+        started: start time on the monotonic clock.
+        forced: True if a caller requested a value newer than the one in memory.
+    """
+
+    def __init__(self, number: int, began: float, *, forced: bool) -> None:
+        super().__init__()
+        self.number, self.began, self.started, self.forced = number, began, time.monotonic(), forced
+        # No caller can cancel a running future, and others wait for the same load.
+        self.set_running_or_notify_cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class Wait(Generic[V]):
+    """A wait of one caller, after which it looks again.
+
+    Attributes:
+        seconds: longest time to wait.
+        flight: the load; None for a pause of exactly ``seconds``.
+    """
+
+    seconds: float
+    flight: Flight[V] | None = None
+
+
+@dataclass(slots=True)
+class _Entry(Generic[V]):
+    """A value in memory, with times on the cache's clock."""
+
+    value: V
+    number: int
+    began: float
+    forced: bool
+    due: float
+    expires: float
+    dropped: float
+    used: float
+
+
+@dataclass(frozen=True, slots=True)
+class _FailedLoad:
+    """A failed load, reported to every caller until ``until``; ``times`` counts consecutive failures."""
+
+    error: RotatorsError
+    number: int
+    began: float
+    forced: bool
+    until: float
+    times: int
+
+
 class Cache(Generic[K, V]):
-    """Values by key, for a while; safe to use from several threads, and after a fork.
+    """Values by key, kept for a limited time; safe for threads and after a fork.
 
     Args:
-        ttl: seconds from the beginning of a load to expiry; 0 or less keeps nothing.
-        max_entries: above it the entry that was used longest ago is dropped.
-        jitter: the part of ``ttl``, 0 to 1, by which each life is shortened at random, so that a fleet that
-            started together does not ask together.
-        stale: seconds beyond expiry for which a value is given while loading fails for a passing reason.
-        negative: seconds for which a failure that does not pass is remembered.
-        clock: gives seconds; read at every call. Not the monotonic clock, which may stand still while a
-            container is frozen.
+        ttl: seconds from the start of a load to expiry; 0 or less stores nothing.
+        max_entries: entries kept; the least recently used one is deleted first.
+        jitter: part of ``ttl``, 0 to 1, by which each life is shortened at random, so that processes that
+            started together do not load together.
+        stale: seconds after expiry during which a value is returned while loads fail with transient errors.
+        negative: seconds for which any other error is remembered.
+        clock: returns seconds; read at every call. Not the monotonic clock, which may stop while a container
+            is frozen.
     """
 
     def __init__(  # noqa: PLR0913 - options, by keyword only
@@ -79,31 +159,31 @@ class Cache(Generic[K, V]):
         self._ttl, self._jitter, self._stale, self._negative = ttl, jitter, stale, negative
         self._max_entries = max_entries
         self._clock = clock
-        self._entries: dict[K, Entry[V]] = {}
-        self._failures: dict[K, Failure] = {}
+        self._entries: dict[K, _Entry[V]] = {}
+        self._failures: dict[K, _FailedLoad] = {}
         self._counts = Counts()
         self._timer: threading.Timer | None = None
         self._sweeps_at = 0.0
         self._last_number = 0
         self._flights: dict[K, Flight[V]] = {}
         self._lock = threading.RLock()
-        forks.remember(self)
+        forks.register(self)
 
     def get(self, key: K, load: Callable[[K], V], *, since: int | None = None, timeout: float = 10.0) -> V:
-        """The value of ``key``, from memory or by ``load``.
+        """Return a value from memory, or load it.
 
         Args:
             key: of the value.
-            load: gives the value of a key; called in another thread.
-            since: only a value whose load was begun for such a request after this ``mark``.
+            load: returns the value of a key; called in another thread.
+            since: a ``mark``: only a value whose load began for such a request after it is returned.
             timeout: seconds to wait at most.
 
         Returns:
             The value.
 
         Raises:
-            ServiceUnavailable: reason ``deadline``, nothing came in time.
-            Exception: what ``load`` raised. A retryable error has outlasted the time.
+            ServiceUnavailable: reason ``deadline``: no answer within ``timeout``.
+            Exception: raised by ``load``. A transient error persisted until the timeout.
         """
         entry = self._entries.get(key)
         if entry is not None and since is None:
@@ -112,85 +192,99 @@ class Cache(Generic[K, V]):
                 entry.used = now
                 self._counts.hits += 1
                 return entry.value
-        end = time.monotonic() + timeout
-        while True:
-            found = self.look(key, load, since=since, left=end - time.monotonic())
-            if not isinstance(found, Wait):
-                return found
-            if found.flight is None:
-                time.sleep(found.seconds)
-                continue
-            try:
-                found.flight.exception(found.seconds)
-            except FutureTimeoutError:
-                continue
-            if self.settles(found.flight, since):
-                return found.flight.result()
+        steps = self.steps(key, load, since=since, timeout=timeout)
+        try:
+            while True:
+                wait = next(steps)
+                if wait.flight is None:
+                    time.sleep(wait.seconds)
+                else:
+                    with contextlib.suppress(TimeoutError):
+                        wait.flight.exception(wait.seconds)
+        except StopIteration as done:
+            value: V = done.value
+            return value
 
-    def look(
-        self, key: K, load: Callable[[K], V], *, since: int | None = None, left: float = 0.0
-    ) -> V | Wait[V]:
-        """Decide at once: the value, or what to wait for before looking again. Starts a load if need be.
+    def steps(
+        self, key: K, load: Callable[[K], V], *, since: int | None = None, timeout: float = 10.0
+    ) -> Generator[Wait[V], None, V]:
+        """The same as ``get`` without I/O.
 
         Args:
             key: as for ``get``.
             load: as for ``get``.
             since: as for ``get``.
-            left: the seconds that the caller still has.
+            timeout: as for ``get``.
+
+        Yields:
+            Each wait, for the caller to perform in its own way.
 
         Returns:
-            The value or a ``Wait``; after a flight in it has ended, ask ``settles`` first.
+            The value.
 
         Raises:
             Exception: as ``get``.
         """
+        end = time.monotonic() + timeout
+        while True:
+            found = self._look(key, load, since, end - time.monotonic())
+            if not isinstance(found, Wait):
+                return found
+            yield found
+            flight = found.flight
+            if flight is not None and flight.done() and self._settles(flight, since):
+                return flight.result()
+
+    def _look(self, key: K, load: Callable[[K], V], since: int | None, left: float) -> V | Wait[V]:
+        """Return the value, or what to wait for with ``left`` seconds remaining. May start a load."""
         with self._lock:
             now = self._clock()
             entry = self._alive(key, now)
             failure = self._recent_failure(key, now)
-            if entry and self._fresh(entry, now, since):
+            if entry and now < entry.expires and _answers(entry, since):
                 self._counts.hits += 1
                 entry.used = now
                 if now < entry.due or failure or key in self._flights:
                     return entry.value
                 self._counts.background += 1
                 flight = self._new_flight(key, now, forced=False)
-                given: V | Wait[V] = entry.value
+                found: V | Wait[V] = entry.value
             else:
-                if failure and (may_pass(failure.error) or self._answers(failure, since)):
-                    return self._after(failure, entry if since is None else None, now, left)
                 stale = entry if since is None else None
+                if failure and (is_transient(failure.error) or _answers(failure, since)):
+                    return self._after(failure, stale, now, left)
                 if stale is None and left <= 0:
                     raise ServiceUnavailable("no answer in time", reason="deadline")
                 running = self._flights.get(key)
-                if running and self._is_worth_waiting_for(running, since):
+                if running and self._can_be_joined(running, since):
                     return self._wait(running, stale, now, left)
                 flight = self._new_flight(key, now, forced=since is not None)
-                given = self._wait(flight, stale, now, left)
+                found = self._wait(flight, stale, now, left)
         self._launch(key, load, flight)
-        return given
+        return found
 
-    def settles(self, flight: Flight[V], since: int | None) -> bool:
-        """Whether a flight that has ended gives the caller its value; else it looks again.
-
-        Raises:
-            Exception: what the load raised, if another attempt is of no use.
-        """
+    @staticmethod
+    def _settles(flight: Flight[V], since: int | None) -> bool:
+        """True if a finished load has the caller's value; False if the caller has to look again."""
         error = flight.exception()
         if error is None:
-            return since is None or (flight.forced and flight.number > since)
-        if isinstance(error, RotatorsError):
-            if not may_pass(error) and (since is None or flight.number > since):
-                raise copy.copy(error)
-            return False
-        raise error
+            return _answers(flight, since)
+        if not isinstance(error, RotatorsError):
+            raise error
+        if not is_transient(error) and (since is None or flight.number > since):
+            raise copy.copy(error)
+        return False
 
     def mark(self) -> int:
-        """Now, for ``since``: a number that only loads begun from here on exceed."""
+        """Return a number for ``since``: only loads that begin after this call exceed it."""
         return self._last_number
 
     def peek(self, key: K) -> V | None:
-        """The value if it has not expired, else None; never loads."""
+        """Return the value if it is in memory and not expired, else None. Never loads.
+
+        Args:
+            key: of the value.
+        """
         with self._lock:
             now = self._clock()
             entry = self._alive(key, now)
@@ -200,82 +294,74 @@ class Cache(Generic[K, V]):
             return entry.value
 
     def put(self, key: K, value: V) -> None:
-        """Keep ``value`` under ``key`` for ``ttl`` seconds from now, in place of an older one."""
+        """Store a value for ``ttl`` seconds from now; it replaces an older one.
+
+        Args:
+            key: of the value.
+            value: to store.
+        """
         with self._lock:
             self._last_number += 1
             self._keep(key, value, self._last_number, self._clock(), forced=False)
 
-    def discard(self, key: K) -> None:
-        """Forget ``key``, and what a load under way brings for it."""
-        with self._lock:
-            for memory in (self._entries, self._failures, self._flights):
-                memory.pop(key, None)
-
     def purge(self) -> None:
-        """Drop all entries that may not be given any more."""
+        """Delete all entries that may no longer be returned."""
         with self._lock:
             self._drop(self._clock())
 
     def clear(self) -> None:
-        """Forget everything, and what loads under way bring."""
+        """Delete everything, and discard the results of loads in progress."""
         with self._lock:
             for memory in (self._entries, self._failures, self._flights):
                 memory.clear()
 
     def counts(self) -> dict[str, int]:
-        """The counters so far; see ``Counts``. Hits are counted without a lock: two at once may be one."""
+        """Return the counters by name; see ``Counts``.
+
+        Hits are counted without a lock, so two simultaneous hits may count as one.
+        """
         return asdict(self._counts)
 
     def __len__(self) -> int:
-        """How many entries are held, expired ones that were not dropped yet included."""
+        """Number of entries in memory, including expired ones that are not deleted yet."""
         return len(self._entries)
 
     def __repr__(self) -> str:
         """Sizes only, because keys and values may be sensitive."""
         return f"<Cache of {len(self)}/{self._max_entries} entries, ttl {self._ttl:g} s>"
 
-    def _alive(self, key: K, now: float) -> Entry[V] | None:
+    def _alive(self, key: K, now: float) -> _Entry[V] | None:
         entry = self._entries.get(key)
-        # A clock that was set back must not lengthen a life, hence the lower bound.
+        # The lower bound: a clock that is set back must not lengthen a life.
         return entry if entry and entry.began <= now < entry.dropped else None
 
-    @staticmethod
-    def _fresh(entry: Entry[V], now: float, since: int | None) -> bool:
-        return now < entry.expires and (since is None or (entry.forced and entry.number > since))
-
-    @staticmethod
-    def _answers(failure: Failure, since: int | None) -> bool:
-        return since is None or (failure.forced and failure.number > since)
-
-    def _recent_failure(self, key: K, now: float) -> Failure | None:
+    def _recent_failure(self, key: K, now: float) -> _FailedLoad | None:
         failure = self._failures.get(key)
         return failure if failure and failure.began <= now < failure.until else None
 
-    def _after(self, failure: Failure, entry: Entry[V] | None, now: float, left: float) -> V | Wait[V]:
-        """What a caller gets while a failure is recent: the old value, a pause, or the error."""
-        if may_pass(failure.error):
-            if entry:
-                return self._given_stale(entry, now)
+    def _after(self, failure: _FailedLoad, stale: _Entry[V] | None, now: float, left: float) -> V | Wait[V]:
+        """Return the expired value or a pause while a failure is recent, or raise its error."""
+        if is_transient(failure.error):
+            if stale:
+                return self._return_stale(stale, now)
             if left > failure.until - now:
                 return Wait(failure.until - now)
         self._counts.negative += 1
-        # A copy: an error that is raised again and again would keep every caller's frames alive.
+        # A copy: an error that is raised repeatedly would keep the frames of every caller alive.
         raise copy.copy(failure.error)
 
     @staticmethod
-    def _is_worth_waiting_for(flight: Flight[V], since: int | None) -> bool:
-        young = time.monotonic() - flight.started < _HUNG_SECONDS
-        return young and (since is None or flight.forced)
+    def _can_be_joined(flight: Flight[V], since: int | None) -> bool:
+        return time.monotonic() - flight.started < _HUNG_SECONDS and (since is None or flight.forced)
 
-    def _wait(self, flight: Flight[V], entry: Entry[V] | None, now: float, left: float) -> V | Wait[V]:
-        patience = left
-        if entry:
-            patience = min(left, flight.began + _PATIENCE_SECONDS - now)
-            if patience <= 0:
-                return self._given_stale(entry, now)
-        return Wait(patience, flight)
+    def _wait(self, flight: Flight[V], stale: _Entry[V] | None, now: float, left: float) -> V | Wait[V]:
+        if stale:
+            left = min(left, flight.began + _STALE_AFTER_SECONDS - now)
+            if left <= 0:
+                return self._return_stale(stale, now)
+        return Wait(left, flight)
 
-    def _given_stale(self, entry: Entry[V], now: float) -> V:
+    def _return_stale(self, entry: _Entry[V], now: float) -> V:
         self._counts.stale += 1
         entry.used = now
         return entry.value
@@ -283,16 +369,15 @@ class Cache(Generic[K, V]):
     def _new_flight(self, key: K, now: float, *, forced: bool) -> Flight[V]:
         self._counts.loads += 1
         self._last_number += 1
-        flight: Flight[V] = Flight(self._last_number, now, time.monotonic(), forced=forced)
+        flight: Flight[V] = Flight(self._last_number, now, forced=forced)
         self._flights[key] = flight
         return flight
 
     def _launch(self, key: K, load: Callable[[K], V], flight: Flight[V]) -> None:
-        thread = threading.Thread(target=self._fly, args=(key, load, flight), daemon=True)
         try:
-            thread.start()
+            threading.Thread(target=self._fly, args=(key, load, flight), daemon=True).start()
         except RuntimeError:
-            # No thread can be had, for instance while the interpreter ends: then the caller loads.
+            # No thread can be started, for instance while the interpreter exits: the caller loads itself.
             self._fly(key, load, flight)
 
     def _fly(self, key: K, load: Callable[[K], V], flight: Flight[V]) -> None:
@@ -320,19 +405,19 @@ class Cache(Generic[K, V]):
             if not isinstance(error, RotatorsError):
                 return
             earlier = self._failures.get(key)
-            times = earlier.times + 1 if earlier and may_pass(earlier.error) else 1
-            now = self._clock()
-            if may_pass(error):
-                pause = pause_after(times)
+            times = earlier.times + 1 if earlier and is_transient(earlier.error) else 1
+            if is_transient(error):
+                pause = backoff_seconds(times)
             else:
                 pause = self._negative
                 if entry := self._entries.get(key):
                     entry.dropped = entry.expires
-                    self._watch()
+                    self._schedule_sweep()
             if len(self._failures) >= self._max_entries:
                 self._failures.clear()
-            self._failures[key] = Failure(
-                copy.copy(error), flight.number, flight.began, flight.forced, now + pause, times
+            until = self._clock() + pause
+            self._failures[key] = _FailedLoad(
+                copy.copy(error), flight.number, flight.began, flight.forced, until, times
             )
 
     def _keep(self, key: K, value: V, number: int, began: float, *, forced: bool) -> None:
@@ -343,14 +428,14 @@ class Cache(Generic[K, V]):
             return
         life = self._ttl * (1 - self._jitter * _random.random())
         expires = began + life
-        self._entries[key] = Entry(
+        self._entries[key] = _Entry(
             value, number, began, forced, began + _DUE * life, expires, expires + self._stale, now
         )
         while len(self._entries) > self._max_entries:
-            # min over a snapshot: hits change `used` without the lock, but never the dictionary.
+            # Hits change `used` without the lock, but never the dictionary.
             del self._entries[min(self._entries, key=lambda other: self._entries[other].used)]
             self._counts.evicted += 1
-        self._watch()
+        self._schedule_sweep()
 
     def _drop(self, now: float) -> None:
         for key in [key for key in self._entries if self._alive(key, now) is None]:
@@ -360,8 +445,8 @@ class Cache(Generic[K, V]):
         ]:
             del self._failures[key]
 
-    def _watch(self) -> None:
-        """See that the entry that ends first is dropped in time, whether anybody asks again or not."""
+    def _schedule_sweep(self) -> None:
+        """Start a timer that deletes the entry that ends first, even if nothing is read again."""
         if not self._entries:
             return
         first = min(entry.dropped for entry in self._entries.values())
@@ -369,11 +454,11 @@ class Cache(Generic[K, V]):
             if self._sweeps_at <= first:
                 return
             self._timer.cancel()
-        # Weak, so that a waiting timer does not keep a forgotten cache and its clear text alive.
+        # A weak reference, so that a waiting timer does not keep an unused cache and its clear text alive.
         seconds = max(0.0, first - self._clock()) + _SLACK_SECONDS
         timer = threading.Timer(seconds, _sweep, [weakref.ref(self)])
         timer.daemon = True
-        # No thread can be had: then the next call does it.
+        # If no thread can be started, the next call deletes the entry.
         with contextlib.suppress(RuntimeError):
             timer.start()
             self._timer, self._sweeps_at = timer, first
@@ -382,14 +467,19 @@ class Cache(Generic[K, V]):
         with self._lock:
             self._timer = None
             self._drop(self._clock())
-            self._watch()
+            self._schedule_sweep()
 
     def renew_after_fork(self) -> None:
-        """See ``forks.Forkable``: the child has neither the threads nor, perhaps, the lock's owner."""
+        """See ``forks.Forkable``: the child has neither the loading threads nor the lock's owner."""
         self._lock = threading.RLock()
         self._flights = {}
         self._timer = None
-        self._watch()
+        self._schedule_sweep()
+
+
+def _answers(load: Flight[V] | _Entry[V] | _FailedLoad, since: int | None) -> bool:
+    """True if a load was made for the caller's ``since``."""
+    return since is None or (load.forced and load.number > since)
 
 
 def _sweep(cache: weakref.ref[Cache[K, V]]) -> None:

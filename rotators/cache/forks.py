@@ -1,4 +1,4 @@
-"""What a forked child must not take over from its parent: locks that a thread holds, loads, timers."""
+"""Replacement of locks, loads and timers in a forked child, which lacks the threads that held them."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ from typing import Protocol
 
 
 class Forkable(Protocol):
-    """An object that is of use in a child too."""
+    """An object that a forked child keeps using."""
 
     def renew_after_fork(self) -> None:
-        """Give up what the parent's threads hold, and wait for nothing; called in the child, at once."""
+        """Replace everything that a thread of the parent may hold. Must not block; called in the child."""
 
 
 _forkable: weakref.WeakSet[Forkable] = weakref.WeakSet()
 
 
-def remember(forkable: Forkable) -> None:
-    """Renew an object in every child that is forked from here on, for as long as it lives."""
+def register(forkable: Forkable) -> None:
+    """Call an object's ``renew_after_fork`` in every child, as long as the object lives.
+
+    Args:
+        forkable: referenced weakly.
+    """
     _forkable.add(forkable)
 
 

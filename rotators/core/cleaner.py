@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from traceback import format_exception_only
 from types import GetSetDescriptorType, MemberDescriptorType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rotators.core.errors import RotatorsError
-from rotators.core.finder import MASK, WITHHELD
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rotators.core.finder import Finder
+from rotators.core.finder import MASK, WITHHELD, Finder
 
 TOO_LONG = "*** (text withheld: it is too long to be searched for secret values)"
 TOO_DEEP = "*** (data withheld: it is nested too deeply to be searched for secret values)"
 
-# What bounds the time of cleaning: an error may hold a whole document, or be the last of many.
+# Limits of the time that cleaning takes: an error may hold a whole document, or be the last of many.
 _MOST_ERRORS = 64
 _MOST_CHARACTERS = 80_000
 _MOST_ITEMS = 10_000
@@ -60,7 +56,11 @@ class Cleaner:
         return found
 
     def text(self, text: str) -> str:
-        """A text without any value; a remark in its place if it is too long or holds a short value."""
+        """A text without any value; a remark in its place if it is too long or holds a short value.
+
+        Args:
+            text: any text.
+        """
         known = self._texts.get(text)
         if known is None:
             self._characters -= len(text)
@@ -78,7 +78,7 @@ class Cleaner:
         try:
             found = self._without_values(error)
             clean = not self._still_shows(found)
-        except Exception:  # noqa: BLE001 - a stranger's class may raise anything when it is looked at
+        except Exception:  # noqa: BLE001 - a third party's class may raise anything when it is read
             found, clean = error, False
         self._done[id(error)] = found
         if clean:
@@ -163,9 +163,9 @@ class Cleaner:
         if isinstance(value, int | float):
             return MASK if self._finder.names(str(value)) else value
         try:
-            # psycopg keeps the connection's parameters in an object, for one.
+            # For example, psycopg keeps the connection's parameters in an object.
             shown = f"{value!r} {getattr(value, '__dict__', '')!r}"
-        except Exception:  # noqa: BLE001 - a stranger's class may raise anything when it is shown
+        except Exception:  # noqa: BLE001 - a third party's class may raise anything when it is shown
             return None
         return value if self.text(shown) == shown else None
 
@@ -175,14 +175,18 @@ class Cleaner:
         if any(self._finder.shows(text) for text in shown):
             return True
         # The letters of a short value occur in names of types and in our own words by chance, so only a text
-        # that a stranger's class makes counts.
+        # that a third party's class makes counts.
         ours = isinstance(error, RotatorsError) and type(error).__str__ is RotatorsError.__str__
         text = str(error).replace(WITHHELD, "")
         return not ours and self._finder.shows_short(text)
 
 
 def family(error: BaseException) -> Iterator[BaseException]:
-    """The error and all errors that can be reached from it; a suppressed context is not followed."""
+    """The error and all errors that can be reached from it; a suppressed context is not followed.
+
+    Args:
+        error: the first one.
+    """
     seen: set[int] = set()
     waiting: list[object] = [error]
     while waiting:

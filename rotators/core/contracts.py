@@ -27,27 +27,43 @@ class Rotator(Protocol):
         """createSecret: give the new value. Touches nothing; the core stores the result first.
 
         Unknown keys of ``rotation.current`` must survive. Called again, it may give another value.
+
+        Args:
+            rotation: its ``current`` value; ``pending`` does not exist yet.
+
+        Returns:
+            The value to store.
         """
 
     def apply(self, rotation: Rotation) -> None:
         """setSecret: make the target accept ``rotation.pending``. Idempotent.
 
         It may be called again at any later time, also after a crash at any point of an earlier call.
+
+        Args:
+            rotation: its values; ``confirm`` is called directly before the change.
         """
 
     def verify(self, rotation: Rotation) -> None:
         """testSecret: log in for real as ``rotation.pending`` and check what that user needs.
 
         Changes nothing. Core promotes the value only after this has returned.
+
+        Args:
+            rotation: its values.
         """
 
 
 @runtime_checkable
 class ChecksValues(Protocol):
-    """What a rotator offers besides if it can judge a value without a login."""
+    """An optional part of a rotator: it can check a value without a login."""
 
     def check_value(self, value: Secret, settings: Settings) -> None:
         """Check all of a value that can be checked without a login.
+
+        Args:
+            value: the current value, or one that is to be stored.
+            settings: of the function.
 
         Raises:
             SecretFormatError: a key is missing, of the wrong kind, or names what is not offered.
@@ -55,14 +71,50 @@ class ChecksValues(Protocol):
         """
 
 
+@runtime_checkable
+class HasStrategies(Protocol):
+    """An optional part of a rotator: it has more than one way to rotate."""
+
+    def strategy_of(self, value: Secret) -> str:
+        """The name of the strategy that rotates a value; the rotator need not offer it.
+
+        Args:
+            value: the current value.
+
+        Raises:
+            SecretFormatError: the value's ``strategy`` is not a string.
+        """
+
+
+@runtime_checkable
+class DeclaresMembers(Protocol):
+    """An optional part of a rotator: its secrets have members of their own that are not secret.
+
+    Attributes:
+        public_members: keys, beside PUBLIC_KEYS, that name a target or an identity. Errors may show them.
+    """
+
+    @property
+    def public_members(self) -> Collection[str]: ...  # noqa: D102 - see Attributes
+
+
+def public_members(rotator: Rotator | None) -> Collection[str]:
+    """The members that a rotator declares as public; none if it declares none.
+
+    Args:
+        rotator: any rotator; None for none.
+    """
+    return rotator.public_members if isinstance(rotator, DeclaresMembers) else ()
+
+
 @dataclass(frozen=True, slots=True)
 class SecretState:
-    """What the store knows about a secret without reading a value.
+    """The state of a secret, without any value.
 
     Attributes:
         arn: the full ARN.
-        rotation_enabled: whether rotation is on.
-        stages: version id to its labels.
+        rotation_enabled: True if rotation is on.
+        stages: version id to its stages.
     """
 
     arn: str
@@ -72,7 +124,7 @@ class SecretState:
 
 @dataclass(frozen=True, slots=True)
 class Unlabelled:
-    """Ids of the versions without any of the service's own labels, newest first.
+    """Ids of the versions without any of the service's own stages, newest first.
 
     Attributes:
         lost: those that are newer than the AWSCURRENT version: rotations that never became current.
@@ -92,22 +144,66 @@ class Store(Protocol):
     """The gateway to Secrets Manager, as the core sees it. All methods raise StoreError subclasses."""
 
     def describe(self, secret_id: str) -> SecretState:
-        """The secret's labels and whether it rotates."""
+        """The stages of a secret, and whether it rotates.
+
+        Args:
+            secret_id: name or ARN of the secret.
+        """
 
     def value(self, arn: str, version: str) -> Secret | None:
-        """The value of a version; None when the version is staged but holds none.
+        """The value of a version; None if the version has a stage but no value.
 
-        Versions are immutable, so a store may answer from memory.
+        Versions are immutable, so a store may answer from memory. If a value names its target by an
+        identifier in AWS, the store adds the address.
+
+        Args:
+            arn: the secret.
+            version: its VersionId.
+
+        Raises:
+            SecretFormatError: the value is no JSON object, or AWS does not know its identifier.
+            ServiceUnavailable: the target has no address yet, or AWS did not answer.
+            StoreError: it cannot be read.
         """
 
     def put_pending(self, arn: str, token: str, value: Secret, rotation_token: str | None) -> None:
-        """Store ``value`` as version ``token`` with the label AWSPENDING."""
+        """Store a value as a version with the stage AWSPENDING.
+
+        Args:
+            arn: the secret.
+            token: of the rotation; the version's id.
+            value: the new value.
+            rotation_token: the service's proof that its rotation stores this, if the event has one.
+
+        Raises:
+            VersionConflict: the version holds another value; read it and keep that.
+        """
 
     def promote(self, arn: str, token: str, current: str | None) -> None:
-        """Move AWSCURRENT from version ``current`` to version ``token``."""
+        """Move AWSCURRENT to a version.
+
+        Args:
+            arn: the secret.
+            token: the version that gets the stage.
+            current: the version that has it; None if none has.
+
+        Raises:
+            RequestRefused: ``current`` does not have the stage any more.
+        """
 
     def unlabelled(self, arn: str) -> Unlabelled:
-        """The versions without any of the service's own labels."""
+        """The versions without any of the service's own stages.
+
+        Args:
+            arn: the secret.
+
+        Raises:
+            AccessDenied: the role may not list versions; the caller goes on without them.
+        """
 
     def admin(self, arn: str) -> Secret:
-        """The current value of an admin's secret, with the connection data of an RDS-managed one."""
+        """The current value of an admin's secret, with the address of one that AWS manages.
+
+        Args:
+            arn: the admin's secret.
+        """

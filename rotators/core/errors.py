@@ -1,16 +1,15 @@
-"""Every error that the framework raises, in one tree.
+"""Every error of the framework, in one tree. Errors of one folder only are in its own `errors.py`.
 
 ::
 
     RotatorsError
     ├── InvalidInput                bad event, environment, secret or argument: nothing was changed
     │   ├── InvalidEvent            ├── UnknownStep
-    │   ├── ConfigurationError      ├── SecretFormatError
-    │   └── ScaffoldRefused
+    │   └── ConfigurationError      └── SecretFormatError
     ├── RotationStateError          the version labels do not allow this step
     │   ├── RotationNotEnabled      ├── VersionNotStaged
     │   ├── VersionNotPending       ├── PendingHasNoValue
-    │   └── NoCurrentValue          └── RepairRefused
+    │   └── NoCurrentValue
     ├── RotatorFailure              what a rotator raises about its target
     │   ├── CredentialsRejected     ├── TargetUnavailable (retryable)
     │   ├── TargetRefused           ├── IdentityMismatch
@@ -21,14 +20,11 @@
     │   ├── SecretNotFound          ├── SecretDeleted           ├── AccessDenied
     │   ├── ServiceThrottled (retryable)                        ├── ServiceUnavailable (retryable)
     │   ├── VersionConflict         ├── KeyUnusable             ├── SecretManagedByService
-    │   ├── LimitExceeded           ├── RequestRefused
-    │   ├── FunctionFailed          └── StackNotFound
-    ├── LocalStackError             the local AWS or a local server could not do its part
-    │   ├── ServerNotFound          └── ServerStartFailed
+    │   └── LimitExceeded           └── RequestRefused
     └── UnexpectedError             a function failed with an exception that is not expected
 
 Each class carries a stable ``code`` that dashboards and runbooks may rely on, and a default ``remedy``;
-an instance may have a ``reason``, which narrows the code, and a remedy of its own.
+an instance may have a ``reason``, which narrows the code, and its own remedy.
 ``docs/reference/errors.md`` lists all.
 """
 
@@ -43,7 +39,7 @@ class RotatorsError(Exception):
     """The base of all errors raised on purpose by this framework.
 
     Args:
-        cause: what happened, in one sentence without a closing full stop and without any value of a secret.
+        cause: one sentence, without a closing full stop and without any value of a secret.
         remedy: the next action of the reader; the class's own when left out.
         reason: a stable word that narrows the code (``timeout``, ``tls``), when one class has many causes.
     """
@@ -51,7 +47,7 @@ class RotatorsError(Exception):
     code: ClassVar[str] = "rotators-error"
     remedy: str = "Read the cause; nothing more is known."
     retryable: ClassVar[bool] = False
-    """Whether the same call may succeed later with nothing changed by a human."""
+    """True if the same call may succeed later without any change by a person."""
 
     def __init__(self, cause: str, *, remedy: str | None = None, reason: str | None = None) -> None:
         super().__init__(cause)
@@ -61,7 +57,7 @@ class RotatorsError(Exception):
 
     @property
     def cause(self) -> str:
-        """What happened, without code and remedy."""
+        """The cause, without code and remedy."""
         return str(self.args[0])
 
     @property
@@ -108,13 +104,6 @@ class SecretFormatError(InvalidInput):
     remedy = "Put a value with the documented keys (docs/reference/secret.md), then rotate again."
 
 
-class ScaffoldRefused(InvalidInput):
-    """`rotators new` cannot make a package of this name in this place; nothing was written."""
-
-    code = "scaffold-refused"
-    remedy = "Choose another name or folder."
-
-
 class RotationStateError(RotatorsError):
     """The labels of the secret's versions do not allow this step; nothing was changed."""
 
@@ -157,15 +146,8 @@ class NoCurrentValue(RotationStateError):
     remedy = "Store the working credential with PutSecretValue, then rotate."
 
 
-class RepairRefused(RotationStateError):
-    """`rotators repair` found nothing that is sure to lose nothing; nothing was changed."""
-
-    code = "repair-refused"
-    remedy = "Do what `rotators doctor SECRET` names; a human has to decide."
-
-
 class RotatorFailure(RotatorsError):
-    """What a rotator may raise about its target."""
+    """The base of the errors that a rotator may raise about its target."""
 
     code = "rotator-failure"
 
@@ -181,7 +163,7 @@ class CredentialsRejected(RotatorFailure):
 
 
 class TargetUnavailable(RotatorFailure):
-    """The target could not be reached or did not answer in time; nobody said that a credential is wrong."""
+    """The target could not be reached or did not answer in time; no credential was rejected."""
 
     code = "target-unavailable"
     remedy = "Check network, security groups and the target's health; the next attempt may succeed."
@@ -236,7 +218,7 @@ class BrokenRotator(RegistryError):
     """The entry point exists, but loading it failed or gave something that is no rotator."""
 
     code = "broken-rotator"
-    remedy = "Mend or reinstall the named distribution with its extras (its driver may be missing)."
+    remedy = "Repair or reinstall the named distribution with its extras (its driver may be missing)."
 
 
 class StoreError(RotatorsError):
@@ -311,44 +293,10 @@ class LimitExceeded(StoreError):
 
 
 class RequestRefused(StoreError):
-    """The service refused the request for a reason that has no class of its own here."""
+    """The service refused the request for a reason that has no separate class here."""
 
     code = "request-refused"
     remedy = "Read the service's message; correct the request."
-
-
-class FunctionFailed(StoreError):
-    """A Lambda function that was invoked failed with an error that is none of ours, or was cut off."""
-
-    code = "function-failed"
-    remedy = "Read the function's log group in CloudWatch Logs; a time-out means that a route is missing."
-
-
-class StackNotFound(StoreError):
-    """CloudFormation has no stack of this name here, or none that has outputs."""
-
-    code = "stack-not-found"
-    remedy = "Check account and Region, name the stack with --stack, or deploy it (docs/how-to/deploying.md)."
-
-
-class LocalStackError(RotatorsError):
-    """The local AWS or one of its servers could not do its part."""
-
-    code = "local-stack"
-
-
-class ServerNotFound(LocalStackError):
-    """No binaries of the wanted server are on this machine."""
-
-    code = "server-not-found"
-    remedy = "Install the server, or point the named variable at its bin directory."
-
-
-class ServerStartFailed(LocalStackError):
-    """A local server was started and did not come up."""
-
-    code = "server-start-failed"
-    remedy = "Read the end of its log, given in the cause."
 
 
 class UnexpectedError(RotatorsError):

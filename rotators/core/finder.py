@@ -14,12 +14,8 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
 
 MASK = "***"
 
@@ -41,8 +37,8 @@ class _Form:
 
     Attributes:
         text: the decoded characters.
-        starts: where each of them begins in the original text, and at last where the original ends.
-        layers: how many decoders were applied.
+        starts: index of each of them in the original text; the last item is the original's length.
+        layers: number of decoders that were applied.
     """
 
     text: str
@@ -70,6 +66,9 @@ class Finder:
         """The text with ``***`` in place of each value; WITHHELD if it holds one of up to three characters.
 
         Masking single letters would damage unrelated words and show by the damage which letter it is.
+
+        Args:
+            text: any text.
         """
         forms = list(_forms(text))
         if any(short in _folded(form.text) for form in forms for short in self._short):
@@ -77,23 +76,39 @@ class Finder:
         return _replaced(text, [span for form in forms for span in self._spans(form)])
 
     def masked_long(self, text: str) -> str:
-        """The text with ``***`` in place of each value of four characters or more; for words of our own."""
+        """The text with ``***`` in place of each value of four characters or more; for words of our own.
+
+        Args:
+            text: any text.
+        """
         return _replaced(text, [span for form in _forms(text) for span in self._spans(form)])
 
     def shows(self, text: str) -> bool:
-        """Whether a text holds a value of at least four characters."""
+        """True if a text holds a value of at least four characters.
+
+        Args:
+            text: any text.
+        """
         return any(True for form in _forms(text) for _ in self._spans(form))
 
     def shows_short(self, text: str) -> bool:
-        """Whether a text holds a value of fewer than four characters."""
+        """True if a text holds a value of fewer than four characters.
+
+        Args:
+            text: any text.
+        """
         return any(short in _folded(form.text) for form in _forms(text) for short in self._short)
 
     def names(self, text: str) -> bool:
-        """Whether a text is one of the values."""
+        """True if a text is one of the values.
+
+        Args:
+            text: any text.
+        """
         return text in self._values
 
     def _spans(self, form: _Form) -> Iterator[tuple[int, int]]:
-        """Where the original text shows a value of at least four characters, as this form reveals it."""
+        """Yield start and end, in the original, of each value of at least four characters in this form."""
         text, starts = _lowered(form)
         for value in self._long:
             head = value[:_HEAD]
@@ -109,7 +124,7 @@ class Finder:
 
 
 def _base64_begin(text: str, core: int) -> int:
-    """Where base64 begins to show a value: up to two characters before the core, if it is not aligned."""
+    """Return the start of a base64 text: up to two characters before the core, if it is not aligned."""
     before = re.search(r"[A-Za-z0-9+/_-]*\Z", text[max(core - 2, 0) : core])
     return core - len(before.group()) if before else core
 
@@ -171,7 +186,7 @@ def _places(text: str, needle: str) -> Iterator[int]:
 
 
 def _common(text: str, at: int, value: str) -> int:
-    """How many characters of the value the text shows from a place on, where its head is known to match."""
+    """Number of characters of the value that the text shows at a place where its head matches."""
     low, high = min(_HEAD, len(value)), len(value)
     while low < high:
         middle = (low + high + 1) // 2
@@ -218,8 +233,8 @@ def _decoded(form: _Form, pattern: re.Pattern[str], decode: Callable[[str], Sequ
     """The form with every match of the pattern decoded.
 
     Args:
-        form: what is decoded.
-        pattern: what one escape, or a run of them, looks like.
+        form: form to decode.
+        pattern: matches one escape, or a run of them.
         decode: gives the parts of what a match stands for, each the decoding of an equally long part of it.
     """
     pieces: list[str] = []
@@ -262,7 +277,7 @@ def _of_latin(run: str) -> list[str]:
 
 
 def _of_backslash(escape: str) -> list[str]:
-    """What Python, JSON, SQL and shells mean by a backslash and what follows it."""
+    """Return the meaning of an escape that begins with a backslash in Python, JSON, SQL and shells."""
     digits = escape[2:]
     match escape[1]:
         case "u" if len(escape) > _JSON_ESCAPE:

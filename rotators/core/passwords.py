@@ -14,7 +14,7 @@ DEFAULT_EXCLUDED = ":/@\"'\\"
 
 @dataclass(frozen=True, slots=True)
 class PasswordRules:
-    """What an engine can bear.
+    """The passwords that an engine accepts.
 
     Attributes:
         shortest: least number of characters.
@@ -29,12 +29,12 @@ class PasswordRules:
 
 @dataclass(frozen=True, slots=True)
 class PasswordPolicy:
-    """What the operator wants; the meaning of GetRandomPassword's parameters (API:GetRandomPassword).
+    """The operator's rules for passwords, with the meaning of the parameters of API:GetRandomPassword.
 
     Attributes:
         length: number of characters.
         excluded: characters never used.
-        numbers, punctuation, uppercase, lowercase: whether the class is included.
+        numbers, punctuation, uppercase, lowercase: True if the class is included.
         require_each: at least one character of every included class.
     """
 

@@ -25,14 +25,19 @@ V = TypeVar("V")
 
 
 class Moment(NamedTuple):
-    """A point in time on two clocks: one may be set back, the other stands still in a frozen container."""
+    """A point in time on two clocks: one may be set back, the other stands still in a frozen container.
+
+    Attributes:
+        wall: seconds since 1970.
+        steady: seconds of the monotonic clock.
+    """
 
     wall: float
     steady: float
 
     @classmethod
     def now(cls) -> Moment:
-        """This point in time."""
+        """Return this point in time."""
         return cls(time.time(), time.monotonic())
 
     def age(self) -> float:
@@ -54,6 +59,9 @@ class Rejected:
     def add(self, credential: Credential) -> None:
         """Note a rejected login with a credential.
 
+        Args:
+            credential: the rejected one, in the form that sessions take.
+
         Raises:
             TypeError: the credential is an object whose ``repr`` need not tell it from others.
         """
@@ -64,7 +72,7 @@ class Rejected:
         return len(self._recent())
 
     def __contains__(self, credential: Credential) -> bool:
-        """Whether a login with this credential was rejected."""
+        """True if a login with this credential was rejected."""
         return self._digest(credential) in {digest for digest, _ in self._recent()}
 
     def clear(self) -> None:
@@ -106,25 +114,45 @@ class Progress:
         self._lock = threading.Lock()
 
     def stored(self, arn: str, token: str) -> None:
-        """Note that this process stored the pending value of a rotation."""
+        """Note that this process stored the pending value of a rotation.
+
+        Args:
+            arn: of the secret.
+            token: of the rotation.
+        """
         with self._lock:
             _remember(self._stored, (arn, token), True)
 
     def begin_set(self, arn: str, token: str) -> bool:
         """Note that setSecret begins.
 
+        Args:
+            arn: of the secret.
+            token: of the rotation.
+
         Returns:
-            Whether this process stored the pending value and has not begun a setSecret for it before.
+            True if this process stored the pending value and has not begun a setSecret for it before.
         """
         return self._stored.pop((arn, token), False)
 
     def tested(self, arn: str, token: str, by: Tested) -> None:
-        """Note that testSecret passed with the pending value."""
+        """Note that testSecret passed with the pending value.
+
+        Args:
+            arn: of the secret.
+            token: of the rotation.
+            by: the rotator that tested.
+        """
         with self._lock:
             _remember(self._tested, (arn, token), by)
 
     def passed(self, arn: str, token: str) -> Tested | None:
-        """The rotator with which testSecret passed in this process; None if it did not."""
+        """The rotator with which testSecret passed in this process; None if it did not.
+
+        Args:
+            arn: of the secret.
+            token: of the rotation.
+        """
         return self._tested.get((arn, token))
 
     def rejected(self, arn: str, token: str, current: str | None) -> Rejected:

@@ -6,7 +6,7 @@ rotator (`finder.py` says which spellings are found, `cleaner.py` where they are
 - A coded error (RotatorsError) keeps its type, because callers decide by it (is this worth a retry?).
 - Another exception becomes a RotatorDefect that names the type and the masked text, with the masked exception
   as its cause. So only coded errors leave a step.
-- What is no Exception (an exit, an interrupt) keeps its type too: it must still end the process.
+- A BaseException that is no Exception (an exit, an interrupt) keeps its type too: it must end the process.
 - An application's own errors, which the client hands on, keep their type in any case (`redacted`).
 - A value of one to three characters cannot be masked without damage to unrelated words. A text in which one
   occurs is dropped as a whole, and a remark takes its place.
@@ -15,15 +15,13 @@ rotator (`finder.py` says which spellings are found, `cleaner.py` where they are
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import Any, NoReturn, cast
 
 from rotators.core.cleaner import Cleaner, family
 from rotators.core.errors import RotatorDefect, RotatorsError
 from rotators.core.finder import Finder
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
 
 
 @contextmanager
@@ -32,7 +30,7 @@ def masking(sensitive: Iterable[str], uncoded: type[RotatorsError] = RotatorDefe
 
     Args:
         sensitive: read after a failure, so that values added to it in the block count.
-        uncoded: what an exception that is not coded becomes; the default blames the rotator.
+        uncoded: class of the error that replaces an exception without a code; the default blames the rotator.
 
     Raises:
         RotatorsError: the same error, masked in place; ``uncoded`` in place of an exception that is not
@@ -50,7 +48,14 @@ def masking(sensitive: Iterable[str], uncoded: type[RotatorsError] = RotatorDefe
 
 
 def raise_unchained(failure: BaseException) -> NoReturn:
-    """Raise an error whose context stays as it is: in a context manager it would be the replaced error."""
+    """Raise an error whose context stays as it is: in a context manager it would be the replaced error.
+
+    Args:
+        failure: the error.
+
+    Raises:
+        BaseException: ``failure`` itself.
+    """
     context = failure.__context__
     try:
         raise failure  # noqa: TRY301 - Python sets the context here, and the handler sets it back
@@ -64,7 +69,7 @@ def redacted(error: Exception, sensitive: Iterable[str]) -> Exception:
 
     Args:
         error: changed in place; it keeps its type.
-        sensitive: the strings that must not be shown, in clear.
+        sensitive: the strings that must not be shown, not encoded.
 
     Returns:
         ``error`` itself, a new group of the same type, or a RotatorDefect naming the type of an error that
@@ -76,14 +81,26 @@ def redacted(error: Exception, sensitive: Iterable[str]) -> Exception:
 
 
 def without_frames(error: Exception) -> Exception:
-    """The error without the frames it went through: a driver's hold what it was called with."""
+    """The error without the frames it went through: a driver's hold what it was called with.
+
+    Args:
+        error: changed in place.
+    """
     for member in family(error):
         member.__traceback__ = None
     return error
 
 
 def masked(text: str, sensitive: Iterable[str]) -> str:
-    """``text`` with every sensitive string, in any of its usual spellings, replaced by a mask."""
+    """Replace every sensitive string in ``text``, in any of its usual spellings, by a mask.
+
+    Args:
+        text: any text.
+        sensitive: the strings that must not be shown.
+
+    Returns:
+        The text to show.
+    """
     return Finder(sensitive).masked(text)
 
 
@@ -91,7 +108,7 @@ def masked_texts(document: Any, sensitive: Iterable[str], keys: Collection[str])
     """A JSON document with every sensitive string masked in its free texts.
 
     Args:
-        document: what JSON can hold.
+        document: any JSON value.
         sensitive: the strings.
         keys: the members that hold free text, such as the words of a server or of a rotator.
     """
@@ -108,7 +125,11 @@ def masked_texts(document: Any, sensitive: Iterable[str], keys: Collection[str])
 
 
 def name_of(error: BaseException) -> str:
-    """The name of an error's type, with its module unless that is Python's own."""
+    """The name of an error's type, with its module unless that is Python's own.
+
+    Args:
+        error: any error.
+    """
     kind = type(error)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 

@@ -43,23 +43,22 @@ _ALSO_CALLED = {
 def rotator_name(secret: Secret, settings: Settings) -> str:
     """The name of the rotator for a secret: ROTATOR if set, else the secret's ``engine``.
 
+    Args:
+        secret: the current value.
+        settings: of the function.
+
     Raises:
         SecretFormatError: neither is there.
     """
     return settings.rotator or secret.text("engine")
 
 
-def strategy_name(secret: Secret) -> str:
-    """The strategy of a secret: its ``strategy`` key, else alternating with ``masterarn``, else single."""
-    return secret.text("strategy", "single" if secret.get("masterarn") is None else "alternating")
-
-
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """What an error about an unknown name adds: the name that was probably meant, or nothing.
+    """The end of an error about an unknown name: the name that was probably meant, or nothing.
 
     Args:
-        name: what was written.
-        known: the names that would have been understood.
+        name: the unknown name.
+        known: the valid names.
     """
     import difflib  # noqa: PLC0415 - only an error needs it
 
@@ -73,8 +72,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def load(name: str) -> Rotator:
     """Load the rotator registered as ``name``; a warm container keeps it.
 
+    Args:
+        name: of the entry point.
+
+    Returns:
+        The rotator.
+
     Raises:
-        RotatorNotFound: nobody registers the name; the names there are, are listed.
+        RotatorNotFound: no distribution registers the name; the error lists the registered names.
         DuplicateRotator: two distributions register it; both are named.
         BrokenRotator: it cannot be loaded, or is no rotator; the distribution is named.
     """
@@ -99,7 +104,7 @@ def _loaded(entry: EntryPoint) -> Rotator:
     except RotatorsError:
         raise
     except Exception as error:
-        # The type is enough to act on, and a stranger's message may hold anything.
+        # The type is enough to act on, and a third party's message may hold anything.
         kind = type(error).__name__
         module = f" for {error.name!r}" if isinstance(error, ImportError) and error.name else ""
         raise BrokenRotator(f"{place} cannot be loaded: {kind}{module}") from error

@@ -9,10 +9,12 @@ from enum import StrEnum
 
 from rotators.core.errors import InvalidEvent, UnknownStep
 
-_ROTATION_TOKEN = re.compile(r"[a-zA-Z0-9-]{36,256}")
-# What names and ARNs of secrets consist of (API:CreateSecret, Name). Ids go into the log, so nothing else
-# must pass: a secret's value that got into the wrong field would be shown.
-_ID = re.compile(r"[A-Za-z0-9/_+=.@!:-]+")
+ROTATION_TOKEN = re.compile(r"[a-zA-Z0-9-]{36,256}")
+"""A RotationToken as a whole (API:PutSecretValue)."""
+
+ID = re.compile(r"[A-Za-z0-9/_+=.@!:-]+")
+"""Characters of names and ARNs of secrets (API:CreateSecret, Name). Ids go into the log, so nothing else
+must pass: a secret's value that got into the wrong field would be shown."""
 
 
 class Step(StrEnum):
@@ -57,11 +59,11 @@ class RotationRequest:
         """
         if not isinstance(event, Mapping):
             raise InvalidEvent(f"a rotation event is a JSON object, not {type(event).__name__}")
-        secret_id = _text(event, "SecretId", _ID, longest=2048)
-        token = _text(event, "ClientRequestToken", _ID, longest=64, shortest=32)
+        secret_id = _text(event, "SecretId", ID, longest=2048)
+        token = _text(event, "ClientRequestToken", ID, longest=64, shortest=32)
         rotation_token = event.get("RotationToken")
         if rotation_token is not None and not (
-            isinstance(rotation_token, str) and _ROTATION_TOKEN.fullmatch(rotation_token)
+            isinstance(rotation_token, str) and ROTATION_TOKEN.fullmatch(rotation_token)
         ):
             raise InvalidEvent("RotationToken must be 36 to 256 letters, digits and hyphens")
         return cls(secret_id, token, _step(_text(event, "Step", _ANY, longest=256)), rotation_token)

@@ -1,7 +1,7 @@
 """Rotation schedules: the ``rate()`` and ``cron()`` expressions of Secrets Manager.
 
 The rules are those of the User Guide's page rotate-secrets_schedule. Times are UTC. What the fields of a cron
-expression may contain is left to the service; `rotators.local.schedules` calculates with them.
+expression may contain is left to the service; `rotators.local.secretsmanager.schedules` calculates with them.
 """
 
 from __future__ import annotations

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from rotators.core.errors import SecretFormatError
 
-# Keys that name a target or an identity. Everything else in a secret counts as secret.
 PUBLIC_KEYS = frozenset(
     {
         "admin_host",
         "admin_port",
         "alternate_username",
+        "awsSeamlessDomainDirectoryId",
+        "awsSeamlessDomainUsername",
         "clear_text",
         "dbClusterIdentifier",
         "dbInstanceIdentifier",
@@ -22,44 +23,63 @@ PUBLIC_KEYS = frozenset(
         "engine",
         "host",
         "masterarn",
-        "namespaceName",
+        "password_hash",
         "port",
         "server_public_key",
         "ssl",
         "sslrootcert",
+        "start_tls",
         "strategy",
         "username",
     }
 )
+"""Keys that name a target or an identity, for any engine; a rotator may declare more (`DeclaresMembers`)."""
+
+AWS_NAMES = {
+    "awsSeamlessDomainDirectoryId": "directory_id",
+    "awsSeamlessDomainPassword": "password",
+    "awsSeamlessDomainUsername": "username",
+}
+"""Our names of members by the names that AWS gives them in credentials of directories."""
 
 MOST_LEVELS = 100
-"""How deep the JSON of a secret may be nested. Python parses deeper JSON than it can write or search."""
+"""Greatest depth of the JSON of a secret. Python parses deeper JSON than it can write or search."""
 
 
 class Secret(Mapping[str, object]):
     """An immutable JSON object. Its repr and str name the keys only.
 
-    A key of ours (PUBLIC_KEYS) whose value is null or an empty string counts as absent: forms and templates
-    write such values for empty fields. All keys, their order and their values survive every
-    copy as they were stored.
+    A key whose value is null or an empty string counts as absent: forms and templates write such values
+    for empty fields. A key of AWS_NAMES is read and replaced under our name for it; where both have a value,
+    ours is read, and both are replaced. All keys, their order and their values survive every copy as they
+    were stored.
 
     Args:
         values: the object's members; copied.
     """
 
-    __slots__ = ("_present", "_values")
+    __slots__ = ("_present", "_stored_names", "_values")
 
     def __init__(self, values: Mapping[str, object]) -> None:
         self._values = dict(values)
-        self._present = {
-            key: value
-            for key, value in self._values.items()
-            if key not in PUBLIC_KEYS or (value is not None and value != "")
+        present = {key: value for key, value in self._values.items() if value is not None and value != ""}
+        self._stored_names = {
+            ours: [name for name in (ours, theirs) if name in present] or [theirs]
+            for theirs, ours in AWS_NAMES.items()
+            if theirs in present or (theirs in self._values and ours not in self._values)
         }
+        our_names = {names[0]: ours for ours, names in self._stored_names.items()}
+        self._present = {our_names.get(key, key): value for key, value in present.items()}
 
     @classmethod
     def from_string(cls, text: str) -> Secret:
         """Parse a SecretString.
+
+        Args:
+            text: the SecretString.
+
+        Returns:
+            The secret, with every member of the JSON object.
 
         Raises:
             SecretFormatError: it is not a JSON object, or nested too deeply. The text is not shown.
@@ -107,18 +127,28 @@ class Secret(Mapping[str, object]):
             raise SecretFormatError(f"key {key!r} of the secret holds a character that no server takes")
         return value
 
-    def replace(self, **values: object) -> Secret:
-        """A copy with these members set, all others untouched."""
-        return Secret({**self._values, **values})
+    def stored(self) -> dict[str, object]:
+        """Return all members as they are stored, those that count as absent too."""
+        return dict(self._values)
 
-    def sensitive(self) -> frozenset[str]:
-        """Every string and number in the secret, at any depth, that must not be shown anywhere.
+    def replace(self, **values: object) -> Secret:
+        """Return a copy in which the members named by ``values`` are set and all others untouched."""
+        stored = {name: value for key, value in values.items() for name in self._stored_names.get(key, [key])}
+        return Secret({**self._values, **stored})
+
+    def sensitive(self, public: Collection[str] = ()) -> frozenset[str]:
+        """Return every string and number in the secret, at any depth, that must not be shown anywhere.
 
         Short values count only under ``password``: masking them elsewhere would make messages unreadable.
+
+        Args:
+            public: keys, beside PUBLIC_KEYS, whose values may be shown.
         """
-        private = {key: value for key, value in self._values.items() if key not in PUBLIC_KEYS}
+        private = {
+            key: value for key, value in self._values.items() if key not in PUBLIC_KEYS and key not in public
+        }
         found = {text for text in _strings(private) if len(text) >= _shortest_masked(text)}
-        return frozenset(found | set(_strings(self._values.get("password"))) - {""})
+        return frozenset(found | set(_strings(self._present.get("password"))) - {""})
 
     def _near(self, key: str) -> str:
         if key in self._values:
@@ -151,7 +181,7 @@ class _Float(float):
 
 
 def _dumped(values: dict[str, object]) -> str:
-    """JSON in which numbers stand as they were written; json itself would write each float anew."""
+    """JSON in which numbers stand as they were written; json itself would write each float differently."""
     literals: list[str] = []
     mark = secrets.token_hex(8)
 
@@ -172,7 +202,11 @@ def _dumped(values: dict[str, object]) -> str:
 
 
 def is_too_deep(value: object) -> bool:
-    """Whether a JSON document is nested more than MOST_LEVELS levels deep."""
+    """True if a JSON document is nested more than MOST_LEVELS levels deep.
+
+    Args:
+        value: as ``json.loads`` returns it.
+    """
     level = [value]
     for _ in range(MOST_LEVELS + 1):
         level = [

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from rotators.core.errors import ConfigurationError
 from rotators.core.passwords import DEFAULT_EXCLUDED, PasswordPolicy
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MOST_REJECTED = 4
 """Logins that a target may reject in one rotation, unless MAX_REJECTED_LOGINS says otherwise.
@@ -42,7 +39,7 @@ class AllowedTarget:
     port: int | None = None
 
     def admits(self, host: str, port: int) -> bool:
-        """Whether a target is one of this entry."""
+        """True if the target at ``host`` and ``port`` is one of this entry; case does not matter."""
         name = host.lower()
         named = name.endswith(self.host) if self.host.startswith(".") else name == self.host
         return named and self.port in {None, port}
@@ -50,13 +47,15 @@ class AllowedTarget:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the operator set on the function.
+    """The settings of the function.
 
     Attributes:
         rotator: ROTATOR, the entry-point name that outranks the secret's engine; None when unset.
         password: the password policy from AWS's variables.
         ssl_root_cert: SSL_ROOT_CERT, a file of trusted certificates; None when unset.
         allowed_targets: ALLOWED_TARGETS; empty when unset, and then every target is allowed.
+        cache_hosts: CACHE_HOSTS, the caches of ElastiCache and MemoryDB; written like ALLOWED_TARGETS.
+        directory_hosts: DIRECTORY_HOSTS, the domain controllers of Directory Service; written like it too.
         most_rejected: MAX_REJECTED_LOGINS, how many logins a target may reject in one rotation.
         password_encryption: PASSWORD_ENCRYPTION, PostgreSQL's form of hashes: ``scram-sha-256`` or ``md5``.
     """
@@ -65,20 +64,28 @@ class Settings:
     password: PasswordPolicy = field(default_factory=PasswordPolicy)
     ssl_root_cert: str | None = None
     allowed_targets: tuple[AllowedTarget, ...] = ()
+    cache_hosts: tuple[AllowedTarget, ...] = ()
+    directory_hosts: tuple[AllowedTarget, ...] = ()
     most_rejected: int = MOST_REJECTED
     password_encryption: str = _ENCRYPTIONS[0]
 
     def allows(self, host: str, port: int) -> bool:
-        """Whether credentials may be sent to a target: ALLOWED_TARGETS is unset, or names it."""
+        """True if credentials may be sent to ``host`` at ``port``: ALLOWED_TARGETS is unset, or names it."""
         return not self.allowed_targets or self.names(host, port)
 
     def names(self, host: str, port: int) -> bool:
-        """Whether ALLOWED_TARGETS names a target."""
+        """True if ALLOWED_TARGETS is set and names the target at ``host`` and ``port``."""
         return any(target.admits(host, port) for target in self.allowed_targets)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
         """Read AWS's variables with AWS's meaning, and our own.
+
+        Args:
+            environment: variables by name; unset and empty mean the default.
+
+        Returns:
+            The settings.
 
         Raises:
             ConfigurationError: a value cannot be used; the variable is named.
@@ -87,7 +94,9 @@ class Settings:
             rotator=environment.get("ROTATOR") or None,
             password=_policy(environment),
             ssl_root_cert=environment.get("SSL_ROOT_CERT") or None,
-            allowed_targets=_targets(environment),
+            allowed_targets=_targets(environment, "ALLOWED_TARGETS"),
+            cache_hosts=_targets(environment, "CACHE_HOSTS"),
+            directory_hosts=_targets(environment, "DIRECTORY_HOSTS"),
             most_rejected=_most_rejected(environment),
             password_encryption=_encryption(environment),
         )
@@ -97,11 +106,11 @@ def _policy(environment: Mapping[str, str]) -> PasswordPolicy:
     return PasswordPolicy(
         length=_length(environment),
         excluded=environment.get("EXCLUDE_CHARACTERS", DEFAULT_EXCLUDED),
-        numbers=not _flag(environment, "EXCLUDE_NUMBERS", default=False),
-        punctuation=not _flag(environment, "EXCLUDE_PUNCTUATION", default=False),
-        uppercase=not _flag(environment, "EXCLUDE_UPPERCASE", default=False),
-        lowercase=not _flag(environment, "EXCLUDE_LOWERCASE", default=False),
-        require_each=_flag(environment, "REQUIRE_EACH_INCLUDED_TYPE", default=True),
+        numbers=not flag(environment, "EXCLUDE_NUMBERS", default=False),
+        punctuation=not flag(environment, "EXCLUDE_PUNCTUATION", default=False),
+        uppercase=not flag(environment, "EXCLUDE_UPPERCASE", default=False),
+        lowercase=not flag(environment, "EXCLUDE_LOWERCASE", default=False),
+        require_each=flag(environment, "REQUIRE_EACH_INCLUDED_TYPE", default=True),
     )
 
 
@@ -112,16 +121,16 @@ def _length(environment: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _targets(environment: Mapping[str, str]) -> tuple[AllowedTarget, ...]:
-    entries = [entry.strip().lower() for entry in environment.get("ALLOWED_TARGETS", "").split(",")]
-    return tuple(_target(entry) for entry in entries if entry)
+def _targets(environment: Mapping[str, str], variable: str) -> tuple[AllowedTarget, ...]:
+    entries = [entry.strip().lower() for entry in environment.get(variable, "").split(",")]
+    return tuple(_target(entry, variable) for entry in entries if entry)
 
 
-def _target(entry: str) -> AllowedTarget:
+def _target(entry: str, variable: str) -> AllowedTarget:
     found = _TARGET.fullmatch(entry)
     if found is None or not 1 <= int(found["port"] or 1) <= _LAST_PORT:
         raise ConfigurationError(
-            "ALLOWED_TARGETS must be a list of host names, or endings of them that begin with a dot, each"
+            f"{variable} must be a list of host names, or endings of them that begin with a dot, each"
             " with or without :port, separated by commas"
         )
     return AllowedTarget(found["v6"] or found["name"], int(found["port"]) if found["port"] else None)
@@ -142,7 +151,17 @@ def _encryption(environment: Mapping[str, str]) -> str:
     return text
 
 
-def _flag(environment: Mapping[str, str], name: str, *, default: bool) -> bool:
+def flag(environment: Mapping[str, str], name: str, *, default: bool) -> bool:
+    """True if a variable is on.
+
+    Args:
+        environment: the function's.
+        name: of the variable.
+        default: its meaning when it is not set.
+
+    Raises:
+        ConfigurationError: its value is neither true nor false.
+    """
     text = environment.get(name)
     if text is None:
         return default

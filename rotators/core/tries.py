@@ -2,10 +2,13 @@
 
 Every rotator can use it::
 
-    tries = Tries(rotation, usable=same_service, credential=lambda value: value.get("api_key"))
-    for _, value in tries:
+    tries = Tries(rotation)
+    for stored in tries:
+        key = stored.value.get("api_key")
+        if not tries.may_send(stored, key, same_target=is_for(stored.value, rotation.current)):
+            continue
         try:
-            log_in_and_set(value)
+            log_in_and_set(key)
         except CredentialsRejected:
             continue
         tries.accepted()
@@ -33,14 +36,13 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, NamedTuple
 
-from rotators.core.errors import AccessDenied, CredentialsRejected
-from rotators.core.progress import REMEMBERED_SECONDS
-from rotators.core.rotation import UNREADABLE
+from rotators.core.errors import AccessDenied, CredentialsRejected, StoreError
+from rotators.core.progress import REMEMBERED_SECONDS, Credential
+from rotators.core.versions import UNREADABLE, failed_look_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from rotators.core.progress import Credential
     from rotators.core.rotation import Rotation
     from rotators.core.secret import Secret
 
@@ -48,11 +50,11 @@ if TYPE_CHECKING:
 _MINUTES = round(REMEMBERED_SECONDS / 60)
 
 
-class Candidate(NamedTuple):
+class StoredValue(NamedTuple):
     """A stored value that may log in.
 
     Attributes:
-        label: what messages call it.
+        label: the name of the value in messages.
         value: as it was stored.
     """
 
@@ -61,62 +63,91 @@ class Candidate(NamedTuple):
 
 
 class Tries:
-    """The values to try, one after the other. Who asks for the next one says that the last was rejected.
+    """The stored values, one after the other. Asking for the next one says that the last was rejected.
 
     Args:
         rotation: whose values; its ``rejections`` get the labels of those that were rejected, and its
             ``rejected`` their credentials.
-        usable: whether a value was stored for the target that is to be asked. A credential must be sent
-            nowhere else: anyone who may write the secret could have changed the address in it.
-        credential: gives what logs in, as a string, bytes or a tuple of them, to try each once; None for a
-            value that has none, or another user's.
-        allowed: how many rejected logins in a row the target allows, where it says that; None if there is no
-            limit or it is not known. Called once, after the first rejection.
 
     Attributes:
         rejected: the values that the target has rejected in this rotation, also those that were not tried
             again for that reason.
     """
 
-    def __init__(
-        self,
-        rotation: Rotation,
-        usable: Callable[[Secret], bool],
-        credential: Callable[[Secret], Credential | None],
-        allowed: Callable[[], int | None] = lambda: None,
-    ) -> None:
-        self._rotation, self._usable, self._credential, self._allowed = rotation, usable, credential, allowed
+    def __init__(self, rotation: Rotation) -> None:
+        self._rotation = rotation
+        self._limit = rotation.settings.most_rejected
+        self._sent: tuple[StoredValue, Credential] | None = None
+        self._known: list[Credential] = []
         self.rejected: list[Secret] = []
         self._again: list[str] = []
         self._moved: list[str] = []
         self._untried: list[str] = []
         self._remarks: list[str] = []
 
-    def __iter__(self) -> Iterator[Candidate]:
+    def __iter__(self) -> Iterator[StoredValue]:
         """The values, the likeliest first; lazily, because reading one costs a call."""
-        candidates = self._candidates()
-        first = None if self._rotation.rejected.count() else next(candidates, None)
-        if first is not None:
-            yield first
-            self._note(first)
-        limit = self._limit()
-        while limit - self._rotation.rejected.count() > 1:
-            candidate = next(candidates, None)
-            if candidate is None:
+        waiting = self._stored()
+        while True:
+            if self.repeated and self._left() == 1 and (remaining := list(waiting)):
+                chosen = secrets.choice(remaining)
+                waiting = iter([chosen, *(each for each in remaining if each is not chosen)])
+            stored = next(waiting, None)
+            if stored is None:
                 return
-            yield candidate
-            self._note(candidate)
-        remaining = list(candidates)
-        left = limit - self._rotation.rejected.count()
-        chosen = secrets.choice(remaining) if remaining and left > 0 else None
-        for each in remaining:
-            if each is not chosen:
-                credential = self._credential(each.value)
-                again = credential is not None and credential in self._rotation.rejected
-                (self._again if again else self._untried).append(each.label)
-        if chosen is not None:
-            yield chosen
-            self._note(chosen)
+            yield stored
+            self._note_rejected()
+
+    def may_send(self, stored: StoredValue, credential: Credential | None, *, same_target: bool) -> bool:
+        """Decide whether a value may be tried; ask this for every value before a login.
+
+        Args:
+            stored: the value.
+            credential: a string, bytes or a tuple of them; None if the value has none, or
+                another user's. Equal credentials are sent once.
+            same_target: True if the value was stored for the target that is to be asked. A credential must be
+                sent nowhere else: anyone who may write the secret could have changed the address in it.
+
+        Returns:
+            True if the caller has to log in with the credential now; False if it has to skip the value.
+        """
+        if credential is None or credential in self._known:
+            return False
+        if not same_target:
+            self._moved.append(stored.label)
+            return False
+        self._known.append(credential)
+        again = credential in self._rotation.rejected
+        if again and stored.value not in (self._rotation.current, self._rotation.proposed):
+            self.rejected.append(stored.value)
+        elif self._left() > 0:
+            self._sent = stored, credential
+            return True
+        (self._again if again else self._untried).append(stored.label)
+        return False
+
+    @property
+    def repeated(self) -> bool:
+        """True if the target has rejected a login of this rotation, in an earlier step or in this one."""
+        return self._rotation.rejected.count() > 0
+
+    @property
+    def rejections(self) -> int:
+        """Number of logins of this rotation that the target has rejected, with the last one.
+
+        To be asked before the first login of a step, or after a rejection.
+        """
+        return self._rotation.rejected.count() + (self._sent is not None)
+
+    def limit(self, allowed: int | None) -> None:
+        """Keep below the target's own limit. Call it after a rejection, and at the start if ``repeated``.
+
+        Args:
+            allowed: number of logins in a row that the target may reject; None if there is no limit or it is
+                not known.
+        """
+        if allowed is not None:
+            self._limit = min(self._limit, allowed)
 
     def accepted(self) -> None:
         """Note that the target accepted a value: it counts from zero again, also if the step fails later."""
@@ -162,55 +193,40 @@ class Tries:
             )
         return None
 
-    def _limit(self) -> int:
-        ours, theirs = self._rotation.settings.most_rejected, self._allowed()
-        return ours if theirs is None else min(ours, theirs)
+    def _left(self) -> int:
+        return self._limit - self._rotation.rejected.count()
 
-    def _note(self, candidate: Candidate) -> None:
-        self.rejected.append(candidate.value)
-        self._rotation.rejections.append(candidate.label)
-        credential = self._credential(candidate.value)
-        if credential is not None:
+    def _note_rejected(self) -> None:
+        if self._sent is not None:
+            (label, value), credential = self._sent
+            self.rejected.append(value)
+            self._rotation.rejections.append(label)
             self._rotation.rejected.add(credential)
+            self._sent = None
 
-    def _candidates(self) -> Iterator[Candidate]:
-        known: list[Credential] = []
-        for label, value in self._stored():
-            credential = self._credential(value)
-            if credential is None or credential in known:
-                continue
-            if not self._usable(value):
-                self._moved.append(label)
-                continue
-            known.append(credential)
-            likely = value is self._rotation.current or value is self._rotation.proposed
-            if not likely and credential in self._rotation.rejected:
-                self.rejected.append(value)
-                self._again.append(label)
-                continue
-            yield Candidate(label, value)
-
-    def _stored(self) -> Iterator[Candidate]:
+    def _stored(self) -> Iterator[StoredValue]:
         """All stored values. One that cannot be read must not hide those behind it."""
         rotation = self._rotation
-        yield Candidate("current", rotation.current)
+        yield StoredValue("current", rotation.current)
         if not rotation.untouched:
-            yield Candidate("pending", rotation.pending)
+            yield StoredValue("pending", rotation.pending)
         yield from self._numbered("lost version", lambda: rotation.lost)
         if rotation.untouched:
-            yield Candidate("pending", rotation.pending)
+            yield StoredValue("pending", rotation.pending)
         try:
             if rotation.previous is not None:
-                yield Candidate("previous", rotation.previous)
-        except UNREADABLE as error:
-            self._remarks.append(f"previous could not be read: {error.code}")
+                yield StoredValue("previous", rotation.previous)
+        except (StoreError, *UNREADABLE) as error:
+            if not (isinstance(error, UNREADABLE) or failed_look_up(error)):
+                raise
+            self._remarks.append(f"previous could not be read: {error.full_code}")
         yield from self._numbered("older version", lambda: rotation.history)
 
-    def _numbered(self, name: str, values: Callable[[], Iterable[Secret]]) -> Iterator[Candidate]:
+    def _numbered(self, name: str, values: Callable[[], Iterable[Secret]]) -> Iterator[StoredValue]:
         remark = "older versions could not be listed: grant secretsmanager:ListSecretVersionIds"
         try:
             for number, value in enumerate(values(), 1):
-                yield Candidate(f"{name} {number}", value)
+                yield StoredValue(f"{name} {number}", value)
         except AccessDenied:
             if remark not in self._remarks:
                 self._remarks.append(remark)

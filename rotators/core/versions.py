@@ -2,39 +2,125 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from rotators.core.errors import NoCurrentValue, PendingHasNoValue
-from rotators.core.rotation import UNREADABLE, Rotation
-from rotators.core.states import Stage, holder
+from rotators.core.errors import (
+    AccessDenied,
+    KeyUnusable,
+    NoCurrentValue,
+    PendingHasNoValue,
+    SecretFormatError,
+    StoreError,
+    VersionConflict,
+)
+from rotators.core.progress import Moment
+from rotators.core.states import Stage, holder, may_act
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from rotators.core.contracts import SecretState, Store, Unlabelled
+    from rotators.core.errors import RotatorsError
     from rotators.core.secret import Secret
-    from rotators.core.settings import Settings
+
+UNREADABLE = (SecretFormatError, KeyUnusable, AccessDenied)
+"""The errors of versions that cannot be read; other versions may still help."""
+
+_LOOK_UP_REASONS = {"address", "no-endpoint"}
+
+STAGES_SECONDS = 5.0
+"""The age in seconds up to which the stages need not be read again before a change of the target.
+
+A change that begins right after the check ends within the limit of a session (six seconds for
+databases), so a late step can act for eleven seconds at most after a later rotation has begun.
+"""
 
 
-@dataclass(frozen=True)
+def failed_look_up(error: RotatorsError) -> bool:
+    """Return True if a value was read and only the address of the target that it names is missing.
+
+    Args:
+        error: raised by a store.
+    """
+    return error.reason in _LOOK_UP_REASONS
+
+
+class Seen:
+    """Values that were read. Iteration gives their strings that errors must not show.
+
+    Attributes:
+        public: members that the rotator declares as public, once it is known.
+    """
+
+    def __init__(self) -> None:
+        self.public: Collection[str] = ()
+        self._values: list[Secret] = []
+
+    def add(self, value: Secret) -> None:
+        """Add a value.
+
+        Args:
+            value: as it was read or proposed.
+        """
+        self._values.append(value)
+
+    def __iter__(self) -> Iterator[str]:
+        for value in self._values:
+            yield from value.sensitive(self.public)
+
+
+@dataclass
 class Versions:
-    """Reads the values of a secret's versions.
+    """Reads the stages and values of a secret's versions.
 
     Attributes:
         store: the gateway to Secrets Manager.
         state: the secret's stages.
-        seen: gets the strings of every value that is read, so that errors can be kept free of them.
+        token: of the rotation; None if no rotation is running, and ``confirm`` checks nothing.
+        seen: the values that were read.
+        read_at: time of the last read of the stages.
     """
 
     store: Store
     state: SecretState
-    seen: set[str] = field(default_factory=set, repr=False)
+    token: str | None = None
+    seen: Seen = field(default_factory=Seen, repr=False)
+    read_at: Moment = field(default_factory=Moment.now)
+
+    @classmethod
+    def of(cls, store: Store, secret_id: str, token: str | None = None) -> Versions:
+        """Read the stages of a secret.
+
+        Args:
+            store: the gateway to Secrets Manager.
+            secret_id: name or ARN of the secret.
+            token: of the rotation, if one is running.
+
+        Returns:
+            The versions as they are now; values are read when they are asked for.
+
+        Raises:
+            StoreError: the secret cannot be described.
+        """
+        now = Moment.now()
+        return cls(store, store.describe(secret_id), token, read_at=now)
+
+    def holder(self, stage: Stage) -> str | None:
+        """The id of the version that had a stage when this object was made, or None.
+
+        Args:
+            stage: one of the service's.
+        """
+        return holder(self.state.stages, stage)
 
     def value(self, version: str) -> Secret | None:
-        """The value of a version; None if the version holds none."""
+        """The value of a version; None if the version holds none.
+
+        Args:
+            version: its VersionId.
+        """
         return self._noted(self.store.value(self.state.arn, version))
 
     def current(self) -> Secret:
@@ -43,49 +129,69 @@ class Versions:
         Raises:
             NoCurrentValue: there is none.
         """
-        version = holder(self.state.stages, Stage.CURRENT)
+        version = self.holder(Stage.CURRENT)
         value = self.value(version) if version else None
         if value is None:
             raise NoCurrentValue("the secret has no AWSCURRENT version that holds a value")
         return value
 
-    def required(self, version: str) -> Secret:
-        """The value of the AWSPENDING version.
+    def pending(self) -> Secret | None:
+        """The value that is stored for the rotation's token; None before createSecret has stored one."""
+        return self.value(self.token) if self.token else None
+
+    def required_pending(self) -> Secret:
+        """The value that is stored for the rotation's token.
 
         Raises:
             PendingHasNoValue: createSecret has not stored one.
         """
-        value = self.value(version)
+        value = self.pending()
         if value is None:
             raise PendingHasNoValue("the version is AWSPENDING but createSecret has not stored a value in it")
         return value
 
-    def rotation(self, settings: Settings, current: Secret, proposed: Secret | None) -> Rotation:
-        """The record for a rotator, whose further values are read here on demand.
-
-        Args:
-            settings: of the rotation function.
-            current: the AWSCURRENT value.
-            proposed: the AWSPENDING value; None before createSecret has stored one.
-        """
-        return Rotation(
-            current,
-            settings,
-            proposed,
-            read_previous=self._previous,
-            read_lost=lambda: self._values(self._unlabelled.lost),
-            read_history=lambda: self._values(self._unlabelled),
-            read_admin=lambda: self._admin(current),
-        )
-
-    def _previous(self) -> Secret | None:
-        version = holder(self.state.stages, Stage.PREVIOUS)
+    def previous(self) -> Secret | None:
+        """The AWSPREVIOUS value; None if there is none."""
+        version = self.holder(Stage.PREVIOUS)
         return self.value(version) if version else None
 
-    def _admin(self, current: Secret) -> Secret | None:
-        if current.get("masterarn") is None:
-            return None
-        return self._noted(self.store.admin(current.text("masterarn")))
+    def lost(self) -> Iterator[Secret]:
+        """See Rotation.lost."""
+        return self._values(self._unlabelled.lost)
+
+    def history(self) -> Iterator[Secret]:
+        """See Rotation.history."""
+        return self._values(self._unlabelled)
+
+    def admin(self, arn: str) -> Secret:
+        """The current value of an admin's secret.
+
+        Args:
+            arn: the admin's secret.
+        """
+        value = self.store.admin(arn)
+        self._noted(value)
+        return value
+
+    def may_act(self) -> bool:
+        """True if a step of the rotation may act, see ``states.may_act``; False if the rotation is over.
+
+        Raises:
+            RotationStateError: the stages forbid every step.
+        """
+        return may_act(self.state.stages, self.token or "", enabled=self.state.rotation_enabled)
+
+    def confirm(self) -> None:
+        """See Rotation.confirm."""
+        if self.token is None or self.read_at.age() < STAGES_SECONDS:
+            return
+        now = Versions.of(self.store, self.state.arn, self.token)
+        now.may_act()
+        if now.holder(Stage.PENDING) not in {None, self.token}:
+            raise VersionConflict("another rotation has begun meanwhile; the target was not changed")
+        if now.holder(Stage.CURRENT) not in {self.holder(Stage.CURRENT), self.token}:
+            raise VersionConflict("AWSCURRENT moved while the step was running; the target was not changed")
+        self.read_at = now.read_at
 
     @cached_property
     def _unlabelled(self) -> Unlabelled:
@@ -93,12 +199,21 @@ class Versions:
 
     def _values(self, versions: Iterable[str]) -> Iterator[Secret]:
         for version in versions:
-            with suppress(*UNREADABLE):
-                value = self.value(version)
-                if value is not None:
-                    yield value
+            value = self._readable(version)
+            if value is not None:
+                yield value
+
+    def _readable(self, version: str) -> Secret | None:
+        try:
+            return self.value(version)
+        except UNREADABLE:
+            return None
+        except StoreError as error:
+            if failed_look_up(error):
+                return None
+            raise
 
     def _noted(self, value: Secret | None) -> Secret | None:
         if value is not None:
-            self.seen.update(value.sensitive())
+            self.seen.add(value)
         return value

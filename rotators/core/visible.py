@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 
@@ -13,7 +14,7 @@ _INVISIBLE = re.compile(
 
 
 def is_visible(character: str) -> bool:
-    """Whether a character prints as itself.
+    """True if a character prints as itself.
 
     Args:
         character: one character.
@@ -25,6 +26,16 @@ def is_visible(character: str) -> bool:
     if _INVISIBLE.match(character):
         return False
     return character.isprintable() or unicodedata.category(character) == "Zs"
+
+
+def json_escape(character: str) -> str:
+    """Return the escape of a character in JSON.
+
+    Args:
+        character: one character.
+    """
+    # json.dumps leaves DEL as it is.
+    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
 
 
 def visible(text: str) -> str:

@@ -1,8 +1,8 @@
 """Credential types: one folder each, with everything about it.
 
-What an engine of your own imports: what it declares (`Password`, `PasswordRules`, the strategies `Single`,
-`Alternating` and `Dual`), what its login needs (`host_of`, `port_of`, `wants_tls`), and the rotator that
-joins them (`EngineRotator`)::
+This package exports the names that a third-party engine imports: the declarations (`Password`,
+`PasswordRules`, the strategies `Single`, `Alternating` and `Dual`), the helpers of its login (`host_of`,
+`port_of`, `wants_tls`), and the rotator that combines them (`EngineRotator`)::
 
     from rotators.engines import Dual, EngineRotator, Password, PasswordRules
 
@@ -11,7 +11,7 @@ joins them (`EngineRotator`)::
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # type checkers take it for true; importing typing takes longer than all else here
+TYPE_CHECKING = False  # type checkers treat it as true; importing typing is slower than all the rest here
 if TYPE_CHECKING:
     from rotators.core.passwords import PasswordRules
     from rotators.logins.connecting import wants_tls
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rotators.strategies.credential import Password
     from rotators.strategies.dual import Dual
     from rotators.strategies.engine import Engine
+    from rotators.strategies.proof import Proof
     from rotators.strategies.rotator import EngineRotator
     from rotators.strategies.single import Single
 
@@ -30,6 +31,7 @@ __all__ = [
     "EngineRotator",
     "Password",
     "PasswordRules",
+    "Proof",
     "Single",
     "host_of",
     "port_of",
@@ -43,6 +45,7 @@ _WHERE = {
     "EngineRotator": "strategies.rotator",
     "Password": "strategies.credential",
     "PasswordRules": "core.passwords",
+    "Proof": "strategies.proof",
     "Single": "strategies.single",
     "host_of": "logins.target",
     "port_of": "logins.target",
@@ -51,7 +54,7 @@ _WHERE = {
 
 
 def __getattr__(name: str) -> object:
-    # When first asked for: each engine imports this package, and a login needs few of these names.
+    # Loaded on first use: each engine imports this package, and a login needs few of these names.
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415 - for the same reason

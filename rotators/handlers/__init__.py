@@ -1,1 +1,1 @@
-"""The bodies of the Lambda functions, and what they report."""
+"""Bodies of the Lambda functions, and their reports."""

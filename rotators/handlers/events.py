@@ -20,6 +20,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     StringConstraints,
     ValidationError,
     model_validator,
@@ -44,6 +45,14 @@ _SIZE_RULE = f"a value has at most {LONGEST_VALUE} bytes"
 R = TypeVar("R", bound="Request")
 
 
+def _exactly_one(*fields: str) -> ConfigDict:
+    """Return a model's configuration with a JSON Schema rule: exactly one of these fields is not null."""
+    given: list[JsonValue] = [
+        {"required": [field], "properties": {field: {"not": {"type": "null"}}}} for field in fields
+    ]
+    return ConfigDict(json_schema_extra={"oneOf": given})
+
+
 class Request(BaseModel):
     """A part of an event: fields in AWS's spelling, no others, no conversions, no inputs in errors."""
 
@@ -53,17 +62,17 @@ class Request(BaseModel):
 
     @classmethod
     def from_event(cls: type[R], event: object) -> R:
-        """The request that an event holds.
+        """Return the request of an event.
 
         Args:
-            event: what Lambda gave to the handler.
+            event: event that Lambda passed to the handler.
 
         Returns:
             The checked request.
 
         Raises:
-            InvalidEvent: naming each field and the rule it breaks, never what it holds, nor a field that is
-                not known; nothing was called.
+            InvalidEvent: it names each field and the rule it breaks, but no content and no unknown field;
+                nothing was called.
         """
         try:
             return cls.model_validate(event)
@@ -81,8 +90,8 @@ def _broken_rule(cls: type[Request], detail: Any) -> str:
     place = ".".join(map(str, known)) or f"the {cls.__name__.removesuffix('Request').lower()} event"
     if len(known) == len(path):
         return f"{place}: {detail['msg'].removeprefix('Value error, ')}"
-    # A key that is no field may be a value of a secret that got into the wrong place. It is shown only if it
-    # is another spelling of a field.
+    # A key that is no field may be a misplaced value of a secret. It is shown only if it is another spelling
+    # of a field.
     key = str(path[len(known)])[:_LONGEST_FIELD]
     near = get_close_matches(key, names, n=1, cutoff=0.75)
     alike = [name for name in names if name.lower() == key.lower().replace("_", "").replace("-", "")]
@@ -91,12 +100,14 @@ def _broken_rule(cls: type[Request], detail: Any) -> str:
 
 
 def _names(cls: type[Request]) -> list[str]:
-    """The fields of an event and of its parts, as they are spelled there."""
-    return [field.alias or name for part in (cls, Tag, Rotation) for name, field in part.model_fields.items()]
+    """Return the fields of an event and of its parts, as they are spelled there."""
+    return [
+        field.alias or name for part in (cls, Tag, RotationRules) for name, field in part.model_fields.items()
+    ]
 
 
 def _require(holds: bool, rule: str) -> None:
-    """Break off the validation with the text of a rule, which must not quote the input."""
+    """Stop the validation with the text of a rule, which must not quote the input."""
     if not holds:
         raise ValueError(rule)
 
@@ -133,7 +144,11 @@ def _not_reserved(key: str) -> str:
 
 
 def as_json(value: dict[str, Any]) -> str:
-    """A JSON object as it is stored: in the order given, so that the same event gives the same version."""
+    """Return a JSON object as it is stored: in the given order, so equal events give equal versions.
+
+    Args:
+        value: object from the event.
+    """
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
@@ -170,8 +185,10 @@ class Tag(Request):
     value: Annotated[str, StringConstraints(max_length=256)]
 
 
-class Rotation(Request):
-    """When and by what the secret is rotated."""
+class RotationRules(Request):
+    """Schedule and function of the secret's rotation."""
+
+    model_config = _exactly_one("AutomaticallyAfterDays", "ScheduleExpression")
 
     function_arn: Annotated[str, StringConstraints(max_length=2048), AfterValidator(_function_arn)] = Field(
         alias="FunctionArn"
@@ -192,14 +209,16 @@ class Rotation(Request):
         return self
 
     def rules(self) -> dict[str, Any]:
-        """The ``RotationRules`` of the API."""
+        """Return the ``RotationRules`` of the API."""
         return self.model_dump(
             by_alias=True, exclude_none=True, exclude={"function_arn", "rotate_immediately"}
         )
 
 
 class StoreRequest(Request):
-    """What ``store`` is asked for. Exactly one of ``Value``, ``SecretString`` and ``SecretBinary``."""
+    """A request to ``store``. Exactly one of ``Value``, ``SecretString`` and ``SecretBinary``."""
+
+    model_config = _exactly_one("Value", "SecretString", "SecretBinary")
 
     name: Name
     value: Annotated[dict[str, Any], AfterValidator(_json_object)] | None = Field(default=None, repr=False)
@@ -213,7 +232,7 @@ class StoreRequest(Request):
     description: Annotated[str, StringConstraints(max_length=2048)] | None = None
     tags: Annotated[list[Tag], Field(max_length=_MOST_TAGS)] = []
     client_request_token: Token | None = None
-    rotation: Rotation | None = None
+    rotation: RotationRules | None = None
     during_rotation: bool = False
 
     @model_validator(mode="after")
@@ -226,25 +245,30 @@ class StoreRequest(Request):
         return self
 
     def content(self) -> dict[str, Any]:
-        """The value as the API takes it: ``SecretString`` or ``SecretBinary``. Clear text."""
+        """Return the value for the API: ``SecretString`` or ``SecretBinary``. Clear text."""
         if self.secret_binary is not None:
             return {"SecretBinary": base64.b64decode(self.secret_binary)}
         return {"SecretString": self.secret_string if self.value is None else as_json(self.value)}
 
-    def sensitive(self) -> frozenset[str]:
-        """Every string that must not be shown: the value as it was given, and if it is JSON what it holds."""
-        given = frozenset(text for text in (self.secret_string, self.secret_binary) if text)
+    def secret(self) -> Secret | None:
+        """Return the value as rotators see it; None if it is not a JSON object."""
         text = self.secret_string if self.value is None else as_json(self.value)
-        if text is None:
-            return given
         try:
-            return given | Secret.from_string(text).sensitive()
+            return None if text is None else Secret.from_string(text)
         except SecretFormatError:
-            return given
+            return None
+
+    def sensitive(self) -> frozenset[str]:
+        """Return every string that must not be shown: the given value and, if it is JSON, its strings."""
+        given = frozenset(text for text in (self.secret_string, self.secret_binary) if text)
+        secret = self.secret()
+        return given | secret.sensitive() if secret is not None else given
 
 
 class RetrieveRequest(Request):
-    """What ``retrieve`` is asked for. Exactly one of ``SecretId`` and ``SecretIds``."""
+    """A request to ``retrieve``. Exactly one of ``SecretId`` and ``SecretIds``."""
+
+    model_config = _exactly_one("SecretId", "SecretIds")
 
     secret_id: SecretId | None = None
     secret_ids: Annotated[list[SecretId], Field(min_length=1, max_length=MOST_SECRETS)] | None = None

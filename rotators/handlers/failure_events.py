@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rotators.core.errors import InvalidEvent
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 FAILED, ABANDONED, TEST_FAILED = "RotationFailed", "RotationAbandoned", "TestRotationFailed"
 FAILURES = (FAILED, ABANDONED, TEST_FAILED)
@@ -23,7 +21,7 @@ FAILURES = (FAILED, ABANDONED, TEST_FAILED)
 _SECRET_ID = re.compile(r"[A-Za-z0-9/_+=.@!:-]{1,2048}")
 _EVENT_ID = r"[A-Za-z0-9-]{1,64}"
 _SPELLINGS = ("SecretId", "secretId", "ARN", "arn", "aRN")
-# The text that Secrets Manager gives when a step failed (UG:troubleshoot_rotation).
+# Message of Secrets Manager about a failed step (UG:troubleshoot_rotation).
 _EXECUTING = re.compile(
     r"executing lambda (?P<function>arn:[a-z-]+:lambda:[a-z0-9-]+:\d{12}:function:[\w-]+)\S* "
     r"during (?P<step>[A-Za-z]{1,32}) step"
@@ -38,8 +36,8 @@ class FailureEvent:
         id: of the event; deliveries of the same event have the same. Empty if it has none that is valid.
         name: one of FAILURES.
         secret: ARN (or name) of the secret; empty if the event names none that is valid.
-        time: when the rotation ended, in UTC.
-        account, region: where the secret is; empty if the event does not say.
+        time: end of the rotation, in UTC.
+        account, region: account and Region of the secret; empty if the event does not say.
         error: the service's message, outside text; may be empty.
         function_arn: of the rotation function, if the message names it, else None.
         step: the step that failed, if the message names it, else empty.
@@ -57,7 +55,7 @@ class FailureEvent:
 
     @property
     def secret_name(self) -> str:
-        """The name of the secret, which its ARN contains, followed by a hyphen and six characters."""
+        """Return the secret's name: its ARN has the name, followed by a hyphen and six characters."""
         name = self.secret.partition(":secret:")[2]
         return re.sub(r"-[A-Za-z0-9]{6}$", "", name) if name else self.secret
 
@@ -66,7 +64,10 @@ class FailureEvent:
         """Read an event.
 
         Args:
-            event: what Lambda got from EventBridge.
+            event: event that Lambda got from EventBridge.
+
+        Returns:
+            The event in one form; members that are missing or malformed are empty.
 
         Raises:
             InvalidEvent: it is no event about a rotation that did not succeed.
@@ -96,7 +97,7 @@ class FailureEvent:
 
 
 def _text(value: object) -> str:
-    """A text; empty for anything else, which may be nested too deeply to be shown."""
+    """Return a text; empty for anything else, which may be nested too deeply to be shown."""
     return value if isinstance(value, str) else ""
 
 
@@ -105,7 +106,7 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 
 def _secrets(outer: Mapping[str, Any], detail: Mapping[str, Any]) -> Iterator[str]:
-    """The places where the secret may be named, the likeliest first."""
+    """Yield the places where the secret may be named, the most likely first."""
     places = [_mapping(detail.get(key)) for key in ("additionalEventData", "requestParameters")]
     listed = [*_sequence(detail.get("resources")), *_sequence(outer.get("resources"))]
     found: list[object] = [place.get(spelling) for place in places for spelling in _SPELLINGS]
@@ -129,4 +130,4 @@ def _time(text: object) -> dt.datetime:
         found = dt.datetime.fromisoformat(_text(text))
         return found.astimezone(dt.UTC) if found.tzinfo else found.replace(tzinfo=dt.UTC)
     except (ValueError, OverflowError):  # OverflowError: before the year 1 or after 9999 in UTC
-        return dt.datetime.now(dt.UTC)  # it is on its way for seconds only, and the mail needs some time
+        return dt.datetime.now(dt.UTC)  # the event is only seconds old, and the mail needs a time

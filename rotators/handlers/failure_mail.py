@@ -33,18 +33,18 @@ _OWN_MESSAGE = re.compile(r"(?:\[[^\]]*\] )?(?P<cause>.*)\. Next: (?P<remedy>.*)
 
 @dataclass(frozen=True)
 class Situation:
-    """What is known about a rotation that did not succeed.
+    """Facts about a failed rotation.
 
     Attributes:
         event: Secrets Manager's event.
-        name: of the secret, or what the event calls it.
+        name: name of the secret, or the event's name for it.
         function_arn: of the secret's rotation function; None if unknown or none.
-        own: whether that function is this stack's.
+        own: True if that function is this stack's.
         schedule: in words, with the window, or None.
-        next_rotation: when, or None.
+        next_rotation: its time, or None.
         token: of the rotation; None if unknown.
         step: the failed step that the rotation function logged, or None.
-        unknown: sentences that say what could not be found out, and why.
+        unknown: sentences about facts that could not be determined, with the reasons.
     """
 
     event: FailureEvent
@@ -72,10 +72,10 @@ class Mail:
 
 
 def composed(found: Situation) -> Mail:
-    """The message about a rotation that did not succeed.
+    """Return the message about a failed rotation.
 
     Args:
-        found: what is known.
+        found: facts about the rotation.
 
     Returns:
         Subject and body.
@@ -105,7 +105,12 @@ def composed(found: Situation) -> Mail:
 
 
 def line(text: str, longest: int) -> str:
-    """Outside text as part of one line: printable characters only, at most ``longest``, without links."""
+    """Return outside text as part of one line: only printable characters, without links.
+
+    Args:
+        text: text from outside.
+        longest: most characters of the result.
+    """
     printable = "".join(character if character.isprintable() else " " for character in text)
     joined = " ".join(printable.split()).replace("://", "[:]//")
     return joined if len(joined) <= longest else joined[: longest - 1] + "…"
@@ -146,7 +151,7 @@ def _cause(found: Situation) -> str:
 
 
 def _parted(step: FailedStep) -> tuple[str, str]:
-    """Cause and next action of a logged error; another error than the framework's own has no next action."""
+    """Return cause and next action of a logged error; only the framework's errors have a next action."""
     own = _OWN_MESSAGE.fullmatch(step.message)
     return (own["cause"], own["remedy"]) if own else (step.message, "")
 
@@ -161,7 +166,7 @@ def _next(found: Situation) -> Iterator[str]:
 
 
 def _commands(found: Situation) -> Iterator[str]:
-    """What to run, with the reason in the line before."""
+    """Yield the commands to run, each with its reason in the line before."""
     secret = shlex.quote(line(found.name, _LONGEST_NAME))
     region = found.event.region
     before, after = (f"AWS_REGION={region} ", f" --region {region}") if region else ("", "")
@@ -184,7 +189,7 @@ def _commands(found: Situation) -> Iterator[str]:
 
 
 def _stack(found: Situation) -> str:
-    """The option that names the stack, unless it has the name that the command supposes."""
+    """Return the option that names the stack, unless it has the command's default name."""
     stack = (found.function_arn or "").rpartition(":")[2].removesuffix("-rotate")
     return "" if stack in ("", _DEFAULT_STACK) else f" --stack {shlex.quote(line(stack, _LONGEST_NAME))}"
 

@@ -1,18 +1,18 @@
 """One message on the alarm topic for each rotation that did not succeed.
 
 Secrets Manager repeats a failed rotation, and each attempt ends in an event; EventBridge and Lambda may
-deliver an event twice. So the function remembers what it has told: after each message it creates an empty log
+deliver an event twice. So the function records what it has sent: after each message it creates an empty log
 stream in its own log group, named by a digest of secret, event name, rotation token, error code and UTC date.
 If that stream exists, it sends nothing. A log stream needs no database, and it can be seen at once, while a
 log line can be found only some seconds later and only if the log level keeps it.
 
-- A new error code of the same rotation is told again: its remedy differs.
-- A new rotation has a new token, so it is told again.
-- A rotation that still fails on another day is told again. A rotation window ends with its day at the latest
+- A new error code of the same rotation is sent too: its remedy differs.
+- A new rotation has a new token, so it is sent too.
+- A rotation that still fails on another day is sent again. A rotation window ends with its day at the latest
   (UG:rotate-secrets_schedule), so the repetitions within a window are of one day.
-- Without a known token (AWSPENDING is gone, nothing logged) the event's id takes its place: only a second
-  delivery of the same event is kept back.
-- The stream is created after the message was sent, and every doubt ends in sending: two simultaneous
+- Without a known token (AWSPENDING is gone, nothing logged) the event's id is used instead: only a second
+  delivery of the same event is suppressed.
+- The stream is created after the message was sent, and in case of doubt the message is sent: two simultaneous
   deliveries can produce two messages, but none is lost.
 """
 
@@ -21,18 +21,17 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from rotators.aws import clients
 from rotators.aws.failures import FailedStep, last_failed_step
 from rotators.aws.faults import translated
+from rotators.aws.secrets import describe
 from rotators.core.errors import ConfigurationError, StoreError
 from rotators.handlers.failure_events import ABANDONED, TEST_FAILED, FailureEvent
 from rotators.handlers.failure_mail import Mail, Situation, composed
 from rotators.handlers.telemetry import observed
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 SENT, REPEATED = "sent", "repeated"
 
@@ -53,7 +52,7 @@ def handler(event: object, context: object = None) -> dict[str, Any]:
         context: Lambda's context; not used.
 
     Returns:
-        What was done: ``Action`` and ``Subject``, and ``MessageId`` if a message was sent.
+        The result: ``Action`` and ``Subject``, and ``MessageId`` if a message was sent.
 
     Raises:
         RotatorsError: nothing was sent; Lambda repeats the event.
@@ -63,7 +62,7 @@ def handler(event: object, context: object = None) -> dict[str, Any]:
 
 
 def notify(event: object, wait: Callable[[float], None] = time.sleep) -> dict[str, Any]:
-    """Tell the alarm topic about a rotation that did not succeed, once.
+    """Send one message about a failed rotation to the alarm topic.
 
     Args:
         event: RotationFailed, RotationAbandoned or TestRotationFailed, as EventBridge sends it.
@@ -75,8 +74,8 @@ def notify(event: object, wait: Callable[[float], None] = time.sleep) -> dict[st
     Raises:
         InvalidEvent: it is another event; nothing was sent.
         ConfigurationError: ``ALARM_TOPIC_ARN`` is not set; nothing was sent.
-        StoreError: the topic refused the message. Lambda repeats the event; an alarm of the stack tells that
-            the function failed.
+        StoreError: the topic refused the message. Lambda repeats the event; an alarm of the stack reports
+            that the function failed.
     """
     with observed("notify") as observation:
         happened = FailureEvent.from_event(event)
@@ -100,7 +99,7 @@ def _situation(event: FailureEvent, wait: Callable[[float], None]) -> Situation:
     function = described.get("RotationLambdaARN") or event.function_arn
     own = function is not None and function == os.environ.get(_FUNCTION)
     step = None
-    # The version of a test loses its label at once, so the step of a test is found by the secret.
+    # A test's version loses its label at once, so the step of a test is found by the secret.
     of = pending or described.get("ARN") or event.secret
     if own and of and event.name != ABANDONED:
         step, missing = _failed_step(str(function), of, event, wait)
@@ -119,18 +118,17 @@ def _situation(event: FailureEvent, wait: Callable[[float], None]) -> Situation:
 
 
 def _described(secret: str) -> tuple[Mapping[str, Any], list[str]]:
-    """DescribeSecret's answer, or why there is none."""
+    """Return the response of DescribeSecret, or the reason why there is none."""
     if not secret:
         return {}, ["the secret: the event does not name it in a known place"]
     try:
-        with translated("DescribeSecret", secret):
-            return clients.secrets_manager().describe_secret(SecretId=secret), []
+        return describe(secret), []
     except StoreError as error:
         return {}, [f"schedule and versions: {error}"]
 
 
 def _pending(described: Mapping[str, Any]) -> str | None:
-    """The token of a rotation that is not complete: AWSPENDING stands alone."""
+    """Return the token of an unfinished rotation: AWSPENDING is on a version other than AWSCURRENT's."""
     versions: Mapping[str, list[str]] = described.get("VersionIdsToStages", {})
     alone = (version for version, labels in versions.items() if _PENDING in labels and _CURRENT not in labels)
     return next(alone, None)
@@ -146,7 +144,7 @@ def _in_words(rules: Mapping[str, Any]) -> str | None:
 def _failed_step(
     function: str, of: str, event: FailureEvent, wait: Callable[[float], None]
 ) -> tuple[FailedStep | None, list[str]]:
-    """The failed step from the rotate function's log, or why there is none."""
+    """Return the failed step from the rotate function's log, or the reason why there is none."""
     since = event.time.timestamp() - _LOOK_BACK_SECONDS
     try:
         for seconds in (0.0, *_WAITS):
@@ -173,7 +171,7 @@ def _published(mail: Mail) -> str:
 
 
 def _mark(event: FailureEvent, token: str, code: str) -> str:
-    """The name of the log stream that says: this was told."""
+    """Return the name of the log stream that marks this message as sent."""
     key = f"{event.secret}\n{event.name}\n{token}\n{code}\n{event.time.date()}"
     return f"told/{hashlib.sha256(key.encode(errors='surrogatepass')).hexdigest()}"
 
@@ -184,12 +182,12 @@ def _is_marked(mark: str) -> bool:
         with translated("DescribeLogStreams", group):
             found = clients.logs().describe_log_streams(logGroupName=group, logStreamNamePrefix=mark, limit=1)
     except StoreError:
-        return False  # a message too many is better than none
+        return False  # a duplicate message is better than none
     return bool(found["logStreams"])
 
 
 def _marked(mark: str) -> bool:
-    """Note that it was told; whether that worked. A repetition would only send the message again."""
+    """Mark the message as sent. Return False if that failed; a repetition would only send it again."""
     group = os.environ.get(_OWN_LOG_GROUP, "")
     try:
         with translated("CreateLogStream", group):

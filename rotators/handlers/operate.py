@@ -1,31 +1,28 @@
-"""One event of the operate function: what operators ask for, done where the targets can be reached."""
+"""One event of the operate function: actions of operators, run where the targets can be reached."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from rotators.aws.store import SecretStore
+from rotators.aws.secrets import SecretStore
 from rotators.core.settings import Settings
 from rotators.handlers.events import Request, SecretId
 from rotators.handlers.telemetry import observed
 from rotators.recovery.checking import preflight
-from rotators.recovery.checkup import check_up, mended
-
-if TYPE_CHECKING:
-    from rotators.recovery.checkup import Document
+from rotators.recovery.checkup import Document, check_up, mended
 
 
 class OperateRequest(Request):
     """An operate event.
 
     Attributes:
-        action: what to do.
+        action: name of the action.
         secret_id: name or ARN of the secret.
-        idle: whether no rotation is known to run (doctor, repair).
-        dry_run: whether to say only what would be done (repair).
+        idle: True if no rotation is known to run (doctor, repair).
+        dry_run: True to report only what would be done (repair).
         function: name or ARN of the rotation function that would rotate the secret (check); None means the
             secret's own, or the stack's.
     """

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
-from rotators.aws.reading import SecretsManager
+from rotators.aws.secrets import SecretsManager, SecretVersion
 from rotators.client.secret_cache import SecretCache
 from rotators.core.errors import ConfigurationError, RotatorsError, SecretFormatError
 from rotators.core.secret import is_too_deep
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-    from rotators.aws.reading import SecretVersion
 
 _CACHE_VARIABLE = "RETRIEVE_CACHE_SECONDS"
 _DEFAULT_SECONDS = 300.0
@@ -35,7 +34,7 @@ def handler(event: object, context: object = None) -> dict[str, Any]:
     Values are remembered for ``RETRIEVE_CACHE_SECONDS`` (default 300, 0 remembers nothing), 128 at most, and
     not a moment longer: errors are not remembered, and nothing old is given when Secrets Manager is down.
     ``Refresh`` asks Secrets Manager in any case. One secret needs secretsmanager:GetSecretValue; many need
-    secretsmanager:BatchGetSecretValue besides.
+    secretsmanager:BatchGetSecretValue too.
 
     Args:
         event: ``SecretId`` (name or ARN; optionally ``VersionStage`` or ``VersionId``) or ``SecretIds``

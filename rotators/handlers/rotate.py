@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 
-from rotators.aws.store import SecretStore
+from rotators.aws.secrets import SecretStore
 from rotators.core.request import RotationRequest
 from rotators.core.settings import Settings
 from rotators.core.steps import Report, run_step
 from rotators.handlers.telemetry import observed
 
-_LONGEST = 64  # of what a secret may put into the log
+_LONGEST = 64  # most characters that a secret may add to the log
 
 
 def handler(event: object, context: object = None) -> None:
@@ -37,7 +37,6 @@ def handler(event: object, context: object = None) -> None:
 
 
 def _chosen(report: Report) -> dict[str, str]:
-    """The names of the rotator and the strategy, if one was chosen, not longer than a log needs."""
-    if not report.rotator:
-        return {}
-    return {"rotator": report.rotator[:_LONGEST], "strategy": report.strategy[:_LONGEST]}
+    """Return the names of the rotator and the strategy, if there are any, with limited length."""
+    names = {"rotator": report.rotator, "strategy": report.strategy}
+    return {key: name[:_LONGEST] for key, name in names.items() if name}

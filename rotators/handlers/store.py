@@ -14,16 +14,24 @@ from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
+from rotators.aws.secrets import describe
+from rotators.core.contracts import ChecksValues
 from rotators.core.errors import (
+    BrokenRotator,
+    IdentityMismatch,
     InvalidEvent,
     RotationStateError,
+    RotatorNotFound,
     RotatorsError,
     SecretDeleted,
+    SecretFormatError,
     SecretNotFound,
     UnexpectedError,
     VersionConflict,
 )
 from rotators.core.redaction import masking
+from rotators.core.registry import load
+from rotators.core.settings import Settings, flag
 from rotators.handlers.events import StoreRequest
 from rotators.handlers.telemetry import observed
 
@@ -34,6 +42,7 @@ if TYPE_CHECKING:
 
 CREATED, UPDATED, UNCHANGED = "created", "updated", "unchanged"
 
+_VALIDATE = "VALIDATE_SECRETS"
 _CURRENT, _PENDING = "AWSCURRENT", "AWSPENDING"
 _DEFAULT_KEY = "alias/aws/secretsmanager"
 
@@ -46,6 +55,9 @@ def handler(event: object, context: object = None) -> dict[str, Any]:
     overwritten, never removed; key, description and rotation that are left out stay. Rotation is configured
     again (and, unless ``RotateImmediately`` is false, started) only when it is off or differs. A new secret
     whose event names no key gets that of the environment's ``STORE_KMS_KEY_ID``, if it is set.
+
+    A value that names an installed engine is checked by the rules of its rotation, without a login, before
+    anything is called. ``VALIDATE_SECRETS=false`` in the environment leaves that out.
 
     A value stored while a rotation runs makes Secrets Manager abandon that rotation
     (UG:cloudtrail_log_entries, RotationAbandoned), so it is refused unless ``DuringRotation`` is true. A
@@ -64,6 +76,8 @@ def handler(event: object, context: object = None) -> dict[str, Any]:
 
     Raises:
         InvalidEvent: a field breaks a rule; nothing was called.
+        SecretFormatError, IdentityMismatch: the engine that the value names does not take it; nothing was
+            called.
         SecretDeleted: the secret is scheduled for deletion; nothing was changed.
         RotationStateError: a rotation is under way; nothing was changed.
         VersionConflict: the token was used with another value; nothing was changed.
@@ -75,20 +89,52 @@ def handler(event: object, context: object = None) -> dict[str, Any]:
         request = StoreRequest.from_event(event)
         token = request.client_request_token or str(uuid.uuid4())
         observation.add(secret=request.name, token=token)
-        storing = _Storing(request, token)
-        try:
-            with masking(request.sensitive(), UnexpectedError):
-                answer = storing.run()
-        except RotatorsError as error:
-            if not storing.done:
-                raise
-            raise storing.unfinished(error) from None
+        answer = _stored(request, token)
         observation.add(outcome=answer["Action"], secret=answer["ARN"])
-        return answer | {"Warnings": _warnings(request.name)}
+        return answer
+
+
+def _stored(request: StoreRequest, token: str) -> dict[str, Any]:
+    """Check and store the value; gives the function's answer."""
+    storing = _Storing(request, token)
+    try:
+        with masking(request.sensitive(), UnexpectedError):
+            unserved = _unserved_engine(request)
+            answer = storing.run()
+    except RotatorsError as error:
+        if not storing.done:
+            raise
+        raise storing.unfinished(error) from None
+    return answer | {"Warnings": [*_warnings(request.name), *unserved]}
+
+
+def _unserved_engine(request: StoreRequest) -> list[str]:
+    """Check the value as its engine does; a warning if no installed rotator serves the engine it names."""
+    secret = request.secret() if flag(os.environ, _VALIDATE, default=True) else None
+    engine = None if secret is None else secret.get("engine")
+    if secret is None or not isinstance(engine, str):
+        return []
+    try:
+        rotator = load(engine)
+    except (RotatorNotFound, BrokenRotator):
+        # Other tools have other engines, and an artifact may lack the driver of one of ours.
+        return ["No rotator that is installed here serves the value's engine, so the value was not checked."]
+    if isinstance(rotator, ChecksValues):
+        settings = Settings.from_environment(os.environ)
+        try:
+            rotator.check_value(secret, settings)
+        except (SecretFormatError, IdentityMismatch) as error:
+            raise type(error)(
+                error.cause,
+                remedy=f"Correct the value and send the event again, or set {_VALIDATE}=false on the store"
+                " function to store values unchecked.",
+                reason=error.reason,
+            ) from None
+    return []
 
 
 class _Storing:
-    """One run: the request, its token, and what has been done so far."""
+    """One run: the request, its token, and the changes made so far."""
 
     def __init__(self, request: StoreRequest, token: str) -> None:
         self._request = request
@@ -102,14 +148,18 @@ class _Storing:
         self._check_function(found or {})
         answer = self._create(client) if found is None else None
         if answer is None:
-            # Another call created it between our look and ours (or we look at a stale replica).
+            # Another call created it after our DescribeSecret (or that came from a stale replica).
             found = found or self._described(client) or {}
             answer = self._update(client, found)
         enabled = self._rotation(client, found or {})
         return {**answer, "Action": self._action, "RotationEnabled": enabled}
 
     def unfinished(self, error: RotatorsError) -> RotatorsError:
-        """The error that stopped the run, with what was done before it and how to complete the work."""
+        """Return the error that stopped the run, with the changes before it and how to complete the work.
+
+        Args:
+            error: error that stopped the run.
+        """
         return type(error)(
             f"{error.cause}. Before that, {' and '.join(self.done)}",
             remedy=f"{error.remedy} Then send the same event with ClientRequestToken {self._token}: it"
@@ -118,9 +168,9 @@ class _Storing:
         )
 
     def _check_function(self, found: Mapping[str, Any]) -> None:
-        """Ask Lambda whether the rotation function exists and the caller may invoke it; nothing is run.
+        """Check with Lambda that the rotation function exists and the caller may invoke it; nothing is run.
 
-        RotateSecret asks the same, but only after the value was stored.
+        RotateSecret makes the same check, but only after the value was stored.
         """
         rotation = self._request.rotation
         if rotation is None or self._rotates_already(found):
@@ -134,19 +184,18 @@ class _Storing:
             ) from None
 
     def _rotates_already(self, found: Mapping[str, Any]) -> bool:
-        """Whether rotation is on with the wanted function and rules."""
+        """True if rotation is on with the wanted function and rules."""
         rotation = self._request.rotation
         if rotation is None or not found.get("RotationEnabled"):
             return False
-        # The service may show rules that nobody set (days calculated from a cron), so only ours are compared.
+        # The service may add rules (days calculated from a cron), so only ours are compared.
         known = found.get("RotationRules", {})
         same = found.get("RotationLambdaARN") == rotation.function_arn
         return same and all(known.get(name) == value for name, value in rotation.rules().items())
 
     def _described(self, client: SecretsManagerClient) -> Mapping[str, Any] | None:
         try:
-            with translated("DescribeSecret", self._request.name):
-                found = client.describe_secret(SecretId=self._request.name)
+            found = describe(self._request.name, client)
         except SecretNotFound:
             return None
         if found.get("DeletedDate"):
@@ -155,7 +204,7 @@ class _Storing:
         return found
 
     def _create(self, client: SecretsManagerClient) -> dict[str, Any] | None:
-        """Create the secret; None if it exists by now."""
+        """Create the secret; return None if it exists by now."""
         request = self._request
         given: dict[str, Any] = {
             "KmsKeyId": request.kms_key_id or os.environ.get("STORE_KMS_KEY_ID"),
@@ -199,7 +248,7 @@ class _Storing:
                 SecretId=self._request.name, ClientRequestToken=self._token, **self._request.content()
             )
         labels = put.get("VersionStages", [])
-        # A known token changes nothing. One that has lost its labels is not described, and stays without.
+        # A known token changes nothing. A version without labels is not described, and gets none.
         if self._token not in stages and _CURRENT in labels:
             self._changed(f"the value of {put['ARN']} was stored")
         return {
@@ -238,7 +287,7 @@ class _Storing:
             self._changed(f"{' and '.join(changes)} was changed")
 
     def _rotation(self, client: SecretsManagerClient, found: Mapping[str, Any]) -> bool:
-        """Configure rotation if it is wanted and not so already; whether it is on afterwards."""
+        """Configure rotation if the event asks for it and it differs; return True if it is on afterwards."""
         rotation = self._request.rotation
         enabled = bool(found.get("RotationEnabled"))
         if rotation is None:

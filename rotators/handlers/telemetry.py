@@ -1,39 +1,63 @@
-"""What the functions report: one JSON log line and one EMF record per invocation, and nothing else.
+"""The reports of the functions: one JSON log line and one EMF record per invocation, and nothing else.
 
 Logger and Metrics of Powertools only; its Tracer would cost 600 ms of every cold start and can capture
 responses. Nothing here sees an event or an answer: what is logged is given by name, and a value of a secret
 or a RotationToken must not be given. Errors arrive with values already masked (core/redaction.py); of an
 error that is not coded only the type and the frames are reported.
 
-The environment's settings are checked before a function acts (reporting.py). After it has acted, nothing that
-happens here makes it fail: a closed stdout must not turn a rotation that was promoted into a failed one.
+Powertools reads its variables when a line is written, and an invalid value is an error then, when a rotation
+may already be promoted. So each variable is checked before a function acts, and a logger is made and used on
+trial. After the function has acted, nothing that happens here makes it fail: a closed stdout must not turn a
+rotation that was promoted into a failed one.
 """
 
 from __future__ import annotations
 
+import json
+import logging
+import os
+import re
+import sys
 import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Self
 
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.logging import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
-from rotators.core.errors import RotatorsError, UnexpectedError
+from rotators.core.errors import ConfigurationError, RotatorsError, UnexpectedError
 from rotators.core.redaction import name_of, raise_unchained
-from rotators.handlers.reporting import DEFAULTS, Reporting
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _DIMENSIONS = ("rotator", "step")
 _LAST_STEP = "finishSecret"
 # EMF specification: a dimension's value has 1 to 1024 ASCII characters; a rotator's name needs far fewer.
 _LONGEST_DIMENSION = 255
 
+_NAME = "rotators"
+_SERVICE, _NAMESPACE = "POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"
+_SAMPLE_RATE = "POWERTOOLS_LOGGER_SAMPLE_RATE"
+
+# In the order in which Powertools reads them; the first one that is set decides.
+_LEVELS = ("AWS_LAMBDA_LOG_LEVEL", "POWERTOOLS_LOG_LEVEL", "LOG_LEVEL")
+
+_FLAGS = (
+    "POWERTOOLS_DEBUG",
+    "POWERTOOLS_DEV",
+    "POWERTOOLS_LOG_DEDUPLICATION_DISABLED",
+    "POWERTOOLS_METRICS_DISABLED",
+)
+_FLAG = re.compile("1|y|yes|t|true|on|0|n|no|f|false|off", re.IGNORECASE)
+
+# CloudWatch API:PutMetricData, Namespace; API:Dimension, Value.
+_NAMESPACE_RULE = re.compile(r"(?!:)(?=.*[^ ])[A-Za-z0-9._/#: -]{1,255}")
+_SERVICE_RULE = re.compile(r"(?!:)(?=.*[^ ])[ -~]{1,255}")
+
 
 @dataclass
 class Observation:
-    """What is known about the running invocation.
+    """The log keys of the running invocation.
 
     Attributes:
         function: the function's name: ``rotate``, ``store``, ``retrieve`` …
@@ -44,7 +68,7 @@ class Observation:
     keys: dict[str, str | int] = field(default_factory=dict)
 
     def add(self, **keys: str | int) -> None:
-        """Add log keys learned on the way (``secret_id``, ``token``, ``step``, ``strategy``, ``outcome`` …).
+        """Add log keys (``secret_id``, ``token``, ``step``, ``strategy``, ``outcome`` …).
 
         ``rotator`` and ``step`` become dimensions of the metrics too. Never give a value of a secret.
 
@@ -68,7 +92,8 @@ def observed(function: str, **keys: str) -> Iterator[Observation]:
     ``Duration`` (Milliseconds), and ``Rotated`` (Count) for a rotation that ended well. All of them by
     ``service`` and ``function``, which alarms can use, and, when known, by ``rotator`` and ``step`` too.
 
-    What cannot be reported (stdout is closed or full) is lost; the invocation ends as it would have without.
+    A report that cannot be written (stdout is closed or full) is lost; it does not change how the invocation
+    ends.
 
     Args:
         function: the function's name.
@@ -109,7 +134,7 @@ def _coded(error: Exception) -> RotatorsError:
 def _report(
     reporting: Reporting, observation: Observation, milliseconds: float, error: RotatorsError | None
 ) -> None:
-    # One must not keep the other from being reported.
+    # A failure of one must not prevent the report of the other.
     try:
         _log(reporting, observation, milliseconds, error)
     finally:
@@ -151,7 +176,7 @@ def _emit_metrics(
         if value:
             metrics.add_dimension(name, value)
     if any(known.values()):
-        # CloudWatch adds nothing up over dimensions, and an alarm cannot search.
+        # CloudWatch does not aggregate across dimensions, and an alarm cannot search.
         metrics.add_dimensions(service=reporting.service, function=observation.function)
     of = "Step" if observation.function == "rotate" else ""
     metrics.add_metric(of + ("Failed" if failed else "Succeeded"), MetricUnit.Count, 1)
@@ -164,3 +189,138 @@ def _emit_metrics(
 def _dimension_value(text: str) -> str:
     printable = "".join(c if c.isascii() and c.isprintable() else "?" for c in text)
     return printable.strip().lstrip(":")[:_LONGEST_DIMENSION]
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """The settings of logging and metrics.
+
+    Attributes:
+        service: the service's name in log lines and metrics.
+        namespace: of the metrics.
+        level: the lowest level that is logged.
+        sample_rate: the share of invocations that are logged at DEBUG.
+    """
+
+    service: str = _NAME
+    namespace: str = _NAME
+    level: str = "INFO"
+    sample_rate: float = 0.0
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Check the variables of Powertools.
+
+        Returns:
+            The settings; unset variables have their default.
+
+        Raises:
+            ConfigurationError: a variable cannot be used; it is named, and its value is not shown.
+        """
+        environment = os.environ
+        for name in _FLAGS:
+            _require(name not in environment or _FLAG.fullmatch(environment[name]), name, "be true or false")
+        reporting = cls(
+            service=_matching(environment, _SERVICE, _SERVICE_RULE, "1 to 255 printable ASCII characters"),
+            namespace=_matching(
+                environment, _NAMESPACE, _NAMESPACE_RULE, "1 to 255 letters, digits, blanks and . - _ / # :"
+            ),
+            level=_level(environment),
+            sample_rate=_sample_rate(environment),
+        )
+        reporting._try_out()
+        return reporting
+
+    def log(self, message: str, extra: Mapping[str, object], error: Exception | None = None) -> None:
+        """Write one line: at INFO, or with an error and its traceback at ERROR.
+
+        Args:
+            message: description of the result.
+            extra: further keys; names that are no attributes of a ``logging.LogRecord``.
+            error: error of the invocation.
+        """
+        logger = self._logger()
+        if error is None:
+            logger.info(message, extra=extra)
+        else:
+            logger.error(message, extra=extra, exc_info=error)
+
+    def metrics(self) -> EphemeralMetrics:
+        """Return an empty set of metrics."""
+        # Ephemeral, because Powertools' Metrics shares its dimensions between all instances of a process.
+        return EphemeralMetrics(namespace=self.namespace, service=self.service)
+
+    def _logger(self) -> Logger:
+        # Created for each report: Powertools configures a service's logger once only, so this costs
+        # microseconds, and a changed level counts at once.
+        logger = Logger(
+            service=self.service,
+            level=self.level,
+            sampling_rate=self.sample_rate or None,
+            logger_handler=_Stdout(),
+            json_serializer=_line,
+            serialize_stacktrace=False,
+            utc=True,
+            location=None,
+        )
+        logger.refresh_sample_rate_calculation()
+        return logger
+
+    def _try_out(self) -> None:
+        """Do everything that a report does except write, in case Powertools rejects something."""
+        try:
+            self._logger()
+            metrics = self.metrics()
+            metrics.add_metric("Failed", "Count", 0)
+            metrics.serialize_metric_set()
+        except Exception as error:  # noqa: BLE001 - any error must occur before we have acted
+            cause = f"logging and metrics cannot be set up: {type(error).__name__}"
+            raise ConfigurationError(cause, remedy="Correct the POWERTOOLS_… variables.") from None
+
+
+DEFAULTS = Reporting()
+"""Settings for the report that the environment's settings cannot be used."""
+
+
+class _Stdout(logging.Handler):
+    """Writes to the current stdout; a StreamHandler keeps the one of its creation."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stdout, flush=True)
+
+
+def _line(log: Mapping[str, object]) -> str:
+    """Return one line of JSON. It is ASCII, because stdout may not accept all outside text."""
+    return json.dumps(log, default=str, separators=(",", ":"))
+
+
+def _require(holds: object, name: str, rule: str) -> None:
+    if not holds:
+        raise ConfigurationError(f"{name} must {rule}", remedy=f"Correct or remove {name} on the function.")
+
+
+def _matching(environment: Mapping[str, str], name: str, rule: re.Pattern[str], words: str) -> str:
+    value = environment.get(name) or _NAME
+    _require(rule.fullmatch(value), name, f"have {words}, and not begin with a colon")
+    return value
+
+
+def _level(environment: Mapping[str, str]) -> str:
+    known = logging.getLevelNamesMapping()
+    found = "INFO"
+    for name in reversed(_LEVELS):
+        if text := environment.get(name):
+            # Lambda has a level below DEBUG (LG: monitoring-cloudwatchlogs-advanced).
+            found = "DEBUG" if text == "TRACE" and name == _LEVELS[0] else text.upper()
+            _require(found in known, name, "be DEBUG, INFO, WARNING, ERROR or CRITICAL")
+    return found
+
+
+def _sample_rate(environment: Mapping[str, str]) -> float:
+    text = environment.get(_SAMPLE_RATE) or "0"
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1.0
+    _require(0 <= rate <= 1, _SAMPLE_RATE, "be a number from 0 to 1")
+    return rate

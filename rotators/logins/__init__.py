@@ -1,1 +1,1 @@
-"""What all logins share: addresses, trust, deadlines and the causes of failures."""
+"""Common parts of all logins: addresses, trust, deadlines and the causes of failures."""

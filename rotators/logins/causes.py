@@ -1,26 +1,25 @@
-"""Why a login fails, in words that every engine shares. An engine adds only how its driver says so."""
+"""Causes of a failed login, shared by all engines. An engine declares the messages that mean them."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from rotators.core.errors import CredentialsRejected, RotatorFailure, TargetRefused, TargetUnavailable
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 CONNECT_SECONDS = 5.0
-"""For a login in all: name resolution, every address, TLS and authentication."""
+"""Seconds for a whole login: name resolution, every address, TLS and authentication."""
 
 
 class Cause(NamedTuple):
     """One cause of a failed login.
 
     Attributes:
-        kind: the error's class.
-        text: what happened.
-        remedy: the next action; None for the class's own.
+        kind: class of the error.
+        text: cause in words.
+        remedy: next action; None for the default of the class.
     """
 
     kind: type[RotatorFailure]
@@ -43,9 +42,15 @@ CAUSES: dict[str, Cause] = {
     ),
     "auth-method": Cause(
         TargetRefused,
-        "the server asks for no hashed password, so one would go out in clear or prove nothing",
+        "the server asks for no hashed password, so a password would be sent unencrypted or prove nothing",
         "Make the server ask this user for a hash (PostgreSQL: scram-sha-256 in pg_hba.conf; MySQL: "
         "caching_sha2_password; MariaDB: mysql_native_password or ed25519).",
+    ),
+    "digest": Cause(
+        TargetRefused,
+        "Redshift asks for a digest of a sha256 password, which this login cannot give",
+        "Let applications log in with one of AWS's drivers (redshift_connector, JDBC, ODBC), or remove "
+        "password_hash from the secret and rotate, so that the password is stored as md5 again.",
     ),
     "plugin": Cause(
         TargetRefused,
@@ -56,18 +61,41 @@ CAUSES: dict[str, Cause] = {
         TargetRefused,
         "the server refuses every login of the user, because too many were rejected",
         "Unblock the user as administrator (MySQL and MariaDB: ALTER USER … ACCOUNT UNLOCK, and on MariaDB"
-        " FLUSH PRIVILEGES; PostgreSQL with credcheck: pg_banned_role_reset), then rotate.",
+        " FLUSH PRIVILEGES; PostgreSQL with credcheck: pg_banned_role_reset; OpenLDAP: delete"
+        " pwdAccountLockedTime; Active Directory: Unlock-ADAccount), then rotate.",
     ),
     "locked": Cause(
         TargetRefused,
         "the user is locked by an administrator; its password is right",
-        "Ask who locked it. To unlock it: ALTER USER … ACCOUNT UNLOCK, as administrator.",
+        "Ask who locked it. To unlock it, as administrator: ALTER USER … ACCOUNT UNLOCK or Enable-ADAccount.",
+    ),
+    "account-expired": Cause(
+        TargetRefused,
+        "the password is right, and the account has expired",
+        "Set the account's expiry (accountExpires) to a later time, as administrator, then rotate.",
+    ),
+    "logon-hours": Cause(
+        TargetRefused,
+        "the password is right, and the user may not log in at this time of the day",
+        "Rotate within the user's logon hours (rotation window), or extend them.",
+    ),
+    "workstation": Cause(
+        TargetRefused,
+        "the password is right, and the user may not log in from this machine",
+        "Add the domain controllers to the workstations that the user may log into, or remove the limit.",
     ),
     "expired": Cause(
         TargetRefused,
         "the password is right and has expired",
-        "Rotate: on MySQL and MariaDB, strategy single and an admin (masterarn) change an expired password."
+        "Rotate: on MySQL, MariaDB, OpenLDAP and Active Directory, an admin (masterarn) changes an expired"
+        " password."
         " On PostgreSQL, set VALID UNTIL to a later time first: a new password expires with it.",
+    ),
+    "must-change": Cause(
+        TargetRefused,
+        "the password is right, and the server permits nothing else than to change it",
+        "Rotate with an admin (masterarn), or clear the mark at the server (OpenLDAP: pwdReset to FALSE;"
+        " Active Directory: pwdLastSet to -1).",
     ),
     "scram-iterations": Cause(
         TargetRefused,
@@ -101,7 +129,7 @@ CAUSES: dict[str, Cause] = {
         TargetUnavailable,
         "the server's certificate is for another host name",
         "Use the database's own endpoint as the secret's host, not an alias or an address. If it is that "
-        "already, somebody else may answer there: do not take a name over from the certificate.",
+        "already, another server may answer there: do not take a name over from the certificate.",
     ),
     "tls-expired": Cause(
         TargetUnavailable,
@@ -127,8 +155,8 @@ CAUSES: dict[str, Cause] = {
     "tls-unsupported": Cause(
         TargetUnavailable,
         "the server does not offer TLS",
-        "Turn TLS on at the server. If it was on before, somebody else may answer there: look before you "
-        'allow unencrypted connections with "ssl": false in the secret.',
+        "Turn TLS on at the server. If it was on before, another server may answer there: check that before "
+        'you allow unencrypted connections with "ssl": false in the secret.',
     ),
     "tls": Cause(TargetUnavailable, "the TLS handshake failed"),
     "closed-port": Cause(
@@ -161,39 +189,65 @@ CAUSES: dict[str, Cause] = {
 
 
 def failure(reason: str, doing: str) -> RotatorFailure:
-    """The error for a known cause.
+    """Return the error for a known cause.
 
     Args:
-        reason: a key of CAUSES.
-        doing: what was being done, for the message.
+        reason: key of CAUSES.
+        doing: action that failed; shown in the message.
     """
     cause = CAUSES[reason]
     return cause.kind(f"{doing}: {cause.text}", reason=reason, remedy=cause.remedy)
 
 
-def cause_of(said: str, patterns: Sequence[tuple[str, str]]) -> str | None:
-    """The key of CAUSES that a driver's text means, or None.
+@dataclass(frozen=True)
+class Messages:
+    """Reports of failed logins by an engine's servers and drivers, for rotators and applications.
 
-    Args:
-        said: the text.
-        patterns: (regular expression, key of CAUSES); the first that is found decides.
+    Attributes:
+        patterns: (regular expression, key of CAUSES) in order; the first match decides. ``"other"``
+            instead of a key means that the error says nothing about the credential.
+        states: key of CAUSES by SQLSTATE, for texts without a pattern.
+        words: function that returns the text to search, from a driver's error or a server's text.
     """
-    return next((reason for pattern, reason in patterns if re.search(pattern, said)), None)
+
+    patterns: tuple[tuple[str, str], ...]
+    states: Mapping[str, str] = field(default_factory=dict)
+    words: Callable[[Any], str] = str
+
+    def cause(self, said: Exception | str, state: str = "") -> str | None:
+        """Return the key of CAUSES for an error; None if the error is unknown.
+
+        Args:
+            said: a driver's error or a server's text.
+            state: SQLSTATE, if the server sent one.
+        """
+        words = self.words(said)
+        found = next((reason for pattern, reason in self.patterns if re.search(pattern, words)), None)
+        return found or self.states.get(state)
+
+    def failure(self, said: Exception | str, where: str, state: str = "") -> RotatorFailure:
+        """Return the error to raise for a failed login.
+
+        Args:
+            said: a driver's error or a server's text.
+            where: host, port and user; shown in the message.
+            state: SQLSTATE, if the server sent one.
+
+        Returns:
+            TargetUnavailable if the cause is unknown, because an unknown text is no rejection.
+        """
+        doing = f"Unable to log into database at {where}"
+        if reason := self.cause(said, state):
+            return failure(reason, doing)
+        first_line = next(iter(self.words(said).strip().splitlines()), "no message")[:200]
+        return TargetUnavailable(f"{doing}: {first_line}", reason="unknown")
 
 
-def login_failure(said: str, patterns: Sequence[tuple[str, str]], where: str) -> RotatorFailure:
-    """The error for a failed login, told by the driver's text.
-
-    Args:
-        said: the text.
-        patterns: as for ``cause_of``.
-        where: host, port and user, for the message.
-
-    Returns:
-        The error to raise; TargetUnavailable when no pattern fits, for an unknown text is no rejection.
-    """
-    doing = f"Unable to log into database at {where}"
-    if reason := cause_of(said, patterns):
-        return failure(reason, doing)
-    first_line = next(iter(said.strip().splitlines()), "no message")[:200]
-    return TargetUnavailable(f"{doing}: {first_line}", reason="unknown")
+NETWORK = (
+    (r"Connection refused", "closed-port"),
+    (r"[Nn]o route to host|[Nn]etwork is unreachable|[Hh]ost is unreachable", "unreachable"),
+    (r"translate host name|failed to resolve|name resolution|Name or service not known", "unknown-host"),
+    (r"nodename nor servname", "unknown-host"),
+    (r"timed out|timeout expired", "timeout"),
+)
+"""Patterns for messages of the operating system, which all drivers repeat."""

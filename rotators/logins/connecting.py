@@ -1,4 +1,4 @@
-"""What every engine needs to reach its server: trust, addresses and deadlines."""
+"""Connection helpers of every engine: trust, addresses and deadlines."""
 
 from __future__ import annotations
 
@@ -21,16 +21,19 @@ if TYPE_CHECKING:
     from rotators.core.settings import Settings
 
 STATEMENT_SECONDS = 5.0
-"""For one statement, as the server is told."""
+"""Seconds for one statement, enforced by the server."""
 SESSION_SECONDS = 6.0
-"""For all statements of a login, as we watch it: a server that falls silent tells nothing."""
+"""Seconds for all statements of a login, enforced by the client in case the server stops answering."""
 
 SYSTEM_ROOTS = "system"
-_RESOLVE_SECONDS = 2.5  # of CONNECT_SECONDS; the rest is for the first address
+_RESOLVE_SECONDS = 2.5  # part of CONNECT_SECONDS; the rest is for the first address
 
 
 def wants_tls(secret: Secret) -> bool:
-    """Whether the connection is to be encrypted and the server verified: unless ``ssl`` is false, yes.
+    """Return True if the server is verified and the connection encrypted: always, unless ``ssl`` is false.
+
+    Args:
+        secret: value.
 
     Raises:
         SecretFormatError: ``ssl`` is neither a boolean nor ``"true"`` or ``"false"``.
@@ -39,7 +42,12 @@ def wants_tls(secret: Secret) -> bool:
 
 
 def sends_clear_text(secret: Secret) -> bool:
-    """Whether new passwords are sent in clear text, which some password validation needs: key ``clear_text``.
+    """Return True if new passwords are sent in clear text (key ``clear_text``).
+
+    Some password validation needs this.
+
+    Args:
+        secret: value.
 
     Raises:
         SecretFormatError: ``clear_text`` is not a boolean, or true for a connection without TLS.
@@ -49,6 +57,21 @@ def sends_clear_text(secret: Secret) -> bool:
         raise SecretFormatError(
             "keys 'clear_text' and 'ssl' of the secret: clear text is sent inside TLS only"
         )
+    return wanted
+
+
+def wants_start_tls(secret: Secret) -> bool:
+    """Return True if TLS is negotiated on a connection that begins without it (key ``start_tls``, LDAP).
+
+    Args:
+        secret: value.
+
+    Raises:
+        SecretFormatError: ``start_tls`` is not a boolean, or true together with ``"ssl": false``.
+    """
+    wanted = _flag(secret, "start_tls", default=False)
+    if wanted and not wants_tls(secret):
+        raise SecretFormatError("keys 'start_tls' and 'ssl' of the secret contradict each other")
     return wanted
 
 
@@ -62,16 +85,16 @@ def _flag(secret: Secret, key: str, *, default: bool) -> bool:
 
 
 def trusted_roots(secret: Secret, settings: Settings, variable: str) -> str | None:
-    """The file of certificates that the server's must lead to.
+    """Return the file of the certificates that the server's certificate must lead to.
 
     Args:
         secret: its ``ssl`` and ``sslrootcert`` come first.
-        settings: then SSL_ROOT_CERT.
-        variable: then the driver's own environment variable.
+        settings: SSL_ROOT_CERT comes second.
+        variable: the driver's environment variable, which comes third.
 
     Returns:
-        A path; ``"system"`` when nothing is named and the system has no file; None when the secret says
-        ``"ssl": false`` and the connection is to be in clear.
+        A path; ``"system"`` if none is configured and the system has no file; None if the secret says
+        ``"ssl": false``, for an unencrypted connection.
 
     Raises:
         SecretFormatError: ``ssl`` is not a boolean, or ``sslrootcert`` not a string.
@@ -80,7 +103,7 @@ def trusted_roots(secret: Secret, settings: Settings, variable: str) -> str | No
     if not wants_tls(secret):
         return None
     named = secret.text("sslrootcert") if "sslrootcert" in secret else settings.ssl_root_cert
-    # A driver's bundled OpenSSL may look for roots where another system has them; Python knows this one's.
+    # A driver's bundled OpenSSL may search for roots in another system's path; Python has this one's path.
     roots = named or os.environ.get(variable) or ssl.get_default_verify_paths().cafile or SYSTEM_ROOTS
     if roots != SYSTEM_ROOTS and not _readable(roots):
         raise failure("tls-no-ca", f"reading {Path(roots).name!r}")
@@ -88,7 +111,7 @@ def trusted_roots(secret: Secret, settings: Settings, variable: str) -> str | No
 
 
 def _readable(path: str) -> bool:
-    """Whether a file can be read without waiting: a pipe or a device may block for ever."""
+    """Return True if a file can be read without waiting: a pipe or a device may block forever."""
     try:
         found = Path(path).stat()
     except OSError:
@@ -96,11 +119,19 @@ def _readable(path: str) -> bool:
     return stat.S_ISREG(found.st_mode) and found.st_size > 0 and os.access(path, os.R_OK)
 
 
-def resolved(host: str, port: int) -> list[str]:
-    """The addresses of a host, each once, in the system's order.
+def resolved(host: str, port: int, seconds: float = _RESOLVE_SECONDS) -> list[str]:
+    """Return the addresses of a host without duplicates, in the system's order.
+
+    Args:
+        host: name or address.
+        port: TCP port.
+        seconds: time that is left for the login; the resolver gets 2.5 seconds at most.
+
+    Returns:
+        IPv4 and IPv6 addresses as text; at least one.
 
     Raises:
-        TargetUnavailable: there are none, or the resolver did not answer in time.
+        TargetUnavailable: there are none, or the resolver did not answer in time. A later step tries again.
     """
     found: list[str] = []
 
@@ -111,10 +142,10 @@ def resolved(host: str, port: int) -> list[str]:
             return
         found.extend(dict.fromkeys(str(answer[4][0]) for answer in answers))
 
-    # The system's resolver has no deadline of its own, so it is left behind when it is too slow.
+    # The system's resolver has no deadline, so its thread is abandoned when it is too slow.
     thread = threading.Thread(target=resolve, daemon=True)
     thread.start()
-    thread.join(_RESOLVE_SECONDS)
+    thread.join(min(seconds, _RESOLVE_SECONDS))
     if found:
         return found
     raise failure("unknown-host", f"resolving {host!r}")
@@ -125,19 +156,19 @@ def cut_after(seconds: float, descriptor: int) -> Iterator[threading.Event]:
     """Shut a socket down when the block takes too long, so that a driver's wait ends with an error.
 
     Args:
-        seconds: the block's time.
-        descriptor: the socket's file descriptor; stays the driver's to close.
+        seconds: time limit of the block.
+        descriptor: file descriptor of the socket; the driver still has to close it.
 
     Yields:
-        An event that is set once the socket was cut.
+        An event that is set after the socket was shut down.
     """
     expired = threading.Event()
-    # A descriptor of our own, taken now: the driver's may be closed, and its number used again, by then.
+    # A duplicate descriptor: the driver may close its own by then, and the number may be used again.
     channel = socket.socket(fileno=os.dup(descriptor))
 
     def cut() -> None:
         expired.set()
-        with contextlib.suppress(OSError):  # the other side may have gone meanwhile
+        with contextlib.suppress(OSError):  # the other side may have closed meanwhile
             channel.shutdown(socket.SHUT_RDWR)
 
     timer = threading.Timer(seconds, cut)

@@ -1,42 +1,39 @@
-"""What an engine declares for applications: the drivers for its servers, and what their errors say.
+"""Declarations of an engine for applications: the drivers for its servers, and meanings of their errors.
 
-``rotators/engines/<name>/driver.py`` holds one `ClientSide` in ``CLIENT_SIDE``; ``rotators.client`` finds it
-there. Such a module imports a driver's library only where it is used.
+``rotators/engines/<name>/driver.py`` has one `ClientSide` in ``CLIENT_SIDE``. For each driver, an entry point
+of the group ``rotators.drivers`` names it. The module imports a driver's library only where it is used.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from rotators.core.errors import ConfigurationError, SecretFormatError
-from rotators.core.settings import Settings
-from rotators.logins.causes import cause_of
+from rotators.core.errors import ConfigurationError
+from rotators.logins.arguments import where
 from rotators.logins.connecting import wants_tls
 from rotators.logins.target import port_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rotators.core.secret import Secret
+    from rotators.logins.causes import Messages
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 """Positional arguments, and keyword arguments by name."""
 
 
 class Verdict(Enum):
-    """What a driver's error says about a login."""
+    """Meaning of a driver's error for a login."""
 
     REJECTED = "rejected"  # this user with this password
-    UNAVAILABLE = "unavailable"  # nobody judged the credential; the same login may work in a moment
-    DATABASE = "database"  # the server has no such database, or it is not for this user
-    SERVER = "server"  # another server than the secret means: its certificate, or its rules, do not admit us
-    BLOCKED = "blocked"  # too many logins were rejected; the server judges no password of this account now
+    UNAVAILABLE = "unavailable"  # the credential was not checked; the same login may work in a moment
+    DATABASE = "database"  # the server has no such database, or this user may not use it
+    SERVER = "server"  # the certificate or the rules do not admit us: not the server that the secret names
+    BLOCKED = "blocked"  # too many logins were rejected; the server checks no password of this account now
     CLOSED = "closed"  # the password is right, and the account may not log in: locked, expired, no right to
-    OTHER = "other"  # none of these; the application's to see
+    OTHER = "other"  # none of these; the application handles it
 
 
 _SERVER = (
@@ -62,53 +59,64 @@ _UNAVAILABLE = (
     "unreachable",
     "user-connections",
 )
+_CLOSED = ("account-expired", "expired", "locked", "logon-hours", "no-login", "workstation")
 _VERDICTS = {
     "password": Verdict.REJECTED,
     "blocked": Verdict.BLOCKED,
     "database": Verdict.DATABASE,
-    **dict.fromkeys(("expired", "locked", "no-login"), Verdict.CLOSED),
+    **dict.fromkeys(_CLOSED, Verdict.CLOSED),
     **dict.fromkeys(_SERVER, Verdict.SERVER),
     **dict.fromkeys(_UNAVAILABLE, Verdict.UNAVAILABLE),
 }
-"""By the keys of ``logins.causes.CAUSES``; all others are OTHER."""
+"""Verdict by key of ``logins.causes.CAUSES``; all other keys are OTHER."""
 
 
-def verdict_on(said: str, patterns: Sequence[tuple[str, str]]) -> Verdict:
-    """What a driver's text says about a login.
+def verdict_on(error: Exception, messages: Messages) -> Verdict:
+    """Return the meaning of a driver's error for a login.
 
     Args:
-        said: the text.
-        patterns: as for ``cause_of``.
+        error: error of the driver.
+        messages: messages of the engine.
     """
-    return _VERDICTS.get(cause_of(said, patterns) or "", Verdict.OTHER)
+    return _VERDICTS.get(messages.cause(error) or "", Verdict.OTHER)
 
 
-def is_of(error: Exception, *packages: str) -> bool:
-    """Whether a driver, or the system below it, raised it; not what the application does in between."""
-    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in packages
+def judge_of(messages: Messages, package: str = "") -> Callable[[Exception, Secret], Verdict]:
+    """Return the function that judges a driver's errors by an engine's messages.
+
+    Args:
+        messages: messages of the engine.
+        package: package of the driver. If given, only its errors and those of the operating system are
+            judged; an error of the application is OTHER.
+    """
+
+    def judge(error: Exception, _: Secret) -> Verdict:
+        known = not package or isinstance(error, OSError) or type(error).__module__.split(".")[0] == package
+        return verdict_on(error, messages) if known else Verdict.OTHER
+
+    return judge
 
 
 @dataclass(frozen=True, eq=False)
 class Driver:
-    """How to log in with a driver.
+    """Description of how to log in with a driver.
 
     Attributes:
-        name: of its package; empty for a callable that is not known.
-        parameters: a secret, and what the caller passes → the keyword arguments that say where and who; clear
-            text. What the caller passes need not be in the secret.
-        judge: an error of a login, and the secret it was made with → what it says.
-        engine: whose servers it logs into; empty when that depends on the secret.
-        limit: seconds → the keyword arguments that make the driver give up after them.
-        settle: takes back, on a connection that was made, what ``limit`` would leave behind; told what the
-            caller gave.
-        unpacked: the caller's arguments → the same with those apart that a connection string holds.
-        shortest: the smallest number of seconds that the driver understands.
-        port: its default; None when that depends on the secret's engine.
-        common: whether it is of the common kind: any error is judged, and how its TLS is named is not known.
-        dialect: what SQLAlchemy calls it, if that is not its name.
-        reconnects: whether its function makes a client that opens connections by itself later. Such a client
-            is made by the module of the driver's name in ``rotators.client.integrations``.
-        uncovered: modules of the package whose functions cannot be used, and what can instead.
+        name: name of its package; empty for an unknown callable.
+        parameters: function of a secret and the caller's arguments that returns the keyword arguments for
+            address and user, with the password in clear text. The secret may lack what the caller passes.
+        judge: function of a login's error and its secret that returns the verdict.
+        engine: engine of its servers; empty if that depends on the secret.
+        limit: function of seconds that returns the keyword arguments for this time limit.
+        settle: function of an open connection and the caller's arguments that undoes lasting effects of
+            ``limit``.
+        unpacked: function that returns the caller's arguments with a connection string split into its parts.
+        shortest: smallest time limit that the driver accepts, in seconds.
+        port: its default port; None if that depends on the secret's engine.
+        common: True for the common kind: any error is judged, and the names of its TLS arguments are unknown.
+        dialect: SQLAlchemy's name for it, if that differs from its name.
+        reconnects: True if its function creates a client that opens connections by itself later. Such a
+            client is created by the module of the driver's name in ``rotators.client.integrations``.
     """
 
     name: str
@@ -123,60 +131,57 @@ class Driver:
     common: bool = False
     dialect: str = ""
     reconnects: bool = False
-    uncovered: Mapping[str, str] = field(default_factory=dict)
 
     def arguments(self, secret: Secret, seconds: float, given: Mapping[str, Any]) -> dict[str, Any]:
-        """All keyword arguments of a login: the driver's, below those that the caller gave.
+        """Return all keyword arguments of a login; the caller's take precedence over the driver's.
 
         Args:
-            secret: whom and where.
-            seconds: what is left for the login.
-            given: what the caller passes, by name.
+            secret: address, user and password.
+            seconds: time that is left for the login.
+            given: the caller's arguments, by name.
 
         Raises:
-            ConfigurationError: the driver's TLS is not known and the caller did not name it.
+            ConfigurationError: the driver's TLS arguments are unknown and the caller did not pass any.
             SecretFormatError: a key is missing that the caller did not pass either.
         """
         known = {**self.parameters(secret, given), **self.limit(seconds)}
         if self.common and wants_tls(secret) and not any(name.startswith("ssl") for name in given):
             raise ConfigurationError(
-                "the secret asks for TLS, and how this driver is told so is not known",
+                "the secret asks for TLS, and this driver's argument for it is not known",
                 remedy="Pass the driver's own argument (ssl=…, ssl_context=…) to connect().",
             )
         return {**known, **given}
 
-    def owns(self, module: str) -> bool:
-        """Whether a module, by its dotted name, is one of the driver's package."""
-        return module == self.name or module.startswith(f"{self.name}.")
-
 
 @dataclass(frozen=True)
 class ClientSide:
-    """What an engine declares for applications.
+    """Declarations of an engine for applications.
 
     Attributes:
-        engines: the values of the secret's ``engine`` key that it knows, each with the one name by which
-            equal ones are compared.
-        port: the default port of the servers.
-        words: parts of any further value of the ``engine`` key that means servers which speak the same way.
-        judge: an error of a login, of whatever driver → what it says.
-        drivers: those that are known.
+        engines: supported values of the secret's ``engine`` key, each with the canonical name that is used to
+            compare them.
+        port: default port of the servers.
+        words: parts of other values of the ``engine`` key whose servers send the same messages.
+        messages: messages of the servers and their drivers about failed logins.
+        drivers: known drivers; each is an entry point of the group ``rotators.drivers``.
     """
 
     engines: Mapping[str, str]
     port: int
     words: tuple[str, ...]
-    judge: Callable[[Exception], Verdict]
+    messages: Messages
     drivers: tuple[Driver, ...]
 
 
-def common_kind(name: str, engine: str, judge: Callable[[Exception, Secret], Verdict], **more: Any) -> Driver:
-    """A driver that takes PEP 249's names: ``host``, ``port``, ``user``, ``password``, ``database``.
+def common_kind(
+    name: str, judge: Callable[[Exception, Secret], Verdict], engine: str = "", **more: Any
+) -> Driver:
+    """Return a driver that uses PEP 249's names: ``host``, ``port``, ``user``, ``password``, ``database``.
 
     Args:
-        name: of its package.
-        engine: whose servers it logs into; empty when that depends on the secret.
-        judge: as of a `Driver`, for what has no SQLSTATE that decides.
+        name: name of its package.
+        judge: as for a `Driver`, for errors without the SQLSTATE of a rejected login.
+        engine: engine of its servers; empty if that depends on the secret.
         **more: attributes of the `Driver`.
     """
 
@@ -198,32 +203,3 @@ def _common_parameters(secret: Secret, given: Mapping[str, Any]) -> dict[str, An
     if secret.get("dbname"):
         found["database"] = secret.text("dbname")
     return found
-
-
-def where(secret: Secret, given: Iterable[str], *others: str) -> dict[str, Any]:
-    """The host as the argument ``host``, unless the caller decides it.
-
-    Args:
-        secret: names the host.
-        given: the names of the arguments that the caller passes.
-        *others: arguments that take the place of ``host``.
-
-    Raises:
-        SecretFormatError: neither the secret nor the caller names it.
-    """
-    if "host" in given:
-        return {}
-    if secret.get("host"):
-        return {"host": secret.text("host")}
-    if set(given) & set(others):
-        return {}
-    raise SecretFormatError(
-        "Key is missing from secret JSON: 'host'",
-        remedy="Pass host=… (and port, dbname) to connect(), or store them in the secret. RDS stores only"
-        " username and password in the secrets that it manages.",
-    )
-
-
-def application_settings() -> Settings:
-    """The settings that count in an application: the trusted certificates of SSL_ROOT_CERT."""
-    return Settings(ssl_root_cert=os.environ.get("SSL_ROOT_CERT") or None)

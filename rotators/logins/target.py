@@ -1,8 +1,8 @@
-"""Which target a stored value leads to, and whether two values lead to the same one.
+"""Identity of the target that a stored value leads to, and comparison of the targets of two values.
 
-Rotators, the client and `rotators doctor` ask this before they send a stored password anywhere, and all of
-them ask here. Different spellings of a target are equal: upper and lower case in host names, a port as number
-or text, a key with its default or without a value.
+Rotators, the client and `rotators doctor` all use this module to check the target before they send a stored
+password anywhere. Different spellings of a target are equal: upper and lower case in host names, a port as
+number or text, a key with its default or without a value.
 """
 
 from __future__ import annotations
@@ -20,19 +20,29 @@ if TYPE_CHECKING:
     from rotators.core.settings import Settings
 
 TARGET_KEYS = frozenset(
-    {"engine", "host", "port", "admin_host", "admin_port", "ssl", "sslrootcert", "server_public_key"}
+    {
+        "engine",
+        "host",
+        "port",
+        "admin_host",
+        "admin_port",
+        "ssl",
+        "sslrootcert",
+        "server_public_key",
+        "start_tls",
+    }
 )
-"""The keys that say where a value leads and how the connection is protected."""
+"""Keys that determine where a value leads and how the connection is protected."""
 
 _WITH_PORT = re.compile(r"([^:]+|\[.*\]):[0-9]+")
 
 
 class Server(Protocol):
-    """What is known of a kind of server without asking one; every engine of the strategies is a `Server`.
+    """Properties of a kind of server, known without a login; every engine of the strategies is a `Server`.
 
     Attributes:
-        names: the values of the secret's ``engine`` key that mean such servers.
-        default_port: used when the secret has no ``port``.
+        names: values of the secret's ``engine`` key for such servers.
+        default_port: port if the secret has no ``port``.
     """
 
     @property
@@ -41,16 +51,16 @@ class Server(Protocol):
     def default_port(self) -> int: ...  # noqa: D102 - see Attributes
 
 
-class Target(NamedTuple):
-    """Where a value leads and how the connection is protected, in a form in which equal targets are equal.
+class TargetIdentity(NamedTuple):
+    """Target of a value and protection of the connection, normalized so that equal targets compare equal.
 
     Attributes:
-        host: in lower case; None when the value names none.
-        port: a number; the default when the value names none.
-        admin: host and port of logins that change something; ``host`` and ``port`` unless the value differs.
-        tls: whether the connection is encrypted and the server verified.
-        roots: the file of trusted certificates; None for the system's, and without TLS.
-        public_key: the server's RSA key as PEM, without its blanks; None when the value names none.
+        host: in lower case; None if the value names none.
+        port: number; the default if the value names none.
+        admin: host and port of logins that make changes; ``host`` and ``port`` unless the value differs.
+        tls: True if the connection is encrypted and the server verified.
+        roots: file of trusted certificates; None for the system's, and without TLS.
+        public_key: the server's RSA key as PEM, without its blanks; None if the value names none.
     """
 
     host: str | None
@@ -61,16 +71,16 @@ class Target(NamedTuple):
     public_key: str | None
 
     @classmethod
-    def of(cls, secret: Secret, default_port: int, default_roots: str | None = None) -> Target:
-        """Where a value leads.
+    def of(cls, secret: Secret, default_port: int, default_roots: str | None = None) -> TargetIdentity:
+        """Return the identity of a value's target.
 
         Args:
-            secret: the value.
-            default_port: of the engine; 0 when it is not known.
-            default_roots: the file of trusted certificates when the value names none, such as SSL_ROOT_CERT.
+            secret: value.
+            default_port: default of the engine; 0 if it is unknown.
+            default_roots: file of trusted certificates if the value names none, such as SSL_ROOT_CERT.
 
         Raises:
-            SecretFormatError: a key has a value that no login takes.
+            SecretFormatError: a key has a value that no login accepts.
         """
         host, port = _lower(secret, "host"), port_of(secret, default_port)
         tls, key = wants_tls(secret), _text(secret, "server_public_key")
@@ -83,21 +93,25 @@ class Target(NamedTuple):
             public_key=key and "".join(key.split()),
         )
 
-    def is_as_safe_as(self, other: Target) -> bool:
-        """Whether a connection to this target is protected at least as one to ``other``."""
+    def is_as_safe_as(self, other: TargetIdentity) -> bool:
+        """Return True if a connection to this target is protected at least as well as one to ``other``.
+
+        Args:
+            other: identity of another target.
+        """
         if not self.tls:
             return not other.tls and self.public_key == other.public_key
         return not other.tls or self.roots == other.roots
 
 
 def differing_keys(one: Secret, other: Secret, keys: Iterable[str], default_port: int) -> list[str]:
-    """The keys under which two values do not mean the same, in alphabetical order.
+    """Return the keys whose meaning differs between two values, in alphabetical order.
 
     Args:
-        one: a value.
+        one: value.
         other: another value.
-        keys: those that are compared.
-        default_port: of the engine; 0 when it is not known.
+        keys: keys to compare.
+        default_port: default of the engine; 0 if it is unknown.
     """
     return sorted(
         key for key in keys if _meaning(one, key, default_port) != _meaning(other, key, default_port)
@@ -105,15 +119,15 @@ def differing_keys(one: Secret, other: Secret, keys: Iterable[str], default_port
 
 
 def host_of(secret: Secret, key: str = "host") -> str:
-    """The host, in lower case.
+    """Return the host, in lower case.
 
     Args:
-        secret: the value.
+        secret: value.
         key: ``host``, or ``admin_host``.
 
     Raises:
         SecretFormatError: it is missing, or it is more than a host name or an address. A resolver would only
-            say that it does not know such a host, and the login would be repeated.
+            report an unknown host, and the login would be repeated.
     """
     host = secret.text(key)
     fault = (
@@ -135,11 +149,11 @@ def host_of(secret: Secret, key: str = "host") -> str:
 
 
 def port_of(secret: Secret, default: int, key: str = "port") -> int:
-    """The port as a number; the default when the secret names none.
+    """Return the port as a number; the default if the secret names none.
 
     Args:
-        secret: the value.
-        default: of the engine.
+        secret: value.
+        default: default of the engine.
         key: ``port``, or ``admin_port``.
 
     Raises:
@@ -159,10 +173,14 @@ def port_of(secret: Secret, default: int, key: str = "port") -> int:
 
 
 def direct(secret: Secret, server: Server) -> Secret:
-    """The value with the address where passwords are changed: its ``admin_host`` and ``admin_port``.
+    """Return the value with the address where passwords are changed: its ``admin_host`` and ``admin_port``.
 
-    Applications may reach the database through a pooler or proxy at ``host``, which does not know a password
-    that was set a moment ago, or answers for the server.
+    Applications may reach the database through a pooler or proxy at ``host``, which does not have a password
+    that was just set, or answers for the server.
+
+    Args:
+        secret: value.
+        server: kind of server of the value.
 
     Raises:
         SecretFormatError: one of the keys is wrong.
@@ -174,17 +192,17 @@ def direct(secret: Secret, server: Server) -> Secret:
 
 
 def same_target(stored: Secret, current: Secret, server: Server, settings: Settings) -> bool:
-    """Whether the password of one value may be sent where another one leads.
+    """Return True if the password of one value may be sent to the target of another one.
 
     Args:
-        stored: the value that the password was stored in.
-        current: the value whose addresses are to be used.
-        server: what both are for.
+        stored: value that the password was stored in.
+        current: value whose addresses are to be used.
+        server: kind of server of both values.
         settings: of the function; within ALLOWED_TARGETS a password may follow a database that moved.
 
     Returns:
         True if engine and addresses are the same (or ALLOWED_TARGETS names all of them), and the connection
-        is protected at least as ``stored`` asks for.
+        is protected at least as ``stored`` requires.
     """
     # A secret chosen by ROTATOR need not name an engine.
     if any(secret.get("engine") not in (None, *server.names) for secret in (stored, current)):
@@ -192,7 +210,8 @@ def same_target(stored: Secret, current: Secret, server: Server, settings: Setti
     try:
         theirs, ours = addresses(stored, server), addresses(current, server)
         asked, offered = (
-            Target.of(value, server.default_port, settings.ssl_root_cert) for value in (stored, current)
+            TargetIdentity.of(value, server.default_port, settings.ssl_root_cert)
+            for value in (stored, current)
         )
     except SecretFormatError:
         return False
@@ -201,11 +220,11 @@ def same_target(stored: Secret, current: Secret, server: Server, settings: Setti
 
 
 def addresses(secret: Secret, server: Server) -> tuple[tuple[str, int], tuple[str, int]]:
-    """Host and port of logins that test, and of logins that change something.
+    """Return host and port of logins that test, and of logins that make changes.
 
     Args:
-        secret: the value.
-        server: what it is for.
+        secret: value.
+        server: kind of server of the value.
 
     Raises:
         SecretFormatError: a key is missing or wrong, see ``host_of`` and ``port_of``.
@@ -230,7 +249,7 @@ def _text(secret: Secret, key: str) -> str | None:
 
 
 def _meaning(secret: Secret, key: str, default_port: int) -> object:
-    """What a key says, however it is written; what no login takes stands for itself."""
+    """Return the meaning of a key independent of its spelling; a value that no login accepts stays as is."""
     value = secret.get(key)
     if key in {"host", "admin_host"} and isinstance(value, str):
         return value.lower()

@@ -1,1 +1,1 @@
-"""What to do when a rotation has gone wrong: `examination` looks, `diagnosis` decides, `mending` acts."""
+"""Recovery from failed rotations: `examination` tries the versions, `diagnosis` decides, `mending` acts."""

@@ -1,36 +1,38 @@
-"""The document that `rotators check` shows: whether a rotation of a secret would work.
+"""Document of `rotators check`: would a rotation of a secret work?
 
-Everything is read; nothing is changed. The checks stand in the order of a rotation, so the first that failed
-is the first thing to do.
+The checks only read; nothing is changed. They are in the order of a rotation, so the first failed check is
+the first thing to fix.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 from rotators.aws import clients
-from rotators.aws.faults import not_aws, translated
-from rotators.aws.views import arn_in, primary_region
+from rotators.aws.secrets import describe
+from rotators.aws.views import UNASKED, UNTOLD, arn_in, primary_region
+from rotators.core.contracts import Store
 from rotators.core.errors import (
     AccessDenied,
-    RequestRefused,
     RotationStateError,
     RotatorsError,
     SecretDeleted,
     SecretFormatError,
     SecretManagedByService,
     SecretNotFound,
-    ServiceThrottled,
-    ServiceUnavailable,
 )
 from rotators.core.redaction import masked_texts, masking
 from rotators.core.rotation import Rotation
+from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.core.states import Stage, holder
-from rotators.recovery.checks import Check, Result, failed_by, of_rotator
+from rotators.core.versions import Seen
+from rotators.recovery.checks import Check, CheckResult, failed_by, of_rotator
 from rotators.recovery.coverage import (
     READING,
     ROTATION,
@@ -41,18 +43,10 @@ from rotators.recovery.coverage import (
     key_of,
 )
 from rotators.recovery.database_checks import DatabaseChecks
-from rotators.recovery.faults import fault_of, rotator_of
+from rotators.recovery.faults import fault_of, public_members_of, rotator_of
 from rotators.strategies.rotator import engine_of
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from rotators.core.contracts import Store
-    from rotators.core.secret import Secret
-
 Document = dict[str, Any]
-
-_UNASKED = (AccessDenied, RequestRefused, ServiceThrottled, ServiceUnavailable)
 
 
 def preflight(store: Store, own: Settings, secret_id: str, *, function: str | None, default: str) -> Document:
@@ -60,8 +54,8 @@ def preflight(store: Store, own: Settings, secret_id: str, *, function: str | No
 
     Args:
         store: the gateway to Secrets Manager.
-        own: this process's settings. Of them the trusted roots count, and where the function's own cannot
-            be read, in the operate function, all.
+        own: settings of this process. Only the trusted roots are used, except in the operate function, which
+            uses all of them if the function's settings cannot be read.
         secret_id: name or ARN of the secret.
         function: name or ARN of the function to check; None for the one that the secret names.
         default: the function to check if the secret names none.
@@ -80,15 +74,12 @@ def preflight(store: Store, own: Settings, secret_id: str, *, function: str | No
 
 
 def _preflight(store: Store, own: Settings, secret_id: str, function: str | None, default: str) -> Document:
-    with translated("DescribeSecret", secret_id):
-        described = clients.secrets_manager().describe_secret(SecretId=secret_id)
-    if "ARN" not in described:
-        raise not_aws("DescribeSecret", secret_id)
+    described = describe(secret_id)
     run = _Preflight(store, own, described, function or described.get("RotationLambdaARN") or default)
     with masking(run.seen):
         checks = list(run.checks())
-    failed = next((check for check in checks if check.result is Result.FAILED), None)
-    unknown = sum(check.result is Result.UNKNOWN for check in checks)
+    failed = next((check for check in checks if check.result is CheckResult.FAILED), None)
+    unknown = sum(check.result is CheckResult.UNKNOWN for check in checks)
     document: Document = {
         "name": described["Name"],
         "arn": described["ARN"],
@@ -97,7 +88,7 @@ def _preflight(store: Store, own: Settings, secret_id: str, function: str | None
         "checks": [{**dataclasses.asdict(check), "result": str(check.result)} for check in checks],
         "next": failed.next if failed else _when_nothing_failed(described, unknown),
     }
-    # Servers and rotators choose these words, so they may hold a value.
+    # Servers and rotators choose these texts, so they may contain a value.
     masked: Document = masked_texts(document, run.seen, ("detail", "next"))
     return masked
 
@@ -114,13 +105,13 @@ def _when_nothing_failed(described: Mapping[str, Any], unknown: int) -> str:
 
 @dataclass
 class _Preflight:
-    """One run of the checks; what an earlier one found is kept for the later ones."""
+    """One run of the checks; results of earlier checks are kept for later ones."""
 
     store: Store
     own: Settings
     described: Mapping[str, Any]
     function: str
-    seen: set[str] = field(default_factory=set, repr=False)
+    seen: Seen = field(default_factory=Seen, repr=False)
     settings: Settings | None = None
     view: FunctionView | None = None
     admin: Secret | None = field(default=None, repr=False)
@@ -138,6 +129,7 @@ class _Preflight:
             return
         yield from self._admin_permissions(value)
         settings = self.settings or self.own
+        self.seen.public = public_members_of(value, settings)
         try:
             if fault := fault_of(value, settings):
                 raise fault
@@ -146,9 +138,7 @@ class _Preflight:
             yield failed_by("the value", error)
             return
 
-        def login() -> None:
-            rotator.verify(Rotation(value, settings, value))
-
+        login = partial(rotator.verify, Rotation(value, settings, value))
         engine = engine_of(rotator)
         if engine is not None:
             known = self.settings is not None
@@ -175,11 +165,11 @@ class _Preflight:
             if value is None:
                 raise SecretFormatError("the secret has no AWSCURRENT version that holds a value")
         except AccessDenied as error:
-            return None, Check(name, Result.UNKNOWN, str(error))
+            return None, Check.unknown(name, str(error))
         except RotatorsError as error:
             return None, failed_by(name, error)
-        self.seen.update(value.sensitive())
-        return value, Check(name, Result.OK, "AWSCURRENT holds a JSON object")
+        self.seen.add(value)
+        return value, Check.ok(name, "AWSCURRENT holds a JSON object")
 
     def _function(self) -> Check:
         name, function = "Secrets Manager may invoke the function", self.function
@@ -189,29 +179,27 @@ class _Preflight:
                 Settings.from_environment(self.view.environment), ssl_root_cert=self.own.ssl_root_cert
             )
         except SecretNotFound:
-            return Check(
+            return Check.failed(
                 name,
-                Result.FAILED,
                 f"there is no function {function}",
                 "Deploy the stack (docs/how-to/deploying.md), or name yours with --stack.",
             )
-        except _UNASKED as error:
-            # The operate function has the rotate function's settings in its own environment.
+        except UNASKED as error:
+            # The operate function has the rotate function's settings in its environment.
             self.settings = self.own if "ROTATE_FUNCTION" in os.environ else None
-            return Check(name, Result.UNKNOWN, str(error))
+            return Check.unknown(name, str(error))
         except RotatorsError as error:
             return failed_by(name, error)
         if self.view.invocable is None:
-            return Check(name, Result.UNKNOWN, "the function's policy may not be read (lambda:GetPolicy)")
+            return Check.unknown(name, "the function's policy may not be read (lambda:GetPolicy)")
         if not self.view.invocable:
-            return Check(
+            return Check.failed(
                 name,
-                Result.FAILED,
                 f"the policy of {function} does not admit Secrets Manager of this account",
                 "Add lambda:InvokeFunction for secretsmanager.amazonaws.com, with this account as"
                 " SourceAccount (the template does it; for another account: SecretAccountId).",
             )
-        return Check(name, Result.OK, self.view.arn)
+        return Check.ok(name, self.view.arn)
 
     def _permissions(
         self, name: str, secret: Mapping[str, Any], operations: tuple[str, ...]
@@ -223,58 +211,49 @@ class _Preflight:
         name = name.replace("may use", "may use the key of").replace("may read", "may use the key of")
         try:
             key = key_of(secret)
-        except _UNASKED as error:
-            yield Check(name, Result.UNKNOWN, str(error))
-            return
         except RotatorsError as error:
-            yield failed_by(name, error)
+            yield _ended_by(name, error)
             return
         if key is None:
-            yield Check(name, Result.OK, "the key is aws/secretsmanager")
+            yield Check.ok(name, "the key is aws/secretsmanager")
         elif key.fault:
-            yield Check(name, Result.FAILED, key.fault, "Enable the key, or give the secret another one.")
+            yield Check.failed(name, key.fault, "Enable the key, or give the secret another one.")
         else:
             check = self._asked(
                 name,
                 lambda view: denied_key(view.role, key, secret["ARN"], writes=writes),
                 f"Add {key.arn} to the stack's parameter KmsKeyArns and deploy again.",
             )
-            if check.result is Result.FAILED and key.tags is None:
-                check = Check(name, Result.UNKNOWN, "the key's tags may not be read (kms:ListResourceTags)")
+            if check.result is CheckResult.FAILED and key.tags is None:
+                check = Check.unknown(name, "the key's tags may not be read (kms:ListResourceTags)")
             yield check
 
     def _asked(self, name: str, ask: Callable[[FunctionView], list[str]], remedy: str) -> Check:
         view = self.view
         if view is None:
-            return Check(name, Result.UNKNOWN, "the function's role is not known")
+            return Check.unknown(name, "the function's role is not known")
         if role := view.environment.get("TARGET_ROLE_ARN"):
-            return Check(
-                name, Result.UNKNOWN, f"the function assumes {role}; check the policies of that role"
-            )
+            return Check.unknown(name, f"the function assumes {role}; check the policies of that role")
         try:
             missing = ask(view)
-        except (*_UNASKED, SecretNotFound) as error:
-            return Check(name, Result.UNKNOWN, str(error))
+        except UNTOLD as error:
+            return Check.unknown(name, str(error))
         if missing:
-            return Check(name, Result.FAILED, f"{view.role} lacks {', '.join(missing)}", remedy)
-        return Check(name, Result.OK, view.role)
+            return Check.failed(name, f"{view.role} lacks {', '.join(missing)}", remedy)
+        return Check.ok(name, view.role)
 
     def _admin_permissions(self, value: Secret) -> Iterator[Check]:
         name = "the function's role may read the admin's secret"
         if "masterarn" not in value:
-            yield Check(name, Result.UNNEEDED, "the secret names no masterarn")
+            yield Check.unneeded(name, "the secret names no masterarn")
             return
         try:
             admin = value.text("masterarn")
-            with translated("DescribeSecret", admin):
-                described = clients.secrets_manager().describe_secret(SecretId=admin)
+            described = describe(admin)
             self.admin = self.store.admin(admin)
-            self.seen.update(self.admin.sensitive())
-        except _UNASKED as error:
-            yield Check(name, Result.UNKNOWN, str(error))
-            return
+            self.seen.add(self.admin)
         except RotatorsError as error:
-            yield failed_by(name, error)
+            yield _ended_by(name, error)
             return
         yield from self._permissions(name, described, READING)
 
@@ -283,18 +262,20 @@ class _Preflight:
         pending = holder(self.described.get("VersionIdsToStages", {}), Stage.PENDING)
         current = holder(self.described.get("VersionIdsToStages", {}), Stage.CURRENT)
         if pending is not None and pending != current:
-            return Check(
+            return Check.failed(
                 name,
-                Result.FAILED,
-                "AWSPENDING is on a version of its own: a rotation runs or was cut off",
+                "AWSPENDING is on a separate version: a rotation runs or was cut off",
                 f"Run `rotators doctor {self.described['Name']}`.",
             )
         if not self.described.get("RotationEnabled"):
-            return Check(name, Result.OK, "rotation is off, and no rotation is under way")
+            return Check.ok(name, "rotation is off, and no rotation is under way")
         upcoming = self.described.get("NextRotationDate")
-        return Check(
-            name, Result.OK, f"next by {upcoming:%Y-%m-%d}" if upcoming else "on, without a next date"
-        )
+        return Check.ok(name, f"next by {upcoming:%Y-%m-%d}" if upcoming else "on, without a next date")
+
+
+def _ended_by(name: str, error: RotatorsError) -> Check:
+    """Return the check that an error of AWS ended: it failed, or it could not be made."""
+    return Check.unknown(name, str(error)) if isinstance(error, UNASKED) else failed_by(name, error)
 
 
 _NAME_REMEDY = {

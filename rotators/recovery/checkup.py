@@ -1,6 +1,6 @@
-"""The document that `rotators doctor` shows: a secret's state, made here or in the operate function.
+"""Document of `rotators doctor`: a secret's state, determined here or in the operate function.
 
-It holds nothing but what JSON can hold, so that both ways print the same. It never holds a value of a secret.
+It contains only JSON types, so that both ways print the same. It never contains a value of a secret.
 """
 
 from __future__ import annotations
@@ -8,22 +8,20 @@ from __future__ import annotations
 import datetime as dt
 import json
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rotators.aws import clients
 from rotators.aws.failures import LoggedStep, newest_failure
-from rotators.aws.views import Failure, SecretView, last_failure, read_secret, steps_of
+from rotators.aws.views import FailedRotation, SecretView, last_failure, read_secret, steps_of
+from rotators.core.contracts import Store
 from rotators.core.redaction import masked, masked_texts, masking
+from rotators.core.settings import Settings
 from rotators.core.states import Stage
 from rotators.recovery.coverage import may_invoke
 from rotators.recovery.diagnosis import Diagnosis, diagnose, replica, without_effect
 from rotators.recovery.examination import Examination
 from rotators.recovery.findings import Finding, Findings, Trial
 from rotators.recovery.mending import refuse_unsure, repair
-
-if TYPE_CHECKING:
-    from rotators.core.contracts import Store
-    from rotators.core.settings import Settings
 
 Document = dict[str, Any]
 
@@ -33,28 +31,28 @@ _TOLD_APART = dt.timedelta(seconds=2)
 
 @dataclass(frozen=True)
 class Checkup:
-    """A secret, examined with everything around it.
+    """A secret, examined together with its function and its last failure.
 
     Attributes:
         view: the secret without values.
         found: its versions and admin, tried.
-        diagnosis: what follows from that.
-        function: whether Secrets Manager may invoke the function: ``yes``, ``no``, ``unknown`` (the caller
-            may not read its policy), ``none``.
-        failure: the last failed rotation and its reason in words, or None.
-        seen: the strings of all values that were read; they are masked in the document.
+        diagnosis: diagnosis of the findings.
+        function: ``yes`` if Secrets Manager may invoke the function, else ``no``, ``unknown`` (the caller may
+            not read its policy) or ``none``.
+        failure: last failed rotation and its reason in words, or None.
+        seen: strings of all values that were read; they are masked in the document.
     """
 
     view: SecretView
     found: Findings
     diagnosis: Diagnosis
     function: str
-    failure: tuple[Failure, str] | None
+    failure: tuple[FailedRotation, str] | None
     seen: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
     def notes(self) -> list[str]:
-        """What does not concern the stored values, and will stop the next rotation."""
+        """Return obstacles for the next rotation that do not concern the stored values."""
         view, notes = self.view, [f"{remark[0].upper()}{remark[1:]}." for remark in self.found.remarks]
         if view.primary_arn is not None:
             return notes
@@ -73,7 +71,7 @@ class Checkup:
         return notes
 
     def document(self) -> Document:
-        """Everything as JSON has it; times in ISO 8601, UTC."""
+        """Return everything as JSON types; times in ISO 8601, UTC."""
         found, diagnosis = self.found, self.diagnosis
         created = {version.id: version.created for version in self.view.versions}
         document = {
@@ -97,19 +95,22 @@ class Checkup:
             "last_failure": self.failure and {**vars(self.failure[0]), "message": self.failure[1]},
         }
         plain: Document = json.loads(json.dumps(document, default=_iso))
-        # Servers and rotators choose these words, so they may hold a value.
+        # Servers and rotators choose these texts, so they may contain a value.
         masked: Document = masked_texts(plain, self.seen, _FREE_TEXTS)
         return masked
 
 
 def check_up(store: Store, settings: Settings, secret: str, *, idle: bool) -> Checkup:
-    """Examine a secret with everything around it; nothing is changed.
+    """Examine a secret together with its function and its last failure; nothing is changed.
 
     Args:
-        store: the gateway to Secrets Manager.
-        settings: as the rotation function has them.
-        secret: its name or ARN.
-        idle: whether no rotation is known to run, so that a young AWSPENDING version is judged too.
+        store: gateway to Secrets Manager.
+        settings: settings of the rotation function.
+        secret: name or ARN of the secret.
+        idle: True if no rotation is known to run, so that a young AWSPENDING version is judged too.
+
+    Returns:
+        The findings and the diagnosis.
 
     Raises:
         StoreError, RegistryError, ConfigurationError: see ``Examination.examine``.
@@ -126,8 +127,8 @@ def _checked_up(store: Store, settings: Settings, secret: str, *, idle: bool) ->
     failure = last_failure(view.arn)
     steps = steps_of(view, view.holder("AWSPENDING"))
     over = idle or _is_over(view, failure, steps)
-    examination = Examination(store, settings, over)
-    found = examination.examine(view.arn)
+    examination = Examination(store, settings, view, over)
+    found = examination.examine()
     failed = newest_failure(steps)
     why = (failed or failure).message if failure else ""
     return Checkup(
@@ -141,18 +142,18 @@ def _checked_up(store: Store, settings: Settings, secret: str, *, idle: bool) ->
 
 
 def mended(store: Store, settings: Settings, secret: str, *, idle: bool, dry_run: bool) -> Document:
-    """Examine a secret and do what the diagnosis says.
+    """Examine a secret and apply the diagnosis.
 
     Args:
-        store: the gateway to Secrets Manager.
-        settings: as the rotation function has them.
-        secret: its name or ARN.
-        idle: whether no rotation is known to run.
-        dry_run: whether to say only what would be done.
+        store: gateway to Secrets Manager.
+        settings: settings of the rotation function.
+        secret: name or ARN of the secret.
+        idle: True if no rotation is known to run.
+        dry_run: True to report only what would be done.
 
     Returns:
-        The document of the secret afterwards, with ``dry_run``, ``acts`` (what was or would be done, in
-        words) and ``before`` (``state`` and ``sentence`` of the diagnosis).
+        The document of the secret afterwards, with ``dry_run``, ``acts`` (actions that were or would be done,
+        in words) and ``before`` (``state`` and ``sentence`` of the diagnosis).
 
     Raises:
         RepairRefused: a person has to act; nothing was changed.
@@ -177,7 +178,7 @@ def mended(store: Store, settings: Settings, secret: str, *, idle: bool, dry_run
 
 
 def _untouched(view: SecretView) -> Findings:
-    """The versions of a secret of which nothing is tried."""
+    """Return the versions of a secret without any attempt."""
     all_of_them = {each.id: Finding(each.id, each.stages, Trial.UNTRIED) for each in view.versions}
     current, pending, previous = (all_of_them.get(view.holder(stage) or "") for stage in Stage)
     older = [each for each in all_of_them.values() if not {*each.stages} & {*Stage}]
@@ -185,8 +186,8 @@ def _untouched(view: SecretView) -> Findings:
     return Findings(current, pending, previous, tuple(older), Trial.UNTRIED)
 
 
-def _is_over(view: SecretView, failure: Failure | None, steps: list[LoggedStep]) -> bool:
-    """Whether the rotation to AWSPENDING is known to have failed: its last step did, or the service said so.
+def _is_over(view: SecretView, failure: FailedRotation | None, steps: list[LoggedStep]) -> bool:
+    """Return True if the rotation to AWSPENDING is known to have failed (last step, or the service's event).
 
     Secrets Manager stops a rotation at the first failed step, and repeats the whole rotation with the same
     token later (UG:rotate-secrets_lambda). So a step that succeeded after the failure shows that the rotation
@@ -201,12 +202,12 @@ def _is_over(view: SecretView, failure: Failure | None, steps: list[LoggedStep])
         return False
     if steps:
         return failure.time >= steps[-1].time
-    # The service gives whole seconds, so an event of the same moment may be of the rotation before.
+    # The service reports whole seconds, so an event of the same second may belong to the previous rotation.
     return failure.time - pending.created >= _TOLD_APART
 
 
 def _invocable(view: SecretView) -> str:
-    """Whether the function's policy lets Secrets Manager invoke it."""
+    """Return ``yes`` if Secrets Manager may invoke the function, else ``no``, ``unknown`` or ``none``."""
     if view.function_arn is None:
         return "none"
     admitted = may_invoke(view.function_arn, view.arn.split(":")[4])

@@ -1,7 +1,7 @@
-"""Whether a rotation function's role covers a secret and its key, asked of IAM's policy simulator.
+"""Checks with IAM's policy simulator that a rotation function's role covers a secret and its key.
 
-The simulator decides with the role's own policies (API:SimulatePrincipalPolicy). Policies of secrets, keys
-and organisations are not part of its answer.
+The simulator evaluates the role's policies (API:SimulatePrincipalPolicy). Policies of secrets, keys and
+organisations are not part of its answer.
 """
 
 from __future__ import annotations
@@ -13,13 +13,8 @@ from typing import Any
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
-from rotators.core.errors import (
-    AccessDenied,
-    RequestRefused,
-    SecretNotFound,
-    ServiceThrottled,
-    ServiceUnavailable,
-)
+from rotators.aws.views import UNASKED
+from rotators.core.errors import SecretNotFound
 
 ROTATION = (
     "DescribeSecret",
@@ -30,7 +25,7 @@ ROTATION = (
 )
 """Secrets Manager's operations that a rotation calls."""
 READING = ("DescribeSecret", "GetSecretValue")
-"""Those that it calls on an admin's secret."""
+"""Secrets Manager's operations that a rotation calls on an admin's secret."""
 
 Context = dict[str, str]
 
@@ -40,9 +35,9 @@ class KeyView:
     """A KMS key, as a preflight sees it.
 
     Attributes:
-        arn: of the key.
-        fault: why it cannot be used, or an empty string.
-        tags: of the key; None when they may not be read.
+        arn: ARN of the key.
+        fault: reason why it cannot be used, or an empty string.
+        tags: tags of the key; None if they may not be read.
     """
 
     arn: str
@@ -51,10 +46,10 @@ class KeyView:
 
 
 def key_of(secret: Mapping[str, Any]) -> KeyView | None:
-    """The key of a secret.
+    """Return the key of a secret.
 
     Args:
-        secret: the answer of DescribeSecret.
+        secret: response of DescribeSecret.
 
     Returns:
         The key; None for ``aws/secretsmanager``, which every principal of the account may use.
@@ -75,22 +70,25 @@ def key_of(secret: Mapping[str, Any]) -> KeyView | None:
     try:
         with translated("ListResourceTags", found["Arn"]):
             listed = clients.kms().list_resource_tags(KeyId=found["Arn"])["Tags"]
-    except (AccessDenied, RequestRefused, ServiceThrottled, ServiceUnavailable):
+    except UNASKED:
         return KeyView(found["Arn"], fault, None)
     return KeyView(found["Arn"], fault, {tag["TagKey"]: tag["TagValue"] for tag in listed})
 
 
 def denied(role: str, secret: Mapping[str, Any], operations: tuple[str, ...], function: str) -> list[str]:
-    """The operations on a secret that a role's policies do not allow.
+    """Return the operations on a secret that a role's policies do not allow.
 
     Args:
         role: ARN of the role.
-        secret: the answer of DescribeSecret.
-        operations: of Secrets Manager.
+        secret: response of DescribeSecret.
+        operations: operations of Secrets Manager, such as ``GetSecretValue``.
         function: ARN of the rotation function that the secret names or will name.
 
+    Returns:
+        Actions, such as ``secretsmanager:GetSecretValue``; empty if all are allowed.
+
     Raises:
-        AccessDenied: the caller may not ask the simulator.
+        AccessDenied: the caller may not use the simulator.
     """
     context = {
         "aws:ResourceAccount": secret["ARN"].split(":")[4],
@@ -103,16 +101,19 @@ def denied(role: str, secret: Mapping[str, Any], operations: tuple[str, ...], fu
 
 
 def denied_key(role: str, key: KeyView, secret: str, *, writes: bool) -> list[str]:
-    """The uses of a secret's key that a role's policies do not allow.
+    """Return the uses of a secret's key that a role's policies do not allow.
 
     Args:
         role: ARN of the role.
-        key: the key.
+        key: key of the secret.
         secret: ARN of the secret.
-        writes: whether the role stores values too.
+        writes: True if the role also stores values.
+
+    Returns:
+        Actions, such as ``kms:Decrypt``; empty if all are allowed.
 
     Raises:
-        AccessDenied: the caller may not ask the simulator.
+        AccessDenied: the caller may not use the simulator.
     """
     region = secret.split(":")[3]
     context = {
@@ -145,10 +146,10 @@ class FunctionView:
     """A rotation function, as a preflight sees it.
 
     Attributes:
-        arn: of the function.
+        arn: ARN of the function.
         role: ARN of its role.
-        environment: its variables.
-        invocable: whether its policy lets Secrets Manager of the secret's account invoke it; None when the
+        environment: its environment variables.
+        invocable: True if its policy lets Secrets Manager of the secret's account invoke it; None if the
             policy may not be read.
     """
 
@@ -159,11 +160,11 @@ class FunctionView:
 
 
 def function_view(name: str, account: str) -> FunctionView:
-    """Read a rotation function's configuration and policy.
+    """Return a rotation function's configuration, with the check of its policy.
 
     Args:
         name: name or ARN of the function.
-        account: of the secrets.
+        account: id of the secrets' account.
 
     Raises:
         SecretNotFound: there is no such function (the error of anything that is not found).
@@ -182,21 +183,21 @@ def function_view(name: str, account: str) -> FunctionView:
 
 
 def may_invoke(name: str, account: str) -> bool | None:
-    """Whether a function's policy lets Secrets Manager of an account invoke it.
+    """Return True if a function's policy lets Secrets Manager of an account invoke it.
 
     Args:
         name: name or ARN of the function.
-        account: of the secrets.
+        account: id of the secrets' account.
 
     Returns:
-        None when the policy may not be read.
+        None if the policy may not be read.
     """
     try:
         with translated("GetPolicy", name):
             policy = clients.functions().get_policy(FunctionName=name)["Policy"]
     except SecretNotFound:
         return False
-    except (AccessDenied, RequestRefused, ServiceThrottled, ServiceUnavailable):
+    except UNASKED:
         return None
     return any(_admits(statement, account) for statement in json.loads(policy)["Statement"])
 

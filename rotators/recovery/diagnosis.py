@@ -1,8 +1,9 @@
-"""Maps what an examination found to a sentence and one action. Pure; the first row that matches decides.
+"""Maps the findings of an examination to a sentence and one action (pure function).
 
-No action is more destructive than the fault. A label moves only to a value that every address accepts, and
-leaves AWSPENDING only if the server itself rejected its value or never got it. A password is set only where
-every stored one was rejected and an admin has looked whether that helps.
+The first matching row of the table decides. No action is more destructive than the fault. A label moves only
+to a value that every address accepts, and AWSPENDING is taken off a version only if the server itself
+rejected its value or never got it. A password is set only if every stored one was rejected and an admin has
+checked that a new one helps.
 
 ===============================================  ==========================================================
 found                                            action
@@ -13,6 +14,8 @@ AWSCURRENT or AWSPENDING unreachable or refused  a person takes away what the er
 a pooler accepts what the server does not, or    a person gives the pooler the right password
 the other way round, or a pooler alone rejected
 AWSCURRENT accepted, AWSPENDING accepted         promote AWSPENDING: only the last step is missing
+AWSCURRENT accepted, a newer version too         put AWSCURRENT on it: the server still accepts the previous
+                                                 password, which is that of AWSCURRENT
 AWSCURRENT accepted, other AWSPENDING            take AWSPENDING off; the version stays among the older ones
 AWSCURRENT accepted                              none
 AWSPENDING accepted                              promote AWSPENDING
@@ -26,22 +29,19 @@ versions were stored for another target          a person says whether the datab
 none of these                                    a person stores a password that works
 ===============================================  ==========================================================
 
-Promoting loses nothing: the older value becomes AWSPREVIOUS. Where AWSCURRENT moves, an AWSPENDING that
-stays behind is taken off as well, or the next rotation would be told that an earlier one is not over.
+Promoting loses nothing: the older value becomes AWSPREVIOUS. If AWSCURRENT moves, an AWSPENDING that remains
+is taken off as well; otherwise the next rotation would fail because an earlier one seems unfinished.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from rotators.core.states import Stage
-from rotators.recovery.findings import UNSURE, Finding, Findings, Outcome, Trial
+from rotators.recovery.findings import UNSURE, Finding, Findings, Trial, TrialOutcome
 from rotators.recovery.refusals import REFUSALS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class Move(StrEnum):
@@ -57,13 +57,13 @@ class Move(StrEnum):
 
 @dataclass(frozen=True)
 class Act:
-    """A move and the version it is about.
+    """A move and the version that it concerns.
 
     Attributes:
-        move: what is done.
-        version: the version that gets or loses the label, or whose password is set.
-        login: for RESET: the version whose password logs in; None for the admin.
-        rejected: for RESET: the versions whose passwords were rejected.
+        move: the change.
+        version: version that gets or loses the label, or whose password is set.
+        login: for RESET: version whose password logs in; None for the admin.
+        rejected: for RESET: versions whose passwords were rejected.
     """
 
     move: Move
@@ -72,7 +72,7 @@ class Act:
     rejected: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """In words."""
+        """Return the act in words."""
         short = self.version[:8]
         return {
             Move.PROMOTE: f"put AWSCURRENT on version {short}",
@@ -83,13 +83,13 @@ class Act:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The state of a secret.
+    """State of a secret.
 
     Attributes:
-        state: a stable word for it.
-        sentence: what is the matter.
-        action: the one thing to do.
-        acts: what `rotators repair` does, in order; empty when there is nothing to do, or nothing is sure.
+        state: stable word for the state.
+        sentence: description of the state.
+        action: the next action.
+        acts: acts of `rotators repair`, in order; empty if nothing is to be done, or nothing is sure.
     """
 
     state: str
@@ -99,16 +99,16 @@ class Diagnosis:
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing needs to be done."""
+        """True if no action is needed."""
         return self.state == "healthy"
 
 
 def diagnose(found: Findings, name: str) -> Diagnosis:
-    """Explain what was found.
+    """Return the diagnosis of what was found.
 
     Args:
-        found: the versions and the admin, tried.
-        name: of the secret, for commands in the text.
+        found: versions and admin, tried.
+        name: name of the secret, for commands in the text.
     """
     return (
         _faulty(found)
@@ -122,10 +122,10 @@ def diagnose(found: Findings, name: str) -> Diagnosis:
 
 
 def replica(primary_region: str, primary_arn: str) -> Diagnosis:
-    """The state of a replica, of which nothing is examined and nothing changed.
+    """Return the state of a replica, which is neither examined nor changed.
 
     Args:
-        primary_region: where the secret itself is.
+        primary_region: region of the secret itself.
         primary_arn: its ARN there.
     """
     return Diagnosis(
@@ -137,14 +137,14 @@ def replica(primary_region: str, primary_arn: str) -> Diagnosis:
 
 
 def without_effect(diagnosis: Diagnosis, before: Sequence[Act]) -> Diagnosis:
-    """What to say after a repair instead of an advice that was just followed in vain.
+    """Return the diagnosis after a repair that had no effect; it does not repeat the same advice.
 
     Args:
-        diagnosis: made after the repair.
-        before: what the repair did.
+        diagnosis: diagnosis after the repair.
+        before: acts of the repair.
 
     Returns:
-        The same diagnosis, unless it asks for one of these acts again.
+        The same diagnosis, unless it requests one of these acts again.
     """
     again = [
         act for act in diagnosis.acts if (act.move, act.version) in {(b.move, b.version) for b in before}
@@ -172,7 +172,7 @@ def _faulty(found: Findings) -> Diagnosis | None:
 
 
 def _in_doubt(found: Findings, name: str) -> Diagnosis | None:
-    """Why nothing may be done now, or None."""
+    """Return the reason why nothing may be done now, or None."""
     pending, current = found.pending, found.current
     if pending is not None and pending.fresh:
         return Diagnosis(
@@ -188,10 +188,10 @@ def _in_doubt(found: Findings, name: str) -> Diagnosis | None:
 
 
 def _pooled(found: Findings, name: str) -> Diagnosis | None:
-    """Where a pooler and the server disagree, or nobody but a pooler has judged."""
+    """Diagnosis if a pooler and the server disagree, or only a pooler has answered."""
     again = f"then run `rotators doctor {name}` again"
     disagreeing = [(label, each) for label, each in found.labelled() if _disagreed(each)]
-    # What the server accepts is what counts; the pooler has to follow.
+    # The server decides, and the pooler has to be changed.
     for label, each in sorted(disagreeing, key=lambda pair: pair[1].direct is not Trial.ACCEPTED):
         if each.direct is Trial.ACCEPTED:
             return Diagnosis(
@@ -204,7 +204,7 @@ def _pooled(found: Findings, name: str) -> Diagnosis | None:
         return Diagnosis(
             "pooler",
             f"The pooler or proxy at `host` accepts {label}, and the server rejects it: the pooler has a"
-            " password of its own for this user, or an old one.",
+            " separate password for this user, or an old one.",
             "Find out which stored version the server accepts, or who set its password; give the pooler that"
             f" password, {again}. Move no label before.",
         )
@@ -231,14 +231,14 @@ def _disagreed(finding: Finding) -> bool:
 
 
 def _server_judged(finding: Finding, found: Findings) -> bool:
-    """Whether the server itself judged the password, as far as is known."""
+    """Return True if the server itself checked the password, as far as known."""
     return not (found.pooler if finding.direct is None else found.pooled_admin)
 
 
 def _labelled_works(found: Findings, name: str) -> Diagnosis | None:
     pending, current = found.pending, found.current
     if current is not None and current.works:
-        return _current_works(pending, name)
+        return _newer_works(found, name) or _current_works(pending, name)
     if pending is not None and pending.works:
         state = "missing" if current is None else current.trial
         return _mendable(
@@ -249,6 +249,37 @@ def _labelled_works(found: Findings, name: str) -> Diagnosis | None:
             name,
         )
     return None
+
+
+def _newer_works(found: Findings, name: str) -> Diagnosis | None:
+    """Return the diagnosis if AWSCURRENT works, and a newer version does too or is in doubt.
+
+    Newer versions are tried beside an accepted AWSCURRENT only where servers accept the previous password.
+    """
+    if found.pending is not None and (found.pending.works or Trial.UNTRIED in found.pending.trials):
+        return None  # it is judged first
+    tried = [each for each in found.history if each.reason != "unneeded"]
+    for each in tried:
+        if each.unsure:
+            return _person(each, "a newer version", found, name)
+        if not each.works:
+            continue
+        if not each.movable:
+            return Diagnosis(
+                "older-differs",
+                "AWSCURRENT logs in as the previous password, and a newer version is accepted, but that value"
+                " differs in other keys too.",
+                "Store the value that is right, with the newer version's password (PutSecretValue).",
+            )
+        return _mendable(
+            "restore-newer",
+            "AWSCURRENT logs in, and so does a newer version: the server still accepts the previous password,"
+            " and a rotation lost its label.",
+            [Act(Move.PROMOTE, each.version), *_dropped(found)],
+            name,
+        )
+    left_out = sum(Trial.UNTRIED in each.trials for each in tried)
+    return _more_logins(left_out, name) if left_out else None
 
 
 def _current_works(pending: Finding | None, name: str) -> Diagnosis:
@@ -277,7 +308,7 @@ def _current_works(pending: Finding | None, name: str) -> Diagnosis:
 
 
 def _older_works(found: Findings, name: str) -> Diagnosis | None:
-    """AWSPREVIOUS or an older version helps, or a login with it failed for another reason."""
+    """Return the diagnosis if an older version (AWSPREVIOUS too) works, or failed for another reason."""
     state = _state(found)
     pending_judged = found.pending is None or Trial.UNTRIED not in found.pending.trials
     for label, works in found.older():
@@ -332,7 +363,7 @@ def _by_admin(found: Findings, name: str) -> Diagnosis | None:
     )
 
 
-def _no_reset(refused: Outcome, name: str) -> Diagnosis:
+def _no_reset(refused: TrialOutcome, name: str) -> Diagnosis:
     again = f"Then run `rotators doctor {name}` again."
     if refused.trial is not Trial.REFUSED:
         return Diagnosis("unsure", f"The admin could not look: {refused.detail}.", f"{refused.next} {again}")
@@ -390,7 +421,7 @@ def _more_logins(left_out: int, name: str) -> Diagnosis:
 
 
 def _how(found: Findings) -> str:
-    """How an older version came to be the one that is accepted."""
+    """Return the sentence that explains why an older version is accepted."""
     current = found.current
     if current is not None and current.trial is Trial.UNREADABLE:
         return f"; {current.detail}"
@@ -398,7 +429,7 @@ def _how(found: Findings) -> str:
 
 
 def _moved(found: Findings) -> str:
-    """What to say of versions that were stored for another target; empty if there is none."""
+    """Return the sentence about versions that were stored for another target; empty if there is none."""
     away = [(label, each) for label, each in found.labelled() if each.reason == "target"]
     if not away:
         return ""
@@ -437,7 +468,10 @@ def _reset(found: Findings, current: Finding, login: str | None) -> Act:
 
 
 def _dropped(found: Findings) -> list[Act]:
-    """AWSPENDING goes from where it is; on the current version it is harmless until AWSCURRENT moves away."""
+    """Return the acts that take AWSPENDING off.
+
+    On the current version AWSPENDING is harmless until AWSCURRENT moves away.
+    """
     for finding in (found.pending, found.current):
         if finding is not None and (finding is found.pending or Stage.PENDING in finding.stages):
             return [Act(Move.DROP_PENDING, finding.version)]

@@ -1,10 +1,11 @@
-"""Looks at a secret: its versions are read and tried on the target, nothing is changed, no value is shown.
+"""Examines a secret: reads its versions and tries them on the target. Changes nothing and shows no value.
 
-What is tried follows the rules of a rotation (strategies/attempts.py): a password is sent only to the target
+The attempts follow the rules of a rotation (strategies/attempts.py): a password is sent only to the target
 that it was stored for; the order is AWSCURRENT, AWSPENDING, newer versions, AWSPREVIOUS, older versions; and
 the number of rejected logins is bounded, below the server's own limit where an admin can read it. The search
 ends when the state is known: when AWSCURRENT logs in, when another version does, or when a login fails for
-another reason than its password.
+another reason than its password. Where servers accept the previous password too, AWSCURRENT may be that one,
+so versions that are newer are tried nevertheless.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import datetime as dt
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from rotators.aws.versions import all_versions
-from rotators.core.contracts import Unlabelled
+from rotators.aws.secrets import unlabelled
+from rotators.core.contracts import public_members
 from rotators.core.errors import (
     AccessDenied,
     CredentialsRejected,
@@ -22,34 +23,37 @@ from rotators.core.errors import (
     RotatorFailure,
     RotatorsError,
     SecretFormatError,
+    StoreError,
     TargetRefused,
     TargetUnavailable,
 )
 from rotators.core.redaction import masking
-from rotators.core.registry import strategy_name
-from rotators.core.rotation import UNREADABLE, Rotation
+from rotators.core.rotation import Rotation
 from rotators.core.secret import PUBLIC_KEYS, Secret
 from rotators.core.states import Stage, holder
+from rotators.core.versions import UNREADABLE, Seen, failed_look_up
 from rotators.logins.target import TARGET_KEYS, differing_keys, direct, same_target
-from rotators.recovery.faults import fault_of, remarks_on, rotator_of
-from rotators.recovery.findings import Finding, Findings, Outcome, Trial
+from rotators.recovery.faults import fault_of, public_members_of, remarks_on, rotator_of
+from rotators.recovery.findings import Finding, Findings, Trial, TrialOutcome
 from rotators.strategies.alternating import SUFFIX, other_user, partner
-from rotators.strategies.identity import proven_admin
-from rotators.strategies.rotator import engine_of
+from rotators.strategies.engine import previous_hours_of, rejections_left
+from rotators.strategies.identity import check_admin, for_users_of
+from rotators.strategies.rotator import engine_of, strategy_of
 from rotators.strategies.single import require_reset_helps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rotators.core.contracts import Rotator, SecretState, Store
+    from rotators.aws.views import SecretView
+    from rotators.core.contracts import Rotator, SecretState, Store, Unlabelled
     from rotators.core.settings import Settings
     from rotators.strategies.engine import Clones, Engine
 
 ROTATION_MINUTES = 20
-"""Four steps of a function that may take fifteen minutes in all, and the service's pauses between them."""
+"""Four steps of a function, fifteen minutes at most in all, and the service's pauses between them."""
 
 MOST_OLDER = 10
-"""Versions without a label that are looked at: each is a call of GetSecretValue."""
+"""Number of versions without a label that are read: each is a call of GetSecretValue."""
 
 _USERS = frozenset({"username", "alternate_username"})
 _TRIALS: tuple[tuple[type[RotatorsError], Trial], ...] = (
@@ -59,48 +63,59 @@ _TRIALS: tuple[tuple[type[RotatorsError], Trial], ...] = (
     (IdentityMismatch, Trial.FOREIGN),
     (SecretFormatError, Trial.UNREADABLE),
 )
-_ACCEPTED = Outcome(Trial.ACCEPTED)
-_UNNEEDED = Outcome(Trial.UNTRIED, reason="unneeded")
+_ACCEPTED = TrialOutcome(Trial.ACCEPTED)
+_UNNEEDED = TrialOutcome(Trial.UNTRIED, reason="unneeded")
 
 
 @dataclass
 class Examination:
-    """One look at a secret.
+    """Examination of a secret.
 
     Args:
-        store: the gateway to Secrets Manager.
-        settings: as the rotation function has them.
-        idle: whether somebody knows that no rotation is running now.
+        store: gateway to Secrets Manager.
+        settings: settings of the rotation function.
+        view: the secret and its versions.
+        idle: True if the caller knows that no rotation is running now.
 
     Attributes:
-        seen: the strings of all values that were read, to be kept out of errors.
+        seen: values that were read; their strings are kept out of errors.
+        unreadable: the error of the first version with a stage that could not be read; None without one.
     """
 
     store: Store
     settings: Settings
+    view: SecretView
     idle: bool = False
-    seen: set[str] = field(default_factory=set, init=False, repr=False)
+    seen: Seen = field(default_factory=Seen, init=False, repr=False)
+    unreadable: RotatorsError | None = field(default=None, init=False)
 
-    def examine(self, secret_id: str) -> Findings:
+    def examine(self) -> Findings:
         """Read the versions and try their credentials, each once.
 
+        Returns:
+            The results of the logins, by version.
+
         Raises:
-            StoreError: the secret cannot be described, or a value not be read for a reason other than its key
-                or its form.
+            StoreError: a value cannot be read for a reason other than its key or its form.
             RegistryError: ROTATOR names no rotator, or the rotator cannot be loaded.
         """
         with masking(self.seen):
-            return self._examine(secret_id)
+            return self._examine()
 
-    def _examine(self, secret_id: str) -> Findings:
-        state = self.store.describe(secret_id)
+    def _examine(self) -> Findings:
+        state = self.view.state
         current = self._readable(state, Stage.CURRENT)
+        self.seen.public = public_members_of(current, self.settings)
         if current is not None and (fault := fault_of(current, self.settings)):
             return _Look(self, state, current, None).untried(_outcome(fault))
         base = current or self._readable(state, Stage.PENDING) or self._readable(state, Stage.PREVIOUS)
         if base is None:
-            raise SecretFormatError("no labelled version of the secret holds a JSON object")
-        return _Look(self, state, base, rotator_of(base, self.settings)).findings()
+            raise self.unreadable or SecretFormatError(
+                "no labelled version of the secret holds a JSON object"
+            )
+        rotator = rotator_of(base, self.settings)
+        self.seen.public = public_members(rotator)
+        return _Look(self, state, base, rotator).findings()
 
     def _readable(self, state: SecretState, stage: Stage) -> Secret | None:
         version = holder(state.stages, stage)
@@ -108,16 +123,19 @@ class Examination:
             return None
         try:
             value = self.store.value(state.arn, version)
-        except UNREADABLE:
+        except UNREADABLE as error:
+            if stage is Stage.CURRENT and failed_look_up(error):
+                raise  # the value is in order, and no older one must take its place
+            self.unreadable = self.unreadable or error
             return None
         if value is not None:
-            self.seen.update(value.sensitive())
+            self.seen.add(value)
         return value
 
 
 @dataclass
 class _Logins:
-    """The logins of one examination: how many were rejected, and whether another one may be made."""
+    """Logins of one examination: counts the rejected ones, and decides if another one may be made."""
 
     rotator: Rotator
     settings: Settings
@@ -125,14 +143,21 @@ class _Logins:
     pooler: bool = False
     pooled_admin: bool = False
     rejected: list[Secret] = field(default_factory=list, repr=False)
-    """The values whose logins were rejected."""
+    """Values whose logins were rejected."""
     _stopped: str = ""
-    _known: dict[tuple[object, ...], tuple[Outcome, Outcome | None]] = field(default_factory=dict, repr=False)
+    _known: dict[tuple[object, ...], tuple[TrialOutcome, TrialOutcome | None]] = field(
+        default_factory=dict, repr=False
+    )
 
     def tried(self, finding: Finding, value: Secret) -> Finding:
-        """The finding with what became of the logins of its value, unless no more may be made."""
+        """Return the finding with the results of its value's logins, unless no more logins may be made.
+
+        Args:
+            finding: finding about a version.
+            value: value of the version.
+        """
         if self.why_not:
-            return finding.tried(Outcome(Trial.UNTRIED, reason=self.why_not))
+            return finding.tried(TrialOutcome(Trial.UNTRIED, reason=self.why_not))
         key = self._key(value)
         if key not in self._known:
             self._known[key] = self._try(value)
@@ -140,17 +165,17 @@ class _Logins:
 
     @property
     def why_not(self) -> str:
-        """Why no further login may be made; empty if one may."""
+        """Return the reason why no further login may be made; empty if one may."""
         return self._stopped or ("limit" if len(self.rejected) >= self.limit else "")
 
     def _key(self, value: Secret) -> tuple[object, ...]:
-        """What decides about a login: values that agree in it are tried once."""
+        """Return the members that determine a login. Values with equal members are tried once."""
         engine = engine_of(self.rotator)
         if engine is None:
             return (value.to_string(),)
         return tuple(value.get(key) for key in ("username", *engine.credential.fields, *sorted(TARGET_KEYS)))
 
-    def _try(self, value: Secret) -> tuple[Outcome, Outcome | None]:
+    def _try(self, value: Secret) -> tuple[TrialOutcome, TrialOutcome | None]:
         engine = engine_of(self.rotator)
         if engine is None:
             rotation, rotator = Rotation(value, self.settings, value), self.rotator
@@ -160,10 +185,10 @@ class _Logins:
         if other == value:
             return at_host, None
         if self.why_not and at_host.trial is not Trial.UNREACHABLE:
-            return at_host, Outcome(Trial.UNTRIED, reason=self.why_not)
+            return at_host, TrialOutcome(Trial.UNTRIED, reason=self.why_not)
         return at_host, self._judged(value, lambda: self._log_in(engine, other, admin_address=True))
 
-    def _judged(self, value: Secret, login: Callable[[], object]) -> Outcome:
+    def _judged(self, value: Secret, login: Callable[[], object]) -> TrialOutcome:
         outcome = tried(login)
         if outcome.trial is Trial.REJECTED:
             self.rejected.append(value)
@@ -172,8 +197,8 @@ class _Logins:
         return outcome
 
     def _log_in(self, engine: Engine, value: Secret, *, admin_address: bool = False) -> None:
-        """As testSecret does."""
-        other = partner(value, engine) if strategy_name(value) == "alternating" else ""
+        """Log in as testSecret does."""
+        other = partner(value, engine) if strategy_of(value, engine) == "alternating" else ""
         with engine.login(value, self.settings) as session:
             session.check(other)
             if admin_address:
@@ -188,14 +213,14 @@ class _Admin:
 
     Attributes:
         value: None if there is none, or it could not be used.
-        login: what became of its login; None when the secret names no admin.
-        allowed: logins of the user that may be rejected before the server locks it; None if unknown.
+        login: result of its login; None if the secret names no admin.
+        allowed: number of rejected logins before the server locks the user; None if unknown.
         clone: see Findings.
-        pooler: whether a pooler or proxy answered.
+        pooler: True if a pooler or proxy answered.
     """
 
     value: Secret | None = field(default=None, repr=False)
-    login: Outcome | None = None
+    login: TrialOutcome | None = None
     allowed: int | None = None
     clone: str | None = None
     pooler: bool = False
@@ -203,30 +228,33 @@ class _Admin:
 
 @dataclass(frozen=True)
 class _Look:
-    """The versions of one secret, tried by its rotator."""
+    """Versions of one secret, tried by its rotator."""
 
     by: Examination
     state: SecretState
     base: Secret = field(repr=False)
     rotator: Rotator | None
 
-    def untried(self, fault: Outcome) -> Findings:
-        """The versions without any login."""
-        unlabelled, unlisted = self._unlabelled()
+    def untried(self, fault: TrialOutcome) -> Findings:
+        """Return the versions without any login.
+
+        Args:
+            fault: fault of the AWSCURRENT value.
+        """
         labelled = {stage: self._labelled(stage) for stage in Stage}
         return Findings(
             labelled[Stage.CURRENT],
             self._pending(),
             labelled[Stage.PREVIOUS],
-            tuple(self._blank(version) for version in unlabelled),
+            tuple(self._blank(version) for version in unlabelled(self.by.view.versions)),
             Trial.UNTRIED if "masterarn" in self.base else None,
-            unlisted=unlisted,
+            unlisted=self.by.view.unlisted,
             fault=fault,
         )
 
     def findings(self) -> Findings:
-        """The versions, each tried if that is needed to know the state."""
-        assert self.rotator is not None  # noqa: S101 - only `untried` does without
+        """Return the versions, each tried if that is needed to determine the state."""
+        assert self.rotator is not None  # noqa: S101 - only `untried` works without it
         settings = self.by.settings
         admin = self._admin()
         limit = (
@@ -235,38 +263,59 @@ class _Look:
         logins = _Logins(self.rotator, settings, max(limit, 1), pooled_admin=admin.pooler)
         current = self._seen(self._labelled(Stage.CURRENT), logins)
         pending = self._seen(self._pending(), logins, strict=True)
-        unlabelled, unlisted = self._unlabelled()
+        others = unlabelled(self.by.view.versions)
         known = any(each is not None and Trial.ACCEPTED in each.trials for each in (current, pending))
-        older = {each.version: each for each in self._older(unlabelled, logins, known=known)}
+        doubtful = self._newer(others) if pending is None or Trial.ACCEPTED not in pending.trials else set()
+        older = {each.version: each for each in self._older(others, logins, known=known, doubtful=doubtful)}
         previous = holder(self.state.stages, Stage.PREVIOUS)
         found = Findings(
             current,
             pending,
             older.pop(previous, None) if previous else None,
-            tuple(older[version] for version in unlabelled),
+            tuple(older[version] for version in others),
             admin.login.trial if admin.login else None,
             _told(admin.login) if admin.login else "",
             admin.clone,
-            unlisted,
+            self.by.view.unlisted,
             pooler=logins.pooler or ("admin_host" not in self.base and logins.pooled_admin),
             pooled_admin=logins.pooled_admin,
-            remarks=remarks_on(self.base),
+            remarks=remarks_on(self.base, engine_of(self.rotator)),
         )
         return replace(found, no_reset=self._no_reset(found, admin, logins))
 
-    def _older(self, unlabelled: Unlabelled, logins: _Logins, *, known: bool) -> Iterator[Finding]:
-        """AWSPREVIOUS and the versions without a label, tried until one is accepted."""
+    def _older(
+        self, others: Unlabelled, logins: _Logins, *, known: bool, doubtful: set[str]
+    ) -> Iterator[Finding]:
+        """Yield AWSPREVIOUS and the versions without a label, tried until one is accepted.
+
+        Args:
+            others: versions without a label.
+            logins: makes the logins.
+            known: True if AWSCURRENT or AWSPENDING was accepted.
+            doubtful: versions that are tried nevertheless.
+        """
         previous = holder(self.state.stages, Stage.PREVIOUS)
-        ordered = [*unlabelled.lost, *([previous] if previous else []), *unlabelled.replaced]
+        ordered = [*others.lost, *([previous] if previous else []), *others.replaced]
         for number, version in enumerate(ordered):
-            if known or number > MOST_OLDER:
+            unneeded = known and version not in doubtful
+            if unneeded or number > MOST_OLDER:
                 yield self._blank(version).tried(
-                    _UNNEEDED if known else Outcome(Trial.UNTRIED, reason="limit")
+                    _UNNEEDED if unneeded else TrialOutcome(Trial.UNTRIED, reason="limit")
                 )
                 continue
             finding = self._try(self._blank(version), logins)
-            known = Trial.ACCEPTED in finding.trials
+            if Trial.ACCEPTED in finding.trials:
+                known, doubtful = True, set()
             yield finding
+
+    def _newer(self, others: Unlabelled) -> set[str]:
+        """Return the lost versions that may have replaced AWSCURRENT although it is accepted."""
+        hours = previous_hours_of(engine_of(self.rotator))
+        if not hours:
+            return set()
+        since = dt.datetime.now(dt.UTC) - dt.timedelta(hours=hours)
+        recent = {each.id for each in self.by.view.versions if each.created is None or each.created > since}
+        return recent.intersection(others.lost)
 
     def _seen(self, finding: Finding | None, logins: _Logins, *, strict: bool = False) -> Finding | None:
         return None if finding is None else self._try(finding, logins, strict=strict)
@@ -275,23 +324,23 @@ class _Look:
         """Read a version and log in with it, if it was stored for the user and target of AWSCURRENT.
 
         Args:
-            finding: names the version.
-            logins: make the login.
-            strict: whether every public key has to be the current value's, as a rotation asks of AWSPENDING.
+            finding: finding that names the version.
+            logins: makes the login.
+            strict: True if every public key must equal the current value's, as in a rotation's AWSPENDING.
         """
         try:
             value = self.by.store.value(self.state.arn, finding.version)
-        except UNREADABLE as error:
-            if finding.stages and isinstance(error, AccessDenied):
-                raise  # whoever asks lacks a right that the rotation function may have
+        except (StoreError, *UNREADABLE) as error:
+            if not _concerns_version(error, finding):
+                raise
             return replace(finding.tried(_outcome(error)), trial=Trial.UNREADABLE, movable=False)
         if value is None:
             return replace(finding, trial=Trial.EMPTY, movable=False)
-        self.by.seen.update(value.sensitive())
+        self.by.seen.add(value)
         differing = self._differing(value)
         own = value.get("username") == self.base.get("username")
         finding = replace(finding, movable=not differing, own=own)
-        if value.get("username") not in _users(self.base):
+        if value.get("username") not in self._users():
             return _foreign(finding, "user", "stored for another user")
         if not self._leads_here(value) or (strict and differing):
             away = [key for key in differing if key in TARGET_KEYS] or differing
@@ -304,24 +353,33 @@ class _Look:
         return {key: self.base.get(key) for key in differing}
 
     def _differing(self, value: Secret) -> list[str]:
-        """The public keys under which a value says something else than the current one."""
+        """Return the public keys whose meaning differs from the current value's."""
         engine = engine_of(self.rotator)
         port = engine.default_port if engine else 0
-        return differing_keys(value, self.base, PUBLIC_KEYS - _USERS, port)
+        keys = PUBLIC_KEYS.union(public_members(self.rotator)) - _USERS
+        return differing_keys(value, self.base, keys, port)
 
     def _leads_here(self, value: Secret) -> bool:
-        """Whether the password of a value may be sent where the current value leads."""
+        """Return True if the password of a value may be sent to the current value's target."""
         engine = engine_of(self.rotator)
         if engine is not None:
             return same_target(value, self.base, engine, self.by.settings)
         return not self._differing(value)
+
+    def _users(self) -> set[object]:
+        """Return the users that the secret's values may name; with `alternating` also the second one."""
+        base, engine = self.base, engine_of(self.rotator)
+        user = base.get("username")
+        if not isinstance(user, str) or engine is None or strategy_of(base, engine) != "alternating":
+            return {user}
+        return {user, user + SUFFIX, user.removesuffix(SUFFIX), base.get("alternate_username", user)}
 
     def _labelled(self, stage: Stage) -> Finding | None:
         version = holder(self.state.stages, stage)
         return None if version is None else self._blank(version)
 
     def _pending(self) -> Finding | None:
-        """The AWSPENDING version, if it is another one than the current."""
+        """Return the AWSPENDING version, if it is not the current one."""
         finding = self._labelled(Stage.PENDING)
         if finding is None or Stage.CURRENT in finding.stages:
             return None
@@ -331,33 +389,22 @@ class _Look:
         stages = tuple(sorted(self.state.stages.get(version, ())))
         return Finding(version, stages, Trial.UNTRIED, reason="unneeded")
 
-    def _unlabelled(self) -> tuple[Unlabelled, bool]:
-        """The versions without a label of the service's, and whether they could not be listed."""
-        try:
-            return self.by.store.unlabelled(self.state.arn), False
-        except AccessDenied:
-            return Unlabelled(), True
-
     def _is_fresh(self, version: str) -> bool:
-        """Whether a version is so young that its rotation may still run; unknown counts as young."""
-        try:
-            listed = {each["VersionId"]: each.get("CreatedDate") for each in all_versions(self.state.arn)}
-        except AccessDenied:
-            return True
-        created = listed.get(version)
+        """Return True if a version is so recent that its rotation can still run, or if its age is unknown."""
+        created = next((each.created for each in self.by.view.versions if each.id == version), None)
         if created is None:
             return True
         return dt.datetime.now(dt.UTC) - created < dt.timedelta(minutes=ROTATION_MINUTES)
 
     def _admin(self) -> _Admin:
-        """The admin, logged in once: what it can tell of the user's limit and of the second user."""
+        """Log in once as the admin, and read the user's limit and the second user."""
         if "masterarn" not in self.base:
             return _Admin()
         try:
             value = self.by.store.admin(self.base.text("masterarn"))
         except RotatorsError as error:
             return _Admin(login=_outcome(error)._replace(trial=Trial.UNREADABLE))
-        self.by.seen.update(value.sensitive())
+        self.by.seen.add(value)
         engine = engine_of(self.rotator)
         if engine is None:
             rotation = Rotation(value, self.by.settings, value)
@@ -368,20 +415,20 @@ class _Look:
         return found
 
     def _ask(self, found: _Admin, value: Secret, engine: Engine) -> None:
-        proven_admin(Rotation(self.base, self.by.settings, self.base, read_admin=lambda: value), engine)
-        with engine.login(value, self.by.settings) as session:
+        check_admin(value, self.base, set(), engine)
+        with engine.login(for_users_of(value, self.base, engine), self.by.settings) as session:
             session.check()
             found.pooler = session.behind_pooler
-            found.allowed = session.rejections_allowed(self.base.text("username"))
-            if strategy_name(self.base) == "alternating":
+            found.allowed = rejections_left(session, self.base.text("username"), 0)
+            if strategy_of(self.base, engine) == "alternating":
                 found.clone = self._clone(session, engine)
 
     def _clone(self, session: Clones[Any], engine: Engine) -> str:
         user = self.base.text("username")
         return _told(tried(lambda: session.require_clone(user, other_user(self.base, engine))))
 
-    def _no_reset(self, found: Findings, admin: _Admin, logins: _Logins) -> Outcome | None:
-        """Why the admin must not set the user's password; asked only where nothing else helps."""
+    def _no_reset(self, found: Findings, admin: _Admin, logins: _Logins) -> TrialOutcome | None:
+        """Return why the admin must not set the user's password; checked only if nothing else helps."""
         nothing = all(Trial.ACCEPTED not in each.trials for each in found.versions())
         rejected = found.current is not None and Trial.REJECTED in found.current.trials
         if not (nothing and rejected and found.admin is Trial.ACCEPTED and admin.value is not None):
@@ -392,18 +439,21 @@ class _Look:
         rejected_credentials = [engine.credential.of(each) for each in logins.rejected]
 
         def ask() -> None:
-            with engine.login(value, self.by.settings) as session:
+            with engine.login(for_users_of(value, self.base, engine), self.by.settings) as session:
                 require_reset_helps(session, self.base, rejected_credentials)
 
         outcome = tried(ask)
         return None if outcome.trial is Trial.ACCEPTED else outcome
 
 
-def tried(call: Callable[[], object]) -> Outcome:
-    """Run a login; gives what became of it.
+def tried(call: Callable[[], object]) -> TrialOutcome:
+    """Run a login, and return its result.
+
+    Args:
+        call: logs in; raises as ``Engine.login`` does.
 
     Raises:
-        RotatorsError: of a kind that says nothing about a credential.
+        RotatorsError: an error that says nothing about a credential.
     """
     try:
         call()
@@ -414,23 +464,24 @@ def tried(call: Callable[[], object]) -> Outcome:
     return _ACCEPTED
 
 
-def _outcome(error: RotatorsError) -> Outcome:
+def _outcome(error: RotatorsError) -> TrialOutcome:
     trial = next((trial for kind, trial in _TRIALS if isinstance(error, kind)), Trial.UNREADABLE)
-    return Outcome(trial, f"[{error.full_code}] {error.cause}", error.remedy, error.reason or error.code)
+    return TrialOutcome(trial, f"[{error.full_code}] {error.cause}", error.remedy, error.reason or error.code)
 
 
-def _told(outcome: Outcome) -> str:
-    """The error of an outcome as it would print itself; empty if there was none."""
+def _concerns_version(error: RotatorsError, finding: Finding) -> bool:
+    """Return True if an error of reading a version leaves the other versions to be tried."""
+    if isinstance(error, AccessDenied):
+        return not finding.stages  # the caller lacks a permission that the rotation function may have
+    if isinstance(error, UNREADABLE):
+        return True
+    return failed_look_up(error) and not {Stage.CURRENT, Stage.PENDING} & {*finding.stages}
+
+
+def _told(outcome: TrialOutcome) -> str:
+    """Return the error of an outcome as it prints itself; empty if there was none."""
     return f"{outcome.detail}. Next: {outcome.next}" if outcome.detail else ""
 
 
 def _foreign(finding: Finding, reason: str, detail: str) -> Finding:
     return replace(finding, trial=Trial.FOREIGN, detail=detail, reason=reason, movable=False)
-
-
-def _users(base: Secret) -> set[object]:
-    """Whom the values of a secret may name: its user, and with `alternating` the second one."""
-    user = base.get("username")
-    if not isinstance(user, str) or strategy_name(base) != "alternating":
-        return {user}
-    return {user, user + SUFFIX, user.removesuffix(SUFFIX), base.get("alternate_username", user)}

@@ -1,18 +1,21 @@
-"""What is wrong with a secret's value, as far as that can be told without a login."""
+"""Faults of a secret's value that are found without a login."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rotators.core.contracts import ChecksValues
+from rotators.core.contracts import ChecksValues, Rotator, public_members
 from rotators.core.errors import IdentityMismatch, RotatorNotFound, RotatorsError, SecretFormatError
-from rotators.core.registry import load, rotator_name, strategy_name
-from rotators.core.secret import PUBLIC_KEYS
+from rotators.core.registry import load, rotator_name
+from rotators.core.secret import PUBLIC_KEYS, Secret
+from rotators.strategies.engine import own_members
+from rotators.strategies.rotator import lacks_admin, strategy_of
 
 if TYPE_CHECKING:
-    from rotators.core.contracts import Rotator
-    from rotators.core.secret import Secret
+    from collections.abc import Collection
+
     from rotators.core.settings import Settings
+    from rotators.strategies.engine import Engine
 
 _STORE = (
     "Correct that key, keep all others, and store the whole value again with PutSecretValue. The password"
@@ -21,11 +24,15 @@ _STORE = (
 
 
 def rotator_of(value: Secret, settings: Settings) -> Rotator:
-    """The rotator of a value.
+    """Return the rotator of a value.
+
+    Args:
+        value: value of a secret.
+        settings: settings of the rotation function: ROTATOR.
 
     Raises:
         SecretFormatError: the value names no engine, or one that no rotator serves.
-        RegistryError: ROTATOR names no rotator, or the rotator cannot be loaded: the secret is not to blame.
+        RegistryError: ROTATOR names no rotator, or the rotator cannot be loaded; the secret is not the cause.
     """
     try:
         return load(rotator_name(value, settings))
@@ -38,11 +45,11 @@ def rotator_of(value: Secret, settings: Settings) -> Rotator:
 
 
 def fault_of(value: Secret, settings: Settings) -> RotatorsError | None:
-    """What keeps a value from being used, or None.
+    """Return the fault that prevents the use of a value, or None.
 
     Args:
-        value: to be looked at; nothing is sent anywhere.
-        settings: of the rotation function: ROTATOR and ALLOWED_TARGETS.
+        value: value to check; nothing is sent anywhere.
+        settings: settings of the rotation function: ROTATOR and ALLOWED_TARGETS.
 
     Raises:
         RegistryError: as for ``rotator_of``.
@@ -58,13 +65,34 @@ def fault_of(value: Secret, settings: Settings) -> RotatorsError | None:
     return None
 
 
-def remarks_on(value: Secret) -> tuple[str, ...]:
-    """What is odd about a value that can be used: keys that are not read, a strategy without its admin."""
-    ours = {key.lower(): key for key in PUBLIC_KEYS | {"password"}}
+def public_members_of(value: Secret | None, settings: Settings) -> Collection[str]:
+    """Return the members that the rotator of a value declares as public; none if it cannot be loaded.
+
+    Args:
+        value: any value; None for none.
+        settings: settings of the rotation function.
+    """
+    try:
+        return public_members(rotator_of(value, settings)) if value is not None else ()
+    except RotatorsError:
+        return ()
+
+
+def remarks_on(value: Secret, engine: Engine | None) -> tuple[str, ...]:
+    """Return remarks about a usable value: keys that are not read, a strategy without its admin.
+
+    Args:
+        value: current value.
+        engine: its engine; None for a rotator without one.
+    """
+    declared = (*engine.credential.fields, *own_members(engine)) if engine else ()
+    ours = {key.lower(): key for key in PUBLIC_KEYS.union(declared)}
     unread = [
         f"key {key!r} of the secret is not read; keys are case-sensitive, and {ours[key.lower()]!r} is meant"
         for key in value
         if key.lower() in ours and key not in ours.values() and ours[key.lower()] not in value
     ]
-    lonely = strategy_name(value) == "alternating" and "masterarn" not in value
-    return (*unread, *(["strategy alternating needs an admin, and the secret names no masterarn"] * lonely))
+    if engine and lacks_admin(value, engine):
+        strategy = strategy_of(value, engine)
+        unread.append(f"strategy {strategy} needs an admin, and the secret names no masterarn")
+    return tuple(unread)

@@ -1,7 +1,7 @@
-"""What follows from a login that failed for another reason than a wrong password. Pure.
+"""Actions after a login that failed for another reason than a wrong password (pure functions).
 
-The password is right, or the server has not judged it: no label moves and no password is set. Each action
-removes the obstacle and nothing else.
+The password is correct, or the server has not checked it: no label moves and no password is set. Each action
+only removes the obstacle.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 
 class Refusal(NamedTuple):
-    """What a reason means and what to do about it.
+    """Meaning of a reason, and the action.
 
     Attributes:
-        meaning: goes behind "AWSCURRENT: ".
-        action: for an administrator of the server, or of the secret.
+        meaning: text after "AWSCURRENT: ".
+        action: action for an administrator of the server, or of the secret.
     """
 
     meaning: str
@@ -28,6 +28,10 @@ REFUSALS: dict[str, Refusal] = {
         " MariaDB: ALTER USER … PASSWORD EXPIRE INTERVAL … DAY), and leave the secret as it is. If it was"
         " expired by hand on MySQL or MariaDB, a rotation by an admin (masterarn) sets a new one.",
     ),
+    "must-change": Refusal(
+        "its password is right, and the server permits this user nothing else than to change it",
+        "Rotate, or let an administrator of the server clear the mark (OpenLDAP: pwdReset to FALSE).",
+    ),
     "locked": Refusal(
         "its password is right, and an administrator has locked the account",
         "Find out why it was locked; then unlock it (MySQL, MariaDB: ALTER USER … ACCOUNT UNLOCK). Leave the"
@@ -37,8 +41,8 @@ REFUSALS: dict[str, Refusal] = {
         "the server refuses every login of this user, because too many before were rejected; that says"
         " nothing about the password",
         "Stop what logs in with a wrong password. Then wait until the server lets the user in again, or"
-        " unblock it as an administrator (MySQL: ALTER USER … ACCOUNT UNLOCK; MariaDB: FLUSH PRIVILEGES)."
-        " Leave the secret as it is.",
+        " unblock it as an administrator (MySQL: ALTER USER … ACCOUNT UNLOCK; MariaDB: FLUSH PRIVILEGES;"
+        " OpenLDAP: delete pwdAccountLockedTime). Leave the secret as it is.",
     ),
     "elsewhere": Refusal(
         "the server does not admit this user from this machine's address",
@@ -60,4 +64,4 @@ REFUSALS: dict[str, Refusal] = {
         " (PostgreSQL: ALTER ROLE … LOGIN). Leave the secret as it is.",
     ),
 }
-"""By the reason of TargetRefused. The states of a diagnosis have the same words."""
+"""Refusals by the reason of TargetRefused. The states of a diagnosis use the same words."""

@@ -1,1 +1,1 @@
-"""Strategies: who changes whose password. They work on any engine that offers the moves of ``engine.py``."""
+"""Strategies: which user changes which credential, on any engine that has the methods of `engine.py`."""

@@ -1,7 +1,7 @@
 """Strategy ``alternating``: two users take turns, so that the current password works at every instant.
 
 The pending value is for the user that is *not* current. An admin sets that user's password; nothing the
-application uses is touched until the label moves. The other user is ``alternate_username`` when the
+application uses is changed until the stage moves. The other user is ``alternate_username`` when the
 secret names one (a ready-made second user), else a clone named as AWS's templates do (``_clone`` appended,
 or cut off when it is there). A name proves nothing: the engine checks that the two belong together.
 """
@@ -32,9 +32,14 @@ class Alternating:
     """Two users, and an admin who sets the password of the one that is not in use."""
 
     name = "alternating"
+    needs_admin = True
 
     def propose(self, engine: Engine, rotation: Rotation) -> Secret:
         """The other user's value with a new password.
+
+        Args:
+            engine: of the secret.
+            rotation: its values.
 
         Raises:
             SecretFormatError: no ``masterarn``, or the clone's name would be too long.
@@ -52,12 +57,16 @@ class Alternating:
     def apply(self, engine: Engine, rotation: Rotation) -> None:
         """Make the other user log in with the pending password, acting as the original.
 
-        The current value logs in first: it proves that whoever wrote the secret holds that login.
+        The current value logs in first: it proves that the writer of the secret holds that login.
+
+        Args:
+            engine: of the secret.
+            rotation: its values.
 
         Raises:
             IdentityMismatch: the pending value, or the admin's, is not for this pair and target.
             CredentialsRejected: the admin is rejected.
-            TargetRefused: the other user is a stranger, or the admin lacks a right.
+            TargetRefused: the other user is not proven to be the clone, or the admin lacks a right.
             RotationStateError, VersionConflict: a later rotation has begun; nothing was changed.
             TargetUnavailable, SecretFormatError: from the engine.
         """
@@ -83,7 +92,12 @@ class Alternating:
                 session.set_credential(other, credential)
 
     def verify(self, engine: Engine, rotation: Rotation) -> None:
-        """Log in as the pending value: the other user, or in a trial run the current one."""
+        """Log in as the pending value: the other user, or in a trial run the current one.
+
+        Args:
+            engine: of the secret.
+            rotation: its values.
+        """
         current, pending = rotation.current, rotation.pending
         if pending != current:
             _check(engine, rotation, users={other_user(current, engine)})
@@ -135,7 +149,12 @@ def other_user(current: Secret, engine: Engine) -> str:
 
 
 def partner(value: Secret, engine: Engine) -> str:
-    """The user that takes turns with that of a value; empty where its name would break a rule."""
+    """The user that takes turns with that of a value; empty where its name would break a rule.
+
+    Args:
+        value: of one of the two users.
+        engine: gives the longest name.
+    """
     try:
         return other_user(value, engine)
     except (SecretFormatError, IdentityMismatch):
@@ -143,7 +162,7 @@ def partner(value: Secret, engine: Engine) -> str:
 
 
 def _account(engine: Engine, rotation: Rotation) -> str | None:
-    """What the server calls the current user; None when its password is rejected, or its account blocked."""
+    """The server's name of the current user; None if its password is rejected or its account is blocked."""
     credential = engine.credential.of(rotation.current)
     if credential in rotation.rejected:  # a repeated step must not add up rejected logins
         return None

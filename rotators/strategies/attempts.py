@@ -5,25 +5,44 @@ A server that cannot be reached ends the step: that is no rejection.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from rotators.core.errors import CredentialsRejected, RotatorFailure, SecretFormatError, TargetRefused
-from rotators.core.rotation import UNREADABLE
+from rotators.core.errors import (
+    CredentialsRejected,
+    RotatorFailure,
+    SecretFormatError,
+    StoreError,
+    TargetRefused,
+)
 from rotators.core.tries import Tries
+from rotators.core.versions import UNREADABLE
 from rotators.logins.target import direct, same_target
+from rotators.strategies.engine import rejections_left
 from rotators.strategies.identity import proven_admin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from rotators.core.progress import Credential
     from rotators.core.rotation import Rotation
     from rotators.core.secret import Secret
+    from rotators.core.tries import StoredValue
     from rotators.strategies.engine import Administers, Engine
 
-T = TypeVar("T")
+
+NOT_CURRENT = "previous-password"
+"""Reason of a rejected change: the login was accepted by a credential that is not the user's newest."""
+
+_FOR_ADMIN = {"admin-needed", "blocked", "expired", "must-change", "too-young"}
+"""Reasons of a refused login or change that an admin ends by a new password.
+
+Too many logins were rejected before, which says nothing about this password; or the password is right and has
+expired, and its session may do nothing else than change it; or the user may not change its own password, or
+not so soon.
+"""
 
 
 @contextmanager
@@ -31,6 +50,9 @@ def changing(rotation: Rotation) -> Iterator[None]:
     """Change the target in the block: check the stages before, and forget rejected logins afterwards.
 
     A credential that was rejected before may be right afterwards, unless the target refused the change.
+
+    Args:
+        rotation: the one that changes the target.
 
     Raises:
         RotationStateError, VersionConflict: a later rotation has begun; the block was not run.
@@ -53,62 +75,79 @@ class Attempts:
     Args:
         engine: whose logins.
         rotation: whose values.
-
     """
 
     engine: Engine
     rotation: Rotation
     _tries: Tries = field(init=False, repr=False)
+    _waiting: Iterator[StoredValue] = field(init=False, repr=False)
+    _refuted: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        self._tries = Tries(self.rotation, self._is_for_target, self._credential, self._allowed_by_server)
+        self._tries = Tries(self.rotation)
+        self._waiting = iter(self._tries)
 
     @property
     def rejected(self) -> list[Credential]:
         """The credentials that were rejected in this rotation."""
         return [self.engine.credential.of(value) for value in self._tries.rejected]
 
-    def first(self, use: Callable[[Any, Secret], T]) -> T | None:
-        """Log in with one value after the other until one is accepted.
+    @contextmanager
+    def login(self) -> Iterator[tuple[Any, Credential] | None]:
+        """Log in with one value after the other until one is accepted; the session ends with the block.
 
-        Args:
-            use: called with the session and the value that was accepted: the current one with the password
-                that works.
+        If the server blocks the user or its password has expired, and an admin can help, the block ends where
+        the error was raised, and the caller continues after it.
 
-        Returns:
-            What ``use`` returned; None when no value was accepted.
+        Called again, it goes on with the next value, and the one before counts as rejected (`NOT_CURRENT`).
+
+        Yields:
+            The session and the credential that was accepted; None if no value was accepted.
 
         Raises:
             TargetUnavailable, TargetRefused, SecretFormatError: a login did not come about for another reason
                 than its password; no further value was tried.
         """
-        for _, stored in self._tries:
-            fields = {key: stored[key] for key in self.engine.credential.fields}
-            secret = direct(self.rotation.current.replace(**fields), self.engine)
-            try:
-                with self.engine.login(secret, self.rotation.settings) as session:
-                    self._tries.accepted()
-                    return use(session, secret)
-            except CredentialsRejected:
-                continue
-            except TargetRefused as error:
-                # Too many logins were rejected before, which says nothing about this password; or it is right
-                # and has expired, and the strategy needs a session that may act. An admin can help.
-                if (
-                    error.reason not in {"blocked", "expired"}
-                    or self.rotation.current.get("masterarn") is None
-                ):
-                    raise
-                return None
-        return None
+        try:
+            with ExitStack() as sessions:
+                yield self._first(sessions)
+        except TargetRefused as error:
+            if not self._admin_can_help(error):
+                raise
 
     def failure(self) -> CredentialsRejected:
         """The error for the caller to raise when nothing was accepted."""
         user = self.rotation.pending.text("username")
         return self._tries.failure(f"Unable to log into database as {user!r}")
 
-    def _is_for_target(self, stored: Secret) -> bool:
-        return same_target(stored, self.rotation.current, self.engine, self.rotation.settings)
+    def _admin_can_help(self, error: TargetRefused) -> bool:
+        """Return True if an admin can change the credential of a user whose login was refused."""
+        return error.reason in _FOR_ADMIN and self.rotation.current.get("masterarn") is not None
+
+    def _first(self, sessions: ExitStack) -> tuple[Any, Credential] | None:
+        current, settings = self.rotation.current, self.rotation.settings
+        if self._tries.repeated or self._refuted:
+            self._tries.limit(self._allowed_by_server)
+        for stored in self._waiting:
+            credential = self._credential(stored.value)
+            here = same_target(stored.value, current, self.engine, settings)
+            if credential is None or not self._tries.may_send(stored, credential, same_target=here):
+                continue
+            fields = {key: stored.value[key] for key in self.engine.credential.fields}
+            secret = direct(current.replace(**fields), self.engine)
+            try:
+                session = sessions.enter_context(self.engine.login(secret, settings))
+            except CredentialsRejected:
+                self._tries.limit(self._allowed_by_server)
+                continue
+            except TargetRefused as error:
+                if not self._admin_can_help(error):
+                    raise
+                return None
+            self._tries.accepted()
+            self._refuted = True  # if this is called again
+            return session, credential
+        return None
 
     def _credential(self, stored: Secret) -> Credential | None:
         if stored.get("username") != self.rotation.current["username"]:
@@ -118,17 +157,18 @@ class Attempts:
         except SecretFormatError:
             return None
 
+    @cached_property
     def _allowed_by_server(self) -> int | None:
         """The server's own limit as an admin reads it; None without an admin, or if it cannot be read."""
-        if self.rotation.current.get("masterarn") is None:
-            return None
         try:
             admin = proven_admin(self.rotation, self.engine)
             if admin is None:
                 return None
             session: Administers[Any]
             with self.engine.login(admin, self.rotation.settings) as session:
-                return session.rejections_allowed(self.rotation.current.text("username"))
-        except (RotatorFailure, *UNREADABLE):
+                return rejections_left(
+                    session, self.rotation.current.text("username"), self._tries.rejections
+                )
+        except (RotatorFailure, StoreError, *UNREADABLE):
             # The admin is needed only if no stored value works, and its error is reported then.
             return None

@@ -1,4 +1,4 @@
-"""What a rotation replaces: the kinds of credentials, declared by an engine."""
+"""The kinds of credentials that a rotation replaces, declared by an engine."""
 
 from __future__ import annotations
 
@@ -27,16 +27,22 @@ class CredentialType(Protocol):
     def of(self, secret: Secret) -> Credential:
         """The credential in a value, in the form that sessions take.
 
+        Args:
+            secret: a value.
+
         Raises:
             SecretFormatError: a member is missing or wrong.
         """
 
     def new(self, settings: Settings, current: Secret | None = None) -> Mapping[str, object]:
-        """New members for a secret.
+        """Create a new credential.
 
         Args:
             settings: of the rotation function.
             current: the value in use, whose credential is not given again.
+
+        Returns:
+            The members to set in a secret, by name.
 
         Raises:
             ConfigurationError: the settings leave no credential that the engine takes.
@@ -48,7 +54,7 @@ class Password:
     """A credential that is one generated string, such as a password or an API key.
 
     Attributes:
-        rules: what the engine takes.
+        rules: limits of the engine.
         key: the secret's member.
     """
 

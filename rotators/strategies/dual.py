@@ -4,7 +4,7 @@ setSecret makes the current and the pending password work side by side; they do 
 setSecret, where the older one of the two dies. The pair is set as a whole (exactly these two), so it may be
 repeated, and what a rotation that died left there is gone after the next.
 
-The current password logs in first, which proves that whoever wrote the secret holds that login. Then the
+The current password logs in first, which proves that the writer of the secret holds that login. Then the
 admin sets the pair where the secret names one, else the user itself, which needs a right for it. Where the
 current password is rejected, the stored ones are tried as in ``single``, and the current one works again
 afterwards: it is what the applications use.
@@ -20,7 +20,6 @@ from rotators.strategies.single import Single, check, require_reset_helps
 
 if TYPE_CHECKING:
     from rotators.core.rotation import Rotation
-    from rotators.core.secret import Secret
     from rotators.strategies.engine import Engine, KeepsTwo
 
 
@@ -32,6 +31,10 @@ class Dual(Single):
     def apply(self, engine: Engine, rotation: Rotation) -> None:
         """Make the current and the pending password work, and no other.
 
+        Args:
+            engine: of the secret.
+            rotation: its values.
+
         Raises:
             IdentityMismatch: the pending value, or the admin's, is for another user or target.
             CredentialsRejected: no stored value logs in, and there is no admin who does.
@@ -40,16 +43,15 @@ class Dual(Single):
         """
         check(engine, rotation)
         admin = proven_admin(rotation, engine)
-        user = rotation.pending.text("username")
-
-        def use(session: KeepsTwo[Any], _secret: Secret) -> str:
-            session.check()
-            if admin is None:
-                _keep_two(engine, session, user, rotation)
-            return session.account
-
+        user, account = rotation.pending.text("username"), None
         attempts = Attempts(engine, rotation)
-        account = attempts.first(use)
+        with attempts.login() as accepted:
+            if accepted is not None:
+                session, _ = accepted
+                session.check()
+                account = session.account
+                if admin is None:
+                    _keep_two(engine, session, user, rotation)
         if admin is None:
             if account is None:
                 raise attempts.failure()

@@ -1,8 +1,8 @@
-"""What an engine declares and offers to the strategies. An engine knows its target, never the flow."""
+"""The declarations and the login that an engine offers to the strategies."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rotators.strategies.credential import CredentialType
 
 C_contra = TypeVar("C_contra", contravariant=True)
-"""What an engine's ``credential.of`` gives."""
+"""The type that an engine's ``credential.of`` returns."""
 
 
 class Session(Protocol):
@@ -29,7 +29,7 @@ class Session(Protocol):
 
     @property
     def account(self) -> str:
-        """What the server calls the logged-in user; more than the name where one name has many accounts."""
+        """The server's name of the logged-in user; longer than the name if one name has many accounts."""
 
     def check(self, other: str = "") -> None:
         """Run a statement as the logged-in user, and check that it is the user that was asked for.
@@ -48,10 +48,15 @@ class Changes(Session, Protocol[C_contra]):
 
     @property
     def behind_pooler(self) -> bool:
-        """Whether a pooler or proxy answers in the server's place, as far as the protocol shows it."""
+        """True if a pooler or proxy answers in place of the server, as far as the protocol shows it."""
 
     def set_credential(self, user: str, credential: C_contra) -> None:
-        """Set the credential of ``user``: the session's own, or another that it may administer."""
+        """Set the credential of ``user``: the session's own, or another that it may administer.
+
+        Args:
+            user: name or account.
+            credential: the new one.
+        """
 
 
 class Administers(Changes[C_contra], Protocol[C_contra]):
@@ -60,8 +65,11 @@ class Administers(Changes[C_contra], Protocol[C_contra]):
     def require_ordinary(self, user: str) -> None:
         """Check that ``user`` has no administrative rights.
 
-        Asked before an admin acts for a user that could not log in itself: whoever may write the secret
-        could name any user there, so an admin's rights must not be had that way.
+        Asked before an admin acts for a user that could not log in itself: a person who may write the
+        secret could name any user there, and must not get an admin's rights that way.
+
+        Args:
+            user: name of the user.
 
         Raises:
             TargetRefused: the user is an administrator, or does not exist.
@@ -77,7 +85,7 @@ class Administers(Changes[C_contra], Protocol[C_contra]):
         Args:
             user: whose logins were rejected.
             rejected: the credentials of those logins.
-            tls: whether the user's logins use TLS.
+            tls: True if the user's logins use TLS.
 
         Raises:
             TargetRefused: one of ``rejected`` is the credential, or something else keeps the user out; the
@@ -85,13 +93,48 @@ class Administers(Changes[C_contra], Protocol[C_contra]):
         """
 
     def rejections_allowed(self, user: str) -> int | None:
-        """How many logins of ``user`` in a row may be rejected before the server locks it.
+        """Number of logins of ``user`` in a row that may be rejected before the server locks it.
 
         Asked in an admin's session.
+
+        Args:
+            user: name of the user.
 
         Returns:
             The server's limit less one; None if there is no limit, or it cannot be read.
         """
+
+
+@runtime_checkable
+class CountsRejections(Protocol):
+    """An admin's login that can read how many logins the server has rejected. The method is optional."""
+
+    def rejections_counted(self, user: str) -> int:
+        """Number of rejected logins of ``user`` that count towards the server's limit now.
+
+        Args:
+            user: name of the user.
+
+        Returns:
+            The number; an accepted login makes it 0.
+        """
+
+
+def rejections_left(session: Administers[Any], user: str, own: int) -> int | None:
+    """Return how many logins of a rotation may be rejected, less those that others have used up.
+
+    Args:
+        session: an admin's.
+        user: name of the user.
+        own: number of logins that the rotation has had rejected.
+
+    Returns:
+        None if there is no limit, or it cannot be read.
+    """
+    allowed = session.rejections_allowed(user)
+    if allowed is None or not isinstance(session, CountsRejections):
+        return allowed
+    return max(allowed - max(session.rejections_counted(user) - own, 0), 0)
 
 
 class Clones(Administers[C_contra], Protocol[C_contra]):
@@ -102,12 +145,21 @@ class Clones(Administers[C_contra], Protocol[C_contra]):
 
         A clone that is there is proven first, and brought up to date; one that is missing is made.
 
+        Args:
+            of: the original user.
+            clone: the second user.
+            credential: the second user's new credential.
+
         Raises:
             TargetRefused: a user of that name exists and is not proven to be the clone.
         """
 
     def require_clone(self, of: str, clone: str) -> None:
-        """Check that ``clone``, made by somebody else, exists and is proven to belong to ``of``.
+        """Check that ``clone``, created by an administrator, exists and is proven to belong to ``of``.
+
+        Args:
+            of: the original user.
+            clone: the second user.
 
         Raises:
             TargetRefused: it does not.
@@ -118,9 +170,14 @@ class KeepsTwo(Session, Protocol[C_contra]):
     """A login that may give a user two credentials: what ``dual`` needs."""
 
     def set_pair(self, user: str, old: C_contra, new: C_contra) -> None:
-        """Make exactly these two the credentials of ``user``, each a login of its own.
+        """Make exactly these two the credentials of ``user``, each of which logs in.
 
         ``old`` works at every instant, if it worked before. Repeated, it changes nothing.
+
+        Args:
+            user: name or account.
+            old: the credential of AWSCURRENT.
+            new: the pending credential.
         """
 
 
@@ -128,11 +185,14 @@ class Strategy(Protocol):
     """The three parts of a Rotator, for any engine.
 
     Attributes:
-        name: what a secret's ``strategy`` key calls it.
+        name: its value in a secret's ``strategy`` key.
+        needs_admin: True if a secret with this strategy has to name an admin.
     """
 
     @property
     def name(self) -> str: ...  # noqa: D102 - see Attributes
+    @property
+    def needs_admin(self) -> bool: ...  # noqa: D102 - see Attributes
 
     def propose(self, engine: Engine, rotation: Rotation) -> Secret:
         """See Rotator.propose."""
@@ -144,15 +204,57 @@ class Strategy(Protocol):
         """See Rotator.verify."""
 
 
+@runtime_checkable
+class Identified(Protocol):
+    """An engine whose secrets may name the target by an identifier in AWS. The declaration is optional.
+
+    Attributes:
+        identifiers: the keys that can replace ``host``. The store adds the address when it reads a value of
+            an engine that it knows (rotators/aws/addresses.py); without an address nothing is rotated.
+    """
+
+    @property
+    def identifiers(self) -> tuple[str, ...]: ...  # noqa: D102 - see Attributes
+
+
+@runtime_checkable
+class HasMembers(Protocol):
+    """An engine whose secrets have members that no other engine reads. The declaration is optional.
+
+    Attributes:
+        members: name and meaning of each, beside ``target_defaults``. They are optional texts, not secret.
+    """
+
+    @property
+    def members(self) -> Mapping[str, str]: ...  # noqa: D102 - see Attributes
+
+
+@runtime_checkable
+class AcceptsPrevious(Protocol):
+    """An engine whose servers accept the credential before the newest one too. The declaration is optional.
+
+    So an accepted login does not prove that the credential is the newest. A change by the user with the
+    previous one raises CredentialsRejected with the reason ``previous-password``.
+
+    Attributes:
+        previous_hours: how long after a change the previous credential logs in, at most.
+    """
+
+    @property
+    def previous_hours(self) -> int: ...  # noqa: D102 - see Attributes
+
+
 class Engine(Protocol):
     """A credential type: what it declares, and its login.
+
+    It may declare more: see `Proved`, `HasMembers`, `Identified`, `AcceptsPrevious`.
 
     Attributes:
         names: the values of the secret's ``engine`` key that mean this engine.
         default_port: used when the secret has no ``port``.
         target_defaults: the members, beside host and port, that say where a value leads, with their defaults.
         longest_username: in bytes of UTF-8.
-        credential: what a rotation replaces.
+        credential: the members that a rotation replaces.
         strategies: those it supports; its sessions have the methods that these need.
     """
 
@@ -172,12 +274,53 @@ class Engine(Protocol):
     def login(self, secret: Secret, settings: Settings) -> AbstractContextManager[Any]:
         """Log in; the session ends with the context.
 
+        Args:
+            secret: the value that names user and target.
+            settings: of the function, such as the trusted roots.
+
         Returns:
             A context manager that gives a Session, with the methods that the engine's strategies need.
 
         Raises:
             CredentialsRejected: the server answered and refused this user with this credential.
-            TargetUnavailable: it did not answer in time, or could not be reached. Nobody rejected anything.
+            TargetUnavailable: it did not answer in time, or could not be reached. Nothing was rejected.
             TargetRefused: it answered and refused for another reason (no such database, a rule by host).
             SecretFormatError: a key is missing or wrong.
         """
+
+
+def members_of(engine: Engine) -> Mapping[str, str]:
+    """Return name and meaning of the members that only this engine reads; none if it declares none.
+
+    Args:
+        engine: any engine.
+    """
+    return engine.members if isinstance(engine, HasMembers) else {}
+
+
+def identifiers_of(engine: Engine) -> tuple[str, ...]:
+    """Return the keys that can replace ``host``; none if the engine declares none.
+
+    Args:
+        engine: any engine.
+    """
+    return engine.identifiers if isinstance(engine, Identified) else ()
+
+
+def previous_hours_of(engine: Engine | None) -> int:
+    """Return how long the previous credential logs in; 0 if the engine declares nothing.
+
+    Args:
+        engine: any engine; None for none.
+    """
+    return engine.previous_hours if isinstance(engine, AcceptsPrevious) else 0
+
+
+def own_members(engine: Engine) -> frozenset[str]:
+    """Return the public members that the engine declares: those of its target, and its own.
+
+    Args:
+        engine: any engine. A member of its credential is never public, whatever else it is declared to be.
+    """
+    declared = {*engine.target_defaults, *identifiers_of(engine), *members_of(engine)}
+    return frozenset(declared.difference(engine.credential.fields))

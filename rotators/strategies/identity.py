@@ -1,4 +1,4 @@
-"""Whom and what a value opens, compared before anybody logs in with it.
+"""User and target of a value, compared before a login with it.
 
 A stored value is input: anyone who may write the secret may have written it, and need not be able to read it.
 So a stored password is sent only to the target that it was stored for. The pending value must lead where
@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rotators.core.errors import IdentityMismatch, SecretFormatError
-from rotators.logins.connecting import sends_clear_text, wants_tls
+from rotators.logins.connecting import sends_clear_text, wants_start_tls, wants_tls
 from rotators.logins.target import addresses, direct, host_of, port_of
+from rotators.strategies.engine import identifiers_of, members_of
 
 if TYPE_CHECKING:
     from rotators.core.rotation import Rotation
@@ -30,11 +31,25 @@ _TRUSTED_KEYS = (
     "admin_port",
     "server_public_key",
     "clear_text",
+    "start_tls",
 )
+
+_HAS_IT_MOVED = (
+    "If the named cluster or workgroup has got another address since createSecret, take AWSPENDING off this"
+    " version (aws secretsmanager update-secret-version-stage --version-stage AWSPENDING"
+    " --remove-from-version-id) and rotate again. If not, find out who stored the value."
+)
+
+_OPTIONAL_TEXTS = {"masterarn", "alternate_username", "sslrootcert", "server_public_key"}
 
 
 def check_allowed(secret: Secret, engine: Engine, settings: Settings) -> None:
     """Check that ALLOWED_TARGETS, if it is set, names the addresses of a value.
+
+    Args:
+        secret: a value.
+        engine: its engine.
+        settings: of the function.
 
     Raises:
         IdentityMismatch: it does not name one of them; nothing was sent there.
@@ -52,6 +67,10 @@ def check_allowed(secret: Secret, engine: Engine, settings: Settings) -> None:
 def check_shape(secret: Secret, engine: Engine) -> None:
     """Check all keys that a login needs, so that a value that cannot work is refused before one is stored.
 
+    Args:
+        secret: a value.
+        engine: its engine.
+
     Raises:
         SecretFormatError: a key is missing or wrong.
     """
@@ -60,31 +79,81 @@ def check_shape(secret: Secret, engine: Engine) -> None:
     if len(secret.text("username").encode(errors="surrogatepass")) > engine.longest_username:
         # A server may cut a longer name off, and so mean another user.
         raise SecretFormatError(f"key 'username' of the secret exceeds {engine.longest_username} bytes")
-    addresses(secret, engine)
+    if lacks_address(secret, engine):
+        _check_partial_address(secret, engine)
+    else:
+        addresses(secret, engine)
     for key, default in engine.target_defaults.items():
         secret.text(key, default)
+    for key in (_OPTIONAL_TEXTS | members_of(engine).keys()) & secret.keys():
+        secret.text(key)
+    _refuse_reserved(secret, engine)
     wants_tls(secret)
+    wants_start_tls(secret)
     sends_clear_text(secret)
+
+
+def _check_partial_address(secret: Secret, engine: Engine) -> None:
+    for key in ("port", "admin_port"):
+        port_of(secret, engine.default_port, key)
+    if "admin_host" in secret:
+        host_of(secret, "admin_host")
+
+
+def lacks_address(secret: Secret, engine: Engine) -> bool:
+    """Return True if a value names its target by an identifier, and its address was not looked up yet.
+
+    Args:
+        secret: a value.
+        engine: its engine.
+
+    Raises:
+        SecretFormatError: an identifier is not a string.
+    """
+    named = [key for key in identifiers_of(engine) if key in secret]
+    for key in named:
+        secret.text(key)
+    return bool(named) and "engine" in secret and "host" not in secret
 
 
 def check_target(pending: Secret, current: Secret, engine: Engine) -> None:
     """Check that the pending value leads to the same database as the current one, user apart.
+
+    Args:
+        pending: the pending value.
+        current: the current value.
+        engine: of both.
 
     Raises:
         IdentityMismatch: engine, host, port, dbname, or a key that guards the connection, differs.
         SecretFormatError: a key is missing or wrong.
     """
     _equal("engine", pending.get("engine"), current.get("engine"))
-    _check_host(pending, current)
-    _equal("port", port_of(pending, engine.default_port), port_of(current, engine.default_port))
+    remedy = _HAS_IT_MOVED if any(key in current for key in identifiers_of(engine)) else None
+    _check_host(pending, current, remedy=remedy)
+    ours, theirs = port_of(current, engine.default_port), port_of(pending, engine.default_port)
+    _equal("port", theirs, ours, remedy)
     for key, default in engine.target_defaults.items():
         _equal(key, pending.text(key, default), current.text(key, default))
-    for key in _TRUSTED_KEYS:
+    for key in (*_TRUSTED_KEYS, *members_of(engine), *identifiers_of(engine)):
         _equal(key, pending.get(key), current.get(key))
+    for value in (pending, current):
+        _refuse_reserved(value, engine)
+
+
+def _refuse_reserved(secret: Secret, engine: Engine) -> None:
+    """Refuse the keys that `for_users_of` adds to an admin's value: stored ones would lead elsewhere."""
+    for key in engine.target_defaults:
+        if f"for_{key}" in secret:
+            raise SecretFormatError(f"key 'for_{key}' has no meaning in a secret; remove it")
 
 
 def check_user(pending: Secret, allowed: set[str]) -> None:
     """Check that the pending value names one of the allowed users.
+
+    Args:
+        pending: the pending value.
+        allowed: names of users.
 
     Raises:
         IdentityMismatch: it names another.
@@ -96,40 +165,86 @@ def check_user(pending: Secret, allowed: set[str]) -> None:
 
 
 def proven_admin(rotation: Rotation, engine: Engine) -> Secret | None:
-    """The admin of this rotation, checked to administer this very target and to be another user.
+    """The admin of this rotation, checked with ``check_admin``.
+
+    Args:
+        rotation: its values.
+        engine: of the secret.
 
     Returns:
         The admin's value, or None when the secret has no ``masterarn``.
 
     Raises:
-        IdentityMismatch: the admin's secret leads elsewhere, or names the rotated user itself.
-        SecretFormatError: it lacks a key.
+        IdentityMismatch, SecretFormatError: see ``check_admin``.
     """
     admin = rotation.admin
     if admin is None:
         return None
+    check_admin(admin, rotation.current, {rotation.pending.text("username")}, engine)
+    return for_users_of(admin, rotation.current, engine)
+
+
+def for_users_of(admin: Secret, current: Secret, engine: Engine) -> Secret:
+    """Return the admin's value with what the users' value determines.
+
+    That is the part of the target that the users are in, such as ``for_dbname``, and ``password_hash``, the
+    form of the users' new passwords.
+
+    Args:
+        admin: the value of the admin's secret.
+        current: the current value.
+        engine: of both.
+
+    Raises:
+        SecretFormatError: a key is wrong.
+    """
+    parts = engine.target_defaults.items()
+    determined: dict[str, object] = {f"for_{key}": current.text(key, default) for key, default in parts}
+    return admin.replace(**determined, password_hash=current.get("password_hash"))
+
+
+def check_admin(admin: Secret, current: Secret, users: set[str], engine: Engine) -> None:
+    """Check that an admin administers the target of a value, and is another user.
+
+    Args:
+        admin: the value of the admin's secret.
+        current: the current value.
+        users: other users that the admin must not be.
+        engine: of both.
+
+    Raises:
+        IdentityMismatch: the admin's secret leads elsewhere, or names a user that is being rotated.
+        SecretFormatError: it lacks a key.
+    """
     if "engine" in admin and admin.text("engine") not in engine.names:
         raise IdentityMismatch("the secret behind masterarn is of another engine")
-    target = direct(rotation.current, engine)
-    _check_host(admin, target, "the secret behind masterarn is ")
+    target = direct(current, engine)
+    _check_host(
+        admin,
+        target,
+        "the secret behind masterarn is ",
+        "Use the same endpoint name (the writer's) in both secrets, then rotate again.",
+    )
     if port_of(admin, engine.default_port) != port_of(target, engine.default_port):
         raise IdentityMismatch("the secret behind masterarn has another port")
-    if admin.text("username") in {rotation.current.text("username"), rotation.pending.text("username")}:
+    if wants_tls(current) and not wants_tls(admin):
+        raise IdentityMismatch(
+            "the secret behind masterarn permits an unencrypted connection, and the current value does not",
+            remedy='Remove "ssl": false from the admin\'s secret, then rotate again.',
+        )
+    if admin.text("username") in {current.text("username"), *users}:
         raise IdentityMismatch("the secret behind masterarn names the user that is being rotated")
-    return admin
 
 
-def _check_host(found: Secret, current: Secret, prefix: str = "") -> None:
+def _check_host(found: Secret, current: Secret, prefix: str = "", remedy: str | None = None) -> None:
     ours, theirs = host_of(current), host_of(found)
     if ours != theirs:
         raise IdentityMismatch(
             f"{prefix}for host {theirs!r}, and the current value is for host {ours!r}",
-            remedy="Use the same endpoint name (the writer's) in both secrets, then rotate again."
-            if prefix
-            else None,
+            remedy=remedy,
         )
 
 
-def _equal(key: str, pending: object, current: object) -> None:
+def _equal(key: str, pending: object, current: object, remedy: str | None = None) -> None:
     if pending != current:
-        raise IdentityMismatch(f"the pending value has another {key} than the current one")
+        raise IdentityMismatch(f"the pending value has another {key} than the current one", remedy=remedy)

@@ -1,4 +1,4 @@
-"""What `rotators check` asks a session before anything is scheduled. Nothing here changes the server."""
+"""The questions of `rotators check` to a session. Nothing here changes the server."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _GUARANTEED = 1  # characters of each included class, with REQUIRE_EACH_INCLUDED
 
 @dataclass(frozen=True)
 class Demands:
-    """What the server's own password validation demands of a new password.
+    """The demands of the server's own password validation on a new password.
 
     Attributes:
         length: least number of characters.
         digits, lower, upper, special: least number of characters of each class.
-        takes_hashes: whether the server takes a hash instead of a password.
+        takes_hashes: True if the server takes a hash instead of a password.
         unknown: names of validation plugins whose rules cannot be read, such as a dictionary check.
     """
 
@@ -31,7 +31,7 @@ class Demands:
     unknown: tuple[str, ...] = ()
 
     def unmet(self, policy: PasswordPolicy) -> str:
-        """Why passwords of a policy may be refused; empty when all of them are accepted.
+        """Return a sentence about why passwords of a policy may be refused; empty if all are accepted.
 
         Args:
             policy: of the rotation function.
@@ -67,13 +67,37 @@ class Preflight(Protocol):
     """
 
     def writable(self) -> bool:
-        """Whether accounts can be changed here: a primary that is not read-only."""
+        """True if accounts can be changed here: a primary that is not read-only."""
 
     def demands(self) -> Demands:
-        """What the server's password validation demands."""
+        """The demands of the server's password validation."""
 
     def missing_for_reset(self, user: str) -> str:
-        """The right that the logged-in admin lacks to set the password of ``user``; empty when none."""
+        """The right that the logged-in admin lacks to set the password of ``user``; empty when none.
+
+        Args:
+            user: name of the user.
+        """
+
+
+class ClonePreflight(Preflight, Protocol):
+    """A `Preflight` for an engine with the strategy ``alternating``."""
 
     def missing_for_clone(self, of: str) -> str:
-        """The right that the logged-in admin lacks to make a second user for ``of``; empty when none."""
+        """The right that the logged-in admin lacks to make a second user for ``of``; empty when none.
+
+        Args:
+            of: name of the original user.
+        """
+
+
+@runtime_checkable
+class Forgetful(Protocol):
+    """A session whose server may lose changed credentials at a restart."""
+
+    def forgets(self) -> str:
+        """Return a sentence about the nodes that lose them; empty if all nodes keep them.
+
+        Raises:
+            TargetUnavailable, TargetRefused: as the moves of ``Session``.
+        """

@@ -6,8 +6,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from rotators.core.errors import SecretFormatError
-from rotators.core.registry import did_you_mean, strategy_name
-from rotators.strategies.identity import check_allowed, check_shape
+from rotators.core.registry import did_you_mean
+from rotators.strategies.engine import own_members
+from rotators.strategies.identity import check_allowed, check_shape, lacks_address
 
 if TYPE_CHECKING:
     from rotators.core.contracts import Rotator
@@ -31,8 +32,46 @@ def require_driver(module: str) -> None:
 
 
 def engine_of(rotator: Rotator | None) -> Engine | None:
-    """The engine of a rotator; None for a rotator that was written without one."""
+    """The engine of a rotator; None for a rotator that was written without one.
+
+    Args:
+        rotator: any rotator; None for none.
+    """
     return rotator.engine if isinstance(rotator, EngineRotator) else None
+
+
+def strategy_of(value: Secret, engine: Engine) -> str:
+    """The name of the strategy that rotates a value.
+
+    AWS's rule: the value's ``strategy``, otherwise ``alternating`` with ``masterarn``, otherwise ``single``.
+    If the engine does not offer the strategy that follows without the key, it is the engine's first one.
+
+    Args:
+        value: the current value.
+        engine: its engine.
+
+    Raises:
+        SecretFormatError: ``strategy`` is not a string.
+    """
+    if "strategy" in value:
+        return value.text("strategy")
+    offered = [each.name for each in engine.strategies]
+    usual = "single" if value.get("masterarn") is None else "alternating"
+    return usual if usual in offered else offered[0]
+
+
+def lacks_admin(value: Secret, engine: Engine) -> bool:
+    """Return True if the strategy of a value needs an admin and the value names none.
+
+    Args:
+        value: the current value.
+        engine: its engine.
+
+    Raises:
+        SecretFormatError: ``strategy`` is not a string.
+    """
+    needing = {each.name for each in engine.strategies if each.needs_admin}
+    return strategy_of(value, engine) in needing and "masterarn" not in value
 
 
 class EngineRotator:
@@ -48,6 +87,8 @@ class EngineRotator:
     def propose(self, rotation: Rotation) -> Secret:
         """See Rotator.propose."""
         self.check_value(rotation.current, rotation.settings)
+        if lacks_address(rotation.current, self.engine):
+            rotation.current.text("host")  # the store does not know this engine's identifiers
         return self._strategy(rotation.current).propose(self.engine, rotation)
 
     def apply(self, rotation: Rotation) -> None:
@@ -65,6 +106,10 @@ class EngineRotator:
     def check_value(self, value: Secret, settings: Settings) -> None:
         """Check all of a value that can be checked without a login.
 
+        Args:
+            value: the current value, or one that is to be stored.
+            settings: of the function.
+
         Raises:
             SecretFormatError: a key is missing, of the wrong kind, or names what this engine does not offer.
             IdentityMismatch: ALLOWED_TARGETS does not name the target.
@@ -72,16 +117,27 @@ class EngineRotator:
         self._check_engine(value)
         check_shape(value, self.engine)
         self._strategy(value)
-        check_allowed(value, self.engine, settings)
+        if not lacks_address(value, self.engine):
+            check_allowed(value, self.engine, settings)
+
+    @property
+    def public_members(self) -> frozenset[str]:
+        """See DeclaresMembers."""
+        return own_members(self.engine)
+
+    def strategy_of(self, value: Secret) -> str:
+        """See HasStrategies.strategy_of."""
+        return strategy_of(value, self.engine)
 
     def _strategy(self, current: Secret) -> Strategy:
-        name = strategy_name(current)
+        name = strategy_of(current, self.engine)
         strategies = {each.name: each for each in self.engine.strategies}
         if name not in strategies:
-            offered = ", ".join(sorted(strategies))
+            meant = did_you_mean(name, strategies)
+            # A text that is near no strategy may be a secret's value in the wrong place.
+            written = f"is {name!r}{meant}" if meant else "is none of this engine's"
             raise SecretFormatError(
-                f"key 'strategy' is {name[:40]!r}{did_you_mean(name, strategies)};"
-                f" this engine offers: {offered}"
+                f"key 'strategy' {written}; this engine offers: {', '.join(sorted(strategies))}"
             )
         return strategies[name]
 

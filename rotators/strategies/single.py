@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rotators.core.errors import IdentityMismatch, TargetRefused
+from rotators.core.errors import CredentialsRejected, IdentityMismatch, TargetRefused
 from rotators.logins.connecting import wants_tls
-from rotators.strategies.attempts import Attempts, changing
+from rotators.strategies.attempts import NOT_CURRENT, Attempts, changing
 from rotators.strategies.identity import check_target, check_user, proven_admin
 
 if TYPE_CHECKING:
@@ -27,17 +27,39 @@ if TYPE_CHECKING:
 
 
 class Single:
-    """One user changes its own password; an admin helps where no stored password works."""
+    """One user changes its own password; an admin helps where no stored password works.
+
+    Args:
+        needs_admin: True for an engine on which a user cannot change its own credential. The secret has to
+            name an admin then.
+    """
 
     name = "single"
 
+    def __init__(self, *, needs_admin: bool = False) -> None:
+        self.needs_admin = needs_admin
+
     def propose(self, engine: Engine, rotation: Rotation) -> Secret:
-        """The current value with a new credential."""
+        """The current value with a new credential.
+
+        Args:
+            engine: of the secret.
+            rotation: its values.
+
+        Raises:
+            SecretFormatError: no ``masterarn``, on an engine where only an admin changes a credential.
+        """
         current = rotation.current
+        if self.needs_admin:
+            current.text("masterarn")
         return current.replace(**engine.credential.new(rotation.settings, current))
 
     def apply(self, engine: Engine, rotation: Rotation) -> None:
         """Make the user's password the pending one.
+
+        Args:
+            engine: of the secret.
+            rotation: its values.
 
         Raises:
             IdentityMismatch: the pending value is for another user or target; no login was tried.
@@ -48,20 +70,61 @@ class Single:
         """
         check(engine, rotation)
         attempts = Attempts(engine, rotation)
-        if attempts.first(lambda session, secret: _set_own(engine, session, secret, rotation)):
-            return
+        if self.needs_admin:
+            with attempts.login() as accepted:
+                if proven := accepted is not None:
+                    accepted[0].check()
+        else:
+            proven = False
+            if self.set_by_user(engine, attempts, rotation):
+                return
         admin = proven_admin(rotation, engine)
         if admin is None:
             raise attempts.failure()
         user = rotation.pending.text("username")
         with engine.login(admin, rotation.settings) as session:
             _refuse_pooler(session)
-            require_reset_helps(session, rotation.current, attempts.rejected)
+            if not proven:
+                require_reset_helps(session, rotation.current, attempts.rejected)
             with changing(rotation):
                 session.set_credential(user, engine.credential.of(rotation.pending))
 
+    def set_by_user(self, engine: Engine, attempts: Attempts, rotation: Rotation) -> bool:
+        """Set the pending credential in the first login whose credential may do it.
+
+        Args:
+            engine: of the secret.
+            attempts: logins of the step.
+            rotation: its values.
+
+        Returns:
+            False if no login was accepted, or none could change the credential and an admin can.
+
+        Raises:
+            RotatorFailure, StoreError: see `apply`.
+        """
+        while True:
+            changed = False
+            try:
+                with attempts.login() as accepted:
+                    if accepted is not None:
+                        _set_own(engine, *accepted, rotation)
+                        changed = True
+            except CredentialsRejected as error:
+                # The server still accepts the credential before the newest one, which an interrupted step or
+                # another rotation has set. It is among the next values.
+                if error.reason != NOT_CURRENT:
+                    raise
+            else:
+                return changed
+
     def verify(self, engine: Engine, rotation: Rotation) -> None:
-        """Log in as the pending value."""
+        """Log in as the pending value.
+
+        Args:
+            engine: of the secret.
+            rotation: its values.
+        """
         check(engine, rotation)
         with engine.login(rotation.pending, rotation.settings) as session:
             session.check()
@@ -86,6 +149,10 @@ def require_reset_helps(session: Administers[Any], current: Secret, rejected: Co
 def check(engine: Engine, rotation: Rotation) -> None:
     """Check that the pending value is for the current one's user and target.
 
+    Args:
+        engine: of the secret.
+        rotation: its values.
+
     Raises:
         IdentityMismatch: it is not.
         SecretFormatError: a key is missing or wrong.
@@ -96,15 +163,13 @@ def check(engine: Engine, rotation: Rotation) -> None:
         raise IdentityMismatch("the pending value has another alternate_username than the current one")
 
 
-def _set_own(engine: Engine, session: Changes[Any], secret: Secret, rotation: Rotation) -> bool:
-    """Set the pending credential in a login of the user's own; True, so that no admin has to."""
+def _set_own(engine: Engine, session: Changes[Any], accepted: Credential, rotation: Rotation) -> None:
+    """Set the pending credential in a login of the user's own."""
     wanted = engine.credential.of(rotation.pending)
-    if engine.credential.of(secret) == wanted:
-        return True
-    _refuse_pooler(session)
-    rotation.confirm()
-    session.set_credential(rotation.pending.text("username"), wanted)
-    return True
+    if accepted != wanted:
+        _refuse_pooler(session)
+        rotation.confirm()
+        session.set_credential(rotation.pending.text("username"), wanted)
 
 
 def _refuse_pooler(session: Changes[Any]) -> None:

@@ -1,22 +1,23 @@
 """MySQL and Aurora MySQL: engines ``mysql`` and ``aurora-mysql``.
 
-How this target differs from others:
+Differences from other targets:
 
-- An account is a user *and* a host pattern: ``'app'@'%'`` and ``'app'@'10.%'`` have their own passwords and
-  rights. The account that a login's ``CURRENT_USER()`` names is the one that changes; a clone has its host.
-- An admin sends hashes only (``IDENTIFIED WITH caching_sha2_password AS 0x…``), for the plugin that the
-  account has: that one, ``sha256_password`` or ``mysql_native_password``. A user without CREATE USER may
-  change its own password in clear text alone: that needs TLS. The server writes ``<secret>`` in its place
-  into its logs, unless it runs with ``--log-raw``.
-- There are no transactions around accounts: a clone is made with a password that nobody has and with its mark
-  in one statement, is given all rights, and only then a password. So no crash leaves a login with less.
-- A clone is proven by a mark that only an administrator can set: an attribute of the account (8.0.21).
-- An account may have two passwords (8.0.14): the strategy ``dual``. To set both takes two statements, so
-  sessions that set those of one account wait for each other (GET_LOCK).
-- A block by FAILED_LOGIN_ATTEMPTS outlives a new password, so an admin unlocks such an account with it,
+- An account is a user *and* a host pattern: ``'app'@'%'`` and ``'app'@'10.%'`` have separate passwords and
+  rights. A rotation changes the account that a login's ``CURRENT_USER()`` names; a clone has the same host.
+- An admin sends hashes only (``IDENTIFIED WITH caching_sha2_password AS 0x…``), in the format of the
+  account's plugin: that one, ``sha256_password`` or ``mysql_native_password``. A user without CREATE USER
+  can change its own password only in clear text, which needs TLS. The server writes ``<secret>`` instead of
+  the password into its logs, unless it runs with ``--log-raw``.
+- Account statements are not transactional. One statement creates a clone with a random password, which is
+  discarded, and with its mark. The clone then gets all its rights, and its real password last. So a crash
+  never leaves a login with fewer rights than the original.
+- A clone is recognized by a mark that only an administrator can set: an attribute of the account (8.0.21).
+- An account may have two passwords (8.0.14), which the strategy ``dual`` uses. Setting both takes two
+  statements, so sessions that set them for the same account wait for each other (GET_LOCK).
+- A new password does not end a block by FAILED_LOGIN_ATTEMPTS, so an admin also unlocks such an account,
   unless a person has locked it (``account_locked``).
-- A password that has expired opens a session that may change it and nothing else.
-- REQUIRE SSL is refused like a wrong password (error 1045); the server does not tell them apart.
+- A login with an expired password opens a session that can only change the password.
+- A login that violates REQUIRE SSL fails with the same error as a wrong password (1045).
 
 Sources: MySQL 8.4 manual, ALTER USER, CREATE USER, GRANT, "Password Management".
 """
@@ -24,12 +25,13 @@ Sources: MySQL 8.4 manual, ALTER USER, CREATE USER, GRANT, "Password Management"
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rotators.core.passwords import PasswordRules
 from rotators.strategies.alternating import Alternating
 from rotators.strategies.credential import Password
 from rotators.strategies.dual import Dual
+from rotators.strategies.proof import Proof
 from rotators.strategies.rotator import EngineRotator, require_driver
 from rotators.strategies.single import Single
 
@@ -38,32 +40,40 @@ if TYPE_CHECKING:
 
     from rotators.core.secret import Secret
     from rotators.core.settings import Settings
-    from rotators.engines.mysql.mysql_session import MySqlSession
+    from rotators.engines.mysql.accounts import AccountSession
 
 
 def rotator() -> EngineRotator:
-    """The entry point: the rotator of MySQL."""
+    """Return the rotator of MySQL (entry point)."""
     require_driver("pymysql")
     return EngineRotator(MySqlEngine())
 
 
 class MySqlEngine:
-    """MySQL's limits and its login."""
+    """Limits and login of MySQL."""
 
     names = frozenset({"mysql", "aurora-mysql"})
     default_port = 3306
-    # Every server has it and every user may connect to it.
+    # Every server has this database and every user may connect to it.
     target_defaults: ClassVar[dict[str, str]] = {"dbname": "information_schema"}
     longest_username = 32
     credential = Password(PasswordRules(shortest=8, longest=128))
     strategies = (Single(), Alternating(), Dual())
+    proved_on: ClassVar[dict[str, Proof]] = {
+        "mysql": Proof("MySQL 9.7.4", "2026-11-26"),
+        "aurora-mysql": Proof("MySQL 9.7.4", "2026-11-26", substitute=True),
+    }
 
     @contextmanager
-    def login(self, secret: Secret, settings: Settings) -> Iterator[MySqlSession]:
+    def login(self, secret: Secret, settings: Settings) -> Iterator[AccountSession]:
         """See Engine.login."""
-        # The driver, when first needed.
-        from rotators.engines.mysql.connection import connected  # noqa: PLC0415
-        from rotators.engines.mysql.mysql_session import MySqlSession  # noqa: PLC0415
+        from rotators.engines.mysql.connection import connected  # noqa: PLC0415 - the driver, when first needed
 
         with connected(secret, settings, self) as connection:
-            yield MySqlSession(connection, secret)
+            yield self._session(connection, secret)
+
+    def _session(self, connection: Any, secret: Secret) -> AccountSession:
+        """Return the session of a login."""
+        from rotators.engines.mysql.mysql_session import MySqlSession  # noqa: PLC0415 - when first needed
+
+        return MySqlSession(connection, secret)

@@ -1,6 +1,6 @@
-"""Accounts of MySQL and MariaDB: the moves of a session, and what a clone shares with its original.
+"""Accounts of MySQL and MariaDB: operations of a session, and the properties that a clone copies.
 
-Rights are read as rows of information_schema and mysql.*; no text that the server renders is taken apart.
+Rights are read as rows of information_schema and mysql.*; no text rendered by the server is parsed.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from rotators.core.errors import TargetRefused
 from rotators.engines.mysql.plugins import Kinds, Way, password_plugins
 from rotators.engines.mysql.resets import Seen, Stored, require_reset_helps
 from rotators.engines.mysql.rights import (
-    EXACT,
     RIGHTS,
     Account,
     Change,
+    MySqlRole,
     Place,
     Profile,
     Right,
-    Role,
     changes,
     demanded,
     is_administrative,
@@ -41,33 +40,33 @@ _REQUIREMENTS = (
     "ssl_type, x509_subject, x509_issuer, ssl_cipher,"
     " max_questions, max_updates, max_connections, max_user_connections"
 )
-_MOST_CONNECTIONS = 7  # the place of max_user_connections
+_MOST_CONNECTIONS = 7  # index of max_user_connections
 _REQUIRE = {"": "REQUIRE NONE", "ANY": "REQUIRE SSL", "X509": "REQUIRE X509"}
 
 
 class AccountSession(DatabaseSession, ABC):
-    """One login; see strategies/engine.py for the moves. A server's own ways are its subclass's.
+    """One login; see strategies/engine.py for the operations. A subclass has what differs per server.
 
     Args:
-        connection: of a login that was accepted; no statement was run.
-        secret: whose login.
+        connection: connection whose login was accepted; no statement was run.
+        secret: value that the connection logged in with.
     """
 
     kinds: ClassVar[Kinds]
     """The server's authentication plugins."""
     more_limits: tuple[str, ...] = ()
     own_pair_rights: tuple[str, ...] = ("CREATE USER",)
-    """Any of these lets an account set two passwords of its own."""
+    """Any of these privileges lets an account set its own two passwords."""
 
     def __init__(self, connection: Connection, secret: Secret) -> None:
         self._seconds: dict[str, Account] = {}
         super().__init__(connection, secret)
 
     def set_credential(self, user: str, password: str) -> None:
-        """See Session.set_credential. All ways to log in stay, with the new password."""
+        """See Session.set_credential. Every password plugin of the account gets the new password."""
         if self._is_own(user):
             if self._expired:
-                # Nothing else is allowed before: the server knows whose session it is.
+                # The server allows nothing else before this; it determines the account from the session.
                 self._set_own(password)
                 self.check()
             else:
@@ -78,7 +77,7 @@ class AccountSession(DatabaseSession, ABC):
             self._set_other(account, self._ways(account), password)
 
     def set_pair(self, user: str, old: str, new: str) -> None:
-        """See KeepsTwo.set_pair. All ways to log in stay, with these passwords."""
+        """See KeepsTwo.set_pair. Every password plugin of the account gets these passwords."""
         if self._is_own(user):
             self.check()
             self._set_own_two(old, new)
@@ -136,7 +135,10 @@ class AccountSession(DatabaseSession, ABC):
             )
 
     def ensure_clone(self, of: str, clone: str, password: str) -> None:
-        """See Session.ensure_clone. The rights come before the password: a crash leaves nobody with less."""
+        """See Session.ensure_clone.
+
+        The rights are set before the password, so a crash never leaves a login with fewer rights.
+        """
         original = self._original(of)
         second = Account(clone, original.host)
         exists = second in self._accounts(clone)
@@ -156,7 +158,7 @@ class AccountSession(DatabaseSession, ABC):
         self._set_other(second, ways, password)
 
     def _original(self, of: str) -> Account:
-        """The account that a clone is for. One that could not log in may be locked, and stays so."""
+        """Return the account to clone. If it could not log in because it is locked, it stays locked."""
         original = self._account(of)
         if not isinstance(of, ServerAccount) and self._locked(original):
             raise TargetRefused(
@@ -167,7 +169,7 @@ class AccountSession(DatabaseSession, ABC):
         return original
 
     def _shared_ways(self, original: Account, own: Sequence[Way]) -> Sequence[Way]:
-        """A clone's ways: the original's plugins with passwords, and what it has itself without one."""
+        """Return a clone's ways: the original's password plugins, and its own ways without a password."""
         theirs = self._ways(original)
         wanted = password_plugins(theirs, self.kinds, original)
         kept = [way for way in own if way.plugin in self.kinds.without]
@@ -176,7 +178,7 @@ class AccountSession(DatabaseSession, ABC):
         return [*map(Way, wanted), *kept]
 
     def writable(self) -> bool:
-        """See Preflight.writable. With super_read_only, read_only is on too."""
+        """See Preflight.writable. The server turns read_only on together with super_read_only."""
         return not self._rows("SELECT @@global.read_only")[0][0]
 
     def demands(self) -> Demands:
@@ -192,7 +194,7 @@ class AccountSession(DatabaseSession, ABC):
         return replace(found_demands, takes_hashes=found_demands.takes_hashes or allowed)
 
     def missing_for_own_pair(self) -> str:
-        """The right that the logged-in account lacks to set two passwords of its own; empty when none."""
+        """Return the right that the logged-in account lacks to set its own two passwords; empty if none."""
         own = self._own()
         rows = self._rows(
             "SELECT PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES"
@@ -217,14 +219,14 @@ class AccountSession(DatabaseSession, ABC):
         return f"{_said(lacking[0])} WITH GRANT OPTION" if lacking else ""
 
     def _may(self, privilege: str) -> bool:
-        """Whether the logged-in account has a privilege for everything, by itself or by a role."""
+        """Return True if the logged-in account has a privilege on everything, directly or through a role."""
         return any(
             not right.place and right.privilege in {privilege, "GLOBAL"}
             for right in self._reach(self._own(), set())
         )
 
     def _reach(self, account: Account, seen: set[Account]) -> frozenset[Right]:
-        """The rights of an account and of all its roles."""
+        """Return the rights of an account and of all its roles."""
         seen.add(account)
         rights = self._rights(account)
         for role in self._roles(account):
@@ -257,9 +259,9 @@ class AccountSession(DatabaseSession, ABC):
         )
 
     def _requirements(self, account: Account) -> tuple[Any, ...]:
-        """What _REQUIREMENTS names, and the limits that only this server has."""
+        """Return the columns in _REQUIREMENTS, and the limits that only this server has."""
         columns = ", ".join((_REQUIREMENTS, *(limit.lower() for limit in self.more_limits)))
-        rows = self._rows(f"SELECT {columns} FROM mysql.user WHERE {EXACT}", **account._asdict())  # noqa: S608 - columns of ours
+        rows = self._rows_of(account, f"SELECT {columns} FROM mysql.user")  # noqa: S608 - columns of ours
         if not rows:
             raise missing(str(account))
         return tuple(text_of(value) if isinstance(value, str | bytes) else value for value in rows[0])
@@ -306,7 +308,7 @@ class AccountSession(DatabaseSession, ABC):
             return self._sql(Account(on.place, on.object))
         if not on.place:
             return "*.*"
-        # The name of a database is a pattern here, and is handed on as it was stored.
+        # A database name is a pattern here, and is granted as it is stored.
         return f"{on.kind} {quoted(on.place)}.{quoted(on.object) if on.object else '*'}".strip()
 
     def _options(self, requirements: tuple[Any, ...]) -> str:
@@ -324,15 +326,15 @@ class AccountSession(DatabaseSession, ABC):
 
     @abstractmethod
     def _ways(self, account: Account) -> tuple[Way, ...]:
-        """The ways of an account to log in, as an admin may read them."""
+        """Return the authentication ways of an account, as an admin can read them."""
 
     @abstractmethod
     def _second_ways(self, account: Account) -> tuple[Way, ...]:
-        """The way with a second password, where that is not one of the ways."""
+        """Return the way with a second password, if it is not already one of the ways."""
 
     @abstractmethod
     def _locked(self, account: Account) -> bool:
-        """Whether an administrator locked an account."""
+        """Return True if an administrator locked an account."""
 
     @abstractmethod
     def rejections_allowed(self, user: str) -> int | None:
@@ -340,47 +342,47 @@ class AccountSession(DatabaseSession, ABC):
 
     @abstractmethod
     def _set_other(self, account: Account, ways: Sequence[Way], password: str) -> None:
-        """Set an account's password, for each of its ways that stores one. It is unblocked by that."""
+        """Set an account's password in each of its ways that stores one. This also unblocks the account."""
 
     @abstractmethod
     def _set_own(self, password: str) -> None:
-        """Change the password of the logged-in account, which may have no right but this."""
+        """Change the password of the logged-in account, which may have no other right."""
 
     @abstractmethod
     def _set_two(self, account: Account, ways: Sequence[Way], old: str, new: str) -> None:
-        """Make exactly these two the passwords of an account; at every instant the old one works."""
+        """Set exactly these two passwords for an account; the old one works at every instant."""
 
     @abstractmethod
     def _set_own_two(self, old: str, new: str) -> None:
-        """The same for the logged-in account."""
+        """Set exactly these two passwords for the logged-in account."""
 
     @abstractmethod
     def _create(self, clone: Account, of: Account) -> None:
-        """Make a marked account with a password that nobody has, in one statement."""
+        """Create a marked account with a random password, which is discarded, in one statement."""
 
     @abstractmethod
     def _is_marked(self, clone: Account, of: Account) -> bool:
-        """Whether the server shows that an administrator made the one account the clone of the other."""
+        """Return True if the server shows that an administrator marked the account as this clone."""
 
     @abstractmethod
     def _marking(self, clone: Account, of: Account) -> str:
-        """The statement with which an administrator marks a clone by hand."""
+        """Return the statement with which an administrator marks a clone by hand."""
 
     @abstractmethod
-    def _roles(self, account: Account) -> frozenset[Role]:
-        """The roles of an account, marks left out."""
+    def _roles(self, account: Account) -> frozenset[MySqlRole]:
+        """Return the roles of an account, without marks."""
 
     @abstractmethod
     def _default_roles(self, account: Account) -> frozenset[tuple[str, str]]:
-        """Name and host of the roles that a login of the account starts with."""
+        """Return name and host of the roles that are active at the account's login."""
 
     @abstractmethod
     def _set_default_roles(self, target: str, roles: frozenset[tuple[str, str]]) -> None:
-        """Set them."""
+        """Set the roles that are active at the account's login."""
 
     @abstractmethod
     def _role(self, name: str, host: str) -> str:
-        """A role as it is written in GRANT."""
+        """Return a role as it is written in GRANT."""
 
 
 def _said(right: Right) -> str:

@@ -1,15 +1,15 @@
-"""How a login to MySQL or MariaDB answers the server's authentication plugin.
+"""Answers to the authentication plugins of MySQL and MariaDB servers.
 
-The server names the plugin, so a hostile one may ask for whatever gives the password away. These rules hold:
+The server names the plugin, so a hostile server may ask for one that reveals the password. These rules hold:
 
-- In clear text, or with the hash of MySQL 4.0, the password is never sent (`mysql_clear_password`, `dialog`,
+- The password is never sent in clear text or with the hash of MySQL 4.0 (`mysql_clear_password`, `dialog`,
   `mysql_old_password`).
 - `caching_sha2_password` and `sha256_password` send the password itself if the server does not have it in
   its cache: inside TLS, whose certificate was verified, or encrypted with the key that the secret holds in
   ``server_public_key``. PyMySQL alone would encrypt it with a key that it takes from any server that answers.
-- Every other plugin is refused with its name.
+- Every other plugin is refused, and the error names it.
 
-MariaDB asks for the plugins of an account's alternatives one after the other; PyMySQL alone knows one change.
+MariaDB requests the plugins of an account's alternatives in turn; PyMySQL alone supports a single change.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pymysql
-from pymysql import _auth  # the scrambles; it has no public way to them
+from pymysql import _auth  # the scramble functions; PyMySQL has no public names for them
 
 from rotators.core.errors import RotatorsError, SecretFormatError, TargetRefused
 from rotators.engines.mysql.hashes import require_nacl
@@ -32,24 +32,24 @@ if TYPE_CHECKING:
 
     _Driver = pymysql.Connection[Any]
 else:
-    # At run time it takes no type parameter.
+    # At run time the class takes no type parameter.
     _Driver = pymysql.Connection
 
 _MOST_PLUGINS = 8
-"""Changes of the plugin in one login. An account has two or three alternatives."""
+"""Most plugin changes in one login. An account has two or three alternatives."""
 
 _FAST_DONE, _FULL = b"\1\3", b"\1\4"
 
 
 class Connection(_Driver):
-    """A connection whose errors are the driver's own or ours, and that runs no statement by itself.
+    """PyMySQL connection that raises the driver's errors or ours, and runs no statement by itself.
 
     Attributes:
-        accepted_plugin: the plugin that the login used, as the server stores its name; empty before that.
+        accepted_plugin: plugin that the login used, as the server stores its name; empty before a login.
     """
 
     accepted_plugin: str = ""
-    # Private attributes of the driver, which has no public ways to them.
+    # Private attributes of the driver; it has no public equivalents.
     _secure: bool
     _sock: Any
     _auth_plugin_name: str
@@ -57,51 +57,70 @@ class Connection(_Driver):
 
     @property
     def protected(self) -> bool:
-        """Whether the connection uses TLS; the server's certificate was verified then."""
+        """Return True if the connection uses TLS, which implies a verified server certificate."""
         return self._secure
 
     @property
     def cipher(self) -> str:
-        """The cipher of TLS; empty without TLS."""
+        """Return the TLS cipher; empty without TLS."""
         return str(self._sock.cipher()[0]) if self._secure else ""
 
     @property
     def number(self) -> int:
-        """The number of the connection in the server's greeting."""
+        """Return the connection number from the server's greeting."""
         return int(self.thread_id())  # type: ignore[no-untyped-call] # of the stubs
 
     def connect(self, sock: Any = None) -> None:
-        """Log in over a socket."""
+        """Log in over a socket.
+
+        Args:
+            sock: connected socket; None opens a connection to the configured host.
+        """
         super().connect(sock)
         self.accepted_plugin = self.accepted_plugin or self._auth_plugin_name
 
     def abandon(self) -> None:
-        """Close the connection without a word; close() would first wait for a server that may be dead."""
+        """Close the connection without a message; close() would first wait for a server that may be dead."""
         self._force_close()
 
     def set_character_set(self, charset: str, collation: str | None = None) -> None:
-        """Nothing: a session pins the character set together with the other settings."""
+        """Do nothing: a session sets the character set together with its other settings.
+
+        Args:
+            charset: ignored.
+            collation: ignored.
+        """
 
     def query(self, sql: str | bytes, unbuffered: bool = False) -> int:
         """Run a statement.
 
+        Args:
+            sql: statement.
+            unbuffered: True to read rows from the server one by one.
+
+        Returns:
+            Number of rows read or changed.
+
         Raises:
-            TargetUnavailable: the answer is not of the protocol, or asks for a local file.
+            TargetUnavailable: the answer violates the protocol, or asks for a local file.
         """
         try:
             return int(super().query(sql, unbuffered))
         except (pymysql.Error, OSError, RotatorsError):
             raise
-        except Exception:  # noqa: BLE001 - the driver raises what its parser happens to: IndexError, RuntimeError …
+        except Exception:  # noqa: BLE001 - the driver's parser raises many types: IndexError, RuntimeError …
             self._force_close()
             raise failure("protocol", "running a statement") from None
 
 
 def server_key(secret: Secret) -> bytes | None:
-    """The RSA key of the server that a secret holds for unencrypted connections; None if there is none.
+    """Return the server's RSA key for unencrypted connections, or None if the secret has none.
+
+    Args:
+        secret: value; its ``server_public_key`` is the PEM text of the key.
 
     Raises:
-        SecretFormatError: it is not the PEM text of an RSA public key.
+        SecretFormatError: the key is not the PEM text of an RSA public key.
     """
     if not secret.get("server_public_key") or wants_tls(secret):
         return None
@@ -123,10 +142,10 @@ def server_key(secret: Secret) -> bytes | None:
 
 
 class _Plugin:
-    """One way to answer. PyMySQL makes an object for each request of the server, and calls ``authenticate``.
+    """Client side of one plugin. PyMySQL creates one per request of the server and calls ``authenticate``.
 
     Args:
-        connection: of the login.
+        connection: connection that logs in.
     """
 
     stored: ClassVar[str] = ""
@@ -139,10 +158,10 @@ class _Plugin:
         """Answer the server's request, and all that follow.
 
         Args:
-            packet: the server's request, whose plugin name was read already.
+            packet: the server's request; its plugin name was read already.
 
         Returns:
-            The packet that ends the login.
+            Packet that ends the login.
         """
         packet = self._answer(packet)
         for _ in range(_MOST_PLUGINS):
@@ -150,11 +169,11 @@ class _Plugin:
                 return packet
             packet.read_uint8()
             name = (packet.read_string() or b"").decode("latin-1")
-            packet = PLUGINS.get(name)(self._connection)._answer(packet)  # noqa: SLF001 - of its kind
+            packet = PLUGINS.get(name)(self._connection)._answer(packet)  # noqa: SLF001 - same class family
         raise failure("protocol", self._where())
 
     def _answer(self, packet: Any) -> Any:
-        """Answer one request of this plugin; the packet that comes back."""
+        """Answer one request of this plugin, and return the server's next packet."""
         raise NotImplementedError
 
     def _where(self) -> str:
@@ -165,10 +184,10 @@ class _Plugin:
     def _sent(self, data: bytes) -> Any:
         self._connection.accepted_plugin = self.stored
         self._connection.write_packet(data)
-        return self._connection._read_packet()  # noqa: SLF001 - what PyMySQL's own plugins call
+        return self._connection._read_packet()  # noqa: SLF001 - PyMySQL's own plugins call it
 
     def _salt(self, packet: Any) -> bytes:
-        """What the scramble is made with, from the server's request."""
+        """Return the salt of the scramble, from the server's request."""
         if not packet.is_auth_switch_request():
             raise failure("protocol", self._where())
         self._connection.salt = packet.read_all().removesuffix(b"\0")
@@ -176,7 +195,7 @@ class _Plugin:
 
 
 class _Refused(_Plugin):
-    """Would send the password in clear text or hardly hashed."""
+    """A plugin that would send the password in clear text or weakly hashed."""
 
     def _answer(self, packet: Any) -> Any:
         del packet
@@ -195,7 +214,7 @@ class _Ed25519(_Plugin):
 
     def _answer(self, packet: Any) -> Any:
         require_nacl()
-        # Its challenge is 32 bytes, any of which may be zero.
+        # The challenge has 32 bytes, any of which may be zero.
         if not packet.is_auth_switch_request():
             raise failure("protocol", self._where())
         return self._sent(_auth.ed25519_password(self._connection.password, packet.read_all()))
@@ -205,12 +224,12 @@ class _Sha256(_Plugin):
     stored = "sha256_password"
 
     def _answer(self, packet: Any) -> Any:
-        # Without a request the salt is the greeting's. A key that the server sends here is ignored.
+        # Without a request the greeting has the salt. A key that the server sends here is ignored.
         switched = packet.is_auth_switch_request()
         return self._password(self._salt(packet) if switched else bytes(self._connection.salt))
 
     def _password(self, salt: bytes) -> Any:
-        """Send the password itself, if nobody but the server can read it."""
+        """Send the password itself, if only the server can read it."""
         connection = self._connection
         if connection._secure:  # noqa: SLF001 - also of the driver's own connections, see client_plugins.py
             return self._sent(connection.password + b"\0")
@@ -235,20 +254,24 @@ class _CachingSha2(_Sha256):
         connection.accepted_plugin = self.stored
         said = bytes(packet.get_all_data()[:2])
         if said == _FAST_DONE:
-            return connection._read_packet()  # noqa: SLF001 - what PyMySQL's own plugins call
+            return connection._read_packet()  # noqa: SLF001 - PyMySQL's own plugins call it
         if said == _FULL:
             return self._password(bytes(connection.salt))
         if packet.is_extra_auth_data():
-            # Else the driver would give it to this plugin again and again.
+            # Otherwise the driver would pass it to this plugin again and again.
             raise failure("protocol", self._where())
         return packet
 
 
 class _Plugins(dict[str, Any]):
-    """By the name that the server asks with. PyMySQL looks for the name as bytes first, then as text."""
+    """Plugins by the name that the server requests. PyMySQL looks it up as bytes first, then as text."""
 
     def get(self, name: object, _default: object = None) -> Any:
-        """The class for a plugin; for one that is not known, a class that refuses it by name."""
+        """Return the class for a plugin; for an unknown name, a class that refuses it and names it.
+
+        Args:
+            name: name of the plugin, as bytes or text.
+        """
         if not isinstance(name, str):
             return None
         return self[name] if name in self else partial(_Unknown, name)
@@ -265,8 +288,8 @@ class _Unknown(_Plugin):
             f"{self._where()}: the server asks for the plugin {self._name[:64]!r}, with which this driver"
             " cannot log in",
             reason="plugin",
-            remedy="Give the user another plugin (docs/reference/mysql.md lists them). Look also whether the"
-            " user exists: for one that is missing, MariaDB asks for any plugin.",
+            remedy="Give the user another plugin (docs/reference/mysql.md lists them). Also check that the"
+            " user exists: MariaDB asks for an arbitrary plugin if it does not.",
         )
 
 
@@ -279,4 +302,4 @@ PLUGINS = _Plugins(
         **dict.fromkeys(("mysql_clear_password", "mysql_old_password", "dialog"), _Refused),
     }
 )
-"""The plugins that PyMySQL is given."""
+"""Plugins that are passed to PyMySQL."""

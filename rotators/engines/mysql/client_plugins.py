@@ -1,9 +1,9 @@
-"""PyMySQL's logins of applications over an unencrypted connection: none gives the password away.
+"""Keeps the passwords of applications safe when PyMySQL logs in over an unencrypted connection.
 
 The driver sends the password itself when a server asks for ``mysql_clear_password`` or ``dialog``. For full
-authentication of ``caching_sha2_password`` and ``sha256_password`` it takes an RSA key from the server and
-encrypts the password with that, so anyone who answers can read it. Without TLS these plugins are answered by
-``authentication.py`` instead. Its errors are turned into the driver's, which applications handle.
+authentication of ``caching_sha2_password`` and ``sha256_password`` it accepts an RSA key from the server and
+encrypts the password with it, so any impostor can read it. Without TLS ``authentication.py`` answers these
+plugins instead. Its errors are translated into the driver's, which applications handle.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ _PLUGINS = (
     "mysql_old_password",
     "sha256_password",
 )
-"""Those with which the driver by itself would give the password away."""
+"""Plugins with which the driver alone would reveal the password."""
 
 
 def plugins(secret: Secret) -> dict[str, Any]:
-    """The parameters of PyMySQL for an unencrypted connection.
+    """Return PyMySQL's parameters for an unencrypted connection.
 
     Args:
-        secret: its ``server_public_key`` is the PEM text of the server's RSA key.
+        secret: value; its ``server_public_key`` is the PEM text of the server's RSA key.
 
     Raises:
-        SecretFormatError: it is not an RSA key in PEM.
+        SecretFormatError: the key is not an RSA key in PEM.
     """
     return {
         "server_public_key": server_key(secret),
@@ -51,7 +51,7 @@ def plugins(secret: Secret) -> dict[str, Any]:
 
 
 class _Adapted:
-    """A plugin of ``authentication.py`` whose errors are PyMySQL's."""
+    """A plugin of ``authentication.py`` that raises PyMySQL's errors."""
 
     def __init__(self, plugin: Any, connection: Any) -> None:
         self._plugin = plugin(connection)
@@ -63,11 +63,11 @@ class _Adapted:
             packet: the server's request.
 
         Returns:
-            The packet that ends the login.
+            Packet that ends the login.
 
         Raises:
-            pymysql.OperationalError: the server asks for what it must not get, or its answer is not of the
-                protocol.
+            pymysql.OperationalError: the server asks for something that it must not get, or its answer
+                violates the protocol.
         """
         try:
             return self._plugin.authenticate(packet)
@@ -75,6 +75,6 @@ class _Adapted:
             raise
         except TargetRefused:
             refusal = OperationalError(_CANNOT_LOAD, _REFUSED)
-        except Exception:  # noqa: BLE001 - after an AttributeError the driver would answer 'dialog' by itself
+        except Exception:  # noqa: BLE001 - after an AttributeError the driver would answer 'dialog' itself
             refusal = OperationalError(_MALFORMED, "unexpected packet during authentication")
         raise refusal

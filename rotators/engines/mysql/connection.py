@@ -1,4 +1,4 @@
-"""The login to servers that speak the protocol of MySQL, and why it fails."""
+"""Login to servers with the MySQL protocol, and its failures."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pymysql.constants import CLIENT
 from rotators.core.errors import RotatorsError, TargetUnavailable
 from rotators.engines.mysql.authentication import PLUGINS, Connection, server_key
 from rotators.engines.mysql.failures import statement_failure
-from rotators.engines.mysql.messages import PATTERNS, server_words
+from rotators.engines.mysql.messages import MESSAGES
 from rotators.engines.mysql.tls import tls_parameters
-from rotators.logins.causes import CONNECT_SECONDS, failure, login_failure
+from rotators.logins.causes import CONNECT_SECONDS, failure
 from rotators.logins.connecting import (
     SESSION_SECONDS,
     cut_after,
@@ -33,16 +33,18 @@ if TYPE_CHECKING:
 
 @contextmanager
 def connected(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Connection]:
-    """Log in, at most five seconds in all, and give the connection; it is cut when its server falls silent.
+    """Log in, in at most five seconds in all, and yield the connection.
+
+    The connection is closed when the server stops answering.
 
     Args:
-        secret: whom and where.
-        settings: the function's trusted certificates.
-        engine: its defaults.
+        secret: address, user and password.
+        settings: settings of the function; its trusted certificates.
+        engine: engine with the default port and database.
 
     Raises:
-        CredentialsRejected, TargetUnavailable, TargetRefused, SecretFormatError: see Engine.login. What the
-            driver raises inside of the context becomes one of them too.
+        CredentialsRejected, TargetUnavailable, TargetRefused, SecretFormatError: see Engine.login. Errors of
+            the driver inside the context are translated to these too.
     """
     user = secret.text("username")
     connection: Any = _connected(
@@ -63,7 +65,7 @@ def connected(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Co
             except (pymysql.Error, OSError) as error:
                 if silent.is_set():
                     raise TargetUnavailable(
-                        "the server fell silent during a statement", reason="silent"
+                        "the server stopped answering during a statement", reason="silent"
                     ) from None
                 raise statement_failure(error, user) from None
     finally:
@@ -71,7 +73,7 @@ def connected(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Co
 
 
 def _connected(secret: Secret, parameters: dict[str, Any]) -> Any:
-    """Try the host's addresses in turn under one deadline; the first that answers decides."""
+    """Try the host's addresses in turn under one deadline; the first one that answers decides."""
     deadline = time.monotonic() + CONNECT_SECONDS
     where = f"{parameters['host']}:{parameters['port']} as {parameters['user']!r}"
     addresses = resolved(parameters["host"], parameters["port"])
@@ -85,10 +87,10 @@ def _connected(secret: Secret, parameters: dict[str, Any]) -> Any:
         except TimeoutError:
             continue
         except (pymysql.Error, OSError) as error:
-            failed = login_failure(server_words(error), PATTERNS, where)
+            failed = MESSAGES.failure(error, where)
         except RotatorsError:
             raise
-        except Exception:  # noqa: BLE001 - the driver raises what its parser happens to: IndexError, struct.error …
+        except Exception:  # noqa: BLE001 - the driver's parser raises many types: IndexError, struct.error …
             failed = failure("protocol", f"Unable to log into database at {where}")
         if not isinstance(failed, TargetUnavailable):
             break
@@ -101,13 +103,13 @@ def _opened(address: str, seconds: float, secret: Secret, parameters: dict[str, 
     channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection = Connection(
         **parameters,
-        # At the call, so that no local variable holds it; the driver would encode a str as Latin-1.
+        # Read in the call, so that no local variable holds it; the driver would encode a str as Latin-1.
         password=secret.text("password").encode(),
         charset="utf8mb4",
         # The session sets these together with all other settings.
         autocommit=None,
         auth_plugin_map=PLUGINS,
-        # Else a server refuses the login of a user whose password has expired; so the user can change it.
+        # Lets a user log in with an expired password, to change it; otherwise the server refuses the login.
         client_flag=CLIENT.HANDLE_EXPIRED_PASSWORDS,
         program_name="rotators",
         defer_connect=True,

@@ -1,21 +1,15 @@
-"""The drivers of MySQL and MariaDB in applications."""
+"""Drivers of MySQL and MariaDB in applications."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rotators.engines.mysql.messages import PATTERNS, server_words
+from rotators.engines.mysql import MySqlEngine
+from rotators.engines.mysql.mariadb import MariaDbEngine
+from rotators.engines.mysql.messages import MESSAGES
+from rotators.logins.arguments import application_settings, where
 from rotators.logins.connecting import wants_tls
-from rotators.logins.driver import (
-    ClientSide,
-    Driver,
-    Verdict,
-    application_settings,
-    common_kind,
-    is_of,
-    verdict_on,
-    where,
-)
+from rotators.logins.driver import ClientSide, Driver, common_kind, judge_of
 from rotators.logins.target import port_of
 
 if TYPE_CHECKING:
@@ -23,11 +17,7 @@ if TYPE_CHECKING:
 
     from rotators.core.secret import Secret
 
-_PORT = 3306
-
-
-def _judge(error: Exception) -> Verdict:
-    return verdict_on(server_words(error), PATTERNS)
+_PORT = MySqlEngine.default_port
 
 
 def _parameters(secret: Secret, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,7 +38,7 @@ def _tls_parameters(secret: Secret, given: Mapping[str, Any]) -> dict[str, Any]:
     if wants_tls(secret):
         return tls_parameters(secret, application_settings())
     if "unix_socket" in given or any(value for name, value in given.items() if name.startswith("ssl")):
-        # Not together with ssl_disabled, or the driver would leave out the TLS that the caller names.
+        # Not together with ssl_disabled: the driver would then skip the TLS that the caller configured.
         return {}
     from rotators.engines.mysql.client_plugins import plugins  # noqa: PLC0415 - the driver, when first needed
 
@@ -56,24 +46,29 @@ def _tls_parameters(secret: Secret, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _limit(seconds: float) -> dict[str, Any]:
-    # connect_timeout ends with the TCP connection; a server that is silent after it would hold the thread.
+    # connect_timeout covers only the TCP connection; a server that hangs after it would block the thread.
     whole = max(1, int(seconds))
     return {"connect_timeout": whole, "read_timeout": whole, "write_timeout": whole}
 
 
 def _settled(connection: Any, given: Mapping[str, Any]) -> None:
-    connection._read_timeout = given.get("read_timeout")  # noqa: SLF001 - the driver has no public way
+    connection._read_timeout = given.get("read_timeout")  # noqa: SLF001 - the driver has no public name
     connection._write_timeout = given.get("write_timeout")  # noqa: SLF001 - the same
 
 
-def _common(name: str, **more: Any) -> Driver:
-    return common_kind(name, "mysql", lambda error, _: _judge(error), **more)
+_COMMON = (
+    ("asyncmy", ""),
+    ("mariadb", "mariadbconnector"),
+    ("mysql.connector", "mysqlconnector"),
+    ("MySQLdb", "mysqldb"),
+)
+"""Package, and SQLAlchemy's name for it if that differs."""
 
 
 PYMYSQL = Driver(
     "pymysql",
     _parameters,
-    lambda error, _: _judge(error) if is_of(error, "pymysql") else Verdict.OTHER,
+    judge_of(MESSAGES, "pymysql"),
     engine="mysql",
     limit=_limit,
     settle=_settled,
@@ -81,15 +76,12 @@ PYMYSQL = Driver(
     port=_PORT,
 )
 CLIENT_SIDE = ClientSide(
-    engines={"mysql": "mysql", "aurora-mysql": "mysql", "mariadb": "mariadb"},
+    engines=dict.fromkeys(MySqlEngine.names, "mysql") | dict.fromkeys(MariaDbEngine.names, "mariadb"),
     port=_PORT,
     words=("mysql", "mariadb"),
-    judge=_judge,
+    messages=MESSAGES,
     drivers=(
         PYMYSQL,
-        _common("asyncmy"),
-        _common("mariadb", dialect="mariadbconnector"),
-        _common("mysql.connector", dialect="mysqlconnector"),
-        _common("MySQLdb", dialect="mysqldb"),
+        *(common_kind(name, judge_of(MESSAGES), "mysql", dialect=dialect) for name, dialect in _COMMON),
     ),
 )

@@ -1,30 +1,28 @@
-"""What MySQL and MariaDB say when a statement fails. No driver is needed to tell."""
+"""Failures of statements by MySQL's and MariaDB's error numbers. This module needs no driver."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from rotators.core.errors import RotatorFailure, TargetRefused, TargetUnavailable
 from rotators.logins.connecting import STATEMENT_SECONDS
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 EXPIRED = 1820
 NO_PASSWORD_PLUGIN = 1699
-"""SET PASSWORD came to an alternative without a password, possibly after it had changed another one."""
+"""SET PASSWORD reached an alternative without a password, possibly after it had changed another one."""
 
 _OPTION = 1290
 _CANNOT = 1396
 _REFUSED_PASSWORD = frozenset({1819, 3638, 4229})
-# Their text repeats a part of the statement.
+# The text of these errors repeats a part of the statement.
 _TELLTALE = frozenset({1064, 1149})
 _OF_READ_ONLY = re.compile(r"read[-_]only")
 
 
 class _Meaning(NamedTuple):
-    """What some error numbers mean; the fields of the error to raise."""
+    """Meaning of some error numbers: fields of the error to raise."""
 
     numbers: frozenset[int]
     kind: type[RotatorFailure]
@@ -52,7 +50,7 @@ _MEANINGS = (
         frozenset({3892}),
         TargetRefused,
         "validation",
-        "the server asks for the current password besides the new one",
+        "the server asks for the current password in addition to the new one",
         "Let an admin rotate (masterarn), or ALTER USER … PASSWORD REQUIRE CURRENT OPTIONAL.",
     ),
     _Meaning(
@@ -86,16 +84,23 @@ _MEANINGS = (
 
 
 def number_of(error: Exception) -> int:
-    """The server's error number; 0 when the error has none."""
+    """Return the server's error number.
+
+    Args:
+        error: error of the driver.
+
+    Returns:
+        Error number; 0 if the error has none.
+    """
     return error.args[0] if error.args and isinstance(error.args[0], int) else 0
 
 
 def statement_failure(error: Exception, user: str) -> RotatorFailure:
-    """The failure in the target's words. The statement is left out: it holds a hash.
+    """Return the failure with the target's message, without the statement: it contains a hash.
 
     Args:
-        error: of the driver.
-        user: who is logged in.
+        error: error of the driver.
+        user: user that is logged in.
     """
     code = number_of(error)
     text = "" if code in _TELLTALE or len(error.args) < 2 else f": {error.args[1]}"  # noqa: PLR2004 - number and text
@@ -107,22 +112,34 @@ def statement_failure(error: Exception, user: str) -> RotatorFailure:
 
 
 def refuses_hash(error: Exception) -> bool:
-    """Whether password validation refused a hash because it cannot look into it."""
+    """Return True if password validation refused a hash because it cannot check its password.
+
+    Args:
+        error: error of the driver.
+    """
     return number_of(error) == _OPTION and "strict-password-validation" in str(error.args[1:])
 
 
 def refuses_password(error: Exception) -> bool:
-    """Whether password validation refused a password."""
+    """Return True if password validation refused a password.
+
+    Args:
+        error: error of the driver.
+    """
     return number_of(error) in _REFUSED_PASSWORD
 
 
 def says_nothing(error: Exception) -> bool:
-    """Whether the server said that it cannot alter a user, for whatever reason."""
+    """Return True if the server could not alter a user and its error does not say why.
+
+    Args:
+        error: error of the driver.
+    """
     return number_of(error) == _CANNOT
 
 
 def no_hashes(plugins: Sequence[str]) -> TargetRefused:
-    """The refusal of a server that takes no hashes.
+    """Return the refusal of a server that accepts no hashes.
 
     Args:
         plugins: names of its active validation plugins.
@@ -132,16 +149,16 @@ def no_hashes(plugins: Sequence[str]) -> TargetRefused:
         f" {', '.join(plugins) or 'a validation plugin'}",
         reason="validation",
         remedy="Set strict_password_validation=OFF on the server. Or, if the server may have the password in"
-        ' clear text, set "clear_text": true in the secret of whoever sets it (the user, or the admin): it is'
-        " then sent so, inside TLS, and stands in the server's general log if that is on.",
+        ' clear text, set "clear_text": true in the secret of the user that sets it (itself or the admin): it'
+        " is then sent in clear text inside TLS, and the server's general log shows it if that is on.",
     )
 
 
 def invalid_password(error: Exception, plugins: Sequence[str]) -> TargetRefused:
-    """The refusal of a password that breaks the server's rules.
+    """Return the refusal of a password that breaks the server's rules.
 
     Args:
-        error: of the driver; of some servers its text names the plugin.
+        error: error of the driver; on some servers its text names the plugin.
         plugins: names of the server's active validation plugins.
     """
     named = re.search(r"\((\w+)\)$", str(error.args[-1]))

@@ -1,4 +1,4 @@
-"""What MySQL and MariaDB store of a password, computed here, so that the password itself stays here."""
+"""Stored forms of passwords in MySQL and MariaDB, computed here so that passwords are not sent."""
 
 from __future__ import annotations
 
@@ -7,49 +7,56 @@ import hashlib
 import hmac
 import secrets
 import string
+from collections.abc import Callable
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 from rotators.core.errors import TargetRefused
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _CRYPT = "./" + string.digits + string.ascii_uppercase + string.ascii_lowercase
 _SALT_CHARACTERS = string.ascii_letters + string.digits
 
 
 def native_password(password: str) -> str:
-    """The hash of ``mysql_native_password``: an asterisk and SHA-1 of SHA-1 in upper-case hexadecimals."""
+    """Return the hash of ``mysql_native_password``: an asterisk and SHA-1 of SHA-1, as upper-case hex.
+
+    Args:
+        password: in clear text.
+    """
     once = hashlib.sha1(password.encode(), usedforsecurity=False).digest()
     return "*" + hashlib.sha1(once, usedforsecurity=False).hexdigest().upper()
 
 
 def caching_sha2(password: str) -> bytes:
-    """The authentication string of ``caching_sha2_password``, with a new salt of twenty characters.
+    """Return the authentication string of ``caching_sha2_password``, with a new salt of twenty characters.
 
     Its form is ``$A$005$``, the salt, and SHA-256-crypt of 5000 rounds (MySQL, sha2_password.cc).
+
+    Args:
+        password: in clear text.
     """
     salt = "".join(secrets.choice(_SALT_CHARACTERS) for _ in range(20)).encode()
     return b"$A$005$" + salt + sha256_crypt(password.encode(), salt, 5000)
 
 
 def sha256_password(password: str) -> str:
-    """The authentication string of MySQL's ``sha256_password``, with a new salt of twenty characters.
+    """Return the authentication string of MySQL's ``sha256_password``, with a new salt of twenty characters.
 
     Its form is ``$5$``, the salt, ``$``, and SHA-256-crypt of 5000 rounds (MySQL, crypt_genhash_impl.cc).
+
+    Args:
+        password: in clear text.
     """
     salt = "".join(secrets.choice(_SALT_CHARACTERS) for _ in range(20))
     return f"$5${salt}$" + sha256_crypt(password.encode(), salt.encode(), 5000).decode()
 
 
 def sha256_crypt(password: bytes, salt: bytes, rounds: int) -> bytes:
-    """The 43 characters of SHA-256-crypt (Drepper, "Unix crypt using SHA-256 and SHA-512").
+    """Return the 43 characters of SHA-256-crypt (Drepper, "Unix crypt using SHA-256 and SHA-512").
 
     Args:
         password: any bytes.
-        salt: any bytes; unlike crypt(3), all of them count.
-        rounds: how often.
+        salt: any bytes; unlike crypt(3), all of them are used.
+        rounds: number of rounds.
     """
     other = _sha256(password + salt + password)
     start = password + salt + _repeated(other, len(password))
@@ -77,7 +84,7 @@ def _repeated(data: bytes, length: int) -> bytes:
 
 
 def _encoded(digest: bytes) -> bytes:
-    """Crypt's own base 64: three bytes, in an order of their own, give four characters."""
+    """Encode in crypt's base 64: three bytes, in an order specific to crypt, give four characters."""
     text = ""
     first, second, third = 0, 10, 20
     for _ in range(10):
@@ -91,14 +98,17 @@ def _characters(value: int, count: int) -> str:
 
 
 _MOST_ROUNDS = 10_000
-"""Of a stored hash that is compared. Servers use 5000; four million, which they allow, take seconds here."""
+"""Most rounds of a hash that is compared. Servers use 5000; four million, which they allow, take seconds."""
 
 
 def ed25519(password: str) -> str:
-    """The authentication string of MariaDB's ``ed25519``: the public key in base 64, without a salt.
+    """Return the authentication string of MariaDB's ``ed25519``: the public key in base 64, without a salt.
 
     The secret scalar is the clamped first half of SHA-512 of the password, unlike RFC 8032, where it is
     that of a seed (MariaDB knowledge base, "Authentication Plugin - ed25519").
+
+    Args:
+        password: in clear text.
 
     Raises:
         TargetRefused: PyNaCl is not installed.
@@ -117,7 +127,7 @@ def require_nacl() -> None:
     """Check that PyNaCl is installed.
 
     Raises:
-        TargetRefused: it is not; nothing was sent.
+        TargetRefused: it is not installed; nothing was sent.
     """
     if find_spec("nacl") is None:
         raise TargetRefused(
@@ -129,15 +139,15 @@ def require_nacl() -> None:
 
 
 def is_password(plugin: str, stored: bytes, password: str) -> bool | None:
-    """Whether a password is the one that a server stored.
+    """Return True if a password matches the stored authentication string.
 
     Args:
-        plugin: the name of the authentication plugin, as the server stores it.
-        stored: the authentication string.
-        password: the candidate.
+        plugin: name of the authentication plugin, as the server stores it.
+        stored: authentication string.
+        password: candidate, in clear text.
 
     Returns:
-        None when that cannot be told: another plugin, PyNaCl is missing, or the hash takes too long.
+        None if it cannot be determined: another plugin, PyNaCl is missing, or the hash takes too long.
     """
     compared = _COMPARISONS.get(plugin)
     return None if compared is None else compared(stored, password)

@@ -1,4 +1,4 @@
-"""Host patterns of accounts, compared with what a server sees of a client.
+"""Host patterns of accounts, compared with the address or name of a client as the server sees it.
 
 Sources: MySQL 8.4 manual, "Specifying Account Names"; MariaDB knowledge base, "CREATE USER".
 """
@@ -14,14 +14,14 @@ _NUMERIC = r"[0-9a-fA-F.:%_]+"
 
 
 def admits(pattern: str, seen: str) -> bool:
-    """Whether an account with a host pattern may be the one of a login from this machine.
+    """Return True if an account with this host pattern may be the account of a login from this machine.
 
-    A server that resolves addresses compares name and address with the pattern, and shows the name only. The
-    address is not known then, so every pattern of addresses is taken as fitting.
+    A server that resolves addresses compares name and address with the pattern, and shows only the name. The
+    address is not known then, so every pattern of addresses counts as a match.
 
     Args:
-        pattern: the host of the account.
-        seen: the host in the server's ``USER()``: an address, or a name if the server resolved the address.
+        pattern: host of the account.
+        seen: host in the server's ``USER()``: an address, or a name if the server resolved the address.
     """
     address = _address(seen)
     if "/" in pattern:
@@ -30,12 +30,22 @@ def admits(pattern: str, seen: str) -> bool:
 
 
 def nearer(one: str, other: str) -> bool:
-    """Whether the server prefers one pattern to another: more comes before its first wildcard."""
+    """Return True if the server prefers ``one`` to ``other``: more text precedes its first wildcard.
+
+    Args:
+        one: host pattern.
+        other: host pattern.
+    """
     return _before_wildcard(one) > _before_wildcard(other)
 
 
 def like(pattern: str, text: str) -> bool:
-    """Whether a text fits a pattern, in any case; % and _ are wildcards there, and a backslash quotes."""
+    """Return True if a text matches a pattern, ignoring case.
+
+    Args:
+        pattern: % and _ are wildcards, and a backslash escapes them.
+        text: text to match.
+    """
     parts = re.findall(r"\\.|.", pattern, re.DOTALL)
     wild = {"%": ".*", "_": "."}
     translated = "".join(wild.get(part) or re.escape(part[-1]) for part in parts)
@@ -48,7 +58,7 @@ def _before_wildcard(pattern: str) -> float:
 
 
 def _in_network(pattern: str, address: _Address) -> bool:
-    """MariaDB and MySQL take a mask, MySQL also a number of bits (8.0.23)."""
+    """Return True if an address is in a network: a mask, or for MySQL also a number of bits (8.0.23)."""
     try:
         return address in ipaddress.ip_network(pattern)
     except ValueError:

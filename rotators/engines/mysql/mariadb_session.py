@@ -1,24 +1,21 @@
-"""One login to MariaDB; ``mariadb.py`` says how it differs."""
+"""One login to MariaDB; ``mariadb.py`` lists the differences from MySQL."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import secrets
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from rotators.core.errors import TargetRefused
 from rotators.engines.mysql.accounts import AccountSession
 from rotators.engines.mysql.failures import NO_PASSWORD_PLUGIN, number_of
 from rotators.engines.mysql.hashes import ed25519, is_password, native_password
 from rotators.engines.mysql.plugins import Kinds, Way, password_plugins, shown_ways
-from rotators.engines.mysql.rights import EXACT, Account, Right, Role, quoted
+from rotators.engines.mysql.rights import Account, MySqlRole, Right, quoted
 from rotators.engines.mysql.statements import text_of
 from rotators.logins.connecting import STATEMENT_SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 
 _MARK = "rotators_clone_"
 _UNLIMITED = 2**32 - 1
@@ -27,7 +24,7 @@ _UNLIMITED = 2**32 - 1
 class MariaDbSession(AccountSession):
     """One login to MariaDB."""
 
-    # Else GRANT would make a user that is missing, without a password.
+    # Otherwise GRANT would create a missing user, without a password.
     mode = "STRICT_ALL_TABLES,NO_AUTO_CREATE_USER"
     time_limit = f"SESSION max_statement_time = {STATEMENT_SECONDS:.0f}"
     more_limits = ("MAX_STATEMENT_TIME",)
@@ -37,15 +34,15 @@ class MariaDbSession(AccountSession):
     )
 
     def rejections_allowed(self, user: str) -> int | None:
-        """See Session.rejections_allowed. The server counts for every user alike, and keeps the number."""
+        """See Session.rejections_allowed. The limit is the same for all users, and the counter is kept."""
         del user
         most = int(self._rows("SELECT @@global.max_password_errors")[0][0])
         return None if most >= _UNLIMITED else most - 1
 
     def _ways(self, account: Account) -> tuple[Way, ...]:
-        rows = self._rows(f"SELECT Priv FROM mysql.global_priv WHERE {EXACT}", **account._asdict())  # noqa: S608 - a constant
+        rows = self._rows_of(account, "SELECT Priv FROM mysql.global_priv")
         stored = json.loads(rows[0][0]) if rows else {}
-        # In the list of alternatives, an empty one stands for what is kept outside of it.
+        # An empty entry in the list of alternatives stands for the one stored outside the list.
         return tuple(_way(each or stored) for each in stored.get("auth_or", [stored]))
 
     def _second_ways(self, account: Account) -> tuple[Way, ...]:
@@ -53,12 +50,8 @@ class MariaDbSession(AccountSession):
         return ()
 
     def _locked(self, account: Account) -> bool:
-        return bool(
-            self._rows(
-                f"SELECT 1 FROM mysql.global_priv WHERE {EXACT} AND JSON_VALUE(Priv, '$.account_locked') = 1",  # noqa: S608 - a constant
-                **account._asdict(),
-            )
-        )
+        locked = "JSON_VALUE(Priv, '$.account_locked') = 1"
+        return bool(self._rows_of(account, "SELECT 1 FROM mysql.global_priv", locked))
 
     def _set_other(self, account: Account, ways: Sequence[Way], password: str) -> None:
         self._alter(account, ways, password)
@@ -71,7 +64,7 @@ class MariaDbSession(AccountSession):
         )
 
     def _identified(self, ways: Sequence[Way], passwords: Sequence[str], clear: bool) -> str:
-        """The clause that keeps the ways, each plugin that stores a password once for each password."""
+        """Return the clause that keeps the ways, with each password plugin once per password."""
         parts: list[str] = []
         for way in dict.fromkeys(
             way if way.plugin in self.kinds.without else Way(way.plugin) for way in ways
@@ -88,7 +81,7 @@ class MariaDbSession(AccountSession):
         return self._literal(str(self.kinds.hashes[plugin](password)))
 
     def _set_own(self, password: str) -> None:
-        """Change the password of the first way that stores one: for more, the server asks for CREATE USER."""
+        """Change the password of the first way that stores one; changing more would need CREATE USER."""
         ways = self._own_ways()
         plugins = password_plugins(ways, self.kinds, self._user)
         if len(plugins) > 1:
@@ -102,13 +95,13 @@ class MariaDbSession(AccountSession):
         try:
             self._change(lambda clear: f"SET PASSWORD = {self._stored(plugins[0], password, clear)}")
         except pymysql.Error as error:
-            # It changed the password although it says so, if a way without one stands before.
+            # Despite the error the password was changed, if a way without a password precedes it.
             done = number_of(error) == NO_PASSWORD_PLUGIN and self._is_set(plugins[0], password)
             if not done:
                 raise
 
     def _own_ways(self) -> tuple[Way, ...]:
-        """The ways of the own account. An expired one may not look: the way of this login."""
+        """Return the own account's ways; an expired account cannot read them and gets this login's way."""
         if self._expired:
             return (Way(self._connection.accepted_plugin),)
         return shown_ways(text_of(self._rows("SHOW CREATE USER CURRENT_USER()")[0][0]))
@@ -131,21 +124,20 @@ class MariaDbSession(AccountSession):
         self._alter(account, ways, old, new)
 
     def _set_own_two(self, old: str, new: str) -> None:
-        # Not CURRENT_USER(): for that, the server drops the second alternative without a word.
+        # Not CURRENT_USER(), with which the server drops the second alternative without an error.
         self._set_two(self._own(), self._own_ways(), old, new)
 
     def _rights(self, account: Account) -> frozenset[Right]:
         rights = super()._rights(account)
-        # information_schema leaves out what a role may do everywhere.
-        powerful = not account.host and self._rows(
-            f"SELECT 1 FROM mysql.global_priv WHERE {EXACT} AND JSON_VALUE(Priv, '$.access') > 0",  # noqa: S608 - a constant
-            **account._asdict(),
+        # information_schema omits the global privileges of roles.
+        powerful = not account.host and self._rows_of(
+            account, "SELECT 1 FROM mysql.global_priv", "JSON_VALUE(Priv, '$.access') > 0"
         )
         return rights | {Right("", "", "", "", "GLOBAL", grantable=False)} if powerful else rights
 
     def _create(self, clone: Account, of: Account) -> None:
         mark = self._role(_mark(clone, of), "")
-        # Made anew, because only who makes a role may grant it.
+        # Created again, because only the creator of a role may grant it.
         self._run(f"CREATE OR REPLACE ROLE {mark}")
         nobody = self._literal(secrets.token_urlsafe(32) + "aA1!")
 
@@ -162,21 +154,15 @@ class MariaDbSession(AccountSession):
         mark = self._role(_mark(clone, of), "")
         return f"CREATE ROLE IF NOT EXISTS {mark}; GRANT {mark} TO {self._sql(clone)}"
 
-    def _roles(self, account: Account) -> frozenset[Role]:
+    def _roles(self, account: Account) -> frozenset[MySqlRole]:
         return frozenset(role for role in self._all_roles(account) if not role.name.startswith(_MARK))
 
-    def _all_roles(self, account: Account) -> list[Role]:
-        rows = self._rows(
-            f"SELECT Role, Admin_option = 'Y' FROM mysql.roles_mapping WHERE {EXACT}",  # noqa: S608 - a constant
-            **account._asdict(),
-        )
-        return [Role(name, "", bool(admin)) for name, admin in rows]
+    def _all_roles(self, account: Account) -> list[MySqlRole]:
+        rows = self._rows_of(account, "SELECT Role, Admin_option = 'Y' FROM mysql.roles_mapping")
+        return [MySqlRole(name, "", bool(admin)) for name, admin in rows]
 
     def _default_roles(self, account: Account) -> frozenset[tuple[str, str]]:
-        rows = self._rows(
-            f"SELECT default_role FROM mysql.user WHERE {EXACT} AND default_role <> ''",  # noqa: S608 - a constant
-            **account._asdict(),
-        )
+        rows = self._rows_of(account, "SELECT default_role FROM mysql.user", "default_role <> ''")
         return frozenset((name, "") for (name,) in rows)
 
     def _set_default_roles(self, target: str, roles: frozenset[tuple[str, str]]) -> None:

@@ -1,13 +1,15 @@
-"""What MySQL, MariaDB and PyMySQL say when a login fails. No driver is needed to tell."""
+"""Messages of MySQL, MariaDB and PyMySQL about failed logins. This module needs no driver."""
 
 from __future__ import annotations
 
-PATTERNS = (
+from rotators.logins.causes import NETWORK, Messages
+
+_PATTERNS = (
     (r"^(1045|1698)\b", "password"),
     (r"^(1129|1130|3159|4031)\b", "access-rule"),
     (r"^(1251|1524|2059)\b", "plugin"),
     (r"^2061\b", "auth-method"),
-    # The server tells these three apart only after it has compared the password.
+    # The server distinguishes these three only after it has compared the password.
     (r"^(1820|1862)\b", "expired"),
     (r"^(3118|4151)\b", "locked"),
     (r"^(1203|1226)\b", "user-connections"),
@@ -20,20 +22,19 @@ PATTERNS = (
     (r"certificate is not yet valid", "tls-not-yet-valid"),
     (r"certificate verify failed", "tls-untrusted"),
     (r"server doesn't support it", "tls-unsupported"),
-    # A server that is just stopping hangs up in the middle of the handshake.
+    # A server that is stopping closes the connection during the handshake.
     (r"UNEXPECTED_EOF|EOF occurred in violation", "closed"),
     (r"SSL|certificate", "tls"),
-    (r"Connection refused", "closed-port"),
-    (r"No route to host|Network is unreachable|Host is unreachable", "unreachable"),
-    (r"name resolution|Name or service not known|nodename nor servname", "unknown-host"),
-    (r"timed out", "timeout"),
+    *NETWORK,
     (r"auth switch|[Uu]nexpected packet|Unknown (packet|result)|extra packet|sequence number", "protocol"),
     (r"^(2006|2013)\b|Lost connection|reset by peer|Broken pipe", "closed"),
 )
-"""(regular expression, key of ``logins.causes.CAUSES``); the first that is found decides."""
 
 
-def server_words(error: Exception) -> str:
-    """The error's number, if it has one, and its text."""
+def _words(error: Exception) -> str:
+    """Return the error's number, if it has one, and its text."""
     code = error.args[0] if error.args else ""
     return f"{code} {error.args[-1] if error.args else error}"
+
+
+MESSAGES = Messages(_PATTERNS, words=_words)

@@ -1,22 +1,18 @@
-"""One login to MySQL; ``__init__.py`` says how it differs."""
+"""One login to MySQL; ``__init__.py`` lists the differences from other targets."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import secrets
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from rotators.core.errors import TargetRefused, TargetUnavailable
 from rotators.engines.mysql.accounts import AccountSession
 from rotators.engines.mysql.hashes import caching_sha2, native_password, sha256_password
 from rotators.engines.mysql.plugins import Kinds, Way, password_plugins
-from rotators.engines.mysql.rights import EXACT, Account, Right, Role
+from rotators.engines.mysql.rights import Account, MySqlRole, Right
 from rotators.engines.mysql.statements import text_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 
 _MARK = "rotators_clone_of"
 _WAIT_SECONDS = 4
@@ -36,7 +32,7 @@ class MySqlSession(AccountSession):
     )
 
     def rejections_allowed(self, user: str) -> int | None:
-        """See Session.rejections_allowed: the least FAILED_LOGIN_ATTEMPTS of the user's accounts."""
+        """See Session.rejections_allowed: the lowest FAILED_LOGIN_ATTEMPTS of the user's accounts."""
         limits = [
             int(limit)
             for account in self._accounts(user)
@@ -45,10 +41,7 @@ class MySqlSession(AccountSession):
         return min((limit - 1 for limit in limits if limit), default=None)
 
     def _ways(self, account: Account) -> tuple[Way, ...]:
-        rows = self._rows(
-            f"SELECT plugin, authentication_string FROM mysql.user WHERE {EXACT}",  # noqa: S608 - a constant
-            **account._asdict(),
-        )
+        rows = self._rows_of(account, "SELECT plugin, authentication_string FROM mysql.user")
         return tuple(Way(text_of(plugin), _latin(stored)) for plugin, stored in rows)
 
     def _second_ways(self, account: Account) -> tuple[Way, ...]:
@@ -56,25 +49,24 @@ class MySqlSession(AccountSession):
         return tuple(Way(way.plugin, _latin(stored)) for way in self._ways(account) for stored in second)
 
     def _locked(self, account: Account) -> bool:
-        return bool(
-            self._rows(
-                f"SELECT 1 FROM mysql.user WHERE {EXACT} AND account_locked = 'Y'",  # noqa: S608 - a constant
-                **account._asdict(),
-            )
-        )
+        return bool(self._rows_of(account, "SELECT 1 FROM mysql.user", "account_locked = 'Y'"))
 
     def _attribute(self, account: Account, path: str) -> list[str]:
-        """The value at a path of the account's attributes, if there is one."""
-        rows = self._rows(
-            "SELECT JSON_UNQUOTE(JSON_EXTRACT(User_attributes, %(path)s)) FROM mysql.user"  # noqa: S608 - a constant
-            f" WHERE {EXACT} AND JSON_EXTRACT(User_attributes, %(path)s) IS NOT NULL",
+        """Return the value at a path of the account's attributes, if there is one."""
+        found = "JSON_EXTRACT(User_attributes, %(path)s)"
+        rows = self._rows_of(
+            account,
+            f"SELECT JSON_UNQUOTE({found}) FROM mysql.user",  # noqa: S608 - a constant
+            f"{found} IS NOT NULL",
             path=path,
-            **account._asdict(),
         )
         return [text_of(value) for (value,) in rows]
 
     def _unblocking(self, account: Account) -> str:
-        """The clause that ends a block by FAILED_LOGIN_ATTEMPTS, as a new password does not; a lock stays."""
+        """Return the clause that ends a block by FAILED_LOGIN_ATTEMPTS; a lock stays.
+
+        A new password alone does not end such a block.
+        """
         counted = self._attribute(account, "$.Password_locking.failed_login_attempts")
         return " ACCOUNT UNLOCK" if counted and not self._locked(account) else ""
 
@@ -100,7 +92,7 @@ class MySqlSession(AccountSession):
         target = self._sql(account)
         clauses = [self._identified(ways, account, password) for password in (old, new)]
         self._wait_for_others(target)
-        # The first makes the old one the primary password, whichever it was: what comes next retains that.
+        # The first makes the old password the primary one in any case; the next one retains the primary.
         self._change(lambda _: f"ALTER USER {target} {clauses[0]}{self._unblocking(account)}", account)
         self._change(lambda _: f"ALTER USER {target} {clauses[1]} RETAIN CURRENT PASSWORD", account)
 
@@ -112,9 +104,9 @@ class MySqlSession(AccountSession):
         )
 
     def _wait_for_others(self, target: str) -> None:
-        """Be the only one of our sessions that sets this account's pair, until this session ends.
+        """Make other sessions of ours that set this account's pair wait until this session ends.
 
-        Between one session's statements another one's would make the new password both of the two.
+        A statement of another session between two of this one would make both passwords the new one.
         """
         name = "rotators_" + hashlib.sha256(target.encode()).hexdigest()[:32]
         if self._rows(f"SELECT GET_LOCK(%(name)s, {_WAIT_SECONDS})", name=name) != [(1,)]:
@@ -148,30 +140,24 @@ class MySqlSession(AccountSession):
         )
 
     def _is_marked(self, clone: Account, of: Account) -> bool:
-        rows = self._rows(
-            f"SELECT ATTRIBUTE ->> '$.{_MARK}' FROM information_schema.USER_ATTRIBUTES"  # noqa: S608 - a constant
-            f" WHERE {EXACT}",
-            **clone._asdict(),
-        )
+        mark = f"ATTRIBUTE ->> '$.{_MARK}'"
+        rows = self._rows_of(clone, f"SELECT {mark} FROM information_schema.USER_ATTRIBUTES")  # noqa: S608 - a constant
         return rows == [(str(of),)]
 
     def _marking(self, clone: Account, of: Account) -> str:
         return f"ALTER USER {self._sql(clone)} ATTRIBUTE {self._literal(json.dumps({_MARK: str(of)}))}"
 
-    def _roles(self, account: Account) -> frozenset[Role]:
+    def _roles(self, account: Account) -> frozenset[MySqlRole]:
         rows = self._rows(
             "SELECT FROM_USER, FROM_HOST, WITH_ADMIN_OPTION = 'Y' FROM mysql.role_edges"
             " WHERE CAST(TO_USER AS BINARY) = CAST(%(user)s AS BINARY)"
             " AND CAST(TO_HOST AS BINARY) = CAST(%(host)s AS BINARY)",
             **account._asdict(),
         )
-        return frozenset(Role(name, host, bool(admin)) for name, host, admin in rows)
+        return frozenset(MySqlRole(name, host, bool(admin)) for name, host, admin in rows)
 
     def _default_roles(self, account: Account) -> frozenset[tuple[str, str]]:
-        rows = self._rows(
-            f"SELECT DEFAULT_ROLE_USER, DEFAULT_ROLE_HOST FROM mysql.default_roles WHERE {EXACT}",  # noqa: S608 - a constant
-            **account._asdict(),
-        )
+        rows = self._rows_of(account, "SELECT DEFAULT_ROLE_USER, DEFAULT_ROLE_HOST FROM mysql.default_roles")
         return frozenset((name, host) for name, host in rows)
 
     def _set_default_roles(self, target: str, roles: frozenset[tuple[str, str]]) -> None:
@@ -183,5 +169,5 @@ class MySqlSession(AccountSession):
 
 
 def _latin(stored: str | bytes) -> str:
-    """A hash as text, a character for each byte: its salt may hold any of them."""
+    """Return a hash as text, one character per byte: its salt may contain any byte."""
     return stored.decode("latin-1") if isinstance(stored, bytes) else stored

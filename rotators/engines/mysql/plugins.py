@@ -1,7 +1,7 @@
-"""The ways of an account to log in: its authentication plugin, or MariaDB's alternatives of several.
+"""Authentication ways of an account: its authentication plugin, or MariaDB's alternatives of several.
 
-A change of the password keeps all of them. What stores a password gets the new one; what stores none (a
-socket, PAM) stays as it is. An account with any other plugin is refused before anything changes.
+A password change keeps all ways. A way that stores a password gets the new one; a way that stores none
+(socket, PAM) stays unchanged. An account with any other plugin is refused before anything changes.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _HASH = re.compile(r"'(?P<stored>[^']*)'")
 
 
 class Way(NamedTuple):
-    """One way to log in.
+    """One authentication way of an account.
 
     Attributes:
-        plugin: its name, as the server stores it.
-        stored: the plugin's string: a hash, or the name of a service.
+        plugin: name of the plugin, as the server stores it.
+        stored: string of the plugin: a hash, or the name of a service.
     """
 
     plugin: str
@@ -36,11 +36,11 @@ class Way(NamedTuple):
 
 
 class Kinds(NamedTuple):
-    """The server's plugins that a rotation can deal with.
+    """Authentication plugins of the server that a rotation supports.
 
     Attributes:
-        hashes: those that store a password, each with the function that makes what is stored.
-        without: those that store none.
+        hashes: plugins that store a password, each with the function that computes the stored form.
+        without: plugins that store none.
     """
 
     hashes: Mapping[str, Callable[[str], str | bytes]]
@@ -48,12 +48,12 @@ class Kinds(NamedTuple):
 
 
 def password_plugins(ways: Iterable[Way], kinds: Kinds, account: Account | str) -> list[str]:
-    """The plugins of an account that store a password, each once, in order.
+    """Return the account's plugins that store a password, without duplicates, in order.
 
     Args:
-        ways: of the account.
-        kinds: of the server.
-        account: for the message.
+        ways: ways of the account.
+        kinds: supported plugins of the server.
+        account: shown in the message.
 
     Raises:
         TargetRefused: there is none, or another plugin is among the ways.
@@ -72,10 +72,13 @@ def password_plugins(ways: Iterable[Way], kinds: Kinds, account: Account | str) 
 
 
 def shown_ways(statement: str) -> tuple[Way, ...]:
-    """The ways in what MariaDB's SHOW CREATE USER shows, the only source for a user without rights.
+    """Return the ways in the output of MariaDB's SHOW CREATE USER, the only source for a user without rights.
+
+    Args:
+        statement: output of SHOW CREATE USER.
 
     Returns:
-        The ways in order; none when the text is not understood.
+        Ways in order; empty if the text cannot be parsed.
     """
     head = _HEAD.match(statement)
     if head is None:

@@ -1,7 +1,7 @@
-"""Whether a new password would let a user log in: what an admin looks at before it resets one.
+"""Checks that an admin makes before a reset: would a new password let the user log in?
 
-A server answers with the same error to a wrong password, to another address than the account's host pattern
-admits, to a connection without TLS and to a missing client certificate.
+The server gives the same error for a wrong password, for an address that the account's host pattern does not
+admit, for a connection without TLS and for a missing client certificate.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ _CERTIFICATE = "X509"
 
 
 _IS_RIGHT = (
-    "If somebody has set it meanwhile, rotate again after ten minutes. Else compare the account's row in"
-    " mysql.user with how this machine logs in; read the server's error log."
+    "If another user or process has set it meanwhile, rotate again after ten minutes. Otherwise compare the"
+    " account's row in mysql.user with how this machine logs in; read the server's error log."
 )
 
 
 class Stored(NamedTuple):
-    """What the server stores of an account and its logins.
+    """Properties that the server stores for an account and its logins.
 
     Attributes:
-        account: whose.
-        ways: its plugins with what they store; a second password is a way of its own.
-        locked: whether an administrator locked it.
+        account: the account.
+        ways: its plugins with their stored strings; a second password is a separate way.
+        locked: True if an administrator locked it.
         ssl_type: empty, ANY, X509 or SPECIFIED.
-        subject: of the certificate that the account requires; empty for any.
-        issuer: of the same.
-        cipher: that the account requires; empty for any.
-        most_connections: the account's limit; negative for none at all.
-        anonymous: the host patterns of users without a name, which may be nearer to this machine.
+        subject: subject of the certificate that the account requires; empty for any.
+        issuer: issuer of that certificate; empty for any.
+        cipher: TLS cipher that the account requires; empty for any.
+        most_connections: the account's limit of connections; negative if it may have none.
+        anonymous: host patterns of users without a name, which may match this machine more closely.
     """
 
     account: Account
@@ -54,11 +54,11 @@ class Stored(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """This session, as the server sees it. A login of the user would look the same.
+    """This session as the server sees it. A login of the user would look the same.
 
     Attributes:
-        host: in ``USER()``.
-        cipher: of its TLS; empty without TLS.
+        host: host in ``USER()``.
+        cipher: TLS cipher; empty without TLS.
     """
 
     host: str
@@ -71,14 +71,14 @@ def require_reset_helps(
     """Check that the password is wrong, and that a new one would let the user in.
 
     Args:
-        stored: of the account.
-        kinds: the server's plugins.
+        stored: stored properties of the account.
+        kinds: supported plugins of the server.
         seen: the admin's session.
-        rejected: the passwords that were rejected.
-        tls: whether the user's logins use TLS.
+        rejected: passwords that were rejected, in clear text.
+        tls: True if the user's logins use TLS.
 
     Raises:
-        TargetRefused: one of them is right, or a new one would be rejected too.
+        TargetRefused: one of the passwords is correct, or a new one would be rejected too.
     """
     right = any(
         is_password(way.plugin, way.stored.encode("latin-1", "replace"), password)
@@ -103,7 +103,7 @@ def require_reset_helps(
 
 
 def _obstacle(stored: Stored, seen: Seen, *, tls: bool) -> tuple[str, str, str] | None:
-    """What keeps the user out whatever its password is: reason, text and remedy."""
+    """Return what blocks the user regardless of its password: reason, text and remedy."""
     account = stored.account
     if not admits(account.host, seen.host):
         return (

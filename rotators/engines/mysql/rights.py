@@ -1,26 +1,24 @@
-"""Accounts, rights and roles of MySQL and MariaDB as records, and what differs between two accounts."""
+"""Accounts, rights and roles of MySQL and MariaDB as records, and differences between two accounts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from rotators.engines.mysql.hosts import like
 from rotators.strategies.preflight import Demands
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-# For all databases; whoever has more there is an administrator.
+# Global privileges of an ordinary user; a user with any other is an administrator.
 _ORDINARY = frozenset({"USAGE", "SHOW DATABASES", "CREATE TEMPORARY TABLES", "LOCK TABLES", "PROCESS"})
 _SIMPLE = "simple_password_check"
 # The administrators' own database.
 _SYSTEM = "mysql"
 
 EXACT = "CAST(User AS BINARY) = CAST(%(user)s AS BINARY) AND CAST(Host AS BINARY) = CAST(%(host)s AS BINARY)"
-"""The condition on the columns of an account. The columns' own comparison ignores blanks at the end."""
+"""Condition on the columns of an account. The columns' default comparison ignores trailing blanks."""
 
-# One kind of object each. GRANTEE is put together by the server from user and host, so it is compared as a
-# whole, byte by byte. A right may outlive its table, and cannot be granted then.
+# One kind of object each. The server builds GRANTEE from user and host, so it is compared as a whole, byte by
+# byte. A right may remain after its table was dropped, and cannot be granted then.
 RIGHTS = (
     """
     SELECT '', '', '', '', PRIVILEGE_TYPE, IS_GRANTABLE = 'YES' FROM information_schema.USER_PRIVILEGES
@@ -57,7 +55,7 @@ RIGHTS = (
     WHERE CAST(User AS BINARY) = CAST(%(user)s AS BINARY) AND CAST(Host AS BINARY) = CAST(%(host)s AS BINARY)
     """,
 )
-"""The queries that give an account's rights, as the fields of Right."""
+"""Queries that return an account's rights, as the fields of Right."""
 
 
 class Account(NamedTuple):
@@ -81,8 +79,8 @@ class Right(NamedTuple):
     grantable: bool
 
 
-class Role(NamedTuple):
-    """A role that an account has, with or without the right to hand it on; MariaDB's have no host."""
+class MySqlRole(NamedTuple):
+    """A role that an account has, with or without the right to grant it; MariaDB's roles have no host."""
 
     name: str
     host: str
@@ -90,16 +88,16 @@ class Role(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """What a clone shares with its original: TLS requirement and limits, rights, roles, roles by default."""
+    """Properties that a clone copies: TLS requirement and limits, rights, roles, default roles."""
 
     requirements: tuple[Any, ...]
     rights: frozenset[Right]
-    roles: frozenset[Role]
+    roles: frozenset[MySqlRole]
     defaults: frozenset[tuple[str, str]]
 
 
 class Place(NamedTuple):
-    """What rights are on: everything, a database, a table, a routine, or an account to stand for."""
+    """Object of a right: everything, a database, a table, a routine, or an account to act for (PROXY)."""
 
     kind: str
     place: str
@@ -116,11 +114,11 @@ class Change(NamedTuple):
 
 
 def changes(wanted: frozenset[Right], has: frozenset[Right]) -> list[Change]:
-    """What makes the rights of one account those of another; what is too much goes first.
+    """Return the changes that make an account's rights the wanted ones; revocations come first.
 
     Args:
-        wanted: the rights to have.
-        has: the rights there are.
+        wanted: rights that the account is to have.
+        has: rights that the account has.
     """
     plain = {right._replace(grantable=False) for right in wanted}
     surplus = {right._replace(grantable=False) for right in has} - plain
@@ -134,7 +132,11 @@ def changes(wanted: frozenset[Right], has: frozenset[Right]) -> list[Change]:
 
 
 def is_administrative(right: Right) -> bool:
-    """Whether a right gives power over the server or over other users."""
+    """Return True if a right gives power over the server or over other users.
+
+    Args:
+        right: right of an account.
+    """
     if right.kind == "PROXY":
         return True
     if not right.place:
@@ -143,7 +145,12 @@ def is_administrative(right: Right) -> bool:
 
 
 def may_hand_on(ours: Iterable[Right], right: Right) -> bool:
-    """Whether somebody with these rights may grant another one."""
+    """Return True if a user with these rights may grant another right.
+
+    Args:
+        ours: rights of the user.
+        right: right to grant.
+    """
     return any(
         mine.grantable
         and mine.privilege == right.privilege
@@ -153,10 +160,10 @@ def may_hand_on(ours: Iterable[Right], right: Right) -> bool:
 
 
 def demanded(settings: Mapping[str, str], plugins: tuple[str, ...]) -> Demands:
-    """What the server's password validation demands.
+    """Return the requirements of the server's password validation.
 
     Args:
-        settings: its variables, in lower case, with _ for the dot of MySQL's component.
+        settings: variables of the server, in lower case, with _ for the dot of MySQL's component.
         plugins: names of the active plugins of the kind PASSWORD VALIDATION.
 
     Sources: MySQL manual, "Password Validation Component Options and Variables"; MariaDB knowledge base,
@@ -190,7 +197,11 @@ def demanded(settings: Mapping[str, str], plugins: tuple[str, ...]) -> Demands:
 
 
 def quoted(name: str) -> str:
-    """A name as it is written in SQL."""
+    """Return a name quoted for SQL.
+
+    Args:
+        name: name of a database, table, routine or the like.
+    """
     return "`" + name.replace("`", "``") + "`"
 
 

@@ -1,4 +1,4 @@
-"""A login to MySQL or MariaDB: its settings, who it is, and the statements that change an account."""
+"""A login to MySQL or MariaDB: its settings, its account, and the statements that change an account."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rotators.engines.mysql.failures import (
     refuses_password,
     says_nothing,
 )
-from rotators.engines.mysql.rights import Account
+from rotators.engines.mysql.rights import EXACT, Account
 from rotators.logins.causes import failure
 from rotators.logins.connecting import STATEMENT_SECONDS, sends_clear_text
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from rotators.core.secret import Secret
     from rotators.engines.mysql.authentication import Connection
 
-# Longer than a session may last, so that only one whose client has vanished is ended by it.
+# Longer than a session may last, so it ends only sessions whose client has disappeared.
 _IDLE_SECONDS = 10
 _THREADS = 2**32  # the handshake shows the lower half of a connection's number
 
 
 class ServerAccount(str):
-    """An account as a session names it: ``user@host``, with the two parts kept apart.
+    """An account as a session names it: ``user@host``, with the two parts kept separate.
 
-    Only a session makes one. A name from a secret is always a user's, whatever characters it has: a user
-    may well be called ``app@%``.
+    Only a session creates one. A name from a secret is always a user name, whatever characters it contains: a
+    user may be called ``app@%``.
 
     Args:
         parts: user and host.
@@ -43,18 +43,18 @@ class ServerAccount(str):
     parts: Account
 
     def __new__(cls, parts: Account) -> ServerAccount:
-        """Make it from its parts."""
+        """Create it from user and host."""
         made = super().__new__(cls, str(parts))
         made.parts = parts
         return made
 
 
 class DatabaseSession:
-    """What every session needs; the moves are in ``mysql_accounts``.
+    """Common base of all sessions; the operations on accounts are in ``accounts.py``.
 
     Args:
-        connection: of a login that was accepted; no statement was run.
-        secret: whose login.
+        connection: connection whose login was accepted; no statement was run.
+        secret: value that the connection logged in with.
     """
 
     mode = "STRICT_ALL_TABLES"
@@ -71,29 +71,29 @@ class DatabaseSession:
 
     @property
     def account(self) -> ServerAccount:
-        """The account that the server chose for this login.
+        """Return the account that the server chose for this login.
 
         Raises:
-            TargetRefused: it is another user's than was asked for, and nothing may be done in its name.
+            TargetRefused: it belongs to another user than requested; nothing may be done in its name.
         """
         return ServerAccount(self._own())
 
     @property
     def behind_pooler(self) -> bool:
-        """See Session.behind_pooler: the number in the greeting is not that of the server's connection."""
+        """See Session.behind_pooler: the greeting's number differs from that of the server's connection."""
         return self._pooled
 
     def check(self, other: str = "") -> None:
-        """See Session.check. A server may take an unknown user for its anonymous one.
+        """See Session.check. A server may treat an unknown user as its anonymous one.
 
-        Objects have no owners here, so ``other`` does not matter.
+        Objects have no owners here, so ``other`` has no effect.
         """
         del other
         self._own()
 
     def _own(self) -> Account:
         if self._chosen is None:
-            # In the sandbox of an expired password this fails, and the error says so.
+            # In the sandbox of an expired password this fails with an error that says so.
             self._identify()
         chosen = self._chosen
         if chosen is None or chosen.user != self._user:
@@ -104,14 +104,14 @@ class DatabaseSession:
 
     @property
     def _expired(self) -> bool:
-        """Whether the session is in the sandbox of a user whose password has expired."""
+        """Return True if the session is in the sandbox of a user whose password has expired."""
         return self._chosen is None
 
     def _begin(self) -> None:
-        """Pin every setting that changes what our statements do, then ask who we are.
+        """Set every setting that affects our statements, then read the account of the session.
 
         Users, init_connect and the server's options may set them otherwise: fewer rows than there are,
-        another character set, quotes that mean something else, or transactions that may not write. Roles are
+        another character set, quotes with another meaning, or transactions that may not write. Roles are
         left alone: they can only add rights.
         """
         import pymysql  # noqa: PLC0415 - the driver, when first needed
@@ -122,7 +122,7 @@ class DatabaseSession:
                 f" SESSION sql_mode = '{self.mode}', SESSION sql_quote_show_create = 1,"
                 " SESSION sql_select_limit = 18446744073709551615,"
                 f" SESSION lock_wait_timeout = {STATEMENT_SECONDS:.0f},"
-                # A lock outlives a client that vanished without a word, until the server ends the session.
+                # A lock of a client that disappeared is held until the server ends the session.
                 f" SESSION wait_timeout = {_IDLE_SECONDS}, {self.time_limit}"
             )
             self._rows("SET SESSION TRANSACTION READ WRITE")
@@ -146,12 +146,12 @@ class DatabaseSession:
         """Run a statement that sets a password.
 
         Args:
-            statement: gives it with a hash, or with True with the password in clear text: that is tried when
-                the server takes no hash and the secret allows it.
-            account: whom it alters; None for the session's own.
+            statement: function that returns the statement with a hash or, given True, with the password in
+                clear text: used if the server accepts no hash and the secret allows clear text.
+            account: account to alter; None for the session's own.
 
         Raises:
-            TargetRefused: the server's password validation said no.
+            TargetRefused: the server's password validation refused the password.
         """
         refused = self._refusal(statement(False), account, clear=False)
         if refused is None:
@@ -164,7 +164,7 @@ class DatabaseSession:
             raise refused
 
     def _refusal(self, statement: str, account: Account | None, *, clear: bool) -> TargetRefused | None:
-        """Run a statement; give the refusal of the password validation, if there is one."""
+        """Run a statement; return the refusal of the password validation, if there is one."""
         import pymysql  # noqa: PLC0415 - the driver, when first needed
 
         try:
@@ -186,7 +186,7 @@ class DatabaseSession:
         return None
 
     def _validators(self) -> tuple[str, ...]:
-        """The names of the server's active plugins that validate passwords."""
+        """Return the names of the server's active plugins that validate passwords."""
         rows = self._rows(
             "SELECT PLUGIN_NAME FROM information_schema.PLUGINS"
             " WHERE PLUGIN_TYPE = 'PASSWORD VALIDATION' AND PLUGIN_STATUS = 'ACTIVE'"
@@ -194,7 +194,7 @@ class DatabaseSession:
         return tuple(text_of(name) for (name,) in rows)
 
     def _accounts(self, user: str) -> list[Account]:
-        """The accounts of a user. The server's own comparison ignores blanks at the end."""
+        """Return the accounts of a user. The server's default comparison ignores trailing blanks."""
         rows = self._rows(
             "SELECT User, Host FROM mysql.user"
             " WHERE Host <> '' AND CAST(User AS BINARY) = CAST(%(user)s AS BINARY)",
@@ -203,7 +203,7 @@ class DatabaseSession:
         return sorted(Account(*map(text_of, row)) for row in rows)
 
     def _account(self, name: str) -> Account:
-        """The account that a session named, or the only one of a user."""
+        """Return the account that a session named, or the only account of a user."""
         user = name.parts.user if isinstance(name, ServerAccount) else name
         found = self._accounts(user)
         if isinstance(name, ServerAccount):
@@ -230,15 +230,31 @@ class DatabaseSession:
             cursor.execute(query, values or None)
             return list(cursor.fetchall())
 
+    def _rows_of(self, account: Account, query: str, condition: str = "", **values: str) -> list[Any]:
+        """Return the rows of one account, by the columns User and Host.
+
+        The default comparison of these columns ignores trailing blanks.
+        """
+        where = f"{EXACT} AND {condition}" if condition else EXACT
+        return self._rows(f"{query} WHERE {where}", **values, **account._asdict())
+
     def _run(self, statement: str) -> None:
         self._rows(statement)
 
 
 def missing(name: str) -> TargetRefused:
-    """The refusal for a user that does not exist."""
+    """Return the refusal for a user that does not exist.
+
+    Args:
+        name: name of the user.
+    """
     return TargetRefused(f"there is no user {name!r} on the server", reason="no-user", remedy="Create it.")
 
 
 def text_of(value: str | bytes) -> str:
-    """A column's text, which some servers give as bytes."""
+    """Return a column's text.
+
+    Args:
+        value: text, or the bytes that some servers return.
+    """
     return value.decode() if isinstance(value, bytes) else value

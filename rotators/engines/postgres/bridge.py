@@ -1,8 +1,8 @@
-"""Gives libpq a connection that is logged in already.
+"""Gives libpq a connection that is already logged in.
 
 libpq opens its connections itself. So it gets a socket in a directory that only this user can enter. Behind
-the socket, a thread makes the login (postgres_login.py) and then copies bytes both ways. libpq is asked for
-no password, and knows none.
+the socket, a thread makes the login (login.py) and then copies bytes both ways. libpq is not asked for a
+password, and has none.
 """
 
 from __future__ import annotations
@@ -14,28 +14,23 @@ import struct
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 from psycopg import pq
 
 from rotators.core.errors import TargetUnavailable
-from rotators.engines.postgres.login import Login
-from rotators.engines.postgres.messages import PATTERNS
-from rotators.logins.causes import login_failure
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rotators.engines.postgres.login import Request
+from rotators.engines.postgres.login import AuthenticationRequest, Login
+from rotators.engines.postgres.messages import MESSAGES
 
 _PORT = 5432  # part of the socket's name; nothing listens on a network
-_GRACE = 2.0  # seconds for libpq beyond those of the login, which is cut by itself
+_GRACE = 2.0  # seconds for libpq in addition to those of the login, which has a deadline itself
 _JOIN = 1.0
 _CHUNK = 65536
-# Everything that an environment variable of libpq's could change here (PGOPTIONS, PGREQUIREPEER and so on).
+# Every parameter that an environment variable of libpq could change (PGOPTIONS, PGREQUIREPEER and so on).
 _PARAMETERS: dict[str, Any] = {
     "application_name": "rotators",
     "channel_binding": "disable",
@@ -56,18 +51,18 @@ _PARAMETERS: dict[str, Any] = {
 
 
 class Bridge:
-    """One login and the connection that libpq has through it.
+    """One login and libpq's connection through it.
 
     Args:
-        request: what to log in with.
-        address: of the server.
-        seconds: for the login.
+        request: parameters of the login.
+        address: IP address of the server.
+        seconds: time limit of the login.
 
     Raises:
         CredentialsRejected, TargetUnavailable, TargetRefused: as for Engine.login.
     """
 
-    def __init__(self, request: Request, address: str, seconds: float) -> None:
+    def __init__(self, request: AuthenticationRequest, address: str, seconds: float) -> None:
         self._login = Login(request, address, time.monotonic() + seconds)
         self._failed: BaseException | None = None
         with _listening() as (directory, listener):
@@ -92,10 +87,10 @@ class Bridge:
             self._thread.join(_JOIN)
             if self._failed is not None:
                 raise self._failed from None
-            raise login_failure(str(error), PATTERNS, request.where) from None
+            raise MESSAGES.failure(error, request.where) from None
 
     def close(self) -> None:
-        """End the connection, and wait for the thread: nothing goes on when a function is frozen."""
+        """End the connection, and wait for the thread: no work may continue in a frozen Lambda function."""
         self.connection.close()
         self._thread.join(_JOIN)
 
@@ -108,23 +103,23 @@ class Bridge:
             try:
                 _discard_start(local)
                 said = self._login.run()
-            except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
+            except BaseException as error:  # noqa: BLE001 - raised again by the waiting thread
                 self._failed = error
                 return
             with self._login.channel as remote:
                 try:
                     local.sendall(said)
                     _copy(local, remote)
-                except OSError:  # one of the two has gone: the other learns it by the end of its stream
+                except OSError:  # one side has closed; the other one sees the end of its stream
                     return
 
 
 @contextmanager
 def _listening() -> Iterator[tuple[str, socket.socket]]:
-    """A directory that only this user can enter, and a socket in it.
+    """Create a directory that only this user can enter, and yield it with a listening socket in it.
 
     Raises:
-        TargetUnavailable: there is no place for it on this machine.
+        TargetUnavailable: this machine has no place for it.
     """
     try:
         directory = tempfile.TemporaryDirectory(prefix="rotators-")
@@ -134,7 +129,7 @@ def _listening() -> Iterator[tuple[str, socket.socket]]:
         try:
             listener.bind(str(Path(path) / f".s.PGSQL.{_PORT}"))
             listener.listen(1)
-        except OSError:  # of a path that is too long, too
+        except OSError:  # also if the path is too long
             raise _no_place() from None
         yield path, listener
 
@@ -163,7 +158,7 @@ def _exactly(local: socket.socket, count: int) -> bytes:
 
 
 def _copy(local: socket.socket, remote: socket.socket) -> None:
-    """Copy until one of the two ends. TLS may hold data that no selector sees, or be readable without any."""
+    """Copy until one side closes. TLS may hold data that no selector sees, or be readable without any."""
     with selectors.DefaultSelector() as selector:
         selector.register(local, selectors.EVENT_READ)
         selector.register(remote, selectors.EVENT_READ)
@@ -188,6 +183,6 @@ def _copy(local: socket.socket, remote: socket.socket) -> None:
 
 
 def _without_environment() -> dict[str, Any]:
-    """Those of ``_PARAMETERS`` that this libpq knows."""
+    """Return the entries of ``_PARAMETERS`` that this libpq supports."""
     known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
     return {name: value for name, value in _PARAMETERS.items() if name in known}

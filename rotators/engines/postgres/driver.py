@@ -1,44 +1,37 @@
-"""PostgreSQL's drivers in applications."""
+"""Drivers of PostgreSQL in applications."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from rotators.core.errors import InvalidInput
-from rotators.engines.postgres.messages import PATTERNS, server_words
+from rotators.engines.postgres import PostgresEngine
+from rotators.engines.postgres.messages import MESSAGES
+from rotators.logins.arguments import application_settings, where
 from rotators.logins.connecting import trusted_roots, wants_tls
-from rotators.logins.driver import (
-    ClientSide,
-    Driver,
-    Verdict,
-    application_settings,
-    common_kind,
-    is_of,
-    verdict_on,
-    where,
-)
+from rotators.logins.driver import Arguments, ClientSide, Driver, common_kind, judge_of
 from rotators.logins.target import port_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rotators.core.secret import Secret
-    from rotators.logins.driver import Arguments
 
-_PORT = 5432
+_PORT = PostgresEngine.default_port
+# Amazon Redshift is another engine with the same driver: rotators/engines/redshift/.
+_DEFAULTS = {"redshift": (5439, "dev")}
+_COMMON = ("asyncpg", "pg8000", "redshift_connector")
 _REQUIRE_AUTH = 160000
-"""The first version of libpq that knows ``require_auth``."""
-
-
-def _judge(error: Exception) -> Verdict:
-    return verdict_on(server_words(str(error)), PATTERNS)
+"""First version of libpq that supports ``require_auth``."""
 
 
 def _parameters(secret: Secret, given: Mapping[str, Any]) -> dict[str, Any]:
+    usual = _PORT, PostgresEngine.target_defaults["dbname"]
+    port, dbname = _DEFAULTS.get(str(secret.get("engine")), usual)
     return {
         **where(secret, given, "hostaddr", "service"),
-        "port": port_of(secret, _PORT),
-        "dbname": secret.text("dbname") if secret.get("dbname") else "postgres",
+        "port": port_of(secret, port),
+        "dbname": secret.text("dbname", dbname),
         "user": secret.text("username"),
         "password": secret.text("password"),
         **_tls_parameters(secret),
@@ -51,13 +44,13 @@ def _tls_parameters(secret: Secret) -> dict[str, Any]:
         return {"sslmode": "verify-full", "sslrootcert": roots}
     import psycopg  # noqa: PLC0415 - the driver, when first needed
 
-    # Whoever answers could ask for the password itself.
+    # An impostor of the server could ask for the password itself.
     checked = {"require_auth": "!password"} if psycopg.pq.version() >= _REQUIRE_AUTH else {}
     return {"sslmode": "disable", **checked}
 
 
 def _unpacked(args: tuple[Any, ...], given: dict[str, Any]) -> Arguments:
-    """The arguments of psycopg with the parts of a connection string by name."""
+    """Return psycopg's arguments with the parts of a connection string as keyword arguments."""
     if args and isinstance(args[0], str):
         return ("", *args[1:]), {**_conninfo_parts(args[0]), **given}
     if isinstance(conninfo := given.get("conninfo"), str):
@@ -74,7 +67,7 @@ def _conninfo_parts(conninfo: str) -> dict[str, Any]:
         return dict(conninfo_to_dict(conninfo))
     except ProgrammingError:
         pass
-    # It is not shown, for it may hold a password.
+    # The string is not shown, because it may contain a password.
     raise InvalidInput("the connection string is none of libpq's", remedy="Pass keyword arguments.")
 
 
@@ -84,31 +77,25 @@ def _without_dsn(args: tuple[Any, ...], given: dict[str, Any]) -> Arguments:
     return args, given
 
 
-def _common(name: str, **more: Any) -> Driver:
-    return common_kind(name, "postgres", lambda error, _: _judge(error), **more)
-
-
 PSYCOPG = Driver(
     "psycopg",
     _parameters,
-    lambda error, _: _judge(error) if is_of(error, "psycopg") else Verdict.OTHER,
+    judge_of(MESSAGES, "psycopg"),
     engine="postgres",
-    # psycopg counts in whole seconds, from two up.
+    # psycopg accepts whole seconds, at least two.
     limit=lambda seconds: {"connect_timeout": max(2, int(seconds))},
     unpacked=_unpacked,
     shortest=2.0,
     port=_PORT,
 )
 CLIENT_SIDE = ClientSide(
-    engines={"postgres": "postgres", "aurora-postgresql": "postgres", "postgresql": "postgres"},
+    engines=dict.fromkeys((*PostgresEngine.names, "postgresql"), "postgres"),
     port=_PORT,
     words=("postgres", "redshift"),
-    judge=_judge,
+    messages=MESSAGES,
     drivers=(
         PSYCOPG,
-        _common("asyncpg"),
-        _common("pg8000"),
-        _common("psycopg2", unpacked=_without_dsn),
-        _common("redshift_connector"),
+        common_kind("psycopg2", judge_of(MESSAGES), "postgres", unpacked=_without_dsn),
+        *(common_kind(name, judge_of(MESSAGES), "postgres") for name in _COMMON),
     ),
 )

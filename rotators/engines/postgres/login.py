@@ -1,19 +1,18 @@
 """A login to PostgreSQL, message by message, up to the server's ReadyForQuery.
 
-Made here and not by libpq, for reasons of safety: the bounds of SCRAM's iterations (postgres_scram.py), no
-environment variable of libpq's that changes the session, and the SQLSTATE of a failed login, which libpq does
-not give. libpq takes the connection over afterwards (postgres_bridge.py).
+The login is made here and not by libpq, for safety: SCRAM's iterations are bounded (scram.py), no environment
+variable of libpq can change the session, and the SQLSTATE of a failed login is known, which libpq does not
+report. libpq takes over the connection afterwards (bridge.py).
 
-A server must ask for a hashed password: never one in clear text, never "success" where none was asked.
+A server must ask for a hashed password. One that asks for clear text, or accepts the login without asking for
+a password, is refused.
 
 Sources: PostgreSQL manual, "Message Flow" and "Message Formats"; libpq's ``require_auth``.
 """
 
 from __future__ import annotations
 
-import errno
 import socket
-import ssl
 import struct
 import time
 from contextlib import contextmanager
@@ -21,8 +20,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rotators.core.errors import RotatorFailure
-from rotators.engines.postgres.messages import server_failure
-from rotators.engines.postgres.scram import (
+from rotators.engines.postgres.digest import DigestError, digest_answer
+from rotators.engines.postgres.messages import MESSAGES
+from rotators.engines.postgres.tls import binding_of, secured
+from rotators.logins.causes import failure
+from rotators.logins.channel import reason_of
+from rotators.logins.scram import (
     FEWEST_ITERATIONS,
     MOST_ITERATIONS,
     Exchange,
@@ -30,8 +33,6 @@ from rotators.engines.postgres.scram import (
     ScramError,
     md5_answer,
 )
-from rotators.engines.postgres.tls import binding_of, reason_of, secured
-from rotators.logins.causes import failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,22 +43,17 @@ _TLS_REQUEST = struct.pack("!ii", 8, 80877103)
 _VERSION = 3 << 16
 _LONGEST = 65536  # bytes of a message before the first statement
 _OK, _CLEAR, _MD5, _SASL, _CONTINUE, _FINAL = 0, 3, 5, 10, 11, 12
-_ERRNO = {
-    errno.ECONNREFUSED: "closed-port",
-    errno.EHOSTUNREACH: "unreachable",
-    errno.ENETUNREACH: "unreachable",
-    errno.ETIMEDOUT: "timeout",
-}
+_DIGEST = 13  # Amazon Redshift only
 
 
 @dataclass(frozen=True)
-class Request:
-    """What to log in with.
+class AuthenticationRequest:
+    """Parameters of a login.
 
     Attributes:
         secret: host name, user and password.
-        port: of the server.
-        dbname: of the database.
+        port: port of the server.
+        dbname: name of the database.
         roots: file of the trusted certificates or SYSTEM_ROOTS; None for an unencrypted connection.
         options: settings for the start-up message, ``-c name=value …``; empty for none. Poolers refuse them.
     """
@@ -70,24 +66,24 @@ class Request:
 
     @property
     def where(self) -> str:
-        """Host, port and user, for messages."""
+        """Return host, port and user, for messages."""
         return f"{self.secret.text('host')}:{self.port} as {self.secret.text('username')!r}"
 
 
 @dataclass
 class Login:
-    """One attempt at one address.
+    """One login attempt at one address.
 
     Args:
-        request: what to log in with.
-        address: of the server.
-        deadline: by ``time.monotonic``; nothing is waited for beyond it.
+        request: parameters of the login.
+        address: IP address of the server.
+        deadline: end of all waiting, by ``time.monotonic`` in seconds.
 
     Attributes:
-        channel: the connection; closed when the login failed.
+        channel: connection; closed if the login failed.
     """
 
-    request: Request
+    request: AuthenticationRequest
     address: str
     deadline: float
     channel: socket.socket = field(init=False, repr=False)
@@ -96,7 +92,7 @@ class Login:
         """Log in.
 
         Returns:
-            What the server said from AuthenticationOk to ReadyForQuery, as it was received.
+            The server's bytes from AuthenticationOk to ReadyForQuery, as received.
 
         Raises:
             CredentialsRejected, TargetUnavailable, TargetRefused: as for Engine.login.
@@ -133,7 +129,7 @@ class Login:
         self.channel = secured(self.channel, self.request.secret.text("host"), roots)
 
     def _authenticate(self) -> None:
-        """Answer what the server asks for, until it is content."""
+        """Answer the server's requests until it accepts the login."""
         proven, exchange = False, None
         while True:
             code, rest = self._challenge()
@@ -144,6 +140,9 @@ class Login:
                 answer = md5_answer(secret.text("username"), secret.text("password"), rest[:4])
                 self._send(b"p", answer + b"\0")
                 proven = True
+            elif code == _DIGEST and exchange is None and not proven:
+                self._send(b"d", self._digest(rest))
+                proven = True
             elif code == _SASL and exchange is None and not proven:
                 exchange = self._begin(rest)
             elif code == _CONTINUE and exchange is not None:
@@ -153,6 +152,12 @@ class Login:
                 proven = True
             else:
                 raise self._failure("auth-method")
+
+    def _digest(self, asked: bytes) -> bytes:
+        try:
+            return digest_answer(self.request.secret.text("password"), asked)
+        except DigestError:
+            raise self._failure("digest") from None
 
     def _begin(self, offered: bytes) -> Exchange:
         try:
@@ -176,17 +181,19 @@ class Login:
             kind, body = self._receive()
             if kind == b"R" and len(body) >= 4:  # noqa: PLR2004 - a number of four bytes
                 return struct.unpack("!i", body[:4])[0], body[4:]
-            if kind != b"N":  # a notice says nothing to us
+            if kind != b"N":  # notices are ignored
                 raise self._failure("protocol")
 
     def _receive(self) -> tuple[bytes, bytes]:
-        """The next message; an error message is raised."""
+        """Return the next message; raise an error message as a failure."""
         kind, length = struct.unpack("!ci", self._exactly(5))
         if not 4 <= length <= _LONGEST:  # noqa: PLR2004 - the length counts itself
             raise self._failure("protocol")
         body = self._exactly(length - 4)
         if kind == b"E":
-            raise server_failure(_fields(body), self.request.where)
+            # Fields by letter: PostgreSQL manual, "Error and Notice Message Fields".
+            fields = _fields(body)
+            raise MESSAGES.failure(f"FATAL:  {fields.get('M', '')}", self.request.where, fields.get("C", ""))
         return kind, body
 
     def _send(self, kind: bytes, body: bytes) -> None:
@@ -214,28 +221,22 @@ class Login:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Turn what the network, TLS and SCRAM raise into failures."""
+        """Translate errors of the network, TLS and SCRAM to failures."""
         try:
             yield
         except RotatorFailure:
             raise
         except ScramError as error:
             raise self._failure("protocol", str(error)) from None
-        except ssl.SSLError as error:
+        except (OSError, ValueError) as error:
             raise self._failure(reason_of(error)) from None
-        except TimeoutError:
-            raise self._failure("timeout") from None
-        except OSError as error:
-            raise self._failure(_ERRNO.get(error.errno or 0, "closed")) from None
-        except ValueError:  # a host name that TLS cannot name
-            raise self._failure("tls-host") from None
 
     def _failure(self, reason: str, detail: str = "") -> RotatorFailure:
         doing = f"Unable to log into database at {self.request.where}" + (f" ({detail})" if detail else "")
         return failure(reason, doing)
 
 
-def _start(request: Request) -> bytes:
+def _start(request: AuthenticationRequest) -> bytes:
     parameters = {
         "user": request.secret.text("username"),
         "database": request.dbname,

@@ -1,4 +1,4 @@
-"""In which form a new password is sent to PostgreSQL, and how a module that validates passwords refuses it.
+"""Forms in which a new password is sent to PostgreSQL, and refusals by modules that validate passwords.
 
 Sources: PostgreSQL manual, CREATE ROLE, password_encryption, "passwordcheck"; the manual of credcheck.
 """
@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from rotators.core.errors import TargetRefused
-from rotators.engines.postgres.scram import md5_verifier, verifier
+from rotators.logins.scram import md5_verifier, verifier
 from rotators.strategies.preflight import Demands
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rotators.engines.postgres.roles import Connection
 
-# Source files of PostgreSQL itself that can refuse ALTER ROLE; what another file refuses, a module refused.
+# Source files of PostgreSQL itself that can refuse ALTER ROLE; a refusal from another file is a module's.
 _CORE = frozenset({"acl.c", "aclchk.c", "auth.c", "crypt.c", "guc.c", "superuser.c", "user.c"})
 _VALIDATION = frozenset({"22023", "28000"})
 # A superuser can keep a statement out of the server's log and statistics; others cannot change these.
@@ -34,7 +34,7 @@ _QUIET = (
 
 
 class Form(StrEnum):
-    """The form of a new password."""
+    """Form of a new password."""
 
     SCRAM = "scram-sha-256"
     MD5 = "md5"
@@ -42,13 +42,13 @@ class Form(StrEnum):
 
 
 def stored_form(form: str, user: str, password: str, iterations: int | None) -> str:
-    """What ALTER ROLE gets.
+    """Return the password as ALTER ROLE gets it.
 
     Args:
         form: one of Form.
-        user: whose password it is; part of an MD5 hash.
+        user: user of the password; part of an MD5 hash.
         password: in clear text.
-        iterations: what the server asks for new SCRAM verifiers; None for a server that does not say.
+        iterations: number that the server sets for new SCRAM verifiers; None if it does not report one.
     """
     if form == Form.CLEAR:
         return password
@@ -56,16 +56,24 @@ def stored_form(form: str, user: str, password: str, iterations: int | None) -> 
 
 
 def keep_out_of_logs(connection: Connection) -> None:
-    """Keep the next statements of the transaction out of the server's log, if the session may say so."""
+    """Keep the transaction's next statements out of the server's log, if the session's user may set that.
+
+    Args:
+        connection: connection in a transaction.
+    """
     row = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = session_user").fetchone()
     if row and row[0]:
         connection.execute("".join(f"SET LOCAL {setting};" for setting in _QUIET).encode())
 
 
 def validation_failure(error: psycopg.Error, user: str) -> TargetRefused | None:
-    """The failure if a module of the server did not accept a password; None for any other error.
+    """Return the failure if a module of the server refused a password; None for any other error.
 
-    The server names the source file that an error comes from, and with it the module.
+    The server names the source file that raised the error, and thereby the module.
+
+    Args:
+        error: error of the driver.
+        user: user of the password; shown in the message.
     """
     source = error.diag.source_file or ""
     if error.sqlstate not in _VALIDATION or not source or source in _CORE:
@@ -82,11 +90,11 @@ def validation_failure(error: psycopg.Error, user: str) -> TargetRefused | None:
 
 
 def demands(connection: Connection, *, clear: bool) -> Demands:
-    """What the module credcheck demands of a new password; it looks into clear text only.
+    """Return the requirements of the module credcheck for new passwords; it checks only clear text.
 
     Args:
-        connection: in a transaction.
-        clear: whether new passwords are sent in clear text.
+        connection: connection in a transaction.
+        clear: True if new passwords are sent in clear text.
     """
     names = ("length", "digit", "lower", "upper", "special")
     columns = ", ".join(f"current_setting('credcheck.password_min_{name}', true)" for name in names)

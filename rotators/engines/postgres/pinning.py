@@ -1,25 +1,23 @@
-"""Transactions that no setting of a user, database or environment changes.
+"""Transactions that no setting of a user, database or environment affects.
 
 A user, or the owner of a database, may store settings that apply from the login on: time limits, a search
 path, another role, read-only transactions. Every statement of ours runs in a transaction that sets all of
-them again, LOCAL to it, because behind a pooler the server's connection serves another client next.
-Transaction and settings start in one message, so that no limit on idle transactions can end it in between.
+them again, LOCAL to it, because behind a pooler the server's connection serves another client next. One
+message begins the transaction and sets them, so that no limit on idle transactions can end it in between.
 
 Sources: PostgreSQL manual, "Client Connection Defaults", ALTER ROLE, "Version and Platform Compatibility".
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 from psycopg import errors
 
 from rotators.logins.connecting import SESSION_SECONDS, STATEMENT_SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 READ, WRITE = "READ ONLY", "READ WRITE"
 
@@ -28,7 +26,7 @@ _PINNED = {
     "statement_timeout": f"'{STATEMENT_SECONDS:.0f}s'",
     "lock_timeout": "0",
     "idle_in_transaction_session_timeout": f"'{SESSION_SECONDS:.0f}s'",
-    # pg_temp last, because otherwise it comes first.
+    # pg_temp is named last; if it is not named, it comes first.
     "search_path": "pg_catalog, pg_temp",
     "standard_conforming_strings": "on",
     "quote_all_identifiers": "off",
@@ -36,12 +34,12 @@ _PINNED = {
     "DateStyle": "'ISO'",
     "TimeZone": "'UTC'",
 }
-_SINCE = (  # by the release that brought it
+_SINCE = (  # by the release that introduced it
     (160000, "createrole_self_grant", "''"),
     (170000, "transaction_timeout", "0"),
 )
 _OWN_ROLE = "SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL ROLE NONE;"
-# A password must survive a crash of the server, whatever the user finds good enough for its own data.
+# A password must survive a crash of the server, even if the user's settings permit the loss of its data.
 _DURABLE = (
     "SELECT pg_catalog.set_config('synchronous_commit', 'local', true)"
     " WHERE pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) 'off';"
@@ -50,15 +48,15 @@ _DURABLE = (
 
 @contextmanager
 def pinned(connection: psycopg.Connection[Any], access: str, *, acting: bool = False) -> Iterator[None]:
-    """A transaction in which only our settings apply. It commits, unless the block raises.
+    """Run the block in a transaction in which only our settings apply. It commits unless the block raises.
 
     Args:
-        connection: in autocommit mode.
+        connection: connection in autocommit mode.
         access: READ, which also works on a standby, or WRITE.
-        acting: whether the session stays the role that its login made it; else it is the logged-in user.
+        acting: True to keep the role that the login set; False to act as the logged-in user.
 
     Raises:
-        psycopg.Error: the server refused it.
+        psycopg.Error: the server refused the transaction.
     """
     _begin(connection, _opening(connection, access, acting=acting))
     try:
@@ -71,7 +69,7 @@ def pinned(connection: psycopg.Connection[Any], access: str, *, acting: bool = F
 
 
 def _begin(connection: psycopg.Connection[Any], opening: bytes) -> None:
-    """Begin; again if the user's own time limit, which counts until it is replaced, ends this message."""
+    """Begin; repeat if the user's time limit, which applies until it is replaced, ends this message."""
     for attempt in range(_ATTEMPTS):
         try:
             connection.execute(opening)

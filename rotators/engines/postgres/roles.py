@@ -1,23 +1,21 @@
-"""The roles of PostgreSQL: what the catalogue says of two users, and how one becomes a clone.
+"""Roles of PostgreSQL: properties of two users in the catalogue, and the changes that make one a clone.
 
-Two users take turns. Here the *original* is the one that owns the rights, the *clone* the one that acts as
-it; which of them is current changes with every rotation.
+Two users alternate. Here the *original* is the user that owns the rights, and the *clone* the user that acts
+as the original; which of them is current changes with every rotation.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
 from rotators.core.errors import TargetRefused
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -29,8 +27,9 @@ ATTRIBUTES = {  # column of pg_roles → keyword of ALTER ROLE
     "rolbypassrls": "BYPASSRLS",
     "rolinherit": "INHERIT",
 }
-# Roles that reach beyond an application's own data: whoever is a member of one is an administrator.
-# Not so the monitoring roles (pg_monitor and its parts), which change nothing, and a database's owner.
+# Roles that reach beyond an application's own data: every member of one counts as an administrator.
+# Members of the monitoring roles (pg_monitor and its parts), which change nothing, and owners of a database
+# do not.
 _ADMIN_ROLES = [
     "azure_pg_admin",
     "cloudsqlsuperuser",
@@ -65,16 +64,16 @@ _SET_OPTION = 160000  # the release in which a membership may lack the right to 
 
 @dataclass(frozen=True)
 class Role:
-    """A user as the catalogue has it.
+    """A user as recorded in the catalogue.
 
     Attributes:
         attributes: column of pg_roles to its value.
-        can_login: whether it may log in at all.
-        limit: connection limit; -1 is none.
-        until: end of the password's life as the server writes it; ``infinity`` for none.
-        groups: names of the roles that it is a direct member of.
-        belongings: how many objects it owns or has rights on by its own name, in all databases.
-        comment: the comment on the role.
+        can_login: True if the user may log in at all.
+        limit: connection limit; -1 for none.
+        until: expiry of the password as the server writes it; ``infinity`` for none.
+        groups: names of the roles that the user is a direct member of.
+        belongings: number of objects that the user owns or has rights on by its own name, in all databases.
+        comment: comment on the role.
         settings: database ("" for all) to setting to its stored text.
     """
 
@@ -88,13 +87,22 @@ class Role:
     settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def acts_as(self, original: str) -> bool:
-        """Whether every login of it becomes ``original``, or an admin has said so in a comment."""
+        """Return True if each of its logins becomes ``original``, or an admin declared that in a comment.
+
+        Args:
+            original: name of the other user.
+        """
         mark = self.settings.get("", {}).get("role") == original
         return mark or self.comment == f"clone of {original}"
 
 
 def read_roles(connection: Connection, *names: str) -> dict[str, Role]:
-    """Those of the named users that exist."""
+    """Return the named users that exist, by name.
+
+    Args:
+        connection: connection in a transaction.
+        *names: names of users.
+    """
     columns = ", ".join(ATTRIBUTES)
     rows = connection.cursor(row_factory=dict_row).execute(
         f"SELECT rolname::text AS name, ARRAY[{columns}] AS flags, rolcanlogin, rolconnlimit,"  # noqa: S608 - columns of ours
@@ -131,12 +139,12 @@ def _role(row: Mapping[str, Any]) -> Role:
 
 
 class Acting(NamedTuple):
-    """Who a session is.
+    """User and role of a session.
 
     Attributes:
-        session: the logged-in user.
-        current: whose rights it has.
-        wanted: whose rights the user's role setting asks for; None without one.
+        session: logged-in user.
+        current: role whose rights the session has.
+        wanted: role that the user's role setting names; None without one.
     """
 
     session: str
@@ -145,7 +153,11 @@ class Acting(NamedTuple):
 
 
 def read_acting(connection: Connection) -> Acting:
-    """Who the session is, and who its user's settings say it should be."""
+    """Return the session's user and role, and the role that its user's settings name.
+
+    Args:
+        connection: connection in a transaction.
+    """
     row = connection.execute(
         "SELECT session_user::text, current_user::text,"
         " (SELECT substr(c, 6) FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole"
@@ -157,7 +169,12 @@ def read_acting(connection: Connection) -> Acting:
 
 
 def cannot_act(user: str, role: str) -> TargetRefused:
-    """The error for a user whose logins cannot act as the role that its settings name."""
+    """Return the error for a user whose logins cannot act as the role that its settings name.
+
+    Args:
+        user: name of the user.
+        role: role that its settings name.
+    """
     return TargetRefused(
         f"user {user!r} cannot act as {role!r}, which its role setting asks for",
         reason="role",
@@ -167,15 +184,20 @@ def cannot_act(user: str, role: str) -> TargetRefused:
 
 
 def second_users_with_objects(connection: Connection, original: str, users: Collection[str]) -> list[str]:
-    """Those of ``users`` that act as ``original`` by a role setting and yet own objects in any database.
+    """Return the ``users`` that act as ``original`` by a role setting and yet own objects in any database.
 
-    Not those that an admin marked by a comment (see ``Role.acts_as``): it knows of them.
+    Users that an admin marked by a comment (see ``Role.acts_as``) are left out: the admin is aware of them.
+
+    Args:
+        connection: connection in a transaction.
+        original: name of the original.
+        users: names of users to check.
     """
     rows = connection.execute(
         "SELECT DISTINCT r.rolname::text FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole"
         " WHERE 'role=' || %(original)s = ANY(s.setconfig)"
         " AND r.rolname::text <> %(original)s AND r.rolname::text = ANY(%(users)s)"
-        # Anybody may set any role for himself; without the membership the login does not act as it.
+        # Any user may set any role for itself; without the membership its login does not act as that role.
         " AND pg_has_role(r.oid, %(original)s::name, 'MEMBER')"
         " AND shobj_description(r.oid, 'pg_authid') IS DISTINCT FROM 'clone of ' || %(original)s"
         " AND EXISTS (SELECT FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND refobjid = r.oid"
@@ -185,21 +207,39 @@ def second_users_with_objects(connection: Connection, original: str, users: Coll
     return [row[0] for row in rows]
 
 
+def no_user(name: str) -> TargetRefused:
+    """Return the error for a user that the server does not have.
+
+    Args:
+        name: name of the user.
+    """
+    return TargetRefused(f"there is no user {name!r} on the server", reason="no-user", remedy="Create it.")
+
+
 def existing(roles: Mapping[str, Role], name: str) -> Role:
-    """The role of a user that must be there and must be able to log in.
+    """Return the role of a user that must exist and must be able to log in.
+
+    Args:
+        roles: result of ``read_roles``.
+        name: name of the user.
 
     Raises:
-        TargetRefused: it is not, or it may not. Nobody's right to log in is given back here.
+        TargetRefused: the user does not exist, or may not log in. The right to log in is never restored here.
     """
     if name not in roles:
-        raise TargetRefused(f"there is no user {name!r} on the server", reason="no-user", remedy="Create it.")
+        raise no_user(name)
     if not roles[name].can_login:
         raise TargetRefused(f"user {name!r} may not log in", reason="no-login", remedy="ALTER ROLE … LOGIN.")
     return roles[name]
 
 
 def is_administrator(connection: Connection, user: str) -> bool:
-    """Whether a user has, or can reach through any chain of memberships, more than an application needs."""
+    """Return True if a user has more rights than an application needs, also through a chain of memberships.
+
+    Args:
+        connection: connection in a transaction.
+        user: name of the user.
+    """
     row = connection.execute(
         "SELECT bool_or(pg_has_role(u.oid, r.oid, 'MEMBER')) FROM pg_roles u, pg_roles r"
         " WHERE u.rolname::text = %s AND (r.rolsuper OR r.rolcreaterole OR r.rolreplication"
@@ -210,7 +250,13 @@ def is_administrator(connection: Connection, user: str) -> bool:
 
 
 def may_become(connection: Connection, user: str, other: str) -> bool:
-    """Whether a user may SET ROLE to another, so that it gains nothing by that one's password."""
+    """Return True if a user may SET ROLE to another, and so gains nothing by the other's password.
+
+    Args:
+        connection: connection in a transaction.
+        user: name of the user.
+        other: name of the other user.
+    """
     right = "SET" if connection.info.server_version >= _SET_OPTION else "MEMBER"
     row = connection.execute(
         "SELECT pg_has_role(u.oid, o.oid, %s) FROM pg_roles u, pg_roles o"
@@ -221,9 +267,14 @@ def may_become(connection: Connection, user: str, other: str) -> bool:
 
 
 def missing_for_reset(connection: Connection, user: str, role: Role) -> str:
-    """The right that the session's user lacks to set another one's password; empty when none.
+    """Return the right that the session's user lacks to set another user's password; empty if none.
 
     PostgreSQL manual, CREATE ROLE and role attributes: CREATEROLE, and from 16 on the ADMIN OPTION.
+
+    Args:
+        connection: connection in a transaction.
+        user: name of the user whose password is to be set.
+        role: that user's role.
     """
     own, admin = _own_attributes(connection, user)
     if own["rolsuper"]:
@@ -236,7 +287,13 @@ def missing_for_reset(connection: Connection, user: str, role: Role) -> str:
 
 
 def missing_for_clone(connection: Connection, of: str, role: Role) -> str:
-    """The right that the session's user lacks to make a second user for ``of``; empty when none."""
+    """Return the right that the session's user lacks to create a second user for ``of``; empty if none.
+
+    Args:
+        connection: connection in a transaction.
+        of: name of the original.
+        role: the original's role.
+    """
     own, admin = _own_attributes(connection, of)
     if own["rolsuper"]:
         return ""
@@ -253,7 +310,10 @@ def missing_for_clone(connection: Connection, of: str, role: Role) -> str:
 
 
 def _own_attributes(connection: Connection, user: str) -> tuple[Mapping[str, bool], bool]:
-    """The attributes of the session's user, and whether it may administer another (always before 16)."""
+    """Return the attributes of the session's user, and True if it may administer another one.
+
+    Before PostgreSQL 16 the latter is always True.
+    """
     columns = ", ".join(ATTRIBUTES)
     row = (
         connection.cursor(row_factory=dict_row)
@@ -265,19 +325,25 @@ def _own_attributes(connection: Connection, user: str) -> tuple[Mapping[str, boo
         .fetchone()
     )
     if row is None:
-        raise TargetRefused("the logged-in user has no role of its own", reason="no-user")
+        raise TargetRefused("the logged-in user has no role in pg_roles", reason="no-user")
     return row, bool(row["admin"]) or connection.info.server_version < _SET_OPTION
 
 
 def prove_clone(original: str, original_role: Role, clone: str, clone_role: Role) -> None:
-    """Check that an existing user is the clone of another, and nothing besides.
+    """Check that an existing user is only the clone of another one.
 
-    It must be a direct member of the original. And since people, too, are made members of an
-    application's role: it must act as the original (or be so marked by a comment), or have nothing that
-    is its own: no object, no right granted by name, no attribute and no membership the original lacks.
+    It must be a direct member of the original. People are also made members of an application's role, so in
+    addition it must act as the original (or be so marked by a comment), or have nothing beyond the original:
+    no object, no right granted by name, and no attribute or membership that the original lacks.
+
+    Args:
+        original: name of the original.
+        original_role: the original's role.
+        clone: name of the clone.
+        clone_role: the clone's role.
 
     Raises:
-        TargetRefused: it is not proven; the cause says what is in the way.
+        TargetRefused: it is not proven; the cause names the obstacle.
     """
     if original not in clone_role.groups:
         raise _stranger(
@@ -310,7 +376,15 @@ def _stranger(cause: str, remedy: str) -> TargetRefused:
 def synchronise(
     connection: Connection, original: str, original_role: Role, clone: str, clone_role: Role
 ) -> None:
-    """Give the clone the original's attributes and settings; what is the same already is left alone."""
+    """Give the clone the original's attributes and settings; equal ones are left unchanged.
+
+    Args:
+        connection: connection in a writing transaction.
+        original: name of the original.
+        original_role: the original's role.
+        clone: name of the clone.
+        clone_role: the clone's role.
+    """
     _synchronise_attributes(connection, original_role, clone, clone_role)
     _synchronise_settings(connection, original, original_role, clone, clone_role)
 
@@ -318,7 +392,7 @@ def synchronise(
 def _synchronise_attributes(
     connection: Connection, original_role: Role, clone: str, clone_role: Role
 ) -> None:
-    """Only what differs is named: naming SUPERUSER at all needs a superuser."""
+    """Set only the attributes that differ: naming SUPERUSER at all requires a superuser."""
     options: list[sql.Composable] = [
         sql.SQL(keyword if original_role.attributes[name] else f"NO{keyword}")
         for name, keyword in ATTRIBUTES.items()
@@ -352,10 +426,10 @@ def _synchronise_settings(
 
 
 def _setting(name: str, text: str) -> sql.Composable:
-    """A stored setting's text as it is written in ALTER ROLE … SET."""
+    """Return a stored setting's text as it is written in ALTER ROLE … SET."""
     if name not in _QUOTED_LISTS:
         return sql.Literal(text)
     found = re.findall(r'("(?:[^"]|"")*")|([^",\s]+)', text)
-    # Unquoted items mean their lower-case form (manual, SQL syntax, identifiers).
+    # Unquoted items stand for their lower-case form (manual, SQL syntax, identifiers).
     items = [quoted[1:-1].replace('""', '"') if quoted else plain.lower() for quoted, plain in found]
     return sql.SQL(", ").join(sql.Literal(item) for item in items or [""])

@@ -1,6 +1,6 @@
-"""A login to PostgreSQL and what is done in it; `rotators/engines/postgres/` says how this target differs.
+"""A session of PostgreSQL; `rotators/engines/postgres/__init__.py` lists the differences from other targets.
 
-Apart from the engine, because it needs the driver, which the steps that touch no target are not to import.
+Separate from the engine because it needs the driver, which steps that touch no target must not import.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from psycopg import errors, sql
 
 from rotators.core.errors import RotatorFailure, TargetRefused, TargetUnavailable
 from rotators.engines.postgres.bridge import Bridge
-from rotators.engines.postgres.login import Request
+from rotators.engines.postgres.login import AuthenticationRequest
 from rotators.engines.postgres.passwords import (
     Form,
     demands,
@@ -63,35 +63,54 @@ _SHORTEST_ATTEMPT = 1.0  # seconds
 
 @contextmanager
 def logged_in(secret: Secret, settings: Settings, engine: Engine) -> Iterator[PostgresSession]:
-    """Log in, and yield the session. At most five seconds in all, name resolution and TLS included.
+    """Log in, and yield the session. See ``connected``.
 
     Args:
-        secret: whose login.
-        settings: of the function; its trusted roots.
-        engine: its default port and database.
+        secret: value to log in with.
+        settings: settings of the function; its trusted roots.
+        engine: engine with the default port and database.
+    """
+    form = Form.CLEAR if sends_clear_text(secret) else settings.password_encryption
+    with connected(secret, settings, engine) as connection:
+        yield PostgresSession(connection, secret.text("username"), form)
+
+
+@contextmanager
+def connected(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Connection]:
+    """Log in, and yield the connection, in autocommit mode.
+
+    The login takes at most five seconds in all, name resolution and TLS included.
+
+    Args:
+        secret: value to log in with.
+        settings: settings of the function; its trusted roots.
+        engine: engine with the default port and database.
 
     Raises:
         CredentialsRejected, TargetUnavailable, TargetRefused: as for Engine.login, and of each statement.
     """
     user = secret.text("username")
     roots = trusted_roots(secret, settings, "PGSSLROOTCERT")
-    form = Form.CLEAR if sends_clear_text(secret) else settings.password_encryption
     port = port_of(secret, engine.default_port)
-    bridge = _connected(Request(secret, port, secret.text("dbname", engine.target_defaults["dbname"]), roots))
+    bridge = _connected(
+        AuthenticationRequest(secret, port, secret.text("dbname", engine.target_defaults["dbname"]), roots)
+    )
     connection = bridge.connection
     try:
         with cut_after(SESSION_SECONDS, connection.fileno()) as silent:
-            yield PostgresSession(connection, user, form)
+            yield connection
     except psycopg.Error as error:
         if silent.is_set():
-            raise TargetUnavailable("the server fell silent during a statement", reason="silent") from None
+            raise TargetUnavailable(
+                "the server stopped answering during a statement", reason="silent"
+            ) from None
         raise _statement_failure(error, user) from None
     finally:
         bridge.close()
 
 
-def _connected(request: Request) -> Bridge:
-    """Try the host's addresses in turn under one deadline; the first that answers decides."""
+def _connected(request: AuthenticationRequest) -> Bridge:
+    """Try the host's addresses in turn under one deadline; the first one that answers decides."""
     deadline = time.monotonic() + CONNECT_SECONDS
     addresses = resolved(request.secret.text("host"), request.port)
     failed = failure("timeout", f"Unable to log into database at {request.where}")
@@ -107,7 +126,7 @@ def _connected(request: Request) -> Bridge:
 
 
 def _statement_failure(error: psycopg.Error, user: str) -> RotatorFailure:
-    """The failure in the target's words. The statement is left out: it holds a verifier."""
+    """Return the failure with the target's message, without the statement: it contains a verifier."""
     said = f"as {user!r}: {error.diag.message_primary or type(error).__name__} (SQLSTATE {error.sqlstate})"
     if isinstance(error, errors.ReadOnlySqlTransaction) or "during recovery" in str(error):
         return TargetRefused(
@@ -139,23 +158,23 @@ def _statement_failure(error: psycopg.Error, user: str) -> RotatorFailure:
     return TargetRefused(f"the server refused a statement, {said}", reason="statement")
 
 
-# PostgreSQL manual, Appendix A: the idle-session, idle-in-transaction and transaction time-outs.
+# PostgreSQL manual, Appendix A: time-outs of idle sessions, idle transactions and transactions.
 _TIME_LIMITS = frozenset({"57P05", "25P03", "25P04"})
 
 
 def _passing(error: psycopg.Error) -> bool:
-    """Whether the same statement may succeed later: no SQLSTATE, connection, resources, or two at once."""
+    """Return True if the statement may succeed later: no SQLSTATE, connection, resources, or a conflict."""
     state = error.sqlstate
     return state is None or state[:2] in {"08", "40", "53", "57", "XX"} or state in {"42710", "23505"}
 
 
 class PostgresSession:
-    """One login to PostgreSQL; see strategies/engine.py for the moves.
+    """One login to PostgreSQL; see strategies/engine.py for the operations.
 
     Args:
-        connection: in autocommit mode.
-        user: who was asked for.
-        form: in which form new passwords are sent.
+        connection: connection in autocommit mode.
+        user: user that was requested.
+        form: form in which new passwords are sent.
     """
 
     def __init__(self, connection: Connection, user: str, form: str = Form.SCRAM) -> None:
@@ -166,7 +185,7 @@ class PostgresSession:
 
     @property
     def behind_pooler(self) -> bool:
-        """See Session.behind_pooler. A pooler names a process of its own for cancelling."""
+        """See Session.behind_pooler. A pooler reports its own process id for cancelling."""
         with self._reading():
             row = self._connection.execute("SELECT pg_backend_pid()").fetchone()
         return row is None or row[0] != self._connection.info.backend_pid
@@ -174,7 +193,7 @@ class PostgresSession:
     def set_credential(self, user: str, password: str) -> None:
         """See Session.set_credential. A verifier is sent, unless the secret asks for clear text.
 
-        A user's own is changed only if testSecret, which checks the same, can pass afterwards.
+        A user's own password is changed only if testSecret, which makes the same checks, can pass afterwards.
         """
         if user == self._user:
             self.check()
@@ -182,7 +201,7 @@ class PostgresSession:
             self._change_password("ALTER ROLE {} PASSWORD {}", user, password)
 
     def require_resettable(self, user: str, rejected: Collection[str], *, tls: bool) -> None:
-        """See Session.require_resettable. Access rules that need TLS have an error of their own."""
+        """See Session.require_resettable. Access rules that require TLS cause a different error."""
         del tls
         with self._reading():
             require_resettable(self._connection, user, rejected)
@@ -194,7 +213,7 @@ class PostgresSession:
             return rejections_allowed(self._connection)
 
     def check(self, other: str = "") -> None:
-        """See Session.check. A role that the server could not set at the login is only a warning there."""
+        """See Session.check. If the server cannot set a role at the login, it only warns there."""
         with self._reading(acting=True):
             acting = read_acting(self._connection)
             owners = (
@@ -219,10 +238,7 @@ class PostgresSession:
 
     def require_ordinary(self, user: str) -> None:
         """See Session.require_ordinary."""
-        with self._reading():
-            existing(read_roles(self._connection, user), user)
-            administrator = is_administrator(self._connection, user)
-        if administrator:
+        if self._is_administrator(user):
             raise TargetRefused(
                 f"user {user!r} is an administrator, and none of its stored passwords logs in",
                 reason="administrator",
@@ -239,11 +255,11 @@ class PostgresSession:
             require_resettable(self._connection, clone, ())
 
     def ensure_clone(self, of: str, clone: str, password: str) -> None:
-        """See Session.ensure_clone. One transaction: a clone without its rights is never seen."""
+        """See Session.ensure_clone. It uses one transaction: a clone without its rights is never visible."""
         with self._writing():
             roles = read_roles(self._connection, of, clone)
             original = existing(roles, of)
-            # The clone gets the limits of the original: the end of its password, the number of connections.
+            # The clone gets the original's expiry of the password and limit of connections.
             require_resettable(self._connection, of, ())
             if clone in roles:
                 prove_clone(of, original, clone, existing(roles, clone))
@@ -277,6 +293,11 @@ class PostgresSession:
         with self._reading():
             original = existing(read_roles(self._connection, of), of)
             return missing_for_clone(self._connection, of, original)
+
+    def _is_administrator(self, user: str) -> bool:
+        with self._reading():
+            existing(read_roles(self._connection, user), user)
+            return is_administrator(self._connection, user)
 
     def _reading(self, *, acting: bool = False) -> AbstractContextManager[None]:
         return pinned(self._connection, READ, acting=acting)

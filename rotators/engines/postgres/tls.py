@@ -1,25 +1,20 @@
-"""The TLS of a login to PostgreSQL, verified as libpq's ``verify-full`` does, and its channel binding."""
+"""TLS of a login to PostgreSQL, verified like libpq's ``verify-full``, and its channel binding."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import ssl
-from typing import TYPE_CHECKING
 
 from rotators.core.errors import TargetUnavailable
-from rotators.logins.connecting import SYSTEM_ROOTS
-
-if TYPE_CHECKING:
-    import socket
+from rotators.logins.channel import tls_context
 
 # PostgreSQL manual, "Support for ALPN".
 _PROTOCOL = "postgresql"
-# OpenSSL's documentation, X509_STORE_CTX_get_error.
-_REASONS = {9: "tls-not-yet-valid", 10: "tls-expired", 62: "tls-host", 64: "tls-host"}
 # Signature algorithms as their DER, and the hash that RFC 5929, section 4.1, derives from each.
 _HASHES = {
-    "2a864886f70d010104": "sha256",  # md5WithRSAEncryption: SHA-256 takes its place
+    "2a864886f70d010104": "sha256",  # md5WithRSAEncryption: SHA-256 is used instead
     "2a864886f70d010105": "sha256",  # sha1WithRSAEncryption: the same
     "2a864886f70d01010b": "sha256",
     "2a864886f70d01010c": "sha384",
@@ -35,17 +30,19 @@ def secured(channel: socket.socket, host: str, roots: str) -> ssl.SSLSocket:
     """Encrypt a connection, and verify the server's certificate and name.
 
     Args:
-        channel: connected, after the server agreed to TLS.
-        host: the name that the certificate must be for.
+        channel: connected socket, after the server agreed to TLS.
+        host: name that the certificate must be for.
         roots: file of the trusted certificates, or SYSTEM_ROOTS.
 
+    Returns:
+        The encrypted socket, which replaces ``channel``.
+
     Raises:
-        ssl.SSLError, OSError: the handshake failed; see ``reason_of``.
-        TargetUnavailable: the client certificate that the environment names cannot be used.
+        ssl.SSLError, OSError: the handshake failed; see ``logins.channel.reason_of``.
+        TargetUnavailable: the file has no certificates, or the client certificate that the environment
+            names cannot be used.
     """
-    context = ssl.create_default_context(cafile=None if roots == SYSTEM_ROOTS else roots)
-    # The authorities of managed services lack newer extensions.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context = tls_context(roots)
     context.set_alpn_protocols([_PROTOCOL])
     _identify(context)
     return context.wrap_socket(channel, server_hostname=host)
@@ -57,7 +54,7 @@ def _identify(context: ssl.SSLContext) -> None:
     if not certificate:
         return
     try:
-        # An encrypted key must not make OpenSSL ask a terminal for its password.
+        # With an encrypted key, OpenSSL must not ask for its password on a terminal.
         context.load_cert_chain(certificate, key, password=lambda: b"")
     except OSError:
         raise TargetUnavailable(
@@ -67,18 +64,11 @@ def _identify(context: ssl.SSLContext) -> None:
         ) from None
 
 
-def reason_of(error: ssl.SSLError) -> str:
-    """The key of ``logins.causes.CAUSES`` for a handshake that failed."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return _REASONS.get(error.verify_code, "tls-untrusted")
-    # A server that is just stopping hangs up in the middle of the handshake.
-    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        return "closed"
-    return "tls-no-ca" if error.reason == "NO_CERTIFICATE_OR_CRL_FOUND" else "tls"
-
-
 def binding_of(channel: socket.socket) -> bytes | None:
-    """The digest of the server's certificate for ``tls-server-end-point``.
+    """Return the digest of the server's certificate for ``tls-server-end-point``.
+
+    Args:
+        channel: socket after the handshake, or without TLS.
 
     Returns:
         None without TLS, or for a signature algorithm whose hash is not known here.
@@ -91,7 +81,10 @@ def binding_of(channel: socket.socket) -> bytes | None:
 
 
 def _signature_algorithm(certificate: bytes) -> str:
-    """RFC 5280: a certificate is a sequence of what is signed, the algorithm's identifier, the signature."""
+    """Return the signature algorithm of a certificate: its DER as hexadecimals.
+
+    RFC 5280: a certificate is a sequence of the signed part, the algorithm's identifier and the signature.
+    """
     inside, _ = _span(certificate, 0)
     _, after_signed = _span(certificate, inside)
     identifier, _ = _span(certificate, after_signed)
@@ -100,7 +93,7 @@ def _signature_algorithm(certificate: bytes) -> str:
 
 
 def _span(data: bytes, at: int) -> tuple[int, int]:
-    """Where the content of the DER element at a position begins and ends."""
+    """Return the first and the end position of the content of the DER element at a position."""
     length, start = data[at + 1], at + 2
     if length & 0x80:
         start += length & 0x7F

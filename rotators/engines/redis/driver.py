@@ -1,11 +1,13 @@
-"""redis-py in applications."""
+"""The driver redis-py in applications."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rotators.engines.redis.messages import MESSAGES
+from rotators.logins.arguments import application_settings, where
 from rotators.logins.connecting import SYSTEM_ROOTS, trusted_roots
-from rotators.logins.driver import ClientSide, Driver, Verdict, application_settings, where
+from rotators.logins.driver import ClientSide, Driver, judge_of
 from rotators.logins.target import port_of
 
 if TYPE_CHECKING:
@@ -15,31 +17,13 @@ if TYPE_CHECKING:
 
 _PORT = 6379
 
-_VERDICTS = {
-    "AuthenticationError": Verdict.REJECTED,
-    "AuthorizationError": Verdict.OTHER,
-    "MaxConnectionsError": Verdict.OTHER,
-    "BusyLoadingError": Verdict.UNAVAILABLE,
-    "ConnectionError": Verdict.UNAVAILABLE,
-    "TimeoutError": Verdict.UNAVAILABLE,
-}
-"""By class, the nearest ancestor first: redis-py's rejection is a kind of its connection error."""
-
-
-def _judge(error: Exception) -> Verdict:
-    # Not the system's errors: redis-py wraps those, and they are called by the same names.
-    if type(error).__module__.partition(".")[0] != "redis":
-        return Verdict.OTHER
-    ancestors = (ancestor.__name__ for ancestor in type(error).__mro__)
-    return next((verdict for name in ancestors if (verdict := _VERDICTS.get(name))), Verdict.OTHER)
-
 
 def server_parameters(secret: Secret, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What redis-py calls a secret's parts, user and password apart.
+    """Return a secret's parts under redis-py's names, without user and password.
 
     Args:
-        secret: the value.
-        given: what the caller passes; it need not be in the secret.
+        secret: value.
+        given: keyword arguments of the caller; the secret need not have these parts.
 
     Returns:
         Keyword arguments of ``redis.Redis``.
@@ -56,10 +40,13 @@ def server_parameters(secret: Secret, given: Mapping[str, Any]) -> dict[str, Any
 
 
 def user_and_password(secret: Secret) -> tuple[str, str]:
-    """Whom a connection logs in as. Clear text.
+    """Return the user and password that a connection logs in with, in clear text.
+
+    Args:
+        secret: value.
 
     Raises:
-        SecretFormatError: the password is missing, or a key is no text.
+        SecretFormatError: the password is missing, or a key is not text.
     """
     return secret.text("username", "default"), secret.text("password")
 
@@ -72,10 +59,15 @@ def _parameters(secret: Secret, given: Mapping[str, Any]) -> dict[str, Any]:
 REDIS = Driver(
     "redis",
     _parameters,
-    lambda error, _: _judge(error),
+    judge_of(MESSAGES),
     engine="redis",
     port=_PORT,
     reconnects=True,
-    uncovered={"redis.asyncio": "Use redis.Redis in a thread."},
 )
-CLIENT_SIDE = ClientSide(engines={"redis": "redis"}, port=_PORT, words=(), judge=_judge, drivers=(REDIS,))
+CLIENT_SIDE = ClientSide(
+    engines=dict.fromkeys(("elasticache", "memorydb", "redis", "valkey"), "redis"),
+    port=_PORT,
+    words=(),
+    messages=MESSAGES,
+    drivers=(REDIS,),
+)

@@ -1,8 +1,8 @@
-"""SCRAM-SHA-256 as PostgreSQL uses it: the proof of a login, and the verifier that a server stores.
+"""SCRAM as PostgreSQL and MongoDB use it: the proof of a login, and the verifier that PostgreSQL stores.
 
 libpq computes a proof for any number of iterations that a server names, and cannot be interrupted meanwhile.
-A server that names few gets a proof that is cheap to attack; one that names many blocks the process. So the
-exchange is made here, and the number is judged before anything is derived from the password.
+With few iterations the server gets a proof that is cheap to attack; with many it blocks the process. So the
+exchange is made here, and the number is checked before anything is derived from the password.
 
 Sources: RFC 5802 and RFC 7677 (SCRAM, at least 4096 iterations), RFC 4013 (SASLprep), RFC 5929 (channel
 binding ``tls-server-end-point``), PostgreSQL manual, "SASL Authentication".
@@ -20,11 +20,11 @@ import stringprep
 import unicodedata
 
 FEWEST_ITERATIONS = 4096
-"""RFC 7677, section 4."""
+"""Minimum of RFC 7677, section 4."""
 MOST_ITERATIONS = 250_000
-"""Half a second of work with the 512 MB that the stack gives a function."""
+"""Half a second of computation with the 512 MB that the stack gives a function."""
 
-PLAIN, PLUS = "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"
+SHA_256, SHA_256_PLUS, SHA_1 = "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1"
 
 _SERVER_FIRST = re.compile(r"r=([!-+\--~]+),s=([A-Za-z0-9+/=]+),i=([0-9]{1,10})")
 _VERIFIER = re.compile(r"SCRAM-SHA-256\$([0-9]{1,10}):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+):[A-Za-z0-9+/=]+")
@@ -50,7 +50,7 @@ class IterationsError(Exception):
     """The server names a number of iterations outside the bounds.
 
     Attributes:
-        iterations: what it named.
+        iterations: number that the server named.
     """
 
     def __init__(self, iterations: int) -> None:
@@ -59,40 +59,45 @@ class IterationsError(Exception):
 
 
 class Exchange:
-    """One SCRAM exchange, on the client's side.
+    """Client side of one SCRAM exchange.
 
     Args:
-        offered: the mechanisms that the server names.
-        binding: digest of the server's certificate; None without TLS, or where none is defined for it.
+        offered: mechanisms that the server names.
+        binding: digest of the server's certificate; None without TLS, or if none is defined for it.
+        user: name in the first message; PostgreSQL ignores it.
+        digest: ``sha256``, or ``sha1`` for older servers of MongoDB.
 
     Attributes:
-        mechanism: the one to use.
+        mechanism: mechanism to use.
 
     Raises:
-        ScramError: none of the mechanisms is one of SCRAM-SHA-256.
+        ScramError: none of the mechanisms is a variant of SCRAM with this digest.
     """
 
-    def __init__(self, offered: list[str], binding: bytes | None) -> None:
-        if binding is not None and PLUS in offered:
-            self.mechanism, self._header = PLUS, b"p=tls-server-end-point,,"
-        elif PLAIN in offered:
-            # "y": this client could bind and was not asked to. A server that did offer it then refuses,
-            # so that nobody in between can hide the offer.
-            self.mechanism, self._header = PLAIN, b"n,," if binding is None else b"y,,"
+    def __init__(
+        self, offered: list[str], binding: bytes | None, user: str = "", digest: str = "sha256"
+    ) -> None:
+        unbound = SHA_256 if digest == "sha256" else SHA_1
+        if binding is not None and SHA_256_PLUS in offered:
+            self.mechanism, self._header = SHA_256_PLUS, b"p=tls-server-end-point,,"
+        elif unbound in offered:
+            # "y": this client supports channel binding, and the server did not offer it. A server that did
+            # offer it then refuses, so an attacker in between cannot hide the offer.
+            self.mechanism, self._header = unbound, b"n,," if binding is None else b"y,,"
         else:
             raise ScramError(f"the server offers {', '.join(offered)[:80] or 'nothing'}")
-        self._binding = self._header + (binding or b"" if self.mechanism == PLUS else b"")
+        self._binding = self._header + (binding or b"" if self.mechanism == SHA_256_PLUS else b"")
         self._nonce = base64.b64encode(secrets.token_bytes(18)).decode()
-        # PostgreSQL takes the user from the start-up message and ignores this one.
-        self._bare = f"n=,r={self._nonce}"
+        name = user.replace("=", "=3D").replace(",", "=2C")
+        self._bare, self._digest = f"n={name},r={self._nonce}", digest
         self._expected = b""
 
     def first(self) -> bytes:
-        """The client's first message."""
+        """Return the client's first message."""
         return self._header + self._bare.encode()
 
     def final(self, server_first: bytes, password: str) -> bytes:
-        """The client's second message, with the proof.
+        """Return the client's second message, with the proof.
 
         Args:
             server_first: the server's first message.
@@ -111,25 +116,28 @@ class Exchange:
             raise IterationsError(iterations)
         without_proof = f"c={base64.b64encode(self._binding).decode()},r={found[1]}"
         conversation = f"{self._bare},{said},{without_proof}".encode()
-        proof, self._expected = _signed(password, _decoded(found[2]), iterations, conversation)
+        proof, self._expected = _signed(password, _decoded(found[2]), iterations, conversation, self._digest)
         return f"{without_proof},p={proof}".encode()
 
     def check(self, server_final: bytes) -> None:
-        """Check that the server knows the password's verifier.
+        """Check the server's proof that it has the password's verifier.
+
+        Args:
+            server_final: the server's last message.
 
         Raises:
-            ScramError: it does not.
+            ScramError: the proof is wrong or missing.
         """
         if not self._expected or not hmac.compare_digest(server_final, self._expected):
             raise ScramError("the server could not prove that it knows the password")
 
 
 def verifier(password: str, iterations: int | None = None) -> str:
-    """What PostgreSQL stores for a password, so that the password itself is never sent.
+    """Return the verifier that PostgreSQL stores for a password, so that the password itself is never sent.
 
     Args:
         password: in clear text.
-        iterations: what the server asks for (``scram_iterations``); kept within the bounds of a login.
+        iterations: the server's setting ``scram_iterations``; kept within the bounds of a login.
     """
     count = min(max(iterations or FEWEST_ITERATIONS, FEWEST_ITERATIONS), MOST_ITERATIONS)
     salt = secrets.token_bytes(16)
@@ -139,25 +147,36 @@ def verifier(password: str, iterations: int | None = None) -> str:
 
 
 def md5_verifier(user: str, password: str) -> str:
-    """The older form, for servers whose clients understand no SCRAM."""
+    """Return the older form of a verifier, for servers whose clients do not support SCRAM.
+
+    Args:
+        user: user of the password.
+        password: in clear text.
+    """
     return "md5" + _md5(password.encode() + user.encode())
 
 
 def md5_answer(user: str, password: str, salt: bytes) -> bytes:
-    """The answer to a server that asks for an MD5 proof (PostgreSQL manual, AuthenticationMD5Password)."""
+    """Return the answer to an MD5 request of a server (PostgreSQL manual, AuthenticationMD5Password).
+
+    Args:
+        user: user that logs in.
+        password: in clear text.
+        salt: four bytes from the server.
+    """
     return b"md5" + _md5(_md5(password.encode() + user.encode()).encode() + salt).encode()
 
 
 def matches(stored: str, user: str, password: str) -> bool | None:
-    """Whether a stored verifier is the one of a password.
+    """Return True if a stored verifier belongs to a password.
 
     Args:
         stored: ``pg_authid.rolpassword``.
-        user: whose it is.
+        user: user of the verifier.
         password: in clear text.
 
     Returns:
-        None where that cannot be told: another form, or more iterations than are computed here.
+        None if it cannot be determined: another form, or more iterations than are computed here.
     """
     if re.fullmatch("md5[0-9a-f]{32}", stored):
         return hmac.compare_digest(stored, md5_verifier(user, password))
@@ -172,7 +191,13 @@ def matches(stored: str, user: str, password: str) -> bool | None:
 
 
 def prepared(password: str) -> bytes:
-    """A password as SCRAM hashes it: SASLprep, or the text itself where that prohibits it, as libpq does."""
+    """Return a password as SCRAM hashes it.
+
+    As in libpq: SASLprep, or the text itself if SASLprep prohibits it.
+
+    Args:
+        password: in clear text.
+    """
     if password.isascii():
         return password.encode()
     mapped = "".join(
@@ -187,33 +212,39 @@ def prepared(password: str) -> bytes:
 
 
 def _one_direction(text: str) -> bool:
-    """RFC 3454, section 6: right-to-left text holds no left-to-right character, and begins and ends so."""
+    """Return True if a text keeps RFC 3454, section 6.
+
+    Right-to-left text has no left-to-right character, and begins and ends with right-to-left characters.
+    """
     if not any(stringprep.in_table_d1(each) for each in text):
         return True
     ends = stringprep.in_table_d1(text[0]) and stringprep.in_table_d1(text[-1])
     return ends and not any(stringprep.in_table_d2(each) for each in text)
 
 
-def _salted(password: str, salt: bytes, iterations: int) -> bytes:
-    return hashlib.pbkdf2_hmac("sha256", prepared(password), salt, iterations)
+def _salted(password: str, salt: bytes, iterations: int, digest: str = "sha256") -> bytes:
+    return hashlib.pbkdf2_hmac(digest, prepared(password), salt, iterations)
 
 
-def _stored_keys(salted: bytes) -> tuple[bytes, bytes]:
-    return hashlib.sha256(_hmac(salted, b"Client Key")).digest(), _hmac(salted, b"Server Key")
+def _stored_keys(salted: bytes, digest: str = "sha256") -> tuple[bytes, bytes]:
+    client = _hmac(salted, b"Client Key", digest)
+    return hashlib.new(digest, client).digest(), _hmac(salted, b"Server Key", digest)
 
 
-def _signed(password: str, salt: bytes, iterations: int, conversation: bytes) -> tuple[str, bytes]:
-    """The client's proof, and the server's last message as it must be."""
-    salted = _salted(password, salt, iterations)
-    client = _hmac(salted, b"Client Key")
-    stored, server = _stored_keys(salted)
-    proof = bytes(a ^ b for a, b in zip(client, _hmac(stored, conversation), strict=True))
-    expected = b"v=" + base64.b64encode(_hmac(server, conversation))
+def _signed(
+    password: str, salt: bytes, iterations: int, conversation: bytes, digest: str
+) -> tuple[str, bytes]:
+    """Return the client's proof, and the expected last message of the server."""
+    salted = _salted(password, salt, iterations, digest)
+    client = _hmac(salted, b"Client Key", digest)
+    stored, server = _stored_keys(salted, digest)
+    proof = bytes(a ^ b for a, b in zip(client, _hmac(stored, conversation, digest), strict=True))
+    expected = b"v=" + base64.b64encode(_hmac(server, conversation, digest))
     return base64.b64encode(proof).decode(), expected
 
 
-def _hmac(key: bytes, message: bytes) -> bytes:
-    return hmac.digest(key, message, "sha256")
+def _hmac(key: bytes, message: bytes, digest: str) -> bytes:
+    return hmac.digest(key, message, digest)
 
 
 def _md5(data: bytes) -> str:

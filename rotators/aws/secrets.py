@@ -1,0 +1,396 @@
+"""The gateway to Secrets Manager: all that a rotation, the client and doctor read and write there.
+
+Normal rotation in a warm container: DescribeSecret once a step (the stages must be fresh), the current
+value once, one look for a pending value, one write, one move of the stage. Versions never change once they
+hold a value, so a value that was read or written is kept for a while by its version id.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rotators.aws import clients
+from rotators.aws.addresses import with_address, with_admin_address
+from rotators.aws.faults import ErrorAnswer, not_aws, translate, translated
+from rotators.cache.cache import Cache
+from rotators.core.contracts import SecretState, Unlabelled
+from rotators.core.errors import (
+    AccessDenied,
+    RotatorsError,
+    SecretFormatError,
+    SecretNotFound,
+    ServiceUnavailable,
+)
+from rotators.core.secret import Secret
+from rotators.core.states import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+CLEAR_TEXT_SECONDS = 300.0
+"""The time in seconds for which a warm container keeps a value in memory: longer than a rotation."""
+
+_BATCH = 20  # API:BatchGetSecretValue, SecretIdList
+
+_values: Cache[tuple[str, str], Secret] = Cache(ttl=CLEAR_TEXT_SECONDS, max_entries=64)
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a secret, without its value.
+
+    Attributes:
+        id: its VersionId.
+        stages: its stages.
+        created: time of its creation, in UTC; None if the service does not say.
+    """
+
+    id: str
+    stages: tuple[str, ...]
+    created: dt.datetime | None
+
+
+def describe(secret_id: str, client: SecretsManagerClient | None = None) -> Mapping[str, Any]:
+    """The answer of DescribeSecret.
+
+    Args:
+        secret_id: name or ARN of the secret.
+        client: a boto3 client; the process's shared one when left out.
+
+    Raises:
+        StoreError: the secret cannot be described.
+    """
+    with translated("DescribeSecret", secret_id):
+        answer = (client or clients.secrets_manager()).describe_secret(SecretId=secret_id)
+    if "ARN" not in answer:
+        raise not_aws("DescribeSecret", secret_id)
+    return answer
+
+
+def list_versions(arn: str, client: SecretsManagerClient | None = None) -> tuple[Version, ...]:
+    """Every version of a secret, those without a stage included (API:ListSecretVersionIds).
+
+    Args:
+        arn: the secret.
+        client: a boto3 client; the process's shared one when left out.
+
+    Returns:
+        The versions, newest first.
+
+    Raises:
+        AccessDenied: the role lacks secretsmanager:ListSecretVersionIds.
+    """
+    client = client or clients.secrets_manager()
+    found: list[Version] = []
+    page: dict[str, Any] = {}
+    while True:
+        with translated("ListSecretVersionIds", arn):
+            answer = client.list_secret_version_ids(SecretId=arn, IncludeDeprecated=True, **page)
+        found += [
+            Version(each["VersionId"], tuple(each.get("VersionStages", ())), each.get("CreatedDate"))
+            for each in answer["Versions"]
+        ]
+        if not answer.get("NextToken"):
+            return tuple(sorted(found, key=_created, reverse=True))
+        page = {"NextToken": answer["NextToken"]}
+
+
+def unlabelled(versions: Iterable[Version]) -> Unlabelled:
+    """The ids of the versions without any of the service's own stages.
+
+    Args:
+        versions: all versions of a secret, newest first.
+    """
+    versions = list(versions)
+    current = next((each for each in versions if Stage.CURRENT in each.stages), None)
+    found = [each for each in versions if not {*each.stages} & {*Stage}]
+    # Of one moment counts as newer: it is tried earlier then, and nothing else depends on it.
+    lost = [each.id for each in found if current is not None and _created(each) >= _created(current)]
+    return Unlabelled(lost, [each.id for each in found if each.id not in lost])
+
+
+def drop_pending(arn: str, version: str) -> None:
+    """Take the stage AWSPENDING off a version.
+
+    Args:
+        arn: the secret.
+        version: its VersionId.
+
+    Raises:
+        RequestRefused: the version does not have it.
+        StoreError: it was not taken off.
+    """
+    with translated("UpdateSecretVersionStage", arn):
+        clients.secrets_manager().update_secret_version_stage(
+            SecretId=arn, VersionStage=Stage.PENDING, RemoveFromVersionId=version
+        )
+
+
+@dataclass(frozen=True)
+class SecretVersion:
+    """A version of a secret as it was read. Its repr shows no value.
+
+    Attributes:
+        arn, name: of the secret.
+        version: its VersionId.
+        stages: the stages that it had when it was read.
+        content: the SecretString, or the SecretBinary's bytes. Clear text.
+    """
+
+    arn: str
+    name: str
+    version: str
+    stages: tuple[str, ...]
+    content: str | bytes = field(repr=False)
+
+    @cached_property
+    def secret(self) -> Secret:
+        """The JSON object in ``content``; it is parsed once.
+
+        Raises:
+            SecretFormatError: it holds something else.
+        """
+        if isinstance(self.content, bytes):
+            raise SecretFormatError("the secret is binary; a login needs a SecretString with a JSON object")
+        return Secret.from_string(self.content)
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> SecretVersion:
+        """The version that GetSecretValue answered.
+
+        Args:
+            answer: of GetSecretValue.
+        """
+        content = answer["SecretString"] if "SecretString" in answer else answer["SecretBinary"]
+        return cls(
+            answer["ARN"],
+            answer["Name"],
+            answer["VersionId"],
+            tuple(answer.get("VersionStages", ())),
+            content,
+        )
+
+
+class SecretStore:
+    """Secrets Manager; see core/contracts.py ``Store`` for the methods.
+
+    Args:
+        client: a boto3 client; the process's shared one when left out.
+        values: the cache of values; the process's shared one when left out.
+    """
+
+    def __init__(
+        self,
+        client: SecretsManagerClient | None = None,
+        values: Cache[tuple[str, str], Secret] | None = None,
+    ) -> None:
+        self._given = client
+        self._values = _values if values is None else values
+
+    @property
+    def _client(self) -> SecretsManagerClient:
+        return self._given or clients.secrets_manager()
+
+    def describe(self, secret_id: str) -> SecretState:
+        """See Store.describe."""
+        answer = describe(secret_id, self._client)
+        # The service leaves empty fields out (API:DescribeSecret).
+        return SecretState(
+            arn=answer["ARN"],
+            rotation_enabled=bool(answer.get("RotationEnabled", False)),
+            stages=answer.get("VersionIdsToStages", {}),
+        )
+
+    def value(self, arn: str, version: str) -> Secret | None:
+        """See Store.value. A missing value is asked for again each time; a value is kept."""
+        known = self._values.peek((arn, version))
+        if known is not None:
+            return known
+        try:
+            with translated("GetSecretValue", arn):
+                answer = self._client.get_secret_value(SecretId=arn, VersionId=version)
+        except SecretNotFound:
+            return None
+        value = with_address(_parsed(answer))
+        self._values.put((arn, version), value)
+        return value
+
+    def put_pending(self, arn: str, token: str, value: Secret, rotation_token: str | None) -> None:
+        """See Store.put_pending. The rotation token proves to the service that its rotation stores this."""
+        proof: dict[str, Any] = {"RotationToken": rotation_token} if rotation_token else {}
+        with translated("PutSecretValue", arn):
+            self._client.put_secret_value(
+                SecretId=arn,
+                ClientRequestToken=token,
+                SecretString=value.to_string(),
+                VersionStages=[Stage.PENDING],
+                **proof,
+            )
+        self._values.put((arn, token), value)
+
+    def promote(self, arn: str, token: str, current: str | None) -> None:
+        """See Store.promote. One call; AWSPREVIOUS follows by itself (API:UpdateSecretVersionStage)."""
+        source = {"RemoveFromVersionId": current} if current else {}
+        with translated("UpdateSecretVersionStage", arn):
+            self._client.update_secret_version_stage(
+                SecretId=arn, VersionStage=Stage.CURRENT, MoveToVersionId=token, **source
+            )
+
+    def unlabelled(self, arn: str) -> Unlabelled:
+        """See Store.unlabelled."""
+        return unlabelled(list_versions(arn, self._client))
+
+    def admin(self, arn: str) -> Secret:
+        """See Store.admin. Read once a rotation, and never kept: its version is not known beforehand.
+
+        An ARN of another Region is read from that Region.
+        """
+        with clients.in_region_of(arn):
+            with translated("GetSecretValue", arn):
+                answer = self._client.get_secret_value(SecretId=arn, VersionStage=Stage.CURRENT)
+            value = _parsed(answer)
+            if "host" in value:
+                return value
+            return with_admin_address(value, describe(arn, self._client).get("Tags", []))
+
+
+class Source(Protocol):
+    """A place to read versions from."""
+
+    def one(self, secret_id: str, stage: str | None, version: str | None, *, new: bool) -> SecretVersion:
+        """One version.
+
+        Args:
+            secret_id: name or ARN.
+            stage: its stage; AWSCURRENT when neither this nor ``version`` is given.
+            version: its VersionId.
+            new: True to read past a cache.
+
+        Returns:
+            The version with its value, id and stages.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+
+    def many(self, secret_ids: Sequence[str]) -> dict[str, SecretVersion | RotatorsError]:
+        """The AWSCURRENT versions of many secrets.
+
+        Args:
+            secret_ids: names or ARNs.
+
+        Returns:
+            By name or ARN as passed: the version, or the error of that secret.
+
+        Raises:
+            StoreError: the whole call was refused.
+        """
+
+
+class SecretsManager:
+    """The source itself. Needs GetSecretValue, and BatchGetSecretValue for ``many``.
+
+    Args:
+        client: a boto3 client; the process's shared one when left out, which a forked child creates again.
+    """
+
+    def __init__(self, client: SecretsManagerClient | None = None) -> None:
+        self._given = client
+
+    @property
+    def _client(self) -> SecretsManagerClient:
+        return self._given or clients.secrets_reader()
+
+    def one(
+        self,
+        secret_id: str,
+        stage: str | None,
+        version: str | None,
+        *,
+        new: bool = True,
+    ) -> SecretVersion:
+        """See Source.one."""
+        which = {"VersionStage": stage, "VersionId": version}
+        with translated("GetSecretValue", secret_id):
+            answer = self._client.get_secret_value(
+                SecretId=secret_id, **{name: value for name, value in which.items() if value}
+            )
+        return _asked_for(secret_id, SecretVersion.of(answer))
+
+    def many(self, secret_ids: Sequence[str]) -> dict[str, SecretVersion | RotatorsError]:
+        """See Source.many. One call for every 20 secrets."""
+        found: dict[str, SecretVersion | RotatorsError] = {}
+        for start in range(0, len(secret_ids), _BATCH):
+            found |= self._batch(secret_ids[start : start + _BATCH])
+        missing = "the answer does not hold it"
+        return {
+            secret_id: found.get(secret_id) or _failed(secret_id, "ResourceNotFoundException", missing)
+            for secret_id in secret_ids
+        }
+
+    def _batch(self, secret_ids: Sequence[str]) -> dict[str, SecretVersion | RotatorsError]:
+        found: dict[str, SecretVersion | RotatorsError] = {}
+        for page in self._pages(secret_ids):
+            for error in page.get("Errors", []):
+                found[error["SecretId"]] = _failed(
+                    error["SecretId"], error["ErrorCode"], error.get("Message", "")
+                )
+            for answer in page.get("SecretValues", []):
+                version = SecretVersion.of(answer)
+                found |= {secret_id: version for secret_id in secret_ids if _names(secret_id, version)}
+        return found
+
+    def _pages(self, secret_ids: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+        more: dict[str, Any] = {}
+        while True:
+            try:
+                with translated("BatchGetSecretValue", f"{len(secret_ids)} secrets"):
+                    page = self._client.batch_get_secret_value(SecretIdList=secret_ids, **more)
+            except AccessDenied as denied:
+                raise _without_batch(denied) from None
+            yield page
+            if not page.get("NextToken"):
+                return
+            more = {"NextToken": page["NextToken"]}
+
+
+def _created(version: Version) -> float:
+    return version.created.timestamp() if version.created else 0.0
+
+
+def _parsed(answer: Mapping[str, Any]) -> Secret:
+    if "SecretString" not in answer:
+        raise SecretFormatError("the secret is binary; a rotation needs a SecretString with a JSON object")
+    return Secret.from_string(answer["SecretString"])
+
+
+def _asked_for(secret_id: str, version: SecretVersion) -> SecretVersion:
+    # Where two processes share a connection by mistake, one gets the other's secret.
+    if _names(secret_id, version):
+        return version
+    raise ServiceUnavailable(f"the answer for {secret_id} is about another secret", reason="mixed-up")
+
+
+def _failed(secret_id: str, code: str, message: str) -> RotatorsError:
+    return translate(ErrorAnswer(code, message, "GetSecretValue"), "BatchGetSecretValue", secret_id)
+
+
+def _names(secret_id: str, version: SecretVersion) -> bool:
+    # A partial ARN lacks the hyphen and six characters at the end.
+    partial = secret_id.startswith("arn:") and version.arn[:-7] == secret_id
+    return partial or secret_id in {version.name, version.arn}
+
+
+def _without_batch(denied: AccessDenied) -> AccessDenied:
+    if denied.reason is not None:
+        return denied
+    return AccessDenied(
+        denied.cause,
+        remedy="Grant secretsmanager:BatchGetSecretValue (on *) and secretsmanager:GetSecretValue on each "
+        "secret, or retrieve one at a time with SecretId.",
+    )

@@ -1,0 +1,40 @@
+"""Retries of callers that share an error: which errors are worth another attempt, and after how long."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rotators.core.errors import RotatorsError
+
+_FIRST, _LONGEST = 0.1, 2.0
+_DOUBLINGS = 16
+
+_random = random.SystemRandom()
+
+
+def is_transient(error: RotatorsError) -> bool:
+    """True if another attempt may succeed.
+
+    Missing or expired AWS credentials count as transient, because the host renews them.
+
+    Args:
+        error: raised by a call to AWS.
+    """
+    return error.retryable or error.reason == "credentials"
+
+
+def backoff_seconds(failures: int, *, first: float = _FIRST, longest: float = _LONGEST) -> float:
+    """Exponential backoff with jitter.
+
+    Args:
+        failures: consecutive failures so far, 1 or more.
+        first: upper limit in seconds after the first failure.
+        longest: upper limit in seconds after any failure.
+
+    Returns:
+        Seconds to wait: a random number between half of the doubled limit and the limit.
+    """
+    limit = min(first * 2.0 ** min(failures - 1, _DOUBLINGS), longest)
+    return limit * _random.uniform(0.5, 1)

@@ -1,0 +1,96 @@
+"""The JSON Schemas of the functions' events, generated from the classes that check the events.
+
+A schema accepts every event that its function accepts. It does not express every rule: a schedule, base64 and
+the size of a value are checked by the function only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema
+
+from rotators.core.request import ID, ROTATION_TOKEN, RotationRequest, Step
+from rotators.handlers.events import Request, RetrieveRequest, StoreRequest
+from rotators.handlers.failure_events import FAILURES, FailureEvent
+from rotators.handlers.operate import OperateRequest
+
+
+class _Untitled(GenerateJsonSchema):
+    """Without a title for each field, which would only repeat its name."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:
+        return False
+
+
+def event_schemas() -> dict[str, dict[str, Any]]:
+    """Return the JSON Schema (draft 2020-12) of each function's event.
+
+    Returns:
+        Schema by the function's name, as JSON types.
+    """
+    return {
+        "rotate": _rotate(),
+        "store": _model("store", StoreRequest),
+        "retrieve": _model("retrieve", RetrieveRequest),
+        "operate": _model("operate", OperateRequest),
+        "notify": _notify(),
+    }
+
+
+def _schema(function: str, about: type, rest: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "title": f"Event of the {function} function",
+        "description": _summary(about.__doc__),
+        **rest,
+    }
+
+
+def _model(function: str, model: type[Request]) -> dict[str, Any]:
+    schema = model.model_json_schema(schema_generator=_Untitled)
+    for part in schema.get("$defs", {}).values():
+        part["description"] = _summary(part["description"])
+    del schema["title"], schema["description"]
+    return _schema(function, model, schema)
+
+
+def _summary(docstring: str | None) -> str:
+    """Return the first paragraph of a docstring, on one line."""
+    return " ".join((docstring or "").partition("\n\n")[0].split()).replace("``", "`")
+
+
+def _rotate() -> dict[str, Any]:
+    return _schema(
+        "rotate",
+        RotationRequest,
+        {
+            "type": "object",
+            "required": ["Step", "SecretId", "ClientRequestToken"],
+            "properties": {
+                "Step": {"enum": [*Step]},
+                "SecretId": {"type": "string", "maxLength": 2048, "pattern": f"^{ID.pattern}$"},
+                "ClientRequestToken": {
+                    "type": "string",
+                    "minLength": 32,
+                    "maxLength": 64,
+                    "pattern": f"^{ID.pattern}$",
+                },
+                "RotationToken": {
+                    "anyOf": [
+                        {"type": "string", "pattern": f"^{ROTATION_TOKEN.pattern}$"},
+                        {"type": "null"},
+                    ]
+                },
+            },
+        },
+    )
+
+
+def _notify() -> dict[str, Any]:
+    # The function reads what it finds of the other members.
+    detail = {"type": "object", "required": ["eventName"], "properties": {"eventName": {"enum": [*FAILURES]}}}
+    return _schema(
+        "notify",
+        FailureEvent,
+        {"type": "object", "required": ["detail"], "properties": {"detail": detail}},
+    )

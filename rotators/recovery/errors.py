@@ -1,0 +1,12 @@
+"""Errors of the recovery."""
+
+from __future__ import annotations
+
+from rotators.core.errors import RotationStateError
+
+
+class RepairRefused(RotationStateError):
+    """`rotators repair` found nothing that is sure to lose nothing; nothing was changed."""
+
+    code = "repair-refused"
+    remedy = "Do what `rotators doctor SECRET` names; a human has to decide."
