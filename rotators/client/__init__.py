@@ -1,10 +1,11 @@
-"""For applications: secrets from memory, and credentials that outlive a rotation unseen.
+"""For applications: secrets from memory, and database logins that survive rotation.
 
     from rotators.client import Credentials
     database = Credentials("prod/app/db")
     with database.connect(psycopg.connect) as connection: ...
 
-`SecretCache` reads; `Credentials` logs in; both have a form for asyncio. Recipes: docs/how-to/clients.md.
+`SecretCache` reads secrets; `Credentials` logs in; `AsyncSecretCache` and `AsyncCredentials` do the same for
+asyncio. Recipes: docs/how-to/clients.md.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _WHERE = {
 
 
 def __getattr__(name: str) -> object:
-    # When first asked for: a function that only reads should not pay for asyncio in its cold start.
+    # Imported on first use: a function that only reads secrets should not import asyncio in its cold start.
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)

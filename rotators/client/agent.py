@@ -1,16 +1,16 @@
-"""Values from AWS's agent, or from its Lambda extension, over loopback; and from Secrets Manager otherwise.
+"""Values from AWS's agent or its Lambda extension, over loopback, with Secrets Manager as the fallback.
 
-Both are processes beside the application that hold a cache of their own and answer
-``GET /secretsmanager/get?secretId=…`` on port 2773 to whoever knows their token. How they differ:
+Both are processes beside the application with their own cache. They answer
+``GET /secretsmanager/get?secretId=…`` on port 2773 to clients that know their token. Differences:
 
-- The *agent* (``aws-secretsmanager-agent``, lately "AWS Workload Credentials Provider") has a token of its
-  own, in AWS_TOKEN or ``/var/run/awssmatoken``, and passes its cache by on ``refreshNow=true``.
-- The *extension* (AWS Parameters and Secrets Lambda Extension) takes the function's session token, answers
-  only while the function is invoked, and cannot be told to pass its cache by: new values are asked for
-  directly, with the function's own role.
+- The *agent* (``aws-secretsmanager-agent``, now "AWS Workload Credentials Provider") has its own token, in
+  AWS_TOKEN or ``/var/run/awssmatoken``, and bypasses its cache with ``refreshNow=true``.
+- The *extension* (AWS Parameters and Secrets Lambda Extension) expects the function's session token, answers
+  only while the function is invoked, and cannot bypass its cache: new values are read directly, with the
+  function's role.
 
-Whatever they do not answer with 200 is asked for directly too: they may not be there, not be ready yet, or
-not say why. A session token is sent to the port in Lambda only, where nobody else can listen.
+If the answer is not 200, the value is read directly as well: the process may not run, not be ready, or not
+report a reason. A session token is sent to the port only in Lambda, where no other process can listen.
 
 Sources: UG:secrets-manager-agent, UG:retrieving-secrets_lambda; the agent's README.
 """
@@ -21,18 +21,13 @@ import base64
 import http.client
 import json
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from rotators.aws.reading import SecretsManager, SecretVersion
+from rotators.aws.secrets import SecretsManager, SecretVersion, Source
 from rotators.core.errors import ConfigurationError, RotatorsError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rotators.aws.reading import Source
 
 _TOKEN_FILE = "/var/run/awssmatoken"  # noqa: S105 - where the agent's install script puts it
 _PORT_VARIABLE = "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT"
@@ -42,16 +37,16 @@ _OK = 200
 
 
 class Agent:
-    """The agent or the extension as a source, with Secrets Manager behind it.
+    """The agent or the extension as a source, with Secrets Manager as the fallback.
 
     Args:
-        port: where it listens on 127.0.0.1; PARAMETERS_SECRETS_EXTENSION_HTTP_PORT or 2773 when left out.
-        token: what it wants to see; looked up anew with each load when left out, for it may change.
-        direct: who is asked when it does not answer; Secrets Manager when left out.
-        refreshes: whether it can be told to pass its cache by; when left out: unless in Lambda.
+        port: on 127.0.0.1; PARAMETERS_SECRETS_EXTENSION_HTTP_PORT or 2773 if None.
+        token: the token it expects; if None, looked up with each load, because it may change.
+        direct: source used if it does not answer; Secrets Manager if None.
+        refreshes: True if it can bypass its cache; if None, True except in Lambda.
 
     Raises:
-        ConfigurationError: PARAMETERS_SECRETS_EXTENSION_HTTP_PORT is no port.
+        ConfigurationError: PARAMETERS_SECRETS_EXTENSION_HTTP_PORT is no port number.
     """
 
     def __init__(
@@ -76,7 +71,7 @@ class Agent:
         return found or self._direct.one(secret_id, stage, version, new=new)
 
     def many(self, secret_ids: Sequence[str]) -> dict[str, SecretVersion | RotatorsError]:
-        """See Source.many. One call each while the agent answers; the rest directly."""
+        """See Source.many. One call per secret while the agent answers; the rest directly."""
         found: dict[str, SecretVersion | RotatorsError] = {}
         for secret_id in secret_ids:
             version = self._asked({"secretId": secret_id})
@@ -95,7 +90,7 @@ class Agent:
         if token is None:
             return None
         query = urlencode({name: value for name, value in asked.items() if value})
-        # Not urllib: it would go through a proxy that the environment names, and show it token and value.
+        # Not urllib: it would send token and value through a proxy that the environment names.
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_SECONDS)
         try:
             connection.request(
@@ -104,7 +99,7 @@ class Agent:
             response = connection.getresponse()
             content = response.read()
         except (OSError, http.client.HTTPException, ValueError):
-            # The last: a token that no header can carry; its text would show it.
+            # ValueError: the token is no valid header, and the error's text would show it.
             return None
         finally:
             connection.close()
@@ -112,10 +107,10 @@ class Agent:
 
 
 def find_token() -> str | None:
-    """The token of an agent or extension on this machine, or None.
+    """Return the token of an agent or extension on this machine, or None.
 
-    AWS_TOKEN (the token, or ``file://`` and its path), the agent's own file, and, in Lambda, the session
-    token or, with SnapStart, the container's (the agent's README, ``ssrf_env_variables``).
+    Sources, in order: AWS_TOKEN (the token, or ``file://`` and its path), the agent's own file, and in Lambda
+    the session token or, with SnapStart, the container's (the agent's README, ``ssrf_env_variables``).
     """
     named = os.environ.get("AWS_TOKEN", "").strip()
     if named and not named.startswith("file://"):
@@ -147,7 +142,7 @@ def _content(path: Path) -> str | None:
 def _version(content: bytes) -> SecretVersion | None:
     try:
         answer = json.loads(content)
-        # The extension names both, and one of them is null.
+        # The extension returns both keys, and one of them is null.
         if answer.get("SecretString") is None:
             answer = {**answer, "SecretBinary": base64.b64decode(answer["SecretBinary"])}
             answer.pop("SecretString", None)

@@ -1,55 +1,53 @@
-"""Database logins that survive rotation, whatever its strategy.
+"""Database logins that survive rotation, for threads, and what they share with asyncio.
 
-``walk.py`` decides what to try and ``flow.py`` what is to be done for it; this module does it, in a thread.
+``flow.py`` decides what to read and which version to try. The classes here and in ``aio.py`` perform it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import inspect
+import logging
+import threading
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections import Counter
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from rotators.client.calls import checked
+from rotators.aws.secrets import SecretVersion
+from rotators.cache import forks
+from rotators.client.call import ConnectCall, Destination
 from rotators.client.drivers import driver_named
-from rotators.client.flow import Shared
-from rotators.client.integrations import connected
-from rotators.client.messages import Attempt, Close, Fetch, Limits, Made, Pause
-from rotators.client.secret_cache import SecretCache
+from rotators.client.flow import Attempt, Close, Connected, Fetch, Flow, Limits, LoginFlow, Pause, Request
+from rotators.client.login_results import LoginResults
+from rotators.client.secret_cache import SecretCache, require_number
 from rotators.core.errors import ConfigurationError, InvalidInput, RotatorsError
 from rotators.core.secret import Secret
 from rotators.logins.connecting import wants_tls
+from rotators.logins.driver import Driver
 from rotators.logins.target import port_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from rotators.client.messages import Do, Doing, Outcome
-    from rotators.logins.driver import Driver
 
 C = TypeVar("C")
 T = TypeVar("T")
 
+_log = logging.getLogger("rotators.client")
 
-class Credentials:
-    """The credentials in a secret, for as long as the process runs; shared by its threads.
+_RETIRED_TIMEOUT_SECONDS = 1.0  # for checking whether a pooled connection uses retired credentials
 
-    A rotation does not show: a login that the server rejects is made again with what Secrets Manager says
-    now, then with AWSPENDING, then with AWSPREVIOUS. Nothing is tried again for any other error, except that
-    a server which is not there, or not ready, is asked again until the deadline.
+# All others at INFO: a rotation is worth a line, a login is not.
+_LEVELS = {
+    **dict.fromkeys(("held", "refreshed", "remembered"), logging.DEBUG),
+    **dict.fromkeys(
+        ("blocked", "closed", "denied", "gave-up", "other-target", "unreadable"), logging.WARNING
+    ),
+}
 
-    Args:
-        secret_id: name or ARN of a secret with AWS's keys (``host``, ``username``, ``password`` …).
-        cache: where versions are read; a `SecretCache` of its own when left out.
-        pending: whether AWSPENDING may be tried. It needs secretsmanager:GetSecretValue on that version; a
-            denial is counted, and nothing fails for it.
-        deadline: seconds for a login in all. The driver's own time-out is set to what is left, unless given.
-        logins: how many logins of one call may be rejected.
 
-    Raises:
-        InvalidInput: an argument cannot be meant.
-    """
+class CredentialsBase:
+    """The part of `Credentials` and `AsyncCredentials` that performs no I/O. See `Credentials`."""
 
     def __init__(
         self,
@@ -60,36 +58,140 @@ class Credentials:
         deadline: float = 10.0,
         logins: int = 8,
     ) -> None:
-        self.shared = Shared(secret_id, cache or SecretCache(), Limits(deadline, logins, pending))
+        cache = cache or SecretCache()
+        if not isinstance(cache, SecretCache):
+            raise InvalidInput("cache must be a SecretCache", remedy="For asyncio there is AsyncCredentials.")
+        if not isinstance(secret_id, str) or not secret_id:
+            raise InvalidInput("a secret's name or ARN must be a text", remedy="Correct the argument.")
+        require_number(0.1, deadline=deadline)
+        require_number(1, logins=logins)
+        self.secret_id, self.cache = secret_id, cache
+        self._limits = Limits(deadline, logins, pending)
+        self._results = LoginResults()
+        self._counts: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        forks.register(self)
+
+    def renew_after_fork(self) -> None:
+        """See ``forks.Forkable``: no thread of the child would release the parent's lock."""
+        self._lock = threading.Lock()
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of decisions so far, by name.
+
+        Returns:
+            ``logins`` (accepted), ``rejected``, ``refreshed`` (reads past the cache), ``current``,
+            ``pending``, ``previous`` (accepted after a rejection), ``remembered`` (tried before AWSCURRENT),
+            ``retired`` (replaced in a pool), ``held`` (not tried, because it was rejected recently or the
+            account is blocked), ``blocked`` (the server blocked the account after too many rejected logins),
+            ``closed`` (the account is locked, expired or may not log in), ``moved`` (AWSCURRENT had changed
+            and was tried), ``denied`` (a stage that may not be read), ``other-target`` (a version for another
+            server), ``unavailable``, ``gave-up``, ``unreadable`` (a stage that could not be read).
+        """
+        with self._lock:
+            return dict(self._counts)
+
+    def note(self, decision: str, version: str | None) -> None:
+        """Count and log a decision.
+
+        Args:
+            decision: its name, see ``counts``.
+            version: the version's id, which is not secret; None if no version is concerned.
+        """
+        with self._lock:
+            self._counts[decision] += 1
+        _log.log(
+            _LEVELS.get(decision, logging.INFO),
+            "%s of %s: %s",
+            f"version {version}" if version else "a login",
+            self.secret_id,
+            decision,
+            extra={"secret": self.secret_id, "version": version, "decision": decision},
+        )
+
+    def _login_flow(self, driver: Driver | str, given: Iterable[str]) -> Flow[Any]:
+        known = driver_named(driver)
+        if not self.cache.remembers(self.secret_id):
+            # The flow begins by reading AWSCURRENT, so another read at once would return the same.
+            self._results.may_reread(time.monotonic())
+        flow = LoginFlow(self._results, self._limits, self.note, known, given, mark=self.cache.mark)
+        connection = yield from flow.run()
+        with self._lock:
+            self._counts["logins"] += 1
+        return connection
+
+    def _retired_flow(self, version: str | None) -> Flow[bool]:
+        current = yield Fetch(timeout=_RETIRED_TIMEOUT_SECONDS)
+        if isinstance(current, SecretVersion):
+            return version != self._results.preferred(current).version
+        self.note("unreadable", version)
+        return False
+
+    def _secret_flow(self) -> Flow[dict[str, Any]]:
+        current: SecretVersion | RotatorsError = yield Fetch()
+        if isinstance(current, RotatorsError):
+            raise current
+        preferred = self._results.preferred(current)
+        first = preferred if Destination().same_for(preferred, current) else current
+        return copy.deepcopy(dict(first.secret))
+
+    def __repr__(self) -> str:
+        return f"<credentials of {self.secret_id!r}>"
+
+
+class Credentials(CredentialsBase):
+    """Credentials of a secret, for the lifetime of a process; thread-safe.
+
+    When the server rejects a login, it is repeated with the version that Secrets Manager has now, then with
+    AWSPENDING, then with AWSPREVIOUS. While the server is unavailable, the login is repeated until the
+    deadline. No other error leads to another attempt.
+
+    Args:
+        secret_id: name or ARN of a secret with AWS's keys (``host``, ``username``, ``password`` …).
+        cache: reads versions; a separate `SecretCache` if None.
+        pending: True if AWSPENDING may be tried. This needs secretsmanager:GetSecretValue on that version; if
+            it is denied, the denial is counted and no login fails because of it.
+        deadline: seconds for one call of ``connect`` or ``login``. The driver's own timeout is set to the
+            rest, unless you pass it.
+        logins: number of logins of one call that may be rejected.
+
+    Raises:
+        InvalidInput: an argument is invalid.
+
+    Attributes:
+        secret_id: as passed.
+        cache: the cache that reads versions.
+    """
 
     def connect(
         self, connect: Callable[..., C], *args: Any, driver: Driver | str | None = None, **kwargs: Any
     ) -> C:
-        """Connect, with a driver's own function.
+        """Connect with a driver's function.
 
         Args:
             connect: ``psycopg.connect``, ``pymysql.connect``, ``redis.Redis`` …
-            *args: handed on.
-            driver: whose names and errors are meant, or its package's name, when ``connect`` is a function of
-                your own; else found by the module of ``connect``.
-            **kwargs: handed on; they win over what the secret says (``host`` of a proxy, ``dbname`` …). With
-                ``host`` it is the caller who decides which server gets the stored passwords.
+            *args: passed to it.
+            driver: the driver, or its package's name, if ``connect`` is your own function; found by the
+                module of ``connect`` if None.
+            **kwargs: passed to it; they override the secret (``host`` of a proxy, ``dbname`` …). With
+                ``host``, you decide which server gets the stored passwords.
 
         Returns:
-            What ``connect`` returned.
+            The result of ``connect``.
 
         Raises:
-            Exception: the driver's own, when it is no rejection, or when no stored version was accepted.
-            CredentialsRejected: reason ``held-back``: all were rejected a moment ago.
-            TargetRefused: reason ``blocked``: the server blocked the account.
-            StoreError: the secret cannot be read, and is not in memory.
+            Exception: the driver's, if it is no rejection, or if no stored version was accepted.
+            CredentialsRejected: reason ``held-back``: all versions were rejected recently. Try again later.
+            TargetRefused: reason ``blocked``: the server blocked the account. Try again later.
+            StoreError: the secret cannot be read and is not in memory.
             SecretFormatError: the secret has no host, and none was passed; or a key is wrong.
-            InvalidInput: ``user`` or ``password`` was given, or ``driver`` names no driver.
-            ConfigurationError: ``driver`` is not the driver that ``connect`` belongs to.
+            InvalidInput: ``user`` or ``password`` was passed, or ``driver`` names no driver.
+            ConfigurationError: ``connect`` belongs to another driver than ``driver``.
         """
-        call = checked(driver, connect, args, kwargs)
+        call = ConnectCall.of(driver, connect, args, kwargs)
         if call.driver.reconnects:
-            client: C = connected(self, call)
+            integration = import_module(f"rotators.client.integrations.{call.driver.name}")
+            client: C = integration.connected(self, call.connect, *call.args, **call.given)
             return client
 
         def login(attempt: Attempt) -> C:
@@ -100,63 +202,68 @@ class Credentials:
         return self.login(login, call.driver, call.given)
 
     def login(self, login: Callable[[Attempt], C], driver: Driver | str, given: Iterable[str] = ()) -> C:
-        """Log in by a function of your own.
+        """Log in with your own function.
 
         Args:
             login: makes the connection of an attempt, or raises the driver's error.
-            driver: by whose errors a rejection is recognised.
-            given: the names of what ``login`` takes from elsewhere than the attempt's secret, such as
-                ``host``: it is not compared between versions.
+            driver: the driver or its package's name, to classify errors.
+            given: names of what ``login`` takes from another source than the attempt's secret, such as
+                ``host``; they are not compared between versions.
 
         Returns:
-            What ``login`` returned when it first did not raise.
+            The result of ``login``.
 
         Raises:
             Exception: as ``connect``.
         """
-        made: C = self._run(self.shared.login(driver_named(driver), given), login)
+        made: C = self._run(self._login_flow(driver, given), login)
         return made
 
     def retired(self, version: str | None) -> bool:
-        """Whether a connection that was made with this version should be replaced when it is next idle.
-
-        False when the secret cannot be read: a connection that works is not given up for that.
-        """
-        return self._run(self.shared.retired(version))
-
-    def secret(self) -> dict[str, Any]:
-        """The secret that would be tried first now, as a dictionary of its own. Clear text.
-
-        Raises:
-            StoreError: it cannot be read, and is not in memory.
-            SecretFormatError: it is no JSON object.
-        """
-        return self._run(self.shared.secret())
-
-    def parameters(self, driver: Driver | str = "psycopg", **places: str | int) -> dict[str, Any]:
-        """The same in a driver's words; libpq's, for example, also as a connection string's. Clear text.
+        """Return True if a connection should be replaced when it is next idle.
 
         Args:
-            driver: whose words.
-            **places: ``host``, ``port`` and ``dbname``, where they are not in the secret, or to win over it.
+            version: id of the version that the connection was made with.
+
+        Returns:
+            False also if the secret cannot be read, because the connection still works.
+        """
+        return self._run(self._retired_flow(version))
+
+    def secret(self) -> dict[str, Any]:
+        """Return a new dictionary with the secret that the next login would try first. Clear text.
+
+        Raises:
+            StoreError: the secret cannot be read and is not in memory.
+            SecretFormatError: the secret is no JSON object.
+        """
+        return self._run(self._secret_flow())
+
+    def parameters(self, driver: Driver | str = "psycopg", **places: str | int) -> dict[str, Any]:
+        """Return the same secret as a driver's keyword arguments. Clear text.
+
+        Args:
+            driver: the driver or its package's name.
+            **places: ``host``, ``port`` and ``dbname``; they override the secret.
 
         Raises:
             SecretFormatError: the secret has no host, and none was passed; or a key is wrong.
             InvalidInput: there is no such driver or place.
+            StoreError: as ``secret``.
         """
         return driver_named(driver).parameters(self._placed(places), {})
 
     def url(self, scheme: str = "postgresql", **places: str | int) -> str:
-        """The same as a URL of libpq's form, all parts percent-encoded. Clear text.
+        """Return the same secret as a URL in libpq's form, percent-encoded. Clear text.
 
         Args:
-            scheme: ``postgresql``, ``postgresql+psycopg`` … whatever the reader understands.
+            scheme: ``postgresql``, ``postgresql+psycopg`` … as the reader expects it.
             **places: as for ``parameters``.
 
         Raises:
-            SecretFormatError, InvalidInput: as ``parameters``.
-            ConfigurationError: the secret asks for TLS, and the scheme is none of PostgreSQL's: how TLS is
-                written in such a URL differs from reader to reader.
+            SecretFormatError, InvalidInput, StoreError: as ``parameters``.
+            ConfigurationError: the secret asks for TLS and the scheme is not PostgreSQL's, so the notation
+                for TLS is unknown.
         """
         secret = self._placed(places)
         query: dict[str, Any] = {}
@@ -174,53 +281,46 @@ class Credentials:
         name = quote(secret.text("dbname"), safe="") if secret.get("dbname") else ""
         return f"{scheme}://{user}:{password}@{where}/{name}" + (f"?{urlencode(query)}" if query else "")
 
-    def counts(self) -> dict[str, int]:
-        """See ``Shared.counts``."""
-        return self.shared.counts()
-
     def _placed(self, places: dict[str, str | int]) -> Secret:
         if unknown := sorted(places.keys() - {"host", "port", "dbname"}):
             raise InvalidInput(f"no place is called {unknown[0]}", remedy="Pass host, port and dbname only.")
         return Secret(self.secret()).replace(**places)
 
-    def _run(self, doing: Doing[T], login: Callable[[Attempt], Any] | None = None) -> T:
-        """Do in this thread what is yielded, and give what is returned."""
-        outcome: Outcome = None
-        with contextlib.closing(doing):
-            while True:
-                try:
-                    ask = doing.send(outcome)
-                except StopIteration as done:
-                    result: T = done.value
-                    return result
-                outcome = self._done(ask, login)
-
-    def _done(self, ask: Do, login: Callable[[Attempt], Any] | None) -> Outcome:
-        if isinstance(ask, Pause):
-            time.sleep(ask.seconds)
-        elif isinstance(ask, Close):
-            ask.connection.close()
-        elif isinstance(ask, Fetch):
-            cache = self.shared.cache
+    def _run(self, flow: Flow[T], login: Callable[[Attempt], Any] | None = None) -> T:
+        """Perform a flow's requests in this thread, and return its result."""
+        result: Any = None
+        with contextlib.closing(flow):
             try:
-                return cache.read(ask.secret_id, stage=ask.stage, since=ask.since, timeout=ask.timeout)
+                while True:
+                    result = self._perform(flow.send(result), login)
+            except StopIteration as done:
+                returned: T = done.value
+                return returned
+
+    def _perform(self, request: Request, login: Callable[[Attempt], Any] | None) -> Any:
+        if isinstance(request, Pause):
+            time.sleep(request.seconds)
+        elif isinstance(request, Close):
+            request.connection.close()
+        elif isinstance(request, Fetch):
+            try:
+                return self.cache.read(
+                    self.secret_id, stage=request.stage, since=request.since, timeout=request.timeout
+                )
             except RotatorsError as error:
                 return error
         elif login:
-            return _attempted(ask, login)
+            try:
+                connection = login(request)
+            except Exception as error:  # noqa: BLE001 - the flow classifies it
+                return error
+            return Connected(_require_finished(connection))
         return None
 
-    def __repr__(self) -> str:
-        return repr(self.shared)
 
-
-def _attempted(attempt: Attempt, login: Callable[[Attempt], Any]) -> Outcome:
-    try:
-        connection = login(attempt)
-    except Exception as error:  # noqa: BLE001 - the flow judges it
-        return error
-    if not inspect.isawaitable(connection):
-        return Made(connection)
-    if inspect.iscoroutine(connection):
-        connection.close()
-    raise ConfigurationError("the login is a coroutine", remedy="Use AsyncCredentials.")
+def _require_finished(connection: C) -> C:
+    if inspect.isawaitable(connection):
+        if inspect.iscoroutine(connection):
+            connection.close()
+        raise ConfigurationError("the login is a coroutine", remedy="Use AsyncCredentials.")
+    return connection

@@ -1,233 +1,426 @@
-"""What `Credentials` and `AsyncCredentials` share: everything but the waiting.
+"""Which stored version an application logs in with: all decisions, as a generator without I/O.
 
-Each method that would have to wait is a generator. It yields what is to be done (`Fetch`, `Pause`, `Attempt`,
-`Close`), is sent the outcome, and returns the result, so one source serves threads and tasks.
+``LoginFlow.run`` yields requests (``Fetch``, ``Attempt``, ``Pause``, ``Close``) and is sent their results.
+``credentials.py`` performs them in a thread, ``aio.py`` in an asyncio task. The order::
+
+    last accepted version, or AWSCURRENT ──rejected──▶ AWSCURRENT read again ──▶ AWSPENDING ──▶ AWSPREVIOUS
+              ▲                                                                                   │
+              └────────────────── pause with exponential backoff, until the deadline ◀────────────┘
+
+Reasons for each:
+
+- AWSCURRENT read again: the rotation is complete, and the cached value is old.
+- AWSPENDING: a ``single`` rotation has changed the password on the target and not yet moved AWSCURRENT.
+- AWSPREVIOUS: a read replica does not have the new password yet, or the target was restored.
+- Another round: a stage moved between two reads.
+
+The version that was accepted is tried first until AWSCURRENT moves. So a rotation costs each process one
+rejected login for each login in progress at that time, not one for every later connection. Servers lock
+accounts after too many failed logins. Therefore only one caller at a time tries a version that is not known
+to work, and the others wait; a rejected version is held for a time that doubles; and the number of rejected
+logins in one call is limited. Only a *rejection* leads to another version.
+
+After any other failure that an old AWSCURRENT may explain, AWSCURRENT is read again, once in two seconds for
+all callers of the process. A new version is tried at once:
+
+====================  =====================================================  ===============================
+verdict               the new AWSCURRENT is tried if it names                otherwise
+====================  =====================================================  ===============================
+UNAVAILABLE           any target                                             the same version, after a pause
+DATABASE, SERVER      any target                                             the driver's error
+BLOCKED, CLOSED       another account                                        the driver's error
+====================  =====================================================  ===============================
+
+A version for another target than AWSCURRENT's is never used (``call.Destination``), because everyone who may
+write AWSPENDING could redirect applications.
 """
 
 from __future__ import annotations
 
-import contextlib
-import copy
-import logging
-import threading
+import itertools
 import time
-from collections import Counter
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from rotators.aws.reading import SecretVersion
-from rotators.cache import forks
-from rotators.client.arguments import number_between, secret_named
-from rotators.client.drivers import check_connection, check_error
-from rotators.client.judging import judged
-from rotators.client.memory import Memory
-from rotators.client.messages import Attempt, Close, Fetch, Limits, Login, Made, Pause, Read, Refusal
-from rotators.client.secret_cache import SecretCache
-from rotators.client.target import Destination
-from rotators.client.walk import walk
-from rotators.core.errors import ConfigurationError, InvalidInput, RotatorsError, SecretFormatError
+from rotators.aws.secrets import SecretVersion
+from rotators.cache.backoff import backoff_seconds, is_transient
+from rotators.client.call import Destination
+from rotators.client.drivers import check_owner
+from rotators.client.login_results import Admission, LoginResults
+from rotators.core.errors import AccessDenied, ConfigurationError, CredentialsRejected, RotatorsError
+from rotators.core.redaction import redacted, without_frames
+from rotators.core.secret import Secret
+from rotators.core.states import Stage
+from rotators.logins.causes import failure
+from rotators.logins.driver import Driver, Verdict
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from rotators.client.messages import Answer, Doing, Outcome, Steps
-    from rotators.logins.driver import Driver
-
-_log = logging.getLogger("rotators.client")
-
-PATIENCE_SECONDS = 1.0
-"""Timeout in seconds for checking whether a pooled connection uses retired credentials."""
-
-# All others at INFO: a rotation is worth a line, a login is not.
-_LEVELS = {
-    **dict.fromkeys(("held", "refreshed", "remembered"), logging.DEBUG),
-    **dict.fromkeys(
-        ("blocked", "closed", "denied", "gave-up", "other-target", "unreadable"), logging.WARNING
-    ),
-}
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+_BUSY_SECONDS = 0.02
+_FIRST_TRY_SECONDS = 5.0  # as long as a login of a rotation may take
+_REREAD_SECONDS = 1.0  # for reading AWSCURRENT while the same login could be repeated instead
+_COUNTED = frozenset({Verdict.REJECTED, Verdict.UNAVAILABLE, Verdict.BLOCKED, Verdict.CLOSED})
+_LEAST_SECONDS = 0.05  # enough to start a read whose result the next call finds in memory
 
 
-@dataclass(eq=False)
-class Shared:
-    """The common part of `Credentials` and `AsyncCredentials`.
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Read a version of the secret through the cache; the result is the `SecretVersion` or a `RotatorsError`.
 
-    Args:
-        secret_id: name or ARN.
-        cache: where versions are read.
-        limits: of a call.
-
-    Raises:
-        InvalidInput: one of them cannot be meant.
+    Attributes:
+        stage: of the version; AWSCURRENT if None.
+        since: a ``mark`` of the cache, to read past it; None to accept the cached value.
+        timeout: seconds to wait at most; the cache's own if None.
     """
 
-    secret_id: str
-    cache: SecretCache
-    limits: Limits
-    _memory: Memory = field(default_factory=Memory)
-    _counts: Counter[str] = field(default_factory=Counter)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    stage: str | None = None
+    since: int | None = None
+    timeout: float | None = None
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.cache, SecretCache):
-            raise InvalidInput("cache must be a SecretCache", remedy="For asyncio there is AsyncCredentials.")
-        forks.remember(self)
-        secret_named(self.secret_id)
-        number_between(0.1, deadline=self.limits.deadline)
-        number_between(1, logins=self.limits.logins)
 
-    def renew_after_fork(self) -> None:
-        """See ``forks.Forkable``: nobody would release the parent's lock."""
-        self._lock = threading.Lock()
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Log in once; the result is `Connected`, the exception raised, or a `FailedLogin`.
 
-    def counts(self) -> dict[str, int]:
-        """What was decided so far.
+    Attributes:
+        secret: user, credential and server. Its repr shows no value.
+        version: the version's id.
+        seconds: time limit of this login.
+    """
 
-        Returns:
-            How often, by name: ``logins`` (accepted), ``rejected``, ``refreshed`` (reads past the memory),
-            ``current``, ``pending``, ``previous`` (accepted after a rejection), ``remembered`` (used first in
-            AWSCURRENT's stead), ``retired`` (replaced in a pool), ``held`` (not tried, for it was rejected
-            lately, or the account blocked), ``blocked`` (the server blocked the account after too many
-            rejected logins), ``closed`` (the account is locked, expired or may not log in), ``moved``
-            (AWSCURRENT led elsewhere by now, and was followed), ``denied`` (a label that may not be read),
-            ``other-target`` (a version that was stored for another server), ``unavailable``, ``gave-up``,
-            ``unreadable`` (a label that could not be read; a connection that was kept for that).
-        """
-        with self._lock:
-            return dict(self._counts)
+    secret: Secret
+    version: str
+    seconds: float
 
-    def note(self, decision: str, version: str | None) -> None:
-        """Count and log a decision; a version's id is no secret."""
-        with self._lock:
-            self._counts[decision] += 1
-        _log.log(
-            _LEVELS.get(decision, logging.INFO),
-            "%s of %s: %s",
-            f"version {version}" if version else "a login",
-            self.secret_id,
-            decision,
-            extra={"secret": self.secret_id, "version": version, "decision": decision},
-        )
 
-    def login(self, driver: Driver, given: Iterable[str]) -> Doing[Any]:
-        """Make a connection.
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait for a number of seconds; there is no result."""
 
-        Args:
-            driver: of the logins.
-            given: the names of the arguments that the caller passes to it.
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close a connection; there is no result."""
+
+    connection: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A connection that an attempt made."""
+
+    connection: Any
+
+
+@dataclass(frozen=True, slots=True)
+class FailedLogin:
+    """An attempt that made no connection.
+
+    Attributes:
+        verdict: classification of the error.
+        error: the driver's. It shows no value of the secret.
+    """
+
+    verdict: Verdict
+    error: Exception
+
+
+T = TypeVar("T")
+Request = Fetch | Attempt | Pause | Close
+Flow = Generator[Request, Any, T]
+"""Yields requests, is sent the result that each request's docstring names, and returns T."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of one call.
+
+    Attributes:
+        deadline: seconds for the whole call.
+        logins: number of logins that may be rejected.
+        pending: True if AWSPENDING may be tried.
+    """
+
+    deadline: float = 10.0
+    logins: int = 8
+    pending: bool = True
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Return the stages of a round, in order."""
+        return (Stage.CURRENT, *((Stage.PENDING,) if self.pending else ()), Stage.PREVIOUS)
+
+
+class LoginFlow:
+    """One call of ``connect``.
+
+    Args:
+        results: of earlier logins with this secret; read and changed.
+        limits: of this call.
+        note: called with the name of each decision, and the version's id or None.
+        driver: of the logins.
+        given: names of the arguments that the caller passes to the driver.
+        mark: the cache's ``mark``.
+        clock: returns seconds.
+    """
+
+    _current: SecretVersion
+    _connection: Any
+
+    def __init__(  # noqa: PLR0913 - the parts of a call
+        self,
+        results: LoginResults,
+        limits: Limits,
+        note: Callable[[str, str | None], None],
+        driver: Driver,
+        given: Iterable[str],
+        *,
+        mark: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._results, self._limits, self._note, self._driver = results, limits, note, driver
+        self._destination = Destination.of(driver, given)
+        self._mark, self._clock = mark, clock
+        self._since = mark()
+        # A login started later could end after the deadline; a short call can still use half of its time.
+        self._margin = min(driver.shortest, limits.deadline / 2)
+        self._end = clock() + limits.deadline
+        self._rejections = 0
+        self._moved = False
+        self._asked = False
+        self._error: Exception | None = None
+        self._unread: RotatorsError | None = None
+
+    def run(self) -> Flow[Any]:
+        """Log in with a version that the server accepts.
 
         Yields:
-            What is to be done; an `Attempt` is answered by `Made`, or by what was raised or refused.
+            Requests.
 
         Returns:
             The connection.
 
         Raises:
-            Exception: as ``Credentials.connect``.
+            TargetRefused: reason ``blocked``: the server blocked the account recently, so no login was tried.
+            CredentialsRejected: reason ``held-back``: every version was rejected recently, so none was tried.
+            ConfigurationError: the connection or error belongs to another driver.
+            Exception: the driver's last error, or Secrets Manager's, when time or logins are used up.
         """
-        connection: Any = None
-        answer: Answer = None
-        since = self.cache.mark()
-        with contextlib.closing(self._walk(driver, given)) as steps:
-            while True:
-                try:
-                    ask = steps.send(answer)
-                except StopIteration:
-                    break
-                if isinstance(ask, Read):
-                    answer = _read(
-                        (yield Fetch(self.secret_id, ask.stage, since if ask.anew else None, ask.seconds))
-                    )
-                    continue
-                if isinstance(ask, Pause):
-                    since = self.cache.mark()
-                    yield ask
-                    answer = None
-                    continue
-                outcome = yield Attempt(ask.secret, ask.version.version, ask.seconds)
-                if isinstance(outcome, Made):
-                    connection, answer = outcome.connection, None
-                    yield from _accepted(driver, connection)
-                else:
-                    answer = _refusal(outcome, ask, driver)
-                since = self.cache.mark()
-        with self._lock:
-            self._counts["logins"] += 1
-        return connection
+        current: SecretVersion | RotatorsError = yield Fetch(Stage.CURRENT, None, self._left)
+        if isinstance(current, RotatorsError):
+            raise current
+        self._current = current
+        if (yield from self._accepted(self._first())):
+            return self._connection
+        for times in itertools.count(1):
+            for stage in self._limits.stages:
+                found = yield from self._read(stage)
+                if found is not None and (accepted := (yield from self._accepted(found))):
+                    if accepted is found:
+                        self._note(stage.removeprefix("AWS").lower(), found.version)
+                    return self._connection
+            yield from self._back_off(times)
+        raise AssertionError  # count() has no end
 
-    def _walk(self, driver: Driver, given: Iterable[str]) -> Steps[SecretVersion]:
-        if not self.cache.remembers(self.secret_id):
-            # The walk begins with reading AWSCURRENT, so reading it again at once would tell nothing.
-            self._memory.may_reread(time.monotonic())
-        destination = Destination.of(driver, given)
-        return walk(self._memory, self.limits, self.note, destination, shortest=driver.shortest)
+    @property
+    def _left(self) -> float:
+        return max(0.0, self._end - self._clock())
 
-    def retired(self, version: str | None) -> Doing[bool]:
-        """Tell whether a connection that was made with this version should be replaced.
+    def _first(self) -> SecretVersion:
+        """Return the last version that was accepted if it has AWSCURRENT's target, else AWSCURRENT."""
+        preferred = self._results.preferred(self._current)
+        if preferred is self._current or not self._has_current_target(preferred):
+            return self._current
+        self._note("remembered", preferred.version)
+        return preferred
 
-        Returns:
-            False also when the secret cannot be read: a connection that works is not given up for that.
-        """
-        current = yield Fetch(self.secret_id, None, None, PATIENCE_SECONDS)
-        if isinstance(current, SecretVersion):
-            return version != self._memory.preferred(current).version
-        self.note("unreadable", version)
+    def _read(self, stage: str) -> Flow[SecretVersion | None]:
+        """Read a stage's version from Secrets Manager; None if it must not be tried."""
+        self._check(0.0)
+        if self._results.denied(stage, self._clock()):
+            return None
+        found = yield from self._read_again(stage, self._left)
+        if found is None or stage == Stage.CURRENT or self._has_current_target(found):
+            return found
+        return None
+
+    def _accepted(self, version: SecretVersion) -> Flow[SecretVersion | None]:
+        """Return the version that the server accepts: this one, or AWSCURRENT if it moves; else None."""
+        while not (yield from self._accepts(version)):
+            if not self._moved:
+                return None
+            self._moved, version = False, self._current
+        return version
+
+    def _accepts(self, version: SecretVersion) -> Flow[bool]:
+        """Log in with a version, repeatedly while the server is unavailable."""
+        account = self._destination.account(version.secret)
+        if self._results.blocked(account, self._clock()):
+            self._note("held", version.version)
+            if (yield from self._follows(Verdict.BLOCKED, version)):
+                return False
+            raise failure("blocked", "no login was tried")
+        while (admission := self._results.enter(version, self._clock())) is Admission.BUSY:
+            self._check(0.0)
+            yield from self._pause(_BUSY_SECONDS)
+        if admission is Admission.HELD:
+            self._note("held", version.version)
+            return False
+        try:
+            if not (yield from self._log_in(version)):
+                return False
+        finally:
+            self._results.leave(version)
+        self._results.unblock(account)
+        return True
+
+    def _log_in(self, version: SecretVersion) -> Flow[bool]:
+        if self._error:
+            self._check(self._margin)
+        for times in itertools.count(1):
+            failed = yield from self._attempt(version)
+            if failed is None:
+                self._results.accepted(version, self._current)
+                return True
+            self._error = failed.error
+            if failed.verdict in _COUNTED:
+                self._note(failed.verdict.value, version.version)
+            if failed.verdict is Verdict.REJECTED:
+                self._results.rejected(version, self._clock())
+                self._rejections += 1
+                self._check(0.0)
+                return False
+            if failed.verdict is Verdict.BLOCKED:
+                self._results.block(self._destination.account(version.secret), self._clock())
+            self._results.leave(version)
+            if (yield from self._follows(failed.verdict, version)):
+                return False
+            if failed.verdict is not Verdict.UNAVAILABLE:
+                raise failed.error
+            yield from self._back_off(times, self._margin)
+        raise AssertionError  # count() has no end
+
+    def _attempt(self, version: SecretVersion) -> Flow[FailedLogin | None]:
+        """Try to log in once; None if there is a connection now."""
+        result: Connected | FailedLogin | Exception = yield Attempt(
+            version.secret, version.version, self._seconds
+        )
+        self._since = self._mark()
+        if isinstance(result, Connected):
+            try:
+                check_owner(self._driver, result.connection)
+            except ConfigurationError:
+                yield Close(result.connection)
+                raise
+            self._connection = result.connection
+            return None
+        failed = (
+            result if isinstance(result, FailedLogin) else _classified(result, version.secret, self._driver)
+        )
+        check_owner(self._driver, failed.error)
+        if failed.verdict is Verdict.OTHER:
+            raise failed.error
+        return failed
+
+    @property
+    def _seconds(self) -> float:
+        """Time limit of one login. The first leaves time for another, in case the address has changed."""
+        seconds = self._left
+        if not (self._asked or self._destination.names_address):
+            seconds = min(seconds, max(seconds / 2, _FIRST_TRY_SECONDS))
+        return max(seconds, self._driver.shortest)
+
+    def _follows(self, verdict: Verdict, version: SecretVersion) -> Flow[bool]:
+        """Read AWSCURRENT again; True if it has moved to a version that may help."""
+        self._asked = True
+        if self._is_decided_by_caller(verdict):
+            return False
+        before = self._current
+        seconds = min(self._left, _REREAD_SECONDS)
+        if self._results.may_reread(self._clock()):
+            yield from self._read_again(Stage.CURRENT, seconds)
+        elif self._results.latest not in {None, before.version}:
+            # Another caller has read it, so it is in the cache.
+            found = yield Fetch(Stage.CURRENT, None, seconds)
+            self._current = found if isinstance(found, SecretVersion) else before
+        if self._current.version == before.version:
+            return False
+        account = self._destination.account
+        if verdict in {Verdict.BLOCKED, Verdict.CLOSED} and account(self._current.secret) == account(
+            version.secret
+        ):
+            return False
+        self._note("moved", self._current.version)
+        self._moved = True
+        return True
+
+    def _is_decided_by_caller(self, verdict: Verdict) -> bool:
+        """True if the caller passed what the server objects to, so that no version changes it."""
+        return {
+            Verdict.UNAVAILABLE: self._destination.names_address,
+            Verdict.DATABASE: self._destination.names_database,
+            Verdict.SERVER: self._destination.names_host,
+        }.get(verdict, False)
+
+    def _has_current_target(self, found: SecretVersion) -> bool:
+        if self._destination.same_for(found, self._current):
+            return True
+        self._note("other-target", found.version)
         return False
 
-    def secret(self) -> Doing[dict[str, Any]]:
-        """Read the secret that would be tried first now.
+    def _read_again(self, stage: str, seconds: float) -> Flow[SecretVersion | None]:
+        """Read a stage's version past the cache; None if it cannot be read."""
+        self._note("refreshed", None)
+        found: SecretVersion | RotatorsError = yield Fetch(stage, self._since, max(seconds, _LEAST_SECONDS))
+        if isinstance(found, RotatorsError):
+            self._unreadable(stage, found)
+            return None
+        if stage == Stage.CURRENT:
+            self._current = found
+            self._results.reread(found)
+        return found
 
-        Returns:
-            A dictionary of the caller's own. Clear text.
+    def _back_off(self, times: int, margin: float = 0.0) -> Flow[None]:
+        """Pause, unless the deadline leaves no ``margin`` after it."""
+        seconds = backoff_seconds(times, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
+        self._check(seconds + margin)
+        yield from self._pause(seconds)
 
-        Raises:
-            StoreError, SecretFormatError: as ``Credentials.secret``.
-        """
-        current = yield Fetch(self.secret_id, None, None, None)
-        if isinstance(current, SecretVersion):
-            return copy.deepcopy(dict(self._preferred(current).secret))
-        raise _error(current)
+    def _pause(self, seconds: float) -> Flow[None]:
+        # A read that another caller starts during the pause is new enough for this caller too.
+        self._since = self._mark()
+        yield Pause(seconds)
 
-    def _preferred(self, current: SecretVersion) -> SecretVersion:
-        """What to log in with, when AWSCURRENT is this and the caller passes nothing else."""
-        remembered = self._memory.preferred(current)
-        with contextlib.suppress(SecretFormatError):
-            if Destination().same(remembered.secret, current.secret):
-                return remembered
-        return current
+    def _check(self, seconds: float) -> None:
+        """End the call if less than this time is left, or too many logins were rejected."""
+        if self._left > seconds and self._rejections < self._limits.logins:
+            return
+        self._note("gave-up", None)
+        if self._error and self._unread and self._error is not self._unread:
+            self._error.add_note(f"rotators: other versions could not be read: {self._unread}")
+        raise self._error or CredentialsRejected(
+            "every stored version was rejected a moment ago, so none was tried: servers lock accounts",
+            reason="held-back",
+        )
 
-    def __repr__(self) -> str:
-        return f"<credentials of {self.secret_id!r}>"
-
-
-def _accepted(driver: Driver, connection: Any) -> Doing[None]:
-    """Check whose connection it is; one of another driver is closed."""
-    try:
-        check_connection(driver, connection)
-    except ConfigurationError as error:
-        mistake = error
-    else:
-        return
-    yield Close(connection)
-    raise mistake
-
-
-def _refusal(outcome: Outcome, ask: Login, driver: Driver) -> Refusal:
-    """What an attempt that failed means.
-
-    Raises:
-        Exception: the driver's error, if no version of the secret helps.
-    """
-    if not isinstance(outcome, Refusal):
-        outcome = judged(_error(outcome), ask, driver)
-    check_error(driver, outcome.error)
-    return outcome.or_raise()
+    def _unreadable(self, stage: str, error: RotatorsError) -> None:
+        if isinstance(error, AccessDenied) and stage != Stage.CURRENT and not is_transient(error):
+            self._note("denied", None)
+            self._results.deny(stage, self._clock())
+        elif stage == Stage.CURRENT or is_transient(error):
+            self._note("unreadable", None)
+            self._unread = error
+            # An expired deadline explains nothing.
+            if error.reason != "deadline":
+                self._error = self._error or error
 
 
-def _read(outcome: Outcome) -> Answer:
-    return outcome if isinstance(outcome, SecretVersion | RotatorsError) else None
-
-
-def _error(outcome: Outcome) -> Exception:
-    if isinstance(outcome, Exception):
-        return outcome
-    raise TypeError(f"answered with {type(outcome).__name__}")
+def _classified(error: Exception, secret: Secret, driver: Driver) -> FailedLogin:
+    """Classify a login's error. The error shows no value of the secret any more, nor do its frames."""
+    verdict = driver.judge(error, secret)
+    if isinstance(error, OSError) or type(error).__module__ != "builtins":
+        # An error of a library. One that an application raises itself keeps its traceback.
+        error = without_frames(error)
+    return FailedLogin(verdict, redacted(error, secret.sensitive()))

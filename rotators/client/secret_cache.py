@@ -1,30 +1,28 @@
-"""Values of secrets from memory: what an application calls on every request.
+"""Values of secrets from memory, for applications that read a secret with every request.
 
-``get_secret_string`` and ``get_secret_binary`` are called and answer like those of AWS's own caching library,
-so that it can be replaced by changing the import.
+``get_secret_string`` and ``get_secret_binary`` have the same arguments and results as in AWS's caching
+library, so changing the import replaces it.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from rotators.aws.reading import SecretsManager, SecretVersion
-from rotators.cache.cache import Cache
-from rotators.cache.loading import may_pass, pause_after
+from rotators.aws.secrets import SecretsManager, SecretVersion, Source
+from rotators.cache.backoff import backoff_seconds, is_transient
+from rotators.cache.cache import Cache, Wait
 from rotators.client.agent import Agent
-from rotators.client.arguments import number_between
-from rotators.core.errors import RotatorsError, SecretFormatError
+from rotators.core.errors import InvalidInput, RotatorsError, SecretFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Generator, Iterable
 
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-    from rotators.aws.reading import Source
-    from rotators.cache.loading import Wait
 
 CURRENT = "AWSCURRENT"
 
@@ -32,30 +30,30 @@ _Key = tuple[str, str | None, str | None]
 
 
 class SecretCache:
-    """Values of secrets, from memory or from Secrets Manager; made once for a process, shared by its threads.
+    """Values of secrets, from memory or from Secrets Manager. Create one per process; it is safe for threads.
 
-    A value is given from memory for ``ttl`` seconds. In the last fifth of that time a read also starts a load
-    in the background, so a secret that is read often is never waited for. However many threads wait for a
-    secret, it is asked for once. While Secrets Manager is down, throttled or slow, the last value is given,
-    for ``stale_seconds`` more at most. After that, and in an idle process, it is dropped.
+    A value is returned from memory for ``ttl`` seconds. In the last fifth of that time, a read also starts a
+    load in the background, so callers never wait for a secret that is read often. Any number of callers that
+    wait for a secret share one call. While Secrets Manager is unavailable, throttled or slow, the last value
+    is returned for up to ``stale_seconds`` more. Then it is deleted, also in an idle process.
 
     Args:
-        client: a boto3 client; when left out, one by boto3's own configuration.
-        source: where values come from instead: see ``rotators.client.agent``. When neither is given: AWS's
-            agent or Lambda extension if one is there, else Secrets Manager.
-        ttl: seconds; 0 remembers nothing.
-        jitter: the part of ``ttl`` by which each life is shortened at random.
-        max_entries: secrets (or stages and versions of them) kept; the one used longest ago goes first.
-        stale_seconds: how long after its end a value may be given when there is no new one; 0 is never.
-        negative_seconds: how long "not found", "access denied" and the like are remembered.
-        timeout: seconds that a call waits at most when nothing is in memory.
+        client: a boto3 client; one from boto3's own configuration if None.
+        source: source of the values, see ``rotators.client.agent``. If neither is passed: AWS's agent or
+            Lambda extension if it runs, else Secrets Manager.
+        ttl: seconds; 0 stores nothing.
+        jitter: part of ``ttl``, 0 to 1, by which each life is shortened at random.
+        max_entries: number of versions kept; the least recently used one is deleted first.
+        stale_seconds: time after expiry during which a value may still be returned; 0 for none.
+        negative_seconds: time for which "not found", "access denied" and similar errors are remembered.
+        timeout: seconds that a call waits at most if nothing is in memory.
 
     Raises:
-        InvalidInput: a number is out of its bounds.
+        InvalidInput: a number is out of range.
 
     Attributes:
-        cache: the memory itself.
-        timeout: as given.
+        cache: the underlying cache.
+        timeout: as passed.
     """
 
     def __init__(  # noqa: PLR0913 - options, by keyword only
@@ -70,32 +68,29 @@ class SecretCache:
         negative_seconds: float = 10.0,
         timeout: float = 10.0,
     ) -> None:
-        number_between(0, ttl=ttl, stale_seconds=stale_seconds, negative_seconds=negative_seconds)
-        number_between(0, 1, jitter=jitter)
-        number_between(1, max_entries=max_entries)
-        number_between(0, timeout=timeout)
+        require_number(
+            0, ttl=ttl, stale_seconds=stale_seconds, negative_seconds=negative_seconds, timeout=timeout
+        )
+        require_number(0, 1, jitter=jitter)
+        require_number(1, max_entries=max_entries)
         self._source = source or (SecretsManager(client) if client else Agent())
         self.timeout = timeout
         self.cache: Cache[_Key, SecretVersion] = Cache(
-            ttl=ttl,
-            jitter=jitter,
-            max_entries=max_entries,
-            stale=stale_seconds,
-            negative=negative_seconds,
+            ttl=ttl, jitter=jitter, max_entries=max_entries, stale=stale_seconds, negative=negative_seconds
         )
 
     def get_secret_string(self, secret_id: str, version_stage: str | None = None) -> str | None:
-        """The text of a secret.
+        """Return the text of a secret.
 
         Args:
             secret_id: name or ARN.
-            version_stage: AWSCURRENT when left out.
+            version_stage: AWSCURRENT if None.
 
         Returns:
             The SecretString; None if the secret is binary.
 
         Raises:
-            StoreError: not found, not allowed, or not to be had in time and nothing in memory.
+            StoreError: not found, not allowed, or not in memory and no answer within ``timeout``.
         """
         content = self.cache.get(
             (secret_id, version_stage or CURRENT, None), self._load, timeout=self.timeout
@@ -103,24 +98,35 @@ class SecretCache:
         return content if isinstance(content, str) else None
 
     def get_secret_binary(self, secret_id: str, version_stage: str | None = None) -> bytes | None:
-        """The bytes of a secret; None if it is text. Otherwise as ``get_secret_string``."""
+        """Return the bytes of a secret.
+
+        Args:
+            secret_id: name or ARN.
+            version_stage: AWSCURRENT if None.
+
+        Returns:
+            The SecretBinary; None if the secret is text.
+
+        Raises:
+            StoreError: as ``get_secret_string``.
+        """
         content = self.cache.get(
             (secret_id, version_stage or CURRENT, None), self._load, timeout=self.timeout
         ).content
         return content if isinstance(content, bytes) else None
 
     def get_secret_json(self, secret_id: str, field: str | None = None) -> Any:
-        """A JSON secret, or one field of it.
+        """Return a JSON secret, or one field of it.
 
         Args:
             secret_id: name or ARN.
-            field: a key of the JSON object; case counts.
+            field: a key of the JSON object, case-sensitive.
 
         Returns:
-            The parsed value, a new one with each call; or the field's.
+            The parsed value or the field's value, a new object with each call.
 
         Raises:
-            SecretFormatError: not JSON, or no such field.
+            SecretFormatError: the secret is not JSON or lacks the field.
             StoreError: as ``get_secret_string``.
         """
         return parsed(self.read(secret_id), field)
@@ -134,14 +140,14 @@ class SecretCache:
         since: int | None = None,
         timeout: float | None = None,
     ) -> SecretVersion:
-        """A version of a secret, with its id and labels.
+        """Return a version of a secret, with its id and stages.
 
         Args:
             secret_id: name or ARN.
-            stage: its label; AWSCURRENT when neither this nor ``version`` is given.
+            stage: of the version; AWSCURRENT if neither this nor ``version`` is passed.
             version: its VersionId.
-            since: a ``mark``: only what was asked for anew after it.
-            timeout: seconds to wait at most; the cache's own when left out.
+            since: a ``mark``; only what was requested after it is returned, past all caches.
+            timeout: seconds to wait at most; the cache's own if None.
 
         Returns:
             The version; its repr hides the value.
@@ -151,27 +157,54 @@ class SecretCache:
         """
         return self.cache.get(
             _key(secret_id, stage, version),
-            self._load if since is None else self._load_anew,
+            self._load if since is None else self._load_past_caches,
+            since=since,
+            timeout=self.timeout if timeout is None else timeout,
+        )
+
+    def steps(
+        self,
+        secret_id: str,
+        stage: str | None,
+        version: str | None,
+        since: int | None,
+        timeout: float | None,
+    ) -> Generator[Wait[SecretVersion], None, SecretVersion]:
+        """The same as ``read`` without I/O. See ``Cache.steps``.
+
+        Args:
+            secret_id: as for ``read``.
+            stage: as for ``read``.
+            version: as for ``read``.
+            since: as for ``read``.
+            timeout: as for ``read``.
+        """
+        return self.cache.steps(
+            _key(secret_id, stage, version),
+            self._load if since is None else self._load_past_caches,
             since=since,
             timeout=self.timeout if timeout is None else timeout,
         )
 
     def refresh_secret_now(self, secret_id: str) -> None:
-        """Ask for a secret's AWSCURRENT anew, and remember that.
+        """Read a secret's AWSCURRENT version past all caches, and store it in memory.
+
+        Args:
+            secret_id: name or ARN.
 
         Raises:
-            StoreError: as ``get_secret_string``; what was remembered stays.
+            StoreError: as ``get_secret_string``; the value in memory stays.
         """
         self.read(secret_id, since=self.mark())
 
     def warm(self, secret_ids: Iterable[str]) -> dict[str, RotatorsError]:
-        """Read many secrets at once, before they are needed (BatchGetSecretValue, 20 a call).
+        """Read many secrets in advance (BatchGetSecretValue, 20 a call).
 
         Args:
-            secret_ids: names or ARNs; those in memory are not asked for.
+            secret_ids: names or ARNs; those in memory are not requested.
 
         Returns:
-            Why, for each that could not be read.
+            The error of each secret that could not be read.
 
         Raises:
             StoreError: a whole call was refused; secretsmanager:BatchGetSecretValue is needed.
@@ -185,14 +218,14 @@ class SecretCache:
     def read_many(
         self, secret_ids: Iterable[str], *, new: bool = False
     ) -> dict[str, SecretVersion | RotatorsError]:
-        """The AWSCURRENT versions of many secrets, those in memory from there; as ``warm``.
+        """Return the AWSCURRENT versions of many secrets, from memory where possible.
 
         Args:
             secret_ids: names or ARNs.
-            new: whether to ask for all of them.
+            new: True to read all of them from Secrets Manager.
 
         Returns:
-            The version of each, or why not, in the order given.
+            The version or the error of each secret, in the order passed.
 
         Raises:
             StoreError: as ``warm``.
@@ -210,63 +243,69 @@ class SecretCache:
         return {secret_id: found[secret_id] for secret_id in keys}
 
     def remembers(self, secret_id: str, *, stage: str | None = None, version: str | None = None) -> bool:
-        """Whether ``read`` would answer from memory."""
+        """Return True if ``read`` would answer from memory.
+
+        Args:
+            secret_id: as for ``read``.
+            stage: as for ``read``.
+            version: as for ``read``.
+        """
         return self.cache.peek(_key(secret_id, stage, version)) is not None
 
     def mark(self) -> int:
-        """Now, for ``since``."""
+        """Return the value of ``since`` that stands for now."""
         return self.cache.mark()
 
     def counts(self) -> dict[str, int]:
-        """What happened so far: hits, loads, background, failures, stale, negative, evicted."""
+        """Return the counters: hits, loads, background, failures, stale, negative, evicted."""
         return self.cache.counts()
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Delete everything from memory."""
         self.cache.clear()
 
-    def look(
-        self, secret_id: str, stage: str | None, version: str | None, since: int | None, left: float
-    ) -> SecretVersion | Wait[SecretVersion]:
-        """What asyncio's clone needs: see ``Cache.look``."""
-        load = self._load if since is None else self._load_anew
-        return self.cache.look(_key(secret_id, stage, version), load, since=since, left=left)
-
     def _many(self, missing: list[str]) -> dict[str, SecretVersion | RotatorsError]:
-        """Ask for many; what failed and may pass is asked for again until the time-out."""
+        """Read many secrets; those with transient errors are read again until the timeout."""
         found: dict[str, SecretVersion | RotatorsError] = {}
         end = time.monotonic() + self.timeout
         for times in itertools.count(1):
-            last = time.monotonic() + (pause := pause_after(times)) >= end
+            last = time.monotonic() + (pause := backoff_seconds(times)) >= end
             try:
                 found |= self._source.many(missing)
             except RotatorsError as error:
-                if last or not may_pass(error):
+                if last or not is_transient(error):
                     raise
             else:
-                missing = [name for name in missing if _may_pass(found[name])]
+                missing = [name for name in missing if _failed_transiently(found[name])]
                 if last or not missing:
                     break
             time.sleep(pause)
         return found
 
-    def _load(self, key: _Key) -> SecretVersion:
+    def _load(self, key: _Key, *, new: bool = False) -> SecretVersion:
         secret_id, stage, version = key
-        return self._source.one(secret_id, stage, version, new=False)
+        return self._source.one(secret_id, stage, version, new=new)
 
-    def _load_anew(self, key: _Key) -> SecretVersion:
-        secret_id, stage, version = key
-        return self._source.one(secret_id, stage, version, new=True)
+    @property
+    def _load_past_caches(self) -> functools.partial[SecretVersion]:
+        return functools.partial(self._load, new=True)
 
     def __repr__(self) -> str:
         return f"<SecretCache with {self.cache!r}>"
 
 
 def parsed(version: SecretVersion, field: str | None = None) -> Any:
-    """The JSON of a version, or one field of it.
+    """Return the JSON of a version, or one field of it.
+
+    Args:
+        version: of a secret.
+        field: a key of the JSON object; None for the whole value.
+
+    Returns:
+        Any JSON value, in clear text.
 
     Raises:
-        SecretFormatError: not JSON, or no such field. No value is shown.
+        SecretFormatError: the secret is not JSON or lacks the field. The message shows no value.
     """
     try:
         value = json.loads(version.content)
@@ -281,8 +320,27 @@ def parsed(version: SecretVersion, field: str | None = None) -> Any:
     return value[field]
 
 
-def _may_pass(found: SecretVersion | RotatorsError) -> bool:
-    return isinstance(found, RotatorsError) and may_pass(found)
+def require_number(least: float, most: float = 1e8, **given: float) -> None:
+    """Check the range of numbers.
+
+    Args:
+        least: smallest value allowed.
+        most: largest value allowed; by default three years in seconds, which every clock and timer accepts.
+        **given: numbers by argument name.
+
+    Raises:
+        InvalidInput: one is not a number or out of range; the message names it.
+    """
+    for name, value in given.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (number and least <= value <= most):
+            raise InvalidInput(
+                f"{name} must be a number from {least:g} to {most:g}", remedy="Correct the argument."
+            )
+
+
+def _failed_transiently(found: SecretVersion | RotatorsError) -> bool:
+    return isinstance(found, RotatorsError) and is_transient(found)
 
 
 def _key(secret_id: str, stage: str | None, version: str | None) -> _Key:

@@ -2,76 +2,64 @@
 
     pool = psycopg_pool.ConnectionPool(**pool_options(credentials), min_size=4)
 
-Each new connection is made by `Credentials`. When the pool is about to hand one out whose version is retired,
-it closes that, and all that are idle with it, and makes others: between transactions, never in one.
+`Credentials` makes each new connection. When the pool is about to return a connection whose version is
+retired, that connection and all idle ones are closed and replaced. A connection in a transaction is never
+interrupted.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable, Iterator
+from typing import Any, Self
 
 import psycopg
 
 from rotators.client.aio import AsyncCredentials
-from rotators.client.arguments import require_kind
-from rotators.client.calls import checked
-from rotators.client.credentials import Credentials
+from rotators.client.call import ConnectCall
+from rotators.client.credentials import Credentials, CredentialsBase
+from rotators.client.flow import Attempt
+from rotators.client.integrations import require_kind
 from rotators.engines.postgres.driver import PSYCOPG
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rotators.client.messages import Attempt
 
 
 def pool_options(
     credentials: Credentials, base: type[psycopg.Connection[Any]] = psycopg.Connection
 ) -> dict[str, Any]:
-    """The arguments of `psycopg_pool.ConnectionPool` that make its connections rotation-aware.
+    """Return the arguments of `psycopg_pool.ConnectionPool` that make its connections rotation-aware.
 
     Args:
-        credentials: who logs in.
-        base: the class of connection to build on.
+        credentials: log in.
+        base: class of the connections.
 
     Returns:
-        ``connection_class`` and ``check``. With a ``check`` of your own, call this one in it.
+        ``connection_class`` and ``check``. If you pass your own ``check``, call this one in it.
 
     Raises:
         InvalidInput: the credentials are not `Credentials`.
     """
     require_kind(credentials, Credentials)
+    retirement = _Retirement(credentials)
 
-    class RotatingConnection(base):  # type: ignore[misc,valid-type] # mypy takes no variable for a base
+    class RotatingConnection(base):  # type: ignore[misc,valid-type] # mypy accepts no variable as a base
         """A connection with the id of the version that it was made with."""
 
         rotators_version: str | None = None
 
         @classmethod
         def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
-            kwargs = checked(PSYCOPG, super().connect, (conninfo,), kwargs).given
+            call = ConnectCall.of(PSYCOPG, super().connect, (conninfo,), kwargs)
 
             def login(attempt: Attempt) -> Any:
-                given = PSYCOPG.arguments(attempt.secret, attempt.seconds, kwargs)
-                connection = super(RotatingConnection, cls).connect(**given)
-                connection.rotators_version = attempt.version
-                return connection
+                return _marked(call.made(attempt), attempt)
 
-            made: Self = credentials.login(login, PSYCOPG, kwargs)
+            made: Self = credentials.login(login, PSYCOPG, call.given)
             return made
 
-    drained: str | None = None
-
     def check(connection: RotatingConnection) -> None:
-        nonlocal drained
-        version = connection.rotators_version
-        if credentials.retired(version):
-            credentials.shared.note("retired", version)
-            # Closed, or the pool would hand it out again.
-            connection.close()
-            if version != drained and (drain := _drain_of(connection)):
-                drained = version
-                drain()
-            raise psycopg.OperationalError("the connection's credentials are retired")
+        if credentials.retired(connection.rotators_version):
+            for close in retirement.actions(connection):
+                close()
+            raise psycopg.OperationalError(_RETIRED)
 
     return {"connection_class": RotatingConnection, "check": check}
 
@@ -79,48 +67,68 @@ def pool_options(
 def async_pool_options(
     credentials: AsyncCredentials, base: type[psycopg.AsyncConnection[Any]] = psycopg.AsyncConnection
 ) -> dict[str, Any]:
-    """The same for `psycopg_pool.AsyncConnectionPool`, with `AsyncCredentials`."""
-    require_kind(credentials, AsyncCredentials)
+    """Return the arguments of `psycopg_pool.AsyncConnectionPool`, as ``pool_options``.
 
-    class RotatingConnection(base):  # type: ignore[misc,valid-type] # as above
+    Args:
+        credentials: log in.
+        base: class of the connections.
+
+    Raises:
+        InvalidInput: the credentials are not `AsyncCredentials`.
+    """
+    require_kind(credentials, AsyncCredentials)
+    retirement = _Retirement(credentials)
+
+    class RotatingAsyncConnection(base):  # type: ignore[misc,valid-type] # as above
         """A connection with the id of the version that it was made with."""
 
         rotators_version: str | None = None
 
         @classmethod
         async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
-            kwargs = checked(PSYCOPG, super().connect, (conninfo,), kwargs).given
+            call = ConnectCall.of(PSYCOPG, super().connect, (conninfo,), kwargs)
 
             async def login(attempt: Attempt) -> Any:
-                given = PSYCOPG.arguments(attempt.secret, attempt.seconds, kwargs)
-                connection = await super(RotatingConnection, cls).connect(**given)
-                connection.rotators_version = attempt.version
-                return connection
+                return _marked(await call.made(attempt), attempt)
 
-            made: Self = await credentials.login(login, PSYCOPG, kwargs)
+            made: Self = await credentials.login(login, PSYCOPG, call.given)
             return made
 
-    drained: str | None = None
+    async def check(connection: RotatingAsyncConnection) -> None:
+        if await credentials.retired(connection.rotators_version):
+            for close in retirement.actions(connection):
+                await close()
+            raise psycopg.OperationalError(_RETIRED)
 
-    async def check(connection: RotatingConnection) -> None:
-        nonlocal drained
+    return {"connection_class": RotatingAsyncConnection, "check": check}
+
+
+_RETIRED = "the connection's credentials are retired"
+
+
+class _Retirement:
+    """Replacement of the connections of one pool."""
+
+    def __init__(self, credentials: CredentialsBase) -> None:
+        self._credentials = credentials
+        self._drained: str | None = None
+
+    def actions(self, connection: Any) -> Iterator[Callable[[], Any]]:
+        """Yield the calls that retire a connection, and the pool's other connections of the same version.
+
+        After each connection that fails its check, the pool pauses (1 s, 2 s, 4 s …), so a caller that gets
+        several retired connections would run out of time. From 3.3 on, psycopg_pool can replace all.
+        """
         version = connection.rotators_version
-        if await credentials.retired(version):
-            credentials.shared.note("retired", version)
-            await connection.close()
-            if version != drained and (drain := _drain_of(connection)):
-                drained = version
-                await drain()
-            raise psycopg.OperationalError("the connection's credentials are retired")
-
-    return {"connection_class": RotatingConnection, "check": check}
+        self._credentials.note("retired", version)
+        # An open connection would be returned by the pool again.
+        yield connection.close
+        drain = getattr(getattr(connection, "_pool", None), "drain", None)
+        if version != self._drained and drain:
+            self._drained = version
+            yield drain
 
 
-def _drain_of(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> Callable[[], Any] | None:
-    """What renews all of a connection's pool, where psycopg_pool has that (from 3.3).
-
-    After each connection that fails its check the pool waits, longer each time (1 s, 2 s, 4 s …), so a caller
-    who met one retired connection after the other would run out of time.
-    """
-    drain: Callable[[], Any] | None = getattr(getattr(connection, "_pool", None), "drain", None)
-    return drain
+def _marked(connection: Any, attempt: Attempt) -> Any:
+    connection.rotators_version = attempt.version
+    return connection

@@ -1,50 +1,52 @@
-"""redis-py: every connection of a client logs in with what works now.
+"""redis-py: every connection of a client logs in with a version that works now.
 
     provider = RedisCredentials(credentials)
     client = redis.Redis(**provider.options())
 
-redis-py asks a credential provider for user and password, and does not tell it what came of them. Its
-``redis_connect_func`` does the login instead, so that a rejected one is made again: on a new socket, for
-redis-py hangs up when it is rejected.
+redis-py requests user and password from a credential provider, and does not report the result of the login to
+it. Therefore ``redis_connect_func`` logs in, so that a rejected login is repeated. This needs a new socket,
+because redis-py closes the socket after a rejection.
 
-The server is the one in the secret when the client is made. A version that was stored for another server is
-not sent there: after AWSCURRENT has changed its address, make a new client.
+A client stays with the server that the secret named when the client was created. A version for another server
+is not sent there: after AWSCURRENT's address has changed, create a new client.
+
+``Credentials.connect(redis.RedisCluster)`` creates a client of a cluster. It logs into every node that the
+cluster names, with the versions that fit the address in the secret.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import redis
+import redis.asyncio
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.retry import Retry
 
-from rotators.client.arguments import require_kind
+from rotators.client.call import Destination
 from rotators.client.credentials import Credentials
-from rotators.client.target import Destination
+from rotators.client.flow import Attempt
+from rotators.client.integrations import place_of, require_kind, require_same
 from rotators.core.errors import ConfigurationError
 from rotators.core.secret import Secret
 from rotators.engines.redis.driver import REDIS, server_parameters, user_and_password
 from rotators.logins.connecting import wants_tls
-from rotators.logins.target import TARGET_KEYS, port_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rotators.client.messages import Attempt
+from rotators.logins.target import port_of
 
 C = TypeVar("C")
 
 # Those of redis-py 8.
-_RETRIES, _FIRST_PAUSE, _LONGEST_PAUSE = 10, 0.01, 1.0
+RETRIES, FIRST_PAUSE, LONGEST_PAUSE = 10, 0.01, 1.0
 
 
 class RedisCredentials(redis.CredentialProvider):
     """A credential provider for `redis.Redis`.
 
     Args:
-        credentials: whose user and password are given.
+        credentials: log in.
 
     Raises:
         InvalidInput: the credentials are not `Credentials`.
@@ -55,140 +57,218 @@ class RedisCredentials(redis.CredentialProvider):
         self._credentials = credentials
 
     def options(self, **given: Any) -> dict[str, Any]:
-        """The arguments of `redis.Redis`: server, TLS, and who logs in. No password is among them.
+        """Return the arguments of `redis.Redis`: server, TLS and credential provider, but no password.
 
         Args:
-            **given: arguments of your own; they win over what the secret says.
+            **given: your own arguments; they override the secret.
 
         Raises:
-            StoreError: the secret cannot be read, and is not in memory.
+            StoreError: the secret cannot be read and is not in memory.
             SecretFormatError: the secret has no host, and none was passed; or a key is wrong.
         """
         secret = Secret(self._credentials.secret())
-        place = Secret({key: secret[key] for key in TARGET_KEYS if key in secret})
+        place = place_of(secret)
         return {
             **server_parameters(secret, given),
             "credential_provider": self,
             "redis_connect_func": functools.partial(self.log_in, place=place),
-            "retry": _Retry(ExponentialWithJitterBackoff(base=_FIRST_PAUSE, cap=_LONGEST_PAUSE), _RETRIES),
+            "retry": _Retry(ExponentialWithJitterBackoff(base=FIRST_PAUSE, cap=LONGEST_PAUSE), RETRIES),
             **given,
         }
 
     def get_credentials(self) -> tuple[str, str]:
-        """User and password that would be tried first now. Clear text.
+        """Return user and password of the version that the next login would try first. Clear text.
 
         Raises:
-            StoreError: the secret cannot be read, and is not in memory.
+            StoreError: the secret cannot be read and is not in memory.
         """
         return user_and_password(Secret(self._credentials.secret()))
 
-    def log_in(self, connection: Any, place: Secret) -> None:
-        """What redis-py calls with each new connection of its own: log in, and set it up.
+    def log_in(self, connection: Any, place: Secret, given: Iterable[str] | None = None) -> None:
+        """Log in on a new connection and set it up; called by redis-py.
 
         Args:
-            connection: to the server that the client was made for.
-            place: what the secret said of the server then.
+            connection: to the server that the client was created for, or to a node of its cluster.
+            place: keys of the secret that named this server at that time.
+            given: names of the client's arguments that override the secret; None to compare the connection.
 
         Raises:
             redis.AuthenticationError: no stored version was accepted.
-            ConfigurationError: AWSCURRENT is for another server by now; nothing of it was sent.
+            Final: the same, past redis-py's own retries, which return the error that it carries.
+            ConfigurationError: AWSCURRENT is now for another server; no part of it was sent.
             CredentialsRejected, TargetRefused, StoreError: as ``Credentials.login``.
         """
-        callers = _chosen_by_caller(connection, place)
-        destination = Destination.of(REDIS, callers)
-        func, retry = connection.redis_connect_func, connection.retry
-        limits = connection.socket_timeout, connection.socket_connect_timeout
-        # Else the second attempt, which has to connect, would call us again, and be made again by redis-py.
-        connection.redis_connect_func, connection.retry = None, Retry(NoBackoff(), 0)
-        begun = False
+        login = ConnectionLogin(connection, place, given)
 
-        def attempt(given: Attempt) -> None:
-            nonlocal begun
-            _require_same(destination, given.secret, place)
-            connection.credential_provider = redis.UsernamePasswordCredentialProvider(
-                *user_and_password(given.secret)
-            )
-            connection.socket_timeout, connection.socket_connect_timeout = (
-                min(limit or given.seconds, given.seconds) for limit in limits
-            )
-            if begun:
-                connection.disconnect()
-                connection.connect()
-            else:
-                begun = True
+        def attempt(version: Attempt) -> None:
+            if login.begins(version):
                 _limit(connection)
                 connection.on_connect()
+            else:
+                connection.disconnect()
+                connection.connect()
 
-        try:
-            self._credentials.login(attempt, REDIS, callers)
-        except BaseException as error:
-            # redis-py does so for its own errors only, and would use what is open as if it had logged in.
-            connection.disconnect()
-            if isinstance(retry, _Retry) and isinstance(error, redis.RedisError):
-                raise _Final(error) from None
-            raise
-        finally:
-            connection.credential_provider = self
-            connection.redis_connect_func, connection.retry = func, retry
-            connection.socket_timeout, connection.socket_connect_timeout = limits
+        with login.prepared(Retry(NoBackoff(), 0)):
+            try:
+                self._credentials.login(attempt, REDIS, login.given)
+            except BaseException as error:
+                # redis-py disconnects after its own errors only, and would use the socket as if it were
+                # logged in.
+                connection.disconnect()
+                if isinstance(login.retry, _Retry) and isinstance(error, redis.RedisError):
+                    raise Final(error) from None
+                raise
         _limit(connection)
 
 
-def _require_same(destination: Destination, secret: Secret, place: Secret) -> None:
-    if not destination.same(secret, place):
-        raise ConfigurationError(
-            "the secret is for another server than the client",
-            remedy="Make a new client with RedisCredentials(…).options(), which has the new address.",
+class ConnectionLogin:
+    """The login of one connection of redis-py's, with any number of attempts.
+
+    Args:
+        connection: its socket is open.
+        place: keys of the secret that named the server when the client was created.
+        given: as for ``RedisCredentials.log_in``.
+
+    Attributes:
+        given: names of the parts of the target that the caller decided.
+        retry: the connection's own.
+    """
+
+    def __init__(self, connection: Any, place: Secret, given: Iterable[str] | None) -> None:
+        self._connection, self._place, self._begun = connection, place, False
+        self.given = _chosen_by_caller(connection, place) if given is None else frozenset(given)
+        self.retry = connection.retry
+        self._limits = connection.socket_timeout, connection.socket_connect_timeout
+
+    @contextmanager
+    def prepared(self, once: object) -> Iterator[None]:
+        """Let redis-py log in without another call of this login; the settings are restored at the end.
+
+        Args:
+            once: a retry that repeats nothing. Otherwise redis-py would repeat a rejected login.
+        """
+        connection = self._connection
+        func, provider = connection.redis_connect_func, connection.credential_provider
+        connection.redis_connect_func, connection.retry = None, once
+        try:
+            yield
+        finally:
+            connection.credential_provider = provider
+            connection.redis_connect_func, connection.retry = func, self.retry
+            connection.socket_timeout, connection.socket_connect_timeout = self._limits
+
+    def begins(self, attempt: Attempt) -> bool:
+        """Give the credential and the time of an attempt to the connection.
+
+        Args:
+            attempt: the version to log in with.
+
+        Returns:
+            True for the first attempt; any other needs a new socket.
+
+        Raises:
+            ConfigurationError: the version is for another server.
+        """
+        connection, first = self._connection, not self._begun
+        require_same(Destination.of(REDIS, self.given), attempt.secret, self._place)
+        connection.credential_provider = redis.UsernamePasswordCredentialProvider(
+            *user_and_password(attempt.secret)
         )
+        connection.socket_timeout, connection.socket_connect_timeout = (
+            min(limit or attempt.seconds, attempt.seconds) for limit in self._limits
+        )
+        self._begun = True
+        return first
+
+
+class LoggedIn:
+    """A connection as a cluster's client sees it: ``on_connect`` logs in, the rest is the connection's.
+
+    Args:
+        connection: redis-py's.
+        on_connect: logs in on it.
+    """
+
+    def __init__(self, connection: Any, on_connect: Callable[[], Any]) -> None:
+        self._connection, self.on_connect = connection, on_connect
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
 
 
 def _chosen_by_caller(connection: Any, place: Secret) -> frozenset[str]:
-    """The names of what was changed in the options before the client was made."""
+    """Names of the options that were changed before the client was created."""
     chosen = set()
     if getattr(connection, "host", None) != place.get("host"):
         chosen.add("host")
     if getattr(connection, "port", None) != port_of(place, REDIS.port or 0):
         chosen.add("port")
-    if isinstance(connection, redis.SSLConnection) != wants_tls(place):
+    if isinstance(connection, redis.SSLConnection | redis.asyncio.SSLConnection) != wants_tls(place):
         chosen.add("ssl")
     return frozenset(chosen)
 
 
 def _limit(connection: Any) -> None:
-    """Give the open socket the connection's time-out; redis-py does so when it connects only."""
+    """Set the connection's timeout on its open socket; redis-py only does this when it connects."""
     connection._sock.settimeout(connection.socket_timeout)  # noqa: SLF001 - there is no public way
 
 
-class _Final(Exception):
-    """Carries an error past redis-py's retries: all was tried, and the deadline is over."""
+class Final(Exception):
+    """Carries an error past redis-py's retries, because the deadline has passed."""
 
     def __init__(self, error: redis.RedisError) -> None:
         self.error = error
 
 
 class _Retry(Retry):
-    """redis-py's, except that a login that `Credentials` has given up is not begun anew."""
+    """redis-py's, but a login that `Credentials` gave up is not repeated."""
 
     def call_with_retry(self, do: Callable[[], Any], *args: Any, **kwargs: Any) -> Any:
         try:
             return super().call_with_retry(do, *args, **kwargs)
-        except _Final as final:
+        except Final as final:
             raise final.error from None
 
 
-def connected(credentials: Credentials, make: Callable[..., C], *args: Any, **kwargs: Any) -> C:
-    """A client that has logged in once; what ``Credentials.connect(redis.Redis)`` does.
+def is_asyncio(make: Callable[..., Any]) -> bool:
+    """Return True for a client class of redis.asyncio, or a method of one.
 
     Args:
-        credentials: whose.
-        make: ``redis.Redis`` or a kind of it.
-        *args: handed on.
-        **kwargs: handed on; they win over what the secret says.
+        make: callable that creates the client.
+    """
+    kind = getattr(make, "__self__", make)
+    return isinstance(kind, type) and issubclass(kind, redis.asyncio.Redis | redis.asyncio.RedisCluster)
+
+
+def connected(credentials: Credentials, make: Callable[..., C], *args: Any, **kwargs: Any) -> C:
+    """Create a client and log in once, for ``Credentials.connect(redis.Redis)``.
+
+    Args:
+        credentials: log in.
+        make: ``redis.Redis``, ``redis.RedisCluster``, or a subclass of one of them.
+        *args: passed to it.
+        **kwargs: passed to it; they override the secret.
+
+    Returns:
+        The client. It logs in with the credentials whenever it reconnects.
 
     Raises:
-        redis.RedisError: as the first command of a client.
+        redis.RedisError: as from a client's first command.
+        ConfigurationError: the client is for asyncio.
     """
-    client: Any = make(*args, **RedisCredentials(credentials).options(**kwargs))
+    if is_asyncio(make):
+        raise ConfigurationError(
+            "redis.asyncio needs AsyncCredentials", remedy="Use AsyncCredentials.connect."
+        )
+    provider = RedisCredentials(credentials)
+    client: Any
+    if isinstance(make, type) and issubclass(make, redis.RedisCluster):
+        secret = Secret(credentials.secret())
+        log_in = functools.partial(provider.log_in, place=place_of(secret), given=frozenset(kwargs))
+        options = {**server_parameters(secret, kwargs), "credential_provider": provider, **kwargs}
+        client = _clustered(make, log_in)(*args, **options)
+    else:
+        client = make(*args, **provider.options(**kwargs))
     try:
         client.ping()
     except BaseException:
@@ -196,3 +276,13 @@ def connected(credentials: Credentials, make: Callable[..., C], *args: Any, **kw
         raise
     made: C = client
     return made
+
+
+def _clustered(make: Any, log_in: Callable[[Any], None]) -> Any:
+    """Return a subclass of redis-py's client for clusters that logs in by a function."""
+
+    class Cluster(make):  # type: ignore[misc] # of any class
+        def on_connect(self, connection: Any) -> None:
+            super().on_connect(LoggedIn(connection, lambda: log_in(connection)))
+
+    return Cluster

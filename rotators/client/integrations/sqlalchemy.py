@@ -1,11 +1,11 @@
-"""SQLAlchemy: an engine whose connections are made by `Credentials`.
+"""SQLAlchemy: `Credentials` makes the connections of an engine.
 
     engine = sqlalchemy.create_engine("postgresql+psycopg://")
     attach(engine, credentials)
 
-The URL needs no host, user or password; host, port and database in it win over the secret's. A connection
-whose version is retired is replaced when the pool would next hand it out, and all that are idle with it;
-one in a transaction is left alone.
+The URL needs no host, user or password; its host, port and database override the secret's. When the pool is
+about to return a connection whose version is retired, that connection and all idle ones are replaced. A
+connection in a transaction is never interrupted.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event, exc
 
-from rotators.client.arguments import require_kind
 from rotators.client.credentials import Credentials
 from rotators.client.drivers import driver_of_dialect
+from rotators.client.integrations import require_kind
 from rotators.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect, Engine
     from sqlalchemy.pool import ConnectionPoolEntry
 
-    from rotators.client.messages import Attempt
+    from rotators.client.flow import Attempt
 
 _VERSION, _NEW = "rotators_version", "rotators_new"
 _OURS = ("user", "username", "password", "passwd")
@@ -33,9 +33,9 @@ def attach(engine: Engine, credentials: Credentials) -> None:
     """Make an engine's connections rotation-aware; call it once, before the first connection.
 
     Args:
-        engine: of a synchronous driver (psycopg, PyMySQL; others if they take PEP 249's names). For an
-            asynchronous engine give ``async_creator`` to ``create_async_engine``, see docs/how-to/clients.md.
-        credentials: who logs in.
+        engine: of a synchronous driver (psycopg, PyMySQL, others with PEP 249's argument names). For an
+            asynchronous engine pass ``async_creator`` to ``create_async_engine``, see docs/how-to/clients.md.
+        credentials: log in.
 
     Raises:
         ConfigurationError: the engine is asynchronous, or the ``sync_engine`` of one: its connections are
@@ -69,14 +69,14 @@ def attach(engine: Engine, credentials: Credentials) -> None:
     def connected(_connection: Any, record: ConnectionPoolEntry) -> None:
         if _NEW not in record.info:
             raise ConfigurationError(
-                "the engine makes its connections by a creator or pool of its own, not by the credentials",
+                "the engine makes its connections with its own creator or pool, not with the credentials",
                 remedy="Leave creator= and pool= out of create_engine().",
             )
 
     @event.listens_for(engine, "checkout")
     def checkout(_connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
-        # What was made just now is lent, though it may be retired: after three in a row SQLAlchemy gives up.
+        # A connection made just now is returned even if retired: SQLAlchemy gives up after three of them.
         new, version = record.info.pop(_NEW, False), record.info.get(_VERSION)
         if not new and credentials.retired(version):
-            credentials.shared.note("retired", version)
+            credentials.note("retired", version)
             raise exc.InvalidatePoolError("the connection's credentials are retired")
