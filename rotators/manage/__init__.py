@@ -1,0 +1,1 @@
+"""Management of many secrets: inventory, selector, and the secrets that need attention."""

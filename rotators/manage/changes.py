@@ -1,0 +1,298 @@
+"""Changes of many secrets: what would change for each, as a plan that is shown before anything happens.
+
+A plan contains only what is not done yet. An interrupted command is therefore resumed by repeating it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from rotators.aws import clients
+from rotators.aws.faults import translated
+from rotators.aws.secrets import describe
+from rotators.core.errors import RequestRefused, RotatorsError, SecretFormatError
+from rotators.core.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from rotators.aws.secrets import SecretVersion
+    from rotators.manage.inventory import Entry
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of one secret.
+
+    Attributes:
+        secret: name of the secret.
+        words: the change in words, such as ``set tag env=prod``.
+        run: makes the change; raises StoreError if the service refuses it.
+    """
+
+    secret: str
+    words: str
+    run: Callable[[], object] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of a change.
+
+    Attributes:
+        change: the change.
+        error: why it was not made; None if it was.
+    """
+
+    change: Change
+    error: RotatorsError | None
+
+
+def run_all(plan: Iterable[Change]) -> Iterator[Outcome]:
+    """Make changes one after the other. A refused change does not end the others.
+
+    Args:
+        plan: the changes.
+
+    Yields:
+        The outcome of each change, when it is known.
+    """
+    for change in plan:
+        try:
+            change.run()
+        except RotatorsError as error:
+            yield Outcome(change, error)
+        else:
+            yield Outcome(change, None)
+
+
+def tagging(entry: Entry, tags: Mapping[str, str], removed: Sequence[str]) -> Iterator[Change]:
+    """Plan tags of a secret.
+
+    Args:
+        entry: the secret.
+        tags: tags to set, key to value.
+        removed: keys of tags to remove.
+
+    Yields:
+        At most one change for each of the two.
+    """
+    new = {key: value for key, value in tags.items() if entry.tags.get(key) != value}
+    if new:
+        words = "set " + ", ".join(f"{key}={value}" for key, value in new.items())
+        listed = [{"Key": key, "Value": value} for key, value in new.items()]
+        yield _change(entry, words, "TagResource", Tags=listed)
+    old = [key for key in removed if key in entry.tags]
+    if old:
+        yield _change(entry, f"remove {', '.join(old)}", "UntagResource", TagKeys=old)
+
+
+def deletion(entry: Entry, days: int) -> Iterator[Change]:
+    """Plan to delete a secret after a recovery window.
+
+    Args:
+        entry: the secret.
+        days: length of the recovery window, 7 to 30 (API reference, DeleteSecret).
+
+    Yields:
+        The change; nothing if the secret is scheduled for deletion already.
+
+    Raises:
+        RequestRefused: it is a replica.
+    """
+    if entry.primary_region not in {None, entry.region}:
+        raise RequestRefused(
+            f"{entry.name} is a replica, which would be deleted at once",
+            reason="replica",
+            remedy=f"Run `rotators unreplicate {entry.name}` in {entry.primary_region}.",
+        )
+    if entry.deleted is None:
+        read = f", last read {entry.accessed:%Y-%m-%d}" if entry.accessed else ", never read"
+        words = f"delete after {days} days{read}"
+        yield _change(entry, words, "DeleteSecret", RecoveryWindowInDays=days)
+
+
+def restoration(entry: Entry) -> Iterator[Change]:
+    """Plan to restore a secret that is scheduled for deletion.
+
+    Args:
+        entry: the secret.
+
+    Yields:
+        The change; nothing if the secret is not scheduled for deletion.
+    """
+    if entry.deleted is not None:
+        yield _change(entry, "restore", "RestoreSecret")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A rotation schedule.
+
+    Attributes:
+        expression: ``rate(30 days)`` or ``cron(…)``, as Secrets Manager takes it.
+        window: duration of the rotation window, such as ``2h``; None for the service's default.
+        function: ARN of the rotation function; None for the one that the secret has.
+    """
+
+    expression: str
+    window: str | None = None
+    function: str | None = None
+
+    def planned(self, entry: Entry) -> Iterator[Change]:
+        """Plan this schedule for a secret.
+
+        Args:
+            entry: the secret.
+
+        Yields:
+            The change; nothing if the secret has this schedule already.
+        """
+        function = self.function or entry.function_arn
+        same = entry.rotation_enabled and (entry.schedule, entry.window, entry.function_arn) == (
+            self.expression,
+            self.window,
+            function,
+        )
+        if same:
+            return
+        rules = {"ScheduleExpression": self.expression, **({"Duration": self.window} if self.window else {})}
+        named = {"RotationLambdaARN": function} if function else {}
+        words = f"rotate by {self.expression}"
+        if not entry.rotation_enabled:
+            words += ", which turns rotation on"
+        if function != entry.function_arn:
+            words += f", with {function} in place of {entry.function_arn or 'no function'}"
+        yield _change(entry, words, "RotateSecret", RotationRules=rules, RotateImmediately=False, **named)
+
+
+def no_rotation(entry: Entry) -> Iterator[Change]:
+    """Plan to turn a secret's rotation off.
+
+    Args:
+        entry: the secret.
+
+    Yields:
+        The change; nothing if rotation is off.
+    """
+    if entry.rotation_enabled:
+        yield _change(entry, "turn rotation off", "CancelRotateSecret")
+
+
+def replication(entry: Entry, regions: Sequence[str], key: str | None) -> Iterator[Change]:
+    """Plan replicas of a secret.
+
+    Args:
+        entry: the secret.
+        regions: Regions that shall have a replica.
+        key: KMS key of the replicas; None for ``aws/secretsmanager``.
+
+    Yields:
+        One change for the Regions without a replica.
+
+    Raises:
+        StoreError: the secret cannot be described.
+    """
+    held = _replicas(entry)
+    missing = [region for region in regions if region not in held]
+    if missing:
+        replicas = [{"Region": region, **({"KmsKeyId": key} if key else {})} for region in missing]
+        words = f"replicate to {', '.join(missing)}"
+        yield _change(entry, words, "ReplicateSecretToRegions", AddReplicaRegions=replicas)
+
+
+def removal_of_replicas(entry: Entry, regions: Sequence[str]) -> Iterator[Change]:
+    """Plan to remove replicas of a secret.
+
+    Args:
+        entry: the secret.
+        regions: Regions that shall have no replica.
+
+    Yields:
+        One change for the Regions with a replica.
+
+    Raises:
+        StoreError: the secret cannot be described.
+    """
+    held = _replicas(entry)
+    present = [region for region in regions if region in held]
+    if present:
+        words = f"remove the replicas in {', '.join(present)}"
+        yield _change(entry, words, "RemoveRegionsFromReplication", RemoveReplicaRegions=present)
+
+
+def storing(
+    name: str, content: str | bytes, known: SecretVersion | None, key: str | None
+) -> Iterator[Change]:
+    """Plan to store a value.
+
+    Args:
+        name: name of the secret.
+        content: its SecretString or SecretBinary.
+        known: its AWSCURRENT version; None if there is no such secret.
+        key: KMS key of a new secret; None for ``aws/secretsmanager``.
+
+    Yields:
+        The change; nothing if the secret has this value.
+    """
+    kind = "SecretBinary" if isinstance(content, bytes) else "SecretString"
+    value = {kind: content}
+    if known is None:
+        encryption = {"KmsKeyId": key} if key else {}
+        create = partial(_call, name, "CreateSecret", {"Name": name, **value, **encryption})
+        yield Change(name, "create", create)
+    elif not _same(known.content, content):
+        yield Change(
+            name, "overwrite", partial(_call, name, "PutSecretValue", {"SecretId": known.arn, **value})
+        )
+
+
+def _same(one: str | bytes, other: str | bytes) -> bool:
+    """Return True if two values are equal, also if their JSON is only written differently."""
+    if isinstance(one, bytes) or isinstance(other, bytes) or one == other:
+        return one == other
+    try:
+        # As texts, because Python's 1, 1.0 and True are equal.
+        return Secret(_sorted(one)).to_string() == Secret(_sorted(other)).to_string()
+    except SecretFormatError:
+        return False
+
+
+def _sorted(content: str) -> dict[str, object]:
+    return dict(sorted(Secret.from_string(content).stored().items()))
+
+
+def _replicas(entry: Entry) -> set[str]:
+    with clients.in_region_of(entry.arn):
+        described = describe(entry.arn, clients.secrets_lister())
+    return {each["Region"] for each in described.get("ReplicationStatus", ())}
+
+
+def _change(entry: Entry, words: str, operation: str, **parameters: Any) -> Change:
+    return Change(
+        entry.name, words, partial(_call, entry.arn, operation, {"SecretId": entry.arn, **parameters})
+    )
+
+
+def _call(secret_id: str, operation: str, parameters: Mapping[str, Any]) -> None:
+    with clients.in_region_of(secret_id):
+        method = getattr(clients.secrets_lister(), _METHODS[operation])
+        with translated(operation, secret_id):
+            method(**parameters)
+
+
+_METHODS = {
+    "CancelRotateSecret": "cancel_rotate_secret",
+    "CreateSecret": "create_secret",
+    "DeleteSecret": "delete_secret",
+    "PutSecretValue": "put_secret_value",
+    "RemoveRegionsFromReplication": "remove_regions_from_replication",
+    "ReplicateSecretToRegions": "replicate_secret_to_regions",
+    "RestoreSecret": "restore_secret",
+    "RotateSecret": "rotate_secret",
+    "TagResource": "tag_resource",
+    "UntagResource": "untag_resource",
+}
+"""Operations of the API to the methods of boto3."""

@@ -1,0 +1,48 @@
+"""The engine of secrets, which only their values name. Reading them counts as a use of the secret."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from rotators.aws import clients
+from rotators.aws.secrets import SecretsManager
+from rotators.core.errors import RotatorsError, SecretFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from rotators.manage.inventory import Entry
+
+_BATCH = 20
+
+
+def engines_of(found: Iterable[Entry]) -> Iterator[tuple[Entry, str | RotatorsError | None]]:
+    """Read the engine of secrets, 20 per call. Nothing of a value is kept.
+
+    Args:
+        found: the secrets.
+
+    Yields:
+        Each secret with the name in its member ``engine``, in lower case; None if its value names no engine;
+        the error if the caller may not read it.
+
+    Raises:
+        AccessDenied: the caller may not use BatchGetSecretValue.
+        StoreError: a whole call failed.
+    """
+    remaining = iter(found)
+    while some := list(islice(remaining, _BATCH)):
+        values = SecretsManager(clients.secrets_lister()).many([entry.arn for entry in some])
+        for entry in some:
+            value = values[entry.arn]
+            if isinstance(value, RotatorsError):
+                if value.retryable:
+                    raise value
+                yield entry, value
+                continue
+            try:
+                engine = value.secret.get("engine")
+            except SecretFormatError:
+                engine = None
+            yield entry, engine.lower() if isinstance(engine, str) else None

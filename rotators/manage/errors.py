@@ -1,0 +1,68 @@
+"""Errors of the management of many secrets."""
+
+from __future__ import annotations
+
+from rotators.core.errors import InvalidInput
+
+
+class SelectorInvalid(InvalidInput):
+    """A condition of the selector cannot be read; nothing was listed or changed."""
+
+    code = "selector-invalid"
+    remedy = "Correct the condition; docs/how-to/managing.md describes each of them."
+
+
+class NothingSelected(InvalidInput):
+    """No secret of this account and Region meets the conditions."""
+
+    code = "nothing-selected"
+    remedy = "Run `rotators list` without conditions, and check account, Region and spelling."
+
+
+class FileUnreadable(InvalidInput):
+    """A file of secrets is not of the format that was named; nothing was stored."""
+
+    code = "file-unreadable"
+    remedy = "Name its format with --format, or write it again with `rotators export`."
+
+
+class FormatUnsuited(InvalidInput):
+    """A format cannot express these secrets; nothing was written or stored."""
+
+    code = "format-unsuited"
+    remedy = "Use json or yaml for many secrets."
+
+
+class WouldOverwrite(InvalidInput):
+    """An import would replace values that exist; nothing was stored."""
+
+    code = "would-overwrite"
+    remedy = "Read the list, then repeat the command with --overwrite."
+
+
+class TerminalRefused(InvalidInput):
+    """Values would be printed on a terminal; nothing was read."""
+
+    code = "terminal-refused"
+    remedy = "Write them to a file (-o FILE) or into a pipe, or use --show."
+
+
+class EnvironmentUnsuited(InvalidInput):
+    """A secret cannot become environment variables; the program was not started."""
+
+    code = "environment-unsuited"
+    remedy = "Map the members that the program needs with --map VARIABLE=MEMBER."
+
+
+class ProgramNotStarted(InvalidInput):
+    """The program of `rotators exec` could not be started."""
+
+    code = "program-not-started"
+    remedy = "Check the program's name and PATH."
+
+
+class PolicyInvalid(InvalidInput):
+    """A policy file cannot be read; no secret was checked."""
+
+    code = "policy-invalid"
+    remedy = "Correct the line; docs/how-to/managing.md describes the file."

@@ -1,0 +1,34 @@
+"""The KMS key that a person names, in all spellings that ListSecrets may use for it."""
+
+from __future__ import annotations
+
+from rotators.aws import clients
+from rotators.aws.faults import translated
+
+OWN_KEY = "aws/secretsmanager"
+"""The key that AWS manages. ListSecrets leaves it out."""
+
+
+def key_ids(named: str) -> frozenset[str]:
+    """Return the spellings of a key: its ARN, its id, and its aliases with their ARNs.
+
+    Args:
+        named: alias, id or ARN of the key.
+
+    Returns:
+        The spellings; for ``alias/aws/secretsmanager`` the empty string too.
+
+    Raises:
+        StoreError: KMS has no such key, or the caller may not ask for it.
+    """
+    alias = f"alias/{OWN_KEY}"
+    if named in {OWN_KEY, alias} or named.endswith(f":{alias}"):
+        return frozenset({"", OWN_KEY, alias, named})
+    client = clients.kms()
+    with translated("DescribeKey", named):
+        key = client.describe_key(KeyId=named)["KeyMetadata"]
+    with translated("ListAliases", named):
+        pages = client.get_paginator("list_aliases").paginate(KeyId=key["KeyId"])
+        aliases = [each for page in pages for each in page["Aliases"]]
+    names = {text for each in aliases for text in (each["AliasName"], each["AliasArn"])}
+    return frozenset({named, key["KeyId"], key["Arn"], *names})

@@ -1,0 +1,255 @@
+"""Rules over the inventory: which secrets break which rule.
+
+A policy is a TOML file with rules. A rule has an ``id``, a ``title``, a ``level``, conditions of the selector
+(``select``), and requirements (``require``). The file is read completely before the first secret is listed.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections import Counter
+from dataclasses import dataclass, fields
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from rotators.core.errors import AccessDenied, RequestRefused, SecretNotFound
+from rotators.manage.errors import PolicyInvalid, SelectorInvalid
+from rotators.manage.inventory import entries
+from rotators.manage.requirements import REQUIREMENTS
+from rotators.manage.selector import Selector, duration
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from rotators.manage.inventory import Entry
+    from rotators.manage.requirements import Check
+
+PRESETS = ("cis", "pci-dss", "security-hub")
+"""Names of the policies that come with the package."""
+
+LEVELS = ("error", "warning", "note")
+
+_RULE_KEYS = ("id", "title", "level", "select", "require")
+# Their values would have to be read, or name single secrets.
+_NOT_IN_RULES = {"ids", "engines", "deleted", "everything"}
+_DURATIONS = {"stale", "unused", "max_age", "max_unused"}
+_SELECT_KEYS = tuple(each.name for each in fields(Selector) if each.name not in _NOT_IN_RULES)
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """A rule of a policy.
+
+    Attributes:
+        id: short name, unique in the policy.
+        title: the rule in words.
+        level: one of LEVELS; only errors fail a check.
+        selector: the secrets that the rule is about.
+        requirements: names of requirements, and their values.
+    """
+
+    id: str
+    title: str
+    level: str
+    selector: Selector
+    requirements: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A secret that breaks a rule, or that could not be checked.
+
+    Attributes:
+        rule: the rule.
+        secret: the secret.
+        message: why it breaks the rule.
+        unknown: True if the caller may not see what the rule is about.
+    """
+
+    rule: Rule
+    secret: Entry
+    message: str
+    unknown: bool = False
+
+
+class Policy:
+    """Rules that are checked together.
+
+    Args:
+        rules: the rules.
+
+    Attributes:
+        rules: the rules.
+        checked: number of secrets; complete after an iteration over `findings`.
+        applied: number of secrets that each rule is about, by its id; complete at the same time.
+    """
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = tuple(rules)
+        self.checked = 0
+        self.applied: Counter[str] = Counter()
+
+    def findings(self, now: dt.datetime) -> Iterator[Finding]:
+        """Check all secrets of the account and Region.
+
+        Args:
+            now: time that ages are counted from, with a zone.
+
+        Yields:
+            The findings, secret by secret.
+
+        Raises:
+            StoreError: the secrets, a key or the failed rotations could not be read; the check is incomplete.
+        """
+        self.checked = 0
+        self.applied = Counter({rule.id: 0 for rule in self.rules})
+        prepared = [(rule, rule.selector.check(now), list(_checks(rule, now))) for rule in self.rules]
+        for entry in entries():
+            self.checked += 1
+            for rule, applies, checks in prepared:
+                if applies(entry):
+                    self.applied[rule.id] += 1
+                    for check in checks:
+                        yield from _finding(rule, entry, check)
+
+
+def _checks(rule: Rule, now: dt.datetime) -> Iterator[Check]:
+    for name, value in rule.requirements.items():
+        yield REQUIREMENTS[name].check(value, now)
+
+
+def _finding(rule: Rule, entry: Entry, check: Check) -> Iterator[Finding]:
+    try:
+        message = check(entry)
+    except (AccessDenied, RequestRefused, SecretNotFound) as error:
+        yield Finding(rule, entry, f"could not be checked [{error.full_code}]", unknown=True)
+    else:
+        if message:
+            yield Finding(rule, entry, message)
+
+
+def preset(name: str) -> Policy:
+    """Return a policy that comes with the package.
+
+    Args:
+        name: one of PRESETS.
+    """
+    file = resources.files("rotators.manage").joinpath("policies", f"{name}.toml")
+    return _Reader(f"{name}.toml", file.read_text(encoding="utf-8")).policy()
+
+
+def read_policy(path: str) -> Policy:
+    """Read a policy from a file.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The rules.
+
+    Raises:
+        PolicyInvalid: the file breaks a rule of the format. Its cause names file, line, key and allowed keys.
+        OSError: the file cannot be read.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise PolicyInvalid(f"{path} is not UTF-8") from None
+    return _Reader(path, text).policy()
+
+
+class _Reader:
+    """The rules in the text of one file."""
+
+    def __init__(self, path: str, text: str) -> None:
+        self._path, self._text = path, text
+
+    def policy(self) -> Policy:
+        try:
+            tree = tomllib.loads(self._text)
+        except tomllib.TOMLDecodeError as error:
+            raise PolicyInvalid(f"{self._path}: {error}") from None
+        self._known(tree, ("rule",), "", 0)
+        tables = tree.get("rule")
+        if not isinstance(tables, list) or not tables or not all(isinstance(each, dict) for each in tables):
+            self._refuse("rule", 0, "there is no [[rule]]")
+        rules = [self._rule(table, number) for number, table in enumerate(tables)]
+        for number, rule in enumerate(rules):
+            if rule.id in {other.id for other in rules[:number]}:
+                self._refuse("id", number, f"a second rule is called {rule.id!r}")
+        return Policy(rules)
+
+    def _rule(self, table: dict[str, Any], number: int) -> Rule:
+        self._known(table, _RULE_KEYS, "of a rule", number)
+        identity = self._value(table, "id", str, number)
+        level = self._value(table, "level", str, number, LEVELS[0])
+        if level not in LEVELS:
+            self._refuse("level", number, f"{level!r} is none of {', '.join(LEVELS)}")
+        selector = self._selector(self._value(table, "select", dict, number, {}), number)
+        required = self._value(table, "require", dict, number)
+        self._known(required, tuple(REQUIREMENTS), "of require", number)
+        if not required:
+            self._refuse("require", number, "it is empty")
+        for name, value in required.items():
+            self._requirement(name, value, number)
+        return Rule(identity, self._value(table, "title", str, number, identity), level, selector, required)
+
+    def _selector(self, table: dict[str, Any], number: int) -> Selector:
+        self._known(table, _SELECT_KEYS, "of select", number)
+        chosen: dict[str, Any] = {}
+        for name, value in table.items():
+            flag = getattr(Selector(), name) is None
+            texts = isinstance(value, list) and all(isinstance(each, str) for each in value)
+            if not (isinstance(value, bool) if flag else texts):
+                self._refuse(
+                    name, number, "it must be true or false" if flag else "it must be a list of texts"
+                )
+            if name in _DURATIONS:
+                self._durations(name, value, number)
+            chosen[name] = value if flag else tuple(value)
+        return Selector(**chosen)
+
+    def _requirement(self, name: str, value: Any, number: int) -> None:
+        kind = REQUIREMENTS[name].kind
+        if kind is bool and value is not True:
+            self._refuse(name, number, "it can only be true; leave it out otherwise")
+        texts = not isinstance(value, list) or all(isinstance(each, str) for each in value)
+        if not isinstance(value, kind) or not texts or value == []:
+            self._refuse(name, number, f"it must be a {'list of texts' if kind is list else 'text'}")
+        if name in _DURATIONS:
+            self._durations(name, [str(value)], number)
+
+    def _durations(self, name: str, texts: Sequence[str], number: int) -> None:
+        for text in texts:
+            try:
+                duration(text.removeprefix("!"))
+            except SelectorInvalid as error:
+                self._refuse(name, number, error.cause)
+
+    def _value(self, table: dict[str, Any], key: str, kind: type, number: int, default: Any = None) -> Any:
+        value = table.get(key, default)
+        if value is None:
+            self._refuse("rule", number, f"the key {key} is missing")
+        if not isinstance(value, kind):
+            self._refuse(key, number, f"it must be a {'table' if kind is dict else 'text'}")
+        return value
+
+    def _known(self, table: Mapping[str, Any], allowed: Sequence[str], place: str, number: int) -> None:
+        for key in table:
+            if key not in allowed:
+                self._refuse(key, number, f"there is no such key {place}; allowed are {', '.join(allowed)}")
+
+    def _refuse(self, key: str, number: int, why: str) -> NoReturn:
+        raise PolicyInvalid(f"{self._path}, line {self._line(key, number)}, {key}: {why}")
+
+    def _line(self, key: str, number: int) -> int:
+        """The line of a key in a rule; tomllib tells lines of syntax errors only."""
+        lines = self._text.splitlines()
+        starts = [index for index, line in enumerate(lines) if re.match(r"\s*\[\[\s*rule\s*\]\]", line)]
+        start = starts[number] if number < len(starts) else 0
+        word = re.compile(rf"(?<![\w-])[\"']?{re.escape(key)}[\"']?\s*(?:[=.\]]|$)")
+        found = (index for index, line in enumerate(lines) if index >= start and word.search(line))
+        return next(found, start) + 1

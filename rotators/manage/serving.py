@@ -1,0 +1,135 @@
+"""The report as a page on loopback, for one person: read-only, and never a value.
+
+Another site in the same browser could make its own name resolve to 127.0.0.1 (DNS rebinding). Therefore the
+server answers only requests whose Host header is its own address.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+from rotators.core.errors import RotatorsError
+from rotators.manage.report import POLICY, message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+HOST = "127.0.0.1"
+
+_DEFAULT_PORT = 80  # which browsers leave out
+
+_FRESH_SECONDS = 5.0
+"""A page is made again when it is older, so that a reload does not list the secrets each time."""
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'",
+    "Content-Type": "text/html; charset=utf-8",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Dashboard:
+    """A web server with one page; use as a context manager.
+
+    Args:
+        page: makes the page; a RotatorsError becomes a page about the error.
+        port: of the server; 0 takes a free one.
+
+    Raises:
+        OSError: the port is taken.
+    """
+
+    def __init__(self, page: Callable[[], str], port: int = 0) -> None:
+        self._page = page
+        self._lock = threading.Lock()
+        self._made: tuple[float, str] | None = None
+        handler = type("Handler", (_Handler,), {"dashboard": self})
+        self._server = _Server((HOST, port), handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, name="dashboard", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def address(self) -> str:
+        """The URL of the page."""
+        return f"http://{HOST}:{self.port}/"
+
+    @property
+    def port(self) -> int:
+        """The port of the server."""
+        return int(self._server.server_address[1])
+
+    def answer(self) -> tuple[HTTPStatus, str]:
+        """Return the status and the page; made again if the last one is older than some seconds."""
+        with self._lock:
+            if self._made is None or time.monotonic() - self._made[0] > _FRESH_SECONDS:
+                try:
+                    self._made = (time.monotonic(), self._page())
+                except RotatorsError as error:
+                    return HTTPStatus.BAD_GATEWAY, message("The secrets could not be read", str(error))
+            return HTTPStatus.OK, self._made[1]
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print nothing: a browser that goes away is no error, and the terminal belongs to the command."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    dashboard: Dashboard
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def _answer(self, *, with_body: bool) -> None:
+        here = f"Open {self.dashboard.address}"
+        suffix = "" if self.dashboard.port == _DEFAULT_PORT else f":{self.dashboard.port}"
+        own = {f"{name}{suffix}" for name in (HOST, "localhost")}
+        if self.headers.get_all("Host", []) not in [[each] for each in own]:
+            status, page = (
+                HTTPStatus.MISDIRECTED_REQUEST,
+                message("Wrong host", here),
+            )
+        elif self.path != "/":
+            status, page = HTTPStatus.NOT_FOUND, message("No such page", here)
+        else:
+            status, page = self.dashboard.answer()
+        body = page.encode()
+        self.send_response(status)
+        for name, value in _HEADERS.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if with_body:
+            self.wfile.write(body)
+
+    def version_string(self) -> str:
+        return "rotators"
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
+        """Print nothing: the terminal belongs to the command."""
