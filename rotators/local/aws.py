@@ -3,9 +3,9 @@
     with LocalAws() as aws:
         os.environ.update(aws.exports())     # from here on boto3 and the AWS CLI talk to it
 
-Built on moto, whose rotation differs from the service's; `faithful.py` says what is replaced, and
-`rotation.py` what the real service does. Functions run in processes of their own; see `functions.py`.
-Moto's state belongs to the process, so a process can run one local AWS at a time.
+Built on moto, whose rotation differs from the service's; `moto_patches.py` says what is replaced, and
+`secretsmanager/rotations.py` what the real service does. Functions run in processes of their own, see
+`functions/`. Moto's state belongs to the process, so a process can run one local AWS at a time.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
-from rotators.core.errors import LocalStackError
+from rotators.local.errors import LocalStackError
 from rotators.local.options import ACCOUNT, Options
+from rotators.local.service_models import shared_service_models
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import TracebackType
 
-    from rotators.local.iam.door import Seen
+    from rotators.local.iam.authorizer import RecordedCall
     from rotators.local.records import RotationOutcome, ServiceEvent
     from rotators.local.services import Services
 
@@ -38,14 +38,14 @@ _one_at_a_time = threading.Lock()
 class LocalAws(Options):
     """The local AWS; start it with `start` or as a context manager.
 
-    The attributes are those of Options, and may be changed while it runs.
+    The attributes are those of Options and may be changed while it runs.
 
     Args:
-        port: of the endpoint; 0 takes a free one.
-        region: where the functions are, and what `exports` and `client` say.
-        functions: short name → dotted path of the handler; the Lambda function is ``rotators-<short name>``.
+        port: Port of the endpoint; 0 takes a free one.
+        region: Region of the functions, and the default of `exports` and `client`.
+        functions: Short name → dotted path of the handler; the Lambda function is ``rotators-<short name>``.
             Default: the project's own.
-        environment: variables that every function gets, on top of Lambda's own.
+        environment: Variables of every function, in addition to Lambda's own.
     """
 
     def __init__(
@@ -67,20 +67,15 @@ class LocalAws(Options):
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> None:
         """Start the server and create the functions; no container runs yet.
 
         Raises:
-            LocalStackError: one runs in this process already.
-            ServerStartFailed: the port is taken.
+            LocalStackError: A local AWS runs in this process already.
+            ServerStartFailed: The port is taken.
         """
         if not _one_at_a_time.acquire(blocking=False):
             raise LocalStackError(
@@ -89,7 +84,8 @@ class LocalAws(Options):
             )
         self._undo.callback(_one_at_a_time.release)
         try:
-            from rotators.local.services import start_services  # noqa: PLC0415 - it loads moto, about a second
+            self._undo.enter_context(shared_service_models())
+            from rotators.local.services import start_services  # noqa: PLC0415 - it loads moto, a second
 
             self._running = start_services(self._port, self, self.exports, self._undo)
             for name, handler in self._handlers.items():
@@ -99,7 +95,7 @@ class LocalAws(Options):
             raise
 
     def stop(self) -> None:
-        """End containers and rotations, free the port, forget everything; twice is the same as once."""
+        """End containers and rotations, free the port and delete all state. May be called again."""
         try:
             self._undo.close()
         finally:
@@ -107,22 +103,22 @@ class LocalAws(Options):
 
     @property
     def endpoint(self) -> str:
-        """The URL, ``http://127.0.0.1:PORT``."""
+        """Return the URL, ``http://127.0.0.1:PORT``."""
         return self._services.server.endpoint
 
     def exports(self, region: str | None = None) -> dict[str, str]:
-        """The environment variables that make boto3 and the AWS CLI talk to this AWS, with dummy credentials.
+        """Return the environment variables that make boto3 and the AWS CLI use this AWS.
 
         Args:
-            region: another Region than this AWS's own.
+            region: Region other than this AWS's own.
 
         Returns:
-            Names and values.
+            Names and values, with dummy credentials.
         """
         region, endpoint = region or self._region, self.endpoint
         return {
             "AWS_ENDPOINT_URL": endpoint,
-            # Nearer settings of the caller's would lead elsewhere, and loopback never goes through a proxy.
+            # More specific settings of the caller would win. Loopback must not go through a proxy.
             "AWS_ENDPOINT_URL_SECRETS_MANAGER": endpoint,
             "SECRETS_MANAGER_ENDPOINT": endpoint,
             "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
@@ -135,36 +131,34 @@ class LocalAws(Options):
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
-    def client(self, service: str, *, region: str | None = None) -> Any:
-        """A boto3 client for this AWS, whatever the environment says.
+    def client(
+        self, service: str, *, region: str | None = None, credentials: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Return a client of this AWS, like boto3's, whatever the environment says.
 
         Args:
-            service: boto3's name of it.
-            region: another Region than this AWS's own.
+            service: Name of the service in boto3.
+            region: Region other than this AWS's own.
+            credentials: ``Credentials`` of an AssumeRole answer; by default those of a developer, who may do
+                everything.
 
         Returns:
-            The client.
+            The client; without ``credentials`` the same one for a service and Region, because making one
+            takes a tenth of a second.
         """
-        import boto3  # noqa: PLC0415 - half a second, and only needed here
-        from botocore.config import Config  # noqa: PLC0415 - the same
-
-        return boto3.session.Session().client(
-            service,  # type: ignore[call-overload] # any service
-            config=Config(proxies={}),  # which would see values
-            endpoint_url=self.endpoint,
-            region_name=region or self._region,
-            aws_access_key_id="local",
-            aws_secret_access_key="local",  # noqa: S106 - a dummy that nothing checks
+        clients, region = self._services.clients, region or self._region
+        return (
+            clients.new(service, region, credentials) if credentials else clients.of_account(service, region)
         )
 
     def function_arn(self, name: str) -> str:
-        """The ARN of a function.
+        """Return the ARN of a function.
 
         Args:
-            name: the short name it was registered under.
+            name: Short name under which the function was registered.
 
         Raises:
-            LocalStackError: there is none of that name.
+            LocalStackError: No function has that name.
         """
         if name not in self._handlers:
             raise LocalStackError(
@@ -184,10 +178,10 @@ class LocalAws(Options):
         """Create a Lambda function, or replace it, and let Secrets Manager call it.
 
         Args:
-            name: short; the function is ``rotators-<name>``.
-            handler: dotted path, importable where this process runs.
-            environment: its own variables, on top of those for every function.
-            code: the folder of a built artifact that has the handler; it runs in Lambda's own runtime client.
+            name: Short name; the function is ``rotators-<name>``.
+            handler: Dotted path, importable where this process runs.
+            environment: Variables of this function, in addition to those of every function.
+            code: Folder of a built artifact with the handler; it runs in Lambda's own runtime client.
 
         Returns:
             Its ARN.
@@ -206,59 +200,95 @@ class LocalAws(Options):
         policies: Mapping[str, Sequence[Mapping[str, Any]]] | None,
         endpoints: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     ) -> None:
-        """Note every call from now on, and turn away what the policies do not allow.
+        """Record every call from now on, and refuse calls that the policies do not allow.
 
-        Policies of secrets and keys, and trust policies of roles, count besides.
+        Policies of secrets and keys, and trust policies of roles, also decide.
 
         Args:
-            policies: IAM statements by caller: a function's full name, what follows ``local-`` in an access
-                key, or the name of an assumed role. Callers without may do everything. None ends it.
-            endpoints: statements of VPC endpoints that all these callers' requests pass, by service.
+            policies: IAM statements by caller: a function's full name, the part of an access key after
+                ``local-``, or the name of an assumed role. Other callers may do everything. None ends it.
+            endpoints: Statements of VPC endpoints that all these callers' requests pass, by service.
         """
-        self._services.door.watch(policies, endpoints)
+        self._services.authorizer.watch(policies, endpoints)
 
-    def seen(self) -> list[Seen]:
-        """Every call since ``watch``, with what IAM decided, those included that AWS makes for the caller."""
-        return self._services.door.seen()
+    def seen(self) -> list[RecordedCall]:
+        """Return the calls since ``watch``, also those that AWS made for a caller, with IAM's decision."""
+        return self._services.authorizer.seen()
 
     def logs(self, name: str) -> str:
-        """What a function printed so far, with Lambda's START and END lines.
+        """Return the log of a function so far, with Lambda's START and END lines.
 
         Args:
-            name: the short name it was registered under.
+            name: Short name under which the function was registered.
         """
-        return self._services.functions.log(_function_name(name))
+        return self._services.functions.runner(_function_name(name)).log()
 
     def service_events(self, secret_id: str | None = None) -> list[ServiceEvent]:
-        """Secrets Manager's own events, oldest first.
+        """Return Secrets Manager's own events, oldest first.
 
         Args:
-            secret_id: name or ARN of one secret; None for all.
+            secret_id: Name or ARN of one secret; None for all.
         """
         return self._services.events.events(self._arn(secret_id) if secret_id else None)
+
+    def wait_for_event(
+        self, secret_id: str, *names: str, times: int = 1, timeout: float = 300.0
+    ) -> ServiceEvent:
+        """Wait until Secrets Manager's events of a secret have one of some names.
+
+        Args:
+            secret_id: Name or ARN.
+            names: Names of events, such as ``RotationSucceeded``.
+            times: Number of such events to wait for, those before the call included.
+            timeout: Seconds.
+
+        Returns:
+            The newest of these events.
+
+        Raises:
+            LocalStackError: Too few events in time, or no such secret.
+        """
+        return self._services.events.wait(self._arn(secret_id), names, times, timeout)
+
+    def wait_for_log(self, name: str, text: str, timeout: float = 60.0) -> str:
+        """Wait until a function has printed a text.
+
+        Args:
+            name: Short name under which the function was registered.
+            text: Part of its log.
+            timeout: Seconds.
+
+        Returns:
+            The log so far.
+
+        Raises:
+            LocalStackError: It did not print the text in time.
+        """
+        function = _function_name(name)
+        return self._services.functions.runner(function).wait_for_log(function, text, timeout)
 
     def wait_for_rotation(self, secret_id: str, token: str, timeout: float = 60.0) -> RotationOutcome:
         """Wait until a rotation has ended.
 
         Args:
-            secret_id: name or ARN.
-            token: the VersionId that RotateSecret returned.
-            timeout: seconds.
+            secret_id: Name or ARN.
+            token: VersionId that RotateSecret returned.
+            timeout: Seconds.
 
         Returns:
-            How it ended, with its steps and their times.
+            The outcome, with its steps and their times.
 
         Raises:
-            LocalStackError: it did not end in time, or there is no such secret.
+            LocalStackError: It did not end in time, or no such secret exists.
         """
         return self._services.rotations.wait(self._arn(secret_id), token, timeout)
 
     def enable_rotation(self, secret_id: str, function: str = "rotate") -> None:
-        """Switch rotation on without starting one, which AWS's API cannot do.
+        """Enable rotation without starting one, which AWS's API cannot do.
 
         Args:
-            secret_id: name or ARN.
-            function: short name of the rotation function.
+            secret_id: Name or ARN.
+            function: Short name of the rotation function.
         """
         with self._services.rotations.lock:
             self._services.operations.configure(self._secret(secret_id), self.function_arn(function), {})
@@ -267,8 +297,8 @@ class LocalAws(Options):
         """Attach AWSPENDING to an empty version, as RotateSecret does before it calls createSecret.
 
         Args:
-            secret_id: name or ARN.
-            token: the version's id; AWSPENDING moves to it from any other version.
+            secret_id: Name or ARN.
+            token: Id of the version; AWSPENDING moves to it from any other version.
         """
         self._services.rotations.stage(self._arn(secret_id), token, self._region_of(secret_id))
 

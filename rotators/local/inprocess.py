@@ -1,27 +1,25 @@
-"""The rotation function inside this process: as warm as a container may be, or as fresh as a new one.
+"""The rotation function inside this process, with the state of a warm or of a new container.
 
-`functions.py` runs handlers in processes of their own, as Lambda does. Whoever wants to see or stop what a
-step does on its way needs it here.
+`functions/` runs handlers in separate processes, as Lambda does. To observe or stop a step while it runs, run
+it here.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-from rotators.aws import clients, store
-from rotators.aws.store import SecretStore
+from rotators.aws import clients, secrets
+from rotators.aws.secrets import SecretStore
+from rotators.core.contracts import Rotator
 from rotators.core.progress import progress
 from rotators.core.registry import load
 from rotators.core.request import RotationRequest
+from rotators.core.rotation import Rotation
 from rotators.core.settings import Settings
 from rotators.core.steps import Report, run_step
+from rotators.core.versions import Versions
 from rotators.handlers.rotate import handler
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from rotators.core.contracts import Rotator
 
 
 class InProcessFunction:
@@ -37,6 +35,9 @@ class InProcessFunction:
     def invoke(self, event: Mapping[str, object]) -> None:
         """Run one step, by the path of ``functions.rotate.handler``.
 
+        Args:
+            event: of the step, as Lambda gets it.
+
         Raises:
             RotatorsError: the step failed.
         """
@@ -47,6 +48,17 @@ class InProcessFunction:
         settings = Settings.from_environment(os.environ)
         run_step(RotationRequest.from_event(event), SecretStore(), settings, Report(), rotator)
 
+    def rotation(self, arn: str, token: str) -> Rotation:
+        """The record that a rotator gets in setSecret.
+
+        Args:
+            arn: the secret.
+            token: of the rotation; createSecret has stored its value.
+        """
+        versions = Versions.of(SecretStore(), arn, token)
+        settings = Settings.from_environment(os.environ)
+        return Rotation(versions.current(), settings, versions.required_pending(), versions=versions)
+
     def warm_up(self) -> None:
         """Make the boto3 client, which opens no connection yet."""
         clients.secrets_manager()
@@ -56,6 +68,6 @@ class InProcessFunction:
 
         The boto3 clients stay: they remember connections, and take a tenth of a second to make.
         """
-        store._values.clear()  # noqa: SLF001 - what dies with a container is private to it
+        secrets._values.clear()  # noqa: SLF001 - what dies with a container is private to it
         progress.clear()
         load.cache_clear()

@@ -1,34 +1,61 @@
-"""What the caller of a local AWS may change while it runs."""
+"""Options of a local AWS that its caller may change while it runs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from rotators.local.records import StepRecord
+    from rotators.local.servers.activedirectory import ActiveDirectoryServer
+    from rotators.local.servers.redis import RedisServer
 
 ACCOUNT = "123456789012"
 """The account of a local AWS."""
 
 
-@dataclass(eq=False)
-class Options:
-    """Read by the services each time they need it, so that a change takes effect at once.
+class Workgroup(NamedTuple):
+    """A workgroup of Redshift Serverless.
 
     Attributes:
-        on_step: called with a StepRecord after each step of any rotation, in that rotation's thread.
-        pending_in_test: the value of the AWSPENDING version that RotateImmediately=false tests, which AWS
-            does not document: ``empty``, or a copy of ``current``.
-        database: called with the parameters of each RDS cluster that is created, by moto's names; gives host
-            and port of the real server that takes its place. None: clusters have an address where nobody
-            listens.
-        event_deliveries: how often EventBridge delivers each event to a function; it promises at least once.
+        name, namespace: its name, and that of its namespace.
+        host, port: address of the server; an empty host while the workgroup is being created.
+    """
+
+    name: str
+    namespace: str
+    host: str
+    port: int
+
+
+@dataclass(eq=False)
+class Options:
+    """The options. The services read them each time, so that a change takes effect at once.
+
+    Attributes:
+        on_step: Called with a StepRecord after each step of any rotation, in that rotation's thread.
+        pending_in_test: Value of the AWSPENDING version that RotateImmediately=false tests, which AWS does
+            not
+            document: ``empty``, or a copy of ``current``.
+        database: Called with the parameters of each new cluster of RDS or Redshift, by moto's names; returns
+            host and port of the real server behind it. None: no server listens at the addresses of clusters.
+        workgroups: The workgroups of Redshift Serverless, each with its namespace.
+        event_deliveries: Number of times that EventBridge delivers each event to a function; AWS promises at
+            least one.
+        caches: Real server behind all caches of a service (``elasticache``, ``memorydb``); without one, users
+            and AUTH tokens exist in the API only.
+        directories: Real domain controller behind a directory of Directory Service, by its domain.
+        cache_delay: Number of descriptions of a user or replication group that show a change as under way;
+            then it takes effect.
     """
 
     on_step: Callable[[StepRecord], object] | None = None
     pending_in_test: Literal["empty", "current"] = "empty"
     database: Callable[[Mapping[str, Any]], tuple[str, int]] | None = None
+    workgroups: list[Workgroup] = field(default_factory=list)
     event_deliveries: int = 1
+    caches: dict[str, RedisServer] = field(default_factory=dict)
+    directories: dict[str, ActiveDirectoryServer] = field(default_factory=dict)
+    cache_delay: int = 0

@@ -1,4 +1,4 @@
-"""What the local AWS tells about what happened: frozen records without any value of a secret."""
+"""Records of events, steps and rotations; they contain no value of a secret."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class ServiceEvent:
     """One event of the service itself, as CloudTrail and EventBridge show it.
 
     Attributes:
-        name: ``RotationStarted``, ``RotationFailed``, …; ``Secret Label Updated`` for the native one.
-        time: when, in UTC.
-        secret_id: the secret's ARN.
-        region, account: where.
-        detail_type: of the EventBridge event.
-        detail: the EventBridge event's detail; for service events also CloudTrail's record.
+        name: ``RotationStarted``, ``RotationFailed``, …; ``Secret Label Updated`` for EventBridge's own.
+        time: Time of the event, in UTC.
+        secret_id: ARN of the secret.
+        region, account: Region and account of the secret.
+        detail_type: ``detail-type`` of the EventBridge event.
+        detail: ``detail`` of the EventBridge event; for service events also CloudTrail's record.
     """
 
     name: str
@@ -35,7 +35,7 @@ class ServiceEvent:
 
     @property
     def error(self) -> str | None:
-        """The ``errorMessage`` of a failure, or None."""
+        """Return the ``errorMessage`` of a failure, or None."""
         found = self.detail.get("errorMessage")
         return None if found is None else str(found)
 
@@ -45,13 +45,13 @@ class StepRecord:
     """One call of a rotation function.
 
     Attributes:
-        secret_id: the secret's ARN.
-        token: of the version that is rotated to.
+        secret_id: ARN of the secret.
+        token: Id of the pending version.
         step: ``createSecret`` … ``finishSecret``.
-        started: when, in UTC.
-        seconds: how long the call took, a cold start included.
-        error_type: the error's type when the function failed, else None.
-        error_message: its message, as the function's answer has it, else None.
+        started: Start time, in UTC.
+        seconds: Duration of the call, including a cold start.
+        error_type: Type of the error if the function failed, else None.
+        error_message: Message of the error in the function's answer, else None.
     """
 
     secret_id: str
@@ -64,21 +64,21 @@ class StepRecord:
 
     @property
     def ok(self) -> bool:
-        """Whether the function returned."""
+        """Return True if the function did not fail."""
         return self.error_type is None
 
 
 @dataclass(frozen=True)
 class RotationOutcome:
-    """How one run of a rotation ended.
+    """The outcome of one run of a rotation.
 
     Attributes:
-        secret_id: the secret's ARN.
-        token: of the version that was rotated to.
+        secret_id: ARN of the secret.
+        token: Id of the pending version.
         result: ``succeeded``, ``failed``, ``abandoned`` (the value was changed meanwhile) or ``cancelled``.
-        test_only: whether it was the test of RotateImmediately=false.
-        steps: the calls that were made, in order.
-        message: the service's words on a failure, as in the RotationFailed event; else None.
+        test_only: True for the test of RotateImmediately=false.
+        steps: The calls, in order.
+        message: Message of the service about a failure, as in the RotationFailed event; else None.
     """
 
     secret_id: str
@@ -90,16 +90,16 @@ class RotationOutcome:
 
     @property
     def ok(self) -> bool:
-        """Whether it did what was asked."""
+        """Return True if the run succeeded."""
         return self.result == "succeeded"
 
 
 def cloudtrail_record(event: ServiceEvent, event_id: str) -> dict[str, Any]:
-    """The event as an element of CloudTrail's LookupEvents answer.
+    """Convert an event to an element of CloudTrail's LookupEvents answer.
 
     Args:
-        event: a service event.
-        event_id: its id, a UUID.
+        event: A service event.
+        event_id: Its id, a UUID.
 
     Returns:
         The element; ``EventTime`` in seconds since the epoch.

@@ -6,26 +6,26 @@ import base64
 import io
 import json
 import zipfile
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moto.awslambda.models import lambda_backends
 from moto.core.base_backend import BackendDict
 from moto.iam.models import iam_backends
 
-from rotators.local.directory import MotoDirectory
-from rotators.local.events import EventLog
-from rotators.local.faithful import Faithful
-from rotators.local.functions import Functions
-from rotators.local.iam.door import Door
-from rotators.local.operations import Operations
+from rotators.local.clients import Clients
+from rotators.local.endpoint import Endpoint
+from rotators.local.functions.invocations import Functions
+from rotators.local.functions.lambda_service import LambdaService
+from rotators.local.iam.authorizer import Authorizer
+from rotators.local.iam.lookup import Lookup
+from rotators.local.moto_patches import MotoPatches
 from rotators.local.options import ACCOUNT, Options
-from rotators.local.rotation import Rotations
-from rotators.local.server import Server
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import ExitStack
+from rotators.local.secretsmanager.events import EventLog
+from rotators.local.secretsmanager.operations import Operations
+from rotators.local.secretsmanager.rotations import Rotations
 
 _ROLE = "rotators-local"
 _TIMEOUT_SECONDS = 30
@@ -34,23 +34,25 @@ _MEMORY_MB = 256
 
 @dataclass(frozen=True)
 class Services:
-    """What runs: the endpoint, and the services that are not moto's own.
+    """The running endpoint, and the services that are not moto's own.
 
     Attributes:
-        server: the endpoint.
-        door: names every caller, and can turn calls away as IAM would.
+        server: The endpoint.
+        authorizer: Records calls and refuses them as IAM would.
         events: Secrets Manager's own events.
-        rotations: the rotations, and moto's records of secrets.
+        rotations: The rotations, and moto's records of secrets.
         operations: Secrets Manager's operations.
-        functions: the containers of Lambda.
+        functions: The containers of Lambda.
+        clients: Makes clients of the endpoint.
     """
 
-    server: Server
-    door: Door
+    server: Endpoint
+    authorizer: Authorizer
     events: EventLog
     rotations: Rotations
     operations: Operations
     functions: Functions
+    clients: Clients
 
 
 def start_services(
@@ -76,26 +78,27 @@ def start_services(
     rotations = Rotations(events, options)
     operations = Operations(rotations, events)
     functions = Functions()
-    door = Door(ACCOUNT, MotoDirectory(ACCOUNT, rotations.find))
-    faithful = Faithful(operations, functions, exports, door, options)
-    undo.callback(faithful.remove)
-    faithful.install()
+    authorizer = Authorizer(Lookup(rotations.find))
+    clients = Clients(lambda: server.endpoint)
+    patches = MotoPatches(operations, LambdaService(functions, exports, authorizer), options, clients)
+    undo.callback(patches.remove)
+    patches.install()
     # Undone from the last to the first: no step begins any more, then the containers end, then the threads
     # that wait for them.
     undo.callback(rotations.stop)
     undo.callback(functions.stop)
     undo.callback(rotations.refuse_more)
-    server = Server(port, rotations.stage, door)
+    server = Endpoint(port, rotations.stage, authorizer, patches.before_request, options)
     undo.callback(server.stop)
     _create_role()
-    return Services(server, door, events, rotations, operations, functions)
+    return Services(server, authorizer, events, rotations, operations, functions, clients)
 
 
 def create_function(region: str, name: str, handler: str, variables: dict[str, str]) -> str:
     """Create a Lambda function, or replace it, with a permission for Secrets Manager.
 
     Args:
-        region: where.
+        region: Region of the function.
         name: of the function.
         handler: dotted path.
         variables: its environment.
@@ -125,27 +128,22 @@ def create_function(region: str, name: str, handler: str, variables: dict[str, s
 
 
 def _create_role() -> None:
-    trust: dict[str, Any] = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": "lambda.amazonaws.com"},
-                "Action": "sts:AssumeRole",
-            }
-        ],
-    }
-    iam_backends[ACCOUNT]["aws"].create_role(
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    iam = iam_backends[ACCOUNT]["aws"]
+    iam.create_role(
         role_name=_ROLE,
-        assume_role_policy_document=json.dumps(trust),
+        assume_role_policy_document=_policy(trust),
         path="/",
         permissions_boundary=None,
         description="The role of local functions.",
         tags=[],
         max_session_duration=None,
     )
-    everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-    iam_backends[ACCOUNT]["aws"].put_role_policy(_ROLE, "everything", json.dumps(everything))
+    iam.put_role_policy(_ROLE, "everything", _policy({"Effect": "Allow", "Action": "*", "Resource": "*"}))
+
+
+def _policy(statement: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 def _archive() -> str:

@@ -1,6 +1,6 @@
-"""The conformance kit: what every rotator has to pass, ours and those of others.
+"""Conformance kit: tests that every rotator must pass, ours and third-party ones.
 
-Give a target (`Target`) and subclass the suites in a test module; pytest does the rest::
+Provide a target (`Target`) and subclass the suites in a test module; pytest runs them::
 
     from rotators.testing import RotatorContractV2, aws
 
@@ -10,8 +10,8 @@ Give a target (`Target`) and subclass the suites in a test module; pytest does t
     class TestContract(RotatorContractV2):
         rotator = "acme"
 
-`contract.py` and `hostile.py` hold the contract, `crashes.py` the crash matrix, `races.py` calls at the same
-time. A suite is versioned: when more is required, ``RotatorContractV3`` appears and V2 stays as it is.
+`contract.py` and `hostile.py` have the contract, `crashes.py` the crash matrix, `races.py` concurrent calls.
+Suites are versioned: new requirements go to a new ``RotatorContractV3``, and V2 does not change.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _WHERE = {
 
 
 def __getattr__(name: str) -> object:
-    # When first asked for: the command needs parts of the kit, without pytest.
+    # Loaded on first use: the command needs parts of the kit, without pytest.
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)

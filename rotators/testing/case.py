@@ -1,4 +1,4 @@
-"""One secret for one credential of one target, and the doors to all of them."""
+"""One secret for one credential of one target, and operations on all three."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import itertools
 import json
 import secrets
 import uuid
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Self
 
+from rotators.core.contracts import public_members
+from rotators.core.registry import load
 from rotators.core.request import Step
 from rotators.core.secret import Secret
 from rotators.core.states import Stage, holder
@@ -17,7 +19,7 @@ from rotators.local.inprocess import InProcessFunction
 from rotators.testing.recorder import Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from rotators.core.contracts import Rotator
     from rotators.local.aws import LocalAws
@@ -26,20 +28,36 @@ if TYPE_CHECKING:
 STEPS = tuple(str(step) for step in Step)
 
 EXTRA = {"team": "payments", "nested": {"list": [1, 2.5, None, True]}, "ünï": "çödé"}
-"""Members of every secret of the kit that no rotator knows, and that must survive."""
+"""Members of every secret of the kit that no rotator uses, and that must be kept."""
 
 _numbers = itertools.count(1)
 
 
-class Kit:
-    """Makes cases of one rotator with one strategy; use as a context manager.
+def step_event(arn: str, step: str, token: str) -> dict[str, str]:
+    """Return the event that the service would send for one step.
 
     Args:
-        aws: the running local AWS; the process's environment points at it.
-        target: where the credentials are.
-        rotator: an installed rotator's name, an object, or None for the one of the target's ``engine``.
+        arn: ARN of the secret.
+        step: name of the step.
+        token: token of the rotation.
+    """
+    return {
+        "Step": step,
+        "SecretId": arn,
+        "ClientRequestToken": token,
+        "RotationToken": str(uuid.uuid4()),
+    }
+
+
+class Kit:
+    """Creates cases of one rotator with one strategy; use as a context manager.
+
+    Args:
+        aws: running local AWS; the process's environment points at it.
+        target: target of the credentials.
+        rotator: name of an installed rotator, an object, or None for the one of the target's ``engine``.
         strategy: the secret's ``strategy``; None leaves the key out.
-        with_admin: whether the secret names an admin.
+        with_admin: True if the secret names an admin, unless the target has no admins.
     """
 
     def __init__(
@@ -51,7 +69,9 @@ class Kit:
         strategy: str | None = "single",
         with_admin: bool = False,
     ) -> None:
-        self.aws, self.target, self.strategy, self.with_admin = aws, target, strategy, with_admin
+        self.aws, self.target, self.strategy = aws, target, strategy
+        self.with_admin = with_admin and target.administered
+        target.use(aws)
         named = isinstance(rotator, str)
         self.rotator: Rotator | None = None if rotator is None or isinstance(rotator, str) else rotator
         self._engine = {"engine": rotator} if named else {}
@@ -68,14 +88,12 @@ class Kit:
         self.recorder.__exit__()
         for arn in self._made:
             self.client.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
-        self.client.close()
 
     @property
     def always_usable(self) -> bool:
-        """Whether the strategy promises that the current value logs in at every instant."""
+        """True if the strategy promises that the current value logs in at every instant."""
         return self.strategy in {"alternating", "dual"}
 
-    @contextmanager
     def case(
         self,
         *,
@@ -83,31 +101,21 @@ class Kit:
         name: str | None = None,
         password: str | None = None,
         port: int | None = None,
-    ) -> Iterator[Case]:
-        """A new credential in a new secret, removed in the end; see `open`."""
-        case = self.open(rotations=rotations, name=name, password=password, port=port)
-        try:
-            yield case
-        finally:
-            case.close()
-
-    def open(
-        self,
-        *,
-        rotations: int = 0,
-        name: str | None = None,
-        password: str | None = None,
-        port: int | None = None,
+        value: Value | None = None,
     ) -> Case:
-        """A new credential in a new secret.
+        """Return a new credential in a new secret; as a context manager, the case is closed at the end.
 
         Args:
-            rotations: how many it has behind it.
-            name: of the user, see Target.create.
-            password: likewise.
-            port: where the rotator is to find the target, for a proxy.
+            rotations: number of rotations to run first.
+            name: name of the user, see Target.create.
+            password: password of the user, see Target.create.
+            port: port where the rotator finds the target: that of a proxy.
+            value: value of an existing credential; None creates one.
+
+        Raises:
+            ValueError: the kit was made with ``with_admin``, and the target has no admin.
         """
-        value = {**self.target.create(name, password), **self._engine, **EXTRA}
+        value = {**(value or self.target.create(name, password)), **self._engine, **EXTRA}
         if self.strategy is not None:
             value["strategy"] = self.strategy
         if self.with_admin:
@@ -123,14 +131,22 @@ class Kit:
         return case
 
     def store(self, value: Value) -> str:
-        """Store a value in a new secret; gives its ARN."""
+        """Store a value in a new secret, and return its ARN.
+
+        Args:
+            value: value of a secret.
+        """
         name = f"kit/{secrets.token_hex(4)}-{next(_numbers)}"
         arn = str(self.client.create_secret(Name=name, SecretString=json.dumps(value))["ARN"])
         self._made.append(arn)
         return arn
 
     def delete(self, arn: str) -> None:
-        """Delete a secret at once."""
+        """Delete a secret at once.
+
+        Args:
+            arn: ARN of the secret.
+        """
         self.client.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
         self._made.remove(arn)
 
@@ -139,67 +155,87 @@ class Case:
     """One secret, its rotations, and its credential.
 
     Args:
-        kit: where it belongs.
-        arn: the secret's.
-        value: the credential's first value, as the target made it.
+        kit: kit that the case belongs to.
+        arn: ARN of the secret.
+        value: first value of the credential, as the target created it.
 
     Attributes:
-        output: what the function printed in this case.
+        output: output of the function in this case.
     """
 
     def __init__(self, kit: Kit, arn: str, value: Value) -> None:
         self.kit, self.arn, self.first = kit, arn, value
         self.output = io.StringIO()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def begin(self) -> str:
-        """Stage an empty AWSPENDING version, as the service does before createSecret; gives its token."""
+        """Stage an empty AWSPENDING version as the service does before createSecret; return its token."""
         token = str(uuid.uuid4())
         self.kit.aws.stage(self.arn, token)
         return token
 
     def event(self, step: str, token: str) -> dict[str, str]:
-        """What the service would send."""
-        return {
-            "Step": step,
-            "SecretId": self.arn,
-            "ClientRequestToken": token,
-            "RotationToken": str(uuid.uuid4()),
-        }
+        """Return the event that the service would send.
+
+        Args:
+            step: name of the step.
+            token: token of the rotation.
+        """
+        return step_event(self.arn, step, token)
 
     def step(self, step: str, token: str) -> None:
-        """Run one step, recorded."""
+        """Run one step, recorded.
+
+        Args:
+            step: name of the step.
+            token: token of the rotation.
+        """
         with redirect_stdout(self.output), self.kit.recorder.step(step):
             self.kit.function.invoke(self.event(step, token))
 
     def steps(self, token: str, *steps: str) -> None:
-        """Run several steps; all four when none is named."""
+        """Run several steps.
+
+        Args:
+            token: token of the rotation.
+            *steps: names of the steps; all four if none is given.
+        """
         for step in steps or STEPS:
             self.step(step, token)
 
     def rotate(self) -> Value:
-        """A whole rotation with a new token; gives the new current value."""
+        """Run a whole rotation with a new token, and return the new current value."""
         self.steps(self.begin())
         return self.current()
 
     def current(self) -> Value:
-        """The AWSCURRENT value."""
+        """Return the AWSCURRENT value."""
         return self._value(VersionStage=Stage.CURRENT)
 
     def pending(self, token: str) -> Value:
-        """The value stored for a token."""
+        """Return the value that is stored for a token.
+
+        Args:
+            token: token of the rotation.
+        """
         return self._value(VersionId=token)
 
     def current_version(self) -> str | None:
-        """The id of the AWSCURRENT version."""
+        """Return the id of the AWSCURRENT version."""
         return holder(self.stages(), Stage.CURRENT)
 
     def stages(self) -> dict[str, list[str]]:
-        """Version id to labels."""
+        """Return the labels of each version id."""
         found: dict[str, list[str]] = self.kit.client.describe_secret(SecretId=self.arn)["VersionIdsToStages"]
         return found
 
     def values(self) -> list[Value]:
-        """The values of all versions, those with a label first, then those without one."""
+        """Return the values of all versions, those with a label first."""
         return list(self._each_value())
 
     def _each_value(self) -> Iterator[Value]:
@@ -208,10 +244,16 @@ class Case:
             try:
                 yield self.pending(version["VersionId"])
             except self.kit.client.exceptions.ResourceNotFoundException:
-                continue  # staged, and never filled
+                continue  # staged, without a value
 
     def put(self, value: Value, token: str, stage: str) -> None:
-        """Store a value by hand."""
+        """Store a value by hand.
+
+        Args:
+            value: value to store.
+            token: id of the new version.
+            stage: label of the new version.
+        """
         self.kit.client.put_secret_value(
             SecretId=self.arn,
             ClientRequestToken=token,
@@ -220,29 +262,38 @@ class Case:
         )
 
     def drop_pending(self, token: str) -> None:
-        """Take AWSPENDING away from a version that has it, as people do to get out of a stuck rotation."""
+        """Take AWSPENDING off a version if it has it, as operators do to end a stuck rotation.
+
+        Args:
+            token: id of the version.
+        """
         if Stage.PENDING in self.stages().get(token, ()):
             self.kit.client.update_secret_version_stage(
                 SecretId=self.arn, VersionStage=Stage.PENDING, RemoveFromVersionId=token
             )
 
     def current_logs_in(self) -> bool:
-        """Whether the AWSCURRENT value opens the target."""
+        """Return True if the AWSCURRENT value logs in."""
         return self.kit.target.logs_in(self.current())
 
     def some_logs_in(self) -> bool:
-        """Whether any stored value opens the target; reads no more of them than that takes."""
+        """Return True if any stored value logs in; reads no more values than needed."""
         return any(self.kit.target.logs_in(value) for value in self._each_value())
 
+    def public_members(self) -> Collection[str]:
+        """Return the members that the rotator declares as public, beside PUBLIC_KEYS."""
+        return public_members(self.kit.rotator or load(self.first["engine"]))
+
     def sensitive(self) -> set[str]:
-        """All strings of all values, and of the admin's, that must be seen nowhere."""
+        """Return all strings of all values, and of the admin's value, that must not appear anywhere."""
         admin = self.kit.target.admin() or {}
+        public = self.public_members()
         return {
-            text for value in (*self.values(), self.first, admin) for text in Secret(value).sensitive()
+            text for value in (*self.values(), self.first, admin) for text in Secret(value).sensitive(public)
         } - set(Secret(EXTRA).sensitive())
 
     def close(self) -> None:
-        """Remove the credential, the secret, and the admin's that was made for it."""
+        """Remove the credential, the secret, and the admin's secret that was created for it."""
         self.kit.target.remove(self.first)
         self.kit.delete(self.arn)
         if "masterarn" in self.first:

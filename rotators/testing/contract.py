@@ -1,13 +1,13 @@
-"""The contract of a rotator, as a suite to subclass. See `Suite` for what a subclass gives."""
+"""Contract of a rotator, as a suite to subclass. See `Suite` for the attributes of a subclass."""
 
-# ruff: noqa: S101 - asserts are how a suite speaks, shipped or not
+# ruff: noqa: S101 - a suite of tests uses assert, even in the package
 
 from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,11 +21,8 @@ from rotators.core.secret import PUBLIC_KEYS
 from rotators.testing.case import EXTRA, STEPS, Case, Kit
 from rotators.testing.proxy import Proxy, closed_port
 from rotators.testing.recorder import Kind, Operation, When
-from rotators.testing.secrecy import Witness, rotation_of, the_rotator
+from rotators.testing.secrecy import Witness, the_rotator
 from rotators.testing.suite import Suite, failure
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 CREATE, SET, TEST, FINISH = STEPS
 
@@ -36,14 +33,18 @@ ORDERS = (
     (CREATE, SET, TEST, CREATE, SET, TEST, CREATE, SET, TEST, FINISH),
     (CREATE, SET, TEST, FINISH, CREATE, SET, TEST, FINISH, SET),
 )
-"""Each step one to three times, in orders in which the service may deliver them."""
+"""Orders in which the service may deliver the steps, each one to three times."""
 
 
 class RotatorContractV1(Suite):
-    """What every rotator keeps to, whatever it rotates."""
+    """Contract of every rotator, for any credential type."""
 
     def test_a_rotation_gives_a_new_value_that_logs_in(self, kit: Kit) -> None:
-        """Three in a row, for with the third both users and a previous value are there."""
+        """Each of three rotations sets a new current value that logs in.
+
+        Fails if one does not, or if the first value still logs in at the end. The third rotation has both
+        users and a previous value.
+        """
         with kit.case() as case:
             for _ in range(3):
                 old = case.current()
@@ -53,7 +54,10 @@ class RotatorContractV1(Suite):
             assert not kit.target.logs_in(case.first), "the first value still logs in after three rotations"
 
     def test_two_proposals_differ(self, kit: Kit) -> None:
-        """A value that can be foretold is none."""
+        """``propose`` creates an unpredictable value.
+
+        Fails if two proposals, or a proposal and the current, are equal.
+        """
         with kit.case() as case:
             values = []
             for _ in range(2):
@@ -64,11 +68,14 @@ class RotatorContractV1(Suite):
             assert case.first not in values, "a proposal equals the current value"
 
     def test_identity_and_unknown_keys_are_unchanged(self, kit: Kit) -> None:
-        """Through two rotations, and the user's name too where there is one user."""
-        kept = set(PUBLIC_KEYS | EXTRA.keys()) - {"alternate_username"}
-        if kit.always_usable and kit.strategy == "alternating":
-            kept.remove("username")
+        """Two rotations keep all other keys; fails if one is added, removed or changed.
+
+        The user's name may change only if the strategy has two users.
+        """
         with kit.case() as case:
+            kept = {*PUBLIC_KEYS, *EXTRA, *case.public_members()} - {"alternate_username"}
+            if kit.always_usable and kit.strategy == "alternating":
+                kept.remove("username")
             before = case.current()
             for _ in range(2):
                 after = case.rotate()
@@ -77,7 +84,10 @@ class RotatorContractV1(Suite):
                 assert after.keys() == before.keys(), "a rotation added or dropped keys"
 
     def test_a_proposal_touches_nothing(self, kit: Kit) -> None:
-        """A createSecret must not reach the target: the value is not stored yet."""
+        """Step createSecret does not reach the target, because the value is not stored yet.
+
+        Fails if it does.
+        """
         with kit.case() as case:
             footprint = kit.target.footprint(case.first)
             kit.recorder.begin()
@@ -88,7 +98,10 @@ class RotatorContractV1(Suite):
             assert case.current_logs_in(), "createSecret changed the password"
 
     def test_verify_fails_before_apply_and_passes_after(self, kit: Kit) -> None:
-        """Else anything would be promoted."""
+        """``verify`` proves that the pending value logs in.
+
+        Fails if it passes before ``apply``: a value that does not work would be promoted.
+        """
         with kit.case(rotations=2) as case:
             token = case.begin()
             case.step(CREATE, token)
@@ -97,7 +110,10 @@ class RotatorContractV1(Suite):
             assert kit.target.logs_in(case.pending(token)), "testSecret passed a value that does not log in"
 
     def test_apply_twice(self, kit: Kit) -> None:
-        """Also after another process has forgotten the first time."""
+        """The second setSecret changes nothing, even in a new process.
+
+        Fails if users or rights change, or if the value does not log in after finishSecret.
+        """
         with kit.case() as case:
             token = case.begin()
             case.steps(token, CREATE, SET)
@@ -111,7 +127,10 @@ class RotatorContractV1(Suite):
             assert case.current_logs_in()
 
     def test_every_step_may_be_repeated(self, kit: Kit) -> None:
-        """One to three times, in the orders above."""
+        """Every step may be delivered again.
+
+        Fails if an order of `ORDERS` fails, or ends without a current value that logs in.
+        """
         for order in ORDERS:
             with kit.case() as case:
                 token = case.begin()
@@ -121,7 +140,10 @@ class RotatorContractV1(Suite):
                 assert case.current_logs_in(), f"does not log in after {order}"
 
     def test_the_current_value_logs_in_after_every_step(self, kit: Kit) -> None:
-        """For strategies that promise it; for the others, before setSecret and after finishSecret."""
+        """The current value works during a rotation; fails if it does not log in after a step.
+
+        A strategy without this promise is checked only after createSecret and finishSecret.
+        """
         with kit.case() as case:
             for _ in range(2):
                 token = case.begin()
@@ -131,12 +153,12 @@ class RotatorContractV1(Suite):
                         assert case.current_logs_in(), f"AWSCURRENT does not log in after {step}"
 
     def test_hostile_names(self, kit: Kit) -> None:
-        """Legal, and hard on whoever builds statements from strings."""
+        """Users with any of `Target.hostile_names` are rotated; fails if a new value does not log in."""
         for name in kit.target.hostile_names:
             self._rotates(kit, name=name)
 
     def test_hostile_passwords(self, kit: Kit) -> None:
-        """To rotate from."""
+        """A rotation starts from any of `Target.hostile_passwords`; fails if a new value does not log in."""
         for password in kit.target.hostile_passwords:
             self._rotates(kit, password=password + uuid.uuid4().hex)
 
@@ -147,7 +169,7 @@ class RotatorContractV1(Suite):
                 assert kit.target.logs_in(case.rotate()), f"{case.first['username']!r} does not log in"
 
     def test_no_session_stays(self, kit: Kit) -> None:
-        """A rotation leaves no connection behind."""
+        """A rotation leaves no open session; fails if the target still has one after three seconds."""
         with kit.case(rotations=2) as case:
             deadline = time.monotonic() + 3
             while kit.target.sessions(case.first):
@@ -155,7 +177,10 @@ class RotatorContractV1(Suite):
                 time.sleep(0.02)
 
     def test_a_pending_value_of_somebody_else_is_refused(self, kit: Kit) -> None:
-        """It logs in, so only the comparison of the users can keep it from being promoted."""
+        """A pending value of another user is refused; fails if setSecret or testSecret accepts it.
+
+        The value logs in, so only the comparison of the users can prevent its promotion.
+        """
         with kit.case() as case, kit.case() as other:
             token = case.begin()
             same = {key: case.first[key] for key in ("masterarn",) if key in case.first}
@@ -164,12 +189,16 @@ class RotatorContractV1(Suite):
                 failure(
                     (RotatorFailure, InvalidInput),
                     partial(case.step, step, token),
-                    f"{step} of a stranger's value",
+                    f"{step} of another user's value",
                 )
-            assert kit.target.logs_in(other.first), "the stranger's password was changed"
+            assert kit.target.logs_in(other.first), "the other user's password was changed"
 
     def test_a_stranger_with_the_clones_name_is_refused(self, kit: Kit) -> None:
-        """And keeps its password. Only for strategies with a second user."""
+        """An unrelated user with the clone's name is not changed.
+
+        Fails if setSecret accepts it or sets its password. This applies only to strategies with a second
+        user.
+        """
         with kit.case() as case:
             token = case.begin()
             case.step(CREATE, token)
@@ -177,11 +206,11 @@ class RotatorContractV1(Suite):
             if clone == case.first.get("username"):
                 return
             stranger = kit.target.create_named(str(clone))
-            failure(RotatorFailure, lambda: case.step(SET, token), "setSecret with a stranger's clone")
-            assert kit.target.logs_in(stranger), "the stranger's password was changed"
+            failure(RotatorFailure, lambda: case.step(SET, token), "setSecret with an unrelated clone")
+            assert kit.target.logs_in(stranger), "the unrelated user's password was changed"
 
     def test_a_server_that_is_down(self, kit: Kit) -> None:
-        """Unreachable is not rejected, and it is worth a retry."""
+        """No server means ``TargetUnavailable``, which may be retried; fails if the error is another one."""
         with kit.case(port=closed_port()) as case:
             token = case.begin()
             case.step(CREATE, token)
@@ -189,7 +218,10 @@ class RotatorContractV1(Suite):
                 self._unavailable(partial(case.step, step, token), step)
 
     def test_a_server_that_never_answers(self, kit: Kit) -> None:
-        """Given up in time."""
+        """A step gives up on a server that never answers.
+
+        Fails if it takes longer than `Suite.timeout`, or if the rotation cannot be completed later.
+        """
         port = port_of_target(kit)
         with Proxy(port) as proxy, kit.case(port=proxy.port) as case:
             token = case.begin()
@@ -202,11 +234,17 @@ class RotatorContractV1(Suite):
             assert case.current_logs_in()
 
     def test_a_server_that_falls_silent_in_a_statement(self, kit: Kit) -> None:
-        """The last one of setSecret, when most is done."""
+        """A server that stops answering in the last statement of setSecret does no harm.
+
+        Fails if the step takes longer than `Suite.timeout`, or if the rotation cannot be completed later.
+        """
         self._disturbed(kit, lambda proxy: proxy.silence(), last_only=True)
 
     def test_a_server_that_hangs_up_before_a_statement(self, kit: Kit) -> None:
-        """Each statement and commit of setSecret in turn."""
+        """A connection that is closed before any statement or commit of setSecret does no harm.
+
+        Fails if the error is not ``TargetUnavailable``, or if the rotation cannot be completed later.
+        """
         self._disturbed(kit, lambda proxy: proxy.cut(), last_only=False)
 
     def _disturbed(self, kit: Kit, disturb: Callable[[Proxy], None], *, last_only: bool) -> None:
@@ -237,7 +275,7 @@ class RotatorContractV1(Suite):
         assert error.retryable
 
     def test_nothing_secret_is_shown(self, kit: Kit) -> None:
-        """In errors, causes, contexts, tracebacks, logs and output, of the rotator itself and of the core."""
+        """No value is shown; fails if an error, cause, context, traceback, log or output has one."""
         with Proxy(port_of_target(kit)) as proxy:
             places = _places(kit, proxy.port)
             for place in dict.fromkeys((places[0], places[-1])):
@@ -254,10 +292,10 @@ class RotatorContractV1(Suite):
         token = case.begin()
         case.step(CREATE, token)
         rotator = the_rotator(kit, case)
-        rotation = rotation_of(kit, case, token)
+        rotation = kit.function.rotation(case.arn, token)
         witness = Witness(case.sensitive())
         for call in (rotator.propose, rotator.apply, rotator.verify):
-            # The places are those of setSecret, so the calls count from there.
+            # The places are indexes within setSecret, so the count of calls starts there.
             kit.recorder.begin(act)
             with kit.recorder.step(call.__name__):
                 witness.watch(partial(call, rotation))
@@ -270,7 +308,11 @@ class RotatorContractV1(Suite):
 
 
 def port_of_target(kit: Kit) -> int:
-    """The port where a kit's target listens; without one the test is skipped."""
+    """Return the port where a kit's target listens; without one the test is skipped.
+
+    Args:
+        kit: kit of the test.
+    """
     value = kit.target.create()
     port = kit.target.port(value)
     kit.target.remove(value)
@@ -280,7 +322,7 @@ def port_of_target(kit: Kit) -> int:
 
 
 def _places(kit: Kit, port: int) -> list[int]:
-    """The statements and commits of an undisturbed setSecret, by their index in it."""
+    """Return the indexes of the statements and commits in an undisturbed setSecret."""
     with kit.case(port=port) as case:
         token = case.begin()
         case.step(CREATE, token)

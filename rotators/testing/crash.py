@@ -1,8 +1,8 @@
-"""The crash matrix: a rotation is stopped before and after everything it does outside its process.
+"""Crash matrix: stops a rotation before and after each of its operations outside the process.
 
-An undisturbed rotation is recorded first; what it does is the list of points. Then, for each point, a new
-credential is rotated and stopped there, recovered, and looked at. Nobody lists the points by hand, so a new
-call, login or statement of a rotator is a new point by itself.
+An undisturbed rotation is recorded first. Its operations are the points. At each point a new credential is
+rotated, stopped, recovered and examined. The points are not listed by hand, so a new call, login or statement
+of a rotator adds a point.
 """
 
 from __future__ import annotations
@@ -13,32 +13,31 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from rotators.core.errors import RotatorsError
-from rotators.testing.case import STEPS
+from rotators.testing.case import STEPS, Case, Kit
 from rotators.testing.recorder import Operation, Stop, StopAt, When
-from rotators.testing.results import Container, Outcome, Recovery, Result
+from rotators.testing.results import Container, Recovery, StopOutcome, StopResult
 
 if TYPE_CHECKING:
-    from rotators.testing.case import Case, Kit
     from rotators.testing.killed import Killer
 
 _SESSION_END_SECONDS = 3.0
-"""How long a server may take to notice that a client has gone."""
+"""Most seconds until a server notices a closed connection."""
 
 
 _MOST_USES = 8
-"""Of one credential: each run leaves a version or two, and they make the walk through the history longer."""
+"""Stops per credential. Each stop leaves one or two versions, which make the search slower."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """A place where a rotation is stopped, and how it is recovered.
+    """A point where a rotation is stopped, and its recovery.
 
     Attributes:
-        rotations: how many the credential has behind it, at least.
-        operation, when: where the stop is.
-        recovery, container: what follows.
-        killed: whether a process is killed.
-        again: of the retry, the operation where it is stopped again, for `Recovery.STOPPED_AGAIN`.
+        rotations: number of rotations that the credential has had before, at least.
+        operation, when: operation of the stop, and its side.
+        recovery, container: recovery after the stop, and the container that runs it.
+        killed: True if a process is killed.
+        again: index of the operation where the retry is stopped again, for `Recovery.STOPPED_AGAIN`.
     """
 
     rotations: int
@@ -52,15 +51,15 @@ class Point:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which points of which rotations are tried.
+    """Points and rotations to try.
 
     Attributes:
-        starts: numbers of rotations that the credentials have behind them; the first rotation of a pair
-            of users does other things than the later ones, and those differ with whose turn it is.
+        starts: numbers of rotations before the stopped one; the first rotation of a pair of users has other
+            operations than the later ones, and those differ by the user whose turn it is.
         every: 1 tries all points, 2 every second one, and so on.
-        thorough: every recovery in every container, and a retry is stopped again at *every* second operation
-            of its own. Else warm containers and killed processes take turns with the two recoveries, and at
-            every second point the retry is stopped again where the rotation was.
+        thorough: True to try every recovery in every container, and to stop a retry again at *every* second
+            of its operations. Otherwise warm containers and killed processes alternate between the two
+            recoveries, and at every second point the retry is stopped again at the same operation.
     """
 
     starts: Sequence[int] = (0, 1, 2)
@@ -70,11 +69,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """A rotation that nothing happened to.
+    """A rotation without a stop.
 
     Attributes:
-        operations: what it did outside its process.
-        footprint: what it left on the target.
+        operations: its operations outside the process.
+        footprint: its results on the target.
     """
 
     operations: Sequence[Operation]
@@ -85,9 +84,9 @@ class CrashMatrix:
     """Stops rotations of one kit.
 
     Args:
-        name: of the matrix, for the report.
-        kit: makes the cases.
-        killer: runs rotations in processes that can be killed; without one none is killed.
+        name: name of the matrix; shown in the report.
+        kit: creates the cases.
+        killer: runs rotations in processes that can be killed; None kills none.
     """
 
     def __init__(self, name: str, kit: Kit, killer: Killer | None = None) -> None:
@@ -99,7 +98,11 @@ class CrashMatrix:
         self._uses = 0
 
     def undisturbed(self, rotations: int) -> Undisturbed:
-        """Record a rotation in a fresh container; once for each number of rotations before it."""
+        """Return a recorded rotation in a fresh container; recorded once per number of earlier rotations.
+
+        Args:
+            rotations: number of rotations before the recorded one.
+        """
         if rotations not in self._undisturbed:
             with self._kit.case(rotations=rotations) as case:
                 token = case.begin()
@@ -113,7 +116,11 @@ class CrashMatrix:
         return self._undisturbed[rotations]
 
     def points(self, plan: Plan) -> Iterator[Point]:
-        """All points of a plan."""
+        """Yield all points of a plan.
+
+        Args:
+            plan: points and rotations to try.
+        """
         for rotations in plan.starts:
             operations = self.undisturbed(rotations).operations
             places = [(operation, when) for operation in operations for when in When]
@@ -138,12 +145,15 @@ class CrashMatrix:
         elif turn == 0:
             yield Point(rotations, operation, when, Recovery.STOPPED_AGAIN, again=operation.index)
 
-    def run(self, plan: Plan, progress: Callable[[Result], None] | None = None) -> list[Result]:
+    def run(self, plan: Plan, progress: Callable[[StopResult], None] | None = None) -> list[StopResult]:
         """Try every point of a plan.
 
         Args:
-            plan: which.
-            progress: called with each result as it comes.
+            plan: points and rotations to try.
+            progress: called with each result.
+
+        Returns:
+            One result per point.
         """
         results = []
         for point in self.points(plan):
@@ -154,14 +164,21 @@ class CrashMatrix:
         self.close()
         return results
 
-    def stop(self, point: Point) -> Result:
-        """Stop one rotation at one point, recover it, and look."""
+    def stop(self, point: Point) -> StopResult:
+        """Stop one rotation at one point, recover it, and examine the result.
+
+        Args:
+            point: point of the stop.
+
+        Returns:
+            The result; its outcome is OK if none of the other outcomes applies.
+        """
         undisturbed = self.undisturbed(point.rotations)
         case = self._taken(point.rotations)
         trial = _Trial(self._kit, case, point, undisturbed, self._killer)
         outcome = trial.run()
-        self._give_back(case, reusable=outcome is Outcome.OK)
-        return Result(
+        self._give_back(case, reusable=outcome is StopOutcome.OK)
+        return StopResult(
             name=self.name,
             rotations=point.rotations,
             operation=point.operation,
@@ -176,23 +193,23 @@ class CrashMatrix:
         )
 
     def close(self) -> None:
-        """Remove the credential that waits to be used again."""
+        """Remove the credential that is kept for the next use."""
         if self._waiting is not None:
             self._waiting.close()
             self._waiting = None
 
     def _taken(self, rotations: int) -> Case:
-        """A credential with so many rotations behind it, or more; one that recovered well is as good."""
+        """Return a credential with at least so many rotations; one that recovered well can be used again."""
         if rotations and self._waiting is not None:
             case, self._waiting = self._waiting, None
             if self._kit.strategy == "alternating" and self._other_turn(case, rotations):
                 case.rotate()
             return case
         self._uses = 0
-        return self._kit.open(rotations=rotations)
+        return self._kit.case(rotations=rotations)
 
     def _other_turn(self, case: Case, rotations: int) -> bool:
-        """Whether the other user of a pair is current than after so many rotations."""
+        """Return True if the current user of a pair is not the one after that number of rotations."""
         begun = bool(case.current()["username"] == case.first["username"])
         return begun != (rotations % 2 == 0)
 
@@ -205,19 +222,19 @@ class CrashMatrix:
 
 
 def _is_tried(number: int, every: int) -> bool:
-    """Every Nth place. They alternate between before and after, so an even step takes turns in odd ones."""
+    """Return True for every Nth place. Before and after alternate, so an even N alternates between them."""
     turn = 0 if every % 2 else (number // every) % 2
     return number % every == turn
 
 
 class _Failed(Exception):
-    def __init__(self, outcome: Outcome, detail: str = "") -> None:
+    def __init__(self, outcome: StopOutcome, detail: str = "") -> None:
         super().__init__(outcome)
         self.outcome, self.detail = outcome, detail
 
 
 class _Trial:
-    """One stop of one case, and what follows."""
+    """One stop of one case, and its recovery."""
 
     def __init__(
         self, kit: Kit, case: Case, point: Point, undisturbed: Undisturbed, killer: Killer | None
@@ -226,7 +243,7 @@ class _Trial:
         self._undisturbed = undisturbed
         self.usable, self.further, self.detail = True, 0, ""
 
-    def run(self) -> Outcome:
+    def run(self) -> StopOutcome:
         try:
             self._stop()
             self._recover()
@@ -234,7 +251,7 @@ class _Trial:
         except _Failed as failed:
             self.detail = failed.detail
             return failed.outcome
-        return Outcome.OK
+        return StopOutcome.OK
 
     def _stop(self) -> None:
         token = self._case.begin()
@@ -246,38 +263,40 @@ class _Trial:
         else:
             reached = self._run_until(token, StopAt(self._point.operation.index, self._point.when))
             if not reached:
-                raise _Failed(Outcome.SWALLOWED, "the rotation went another way, or was over before the stop")
+                raise _Failed(
+                    StopOutcome.SWALLOWED, "the rotation went another way, or was over before the stop"
+                )
         self._look()
 
     def _run_until(self, token: str, stop: StopAt) -> bool:
-        """Rotate up to the stop; False when the rotation was over before it."""
+        """Rotate up to the stop; return False if the rotation ended before it."""
         self._kit.recorder.begin(stop)
         try:
             for step in STEPS:
                 self._case.step(step, token)
                 if stop.reached:
-                    raise _Failed(Outcome.SWALLOWED, "the step went on after the stop")
+                    raise _Failed(StopOutcome.SWALLOWED, "the step went on after the stop")
         except Stop:
             return True
         except RotatorsError as error:
             if not stop.reached:
                 self.detail = str(error)
                 return False
-            raise _Failed(Outcome.SWALLOWED, f"the stop became an error: {error}") from None
+            raise _Failed(StopOutcome.SWALLOWED, f"the stop became an error: {error}") from None
         finally:
             self._kit.recorder.begin()
         return False
 
     def _look(self) -> None:
-        """The current value right now, and if it is dead, whether another one lives."""
+        """Check that the current value logs in, and otherwise that another value does."""
         if self._case.current_logs_in():
             return
         self.usable = False
         if self._kit.always_usable:
-            # Where it is promised, this ends the trial, so `usable` speaks of the recovery as well.
-            raise _Failed(Outcome.CURRENT_UNUSABLE, "AWSCURRENT did not log in")
+            # A broken promise ends the trial, so `usable` covers the recovery as well.
+            raise _Failed(StopOutcome.CURRENT_UNUSABLE, "AWSCURRENT did not log in")
         if not self._case.some_logs_in():
-            raise _Failed(Outcome.LOST, "no stored version logged in")
+            raise _Failed(StopOutcome.LOST, "no stored version logged in")
 
     def _recover(self) -> None:
         token = self._token
@@ -297,10 +316,10 @@ class _Trial:
         self.further = 1
         self._case.drop_pending(token)
         if not self._completes(self._case.begin()):
-            raise _Failed(Outcome.STUCK, self.detail)
+            raise _Failed(StopOutcome.STUCK, self.detail)
 
     def _completes(self, token: str) -> bool:
-        """Run all steps, looking at the current value after each; whether they made it current."""
+        """Run all steps, and check the current value after each; return True if the rotation is complete."""
         for step in STEPS:
             try:
                 self._case.step(step, token)
@@ -315,9 +334,9 @@ class _Trial:
     def _check_end(self) -> None:
         footprint = self._kit.target.footprint(self._case.current())
         if footprint != self._undisturbed.footprint:
-            raise _Failed(Outcome.LEFTOVER, f"{footprint} instead of {self._undisturbed.footprint}")
+            raise _Failed(StopOutcome.LEFTOVER, f"{footprint} instead of {self._undisturbed.footprint}")
         deadline = monotonic() + _SESSION_END_SECONDS
         while self._kit.target.sessions(self._case.first):
             if monotonic() > deadline:
-                raise _Failed(Outcome.LEFTOVER, "a session of the credential stayed open")
+                raise _Failed(StopOutcome.LEFTOVER, "a session of the credential stayed open")
             sleep(0.01)

@@ -1,4 +1,4 @@
-"""The fixture that a stranger's conftest imports: ``from rotators.testing.fixtures import aws``."""
+"""The fixture for other packages' conftest: ``from rotators.testing.fixtures import aws``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rotators.local.aws import LocalAws
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[LocalAws]:
-    """A local AWS; the process's environment points at it for the whole run."""
+    """Yield a local AWS; the process's environment points at it for the whole run."""
     with pytest.MonkeyPatch.context() as patch, LocalAws() as running:
         for name, value in running.exports().items():
             patch.setenv(name, value)

@@ -1,6 +1,6 @@
-"""The second version of the contract: what holds when secrets, accounts and events are hostile or unusual."""
+"""Second version of the contract: rules for hostile or unusual secrets, accounts and events."""
 
-# ruff: noqa: S101 - asserts are how a suite speaks, shipped or not
+# ruff: noqa: S101 - a suite of tests uses assert, even in the package
 
 from __future__ import annotations
 
@@ -36,21 +36,22 @@ CREATE, SET, TEST, FINISH = STEPS
 
 _OLDER = 7  # versions with a wrong password, more than a step may try
 _AT_ONCE = 4  # repetitions of a failed step
-_REPEATS = 150  # steps until a value is found by chance; each has one chance in ten or better
+_REPEATS = 150  # steps until a value is found by chance; each finds it with a probability of at least 0.1
 _ADMIN_LOGINS = 2
 _THREAD_SECONDS = 60.0
 
 
 class RotatorContractV2(RotatorContractV1):
-    """The rules for every rotator, for any stored value and any kind of account."""
+    """Rules for every rotator, for any stored value and any kind of account."""
 
     version: ClassVar[int] = 2
 
     def test_a_stored_credential_goes_only_to_the_target_it_was_stored_for(self, kit: Kit) -> None:
-        """Someone who may write the secret, but not read it, stores another address.
+        """A stored credential is sent only to its own target; fails if another address in the secret gets it.
 
-        The address is that of a proxy of the same target: a credential that is sent there is accepted and
-        changed, so this is seen whatever the protocol hides.
+        A user who may write the secret, but not read it, stores another address. It is that of a proxy of
+        the same target: a credential that is sent there is accepted and changed, so the test detects it
+        even if the protocol hides it.
         """
         with Proxy(port_of_target(kit)) as proxy:
             for labelled in (True, False):
@@ -61,7 +62,11 @@ class RotatorContractV2(RotatorContractV1):
                     assert kit.target.logs_in(stored), "a stored credential was sent to another address"
 
     def test_a_pending_value_stays_with_its_target(self, kit: Kit) -> None:
-        """The address changes between createSecret and setSecret, or before testSecret."""
+        """A pending value is used only at the target it was created for.
+
+        Fails if a step uses it at another address. The address changes after createSecret, or after
+        setSecret.
+        """
         with Proxy(port_of_target(kit)) as proxy:
             for reached in ((CREATE,), (CREATE, SET)):
                 with kit.case() as case:
@@ -76,7 +81,10 @@ class RotatorContractV2(RotatorContractV1):
                         )
 
     def test_a_similar_name_is_another_account(self, kit: Kit) -> None:
-        """Blanks, patterns and capitals around a user's name: neither reset nor promoted."""
+        """Names with blanks, patterns or other case are other users.
+
+        Fails if one is promoted or changes the user.
+        """
         with kit.case() as case:
             original = case.first
             for name in kit.target.lookalikes(str(original["username"])):
@@ -88,7 +96,10 @@ class RotatorContractV2(RotatorContractV1):
                     assert kit.target.logs_in(original), f"{name!r} changed another user's credential"
 
     def test_rejected_logins_are_bounded(self, kit: Kit) -> None:
-        """Servers lock accounts. Repeated steps find the value that works all the same."""
+        """A setSecret makes a limited number of logins, because servers lock accounts after rejected ones.
+
+        Fails if it makes more, or if repeated steps do not find the value that works.
+        """
         with kit.case() as case:
             for _ in range(_OLDER):
                 case.put(kit.target.wrong(case.first), _token(), Stage.CURRENT)
@@ -108,7 +119,10 @@ class RotatorContractV2(RotatorContractV1):
             assert case.current_logs_in(), "the value that works was never tried"
 
     def test_a_repeated_step_adds_no_rejected_logins(self, kit: Kit) -> None:
-        """Secrets Manager repeats a failed step at once; servers lock accounts by the sum."""
+        """Repeated steps share one limit of logins; fails if the steps of one rotation exceed it.
+
+        Secrets Manager repeats a failed step at once, and servers lock accounts by the total.
+        """
         with kit.case() as case:
             for _ in range(_OLDER):
                 case.put(kit.target.wrong(case.first), _token(), Stage.CURRENT)
@@ -128,24 +142,30 @@ class RotatorContractV2(RotatorContractV1):
             kit.recorder.begin()
 
     def test_a_right_credential_is_not_reset(self, kit: Kit) -> None:
-        """The target rejects the login for another reason than the password, with the same answer."""
+        """An admin resets only a wrong credential.
+
+        Fails if one is reset that is rejected for another reason.
+        """
         if not kit.with_admin:
-            pytest.skip("without an admin nobody can reset a credential")
+            pytest.skip("only an admin can reset a credential")
         with kit.case(rotations=1) as case:
             current = case.current()
             if not kit.target.obstruct(current):
                 pytest.skip("this target gives no other reason for a rejected login")
             token = case.begin()
-            # With two users the other one may well be admitted.
+            # With two users, the other one may log in.
             all(_succeeds(case, step, token) for step in (CREATE, SET, TEST))
             kit.target.admit(current)
             assert kit.target.logs_in(current), "a credential that was right has been reset"
             assert case.current() == current
 
     def test_a_late_set_changes_nothing(self, kit: Kit) -> None:
-        """A setSecret hangs after a login, and goes on after another rotation has ended."""
+        """A setSecret that continues after another rotation has ended is refused.
+
+        Fails if it succeeds, or if the current value does not log in afterwards.
+        """
         for place in _logins(kit):
-            with kit.case(rotations=1) as case, patch("rotators.core.steps.STAGES_SECONDS", 0.0):
+            with kit.case(rotations=1) as case, patch("rotators.core.versions.STAGES_SECONDS", 0.0):
                 late = case.begin()
                 case.step(CREATE, late)
                 kit.recorder.begin(_after(place, partial(_in_another_container, case)))
@@ -158,9 +178,12 @@ class RotatorContractV2(RotatorContractV1):
                 assert case.current_logs_in(), "a late setSecret broke the current value"
 
     def test_a_late_set_of_a_finished_rotation_changes_nothing(self, kit: Kit) -> None:
-        """It hangs after a login; a second delivery ends its rotation, and another rotation has begun."""
+        """A setSecret whose rotation has ended does not disturb the next rotation.
+
+        Fails if its value does not log in.
+        """
         for place in _logins(kit):
-            with kit.case(rotations=1) as case, patch("rotators.core.steps.STAGES_SECONDS", 0.0):
+            with kit.case(rotations=1) as case, patch("rotators.core.versions.STAGES_SECONDS", 0.0):
                 late = case.begin()
                 case.step(CREATE, late)
                 later: list[str] = []
@@ -171,7 +194,11 @@ class RotatorContractV2(RotatorContractV1):
                 assert case.current_logs_in(), "a late setSecret broke the next rotation"
 
     def test_finish_without_test_promotes_nothing_untested(self, kit: Kit) -> None:
-        """Anyone who sends events may leave steps out; and a new container did not see the earlier steps."""
+        """Step finishSecret without testSecret promotes a value only if it logs in.
+
+        Fails if it promotes another, or refuses one that logs in. A sender of events may omit steps, and a
+        new container has no memory of earlier steps.
+        """
         for reached in ((CREATE,), (CREATE, SET)):
             with kit.case(rotations=1) as case:
                 token = case.begin()
@@ -185,14 +212,14 @@ class RotatorContractV2(RotatorContractV1):
 
 
 def _plant(case: Case, value: Value, *, labelled: bool) -> None:
-    """Store a value as current; the one before it keeps AWSPREVIOUS, or has no label."""
+    """Store a value as current; the previous one keeps AWSPREVIOUS, or has no label."""
     case.put(value, _token(), Stage.CURRENT)
     if not labelled:
         case.put({**value, "planted": "again"}, _token(), Stage.CURRENT)
 
 
 def _fails(case: Case) -> None:
-    """A rotation that must fail before its last step."""
+    """Run a rotation that must fail before its last step."""
     token = case.begin()
     assert not all(_succeeds(case, step, token) for step in (CREATE, SET, TEST)), "the rotation succeeded"
     case.drop_pending(token)
@@ -207,7 +234,7 @@ def _succeeds(case: Case, step: str, token: str) -> bool:
 
 
 def _logins(kit: Kit) -> list[int]:
-    """Where an undisturbed setSecret logs in, by the index of the operation in it."""
+    """Return the indexes of the logins in an undisturbed setSecret."""
     with kit.case(rotations=1) as case:
         token = case.begin()
         case.step(CREATE, token)
@@ -221,7 +248,7 @@ def _logins(kit: Kit) -> list[int]:
 
 
 def _after(place: int, do: Callable[[], object]) -> Callable[[Operation, When], None]:
-    """Does something right after the operation at a place."""
+    """Return a hook that calls ``do`` right after the operation at a place."""
 
     def act(operation: Operation, when: When) -> None:
         if (operation.index, when) == (place, When.AFTER):
@@ -237,12 +264,12 @@ def _finish_and_begin(case: Case, token: str, later: list[str]) -> None:
 
 
 def _in_another_container(case: Case, token: str | None = None, *steps: str) -> str:
-    """Run steps in a thread of their own, so that they are not part of what is recorded.
+    """Run steps in a separate thread, so that they are not recorded.
 
     Args:
-        case: the secret.
-        token: of the rotation; a new one is begun if it is None.
-        *steps: all four if none is named.
+        case: case of the secret.
+        token: token of the rotation; None begins a new one.
+        *steps: names of the steps; all four if none is given.
 
     Returns:
         The token.

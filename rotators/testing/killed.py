@@ -1,8 +1,8 @@
-"""Rotations in processes that die: ``python -m rotators.testing.killed MODULE:TARGET_CLASS``.
+"""Rotations in processes that are killed: ``python -m rotators.testing.killed MODULE:TARGET_CLASS``.
 
-One process loads everything once and forks for each rotation, for a start from nothing takes a second. It
+One process loads everything once and forks for each rotation, because starting a process takes a second. It
 has no threads, so forking it is safe. It reads JSON lines ``{"arn", "token", "index", "when"}`` and answers
-with how the rotation's process ended: ``killed``, or what it said.
+with the end of the rotation's process: ``killed``, or its message.
 """
 
 from __future__ import annotations
@@ -14,24 +14,22 @@ import os
 import signal
 import subprocess
 import sys
-import uuid
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any, Self
 
-from rotators.core.errors import LocalStackError
+from rotators.local.errors import LocalStackError
 from rotators.local.inprocess import InProcessFunction
-from rotators.testing.case import STEPS
+from rotators.testing.case import STEPS, Case, step_event
 from rotators.testing.recorder import Operation, Recorder, When
 
 if TYPE_CHECKING:
-    from rotators.testing.case import Case
     from rotators.testing.target import Target
 
 
 class Killer:
     """Runs rotations in processes that are killed at a point; use as a context manager.
 
-    Only installed rotators can be run so, and targets whose class can be imported.
+    It supports only installed rotators, and targets whose class can be imported.
 
     Args:
         target: its class names the operations.
@@ -51,13 +49,13 @@ class Killer:
         self._process.communicate()
 
     def rotate_until(self, case: Case, token: str, index: int, when: When) -> None:
-        """Rotate in a process of its own, which is killed at the point.
+        """Rotate in a separate process, which is killed at the point.
 
         Args:
-            case: the secret.
-            token: the rotation's.
-            index: of the operation.
-            when: on which side of it.
+            case: case of the secret.
+            token: token of the rotation.
+            index: index of the operation.
+            when: side of the operation.
 
         Raises:
             LocalStackError: the process ended in another way.
@@ -82,19 +80,13 @@ class _KillAt:
 
 
 def _rotate(job: dict[str, Any], recorder: Recorder) -> None:
-    """The child: it ends by the kill, or tells by its status that it was not."""
+    """Run the child: it is killed, or its exit status reports that it was not."""
     function = InProcessFunction()
     recorder.begin(_KillAt(job["index"], job["when"]))
     with redirect_stdout(io.StringIO()):
         for step in STEPS:
-            event = {
-                "Step": step,
-                "SecretId": job["arn"],
-                "ClientRequestToken": job["token"],
-                "RotationToken": str(uuid.uuid4()),
-            }
             with recorder.step(step):
-                function.invoke(event)
+                function.invoke(step_event(job["arn"], step, job["token"]))
 
 
 def _serve(place: str) -> None:
@@ -107,6 +99,8 @@ def _serve(place: str) -> None:
             if child == 0:
                 try:
                     _rotate(json.loads(line), recorder)
+                except Exception as error:  # noqa: BLE001 - the parent names the place to look
+                    print(error, file=sys.stderr, flush=True)
                 finally:
                     os._exit(1)
             _, status = os.waitpid(child, 0)

@@ -1,4 +1,4 @@
-"""A wire between a rotator and its target that can be cut, fall silent, or not be there."""
+"""Proxy between a rotator and its target that can close or stall connections, and a port without server."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Proxy:
     """Forwards connections on loopback; use as a context manager.
 
     Args:
-        port: of the target, on 127.0.0.1.
+        port: port of the target, on 127.0.0.1.
 
     Attributes:
-        port: where the proxy listens.
+        port: port where the proxy listens.
     """
 
     def __init__(self, port: int) -> None:
@@ -41,8 +41,8 @@ class Proxy:
         self._hang_up()
 
     def cut(self) -> None:
-        """Hang up all connections there are."""
-        # A client is connected before we have accepted it; accepting goes in order, so ours comes last.
+        """Close all open connections."""
+        # A client is connected before we accept it. Connections are accepted in order, so ours is the last.
         with socket.create_connection(("127.0.0.1", self.port)) as last:
             deadline = time.monotonic() + _SECONDS
             while last.getsockname() not in self._accepted and time.monotonic() < deadline:
@@ -54,11 +54,11 @@ class Proxy:
             _end(self._open.pop())
 
     def silence(self) -> None:
-        """Take connections and bytes, and pass nothing on."""
+        """Accept connections and bytes, and forward nothing."""
         self._flowing.clear()
 
     def flow(self) -> None:
-        """Pass on again, what was held back too."""
+        """Forward again, including the bytes that were held back."""
         self._flowing.set()
 
     def _accept(self) -> None:
@@ -74,7 +74,7 @@ class Proxy:
                 threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):  # a hang-up on either side ends both
+        with suppress(OSError):  # a close on either side ends both
             while block := source.recv(_BLOCK):
                 self._flowing.wait()
                 sink.sendall(block)
@@ -83,7 +83,7 @@ class Proxy:
 
 
 def closed_port() -> int:
-    """A port of loopback on which nobody listens."""
+    """Return a loopback port on which no server listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 

@@ -1,15 +1,16 @@
-"""What happens at the same time, late, or not at all: as a suite to subclass (see `Suite`)."""
+"""Concurrent, late and failed calls, as a suite to subclass (see `Suite`)."""
 
-# ruff: noqa: S101 - asserts are how a suite speaks, shipped or not
+# ruff: noqa: S101 - a suite of tests uses assert, even in the package
 
 from __future__ import annotations
 
 import io
 import threading
 import uuid
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -25,9 +26,6 @@ from rotators.testing.case import STEPS, Case, Kit
 from rotators.testing.recorder import Kind, Operation, When
 from rotators.testing.suite import Suite, failure
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 CREATE, SET, TEST, FINISH = STEPS
 
 FAULTS = {
@@ -35,16 +33,19 @@ FAULTS = {
     "InternalServiceError": ServiceUnavailable,
     "AccessDeniedException": AccessDenied,
 }
-"""Error codes of the service and what they have to become."""
+"""Error codes of the service, and the errors that they must be translated to."""
 
 _THREAD_SECONDS = 60.0
 
 
 class RotatorRacesV1(Suite):
-    """A rotation among others, with a service that has bad moments."""
+    """Concurrent rotations, and failures of the service."""
 
     def test_a_step_delivered_twice_at_once(self, kit: Kit) -> None:
-        """One of the two may fail; what they leave is a rotation that goes on."""
+        """At most one of two deliveries at once fails.
+
+        Fails if both do, or if the rotation cannot be completed.
+        """
         with kit.case(rotations=1) as case:
             for twice in STEPS:
                 token = case.begin()
@@ -56,7 +57,10 @@ class RotatorRacesV1(Suite):
                 _done(case, token)
 
     def test_two_tokens_interleaved(self, kit: Kit) -> None:
-        """The label moves to the younger one; the elder is refused and harms nothing."""
+        """The label moves to the newer token.
+
+        Fails if a step of the older one succeeds or disturbs the newer one.
+        """
         with kit.case(rotations=1) as case:
             for reached in range(1, len(STEPS)):
                 elder = case.begin()
@@ -71,7 +75,11 @@ class RotatorRacesV1(Suite):
                 _done(case, younger)
 
     def test_two_tokens_at_once(self, kit: Kit) -> None:
-        """The steps of two rotations run in parallel; a third one puts all right."""
+        """Two rotations in parallel lose no credential.
+
+        Fails if no stored value logs in (AWSCURRENT, with a strategy that promises it), or if a third
+        rotation does not succeed.
+        """
         with kit.case(rotations=1) as case:
             tokens = [case.begin(), case.begin()]
             for step in STEPS:
@@ -80,7 +88,10 @@ class RotatorRacesV1(Suite):
             _done(case, _rotated(case))
 
     def test_a_value_put_by_hand(self, kit: Kit) -> None:
-        """Somebody resets the credential and stores it as current, after each step of a rotation."""
+        """A person may reset the credential and store it as current between any two steps.
+
+        Fails if no stored value logs in, or if the next rotation does not succeed.
+        """
         for reached in range(len(STEPS)):
             with kit.case(rotations=1) as case:
                 token = case.begin()
@@ -96,14 +107,20 @@ class RotatorRacesV1(Suite):
                 _done(case, _rotated(case))
 
     def test_failing_api_calls(self, kit: Kit) -> None:
-        """Each call of a rotation fails in each way, before it is done and after; the same token goes on."""
+        """A failed call to the service gets the right error, and the same token continues.
+
+        Fails if it does not. Each call fails in each way of `FAULTS`, before and after its effect.
+        """
         for name, kind in FAULTS.items():
             with kit.case(rotations=1) as case:
                 for number, when in _api_points(kit):
                     _fails_once(case, number, when, name, kind)
 
     def test_a_read_that_lags(self, kit: Kit) -> None:
-        """Labels and values are read as they were before the last step's write."""
+        """A read may return the state before the last write.
+
+        Fails if the rotation cannot be completed afterwards.
+        """
         with kit.case(rotations=1) as case:
             for lagging in STEPS[1:]:
                 token = case.begin()
@@ -142,18 +159,18 @@ def _done(case: Case, token: str) -> None:
 
 
 def _at_once(kit: Kit, events: list[dict[str, str]]) -> list[Exception]:
-    """Deliver events in a thread each, together; gives the errors of those that failed."""
+    """Deliver events at the same time, each in a thread; return the errors of those that failed."""
     barrier, errors = threading.Barrier(len(events)), []
 
     def deliver(event: dict[str, str]) -> None:
         barrier.wait()
         try:
             kit.function.invoke(event)
-        except Exception as error:  # noqa: BLE001 - kept for the thread that asked
+        except Exception as error:  # noqa: BLE001 - kept for the calling thread
             errors.append(error)
 
     threads = [threading.Thread(target=deliver, args=(event,), daemon=True) for event in events]
-    # Here and not in each thread, for stdout belongs to all of them.
+    # Here and not in each thread, because all threads share stdout.
     with redirect_stdout(io.StringIO()):
         for thread in threads:
             thread.start()
@@ -176,7 +193,7 @@ def _api_points(kit: Kit) -> list[tuple[int, When]]:
 
 
 def _fails_once(case: Case, number: int, when: When, name: str, kind: type[RotatorsError]) -> None:
-    """Only API calls are counted: what the target is asked differs between the users of a pair."""
+    """Let one API call fail once. Only API calls count: statements differ between the users of a pair."""
     kit = case.kit
     seen: list[int] = []
 
@@ -199,13 +216,13 @@ def _fails_once(case: Case, number: int, when: When, name: str, kind: type[Rotat
 
 
 class _Late:
-    """A replica of the service that has not seen the last step yet."""
+    """A replica of the service that does not have the last step's writes yet."""
 
     def __init__(self, case: Case, token: str) -> None:
         self._case, self._token = case, token
 
     def remember(self) -> None:
-        """Keep the labels, and whether the token's version holds a value, as they are now."""
+        """Remember the current labels, and whether the token's version has a value."""
         self._described = self._case.kit.client.describe_secret(SecretId=self._case.arn)
         self._versions = {
             version["VersionId"]
@@ -218,7 +235,11 @@ class _Late:
             self._filled = False
 
     def deliver(self, step: str) -> None:
-        """Run a step against what was remembered; it may fail."""
+        """Run a step against the remembered state; it may fail.
+
+        Args:
+            step: name of the step.
+        """
         kit = self._case.kit
         kit.function.restart()
         kit.recorder.begin(answer=self._answer)

@@ -1,6 +1,6 @@
-"""Sees every operation by which a rotation reaches out of its process, and can act before and after each.
+"""Records every operation of a rotation outside its process, and can act before and after each.
 
-Nothing in production code knows of it: the drivers' own functions are wrapped while a recorder is open.
+Production code does not use it: the drivers' functions are wrapped while a recorder is open.
 """
 
 from __future__ import annotations
@@ -8,29 +8,26 @@ from __future__ import annotations
 import importlib
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Self
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+from typing import Any, Self
 
 
 class Stop(BaseException):
-    """The death of the process. Code that catches it would also survive its own death."""
+    """Simulated death of the process. Code that catches it would also survive a real death."""
 
 
 class When(StrEnum):
-    """On which side of an operation something happens."""
+    """Side of an operation: before or after it."""
 
     BEFORE = "before"
     AFTER = "after"
 
 
 class Kind(StrEnum):
-    """What an operation is."""
+    """Kind of an operation."""
 
     API = "api"
     CONNECT = "connect"
@@ -43,10 +40,10 @@ class Operation:
     """One external operation of a rotation.
 
     Attributes:
-        index: its place in the rotation, from 0.
-        step: the step that did it.
-        kind: what it is.
-        name: API operation, or the statement's first words; never a value.
+        index: its index in the rotation, from 0.
+        step: step that made it.
+        kind: its kind.
+        name: API operation, or the first words of the statement; never a value.
     """
 
     index: int
@@ -57,17 +54,19 @@ class Operation:
 
 @dataclass(frozen=True)
 class Hook:
-    """A function of a driver that reaches out of the process.
+    """A function of a driver that communicates outside the process.
 
     Attributes:
-        place: ``module:name`` or ``module:Class.name``, where the driver's users find it.
-        kind: what a call of it is.
-        name: gives the operation's name from the call's arguments; None for a call that does not count.
+        place: ``module:name`` or ``module:Class.name``, where the driver's users look it up.
+        kind: kind of a call.
+        name: returns the operation's name from the call's arguments; None for a call that does not count.
+        close: name of the method that closes a connection which a call of the kind CONNECT has opened.
     """
 
     place: str
     kind: Kind
     name: Callable[[tuple[Any, ...]], str | None]
+    close: str = "close"
 
 
 def _api_name(arguments: tuple[Any, ...]) -> str:
@@ -75,7 +74,7 @@ def _api_name(arguments: tuple[Any, ...]) -> str:
 
 
 API_CALLS = Hook("botocore.client:BaseClient._make_api_call", Kind.API, _api_name)
-"""Every call of every boto3 client, retries included in the one call."""
+"""Hook for every call of every boto3 client; retries are part of the call."""
 
 
 _STATEMENT = re.compile(
@@ -85,7 +84,11 @@ _STATEMENT = re.compile(
 
 
 def words(statement: str) -> str:
-    """The keywords a statement starts with, settings before it left out; never a name or a value."""
+    """Return the first keywords of a statement, after its settings; never a name or a value.
+
+    Args:
+        statement: text of the statement.
+    """
     found = _STATEMENT.match(statement)
     return found[1].upper() if found else "?"
 
@@ -95,10 +98,10 @@ Answer = Callable[[Operation, tuple[Any, ...], Callable[[], Any]], Any]
 
 
 class Recorder:
-    """Wraps the hooks while it is open, and records those calls that happen in `step`.
+    """Wraps the hooks while it is open, and records the calls that are made in `step`.
 
     Args:
-        hooks: the functions to wrap, beside those of boto3.
+        hooks: functions to wrap, in addition to those of boto3.
     """
 
     def __init__(self, hooks: Sequence[Hook] = ()) -> None:
@@ -122,14 +125,18 @@ class Recorder:
         """Forget all operations.
 
         Args:
-            act: called before and after each operation from now on; what it raises, the operation raises.
-            answer: called in the place of each operation, which it is given.
+            act: called before and after each operation from now on; the operation raises its errors.
+            answer: called instead of each operation, with the operation as an argument.
         """
         self.operations, self._act, self._answer = [], act, answer
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Record what this thread does in the block."""
+        """Record the operations of this thread in the block.
+
+        Args:
+            name: name of the step.
+        """
         self._step, self._active.on = name, True
         try:
             yield
@@ -148,7 +155,7 @@ class Recorder:
             label = hook.name(args) if getattr(self._active, "on", False) else None
             if label is None:
                 return original(*args, **named)
-            return self._around(hook.kind, label, args, lambda: original(*args, **named))
+            return self._around(hook, label, args, lambda: original(*args, **named))
 
         inherited = name not in vars(owner)
         setattr(owner, name, wrapped)
@@ -157,50 +164,50 @@ class Recorder:
         else:
             self._undo.callback(setattr, owner, name, original)
 
-    def _around(self, kind: Kind, name: str, args: tuple[Any, ...], call: Callable[[], Any]) -> Any:
-        operation = Operation(len(self.operations), self._step, kind, name)
+    def _around(self, hook: Hook, name: str, args: tuple[Any, ...], call: Callable[[], Any]) -> Any:
+        operation = Operation(len(self.operations), self._step, hook.kind, name)
         self.operations.append(operation)
         if self._act is not None:
             self._act(operation, When.BEFORE)
         try:
             result = self._call(operation, args, call)
         except Exception:
-            # An answer that says no is an answer, and can be lost as well.
+            # An answer with an error is an answer too, and can be lost.
             self._after(operation, None)
             raise
-        # Some drivers give the connection back, others are asked to connect one.
-        opened = args[0] if result is None and args else result
-        self._after(operation, opened if kind is Kind.CONNECT else None)
+        # Some drivers return the connection, others connect an existing object.
+        opened = result if hasattr(result, hook.close) else next(iter(args), None)
+        self._after(operation, getattr(opened, hook.close) if hook.kind is Kind.CONNECT else None)
         return result
 
     def _call(self, operation: Operation, args: tuple[Any, ...], call: Callable[[], Any]) -> Any:
-        # What a driver does inside one operation is that operation.
+        # Nested calls of a driver within an operation are part of that operation.
         self._active.on = False
         try:
             return call() if self._answer is None else self._answer(operation, args, call)
         finally:
             self._active.on = True
 
-    def _after(self, operation: Operation, opened: Any) -> None:
+    def _after(self, operation: Operation, close: Callable[[], object] | None) -> None:
         if self._act is None:
             return
         try:
             self._act(operation, When.AFTER)
         except Stop:
-            if opened is not None:
-                opened.close()  # as the kernel does with what a dead process had open
+            if close is not None:
+                close()  # as the kernel does with the open files of a dead process
             raise
 
 
 class StopAt:
-    """Stops at one side of one operation, and at every operation from there on: the dead do nothing more.
+    """Stops at one side of one operation, and at every later operation: a dead process does nothing more.
 
     Args:
-        index: the operation's.
+        index: index of the operation.
         when: before it, or after it: done, with the result lost.
 
     Attributes:
-        reached: whether the point was passed.
+        reached: True if the point was reached.
     """
 
     def __init__(self, index: int, when: When) -> None:
@@ -208,7 +215,7 @@ class StopAt:
         self.reached = False
 
     def __call__(self, operation: Operation, when: When) -> None:
-        """Stop if it is time."""
+        """Stop if the point is reached."""
         if self.reached or (operation.index, when) == (self._index, self._when):
             self.reached = True
             raise Stop

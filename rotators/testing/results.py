@@ -1,4 +1,4 @@
-"""What the crash matrix found out: one frozen record per stop, and the counts."""
+"""Results of the crash matrix: one immutable record per stop, and the counts."""
 
 from __future__ import annotations
 
@@ -14,53 +14,53 @@ if TYPE_CHECKING:
 
 
 class Recovery(StrEnum):
-    """What is done after a stop."""
+    """Recovery after a stop."""
 
-    SAME_TOKEN = "same token"  # noqa: S105 - a rotation's token is no password
+    SAME_TOKEN = "same token"  # noqa: S105 - a rotation's token is not a password
     NEW_TOKEN = "new token"  # noqa: S105 - the same
     STOPPED_AGAIN = "stopped again, same token"
 
 
 class Container(StrEnum):
-    """What runs after the stop: a new process, or the same one with all that it remembers."""
+    """Container after the stop: a new process, or the same process with its memory."""
 
     FRESH = "fresh"
     WARM = "warm"
 
 
-class Outcome(StrEnum):
-    """How a stop ended, the worst thing first that applies."""
+class StopOutcome(StrEnum):
+    """Result of a stop; the worst one that applies."""
 
     SWALLOWED = "swallowed"
-    """Code went on after its own death."""
+    """Code continued after the simulated death of its process."""
     LOST = "lost"
     """No stored version logged in."""
     CURRENT_UNUSABLE = "current_unusable"
-    """AWSCURRENT did not log in, with a strategy that promises it."""
+    """AWSCURRENT did not log in although the strategy promises it."""
     STUCK = "stuck"
-    """Neither the retry nor one further rotation made a current value that logs in."""
+    """Neither the retry nor one further rotation set a current value that logs in."""
     LEFTOVER = "leftover"
-    """Users, rights or sessions stayed that an undisturbed rotation does not leave."""
+    """Users, rights or sessions remained that an undisturbed rotation does not leave."""
     OK = "ok"
 
 
 @dataclass(frozen=True)
-class Result:
+class StopResult:
     """One stop and its recovery.
 
     Attributes:
-        name: of the matrix it belongs to.
-        rotations: how many the credential had behind it.
-        operation: where it was stopped.
-        when: before or after it.
-        killed: whether a process was killed, rather than stopped by an exception.
-        recovery: what was done then.
-        container: by what.
-        usable: whether AWSCURRENT logged in right after the first stop; with a strategy that promises it,
+        name: name of the matrix.
+        rotations: number of rotations before the stopped one.
+        operation: operation of the stop.
+        when: before or after the operation.
+        killed: True if a process was killed, False if an exception stopped the rotation.
+        recovery: recovery after the stop.
+        container: container that ran the recovery.
+        usable: True if AWSCURRENT logged in right after the first stop; with a strategy that promises it,
             after each later step too.
-        further: full rotations that were needed after the recovery.
-        outcome: how it ended.
-        detail: the last error, if any.
+        further: number of full rotations that were needed after the recovery.
+        outcome: result of the stop.
+        detail: last error, if any.
     """
 
     name: str
@@ -72,25 +72,25 @@ class Result:
     container: Container
     usable: bool
     further: int
-    outcome: Outcome
+    outcome: StopOutcome
     detail: str = ""
 
     def document(self) -> dict[str, Any]:
-        """For machines."""
+        """Return the result as JSON types."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The counts of one matrix.
+    """Counts of one matrix.
 
     Attributes:
-        name: of the matrix.
-        points: different places in a rotation, before and after each operation.
-        runs: stops with a recovery.
-        killed: how many of those killed a process.
-        outcomes: how many runs ended how.
-        unusable: points right after which AWSCURRENT did not log in.
+        name: name of the matrix.
+        points: number of different places in a rotation, before and after each operation.
+        runs: number of stops with a recovery.
+        killed: number of stops that killed a process.
+        outcomes: number of runs by outcome.
+        unusable: number of points right after which AWSCURRENT did not log in.
         window: those points, in words.
     """
 
@@ -104,12 +104,20 @@ class Summary:
 
     @property
     def failures(self) -> int:
-        """How many runs broke a promise."""
-        return self.runs - self.outcomes.get(Outcome.OK, 0)
+        """Return the number of runs that broke a promise."""
+        return self.runs - self.outcomes.get(StopOutcome.OK, 0)
 
 
-def summary(name: str, results: Sequence[Result]) -> Summary:
-    """Count the results of one matrix."""
+def summary(name: str, results: Sequence[StopResult]) -> Summary:
+    """Count the results of one matrix.
+
+    Args:
+        name: name of the matrix.
+        results: its results.
+
+    Returns:
+        The numbers of points, runs and outcomes, and where the current value could not log in.
+    """
     points = {_point(result) for result in results}
     unusable = sorted({_point(result) for result in results if not result.usable})
     return Summary(
@@ -123,15 +131,19 @@ def summary(name: str, results: Sequence[Result]) -> Summary:
     )
 
 
-def by_operation(results: Iterable[Result]) -> list[tuple[Operation, int, list[Result]]]:
-    """The results of each operation in order, with the number of rotations before it."""
-    found: dict[tuple[int, int], list[Result]] = {}
+def by_operation(results: Iterable[StopResult]) -> list[tuple[Operation, int, list[StopResult]]]:
+    """Return the results of each operation in order, with the number of rotations before it.
+
+    Args:
+        results: results of one matrix.
+    """
+    found: dict[tuple[int, int], list[StopResult]] = {}
     for result in results:
         found.setdefault((result.rotations, result.operation.index), []).append(result)
     return [(group[0].operation, rotations, group) for (rotations, _), group in sorted(found.items())]
 
 
-def _point(result: Result) -> tuple[int, int, bool, str]:
+def _point(result: StopResult) -> tuple[int, int, bool, str]:
     operation = result.operation
     place = f"{result.when} {operation.step} {operation.name}"
     return result.rotations, operation.index, result.when == "after", place

@@ -1,4 +1,4 @@
-"""Watches calls for anything by which a value of a secret could be seen."""
+"""Watches calls for output that reveals a value of a secret."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 from rotators.core.redaction import masked
 from rotators.core.registry import load
-from rotators.core.rotation import Rotation
-from rotators.core.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -21,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class Witness:
-    """Collects what calls show.
+    """Collects what calls reveal.
 
     Args:
-        sensitive: what must not be shown, in any usual spelling.
+        sensitive: strings that must not appear, in any usual encoding.
 
     Attributes:
-        leaks: what was shown, masked, and where.
+        leaks: strings that appeared, masked, and where.
     """
 
     def __init__(self, sensitive: Iterable[str]) -> None:
@@ -35,17 +33,21 @@ class Witness:
         self.leaks: list[str] = []
 
     def watch(self, call: Callable[[], object]) -> None:
-        """Run a call that may fail, and look at its error, its output and its logs."""
+        """Run a call that may fail, and check its error, its output and its logs.
+
+        Args:
+            call: call to run.
+        """
         out, records = io.StringIO(), _Records()
         root = logging.getLogger()
         level, handlers = root.level, root.handlers
-        # Alone: a value that is shown here must not reach a real log on the way.
+        # The only handler: a value that is logged here must not reach a real log.
         root.handlers = [records]
         root.setLevel(logging.DEBUG)
         try:
             with redirect_stdout(out), redirect_stderr(out):
                 call()
-        except Exception as error:  # noqa: BLE001 - whatever it is, what it shows is what counts
+        except Exception as error:  # noqa: BLE001 - the text of any error is checked
             for text in _shown(error):
                 self.saw(text, f"an error of type {type(error).__name__}")
         finally:
@@ -55,7 +57,12 @@ class Witness:
         self.saw("\n".join(records.lines), "a log record")
 
     def saw(self, text: str, where: str) -> None:
-        """Look at one text."""
+        """Check one text.
+
+        Args:
+            text: text to check.
+            where: source of the text; shown in the report.
+        """
         hidden = masked(text, self._sensitive)
         if hidden != text:
             line = next(line for line in hidden.splitlines() if "***" in line)
@@ -68,7 +75,7 @@ class _Records(logging.Handler):
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        # The client library of AWS logs whole requests at DEBUG; that is not the rotator's doing.
+        # The client library of AWS logs whole requests at DEBUG, which the rotator cannot change.
         if not record.name.startswith(("botocore", "boto3", "urllib3", "werkzeug")):
             self.lines.append(f"{record.getMessage()} {record.args!r}")
 
@@ -86,21 +93,11 @@ def _shown(error: BaseException) -> Iterator[str]:
     yield "".join(traceback.format_exception(error))
 
 
-def rotation_of(kit: Kit, case: Case, token: str) -> Rotation:
-    """The record that the core would give to the rotator for this token."""
-    admin = None
-    if "masterarn" in case.first:
-        answer = kit.client.get_secret_value(SecretId=case.first["masterarn"])
-        admin = Secret.from_string(answer["SecretString"])
-    older = [Secret(value) for value in case.values()]
-    return Rotation(
-        current=Secret(case.current()),
-        proposed=Secret(case.pending(token)),
-        read_history=lambda: older,
-        read_admin=lambda: admin,
-    )
-
-
 def the_rotator(kit: Kit, case: Case) -> Rotator:
-    """The rotator that serves a case."""
+    """Return the rotator of a case.
+
+    Args:
+        kit: kit of the case.
+        case: case of the secret.
+    """
     return kit.rotator or load(str(case.first["engine"]))

@@ -1,4 +1,4 @@
-"""What the suites share: a kit for each test class, and how an expected failure is asked for."""
+"""Base of the suites: a kit for each test, and a check for expected failures."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ E = TypeVar("E", bound=BaseException)
 
 
 class Suite:
-    """The base of the suites. A subclass needs the fixtures ``target`` and ``aws`` (`fixtures.py` has one).
+    """Base of the suites. A subclass needs the fixtures ``target`` and ``aws`` (`fixtures.py` has one).
 
     Attributes:
-        version: of the suite; what a version demands does not change any more.
-        rotator: an installed rotator's name, an object, or None for the one of the target's ``engine``.
+        version: version of the suite; the requirements of a version do not change.
+        rotator: name of an installed rotator, an object, or None for the one of the target's ``engine``.
         strategy: the secret's ``strategy`` key; None for a rotator without strategies.
-        with_admin: whether the secret names an admin.
-        timeout: seconds within which a step must give up a target that does not answer.
+        with_admin: True if the secret names an admin.
+        timeout: seconds within which a step must abandon a target that does not answer.
     """
 
     version: ClassVar[int] = 1
@@ -37,7 +37,12 @@ class Suite:
 
     @pytest.fixture
     def kit(self, aws: LocalAws, target: Target) -> Iterator[Kit]:
-        """Makes the cases of this suite."""
+        """Yield a kit that creates the cases of this suite.
+
+        Args:
+            aws: running local AWS.
+            target: target of the credentials.
+        """
         with Kit(
             aws, target, rotator=self.rotator, strategy=self.strategy, with_admin=self.with_admin
         ) as kit:
@@ -45,15 +50,15 @@ class Suite:
 
 
 def failure(kind: type[E] | tuple[type[E], ...], call: Callable[[], object], why: str) -> E:
-    """The error of a call that must fail.
+    """Return the error of a call that must fail.
 
     Args:
-        kind: of which class.
-        call: what must fail.
-        why: what it means if it does not.
+        kind: class of the error.
+        call: call that must fail.
+        why: text for the report if the call does not fail.
 
     Raises:
-        AssertionError: it did not fail, or in another way.
+        AssertionError: the call did not fail, or failed with another error.
     """
     try:
         call()

@@ -1,10 +1,10 @@
-"""A Secrets Manager in trouble: throttled, slow, or down, in front of one that is well.
+"""Endpoint in front of a working Secrets Manager that can be throttled, slow, or down.
 
     with Trouble(aws.endpoint) as trouble:
         client = boto3.client("secretsmanager", endpoint_url=trouble.endpoint)
         trouble.throttled = 0.5
 
-For tests of whatever reads secrets. Every request that arrives is counted, answered or not.
+It is for tests of programs that read secrets. Every request is counted, whether answered or not.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _HOP = frozenset({"connection", "transfer-encoding", "content-length", "host", "
 
 
 class Trouble:
-    """An endpoint that passes requests on to another, or does not; use as a context manager.
+    """An endpoint that forwards requests to another one, or fails them; use as a context manager.
 
     Args:
-        endpoint: of the one that is well, ``http://127.0.0.1:PORT``.
+        endpoint: URL of the working one, ``http://127.0.0.1:PORT``.
 
     Attributes:
-        throttled: the part of requests, 0 to 1, that is answered with HTTP 400 ThrottlingException, at equal
+        throttled: fraction of requests, 0 to 1, that is answered with HTTP 400 ThrottlingException, at equal
             distances: with 0.5 every second one.
-        delay: seconds before anything is answered.
-        down: whether connections are closed without an answer.
-        calls: operation to how often it was asked for.
+        delay: seconds before any answer.
+        down: True to close connections without an answer.
+        calls: number of requests by operation.
     """
 
     def __init__(self, endpoint: str) -> None:
@@ -50,7 +50,7 @@ class Trouble:
 
     @property
     def endpoint(self) -> str:
-        """Its URL."""
+        """Return the URL."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:
@@ -62,12 +62,16 @@ class Trouble:
         self._server.server_close()
 
     def count(self, operation: str) -> None:
-        """Note a request."""
+        """Count a request.
+
+        Args:
+            operation: name of the API operation.
+        """
         with self._lock:
             self.calls[operation] += 1
 
     def throttles(self) -> bool:
-        """Whether the next request is throttled."""
+        """Return True if the next request is throttled."""
         with self._lock:
             self._due += self.throttled
             if self._due < 1:
@@ -78,7 +82,7 @@ class Trouble:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    request_queue_size = 1024  # a stampede must find a place to wait
+    request_queue_size = 1024  # room for many simultaneous connections
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -87,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        """Count, then do what the trouble is, or pass the request on."""
+        """Count the request, then fail it or forward it."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         trouble = self.trouble
         trouble.count(self.headers.get("X-Amz-Target", "").rpartition(".")[2])
@@ -118,4 +122,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""

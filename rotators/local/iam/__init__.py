@@ -1,1 +1,1 @@
-"""Who may do what: IAM's decision over a role's statements, for the calls that the local AWS sees."""
+"""IAM's decisions about calls of the local AWS."""

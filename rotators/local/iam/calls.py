@@ -12,11 +12,18 @@ Every call names its caller, and says that it came over TLS: the local endpoint 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rotators.local.iam.evaluator import Call
+from rotators.local.iam.evaluator import ApiCall
+
+if TYPE_CHECKING:
+    from rotators.local.iam.lookup import Lookup
+
+KEY_PREFIX = "local-"
+"""Prefix of the access keys of functions, and of other callers with a name."""
 
 Context = Mapping[str, str | tuple[str, ...]]
 
@@ -29,11 +36,11 @@ _PARAMETERS = ("Name", "RotationLambdaARN", "SecretId", "VersionId", "VersionSta
 
 
 @dataclass(frozen=True)
-class Request:
-    """A request at the door.
+class SignedRequest:
+    """A signed request.
 
     Attributes:
-        principal: who signed it.
+        principal: name of its signer.
         account, region: the caller's account, and where.
         service: the name it was signed for.
         operation: of the API.
@@ -49,19 +56,26 @@ class Request:
     params: Mapping[str, Any]
     role: str = ""
 
-    def call(self, action: str, resource: str, context: Context | None = None) -> Call:
-        """A call in the caller's name, with what every call tells IAM (reference_policies_condition-keys)."""
+    def call(self, action: str, resource: str, context: Context | None = None) -> ApiCall:
+        """A call in the caller's name, with what every call tells IAM (reference_policies_condition-keys).
+
+        Args:
+            action: such as ``kms:Decrypt``.
+            resource: ARN.
+            context: condition keys of this call, in addition to those of every call.
+        """
         told = {
             "aws:PrincipalArn": self.role,
             "aws:PrincipalAccount": self.account,
             "aws:SecureTransport": "true",
+            "aws:RequestedRegion": self.region,
         }
-        return Call(self.principal, action, resource, {**told, **(context or {})})
+        return ApiCall(self.principal, action, resource, {**told, **(context or {})})
 
 
 @dataclass(frozen=True)
-class Key:
-    """What IAM looks at of a KMS key.
+class KeyResource:
+    """The properties of a KMS key that IAM compares.
 
     Attributes:
         arn: of the key.
@@ -73,8 +87,8 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Target:
-    """What IAM looks at of a secret.
+class SecretResource:
+    """The properties of a secret that IAM compares.
 
     Attributes:
         arn: of the secret.
@@ -84,37 +98,31 @@ class Target:
     """
 
     arn: str
-    key: Key | None
+    key: KeyResource | None
     function: str | None
     tags: Mapping[str, str]
 
 
-Find = Callable[[str], Target | None]
-FindKey = Callable[[str], Key | None]
-
-
-def calls_of(request: Request, find: Find, find_key: FindKey, find_topic_key: FindKey) -> list[Call]:
-    """What IAM decides about when a request comes in.
+def calls_of(request: SignedRequest, lookup: Lookup) -> list[ApiCall]:
+    """List the calls that IAM decides about for a request.
 
     Args:
-        request: the request.
-        find: gives a secret by name or ARN.
-        find_key: gives a key by id, alias or ARN; None for one of the service's own.
-        find_topic_key: gives the key of a topic by the topic's ARN; None for a topic that is not encrypted.
+        request: The request.
+        lookup: Finds the secrets and keys that the request names.
 
     Returns:
-        The call itself first.
+        The calls, the request's own first.
     """
     if request.service == _MANAGER:
-        return list(_manager_calls(request, find, find_key))
-    resource = _RESOURCES.get((request.service, request.operation), _anything)(request)
+        return list(_manager_calls(request, lookup))
+    resource = _resource(request)
     own = request.call(f"{request.service}:{request.operation}", resource)
     if (request.service, request.operation) == ("sns", "Publish"):
-        return [own, *_encrypting_calls(request, resource, find_topic_key(resource))]
+        return [own, *_encrypting_calls(request, resource, lookup.topic_key(resource))]
     return [own]
 
 
-def _encrypting_calls(request: Request, topic: str, key: Key | None) -> Iterator[Call]:
+def _encrypting_calls(request: SignedRequest, topic: str, key: KeyResource | None) -> Iterator[ApiCall]:
     if key is None:
         return
     context: Context = {
@@ -127,20 +135,20 @@ def _encrypting_calls(request: Request, topic: str, key: Key | None) -> Iterator
         yield request.call(action, key.arn, context)
 
 
-def _manager_calls(request: Request, find: Find, find_key: FindKey) -> Iterator[Call]:
+def _manager_calls(request: SignedRequest, lookup: Lookup) -> Iterator[ApiCall]:
     params = request.params
     action = f"{_MANAGER}:{request.operation}"
     if request.operation == "BatchGetSecretValue":
         yield request.call(action, "*")
         for secret_id in params.get("SecretIdList", []):
             single = replace(request, operation="GetSecretValue", params={"SecretId": secret_id})
-            yield from _manager_calls(single, find, find_key)
+            yield from _manager_calls(single, lookup)
         return
-    target = _target(request, find, find_key)
+    target = _target(request, lookup)
     if target is None:
         # IAM knows a secret that does not exist by its name alone.
-        target = Target(_new_arn(request, str(params.get("SecretId", "*"))), None, None, {})
-    context = {**_context(params, find_key), **_of_secret(target)}
+        target = SecretResource(_new_arn(request, str(params.get("SecretId", "*"))), None, None, {})
+    context = {**_context(request, lookup), **_of_secret(target)}
     yield request.call(action, target.arn, context)
     if request.operation == "CreateSecret" and params.get("Tags"):
         yield request.call(f"{_MANAGER}:TagResource", target.arn, context)
@@ -148,31 +156,32 @@ def _manager_calls(request: Request, find: Find, find_key: FindKey) -> Iterator[
         function = params.get("RotationLambdaARN") or target.function
         if function:
             yield request.call("lambda:InvokeFunction", function)
-    yield from _key_calls(request, target, find_key)
+    yield from _key_calls(request, target, lookup)
 
 
-def _target(request: Request, find: Find, find_key: FindKey) -> Target | None:
+def _target(request: SignedRequest, lookup: Lookup) -> SecretResource | None:
     if request.operation != "CreateSecret":
-        return find(str(request.params.get("SecretId", "")))
+        return lookup.secret(str(request.params.get("SecretId", "")), request.region)
     key = request.params.get("KmsKeyId")
     arn = _new_arn(request, str(request.params.get("Name", "")))
-    return Target(arn, find_key(str(key)) if key else None, None, {})
+    return SecretResource(arn, lookup.key(str(key), request.region) if key else None, None, {})
 
 
-def _new_arn(request: Request, name: str) -> str:
+def _new_arn(request: SignedRequest, name: str) -> str:
     if name.startswith("arn:"):
         return name
     return f"arn:aws:{_MANAGER}:{request.region}:{request.account}:secret:{name}{_NEW_SUFFIX}"
 
 
-def _context(params: Mapping[str, Any], find_key: FindKey) -> dict[str, str | tuple[str, ...]]:
+def _context(request: SignedRequest, lookup: Lookup) -> dict[str, str | tuple[str, ...]]:
     """The condition keys of the request (Service Authorization Reference, list_awssecretsmanager)."""
+    params = request.params
     found: dict[str, str | tuple[str, ...]] = {
         f"{_MANAGER}:{name}": str(params[name]) for name in _PARAMETERS if name in params
     }
     if key := params.get("KmsKeyId"):
         found[f"{_MANAGER}:KmsKeyId"] = str(key)
-        named = find_key(str(key))
+        named = lookup.key(str(key), request.region)
         found[f"{_MANAGER}:KmsKeyArn"] = named.arn if named else str(key)
     if tags := params.get("Tags"):
         found["aws:TagKeys"] = tuple(tag["Key"] for tag in tags)
@@ -180,7 +189,7 @@ def _context(params: Mapping[str, Any], find_key: FindKey) -> dict[str, str | tu
     return found
 
 
-def _of_secret(target: Target) -> dict[str, str | tuple[str, ...]]:
+def _of_secret(target: SecretResource) -> dict[str, str | tuple[str, ...]]:
     found: dict[str, str | tuple[str, ...]] = {"aws:ResourceAccount": _account(target.arn)}
     if target.function:
         found[f"{_MANAGER}:resource/AllowRotationLambdaArn"] = target.function
@@ -189,9 +198,9 @@ def _of_secret(target: Target) -> dict[str, str | tuple[str, ...]]:
     return found
 
 
-def _key_calls(request: Request, target: Target, find_key: FindKey) -> Iterator[Call]:
+def _key_calls(request: SignedRequest, target: SecretResource, lookup: Lookup) -> Iterator[ApiCall]:
     named = request.params.get("KmsKeyId")
-    key = (find_key(str(named)) if named else None) or target.key
+    key = (lookup.key(str(named), request.region) if named else None) or target.key
     if key is None:
         return
     via: dict[str, str | tuple[str, ...]] = {
@@ -219,57 +228,39 @@ def _account(arn: str) -> str:
     return arn.split(":")[4]
 
 
-def _anything(_request: Request) -> str:
-    return "*"
+def _resource(request: SignedRequest) -> str:
+    """Return the ARN of the resource that a request names; an asterisk if it names none."""
+    pattern = _RESOURCES.get((request.service, request.operation))
+    if pattern is None:
+        return "*"
+    before, parameter, after = re.split("[{}]", pattern)
+    given = str(request.params.get(parameter, "*"))
+    if given.startswith("arn:"):
+        return given
+    return f"arn:aws:{request.service}:{request.region}:{request.account}:{before}{given}{after}"
 
 
-def _function(request: Request) -> str:
-    name = str(request.params.get("FunctionName", ""))
-    if name.startswith("arn:"):
-        return name
-    return f"arn:aws:lambda:{request.region}:{request.account}:function:{name}"
-
-
-def _log_group(request: Request) -> str:
-    group = request.params.get("logGroupName", "")
-    return f"arn:aws:logs:{request.region}:{request.account}:log-group:{group}:log-stream:"
-
-
-def _database(kind: str) -> Callable[[Request], str]:
-    name = {"cluster": "DBClusterIdentifier", "db": "DBInstanceIdentifier"}[kind]
-
-    def arn(request: Request) -> str:
-        given = str(request.params.get(name, "*"))
-        if given.startswith("arn:"):
-            return given
-        return f"arn:aws:rds:{request.region}:{request.account}:{kind}:{given}"
-
-    return arn
-
-
-def _key(request: Request) -> str:
-    key = str(request.params.get("KeyId", ""))
-    return key if ":key/" in key else f"arn:aws:kms:{request.region}:{request.account}:key/{key}"
-
-
-def _stack(request: Request) -> str:
-    name = request.params.get("StackName", "*")
-    return f"arn:aws:cloudformation:{request.region}:{request.account}:stack/{name}/local"
-
-
-_RESOURCES: dict[tuple[str, str], Callable[[Request], str]] = {
-    ("cloudformation", "DescribeStacks"): _stack,
-    ("iam", "SimulatePrincipalPolicy"): lambda request: str(request.params.get("PolicySourceArn", "")),
-    ("kms", "DescribeKey"): _key,
-    ("kms", "ListResourceTags"): _key,
-    ("lambda", "GetFunctionConfiguration"): _function,
-    ("lambda", "InvokeFunction"): _function,
-    ("lambda", "GetPolicy"): _function,
-    ("logs", "CreateLogStream"): _log_group,
-    ("logs", "DescribeLogStreams"): _log_group,
-    ("logs", "FilterLogEvents"): _log_group,
-    ("rds", "DescribeDBClusters"): _database("cluster"),
-    ("rds", "DescribeDBInstances"): _database("db"),
-    ("sns", "Publish"): lambda request: str(request.params.get("TopicArn", "")),
-    ("sts", "AssumeRole"): lambda request: str(request.params.get("RoleArn", "")),
+_RESOURCES = {
+    ("cloudformation", "DescribeStacks"): "stack/{StackName}/local",
+    ("ds", "ResetUserPassword"): "directory/{DirectoryId}",
+    ("elasticache", "DescribeReplicationGroups"): "replicationgroup:{ReplicationGroupId}",
+    ("elasticache", "DescribeUsers"): "user:{UserId}",
+    ("elasticache", "ModifyReplicationGroup"): "replicationgroup:{ReplicationGroupId}",
+    ("elasticache", "ModifyUser"): "user:{UserId}",
+    ("iam", "SimulatePrincipalPolicy"): "{PolicySourceArn}",
+    ("kms", "DescribeKey"): "key/{KeyId}",
+    ("kms", "ListResourceTags"): "key/{KeyId}",
+    ("lambda", "GetFunctionConfiguration"): "function:{FunctionName}",
+    ("lambda", "InvokeFunction"): "function:{FunctionName}",
+    ("lambda", "GetPolicy"): "function:{FunctionName}",
+    ("logs", "CreateLogStream"): "log-group:{logGroupName}:log-stream:",
+    ("logs", "DescribeLogStreams"): "log-group:{logGroupName}:log-stream:",
+    ("logs", "FilterLogEvents"): "log-group:{logGroupName}:log-stream:",
+    ("memorydb", "DescribeUsers"): "user/{UserName}",
+    ("memorydb", "UpdateUser"): "user/{UserName}",
+    ("rds", "DescribeDBClusters"): "cluster:{DBClusterIdentifier}",
+    ("rds", "DescribeDBInstances"): "db:{DBInstanceIdentifier}",
+    ("sns", "Publish"): "{TopicArn}",
+    ("sts", "AssumeRole"): "{RoleArn}",
 }
+"""The end of the ARN of a resource, with the parameter of the request that names it, by operation."""

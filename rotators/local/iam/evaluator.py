@@ -8,12 +8,14 @@ reference_policies_elements_resource. Policies of resources and endpoints are in
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
-from rotators.core.errors import LocalStackError
+from rotators.local.errors import LocalStackError
 
 _KNOWN = {"Sid", "Effect", "Action", "Resource", "Condition"}
 _ARN_PARTS = 6
@@ -21,14 +23,14 @@ _IF_EXISTS = "IfExists"
 
 
 @dataclass(frozen=True)
-class Call:
+class ApiCall:
     """One call of AWS's API, as IAM sees it.
 
     Attributes:
-        principal: who calls: a function's name, or another name of a caller.
+        principal: Name of the caller: a function's name or another.
         action: ``service:Operation``.
-        resource: an ARN, or ``*`` where the operation knows none.
-        context: condition keys and their values; several values of one key as a tuple.
+        resource: ARN, or ``*`` for an operation without resources.
+        context: Condition keys and their values; several values of one key as a tuple.
     """
 
     principal: str
@@ -39,29 +41,29 @@ class Call:
 
 @dataclass(frozen=True)
 class Decision:
-    """What IAM decides.
+    """IAM's decision.
 
     Attributes:
-        allowed: whether the call may go on.
-        sid: the statement that decided; None when none fits, which denies.
+        allowed: True if the call is allowed.
+        sid: Sid of the statement that decided; None if no statement matches, which denies.
     """
 
     allowed: bool
     sid: str | None
 
 
-def decide(statements: Iterable[Mapping[str, Any]], call: Call) -> Decision:
-    """Decide about a call.
+def decide(statements: Iterable[Mapping[str, Any]], call: ApiCall) -> Decision:
+    """Decide about a call by the caller's own policies.
 
     Args:
-        statements: of all policies of the caller, as JSON has them.
-        call: the call.
+        statements: Statements of all policies of the caller, as in JSON.
+        call: The call.
 
     Returns:
         The decision.
 
     Raises:
-        LocalStackError: a statement uses what this evaluator does not know.
+        LocalStackError: A statement has an element or operator that this evaluator does not support.
     """
     fitting = [statement for statement in statements if fits(statement, call)]
     for effect in ("Deny", "Allow"):
@@ -71,11 +73,18 @@ def decide(statements: Iterable[Mapping[str, Any]], call: Call) -> Decision:
     return Decision(allowed=False, sid=None)
 
 
-def fits(statement: Mapping[str, Any], call: Call) -> bool:
-    """Whether action, resource and conditions of a statement fit a call.
+def fits(statement: Mapping[str, Any], call: ApiCall) -> bool:
+    """Check whether action, resource and conditions of a statement match a call.
+
+    Args:
+        statement: The statement, as in JSON.
+        call: The call.
+
+    Returns:
+        True if all match.
 
     Raises:
-        LocalStackError: the statement uses what this evaluator does not know.
+        LocalStackError: The statement has an element or operator that this evaluator does not support.
     """
     if unknown_elements := statement.keys() - _KNOWN:
         raise unknown(f"the element {', '.join(sorted(unknown_elements))}")
@@ -111,33 +120,30 @@ def _condition_holds(operator: str, wanted: list[str], actual: list[str] | None)
 
 
 def matches(pattern: str, value: str) -> bool:
-    """Whether a text fits a pattern: ``*`` stands for any characters, ``?`` for one, all else for itself."""
+    """Return True if ``value`` matches ``pattern``, in which ``*`` is any text and ``?`` one character."""
+    return _compiled(pattern).fullmatch(value) is not None
+
+
+@lru_cache(maxsize=4096)
+def _compiled(pattern: str) -> re.Pattern[str]:
     parts = (
         ".*" if character == "*" else "." if character == "?" else re.escape(character)
         for character in pattern
     )
-    return re.fullmatch("".join(parts), value, re.DOTALL) is not None
+    return re.compile("".join(parts), re.DOTALL)
 
 
 def arn_matches(pattern: str, arn: str) -> bool:
-    """Whether an ARN fits a pattern, part by part: no wildcard reaches over a colon of the first five."""
+    """Return True if ``arn`` matches ``pattern`` part by part: no wildcard spans the first five colons."""
     patterns, parts = pattern.split(":", _ARN_PARTS - 1), arn.split(":", _ARN_PARTS - 1)
     return len(patterns) == len(parts) and all(map(matches, patterns, parts))
-
-
-def _equal(pattern: str, value: str) -> bool:
-    return pattern == value
-
-
-def _same_truth(pattern: str, value: str) -> bool:
-    return pattern.lower() == value.lower()
 
 
 _OPERATORS: dict[str, Callable[[str, str], bool]] = {
     "ArnEquals": arn_matches,
     "ArnLike": arn_matches,
-    "Bool": _same_truth,
-    "StringEquals": _equal,
+    "Bool": lambda pattern, value: pattern.lower() == value.lower(),
+    "StringEquals": operator.eq,
     "StringLike": matches,
 }
 
@@ -147,8 +153,8 @@ def _listed(value: Any) -> list[str]:
 
 
 def unknown(what: str) -> LocalStackError:
-    """The error for a part of a policy that is not known here, for the caller to raise."""
+    """Return the error about ``what``, an unsupported part of a policy; the caller raises it."""
     return LocalStackError(
         f"the local IAM does not know {what}",
-        remedy="Teach it to rotators/local/iam/evaluator.py, with its source.",
+        remedy="Add it to rotators/local/iam/evaluator.py, with its source.",
     )

@@ -8,11 +8,14 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rotators.core.errors import ServerNotFound
+from rotators.local.errors import ServerNotFound
 from rotators.local.servers.files import write_private
 from rotators.local.servers.private import PrivateServer, version_of
+
+if TYPE_CHECKING:
+    import pymysql
 
 _SYSTEM = (
     "/usr/sbin",
@@ -42,6 +45,9 @@ class MariaDbBinaries:
 
 def find_mariadb() -> MariaDbBinaries:
     """Find a MariaDB: in the directory that MARIADB_BIN names, else the system's.
+
+    Returns:
+        Its programs and version.
 
     Raises:
         ServerNotFound: there is none, or MARIADB_BIN names a directory without one.
@@ -74,7 +80,7 @@ class MariaDbServer(PrivateServer):
 
     Args:
         settings: the server's options beside the defaults, such as ``{"general-log": "1"}``.
-        tls: whether it offers TLS.
+        tls: True if it offers TLS.
         binaries: which MariaDB; found when left out.
 
     Attributes:
@@ -143,13 +149,35 @@ class MariaDbServer(PrivateServer):
     def _init(self) -> str:
         """The statements that the server runs before it takes connections: they make the administrator."""
         # Only a hash is written, and the users without a password are gone before the first connection.
-        once = hashlib.sha1(self.password.encode(), usedforsecurity=False).digest()
-        verifier = "*" + hashlib.sha1(once, usedforsecurity=False).hexdigest().upper()
         return (
             "DELETE FROM mysql.global_priv WHERE User IN ('root', '');\nFLUSH PRIVILEGES;\n"  # noqa: S608 - a hash that we made
-            f"CREATE USER 'root'@'%' IDENTIFIED VIA mysql_native_password USING '{verifier}';\n"
+            f"CREATE USER 'root'@'%' {self.identified(self.password)};\n"
             "GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;\n"
         )
+
+    def identified(self, password: str) -> str:
+        """The clause of CREATE USER and ALTER USER for a password, as a hash if the server takes one.
+
+        Args:
+            password: password to set.
+        """
+        once = hashlib.sha1(password.encode(), usedforsecurity=False).digest()
+        hashed = hashlib.sha1(once, usedforsecurity=False).hexdigest().upper()
+        return f"IDENTIFIED VIA mysql_native_password USING '*{hashed}'"
+
+    def create_user(self, name: str, password: str) -> None:
+        """See DatabaseServer.create_user."""
+        clause = self.identified(password).replace("%", "%%")
+        self.execute(f"CREATE USER %s@'%%' {clause}", name)
+
+    def client(self, user: str) -> tuple[str, str]:
+        """See DatabaseServer.client."""
+        place = f"--protocol=tcp --host={self.host} --port={self.port} --user={user}"
+        return "MYSQL_PWD", f"{self.engine} {place} {self._client_trust}"
+
+    @property
+    def _client_trust(self) -> str:
+        return f"--ssl-ca={self.ca} --ssl-verify-server-cert"
 
     def _command(self) -> list[str]:
         options = {**self._settings, "port": str(self.port), "init-file": str(self.directory / "init.sql")}
@@ -160,22 +188,60 @@ class MariaDbServer(PrivateServer):
         ]
 
     def general_log(self) -> str:
-        """Every connection and statement so far, if started with ``general-log`` into ``general.log``."""
+        """Return every connection and statement so far.
+
+        Needs the server options ``general-log`` (1) and ``general-log-file`` (``general.log``).
+        """
         return (self.directory / "data" / "general.log").read_text(errors="replace")
 
     def execute(self, statement: str, *params: object) -> list[tuple[Any, ...]]:
-        """Run one statement as the superuser, in a session of its own; gives the rows."""
-        import pymysql  # noqa: PLC0415 - only those who talk to it need the driver
+        """Run one statement as the superuser, in a separate session.
 
-        connection: pymysql.Connection[Any] = pymysql.connect(
-            host=self.host,
-            port=self.port,
-            user=self.superuser,
-            password=self.password.encode(),
-            charset="utf8mb4",
-            autocommit=True,
-            **({"ssl_ca": self.ca, "ssl_verify_identity": True} if self.ca else {"ssl_disabled": True}),
-        )
-        with connection, connection.cursor() as cursor:
+        Args:
+            statement: SQL with ``%s`` for each parameter.
+            *params: values of the parameters.
+
+        Returns:
+            The rows; empty for a statement that has none.
+        """
+        with self.connect() as connection, connection.cursor() as cursor:
             cursor.execute(statement, params or None)
             return list(cursor.fetchall())
+
+    def connect(self, value: Mapping[str, Any] | None = None) -> pymysql.Connection[Any]:
+        """Return a connection made without the rotators' code; the caller closes it.
+
+        Args:
+            value: value of a secret; None for the superuser's.
+        """
+        import pymysql  # noqa: PLC0415 - only those who talk to it need the driver
+
+        value = value or self.secret()
+        roots = value.get("sslrootcert")
+        tls: dict[str, Any] = (
+            {"ssl_ca": roots, "ssl_verify_identity": True} if roots else {"ssl_disabled": True}
+        )
+        return pymysql.connect(
+            host=value["host"],
+            port=value["port"],
+            user=value["username"],
+            password=value["password"].encode(),
+            charset="utf8mb4",
+            autocommit=True,
+            connect_timeout=10,
+            **tls,
+        )
+
+
+def open_server() -> MariaDbServer:
+    """A private server for `rotators up`; not started yet."""
+    return MariaDbServer()
+
+
+def small_server() -> MariaDbServer:
+    """A private server without TLS, for tests that rotate very often; not started yet.
+
+    Raises:
+        ServerNotFound: there is no MariaDB on this machine.
+    """
+    return MariaDbServer(tls=False, settings={"ssl": "0"}, binaries=find_mariadb())

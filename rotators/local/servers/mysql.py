@@ -6,13 +6,16 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from rotators.core.errors import ServerNotFound
+from rotators.local.errors import ServerNotFound
 from rotators.local.servers.mariadb import MariaDbBinaries, MariaDbServer
 from rotators.local.servers.private import version_of
 
 
 def find_mysql() -> MariaDbBinaries:
     """Find a MySQL: ``mysqld`` in the directory that MYSQL_BIN names, else the system's.
+
+    Returns:
+        Its program and version.
 
     Raises:
         ServerNotFound: there is none; a MariaDB under that name does not count.
@@ -55,9 +58,19 @@ class MySqlServer(MariaDbServer):
             f"--tmpdir={self._settings['tmpdir']}",
         )
 
+    def identified(self, password: str) -> str:
+        """See MariaDbServer.identified. The server keeps the password out of its logs itself."""
+        from pymysql.converters import escape_string  # noqa: PLC0415 - only those who talk to it need the driver
+
+        return f"IDENTIFIED WITH caching_sha2_password BY '{escape_string(password)}'"
+
+    @property
+    def _client_trust(self) -> str:
+        return f"--ssl-ca={self.ca} --ssl-mode=VERIFY_IDENTITY"
+
     def _init(self) -> str:
         return (
-            f"CREATE USER 'root'@'%' IDENTIFIED BY '{self.password}';\n"
+            f"CREATE USER 'root'@'%' {self.identified(self.password)};\n"
             "GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;\n"
             "DROP USER 'root'@'localhost';\n"
         )
@@ -66,3 +79,17 @@ class MySqlServer(MariaDbServer):
         super()._launch()
         # It holds the password. MariaDB's holds a hash only.
         (self.directory / "init.sql").unlink()
+
+
+def open_server() -> MySqlServer:
+    """A private server for `rotators up`; not started yet."""
+    return MySqlServer()
+
+
+def small_server() -> MySqlServer:
+    """A private server, for tests that rotate very often; not started yet.
+
+    Raises:
+        ServerNotFound: there is no MySQL on this machine.
+    """
+    return MySqlServer(binaries=find_mysql())

@@ -11,14 +11,17 @@ import shutil
 import signal
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, LiteralString
 
-from rotators.core.errors import LocalStackError, ServerNotFound, ServerStartFailed
+from rotators.local.errors import LocalStackError, ServerNotFound, ServerStartFailed
 from rotators.local.servers.files import write_private
-from rotators.local.servers.private import PrivateServer, Server, version_of
+from rotators.local.servers.private import DatabaseServer, PrivateServer, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import psycopg
+    from psycopg import sql
 
 _URL_FORM = (
     "Write it as postgresql://user:password@host:port/dbname, special characters percent-encoded; "
@@ -54,7 +57,7 @@ class Binaries:
     Attributes:
         directory: with initdb and postgres.
         version: the major version.
-        origin: where it was found: ``PG_BIN``, ``system`` or ``pip``.
+        origin: place where it was found: ``PG_BIN``, ``system`` or ``pip``.
     """
 
     directory: Path
@@ -64,6 +67,9 @@ class Binaries:
 
 def find_binaries() -> Binaries:
     """Find a PostgreSQL: PG_BIN, else the system's newest, else the pip-installed one.
+
+    Returns:
+        Its programs, version and source.
 
     Raises:
         ServerNotFound: there is none, or PG_BIN names a directory without one.
@@ -101,36 +107,101 @@ def _binaries(directory: Path, origin: str) -> Binaries | None:
     return Binaries(directory, int(version), origin) if version else None
 
 
-class _Postgres(Server):
-    """What a private and an external server have in common: statements as the administrator."""
+class _Postgres(DatabaseServer):
+    """Common base of private and external servers: runs statements as the administrator."""
 
     engine = "postgres"
+    encryption = "scram-sha-256"
     dbname: str = "postgres"
 
     def secret(
         self, username: str | None = None, password: str | None = None, **extra: Any
     ) -> dict[str, Any]:
-        """A Secrets Manager value for a user of this server; see Server."""
+        """A Secrets Manager value for a user of this server; see DatabaseServer."""
         return super().secret(username, password, **{"dbname": self.dbname, **extra})
 
     def execute(self, statement: str, params: Sequence[object] = (), dbname: str | None = None) -> list[Any]:
-        """Run one statement as the superuser, in a session of its own; gives the rows."""
-        import psycopg  # noqa: PLC0415 - only those who talk to it need the driver
-
-        tls: dict[str, Any] = (
-            {"sslmode": "verify-full", "sslrootcert": self.ca} if self.ca else {"sslmode": "disable"}
-        )
-        with psycopg.connect(
-            host=self.host,
-            port=self.port,
-            user=self.superuser,
-            password=self.password,
-            dbname=dbname or self.dbname,
-            autocommit=True,
-            **tls,
-        ) as connection:
+        """Run one statement as the superuser, in a separate session, and return the rows."""
+        with self.connect({**self.secret(), "dbname": dbname or self.dbname}) as connection:
             cursor = connection.execute(statement.encode(), params or None)
             return cursor.fetchall() if cursor.description else []
+
+    def create_user(self, name: str, password: str) -> None:
+        """See DatabaseServer.create_user. Only the password's verifier is sent."""
+        with self.connect() as connection:
+            connection.execute(
+                self.with_verifier("CREATE ROLE {} LOGIN PASSWORD {}", name, password, connection)
+            )
+
+    def with_verifier(
+        self, statement: LiteralString, name: str, password: str, connection: psycopg.Connection[Any]
+    ) -> sql.Composed:
+        """Return a statement that sets a password, as its verifier: the password itself is not sent.
+
+        Args:
+            statement: statement with a place for the user's name and one for the verifier.
+            name: name of the user.
+            password: password to set.
+            connection: any connection.
+        """
+        from psycopg import sql  # noqa: PLC0415 - only those who talk to it need the driver
+
+        verifier = connection.pgconn.encrypt_password(
+            password.encode(), name.encode(), self.encryption.encode()
+        )
+        return sql.SQL(statement).format(sql.Identifier(name), sql.Literal(verifier.decode()))
+
+    def drop_user(self, name: str) -> None:
+        """See DatabaseServer.drop_user."""
+        from psycopg import sql  # noqa: PLC0415 - only those who talk to it need the driver
+
+        with self.connect() as connection:
+            connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
+
+    def client(self, user: str) -> tuple[str, str]:
+        """See DatabaseServer.client."""
+        trust = f"sslmode=verify-full&sslrootcert={self.ca}" if self.ca else "sslmode=disable"
+        return "PGPASSWORD", f"psql 'postgresql://{user}@{self.host}:{self.port}/{self.dbname}?{trust}'"
+
+    def connect(self, value: Mapping[str, Any] | None = None) -> psycopg.Connection[Any]:
+        """Return a connection in autocommit mode, made without the rotators' code; the caller closes it.
+
+        Args:
+            value: value of a secret; None for the superuser's.
+        """
+        import psycopg  # noqa: PLC0415 - only those who talk to it need the driver
+
+        value = value or self.secret()
+        roots = value.get("sslrootcert")
+        tls: dict[str, Any] = (
+            {"sslmode": "verify-full", "sslrootcert": roots} if roots else {"sslmode": "disable"}
+        )
+        return psycopg.connect(
+            host=value["host"],
+            port=value["port"],
+            user=value["username"],
+            password=value["password"],
+            dbname=value.get("dbname", self.dbname),
+            autocommit=True,
+            connect_timeout=10,
+            **tls,
+        )
+
+    def logs_in(self, value: Mapping[str, Any]) -> bool:
+        """Return True if the server accepts user and password of a secret's value.
+
+        Args:
+            value: value of a secret.
+        """
+        import psycopg  # noqa: PLC0415 - only those who talk to it need the driver
+
+        try:
+            self.connect(value).close()
+        except psycopg.OperationalError as error:
+            if "password authentication failed" in str(error):
+                return False
+            raise
+        return True
 
 
 class PostgresServer(_Postgres, PrivateServer):
@@ -158,7 +229,7 @@ class PostgresServer(_Postgres, PrivateServer):
         binaries: Binaries | None = None,
     ) -> None:
         super().__init__()
-        self.stop_signal = signal.SIGQUIT
+        self.stop_signal, self.restart_signal = signal.SIGQUIT, signal.SIGINT
         self._settings = {**_SETTINGS, **(settings or {})}
         self.tls = self._settings["ssl"] == "on"
         self._hba = [*hba, "hostssl all all 127.0.0.1/32 scram-sha-256"]
@@ -226,21 +297,6 @@ class PostgresServer(_Postgres, PrivateServer):
             return copy / "bin"
         return binaries
 
-    def restart(self, down: float = 0.0) -> None:
-        """Stop the server as administrators do, ending all sessions, and start it again, until it is up.
-
-        Args:
-            down: seconds in between, in which nothing listens on its port.
-
-        Raises:
-            ServerStartFailed: it did not come up.
-        """
-        # Process numbers are reused, so only what it logs from here on counts.
-        before = len(self.log())
-        self._running().restart(signal.SIGINT, down)
-        if not self._came_up(before):
-            raise self._failure()
-
 
 class ExternalPostgres(_Postgres):
     """A server of the user's own, named by a URL; nothing is started, stopped or removed.
@@ -251,6 +307,8 @@ class ExternalPostgres(_Postgres):
     Raises:
         LocalStackError: the URL lacks host, user or password.
     """
+
+    outlives_us = True
 
     def __init__(self, url: str) -> None:
         from psycopg import ProgrammingError  # noqa: PLC0415 - only those who talk to it need the driver
@@ -275,21 +333,18 @@ class ExternalPostgres(_Postgres):
             None if clear else str(parts.get("sslrootcert") or os.environ.get("PGSSLROOTCERT") or "system")
         )
 
-    def start(self) -> Self:
-        """Nothing to start."""
-        return self
 
-    def stop(self) -> None:
-        """Nothing to stop."""
+def small_server() -> PostgresServer:
+    """A private server without TLS, for tests that rotate very often; not started yet.
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return
+    Raises:
+        ServerNotFound: there is no PostgreSQL on this machine.
+    """
+    hba = ["host all all 127.0.0.1/32 scram-sha-256"]
+    return PostgresServer(settings={"ssl": "off"}, hba=hba, binaries=find_binaries())
 
 
-def open_postgres() -> PostgresServer | ExternalPostgres:
+def open_server() -> PostgresServer | ExternalPostgres:
     """The server of DATABASE_URL if that is set, else a private one; not started yet."""
     url = os.environ.get("DATABASE_URL")
     return ExternalPostgres(url) if url else PostgresServer()

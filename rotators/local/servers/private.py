@@ -16,27 +16,32 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from rotators.core.errors import LocalStackError, ServerStartFailed
-from rotators.local.servers.process import Guardian, Task, identity
+from rotators.local.errors import LocalStackError, ServerStartFailed
+from rotators.local.servers.process import ServerProcess, identity
 from rotators.local.servers.supervisor import children
 from rotators.local.servers.tls import issue
 
-# Servers refuse to run as root, or need not, so as root everything runs as nobody.
+if TYPE_CHECKING:
+    from rotators.local.aws import LocalAws
+
+# Some servers refuse to run as root, so as root every server runs as this unprivileged user.
 _NOBODY = 65534
 _ATTEMPTS = 3
 _LOG_TAIL = 600
 
 
-class Server:
-    """Where a server is, and its administrator.
+class DatabaseServer:
+    """A server's address and administrator. Use as a context manager, or start and stop it.
 
     Attributes:
-        engine: the name of its kind, as in secrets.
-        host, port: where it listens.
-        superuser, password: the administrator's.
-        ca: the file with the certificate of its authority; None without TLS.
+        engine: Name of its kind, as in secrets.
+        host, port: Where it listens.
+        superuser, password: Login of the administrator.
+        ca: File with the certificate of its authority; None without TLS.
+        outlives_us: True if it runs on after this process, which then has to drop the users it made.
+        administered: False if only a service of AWS changes its users, so that no secret names an admin.
     """
 
     engine: str
@@ -45,6 +50,15 @@ class Server:
     superuser: str
     password: str
     ca: str | None
+    outlives_us = False
+    administered = True
+
+    def use(self, aws: LocalAws) -> None:
+        """Use a local AWS, for a server whose users a service of AWS changes.
+
+        Args:
+            aws: running local AWS.
+        """
 
     def secret(
         self, username: str | None = None, password: str | None = None, **extra: Any
@@ -70,11 +84,52 @@ class Server:
             **extra,
         }
 
+    def create_user(self, name: str, password: str) -> None:
+        """Create an ordinary user that may log in.
+
+        Args:
+            name: of the user.
+            password: clear text. It is sent as a hash where the server takes one.
+        """
+        raise NotImplementedError
+
+    def drop_user(self, name: str) -> None:
+        """Drop a user if it exists. Only a server that outlives this process needs it.
+
+        Args:
+            name: of the user.
+        """
+        raise NotImplementedError
+
+    def client(self, user: str) -> tuple[str, str]:
+        """The shell command with which a person logs in as a user.
+
+        Args:
+            user: of the server.
+
+        Returns:
+            The environment variable for the password, and the command.
+        """
+        raise NotImplementedError
+
+    def start(self) -> Self:
+        """Start the server, and return it; does nothing for one that runs elsewhere."""
+        return self
+
+    def stop(self) -> None:
+        """Stop the server; does nothing for one that runs elsewhere."""
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.host}:{self.port})"
 
 
-class PrivateServer(Server):
+class PrivateServer(DatabaseServer):
     """A server on loopback for this process alone: TLS, its own directory and a free port.
 
     Use as a context manager, or start and stop it. It ends with this process, however that ends.
@@ -84,12 +139,13 @@ class PrivateServer(Server):
     Attributes:
         directory: all of its files, from its start to its end; the certificates are ``ca.pem``,
             ``server.pem`` and ``server.key`` in it.
-        tls: whether it gets certificates.
+        tls: True if it gets certificates.
         ready_text: in its log as soon as it takes connections.
         failed_texts: each is in its log if it gave up.
         port_taken_text: in its log if its port was in use.
-        ready_seconds: how long it may take to come up.
+        ready_seconds: seconds within which it must come up.
         stop_signal: ends it at once.
+        restart_signal: ends it in order, without waiting for its sessions.
     """
 
     superuser = "root"
@@ -99,13 +155,14 @@ class PrivateServer(Server):
     port_taken_text = "Address already in use"
     ready_seconds = 30.0
     stop_signal = signal.SIGTERM
+    restart_signal = signal.SIGTERM
     directory: Path
 
     def __init__(self) -> None:
         self.host, self.port = "localhost", 0
         self.password = secrets.token_urlsafe(24)
         self.ca: str | None = None
-        self._guardian: Guardian | None = None
+        self._process: ServerProcess | None = None
         self._uid = _NOBODY if hasattr(os, "geteuid") and os.geteuid() == 0 else None
 
     def _prepare(self) -> None:
@@ -122,10 +179,13 @@ class PrivateServer(Server):
         raise NotImplementedError
 
     def _is_up(self, log: str) -> bool | None:
-        """Whether it takes connections: True if it does, False if it gave up, None as long as that is open.
+        """Check by the log whether it takes connections.
 
         Args:
-            log: what it has logged since its start.
+            log: Its log since its start.
+
+        Returns:
+            True if it does, False if it gave up, None if neither is known yet.
         """
         if self.ready_text in log:
             return True
@@ -133,6 +193,9 @@ class PrivateServer(Server):
 
     def start(self) -> Self:
         """Make the server and wait until it takes connections.
+
+        Returns:
+            The server itself.
 
         Raises:
             ServerNotFound: no binaries.
@@ -151,24 +214,33 @@ class PrivateServer(Server):
 
     def stop(self) -> None:
         """End the server and remove its files. May be called again."""
-        if self._guardian:
-            self._guardian.stop()
-            self._guardian = None
+        if self._process:
+            self._process.stop()
+            self._process = None
         if hasattr(self, "directory"):
             shutil.rmtree(self.directory, ignore_errors=True)
 
-    def __enter__(self) -> Self:
-        return self.start()
+    def restart(self, down: float = 0.0) -> None:
+        """Stop the server as administrators do, ending all sessions, and start it again, until it is up.
 
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+        Args:
+            down: seconds in between, in which nothing listens on its port.
+
+        Raises:
+            ServerStartFailed: it did not come up.
+        """
+        # Process numbers are reused, so only what it logs from here on counts.
+        before = len(self.log())
+        self._running().restart(self.restart_signal, down)
+        if not self._came_up(before):
+            raise self._failure()
 
     def log(self) -> str:
         """The server's log so far."""
         return (self.directory / "log").read_text(errors="replace")
 
     def pause(self) -> None:
-        """Freeze the server and its sessions: the kernel accepts connections, and nobody answers."""
+        """Freeze the server and its sessions: the kernel accepts connections, and no answer comes."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -180,10 +252,10 @@ class PrivateServer(Server):
         for pid in (server, *children(server)):
             os.kill(pid, number)
 
-    def _running(self) -> Guardian:
-        if self._guardian is None:
+    def _running(self) -> ServerProcess:
+        if self._process is None:
             raise LocalStackError("the server is not running", remedy="Start it first.")
-        return self._guardian
+        return self._process
 
     def _launch(self) -> None:
         log = self.directory / "log"
@@ -192,8 +264,9 @@ class PrivateServer(Server):
             log.write_text("")
             command = self._command()
             self._own()
-            task = Task(command, str(self.directory), str(log), self.stop_signal, self._uid)
-            self._guardian = Guardian(task)
+            self._process = ServerProcess(
+                command, directory=self.directory, log=log, stop_signal=self.stop_signal, uid=self._uid
+            )
             if self._came_up():
                 return
             if self.port_taken_text not in self.log():
@@ -222,7 +295,7 @@ class PrivateServer(Server):
 
         Args:
             command: the program and its arguments, never a password.
-            environment: variables besides our own.
+            environment: Variables in addition to our own.
 
         Raises:
             ServerStartFailed: it failed; the cause has what it said.
@@ -248,7 +321,7 @@ class PrivateServer(Server):
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
+    """Return a port of loopback on which no process listens now."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 

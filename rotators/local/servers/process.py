@@ -6,55 +6,46 @@ import atexit
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-from rotators.core.errors import LocalStackError, ServerStartFailed
+from rotators.local.errors import LocalStackError, ServerStartFailed
 from rotators.local.servers import supervisor
-
-if TYPE_CHECKING:
-    import signal
 
 _STOP_SECONDS = 60.0
 # All that a server has to know; the rest of our environment may hold credentials.
 _ENVIRONMENT = ("PATH", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "ICU_DATA")
 
 
-@dataclass(frozen=True)
-class Task:
-    """A server to run.
-
-    Attributes:
-        command: the program and its arguments; never a password, for everybody can list them.
-        directory: where it runs; removed when it ends.
-        log: the file to which its stdout and stderr are appended.
-        stop_signal: what makes it end at once.
-        uid: the numeric id of the user it runs as; ``None`` means ours.
-    """
-
-    command: list[str]
-    directory: str
-    log: str
-    stop_signal: signal.Signals
-    uid: int | None = None
-
-
-class Guardian:
+class ServerProcess:
     """A running server that ends, with its directory, when this process does, however that happens.
 
     Args:
-        task: what to run.
+        command: Program and arguments; never a password, because everybody can list them.
+        directory: Where it runs; removed when it ends.
+        log: File to which its stdout and stderr are appended.
+        stop_signal: Makes it end at once.
+        uid: Numeric id of the user it runs as; None means ours.
 
     Attributes:
-        pid: the server's process id.
+        pid: Process id of the server.
 
     Raises:
-        ServerStartFailed: the program could not be started. That it started does not say that it is ready.
+        ServerStartFailed: The program could not be started. A started program is not yet ready.
     """
 
-    def __init__(self, task: Task) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        *,
+        directory: Path,
+        log: Path,
+        stop_signal: signal.Signals,
+        uid: int | None = None,
+    ) -> None:
         self._owner = os.getpid()
         # Its own session: Ctrl-C in the terminal must reach us alone, who then stop the server in order.
         self._process = subprocess.Popen(
@@ -67,7 +58,14 @@ class Guardian:
         )
         atexit.register(self.stop)
         try:
-            self.pid = self._start(task)
+            request = {
+                "command": command,
+                "directory": str(directory),
+                "log": str(log),
+                "stop_signal": int(stop_signal),
+                "identity": identity(uid),
+            }
+            self.pid = self._asked(request, command[0])
         except BaseException:
             self.stop()
             raise
@@ -101,16 +99,13 @@ class Guardian:
         """Stop the server, and start it again.
 
         Args:
-            stop_signal: what makes it end in order.
+            stop_signal: signal that makes it end in order.
             down: seconds in between.
 
         Raises:
             ServerStartFailed: it could not be started again.
         """
         self.pid = self._asked({"stop_signal": int(stop_signal), "down": down}, "the server")
-
-    def _start(self, task: Task) -> int:
-        return self._asked(_request(task), task.command[0])
 
     def _asked(self, request: dict[str, Any], name: str) -> int:
         stdin, stdout = self._process.stdin, self._process.stdout
@@ -134,13 +129,3 @@ def identity(uid: int | None) -> dict[str, Any]:
         Keyword arguments of :func:`subprocess.run` and :class:`subprocess.Popen`.
     """
     return {} if uid is None else {"user": uid, "group": uid, "extra_groups": []}
-
-
-def _request(task: Task) -> dict[str, Any]:
-    return {
-        "command": task.command,
-        "directory": task.directory,
-        "log": task.log,
-        "stop_signal": int(task.stop_signal),
-        "identity": identity(task.uid),
-    }

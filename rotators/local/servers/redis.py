@@ -5,52 +5,81 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rotators.core.errors import ServerNotFound
+from rotators.local.errors import ServerNotFound
 from rotators.local.servers.files import write_private
 from rotators.local.servers.private import PrivateServer
+
+RIGHTS = ("~*", "&*", "+@read", "+@write", "+@connection")
+"""Rules of ordinary users."""
 
 _SYSTEM = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/opt/homebrew/bin")
 
 
-def find_redis() -> Path:
-    """Find a ``redis-server``: in the directory that REDIS_BIN names, else on PATH or in the usual places.
+def find_redis(product: str = "redis") -> Path:
+    """Find the server's program: in the directory that REDIS_BIN names, else on PATH or in the usual places.
+
+    Args:
+        product: ``redis``, or ``valkey``, whose program is ``valkey-server`` and whose variable VALKEY_BIN.
+
+    Returns:
+        Path of the program.
 
     Raises:
-        ServerNotFound: there is none, or REDIS_BIN names a directory without one.
+        ServerNotFound: there is none, or the variable names a directory without one.
     """
-    named = os.environ.get("REDIS_BIN")
+    program, variable = f"{product}-server", f"{product.upper()}_BIN"
+    named = os.environ.get(variable)
     places = named or os.pathsep.join((os.environ.get("PATH", ""), *_SYSTEM))
-    found = shutil.which("redis-server", path=places)
+    found = shutil.which(program, path=places)
     if found:
         # Not resolved: the program is also redis-check-rdb, and goes by the name it is called by.
         return Path(found).absolute()
     if named:
-        raise ServerNotFound(f"REDIS_BIN names {named!r}, where there is no redis-server")
+        raise ServerNotFound(f"{variable} names {named!r}, where there is no {program}")
     raise ServerNotFound(
-        "no Redis was found on this machine",
-        remedy="Install Redis (redis-server), or set REDIS_BIN to its bin directory.",
+        f"no {program} was found on this machine",
+        remedy=f"Install {program}, or set {variable} to its bin directory.",
     )
 
 
 class RedisServer(PrivateServer):
-    """A private server that takes TLS only. Nobody gets in without a name: the user ``default`` is off."""
+    """A private server that takes TLS only.
+
+    Args:
+        settings: further lines of its configuration file.
+        default_user: rules of the user ``default``.
+        acl_file: True to keep the users in ``users.acl`` instead of the configuration file.
+
+    Attributes:
+        product: name in the names of its programs.
+    """
 
     engine = "redis"
+    product = "redis"
     superuser = "admin"
     ready_text = "Ready to accept connections"
     failed_texts = ("Failed listening", "FATAL")
     ready_seconds = 15.0
 
+    def __init__(
+        self, settings: Sequence[str] = (), *, default_user: str = "off", acl_file: bool = False
+    ) -> None:
+        super().__init__()
+        self._settings, self._default_user, self._acl_file = tuple(settings), default_user, acl_file
+        self._admin: Any = None  # the driver, whose methods have no types
+
     def _prepare(self) -> None:
-        self._program = find_redis()
+        self._program = find_redis(self.product)
 
     def _command(self) -> list[str]:
         # Of the password, which everybody could read in a command, only the hash is written.
         lines = [
-            "bind 127.0.0.1",
+            # A second address, for another host name; the hyphen makes it optional.
+            "bind 127.0.0.1 -127.0.0.2",
             "port 0",
             f"tls-port {self.port}",
             "tls-cert-file server.pem",
@@ -59,27 +88,79 @@ class RedisServer(PrivateServer):
             "tls-auth-clients no",
             # Nothing here outlives the process.
             'save ""',
-            "user default off",
+            *self._settings,
+        ]
+        users = [
+            f"user default {self._default_user}",
             f"user {self.superuser} on {password_hash(self.password)} ~* &* +@all",
         ]
+        if self._acl_file:
+            write_private(self.directory / "users.acl", "\n".join(users) + "\n")
+            lines.append("aclfile users.acl")
+        else:
+            lines += users
         settings = self.directory / "redis.conf"
         write_private(settings, "\n".join(lines) + "\n")
         return [str(self._program), str(settings)]
 
     def execute(self, *command: str) -> Any:
-        """Run one command as the administrator, in a session of its own; gives the answer."""
+        """Run one command as the administrator, and return the answer.
+
+        All commands share a session. The driver's TLS reads the system's certificates too, so a login takes
+        longer than a hundred commands.
+        """
         import redis  # noqa: PLC0415 - only those who talk to it need the driver
 
-        tls: dict[str, Any] = {"ssl": True, "ssl_ca_certs": self.ca, "ssl_check_hostname": True}
-        login: dict[str, Any] = {"username": self.superuser, "password": self.password}
-        with redis.Redis(host=self.host, port=self.port, decode_responses=True, **login, **tls) as client:
-            return client.execute_command(*command)
+        if self._admin is None:
+            tls: dict[str, Any] = {"ssl": True, "ssl_ca_certs": self.ca, "ssl_check_hostname": True}
+            login: dict[str, Any] = {"username": self.superuser, "password": self.password}
+            self._admin = redis.Redis(host=self.host, port=self.port, decode_responses=True, **login, **tls)
+        return self._admin.execute_command(*command)
+
+    def stop(self) -> None:
+        """See PrivateServer.stop."""
+        if self._admin is not None:
+            self._admin.close()
+            self._admin = None
+        super().stop()
+
+    def create_user(self, name: str, password: str) -> None:
+        """See DatabaseServer.create_user. The user may read and write all keys."""
+        self.acl("SETUSER", name, "on", password_hash(password), *RIGHTS)
+
+    def client(self, user: str) -> tuple[str, str]:
+        """See DatabaseServer.client."""
+        place = f"-h {self.host} -p {self.port} --tls --cacert {self.ca}"
+        return "REDISCLI_AUTH", f"{self.product}-cli {place} --user {user}"
 
     def acl(self, command: str, *rules: str) -> Any:
-        """Run one ``ACL`` command as the administrator: ``acl("SETUSER", name, "on", …)``."""
+        """Run one ``ACL`` command as the administrator: ``acl("SETUSER", name, "on", …)``.
+
+        Args:
+            command: the word after ``ACL``.
+            *rules: arguments of the command.
+
+        Returns:
+            The answer as redis-py parses it.
+        """
         return self.execute(f"ACL {command}", *rules)
 
 
 def password_hash(password: str) -> str:
     """A password as a rule of ``ACL SETUSER`` that does not show it; ``!`` in place of ``#`` removes it."""
     return f"#{hashlib.sha256(password.encode()).hexdigest()}"
+
+
+def open_server() -> RedisServer:
+    """A private server for `rotators up`; not started yet."""
+    return RedisServer()
+
+
+def small_server() -> RedisServer:
+    """A private server for tests that rotate very often; not started yet.
+
+    Raises:
+        ServerNotFound: there is no Redis on this machine.
+    """
+    find_redis()
+    return RedisServer()

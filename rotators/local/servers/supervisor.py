@@ -1,8 +1,8 @@
-"""The process that outlives us by a moment: it owns one server, and its directory, and ends them.
+"""Watchdog: runs one server, and stops it and deletes its directory when the parent process ends.
 
-It is run as a file, with the standard library only. The first line on stdin says what to start, each further
-one asks for a restart; once stdin ends, the server is stopped and the directory removed. The kernel closes
-that pipe however the owner ends, so a normal exit, Ctrl-C, SIGTERM and SIGKILL are all one case.
+It is run as a file, with the standard library only. The first line on stdin describes the server, each
+further line asks for a restart; when stdin ends, the server is stopped and the directory removed. The kernel
+closes that pipe in every case, so a normal exit, Ctrl-C, SIGTERM and SIGKILL need no separate code.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Any, NoReturn
 
 _STOP_SECONDS = 5.0
 _REMOVE_ATTEMPTS = 20

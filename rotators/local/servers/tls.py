@@ -22,7 +22,7 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 class Validity(NamedTuple):
-    """When a certificate is valid, counted from now.
+    """Validity of a certificate, relative to now.
 
     Attributes:
         begins: the first moment; negative for the past.
@@ -41,12 +41,12 @@ NOT_YET_VALID = Validity(timedelta(days=1), timedelta(days=30))
 
 @dataclass(frozen=True)
 class Certificates:
-    """What a server needs to use TLS, and a client to trust it; all files are PEM.
+    """PEM files with which a server uses TLS and a client trusts it.
 
     Attributes:
-        ca: the authority's certificate, for clients.
-        certificate: the server's certificate.
-        key: the server's private key, readable by its owner only.
+        ca: Certificate of the authority, for clients.
+        certificate: Certificate of the server.
+        key: Private key of the server, readable by its owner only.
     """
 
     ca: Path
@@ -59,7 +59,7 @@ def issue(
 ) -> Certificates:
     """Make a certificate authority and one server certificate of it.
 
-    The authority's key is never written and is gone afterwards, so that nobody can issue another certificate.
+    The authority's key is never written and is gone afterwards, so that no other certificate can be issued.
 
     Args:
         directory: an existing directory; gets ``ca.pem``, ``server.pem`` and ``server.key``.

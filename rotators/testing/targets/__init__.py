@@ -1,1 +1,77 @@
-"""What the suites know of each engine: one module each."""
+"""Targets of the kit: one module per engine, named like the engine, with its class in ``TARGET``.
+
+The private server of an engine is in the module of the same name in ``rotators.local.servers``.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rotators.testing.target import Target
+
+
+def names() -> list[str]:
+    """Return the engines that have a target, in alphabetical order. No driver is imported."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def names_for_up() -> list[str]:
+    """Return the engines whose server `open_server` returns, in alphabetical order."""
+    modules = {name: import_module(f"rotators.local.servers.{name}") for name in names()}
+    return [name for name, module in modules.items() if hasattr(module, "open_server")]
+
+
+def target_on(engine: str, server: Any) -> Target:
+    """Return the target of an engine.
+
+    Args:
+        engine: one of `names`.
+        server: running server of this engine.
+    """
+    made: Target = import_module(f"{__name__}.{engine}").TARGET(server)
+    return made
+
+
+def open_server(engine: str) -> Any:
+    """Return the server of an engine for `rotators up`, with TLS, not started yet.
+
+    Args:
+        engine: one of `names_for_up`.
+    """
+    return import_module(f"rotators.local.servers.{engine}").open_server()
+
+
+def small_server(engine: str) -> Any:
+    """Return a private server of an engine without TLS, not started yet.
+
+    Args:
+        engine: one of `names`.
+
+    Raises:
+        ServerNotFound: its programs are not on this machine.
+    """
+    return import_module(f"rotators.local.servers.{engine}").small_server()
+
+
+@contextmanager
+def running(engine: str) -> Iterator[Target]:
+    """Start a private server for the duration of the block, and yield the target on it.
+
+    Args:
+        engine: one of `names`.
+
+    Raises:
+        ServerNotFound, ServerStartFailed: there is no server, or it does not start.
+    """
+    with small_server(engine) as server:
+        target = target_on(engine, server)
+        try:
+            yield target
+        finally:
+            target.close()

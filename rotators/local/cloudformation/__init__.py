@@ -1,0 +1,1 @@
+"""CloudFormation: what moto leaves out or does differently, and SAM templates."""

@@ -1,0 +1,124 @@
+"""Users of MemoryDB: CreateACL, and the passwords and the status of a user.
+
+Sources: MemoryDB API reference, CreateACL, UpdateUser.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from moto.core.responses import ActionResult
+from moto.memorydb.exceptions import (
+    InvalidParameterValueException,
+    MemoryDBClientError,
+    UserNotFoundFault,
+)
+from moto.memorydb.responses import MemoryDBResponse
+
+from rotators.local.elasticache.changes import Changes, acceptable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moto.memorydb.models import MemoryDBUser
+
+    from rotators.local.moto_patches import Replacements
+    from rotators.local.options import Options
+
+    _Operation = Callable[[MemoryDBResponse], ActionResult]
+
+SERVICE = "memorydb"
+
+
+class InvalidUserStateFault(MemoryDBClientError):
+    """A change of the user is under way.
+
+    Args:
+        message: text for the caller.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("InvalidUserStateFault", message)
+
+
+def install(replacements: Replacements, options: Options, client: Callable[..., Any]) -> None:
+    """Put the replacements in moto's place.
+
+    Args:
+        replacements: keeps the originals.
+        options: options of the local AWS.
+        client: not used.
+    """
+    del client
+    changes, moto = Changes(options), MemoryDBResponse
+    operations = {
+        "create_acl": partial(_create_acl, changes),
+        "create_user": partial(_create_user, changes, moto.create_user),
+        "delete_user": partial(_delete_user, changes, moto.delete_user),
+        "describe_users": partial(_describe_users, changes, moto.describe_users),
+        "update_user": partial(_update_user, changes, moto.update_user),
+    }
+    changes.install(replacements, moto, operations)
+
+
+def _user(response: MemoryDBResponse, name: str) -> MemoryDBUser:
+    user: MemoryDBUser | None = response.memorydb_backend.users.get(name)
+    if user is None:
+        raise UserNotFoundFault(msg=f"User {name} not found.")
+    return user
+
+
+def _passwords(params: dict[str, Any]) -> list[str]:
+    passwords: list[str] = params.get("AuthenticationMode", {}).get("Passwords", [])
+    if passwords and not acceptable(passwords):
+        raise InvalidParameterValueException(msg="Passwords length must be between 16-128 characters.")
+    return passwords
+
+
+def _create_user(changes: Changes, moto: _Operation, response: MemoryDBResponse) -> ActionResult:
+    params = json.loads(response.body)
+    passwords, answer = _passwords(params), moto(response)
+    changes.credentials[_user(response, params["UserName"]).arn] = passwords
+    return answer
+
+
+def _create_acl(changes: Changes, response: MemoryDBResponse) -> ActionResult:
+    params = json.loads(response.body)
+    name, users = params["ACLName"], params.get("UserNames", [])
+    for user in [_user(response, each) for each in users]:
+        user.acl_names.append(name)
+        if user.authentication["Type"] == "password":
+            changes.create(SERVICE, user.user_name, user.access_string, changes.credentials[user.arn])
+    return ActionResult({"ACL": {"Name": name, "Status": "active", "UserNames": users}})
+
+
+def _update_user(changes: Changes, moto: _Operation, response: MemoryDBResponse) -> ActionResult:
+    params = json.loads(response.body)
+    user, passwords = _user(response, params["UserName"]), _passwords(params)
+    if changes.under_way(user.arn):
+        raise InvalidUserStateFault(
+            f"User {user.user_name} has status modifying. Only active users can be modified."
+        )
+
+    def effect() -> None:
+        changes.credentials[user.arn], user.status = passwords, "active"
+        if user.acl_names and passwords:
+            changes.set_passwords(SERVICE, user.user_name, passwords)
+
+    answer = moto(response)
+    user.status = "modifying"
+    changes.begin(user.arn, effect)
+    return answer
+
+
+def _describe_users(changes: Changes, moto: _Operation, response: MemoryDBResponse) -> ActionResult:
+    if name := json.loads(response.body).get("UserName"):
+        changes.describe(_user(response, name).arn)
+    return moto(response)
+
+
+def _delete_user(changes: Changes, moto: _Operation, response: MemoryDBResponse) -> ActionResult:
+    changes.delete(SERVICE, json.loads(response.body)["UserName"])
+    return moto(response)

@@ -1,0 +1,173 @@
+"""Moto's application served on loopback, with one route of our own.
+
+Not moto's ThreadedMotoServer: that one prints every request, and waits for ever when its port is taken.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any
+
+from moto.moto_server.werkzeug_app import (
+    BackendRequest,
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.wrappers import Response
+
+from rotators.local.errors import ServerStartFailed
+from rotators.local.iam.authorizer import Authorizer
+from rotators.local.options import Options
+from rotators.local.redshift import serverless
+
+STAGE_PATH = "/rotators-local/stage"
+HOST = "127.0.0.1"
+
+Stage = Callable[[str, str, str], bool]
+BeforeFirst = Callable[[str], None]
+
+_logger = logging.getLogger(__name__)
+
+
+class _Handler(MotoRequestHandler):
+    """Moto's handler without a line per request. Each connection serves one request."""
+
+    def run_wsgi(self) -> None:
+        """Answer a request with one packet."""
+        self.close_connection = True
+        environ = self.make_environ()
+        if not environ.get("wsgi.input_terminated"):
+            environ["wsgi.input"] = io.BytesIO(self.rfile.read(int(environ.get("CONTENT_LENGTH") or 0)))
+        application: Any = self.server.app  # of werkzeug's type, which wants an unused parameter below
+        head: list[str] = []
+
+        def start_response(status: str, headers: Iterable[tuple[str, str]]) -> None:
+            head[:] = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers)]
+
+        content = b"".join(application(environ, start_response))
+        head += [f"Date: {self.date_time_string()}", "Connection: close"]
+        if not any(line.lower().startswith("content-length:") for line in head):
+            head.append(f"Content-Length: {len(content)}")
+        self.wfile.write("\r\n".join([*head, "", ""]).encode("latin-1") + content)
+
+
+class _Service:
+    """A service of moto. Requests without a path need no routing, so they do not pass Flask."""
+
+    def __init__(self, name: Any) -> None:
+        self._app = create_backend_app(name)
+        views = {
+            rule.rule: self._app.view_functions[rule.endpoint] for rule in self._app.url_map.iter_rules()
+        }
+        root = getattr(views.get("/"), "callback", None)
+        self._dispatch = root if getattr(root, "__name__", "") == "dispatch" else None
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if self._dispatch is None or environ["PATH_INFO"] != "/":
+            return self._app(environ, start_response)
+        request = BackendRequest(environ)
+        try:
+            status, headers, content = self._dispatch(request, request.raw_url, request.headers)
+        except HTTPException as error:
+            return error(environ, start_response)
+        except Exception:
+            _logger.exception("moto failed")
+            return InternalServerError()(environ, start_response)
+        return Response(content, status, headers)(environ, start_response)
+
+
+class _Moto(DomainDispatcherApplication):
+    """Moto's applications. The one for a host is looked up once, because moto lists its folders each time."""
+
+    def __init__(self, before: BeforeFirst, options: Options) -> None:
+        super().__init__(_Service)  # type: ignore[arg-type] # moto calls it as it would call Flask
+        self._before = before
+        self._options = options
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        if serverless.is_for(environ):
+            return serverless.answer(environ, start_response, self._options)
+        return super().__call__(environ, start_response)
+
+    @lru_cache(maxsize=1024)  # noqa: B019 - one per process
+    def get_backend_for_host(self, host: str | None) -> Any:
+        """Return the name of the service for a host."""
+        service = super().get_backend_for_host(host)
+        self._before(service)
+        return service
+
+
+class _Application:
+    """Moto's application, and POST /rotators-local/stage."""
+
+    def __init__(self, stage: Stage, authorizer: Authorizer, before: BeforeFirst, options: Options) -> None:
+        self._moto = authorizer.guarded(_Moto(before, options))
+        self._stage = stage
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if environ.get("PATH_INFO") != STAGE_PATH:
+            return self._moto(environ, start_response)
+        body = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+        staged = self._stage(body["SecretId"], body["ClientRequestToken"], body["Region"])
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [json.dumps({"staged": staged}).encode()]
+
+
+class Endpoint:
+    """Moto's server in its own thread.
+
+    Args:
+        port: to bind; 0 for a free one.
+        stage: answers the route of our own, with secret, token and Region.
+        authorizer: which requests for moto pass.
+        before: called with a service's name before the first request for one of its hosts.
+        options: of the local AWS.
+
+    Raises:
+        ServerStartFailed: the port cannot be bound.
+    """
+
+    def __init__(
+        self, port: int, stage: Stage, authorizer: Authorizer, before: BeforeFirst, options: Options
+    ) -> None:
+        # Bound here, for werkzeug prints and exits when a port is taken.
+        try:
+            bound = socket.create_server((HOST, port))
+        except OSError:
+            raise ServerStartFailed(
+                f"the local AWS could not bind {HOST}:{port}",
+                remedy="Stop what listens there, or choose another port (0 takes a free one).",
+            ) from None
+        with bound:
+            self._server: BaseWSGIServer = make_server(
+                HOST,
+                port,
+                _Application(stage, authorizer, before, options),
+                threaded=True,
+                request_handler=_Handler,
+                fd=bound.fileno(),
+            )
+        self._port: int = self._server.socket.getsockname()[1]
+        self._server.daemon_threads = True  # type: ignore[attr-defined] # of its threaded subclass
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    @property
+    def endpoint(self) -> str:
+        """Its URL."""
+        return f"http://{HOST}:{self._port}"
+
+    def stop(self) -> None:
+        """Take no more requests, and free the port."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()

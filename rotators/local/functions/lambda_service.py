@@ -1,0 +1,108 @@
+"""Lambda's part in an invocation: the function's configuration, its permissions, retries and its log."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+from moto.awslambda.models import LambdaFunction, lambda_backends
+
+from rotators.local.functions.containers import FunctionConfig
+from rotators.local.functions.environment import lambda_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rotators.local.functions.invocations import Functions
+    from rotators.local.iam.authorizer import Authorizer
+
+_LOG_TAIL = 4096
+_ASYNCHRONOUS_ATTEMPTS = 3
+
+
+class LambdaService:
+    """Invokes moto's Lambda functions in containers.
+
+    Args:
+        functions: Runs the containers.
+        exports: Gives the variables that lead a function of a Region to this AWS.
+        authorizer: Records what Lambda does with the functions' roles.
+    """
+
+    def __init__(
+        self, functions: Functions, exports: Callable[[str], dict[str, str]], authorizer: Authorizer
+    ) -> None:
+        self._functions = functions
+        self._exports = exports
+        self._authorizer = authorizer
+
+    def invoke(
+        self, function: LambdaFunction, body: Any, request_headers: Any, response_headers: dict[str, Any]
+    ) -> str | bytes:
+        """Invoke a function; takes the place of moto's ``LambdaFunction.invoke``.
+
+        Args:
+            function: Moto's record of the function.
+            body: JSON text of the event.
+            request_headers: Name the invocation type.
+            response_headers: Get the error mark and the end of the log.
+
+        Returns:
+            The payload; empty unless the caller waits for the answer.
+        """
+        kind = request_headers.get("x-amz-invocation-type", "RequestResponse")
+        if kind == "RequestResponse":
+            return self._run(function, body, response_headers)
+        if kind == "Event":
+            threading.Thread(target=self._run_later, args=(function, body), daemon=True).start()
+        return ""
+
+    def _run_later(self, function: LambdaFunction, body: Any) -> None:
+        """An asynchronous invocation is repeated twice if the function fails (LG: invocation-async)."""
+        for _ in range(_ASYNCHRONOUS_ATTEMPTS):
+            headers: dict[str, Any] = {}
+            self._run(function, body, headers)
+            if "x-amz-function-error" not in headers or self._functions.stopped:
+                return
+
+    def _run(self, function: LambdaFunction, body: Any, response_headers: dict[str, Any]) -> bytes:
+        config = self._config(function)
+        self._authorizer.invoked(function.function_name, function.region, in_vpc=bool(function.vpc_config))
+        invocation = self._functions.runner(config.name).invoke(config, json.loads(body) if body else {})
+        if invocation.failed:
+            response_headers["x-amz-function-error"] = "Unhandled"
+        tail = invocation.log.encode()[-_LOG_TAIL:]
+        response_headers["x-amz-log-result"] = base64.b64encode(tail).decode()
+        function.logs_backend.ensure_log_group(function.logs_group_name)
+        function.save_logs(invocation.log)
+        return invocation.payload.encode()
+
+    def _config(self, function: LambdaFunction) -> FunctionConfig:
+        name, handler, memory = function.function_name, str(function.handler), int(function.memory_size)
+        own = {key: str(value) for key, value in function.environment_vars.items()}
+        exports = self._exports(function.region)
+        # Code that came in the request itself is a sample's; that in S3 is a deployment's.
+        deployed = "S3Bucket" in function.code and "ZipFile" not in function.code
+        return FunctionConfig(
+            name,
+            function.function_arn,
+            handler,
+            float(function.timeout),
+            memory,
+            lambda_environment(name, handler, memory, endpoint=exports, own=own),
+            self._functions.code(function.function_arn, function.code_bytes if deployed else None),
+            tuple(self._functions.archives.folder(content) for content in _layers(function)),
+        )
+
+
+def _layers(function: LambdaFunction) -> list[bytes]:
+    """The zip files of a function's layers."""
+    found = []
+    for layer in function.layers:
+        region, account = layer["Arn"].split(":")[3:5]
+        version = lambda_backends[account][region].layers_versions_by_arn(layer["Arn"])
+        if version is not None:
+            found.append(version.code_bytes)
+    return found

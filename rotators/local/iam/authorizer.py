@@ -1,0 +1,199 @@
+"""Authorization of requests: finds the caller, records every call, and refuses calls as IAM would.
+
+The access key names the caller: a function's is ``local-NAME``. Requests are read and refused only after
+`watch` was called.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote
+
+from rotators.local.iam.calls import KEY_PREFIX, SignedRequest, calls_of
+from rotators.local.iam.evaluator import ApiCall, Decision
+from rotators.local.iam.resource_policies import Statements, decide_with
+from rotators.local.options import ACCOUNT
+
+if TYPE_CHECKING:
+    from rotators.local.iam.lookup import Lookup
+
+DEVELOPER = "developer"
+"""Name of the callers with any other access key. Their calls are not checked."""
+
+_CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/[^/]+/(?P<region>[^/]+)/(?P<service>[^/]+)/")
+_FUNCTION_PATH = re.compile(
+    r"/2015-03-31/functions/(?P<name>[^/]+)/(?P<what>invocations|policy|configuration)"
+)
+_FUNCTION_OPERATIONS = {
+    "configuration": "GetFunctionConfiguration",
+    "invocations": "InvokeFunction",
+    "policy": "GetPolicy",
+}
+# LG:configuration-vpc: what Lambda does with the function's role when the function is in a VPC.
+INTERFACE_ACTIONS = (
+    "AssignPrivateIpAddresses",
+    "CreateNetworkInterface",
+    "DeleteNetworkInterface",
+    "DescribeNetworkInterfaces",
+    "DescribeSubnets",
+    "UnassignPrivateIpAddresses",
+)
+
+Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+_ROLE = re.compile(r"arn:[a-z-]+:iam::(?P<account>\d{12}):role/(?:.*/)?(?P<name>[^/]+)")
+
+
+@dataclass(frozen=True)
+class RecordedCall:
+    """A recorded call and the decision about it; None where the caller's policies are unknown."""
+
+    call: ApiCall
+    decision: Decision | None
+
+
+class Authorizer:
+    """The authorization of one local AWS.
+
+    Args:
+        lookup: Finds what requests name.
+    """
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+        self._lock = threading.Lock()
+        self._policies: Mapping[str, Statements] | None = None
+        self._endpoints: Mapping[str, Statements] = {}
+        self._seen: list[RecordedCall] = []
+
+    def watch(
+        self, policies: Mapping[str, Statements] | None, endpoints: Mapping[str, Statements] | None = None
+    ) -> None:
+        """Record all calls from now on, and refuse calls that the policies do not allow.
+
+        Policies of secrets and keys, and trust policies of roles, also decide.
+
+        Args:
+            policies: Statements by caller; other callers may do everything. None ends it and deletes the
+                record.
+            endpoints: Policies of VPC endpoints that all these callers' requests pass, by service.
+        """
+        with self._lock:
+            self._policies, self._endpoints, self._seen = policies, endpoints or {}, []
+
+    def seen(self) -> list[RecordedCall]:
+        """Return the calls since ``watch``, oldest first."""
+        with self._lock:
+            return list(self._seen)
+
+    def guarded(self, application: Application) -> Application:
+        """Wrap a WSGI application, so that refused requests do not reach it.
+
+        Args:
+            application: The application.
+
+        Returns:
+            The application with authorization.
+        """
+
+        def pass_or_refuse(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+            if self._policies is not None and (request := self._request(environ)):
+                refused = self._refused(request)
+                if refused:
+                    return _answer(refused, environ, start_response)
+            return application(environ, start_response)
+
+        return pass_or_refuse
+
+    def invoked(self, function: str, region: str, *, in_vpc: bool) -> None:
+        """Record what Lambda does with a function's role around an invocation.
+
+        Args:
+            function: Name of the function.
+            region: Region of the function.
+            in_vpc: True if the function is in a VPC.
+        """
+        if self._policies is None:
+            return
+        group = f"arn:aws:logs:{region}:{ACCOUNT}:log-group:/aws/lambda/{function}:log-stream:local"
+        role = self._lookup.role(f"{KEY_PREFIX}{function}", region)
+        lambdas = SignedRequest(function, ACCOUNT, region, "lambda", "Invoke", {}, role)
+        calls = [lambdas.call(f"logs:{name}", group) for name in ("CreateLogStream", "PutLogEvents")]
+        if in_vpc:
+            calls += [lambdas.call(f"ec2:{name}", "*") for name in INTERFACE_ACTIONS]
+        for call in calls:
+            self._decide(call)
+
+    def _request(self, environ: dict[str, Any]) -> SignedRequest | None:
+        signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
+        if signed is None:
+            return None
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(body)
+        operation, params = _operation(environ, body)
+        key, region = signed["key"], signed["region"]
+        principal, account, role = DEVELOPER, ACCOUNT, ""
+        if found := _ROLE.fullmatch(self._lookup.role(key, region)):
+            role, account = found[0], found["account"]
+            principal = key.removeprefix(KEY_PREFIX) if key.startswith(KEY_PREFIX) else found["name"]
+        return SignedRequest(principal, account, region, signed["service"], operation, params, role)
+
+    def _refused(self, request: SignedRequest) -> str | None:
+        """The reason for refusing a request, or None."""
+        for call in calls_of(request, self._lookup):
+            # A call that a service makes for the caller does not pass the caller's endpoint.
+            passes = call.action.startswith(f"{request.service}:")
+            decision = self._decide(call, self._endpoints.get(request.service) if passes else None)
+            if decision and not decision.allowed:
+                return self._words(call)
+        return None
+
+    def _decide(self, call: ApiCall, endpoint: Statements | None = None) -> Decision | None:
+        statements = (self._policies or {}).get(call.principal)
+        decision = None
+        if statements is not None:
+            resource = self._lookup.policy(call.resource)
+            decision = decide_with(statements, call, resource=resource, endpoint=endpoint)
+        with self._lock:
+            self._seen.append(RecordedCall(call, decision))
+        return decision
+
+    def _words(self, call: ApiCall) -> str:
+        if call.action.startswith("kms:"):
+            return "Access to KMS is not allowed"
+        caller = f"arn:aws:sts::{ACCOUNT}:assumed-role/{call.principal}/{call.principal}"
+        return (
+            f"User: {caller} is not authorized to perform: {call.action} on resource: {call.resource} because"
+            f" no identity-based policy allows the {call.action} action"
+        )
+
+
+def _operation(environ: Mapping[str, Any], body: bytes) -> tuple[str, dict[str, Any]]:
+    if target := environ.get("HTTP_X_AMZ_TARGET"):
+        return target.rpartition(".")[2], json.loads(body or b"{}")
+    if "urlencoded" in environ.get("CONTENT_TYPE", ""):
+        form = dict(parse_qsl(body.decode()))
+        return form.pop("Action", ""), form
+    path = environ.get("PATH_INFO", "")
+    if function := _FUNCTION_PATH.match(path):
+        return _FUNCTION_OPERATIONS[function["what"]], {"FunctionName": unquote(function["name"])}
+    return f"{environ.get('REQUEST_METHOD')} {path}", {}
+
+
+def _answer(message: str, environ: Mapping[str, Any], start_response: Any) -> list[bytes]:
+    if "urlencoded" in environ.get("CONTENT_TYPE", ""):
+        start_response("403 Forbidden", [("Content-Type", "text/xml")])
+        error = f"<Error><Type>Sender</Type><Code>AccessDenied</Code><Message>{message}</Message></Error>"
+        return [f"<ErrorResponse>{error}<RequestId>local</RequestId></ErrorResponse>".encode()]
+    kind = "AccessDeniedException"
+    start_response(
+        "400 Bad Request", [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-errortype", kind)]
+    )
+    return [json.dumps({"__type": kind, "Message": message}).encode()]

@@ -1,0 +1,136 @@
+"""Looks up in moto what IAM decides by: secrets, keys, policies of resources, and owners of access keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from moto.awslambda.models import lambda_backends
+from moto.iam.models import iam_backends
+from moto.kms.models import kms_backends
+from moto.sns.models import sns_backends
+from moto.sts.models import sts_backends
+
+from rotators.local.iam.calls import KEY_PREFIX, KeyResource, SecretResource
+from rotators.local.options import ACCOUNT
+
+if TYPE_CHECKING:
+    from moto.secretsmanager.models import FakeSecret
+
+Statements = Sequence[Mapping[str, Any]]
+
+_SERVICE, _REGION, _ACCOUNT, _RESOURCE = 2, 3, 4, 5
+_ARN_PARTS = 6
+_PARTITION = "aws"
+
+
+class Lookup:
+    """Looks things up in the moto of one local AWS.
+
+    Args:
+        find_secret: Gives moto's record of a secret by name or ARN, and Region.
+    """
+
+    def __init__(self, find_secret: Callable[[str, str], FakeSecret | None]) -> None:
+        self._find_secret = find_secret
+
+    def secret(self, secret_id: str, region: str) -> SecretResource | None:
+        """Find a secret.
+
+        Args:
+            secret_id: Name or ARN.
+            region: Region of the call.
+
+        Returns:
+            The secret as IAM looks at it, or None if there is none.
+        """
+        secret = self._find_secret(secret_id, region)
+        if secret is None:
+            return None
+        key = self.key(secret.kms_key_id, region) if secret.kms_key_id else None
+        tags = {tag["Key"]: tag["Value"] for tag in secret.tags or []}
+        return SecretResource(secret.arn, key, secret.rotation_lambda_arn or None, tags)
+
+    def key(self, key: str, region: str) -> KeyResource | None:
+        """Find a key.
+
+        Args:
+            key: Id, alias or ARN.
+            region: Region of the call.
+
+        Returns:
+            The key as IAM looks at it, without tags if it does not exist; None for a key of AWS's services.
+        """
+        if key.startswith("alias/aws/"):
+            return None
+        account = key.split(":")[_ACCOUNT] if key.startswith("arn:") else ACCOUNT
+        backend = kms_backends[account][region]
+        if ":alias/" in key or key.startswith("alias/"):
+            key = str(backend.get_key_id_from_alias(f"alias/{key.rpartition('alias/')[2]}"))
+        arn = key if ":key/" in key else f"arn:aws:kms:{region}:{account}:key/{key}"
+        if arn.rpartition("/")[2] not in backend.keys:
+            return KeyResource(arn, {})
+        tags = backend.list_resource_tags(arn)["Tags"]
+        return KeyResource(arn, {tag["TagKey"]: tag["TagValue"] for tag in tags})
+
+    def topic_key(self, topic: str) -> KeyResource | None:
+        """Return the key that encrypts the topic with the ARN ``topic``; None if there is no key or topic."""
+        parts = topic.split(":")
+        if len(parts) != _ARN_PARTS:
+            return None
+        region = parts[_REGION]
+        found = sns_backends[parts[_ACCOUNT]][region].topics.get(topic)
+        return self.key(found.kms_master_key_id, region) if found and found.kms_master_key_id else None
+
+    def policy(self, resource: str) -> Statements | None:
+        """Return the statements of a secret's or key's policy, or of a role's trust policy.
+
+        Args:
+            resource: ARN of the secret, key or role.
+
+        Returns:
+            The statements, as in JSON; None if there is no policy.
+        """
+        parts = resource.split(":", _ARN_PARTS - 1)
+        if len(parts) < _ARN_PARTS:
+            return None
+        document = self._document(resource, parts)
+        if not document:
+            return None
+        statements = (json.loads(document) if isinstance(document, str) else document)["Statement"]
+        return statements if isinstance(statements, list) else [statements]
+
+    def role(self, access_key: str, region: str) -> str:
+        """Find the role that the owner of an access key acts as.
+
+        Args:
+            access_key: ``local-NAME`` of a function or named caller, or that of an assumed role.
+            region: Region of the function.
+
+        Returns:
+            ARN of the role; empty for a developer's key.
+        """
+        if access_key.startswith(KEY_PREFIX):
+            name = access_key.removeprefix(KEY_PREFIX)
+            functions = lambda_backends[ACCOUNT][region].list_functions()
+            function = next((each for each in functions if each.function_name == name), None)
+            return str(function.role) if function else f"arn:aws:iam::{ACCOUNT}:role/{name}"
+        for backends in sts_backends.values():
+            for backend in backends.values():
+                if assumed := backend.get_assumed_role_from_access_key(access_key):
+                    return str(assumed.role_arn)
+        return ""
+
+    def _document(self, arn: str, parts: list[str]) -> Any:
+        service, region, account = parts[_SERVICE], parts[_REGION], parts[_ACCOUNT]
+        if service == "secretsmanager":
+            secret = self._find_secret(arn, region)
+            return secret.policy if secret else None
+        if service == "kms":
+            key = kms_backends[account][region].keys.get(parts[_RESOURCE].removeprefix("key/"))
+            return key.policy if key else None
+        if service == "iam":
+            roles = iam_backends[account][_PARTITION].roles.values()
+            return next((role.assume_role_policy_document for role in roles if role.arn == arn), None)
+        return None

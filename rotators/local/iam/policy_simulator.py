@@ -1,0 +1,61 @@
+"""IAM's policy simulator for roles, which moto lacks (API:SimulatePrincipalPolicy)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from moto.core.responses import ActionResult
+
+from rotators.local.iam.evaluator import ApiCall, decide
+
+if TYPE_CHECKING:
+    from moto.iam.models import IAMBackend
+    from moto.iam.responses import IamResponse
+
+
+def simulate_principal_policy(response: IamResponse) -> ActionResult:
+    """Answer with the decision of a role's own policies about each action on each resource.
+
+    Args:
+        response: Moto's handler of the request: PolicySourceArn (a role), ActionNames, ResourceArns,
+            ContextEntries.
+
+    Returns:
+        The answer.
+    """
+    params = response._get_params()  # noqa: SLF001 - what moto's own handlers use
+    statements = role_statements(response.backend, str(params["PolicySourceArn"]).rpartition("/")[2])
+    context = {
+        entry["ContextKeyName"]: tuple(entry["ContextKeyValues"])
+        for entry in params.get("ContextEntries", [])
+    }
+    results = []
+    for action in params["ActionNames"]:
+        for resource in params.get("ResourceArns", ["*"]):
+            decision = decide(statements, ApiCall("simulated", action, resource, context))
+            words = (
+                "allowed" if decision.allowed else "implicitDeny" if decision.sid is None else "explicitDeny"
+            )
+            results.append({"EvalActionName": action, "EvalResourceName": resource, "EvalDecision": words})
+    return ActionResult({"EvaluationResults": results, "IsTruncated": False})
+
+
+def role_statements(backend: IAMBackend, role: str) -> list[Mapping[str, Any]]:
+    """Return the statements of all policies of a role, its own and those attached to it.
+
+    Args:
+        backend: Moto's IAM of the account.
+        role: Name of the role.
+    """
+    documents = [backend.get_role_policy(role, name)[1] for name in backend.list_role_policies(role)]
+    attached, _ = backend.list_attached_role_policies(role)
+    documents += [
+        next(version.document for version in policy.versions if version.is_default) for policy in attached
+    ]
+    found: list[Mapping[str, Any]] = []
+    for document in documents:
+        statements = (json.loads(document) if isinstance(document, str) else document)["Statement"]
+        found += statements if isinstance(statements, list) else [statements]
+    return found

@@ -1,0 +1,202 @@
+"""The one place where moto's code is replaced.
+
+`MotoPatches.install` replaces methods of moto's classes and `remove` restores moto's own. Most of their names
+are private to moto, so moto is pinned exactly; tests/local/moto_names.py lists them, and a test checks them.
+
+CloudFormation, RDS, Redshift, ElastiCache and MemoryDB are replaced at their first request
+(`_AT_FIRST_REQUEST`), because the import of moto's models of a service takes up to three seconds.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import threading
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import moto.core.responses
+from moto.awslambda.models import LambdaFunction
+from moto.cloudtrail.responses import CloudTrailResponse
+from moto.events.models import Rule
+from moto.iam.responses import IamResponse
+from moto.kms.models import KmsBackend
+from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
+from moto.secretsmanager.responses import SecretsManagerResponse
+
+from rotators.local.iam.policy_simulator import simulate_principal_policy
+from rotators.local.secretsmanager.events import with_targets
+from rotators.local.service_models import shared_service_models
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from rotators.local.clients import Clients
+    from rotators.local.functions.lambda_service import LambdaService
+    from rotators.local.options import Options
+    from rotators.local.secretsmanager.operations import Operations
+
+_OPERATIONS = (
+    "list_secret_version_ids",
+    "put_resource_policy",
+    "put_secret_value",
+    "rotate_secret",
+    "stop_replication_to_replica",
+    "update_secret",
+    "update_secret_version_stage",
+    "validate_resource_policy",
+)
+
+
+_AT_FIRST_REQUEST = {
+    "cloudformation": "rotators.local.cloudformation.patches",
+    "ds": "rotators.local.directories",
+    "rds": "rotators.local.cloudformation.patches",
+    "elasticache": "rotators.local.elasticache.elasticache",
+    "memorydb": "rotators.local.elasticache.memorydb",
+    "redshift": "rotators.local.redshift.patches",
+}
+"""Services with the module whose ``install`` replaces what is theirs."""
+
+
+class Replacements:
+    """Methods and functions that were replaced, with their originals."""
+
+    def __init__(self) -> None:
+        self._replaced: list[tuple[type | ModuleType, str, Any]] = []
+
+    def wrap(
+        self, owner: type | ModuleType, name: str, wrapper: Callable[..., Callable[..., Any]], *args: Any
+    ) -> None:
+        """Replace a function by what ``wrapper`` makes of it.
+
+        Args:
+            owner: class or module of the function.
+            name: name of the function.
+            wrapper: function of the original and ``args`` that returns the replacement.
+            *args: further arguments of ``wrapper``.
+        """
+        self.replace(owner, name, wrapper(getattr(owner, name), *args))
+
+    def replace(self, owner: type | ModuleType, name: str, replacement: Any) -> None:
+        """Replace a function or property.
+
+        Args:
+            owner: its class or module.
+            name: its name.
+            replacement: function, property, or method of another object.
+        """
+        self._replaced.append((owner, name, owner.__dict__.get(name)))
+        setattr(owner, name, _function(replacement) if inspect.ismethod(replacement) else replacement)
+
+    def remove(self) -> None:
+        """Put the originals back."""
+        while self._replaced:
+            owner, name, original = self._replaced.pop()
+            if original is None:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, original)
+
+
+class MotoPatches:
+    """The replacements. A process has at most one local AWS at a time.
+
+    Args:
+        operations: Secrets Manager's operations that answer instead of moto's.
+        functions: Invokes Lambda functions instead of moto.
+        options: Options of the local AWS.
+        clients: Makes clients of this AWS.
+    """
+
+    def __init__(
+        self, operations: Operations, functions: LambdaService, options: Options, clients: Clients
+    ) -> None:
+        self._operations = operations
+        self._functions = functions
+        self._options = options
+        self._client = clients.of_account
+        self._replacements = Replacements()
+        self._installing = threading.Lock()
+        self._installed: set[str] = set()
+
+    def install(self) -> None:
+        """Put the replacements in moto's place, but for those of `before_request`."""
+        replace, wrap = self._replacements.replace, self._replacements.wrap
+        for name in _OPERATIONS:
+            replace(SecretsManagerResponse, name, self._answer(getattr(self._operations, name)))
+        wrap(SecretsManagerResponse, "create_secret", self._checked)
+        replace(SecretsManagerBackend, "get_secret_value", self._operations.get_secret_value)
+        wrap(FakeSecret, "to_dict", self._operations.described)
+        replace(CloudTrailResponse, "lookup_events", self._lookup_events)
+        replace(LambdaFunction, "invoke", self._functions.invoke)
+        replace(IamResponse, "simulate_principal_policy", simulate_principal_policy)
+        wrap(Rule, "send_to_targets", with_targets, self._client, self._options)
+        wrap(KmsBackend, "schedule_key_deletion", _by_arn)
+        wrap(moto.core.responses, "method_names_from_class", cache)  # a fifth of a request's time
+
+    def before_request(self, service: str) -> None:
+        """Replace what is replaced at a service's first request.
+
+        Args:
+            service: name of the service in moto.
+        """
+        module = _AT_FIRST_REQUEST.get(service)
+        if module is None:
+            return
+        with self._installing:
+            if module not in self._installed:
+                with shared_service_models():  # separate: only the import needs the large model of EC2
+                    patches = import_module(module)
+                patches.install(self._replacements, self._options, self._client)
+                self._installed.add(module)
+
+    def remove(self) -> None:
+        """Put moto's own methods back."""
+        self._replacements.remove()
+
+    def _answer(self, operation: Callable[..., dict[str, Any]]) -> Callable[[SecretsManagerResponse], str]:
+        def answer(response: SecretsManagerResponse) -> str:
+            params = {**_params(response), "AccessKey": response.get_access_key()}
+            with self._operations.lock:
+                return json.dumps(operation(response.backend, params))
+
+        return answer
+
+    def _checked(
+        self, create_secret: Callable[[SecretsManagerResponse], str]
+    ) -> Callable[[SecretsManagerResponse], str]:
+        def checked(response: SecretsManagerResponse) -> str:
+            with self._operations.lock:
+                self._operations.check_create(response.backend, _params(response))
+                return create_secret(response)
+
+        return checked
+
+    def _lookup_events(self, response: CloudTrailResponse) -> str:
+        return json.dumps(self._operations.events.lookup(_params(response)))
+
+
+def _params(response: SecretsManagerResponse | CloudTrailResponse) -> dict[str, Any]:
+    params: dict[str, Any] = json.loads(response.body or "{}")
+    return params
+
+
+def _function(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a function of a method, so that as an attribute of moto's class it also gets moto's object."""
+
+    def function(*args: Any, **named: Any) -> Any:
+        return method(*args, **named)
+
+    return function
+
+
+def _by_arn(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Replace the deletion of a key: moto accepts only its id, AWS also its ARN."""
+
+    def schedule_key_deletion(backend: KmsBackend, key_id: str, pending_window_in_days: int) -> Any:
+        return original(backend, key_id.rpartition("/")[2], pending_window_in_days)
+
+    return schedule_key_deletion

@@ -1,0 +1,1 @@
+"""Redshift and Redshift Serverless in the local AWS."""

@@ -1,0 +1,34 @@
+"""The replacements in moto's Redshift. Importing this module loads its models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from moto.redshift.models import Cluster, RedshiftBackend
+
+from rotators.local.clusters import with_host, with_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rotators.local.moto_patches import Replacements
+    from rotators.local.options import Options
+
+
+def install(replacements: Replacements, options: Options, client: Callable[..., Any]) -> None:
+    """Put the replacements in moto's place.
+
+    Args:
+        replacements: keeps the originals.
+        options: options of the local AWS.
+        client: not used.
+    """
+    del client
+    replacements.wrap(RedshiftBackend, "create_cluster", with_server, options)
+    replacements.replace(Cluster, "address", property(with_host(Cluster.address)))
+    replacements.replace(Cluster, "cluster_namespace_arn", property(_namespace_arn))
+
+
+def _namespace_arn(cluster: Cluster) -> str:
+    """Return what moto leaves out of an answer; it shows account and Region of a cluster."""
+    return f"{cluster.arn.rpartition(':cluster:')[0]}:namespace:{cluster.unique_cluster_id}"

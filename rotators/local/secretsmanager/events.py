@@ -1,0 +1,241 @@
+"""The service's own events: an event log, on EventBridge's default bus, and in CloudTrail's LookupEvents.
+
+Service events (``RotationStarted`` …) travel as ``AWS Service Event via CloudTrail``
+(UG:cloudtrail_log_entries). ``Secret Label Updated`` is EventBridge's own and no CloudTrail record
+(UG:secret-event-notifications); it is not sent for AWSPENDING and AWSPREVIOUS, and, our choice, not for the
+first label at CreateSecret. The shape of failures is that seen in public code: ``errorMessage``,
+``additionalEventData.SecretId``.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from moto.events.models import Rule, events_backends
+
+from rotators.local.errors import LocalStackError
+from rotators.local.options import Options
+from rotators.local.records import ServiceEvent, cloudtrail_record
+from rotators.local.secretsmanager.refusals import refusal
+
+SERVICE_EVENT = "AWS Service Event via CloudTrail"
+LABEL_UPDATED = "Secret Label Updated"
+_SOURCE = "secretsmanager.amazonaws.com"
+_PAGE = 50
+_ATTRIBUTES = ("EventName", "ResourceName", "EventSource", "EventId", "ReadOnly", "ResourceType")
+
+_logger = logging.getLogger(__name__)
+
+
+class EventLog:
+    """The events since the start, oldest first."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._events: list[ServiceEvent] = []
+        self._records: list[dict[str, Any]] = []
+
+    def service_event(self, name: str, secret_arn: str, error: str | None = None) -> None:
+        """Record and publish an event of a rotation.
+
+        Args:
+            name: CloudTrail's name of the event.
+            secret_arn: ARN of the secret.
+            error: Message of the service about a failure.
+        """
+        now = dt.datetime.now(dt.UTC)
+        region, account = secret_arn.split(":")[3:5]
+        event_id = str(uuid.uuid4())
+        detail: dict[str, Any] = {
+            "eventVersion": "1.08",
+            "userIdentity": {"accountId": account, "invokedBy": _SOURCE},
+            "eventTime": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "eventSource": _SOURCE,
+            "eventName": name,
+            "awsRegion": region,
+            "sourceIPAddress": _SOURCE,
+            "userAgent": _SOURCE,
+            "requestParameters": None,
+            "responseElements": None,
+            "additionalEventData": {"SecretId": secret_arn},
+            "eventID": event_id,
+            "readOnly": False,
+            "eventType": "AwsServiceEvent",
+            "managementEvent": True,
+            "recipientAccountId": account,
+            "eventCategory": "Management",
+        }
+        if error is not None:
+            detail["errorMessage"] = error
+        event = ServiceEvent(name, now, secret_arn, region, account, SERVICE_EVENT, detail)
+        with self._changed:
+            self._records.append(cloudtrail_record(event, event_id))
+        self._publish(event)
+
+    def label_updated(self, secret_arn: str, name: str, label: str, version_id: str) -> None:
+        """Record and publish that a label moved.
+
+        Args:
+            secret_arn: ARN of the secret.
+            name: Name of the secret.
+            label: Any stage other than AWSPENDING and AWSPREVIOUS.
+            version_id: Id of the version that has the stage now.
+        """
+        region, account = secret_arn.split(":")[3:5]
+        detail = {"name": name, "labelUpdated": label, "versionId": version_id}
+        now = dt.datetime.now(dt.UTC)
+        self._publish(ServiceEvent(LABEL_UPDATED, now, secret_arn, region, account, LABEL_UPDATED, detail))
+
+    def events(self, secret_arn: str | None = None) -> list[ServiceEvent]:
+        """Return the events so far, oldest first.
+
+        Args:
+            secret_arn: ARN of a secret; None for the events of all.
+        """
+        with self._changed:
+            return [event for event in self._events if secret_arn in (None, event.secret_id)]
+
+    def wait(self, secret_arn: str, names: Sequence[str], times: int, timeout: float) -> ServiceEvent:
+        """Wait for an event of the secret with the ARN ``secret_arn``. See ``LocalAws.wait_for_event``."""
+        found: list[ServiceEvent] = []
+
+        def happened() -> bool:
+            found[:] = [each for each in self._events if each.secret_id == secret_arn and each.name in names]
+            return len(found) >= times
+
+        with self._changed:
+            if not self._changed.wait_for(happened, timeout):
+                raise LocalStackError(
+                    f"{secret_arn} had {len(found)} of {times} events {' or '.join(names)} in {timeout:g} s",
+                    remedy="Read the rotation function's log; check that the rotation was started.",
+                    reason="timeout",
+                )
+            return found[-1]
+
+    def lookup(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Answer CloudTrail's LookupEvents from the service events.
+
+        Args:
+            params: The request: LookupAttributes (at most one), StartTime, EndTime, MaxResults, NextToken.
+
+        Returns:
+            The response, newest first.
+
+        Raises:
+            SecretsManagerClientError: MaxResults, NextToken or an attribute is not valid; moto sends it.
+        """
+        limit = int(params.get("MaxResults", _PAGE))
+        if not 1 <= limit <= _PAGE:
+            raise refusal("InvalidMaxResultsException", f"MaxResults must be between 1 and {_PAGE}.")
+        with self._changed:
+            records = self._records[::-1]
+        found = [record for record in records if _in_range(record, params) and _matches(record, params)]
+        offset = _offset(params.get("NextToken"))
+        answer: dict[str, Any] = {"Events": found[offset : offset + limit]}
+        if offset + limit < len(found):
+            answer["NextToken"] = str(offset + limit)
+        return answer
+
+    def _publish(self, event: ServiceEvent) -> None:
+        with self._changed:
+            self._events.append(event)
+            self._changed.notify_all()
+        entry = {
+            "Source": "aws.secretsmanager",
+            "DetailType": event.detail_type,
+            "Detail": json.dumps(event.detail),
+            "Resources": [event.secret_id],
+            "Time": event.time.timestamp(),
+        }
+        try:
+            events_backends[event.account][event.region].put_events([entry])
+        except (BotoCoreError, ClientError, NotImplementedError) as error:
+            # A failing target does not affect the service.
+            _logger.warning("a target of a rule on %s was not reached: %r", event.name, error)
+
+
+def with_targets(
+    original: Callable[..., None], client: Callable[[str, str], Any], options: Options
+) -> Callable[..., None]:
+    """Replace the delivery of an event to a rule's targets: moto delivers neither to SNS nor to Lambda.
+
+    A function is invoked asynchronously, and only if its policy admits EventBridge for this rule
+    (EventBridge guide: eb-use-resource-based). EventBridge delivers an event at least once, so there can be
+    several deliveries.
+
+    Args:
+        original: Moto's own delivery.
+        client: Returns a client for a service and a Region.
+        options: Options of the local AWS; they set how often each event is delivered to a function.
+
+    Returns:
+        The replacement.
+    """
+
+    def send_to_targets(rule: Rule, original_event: Any, transform_input: bool = True) -> None:
+        arns = [target["Arn"] for target in rule.targets if target["Arn"].split(":")[2] in ("sns", "lambda")]
+        if arns and rule.event_pattern.matches_event(original_event):
+            time = dt.datetime.fromtimestamp(float(original_event["time"]), dt.UTC)
+            event = json.dumps({**original_event, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ")})
+            for arn in arns:
+                if ":sns:" in arn:
+                    client("sns", rule.region_name).publish(TopicArn=arn, Message=event)
+                elif _admits(client("lambda", rule.region_name), arn, rule.arn):
+                    for _ in range(options.event_deliveries):
+                        client("lambda", rule.region_name).invoke(
+                            FunctionName=arn, InvocationType="Event", Payload=event
+                        )
+        if len(arns) < len(rule.targets):
+            original(rule, original_event, transform_input)
+
+    return send_to_targets
+
+
+def _admits(functions: Any, function_arn: str, rule_arn: str) -> bool:
+    """True if a function's policy lets EventBridge call it for a rule; a refusal is logged."""
+    try:
+        policy = json.loads(functions.get_policy(FunctionName=function_arn)["Policy"])
+    except functions.exceptions.ResourceNotFoundException:
+        policy = {"Statement": []}
+    for statement in policy["Statement"]:
+        source = statement.get("Condition", {}).get("ArnLike", {}).get("AWS:SourceArn", rule_arn)
+        if statement["Principal"] == {"Service": "events.amazonaws.com"} and source == rule_arn:
+            return True
+    _logger.warning("%s does not admit events.amazonaws.com for %s", function_arn, rule_arn)
+    return False
+
+
+def _offset(token: str | None) -> int:
+    if token is None:
+        return 0
+    if not token.isdecimal():
+        raise refusal("InvalidNextTokenException", "The NextToken is not one of ours.")
+    return int(token)
+
+
+def _in_range(record: dict[str, Any], params: dict[str, Any]) -> bool:
+    start, end = params.get("StartTime"), params.get("EndTime")
+    if start is not None and end is not None and float(start) > float(end):
+        raise refusal("InvalidTimeRangeException", "StartTime is after EndTime.")
+    time = float(record["EventTime"])
+    return (start is None or time >= float(start)) and (end is None or time <= float(end))
+
+
+def _matches(record: dict[str, Any], params: dict[str, Any]) -> bool:
+    attributes = params.get("LookupAttributes") or []
+    if len(attributes) > 1 or any(each["AttributeKey"] not in _ATTRIBUTES for each in attributes):
+        raise refusal("InvalidLookupAttributesException", f"Give one attribute of {', '.join(_ATTRIBUTES)}.")
+    return all(each["AttributeValue"] in _values(record, each["AttributeKey"]) for each in attributes)
+
+
+def _values(record: dict[str, Any], key: str) -> list[str]:
+    if key in ("ResourceName", "ResourceType"):
+        return [resource[key] for resource in record["Resources"]]
+    return [str(record[key])]

@@ -1,0 +1,462 @@
+"""Secrets Manager's operations where moto answers differently from the service.
+
+Each operation takes the request's parameters, with the caller's ``AccessKey``, and returns the answer's.
+`moto_patches.py` puts them in moto's place. They run with the rotations' lock held, unless they say
+otherwise. Facts are from the API reference and the User Guide; where these leave something open, the
+docstring says what was chosen.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from moto.awslambda.exceptions import LambdaClientError
+from moto.awslambda.models import lambda_backends
+from moto.secretsmanager.exceptions import OperationNotPermittedOnReplica
+from moto.secretsmanager.models import FakeSecret, ReplicaSecret, SecretsManagerBackend
+
+from rotators.local.secretsmanager import versions
+from rotators.local.secretsmanager.refusals import (
+    DELETED,
+    NO_FUNCTION,
+    NOT_INVOCABLE,
+    invalid_parameter,
+    invalid_request,
+    not_found,
+    refusal,
+)
+from rotators.local.secretsmanager.resource_policies import check_policy, findings
+from rotators.local.secretsmanager.schedules import check_rules, merge_rules, next_rotation
+from rotators.local.secretsmanager.versions import CURRENT, PENDING, PREVIOUS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rotators.local.secretsmanager.events import EventLog
+    from rotators.local.secretsmanager.rotations import Rotations
+
+Params = dict[str, Any]
+
+_NAME = re.compile(r"[A-Za-z0-9/_+=.@!-]{1,512}")
+_FUNCTION_ARN = re.compile(
+    r"arn:aws[a-z-]*:lambda:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):function:[\w-]+(:[\w$-]+)?"
+)
+_ROTATION_TOKEN = re.compile(r"[a-zA-Z0-9-]{36,256}")
+_ASSUMED = "ASIA"  # how the access keys of an assumed role begin (IAM: reference_identifiers)
+_TOKEN_LENGTHS = range(32, 65)
+
+
+class Operations:
+    """The operations, on one local AWS's rotations and events.
+
+    Each operation takes ``backend``, moto's records of one account and Region, and ``params``, the members of
+    the request. It returns the members of the response. It refuses a request by raising
+    ``SecretsManagerClientError``, which moto sends to the client.
+
+    Args:
+        rotations: starts and drives the rotations.
+        events: gets the service's events.
+    """
+
+    def __init__(self, rotations: Rotations, events: EventLog) -> None:
+        self.rotations = rotations
+        self.lock = rotations.lock
+        self.events = events
+
+    # --- rotation
+
+    def rotate_secret(self, backend: SecretsManagerBackend, params: Params) -> Params:
+        """Store the settings, start the rotation, return at once; see rotations.py for the rest.
+
+        The settings are stored even if a previous rotation is not complete, so that its next attempt uses a
+        corrected function ARN (not documented).
+
+        Returns:
+            ARN, Name and VersionId, the id of the pending version.
+
+        Raises:
+            SecretsManagerClientError: there is no function, its ARN or the rules are not valid, or a previous
+                rotation is not complete.
+        """
+        secret = self._writable(backend, params)
+        token = _token(params)
+        arn = params.get("RotationLambdaARN") or secret.rotation_lambda_arn
+        if not arn:
+            raise invalid_request(NO_FUNCTION)
+        _check_function(backend, arn)
+        rules = params.get("RotationRules") or {}
+        check_rules(rules)
+        self.configure(secret, arn, rules)
+        self.rotations.request(secret, token, immediately=params.get("RotateImmediately", True) is not False)
+        return {"ARN": secret.arn, "Name": secret.name, "VersionId": token}
+
+    def configure(self, secret: FakeSecret, function_arn: str, rules: Params) -> None:
+        """Enable rotation without starting one.
+
+        Args:
+            secret: Moto's record of the secret.
+            function_arn: ARN of the rotation function.
+            rules: RotationRules of the request; they are merged into the existing ones.
+        """
+        state = self.rotations.state(secret)
+        state.rules = merge_rules(state.rules, rules)
+        secret.rotation_lambda_arn = function_arn
+        secret.rotation_requested = secret.rotation_enabled = True
+
+    # --- values
+
+    def get_secret_value(
+        self,
+        backend: SecretsManagerBackend,
+        secret_id: str,
+        version_id: str | None,
+        version_stage: str | None,
+    ) -> Params:
+        """Read the value of a version, of AWSCURRENT when neither id nor stage is given.
+
+        BatchGetSecretValue passes empty strings for these. The lock is not held yet.
+
+        Args:
+            backend: Moto's records of one account and Region.
+            secret_id: Name or ARN.
+            version_id: VersionId, or None.
+            version_stage: VersionStage, or None.
+
+        Returns:
+            The members of the response.
+        """
+        with self.lock:
+            return self._read(backend.describe_secret(secret_id), version_id or None, version_stage or None)
+
+    def _read(self, secret: FakeSecret | ReplicaSecret, version_id: str | None, stage: str | None) -> Params:
+        if secret.is_deleted():
+            raise invalid_request(DELETED)
+        wanted = f"VersionId: {version_id}" if version_id else f"staging label: {stage or CURRENT}"
+        if version_id is None:
+            version_id = versions.holder(secret, stage or CURRENT)
+        version = secret.versions.get(version_id or "")
+        if version and stage and stage not in version["version_stages"]:
+            raise invalid_request(
+                "You provided a VersionStage that is not associated to the provided VersionId."
+            )
+        if version is None or not versions.has_value(version):
+            raise not_found(f"Secrets Manager can't find the specified secret value for {wanted}")
+        answer = {
+            "ARN": secret.arn,
+            "Name": secret.name,
+            "VersionId": version["version_id"],
+            "VersionStages": version["version_stages"],
+            "CreatedDate": version["createdate"],
+        }
+        names = {"secret_string": "SecretString", "secret_binary": "SecretBinary"}
+        return {**answer, **{name: version[key] for key, name in names.items() if key in version}}
+
+    def check_create(self, backend: SecretsManagerBackend, params: Params) -> None:
+        """Refuse what CreateSecret refuses and moto does not.
+
+        Raises:
+            SecretsManagerClientError: the name or value is not valid, or the name is one of a deleted secret.
+        """
+        name = params.get("Name", "")
+        if not _NAME.fullmatch(name):
+            message = "Invalid name. Must be a valid name containing alphanumeric characters, or any of the"
+            raise refusal("ValidationException", f"{message} following: -/_+=.@!")
+        versions.read_value(params)
+        existing = backend.secrets.get(name)
+        if existing is not None and existing.is_deleted():
+            raise invalid_request(
+                "You can't create this secret because a secret with this name is already scheduled "
+                "for deletion."
+            )
+
+    def put_secret_value(self, backend: SecretsManagerBackend, params: Params) -> Params:
+        """Store a value in a new version, or in the empty one that a rotation staged.
+
+        Repeating a call is no error, another value for the same token is one. A RotationToken that is not
+        that of the running rotation is refused. A call without one is accepted, and fails the rotation
+        afterwards if an assumed role made it (UG:troubleshoot_rotation). With no rotation running there is
+        nothing to compare it with, so that recorded events can be replayed.
+
+        Returns:
+            ARN, Name, VersionId and VersionStages.
+
+        Raises:
+            SecretsManagerClientError: there is no value, a limit is exceeded, the token has another value, or
+                the RotationToken is wrong.
+        """
+        secret = self._writable(backend, params)
+        token = _token(params)
+        value = versions.read_value(params)
+        if value is None:
+            raise invalid_parameter("You must provide either SecretString or SecretBinary.")
+        labels = list(params.get("VersionStages") or [CURRENT])
+        self._check_rotation_token(secret, params, labels)
+        if not secret.versions and CURRENT not in labels:
+            labels.append(CURRENT)
+        version = secret.versions.get(token, {})
+        if versions.has_value(version):
+            if not versions.same_value(version, value):
+                raise _in_use(token, secret)
+        else:
+            versions.put(secret, token, value, labels, self._label_moved)
+        stages = list(secret.versions[token]["version_stages"])
+        return {"ARN": secret.arn, "Name": secret.name, "VersionId": token, "VersionStages": stages}
+
+    def update_secret(self, backend: SecretsManagerBackend, params: Params) -> Params:
+        """Change description, key, or value; a value needs a token that no version has yet.
+
+        Returns:
+            ARN and Name, and VersionId if a value was stored.
+
+        Raises:
+            SecretsManagerClientError: a version has the token, or the value is not valid.
+        """
+        secret = self._writable(backend, params)
+        token = _token(params)
+        value = versions.read_value(params)
+        if value is not None and token in secret.versions:
+            raise _in_use(token, secret)
+        secret.description = params.get("Description", secret.description)
+        secret.kms_key_id = params.get("KmsKeyId") or secret.kms_key_id
+        secret.last_changed_date = int(time.time())
+        answer = {"ARN": secret.arn, "Name": secret.name}
+        if value is None:
+            return answer
+        versions.put(secret, token, value, [CURRENT], self._label_moved)
+        return {**answer, "VersionId": token}
+
+    # --- versions
+
+    def update_secret_version_stage(self, backend: SecretsManagerBackend, params: Params) -> Params:
+        """Move or remove one label; to move it away from another version, the request must name that version.
+
+        Returns:
+            ARN and Name.
+
+        Raises:
+            SecretsManagerClientError: a version does not exist, the label is not where the request says, or
+                AWSCURRENT would be removed.
+        """
+        secret = self._writable(backend, params)
+        label, source = params["VersionStage"], params.get("RemoveFromVersionId")
+        target = params.get("MoveToVersionId")
+        if not source and not target:
+            raise invalid_parameter("You must specify RemoveFromVersionId, MoveToVersionId, or both.")
+        for version_id in filter(None, (source, target)):
+            if version_id not in secret.versions:
+                raise not_found(f"Secrets Manager can't find the specified secret version: {version_id}")
+        place = versions.holder(secret, label)
+        if source and place != source:
+            raise invalid_parameter(f"The staging label {label} isn't attached to version {source}.")
+        if target and not source and place not in (None, target):
+            raise invalid_parameter(
+                f"The parameter RemoveFromVersionId can't be empty. Staging label {label} is currently "
+                f"attached to version {place}, so you must explicitly reference that version in "
+                "RemoveFromVersionId."
+            )
+        if target:
+            versions.check_label_count(secret, [label])
+            versions.attach(secret, label, target, self._label_moved)
+        elif label == CURRENT:
+            raise invalid_parameter(
+                f"You can only move staging label {CURRENT} to a different secret version. "
+                "It can't be completely removed."
+            )
+        else:
+            versions.detach(secret, label)
+        return {"ARN": secret.arn, "Name": secret.name}
+
+    def list_secret_version_ids(self, backend: SecretsManagerBackend, params: Params) -> Params:
+        """List the versions with a label; with IncludeDeprecated also the others.
+
+        Returns:
+            ARN, Name and Versions (without values), and NextToken if there are more.
+        """
+        secret = backend.describe_secret(params["SecretId"])
+        found = [
+            {
+                "VersionId": version_id,
+                "VersionStages": list(version["version_stages"]),
+                "CreatedDate": version["createdate"],
+            }
+            for version_id, version in secret.versions.items()
+            if version["version_stages"] or params.get("IncludeDeprecated")
+        ]
+        offset, limit = int(params.get("NextToken") or 0), int(params.get("MaxResults") or 100)
+        answer: Params = {
+            "ARN": secret.arn,
+            "Name": secret.name,
+            "Versions": found[offset : offset + limit],
+        }
+        if offset + limit < len(found):
+            answer["NextToken"] = str(offset + limit)
+        return answer
+
+    def described(self, to_dict: Callable[[FakeSecret], Params]) -> Callable[[FakeSecret], Params]:
+        """Complete moto's description of a secret.
+
+        Args:
+            to_dict: Moto's own ``FakeSecret.to_dict``.
+
+        Returns:
+            The replacement, which takes the lock.
+        """
+
+        def complete(secret: FakeSecret) -> Params:
+            with self.lock:
+                return self._describe(secret, to_dict(secret))
+
+        return complete
+
+    def _describe(self, secret: FakeSecret, described: Params) -> Params:
+        """Moto's description, with rotation as the service shows it and only versions that have labels."""
+        state = self.rotations.state(secret)
+        answer = {key: value for key, value in described.items() if value is not None}
+        for key in ("VersionIdsToStages", "SecretVersionsToStages"):
+            stages = {name: list(labels) for name, labels in answer.pop(key, {}).items() if labels}
+            if stages:
+                answer[key] = stages
+        for key in ("RotationLambdaARN", "RotationRules", "LastRotatedDate", "NextRotationDate"):
+            answer.pop(key, None)
+        if secret.rotation_lambda_arn:
+            answer["RotationLambdaARN"] = secret.rotation_lambda_arn
+        if state.rules:
+            answer["RotationRules"] = dict(state.rules)
+        if state.last_rotated:
+            answer["LastRotatedDate"] = state.last_rotated.timestamp()
+        due = next_rotation(state.rules, state.last_changed, dt.datetime.now(dt.UTC))
+        if due and secret.rotation_enabled:
+            answer["NextRotationDate"] = due.timestamp()
+        return answer
+
+    # --- policies and replicas
+
+    def put_resource_policy(self, backend: SecretsManagerBackend, params: Params) -> Params:
+        """Attach a policy, unless it is malformed, or public and BlockPublicPolicy is set.
+
+        Returns:
+            ARN and Name.
+        """
+        secret = self._writable(backend, params)
+        check_policy(params["ResourcePolicy"], block_public=bool(params.get("BlockPublicPolicy")))
+        secret.policy = params["ResourcePolicy"]
+        return {"ARN": secret.arn, "Name": secret.name}
+
+    def validate_resource_policy(self, backend: SecretsManagerBackend, params: Params) -> Params:
+        """Say what is wrong with a policy, and change nothing.
+
+        Returns:
+            PolicyValidationPassed and ValidationErrors.
+        """
+        if params.get("SecretId"):
+            backend.describe_secret(params["SecretId"])
+        found = findings(params["ResourcePolicy"])
+        return {"PolicyValidationPassed": not found, "ValidationErrors": found}
+
+    def stop_replication_to_replica(self, backend: SecretsManagerBackend, params: Params) -> Params:
+        """Turn a replica, in its own Region, into an independent secret.
+
+        Returns:
+            ARN.
+
+        Raises:
+            SecretsManagerClientError: the secret is no replica.
+        """
+        replica = backend.describe_secret(params["SecretId"])
+        if not isinstance(replica, ReplicaSecret):
+            raise invalid_parameter("Operation not permitted on a primary secret.")
+        source, current = replica.source, versions.holder(replica, CURRENT)
+        alone = FakeSecret(
+            account_id=backend.account_id,
+            region_name=backend.region_name,
+            secret_id=source.name,
+            secret_version={},
+            version_id=current or "",
+            description=source.description,
+            tags=source.tags,
+            created_date=source.created_date,
+            last_changed_date=source.last_changed_date,
+        )
+        alone.arn = replica.arn
+        alone.versions = {
+            key: {**version, "version_stages": list(version["version_stages"])}
+            for key, version in source.versions.items()
+        }
+        alone.set_default_version_id(current)
+        source.replicas.remove(replica)
+        dict.pop(backend.secrets, replica.arn)
+        backend.secrets[source.name] = alone
+        return {"ARN": alone.arn}
+
+    # --- what they share
+
+    def _writable(self, backend: SecretsManagerBackend, params: Params) -> FakeSecret:
+        secret = backend.describe_secret(params["SecretId"])
+        if isinstance(secret, ReplicaSecret):
+            raise OperationNotPermittedOnReplica
+        if secret.is_deleted():
+            raise invalid_request(DELETED)
+        return secret
+
+    def _check_rotation_token(self, secret: FakeSecret, params: Params, labels: list[str]) -> None:
+        given = params.get("RotationToken")
+        running = self.rotations.state(secret).running
+        if given is None:
+            if running and params["AccessKey"].startswith(_ASSUMED):
+                running.unproven = True
+            return
+        if not _ROTATION_TOKEN.fullmatch(given):
+            raise invalid_parameter("RotationToken must be 36-256 characters of a-z, A-Z, 0-9 and -.")
+        if running and PENDING in labels and given != running.rotation_token:
+            raise invalid_request("The RotationToken isn't that of the rotation in progress.")
+
+    def _label_moved(self, secret: FakeSecret, label: str, version_id: str) -> None:
+        if label == CURRENT:
+            self.rotations.value_changed(secret)
+        if label not in (PENDING, PREVIOUS):
+            self.events.label_updated(secret.arn, secret.name, label, version_id)
+
+
+def _token(params: Params) -> str:
+    token: str = params.get("ClientRequestToken") or str(uuid.uuid4())
+    if len(token) not in _TOKEN_LENGTHS:
+        raise invalid_parameter("ClientRequestToken must be 32-64 characters long.")
+    return token
+
+
+def _in_use(token: str, secret: FakeSecret) -> Exception:
+    return refusal(
+        "ResourceExistsException",
+        f"You can't use ClientRequestToken {token} because that value is already in use for a version of "
+        f"secret {secret.arn}.",
+    )
+
+
+def _check_function(backend: SecretsManagerBackend, arn: str) -> None:
+    """Refuse a function that is no function, of another Region, missing, or closed to the service."""
+    parsed = _FUNCTION_ARN.fullmatch(arn)
+    if not parsed:
+        raise invalid_parameter("RotationLambdaARN is not the ARN of a Lambda function.")
+    if parsed["region"] != backend.region_name:
+        raise invalid_parameter("The rotation function must be in the same Region as the secret.")
+    try:
+        function = lambda_backends[parsed["account"]][backend.region_name].get_function(arn)
+    except LambdaClientError:
+        raise not_found("Secrets Manager can't find the specified Lambda function.") from None
+    if not any(_admits(statement, backend.account_id) for statement in function.policy.statements):
+        raise refusal("AccessDeniedException", NOT_INVOCABLE)
+
+
+def _admits(statement: Params, account: str) -> bool:
+    """True if a function's policy lets Secrets Manager call it for secrets of an account."""
+    principal = statement.get("Principal", {})
+    service = principal.get("Service") if isinstance(principal, dict) else None
+    if statement.get("Effect") != "Allow" or service != "secretsmanager.amazonaws.com":
+        return False
+    conditions = statement.get("Condition", {}).get("StringEquals", {})
+    wanted = {key.lower(): value for key, value in conditions.items()}
+    return bool(wanted.get("aws:sourceaccount", account) == account)

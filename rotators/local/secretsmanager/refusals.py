@@ -1,0 +1,57 @@
+"""Errors of Secrets Manager, by their names in the API."""
+
+from __future__ import annotations
+
+from moto.secretsmanager.exceptions import (
+    InvalidRequestException,
+    SecretNotFoundException,
+    SecretsManagerClientError,
+)
+
+NO_FUNCTION = (
+    "You tried to enable rotation on a secret that doesn't already have a Lambda function ARN configured "
+    "and you didn't include such an ARN as a parameter in this call."
+)
+NOT_COMPLETE = "A previous rotation isn't complete. That rotation will be reattempted."
+DELETED = "You can't perform this operation on the secret because it was marked for deletion."
+NOT_INVOCABLE = (
+    "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants "
+    "access to the principal secretsmanager.amazonaws.com."
+)
+
+
+def refusal(code: str, message: str) -> SecretsManagerClientError:
+    """Create an error that moto's server sends with status 400.
+
+    Args:
+        code: Name of the error in the API, such as ``InvalidRequestException``.
+        message: Its message, without any value of a secret.
+
+    Returns:
+        The exception; the caller raises it.
+    """
+    return SecretsManagerClientError(code, message)
+
+
+def invalid_parameter(message: str) -> SecretsManagerClientError:
+    """Return an ``InvalidParameterException`` with ``message``; the caller raises it."""
+    return refusal("InvalidParameterException", message)
+
+
+def invalid_request(message: str) -> SecretsManagerClientError:
+    """Return an ``InvalidRequestException`` with ``message``; the caller raises it."""
+    return InvalidRequestException(message)
+
+
+def not_found(message: str) -> SecretsManagerClientError:
+    """Return a ``ResourceNotFoundException`` with ``message``; the caller raises it."""
+    return _NotFound(message)
+
+
+class _NotFound(SecretNotFoundException):
+    """Moto's BatchGetSecretValue reports this class per secret, and would fail as a whole on any other."""
+
+    code = 400
+
+    def __init__(self, message: str) -> None:
+        SecretsManagerClientError.__init__(self, "ResourceNotFoundException", message)

@@ -1,0 +1,180 @@
+"""The versions of one secret and their labels, kept in moto's own record of it.
+
+A version is moto's dict: ``version_id``, ``version_stages``, ``createdate`` and at most one of
+``secret_string`` and ``secret_binary`` (base64). One with neither is staged, but holds no value yet.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from moto.secretsmanager.models import FakeSecret, ReplicaSecret
+
+from rotators.local.secretsmanager.refusals import invalid_parameter, refusal
+
+CURRENT, PENDING, PREVIOUS = "AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"
+_MAX_BYTES, _MAX_LABELS, _MAX_VERSIONS = 65_536, 20, 100
+_DAY_SECONDS = 86_400
+
+Version = dict[str, Any]
+LabelMoved = Callable[[FakeSecret, str, str], None]
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value that PutSecretValue stores: a text or bytes.
+
+    Attributes:
+        key: ``secret_string`` or ``secret_binary``.
+        content: the text, or the bytes in base64.
+    """
+
+    key: str
+    content: str
+
+    def __repr__(self) -> str:
+        """Name the kind only; the content is the secret."""
+        return f"Value({self.key})"
+
+
+def read_value(params: dict[str, Any]) -> Value | None:
+    """Read and validate the value in a request.
+
+    Args:
+        params: A request with SecretString or SecretBinary or neither.
+
+    Returns:
+        The value, or None.
+
+    Raises:
+        SecretsManagerClientError: Both are given, or the value is larger than 65,536 bytes.
+    """
+    text, binary = params.get("SecretString"), params.get("SecretBinary")
+    if text is not None and binary is not None:
+        raise invalid_parameter("You can't specify both a binary secret value and a string secret value.")
+    size = len(text.encode()) if text is not None else len(base64.b64decode(binary or ""))
+    if size > _MAX_BYTES:
+        field = "secretString" if text is not None else "secretBinary"
+        message = f"Value at '{field}' failed to satisfy constraint: Member must have length less than"
+        raise refusal("ValidationException", f"1 validation error detected: {message} or equal to 65536")
+    if text is not None:
+        return Value("secret_string", text)
+    return None if binary is None else Value("secret_binary", binary)
+
+
+def holder(secret: FakeSecret | ReplicaSecret, label: str) -> str | None:
+    """Return the id of the version of ``secret`` that has ``label``, or None."""
+    return next((key for key, version in secret.versions.items() if label in version["version_stages"]), None)
+
+
+def has_value(version: Version) -> bool:
+    """Return True if a value was stored in the version."""
+    return "secret_string" in version or "secret_binary" in version
+
+
+def same_value(version: Version, value: Value) -> bool:
+    """Return True if the version has exactly this value."""
+    return has_value(version) and version.get(value.key) == value.content
+
+
+def stage_empty(secret: FakeSecret, token: str) -> None:
+    """Attach AWSPENDING to a version.
+
+    Args:
+        secret: Moto's record of the secret.
+        token: Id of the version; it is created without a value if it does not exist.
+    """
+    detach(secret, PENDING)
+    _version(secret, token)["version_stages"].append(PENDING)
+
+
+def put(secret: FakeSecret, token: str, value: Value, labels: Sequence[str], moved: LabelMoved) -> None:
+    """Store a value in a new or an empty version, and move labels to it.
+
+    Args:
+        secret: Moto's record of the secret.
+        token: Id of the version; the caller has checked that it has no value.
+        value: The value.
+        labels: Labels to move, including those that the version already has.
+        moved: Called for each label that moved.
+
+    Raises:
+        SecretsManagerClientError: LimitExceededException, for labels or versions.
+    """
+    check_label_count(secret, labels)
+    _make_room(secret, token)
+    _version(secret, token)[value.key] = value.content
+    for label in labels:
+        attach(secret, label, token, moved)
+    secret.last_changed_date = int(time.time())
+
+
+def attach(secret: FakeSecret, label: str, token: str, moved: LabelMoved) -> None:
+    """Move a label to a version; AWSPREVIOUS follows AWSCURRENT by itself.
+
+    Args:
+        secret: Moto's record of the secret.
+        label: Any label.
+        token: Id of an existing version.
+        moved: Called if the label was not there before.
+    """
+    before = holder(secret, label)
+    if before == token:
+        return
+    detach(secret, label)
+    secret.versions[token]["version_stages"].append(label)
+    if label == CURRENT:
+        secret.set_default_version_id(token)
+        if PREVIOUS in secret.versions[token]["version_stages"]:
+            secret.versions[token]["version_stages"].remove(PREVIOUS)
+        if before is not None:
+            attach(secret, PREVIOUS, before, moved)
+    moved(secret, label, token)
+
+
+def detach(secret: FakeSecret, label: str) -> None:
+    """Remove ``label`` from the version of ``secret`` that has it, if any."""
+    for version in secret.versions.values():
+        if label in version["version_stages"]:
+            version["version_stages"].remove(label)
+
+
+def check_label_count(secret: FakeSecret, labels: Sequence[str]) -> None:
+    """Refuse a 21st label on the secret.
+
+    Args:
+        secret: Moto's record of the secret.
+        labels: Labels to add.
+
+    Raises:
+        SecretsManagerClientError: LimitExceededException.
+    """
+    present = {label for version in secret.versions.values() for label in version["version_stages"]}
+    if len(present | set(labels)) > _MAX_LABELS:
+        raise refusal("LimitExceededException", f"A secret can have at most {_MAX_LABELS} staging labels.")
+
+
+def _version(secret: FakeSecret, token: str) -> Version:
+    new = {"createdate": round(time.time(), 3), "version_id": token, "version_stages": []}
+    return secret.versions.setdefault(token, new)
+
+
+def _make_room(secret: FakeSecret, token: str) -> None:
+    """Prune versions without a label above 100, oldest first, never one that is less than a day old."""
+    if token in secret.versions:
+        return
+    excess = len(secret.versions) + 1 - _MAX_VERSIONS
+    old = time.time() - _DAY_SECONDS
+    prunable = [
+        key
+        for key, version in secret.versions.items()
+        if not version["version_stages"] and version["createdate"] < old
+    ]
+    if excess > len(prunable):
+        raise refusal("LimitExceededException", f"A secret can have at most {_MAX_VERSIONS} versions.")
+    for key in prunable[: max(0, excess)]:
+        del secret.versions[key]

@@ -1,0 +1,265 @@
+"""A private Samba domain controller (Active Directory) on loopback, for this process alone.
+
+Its ports are fixed, so it runs in a network of its own (private_network.py), which needs root on Linux. A
+new domain takes half a minute, so it is made once for each version of Samba, kept in the user's cache, and
+copied.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rotators.local.errors import LocalStackError, ServerNotFound, ServerStartFailed
+from rotators.local.servers import private_network
+from rotators.local.servers.files import write_private
+from rotators.local.servers.private import PrivateServer, free_port, version_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ldap3 import Connection
+
+DOMAIN = "rot.test"
+SUFFIX = "DC=rot,DC=test"
+USERS = f"CN=Users,{SUFFIX}"
+
+_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin"))
+_ADMIN_PASSWORD = re.compile(r"Admin password: +(\S+)")
+_ENABLED = "512"  # userAccountControl, NORMAL_ACCOUNT
+
+
+def find_samba() -> tuple[Path, Path]:
+    """Find the programs of a domain controller.
+
+    Returns:
+        Paths of ``samba`` and ``samba-tool``.
+
+    Raises:
+        ServerNotFound: one is missing, or this process cannot make a network namespace.
+    """
+    if sys.platform != "linux" or os.geteuid() != 0:
+        raise ServerNotFound(
+            "Samba has fixed ports, and only root on Linux can give it a network of its own",
+            reason="privilege",
+            remedy="Run as root, for example in a container.",
+        )
+    found = [shutil.which(name, path=_PATH) for name in ("samba", "samba-tool")]
+    if None in found or not Path("/usr/share/samba/setup/provision.ldif").exists():
+        raise ServerNotFound(
+            "no Samba domain controller was found on this machine",
+            remedy="Install samba, samba-ad-provision, samba-dsdb-modules and samba-vfs-modules.",
+        )
+    samba, tool = (Path(str(each)).absolute() for each in found)
+    return samba, tool
+
+
+class ActiveDirectoryServer(PrivateServer):
+    """A private domain controller with LDAPS on `port`, and LDAP with StartTLS on `clear_port`.
+
+    Passwords have no minimum age, and the previous password stops working at once.
+
+    Attributes:
+        clear_port: port without TLS until StartTLS.
+
+    Args:
+        settings: further lines of its configuration.
+    """
+
+    engine = "activedirectory"
+    superuser = f"Administrator@{DOMAIN}"
+    ready_text = "relaying"
+    failed_texts = ("the server ended", "Traceback")
+
+    def __init__(self, settings: Sequence[str] = ("old password allowed period = 0",)) -> None:
+        super().__init__()
+        self._uid = None  # Samba demands that root owns its files
+        self._settings = tuple(settings)
+        self.clear_port = 0
+
+    def _prepare(self) -> None:
+        self._samba, tool = find_samba()
+        domain = _provisioned(tool, version_of(self._samba, r"(\S+)\s*$") or "unknown")
+        shutil.copytree(domain, self.directory, dirs_exist_ok=True, symlinks=True)
+        self.password = (self.directory / "password").read_text()
+        write_private(self.directory / "smb.conf", _configuration(self.directory, self._settings))
+
+    def _command(self) -> list[str]:
+        self.clear_port = free_port()
+        ports = f"{self.port}:636,{self.clear_port}:389"
+        # Interactive, it ends when its stdin does.
+        samba = [str(self._samba), "-i", "-M", "single", "--no-process-group", "-s", "smb.conf"]
+        return [sys.executable, "-I", "-S", private_network.__file__, ports, *samba, "--debuglevel=3"]
+
+    def connect(self, user: str | None = None, password: str | None = None) -> Connection:
+        """Log in over TLS, without verification of the certificate; the caller unbinds.
+
+        Args:
+            user: name as ``username`` in secrets; the administrator when left out.
+            password: of the user; the administrator's when left out.
+
+        Returns:
+            The connection; ``bound`` is False if the server rejected the login.
+        """
+        import ldap3  # noqa: PLC0415 - only those who talk to it need the driver
+
+        server = ldap3.Server("127.0.0.1", self.port, use_ssl=True, get_info=ldap3.NONE)
+        login: Any = (password or self.password).encode()
+        connection = ldap3.Connection(server, user or self.superuser, login, check_names=False)
+        connection.bind()
+        return connection
+
+    def create_user(self, name: str, password: str) -> None:
+        """See DatabaseServer.create_user."""
+        connection = self.connect()
+        try:
+            add_user(connection, upn(name), password)
+        finally:
+            connection.unbind()
+
+    def secret(
+        self, username: str | None = None, password: str | None = None, **extra: Any
+    ) -> dict[str, Any]:
+        """See DatabaseServer.secret.
+
+        Args:
+            username: see there; the domain is appended to a name without one.
+            password: see there.
+            extra: see there.
+        """
+        return super().secret(username and upn(username), password, **extra)
+
+    def client(self, user: str) -> tuple[str, str]:
+        """See DatabaseServer.client."""
+        place = f"LDAPTLS_CACERT={self.ca} ldapsearch -x -H ldaps://{self.host}:{self.port}"
+        return "LDAP_PASSWORD", f'{place} -D "{upn(user)}" -w "$LDAP_PASSWORD" -s base'
+
+
+def upn(name: str) -> str:
+    """The user principal name of a user; a name with a domain as it is.
+
+    Args:
+        name: with or without domain.
+    """
+    return name if "@" in name else f"{name}@{DOMAIN}"
+
+
+def encoded(password: str) -> bytes:
+    """A password as a value of ``unicodePwd``."""
+    return f'"{password}"'.encode("utf-16-le")
+
+
+def add_user(connection: Connection, name: str, password: str) -> str:
+    """Create a user.
+
+    Args:
+        connection: the administrator's.
+        name: user principal name.
+        password: clear text.
+
+    Returns:
+        Its DN, which has nothing of the name.
+
+    Raises:
+        LocalStackError: the server refused it.
+    """
+    account = f"u{secrets.token_hex(8)}"
+    entry = {
+        "sAMAccountName": account,
+        "userPrincipalName": name,
+        "userAccountControl": _ENABLED,
+        "unicodePwd": encoded(password),
+    }
+    if not connection.add(f"CN={account},{USERS}", ["user"], entry):
+        raise LocalStackError(f"the directory did not create {name!r}: {connection.result['message']}")
+    return f"CN={account},{USERS}"
+
+
+def _provisioned(tool: Path, version: str) -> Path:
+    """The folder of a new domain, made if it is not in the cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "rotators")
+    domain = cache / f"samba-{version}"
+    if not domain.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as place:
+            made = Path(place, "domain")
+            _provision(tool, made)
+            try:
+                made.rename(domain)  # as a whole, because another process may make it too
+            except OSError:
+                if not domain.exists():
+                    raise
+    return domain
+
+
+def _provision(tool: Path, made: Path) -> None:
+    options = ("--server-role=dc", "--dns-backend=NONE", "--host-name=dc", "--host-ip=127.0.0.1")
+    where = (f"--realm={DOMAIN}", f"--domain={DOMAIN.partition('.')[0]}", f"--targetdir={made}")
+    said = _told(tool, "domain", "provision", *options, *where)
+    found = _ADMIN_PASSWORD.search(said)
+    if found is None:
+        raise ServerStartFailed("samba-tool did not say the administrator's password")
+    write_private(made / "password", found[1])
+    rules = ("--min-pwd-age=0", "--complexity=off", f"--configfile={made}/etc/smb.conf")
+    _told(tool, "domain", "passwordsettings", "set", *rules)
+
+
+def _told(*command: str | Path) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ServerStartFailed(
+            f"{Path(command[0]).name} failed: {(done.stdout + done.stderr)[-600:].strip()}"
+        )
+    return done.stdout + done.stderr
+
+
+def _configuration(place: Path, settings: Sequence[str]) -> str:
+    folders = {
+        "binddns dir": "bind-dns",
+        "cache directory": "cache",
+        "lock directory": ".",
+        "ncalrpc dir": "ncalrpc",
+        "pid directory": ".",
+        "private dir": "private",
+        "state directory": "state",
+        "tls cafile": "ca.pem",
+        "tls certfile": "server.pem",
+        "tls keyfile": "server.key",
+    }
+    lines = [
+        "[global]",
+        "netbios name = DC",
+        f"realm = {DOMAIN}",
+        f"workgroup = {DOMAIN.partition('.')[0]}",
+        "server role = active directory domain controller",
+        "server services = ldap",
+        "interfaces = lo",
+        "bind interfaces only = yes",
+        # Plain connections may set passwords: that rotations use TLS is our doing, not the server's.
+        "ldap server require strong auth = no",
+        *(f"{key} = {place / name}" for key, name in folders.items()),
+        *settings,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def open_server() -> ActiveDirectoryServer:
+    """A private server for `rotators up`; not started yet."""
+    return ActiveDirectoryServer()
+
+
+def small_server() -> ActiveDirectoryServer:
+    """A private server for tests that rotate very often; not started yet.
+
+    Raises:
+        ServerNotFound: there is no Samba on this machine, or it cannot be run here.
+    """
+    find_samba()
+    return ActiveDirectoryServer()

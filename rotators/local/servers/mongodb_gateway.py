@@ -1,0 +1,358 @@
+"""A gateway that speaks MongoDB's wire protocol and stores users with the extension documentdb of PostgreSQL.
+
+It is test code. Names, passwords and logins (SCRAM-SHA-256) are the extension's. The extension knows two sets
+of roles, and neither customData, authenticationRestrictions, mechanisms nor users per database. The gateway
+keeps these in a table, in the transaction that changes the user, and applies them. A role `no-own-password`
+stands for MongoDB's users that may not change their own password; the extension's users may.
+
+Run by `mongodb.py` as a process: ``python mongodb_gateway.py SETTINGS``, a JSON file.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # the packages of the process that started this one
+    _settings = json.loads(Path(sys.argv[1]).read_text())
+    sys.path[:] = _settings["path"]
+
+import asyncio
+import base64
+import contextlib
+import ipaddress
+import secrets
+import ssl
+import struct
+from collections.abc import AsyncIterator
+from typing import Any
+
+import bson
+import psycopg
+from bson import json_util
+from psycopg import sql
+
+TABLE = """CREATE TABLE gateway_users (name text, db text, roles jsonb, custom jsonb, restrictions jsonb,
+  mechanisms jsonb, PRIMARY KEY (name, db))"""
+_ADMINISTRATORS = {"root", "userAdmin", "userAdminAnyDatabase"}
+_COLUMNS = {
+    "roles": "roles",
+    "customData": "custom",
+    "authenticationRestrictions": "restrictions",
+    "mechanisms": "mechanisms",
+}
+_MECHANISMS = ["SCRAM-SHA-1", "SCRAM-SHA-256"]
+"""Those that MongoDB gives a user with a new password; no login with the first one works here."""
+_CONNECTIONS = 4
+_STORED_ROLES = [{"role": "readAnyDatabase", "db": "admin"}]
+
+
+class Refused(Exception):
+    """An answer that says no."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Store:
+    """Connections to the PostgreSQL, each for one transaction at a time.
+
+    Args:
+        address: connection string.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address, self._idle = address, asyncio.Queue[Any]()
+        for _ in range(_CONNECTIONS):
+            self._idle.put_nowait(None)
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Any]:
+        """Run the block in a transaction, and yield the connection."""
+        connection = await self._idle.get()
+        try:
+            connection = connection or await psycopg.AsyncConnection.connect(self._address)
+            async with connection.transaction():
+                yield connection
+        finally:
+            self._idle.put_nowait(connection)
+
+
+class Session:
+    """One connection of a client.
+
+    Args:
+        store: PostgreSQL.
+        address: of the client.
+    """
+
+    def __init__(self, store: Store, address: str) -> None:
+        self._store, self._address = store, address
+        self.user: tuple[str, str] | None = None
+        self._conversation: dict[str, str] = {}
+
+    async def answer(self, command: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a command."""
+        name = next(iter(command))
+        try:
+            return {**await self._run(name, command), "ok": 1.0}
+        except Refused as refused:
+            return {"ok": 0.0, "code": refused.code, "errmsg": str(refused)}
+
+    async def _run(self, name: str, command: dict[str, Any]) -> dict[str, Any]:
+        if name in {"hello", "isMaster", "ismaster"}:
+            return {
+                **await self._mechanisms(command.get("saslSupportedMechs")),
+                "ismaster": True,
+                "isWritablePrimary": True,
+                "helloOk": True,
+                "maxBsonObjectSize": 16777216,
+                "maxMessageSizeBytes": 48000000,
+                "maxWriteBatchSize": 100000,
+                "minWireVersion": 0,
+                "maxWireVersion": 21,
+            }
+        if name in {"ping", "endSessions"}:
+            return {}
+        if name == "saslStart":
+            return await self._sasl_start(command)
+        if name == "saslContinue":
+            return await self._sasl_continue(command)
+        if self.user is None:
+            raise Refused(13, f"Command {name} requires authentication")
+        async with self._store.transaction() as store:
+            run = {
+                "connectionStatus": self._status,
+                "usersInfo": self._info,
+                "createUser": self._create,
+                "updateUser": self._update,
+                "dropUser": self._drop,
+                "testSessions": self._sessions,
+            }.get(name)
+            if run is None:
+                raise Refused(59, f"no such command: '{name}'")
+            return await run(store, command)
+
+    async def _mechanisms(self, asked: str | None) -> dict[str, Any]:
+        if asked is None:
+            return {}
+        db, _, name = asked.partition(".")
+        async with self._store.transaction() as store:
+            found = await _user(store, name, db)
+        return {"saslSupportedMechs": found["mechanisms"]} if found else {}
+
+    async def _sasl_start(self, command: dict[str, Any]) -> dict[str, Any]:
+        if command["mechanism"] != "SCRAM-SHA-256":
+            raise Refused(18, "Authentication failed.")
+        bare = bytes(command["payload"]).decode().split(",", 2)[2]
+        fields = dict(each.split("=", 1) for each in bare.split(","))
+        name = fields["n"].replace("=2C", ",").replace("=3D", "=")
+        self._conversation = {"name": name, "db": command["$db"], "bare": bare}
+        role = role_name(name, command["$db"])
+        found = await self._internal("scram_sha256_get_salt_and_iterations", role)
+        if not found["ok"]:
+            found = {"salt": base64.b64encode(secrets.token_bytes(28)).decode(), "iterations": 4096}
+        first = f"r={fields['r']}{secrets.token_urlsafe(18)},s={found['salt']},i={found['iterations']}"
+        self._conversation["first"] = first
+        return {"conversationId": 1, "done": False, "payload": first.encode()}
+
+    async def _sasl_continue(self, command: dict[str, Any]) -> dict[str, Any]:
+        said, (without, proof) = self._conversation, bytes(command["payload"]).decode().rsplit(",p=", 1)
+        message = ",".join([said["bare"], said["first"], without])
+        role = role_name(said["name"], said["db"])
+        found = await self._internal("authenticate_with_scram_sha256", role, message, proof)
+        if not found["ok"] or not await self._admitted(said["name"], said["db"]):
+            raise Refused(18, "Authentication failed.")
+        self.user = said["name"], said["db"]
+        SESSIONS.append(self)
+        return {"conversationId": 1, "done": True, "payload": f"v={found['ServerSignature']}".encode()}
+
+    async def _internal(self, function: str, *arguments: str) -> dict[str, Any]:
+        async with self._store.transaction() as store:
+            return await _call(store, f"documentdb_api_internal.{function}", *arguments)
+
+    async def _admitted(self, name: str, db: str) -> bool:
+        async with self._store.transaction() as store:
+            found = await _user(store, name, db)
+        for each in (found or {}).get("authenticationRestrictions") or ():
+            sources = [ipaddress.ip_network(source) for source in each.get("clientSource", ())]
+            if sources and not any(ipaddress.ip_address(self._address) in source for source in sources):
+                return False
+        return found is not None
+
+    async def _administers(self, store: Any) -> bool:
+        found = await _user(store, *self.user) if self.user else None
+        return any(role["role"] in _ADMINISTRATORS for role in (found or {}).get("roles", ()))
+
+    async def _status(self, store: Any, command: dict[str, Any]) -> dict[str, Any]:
+        assert self.user is not None  # noqa: S101 - test code
+        name, db = self.user
+        actions = [
+            {"resource": {"db": "", "collection": ""}, "actions": ["anyAction"]}
+            if await self._administers(store)
+            else {"resource": {"db": "shop", "collection": ""}, "actions": ["find"]}
+        ]
+        shown = {"authenticatedUserPrivileges": actions} if command.get("showPrivileges") else {}
+        return {"authInfo": {"authenticatedUsers": [{"user": name, "db": db}], **shown}}
+
+    async def _info(self, store: Any, command: dict[str, Any]) -> dict[str, Any]:
+        about = command["usersInfo"]
+        name, db = (about["user"], about["db"]) if isinstance(about, dict) else (about, command["$db"])
+        if (name, db) != self.user and not await self._administers(store):
+            raise Refused(13, "not authorized to execute usersInfo")
+        found = await _user(store, name, db)
+        return {"users": [found] if found else []}
+
+    async def _create(self, store: Any, command: dict[str, Any]) -> dict[str, Any]:
+        if not await self._administers(store):
+            raise Refused(13, "not authorized to execute createUser")
+        name, db = command["createUser"], command["$db"]
+        if await _user(store, name, db):
+            raise Refused(51003, "user exists")
+        await _call(store, "documentdb_api.create_user", new_user(role_name(name, db), command["pwd"]))
+        await store.execute("INSERT INTO gateway_users (name, db, roles) VALUES (%s, %s, '[]')", (name, db))
+        await _describe(store, name, db, command)
+        return {}
+
+    async def _update(self, store: Any, command: dict[str, Any]) -> dict[str, Any]:
+        name, db = command["updateUser"], command["$db"]
+        administers, own = await self._administers(store), (name, db) == self.user
+        found = await _user(store, name, db)
+        if not administers and (
+            set(command) & (_COLUMNS.keys() - {"mechanisms"}) or _may_not(found, own=own)
+        ):
+            raise Refused(13, "not authorized to execute updateUser")
+        if found is None:
+            raise Refused(11, "user not found")
+        if "pwd" in command:
+            if not administers:  # the extension decides, with the rights of the user
+                assert self.user is not None  # noqa: S101 - test code
+                await store.execute(
+                    sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role_name(*self.user)))
+                )
+            spec = {"updateUser": role_name(name, db), "pwd": command["pwd"]}
+            await _call(store, "documentdb_api.update_user", json_util.dumps(spec))
+            await store.execute("RESET ROLE")
+        await _describe(store, name, db, command)
+        return {}
+
+    async def _drop(self, store: Any, command: dict[str, Any]) -> dict[str, Any]:
+        if not await self._administers(store):
+            raise Refused(13, "not authorized to execute dropUser")
+        name, db = command["dropUser"], command["$db"]
+        if not await _user(store, name, db):
+            raise Refused(11, "user not found")
+        await store.execute("DELETE FROM gateway_users WHERE name = %s AND db = %s", (name, db))
+        await _call(store, "documentdb_api.drop_user", json_util.dumps({"dropUser": role_name(name, db)}))
+        return {}
+
+    async def _sessions(self, store: Any, command: dict[str, Any]) -> dict[str, Any]:
+        del store
+        return {"n": sum(each.user == (command["testSessions"], command["$db"]) for each in SESSIONS)}
+
+
+SESSIONS: list[Session] = []
+"""Logged-in connections."""
+
+
+def role_name(name: str, db: str) -> str:
+    """The name in PostgreSQL of a user; users of other databases than ``admin`` have longer ones.
+
+    Args:
+        name: of the user.
+        db: that it belongs to.
+    """
+    return name if db == "admin" else f"{name}@{db}"
+
+
+def new_user(role: str, password: str) -> str:
+    """The argument of the extension's create_user.
+
+    Args:
+        role: name in PostgreSQL of the user.
+        password: in clear text.
+    """
+    return json_util.dumps({"createUser": role, "pwd": password, "roles": _STORED_ROLES})
+
+
+def _may_not(found: dict[str, Any] | None, *, own: bool) -> bool:
+    return found is not None and own and any(each["role"] == "no-own-password" for each in found["roles"])
+
+
+async def _user(store: Any, name: str, db: str) -> dict[str, Any] | None:
+    columns = ", ".join(_COLUMNS.values())
+    found = await store.execute(
+        f"SELECT {columns} FROM gateway_users WHERE name = %s AND db = %s",  # noqa: S608 - constants
+        (name, db),
+    )
+    row = await found.fetchone()
+    if row is None:
+        return None
+    fields = {key: value for key, value in zip(_COLUMNS, row, strict=True) if value is not None}
+    return {"_id": f"{db}.{name}", "user": name, "db": db, "mechanisms": _MECHANISMS, **fields}
+
+
+async def _describe(store: Any, name: str, db: str, command: dict[str, Any]) -> None:
+    if "pwd" in command:
+        command.setdefault("mechanisms", _MECHANISMS)
+    for key, column in _COLUMNS.items():
+        if key in command:
+            await store.execute(
+                f"UPDATE gateway_users SET {column} = %s WHERE name = %s AND db = %s",  # noqa: S608 - constants
+                (json.dumps(command[key]), name, db),
+            )
+
+
+async def _call(store: Any, function: str, *arguments: str) -> dict[str, Any]:
+    places = ", ".join(["%s"] * len(arguments))
+    try:
+        found = await store.execute(f"SELECT {function}({places})", arguments)
+        (said,) = await found.fetchone()
+    except psycopg.Error as error:
+        raise Refused(13 if error.sqlstate == "42501" else 8, error.sqlstate or "") from None
+    text = said.decode() if isinstance(said, bytes) else said
+    return bson.decode(bytes.fromhex(text.removeprefix("BSONHEX")))
+
+
+async def _serve(store: Store, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    session = Session(store, writer.get_extra_info("peername")[0])
+    try:
+        while True:
+            length, number, _, kind = struct.unpack("<iiii", await reader.readexactly(16))
+            body = await reader.readexactly(length - 16)
+            if kind == 2013:  # noqa: PLR2004 - OP_MSG
+                answer = b"\0\0\0\0\0" + bson.encode(await session.answer(bson.decode(body[5:])))
+            else:  # OP_QUERY, with which drivers ask what the server is
+                asked = bson.decode(body[body.index(b"\0", 4) + 9 :])
+                answer = struct.pack("<iqii", 8, 0, 0, 1) + bson.encode(await session.answer(asked))
+            kind = kind if kind == 2013 else 1  # noqa: PLR2004 - OP_MSG; OP_REPLY
+            writer.write(struct.pack("<iiii", 16 + len(answer), 1, number, kind) + answer)
+            await writer.drain()
+    except (asyncio.IncompleteReadError, ConnectionError):
+        pass
+    finally:
+        if session in SESSIONS:
+            SESSIONS.remove(session)
+        writer.close()
+
+
+async def _main(settings: dict[str, Any]) -> None:
+    context = None
+    if settings["certificate"]:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(settings["certificate"], settings["key"])
+    store = Store(settings["store"])
+    server = await asyncio.start_server(
+        lambda reader, writer: _serve(store, reader, writer),
+        ["127.0.0.1", "127.0.0.2"],
+        settings["port"],
+        ssl=context,
+    )
+    print("ready", flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(_settings))

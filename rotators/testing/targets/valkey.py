@@ -1,0 +1,7 @@
+"""The kit's target for rotators of Valkey: a private server."""
+
+from __future__ import annotations
+
+from rotators.testing.targets.redis import RedisTarget
+
+TARGET = RedisTarget
