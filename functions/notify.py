@@ -1,4 +1,4 @@
-"""The function that tells the alarm topic about rotations that did not succeed."""
+"""The function that sends messages about failed rotations to the alarm topic."""
 
 from rotators.handlers.notify import handler
 

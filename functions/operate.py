@@ -1,4 +1,4 @@
-"""The function that examines and repairs secrets for operators, where the targets can be reached."""
+"""The function that examines and repairs secrets for operators, with a route to the targets."""
 
 from rotators.handlers.operate import handler
 

@@ -1,4 +1,4 @@
-"""The rotation function: what Secrets Manager invokes, once for each step."""
+"""The rotation function, which Secrets Manager invokes once for each step."""
 
 from rotators.handlers.rotate import handler
 

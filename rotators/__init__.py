@@ -1,7 +1,8 @@
 """Secret rotation on AWS that never locks a user out.
 
-What a rotator of your own imports: the contract (`Rotator`), what its methods get (`Rotation`, `Secret`), the
-logins to try and their order (`Tries`), and the errors that the methods may raise::
+This package exports the names that a third-party rotator imports: the contract (`Rotator`), the arguments of
+its methods (`Rotation`, `Secret`), the logins to try and their order (`Tries`), and the errors that the
+methods may raise::
 
     from rotators import CredentialsRejected, Rotation, Secret
 

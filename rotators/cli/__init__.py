@@ -1,66 +1,101 @@
-"""The `rotators` command: each command is a module; this one joins them and turns errors into exit codes."""
+"""The `rotators` command: a module for each command. This one joins them and turns errors into exit codes."""
 
 from __future__ import annotations
 
+import builtins
 import io
+import keyword
 import sys
+from collections import UserDict
 from collections.abc import Sequence
-from typing import NoReturn
+from importlib import import_module
+from typing import Any, NoReturn
 
 import click
 
 from rotators import __version__
-from rotators.cli.check import check
-from rotators.cli.demo import demo
-from rotators.cli.deploy_local import deploy_local
-from rotators.cli.doctor import doctor
-from rotators.cli.invoke import invoke
-from rotators.cli.matrix import matrix
-from rotators.cli.new import new
 from rotators.cli.output import print_error, print_json, print_usage_error
-from rotators.cli.outputs import outputs
-from rotators.cli.repair import repair_command
-from rotators.cli.rotate import rotate
-from rotators.cli.show import show
-from rotators.cli.up import up
 from rotators.core.errors import RotatorsError
 
+COMMANDS = {
+    "check": "Check whether a rotation would work, before it is scheduled.",
+    "dashboard": "Show the page about all secrets in a browser.",
+    "delete": "Schedule secrets for deletion, after a recovery window.",
+    "diff": "Compare two versions of a secret, without their values.",
+    "demo": "Rotate two credentials of a local PostgreSQL and show the result.",
+    "deploy-local": "Deploy the stack into a local AWS and rotate with it.",
+    "doctor": "Try the stored credentials and explain the state of a secret.",
+    "engines": "List the engines and the servers that they were proved on.",
+    "exec": "Run a program with a secret in its environment.",
+    "export": "Write values of secrets to a file or into a pipe.",
+    "import": "Store secrets from a file.",
+    "invoke": "Invoke a function with an event from a JSON file.",
+    "list": "List secrets by conditions; those that need attention come first.",
+    "matrix": "Stop rotations at every operation, and recover them.",
+    "new": "Create a package for your own credential type.",
+    "outputs": "Show the outputs of a deployed stack.",
+    "policy": "Check the inventory against rules: yours, or a preset.",
+    "repair": "Repair a secret if no credential can be lost.",
+    "replicate": "Replicate secrets to other Regions.",
+    "report": "Write an HTML page about all secrets.",
+    "restore": "Restore secrets that are scheduled for deletion.",
+    "rotate": "Rotate a secret now, show each step, and wait for the end.",
+    "schedule": "Set the rotation schedule of secrets, or turn rotation off.",
+    "schema": "Print the JSON Schema of an event or of a secret.",
+    "show": "Show versions, stages, schedule and last failure of a secret.",
+    "tag": "Set and remove tags of secrets.",
+    "unreplicate": "Remove replicas of secrets from other Regions.",
+    "up": "Keep a local AWS and a server running until Ctrl-C.",
+}
+"""Name of each command to its line in `rotators --help`."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+class _Modules(UserDict[str, Any]):
+    """Commands by name. A command's module is imported when the command is used."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in COMMANDS:
+            raise KeyError(name)
+        attribute = _attribute(name)
+        command: click.Command = getattr(import_module(f"rotators.cli.{attribute}"), attribute)
+        return command
+
+
+def _attribute(name: str) -> str:
+    """The module and function of a command. Names of Python's own get an underscore (PEP 8)."""
+    own = keyword.iskeyword(name) or hasattr(builtins, name)
+    return f"{name}_" if own else name.replace("-", "_")
+
+
+class _Group(click.Group):
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=_Group,
+    commands=_Modules(COMMANDS),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="rotators")
 def cli() -> None:
     """Rotate secrets on AWS without locking anybody out.
 
-    demo, up, matrix and deploy-local bring their own local AWS and PostgreSQL. The other commands talk to
-    whatever AWS the environment names: the local one (AWS_ENDPOINT_URL, as `rotators up` prints it) or the
-    real one.
+    demo, up, matrix and deploy-local start their own local AWS and server. The other commands use the AWS
+    that the environment names: the local one (AWS_ENDPOINT_URL, printed by `rotators up`) or the real one.
     """
 
 
-for _command in (
-    demo,
-    up,
-    invoke,
-    rotate,
-    show,
-    check,
-    doctor,
-    repair_command,
-    new,
-    matrix,
-    deploy_local,
-    outputs,
-):
-    cli.add_command(_command)
-
-
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """The console script: run one command and exit.
+    """Run one command and exit (console script).
 
     The exit status is 0 only if the command did what was asked, 1 if it did not, and 2 for bad usage.
 
     Args:
-        arguments: the command and its arguments; those of the process when left out.
+        arguments: the command and its arguments; None for those of the process.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     for stream in (sys.stdout, sys.stderr):

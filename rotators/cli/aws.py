@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from rotators.aws import clients
 from rotators.aws.faults import not_aws, translated
-from rotators.core.errors import FunctionFailed, RotatorsError, error_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+from rotators.cli.errors import FunctionFailed
+from rotators.core.errors import RotatorsError, error_of
 
 STACK = "rotators"
-"""Name of the stack whose functions are meant, unless an option says otherwise (samconfig.toml)."""
+"""Default of the option --stack (samconfig.toml)."""
 
 stack_option = click.option(
     "--stack", default=STACK, show_default=True, help="The stack whose functions are meant."
@@ -29,10 +28,13 @@ remote_option = click.option(
 
 
 def remote_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options --remote and --stack, which give the command one argument.
+    """Add the options --remote and --stack, which pass one argument to the command.
 
     Args:
         command: takes ``function``, the name of the operate function, or None to work from this machine.
+
+    Returns:
+        The command with the options.
     """
 
     @remote_option
@@ -46,19 +48,24 @@ def remote_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def invoking(name: str) -> Iterator[Any]:
-    """The Lambda client, with its errors translated."""
+    """Yield the Lambda client; its errors are translated to ours.
+
+    Args:
+        name: name of the function; shown in errors.
+    """
     with translated("Invoke", name):
         yield clients.invoker()
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a function answered.
+    """The answer of a function.
 
     Attributes:
         function: the function's name.
-        payload: the answer, as JSON has it; for a failure ``errorMessage``, ``errorType``, ``stackTrace``.
-        failed: whether the function raised an error.
+        payload: the JSON value that it returned. After a failure: ``errorMessage``, ``errorType`` and
+            ``stackTrace``.
+        failed: True if the function raised an error.
     """
 
     function: str
@@ -67,7 +74,7 @@ class Answer:
 
     @property
     def error(self) -> RotatorsError:
-        """The error that the function raised: one of ours, or FunctionFailed for any other."""
+        """Return the error that the function raised: one of ours, or FunctionFailed for any other."""
         message = str(self.payload.get("errorMessage", "")) if isinstance(self.payload, dict) else ""
         failed = FunctionFailed(f"the function {self.function} failed: {message or 'no message'}")
         return error_of(message) or failed
@@ -77,11 +84,15 @@ def answer_of(name: str, event: object) -> Answer:
     """Invoke a function.
 
     Args:
-        name: the function's name.
-        event: what it gets.
+        name: name of the function.
+        event: event for the function; JSON types only.
+
+    Returns:
+        Its answer, also if the function raised an error.
 
     Raises:
         StoreError: the function could not be invoked.
+        ServiceUnavailable: the answer is no JSON; try again.
     """
     with invoking(name) as client:
         answer = client.invoke(FunctionName=name, Payload=json.dumps(event).encode())
@@ -93,18 +104,18 @@ def answer_of(name: str, event: object) -> Answer:
 
 
 def ask_function(name: str, event: Mapping[str, Any]) -> Any:
-    """Invoke a function and give its answer.
+    """Invoke a function, and return its answer.
 
     Args:
-        name: the function's name.
-        event: what it gets.
+        name: name of the function.
+        event: event for the function.
 
     Returns:
-        The answer, as JSON has it.
+        The answer, as JSON types.
 
     Raises:
         RotatorsError: the error that the function raised, with the same code, cause and next action.
-        FunctionFailed: the function failed with an error that is none of ours.
+        FunctionFailed: the function failed with an error that is not ours.
         StoreError: the function could not be invoked.
     """
     answer = answer_of(name, event)

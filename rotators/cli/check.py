@@ -1,4 +1,4 @@
-"""`rotators check SECRET`: whether a rotation would work, before one is scheduled."""
+"""`rotators check SECRET`: check that a rotation would work, before it is scheduled."""
 
 from __future__ import annotations
 
@@ -10,32 +10,29 @@ import click
 from click.core import ParameterSource
 from rich.table import Table
 
-from rotators.aws.store import SecretStore
+from rotators.aws.secrets import SecretStore
 from rotators.cli.aws import ask_function, remote_option, stack_option
 from rotators.cli.output import console, json_option, print_json
 from rotators.core.settings import Settings
-from rotators.recovery.checking import preflight
+from rotators.recovery.checking import Document, preflight
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from rotators.recovery.checking import Document
 
-
-@click.command(short_help="Check whether a rotation would work, before it is scheduled.")
+@click.command()
 @click.argument("secret")
 @remote_option
 @stack_option
 @json_option
 def check(secret: str, remote: bool, stack: str, as_json: bool) -> None:
-    """Check whether a rotation of SECRET would work; changes nothing, shows no value.
+    """Check whether a rotation of SECRET would work. Changes nothing and shows no value.
 
-    Checks the function and its permissions, the way to the database, TLS, logins, the admin's rights, the
-    second user, password rules and the schedule. Run it where the database can be reached, or with --remote.
-    Exit status 0 means that nothing failed.
+    SECRET is a name or ARN. Checks the function and its permissions, the way to the database, TLS, logins,
+    the admin's rights, the second user, password rules and the schedule. Run it where the database can be
+    reached, or with --remote. Exit status 0 means that nothing failed.
     """
-    out = console()
-    out.quiet = as_json
+    out = console(quiet=as_json)
     with out.status(f"checking {secret} …"):
         document = _checked(secret, stack, remote=remote)
     if as_json:
@@ -59,7 +56,12 @@ def _checked(secret: str, stack: str, *, remote: bool) -> Document:
 
 
 def show_preflight(document: Document, out: Console) -> None:
-    """Print every check and the first thing to do."""
+    """Print every check and the first thing to do.
+
+    Args:
+        document: result of ``preflight``.
+        out: console to print on.
+    """
     table = Table(title=document["name"], title_justify="left")
     for column in ("check", "result", "detail"):
         table.add_column(column, overflow="fold")

@@ -1,4 +1,4 @@
-"""`rotators demo`: real credentials of a real PostgreSQL rotate before your eyes."""
+"""`rotators demo`: rotate credentials of a real PostgreSQL on this machine."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.columns import Columns
 
 from rotators.aws.views import SecretView, read_secret
 from rotators.cli.output import (
@@ -20,28 +21,24 @@ from rotators.cli.output import (
     versions_table,
     view_document,
 )
+from rotators.cli.stack import PostgresStack, Seeded
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from rotators.cli.stack import Seeded, Stack
-
 _ROTATION_SECONDS = 60.0
-# A password of `alternating` is dead only after the user's next turn, so that one rotates twice.
+# A password of `alternating` stays valid until the user's next turn, so that one rotates twice.
 _ROTATIONS = {"single": 1, "alternating": 2}
 
 
-@click.command(short_help="Rotate two credentials of a local PostgreSQL and show the result.")
+@click.command()
 @json_option
 def demo(as_json: bool) -> None:
     """Start a local AWS and a PostgreSQL, rotate two credentials, and show that it worked."""
-    from rotators.cli.stack import Stack  # noqa: PLC0415 - moto takes a second to import
-
-    out = console()
-    out.quiet = as_json
+    out = console(quiet=as_json)
     started = time.monotonic()
     with out.status("starting a local AWS and PostgreSQL …"):
-        stack = Stack().__enter__()
+        stack = PostgresStack().__enter__()
     try:
         out.print(*step_line("local AWS and PostgreSQL", time.monotonic() - started))
         document = _rotate_all(stack, out)
@@ -53,7 +50,7 @@ def demo(as_json: bool) -> None:
     _finish(document, out)
 
 
-def _rotate_all(stack: Stack, out: Console) -> dict[str, Any]:
+def _rotate_all(stack: PostgresStack, out: Console) -> dict[str, Any]:
     begun = time.monotonic()
     with out.status("storing secrets through the store function …"):
         seeded = stack.seed()
@@ -61,12 +58,12 @@ def _rotate_all(stack: Stack, out: Console) -> dict[str, Any]:
     return {"secrets": [_rotate_one(stack, secret, out) for secret in seeded]}
 
 
-def _rotate_one(stack: Stack, secret: Seeded, out: Console) -> dict[str, Any]:
+def _rotate_one(stack: PostgresStack, secret: Seeded, out: Console) -> dict[str, Any]:
     old, before = stack.value(secret.arn), read_secret(secret.arn)
     out.rule(f"{secret.name}, strategy {secret.strategy}", align="left")
     rotations = [_rotation(stack, secret, out) for _ in range(_ROTATIONS[secret.strategy])]
     after, new = read_secret(secret.arn), stack.value(secret.arn)
-    accepted = {"old": stack.logs_in(old), "new": stack.logs_in(new)}
+    accepted = {"old": stack.server.logs_in(old), "new": stack.server.logs_in(new)}
     _show(before, after, accepted, out)
     return {
         "name": secret.name,
@@ -79,7 +76,7 @@ def _rotate_one(stack: Stack, secret: Seeded, out: Console) -> dict[str, Any]:
     }
 
 
-def _rotation(stack: Stack, secret: Seeded, out: Console) -> dict[str, Any]:
+def _rotation(stack: PostgresStack, secret: Seeded, out: Console) -> dict[str, Any]:
     token = str(uuid.uuid4())
     stack.aws.client("secretsmanager").rotate_secret(SecretId=secret.arn, ClientRequestToken=token)
     with out.status("rotating …"):
@@ -97,8 +94,6 @@ def _rotation(stack: Stack, secret: Seeded, out: Console) -> dict[str, Any]:
 
 
 def _show(before: SecretView, after: SecretView, accepted: dict[str, bool], out: Console) -> None:
-    from rich.columns import Columns  # noqa: PLC0415 - for people only
-
     out.print(Columns([versions_table(before, "before"), versions_table(after, "after")], padding=(0, 4)))
     for which, wanted in (("old", False), ("new", True)):
         style = "green" if accepted[which] is wanted else "red"

@@ -7,23 +7,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.table import Table
 
+from rotators.cli.check import show_preflight
+from rotators.cli.deployed import DeployedStack
+from rotators.cli.doctor import show_checkup
+from rotators.cli.failing import fail_once
 from rotators.cli.output import console, json_option, print_json
-from rotators.core.errors import LocalStackError
+from rotators.local.errors import LocalStackError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.console import Console
 
-    from rotators.cli.deployed import DeployedStack
     from rotators.cli.stack import Seeded
 
 _ROTATION_SECONDS = 120.0
 _STEPS = 4
 
 
-@click.command("deploy-local", short_help="Deploy the stack into a local AWS and rotate with it.")
+@click.command("deploy-local")
 @click.option(
     "--template",
     default="template.yaml",
@@ -38,10 +42,7 @@ def deploy_local(template: Path, parameters: tuple[str, ...], as_json: bool) -> 
 
     Then one rotation fails, and the message about it is shown.
     """
-    from rotators.cli.deployed import DeployedStack  # noqa: PLC0415 - moto takes a second to import
-
-    out = console()
-    out.quiet = as_json
+    out = console(quiet=as_json)
     started = time.monotonic()
     with DeployedStack(template, _parsed(parameters)) as stack:
         document = _run(stack, out)
@@ -87,8 +88,6 @@ def _timed(out: Console, what: str, work: Callable[[], Any]) -> Any:
 
 
 def _show_resources(resources: list[dict[str, str]], out: Console) -> None:
-    from rich.table import Table  # noqa: PLC0415 - for people only
-
     table = Table(title="what the stack made", title_justify="left")
     for column in ("resource", "type"):
         table.add_column(column)
@@ -98,7 +97,10 @@ def _show_resources(resources: list[dict[str, str]], out: Console) -> None:
 
 
 def _rotate(stack: DeployedStack, secret: Seeded, out: Console) -> dict[str, Any]:
-    """Rotate by the AWS CLI, and look who logs in; a pair of users takes two turns until the old one dies."""
+    """Rotate by the AWS CLI, and check which passwords log in.
+
+    A pair of users needs two rotations until the old password is invalid.
+    """
     out.rule(f"aws secretsmanager rotate-secret --secret-id {secret.name}", align="left")
     old, steps = stack.value(secret.arn), []
     for _ in range(2 if secret.strategy == "alternating" else 1):
@@ -115,16 +117,13 @@ def _rotate(stack: DeployedStack, secret: Seeded, out: Console) -> dict[str, Any
         "name": secret.name,
         "strategy": secret.strategy,
         "steps": steps,
-        "old_password": "accepted" if stack.logs_in(old) else "refused",
-        "new_password": "accepted" if new != old and stack.logs_in(new) else "refused",
+        "old_password": "accepted" if stack.server.logs_in(old) else "refused",
+        "new_password": "accepted" if new != old and stack.server.logs_in(new) else "refused",
     }
 
 
 def _operated(stack: DeployedStack, action: str, secrets: list[Seeded], out: Console) -> list[str]:
-    """Run check or doctor in the deployed operate function, as --remote does, and show what it says."""
-    from rotators.cli.check import show_preflight  # noqa: PLC0415 - for people only
-    from rotators.cli.doctor import show_checkup  # noqa: PLC0415 - the same
-
+    """Run check or doctor in the deployed operate function, as --remote does, and show its answer."""
     states = []
     for secret in secrets:
         out.rule(f"rotators {action} {secret.name} --remote", align="left")
@@ -150,8 +149,6 @@ def _told(stack: DeployedStack, out: Console) -> dict[str, Any]:
 
 def _fail(stack: DeployedStack, secret: Seeded, out: Console) -> dict[str, str]:
     """Let a rotation fail, and show the message on the alarm topic."""
-    from rotators.cli.failing import fail_once  # noqa: PLC0415 - for the end only
-
     out.rule("a rotation that fails, because the password was changed at the database", align="left")
     message = _timed(out, "rotating, and waiting for the message", lambda: fail_once(stack, secret))
     # Line by line: a line break within outside text is shown as a control character.

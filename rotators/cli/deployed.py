@@ -12,33 +12,42 @@ import subprocess
 import sys
 import uuid
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rotators.cli.stack import Stack
-from rotators.core.errors import LocalStackError
-from rotators.local.translation import translated
+from botocore.exceptions import ClientError
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from rotators.cli.stack import PostgresStack
+from rotators.local.cloudformation.sam import translated
+from rotators.local.errors import LocalStackError
 
 NAME = "rotators"
 REGION = "us-east-1"
 _BUCKET, _KEY = "rotators-artifacts", "functions.zip"
-# What the demonstration's secrets are called, and how its admin is known.
+# Names of the demonstration's secrets, and the tag of its admin's secret.
 _PARAMETERS = {"SecretNamePrefixes": "demo/", "AdminTagValue": "demo"}
 _ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 
 
-class DeployedStack(Stack):
-    """A local AWS whose functions came by CloudFormation, and a PostgreSQL.
+class DeployedStack(PostgresStack):
+    """A local AWS whose functions were deployed by CloudFormation, and a PostgreSQL.
 
     Args:
         template: the SAM template.
-        parameters: of the stack, on top of those that the demonstration needs.
+        parameters: parameters of the stack, in addition to those of the demonstration.
+
+    Raises:
+        LocalStackError: the template is in no checkout, or Lambda does not have this machine's processor.
     """
 
     def __init__(self, template: Path, parameters: Mapping[str, str]) -> None:
+        # Before anything is started.
+        if not (template.parent / "Makefile").is_file():
+            raise LocalStackError(
+                f"{template.parent} is not a checkout of this project",
+                remedy="Name the template.yaml of a checkout with --template.",
+            )
         super().__init__(functions={})
         self.template = template
         self._parameters = {**_PARAMETERS, "Architecture": _architecture(), **parameters}
@@ -59,9 +68,7 @@ class DeployedStack(Stack):
         body = translated(self.template, REGION, f"s3://{_BUCKET}/{_KEY}")
         formation = self.aws.client("cloudformation")
         given = [{"ParameterKey": key, "ParameterValue": value} for key, value in self._parameters.items()]
-        # Only here, for the service is the caller's to be told of: a wrong template is no fault of ours.
-        from botocore.exceptions import ClientError  # noqa: PLC0415 - moto has imported it by now
-
+        # Only here the caller needs the service's message: the template can be wrong.
         try:
             formation.create_stack(
                 StackName=NAME,
@@ -82,7 +89,7 @@ class DeployedStack(Stack):
                 "physical": resource.get("PhysicalResourceId", ""),
             }
             for resource in found
-            if "LogicalResourceId" in resource  # moto lists what a condition left out, too
+            if "LogicalResourceId" in resource  # moto also lists resources that a condition excludes
         ]
 
     def remove(self) -> None:
@@ -90,17 +97,24 @@ class DeployedStack(Stack):
         self.aws.client("cloudformation").delete_stack(StackName=NAME)
 
     def rotation_function(self) -> str:
-        """The ARN that the stack gives as its output."""
+        """Return the ARN of the rotate function, an output of the stack."""
         return self.output("RotateFunctionArn")
 
     def output(self, name: str) -> str:
-        """An output of the stack."""
+        """Return an output of the stack.
+
+        Args:
+            name: key of the output.
+        """
         stack = self.aws.client("cloudformation").describe_stacks(StackName=NAME)["Stacks"][0]
         outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
         return str(outputs[name])
 
     def rotate_by_cli(self, arn: str) -> str:
-        """Ask for a rotation with the unmodified AWS CLI; gives the token.
+        """Request a rotation with the unmodified AWS CLI, and return its token.
+
+        Args:
+            arn: ARN of the secret.
 
         Raises:
             LocalStackError: there is no AWS CLI, or it failed.
@@ -113,7 +127,11 @@ class DeployedStack(Stack):
         return token
 
     def log_lines(self, function: str) -> list[dict[str, Any]]:
-        """The JSON lines in a function's log group: what was told, and the metrics."""
+        """Return the JSON lines in a function's log group: log lines and metrics.
+
+        Args:
+            function: name of the function.
+        """
         pages = self.aws.client("logs").get_paginator("filter_log_events")
         found = pages.paginate(logGroupName=f"/aws/lambda/{NAME}-{function}")
         messages = (event["message"] for page in found for event in page["events"])
@@ -125,23 +143,22 @@ _OF_MAKE = re.compile(r"make(\[\d+\])?: ")
 
 
 def built(checkout: Path, architecture: str) -> Path:
-    """The artifact, as make builds it for a processor.
+    """Return the artifact's folder, built by make for a processor.
+
+    Args:
+        checkout: folder of the project.
+        architecture: processor, as Lambda names it.
 
     Raises:
-        LocalStackError: it could not be built; the cause is the last line that is not make's own.
+        LocalStackError: the build failed; the cause is the last line that is not from make itself.
     """
-    if not (checkout / "Makefile").is_file():
-        raise LocalStackError(
-            f"{checkout} is not a checkout of this project",
-            remedy="Name the template.yaml of a checkout with --template.",
-        )
     command = ["make", "--silent", "artifact", f"ARCHITECTURE={architecture}"]
     try:
         done = subprocess.run(command, cwd=checkout, check=False, capture_output=True, text=True)
     except OSError:
         raise LocalStackError("there is no make here", remedy="Install make.") from None
     if done.returncode:
-        # Within another make, its name is followed by a level: make[1].
+        # Inside another make, a level follows the name: make[1].
         lines = [line for line in done.stderr.strip().splitlines() if not _OF_MAKE.match(line)]
         last = (lines or [""])[-1]
         raise LocalStackError(
@@ -151,9 +168,13 @@ def built(checkout: Path, architecture: str) -> Path:
 
 
 def zipped(folder: Path) -> bytes:
-    """A folder as Lambda takes it."""
+    """Return a folder as a ZIP file for Lambda.
+
+    Args:
+        folder: folder to pack.
+    """
     buffer = io.BytesIO()
-    # Stored, not compressed: it is unpacked a moment later.
+    # Stored without compression, because it is unpacked immediately.
     with zipfile.ZipFile(buffer, "w") as archive:
         for path in sorted(folder.rglob("*")):
             if path.is_file():

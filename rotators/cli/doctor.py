@@ -10,35 +10,33 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from rotators.aws.store import SecretStore
+from rotators.aws.secrets import SecretStore
 from rotators.cli.aws import ask_function, remote_options
 from rotators.cli.output import age, console, json_option, print_json
 from rotators.core.settings import Settings
-from rotators.recovery.checkup import check_up
+from rotators.recovery.checkup import Document, check_up
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from rotators.recovery.checkup import Document
 
 idle_option = click.option(
-    "--idle", is_flag=True, help="No rotation is running now: judge a young AWSPENDING too."
+    "--idle", is_flag=True, help="No rotation is running now: examine a recent AWSPENDING too."
 )
 
 
-@click.command(short_help="Try the stored credentials and explain the state of a secret.")
+@click.command()
 @click.argument("secret")
 @idle_option
 @remote_options
 @json_option
 def doctor(secret: str, idle: bool, function: str | None, as_json: bool) -> None:
-    """Try the stored credentials of SECRET and explain its state; changes nothing, shows no value.
+    """Try the stored credentials of SECRET and explain its state. Changes nothing and shows no value.
 
-    Run it where the target can be reached, or with --remote. It stops when the state is known, and after
-    MAX_REJECTED_LOGINS rejected logins (4). Exit status 0 means healthy.
+    SECRET is a name or ARN. Run it where the target can be reached, or with --remote. It stops when the
+    state is known, and after MAX_REJECTED_LOGINS rejected logins (4). Exit status 0 means healthy.
     """
-    out = console()
-    out.quiet = as_json
+    out = console(quiet=as_json)
     with out.status(f"examining {secret} …"):
         document = examined(secret, idle=idle, function=function)
     if as_json:
@@ -54,8 +52,11 @@ def examined(secret: str, *, idle: bool, function: str | None) -> Document:
 
     Args:
         secret: its name or ARN.
-        idle: whether no rotation is known to run.
+        idle: True if no rotation is known to run.
         function: name of the operate function; None examines from here.
+
+    Returns:
+        The document that ``Checkup.document`` makes: JSON types, no secret value.
 
     Raises:
         RotatorsError: see ``check_up`` and ``ask_function``.
@@ -68,7 +69,12 @@ def examined(secret: str, *, idle: bool, function: str | None) -> Document:
 
 
 def show_checkup(document: Document, out: Console) -> None:
-    """Print what was found, the state in one sentence, and the action."""
+    """Print the versions, the state in one sentence, and the action.
+
+    Args:
+        document: result of ``examined``.
+        out: console to print on.
+    """
     table = Table(title=document["name"], title_justify="left")
     for column in ("version", "stages", "age", "login"):
         table.add_column(column)
@@ -95,7 +101,7 @@ def show_checkup(document: Document, out: Console) -> None:
 
 
 def _login(version: dict[str, Any]) -> str:
-    """What became of the logins of a version: in one word, with the cause of a refusal, at both addresses."""
+    """Result of the logins with a version at both addresses, with the cause of a refusal."""
     words = [version["trial"], *([f"{version['direct']} at admin_host"] if version["direct"] else [])]
     if version["trial"] == "refused" and version["reason"]:
         words[0] += f" ({version['reason']})"

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rotators.core.errors import LocalStackError
+from rotators.local.errors import LocalStackError
 
 if TYPE_CHECKING:
     from rotators.cli.deployed import DeployedStack
@@ -55,7 +55,7 @@ def fail_once(stack: DeployedStack, secret: Seeded) -> Message:
 
 
 def _subscribed(stack: DeployedStack) -> str:
-    """The URL of a queue that gets what the alarm topic sends."""
+    """Return the URL of a queue that is subscribed to the alarm topic."""
     sqs = stack.aws.client("sqs")
     queue = str(sqs.create_queue(QueueName=_QUEUE)["QueueUrl"])
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -65,13 +65,9 @@ def _subscribed(stack: DeployedStack) -> str:
 
 
 def _change_password(stack: DeployedStack, user: str) -> None:
-    from psycopg import sql  # noqa: PLC0415 - the command's other parts do without the driver
-
-    with stack.login(stack.postgres.secret()) as admin:
-        password = secrets.token_urlsafe(24).encode()
-        verifier = admin.pgconn.encrypt_password(password, user.encode(), b"scram-sha-256").decode()
-        change = sql.SQL("ALTER ROLE {} PASSWORD {}")
-        admin.execute(change.format(sql.Identifier(user), sql.Literal(verifier)))
+    password, server = secrets.token_urlsafe(24), stack.server
+    with server.connect() as admin:
+        admin.execute(server.with_verifier("ALTER ROLE {} PASSWORD {}", user, password, admin))
 
 
 def _message(stack: DeployedStack, queue: str) -> Message:

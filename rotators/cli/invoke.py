@@ -19,7 +19,7 @@ _EVENTS = "Give a file with one JSON document; the folder events/ has an example
 _OURS = ("rotate", "store", "retrieve")
 
 
-@click.command(short_help="Invoke a function with an event from a JSON file.")
+@click.command()
 @click.argument("function")
 @click.argument("event", type=click.File("r", encoding="utf-8"))
 @json_option
@@ -60,7 +60,7 @@ def _stage_if_needed(document: object) -> None:
     try:
         request = RotationRequest.from_event(document)
     except InvalidEvent:
-        return  # the function says what is wrong
+        return  # the function reports the error
     view = read_secret(request.secret_id)
     known = any(version.id == request.token for version in view.versions)
     if known or request.step is not Step.CREATE or not view.rotation_enabled:
@@ -71,7 +71,7 @@ def _stage_if_needed(document: object) -> None:
             f"a rotation of {view.name} to version {pending} is not over",
             remedy=f"`rotators rotate {view.name}` takes it up again; then invoke this event.",
         )
-    from rotators.local.remote import stage  # noqa: PLC0415 - not needed against real AWS
+    from rotators.local.staging import stage  # noqa: PLC0415 - not needed against real AWS
 
     if not stage(view.arn, request.token):
         raise RotationStateError(

@@ -1,4 +1,4 @@
-"""`rotators matrix`: stop rotations everywhere, recover them, and print what became of them."""
+"""`rotators matrix`: stop rotations at every operation, recover them, and print the results."""
 
 from __future__ import annotations
 
@@ -16,15 +16,20 @@ import click
 from rich.table import Table
 
 from rotators.cli.output import console, json_option, print_json, progress_bars
-from rotators.cli.servers import SERVERS, running
-from rotators.core.errors import ServerNotFound
-from rotators.testing.results import Outcome, Result, Summary, by_operation, summary
+from rotators.core.registry import load
+from rotators.local.errors import ServerNotFound
+from rotators.strategies.rotator import engine_of
+from rotators.testing import targets
+from rotators.testing.results import StopOutcome, StopResult, Summary, by_operation, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Future
 
     from rich.console import Console
+
+    from rotators.local.aws import LocalAws
+    from rotators.testing.killed import Killer
+    from rotators.testing.target import Target
 
 _WORKERS = 2
 _LOOK_SECONDS = 0.1
@@ -35,10 +40,10 @@ class Job:
     """One matrix.
 
     Attributes:
-        engine: of the server.
-        name: for the report.
-        strategy: the secret's.
-        with_admin: whether the secret names an admin.
+        engine: engine of the server.
+        name: name in the report.
+        strategy: the secret's strategy.
+        with_admin: True if the secret names an admin.
         every: 1 tries all points, 2 every second one, and so on.
         thorough: see crash.Plan.
     """
@@ -51,31 +56,44 @@ class Job:
     thorough: bool = False
 
 
-# The longest first, so that the others share the second worker meanwhile.
-_PAIR = {"alternating": ("alternating", True)}
-_ONE_USER = {"single": ("single", False), "single-admin": ("single", True)}
-_TWO_PASSWORDS = {"dual": ("dual", True)}
 MATRICES = {
-    "postgres": _PAIR | _ONE_USER,
-    "mariadb": _PAIR | _TWO_PASSWORDS | _ONE_USER,
-    "mysql": _PAIR | _TWO_PASSWORDS | _ONE_USER,
+    "alternating": ("alternating", True),
+    "dual": ("dual", True),
+    "single": ("single", False),
+    "single-admin": ("single", True),
 }
+"""Strategy, and True with an admin, by name. The slowest come first, because two run at a time."""
 
 
-@click.command(short_help="Stop rotations at every operation, and recover them.")
+def matrices(engine: str) -> list[str]:
+    """Return the names of an engine's matrices: those that its strategies permit.
+
+    Args:
+        engine: one of ``targets.names()``.
+    """
+    declared = engine_of(load(engine))
+    needs_admin = {each.name: each.needs_admin for each in declared.strategies} if declared else {}
+    return [
+        name
+        for name, (strategy, with_admin) in MATRICES.items()
+        if strategy in needs_admin and (with_admin or not needs_admin[strategy])
+    ]
+
+
+@click.command()
 @click.option(
     "--engine",
     "engines",
     multiple=True,
-    type=click.Choice(sorted(MATRICES)),
-    help="May be given several times; all whose servers are on this machine when left out.",
+    type=click.Choice(targets.names()),
+    help="Can be repeated. Default: all engines whose servers are on this machine.",
 )
 @click.option(
     "--strategy",
     "strategies",
     multiple=True,
-    type=click.Choice(sorted({name for engine in MATRICES.values() for name in engine})),
-    help="May be given several times; all when left out.",
+    type=click.Choice(sorted(MATRICES)),
+    help="Can be repeated. Default: all.",
 )
 @click.option("--every", type=click.IntRange(min=1), default=1, help="Try every Nth point only.")
 @click.option("--thorough", is_flag=True, help="Every recovery in every container; takes hours.")
@@ -83,23 +101,22 @@ MATRICES = {
 def matrix(
     engines: tuple[str, ...], strategies: tuple[str, ...], every: int, thorough: bool, as_json: bool
 ) -> None:
-    """Stop rotations before and after everything they do, recover them, and show what became of them."""
-    known = {name for engine in engines or MATRICES for name in MATRICES[engine]}
-    if strategies and not known.intersection(strategies):
+    """Stop rotations before and after each operation, recover them, and show the results."""
+    known = {engine: matrices(engine) for engine in engines or targets.names()}
+    if strategies and not any(set(names).intersection(strategies) for names in known.values()):
         raise click.BadParameter(
             f"{', '.join(engines)} does not have the strategy {', '.join(strategies)}",
             param_hint="--strategy",
         )
     missing = _missing(engines)
     jobs = [
-        Job(engine, f"{engine} {name}", *how, every, thorough)
-        for engine in engines or MATRICES
+        Job(engine, f"{engine} {name}", *MATRICES[name], every, thorough)
+        for engine, names in known.items()
         if engine not in missing
-        for name, how in MATRICES[engine].items()
+        for name in names
         if not strategies or name in strategies
     ]
-    out = console()
-    out.quiet = as_json
+    out = console(quiet=as_json)
     started = time.monotonic()
     results = _run(jobs, out)
     seconds = time.monotonic() - started
@@ -119,15 +136,15 @@ def matrix(
 
 
 def _missing(wanted: tuple[str, ...]) -> dict[str, str]:
-    """The engines whose servers are not on this machine, and why.
+    """Return the engines whose servers are not on this machine, with the reasons.
 
     Raises:
-        ServerNotFound: one of them was asked for.
+        ServerNotFound: one of them was requested.
     """
     missing = {}
-    for engine, make in SERVERS.items():
+    for engine in targets.names():
         try:
-            make()
+            targets.small_server(engine)
         except ServerNotFound as error:
             if engine in wanted:
                 raise
@@ -135,23 +152,26 @@ def _missing(wanted: tuple[str, ...]) -> dict[str, str]:
     return missing
 
 
-def _run(jobs: list[Job], out: Console) -> dict[str, list[Result]]:
-    """Run the matrices, two at a time: each has a local AWS and a server of its own."""
+def _run(jobs: list[Job], out: Console) -> dict[str, list[StopResult]]:
+    """Run the matrices of two engines at a time: each has its own local AWS and server."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
+    engines = dict.fromkeys(job.engine for job in jobs)
     with (
         ProcessPoolExecutor(_WORKERS, mp_context=context, initializer=_adopt, initargs=(queue,)) as pool,
         progress_bars(out) as progress,
     ):
         bars = {job.name: progress.add_task(job.name, total=None) for job in jobs}
-        running: dict[str, Future[list[Result]]] = {job.name: pool.submit(run, job) for job in jobs}
-        while not all(future.done() for future in running.values()):
+        running = [
+            pool.submit(run, engine, [job for job in jobs if job.engine == engine]) for engine in engines
+        ]
+        while not all(future.done() for future in running):
             try:
                 name, total = queue.get(timeout=_LOOK_SECONDS)
             except Empty:
                 continue
             progress.update(bars[name], total=total, advance=1)
-        return {name: future.result() for name, future in running.items()}
+        return {name: results for future in running for name, results in future.result().items()}
 
 
 _queue: Any = None
@@ -162,38 +182,46 @@ def _adopt(queue: Any) -> None:
     _queue = queue
 
 
-def run(job: Job) -> list[Result]:
-    """Run one matrix in this process, with a local AWS and a private server of its own.
+def run(engine: str, jobs: list[Job]) -> dict[str, list[StopResult]]:
+    """Run the matrices of one engine in this process, with a local AWS and a private server.
 
     Args:
-        job: which.
+        engine: of the server.
+        jobs: the matrices.
+
+    Returns:
+        Name of each matrix to the results of its stops.
     """
     from rotators.local.aws import LocalAws  # noqa: PLC0415 - moto takes a second to import
-    from rotators.testing.case import Kit  # noqa: PLC0415
-    from rotators.testing.crash import CrashMatrix, Plan  # noqa: PLC0415
     from rotators.testing.killed import Killer  # noqa: PLC0415
 
-    with LocalAws() as aws, running(job.engine) as target:
+    with LocalAws() as aws, targets.running(engine) as target:
         os.environ.update(aws.exports())
-        with (
-            Killer(target) as killer,
-            Kit(aws, target, strategy=job.strategy, with_admin=job.with_admin) as kit,
-        ):
-            crashes = CrashMatrix(job.name, kit, killer)
-            plan = Plan(every=job.every, thorough=job.thorough)
-            total = sum(1 for _ in crashes.points(plan))
-            return crashes.run(plan, _reporter(job.name, total))
+        target.use(aws)  # before the killer's process starts, which gets this environment
+        with Killer(target) as killer:
+            return {job.name: _stopped(job, aws, target, killer) for job in jobs}
 
 
-def _reporter(name: str, total: int) -> Callable[[Result], None]:
-    def report(_: Result) -> None:
+def _stopped(job: Job, aws: LocalAws, target: Target, killer: Killer) -> list[StopResult]:
+    from rotators.testing.case import Kit  # noqa: PLC0415 - the workers need it, and the command does not
+    from rotators.testing.crash import CrashMatrix, Plan  # noqa: PLC0415
+
+    with Kit(aws, target, strategy=job.strategy, with_admin=job.with_admin) as kit:
+        crashes = CrashMatrix(job.name, kit, killer)
+        plan = Plan(every=job.every, thorough=job.thorough)
+        total = sum(1 for _ in crashes.points(plan))
+        return crashes.run(plan, _reporter(job.name, total))
+
+
+def _reporter(name: str, total: int) -> Callable[[StopResult], None]:
+    def report(_: StopResult) -> None:
         if _queue is not None:
             _queue.put((name, total))
 
     return report
 
 
-def _table(name: str, results: list[Result]) -> Table:
+def _table(name: str, results: list[StopResult]) -> Table:
     table = Table(title=f"{name}: stopped before and after each operation", title_justify="left")
     for column in ("before", "step", "operation", "stops", "outcome", "AWSCURRENT"):
         table.add_column(column)
@@ -227,16 +255,16 @@ def _closing(summaries: list[Summary], seconds: float) -> str:
         outcomes.update(each.outcomes)
     runs, points = sum(each.runs for each in summaries), sum(each.points for each in summaries)
     bad = ", ".join(
-        f"{outcomes[kind]} {kind.replace('_', ' ')}" for kind in Outcome if kind is not Outcome.OK
+        f"{outcomes[kind]} {kind.replace('_', ' ')}" for kind in StopOutcome if kind is not StopOutcome.OK
     )
     return (
-        f"{points} points, {runs} stops in {seconds:.0f} s: {outcomes[Outcome.OK]} recovered, {bad}."
+        f"{points} points, {runs} stops in {seconds:.0f} s: {outcomes[StopOutcome.OK]} recovered, {bad}."
         " Next: docs/explanation/proofs.md explains the outcomes; `--json` names each point."
     )
 
 
 def _document(
-    missing: dict[str, str], summaries: list[Summary], results: dict[str, list[Result]], seconds: float
+    missing: dict[str, str], summaries: list[Summary], results: dict[str, list[StopResult]], seconds: float
 ) -> dict[str, Any]:
     return {
         "not_run": missing,

@@ -1,4 +1,4 @@
-"""`rotators new NAME`: make a package for a credential type of one's own, which passes its tests as it is."""
+"""`rotators new NAME`: create a package for a new credential type. The package passes its tests unchanged."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from pathlib import Path
 
 import click
 
+from rotators.cli.errors import ScaffoldRefused
 from rotators.cli.output import console, json_option, print_json
-from rotators.core.errors import ScaffoldRefused
 from rotators.core.registry import GROUP
 
 EXAMPLE = Path(__file__).parent / "example"
-"""A package that works; the scaffold is a copy of it under another name."""
+"""A working package; the scaffold is a copy of it under another name."""
 
 # The package's own folder of tests, which need not be importable from here.
 _TAKEN = frozenset({"tests"})
 _LEGAL = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
-@click.command(short_help="Make a package for a credential type of your own.")
+@click.command()
 @click.argument("name")
 @click.option(
     "--directory",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where; a folder of the name in this one when left out.",
+    help="Folder to create; default: ./NAME.",
 )
 @json_option
 def new(name: str, directory: Path | None, as_json: bool) -> None:
-    """Make a package for a rotator called NAME, the `engine` of its secrets.
+    """Create a package with a rotator called NAME, the `engine` of its secrets.
 
-    It rotates the API keys of a small HTTP service that comes with it, and passes the conformance kit;
-    make it yours step by step.
+    It rotates the API keys of a small HTTP service, which is included, and passes the conformance kit.
+    Adapt it step by step to your credential type.
     """
     folder = directory or Path(name)
     check(name, folder)
@@ -58,10 +58,14 @@ def new(name: str, directory: Path | None, as_json: bool) -> None:
 
 
 def check(name: str, folder: Path) -> None:
-    """Check that a package of this name can be made there.
+    """Check that a package of this name can be created there.
+
+    Args:
+        name: name of the rotator.
+        folder: folder of the package.
 
     Raises:
-        ScaffoldRefused: the name is not legal or taken, or the folder holds something.
+        ScaffoldRefused: the name is not legal or is used, or the folder is not empty.
     """
     if not _LEGAL.fullmatch(name):
         raise ScaffoldRefused(
@@ -83,7 +87,12 @@ def check(name: str, folder: Path) -> None:
 
 
 def scaffold(name: str, folder: Path) -> list[str]:
-    """Copy the example under another name; gives the files' paths in the folder."""
+    """Copy the example under another name, and return the files' paths in the folder.
+
+    Args:
+        name: name of the rotator.
+        folder: folder of the package.
+    """
     module = name.replace("-", "_")
     title = "".join(part.capitalize() for part in name.split("-"))
     written = []

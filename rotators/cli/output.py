@@ -1,4 +1,4 @@
-"""How the commands speak: tables for people, JSON for machines, and a last line that says what to do next.
+"""Output of the commands: tables for people, JSON for machines, and a last line with the next action.
 
 Labels, secret names, server messages and function answers come from outside. Nothing in them is interpreted:
 no markup, no emoji codes, no control characters. Commands print through this module only
@@ -7,8 +7,11 @@ no markup, no emoji codes, no control characters. Commands print through this mo
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
 import json
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,10 +21,10 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from rotators.core.visible import is_visible, visible
+from rotators.core.visible import is_visible, json_escape, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from rich.console import ConsoleOptions, RenderableType
     from rich.progress import Progress
@@ -29,9 +32,7 @@ if TYPE_CHECKING:
 
     from rotators.aws.views import SecretView
 
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="One JSON document on stdout, for machines."
-)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 class Screen(Console):
@@ -47,15 +48,33 @@ class Screen(Console):
         super().__init__(markup=False, emoji=False, highlight=False, **options)
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print strings, tables and other objects as rich does, but nothing in a string is interpreted."""
+        """Print strings, tables and other objects as rich does, but nothing in a string is interpreted.
+
+        Args:
+            *objects: objects to print; one that rich cannot render is printed as a string.
+            **options: options of rich.
+        """
         super().print(*(each if is_renderable(each) else str(each) for each in objects), **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Turn a string into a text: as it is, on one line, without markup."""
+        """Return a string as a text: unchanged, on one line, without markup.
+
+        Args:
+            text: string to print.
+            **options: ignored.
+        """
         return super().render_str(_line(text), **{**options, "markup": False, "emoji": False})
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        """Render anything, with escapes for what is not visible."""
+        """Render an object, with escapes for characters that are not visible.
+
+        Args:
+            renderable: string, table or other object.
+            options: options of rich.
+
+        Yields:
+            Pieces of text with their style.
+        """
         # Text objects do not pass through render_str.
         for segment in super().render(renderable, options):
             if segment.control:
@@ -65,23 +84,44 @@ class Screen(Console):
                 yield Segment("\n".join(lines), segment.style)
 
     def status(self, status: RenderableType, **options: Any) -> Status:
-        """Show what is being done; as a context manager."""
+        """Show the current activity; use as a context manager.
+
+        Args:
+            status: description of the activity.
+            **options: options of rich.
+
+        Returns:
+            The context manager; the activity is shown until it ends.
+        """
         # rich reads a string that is given here as markup, whatever the console's setting.
         return super().status(self.render_str(status) if isinstance(status, str) else status, **options)
 
 
-def console() -> Screen:
-    """What people read, on stdout; without colours when stdout is not a terminal."""
-    return Screen()
+def console(*, quiet: bool = False) -> Screen:
+    """Return the output for people, on stdout; without colours if stdout is not a terminal.
+
+    Args:
+        quiet: True to print nothing, because the command prints JSON.
+    """
+    return Screen(quiet=quiet)
 
 
 def styled(text: str, style: str) -> Text:
-    """A text with a rich style such as ``red``."""
+    """Return a text with a rich style such as ``red``.
+
+    Args:
+        text: string to print.
+        style: style of rich.
+    """
     return Text(visible(text), style)
 
 
 def progress_bars(out: Console) -> Progress:
-    """A bar for each task: its description, how much is done, the time; removed at the end."""
+    """Return progress bars with description, progress and time of each task; removed at the end.
+
+    Args:
+        out: console to print on.
+    """
     from rich import progress  # noqa: PLC0415 - only one command shows bars
 
     columns = (
@@ -94,9 +134,12 @@ def progress_bars(out: Console) -> Progress:
 
 
 def print_usage_error(error: click.ClickException) -> None:
-    """Print on stderr what click says about wrong arguments, and where to read the right ones.
+    """Print click's message about wrong arguments on stderr, and where to read the right ones.
 
     A command that needs arguments and got none prints its help text instead.
+
+    Args:
+        error: error of click.
     """
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
@@ -108,24 +151,71 @@ def print_usage_error(error: click.ClickException) -> None:
 
 
 def print_error(text: str) -> None:
-    """Print one line about an error on stderr, after the command's name."""
+    """Print one line about an error on stderr, after the command's name.
+
+    Args:
+        text: description of the error.
+    """
     click.echo(f"rotators: {visible(text)}", err=True)
 
 
 def print_json(document: object) -> None:
-    """Print a document with times in ISO 8601; characters that are not visible are JSON escapes."""
+    """Print a document with times in ISO 8601; characters that are not visible are JSON escapes.
+
+    Args:
+        document: JSON types, and times.
+    """
+    click.echo(_json(document))
+
+
+def print_json_stream(name: str, items: Iterable[object], rest: Callable[[], Mapping[str, object]]) -> None:
+    """Print a document with a long list, item by item, so that it is never in memory as a whole.
+
+    Args:
+        name: key of the list.
+        items: elements of the list, as `print_json` takes them.
+        rest: called after the last element; gives the other members of the document.
+    """
+    click.echo(f'{{\n  "{name}": [', nl=False)
+    separator = ""
+    for item in items:
+        click.echo(f"{separator}\n{textwrap.indent(_json(item), '    ')}", nl=False)
+        separator = ","
+    click.echo("\n  ]", nl=False)
+    for key, value in rest().items():
+        click.echo(f',\n  "{key}": {textwrap.indent(_json(value), "  ").lstrip()}', nl=False)
+    click.echo("\n}")
+
+
+def print_rows(rows: Iterable[Sequence[str]]) -> None:
+    """Print rows as CSV, or as lines if each has one cell. Characters that are not visible are escapes.
+
+    Args:
+        rows: cells of each row.
+    """
+    for row in rows:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerow([visible(cell) for cell in row])
+        click.echo(text.getvalue(), nl=False)
+
+
+def print_document(text: str) -> None:
+    """Print a document for other programs as it is.
+
+    Args:
+        text: the document. Its format has escapes for text from outside.
+    """
+    click.echo(text, nl=False)
+
+
+def _json(document: object) -> str:
     text = json.dumps(document, default=_plain, indent=2, ensure_ascii=False)
-    click.echo("".join(char if char == "\n" or is_visible(char) else _json_escape(char) for char in text))
+    return "".join(char if char == "\n" or is_visible(char) else json_escape(char) for char in text)
 
 
 def _line(text: str) -> str:
     rest = text.lstrip("\n")
     return text[: len(text) - len(rest)] + visible(rest)
-
-
-def _json_escape(character: str) -> str:
-    # json.dumps leaves DEL as it is.
-    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
 
 
 def _plain(value: object) -> Any:
@@ -135,7 +225,11 @@ def _plain(value: object) -> Any:
 
 
 def age(moment: dt.datetime | None) -> str:
-    """How long ago, in the largest unit that fits: ``12 s``, ``3 min``, ``5 h``, ``40 d``."""
+    """Return the age of a moment in the largest unit that fits: ``12 s``, ``3 min``, ``5 h``, ``40 d``.
+
+    Args:
+        moment: time with a zone, or None.
+    """
     if moment is None:
         return "-"
     seconds = (dt.datetime.now(dt.UTC) - moment).total_seconds()
@@ -145,12 +239,22 @@ def age(moment: dt.datetime | None) -> str:
     return f"{max(seconds, 0):.0f} s"
 
 
-def step_line(name: str, seconds: float, error: str | None = None) -> tuple[str, Text]:
-    """What to print about a finished step: its name, its duration, and how it ended.
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: ``1 secret``, ``20 secrets``.
 
     Args:
-        name: of the step.
-        seconds: how long it took.
+        number: the number.
+        noun: in the singular; its plural ends in s.
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def step_line(name: str, seconds: float, error: str | None = None) -> tuple[str, Text]:
+    """Return the line about a finished step: name, duration and result.
+
+    Args:
+        name: name of the step.
+        seconds: duration of the step.
         error: None if it succeeded; empty if its message is printed elsewhere.
     """
     failed = styled(f"failed: {error}" if error else "failed", "red")
@@ -159,7 +263,11 @@ def step_line(name: str, seconds: float, error: str | None = None) -> tuple[str,
 
 
 def first_rotation(name: str) -> str:
-    """How to turn on rotation for a secret that never had it."""
+    """Return the next action for a secret whose rotation was never configured.
+
+    Args:
+        name: name of the secret.
+    """
     return (
         f"turn it on: `aws secretsmanager rotate-secret --secret-id {name} --rotation-lambda-arn ARN "
         "--rotation-rules AutomaticallyAfterDays=30`; ARN is the stack's output RotateFunctionArn."
@@ -167,7 +275,12 @@ def first_rotation(name: str) -> str:
 
 
 def versions_table(view: SecretView, title: str) -> Table:
-    """A secret's versions and stages."""
+    """Return a table of a secret's versions and stages.
+
+    Args:
+        view: the secret without values.
+        title: title of the table.
+    """
     table = Table(title=title, title_justify="left")
     table.add_column("version", no_wrap=True)
     table.add_column("stages", overflow="fold")
@@ -178,7 +291,11 @@ def versions_table(view: SecretView, title: str) -> Table:
 
 
 def view_document(view: SecretView) -> dict[str, Any]:
-    """A secret's view for machines."""
+    """Return a secret's view as JSON types and times.
+
+    Args:
+        view: the secret without values.
+    """
     return {
         "arn": view.arn,
         "name": view.name,

@@ -1,10 +1,11 @@
-"""`rotators outputs`: what a deployed stack is called, for people, machines and the shell."""
+"""`rotators outputs`: the outputs of a deployed stack, for people, machines and the shell."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import click
 from rich.table import Table
@@ -12,17 +13,15 @@ from rich.table import Table
 from rotators.aws import clients
 from rotators.aws.faults import translated
 from rotators.cli.aws import stack_option
+from rotators.cli.errors import StackNotFound
 from rotators.cli.output import console, json_option, print_json
-from rotators.core.errors import AccessDenied, StackNotFound, StoreError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from rotators.core.errors import AccessDenied, StoreError
 
 _MARK = "RotateFunctionArn"
-"""The output by which a stack of template.yaml is known."""
+"""Output that identifies a stack of template.yaml."""
 
 
-@click.command(short_help="Show the outputs of a deployed stack.")
+@click.command()
 @stack_option
 @click.option("--shell", is_flag=True, help='Print export lines, for eval "$(rotators outputs --shell)".')
 @json_option
@@ -41,7 +40,7 @@ def outputs(stack: str, shell: bool, as_json: bool) -> None:
 
 
 def read_outputs(stack: str) -> dict[str, str]:
-    """The outputs of a stack.
+    """Return the outputs of a stack.
 
     Args:
         stack: the stack's name.
@@ -50,8 +49,8 @@ def read_outputs(stack: str) -> dict[str, str]:
         Output key to value, in alphabetical order.
 
     Raises:
-        StackNotFound: there is no such stack, or it has no outputs yet. The next action names the stacks of
-            this project that there are.
+        StackNotFound: there is no such stack, or it has no outputs yet. The next action names the
+            existing stacks of this project.
         AccessDenied: the caller may not describe the stack, or has no credentials.
         StoreError: another refusal of CloudFormation.
     """
@@ -59,7 +58,7 @@ def read_outputs(stack: str) -> dict[str, str]:
         with translated("DescribeStacks", stack):
             (found,) = clients.stacks().describe_stacks(StackName=stack)["Stacks"]
     except AccessDenied as error:
-        if error.reason:  # no credentials, for one
+        if error.reason:  # such as missing credentials
             raise
         remedy = "Attach the policy of the output OperatorPolicyArn to the caller, or give --stack correctly."
         raise AccessDenied(error.cause, remedy=remedy) from None
@@ -75,7 +74,11 @@ def read_outputs(stack: str) -> dict[str, str]:
 
 
 def variable(output: str) -> str:
-    """The shell variable of an output: ``RotateFunctionArn`` becomes ``ROTATE_FUNCTION_ARN``."""
+    """Return the shell variable of an output: ``RotateFunctionArn`` becomes ``ROTATE_FUNCTION_ARN``.
+
+    Args:
+        output: key of the output.
+    """
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", output).upper()
 
 

@@ -1,38 +1,34 @@
-"""`rotators repair SECRET`: do what the doctor said, where it is sure to lose nothing."""
+"""`rotators repair SECRET`: do what `rotators doctor` says, if no credential can be lost."""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
-from rotators.aws.store import SecretStore
+from rotators.aws.secrets import SecretStore
 from rotators.cli.aws import ask_function, remote_options
 from rotators.cli.doctor import idle_option, show_checkup
 from rotators.cli.output import console, json_option, print_json
 from rotators.core.settings import Settings
-from rotators.recovery.checkup import mended
-
-if TYPE_CHECKING:
-    from rotators.recovery.checkup import Document
+from rotators.recovery.checkup import Document, mended
 
 
-@click.command(name="repair", short_help="Repair a secret where that is sure to lose nothing.")
+@click.command()
 @click.argument("secret")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
 @idle_option
 @remote_options
 @json_option
-def repair_command(secret: str, dry_run: bool, idle: bool, function: str | None, as_json: bool) -> None:
-    """Repair SECRET: move labels, or make the target accept the current password again.
+def repair(secret: str, dry_run: bool, idle: bool, function: str | None, as_json: bool) -> None:
+    """Repair SECRET: move stages, or make the target accept the current password again.
 
-    Nothing is deleted. Where it is not sure what loses nothing, nothing is done and the needed human action
-    is named. Exit status 0 means that the secret is healthy (with --dry-run: that it would be repaired).
+    SECRET is a name or ARN. Nothing is deleted. If a credential could be lost, nothing is changed and the
+    action for a person is named. Exit status 0 means that the secret is healthy (with --dry-run: that it
+    would be repaired).
     """
-    out = console()
-    out.quiet = as_json
+    out = console(quiet=as_json)
     with out.status(f"examining {secret} …"):
         document = _mended(secret, idle=idle, dry_run=dry_run, function=function)
     if as_json:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from rotators.aws import clients
+from rotators.aws.failures import LoggedStep
 from rotators.aws.faults import translated
 from rotators.aws.views import SecretView, read_secret
 from rotators.cli.output import (
@@ -24,24 +25,23 @@ from rotators.cli.watching import Ended, Watch
 from rotators.core.errors import RequestRefused, RotationNotEnabled, SecretDeleted
 from rotators.core.states import Stage
 
-if TYPE_CHECKING:
-    from rotators.aws.failures import LoggedStep
 
-
-@click.command(short_help="Rotate a secret now, show each step, and wait for the end.")
+@click.command()
 @click.argument("secret")
 @click.option(
     "--timeout", type=click.FloatRange(min=1), default=120.0, show_default=True, help="Seconds to wait."
 )
-@click.option("--enable", is_flag=True, help="Also when rotation was cancelled; it is on again afterwards.")
+@click.option(
+    "--enable", is_flag=True, help="Rotate even if rotation was cancelled. This turns rotation on again."
+)
 @json_option
 def rotate(secret: str, timeout: float, enable: bool, as_json: bool) -> None:
     """Rotate SECRET now, show each step with its duration, and wait until the new version is current.
 
-    Exit status 0 means that the new version is current. A rotation that takes longer than --timeout goes on.
+    SECRET is a name or ARN. Exit status 0 means that the new version is current. A rotation that takes
+    longer than --timeout goes on.
     """
-    out = console()
-    out.quiet = as_json
+    out = console(quiet=as_json)
     before = read_secret(secret)
     if before.deleted:
         raise SecretDeleted(
@@ -75,11 +75,14 @@ def _check_enabled(view: SecretView, *, enable: bool) -> None:
 
 
 def start(arn: str) -> str:
-    """Ask for a rotation.
+    """Request a rotation.
+
+    Args:
+        arn: ARN of the secret.
 
     Returns:
-        The token of the rotation that runs now: a new one, or, when an earlier one is not over, that one's,
-        for the service takes it up again (API:RotateSecret).
+        The token of the rotation that runs now. If an earlier rotation is unfinished, it is the token of that
+        one, because the service resumes it (API:RotateSecret).
 
     Raises:
         RequestRefused: rotation is not configured.

@@ -6,7 +6,7 @@ import click
 
 from rotators.aws import clients
 from rotators.aws.failures import newest_failure
-from rotators.aws.views import Failure, SecretView, last_failure, read_secret, steps_of
+from rotators.aws.views import FailedRotation, SecretView, last_failure, read_secret, steps_of
 from rotators.cli.output import (
     age,
     console,
@@ -19,11 +19,11 @@ from rotators.cli.output import (
 from rotators.core.states import Stage
 
 
-@click.command(short_help="Show versions, stages, schedule and last failure of a secret.")
+@click.command()
 @click.argument("secret")
 @json_option
 def show(secret: str, as_json: bool) -> None:
-    """Show a secret's versions, stages, ages, schedule and last failure. Values are not read."""
+    """Show versions, stages, ages, schedule and last failure of SECRET (name or ARN). No value is read."""
     with clients.in_region_of(secret):
         _show(read_secret(secret), as_json=as_json)
 
@@ -49,8 +49,8 @@ def _show(view: SecretView, *, as_json: bool) -> None:
     out.print(f"\nNext: {_advice(view, failure)}", soft_wrap=True)
 
 
-def _why(view: SecretView, failure: Failure) -> str:
-    """The service names only the step that failed; the function's log has the cause and what to do."""
+def _why(view: SecretView, failure: FailedRotation) -> str:
+    """Return the cause from the function's log; the service names only the step that failed."""
     failed = newest_failure(steps_of(view, view.holder("AWSPENDING")))
     return (failed or failure).message
 
@@ -67,7 +67,7 @@ def _rotation(view: SecretView) -> str:
     return f"on, {view.schedule or 'no schedule'}{window}, by {function}"
 
 
-def _advice(view: SecretView, failure: Failure | None) -> str:
+def _advice(view: SecretView, failure: FailedRotation | None) -> str:
     if view.deleted:
         return f"`aws secretsmanager restore-secret --secret-id {view.name}` restores it if it is needed."
     if view.primary_arn:
@@ -80,7 +80,7 @@ def _advice(view: SecretView, failure: Failure | None) -> str:
     return _rotation_advice(view, failure)
 
 
-def _rotation_advice(view: SecretView, failure: Failure | None) -> str:
+def _rotation_advice(view: SecretView, failure: FailedRotation | None) -> str:
     if not view.rotation_enabled and view.function_arn:
         return f"rotation was cancelled; `rotators rotate {view.name} --enable` switches it on again."
     if not view.rotation_enabled:

@@ -1,4 +1,4 @@
-"""What `demo` and `up` share: a local AWS, a PostgreSQL, and secrets stored by the store function."""
+"""Common stack of `demo` and `up`: a local AWS, a server, and secrets stored by the store function."""
 
 from __future__ import annotations
 
@@ -10,19 +10,25 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from rotators.core.errors import LocalStackError, RotatorFailure
+from rotators.core.errors import RotatorFailure
+from rotators.core.registry import load
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.local.aws import LocalAws
-from rotators.local.servers.postgres import ExternalPostgres, open_postgres
+from rotators.local.errors import LocalStackError
+from rotators.strategies.alternating import SUFFIX
+from rotators.strategies.rotator import engine_of
+from rotators.testing.targets import open_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    import psycopg
+    from rotators.local.servers.postgres import ExternalPostgres, PostgresServer
+    from rotators.local.servers.private import DatabaseServer
+    from rotators.strategies.engine import Engine, Strategy
 
 _TRIAL_SECONDS = 30.0
-SINGLE, ALTERNATING, ADMIN = "demo/single", "demo/alternating", "demo/admin"
+ADMIN = "demo/admin"
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,7 @@ class Seeded:
     Attributes:
         name: of the secret.
         arn: of the secret.
-        strategy: how it rotates.
+        strategy: name of its strategy.
     """
 
     name: str
@@ -41,30 +47,39 @@ class Seeded:
 
 
 class Stack:
-    """A local AWS with the three functions, a PostgreSQL with two users, and three secrets.
+    """A local AWS with the three functions, and a server with a user and a secret for each strategy.
 
-    Use as a context manager; everything that was started ends with it, and the environment is put back.
+    Use as a context manager; it stops everything that it started, and restores the environment.
 
     Args:
         port: of the local AWS; 0 takes a free one.
         functions: as for LocalAws; None is the project's own.
+        engine: of the server; one of ``rotators.testing.targets.names_for_up()``.
+
+    Attributes:
+        aws: the local AWS.
+        server: the server.
     """
 
-    def __init__(self, port: int = 0, functions: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, port: int = 0, functions: Mapping[str, str] | None = None, engine: str = "postgres"
+    ) -> None:
         self.aws = LocalAws(port=port, functions=functions)
-        self.postgres = open_postgres()
-        self._suffix = f"_{secrets.token_hex(4)}" if isinstance(self.postgres, ExternalPostgres) else ""
+        self.server: DatabaseServer = open_server(engine)
+        self._engine = _declared(engine)
+        self._suffix = f"_{secrets.token_hex(4)}" if self.server.outlives_us else ""
         self._exits = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as exits:
-            exits.enter_context(self.postgres)
-            if isinstance(self.postgres, ExternalPostgres):
+            exits.enter_context(self.server)
+            if self.server.outlives_us:
                 self._check_server()
                 exits.callback(self._drop_users)
             exits.enter_context(_environment())
             exits.enter_context(self.aws)
             os.environ.update(self.aws.exports())
+            self.server.use(self.aws)
             self._exits = exits.pop_all()
         return self
 
@@ -72,25 +87,32 @@ class Stack:
         self._exits.close()
 
     def seed(self) -> list[Seeded]:
-        """Make the users, and store their secrets through the store function with rotation switched on.
+        """Create the users, and store their secrets through the store function with rotation enabled.
+
+        Returns:
+            The secrets that rotate: one for each strategy of the engine, named ``demo/STRATEGY``.
 
         Raises:
             LocalStackError: a function failed, or the trial run of a rotation.
         """
-        admin = self._store(ADMIN, self.postgres.secret(), tags={"rotators-admin": "demo"})
-        single = self._store(SINGLE, {**self._user(self.user("single")), "strategy": "single"}, rotate=True)
-        pair = {**self._user(self.user("alternating")), "strategy": "alternating", "masterarn": admin}
-        return [
-            Seeded(SINGLE, single, "single"),
-            Seeded(ALTERNATING, self._store(ALTERNATING, pair, rotate=True), "alternating"),
-        ]
+        admin = None
+        if self.server.administered:
+            admin = self._store(ADMIN, self.server.secret(), tags={"rotators-admin": "demo"})
+        return [self._seeded(strategy, admin) for strategy in self._engine.strategies]
+
+    def _seeded(self, strategy: Strategy, admin: str | None) -> Seeded:
+        user, password = self.user(strategy.name), secrets.token_urlsafe(24)
+        self.server.create_user(user, password)
+        value = {**self.server.secret(user, password), "strategy": strategy.name}
+        if admin and (strategy.needs_admin or strategy.name != "single"):
+            value["masterarn"] = admin
+        name = f"demo/{strategy.name}"
+        return Seeded(name, self._store(name, value, rotate=True), strategy.name)
 
     def _check_server(self) -> None:
         """Log in to DATABASE_URL's server once, with the rotators' own login, which names every cause."""
-        from rotators.engines.postgres import PostgresEngine  # noqa: PLC0415 - as below
-
         try:
-            with PostgresEngine().login(Secret(self.postgres.secret()), Settings()) as session:
+            with self._engine.login(Secret(self.server.secret()), Settings()) as session:
                 session.check()
         except RotatorFailure as error:
             raise LocalStackError(
@@ -100,48 +122,25 @@ class Stack:
             ) from None
 
     def value(self, arn: str) -> dict[str, Any]:
-        """The current value of a secret."""
+        """Return the current value of a secret.
+
+        Args:
+            arn: ARN of the secret.
+        """
         value: dict[str, Any] = json.loads(
             self.aws.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
         )
         return value
 
-    def logs_in(self, value: dict[str, Any]) -> bool:
-        """Whether the database takes a value's user and password.
-
-        Raises:
-            psycopg.OperationalError: it could not be asked.
-        """
-        import psycopg  # noqa: PLC0415 - the command's other parts do without the driver
-
-        try:
-            self.login(value).close()
-        except psycopg.OperationalError as error:
-            if "password authentication failed" not in str(error):
-                raise
-            return False
-        return True
-
-    def login(self, value: dict[str, Any]) -> psycopg.Connection[Any]:
-        """A connection as a secret's value says, past all of our rotation code."""
-        import psycopg  # noqa: PLC0415 - as above
-
-        trust: dict[str, Any] = {"sslmode": "disable"}
-        if value.get("ssl", True):
-            trust = {"sslmode": "verify-full", "sslrootcert": value["sslrootcert"]}
-        return psycopg.connect(
-            host=value["host"],
-            port=value["port"],
-            user=value["username"],
-            password=value["password"],
-            dbname=value["dbname"],
-            autocommit=True,
-            connect_timeout=5,
-            **trust,
-        )
-
     def invoke(self, name: str, event: dict[str, Any]) -> dict[str, Any]:
         """Invoke one of the functions through the local Lambda.
+
+        Args:
+            name: name of the function, such as ``store``.
+            event: event for the function.
+
+        Returns:
+            The function's answer, as in JSON.
 
         Raises:
             LocalStackError: the function failed.
@@ -153,12 +152,12 @@ class Stack:
         if "FunctionError" in answer:
             raise LocalStackError(
                 f"the function {name} failed: {payload.get('errorMessage')}",
-                remedy="Mend what the message names.",
+                remedy="Fix the cause that the message names.",
             )
         return payload
 
     def rotation_function(self) -> str:
-        """The ARN of what rotates the secrets."""
+        """Return the ARN of the function that rotates the secrets."""
         return self.aws.function_arn("rotate")
 
     def _store(
@@ -178,7 +177,10 @@ class Stack:
         return arn
 
     def _await_trial(self, arn: str) -> None:
-        """Switching rotation on makes the service test the credential; a rotation must wait for its end."""
+        """Wait for the service's test of the credential, which it makes when rotation is enabled.
+
+        A rotation cannot start before the test has ended.
+        """
         deadline = time.monotonic() + _TRIAL_SECONDS
         while time.monotonic() < deadline:
             for event in self.aws.service_events(arn):
@@ -190,40 +192,41 @@ class Stack:
         raise LocalStackError("the trial of the stored credential did not end", remedy="Try again.")
 
     def user(self, strategy: str) -> str:
-        """The name of the user that a strategy is shown with; on a server that outlives us, nobody else's."""
+        """Return the user that demonstrates a strategy. On the caller's own server, the name is unique.
+
+        Args:
+            strategy: name of the strategy.
+        """
         return f"demo_{strategy}{self._suffix}"
 
     def _drop_users(self) -> None:
-        """Leave a server that outlives us as it was."""
-        from psycopg import sql  # noqa: PLC0415 - as above
-
-        with self.login(self.postgres.secret()) as admin:
-            for strategy in ("single", "alternating"):
-                for role in (f"{self.user(strategy)}_clone", self.user(strategy)):
-                    admin.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
-
-    def _user(self, name: str) -> dict[str, Any]:
-        """Make a user."""
-        from psycopg import sql  # noqa: PLC0415 - as above
-
-        password = secrets.token_urlsafe(24)
-        with self.login(self.postgres.secret()) as admin:
-            verifier = admin.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256")
-            admin.execute(
-                sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
-                    sql.Identifier(name), sql.Literal(verifier.decode())
-                )
-            )
-        return self.postgres.secret(name, password)
+        """Restore a server that continues to run after this process."""
+        for strategy in self._engine.strategies:
+            for suffix in (SUFFIX, ""):
+                self.server.drop_user(self.user(strategy.name) + suffix)
 
 
-# They would outrank the local credentials, or name a profile that this machine does not have.
+class PostgresStack(Stack):
+    """A stack with a PostgreSQL; see Stack."""
+
+    server: PostgresServer | ExternalPostgres
+
+
+def _declared(engine: str) -> Engine:
+    """Return the declarations of an engine of this project."""
+    found = engine_of(load(engine))
+    if found is None:
+        raise LocalStackError(f"the rotator {engine!r} declares no engine")
+    return found
+
+
+# They would take precedence over the local credentials, or name a profile that is missing here.
 _FOREIGN = ("AWS_PROFILE", "AWS_SESSION_TOKEN")
 
 
 @contextlib.contextmanager
 def _environment() -> Iterator[None]:
-    """The environment without what leads elsewhere; put back in the end as it was."""
+    """Remove variables that lead elsewhere from the environment, and restore it at the end."""
     before = dict(os.environ)
     for name in _FOREIGN:
         os.environ.pop(name, None)

@@ -1,4 +1,4 @@
-"""`rotators up`: the stack of the demo, kept running for the AWS CLI and the other commands."""
+"""`rotators up`: a stack that is kept running for the AWS CLI and the other commands."""
 
 from __future__ import annotations
 
@@ -6,27 +6,26 @@ import os
 import signal
 import socket
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from rotators.cli.output import console, json_option, print_json
-from rotators.core.errors import ServerStartFailed
-
-if TYPE_CHECKING:
-    from rotators.cli.stack import Stack
+from rotators.cli.stack import ADMIN, Seeded, Stack
+from rotators.local.errors import ServerStartFailed
+from rotators.testing import targets
 
 DEFAULT_PORT = 4599
 _HOST = "127.0.0.1"
 _LOOK_SECONDS = 0.1
 _CURRENT = (
-    "PGPASSWORD=$(aws secretsmanager get-secret-value --secret-id demo/single"
+    "{}=$(aws secretsmanager get-secret-value --secret-id {}"
     " --query SecretString --output text"
     " | python3 -c 'import json, sys; print(json.load(sys.stdin)[\"password\"])') \\"
 )
 
 
-@click.command(short_help="Keep a local AWS and PostgreSQL running until Ctrl-C.")
+@click.command()
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -34,30 +33,35 @@ _CURRENT = (
     show_default=True,
     help="Port of the local AWS on 127.0.0.1.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(targets.names_for_up()),
+    default="postgres",
+    show_default=True,
+    help="Engine of the server.",
+)
 @json_option
-def up(port: int, as_json: bool) -> None:
-    """Keep a local AWS and a PostgreSQL with seeded secrets running until Ctrl-C.
+def up(port: int, engine: str, as_json: bool) -> None:
+    """Keep a local AWS and a server running until Ctrl-C, with a secret for each strategy of the engine.
 
-    Prints the exports for the AWS CLI and the connection strings.
+    Prints the exports for the AWS CLI and the command that logs into the server.
     """
     _check_port(port)
-    from rotators.cli.stack import Stack  # noqa: PLC0415 - moto takes a second to import
 
     # Not an Event: its lock may be held by the very wait that the signal interrupts.
     ended: list[int] = []
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until it is up, both end the command at once
-    out = console()
-    out.quiet = as_json
-    with out.status("starting a local AWS and PostgreSQL …"):
-        stack = Stack(port).__enter__()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # either one ends the start at once
+    out = console(quiet=as_json)
+    with out.status(f"starting a local AWS and {engine} …"):
+        stack = Stack(port, engine=engine).__enter__()
     try:
-        stack.seed()
+        seeded = stack.seed()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda received, _: ended.append(received))
         if as_json:
-            print_json(_document(stack))
+            print_json(_document(stack, seeded))
         else:
-            _print(stack)
+            _print(stack, seeded)
         while not ended:
             time.sleep(_LOOK_SECONDS)
     finally:
@@ -78,44 +82,39 @@ def _check_port(port: int) -> None:
         ) from None
 
 
-def _document(stack: Stack) -> dict[str, Any]:
-    postgres = stack.postgres
-    connections = {}
-    for name in ("demo/admin", "demo/single", "demo/alternating"):
-        value = stack.aws.client("secretsmanager").describe_secret(SecretId=name)
-        connections[name] = value["ARN"]
+def _document(stack: Stack, seeded: list[Seeded]) -> dict[str, Any]:
+    secrets = {each.name: each.arn for each in seeded}
+    if stack.server.administered:
+        secrets[ADMIN] = stack.aws.client("secretsmanager").describe_secret(SecretId=ADMIN)["ARN"]
+    value = stack.server.secret()
     return {
         "endpoint": stack.aws.endpoint,
         "exports": stack.aws.exports(),
         "functions": {name: stack.aws.function_arn(name) for name in ("rotate", "store", "retrieve")},
-        "secrets": connections,
-        "postgres": {
-            "host": postgres.host,
-            "port": postgres.port,
-            "dbname": postgres.dbname,
-            "ca": postgres.ca,
+        "secrets": secrets,
+        stack.server.engine: {
+            **{name: value[name] for name in ("host", "port", "dbname") if name in value},
+            "ca": stack.server.ca,
         },
     }
 
 
-def _print(stack: Stack) -> None:
-    document = _document(stack)
-    postgres = document["postgres"]
-    user = stack.user("single")
-    trust = f"sslmode=verify-full&sslrootcert={postgres['ca']}" if postgres["ca"] else "sslmode=disable"
+def _print(stack: Stack, seeded: list[Seeded]) -> None:
+    first, *others = seeded
+    variable, client = stack.server.client(stack.user(first.strategy))
     lines = ["# in another terminal:", "unset AWS_PROFILE AWS_SESSION_TOKEN"]
-    lines += [f"export {name}={value}" for name, value in document["exports"].items()]
+    lines += [f"export {name}={value}" for name, value in stack.aws.exports().items()]
     lines += [
         "",
         "# connect as the secret's user; its password changes with every rotation:",
-        _CURRENT,
-        f"  psql 'postgresql://{user}@{postgres['host']}:{postgres['port']}/{postgres['dbname']}?{trust}'",
+        _CURRENT.format(variable, first.name),
+        f"  {client}",
         "",
         "# try:",
-        "aws secretsmanager rotate-secret --secret-id demo/single",
-        "aws secretsmanager list-secret-version-ids --secret-id demo/single",
-        "rotators show demo/single",
-        "rotators rotate demo/alternating",
+        f"aws secretsmanager rotate-secret --secret-id {first.name}",
+        f"aws secretsmanager list-secret-version-ids --secret-id {first.name}",
+        f"rotators show {first.name}",
+        *(f"rotators rotate {each.name}" for each in others),
         "",
         "# Ctrl-C stops and removes everything.",
     ]

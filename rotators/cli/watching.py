@@ -1,38 +1,35 @@
-"""Watch a rotation until it is over: by the secret's labels, the function's log, and CloudTrail.
+"""Watch a rotation until it ends: by the secret's labels, the function's log, and CloudTrail.
 
-Only times that AWS gave are compared, because the clock of this machine may be wrong, and a rotation may end
-before the first look.
+Only times from AWS are compared, because the clock of this machine may be wrong, and a rotation may end
+before the first poll.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from rotators.aws.failures import LoggedStep, log_group, logged_steps
 from rotators.aws.views import UNTOLD, SecretView, last_failure, read_secret
 from rotators.core.states import Stage
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 _POLL_SECONDS = 0.25
-_LOOK_SECONDS = 1.0  # between two looks into the function's log, of which an account has a few each second
-_TRAIL_SECONDS = 5.0  # between two questions to CloudTrail, of which an account has two each second
-_LATE_SECONDS = 5.0  # a log line may come that much later than what it reports
-_MARGIN_SECONDS = 60.0  # between the clocks of two AWS services
+_LOOK_SECONDS = 1.0  # between two reads of the function's log; an account may make a few per second
+_TRAIL_SECONDS = 5.0  # between two requests to CloudTrail; an account may make two per second
+_LATE_SECONDS = 5.0  # delay of a log line after the event that it reports
+_MARGIN_SECONDS = 60.0  # difference between the clocks of two AWS services
 _LAST_STEP = "finishSecret"
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a rotation ended.
+    """Result of a rotation.
 
     Attributes:
         outcome: ``rotated``, ``failed``, ``abandoned`` or ``pending`` (not over in time).
-        seconds: how long we waited.
-        message: the function's or the service's words about a failure.
+        seconds: duration of the wait.
+        message: message of the function or the service about a failure.
         steps: the steps that the function logged.
     """
 
@@ -55,7 +52,7 @@ class Watch:
         self._on_step = on_step
         self._started = time.monotonic()
         self._next_look = self._next_question = 0.0
-        # A rotation that is taken up again keeps its token, and its earlier failures are in the log.
+        # A resumed rotation keeps its token, and its earlier failures are in the log.
         pending = before.holder(Stage.PENDING)
         self._known = {step.event_id for step in self._logged(pending)} if pending else set()
         self._old_failure = last_failure(before.arn)
@@ -67,6 +64,12 @@ class Watch:
         Args:
             token: the rotation's.
             timeout: seconds.
+
+        Returns:
+            The result; its outcome is ``pending`` if the rotation was not over in time.
+
+        Raises:
+            StoreError: the secret cannot be read.
         """
         self._started, seen = time.monotonic(), False
         while True:
@@ -91,7 +94,7 @@ class Watch:
         return Ended(outcome, self._elapsed(), message, tuple(self._steps))
 
     def _failure(self, token: str) -> str | None:
-        """What is known about a failure of this rotation; None when nothing says that it failed."""
+        """Return the message about a failure of this rotation, or None if no failure is known."""
         if self._elapsed() >= self._next_look:
             self._next_look = self._elapsed() + _LOOK_SECONDS
             self._read_steps(token)
@@ -106,13 +109,13 @@ class Watch:
         return next((step.failure.message for step in self._steps if step.failure), None)
 
     def _reported_failure(self, token: str) -> str | None:
-        """What CloudTrail says; it lags some minutes behind on real AWS, and names only the step."""
+        """Return CloudTrail's message; on real AWS it is some minutes late, and names only the step."""
         failure = last_failure(self._before.arn)
         if failure is None or failure == self._old_failure or failure.time < self._before.read_at:
             return None
         if failure.event != "RotationFailed":
             return None
-        self._read_steps(token)  # the log knows the cause, and may have got it meanwhile
+        self._read_steps(token)  # the log has the cause, and may have received it meanwhile
         if self._failed():
             return self._failed()
         group = log_group(self._before.function_arn) if self._before.function_arn else ""
@@ -137,7 +140,7 @@ class Watch:
         return self._before.read_at.timestamp() - _MARGIN_SECONDS
 
     def _await_last_step(self, token: str) -> None:
-        """Read the log to its end; a function that is not ours may log no steps at all."""
+        """Read the log to its end; a function that is not ours may not log its steps."""
         until = time.monotonic() + _LATE_SECONDS
         self._read_steps(token)
         while self._steps and self._steps[-1].step != _LAST_STEP and time.monotonic() < until:

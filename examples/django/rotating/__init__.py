@@ -1,1 +1,1 @@
-"""A Django database backend whose connections outlive rotations."""
+"""A Django database backend that stays connected during rotations."""

@@ -1,4 +1,4 @@
-"""Django's PostgreSQL backend, with each new connection made by `rotators.client.Credentials`."""
+"""Django's PostgreSQL backend; `rotators.client.Credentials` opens each new connection."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from django.db.backends.postgresql import base
 
 from rotators.client import Credentials
 from rotators.client.drivers import driver_named
-from rotators.client.messages import Attempt
+from rotators.client.flow import Attempt
 
-# One for all threads: each thread of Django has a DatabaseWrapper of its own.
+# Shared by all threads, because each thread of Django has a separate DatabaseWrapper.
 credentials = cache(Credentials)
 PSYCOPG = driver_named("psycopg")
 
@@ -21,12 +21,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
     """The backend. Host, port, user and password in DATABASES are not used."""
 
     def get_connection_params(self) -> dict[str, Any]:
-        """Django's parameters without what the secret says, and without the secret's name."""
+        """Return Django's parameters without the secret's name and the members of the secret."""
         ours = {"host", "port", "user", "password", "rotators_secret"}
         return {name: value for name, value in super().get_connection_params().items() if name not in ours}
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """Django's connection, logged in with what works now."""
+        """Return Django's connection, opened with the stored version that works."""
         connect = super().get_new_connection
         secret_id = self.settings_dict["OPTIONS"].get("rotators_secret") or settings.ROTATORS_SECRET
 

@@ -1,7 +1,7 @@
 """The engine: the API keys of an HTTP service.
 
-How this target differs: a user has two keys at most, and both work. One request sets the pair, so the current
-key works until the next rotation. Any key of a user may set the pair, so no admin is needed.
+Differences from other targets: a user has two keys at most, and both work. One request sets the pair, so the
+current key works until the next rotation. Any key of a user may set the pair, so no admin is needed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def rotator() -> EngineRotator:
 
 
 class AcmeKeysEngine:
-    """What the credential type declares, and its login; see rotators/strategies/engine.py."""
+    """Declarations and login of the credential type; see rotators/strategies/engine.py."""
 
     names = frozenset({"acme-keys"})
     default_port = 443

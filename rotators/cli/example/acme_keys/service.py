@@ -82,7 +82,7 @@ def main() -> None:
         file = Path(sys.argv[1])
         file.touch(mode=0o600)
         value = {"engine": "acme-keys", "host": "127.0.0.1", "port": service.port, "ssl": False}
-        file.write_text(json.dumps({**value, "strategy": "dual", "username": "app", "api_key": key}))
+        file.write_text(json.dumps({**value, "username": "app", "api_key": key}))
         print(f"listens on 127.0.0.1:{service.port}; the first value is in {file}", flush=True)
         threading.Event().wait()
 

@@ -1,4 +1,4 @@
-"""The service as the conformance kit sees it: make, try, reset and remove a credential."""
+"""The service as a target of the conformance kit: create, try, reset and remove a credential."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class AcmeKeysTarget(Target):
     """Users of the example's service.
 
     Args:
-        service: it runs.
+        service: running service.
     """
 
-    # What reaches out of the process: the crash matrix stops before and after each of these.
+    # Calls that leave the process. The crash matrix stops before and after each of them.
     operations: ClassVar[Sequence[Hook]] = (
         Hook("http.client:HTTPConnection.connect", Kind.CONNECT, lambda _: "connect"),
         Hook("http.client:HTTPConnection.request", Kind.STATEMENT, lambda call: f"{call[1]} {call[2]}"),
@@ -76,4 +76,4 @@ class AcmeKeysTarget(Target):
         key = key or secrets.token_urlsafe(32)
         self._service.set_keys(name, key)
         address = {"engine": "acme-keys", "host": "127.0.0.1", "port": self._service.port, "ssl": False}
-        return {**address, "strategy": "dual", "username": name, "api_key": key}
+        return {**address, "username": name, "api_key": key}

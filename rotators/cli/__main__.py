@@ -1,5 +1,0 @@
-"""`python -m rotators.cli`."""
-
-from rotators.cli import main
-
-main()

@@ -1,0 +1,154 @@
+"""Changes of many secrets on the command line: the plan, ``--yes``, and the outcome of each change."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from dataclasses import replace
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from rotators.cli.output import console, counted, json_option, print_json, progress_bars, styled
+from rotators.cli.selecting import nothing_selected, refuse_unread, require_conditions, selector_options
+from rotators.manage.changes import run_all
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from rotators.cli.output import Screen
+    from rotators.manage.changes import Change, Outcome
+    from rotators.manage.inventory import Entry
+    from rotators.manage.selector import Selector
+
+    Planner = Callable[[Entry], Iterable[Change]]
+
+_ROWS = 50
+
+yes_option = click.option("--yes", is_flag=True, help="Make the changes; without it, the plan is shown.")
+
+
+def changes_secrets(*, deleted: bool = False) -> Callable[[Callable[..., Planner]], Callable[..., None]]:
+    """Make a command from a function that gives the changes of one secret.
+
+    The command has the selector's options, ``--yes`` and ``--json``. It shows a plan, and makes the changes
+    only with ``--yes``. The process ends with status 1 if something was not changed. The function gets the
+    command's own options, and returns the function that plans the changes of a secret.
+
+    Args:
+        deleted: True if secrets that are scheduled for deletion are selected too.
+    """
+
+    def decorated(command: Callable[..., Planner]) -> Callable[..., None]:
+        @selector_options
+        @yes_option
+        @json_option
+        @wraps(command)
+        def changing(selector: Selector, yes: bool, as_json: bool, **options: Any) -> None:
+            chosen = replace(selector, deleted=deleted)
+            _change(chosen, command(**options), yes=yes, as_json=as_json)
+
+        return changing
+
+    return decorated
+
+
+def _change(selector: Selector, planned: Planner, *, yes: bool, as_json: bool) -> None:
+    """Show the plan, and make the changes with ``yes``.
+
+    Raises:
+        SelectorInvalid: there is no condition; a change of all secrets is never meant by leaving them out.
+        NothingSelected: no secret meets the conditions.
+    """
+    require_conditions(selector)
+    out = console(quiet=as_json)
+    with out.status("listing secrets …"):
+        selection = selector.select(dt.datetime.now(dt.UTC))
+        selected = 0
+        plan: list[Change] = []
+        for entry in selection:
+            fresh = selection.now(entry)
+            if fresh is not None:
+                selected += 1
+                plan += planned(fresh)
+    refuse_unread(selection)
+    if not selected:
+        raise nothing_selected()
+    carry_out(plan, selected, yes=yes, as_json=as_json)
+
+
+def carry_out(plan: Sequence[Change], selected: int, *, yes: bool, as_json: bool) -> None:
+    """Show a plan, and make its changes with ``yes``.
+
+    The process ends with status 1 if something was not changed.
+
+    Args:
+        plan: the changes.
+        selected: number of the secrets that the command is about.
+        yes: True to make the changes.
+        as_json: True to print one JSON document.
+    """
+    out = console(quiet=as_json)
+    _show_plan(plan, selected, out)
+    outcomes = _run(plan, out) if yes else []
+    if as_json:
+        print_json(_document(plan, selected, outcomes))
+    elif plan:
+        _show_end(plan, outcomes, out)
+    if plan and (not yes or any(outcome.error for outcome in outcomes)):
+        sys.exit(1)
+
+
+def _show_plan(plan: Sequence[Change], selected: int, out: Screen) -> None:
+    if not plan:
+        out.print(f"{counted(selected, 'secret')} selected; nothing remains to be changed.")
+        out.print("\nNext: `rotators list` shows them.")
+        return
+    out.print(f"Plan: {counted(len(plan), 'change')}, {counted(selected, 'secret')} selected.")
+    table = Table()
+    table.add_column("secret", overflow="fold")
+    table.add_column("change", overflow="fold")
+    for each in plan[:_ROWS]:
+        table.add_row(each.secret, each.words)
+    out.print(table)
+    if len(plan) > _ROWS:
+        out.print(f"… and {len(plan) - _ROWS} more; --json shows all.")
+
+
+def _run(plan: Sequence[Change], out: Screen) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    bars = progress_bars(out)
+    with bars:
+        for outcome in bars.track(run_all(plan), total=len(plan), description="changing"):
+            outcomes.append(outcome)
+            if outcome.error:
+                out.print(outcome.change.secret, styled(str(outcome.error), "red"), soft_wrap=True)
+    return outcomes
+
+
+def _show_end(plan: Sequence[Change], outcomes: Sequence[Outcome], out: Screen) -> None:
+    if not outcomes:
+        out.print("\nNothing was changed. Next: repeat the command with --yes to make these changes.")
+        return
+    refused = sum(outcome.error is not None for outcome in outcomes)
+    out.print(f"{len(outcomes) - refused} of {counted(len(plan), 'change')} made.")
+    if refused:
+        action = "correct what the errors name, then repeat the command; it changes what remains."
+    else:
+        action = f"`rotators show {plan[0].secret}` shows one of them."
+    out.print(f"\nNext: {action}", soft_wrap=True)
+
+
+def _document(plan: Sequence[Change], selected: int, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    done = {id(outcome.change): outcome for outcome in outcomes}
+
+    def result(each: Change) -> dict[str, Any]:
+        outcome = done.get(id(each))
+        error = outcome.error if outcome else None
+        state = "planned" if outcome is None else "refused" if error else "done"
+        told = {"code": error.full_code, "cause": error.cause, "next": error.remedy} if error else None
+        return {"secret": each.secret, "change": each.words, "state": state, "error": told}
+
+    return {"selected": selected, "changes": [result(each) for each in plan]}

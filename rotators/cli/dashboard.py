@@ -1,0 +1,46 @@
+"""`rotators dashboard`: the report as a page on this machine."""
+
+from __future__ import annotations
+
+import datetime as dt
+import signal
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from rotators.cli.errors import PortUnusable
+from rotators.cli.output import console
+from rotators.cli.selecting import selector_options
+from rotators.manage.report import current_page
+from rotators.manage.serving import HOST, Dashboard
+
+if TYPE_CHECKING:
+    from rotators.manage.selector import Selector
+
+_LOOK_SECONDS = 0.1
+
+
+@click.command()
+@selector_options
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1 (0: a free one).")
+def dashboard(selector: Selector, port: int) -> None:
+    """Show the page of `rotators report` in a browser, until Ctrl-C. It is read-only, and contains no value.
+
+    Only this machine can open it, but all its users can. A reload lists the secrets again.
+    """
+    selector.check(dt.datetime.now(dt.UTC))  # before a browser asks
+    try:
+        server = Dashboard(partial(current_page, selector), port)
+    except OSError as error:
+        raise PortUnusable(f"port {port} of {HOST} cannot be used: {error.strerror}") from None
+    ended: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _: ended.append(received))
+    out = console()
+    with server:
+        out.print(f"The page is at {server.address}")
+        out.print("\nNext: open it in a browser; Ctrl-C ends it.")
+        while not ended:
+            time.sleep(_LOOK_SECONDS)

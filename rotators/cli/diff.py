@@ -1,0 +1,56 @@
+"""`rotators diff`: the members in which two versions of a secret differ; never a value."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+from rich.table import Table
+
+from rotators.aws import clients
+from rotators.aws.secrets import SecretsManager
+from rotators.cli.output import console, counted, json_option, print_json
+from rotators.core.states import Stage
+from rotators.manage.differences import differences
+
+if TYPE_CHECKING:
+    from rotators.aws.secrets import SecretVersion
+
+_VERSION_LENGTH = 32  # the shortest VersionId (API reference, PutSecretValue, ClientRequestToken)
+
+
+@click.command()
+@click.argument("secret")
+@click.argument("before", default=Stage.PREVIOUS)
+@click.argument("after", default=Stage.CURRENT)
+@json_option
+def diff(secret: str, before: str, after: str, as_json: bool) -> None:
+    """Compare two versions of SECRET: the names of members that were added, removed or changed.
+
+    BEFORE and AFTER are stages or version ids; by default AWSPREVIOUS and AWSCURRENT. Values are not shown.
+    The digests show only which values are equal in this output.
+    """
+    with clients.in_region_of(secret):
+        one, other = _version(secret, before), _version(secret, after)
+    found = differences(one.secret.stored(), other.secret.stored())
+    if as_json:
+        members = [asdict(each) for each in found]
+        print_json({"name": other.name, "before": one.version, "after": other.version, "members": members})
+        return
+    out = console()
+    out.print(f"{other.name}: {before} ({one.version[:8]}) and {after} ({other.version[:8]})")
+    table = Table()
+    for column in ("member", "state", "before", "after"):
+        table.add_column(column, overflow="fold")
+    for each in found:
+        table.add_row(each.member, each.state, each.before, each.after)
+    out.print(table)
+    changed = sum(each.state != "same" for each in found)
+    out.print(f"{counted(changed, 'member')} of {len(found)} differ.")
+    out.print(f"\nNext: `rotators show {other.name}` shows its versions.", soft_wrap=True)
+
+
+def _version(secret: str, which: str) -> SecretVersion:
+    is_id = len(which) >= _VERSION_LENGTH
+    return SecretsManager().one(secret, None if is_id else which, which if is_id else None)

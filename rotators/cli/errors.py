@@ -1,0 +1,40 @@
+"""Errors of the command."""
+
+from __future__ import annotations
+
+from rotators.core.errors import InvalidInput, StoreError
+
+
+class SchemaNotFound(InvalidInput):
+    """`rotators schema` knows no schema of this name."""
+
+    code = "schema-not-found"
+    remedy = "Run `rotators schema`, which lists the names."
+
+
+class ScaffoldRefused(InvalidInput):
+    """`rotators new` cannot make a package of this name in this place; nothing was written."""
+
+    code = "scaffold-refused"
+    remedy = "Choose another name or folder."
+
+
+class FunctionFailed(StoreError):
+    """A Lambda function that was invoked failed with an error that is none of ours, or was cut off."""
+
+    code = "function-failed"
+    remedy = "Read the function's log group in CloudWatch Logs; a time-out means that a route is missing."
+
+
+class StackNotFound(StoreError):
+    """CloudFormation has no stack of this name here, or none that has outputs."""
+
+    code = "stack-not-found"
+    remedy = "Check account and Region, name the stack with --stack, or deploy it (docs/how-to/deploying.md)."
+
+
+class PortUnusable(InvalidInput):
+    """A command cannot listen on the port that was named."""
+
+    code = "port-unusable"
+    remedy = "Leave --port out, which takes a free one."

@@ -1,0 +1,53 @@
+"""`rotators exec`: run a program with a secret in its environment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from typing import TYPE_CHECKING
+
+import click
+
+from rotators.aws import clients
+from rotators.aws.secrets import SecretsManager
+from rotators.manage.environment import variables
+from rotators.manage.errors import EnvironmentUnsuited, ProgramNotStarted
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+
+@click.command("exec", context_settings={"ignore_unknown_options": True})
+@click.argument("secret")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.option("--map", "pairs", multiple=True, metavar="VARIABLE=MEMBER", help="May be repeated.")
+@click.option("--prefix", default="", metavar="PREFIX", help="Beginning of the variables without --map.")
+@click.option("--stage", metavar="STAGE", help="Stage of the version (default: AWSCURRENT).")
+def exec_(
+    secret: str, command: tuple[str, ...], pairs: tuple[str, ...], prefix: str, stage: str | None
+) -> NoReturn:
+    """Run COMMAND with members of SECRET as environment variables: rotators exec SECRET -- COMMAND.
+
+    Without --map, each member that is a string, number or boolean becomes a variable in capital letters. The
+    program replaces this process, so signals and its exit status are its own. Nothing is passed in arguments.
+    It keeps the value until it ends; a program that runs on after a rotation needs the client instead.
+    """
+    with clients.in_region_of(secret):
+        value = SecretsManager().one(secret, stage, None).secret
+    environment = os.environ | variables(value, dict(_pair(text) for text in pairs), prefix)
+    # Found with the path of this process, because the secret may contain another one.
+    program = shutil.which(command[0]) or command[0]
+    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python, and the program would inherit that
+        signal.signal(ignored, signal.SIG_DFL)
+    try:
+        os.execve(program, command, environment)  # noqa: S606 - the user's own command, without a shell
+    except OSError as error:
+        raise ProgramNotStarted(f"{command[0]} could not be started: {error.strerror}") from None
+
+
+def _pair(text: str) -> tuple[str, str]:
+    variable, equals, member = text.partition("=")
+    if not equals or not member:
+        raise EnvironmentUnsuited(f"{text!r} is no mapping", remedy="Write VARIABLE=MEMBER.")
+    return variable, member

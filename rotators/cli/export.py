@@ -1,0 +1,78 @@
+"""`rotators export`: write values of secrets to a file or into a pipe."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import sys
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import click
+
+from rotators.aws import clients
+from rotators.aws.secrets import SecretsManager, SecretVersion
+from rotators.cli.output import console, counted, print_document
+from rotators.cli.selecting import nothing_selected, refuse_unread, require_conditions, selector_options
+from rotators.core.errors import RotatorsError
+from rotators.manage.errors import TerminalRefused
+from rotators.manage.formats import FORMATS, written
+
+if TYPE_CHECKING:
+    from rotators.manage.formats import Content
+    from rotators.manage.selector import Selector
+
+_BATCH = 20
+
+
+@click.command()
+@selector_options
+@click.option("--format", "form", type=click.Choice(FORMATS), default="json", help="Format of the file.")
+@click.option("-o", "--output", type=click.Path(), help="File to write; only you can read it (mode 0600).")
+@click.option("--show", is_flag=True, help="Print the values even on a terminal.")
+def export(selector: Selector, form: str, output: str | None, show: bool) -> None:
+    """Write the AWSCURRENT values of secrets, in clear text.
+
+    Secrets are named, or selected by the conditions of `rotators list`. Values go to a file that only you can
+    read, or into a pipe; to a terminal only with --show. The formats dotenv, chamber and vault take one
+    secret.
+    """
+    if output is None and sys.stdout.isatty() and not show:
+        raise TerminalRefused("the output is a terminal")
+    require_conditions(selector)
+    secrets = _values(selector)
+    text = written(form, secrets)
+    if output is None:
+        print_document(text)
+        return
+    _write(output, text)
+    console().print(f"{counted(len(secrets), 'secret')} written to {output}, in clear text.")
+    console().print("\nNext: delete the file as soon as it is no longer needed.")
+
+
+def _values(selector: Selector) -> dict[str, Content]:
+    selection = selector.select(dt.datetime.now(dt.UTC))
+    entries = iter(selection)
+    found: dict[str, Content] = {}
+    while some := list(islice(entries, _BATCH)):
+        versions = SecretsManager(clients.secrets_lister()).many([entry.arn for entry in some])
+        found |= {entry.name: _content(versions[entry.arn]) for entry in some}
+    refuse_unread(selection)
+    if not found:
+        raise nothing_selected()
+    return found
+
+
+def _content(version: SecretVersion | RotatorsError) -> Content:
+    """A value; an export without one of the selected secrets would look complete."""
+    if isinstance(version, RotatorsError):
+        raise version
+    return version.content
+
+
+def _write(path: str, text: str) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+    descriptor = os.open(path, flags, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        os.fchmod(descriptor, 0o600)  # the file may have existed
+        file.write(text)

@@ -1,0 +1,75 @@
+"""`rotators import`: store secrets from a file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rotators.aws import clients
+from rotators.aws.secrets import SecretsManager
+from rotators.cli.changing import carry_out, yes_option
+from rotators.cli.output import counted, json_option
+from rotators.core.errors import RotatorsError, SecretNotFound
+from rotators.manage.changes import storing
+from rotators.manage.errors import FileUnreadable, WouldOverwrite
+from rotators.manage.formats import FORMATS, read
+
+if TYPE_CHECKING:
+    from rotators.aws.secrets import SecretVersion
+    from rotators.manage.changes import Change
+    from rotators.manage.formats import Content
+
+_MOST_NAMED = 20
+
+
+@click.command("import")
+@click.argument("file")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="json", help="Format of the file.")
+@click.option("--to", "name", metavar="NAME", help="Name of the secret, for dotenv, chamber and vault.")
+@click.option("--new-key", metavar="KEY", help="KMS key of new secrets (default: aws/secretsmanager).")
+@click.option("--overwrite", is_flag=True, help="Replace values of secrets that exist.")
+@yes_option
+@json_option
+def import_(  # noqa: PLR0913, PLR0917 - options of the command
+    file: str, form: str, name: str | None, new_key: str | None, overwrite: bool, yes: bool, as_json: bool
+) -> None:
+    """Store the secrets of FILE; - reads standard input. Secrets that have the same value are left alone.
+
+    A value that exists is replaced only with --overwrite. Nothing is stored without --yes.
+    """
+    secrets = read(form, _text(file), name)
+    plan = _plan(secrets, new_key)
+    replaced = [change.secret for change in plan if change.words == "overwrite"]
+    if replaced and not overwrite:
+        named = ", ".join(replaced[:_MOST_NAMED]) + (", …" if len(replaced) > _MOST_NAMED else "")
+        raise WouldOverwrite(f"another value is stored in {counted(len(replaced), 'secret')}: {named}")
+    carry_out(plan, len(secrets), yes=yes, as_json=as_json)
+
+
+def _text(file: str) -> str:
+    try:
+        # Not as text, which would change the ends of lines.
+        return (sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()).decode()
+    except UnicodeDecodeError:
+        raise FileUnreadable("the file is not UTF-8") from None
+
+
+def _plan(secrets: dict[str, Content], key: str | None) -> list[Change]:
+    known = SecretsManager(clients.secrets_lister()).many(list(secrets))
+    return [
+        change
+        for name, content in secrets.items()
+        for change in storing(name, content, _existing(known[name]), key)
+    ]
+
+
+def _existing(version: SecretVersion | RotatorsError) -> SecretVersion | None:
+    """The present value; a secret that may not be read cannot be compared, so the import stops."""
+    if isinstance(version, SecretNotFound):
+        return None
+    if isinstance(version, RotatorsError):
+        raise version
+    return version

@@ -1,0 +1,187 @@
+"""`rotators list`: the secrets that meet conditions, those that need attention first; never a value."""
+
+from __future__ import annotations
+
+import datetime as dt
+import heapq
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from rotators.cli.output import age, console, counted, json_option, print_json_stream, print_rows, styled
+from rotators.cli.selecting import nothing_selected, refuse_unread, selector_options
+from rotators.manage.attention import Attention, Urgency, attention
+from rotators.manage.failures import FailedRotations, failed_rotations_if_readable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rotators.cli.output import Screen
+    from rotators.manage.inventory import Entry
+    from rotators.manage.selector import Selection, Selector
+
+_FORMATS = ("table", "json", "names", "csv")
+
+
+@dataclass
+class _Listing:
+    """The secrets as they are listed, with their attention and counts.
+
+    Attributes:
+        selection: the secrets.
+        failures: failed rotations; None if they may not be read.
+        now: time of the listing.
+        counts: number of secrets by urgency; complete after the iteration.
+    """
+
+    selection: Selection
+    failures: FailedRotations | None
+    now: dt.datetime
+    counts: Counter[Urgency] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        """Look for the first secret, so that nothing is printed if there is none."""
+        entries = iter(self.selection)
+        first = next(entries, None)
+        if first is None:
+            refuse_unread(self.selection)
+            raise nothing_selected()
+        self._entries = chain([first], entries)
+
+    def __iter__(self) -> Iterator[tuple[Entry, Attention]]:
+        for entry in self._entries:
+            found = attention(entry, self.failures.last(entry) if self.failures else None, self.now)
+            self.counts[found.urgency] += 1
+            yield entry, found
+
+    @property
+    def needing(self) -> int:
+        """Number of secrets that need attention."""
+        return self.counts.total() - self.counts[Urgency.NONE]
+
+
+@click.command("list")
+@selector_options
+@click.option("--deleted", is_flag=True, help="List secrets too that are scheduled for deletion.")
+@click.option("-o", "--output", type=click.Choice(_FORMATS), default="table", help="Format of the output.")
+@click.option("--limit", type=click.IntRange(1), default=50, help="Rows of the table (default: 50).")
+@json_option
+def list_(selector: Selector, output: str, limit: int, as_json: bool) -> None:
+    """List secrets, without reading their values; those that need attention come first.
+
+    Name SECRETs, or give conditions. All conditions must hold; of several values of one condition, one must
+    hold. A ! before a value negates it. A - reads names from standard input. The formats json, names and csv
+    give every secret, in the order of Secrets Manager. Exit status 1 means that no secret was found, or that
+    one could not be read.
+    """
+    output = "json" if as_json else output
+    now = dt.datetime.now(dt.UTC)
+    failures = None if output == "names" else failed_rotations_if_readable()
+    with console(quiet=output != "table").status("listing secrets …"):
+        listing = _Listing(selector.select(now), failures, now)
+        _PRINTERS[output](listing, limit)
+    if output in {"names", "csv"}:  # the others show these
+        refuse_unread(listing.selection)
+
+
+def document(entry: Entry, found: Attention) -> dict[str, Any]:
+    """Return a secret as JSON types and times.
+
+    Args:
+        entry: the secret.
+        found: why it needs attention.
+    """
+    return {
+        **asdict(entry),
+        "attention": found.urgency.name.lower(),
+        "reason": found.reason,
+        "next": found.next,
+    }
+
+
+def _print_json(listing: _Listing, _limit: int) -> None:
+    print_json_stream("secrets", (document(*each) for each in listing), lambda: _summary(listing))
+
+
+def _summary(listing: _Listing) -> dict[str, Any]:
+    return {
+        "count": listing.counts.total(),
+        "needing_attention": listing.needing,
+        "failures_known": listing.failures is not None,
+        "unread": [{"name": name, "code": error.full_code} for name, error in listing.selection.unread],
+    }
+
+
+def _print_names(listing: _Listing, _limit: int) -> None:
+    print_rows([entry.name] for entry, _ in listing)
+
+
+_COLUMNS = ("name", "arn", "rotated", "changed", "accessed", "next_rotation", "schedule", "key", "engine")
+
+
+def _print_csv(listing: _Listing, _limit: int) -> None:
+    print_rows([("attention", *_COLUMNS, "reason")])
+    for entry, found in listing:
+        cells = (getattr(entry, column) for column in _COLUMNS)
+        print_rows([(found.urgency.name.lower(), *map(_cell, cells), found.reason)])
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, dt.datetime):
+        return value.astimezone(dt.UTC).isoformat()
+    return "" if value is None else str(value)
+
+
+def _print_table(listing: _Listing, limit: int) -> None:
+    urgent = heapq.nsmallest(limit, listing, key=lambda each: (each[1].urgency, each[0].name))
+    table = Table()
+    for column, style in (("secret", ""), ("age", ""), ("rotation", ""), ("next", ""), ("last read", "")):
+        table.add_column(column, overflow="fold", style=style)
+    table.add_column("attention", overflow="fold")
+    for entry, found in urgent:
+        table.add_row(
+            entry.name,
+            age(entry.value_since),
+            _rotation(entry),
+            f"{entry.next_rotation:%Y-%m-%d}" if entry.next_rotation else "-",
+            f"{entry.accessed:%Y-%m-%d}" if entry.accessed else "never",
+            styled(found.reason, "red") if found.urgency <= Urgency.OVERDUE else found.reason,
+        )
+    out = console()
+    out.print(table)
+    _print_notes(listing, out)
+    total = counted(listing.counts.total(), "secret")
+    out.print(f"{len(urgent)} of {total}; {listing.needing} needing attention.")
+    out.print(f"\nNext: {_next(urgent[0], listing)}", soft_wrap=True)
+
+
+def _rotation(entry: Entry) -> str:
+    if entry.owner:
+        return f"by {entry.owner}"
+    return entry.schedule or "on" if entry.rotation_enabled else "off"
+
+
+def _print_notes(listing: _Listing, out: Screen) -> None:
+    if listing.failures is None:
+        out.print("Failed rotations are unknown: CloudTrail could not be read (cloudtrail:LookupEvents).")
+    for name, error in listing.selection.unread:
+        out.print(f"{name}: not listed, because its value could not be read [{error.full_code}].")
+
+
+def _next(first: tuple[Entry, Attention], listing: _Listing) -> str:
+    entry, found = first
+    if found.next:
+        return f"{found.next}, which is the most urgent one."
+    return f"nothing needs attention; `rotators show {entry.name}` shows its versions."
+
+
+_PRINTERS: dict[str, Callable[[_Listing, int], None]] = {
+    "table": _print_table,
+    "json": _print_json,
+    "names": _print_names,
+    "csv": _print_csv,
+}

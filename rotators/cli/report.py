@@ -1,0 +1,39 @@
+"""`rotators report`: one HTML file about all secrets."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rotators.cli.output import console, counted
+from rotators.cli.selecting import nothing_selected, refuse_unread, selector_options
+from rotators.manage.failures import failed_rotations_if_readable
+from rotators.manage.report import collect, html
+
+if TYPE_CHECKING:
+    from rotators.manage.selector import Selector
+
+
+@click.command()
+@selector_options
+@click.option("-o", "--output", type=click.Path(dir_okay=False), required=True, help="HTML file to write.")
+def report(selector: Selector, output: str) -> None:
+    """Write a page about secrets: what needs attention, ages, rotations that are due, keys, all secrets.
+
+    Secrets are named, or selected by the conditions of `rotators list`; by default all of them. The page is
+    one file without scripts. It contains no value.
+    """
+    now = dt.datetime.now(dt.UTC)
+    out = console()
+    with out.status("listing secrets …"):
+        selection = selector.select(now)
+        found = collect(selection, failed_rotations_if_readable(), now)
+    refuse_unread(selection)
+    if not found.rows:
+        raise nothing_selected()
+    Path(output).write_text(html(found), encoding="utf-8")
+    out.print(f"{counted(len(found.rows), 'secret')} in {output}.")
+    out.print(f"\nNext: open {output} in a browser.", soft_wrap=True)

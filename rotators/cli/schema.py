@@ -1,0 +1,71 @@
+"""`rotators schema`: the JSON Schemas of events and secrets, for editors and for checks outside AWS."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import Any
+
+import click
+
+from rotators.cli.errors import SchemaNotFound
+from rotators.cli.output import console, json_option, print_json
+from rotators.core.registry import GROUP, did_you_mean, load
+from rotators.strategies.rotator import engine_of
+from rotators.strategies.schema import secret_schema
+
+EVENTS = tuple(f"{function}-event" for function in ("rotate", "store", "retrieve", "operate", "notify"))
+"""Names of the events' schemas."""
+
+_DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+
+
+@click.command()
+@click.argument("name", required=False)
+@json_option
+def schema(name: str | None, as_json: bool) -> None:
+    """Print the JSON Schema NAME (draft 2020-12), or list the names.
+
+    NAME is a function's event, such as `store-event`, or an engine, whose secrets the schema describes.
+    """
+    if name is not None:
+        print_json(schema_of(name))
+    elif as_json:
+        print_json({"events": EVENTS, "secrets": secrets()})
+    else:
+        out = console()
+        out.print(*(f"{event:<22}the event of a function" for event in EVENTS), sep="\n")
+        out.print(*(f"{engine:<22}the secrets of an engine" for engine in secrets()), sep="\n")
+        out.print(f"\nNext: `rotators schema {EVENTS[1]}` prints one.")
+
+
+def secrets() -> list[str]:
+    """Return the names of the secrets' schemas: the installed rotators, in alphabetical order."""
+    return sorted({entry.name for entry in entry_points(group=GROUP)})
+
+
+def schema_of(name: str) -> dict[str, Any]:
+    """Return the JSON Schema of a name.
+
+    Args:
+        name: one of EVENTS, or the entry point of a rotator.
+
+    Returns:
+        The schema, as JSON types.
+
+    Raises:
+        SchemaNotFound: no event and no rotator has this name, or the rotator declares no engine.
+        RegistryError: the rotator cannot be loaded.
+    """
+    if name in EVENTS:
+        from rotators.handlers.schemas import event_schemas  # noqa: PLC0415 - pydantic, when first needed
+
+        return _DIALECT | event_schemas()[name.removesuffix("-event")]
+    known = [*EVENTS, *secrets()]
+    if name not in known:
+        raise SchemaNotFound(
+            f"there is no schema {name[:40]!r}{did_you_mean(name, known)}; there are: {', '.join(known)}"
+        )
+    engine = engine_of(load(name))
+    if engine is None:
+        raise SchemaNotFound(f"the rotator {name!r} declares no engine, so nothing is known of its secrets")
+    return _DIALECT | secret_schema(engine)
