@@ -1,1 +1,1 @@
-"""What a rotation costs, beside what it must cost: counts, and ratios to a floor measured in the same run."""
+"""Benchmarks: counts of calls, and times as ratios to a minimum that is measured in the same run."""

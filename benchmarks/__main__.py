@@ -22,9 +22,9 @@ _SERVER = {"log_statement": "all", "log_connections": "on", "log_duration": "off
 
 @click.command()
 @click.option("--rotations", default=40, show_default=True, help="Rotations of each strategy.")
-@click.option("--json", "as_json", is_flag=True, help="Figures for machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(rotations: int, as_json: bool) -> None:
-    """Measure a rotation of each strategy beside its floor."""
+    """Measure a rotation of each strategy, and its floor: the same calls without other work."""
     console = Console(stderr=True)
     with Progress(console=console, disable=as_json) as progress:
         task = progress.add_task("rotating", total=2 * rotations)
@@ -39,7 +39,7 @@ def _costs(rotations: int, tick: Any) -> list[Cost]:
     with LocalAws() as aws, PostgresServer(settings=_SERVER) as server:
         os.environ.update(aws.exports())
         bench = Bench(aws, server)
-        # The functions log to stdout; a terminal would be part of what is measured.
+        # The functions log to stdout; the time of a terminal must not be measured.
         with contextlib.redirect_stdout(io.StringIO()):
             return [bench.measure(strategy, rotations, tick) for strategy in ("single", "alternating")]
 

@@ -1,4 +1,4 @@
-"""`make bench-cache`: hits of the cache beside those of two others, and a stampede on a cold key."""
+"""`make bench-cache`: hits of three caches, and a stampede (many simultaneous reads) on a cold key."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ CONTENDERS: dict[str, Callable[[Any], Get]] = {
 
 @dataclass
 class Figures:
-    """What one contender did.
+    """Results of one contender.
 
     Attributes:
         single: hits per second of one thread, by round.
         together: hits per second of all threads, by round.
         latency: nanoseconds of single hits in one thread.
-        stampede: API calls that all threads at once made on a cold key.
+        stampede: API calls of all threads together for a cold key.
     """
 
     single: list[float] = field(default_factory=list)
@@ -73,7 +73,7 @@ class Figures:
     stampede: int = 0
 
     def document(self) -> dict[str, Any]:
-        """For machines."""
+        """Return the medians and percentiles as a JSON object."""
         percentiles = statistics.quantiles(self.latency, n=100)
         return {
             "hits_per_second_1_thread": round(statistics.median(self.single)),
@@ -85,7 +85,17 @@ class Figures:
 
 
 def rate(get: Get, name: str, seconds: float, threads: int) -> float:
-    """Hits per second in all, of so many threads for so long."""
+    """Measure the hits per second of all threads together.
+
+    Args:
+        get: reads a secret from the cache.
+        name: name of the secret.
+        seconds: duration of the measurement.
+        threads: number of threads.
+
+    Returns:
+        Hits per second.
+    """
     counts = [0] * threads
     ready, ended = threading.Barrier(threads + 1), threading.Event()
 
@@ -111,7 +121,7 @@ def rate(get: Get, name: str, seconds: float, threads: int) -> float:
 
 
 def latencies(get: Get, name: str, times: int) -> list[int]:
-    """Nanoseconds of each of so many hits."""
+    """Return the nanoseconds of each of `times` hits."""
     taken = []
     for _ in range(times):
         started = time.perf_counter_ns()
@@ -121,7 +131,7 @@ def latencies(get: Get, name: str, times: int) -> list[int]:
 
 
 def stampede(make: Callable[[Any], Get], client: Any, trouble: Trouble, name: str) -> int:
-    """API calls when so many threads want one cold key at the same time."""
+    """Return the number of API calls if STAMPEDE threads read one cold key at the same time."""
     get = make(client)
     trouble.calls.clear()
     ready = threading.Barrier(STAMPEDE)
@@ -137,11 +147,11 @@ def stampede(make: Callable[[Any], Get], client: Any, trouble: Trouble, name: st
 
 
 @click.command()
-@click.option("--rounds", default=7, show_default=True, help="Rounds, of all contenders in turn.")
+@click.option("--rounds", default=7, show_default=True, help="Rounds; each one measures all contenders.")
 @click.option("--seconds", default=0.5, show_default=True, help="Seconds of each measurement.")
-@click.option("--json", "as_json", is_flag=True, help="Figures for machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(rounds: int, seconds: float, as_json: bool) -> None:
-    """Measure hits and a stampede of each cache, in turn, in one run."""
+    """Measure hits and a stampede of each cache, alternately, in one run."""
     figures = {name: Figures() for name in CONTENDERS}
     with (
         LocalAws() as local,
@@ -169,7 +179,7 @@ def main(rounds: int, seconds: float, as_json: bool) -> None:
 
 
 def show(documents: dict[str, dict[str, Any]], *, as_json: bool) -> None:
-    """Print the figures, and how many times the others' ours are."""
+    """Print the figures, and the ratios of our figures to those of the others."""
     first, *others = documents
     rates = [key for key in documents[first] if key.startswith("hits")]
     ratios = {

@@ -1,4 +1,4 @@
-"""`make bench-cold`: the built artifact's cold start in Lambda's own runtime client, and where it goes."""
+"""`make bench-cold`: the artifact's cold start in Lambda's runtime client, and its import times."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import subprocess
 import tempfile
 import time
 import uuid
-import zipfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +21,11 @@ from rich.progress import Progress
 from rich.table import Table
 
 from rotators.local.aws import LocalAws
-from rotators.local.functions import FunctionConfig, lambda_environment
-from rotators.local.runtime import RuntimeProcess, interpreter
+from rotators.local.functions.containers import FunctionConfig, FunctionContainer, interpreter
+from rotators.local.functions.environment import lambda_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 60.0
-DRIVERS = ("postgres,mysql", "postgres", "mysql")
 BARE = '''\
 import boto3
 
@@ -35,7 +33,7 @@ client = boto3.client("secretsmanager")
 
 
 def handler(event, context):
-    """The calls of our first step, and nothing else."""
+    """Make only the calls of our first step."""
     arn, token = event["SecretId"], event["ClientRequestToken"]
     stages = client.describe_secret(SecretId=arn)["VersionIdsToStages"]
     current = next(version for version, labels in stages.items() if "AWSCURRENT" in labels)
@@ -52,12 +50,12 @@ IMPORTS = "import functions.rotate; from rotators.aws import clients; clients.se
 
 @dataclass(frozen=True)
 class Contender:
-    """One artifact under measurement.
+    """One artifact that is measured.
 
     Attributes:
-        name: for the table.
-        folder: of the artifact.
-        handler: in it.
+        name: name in the table.
+        folder: folder of the artifact.
+        handler: handler in the artifact.
     """
 
     name: str
@@ -67,17 +65,15 @@ class Contender:
 
 @click.command()
 @click.option("--rounds", default=9, show_default=True, help="Cold starts of each.")
-@click.option("--json", "as_json", is_flag=True, help="Figures for machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(rounds: int, as_json: bool) -> None:
-    """Measure from the client's start to the first step's answer: ours, a plain build, and bare boto3."""
+    """Measure from the runtime client's start to createSecret's answer: ours, a plain build, bare boto3."""
     console = Console(stderr=True)
     with Progress(console=console, disable=as_json) as progress, tempfile.TemporaryDirectory() as scratch:
-        building = progress.add_task("building the artifacts", total=len(DRIVERS) + 1)
-        folders = {}
-        for drivers in DRIVERS:
-            folders[drivers] = built(DRIVERS=drivers)
-            progress.advance(building)
-        ours, plain = folders[DRIVERS[0]], built(PLAIN="1")
+        building = progress.add_task("building the artifacts", total=2)
+        ours = built()
+        progress.advance(building)
+        plain = built(PLAIN="1")
         progress.advance(building)
         contenders = (
             Contender("ours", copied(ours, scratch, "ours")),
@@ -91,7 +87,6 @@ def main(rounds: int, as_json: bool) -> None:
         "ratio_to_plain": ratio(seconds["ours"], seconds["plain"]),
         "ratio_to_bare_boto3": ratio(seconds["ours"], seconds["bare boto3"]),
         "imports_ms": import_shares(ours),
-        "sizes": {name: size(folder) for name, folder in {**folders, "plain": plain}.items()},
     }
     if as_json:
         click.echo(json.dumps(result))
@@ -100,7 +95,7 @@ def main(rounds: int, as_json: bool) -> None:
 
 
 def built(**choices: str) -> Path:
-    """An artifact for this machine's processor, made by make, as users make it."""
+    """Build an artifact for this machine's processor with make, as users do, and return its folder."""
     done = subprocess.run(
         ["make", "--silent", "artifact"],
         cwd=ROOT,
@@ -113,20 +108,20 @@ def built(**choices: str) -> Path:
 
 
 def copied(folder: Path, scratch: str, name: str) -> Path:
-    """A copy nobody writes to, as Lambda's is."""
+    """Copy an artifact to a folder to which nothing else writes, as in Lambda."""
     copy = Path(scratch) / name
     shutil.copytree(folder, copy)
     return copy
 
 
 def with_bare(folder: Path) -> Path:
-    """The same libraries, with a handler that uses boto3 alone."""
+    """Add a handler that uses only boto3, with the same libraries."""
     (folder / "bare.py").write_text(BARE, encoding="utf-8")
     return folder
 
 
 def cold_starts(contenders: tuple[Contender, ...], rounds: int, tick: Any) -> dict[str, list[float]]:
-    """Seconds of each cold start, the contenders taken in turns."""
+    """Measure the seconds of each cold start, alternating between the contenders."""
     seconds: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     with LocalAws(functions={}) as aws:
         value = {"engine": "postgres", "host": "db", "username": "app", "password": "not-used"}
@@ -143,8 +138,8 @@ def cold_starts(contenders: tuple[Contender, ...], rounds: int, tick: Any) -> di
 
 
 def cold_start(aws: LocalAws, contender: Contender, arn: str, token: str) -> float:
-    """Seconds from the start of the runtime client to the answer of createSecret."""
-    # Root may write into any folder; Lambda's runtime cannot, so no byte code may be kept here either.
+    """Measure the seconds from the start of the runtime client to the answer of createSecret."""
+    # Lambda's runtime cannot write byte code into the folder. Root can, so it is disabled here.
     own = {"PYTHONDONTWRITEBYTECODE": "1"}
     environment = lambda_environment("cold", contender.handler, 512, endpoint=aws.exports(), own=own)
     function = aws.function_arn("rotate")
@@ -159,7 +154,7 @@ def cold_start(aws: LocalAws, contender: Contender, arn: str, token: str) -> flo
     }
     lines: list[str] = []
     begin = time.perf_counter()
-    process = RuntimeProcess(config, lines.append)
+    process = FunctionContainer(config, lines.append)
     try:
         first = process.answer(SECONDS)
         answer = process.ask({"id": token, "arn": function, "event": event}, SECONDS)
@@ -173,12 +168,12 @@ def cold_start(aws: LocalAws, contender: Contender, arn: str, token: str) -> flo
 
 
 def ratio(ours: list[float], other: list[float]) -> float:
-    """Of the medians."""
+    """Return the ratio of the medians."""
     return round(statistics.median(ours) / statistics.median(other), 2)
 
 
 def import_shares(folder: Path) -> dict[str, float]:
-    """Milliseconds that each top-level package costs to import, the most expensive first."""
+    """Return the import time of each top-level package in milliseconds, the longest first."""
     done = subprocess.run(
         [interpreter(), "-X", "importtime", "-c", IMPORTS],
         cwd=folder,
@@ -197,35 +192,20 @@ def import_shares(folder: Path) -> dict[str, float]:
     return {name: round(micro / 1000, 1) for name, micro in shares.most_common()}
 
 
-def size(folder: Path) -> dict[str, float]:
-    """Megabytes unpacked and zipped."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    with tempfile.TemporaryFile() as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            for path in files:
-                archive.write(path, path.relative_to(folder))
-        zipped = file.tell()
-    unpacked = sum(path.stat().st_size for path in files)
-    return {"unpacked_mb": round(unpacked / 1e6, 1), "zipped_mb": round(zipped / 1e6, 1)}
-
-
 def show(result: dict[str, Any]) -> None:
     """Print the figures as tables, and the ratios in a line that can be compared."""
     console = Console()
     times = Table("", "ms", title="runtime client's start to createSecret's answer (median)")
     for name, milliseconds in result["milliseconds"].items():
         times.add_row(name, str(milliseconds))
-    imports = Table("imported", "ms", title="where the imports' time goes")
+    imports = Table("imported", "ms", title="import time by package")
     for name, milliseconds in list(result["imports_ms"].items())[:10]:
         imports.add_row(name, str(milliseconds))
-    sizes = Table("drivers", "unpacked MB", "zipped MB", title="size")
-    for name, each in result["sizes"].items():
-        sizes.add_row(name, str(each["unpacked_mb"]), str(each["zipped_mb"]))
-    for table in (times, imports, sizes):
+    for table in (times, imports):
         console.print(table)
     click.echo(
         f"bench-cold: {result['ratio_to_plain']} of the plain artifact,"
-        f" {result['ratio_to_bare_boto3']} of bare boto3 precompiled alike"
+        f" {result['ratio_to_bare_boto3']} of bare boto3, also precompiled"
     )
 
 

@@ -1,4 +1,4 @@
-"""One strategy's rotations, counted and timed, beside a floor of the same bare calls."""
+"""Counts and times of one strategy's rotations, and a floor: the same calls without other work."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
 
 @dataclass
 class Meter:
-    """Counts what the process sends to Secrets Manager.
+    """Counts the calls and bytes that the process sends to Secrets Manager.
 
     Attributes:
-        calls: operation to how often.
+        calls: number of calls by operation.
         sent: bytes of request bodies.
         received: bytes of response bodies.
     """
@@ -45,7 +45,7 @@ class Meter:
         events.register("after-call.secrets-manager", self._after, unique_id="meter-after")
 
     def reset(self) -> None:
-        """Start at zero."""
+        """Set all counts to zero."""
         self.calls.clear()
         self.sent = self.received = 0
 
@@ -59,7 +59,7 @@ class Meter:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one rotation of a strategy costs, and what its floor costs.
+    """Counts and times of rotations of one strategy, and of their floors.
 
     Attributes:
         strategy: its name.
@@ -86,7 +86,7 @@ class Cost:
         return statistics.median(self.seconds) / statistics.median(self.floor)
 
     def figures(self) -> dict[str, Any]:
-        """The record for machines; times in milliseconds."""
+        """Return all figures as a JSON object; times in milliseconds."""
         return {
             "strategy": self.strategy,
             "api_calls": sum(self.calls.values()),
@@ -111,7 +111,7 @@ class Bench:
     """A local AWS and a server with one user and one secret, ready to rotate.
 
     Args:
-        aws: running, and the process's environment points at it.
+        aws: running; the process's environment names it.
         server: running, with log_statement=all and log_connections=on.
     """
 
@@ -122,12 +122,12 @@ class Bench:
         self.meter.attach()
 
     def measure(self, strategy: str, rotations: int, tick: Callable[[], None]) -> Cost:
-        """Rotate so many times, each beside a floor of the same counts.
+        """Measure rotations, and before each one a floor with the same counts.
 
         Args:
             strategy: ``single`` or ``alternating``.
-            rotations: how many, after a first that warms up.
-            tick: called after each.
+            rotations: number of measured rotations, after two that warm up and count.
+            tick: called after each rotation.
 
         Returns:
             The costs.
@@ -176,10 +176,10 @@ class Bench:
     def _floor(
         self, arn: str, calls: dict[str, int], value: dict[str, Any], connections: int, statements: int
     ) -> float:
-        """As many bare API calls, logins and statements, with nothing in between.
+        """Make the same number of calls, logins and statements, without other work, and return the seconds.
 
-        The first statement is the one that no rotation can do without: a change of password, with a
-        verifier computed beforehand. The others are the cheapest there are.
+        The first statement changes a password, as every rotation must, with a verifier that was computed
+        before. The other statements are the cheapest possible ones.
         """
         secrets = clients.secrets_manager()
         scratch = secrets.create_secret(Name=str(uuid.uuid4()), SecretString=json.dumps(value))
@@ -224,7 +224,7 @@ class Bench:
         )
 
     def _server_counts(self) -> tuple[int, int]:
-        """Logins and statements so far, from the server's own log."""
+        """Return the numbers of logins and statements so far, from the server's log."""
         log = self.server.log()
         return log.count("connection authorized:"), log.count("LOG:  statement:") + log.count(
             "LOG:  execute "

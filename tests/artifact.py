@@ -1,4 +1,4 @@
-"""The built artifact, for whatever test runs it: made once, by make, as users make it."""
+"""The built artifact for all tests that run it, built once by make, as users build it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,15 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @lru_cache
-def built(architecture: str = "x86_64") -> Path:
-    """The artifact's folder; kept in build/ until a source changes."""
+def built(architecture: str = "x86_64", *, plain: bool = False) -> Path:
+    """The artifact's folder; kept in build/ until a source changes.
+
+    Args:
+        architecture: the processor.
+        plain: True to build without byte code, which takes most of the time.
+    """
     require_python()
-    done = _make("artifact", f"ARCHITECTURE={architecture}")
+    done = _make("artifact", f"ARCHITECTURE={architecture}", f"PLAIN={'1' if plain else ''}")
     assert done.returncode == 0, done.stdout + done.stderr
     return ROOT / done.stdout.split()[-1]
 
@@ -31,23 +36,23 @@ def runtime() -> str:
 
 @lru_cache
 def install_tools() -> None:
-    """Install what `make dist` and the tests of packages run."""
+    """Install the tools of `make dist` and of the package tests."""
     done = _make("tools")
     assert done.returncode == 0, done.stderr
 
 
 @lru_cache
 def require_python() -> None:
-    """Skip where no Python of Lambda's version can be had; fail in CI, whose machine has one."""
+    """Skip if no Python of Lambda's version is available; fail in CI, whose machine has one."""
     done = _make("runtime")
     if done.returncode:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(done.stderr.strip())
 
 
 def _make(*arguments: str) -> subprocess.CompletedProcess[str]:
-    # Not the developer's own choices: these tests are about the default artifact.
+    # Without the developer's choices, because these tests check the default artifact.
     kept = {name: value for name, value in os.environ.items() if name not in _CHOICES}
-    # One process of the run builds; the others find it built.
+    # One process of the run builds the artifact; the others use it.
     with (ROOT / "Makefile").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         return subprocess.run(

@@ -1,7 +1,7 @@
 """A pytest plugin that searches the logs and outputs of a run for every password of the run.
 
-Each test process has servers and a local AWS of its own, so each one searches for its own passwords when its
-tests have ended. Passwords stay in the memory of that process: only counts and masked lines go to the process
+Each test process has separate servers and a separate local AWS. It searches for its own passwords after its
+tests. Passwords stay in the memory of that process: only counts and masked lines are sent to the process
 that reports.
 """
 
@@ -9,38 +9,43 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
-from moto.secretsmanager.models import secretsmanager_backends
 
 from rotators.core.redaction import masked
 from tests.spellings import spellings
-from tests.world import known_passwords, remembered
+from tests.world import known_passwords, remembered, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rotators.local.aws import LocalAws
+    from rotators.local.servers.activedirectory import ActiveDirectoryServer
+    from rotators.local.servers.ldap import LdapServer
     from rotators.local.servers.mariadb import MariaDbServer
     from rotators.local.servers.postgres import PostgresServer
+    from rotators.local.servers.redis import RedisServer
 
 SHORTEST = 8
-"""Shorter passwords may be in any text by chance."""
+"""Shorter passwords can occur in any text by chance."""
 
 _WINDOW = 8
 _TITLE = "no password is in clear text"
 _OUTPUT = "clear_text"
 
 recorded: list[tuple[str, str]] = []
-"""What this process's servers, functions and tests wrote: (where, text)."""
+"""Logs and outputs of this process's servers, functions and tests: pairs (source, text)."""
+
+
+Cache = TypeVar("Cache", bound="RedisServer")
 
 
 class Search:
-    """Looks for many strings, in all their spellings.
+    """Searches for many strings, in all their spellings.
 
-    A string of 15 characters or more holds 8 that begin at a multiple of 8, wherever it begins. So only the
-    pieces of a text at multiples of 8 are looked up; shorter strings are looked for one by one.
+    A string of 15 characters or more contains 8 characters that begin at a multiple of 8 in the text. So only
+    the pieces of a text at multiples of 8 are looked up; shorter strings are searched for one by one.
 
     Args:
         passwords: each at least SHORTEST characters long.
@@ -57,7 +62,7 @@ class Search:
                 self._by_window[form[start : start + _WINDOW]].add(form)
 
     def leaks(self, text: str) -> list[str]:
-        """The lines of a text that hold one, with it masked."""
+        """Return the lines of a text that contain a password, with the password masked."""
         found = {form for form in self._candidates(text) if form in text}
         if not found:
             return []
@@ -81,6 +86,8 @@ def record(where: str, text: str) -> None:
 
 def remember_stored(aws: LocalAws) -> None:
     """Search for all passwords of all secrets in the local AWS, and in its functions' logs."""
+    from moto.secretsmanager.models import secretsmanager_backends  # noqa: PLC0415 - slow to import
+
     for regions in secretsmanager_backends.values():
         for backend in regions.values():
             for secret in backend.secrets.values():
@@ -108,33 +115,55 @@ def record_mariadb(server: MariaDbServer) -> None:
     record("performance_schema", "\n".join(str(row[0]) for row in statements))
 
 
+def logged_redis(server: Cache) -> Iterator[Cache]:
+    """Run a server, and search its logs at the end."""
+    yield started(server)
+    record(f"the log of {server.engine}", server.log())
+    record(f"the ACL log of {server.engine}", str(server.acl("LOG")))
+    server.stop()
+
+
+def record_ldap(server: LdapServer) -> None:
+    """Search a server's log and the file of its database."""
+    record("the log of OpenLDAP", server.log())
+    record("the database of OpenLDAP", (server.directory / "data" / "data.mdb").read_text("latin-1"))
+
+
+def record_samba(server: ActiveDirectoryServer) -> None:
+    """Search a domain controller's log and the files of its database."""
+    record("the log of Samba", server.log())
+    for path in sorted((server.directory / "private" / "sam.ldb.d").glob("DC=ROT*.ldb")):
+        record(f"Samba's {path.name}", path.read_text("latin-1"))
+
+
 def _password(stored: object) -> str:
     try:
-        return str(json.loads(str(stored)).get("password", ""))
+        value = json.loads(str(stored))
+        return str(value.get("password") or value.get("awsSeamlessDomainPassword", ""))
     except (ValueError, AttributeError):
         return ""
 
 
 class ClearText:
-    """Keeps what the tests print, and fails the run that has shown a password."""
+    """Records the output of the tests, and fails the run if it shows a password."""
 
     def __init__(self) -> None:
         self._results: list[dict[str, Any]] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep what each test printed and logged."""
+        """Record the output and the log of each test."""
         for title, text in report.sections:
             record(f"{report.nodeid} {report.when} {title}", text)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Take what another process found; one that died has failed its test already."""
+        """Receive the findings of another process; if that process died, its test has already failed."""
         if _OUTPUT in (output := getattr(node, "workeroutput", {})):
             self._results.append(output[_OUTPUT])
 
-    @pytest.hookimpl(trylast=True)  # after the fixtures, which record what the servers wrote
+    @pytest.hookimpl(trylast=True)  # after the fixtures, which record the servers' logs
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Search in a process that has run tests; report in the one that others report to."""
+        """Search in a process that has run tests; report in the main process."""
         if session.config.option.collectonly:
             return
         if hasattr(session.config, "workeroutput"):
@@ -158,7 +187,7 @@ class ClearText:
         )
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Say what was searched."""
+        """Report the number of searched texts and passwords."""
         passwords, places = (sum(result[key] for result in self._results) for key in ("passwords", "places"))
         terminalreporter.write_line(f"Searched {places} logs and outputs for {passwords} passwords.")
 

@@ -1,8 +1,8 @@
-"""What the CloudFormation reference allows in each section of a template.
+"""Rules of the CloudFormation reference for the sections of a template.
 
 cfn-lint and `sam validate` accept templates that CloudFormation itself refuses. Each function below checks
-one rule; CHECKS names the page that states it. A template is given with full names of functions (`Fn::Join`,
-not `!Join`), as `read` gives it.
+one rule; CHECKS names the page that states it. Templates use the full names of functions (`Fn::Join`, not
+`!Join`), as `read` returns them.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _RULES = {
     "Fn::ValueOf",
     "Fn::ValueOfAll",
 }
-# The page names Ref, Fn::FindInMap and the condition functions only. cfn-lint (E8003) admits Fn::Join,
-# Fn::Select and Fn::Split in Fn::Equals too, and published templates test in this way whether a list is empty
-# or has a further item.
+# The page names only Ref, Fn::FindInMap and the condition functions. cfn-lint (E8003) also permits Fn::Join,
+# Fn::Select and Fn::Split in Fn::Equals. Published templates use them to check whether a list is empty or has
+# another item.
 _CONDITIONS = {
     "Condition",
     "Ref",
@@ -103,19 +103,19 @@ _SNAPSHOTS = {
 
 
 def read(path: Path) -> Template:
-    """A template as written, with the full names of functions."""
+    """Read a template, with the full names of functions."""
     template: Template = yaml_parse(path.read_text(encoding="utf-8"))
     return template
 
 
 def findings(template: Template) -> list[str]:
-    """Everything in a template that the reference forbids.
+    """List everything in a template that the reference forbids.
 
     Args:
-        template: as `read` gives it.
+        template: a template as `read` returns it.
 
     Returns:
-        One sentence for each violation, with the page; empty when there is none.
+        One sentence for each violation, with the page; empty if there is none.
     """
     return [f"{fault} ({page})" for check, page in CHECKS for fault in check(template)]
 

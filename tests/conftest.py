@@ -1,21 +1,36 @@
-"""The world of the tests: started once per process, and searched for passwords at the end."""
+"""The environment of the tests: started once per process, and searched for passwords at the end."""
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import settings
 
-from rotators.core.errors import ServerNotFound
 from rotators.core.passwords import PasswordPolicy
 from rotators.local.aws import LocalAws
+from rotators.local.servers.activedirectory import ActiveDirectoryServer
+from rotators.local.servers.ldap import LdapServer
 from rotators.local.servers.mariadb import MariaDbServer
+from rotators.local.servers.mongodb import MongoServer
 from rotators.local.servers.mysql import MySqlServer
 from rotators.local.servers.postgres import PostgresServer
-from tests.clear_text import ClearText, record, record_mariadb, record_postgres, remember_stored
+from rotators.local.servers.redis import RedisServer
+from rotators.local.servers.redshift import RedshiftStandIn
+from rotators.local.servers.valkey import ValkeyServer
+from tests.clear_text import (
+    ClearText,
+    logged_redis,
+    record,
+    record_ldap,
+    record_mariadb,
+    record_postgres,
+    record_samba,
+    remember_stored,
+)
 from tests.pgbouncer import PgBouncer
 from tests.world import World, remembered, started
 
@@ -31,10 +46,10 @@ LOUD = {
     "pg_stat_statements.track_utility": "on",
     "listen_addresses": "127.0.0.1,127.0.0.2",
 }
-"""A server that records all it can."""
+"""Settings of a server that logs as much as possible."""
 
 
-# A deadline would make a busy machine fail tests.
+# With a deadline, tests would fail on a busy machine.
 settings.register_profile("rotators", deadline=None, max_examples=50)
 settings.load_profile("rotators")
 
@@ -44,28 +59,35 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(ClearText(), "clear-text")
 
 
-_SERVERS = {"aws", "server", "clear_server", "pooler", "maria", "clear_maria", "mysql", "redis_server"}
-"""Fixtures that start something."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Exclude the objects of the collection from garbage collection, because all of them stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need no server, and begin with the longest, so that all processes end together."""
+    """Mark the tests without servers, and start the longest first, so that all processes end together."""
     for item in items:
-        needed = getattr(item, "fixturenames", ())
-        if _SERVERS.isdisjoint(needed) and item.get_closest_marker("processes") is None:
+        if not _needs_server(item) and item.get_closest_marker("processes") is None:
             item.add_marker("unit")
     items.sort(key=_rank)
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than processors, because tests wait for servers too."""
-    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than the number of processors, except for the unit tests, which wait for no server."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return count if config.option.markexpr == "unit" else count + 1
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how long each lane took, added up over the processes."""
+    """Report the time of each lane, summed over the processes."""
     seconds: Counter[str] = Counter()
     for reports in terminalreporter.stats.values():
         for report in reports:
@@ -74,6 +96,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 seconds[lane] += round(report.duration * 1000)
     for lane, spent in seconds.most_common():
         terminalreporter.write_line(f"{spent / 1000:8.1f} s of tests: {lane}")
+
+
+def _needs_server(item: pytest.Item) -> bool:
+    """Return True if a test uses a fixture that starts something: those below that the whole run shares."""
+    if not isinstance(item, pytest.Function):
+        return False
+    definitions = item._fixtureinfo.name2fixturedefs
+    used = (definitions[name][-1] for name in item.fixturenames if name in definitions)
+    return any(
+        each.scope == "session" and each.func.__module__ == __name__ and each.argname != "generated_passwords"
+        for each in used
+    )
 
 
 def _rank(item: pytest.Item) -> int:
@@ -87,7 +121,7 @@ def _rank(item: pytest.Item) -> int:
 
 @pytest.fixture(scope="session", autouse=True)
 def generated_passwords() -> Iterator[None]:
-    """Remember every password that is generated in this process."""
+    """Record every password that is generated in this process."""
     with pytest.MonkeyPatch.context() as patch:
         generate = PasswordPolicy.generate
         patch.setattr(PasswordPolicy, "generate", lambda *args, **named: remembered(generate(*args, **named)))
@@ -96,7 +130,7 @@ def generated_passwords() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[LocalAws]:
-    """The local AWS; the process's environment points at it for the whole run."""
+    """The local AWS; the process's environment names it for the whole run."""
     with pytest.MonkeyPatch.context() as patch, LocalAws() as running:
         for name, value in running.exports().items():
             patch.setenv(name, value)
@@ -115,14 +149,21 @@ def server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
+def redshift() -> Iterator[RedshiftStandIn]:
+    """A private PostgreSQL that logs everything, in place of Amazon Redshift."""
+    running = started(RedshiftStandIn(LOUD))
+    running.execute("CREATE EXTENSION pg_stat_statements")
+    yield running
+    record_postgres(running)
+    running.stop()
+
+
+@pytest.fixture(scope="session")
 def clear_server() -> Iterator[PostgresServer]:
-    """A private PostgreSQL without TLS, where two users are not asked for a hashed password."""
-    hba = [
-        "host all trusted 127.0.0.1/32 trust",
-        "host all asked_in_clear 127.0.0.1/32 password",
-        "host all all 127.0.0.1/32 scram-sha-256",
-    ]
-    running = started(PostgresServer(settings={"ssl": "off"}, hba=hba))
+    """A private PostgreSQL without TLS."""
+    running = started(
+        PostgresServer(settings={"ssl": "off"}, hba=["host all all 127.0.0.1/32 scram-sha-256"])
+    )
     yield running
     record("the log of the server without TLS", running.log())
     running.stop()
@@ -133,6 +174,30 @@ def pooler(server: PostgresServer) -> Iterator[PgBouncer]:
     """A private PgBouncer in front of the server that logs everything."""
     running = started(PgBouncer(server))
     yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A private Redis."""
+    yield from logged_redis(RedisServer())
+
+
+@pytest.fixture(scope="session")
+def ldap_server() -> Iterator[LdapServer]:
+    """A private OpenLDAP."""
+    running = started(LdapServer())
+    yield running
+    record_ldap(running)
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def activedirectory() -> Iterator[ActiveDirectoryServer]:
+    """A private Samba domain controller."""
+    running = started(ActiveDirectoryServer())
+    yield running
+    record_samba(running)
     running.stop()
 
 
@@ -163,16 +228,35 @@ def clear_maria() -> Iterator[MariaDbServer]:
 
 
 @pytest.fixture(scope="session")
-def mysql() -> Iterator[MySqlServer]:
-    """A private MySQL that logs everything, where there is one; a missing one skips in CI too."""
-    running = MySqlServer(settings={"general-log": "1", "general-log-file": "general.log"})
-    try:
-        running.start()
-    except ServerNotFound as error:
-        # Debian's releases have no package of it, so a gate that asked for it could not be run.
-        pytest.skip(f"no MySQL here: {error}")
+def mongodb() -> Iterator[MongoServer]:
+    """A private server with MongoDB's protocol."""
+    running = started(MongoServer())
     yield running
+    record("the log of the gateway of MongoDB", running.log())
+    record("the log of the store of MongoDB", running.store_log())
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def mysql() -> Iterator[MySqlServer]:
+    """A private MySQL that logs everything."""
+    settings = {
+        "general-log": "1",
+        "general-log-file": "general.log",
+        "bind-address": "127.0.0.1,127.0.0.2",
+        "performance-schema": "ON",
+        "performance-schema-consumer-events-statements-history-long": "ON",
+    }
+    running = started(MySqlServer(settings=settings))
+    yield running
+    record_mariadb(running)
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[ValkeyServer]:
+    """A private Valkey."""
+    yield from logged_redis(ValkeyServer())
 
 
 @pytest.fixture

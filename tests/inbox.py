@@ -1,4 +1,4 @@
-"""What arrives on a topic of the local AWS, and what the notify function said that it did."""
+"""Messages on a topic of the local AWS, and the logged results of the notify function."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Inbox:
     """A queue that is subscribed to a topic.
 
     Args:
-        client: gives a client for a service of the local AWS.
-        topic: its ARN.
-        name: of the queue, unlike all others.
+        client: returns a client for a service of the local AWS.
+        topic: ARN of the topic.
+        name: name of the queue; it must be unique.
     """
 
     def __init__(self, client: Callable[[str], Any], topic: str, name: str) -> None:
@@ -38,7 +38,7 @@ class Inbox:
         client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn["QueueArn"])
 
     def take(self) -> list[Message]:
-        """All messages that have arrived, once."""
+        """Return the messages that have arrived since the last call."""
         taken: list[Message] = []
         while found := self._receive():
             for message in found:
@@ -52,12 +52,12 @@ class Inbox:
         return list(answer.get("Messages", []))
 
     def handled(self, stack: str, secret: str, count: int) -> list[str]:
-        """Wait until a stack's notify function has ended for a secret so often.
+        """Wait until a stack's notify function has ended `count` times for a secret.
 
         Args:
             stack: name of the stack.
             secret: ARN of the secret.
-            count: of invocations.
+            count: number of invocations.
 
         Returns:
             Their outcomes, in order.

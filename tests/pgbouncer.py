@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from rotators.core.errors import ServerNotFound
+from rotators.local.errors import ServerNotFound
 from rotators.local.servers.private import PrivateServer
 from tests.world import new_password
 
@@ -28,7 +28,7 @@ class PgBouncer(PrivateServer):
     Args:
         server: the running server behind it.
         users: the user list: names to passwords in clear text, or to verifiers.
-        settings: of the section ``pgbouncer``, besides the defaults.
+        settings: additional settings of the section ``pgbouncer``.
     """
 
     engine = "pgbouncer"
@@ -47,20 +47,20 @@ class PgBouncer(PrivateServer):
         self._passwords = {_ADMIN: new_password(), **(users or {})}
         self._settings = settings or {}
 
-    # A pooler has no users of its own: it stands in front of the server's.
+    # A pooler has no users; it uses those of the server.
     def secret(self, value: Mapping[str, Any], **changes: Any) -> dict[str, Any]:  # type: ignore[override]
-        """The value with the pooler's address instead of the server's."""
+        """Return the value with the pooler's address instead of the server's."""
         return {**value, "host": "localhost", "port": self.port, **changes}
 
     def knows(self, value: dict[str, Any]) -> None:
-        """Make the user list hold a value's user and password; every later login is judged by that."""
+        """Write a value's user and password into the user list, which later logins are checked against."""
         self._passwords[value["username"]] = value["password"]
         self._write_list()
         with self._console() as console:
             console.execute("RELOAD")
 
     def in_front(self, value: dict[str, Any]) -> dict[str, Any]:
-        """The value with the pooler's address for applications, and the server's for changes."""
+        """Return the value with the pooler's address for applications, and the server's for changes."""
         return self.secret(value, admin_host=value["host"], admin_port=value["port"])
 
     def _prepare(self) -> None:
@@ -97,7 +97,7 @@ class PgBouncer(PrivateServer):
             "client_tls_key_file": self.directory / "server.key",
             "server_tls_sslmode": "verify-ca",
             "server_tls_ca_file": self.server.ca,
-            # A wrong password at the server is reported at once, and not after fifteen seconds.
+            # A wrong password at the server is reported at once instead of after fifteen seconds.
             "server_login_retry": 0,
             "client_login_timeout": 3,
             **self._settings,

@@ -23,11 +23,11 @@ def round_trip(parameters: dict[str, str], folder: str) -> dict[str, str]:
     """Write a new samconfig.toml and read it back.
 
     Args:
-        parameters: name to value, as answered to the questions of `sam deploy --guided`.
-        folder: where the file is written.
+        parameters: name to value, as entered in `sam deploy --guided`.
+        folder: folder of the file.
 
     Returns:
-        Name to value, as given to CloudFormation by the next `sam deploy`.
+        Name to value, as the next `sam deploy` sends them to CloudFormation.
     """
     file = Path(folder) / "samconfig.toml"
     file.unlink(missing_ok=True)
@@ -44,7 +44,7 @@ def round_trip(parameters: dict[str, str], folder: str) -> dict[str, str]:
 
 
 def main() -> None:
-    """Answer each line of the input with one line."""
+    """Write one line for each line of the input."""
     with tempfile.TemporaryDirectory() as folder:
         for line in sys.stdin:
             try:

@@ -1,9 +1,9 @@
 """Scans CloudFormation templates with checkov: `make scan`.
 
 checkov alone also accepts a template that it could not read, a skip without a reason, and a skip that is no
-longer needed. To find the last, each template is scanned a second time without its skips.
+longer needed. To find unneeded skips, each template is scanned a second time without skips.
 
-Runs on the standard library, because checkov has an environment of its own.
+It uses only the standard library, because checkov has a separate environment.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from typing import Any
 
 CHECKOV = Path(sys.executable).with_name("checkov")
 NO_COMMENT = "No comment provided"
-"""What checkov reports as the comment of a skip that has none."""
+"""The comment that checkov reports for a skip without a comment."""
 
 KINDS = {"PASSED": "passed_checks", "FAILED": "failed_checks", "SKIPPED": "skipped_checks"}
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one check of checkov says of one resource.
+    """The result of one checkov check for one resource.
 
     Attributes:
-        path: the template, as it was named to the scan.
+        path: the template's path, as passed to the scan.
         resource: type and logical id, such as `AWS::KMS::Key.SecretsKey`.
         check: the check's id, such as `CKV_AWS_7`.
-        name: what the check demands.
+        name: the requirement of the check.
         outcome: `PASSED`, `FAILED` or `SKIPPED`.
         reason: the comment of a skip; empty if it has none, and for other outcomes.
     """
@@ -78,10 +78,10 @@ def results(report: dict[str, Any]) -> list[Result]:
 
 
 def complaints(path: str, scanned: Sequence[Result], bare: Sequence[Result]) -> Iterator[str]:
-    """What is wrong with one template, a sentence each.
+    """Describes the faults of one template.
 
     Args:
-        path: the template's path, for the sentences.
+        path: the template's path, which the sentences contain.
         scanned: the results for the template.
         bare: the results for the template without its skips.
     """
@@ -109,10 +109,10 @@ def checkov(paths: Sequence[Path], root: Path) -> dict[str, list[Result]]:
         The results by the template's path from `root`.
 
     Raises:
-        SystemExit: checkov itself failed; its own message says why.
+        SystemExit: checkov itself failed; its message states the cause.
     """
     names = [path.relative_to(root).as_posix() for path in paths]
-    # Without --skip-download it asks its vendor's server for texts that no report of ours shows.
+    # Without --skip-download it requests texts from its vendor's server, which our reports do not show.
     options = ["--framework", "cloudformation", "--skip-download", "--soft-fail", "--output", "json"]
     done = subprocess.run(
         [CHECKOV, *options, "--file", *names], cwd=root, stdout=subprocess.PIPE, text=True, check=False
@@ -147,13 +147,13 @@ def scan(paths: Sequence[Path]) -> dict[Path, tuple[list[Result], list[Result]]]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints the skips with their reasons, then what is wrong.
+    """Prints the skips with their reasons, then the faults.
 
     Args:
         arguments: the templates' paths.
 
     Returns:
-        The exit status: 0 if nothing is wrong, else 1.
+        The exit status: 0 if there is no fault, else 1.
     """
     wrong: list[str] = []
     every: list[Result] = []

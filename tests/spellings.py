@@ -1,4 +1,4 @@
-"""The spellings in which a value turns up in texts, enumerated without any code that looks for them."""
+"""The spellings of a value in texts, listed without the product code that searches for them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHORTEST = 8
 
 
 def plain_spellings(value: str) -> Iterator[str]:
-    """Quoted and escaped for Python, JSON, SQL, shells, URLs, HTML; other cases."""
+    """Quoted and escaped for Python, JSON, SQL, shells, URLs, HTML; in upper and lower case."""
     yield value
     yield value.upper()
     yield value.lower()
@@ -45,7 +45,7 @@ def encoded_spellings(value: str) -> Iterator[str]:
         yield data.hex()
         yield data.hex().upper()
         for before in range(3):
-            # Without the characters that encode bits of what stands before and after, too.
+            # Without the characters that also encode bits of the text before and after it.
             begin, end = -(-before * 8 // 6), (before + len(data)) * 8 // 6
             whole = bytes(before) + data
             yield base64.b64encode(whole).decode()[begin:end]
@@ -55,6 +55,6 @@ def encoded_spellings(value: str) -> Iterator[str]:
 
 
 def spellings(value: str) -> set[str]:
-    """All of them that are long enough not to stand in any text by chance."""
+    """All spellings that are too long to occur in a text by chance."""
     forms = {*plain_spellings(value), *encoded_spellings(value)}
     return {form for form in forms if len(form) >= min(len(value), _SHORTEST)}

@@ -1,4 +1,4 @@
-"""The benchmarks run, and what they count is what is promised."""
+"""The benchmarks run, and their counts are the documented ones."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rotators.local.translation import translated
+from rotators.local.cloudformation.sam import translated
 from tests.cloudformation_rules import findings, read
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,7 +49,7 @@ def condition(value: Any) -> dict[str, Any]:
 
 JOINED = {"Fn::Join": ["", {"Ref": "Items"}]}
 TRUE = {"Fn::Equals": ["a", "a"]}
-# The rule that stood in template.yaml and that no linter found.
+# An invalid rule that template.yaml once contained and that no linter found.
 OLD_RULE = {"Fn::Not": [{"Fn::Equals": [JOINED, ""]}]}
 
 

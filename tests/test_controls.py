@@ -1,7 +1,7 @@
-"""Security Hub's controls of Secrets Manager, and Config's rule of keys, on template and examples.
+"""Security Hub's controls for Secrets Manager and Config's rule for keys, on the template and the examples.
 
-Source: Security Hub user guide, secretsmanager-controls; Config, secretsmanager-using-cmk. What a control
-looks for at run time (.2, .3) is shown as far as a template can: docs/reference/controls.md says how.
+Source: Security Hub user guide, secretsmanager-controls; Config, secretsmanager-using-cmk. Controls at run
+time (.2, .3) are checked as far as a template permits; docs/reference/controls.md describes how.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from rotators.local.translation import translated
+from rotators.local.cloudformation.sam import translated
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = [ROOT / "template.yaml", *sorted((ROOT / "examples").glob("*/template.yaml"))]
 MOST_DAYS = 90
-"""SecretsManager.4's default, and the schedule that keeps .1 and .4."""
+"""The default of SecretsManager.4, and the schedule that satisfies .1 and .4."""
 
 
 translation = cache(translated)
@@ -33,7 +33,7 @@ def resources(path: Path, kind: str) -> dict[str, dict[str, Any]]:
 
 
 def names(path: Path) -> list[str]:
-    """The names of the secrets, without the translation, which takes a second."""
+    """The names of the secrets, without translating the template, which takes a second."""
     return re.findall(r"^  (\w+):\n    Type: AWS::SecretsManager::Secret$", path.read_text(), re.MULTILINE)
 
 
@@ -62,7 +62,7 @@ def test_secretsmanager_1_rotation_is_on(path: Path, name: str) -> None:
     assert schedule["RotationLambdaARN"] == {"Ref": "RotateFunctionArn"}
 
 
-def test_secretsmanager_2_a_rotation_that_does_not_succeed_is_told() -> None:
+def test_secretsmanager_2_failed_rotations_are_reported() -> None:
     (rule,) = resources(ROOT / "template.yaml", "AWS::Events::Rule").values()
     assert "RotationFailed" in rule["EventPattern"]["detail"]["eventName"]
     assert len(resources(ROOT / "template.yaml", "AWS::CloudWatch::Alarm")) == 5
@@ -85,7 +85,7 @@ def test_messages_and_alarms_go_to_the_same_topic() -> None:
         assert alarm["AlarmActions"] == [topic]
 
 
-def test_only_cloudwatch_needs_the_topic_s_policy_and_key() -> None:
+def test_only_cloudwatch_needs_the_topics_policy_and_key() -> None:
     """The notify function sends with its own role."""
     (topic,) = resources(ROOT / "template.yaml", "AWS::SNS::TopicPolicy").values()
     (key,) = resources(ROOT / "template.yaml", "AWS::KMS::Key").values()
@@ -102,7 +102,7 @@ def test_secretsmanager_4_secrets_are_rotated_often_enough(path: Path, name: str
 
 
 def days(rules: dict[str, Any]) -> int:
-    """The longest time between two rotations, as far as these templates go."""
+    """The longest time between two rotations, for the schedules that these templates use."""
     if "AutomaticallyAfterDays" in rules:
         return int(rules["AutomaticallyAfterDays"])
     weekly = re.fullmatch(r"cron\(0 \d+ \? \* [A-Z]{3} \*\)", rules["ScheduleExpression"])

@@ -1,4 +1,4 @@
-"""The files of a release depend on nothing but the content that they are made from."""
+"""The files of a release depend only on the content of their inputs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write(path: Path, content: bytes, mode: int = 0o644, time: int = 1_700_000_0
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    """An artifact in miniature."""
+    """A small artifact."""
     folder = tmp_path / "small"
     write(folder / "rotators" / "core.py", b"x = 1\n" * 100)
     write(folder / "lib.so", b"\x7fELF", 0o755)
@@ -46,7 +46,7 @@ def test_a_zip_of_equal_files_has_equal_bytes(small: Path, tmp_path: Path) -> No
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "other.zip").read_bytes()
 
 
-def test_a_zip_holds_the_files_with_modes_that_lambda_reads(small: Path, tmp_path: Path) -> None:
+def test_a_zip_has_file_modes_for_lambda(small: Path, tmp_path: Path) -> None:
     dist.write_zip(small, tmp_path / "one.zip")
     with zipfile.ZipFile(tmp_path / "one.zip") as archive:
         modes = {entry.filename: entry.external_attr >> 16 for entry in archive.infolist()}
@@ -55,7 +55,7 @@ def test_a_zip_holds_the_files_with_modes_that_lambda_reads(small: Path, tmp_pat
     assert list(modes) == sorted(modes)
 
 
-def test_a_zip_that_lambda_would_not_unpack_is_refused(
+def test_a_zip_too_large_for_lambda_is_refused(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(dist, "LONGEST_UNPACKED", 600)
@@ -83,7 +83,7 @@ def sbom(folder: Path, output: Path) -> dict[str, Any]:
     return content
 
 
-def test_the_sbom_names_what_is_in_the_artifact_and_nothing_else(tmp_path: Path) -> None:
+def test_the_sbom_names_exactly_the_artifacts_packages(tmp_path: Path) -> None:
     folder = artifact.built()
     content = sbom(folder, tmp_path / "sbom.json")
     listed = {(part["name"].lower(), part["version"]) for part in content["components"]}

@@ -1,4 +1,4 @@
-"""What the documents say is what the code does."""
+"""The documentation matches the code."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def test_the_error_catalogue_is_the_codes_own() -> None:
 
 
 def _with_tests() -> list[Path]:
-    """The tests, and the suites that are shipped."""
+    """The modules of the tests and of the conformance kit."""
     return [*(ROOT / "tests").rglob("test_*.py"), *(ROOT / "rotators" / "testing").glob("*.py")]
 
 
-def test_every_proof_that_the_documents_name_is_a_test() -> None:
+def test_every_proof_in_the_documents_is_a_test() -> None:
     named = re.findall(r"`(test_\w+)`", (ROOT / "docs" / "explanation" / "proofs.md").read_text())
     tests = "\n".join(path.read_text() for path in _with_tests())
     assert len(named) > 20
@@ -70,7 +70,7 @@ def test_every_page_that_the_code_names_exists() -> None:
 
 
 def test_the_picture_shows_a_whole_rotation() -> None:
-    drawing = ET.parse(ROOT / "docs" / "images" / "demo.svg")  # noqa: S314 - a file of ours
+    drawing = ET.parse(ROOT / "docs" / "images" / "demo.svg")  # noqa: S314 - a file of this project
     shown = " ".join("".join(drawing.getroot().itertext()).replace("\xa0", " ").split())
     for part in ("createSecret", "setSecret", "testSecret", "finishSecret", "refused", "accepted"):
         assert part in shown

@@ -1,4 +1,4 @@
-"""Every documented command can be pasted into bash, and names only what exists."""
+"""Every documented command can be pasted into bash, and all names in it exist."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ PREFIXES = {"do", "then", "else", "{", "!", "export"}
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
-    """Each fenced block of a page: its language and its text."""
+    """Each fenced block of a page, as its language and its text."""
     return [(language, text) for _, language, text in FENCE.findall(page.read_text())]
 
 
@@ -58,7 +58,7 @@ def scripts() -> list[Any]:
 
 
 def commands(script: str) -> Iterator[list[str]]:
-    """The simple commands of a script, those inside ``$(…)`` too, as words without their quotes."""
+    """The simple commands of a script, including those inside ``$(…)``, as words without their quotes."""
     script = re.sub(r"(^|\s)#[^\n]*", "", script.replace("\\\n", " "))
     for inner in re.findall(r"\$\(([^()]*)\)", script):
         yield from commands(inner)
@@ -93,7 +93,7 @@ def test_a_documented_script_has_no_placeholder(script: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_commands_are_in_blocks_that_are_marked_as_bash(page: Path) -> None:
+def test_commands_are_in_blocks_marked_as_bash(page: Path) -> None:
     unmarked = [
         line
         for language, text in blocks(page)
@@ -114,10 +114,12 @@ def spans() -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("words", [*of_tool("rotators"), *spans()], ids=lambda words: " ".join(words)[:80])
-def test_a_documented_command_of_ours_exists_with_its_options(words: list[str]) -> None:
+def test_a_documented_command_exists_with_its_options(words: list[str]) -> None:
     if words[1].startswith("-"):
         return
     command = cli.commands[words[1]]
+    if isinstance(command, click.Group):
+        command, words = command.commands[words[2]], words[1:]
     known = {option for param in command.params for option in param.opts} | {"--help"}
     given = [word.split("=")[0] for word in words[2:] if re.match(r"--?[a-z]", word)]
     assert [option for option in given if option not in known] == []
@@ -133,7 +135,7 @@ def test_a_documented_make_target_exists(words: list[str]) -> None:
 
 @cache
 def driver() -> Any:
-    # A second of import that few tests pay; the package has no types.
+    # The import takes a second, and few tests need it; the package has no types.
     from awscli.clidriver import create_clidriver  # type: ignore[import-untyped]  # noqa: PLC0415
 
     return create_clidriver()
@@ -146,14 +148,14 @@ def test_the_aws_cli_takes_a_documented_command(
     monkeypatch.chdir(tmp_path)
     for word in words:
         if re.match(r"fileb?://", word):
-            # An archive without files, as the CLI wants for fileb; text that nobody reads for file.
+            # An empty archive: the CLI needs one for fileb. For file, any content works.
             Path(word.split("://")[1]).write_bytes(b"PK\x05\x06" + bytes(18))
     if "--profile" in words:  # no profile is configured here
         at = words.index("--profile")
         words = words[:at] + words[at + 2 :]
-    if words[2] in ("deploy", "wait"):  # the CLI has no skeletons for what is no operation of the API
+    if words[2] in ("deploy", "wait"):  # the CLI has skeletons for operations of the API only
         return
-    # With a skeleton asked for, the CLI parses the words and calls nothing.
+    # With a skeleton option, the CLI parses the words and makes no call.
     status = driver().main([*words[1:], "--generate-cli-skeleton", "input"])
     assert (status, capsys.readouterr().err) == (0, "")
 

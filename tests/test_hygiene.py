@@ -1,10 +1,11 @@
-"""What every file of the project keeps to, whoever wrote it."""
+"""Rules for all files of the project."""
 
 from __future__ import annotations
 
 import ast
 import os
 import re
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,15 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 
 LARGEST_BYTES = 400_000
+MOST_WORDS = 8
+"""Largest number of words in the name of a test, after ``test_``."""
 
 KEPT_DOT_FOLDERS = {".ci", ".github"}
 MADE_FOLDERS = {"__pycache__", "build", "dist", "node_modules"}
 
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:root|work|home|Users)/[\w.-]+|\b[A-Z]:\\Users\\")
 INDEX_OPTION = re.compile(
-    r"(?<!no-emit)(?:^|\s)--?(?:extra-)?index-url\b|\btrusted-host\b|--find-links[ =]+\S*://"
+    r"(?<!no-emit)(?:^|\s)--?(?:extra-)?index-url\b|\btrusted-host\b|--find-links[ =]+\S*://", re.MULTILINE
 )
 INDEX_HOST = re.compile(r"https?://[^\s\"')]*(?:/simple\b|pythonhosted\.org|registry\.npmjs\.org)")
 
@@ -32,7 +35,7 @@ LOCKED = re.compile(r"^[a-z0-9][\w.-]*(?:\[[\w,-]+\])?==[\w.!+]+(?: ; .+?)? \\$"
 
 
 def is_made(folder: Path) -> bool:
-    """Whether a folder holds what tools made: caches, builds, environments."""
+    """True if tools created the folder: a cache, a build, an environment."""
     name = folder.name
     hidden = name.startswith(".") and name not in KEPT_DOT_FOLDERS
     return hidden or name in MADE_FOLDERS or name.endswith(".egg-info") or (folder / "pyvenv.cfg").exists()
@@ -51,26 +54,27 @@ def label(path: Path) -> str:
 FILES = sorted(files())
 MODULES = [path for path in FILES if path.suffix == ".py"]
 PUBLIC = [path for path in MODULES if path.relative_to(ROOT).parts[0] in {"rotators", "functions"}]
+TESTS = [path for path in MODULES if path.relative_to(ROOT).parts[0] == "tests"]
 LOCKS = [path for path in FILES if path.parent.name == "locks" and path.suffix == ".txt"]
 
 
 def text_of(path: Path) -> str:
-    """The file's text; empty for pictures and the like."""
+    """The file's text; empty for binary files such as pictures."""
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         return ""
 
 
-@pytest.mark.parametrize("path", FILES, ids=label)
-def test_no_file_names_a_machine_or_an_index(path: Path) -> None:
-    named = [
-        f"{label(path)}:{number}: {found.group().strip()}"
-        for number, line in enumerate(text_of(path).splitlines(), start=1)
+def test_no_file_names_a_machine_or_an_index() -> None:
+    assert not [
+        f"{label(path)}:{len(text[: found.start()].splitlines())}: {found.group().strip()}"
+        for path in FILES
+        if path != Path(__file__).resolve()
+        for text in [text_of(path)]
         for pattern in (MACHINE_PATH, INDEX_OPTION, INDEX_HOST)
-        if path != Path(__file__).resolve() and (found := pattern.search(line))
+        if (found := pattern.search(text))
     ]
-    assert not named
 
 
 @pytest.mark.parametrize(
@@ -103,12 +107,18 @@ def test_no_file_is_large() -> None:
     assert not {label(path): size for path in FILES if (size := path.stat().st_size) > LARGEST_BYTES}
 
 
+def test_names_of_tests_are_short() -> None:
+    names = [name for path in TESTS for name in re.findall(r"\bdef (test_\w+)", text_of(path))]
+    assert names
+    assert not [name for name in names if name.count("_") > MOST_WORDS]
+
+
 def test_there_are_locks() -> None:
-    locked = {"build", "dev", "local", "runtime", "sbom", extras.HANDLERS, *extras.drivers()}
+    locked = {"build", "dev", "local", "runtime", "sbom", "uv", extras.HANDLERS, *extras.drivers()}
     assert {path.stem for path in LOCKS} == locked
 
 
-def test_lambda_gets_the_versions_that_the_tests_run_with() -> None:
+def test_lambda_gets_the_tested_versions() -> None:
     def pins(name: str) -> set[str]:
         text = (ROOT / "locks" / name).read_text(encoding="utf-8")
         return {line.split()[0] for line in text.splitlines() if re.match(r"[a-z0-9]", line)}
@@ -118,13 +128,13 @@ def test_lambda_gets_the_versions_that_the_tests_run_with() -> None:
         assert pins(f"{name}.txt") <= tested
 
 
-@pytest.mark.parametrize("path", LOCKS, ids=label)
-def test_locks_pin_and_hash_everything(path: Path) -> None:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    starts = [number for number, line in enumerate(lines) if line and line[0] not in " #"]
-    odd = [lines[number] for number in starts if not LOCKED.match(lines[number])]
-    assert not odd, "neither options nor unpinned names"
-    assert all(lines[number + 1].lstrip().startswith("--hash=sha256:") for number in starts)
+def test_locks_pin_and_hash_everything() -> None:
+    for path in LOCKS:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        starts = [number for number, line in enumerate(lines) if line and line[0] not in " #"]
+        odd = [lines[number] for number in starts if not LOCKED.match(lines[number])]
+        assert not odd, "neither options nor unpinned names"
+        assert all(lines[number + 1].lstrip().startswith("--hash=sha256:") for number in starts), path
 
 
 Named = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -140,20 +150,133 @@ def public_names(owner: ast.Module | ast.ClassDef) -> Iterator[Named]:
 
 
 def is_exempt(node: Named, owner: ast.Module | ast.ClassDef) -> bool:
-    """Whether another docstring speaks for it: the overridden method's, or the class's list of attributes."""
+    """True if another docstring describes it: the overridden method's, or the class's list of attributes."""
     last = {ast.unparse(decorator).rpartition(".")[2] for decorator in node.decorator_list}
     listed = "property" in last and f"{node.name}:" in (ast.get_docstring(owner) or "")
     return listed or bool(last & {"overload", "override", "setter"})
 
 
-@pytest.mark.parametrize("path", PUBLIC, ids=label)
-def test_whatever_is_public_says_what_it_is(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    silent = [
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_whatever_is_public_says_what_it_is() -> None:
+    assert not [
         f"{label(path)}:{node.lineno} {node.name}"
-        for node in public_names(tree)
+        for path in PUBLIC
+        for node in public_names(parsed(path))
         if not ast.get_docstring(node)
     ]
-    assert not silent
-    if tree.body:
-        assert ast.get_docstring(tree), f"{label(path)} has no header"
+    assert not [path for path in PUBLIC if parsed(path).body and not ast.get_docstring(parsed(path))]
+
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+NO_RESULT = {"None", "NoReturn", "Iterator[None]"}
+RESULT = re.compile(
+    r"^(?:Returns|Yields):|\b[Rr]eturns?\b|\b[Yy]ields?\b|\A(?:A|An|The|True if)\b", re.MULTILINE
+)
+"""A section, a verb, or a first sentence that names the result: "The id of the newest version."."""
+ELSEWHERE = re.compile(r"\bSee `{0,2}[A-Za-z_]\w*")
+"""Another docstring that describes the function: "See Rotator.apply."."""
+
+
+def functions(owner: ast.Module | ast.ClassDef) -> Iterator[tuple[Function, ast.Module | ast.ClassDef]]:
+    """Public functions and methods that need a description of parameters and result, with their owners."""
+    for node in owner.body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from functions(node)
+        elif isinstance(node, Function) and not node.name.startswith("_") and not is_exempt(node, owner):
+            yield node, owner
+
+
+def decorators(node: Function) -> list[str]:
+    return [ast.unparse(each).partition("(")[0].rpartition(".")[2] for each in node.decorator_list]
+
+
+def is_called_by_name(node: Function) -> bool:
+    """False for tests and fixtures, which pytest calls, and for commands, whose options have help texts."""
+    return not node.name.startswith("test_") and not {"fixture", "command"} & set(decorators(node))
+
+
+def parameters(node: Function, owner: ast.Module | ast.ClassDef) -> list[str]:
+    given = node.args
+    named = [*given.posonlyargs, *given.args]
+    if isinstance(owner, ast.ClassDef) and "staticmethod" not in decorators(node):
+        named = named[1:]
+    rest = [each for each in (given.vararg, given.kwarg) if each]
+    return [each.arg for each in (*named, *given.kwonlyargs, *rest) if not each.arg.startswith("_")]
+
+
+def omissions(node: Function, owner: ast.Module | ast.ClassDef) -> list[str]:
+    """Names of parameters, raised errors and ``result`` that the docstring does not describe.
+
+    A class may describe a parameter of all its methods, in backticks.
+    """
+    text = ast.get_docstring(node) or ""
+    if ELSEWHERE.search(text):
+        return []
+    shared = ast.get_docstring(owner) or "" if isinstance(owner, ast.ClassDef) else ""
+    missing = [
+        name
+        for name in parameters(node, owner)
+        if not re.search(rf"\b{name}\b", text) and f"``{name}``" not in shared
+    ]
+    returned = ast.unparse(node.returns) if node.returns else "None"
+    if returned not in NO_RESULT and "property" not in decorators(node) and not RESULT.search(text):
+        missing.append("result")
+    return missing + sorted(name for name in raised(node) if not re.search(rf"\b{name}\b", text))
+
+
+def raised(node: ast.AST) -> set[str]:
+    """Names of the errors that a function creates itself. AssertionError marks what cannot be reached."""
+    found: set[str] = set()
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, Function | ast.ClassDef | ast.Lambda):
+            continue
+        found |= raised(child)
+        if isinstance(child, ast.Raise) and isinstance(child.exc, ast.Call):
+            name = ast.unparse(child.exc.func).rpartition(".")[2]
+            found |= {name} if name[0].isupper() else set()
+    return found
+
+
+def test_docstrings_describe_parameters_results_and_errors() -> None:
+    assert not {
+        f"{label(path)}:{node.lineno} {node.name}": found
+        for path in PUBLIC
+        for node, owner in functions(parsed(path))
+        if is_called_by_name(node) and (found := omissions(node, owner))
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('def f(a, *, b: int) -> None: """Use a."""', ["b"]),
+        ('def f(a, *rest) -> int: """Count a and rest."""', ["result"]),
+        ('def f(a) -> int: """Return the number of a."""', []),
+        ('def f(a) -> int: """The number of a."""', []),
+        ('def f(a) -> int: """See Base.f."""', []),
+        ('def f() -> None:\n  """Fail."""\n  raise ValueError("no")', ["ValueError"]),
+        ('class C:\n  """Each ``a`` is a number."""\n  def f(self, a) -> None: """Use it."""', []),
+        ('class C:\n  """Any."""\n  def f(self, a) -> None: """Use it."""', ["a"]),
+    ],
+)
+def test_omissions_in_a_docstring_are_found(source: str, found: list[str]) -> None:
+    [(node, owner)] = functions(ast.parse(source))
+    assert omissions(node, owner) == found
+
+
+@pytest.mark.parametrize("path", [path for path in PUBLIC if path.parent.name == "cli"], ids=label)
+def test_help_describes_arguments_and_options(path: Path) -> None:
+    nodes = list(ast.walk(parsed(path)))
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    options = [each for each in calls if ast.unparse(each.func) == "click.option"]
+    assert not [ast.unparse(each) for each in options if "help" not in {word.arg for word in each.keywords}]
+    for node in nodes:
+        if isinstance(node, Function):
+            text = ast.get_docstring(node) or ""
+            names = re.findall(r"click\.argument\('(\w+)'", " ".join(map(ast.unparse, node.decorator_list)))
+            assert not [name for name in names if not re.search(rf"\b{name.upper()}\b", text)]

@@ -1,4 +1,4 @@
-"""The snippets of docs/how-to/iac.md parse, name only properties that exist, and the template deploys."""
+"""The snippets of docs/how-to/iac.md can be parsed, all their properties exist, and the template deploys."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import hcl2
 import pytest
 from botocore import xform_name
 
-from rotators.local.translation import translated
+from rotators.local.cloudformation.sam import translated
 from tests.world import unique
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.processes
 PAGE = (Path(__file__).parents[1] / "docs" / "how-to" / "iac.md").read_text()
 MODEL = botocore.session.Session().get_service_model("secretsmanager")
 ROTATE, RULES = (
-    {xform_name(name) for name in getattr(MODEL.shape_for(shape), "members")}  # noqa: B009 - stubs know any shape only
+    {xform_name(name) for name in getattr(MODEL.shape_for(shape), "members")}  # noqa: B009 - the stubs do not declare it
     for shape in ("RotateSecretRequest", "RotationRulesType")
 )
 
@@ -87,9 +87,7 @@ def template(tmp_path: Path) -> dict[str, Any]:
     return dict(translated(path, "us-east-1", "s3://none/none"))
 
 
-def test_the_template_deploys_with_the_schedule_that_it_names(
-    aws: LocalAws, template: dict[str, Any]
-) -> None:
+def test_the_template_deploys_with_its_named_schedule(aws: LocalAws, template: dict[str, Any]) -> None:
     formation, secrets = aws.client("cloudformation"), aws.client("secretsmanager")
     name, secret = unique("iac").replace("_", "-"), template["Resources"]["Secret"]["Properties"]
     secret["Name"] = f"iac/{name}"

@@ -1,4 +1,4 @@
-"""Who may import whom: the arrows of docs/architecture.md, read from the source."""
+"""The permitted imports: the arrows of docs/architecture.md, compared with the source."""
 
 from __future__ import annotations
 
@@ -22,23 +22,30 @@ ARROWS = {
     "cache": {"core"},
     "logins": {"core"},
     "strategies": {"core", "logins"},
-    "engines": {"core", "logins", "strategies"},
+    "engines": {"core", "logins", "strategies", "aws"},
     "aws": {"core", "cache"},
     "client": {"core", "cache", "aws", "logins", "engines"},
     "recovery": {"core", "aws", "logins", "strategies"},
+    "manage": {"core", "aws"},
     "handlers": {"core", "cache", "aws", "client", "recovery"},
     "local": {"core", "aws", "handlers"},
     "testing": {"core", "local"},
     "functions": {"handlers"},
 }
-"""From each part to the parts it may import, itself besides. The parts not named here may import all."""
+"""Parts to the other parts that they may import. The parts not named here may import all."""
+
+AWS_NATIVE = {"activedirectory", "elasticache"}
+"""Credential types whose credentials AWS's API can change. Only they import ``aws``."""
 
 UNBOUND = {"cli", "__main__"}
 
 STANDARD_LIBRARY_ONLY = {"rotators", "core", "cache", "logins", "strategies"}
 
 FRAMEWORKS = {"boto3", "botocore", "moto", "aws_lambda_powertools", "pydantic", "click", "rich"}
-"""What an engine knows nothing of: it imports its own driver, and no other third party."""
+"""Frameworks that no engine imports. The only third-party import of an engine is its own driver."""
+
+SPEAKS_PROTOCOL_OF = {"activedirectory": "ldap", "elasticache": "redis", "redshift": "postgres"}
+"""Credential types to the one whose login they use, because their servers speak its protocol."""
 
 SLOW = ("psycopg", "pymysql", "pydantic", "aws_xray_sdk", "moto")
 
@@ -61,7 +68,7 @@ def module_name(path: Path) -> str:
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """Every import of a module, relative ones resolved, with its line; those for type checkers too."""
+    """Every import of a module with its line, also those for type checkers; relative ones are resolved."""
     package = path.relative_to(ROOT).parent.parts
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -74,7 +81,7 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def is_name_of_package(imported: str) -> bool:
-    """Whether `from rotators import x` takes a name of the package itself, such as its version."""
+    """True if `from rotators import x` imports a name of the package itself, such as its version."""
     first, _, rest = imported.partition(".")
     folder = ROOT / "rotators"
     return first == "rotators" and not ((folder / rest).is_dir() or (folder / f"{rest}.py").exists())
@@ -98,8 +105,10 @@ def violations(path: Path) -> Iterator[str]:
             target = "rotators" if plain else part_of(imported)
             if target not in {own, "rotators"} | ARROWS[own]:
                 yield f"{where}: {own} may import only {sorted(ARROWS[own]) or 'itself'}"
-            elif own == "engines" and engine_of(imported) not in {"", engine_of(module_name(path))}:
-                yield f"{where}: one credential type knows nothing of another"
+            elif own == "engines":
+                yield from (
+                    f"{where}: {fault}" for fault in engine_faults(engine_of(module_name(path)), imported)
+                )
         elif first in sys.stdlib_module_names:
             continue
         elif own in STANDARD_LIBRARY_ONLY:
@@ -108,13 +117,19 @@ def violations(path: Path) -> Iterator[str]:
             yield f"{where}: an engine uses its own driver only"
 
 
-@pytest.mark.parametrize("path", sources(), ids=label)
-def test_imports_follow_the_arrows(path: Path) -> None:
-    own = part_of(module_name(path))
-    if own in UNBOUND:
-        return
-    assert own in ARROWS, f"{own} is a new part: give it its arrows here and in the documentation"
-    assert not list(violations(path))
+def engine_faults(engine: str, imported: str) -> Iterator[str]:
+    """The rules that an import of a credential type breaks."""
+    if engine_of(imported) not in {"", engine, SPEAKS_PROTOCOL_OF.get(engine)}:
+        yield "one credential type knows nothing of another"
+    if part_of(imported) == "aws" and engine not in AWS_NATIVE:
+        yield "only a credential type that AWS's API changes uses AWS"
+
+
+def test_imports_follow_the_arrows() -> None:
+    bound = [path for path in sources() if part_of(module_name(path)) not in UNBOUND]
+    new = {part_of(module_name(path)) for path in bound} - set(ARROWS)
+    assert not new, "new parts: add their arrows here and in the documentation"
+    assert not [violation for path in bound for violation in violations(path)]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +153,7 @@ def test_the_functions_are_there() -> None:
 
 
 def loaded_by(module: str) -> set[str]:
-    """The top-level modules that a fresh interpreter holds after importing one."""
+    """The top-level modules that a new interpreter has loaded after importing one."""
     code = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
@@ -150,7 +165,7 @@ def loaded_by(module: str) -> set[str]:
 @pytest.mark.processes
 def test_the_rotate_function_loads_nothing_slow_at_import() -> None:
     loaded = loaded_by("functions.rotate")
-    assert not loaded.intersection(SLOW), "a driver is imported where it is used, not with the function"
+    assert not loaded.intersection(SLOW), "a driver must be imported where it is used, not with the function"
 
 
 @pytest.mark.processes
@@ -160,12 +175,12 @@ def test_core_loads_in_a_bare_interpreter() -> None:
 
 
 def below(part: str) -> set[str]:
-    """Everything that a part reaches along the arrows; an endless recursion is a cycle."""
+    """All parts that can be reached along the arrows. A cycle causes an endless recursion."""
     return set().union(*({target} | below(target) for target in ARROWS[part]))
 
 
 def necessary_arrows() -> set[tuple[str, str]]:
-    """The arrows that no longer path replaces."""
+    """The arrows that are not implied by a longer path."""
     return {
         (part, target)
         for part, targets in ARROWS.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,9 @@ from pathlib import Path
 import pytest
 from botocore.session import Session
 
+import sizes
+from extras import drivers
+
 pytestmark = pytest.mark.processes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,7 +24,7 @@ PARTS = ("artifact", "functions", "locks", "rotators/core", "pyproject.toml", "R
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """What the script reads, where a test may change it."""
+    """A copy of the files that the script reads, which a test may change."""
     copy = tmp_path / "checkout"
     for part in PARTS:
         source, target = ROOT / part, copy / part
@@ -78,9 +82,7 @@ REFERENCES = {
 
 
 @pytest.mark.parametrize(("line", "changed"), REFERENCES.values(), ids=REFERENCES)
-def test_a_changed_file_behind_the_requirements_gives_another_folder(
-    checkout: Path, line: str, changed: str
-) -> None:
+def test_a_changed_requirement_file_gives_another_folder(checkout: Path, line: str, changed: str) -> None:
     write(checkout / "mine.txt", f"requests==1\n\n{line.format(here=checkout)}\n")
     file = write(checkout / changed, "first")
     variables = {"REQUIREMENTS": "mine.txt", "HOME": str(checkout)}
@@ -90,7 +92,7 @@ def test_a_changed_file_behind_the_requirements_gives_another_folder(
     assert folder(checkout, **variables) != before
 
 
-def test_lists_are_followed_from_their_own_folder_and_may_include_each_other(checkout: Path) -> None:
+def test_lists_are_followed_from_their_own_folder(checkout: Path) -> None:
     write(checkout / "lists/first.txt", "-r second.txt")
     write(checkout / "lists/second.txt", "-r first.txt\n./wheels/a.whl")
     wheel = write(checkout / "wheels/a.whl", "first")
@@ -216,6 +218,14 @@ def test_a_mistake_ends_in_one_sentence(checkout: Path, variables: dict[str, str
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_the_listed_services_are_those_of_the_locked_botocore() -> None:
+def test_the_listed_services_match_the_locked_botocore() -> None:
     listed = (ROOT / "artifact" / "services.txt").read_text(encoding="utf-8").split()
     assert listed == sorted(Session().get_available_services()), "run `make lock`"
+
+
+def test_the_page_gives_the_size_of_each_driver() -> None:
+    """After a new driver, or for new figures, run `make sizes`."""
+    rows = sizes.PAGE.read_text(encoding="utf-8").partition(sizes.HEAD)[2].partition("\n\n")[0].splitlines()
+    assert [row.split(" | ")[0] for row in rows[:-2]] == [f"| `{name}`" for name in drivers()]
+    for row in rows:
+        assert re.fullmatch(r"\| .+ \| \d+\.\d \| \d+\.\d \|", row)

@@ -1,4 +1,4 @@
-"""make refuses wrong variables before it does anything, and deletes nothing that it did not make."""
+"""make refuses wrong variables before it does anything, and deletes only files that it created."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PARTS = ("Makefile", "artifact", "locks", "pyproject.toml")
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy in which make may do what it likes."""
+    """A copy of the checkout that make may change."""
     copy = tmp_path / "checkout"
     copy.mkdir()
     for part in PARTS:
@@ -60,7 +60,7 @@ def test_a_mistake_is_refused_before_anything_is_made(
     assert set(checkout.iterdir()) == before
 
 
-def test_an_environment_of_another_python_is_not_used_silently(checkout: Path, tmp_path: Path) -> None:
+def test_an_environment_of_another_python_is_refused(checkout: Path, tmp_path: Path) -> None:
     (checkout / ".venv" / "bin").mkdir(parents=True)
     (checkout / ".venv" / "bin" / "python").symlink_to("/bin/false")
     done = make(checkout, "test", "PYTHON=python3")
@@ -70,7 +70,7 @@ def test_an_environment_of_another_python_is_not_used_silently(checkout: Path, t
 
 
 @pytest.mark.parametrize("target", ["test", "install", "clean"])
-def test_a_folder_that_is_no_environment_is_left_alone(checkout: Path, target: str) -> None:
+def test_a_folder_without_environment_is_unchanged(checkout: Path, target: str) -> None:
     precious = checkout / "mine" / "precious.txt"
     precious.parent.mkdir()
     precious.write_text("precious", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The search for passwords at the end of each run finds what it is there for (clear_text.py)."""
+"""The search for passwords at the end of each run (clear_text.py) finds passwords."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def test_the_search_finds_every_spelling(password: str) -> None:
 
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """What is recorded in a test, and not searched at the end."""
+    """Texts that are recorded in a test and not searched at the end."""
     texts: list[tuple[str, str]] = []
     monkeypatch.setattr(clear_text, "recorded", texts)
     return texts
 
 
 def test_postgres_records_what_it_is_told(server: PostgresServer, recorded: list[tuple[str, str]]) -> None:
-    # Two statements: a utility statement's constants stay in the statistics.
+    # Two statements, because the constants of a utility statement stay in the statistics.
     name = unique("told")
     server.execute(f"CREATE ROLE {name} PASSWORD 'SCRAM-SHA-256-{name}-{'x' * 8}'")
     server.execute(f"ALTER ROLE {name} SET search_path = '{name}-setting'")

@@ -1,4 +1,4 @@
-"""The template that is deployed says for which processor the functions were built."""
+"""The deployed template permits only the processor for which the functions were built."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_samconfig_with_an_old_name_is_refused(
     assert f"{old} to {RENAMED[old]}" in capsys.readouterr().err
 
 
-def test_a_samconfig_with_the_names_of_today_is_fine(tmp_path: Path) -> None:
+def test_a_samconfig_with_current_names_is_accepted(tmp_path: Path) -> None:
     config = tmp_path / "samconfig.toml"
     refuse_old_names(config)
     names = [*RENAMED.values(), "LogKmsKeyArn"]

@@ -1,4 +1,4 @@
-"""Every value that the template permits survives `sam deploy --guided` and the `sam deploy` after it."""
+"""Every permitted parameter value is unchanged after `sam deploy --guided` and the next `sam deploy`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rotators.core.passwords import DEFAULT_EXCLUDED
-from rotators.local.rules import refusal
-from rotators.local.translation import translated
+from tests.cloudformation_rules import read
 
 ROOT = Path(__file__).resolve().parent.parent
 SAM = ROOT / ".venv-sam" / "bin" / "python"
-TEMPLATE = translated(ROOT / "template.yaml", "eu-west-1")
-PARAMETERS: dict[str, dict[str, Any]] = TEMPLATE["Parameters"]
+PARAMETERS: dict[str, dict[str, Any]] = read(ROOT / "template.yaml")["Parameters"]
 DEFAULTS = {name: str(parameter["Default"]) for name, parameter in PARAMETERS.items()}
 
 pytestmark = [
@@ -34,7 +32,7 @@ pytestmark = [
 
 
 class Sam:
-    """The pinned SAM CLI's writer and reader, in a process of their own."""
+    """The pinned SAM CLI's writer and reader, in a separate process."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -46,7 +44,7 @@ class Sam:
         )
 
     def passed(self, parameters: dict[str, str]) -> dict[str, str]:
-        """What reaches CloudFormation of these answers."""
+        """The parameters that CloudFormation gets from these answers."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(parameters) + "\n")
@@ -55,8 +53,15 @@ class Sam:
         return answer
 
     def close(self) -> None:
-        """End the process."""
+        """Stop the process."""
         self._process.communicate(timeout=30)
+
+
+def refused(parameters: dict[str, str]) -> str | None:
+    """The reason why CloudFormation refuses these parameters; None if it accepts them."""
+    from rotators.local.cloudformation.parameters import refusal  # noqa: PLC0415 - it imports moto
+
+    return refusal(read(ROOT / "template.yaml"), parameters)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +72,7 @@ def sam() -> Iterator[Sam]:
 
 
 def permitted(parameter: dict[str, Any]) -> st.SearchStrategy[str]:
-    """Values that meet the constraints of a parameter; any text where there is none."""
+    """Values that satisfy the constraints of a parameter; any text if there are none."""
     if "AllowedValues" in parameter:
         return st.sampled_from([str(each) for each in parameter["AllowedValues"]])
     if parameter["Type"] == "Number":
@@ -92,16 +97,14 @@ def test_every_default_survives(sam: Sam) -> None:
 )
 @given(data=st.data())
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_every_permitted_value_survives_and_leaves_the_others_alone(
-    sam: Sam, name: str, data: st.DataObject
-) -> None:
+def test_every_permitted_value_is_passed_unchanged(sam: Sam, name: str, data: st.DataObject) -> None:
     parameters = {**DEFAULTS, name: data.draw(permitted(PARAMETERS[name]))}
     assert sam.passed(parameters) == parameters
 
 
 @pytest.mark.parametrize("value", [":/@\"'\\", "a\\ b", "a\\'b", 'a\\"b', "\\\\", "é"])
 def test_what_sam_would_corrupt_is_refused(value: str) -> None:
-    reason = refusal(TEMPLATE, {"ExcludeCharacters": value})
+    reason = refused({"ExcludeCharacters": value})
     assert "printable ASCII" in str(reason)
 
 
@@ -112,13 +115,13 @@ def test_sam_does_corrupt_it(sam: Sam, value: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["", ":", "\\:", "x\\y", " ", "a b", "=,%$'\"", string.punctuation])
-def test_exclusions_without_a_backslash_before_a_quote_or_the_end_are_permitted(sam: Sam, value: str) -> None:
+def test_exclusions_without_an_escaping_backslash_are_permitted(sam: Sam, value: str) -> None:
     parameters = {**DEFAULTS, "ExcludeCharacters": value}
-    assert refusal(TEMPLATE, {"ExcludeCharacters": value}) is None
+    assert refused({"ExcludeCharacters": value}) is None
     assert sam.passed(parameters) == parameters
 
 
-def test_the_template_and_the_functions_exclude_the_same_characters() -> None:
+def test_template_and_functions_exclude_the_same_characters() -> None:
     assert set(DEFAULTS["ExcludeCharacters"]) == set(DEFAULT_EXCLUDED)
 
 

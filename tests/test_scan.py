@@ -1,4 +1,4 @@
-"""What `make scan` accepts and refuses, on reports in checkov's form."""
+"""Results that `make scan` accepts and refuses, for reports in checkov's format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KINDS = {"PASSED": "passed_checks", "FAILED": "failed_checks", "SKIPPED": "skipp
 
 
 def report(outcome: str, comment: str | None = None) -> dict[str, Any]:
-    """checkov's report on a key, as far as the scan reads it."""
+    """The parts of checkov's report on a key that the scan reads."""
     check = {
         "check_id": "CKV_AWS_7",
         "check_name": "Ensure rotation for customer created CMKs is enabled",
@@ -29,7 +29,7 @@ def report(outcome: str, comment: str | None = None) -> dict[str, Any]:
 
 
 NOTHING = {"passed": 0, "failed": 0, "skipped": 0, "parsing_errors": 0, "resource_count": 0}
-"""checkov's whole report if no file has a resource; it ends with status 0."""
+"""checkov's complete report if no file has a resource; its exit status is 0."""
 
 
 def said(scanned: dict[str, Any], bare: dict[str, Any]) -> list[str]:

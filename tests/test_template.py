@@ -1,4 +1,4 @@
-"""The template, read as what it is: YAML with CloudFormation's tags."""
+"""The template, read as YAML with CloudFormation's tags."""
 
 from __future__ import annotations
 
@@ -34,10 +34,12 @@ FUNCTIONS = {
 EVERY_RESOURCE = {
     "LetLambdaJoinVpc": "Lambda creates the interfaces, which have no ARN before (LG:configuration-vpc)",
     "KeepCodeFromInterfaces": "a denial of the same",
+    "FindRedshift": "these actions of Redshift know no resource",
     "SeeWhatFailed": "CloudTrail's look-up knows no resource",
+    "DescribeDirectories": "DescribeDirectories knows no resource; ResetUserPassword names the directories",
     "ReadManyAtOnce": "BatchGetSecretValue knows no resource; GetSecretValue decides on each secret",
 }
-"""The statements that may say `*`, and why they must."""
+"""The statements that may use the resource `*`, with the reason."""
 
 EVERY_NAME = {
     "DecryptWithTaggedKeys": "the tag of the key decides, not its id",
@@ -53,7 +55,7 @@ EVERY_NAME = {
     "LookAndMendTagged": "the tag decides, not the name",
     "TryTaggedAdmins": "the tag decides, not the name",
 }
-"""The statements whose resources may end in `:*` or `/*`, and why they must."""
+"""The statements whose resources may end in `:*` or `/*`, with the reason."""
 
 READ_BY_POWERTOOLS = {"POWERTOOLS_LOG_LEVEL"}
 
@@ -90,7 +92,7 @@ def of_type(resources: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def statements(resources: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """The statements of a role or a managed policy, those of every condition."""
+    """The statements of a role or a managed policy, for all conditions."""
     properties = resources[name]["Properties"]
     return [
         statement
@@ -134,7 +136,7 @@ def test_handlers_exist(resources: dict[str, Any], name: str, module: str) -> No
     assert (imported.module, imported.names[0].name) == (f"rotators.handlers.{module}", "handler")
 
 
-def test_the_runtime_is_the_one_that_is_built_for(template: dict[str, Any]) -> None:
+def test_the_runtime_matches_the_artifact(template: dict[str, Any]) -> None:
     common = template["Globals"]["Function"]
     assert common["Runtime"] == "python3.13"
     assert common["Architectures"] == [{"Ref": "Architecture"}]
@@ -156,7 +158,7 @@ def test_functions_have_time_to_answer(template: dict[str, Any], resources: dict
     assert (timeout["Default"], timeout["MaxValue"]) == (60, 900)
 
 
-def test_secrets_manager_of_this_account_may_call_the_rotate_function(resources: dict[str, Any]) -> None:
+def test_secrets_manager_may_invoke_the_rotate_function(resources: dict[str, Any]) -> None:
     assert resources["RotatePermission"]["Properties"] == {
         "Action": "lambda:InvokeFunction",
         "FunctionName": {"GetAtt": "RotateFunction.Arn"},
@@ -189,7 +191,7 @@ def test_no_action_is_a_pattern(resources: dict[str, Any]) -> None:
     ]
 
 
-def test_the_rotate_function_touches_only_secrets_that_name_it(resources: dict[str, Any]) -> None:
+def test_the_rotate_function_changes_only_its_secrets(resources: dict[str, Any]) -> None:
     touching = {
         statement["Sid"]: statement
         for statement in statements(resources, "RotateRole")
@@ -210,7 +212,7 @@ def test_the_rotate_function_touches_only_secrets_that_name_it(resources: dict[s
         }
 
 
-def test_secrets_are_named_by_prefixes_and_lie_in_one_account(resources: dict[str, Any]) -> None:
+def test_secrets_are_limited_to_prefixes_and_account(resources: dict[str, Any]) -> None:
     for statement in every_statement(resources):
         for resource in map(text_of_resource, as_list(statement["Resource"])):
             if ":secret:" in resource and statement["Sid"] not in EVERY_NAME:
@@ -263,7 +265,7 @@ def test_failed_rotations_are_told(resources: dict[str, Any]) -> None:
         assert alarm["Properties"]["AlarmActions"] == [topic]
 
 
-def test_alarms_and_dashboard_watch_metrics_that_the_functions_emit(
+def test_alarms_and_dashboard_use_emitted_metrics(
     resources: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"):
@@ -318,7 +320,7 @@ def test_the_published_version_is_the_package_s(template: dict[str, Any]) -> Non
     assert published["SpdxLicenseId"] == project["license"]
 
 
-def test_keys_are_used_only_through_secrets_manager_and_sns(resources: dict[str, Any]) -> None:
+def test_keys_are_limited_to_two_services(resources: dict[str, Any]) -> None:
     for statement in every_statement(resources):
         if any(action.startswith("kms:") for action in actions(statement)):
             if statement["Sid"] == "LookAtKeys":
@@ -327,7 +329,7 @@ def test_keys_are_used_only_through_secrets_manager_and_sns(resources: dict[str,
             condition = statement["Condition"]
             (service,) = condition["StringEquals"]["kms:ViaService"].values()
             keys = {key for operator in condition.values() for key in operator}
-            # DescribeKey has no encryption context: with the condition it would never be allowed.
+            # DescribeKey has no encryption context, so with the condition it would never be allowed.
             if actions(statement) != ["kms:DescribeKey"]:
                 of = {"secretsmanager": "SecretARN", "sns": "aws:sns:topicArn"}[service.partition(".")[0]]
                 assert f"kms:EncryptionContext:{of}" in keys
@@ -360,12 +362,8 @@ def variables(template: dict[str, Any]) -> set[str]:
 
 def test_variables_are_ones_that_the_code_reads(template: dict[str, Any]) -> None:
     sources = [*(ROOT / "rotators").rglob("*.py"), *(ROOT / "functions").rglob("*.py")]
-    read = {
-        node.value
-        for path in sources
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    read = {name for name in variables(template) if f'"{name}"' in text}
     assert variables(template) <= read | READ_BY_POWERTOOLS
 
 
@@ -382,7 +380,7 @@ def test_outputs_name_the_functions(template: dict[str, Any]) -> None:
 
 
 def test_cloudformation_can_read_it() -> None:
-    """CloudFormation documents that it reads no YAML aliases, though SAM's own parser does."""
+    """CloudFormation does not support YAML aliases, according to its documentation. SAM's parser does."""
     events = yaml.parse((ROOT / "template.yaml").read_text(encoding="utf-8"), Loader)
     assert not [event for event in events if isinstance(event, yaml.AliasEvent)]
 

@@ -1,4 +1,4 @@
-"""The built wheel works in an environment that has nothing else, with each extra."""
+"""The built wheel works with each extra in an otherwise empty environment."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import zipfile
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,33 +14,32 @@ import pytest
 
 from rotators.engines.mysql.hashes import native_password
 from tests import artifact
+from tests.libraries import EXTRAS, modules_of
 from tests.world import World, new_password, unique
 
 if TYPE_CHECKING:
     from rotators.local.aws import LocalAws
     from rotators.local.servers.mariadb import MariaDbServer
 
+pytestmark = pytest.mark.processes
+
 UV = artifact.ROOT / ".venv-uv" / "bin" / "uv"
 
 BOTO3 = {"boto3", "botocore", "jmespath", "python-dateutil", "rotators", "s3transfer", "six", "urllib3"}
 
-POSTGRES, MYSQL, HANDLERS = "rotators.engines.postgres.*", "rotators.engines.mysql.*", "rotators.handlers.*"
+BASE = ("aws", "cache", "core", "logins", "manage", "recovery", "strategies")
+ALWAYS = tuple(f"rotators.{name}." for name in BASE)
+"""Packages that need only boto3."""
 
-MODULES = {
-    "": (),
-    "postgres": (POSTGRES,),
-    "mysql": (MYSQL,),
-    "ed25519": (MYSQL,),
-    "handlers": (HANDLERS,),
-    "lambda": (POSTGRES, MYSQL, HANDLERS),
-    "local": (POSTGRES, MYSQL, HANDLERS, *(f"rotators.{name}*" for name in ("cli", "local", "testing"))),
-}
-"""The modules that each extra makes work. All others need boto3 alone."""
+OF_LOCAL = tuple(f"rotators.{name}" for name in ("cli", "local", "testing"))
+"""Packages that need the extra `local`."""
 
-OF_USERS = {"django", "psycopg_pool", "pytest", "redis", "sqlalchemy"}
-"""Libraries that no extra brings: whoever uses an integration or the conformance kit has them."""
+OF_USERS = {"django", "psycopg_pool", "pytest", "sqlalchemy"}
+"""Libraries that no extra installs. Users of an integration or of the conformance kit install them."""
 
-WITH_EXTRA = pytest.mark.parametrize("python", MODULES, indirect=True, ids=lambda extra: extra or "none")
+WITH_EXTRA = pytest.mark.parametrize(
+    "python", ["", *EXTRAS], indirect=True, ids=lambda extra: extra or "none"
+)
 
 MISSING = """
 import importlib, pkgutil, rotators
@@ -54,7 +52,7 @@ for found in pkgutil.walk_packages(rotators.__path__, "rotators."):
 
 
 def run(*command: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a command outside the checkout, whose sources must not stand in for the wheel."""
+    """Run a command outside the checkout, so that it cannot import the checkout instead of the wheel."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     return subprocess.run(
         command, cwd="/", env={**kept, **variables}, check=False, capture_output=True, text=True
@@ -62,7 +60,7 @@ def run(*command: str | Path, **variables: str) -> subprocess.CompletedProcess[s
 
 
 def printed(python: Path, code: str, *arguments: str) -> str:
-    """What the code prints."""
+    """Run code and return its output."""
     done = run(python, "-c", code, *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -70,7 +68,7 @@ def printed(python: Path, code: str, *arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, as a release has it."""
+    """The wheel, as in a release."""
     artifact.install_tools()
     folder = tmp_path_factory.mktemp("wheel")
     builder = artifact.ROOT / ".venv-build" / "bin" / "python"
@@ -91,7 +89,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the environments. Skips where no index can be reached, and fails in CI."""
+    """The folder of the environments. Skips if no index can be reached, and fails in CI."""
     artifact.install_tools()
     folder = tmp_path_factory.mktemp("environments")
     probe = run(UV, "pip", "install", "--dry-run", "--no-deps", "--no-cache", "--target", folder, "six")
@@ -106,7 +104,7 @@ def python(request: pytest.FixtureRequest, wheel: Path, environments: Path) -> P
     folder = environments / (request.param or "none")
     interpreter = folder / "bin" / "python"
     if not interpreter.exists():
-        # The versions are those that everything else is tested with.
+        # The same versions as in all other tests.
         versions = artifact.ROOT / "locks" / "dev.txt"
         wanted = f"rotators[{request.param}] @ {wheel.as_uri()}"
         for command in (
@@ -120,7 +118,7 @@ def python(request: pytest.FixtureRequest, wheel: Path, environments: Path) -> P
 
 @pytest.fixture
 def extra(python: Path) -> str:
-    """The extra that the environment has."""
+    """The extra that is installed in the environment."""
     name = python.parent.parent.name
     return "" if name == "none" else name
 
@@ -134,13 +132,17 @@ def test_it_has_no_other_package_at_its_top(wheel: Path) -> None:
 @WITH_EXTRA
 def test_every_module_of_an_extra_can_be_imported(python: Path, extra: str) -> None:
     missing = dict(line.split() for line in printed(python, MISSING).splitlines())
-    needs_more = {pattern for patterns in MODULES.values() for pattern in patterns} - {*MODULES[extra]}
-    odd = {
-        name: library
-        for name, library in missing.items()
-        if library not in OF_USERS and not any(fnmatch(name, pattern) for pattern in needs_more)
-    }
-    assert not odd
+    assert not {name: library for name, library in missing.items() if not may_lack(name, library, extra)}
+
+
+def may_lack(module: str, library: str, extra: str) -> bool:
+    """Return True if a module may lack a library: the extras that provide it are not installed."""
+    if library in OF_USERS:
+        return True
+    if module.startswith(OF_LOCAL):
+        return extra != "local"
+    providers = {name for name in EXTRAS if library.partition(".")[0] in modules_of(name)}
+    return not module.startswith(ALWAYS) and extra not in providers
 
 
 @pytest.mark.parametrize("python", [""], indirect=True)
@@ -197,7 +199,7 @@ def test_with_mysql_the_client_logs_in(python: Path, aws: LocalAws, maria: Maria
 
 @pytest.mark.parametrize("python", ["ed25519"], indirect=True)
 def test_with_ed25519_its_keys_are_computed(python: Path) -> None:
-    # The example of MariaDB's documentation.
+    # The example in MariaDB's documentation.
     code = "from rotators.engines.mysql.hashes import ed25519; print(ed25519('secret'))"
     assert printed(python, code) == "ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJY"
 

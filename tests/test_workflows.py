@@ -1,8 +1,9 @@
-"""Workflows run pinned actions with the fewest rights, and the forms are valid."""
+"""Workflows run pinned actions with minimal permissions, and the issue forms are valid."""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,13 @@ def test_actions_are_pinned_by_hash_with_their_version(name: str) -> None:
     assert [line for line in used if not PINNED.fullmatch(line)] == []
 
 
+def test_every_supported_python_is_tested() -> None:
+    project = tomllib.loads((WORKFLOWS.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    tested = jobs("ci.yml")["tests"]["strategy"]["matrix"]["python"]
+    assert project["requires-python"] == f">={tested[0]}"
+    assert tested == ["3.11", "3.12", "3.13", "3.14"]
+
+
 def test_an_action_has_one_hash_in_all_workflows() -> None:
     text = "\n".join(path.read_text(encoding="utf-8") for path in WORKFLOWS.iterdir())
     hashes: dict[str, set[str]] = {}
@@ -60,7 +68,7 @@ def test_the_form_for_failed_rotations_requires_the_doctor() -> None:
     assert "`rotators doctor SECRET --json`" in required
 
 
-def test_the_job_that_may_write_waits_for_the_gate_and_runs_no_code_of_the_repository() -> None:
+def test_the_writing_job_runs_no_repository_code() -> None:
     publish = jobs("release.yml")["publish"]
     assert set(publish["needs"]) == {"gate", "build"}
     assert not [step for step in publish["steps"] if "checkout" in step.get("uses", "")]

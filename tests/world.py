@@ -1,81 +1,115 @@
-"""What the tests live in: a local AWS, a real PostgreSQL, and the public doors to both."""
+"""The environment of the tests: a local AWS, a real PostgreSQL, and access to their public interfaces."""
 
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import secrets
-import uuid
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import psycopg
 import pytest
-from psycopg import sql
 
-from functions import rotate
-from rotators.core.errors import ServerNotFound
+from rotators.core.errors import RotatorsError, TargetRefused
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
+from rotators.local.errors import ServerNotFound
 from rotators.local.servers.private import PrivateServer
+from rotators.testing import targets
+from rotators.testing.case import STEPS, Case, Kit
 
 if TYPE_CHECKING:
+    import psycopg
+
     from rotators.local.aws import LocalAws
-    from rotators.local.servers.postgres import PostgresServer
+    from rotators.strategies.engine import Engine
+    from rotators.testing.target import Target
 
 Server = TypeVar("Server", bound=PrivateServer)
 
-STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
+_targets: dict[str, Target] = {}
+"""The kit's targets, by the server's password; each server has a different one."""
 
 _numbers = itertools.count(1)
 _run = secrets.token_hex(3)
 
 known_passwords: set[str] = set()
-"""Every password that any test gave to anybody. clear_text.py searches all logs and outputs for them."""
+"""Every password that a test has set. clear_text.py searches all logs and outputs for them."""
 
 
 def unique(name: str) -> str:
-    """The name, made unlike all others of this run."""
+    """Return a name that is unique in this run."""
     return f"{name}_{_run}_{next(_numbers)}"
 
 
 def new_password() -> str:
-    """A password nobody has used."""
+    """An unused password."""
     return remembered(f"pw-{secrets.token_hex(12)}")
 
 
 def remembered(password: str) -> str:
-    """The password, put among those that must be in no log or output."""
+    """Record a password that must not appear in a log or output, and return it."""
     known_passwords.add(password)
     return password
 
 
+def in_one_piece(usable: list[bool]) -> bool:
+    """True if a value worked first and then failed only at consecutive places."""
+    changes = sum(before != after for before, after in itertools.pairwise(usable))
+    return usable[0] and changes <= 1 + usable[-1]
+
+
+IN_NO_PACKAGE = {"mongodb", "mysql", "valkey"}
+"""Engines whose servers are in no package of Debian 12. The gate unpacks them, if there is a mirror."""
+
+
 def started(server: Server) -> Server:
-    """A private server after its start. If it is not installed the test is skipped, and fails in CI."""
+    """A private server after its start. If it is not installed the test is skipped.
+
+    In CI a missing package is a failure. A server that only root can run is left out by other users.
+    """
     try:
         return server.start()
     except ServerNotFound as error:
-        if os.environ.get("CI"):
+        if os.environ.get("CI") and server.engine not in IN_NO_PACKAGE and error.reason != "privilege":
             raise
         pytest.skip(f"no {type(server).__name__} here: {error}")
 
 
-class World:
-    """One AWS and one database server, as tests use them.
+def log_in(engine: Engine, value: dict[str, Any], **settings: Any) -> None:
+    """Log in like a rotation, and run a statement."""
+    with engine.login(Secret(value), Settings(**settings)) as session:
+        session.check()
+
+
+def login_failure(engine: Engine, value: dict[str, Any], **settings: Any) -> RotatorsError:
+    """The error of a login, which names a remedy and shows no password."""
+    with pytest.raises(RotatorsError) as caught:
+        log_in(engine, value, **settings)
+    assert str(value["password"]) not in str(caught.value)
+    assert caught.value.remedy
+    return caught.value
+
+
+class World(Kit):
+    """The kit's secrets and rotations, with arrangements and inspections of one PostgreSQL.
 
     Args:
-        aws: the running local AWS; the process's environment points at it.
+        aws: the running local AWS; the process's environment names it.
         server: the running database server.
     """
 
-    def __init__(self, aws: LocalAws, server: PostgresServer) -> None:
-        self.aws = aws
-        self.server = server
-        self.secrets = aws.client("secretsmanager")
+    def __init__(self, aws: LocalAws, server: PrivateServer) -> None:
+        # One target for all tests of a process, because its login as the administrator is slow.
+        if server.password not in _targets:
+            _targets[server.password] = targets.target_on(server.engine, server)
+        super().__init__(aws, _targets[server.password])
+        self.server: Any = server
+        self.secrets = self.client
 
     def user(
         self, name: str | None = None, *, password: str | None = None, options: str = ""
     ) -> dict[str, Any]:
-        """Create a user on the server; gives the secret's value for it."""
+        """Create a user on the server; return the secret's value for it."""
         name = name or unique("app")
         password = remembered(password) if password else new_password()
         self.create_user(name, password, options=options)
@@ -89,141 +123,111 @@ class World:
         options: str = "",
         connection: psycopg.Connection[Any] | None = None,
     ) -> None:
-        """Create a user with a verifier, so that not even the tests put a password into SQL."""
-        with self.login(self.admin()) if connection is None else _borrowed(connection) as admin:
-            verifier = admin.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256")
-            admin.execute(
-                sql.SQL("CREATE ROLE {} LOGIN {} PASSWORD {}").format(
-                    sql.Identifier(name),
-                    sql.SQL(options),
-                    sql.Literal(verifier.decode()),
-                )
-            )
+        """Create a user with a verifier, so that the tests do not write a password into SQL either."""
+        admin = connection or self._as_admin()
+        create = f"CREATE ROLE {{}} LOGIN {options} PASSWORD {{}}"
+        admin.execute(self.server.with_verifier(create, name, password, admin))
 
     def set_password(self, name: str, password: str) -> None:
-        """Change a password behind the secret's back."""
-        with self.login(self.admin()) as admin:
-            verifier = admin.pgconn.encrypt_password(
-                remembered(password).encode(), name.encode(), b"scram-sha-256"
-            )
-            admin.execute(
-                sql.SQL("ALTER ROLE {} PASSWORD {}").format(
-                    sql.Identifier(name), sql.Literal(verifier.decode())
-                )
-            )
+        """Change a password on the server without changing the secret."""
+        admin = self._as_admin()
+        change = "ALTER ROLE {} PASSWORD {}"
+        admin.execute(self.server.with_verifier(change, name, remembered(password), admin))
 
     def admin(self) -> dict[str, Any]:
         """The superuser's value."""
         return {**self.server.secret(), "sslrootcert": self.server.ca}
 
     def admin_secret(self, **changes: Any) -> str:
-        """Store an admin's secret; gives its ARN."""
-        return self._create({**self.admin(), **changes})
+        """Store an admin's secret; return its ARN."""
+        return self.store({**self.admin(), **changes})
 
     def secret(self, value: dict[str, Any]) -> str:
-        """Store a value in a new secret whose rotation is on and has not run; gives its ARN."""
-        arn = self._create(value)
+        """Store a value in a new secret whose rotation is on and has not run; return its ARN."""
+        arn = self.store(value)
         self.aws.enable_rotation(arn)
         return arn
 
-    def _create(self, value: dict[str, Any]) -> str:
-        created = self.secrets.create_secret(Name=unique("secret"), SecretString=json.dumps(value))
-        return str(created["ARN"])
+    def of(self, arn: str) -> Case:
+        """The kit's operations on a secret."""
+        return Case(self, arn, {})
 
     def begin(self, arn: str) -> str:
-        """Stage an empty AWSPENDING version, as the service does before createSecret; gives its token."""
-        token = str(uuid.uuid4())
-        self.aws.stage(arn, token)
+        """See Case.begin."""
+        return self.of(arn).begin()
+
+    def begun(self, arn: str) -> str:
+        """Begin a rotation and run its createSecret; return its token."""
+        token = self.begin(arn)
+        self.step("createSecret", arn, token)
         return token
 
-    def put_pending(self, arn: str, token: str, value: dict[str, Any]) -> None:
-        """Store a pending value by hand."""
-        remembered(value["password"])
-        self.secrets.put_secret_value(
-            SecretId=arn,
-            ClientRequestToken=token,
-            SecretString=json.dumps(value),
-            VersionStages=["AWSPENDING"],
-        )
+    def refusal(self, arn: str, match: str = ".") -> TargetRefused:
+        """Run setSecret in a new rotation; return its error, which names a remedy."""
+        token = self.begun(arn)
+        with pytest.raises(TargetRefused, match=match) as caught:
+            self.step("setSecret", arn, token)
+        assert caught.value.remedy
+        return caught.value
 
-    def drop_pending(self, arn: str, token: str) -> None:
-        """Take the label away, as people do to get out of a stuck rotation."""
-        self.secrets.update_secret_version_stage(
-            SecretId=arn, VersionStage="AWSPENDING", RemoveFromVersionId=token
-        )
+    def put_pending(self, arn: str, token: str, value: dict[str, Any]) -> None:
+        """Store a pending value."""
+        remembered(value["password"])
+        self.of(arn).put(value, token, "AWSPENDING")
 
     def step(self, step: str, arn: str, token: str) -> None:
-        """Call the rotation function with one step."""
-        event = {
-            "Step": step,
-            "SecretId": arn,
-            "ClientRequestToken": token,
-            "RotationToken": str(uuid.uuid4()),
-        }
-        rotate.handler(event, None)
+        """Call the rotation function with one step; what it prints is printed."""
+        self.function.invoke(self.of(arn).event(step, token))
 
     def rotate(self, arn: str) -> dict[str, Any]:
-        """A whole rotation, step by step; gives the new current value."""
+        """Run a complete rotation, step by step; return the new current value."""
         token = self.begin(arn)
         for step in STEPS:
             self.step(step, arn, token)
         return self.value(arn)
 
     def value(self, arn: str, stage: str = "AWSCURRENT") -> dict[str, Any]:
-        """The value that carries a stage."""
-        value: dict[str, Any] = json.loads(
-            self.secrets.get_secret_value(SecretId=arn, VersionStage=stage)["SecretString"]
-        )
-        remembered(value["password"])
+        """The value of the version with a stage."""
+        value = self.of(arn)._value(VersionStage=stage)
+        remembered(value.get("password") or value["awsSeamlessDomainPassword"])
         return value
 
     def stages(self, arn: str) -> dict[str, set[str]]:
-        """Version id to its labels."""
-        found = self.secrets.describe_secret(SecretId=arn)["VersionIdsToStages"]
-        return {version: set(labels) for version, labels in found.items()}
+        """Version ids with their stages."""
+        return {version: set(labels) for version, labels in self.of(arn).stages().items()}
 
-    def login(self, value: dict[str, Any]) -> psycopg.Connection[Any]:
-        """A plain connection with a value, past all of our code."""
-        tls: dict[str, Any] = (
-            {"sslmode": "verify-full", "sslrootcert": self.server.ca}
-            if self.server.ca
-            else {"sslmode": "disable"}
-        )
-        return psycopg.connect(
-            host=value["host"],
-            port=value["port"],
-            user=value["username"],
-            password=value["password"],
-            dbname=value.get("dbname", "postgres"),
-            autocommit=True,
-            connect_timeout=10,
-            **tls,
-        )
+    def login(self, value: dict[str, Any]) -> Any:
+        """Open a connection with a value, without using the product's code."""
+        return self.server.connect({**value, "sslrootcert": self.server.ca})
 
     def logs_in(self, value: dict[str, Any]) -> bool:
-        """Whether a value opens the database."""
-        try:
-            self.login(value).close()
-        except psycopg.OperationalError as error:
-            if "password authentication failed" in str(error):
-                return False
-            raise
-        return True
+        """True if the server accepts a value's user and password."""
+        return self.target.logs_in({**value, "sslrootcert": self.server.ca})
 
     def logins(self) -> int:
-        """How many connections the server was asked for so far."""
-        return self.server.log().count("connection received")
+        """Number of connection requests that the server has received so far."""
+        return str(self.server.log()).count("connection received")
 
     def sql(self, statement: str, *params: object) -> list[Any]:
         """Run a statement as the superuser."""
-        return self.server.execute(statement, params)
+        admin = self._as_admin()
+        cursor = admin.execute(statement.encode(), params or None)
+        rows = cursor.fetchall() if cursor.description else []
+        admin.execute("RESET ALL")
+        return rows
+
+    def _as_admin(self) -> psycopg.Connection[Any]:
+        """The superuser's session, one for all tests of a process, because a login is slow."""
+        target: Any = self.target
+        session: psycopg.Connection[Any] = target._session()
+        return session
 
     def exists(self, name: str) -> bool:
-        """Whether a user exists."""
+        """True if a user exists."""
         return bool(self.sql("SELECT 1 FROM pg_roles WHERE rolname = %s", name))
 
     def role(self, name: str) -> dict[str, Any]:
-        """A user's attributes and settings, but for the ``role`` that makes a clone act as its original."""
+        """A user's attributes and settings, except the ``role`` that makes a clone act as its original."""
         rows = self.sql(
             "SELECT rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication,"
             " rolbypassrls,"
@@ -236,23 +240,8 @@ class World:
         )
         return {"role": rows[0]}
 
-    def other_host_name(self) -> str:
-        """A name that resolves to the server and is not in its certificate."""
-        return "127.0.0.2"
-
     def some_authority(self) -> str:
-        """A readable file of certificates, for a server that has none."""
+        """A readable file of certificates; the server of these tests has no certificate."""
         import ssl  # noqa: PLC0415 - one use
 
         return ssl.get_default_verify_paths().cafile or ""
-
-
-class _borrowed(AbstractContextManager["psycopg.Connection[Any]"]):  # noqa: N801 - reads like nullcontext
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
-        self.connection = connection
-
-    def __enter__(self) -> psycopg.Connection[Any]:
-        return self.connection
-
-    def __exit__(self, *_: object) -> None:
-        return None

@@ -1,4 +1,4 @@
-"""Clients are made late and once, follow the environment, and do not hang."""
+"""Clients are created once, at their first use, follow the environment, and do not hang."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import pytest
 from rotators import __version__
 from rotators.aws import clients
 from rotators.core.errors import ConfigurationError
+from rotators.local.service_models import shared_service_models
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -21,9 +23,16 @@ def config(client: Any) -> Any:
     return client.meta.config
 
 
+@pytest.fixture(scope="module", autouse=True)
+def service_models() -> Iterator[None]:
+    """Read the models of the services once, because each new client has a session of its own."""
+    with shared_service_models():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Only a region; none of the developer's own settings."""
+    """Only a Region; no other settings of the developer."""
     for name in (
         "AWS_ENDPOINT_URL",
         "AWS_ENDPOINT_URL_SECRETS_MANAGER",
@@ -39,7 +48,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.processes
-def test_importing_makes_no_client_and_does_not_import_boto3() -> None:
+def test_importing_does_not_import_boto3() -> None:
     code = "import sys, rotators.aws.clients; sys.exit('boto3' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -76,7 +85,7 @@ def test_an_empty_endpoint_variable_counts_as_unset(monkeypatch: pytest.MonkeyPa
     assert clients.secrets_manager().meta.endpoint_url == "https://secretsmanager.eu-west-1.amazonaws.com"
 
 
-def test_a_silent_endpoint_is_given_up_and_a_refusal_retried() -> None:
+def test_a_silent_endpoint_times_out() -> None:
     settings = config(clients.secrets_manager())
     assert (settings.connect_timeout, settings.read_timeout) == (5, 10)
     assert settings.retries == {"mode": "standard", "total_max_attempts": 5}

@@ -1,4 +1,4 @@
-"""Each error of boto3 becomes the nearest of ours, with its code, a remedy, and no value."""
+"""Each error of boto3 becomes the matching error of ours, with its code, a remedy, and no value."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def refusal(code: str, message: str = "No.", status: int = 400) -> boto.ClientEr
         ("SomethingNew", "never seen", RequestRefused, "request-refused"),
     ],
 )
-def test_the_service_s_error_keeps_its_code_and_gets_a_remedy(
+def test_a_services_error_gets_a_remedy(
     code: str, message: str, error: type[RotatorsError], full_code: str
 ) -> None:
     result = translation(refusal(code, message))
@@ -110,7 +110,7 @@ def test_the_service_s_error_keeps_its_code_and_gets_a_remedy(
     assert result.remedy
 
 
-def test_an_unknown_error_of_the_server_s_side_is_worth_a_retry() -> None:
+def test_an_unknown_server_error_is_retryable() -> None:
     assert translation(refusal("Strange", status=503)).retryable
     assert not translation(refusal("Strange", status=400)).retryable
 
@@ -123,7 +123,7 @@ def test_an_unknown_error_of_the_server_s_side_is_worth_a_retry() -> None:
         ("app/db", "spelling"),
     ],
 )
-def test_what_is_not_found_gets_a_hint_by_its_form(secret_id: str, hint: str) -> None:
+def test_a_missing_secret_gets_a_hint(secret_id: str, hint: str) -> None:
     assert hint in translation(refusal("ResourceNotFoundException"), secret_id).remedy
 
 
@@ -161,7 +161,7 @@ def test_what_is_not_found_gets_a_hint_by_its_form(secret_id: str, hint: str) ->
         (boto.BotoCoreError(), RequestRefused, "request-refused"),
     ],
 )
-def test_an_error_of_boto_s_own_has_a_class_and_names_the_endpoint(
+def test_a_boto_error_names_the_endpoint(
     raised: boto.BotoCoreError, error: type[RotatorsError], full_code: str
 ) -> None:
     result = translation(raised)
@@ -171,7 +171,7 @@ def test_an_error_of_boto_s_own_has_a_class_and_names_the_endpoint(
     assert ("https://e" in result.cause) == ("endpoint_url" in raised.kwargs)
 
 
-def test_a_closed_port_is_reported_as_an_endpoint_without_connection() -> None:
+def test_a_closed_port_is_an_unreachable_endpoint() -> None:
     client = boto3.client(
         "secretsmanager",
         region_name="eu-west-1",

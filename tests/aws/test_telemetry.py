@@ -1,4 +1,4 @@
-"""One log line and one metrics record per invocation, whatever happened before."""
+"""One log line and one metrics record per invocation, independent of earlier invocations."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def reported(capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The log line and the metrics, which must be all there is on stdout."""
+    """The log line and the metrics, which must be the only text on stdout."""
     log, metrics = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     return log, metrics
 
@@ -90,7 +90,7 @@ def test_a_failure_is_reported_and_goes_on(capsys: pytest.CaptureFixture[str]) -
     assert units(metrics) == {"StepFailed": "Count", "Duration": "Milliseconds"}
 
 
-def test_an_error_that_is_not_coded_becomes_one_with_its_type_and_frames_and_without_its_text(
+def test_other_errors_become_coded_without_their_text(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def at_fault() -> None:
@@ -122,7 +122,7 @@ def test_nothing_leaks_into_the_next_invocation(capsys: pytest.CaptureFixture[st
         assert units(metrics) == {"Succeeded": "Count", "Duration": "Milliseconds"}
 
 
-def test_what_an_alarm_watches_has_the_function_alone_as_dimension(
+def test_alarms_find_metrics_by_function_alone(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "my-stack")
@@ -133,7 +133,7 @@ def test_what_an_alarm_watches_has_the_function_alone_as_dimension(
     assert (metrics["service"], metrics["function"]) == ("my-stack", "rotate")
 
 
-def test_only_a_rotation_that_ended_well_counts_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_a_successful_finish_counts_as_rotated(capsys: pytest.CaptureFixture[str]) -> None:
     for step in ("createSecret", "setSecret", "testSecret"):
         with observed("rotate", step=step):
             pass
@@ -147,7 +147,7 @@ def test_only_a_rotation_that_ended_well_counts_as_one(capsys: pytest.CaptureFix
 
 
 class Crash(BaseException):
-    """A simulated death of the process."""
+    """A simulated end of the process."""
 
 
 @pytest.mark.parametrize("death", [KeyboardInterrupt(), SystemExit(3), Crash()])
@@ -171,7 +171,7 @@ def test_namespace_and_service_are_the_user_s(
 
 
 @pytest.mark.parametrize("variable", ["POWERTOOLS_LOG_LEVEL", "AWS_LAMBDA_LOG_LEVEL"])
-def test_the_log_level_is_the_user_s_at_every_invocation(
+def test_the_log_level_is_read_at_every_invocation(
     variable: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, "ERROR")
@@ -214,7 +214,7 @@ UNUSABLE = {
 @pytest.mark.parametrize(
     ("variable", "text"), [(name, text) for name, texts in UNUSABLE.items() for text in texts]
 )
-def test_a_setting_that_cannot_be_used_is_named_before_anything_is_done(
+def test_an_unusable_setting_is_named_first(
     variable: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, text)
@@ -225,15 +225,13 @@ def test_a_setting_that_cannot_be_used_is_named_before_anything_is_done(
 
 
 @pytest.mark.parametrize("level", ["debug", "Warning", "WARN", "FATAL"])
-def test_every_spelling_of_a_level_that_powertools_takes_is_taken(
-    level: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_levels_are_spelled_as_in_powertools(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POWERTOOLS_LOG_LEVEL", level)
     with observed("rotate"):
         pass
 
 
-def test_a_setting_that_cannot_be_used_is_reported_all_the_same(
+def test_an_unusable_setting_is_still_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("POWERTOOLS_LOG_LEVEL", "FOO")
@@ -245,7 +243,7 @@ def test_a_setting_that_cannot_be_used_is_reported_all_the_same(
 
 
 class Full(io.StringIO):
-    """A stdout on a device without space."""
+    """A stdout on a full device."""
 
     def write(self, _: str) -> int:
         raise OSError(errno.ENOSPC, "no space left on device")
@@ -257,12 +255,12 @@ def closed() -> io.StringIO:
     return stdout
 
 
-# Set inside the tests: pytest sets sys.stdout between a fixture and its test.
+# Set inside the tests, because pytest sets sys.stdout between a fixture and its test.
 lost = pytest.mark.parametrize("make_stdout", [closed, Full, lambda: None], ids=["closed", "full", "none"])
 
 
 @lost
-def test_what_was_done_counts_though_it_cannot_be_reported(
+def test_a_lost_report_does_not_fail_the_function(
     make_stdout: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdout", make_stdout())
@@ -272,7 +270,7 @@ def test_what_was_done_counts_though_it_cannot_be_reported(
 
 
 @lost
-def test_a_failure_that_cannot_be_reported_is_raised_all_the_same(
+def test_a_failure_without_report_is_still_raised(
     make_stdout: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdout", make_stdout())

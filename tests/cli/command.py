@@ -13,7 +13,7 @@ from rotators.cli import main
 
 @dataclass(frozen=True)
 class Done:
-    """What a command did: its exit status and both of its outputs."""
+    """The result of a command: its exit status, stdout and stderr."""
 
     status: int
     stdout: str

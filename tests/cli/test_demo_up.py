@@ -1,27 +1,33 @@
-"""`demo` and `up` as a stranger runs them: as processes of their own, with the real AWS CLI beside."""
+"""`demo` and `up` as a new user runs them: as separate processes, and with the real AWS CLI."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import psycopg
 import pytest
 
-from rotators.core.errors import ServerNotFound
+from rotators.core.registry import load
+from rotators.local.errors import ServerNotFound
 from rotators.local.servers.postgres import PostgresServer, find_binaries
-from tests.world import remembered
+from rotators.strategies.rotator import engine_of
+from rotators.testing import targets
+from tests.cli.command import command
+from tests.world import IN_NO_PACKAGE, remembered
 
 pytestmark = pytest.mark.processes
 
-RUN = [sys.executable, "-m", "rotators.cli"]
+RUN = [sys.executable, "-m", "rotators"]
 AWS = Path(sys.executable).parent / "aws"
 
 
@@ -45,44 +51,50 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**kept, **more}
 
 
+_POLL = 0.05
+"""Seconds between two looks at a process or a stack that has no event to wait for."""
+NOWHERE = "http://127.0.0.1:9"
+
+
 def test_demo_ends_well_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [*RUN, "demo"],
-        env=clean_environment(TMPDIR=str(_open(tmp_path))),
-        capture_output=True,
-        text=True,
-        check=False,
+    """The demo ignores the caller's settings: a proxy would see passwords, others name another account."""
+    environment = clean_environment(
+        TMPDIR=str(_open(tmp_path)),
+        HTTP_PROXY=NOWHERE,
+        http_proxy=NOWHERE,
+        AWS_ENDPOINT_URL_SECRETS_MANAGER=NOWHERE,
+        SECRETS_MANAGER_ENDPOINT=NOWHERE,
+        AWS_IGNORE_CONFIGURED_ENDPOINT_URLS="true",
+        AWS_PROFILE="no-such-profile",
     )
+    done = subprocess.run([*RUN, "demo"], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     for word in ("createSecret", "finishSecret", "refused", "accepted", "AWSCURRENT", "Next:"):
         assert word in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 
-def test_demo_for_machines_is_one_document() -> None:
-    done = subprocess.run(
-        [*RUN, "demo", "--json"], env=clean_environment(), capture_output=True, text=True, check=True
+def test_demo_on_an_own_server_leaves_it_unchanged(server: PostgresServer) -> None:
+    url = (
+        f"postgresql://{server.superuser}:{server.password}@{server.host}:{server.port}/postgres"
+        f"?sslmode=verify-full&sslrootcert={server.ca}"
     )
+    before = server.execute("SELECT rolname FROM pg_roles ORDER BY 1")
+    done = subprocess.run(
+        [*RUN, "demo", "--json"],
+        env=clean_environment(DATABASE_URL=url),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert server.password not in done.stdout + done.stderr
+    assert server.execute("SELECT rolname FROM pg_roles ORDER BY 1") == before
     document = json.loads(done.stdout)
     assert [secret["strategy"] for secret in document["secrets"]] == ["single", "alternating"]
     for secret in document["secrets"]:
         assert (secret["old_password"], secret["new_password"]) == ("refused", "accepted")
         assert all(rotation["result"] == "succeeded" for rotation in secret["rotations"])
-
-
-def test_no_setting_of_the_callers_leads_the_demo_away_from_this_machine() -> None:
-    """A proxy would see the passwords; another endpoint or profile would be another account."""
-    nowhere = "http://127.0.0.1:9"
-    environment = clean_environment(
-        HTTP_PROXY=nowhere,
-        http_proxy=nowhere,
-        AWS_ENDPOINT_URL_SECRETS_MANAGER=nowhere,
-        SECRETS_MANAGER_ENDPOINT=nowhere,
-        AWS_IGNORE_CONFIGURED_ENDPOINT_URLS="true",
-        AWS_PROFILE="no-such-profile",
-    )
-    done = subprocess.run([*RUN, "demo"], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
@@ -94,47 +106,35 @@ def test_no_setting_of_the_callers_leads_the_demo_away_from_this_machine() -> No
         ("postgresql://localhost/x", "lacks user, password"),
     ],
 )
-def test_a_database_url_that_cannot_be_used_is_told_without_its_password(url: str, said: str) -> None:
-    done = subprocess.run(
-        [*RUN, "demo"], env=clean_environment(DATABASE_URL=url), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
+def test_an_unusable_database_url_is_told_without_password(
+    monkeypatch: pytest.MonkeyPatch, url: str, said: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    done = command("demo")
+    assert done.status == 1
     assert said in done.stderr
     assert "Next:" in done.stderr
     assert "Traceback" not in done.stderr
-    assert "pa55word" not in done.stdout + done.stderr
+    assert "pa55word" not in done.text
 
 
-def test_a_failure_for_machines_is_json_too() -> None:
-    environment = clean_environment(AWS_ENDPOINT_URL="http://127.0.0.1:9", AWS_REGION="us-east-1")
-    environment |= {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y", "AWS_MAX_ATTEMPTS": "1"}
-    done = subprocess.run(
-        [*RUN, "show", "any", "--json"], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
+def test_a_failure_for_machines_is_json_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"}
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER", "SECRETS_MANAGER_ENDPOINT"):
+        values[name] = NOWHERE
+    for name, value in {**values, "AWS_MAX_ATTEMPTS": "1"}.items():
+        monkeypatch.setenv(name, value)
+    done = command("show", "any", "--json")
+    assert done.status == 1
     assert json.loads(done.stdout)["error"]["code"] == "service-unavailable/endpoint"
 
 
-def test_demo_on_a_server_of_ones_own_leaves_it_as_it_was(server: PostgresServer) -> None:
-    url = (
-        f"postgresql://{server.superuser}:{server.password}@{server.host}:{server.port}/postgres"
-        f"?sslmode=verify-full&sslrootcert={server.ca}"
-    )
-    before = server.execute("SELECT rolname FROM pg_roles ORDER BY 1")
-    done = subprocess.run(
-        [*RUN, "demo"], env=clean_environment(DATABASE_URL=url), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert server.password not in done.stdout + done.stderr
-    assert server.execute("SELECT rolname FROM pg_roles ORDER BY 1") == before
-
-
 class Stack:
-    """`rotators up` as a process, and what it printed."""
+    """`rotators up` as a process, and its output."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, *options: str) -> None:
         self.process = subprocess.Popen(
-            [*RUN, "up", "--port", "0", "--json"],
+            [*RUN, "up", "--port", "0", "--json", *options],
             env=clean_environment(TMPDIR=str(place)),
             stdout=subprocess.PIPE,
             text=True,
@@ -146,6 +146,13 @@ class Stack:
             if line == "}\n":
                 break
         self.document: dict[str, Any] = json.loads(text)
+        self.client: Any = boto3.client(
+            "secretsmanager",
+            endpoint_url=self.document["endpoint"],
+            region_name=self.document["exports"]["AWS_REGION"],
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+        )
 
     def aws(self, *arguments: str) -> Any:
         """Run the real AWS CLI with the exports that `up` printed."""
@@ -166,14 +173,14 @@ class Stack:
         )
 
     def value(self, name: str) -> dict[str, Any]:
-        """A secret's current value, by the AWS CLI."""
-        answer = self.aws("secretsmanager", "get-secret-value", "--secret-id", name)
+        """A secret's current value."""
+        answer = self.client.get_secret_value(SecretId=name)
         value: dict[str, Any] = json.loads(answer["SecretString"])
         remembered(value["password"])
         return value
 
     def logs_in(self, value: dict[str, Any]) -> bool:
-        """Whether a value opens the database."""
+        """True if the database accepts a value's user and password."""
         try:
             psycopg.connect(
                 host=value["host"],
@@ -190,41 +197,57 @@ class Stack:
 
 
 def _open(path: Path) -> Path:
-    """Let the server's own user into a test's directory."""
+    """Give the server's user access to a test's directory."""
     for place in (path, *list(path.parents)[:3]):
         if place.owner() == path.owner() and len(place.parts) > 2:
             place.chmod(0o755)
     return path
 
 
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
-    running = Stack(_open(tmp_path))
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the stack's files."""
+    return _open(tmp_path_factory.mktemp("up"))
+
+
+@pytest.fixture(scope="module")
+def stack(place: Path) -> Iterator[Stack]:
+    """One stack for the tests of this module; the last test ends it."""
+    yield from _running(place)
+
+
+def _running(place: Path, *options: str) -> Iterator[Stack]:
+    running = Stack(place, *options)
     with running.process:
         yield running
+        running.client.close()
         if running.process.poll() is None:
             running.process.send_signal(signal.SIGINT)
 
 
-def test_the_unmodified_aws_cli_rotates_a_password_twice_in_a_row(stack: Stack) -> None:
+def test_the_unmodified_aws_cli_rotates_a_password_twice(stack: Stack) -> None:
     if not AWS.exists():
-        pytest.skip("the AWS CLI is not installed beside this Python")
+        pytest.skip("the AWS CLI is not installed in this environment")
     seen = [stack.value("demo/single")]
     for _ in range(2):
         token = stack.aws("secretsmanager", "rotate-secret", "--secret-id", "demo/single")["VersionId"]
         _await_current(stack, token)
         seen.append(stack.value("demo/single"))
+    answer = stack.aws("secretsmanager", "get-secret-value", "--secret-id", "demo/single")
+    assert json.loads(answer["SecretString"]) == seen[-1]
     assert len({value["password"] for value in seen}) == 3
     assert [stack.logs_in(value) for value in seen] == [False, False, True]
 
 
 def _await_current(stack: Stack, token: str) -> None:
-    for _ in range(60):
-        listed = stack.aws("secretsmanager", "list-secret-version-ids", "--secret-id", "demo/single")
-        stages = {version["VersionId"]: version.get("VersionStages", []) for version in listed["Versions"]}
+    """Poll until the rotation has ended, because the AWS CLI has no command that waits for it."""
+    stages: dict[str, list[str]] = {}
+    while "AWSPENDING" in {stage for each in stages.values() for stage in each} or token not in stages:
+        time.sleep(_POLL)
+        stages = stack.client.describe_secret(SecretId="demo/single")["VersionIdsToStages"]
         if "AWSCURRENT" in stages.get(token, []):
-            return
-    raise AssertionError(stages)
+            break
+    assert "AWSCURRENT" in stages[token]
 
 
 def test_the_other_commands_work_against_it(stack: Stack, tmp_path: Path) -> None:
@@ -236,23 +259,76 @@ def test_the_other_commands_work_against_it(stack: Stack, tmp_path: Path) -> Non
     assert answer["Value"] == {"username": "demo_alternating_clone"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_nothing_is_left_however_it_ends(stack: Stack, tmp_path: Path, number: signal.Signals) -> None:
+def test_up_runs_an_engine_without_administrators() -> None:
+    # The path of a socket has at most 107 characters.
+    with tempfile.TemporaryDirectory() as place:
+        for running in _running(_open(Path(place)), "--engine", "memorydb"):
+            assert running.document["secrets"].keys() == {"demo/dual"}
+            assert running.document["memorydb"]["port"]
+            before = running.value("demo/dual")
+            assert running.command("rotate", "demo/dual").returncode == 0
+            assert running.value("demo/dual")["password"] != before["password"]
+
+
+@pytest.fixture(scope="module")
+def examples() -> dict[str, dict[str, Any]]:
+    """Results of commands for each engine that runs on this machine, by strategy."""
+    environment = clean_environment()
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.cli.example_secrets", *filter(_runs_here, targets.names_for_up())],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, dict[str, Any]] = {}
+    for each in map(json.loads, done.stdout.splitlines()):
+        found.setdefault(each["engine"], {})[each["strategy"]] = each
+    return found
+
+
+def _runs_here(engine: str) -> bool:
+    try:
+        targets.small_server(engine)
+    except ServerNotFound as error:
+        if os.environ.get("CI") and engine not in IN_NO_PACKAGE and error.reason != "privilege":
+            raise
+        return False
+    return True
+
+
+@pytest.mark.parametrize("engine", targets.names_for_up())
+def test_each_example_secret_is_ready_and_healthy(engine: str, examples: dict[str, dict[str, Any]]) -> None:
+    """Each secret of `up` is rotated first."""
+    if not _runs_here(engine):
+        pytest.skip(f"no {engine} here")
+    declared = engine_of(load(engine))
+    assert declared
+    assert examples[engine].keys() == {each.name for each in declared.strategies}
+    for each in examples[engine].values():
+        assert each["rotate"]["outcome"] == "rotated", each["rotate"]
+        assert each["check"]["ready"], each["check"]
+        assert each["doctor"]["healthy"], each["doctor"]
+
+
+def test_ctrl_c_leaves_nothing_behind(stack: Stack, place: Path) -> None:
+    _ends(stack, place, signal.SIGINT, 0)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGKILL, -9)])
+def test_nothing_is_left_however_it_ends(tmp_path: Path, number: signal.Signals, status: int) -> None:
+    for running in _running(_open(tmp_path)):
+        _ends(running, tmp_path, number, status)
+
+
+def _ends(stack: Stack, place: Path, number: signal.Signals, status: int) -> None:
     stack.process.send_signal(number)
-    status = stack.process.wait(30)
-    assert status == (-9 if number is signal.SIGKILL else 0)
-    port = stack.document["postgres"]["port"]
-    for _ in range(100):
-        if not list(tmp_path.iterdir()):
-            break
-        subprocess.run(["sleep", "0.1"], check=True)
-    assert list(tmp_path.iterdir()) == []
+    assert stack.process.wait() == status
+    # The watchdog of the server removes its folder, even if the command was killed.
+    while list(place.iterdir()):
+        time.sleep(_POLL)
     with pytest.raises(psycopg.OperationalError, match="refused"):
-        psycopg.connect(host="127.0.0.1", port=port, user="x", password="x", dbname="postgres")
-
-
-def test_the_command_says_its_version_and_its_parts() -> None:
-    done = subprocess.run([*RUN, "--help"], capture_output=True, text=True, check=True)
-    for command in ("demo", "up", "invoke", "rotate", "show"):
-        assert command in done.stdout
-    assert shutil.which("rotators", path=str(Path(sys.executable).parent))
+        psycopg.connect(
+            host="127.0.0.1", port=stack.document["postgres"]["port"], user="x", password="x", dbname="x"
+        )

@@ -1,4 +1,4 @@
-"""The whole way without an account: build, package, deploy, rotate by the AWS CLI, read, remove."""
+"""A complete deployment without an account: build, package, deploy, rotate with the AWS CLI, remove."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from rotators.cli.deployed import built
-from rotators.core.errors import LocalStackError
+from rotators.local.errors import LocalStackError
 from tests import artifact
+from tests.cli.command import command
 
 pytestmark = pytest.mark.processes
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-COMMAND = [sys.executable, "-c", "from rotators.cli import main; main()", "deploy-local"]
+COMMAND = [sys.executable, "-m", "rotators", "deploy-local"]
 
 
 def test_the_deployed_stack_rotates_and_says_so() -> None:
@@ -49,12 +50,12 @@ def test_the_deployed_stack_rotates_and_says_so() -> None:
     [(["--parameter", "nonsense"], "KEY=VALUE"), (["--template", "/nowhere.yaml"], "does not exist")],
 )
 def test_bad_arguments_are_refused_at_once(arguments: list[str], words: str) -> None:
-    done = subprocess.run([*COMMAND, *arguments], check=False, capture_output=True, text=True)
-    assert done.returncode == 2
+    done = command("deploy-local", "--template", str(ROOT / "template.yaml"), *arguments)
+    assert done.status == 2
     assert words in done.stderr
 
 
-def test_a_wrong_make_variable_is_named_as_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_make_variable_is_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRUST", "missing")
     with pytest.raises(LocalStackError, match="TRUST=missing: there is no such file"):
         built(artifact.ROOT, "x86_64")

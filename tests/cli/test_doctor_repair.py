@@ -1,4 +1,4 @@
-"""`rotators doctor` and `rotators repair` on a real server: every state of labels and passwords."""
+"""`rotators doctor` and `rotators repair` on a real server: every state of stages and passwords."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from rotators.aws.store import SecretStore
+from rotators.aws.secrets import SecretStore
+from rotators.aws.views import read_secret
 from rotators.cli import cli
-from rotators.core.errors import RepairRefused, RequestRefused
+from rotators.core.errors import RequestRefused
 from rotators.core.settings import Settings
 from rotators.engines.postgres.session import PostgresSession
 from rotators.recovery.diagnosis import diagnose
+from rotators.recovery.errors import RepairRefused
 from rotators.recovery.examination import Examination
 from rotators.recovery.mending import repair
-from tests.world import STEPS, World, new_password, unique
+from rotators.testing.case import STEPS
+from tests.world import World, new_password, unique
 
 pytestmark = pytest.mark.processes
 
 Value = dict[str, Any]
 State = tuple[str, str, bool, bool, bool]
-"""Whose password the server has, what is pending, and whether previous, history and admin are there."""
+"""The version whose password the server has, the pending value; True if previous, history, admin exist."""
 
 
 def run(*arguments: str) -> Result:
@@ -89,7 +92,7 @@ def states() -> list[State]:
 
 
 def arranged(world: World, state: State, strategy: str = "single") -> str:
-    """A secret in a state, whose user has the password that the state says."""
+    """A secret in a state; its user has the password of that state."""
     on_server, pending, previous, history, admin = state
     user = {**world.user(), "strategy": strategy}
     if admin:
@@ -112,7 +115,7 @@ def arranged(world: World, state: State, strategy: str = "single") -> str:
 
 
 @pytest.mark.parametrize("state", states(), ids=lambda state: "-".join(map(str, state)))
-def test_each_state_ends_healthy_or_names_what_a_human_has_to_do(world: World, state: State) -> None:
+def test_each_state_ends_healthy_or_names_an_action(world: World, state: State) -> None:
     arn = arranged(world, state)
     before, labels = stored(world, arn), world.stages(arn)
     result = run("repair", arn, "--idle")
@@ -139,7 +142,7 @@ def test_a_pair_of_users_is_mended_too(world: World, on_server: str) -> None:
     assert world.logs_in(world.value(arn))
 
 
-def test_a_pair_whose_rotation_stopped_before_its_last_step_is_finished(world: World) -> None:
+def test_an_interrupted_rotation_of_a_pair_is_finished(world: World) -> None:
     arn = world.secret({**world.user(), "strategy": "alternating", "masterarn": world.admin_secret()})
     token = world.begin(arn)
     for step in STEPS[:2]:
@@ -150,9 +153,9 @@ def test_a_pair_whose_rotation_stopped_before_its_last_step_is_finished(world: W
     assert world.logs_in(world.value(arn))
 
 
-def test_a_label_that_moved_since_the_diagnosis_is_not_moved_again(world: World) -> None:
+def test_a_stage_moved_after_the_diagnosis_stays(world: World) -> None:
     arn = arranged(world, ("pending", "filled", False, False, False))
-    found = Examination(SecretStore(), Settings(), idle=True).examine(arn)
+    found = Examination(SecretStore(), Settings(), read_secret(arn), idle=True).examine()
     assert found.current is not None
     moved = put(world, arn, {**world.value(arn), "password": new_password()}, "AWSCURRENT")
     with pytest.raises(RequestRefused):
@@ -160,7 +163,7 @@ def test_a_label_that_moved_since_the_diagnosis_is_not_moved_again(world: World)
     assert "AWSCURRENT" in world.stages(arn)[moved]
 
 
-def test_a_dry_run_changes_nothing_and_says_what_would_be_done(world: World) -> None:
+def test_a_dry_run_changes_nothing_and_shows_repairs(world: World) -> None:
     arn = arranged(world, ("pending", "filled", False, False, False))
     labels = world.stages(arn)
     result = run("repair", arn, "--idle", "--dry-run")
@@ -189,7 +192,7 @@ def test_an_unreachable_target_is_no_rejection(world: World) -> None:
     assert result.exit_code == 1
 
 
-def test_a_pending_value_for_somebody_else_is_not_tried_and_loses_its_label(world: World) -> None:
+def test_another_users_pending_value_loses_its_stage(world: World) -> None:
     other, arn = world.user(), world.secret(world.user())
     put(world, arn, other, "AWSPENDING")
     document = examined(arn)
@@ -199,7 +202,7 @@ def test_a_pending_value_for_somebody_else_is_not_tried_and_loses_its_label(worl
     assert "AWSPENDING" not in {label for labels in world.stages(arn).values() for label in labels}
 
 
-def test_an_old_password_under_another_database_brings_the_current_one_back(world: World) -> None:
+def test_an_old_password_with_another_database_is_reset(world: World) -> None:
     user = world.user()
     arn = world.secret({**user, "dbname": "template1"})
     put(world, arn, {**user, "password": new_password()}, "AWSCURRENT")
@@ -209,16 +212,14 @@ def test_an_old_password_under_another_database_brings_the_current_one_back(worl
     assert world.logs_in(world.value(arn))
 
 
-def test_a_repair_that_did_not_help_is_not_advised_again(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_repair_without_effect_is_not_repeated(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     user = world.user()
     arn = world.secret({**user, "strategy": "single", "masterarn": world.admin_secret()})
     world.set_password(user["username"], new_password())
     setting = PostgresSession.set_credential
 
     def in_vain(session: PostgresSession, user: str, _password: str) -> None:
-        setting(session, user, new_password())  # stands for whatever else keeps the login rejected
+        setting(session, user, new_password())  # stands for any other cause of a rejected login
 
     monkeypatch.setattr(PostgresSession, "set_credential", in_vain)
     result = run("repair", arn, "--idle")
@@ -231,14 +232,14 @@ def test_the_admin_does_not_bring_back_an_administrator(world: World) -> None:
     boss = world.user(options="CREATEROLE")
     arn = world.secret({**boss, "strategy": "single", "masterarn": world.admin_secret()})
     world.set_password(boss["username"], new_password())
-    assert examined(arn)["state"] == "administrator", "so the doctor does not promise that a repair helps"
+    assert examined(arn)["state"] == "administrator", "doctor must not promise that a repair helps"
     result = run("repair", arn, "--idle")
     assert isinstance(result.exception, RepairRefused)
     assert "administrat" in str(result.exception)
     assert not world.logs_in(world.value(arn))
 
 
-def test_a_database_restored_from_an_old_snapshot_gets_its_old_value_back(world: World) -> None:
+def test_a_restored_database_gets_its_old_value_back(world: World) -> None:
     user = world.user()
     arn = world.secret(user)
     for _ in range(3):
@@ -261,7 +262,7 @@ def test_the_doctor_explains_and_shows_no_value(world: World) -> None:
         assert not [value for value in values if value["password"] in output]
 
 
-def test_the_doctor_is_content_with_a_secret_that_rotates(world: World) -> None:
+def test_doctor_finds_a_rotating_secret_healthy(world: World) -> None:
     name, user = unique("cli/healthy"), world.user()
     world.secrets.create_secret(Name=name, SecretString=json.dumps(user))
     world.aws.enable_rotation(name)
@@ -272,7 +273,7 @@ def test_the_doctor_is_content_with_a_secret_that_rotates(world: World) -> None:
     assert "Secrets Manager may invoke it" in result.output
 
 
-def test_a_function_that_may_not_be_invoked_and_a_rejected_admin_are_named(world: World) -> None:
+def test_a_forbidden_function_and_rejected_admin_are_named(world: World) -> None:
     admin = world.admin_secret(password=new_password())
     arn = world.secret({**world.user(), "masterarn": admin})
     world.secrets.cancel_rotate_secret(SecretId=arn)
@@ -285,7 +286,7 @@ def test_a_function_that_may_not_be_invoked_and_a_rejected_admin_are_named(world
 
 
 def failed_rotation(world: World) -> tuple[str, str]:
-    """A secret whose rotation failed, because its password was changed at the server; gives ARN and token."""
+    """A secret whose rotation failed, because its password was changed at the server; ARN and token."""
     user = world.user()
     arn, token = world.secret(user), str(uuid.uuid4())
     world.set_password(user["username"], new_password())
@@ -301,15 +302,15 @@ def test_a_rotation_that_failed_is_judged_at_once(world: World) -> None:
     assert document["last_failure"]["event"] == "RotationFailed"
 
 
-def test_a_rotation_begun_after_a_failure_is_left_alone(world: World) -> None:
+def test_a_rotation_after_a_failure_is_unchanged(world: World) -> None:
     arn, token = failed_rotation(world)
-    world.drop_pending(arn, token)
+    world.of(arn).drop_pending(token)
     world.begin(arn)
     document: dict[str, Any] = json.loads(run("doctor", arn, "--json").stdout)
     assert document["state"] == "rotating"
 
 
-def test_a_retry_of_a_failed_rotation_is_left_alone(world: World) -> None:
+def test_a_retry_of_a_failed_rotation_is_unchanged(world: World) -> None:
     arn, token = failed_rotation(world)
     world.set_password(world.value(arn)["username"], world.value(arn)["password"])
     for step in STEPS[:2]:  # the service repeats all steps with the same token
@@ -326,11 +327,11 @@ def test_a_retry_of_a_failed_rotation_is_left_alone(world: World) -> None:
     assert world.stages(arn) == labels
 
 
-def test_a_rotation_whose_function_was_cut_off_is_judged_at_once(world: World) -> None:
+def test_a_rotation_of_a_stopped_function_is_examined(world: World) -> None:
     lambdas, name = world.aws.client("lambda"), "rotators-rotate"
     before = lambdas.get_function_configuration(FunctionName=name)["Timeout"]
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        # createSecret asks no database and succeeds; setSecret waits for it until Lambda ends the function.
+        # createSecret uses no database and succeeds; setSecret waits for it until Lambda ends the function.
         arn = world.secret({**world.user(), "port": silent.getsockname()[1]})
         token = str(uuid.uuid4())
         lambdas.update_function_configuration(FunctionName=name, Timeout=2)

@@ -1,6 +1,6 @@
-"""Mistakes that people make, and what each command answers: tests/cli/mistakes.txt has the whole transcript.
+"""Common mistakes, and the answer of each command: tests/cli/mistakes.txt contains the transcript.
 
-After a deliberate change, run this file with UPDATE_DOCS=1 and read the difference.
+After an intended change, run this file with UPDATE_DOCS=1 and read the difference.
 """
 
 from __future__ import annotations
@@ -15,13 +15,17 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.metadata import entry_points
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
+from rotators.aws import clients
 from rotators.cli import cli
 from rotators.local.aws import LocalAws
 from rotators.local.servers.postgres import PostgresServer
+from rotators.testing import targets
 from tests.cli.command import Done, command
 from tests.world import World, new_password
 
@@ -31,7 +35,7 @@ TRANSCRIPT = Path(__file__).with_name("mistakes.txt")
 ROOT = Path(__file__).parents[2]
 SPECIFIC = ("SECRETS_MANAGER_ENDPOINT", "AWS_ENDPOINT_URL_SECRETS_MANAGER")
 NOTHING = "http://127.0.0.1:9"
-"""Where nothing listens."""
+"""An address where no server listens."""
 
 MISTAKES = """
 rotators
@@ -51,6 +55,68 @@ rotators show plain
 rotators show empty
 rotators show cancelled
 rotators show nothing-of-this-name --json
+
+rotators list nothing-of-this-name
+rotators list --stale 30
+rotators list --tag =prod
+rotators list -o xml
+rotators list --key alias/nothing-of-this-name
+rotators list nothing-of-this-name --json
+rotators tag app
+rotators tag --set env=prod
+rotators tag app --set env
+rotators tag nothing-of-this-name --set env=prod --yes
+rotators schedule app
+rotators schedule app --every 7 --off
+rotators schedule plain --every 7 --yes
+rotators schedule nothing-of-this-name --off
+rotators replicate app
+rotators replicate nothing-of-this-name --to eu-west-1
+rotators unreplicate app
+rotators unreplicate nothing-of-this-name --from eu-west-1
+rotators delete
+rotators delete app --days 3
+rotators delete nothing-of-this-name --yes
+rotators restore nothing-of-this-name --yes
+rotators export
+rotators export nothing-of-this-name
+rotators export app plain --format dotenv
+rotators export app -o folder
+rotators import
+rotators import missing.json
+rotators import broken.json
+rotators import picture.png
+rotators import list.json --yes
+rotators import retrieve.json --format vault
+rotators import retrieve.json --to app
+rotators import retrieve.json --format vault --to app --yes
+rotators exec app
+rotators exec nothing-of-this-name -- env
+rotators exec broken -- env
+rotators exec app --map NAME -- env
+rotators exec app --map NAME=nothing -- env
+rotators exec app --map NAME=host -- no-such-program
+rotators diff
+rotators diff nothing-of-this-name
+rotators diff app
+rotators diff broken AWSCURRENT AWSCURRENT
+rotators policy
+rotators policy check
+rotators policy check missing.toml
+rotators policy check picture.png
+rotators policy check wrong.toml
+rotators policy check --preset iso
+rotators report
+rotators report nothing-of-this-name -o page.html
+rotators report app -o folder
+rotators dashboard --port many
+rotators dashboard --port $TAKEN
+
+rotators schema postgress
+rotators schema store --json
+
+rotators engines extra
+rotators engines --verbose
 
 rotators rotate
 rotators rotate nothing-of-this-name
@@ -124,6 +190,7 @@ DATABASE_URL=postgresql://u:p@127.0.0.1:9/db?sslmode=disable rotators demo
 DATABASE_URL=mysql://u:p@localhost/db rotators demo
 PG_BIN=folder rotators demo
 
+rotators up --engine oracle
 rotators up --port many
 rotators up --port 70000
 rotators up --port $TAKEN
@@ -157,6 +224,7 @@ FILES: dict[str, str | bytes] = {
     "broken.json": '{\n  "SecretId": \n',
     "picture.png": b"\x89PNG\r\n\x1a\n\x00\xff",
     "list.json": "[1, 2]",
+    "wrong.toml": "[[rule]]\nid = 'age'\nrequire = { max_age = 90 }\n",
     "empty.json": "",
     "missing-secret.json": '{"SecretId": "nothing-of-this-name"}',
     "retrieve.json": '{"SecretId": "app"}',
@@ -169,7 +237,7 @@ FILES: dict[str, str | bytes] = {
 
 
 class Website(BaseHTTPRequestHandler):
-    """Answers every request as a website does, or with the refusal of an expired token."""
+    """Answers every request like a website, or with the refusal of an expired token."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -185,7 +253,7 @@ class Website(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def places() -> Iterator[dict[str, str]]:
-    """Addresses that the mistakes name: of nothing, of a website, of an expired token, and a taken port."""
+    """Addresses in the mistakes: of no server, of a website, of an expired token, and of a used port."""
     website = HTTPServer(("127.0.0.1", 0), Website)
     threading.Thread(target=website.serve_forever, daemon=True).start()
     with socket.create_server(("127.0.0.1", 0)) as taken, website:
@@ -197,7 +265,7 @@ def places() -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def secrets(aws: LocalAws, server: PostgresServer) -> Iterator[None]:
-    """The secrets that the mistakes name; removed at the end."""
+    """The secrets in the mistakes; removed at the end."""
     world = World(aws, server)
     user = world.user()
     locked = world.user()
@@ -236,7 +304,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(line: str, places: dict[str, str]) -> Done:
-    """Run one line; in a process of its own where it sets variables, because clients are kept."""
+    """Run one line. OWN in the line requests a separate process, which also tests the command's start."""
     for name, value in places.items():
         line = line.replace(f"${name}", value)
     words = shlex.split(line)
@@ -248,18 +316,23 @@ def run(line: str, places: dict[str, str]) -> Done:
     environment = {**kept, "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1", **changes}
     environment |= {"PYTHONPATH": str(ROOT)}
     environment = {name: value for name, value in environment.items() if value or name not in changes}
-    done = subprocess.run(
-        [sys.executable, "-m", "rotators.cli", *words[start + 1 :]],
+    if "OWN" not in changes:
+        with mock.patch.dict(os.environ, environment, clear=True):
+            if "AWS_ACCESS_KEY_ID" in changes:
+                clients._client.cache_clear()  # a client keeps its credentials
+            return command(*words[start + 1 :])
+    completed = subprocess.run(
+        [sys.executable, "-m", "rotators", *words[start + 1 :]],
         env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
-    return Done(done.returncode, done.stdout, done.stderr)
+    return Done(completed.returncode, completed.stdout, completed.stderr)
 
 
 def normalised(done: Done, folder: Path, places: dict[str, str]) -> str:
-    """What was printed, without what differs from run to run."""
+    """The printed text without the parts that differ between runs."""
     text = re.sub(r" +$", "", done.text, flags=re.M).strip("\n").replace(str(folder), "/folder")
     text = text.replace(places["TAKEN"], "TAKEN").replace(os.environ["AWS_ENDPOINT_URL"], "http://LOCAL")
     for pattern, word in (
@@ -278,10 +351,18 @@ def normalised(done: Done, folder: Path, places: dict[str, str]) -> str:
     ):
         text = re.sub(pattern, word, text)
     text = re.sub(r'"stackTrace": \[.*?\n  \]', '"stackTrace": […]', text, flags=re.S)
+    # The transcript is about mistakes, not about the engines.
+    for names in (known_engines(), targets.names(), targets.names_for_up()):
+        text = text.replace(", ".join(names), "ENGINES").replace(", ".join(map(repr, names)), "ENGINES")
     # The width of a column depends on how old a version is.
     text = re.sub(r" +(?=[│┃])", " ", text)
     text = re.sub(r"(?<=[│┃]) +", " ", text)
     return re.sub(r"[━─]+", "─", text)
+
+
+def known_engines() -> list[str]:
+    """The names of all engines."""
+    return sorted(entry.name for entry in entry_points(group="rotators"))
 
 
 def transcript(folder: Path, places: dict[str, str]) -> list[tuple[str, Done, str]]:
@@ -321,10 +402,10 @@ ANSWERED = (
     "rotators doctor plain",
     "rotators check plain",
 )
-"""These ask for what the command can do, so they are no mistakes of the command's user."""
+"""Valid uses of the command, so not mistakes of the user."""
 
 
-def test_no_answer_is_a_traceback_and_each_names_the_next_action(
+def test_each_answer_names_the_next_action(
     entries: list[tuple[str, Done, str]],
 ) -> None:
     for line, done, entry in entries:
@@ -336,7 +417,7 @@ def test_no_answer_is_a_traceback_and_each_names_the_next_action(
 def test_a_line_about_an_error_is_one_line(entries: list[tuple[str, Done, str]]) -> None:
     for line, done, entry in entries:
         if line != "rotators" and not re.fullmatch(
-            r"rotators (show|rotate|doctor|repair|check|new|invoke)", line
+            r"rotators (show|rotate|doctor|repair|check|new|invoke|policy)", line
         ):
             assert done.stderr.count("\n") <= 1, entry
 

@@ -1,4 +1,4 @@
-"""`rotators outputs` against the local CloudFormation, and what bash makes of its export lines."""
+"""`rotators outputs` against the local CloudFormation, and its export lines in bash."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rotators.cli import cli
-from rotators.core.errors import AccessDenied, StackNotFound
+from rotators.cli.errors import StackNotFound
+from rotators.core.errors import AccessDenied
 from tests.world import unique
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def run(*arguments: str) -> Result:
 
 @pytest.fixture
 def stack(aws: LocalAws) -> Iterator[str]:
-    """A stack with the outputs of template.yaml that matter, and one that a careless shell would expand."""
+    """A stack with outputs of template.yaml, and one output that a shell would expand without quotes."""
     formation, name = aws.client("cloudformation"), unique("outputs").replace("_", "-")
     template = {
         "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
@@ -50,31 +51,31 @@ def test_the_outputs_are_a_table_and_json(stack: str) -> None:
     assert list(json.loads(run("--stack", stack, "--json").output)) == ["KeyArn", "RotateFunctionArn"]
 
 
-def test_the_export_lines_give_the_shell_the_very_values(stack: str) -> None:
+def test_the_export_lines_give_exact_values(stack: str) -> None:
     lines = run("--stack", stack, "--shell").output
     script = f'{lines}printf "%s|%s" "$ROTATE_FUNCTION_ARN" "$KEY_ARN"'
     said = subprocess.run(["bash", "-c", script], check=True, capture_output=True, text=True).stdout
     assert said == f"arn:aws:lambda:us-east-1:123456789012:function:x-rotate|{AWKWARD}"
 
 
-def test_a_stack_that_is_not_there_is_told_with_those_that_are(stack: str) -> None:
+def test_a_missing_stack_is_reported_with_existing_ones(stack: str) -> None:
     error = run("--stack", "no-such-stack").exception
     assert isinstance(error, StackNotFound)
     assert stack in error.remedy
 
 
 @pytest.mark.usefixtures("aws")
-def test_without_any_stack_the_next_action_is_to_deploy() -> None:
+def test_without_a_stack_the_action_is_deploying() -> None:
     error = run("--stack", "no-such-stack").exception
     assert isinstance(error, StackNotFound)
     assert "deploying.md" in error.remedy
 
 
-def test_a_caller_who_may_not_is_told_which_policy_allows_it(
+def test_a_denied_caller_sees_the_needed_policy(
     aws: LocalAws, stack: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local-nobody")
-    # A Region setting of its own asks for a new client, which has the new credentials.
+    # Another retry mode requires a new client, which has the new credentials.
     monkeypatch.setenv("AWS_RETRY_MODE", "legacy")
     aws.watch({"nobody": []})
     try:

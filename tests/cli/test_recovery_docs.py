@@ -1,4 +1,4 @@
-"""docs/how-to/recovery.md shows what the commands really print in broken states."""
+"""docs/how-to/recovery.md shows the real output of the commands in broken states."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ BROKEN: dict[str, State] = {
 
 
 def mistyped(world: World) -> str:
-    """A secret that works, with a strategy that there is not."""
+    """A secret that works, with a strategy that does not exist."""
     return world.secret({**world.user(), "strategy": "alternate"})
 
 
@@ -59,7 +59,7 @@ MISTAKEN: dict[str, Callable[[World], str]] = {
 
 
 def plain(text: str, name: str) -> str:
-    """An output with what differs from run to run made the same."""
+    """The output, with fixed values for the parts that differ between runs."""
     text = text.replace(name, "prod/app/db")
     ids = list(dict.fromkeys(re.findall(r"\b[0-9a-f]{8}\b", text)))
     for number, found in enumerate(ids, 1):
@@ -69,7 +69,7 @@ def plain(text: str, name: str) -> str:
 
 
 def session(name: str) -> str:
-    """The two commands and what they print, as a terminal shows them."""
+    """The two commands and their output, as a terminal shows them."""
     lines = []
     for command in ("doctor", "repair"):
         result = CliRunner().invoke(cli, [command, name, "--idle"])
@@ -82,7 +82,7 @@ def session(name: str) -> str:
 
 @pytest.mark.parametrize("title", [*BROKEN, *MISTAKEN])
 def test_the_page_shows_what_is_printed(world: World, title: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # On a slow machine an age has more digits, and its column more room.
+    # On a slow machine an age has more digits, and its column is wider.
     monkeypatch.setattr(import_module("rotators.cli.doctor"), "age", lambda _moment: "0 s")
     arn = MISTAKEN[title](world) if title in MISTAKEN else arranged(world, BROKEN[title])
     name = world.secrets.describe_secret(SecretId=arn)["Name"]

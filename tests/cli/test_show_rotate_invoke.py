@@ -1,4 +1,4 @@
-"""The commands that work on any AWS, against the local one: what they print, and their exit status."""
+"""The output and exit status of commands that use AWS, against the local AWS."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from click.testing import CliRunner, Result
 
 from rotators.cli import cli
 from rotators.core.errors import InvalidEvent, RotationNotEnabled, RotationStateError, SecretNotFound
+from rotators.testing.case import STEPS
 from tests.cli.command import command
-from tests.world import STEPS, World, new_password, unique
+from tests.world import World, new_password, unique
 
 pytestmark = pytest.mark.processes
 
@@ -36,7 +37,7 @@ def secret(world: World) -> tuple[str, dict[str, Any]]:
     return name, user
 
 
-def test_rotate_waits_for_the_new_version_and_the_password_really_changes(
+def test_rotate_waits_until_the_password_has_changed(
     world: World, secret: tuple[str, dict[str, Any]]
 ) -> None:
     name, user = secret
@@ -49,18 +50,14 @@ def test_rotate_waits_for_the_new_version_and_the_password_really_changes(
     assert not world.logs_in(user)
 
 
-def test_rotate_as_json_names_the_token_that_is_current(
-    world: World, secret: tuple[str, dict[str, Any]]
-) -> None:
+def test_rotate_as_json_names_the_current_token(world: World, secret: tuple[str, dict[str, Any]]) -> None:
     result = run("rotate", secret[0], "--json")
     document = json.loads(result.stdout)
     assert document["outcome"] == "rotated"
     assert "AWSCURRENT" in world.stages(secret[0])[document["token"]]
 
 
-def test_a_rotation_that_fails_says_why_and_exits_with_one(
-    world: World, secret: tuple[str, dict[str, Any]]
-) -> None:
+def test_a_failed_rotation_shows_its_cause(world: World, secret: tuple[str, dict[str, Any]]) -> None:
     name, user = secret
     world.set_password(user["username"], new_password())
     result = run("rotate", name)
@@ -78,8 +75,8 @@ def test_a_failure_before_the_first_look_is_found(world: World) -> None:
     name = unique("cli/broken")
     world.secrets.create_secret(Name=name, SecretString="not JSON")
     world.aws.enable_rotation(name)
-    for _ in range(2):  # the second one takes the same token up again
-        done = command("rotate", name, "--timeout", "10", "--json")
+    for _ in range(2):  # the second one resumes with the same token
+        done = command("rotate", name, "--timeout", "120", "--json")
         assert done.status == 1
         document = json.loads(done.stdout)
         assert document["outcome"] == "failed"
@@ -93,10 +90,12 @@ def test_the_clock_of_this_machine_does_not_matter(
 ) -> None:
     name, user = secret
     world.set_password(user["username"], new_password())
-    shifted = "import time; true = time.time; time.time = lambda: true() + 3600 * float(sys.argv.pop(1))"
+    shifted = (
+        "import time; true, by = time.time, 3600 * float(sys.argv.pop(1)); time.time = lambda: true() + by"
+    )
     run_shifted = [sys.executable, "-c", f"import sys; {shifted}; from rotators.cli import main; main()"]
     done = subprocess.run(
-        [*run_shifted, str(hours), "rotate", name, "--timeout", "10"],
+        [*run_shifted, str(hours), "rotate", name, "--timeout", "120"],
         capture_output=True,
         text=True,
         check=False,
@@ -105,13 +104,11 @@ def test_the_clock_of_this_machine_does_not_matter(
     assert "[credentials-rejected]" in done.stdout, done.stdout + done.stderr
 
 
-def test_a_failure_that_no_log_tells_of_is_found_in_cloudtrail(
-    world: World, secret: tuple[str, dict[str, Any]]
-) -> None:
+def test_an_unlogged_failure_is_found_in_cloudtrail(world: World, secret: tuple[str, dict[str, Any]]) -> None:
     name, _ = secret
-    world.aws.register("silent", "json.loads")  # fails without a line about the step
+    world.aws.register("silent", "json.loads")  # the step fails without a log line
     world.aws.enable_rotation(name, "silent")
-    done = command("rotate", name, "--timeout", "10")
+    done = command("rotate", name, "--timeout", "120")
     assert done.status == 1
     assert "during createSecret step" in done.stdout
 
@@ -123,7 +120,7 @@ def test_each_step_is_shown_with_its_duration(world: World, secret: tuple[str, d
     assert all(float(line[1]) > 0 for line in lines)
 
 
-def test_a_started_rotation_is_taken_up_again_and_waited_for(
+def test_a_started_rotation_is_continued_and_awaited(
     world: World, secret: tuple[str, dict[str, Any]]
 ) -> None:
     name, user = secret
@@ -136,7 +133,7 @@ def test_a_started_rotation_is_taken_up_again_and_waited_for(
     assert json.loads(result.stdout)["token"] == token
 
 
-def test_a_cancelled_rotation_stays_off_unless_it_is_asked_for(
+def test_a_cancelled_rotation_stays_off_without_enable(
     world: World, secret: tuple[str, dict[str, Any]]
 ) -> None:
     name, _ = secret
@@ -147,18 +144,18 @@ def test_a_cancelled_rotation_stays_off_unless_it_is_asked_for(
 
 
 def remedy(*arguments: str) -> list[str]:
-    """The command in backquotes that an answer names as the next action."""
+    """The command in backquotes that the output names as the next action."""
     return shlex.split(re.findall(r"`(aws .+?)`", command(*arguments).text)[-1])
 
 
 def run_remedy(words: list[str], place: Path) -> None:
     tool = Path(sys.executable).parent / "aws"
     if not tool.exists():
-        pytest.skip("the AWS CLI is not installed beside this Python")
+        pytest.skip("the AWS CLI is not installed in this environment")
     subprocess.run([tool, *words[1:]], cwd=place, capture_output=True, check=True)
 
 
-def test_the_remedy_for_a_secret_that_never_had_rotation_works(world: World, tmp_path: Path) -> None:
+def test_the_remedy_for_unconfigured_rotation_works(world: World, tmp_path: Path) -> None:
     name = unique("cli/new")
     world.secrets.create_secret(Name=name, SecretString=json.dumps(world.user()))
     words = remedy("rotate", name, "--enable")
@@ -180,7 +177,7 @@ def test_the_remedy_for_a_deleted_secret_works(
     assert command("rotate", secret[0]).status == 0
 
 
-def test_the_remedy_for_a_secret_without_a_value_works(world: World, tmp_path: Path) -> None:
+def test_the_remedy_for_an_empty_secret_works(world: World, tmp_path: Path) -> None:
     name = unique("cli/empty")
     world.secrets.create_secret(Name=name)
     world.aws.enable_rotation(name)
@@ -194,7 +191,7 @@ def test_show_of_a_deleted_secret_says_so(world: World, secret: tuple[str, dict[
     assert "restore-secret" in run("show", secret[0]).output
 
 
-def test_invoke_does_not_stage_over_a_rotation_or_for_a_bad_event(
+def test_invoke_does_not_replace_a_staged_version(
     world: World, secret: tuple[str, dict[str, Any]], tmp_path: Path
 ) -> None:
     name, _ = secret
@@ -211,11 +208,9 @@ def test_show_has_versions_stages_schedule_and_no_value(
     world: World, secret: tuple[str, dict[str, Any]]
 ) -> None:
     name, user = secret
-    world.secrets.rotate_secret(
-        SecretId=name, RotationRules={"ScheduleExpression": "rate(10 days)", "Duration": "3h"}
-    )
-    while "AWSPREVIOUS" not in run("show", name).output:
-        assert "failure" not in run("show", name).output
+    rules = {"ScheduleExpression": "rate(10 days)", "Duration": "3h"}
+    started = world.secrets.rotate_secret(SecretId=name, RotationRules=rules)
+    assert world.aws.wait_for_rotation(name, started["VersionId"]).ok
     result = run("show", name)
     for word in ("AWSCURRENT", "AWSPREVIOUS", "rate(10 days)", "window 3h", "Next:"):
         assert word in result.output
@@ -224,19 +219,19 @@ def test_show_has_versions_stages_schedule_and_no_value(
         assert value not in run("show", name, "--json").output
 
 
-def test_show_of_a_secret_that_does_not_rotate_says_so(world: World) -> None:
+def test_show_reports_that_rotation_is_off(world: World) -> None:
     name = unique("cli/plain")
     world.secrets.create_secret(Name=name, SecretString="{}")
     assert "off" in run("show", name).output
 
 
 @pytest.mark.parametrize("command", ["show", "rotate"])
-def test_a_secret_that_is_not_there_is_an_error_with_its_code(world: World, command: str) -> None:
+def test_a_missing_secret_is_an_error_with_code(world: World, command: str) -> None:
     result = run(command, unique("cli/nothing"))
     assert isinstance(result.exception, SecretNotFound)
 
 
-def test_invoke_stages_the_token_of_a_rotation_event_and_runs_all_four(
+def test_invoke_stages_the_token_and_runs_each_step(
     world: World, secret: tuple[str, dict[str, Any]], tmp_path: Path
 ) -> None:
     name, user = secret
@@ -258,9 +253,7 @@ def test_invoke_stores_and_retrieves(world: World, tmp_path: Path) -> None:
     assert json.loads(run("invoke", "retrieve", str(retrieve)).stdout)["Value"] == {"user": "someone"}
 
 
-def test_a_failed_invoke_is_one_sentence_and_its_stack_trace_is_in_the_json(
-    world: World, tmp_path: Path
-) -> None:
+def test_a_failed_invoke_shows_a_trace_as_json(world: World, tmp_path: Path) -> None:
     event = tmp_path / "bad.json"
     event.write_text(json.dumps({"SecretIds": "not a list"}))
     done = command("invoke", "retrieve", str(event))

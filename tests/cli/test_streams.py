@@ -1,4 +1,4 @@
-"""Commands whose output or input is no terminal: closed, full, a pipe, of another encoding; and Ctrl-C."""
+"""Commands whose streams are not terminals: closed, full, a pipe, another encoding; and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.world import World, unique
 
 pytestmark = pytest.mark.processes
 
-RUN = [sys.executable, "-m", "rotators.cli"]
+RUN = [sys.executable, "-m", "rotators"]
 
 
 @pytest.fixture
 def app(world: World) -> str:
-    """A secret that rotates; gives its name."""
+    """Create a secret that rotates; return its name."""
     name = unique("cli/streams")
     world.secrets.create_secret(Name=name, SecretString=json.dumps(world.user()))
     world.aws.enable_rotation(name)
@@ -29,7 +29,7 @@ def app(world: World) -> str:
 
 
 def shell(line: str, **changes: str) -> subprocess.CompletedProcess[str]:
-    """Run a line of bash in which `rotators` is the command; its status is that of the whole pipe."""
+    """Run a line of bash that calls `rotators`; the status is that of the whole pipe."""
     script = f'set -o pipefail; rotators() {{ {shlex.join(RUN)} "$@"; }}; {line}'
     return subprocess.run(
         ["bash", "-c", script], env={**os.environ, **changes}, capture_output=True, text=True, check=False

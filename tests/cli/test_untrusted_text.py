@@ -1,4 +1,4 @@
-"""Labels, names and messages from outside are shown as they are; nothing in them is interpreted."""
+"""Stages, names and messages from outside are shown unchanged; nothing in them is interpreted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHOWN = r"[/x][bold red]:boom:\x1b[2J\x1b]0;owned\x07\x9b31m\x7f\u202e\u200b\rNe
 
 
 def assert_harmless(text: str) -> None:
-    """No control or format character but the newlines of our own, and no line begun by outside text."""
+    """Check that only our newlines are control or format characters, and that outside text begins no line."""
     found = {char for char in text if unicodedata.category(char) in {"Cc", "Cf", "Cs"}}
     assert found <= {"\n"}, text
     assert not any(line.startswith("Next: rm") for line in text.splitlines()), text
@@ -60,7 +60,7 @@ def test_whatever_is_printed_is_shown_as_it_is(printed: Any) -> None:
     assert r"[/x][bold red]:boom:\x1b[2J" in text
 
 
-def test_a_text_that_was_not_cleaned_is_still_without_control_characters() -> None:
+def test_an_uncleaned_text_has_no_control_characters() -> None:
     assert shown(Text("a\x1b[31mb\u202e")) == r"a\x1b[31mb\u202e" + "\n"
 
 
@@ -77,7 +77,7 @@ def test_our_own_lines_and_colours_are_kept() -> None:
     assert file.getvalue() == "\x1b[32mok\x1b[0m\n"
 
 
-def test_rules_status_lines_and_bars_are_shown_as_they_are() -> None:
+def test_rules_status_lines_and_bars_are_literal() -> None:
     file = io.StringIO()
     screen = Screen(file=file, width=300)
     screen.rule(HOSTILE)
@@ -95,7 +95,7 @@ def test_errors_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == f"rotators: {SHOWN}\n"
 
 
-def test_json_keeps_the_text_and_escapes_what_cannot_be_seen(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_keeps_text_and_escapes_invisible_characters(capsys: pytest.CaptureFixture[str]) -> None:
     print_json({HOSTILE: HOSTILE, "größe": "\U000e0041\udc80"})
     text = capsys.readouterr().out
     assert_harmless(text)
@@ -112,7 +112,7 @@ STREAMS = {"sys.stdout.write", "sys.stderr.write", "os.write"}
 
 
 def printing(path: Path) -> list[str]:
-    """What a module prints with, past rotators.cli.output."""
+    """Names of the functions other than rotators.cli.output with which a module prints."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     found = []
     for node in ast.walk(tree):
@@ -145,7 +145,7 @@ def test_the_search_finds_what_prints_past_output() -> None:
 
 @pytest.fixture
 def hostile_secret(world: World) -> str:
-    """A secret with a hostile label, description and target host, whose rotation fails; gives its name."""
+    """A secret with a hostile stage, description and target host, whose rotation fails; its name."""
     name = unique("cli/hostile")
     value = {**world.user(), "host": HOSTILE}
     world.secrets.create_secret(Name=name, SecretString=json.dumps(value), Description=HOSTILE)
@@ -173,10 +173,26 @@ DOUBTFUL_ARGUMENTS = {
     "repair": ["repair", "{secret}"],
     "outputs": ["outputs", "--stack", HOSTILE],
     "new": ["new", HOSTILE],
+    "engines": ["engines"],
+    "list": ["list", "{secret}"],
+    "tag": ["tag", "{secret}", "--set", f"{HOSTILE}={HOSTILE}"],
+    "schedule": ["schedule", "{secret}", "--expression", HOSTILE, "--yes"],
+    "replicate": ["replicate", "{secret}", "--to", HOSTILE],
+    "unreplicate": ["unreplicate", "{secret}", "--from", HOSTILE],
+    "delete": ["delete", HOSTILE],
+    "restore": ["restore", HOSTILE],
+    "export": ["export", "{secret}"],
+    "import": ["import", "{event}", "--format", "vault", "--to", HOSTILE],
+    "exec": ["exec", "{secret}", "--map", f"{HOSTILE}={HOSTILE}", "--", HOSTILE],
+    "diff": ["diff", "{secret}", HOSTILE],
+    "policy": ["policy", "check", HOSTILE],
+    "report": ["report", "{secret}", "-o", HOSTILE],
+    "dashboard": ["dashboard", "--port", HOSTILE],
+    "schema": ["schema", HOSTILE],
     "matrix": ["matrix", "--engine", HOSTILE],
     "deploy-local": ["deploy-local", "--template", HOSTILE],
 }
-"""How each command meets hostile text. A new command needs an entry here."""
+"""Arguments that give each command hostile text. A new command needs an entry here."""
 
 SHOWS_LABELS = {"rotate", "show", "doctor"}
 
@@ -197,7 +213,7 @@ def test_no_command_interprets_outside_text(
         assert "[/x][bold" in done.text
 
 
-def test_a_secret_named_by_hostile_text_is_an_error_on_one_line() -> None:
+def test_a_hostile_name_gives_a_one_line_error() -> None:
     for name in ("show", "rotate", "doctor", "repair"):
         done = command(name, HOSTILE)
         assert done.status == 1

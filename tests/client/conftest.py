@@ -1,9 +1,8 @@
-"""What applications log into: a Redis beside the databases, and a Secrets Manager that can fail."""
+"""Fixtures of the client's tests: a Redis, and a Secrets Manager that can fail."""
 
 from __future__ import annotations
 
-import socket
-import time
+import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,26 +11,25 @@ import psycopg
 import pytest
 from botocore.config import Config
 
-from rotators.aws.reading import SecretsManager, SecretVersion
-from rotators.client import Credentials, SecretCache
+from rotators.aws.secrets import SecretsManager, SecretVersion
+from rotators.client import AsyncCredentials, Credentials, SecretCache
 from rotators.core.errors import RotatorsError, ServiceUnavailable
 from rotators.local.aws import LocalAws
 from rotators.local.servers.mariadb import MariaDbServer
 from rotators.local.servers.redis import RedisServer, password_hash
 from rotators.testing.trouble import Trouble
-from tests.clear_text import record
 from tests.mysql.conftest import MariaDbWorld
-from tests.world import World, new_password, remembered, started, unique
+from tests.world import World, new_password, remembered, unique
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 DAY = 86400.0
-"""A cache's life that no test outlasts."""
+"""Lifetime of cached values in seconds, longer than every test."""
 
 
 class Switch:
-    """Secrets Manager with a switch; remembers which labels were asked for."""
+    """A Secrets Manager that a test can switch off; records the requested stages."""
 
     def __init__(self, world: World) -> None:
         self._source = SecretsManager(world.secrets)
@@ -49,29 +47,33 @@ class Switch:
 
 
 class RedisWorld(World):
-    """The world with Redis in the place of PostgreSQL; it is rotated by hand, as nobody has a rotator."""
+    """The world with Redis instead of PostgreSQL; the tests perform the steps of a rotation themselves."""
 
     def __init__(self, aws: LocalAws, redis_server: RedisServer) -> None:
-        super().__init__(aws, redis_server)  # type: ignore[arg-type] # what is PostgreSQL's is not used
+        super().__init__(aws, redis_server)
         self.redis = redis_server
 
+    def acl(self, *command: str) -> Any:
+        """Run one ``ACL`` command as the administrator."""
+        return self.redis.acl(*command)
+
     def account(self) -> dict[str, Any]:
-        """Create a user; gives its secret's value."""
+        """Create a user; return its secret's value."""
         value = self.redis.secret(unique("app"), new_password())
-        self.redis.acl("SETUSER", value["username"], "on", "~*", "&*", "+@all")
+        self.acl("SETUSER", value["username"], "on", "~*", "&*", "+@all")
         self.admit(value)
         return value
 
     def admit(self, value: dict[str, Any]) -> None:
-        """Let a value in from now on."""
-        self.redis.acl("SETUSER", value["username"], password_hash(remembered(value["password"])))
+        """Accept a value from now on."""
+        self.acl("SETUSER", value["username"], password_hash(remembered(value["password"])))
 
     def refuse(self, value: dict[str, Any]) -> None:
-        """Let it in no more."""
-        self.redis.acl("SETUSER", value["username"], "!" + password_hash(value["password"])[1:])
+        """Reject the value from now on."""
+        self.acl("SETUSER", value["username"], "!" + password_hash(value["password"])[1:])
 
     def change(self, arn: str) -> str:
-        """A rotation of kind `single` up to setSecret; gives its token."""
+        """Run a rotation with `single` up to setSecret; return its token."""
         old = self.value(arn)
         new = {**old, "password": new_password()}
         token = self.begin(arn)
@@ -81,29 +83,23 @@ class RedisWorld(World):
         return token
 
     def promote(self, arn: str, token: str) -> None:
-        """The end of a rotation."""
+        """Complete the rotation."""
         current = next(version for version, labels in self.stages(arn).items() if "AWSCURRENT" in labels)
         self.secrets.update_secret_version_stage(
             SecretId=arn, VersionStage="AWSCURRENT", MoveToVersionId=token, RemoveFromVersionId=current
         )
 
+    def put_current(self, arn: str, value: dict[str, Any]) -> None:
+        """Store a value as AWSCURRENT, as somebody who moves the server does."""
+        self.secrets.put_secret_value(SecretId=arn, SecretString=json.dumps(value))
+
     def rejected(self, name: str) -> int:
-        """How many logins of a user the server has rejected."""
+        """Number of logins of a user that the server has rejected."""
         return sum(
             int(entry["count"])
-            for entry in self.redis.acl("LOG")
+            for entry in self.acl("LOG")
             if entry["username"] == name and entry["reason"] == "auth"
         )
-
-
-@pytest.fixture(scope="session")
-def redis_server() -> Iterator[RedisServer]:
-    """A private Redis."""
-    running = started(RedisServer())
-    yield running
-    record("the log of Redis", running.log())
-    record("the ACL log of Redis", str(running.acl("LOG")))
-    running.stop()
 
 
 @pytest.fixture
@@ -119,29 +115,30 @@ def maria_world(aws: LocalAws, maria: MariaDbServer) -> MariaDbWorld:
 
 
 def credentials_of(world: World, arn: str, **options: Any) -> Credentials:
-    """Credentials whose memory changes by a rejection or ``refresh`` only."""
+    """Credentials whose cache changes only after a rejection or ``refresh``."""
     return Credentials(arn, cache=SecretCache(client=world.secrets, ttl=DAY), **options)
 
 
+def async_credentials_of(world: World, arn: str, **options: Any) -> AsyncCredentials:
+    """As ``credentials_of``, for asyncio."""
+    return AsyncCredentials(arn, cache=SecretCache(client=world.secrets, ttl=DAY), **options)
+
+
 def refresh(credentials: Credentials) -> None:
-    """Let credentials know of a label that moved, as the end of the cache's life would."""
-    credentials.shared.cache.refresh_secret_now(credentials.shared.secret_id)
+    """Read AWSCURRENT into the cache, as after the lifetime of a value."""
+    credentials.cache.refresh_secret_now(credentials.secret_id)
 
 
-def eventually(is_so: Callable[[], bool], *, seconds: float = 60.0) -> bool:
-    """Whether something comes true in time."""
-    end = time.monotonic() + seconds
-    while not is_so():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
+def age(cache: SecretCache, seconds: float = 301.0) -> None:
+    """Advance a cache's clock, by default beyond the lifetime of every value in it."""
+    clock = cache.cache._clock
+    cache.cache._clock = lambda: clock() + seconds
 
 
-def listens(port: int) -> bool:
-    """Whether something listens on a port of this machine."""
-    with socket.socket() as tried:
-        return tried.connect_ex(("127.0.0.1", port)) == 0
+def wait_for_end(is_open: Callable[[], bool]) -> None:
+    """Query a server until a connection has ended; the test's time limit applies."""
+    while is_open():
+        pass
 
 
 @pytest.fixture
@@ -151,7 +148,7 @@ def trouble(world: World) -> Iterator[Trouble]:
 
 
 def reader(trouble: Trouble, key: str = "local") -> SecretsManagerClient:
-    """A client as the application makes one; it repeats nothing by itself."""
+    """A client as an application creates it; it repeats nothing itself."""
     return boto3.client(
         "secretsmanager",
         endpoint_url=trouble.endpoint,
@@ -171,7 +168,7 @@ def single(world: World) -> str:
 
 
 def enters(credentials: Credentials, **given: Any) -> str:
-    """Connect, and say as whom."""
+    """Connect, and return the user."""
     with credentials.connect(psycopg.connect, **given) as connection:
         row = connection.execute("SELECT session_user").fetchone()
     assert row

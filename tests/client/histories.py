@@ -1,4 +1,4 @@
-"""A secret and its server whose history a test writes, and calls that find their way in it."""
+"""Scripted histories of a secret and its server. They test the login flow without I/O."""
 
 from __future__ import annotations
 
@@ -7,31 +7,32 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rotators.aws.reading import SecretVersion
-from rotators.client.memory import Memory
-from rotators.client.messages import Limits, Login, Pause, Read, Refusal
-from rotators.client.target import Destination
-from rotators.client.walk import walk
+from rotators.aws.secrets import SecretVersion
+from rotators.client.flow import Attempt, Close, Connected, Fetch, Limits, LoginFlow, Pause
+from rotators.client.login_results import LoginResults
 from rotators.core.errors import (
     AccessDenied,
     RotatorsError,
     SecretNotFound,
     ServiceUnavailable,
 )
-from rotators.logins.driver import Verdict
+from rotators.logins.driver import Driver, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rotators.client.messages import Answer, Ask
+    from rotators.client.flow import Request
 
 
 class WrongPassword(Exception):
-    """What a driver raises."""
+    """The driver's error with its verdict."""
 
 
 class NobodyThere(Exception):
-    """What a driver raises."""
+    """The driver's error with its verdict."""
+
+
+DRIVER = Driver("nothing", lambda _secret, _given: {}, lambda error, _: error.args[0], port=5432)
 
 
 def version(name: str, **changes: object) -> SecretVersion:
@@ -41,7 +42,7 @@ def version(name: str, **changes: object) -> SecretVersion:
 
 @dataclass
 class World:
-    """A secret's labels as they are and as memory has them, and what the server accepts."""
+    """A secret's stages, in Secrets Manager and in the cache, and the versions that the server accepts."""
 
     current: str = "v1"
     remembered: str | None = None
@@ -57,62 +58,62 @@ class World:
     silent: set[str] = field(default_factory=set)
     stale: list[str] = field(default_factory=list)
     script: list[tuple[int, dict[str, object]]] = field(default_factory=list)
-    asks: list[Ask] = field(default_factory=list)
+    asks: list[Request] = field(default_factory=list)
     notes: Counter[str] = field(default_factory=Counter)
-    memory: Memory = field(default_factory=Memory)
+    memory: LoginResults = field(default_factory=LoginResults)
 
     def connect(
         self,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         given: Iterable[str] = (),
     ) -> str:
-        """One call; gives the version that was accepted."""
-        steps = walk(
+        """Run one call; return the version that was accepted."""
+        flow = LoginFlow(
             self.memory,
             limits,
             lambda note, _: self.notes.update([note]),
-            Destination(frozenset(given), 5432),
+            DRIVER,
+            given,
+            mark=lambda: 0,
             clock=lambda: self.now,
-        )
-        answer: Answer = None
+        ).run()
+        answer: object = None
         while True:
             try:
-                ask = steps.send(answer)
+                ask = flow.send(answer)
             except StopIteration as done:
-                accepted: SecretVersion = done.value
-                return accepted.version
+                return str(done.value)
             self.asks.append(ask)
             self.now += 0.001
             while self.script and self.script[0][0] <= len(self.asks):
                 vars(self).update(self.script.pop(0)[1])
             answer = self.answer(ask)
 
-    def answer(self, ask: Ask) -> Answer:
+    def answer(self, ask: Request) -> object:
+        assert not isinstance(ask, Close)
         if isinstance(ask, Pause):
             self.now += ask.seconds
             return None
-        if isinstance(ask, Read):
+        if isinstance(ask, Fetch):
             return self.read(ask)
         if not self.there:
-            return Refusal(Verdict.UNAVAILABLE, NobodyThere())
-        if ask.version.version in self.silent:
+            return NobodyThere(Verdict.UNAVAILABLE)
+        if ask.version in self.silent:
             self.now += ask.seconds
-        if ask.version.version in self.verdicts:
-            return Refusal(self.verdicts[ask.version.version], NobodyThere())
-        if ask.version.version in self.accepts:
-            return None
-        return Refusal(Verdict.REJECTED, WrongPassword(ask.version.version))
+        if ask.version in self.verdicts:
+            return NobodyThere(self.verdicts[ask.version])
+        return Connected(ask.version) if ask.version in self.accepts else WrongPassword(Verdict.REJECTED)
 
-    def read(self, ask: Read) -> SecretVersion | RotatorsError:
-        if not ask.anew:
+    def read(self, ask: Fetch) -> SecretVersion | RotatorsError:
+        if ask.since is None:
             return self.made(self.stale.pop() if self.stale else self.remembered or self.current)
         if not self.readable:
-            self.now += ask.seconds
+            self.now += ask.timeout or 0.0
             return ServiceUnavailable("down")
         if ask.stage in self.denied:
             return AccessDenied("no")
         labels = {"AWSCURRENT": self.current, "AWSPENDING": self.pending, "AWSPREVIOUS": self.previous}
-        found = labels[ask.stage]
+        found = labels[str(ask.stage)]
         if ask.stage == "AWSCURRENT":
             self.remembered = found
         return self.made(found) if found else SecretNotFound("none", reason="version")
@@ -121,7 +122,7 @@ class World:
         return version(name, **self.changes.get(name, {}))
 
     def logins(self) -> list[str]:
-        return [ask.version.version for ask in self.asks if isinstance(ask, Login)]
+        return [ask.version for ask in self.asks if isinstance(ask, Attempt)]
 
     def reads(self) -> list[str]:
-        return [ask.stage for ask in self.asks if isinstance(ask, Read) and ask.anew]
+        return [str(ask.stage) for ask in self.asks if isinstance(ask, Fetch) and ask.since is not None]

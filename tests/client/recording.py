@@ -1,4 +1,4 @@
-"""Servers that admit nobody and write down what clients send them: what a thief of passwords would run."""
+"""Servers that accept no login and record what clients send, like an attacker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 _SSL_REQUEST = 80877103
-_ENCRYPTED = 64  # bytes that an encrypted password has at least
+_ENCRYPTED = 64  # smallest length of an encrypted password in bytes
 _KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 PUBLIC_KEY = _KEY.public_key().public_bytes(
     serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -23,9 +23,9 @@ class Recorder:
     """A server on loopback; use as a context manager.
 
     Attributes:
-        port: where it listens.
-        heard: all that clients sent, as far as a thief can read it.
-        logins: how many clients connected.
+        port: port on which it listens.
+        heard: everything that clients sent, as far as an attacker can read it.
+        logins: number of clients that connected.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Recorder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):  # nobody may have connected
+        with contextlib.suppress(OSError):  # the socket may not be connected
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
@@ -57,11 +57,11 @@ class Recorder:
             self.talk(channel)
 
     def talk(self, channel: socket.socket) -> None:
-        """One conversation."""
+        """Serve one connection."""
         raise NotImplementedError
 
     def read(self, channel: socket.socket, size: int) -> bytes:
-        """Bytes from the client, written down."""
+        """Receive bytes from the client, and record them."""
         found = b""
         while len(found) < size:
             block = channel.recv(size - len(found))
@@ -73,7 +73,7 @@ class Recorder:
 
 
 class PostgresRecorder(Recorder):
-    """Has no TLS, and asks for the password itself."""
+    """Has no TLS, and requests the password in clear text."""
 
     def talk(self, channel: socket.socket) -> None:
         size, code = struct.unpack("!II", self.read(channel, 8))
@@ -89,11 +89,11 @@ class PostgresRecorder(Recorder):
 
 
 class MySqlRecorder(Recorder):
-    """Has no TLS, and asks for the password by one of MySQL's ways.
+    """Has no TLS, and requests the password with one of MySQL's plugins.
 
     Args:
-        plugin: how; ``mysql_clear_password``, ``dialog``, ``caching_sha2_password`` or ``sha256_password``.
-        greeted: the plugin that the server names first; the same when left out.
+        plugin: ``mysql_clear_password``, ``dialog``, ``caching_sha2_password`` or ``sha256_password``.
+        greeted: the plugin that the server names first; by default the same.
     """
 
     def __init__(self, plugin: str, greeted: str | None = None) -> None:
@@ -150,6 +150,6 @@ def _decrypted(encrypted: bytes, salt: bytes) -> bytes:
     Raises:
         ValueError: it was encrypted with another key.
     """
-    digest = hashes.SHA1()  # noqa: S303 - the one of MySQL's protocol
+    digest = hashes.SHA1()  # noqa: S303 - MySQL's protocol uses it
     hidden = _KEY.decrypt(encrypted, padding.OAEP(mgf=padding.MGF1(digest), algorithm=digest, label=None))
     return bytes(byte ^ salt[position % len(salt)] for position, byte in enumerate(hidden))

@@ -1,7 +1,7 @@
 """AWS's agent and Lambda extension as sources.
 
-Neither can be run here (one is built from Rust, the other is a layer of Lambda's), so what answers is made
-from the pages that describe them: the token's header, the port, ``refreshNow``, and their refusals.
+Neither can run here (one is built from Rust, the other is a Lambda layer). The replacements follow their
+documentation: the token's header, the port, ``refreshNow``, and their refusals.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from rotators.aws.reading import SecretsManager
+from rotators.aws.secrets import SecretsManager
 from rotators.client import SecretCache
 from rotators.client.agent import Agent, find_token
 from rotators.core.errors import ConfigurationError, SecretNotFound
@@ -37,7 +37,7 @@ _VARIABLES = (
 
 
 class Beside:
-    """A process beside the application that remembers values for ever, unless it is told to refresh."""
+    """A process next to the application that keeps values without limit, unless it is told to refresh."""
 
     def __init__(self, world: World) -> None:
         self.asked: list[dict[str, list[str]]] = []
@@ -101,7 +101,7 @@ def stored(world: World, text: str = "first") -> str:
     return name
 
 
-def test_the_agent_is_asked_with_its_token_and_told_to_refresh(
+def test_agent_gets_its_token_and_refresh_requests(
     world: World, beside: Beside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_TOKEN", TOKEN)
@@ -130,7 +130,7 @@ def test_the_extension_names_both_kinds_of_value(
 
 
 @pytest.mark.parametrize("token", ["of-a-mount\n", "no\nheader"])
-def test_a_token_with_a_line_break_is_used_or_passed_by_and_not_shown(
+def test_token_with_a_line_break_is_never_shown(
     world: World, beside: Beside, monkeypatch: pytest.MonkeyPatch, token: str
 ) -> None:
     monkeypatch.setenv("AWS_TOKEN", token)
@@ -145,7 +145,7 @@ def test_a_port_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         SecretCache()
 
 
-def test_many_are_asked_for_in_one_call_where_there_is_no_agent(world: World) -> None:
+def test_many_secrets_are_one_call_without_an_agent(world: World) -> None:
     calls: list[str] = []
     events, event = world.secrets.meta.events, "before-call.secrets-manager"
     events.register(event, lambda model, **_: calls.append(model.name), unique_id="many")
@@ -167,7 +167,7 @@ def test_bytes_come_through_the_agent(world: World, beside: Beside) -> None:
     assert cache.get_secret_binary(name) == bytes(range(256))
 
 
-def test_the_extension_gets_the_session_token_and_new_values_are_asked_for_directly(
+def test_new_values_bypass_the_extension(
     world: World, beside: Beside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "app")
@@ -205,13 +205,13 @@ def test_an_answer_that_is_none_is_passed_by(
     assert cache.get_secret_string(stored(world)) == "first"
 
 
-def test_an_unknown_secret_has_secrets_manager_s_own_error(world: World, beside: Beside) -> None:
+def test_unknown_secret_raises_secrets_managers_error(world: World, beside: Beside) -> None:
     source = Agent(port=beside.port, token=TOKEN, direct=SecretsManager(world.secrets))
     with pytest.raises(SecretNotFound, match="none/such"):
         SecretCache(source=source).get_secret_string("none/such")
 
 
-def test_a_session_token_is_sent_to_nobody_outside_of_lambda(
+def test_session_token_is_sent_in_lambda_only(
     world: World, beside: Beside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SESSION_TOKEN", "of-a-person")
@@ -229,9 +229,7 @@ def test_no_proxy_of_the_environment_sees_the_token(
     assert cache.get_secret_string(stored(world)) == "first"
 
 
-def test_tokens_are_found_where_the_agent_looks_for_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tokens_are_found_at_the_agents_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = tmp_path / "token"
     monkeypatch.setattr("rotators.client.agent._TOKEN_FILE", str(written))
     assert find_token() is None

@@ -1,4 +1,4 @@
-"""What goes wrong around a login, and what an application sees of it."""
+"""Logins while servers, networks or permissions fail."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import threading
-import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,8 +13,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from rotators.aws.reading import SecretsManager
+from rotators.aws.secrets import SecretsManager
 from rotators.client import AsyncCredentials, Credentials, SecretCache
+from rotators.client.flow import Attempt
 from rotators.core.errors import (
     AccessDenied,
     CredentialsRejected,
@@ -24,10 +24,11 @@ from rotators.core.errors import (
 )
 from rotators.engines.postgres.driver import PSYCOPG
 from rotators.local.servers.postgres import PostgresServer
+from rotators.testing.case import STEPS
 from rotators.testing.proxy import Proxy, closed_port
 from rotators.testing.trouble import Trouble
-from tests.client.conftest import enters, eventually, listens, reader, single
-from tests.world import STEPS, World, new_password, unique
+from tests.client.conftest import age, enters, reader, single
+from tests.world import World, new_password, unique
 
 
 def allowed(arn: str, condition: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -38,15 +39,16 @@ def allowed(arn: str, condition: dict[str, Any] | None = None) -> dict[str, Any]
     }
 
 
-def test_without_the_right_to_read_the_pending_value_nothing_else_changes(
+def test_denied_pending_version_changes_nothing_else(
     world: World, trouble: Trouble, caplog: pytest.LogCaptureFixture
 ) -> None:
     arn = single(world)
     narrow = {"StringEquals": {"secretsmanager:VersionStage": ["AWSCURRENT", "AWSPREVIOUS"]}}
-    credentials = Credentials(arn, cache=SecretCache(client=reader(trouble, "local-application")), deadline=1)
+    cache = SecretCache(client=reader(trouble, "local-application"))
+    credentials = Credentials(arn, cache=cache, deadline=1)
     world.aws.watch({"application": allowed(arn, narrow)["Statement"]})
     try:
-        enters(credentials)
+        cache.read(arn)
         token = world.begin(arn)
         for step in STEPS[:2]:
             world.step(step, arn, token)
@@ -55,14 +57,14 @@ def test_without_the_right_to_read_the_pending_value_nothing_else_changes(
                 enters(credentials)
         world.step("testSecret", arn, token)
         world.step("finishSecret", arn, token)
-        enters(credentials)
+        enters(Credentials(arn, cache=cache))
     finally:
         world.aws.watch(None)
     assert credentials.counts()["denied"] == 1
     assert "denied" in caplog.text
 
 
-def test_without_the_right_to_read_the_secret_the_right_is_named(world: World, trouble: Trouble) -> None:
+def test_denied_secret_names_the_missing_permission(world: World, trouble: Trouble) -> None:
     arn = single(world)
     world.aws.watch({"application": []})
     try:
@@ -73,7 +75,7 @@ def test_without_the_right_to_read_the_secret_the_right_is_named(world: World, t
         world.aws.watch(None)
 
 
-def test_an_error_that_is_no_rejection_is_raised_at_once_and_nothing_is_read(
+def test_other_errors_are_raised_without_reading_anything(
     world: World, cache: SecretCache, trouble: Trouble
 ) -> None:
     credentials = Credentials(single(world), cache=cache)
@@ -85,15 +87,15 @@ def test_an_error_that_is_no_rejection_is_raised_at_once_and_nothing_is_read(
         enters(credentials, host="127.0.0.1", sslmode="verify-full", sslrootcert="/dev/null")
 
     def failing(**_: Any) -> None:
-        raise ValueError("password authentication failed, says somebody else")
+        raise ValueError("password authentication failed, says the application")
 
-    with pytest.raises(ValueError, match="somebody else"):
+    with pytest.raises(ValueError, match="the application"):
         credentials.connect(failing, driver="psycopg")
     assert trouble.calls == {}
     assert set(credentials.counts()) == {"logins"}
 
 
-def test_a_user_named_like_a_rejection_is_not_taken_for_one(world: World, cache: SecretCache) -> None:
+def test_user_named_like_a_rejection_is_no_rejection(world: World, cache: SecretCache) -> None:
     arn = world.secret(world.user(unique("password authentication failed")))
     credentials = Credentials(arn, cache=cache)
     with pytest.raises(psycopg.OperationalError, match="does not exist"):
@@ -101,101 +103,109 @@ def test_a_user_named_like_a_rejection_is_not_taken_for_one(world: World, cache:
     assert "rejected" not in credentials.counts()
 
 
-def test_a_restart_of_the_server_is_waited_for(trouble: Trouble, world: World) -> None:
+def test_connect_waits_for_a_server_restart(trouble: Trouble, world: World) -> None:
     with PostgresServer() as server:
         arn = world.secret({**server.secret(), "strategy": "single"})
         credentials = Credentials(arn, cache=SecretCache(client=reader(trouble)))
-        enters(credentials)
-        restarting = threading.Thread(target=server.restart, args=(3.0,))
+        restarting = threading.Thread(target=server.restart, args=(1.0,))
+
+        def login(attempt: Attempt) -> psycopg.Connection[Any]:
+            while True:
+                connection = psycopg.connect(**PSYCOPG.arguments(attempt.secret, attempt.seconds, {}))
+                if not restarting.is_alive() or "unavailable" in credentials.counts():
+                    return connection
+                connection.close()
+
         restarting.start()
-        assert eventually(lambda: not listens(server.port))
-        enters(credentials)
+        credentials.login(login, PSYCOPG).close()
         restarting.join()
     assert credentials.counts()["unavailable"] >= 1
     assert "rejected" not in credentials.counts()
 
 
-def test_a_server_that_is_not_there_is_given_up_at_the_deadline(
-    world: World, cache: SecretCache, trouble: Trouble
-) -> None:
+def test_missing_server_ends_in_the_drivers_error(world: World, cache: SecretCache, trouble: Trouble) -> None:
     arn = world.secret({**world.user(), "port": closed_port()})
-    credentials = Credentials(arn, cache=cache, deadline=1)
+    cache.read(arn)
     with pytest.raises(psycopg.OperationalError, match="refused"):
-        enters(credentials)
-    assert trouble.calls == {"GetSecretValue": 1}
+        enters(Credentials(arn, cache=cache, deadline=0.5))
+    assert trouble.calls == {"GetSecretValue": 2}
 
 
-def test_all_threads_hear_of_a_server_that_is_not_there(world: World, cache: SecretCache) -> None:
+def test_all_threads_get_the_missing_servers_error(world: World, cache: SecretCache) -> None:
     arn = world.secret({**world.user(), "port": closed_port()})
+    cache.read(arn)
     credentials = Credentials(arn, cache=cache, deadline=2)
-    with ThreadPoolExecutor(8) as threads:
-        asked = [threads.submit(enters, credentials) for _ in range(8)]
+    with ThreadPoolExecutor(4) as threads:
+        asked = [threads.submit(enters, credentials) for _ in range(4)]
         assert {type(one.exception()) for one in asked} == {psycopg.OperationalError}
     assert "held" not in credentials.counts()
 
 
-def test_nobody_waits_long_for_a_login_that_hangs(world: World, cache: SecretCache) -> None:
+def test_a_hanging_login_does_not_block_other_callers(world: World, cache: SecretCache) -> None:
     user = world.user()
     with Proxy(world.server.port) as wire:
         arn = world.secret({**user, "port": wire.port})
-        credentials = Credentials(arn, cache=cache, deadline=8)
+        credentials, trying = Credentials(arn, cache=cache, deadline=60), threading.Event()
+
+        def login(attempt: Attempt) -> str:
+            trying.set()
+            with psycopg.connect(**PSYCOPG.arguments(attempt.secret, attempt.seconds, {})) as connection:
+                return connection.info.user
+
         wire.silence()
         with ThreadPoolExecutor(2) as threads:
-            first = threads.submit(enters, credentials)
-            time.sleep(0.3)
+            first = threads.submit(credentials.login, login, PSYCOPG)
+            trying.wait()
             assert threads.submit(enters, credentials, port=world.server.port).result() == user["username"]
             wire.flow()
             assert first.result() == user["username"]
 
 
-def test_a_server_that_is_silent_holds_nobody_beyond_the_deadline(world: World, cache: SecretCache) -> None:
+def test_silent_server_ends_in_a_timeout(world: World, cache: SecretCache) -> None:
     with Proxy(world.server.port) as wire:
         arn = world.secret({**world.user(), "port": wire.port})
-        credentials = Credentials(arn, cache=cache, deadline=3)
-        enters(credentials)
+        cache.read(arn)
         wire.silence()
         with pytest.raises(psycopg.OperationalError, match="timeout"):
-            enters(credentials)
+            enters(Credentials(arn, cache=cache, deadline=0.5))
 
 
-def test_with_half_of_the_reads_throttled_and_slow_a_rotation_is_still_invisible(
+def test_rotation_is_invisible_while_reads_are_throttled(
     world: World, cache: SecretCache, trouble: Trouble
 ) -> None:
     arn = single(world)
     credentials = Credentials(arn, cache=cache)
-    trouble.throttled, trouble.delay = 0.5, 0.2
-    for _ in range(2):
-        token = world.begin(arn)
-        for step in STEPS:
-            world.step(step, arn, token)
-            enters(credentials)
+    trouble.throttled, trouble.delay = 0.5, 0.05
+    token = world.begin(arn)
+    for step in STEPS:
+        world.step(step, arn, token)
+        enters(credentials)
 
 
-def test_with_secrets_manager_down_logins_go_on_with_what_is_remembered(
-    world: World, trouble: Trouble
-) -> None:
-    cache = SecretCache(client=reader(trouble), ttl=0.1)
+def test_logins_continue_while_secrets_manager_is_down(world: World, trouble: Trouble) -> None:
+    cache = SecretCache(client=reader(trouble))
     credentials = Credentials(single(world), cache=cache)
     enters(credentials)
     trouble.down = True
-    time.sleep(0.2)
-    for _ in range(20):
+    age(cache)
+    for _ in range(10):
         enters(credentials)
-    assert trouble.calls["GetSecretValue"] < 8
+    assert cache.counts()["stale"] >= 10
 
 
-def test_many_threads_try_what_is_not_known_to_work_one_at_a_time(world: World, cache: SecretCache) -> None:
+def test_one_thread_at_a_time_tries_unproven_versions(world: World, cache: SecretCache) -> None:
     user = world.user()
     arn = world.secret(user)
     world.set_password(user["username"], new_password())
-    credentials = Credentials(arn, cache=cache, deadline=3)
+    cache.read(arn)
+    credentials = Credentials(arn, cache=cache, deadline=1)
     with ThreadPoolExecutor(40) as threads:
         asked = [threads.submit(enters, credentials) for _ in range(40)]
         assert all(one.exception() for one in asked)
     assert credentials.counts()["rejected"] <= 3
 
 
-def test_lost_credentials_of_the_host_do_not_outlast_their_return(
+def test_login_succeeds_after_aws_credentials_return(
     world: World, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = world.user()
@@ -218,11 +228,12 @@ def test_lost_credentials_of_the_host_do_not_outlast_their_return(
     assert "denied" not in credentials.counts()
 
 
-def test_what_kept_the_other_versions_away_stands_in_the_error(world: World, trouble: Trouble) -> None:
+def test_error_notes_why_other_versions_were_unreadable(world: World, trouble: Trouble) -> None:
     user = world.user()
     arn = world.secret(user)
-    credentials = Credentials(arn, cache=SecretCache(client=reader(trouble)), deadline=1)
-    enters(credentials)
+    cache = SecretCache(client=reader(trouble))
+    cache.read(arn)
+    credentials = Credentials(arn, cache=cache, deadline=1)
     world.set_password(user["username"], new_password())
     trouble.down = True
     with pytest.raises(psycopg.OperationalError, match="password") as caught:
@@ -231,8 +242,9 @@ def test_what_kept_the_other_versions_away_stands_in_the_error(world: World, tro
     assert credentials.counts()["unreadable"] >= 1
 
 
-def test_no_frame_of_the_driver_holds_the_password_in_an_error(world: World, cache: SecretCache) -> None:
+def test_no_frame_of_an_error_holds_the_password(world: World, cache: SecretCache) -> None:
     arn = world.secret({**world.user(), "port": closed_port()})
+    cache.read(arn)
     with pytest.raises(psycopg.OperationalError) as caught:
         enters(Credentials(arn, cache=cache, deadline=0.5))
     shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
@@ -240,9 +252,7 @@ def test_no_frame_of_the_driver_holds_the_password_in_an_error(world: World, cac
     assert "connect" in shown
 
 
-def test_an_error_that_cannot_be_masked_is_not_reachable_from_what_replaces_it(
-    world: World, cache: SecretCache
-) -> None:
+def test_unmaskable_error_is_unreachable_from_its_replacement(world: World, cache: SecretCache) -> None:
     class Stubborn(psycopg.OperationalError):
         def __str__(self) -> str:
             return f"with {password}"
@@ -258,9 +268,7 @@ def test_an_error_that_cannot_be_masked_is_not_reachable_from_what_replaces_it(
     assert password not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_dead_credential_ends_with_the_drivers_error_and_is_then_left_alone(
-    world: World, cache: SecretCache
-) -> None:
+def test_rejected_credential_is_tried_few_times(world: World, cache: SecretCache) -> None:
     user = world.user()
     arn = world.secret(user)
     world.set_password(user["username"], new_password())
@@ -276,14 +284,15 @@ def test_a_dead_credential_ends_with_the_drivers_error_and_is_then_left_alone(
     assert credentials.counts()["gave-up"] == 5
 
 
-def test_tasks_are_not_blocked_while_a_server_is_waited_for(world: World, cache: SecretCache) -> None:
+def test_waiting_for_a_server_does_not_block_tasks(world: World, cache: SecretCache) -> None:
     arn = world.secret({**world.user(), "port": closed_port()})
 
     async def program() -> int:
-        credentials, ticks = AsyncCredentials(arn, cache=cache, deadline=3), 0
+        cache.read(arn)
+        credentials, ticks = AsyncCredentials(arn, cache=cache, deadline=1), 0
         login = asyncio.create_task(credentials.connect(psycopg.AsyncConnection.connect))
         while not login.done():
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
             ticks += 1
         with pytest.raises(psycopg.OperationalError, match="refused"):
             await login
@@ -293,9 +302,7 @@ def test_tasks_are_not_blocked_while_a_server_is_waited_for(world: World, cache:
 
 
 @pytest.mark.parametrize("text", ["no json", "[1]", '{"host": "h"}'])
-def test_a_secret_that_is_no_login_says_what_is_wrong_and_shows_nothing(
-    world: World, cache: SecretCache, text: str
-) -> None:
+def test_secret_without_a_login_is_a_format_error(world: World, cache: SecretCache, text: str) -> None:
     name = unique("odd")
     world.secrets.create_secret(Name=name, SecretString=text)
     with pytest.raises(SecretFormatError):

@@ -22,7 +22,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "django"
 
 @pytest.fixture(scope="module", autouse=True)
 def configured() -> Iterator[None]:
-    """Django takes settings once in a process; the databases of a test are its own."""
+    """Django reads settings once per process; each test has separate databases."""
     if not settings.configured:
         settings.configure(LOGGING_CONFIG=None)
         django.setup(set_prefix=False)
@@ -32,7 +32,7 @@ def configured() -> Iterator[None]:
 
 
 def database(arn: str | None, **more: Any) -> Any:
-    """What `django.db.connection` would be."""
+    """The equivalent of `django.db.connection`."""
     options = {"rotators_secret": arn} if arn else {}
     wanted = {"ENGINE": "rotating", "NAME": "postgres", "OPTIONS": {**options, **more.pop("OPTIONS", {})}}
     return ConnectionHandler({"default": {**wanted, **more}})["default"]
@@ -45,13 +45,13 @@ def who(connection: Any) -> tuple[int, str]:
     return pid, name
 
 
-def test_a_query_a_rotation_and_a_query_on_a_new_connection(world: World) -> None:
+def test_new_connection_works_after_a_rotation(world: World) -> None:
     user = world.user()
     arn = world.secret(user)
     connection = database(arn)
     before = who(connection)
     world.rotate(arn)
-    # What is open stays open.
+    # An open connection stays open.
     assert who(connection) == before
     connection.close()
     after = who(connection)
@@ -96,7 +96,7 @@ def test_the_secret_may_be_named_for_all_databases(world: World) -> None:
         connection.close()
 
 
-def test_a_user_and_a_password_in_the_settings_are_not_used(world: World) -> None:
+def test_user_and_password_in_the_settings_are_ignored(world: World) -> None:
     user = world.user()
     others = {"USER": "somebody", "PASSWORD": new_password(), "HOST": "nowhere.invalid", "PORT": 1}
     connection = database(world.secret(user), **others)
@@ -104,7 +104,7 @@ def test_a_user_and_a_password_in_the_settings_are_not_used(world: World) -> Non
     connection.close()
 
 
-def test_other_errors_are_djangos_own_and_show_no_password(world: World) -> None:
+def test_other_errors_are_djangos_without_a_password(world: World) -> None:
     user = world.user()
     connection = database(world.secret(user), NAME="nowhere")
     with pytest.raises(OperationalError, match="does not exist") as caught:

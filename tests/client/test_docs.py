@@ -1,20 +1,23 @@
-"""The programs in the documents run as they stand there, but for the names of the secrets."""
+"""The programs in the documentation run unchanged, except for the names of the secrets."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.mysql.conftest import MariaDbWorld
+from tests.redis.nodes import cluster
 from tests.world import World, unique
 
 if TYPE_CHECKING:
     from rotators.local.servers.mariadb import MariaDbServer
     from rotators.local.servers.redis import RedisServer
+    from rotators.local.servers.redshift import RedshiftStandIn
 
 pytestmark = pytest.mark.processes
 
@@ -28,14 +31,29 @@ def programs(page: str) -> list[Any]:
     return [pytest.param(program, id=f"{page}:{line}") for line, program in found]
 
 
+@pytest.fixture(scope="module")
+def small_cluster() -> Iterator[RedisServer]:
+    """A cluster of one node."""
+    with cluster(1) as nodes:
+        yield nodes[0]
+
+
 @pytest.fixture
-def secrets(world: World, maria: MariaDbServer, redis_server: RedisServer) -> dict[str, str]:
-    """What the documents call the secrets, and what they are here."""
+def secrets(
+    world: World,
+    maria: MariaDbServer,
+    redis_server: RedisServer,
+    small_cluster: RedisServer,
+    redshift: RedshiftStandIn,
+) -> dict[str, str]:
+    """Names of the secrets in the documentation, with their names in this run."""
     values = {
         "demo/single": world.user(),
         "prod/app/db": world.user(),
         "prod/app/mysql": MariaDbWorld(world.aws, maria).account(),
         "prod/app/redis": redis_server.secret(),
+        "prod/app/cluster": small_cluster.secret(),
+        "prod/app/redshift": redshift.secret(),
     }
     values["prod/app/rds"] = {key: values["prod/app/db"][key] for key in ("username", "password")}
     made = {}
@@ -45,7 +63,10 @@ def secrets(world: World, maria: MariaDbServer, redis_server: RedisServer) -> di
     return made
 
 
-@pytest.mark.parametrize("program", [*programs("README.md"), *programs("docs/how-to/clients.md")])
+PAGES = ("README.md", "docs/how-to/clients.md", "docs/reference/redshift.md")
+
+
+@pytest.mark.parametrize("program", [each for page in PAGES for each in programs(page)])
 def test_the_program_runs(
     program: str,
     world: World,
@@ -58,7 +79,7 @@ def test_the_program_runs(
     program = program.replace('"port": 5432', f'"port": {world.server.port}')
     monkeypatch.setenv("SSL_ROOT_CERT", str(world.server.ca))
     space: dict[str, Any] = {"__name__": "documented"}
-    exec(compile(program, "documented", "exec"), space)  # noqa: S102 - that is the test
+    exec(compile(program, "documented", "exec"), space)  # noqa: S102 - the test runs the program
     for connection in space.get("kept", []):
         connection.close()
     if "engine" in space:

@@ -1,4 +1,4 @@
-"""What a driver's error says of a login: a rejection, an absence, or something for the application."""
+"""Classification of drivers' errors, and selection of the driver."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ import functools
 import json
 import subprocess
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+import pymongo
 import pymysql
 import pytest
 import redis
 import redis.asyncio
 
-from rotators.aws.reading import SecretVersion
+from rotators.aws.secrets import SecretVersion
 from rotators.client import AsyncCredentials, AsyncSecretCache, Credentials, SecretCache
 from rotators.client.drivers import COMMON, driver_named, driver_of
 from rotators.client.integrations.psycopg import async_pool_options, pool_options
 from rotators.core.errors import ConfigurationError, InvalidInput
 from rotators.core.secret import Secret
+from rotators.engines.mongodb.driver import PYMONGO
 from rotators.engines.mysql.driver import PYMYSQL
 from rotators.engines.postgres.driver import PSYCOPG
 from rotators.engines.redis.driver import REDIS
@@ -109,6 +112,26 @@ def test_what_redis_py_raises(error: Exception, verdict: Verdict) -> None:
     assert REDIS.judge(error, SECRET) is verdict
 
 
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        (pymongo.errors.OperationFailure("Authentication failed.", 18), REJECTED),
+        (pymongo.errors.OperationFailure("BadAuth", 8000), REJECTED),
+        (pymongo.errors.NotPrimaryError("stepped down", {"code": 10107}), UNAVAILABLE),
+        (pymongo.errors.OperationFailure("no such command", 59), OTHER),
+        (pymongo.errors.ExecutionTimeout("operation would exceed time limit", 50), UNAVAILABLE),
+        (pymongo.errors.AutoReconnect("h:1: [Errno 111] Connection refused"), UNAVAILABLE),
+        (pymongo.errors.AutoReconnect("h:1: connection closed"), UNAVAILABLE),
+        (pymongo.errors.NetworkTimeout("h:1: timed out"), UNAVAILABLE),
+        (pymongo.errors.AutoReconnect("h:1: [SSL: CERTIFICATE_VERIFY_FAILED] self-signed"), SERVER),
+        (pymongo.errors.InvalidOperation("Cannot use MongoClient after close"), OTHER),
+        (ConnectionError("the application's own"), OTHER),
+    ],
+)
+def test_what_pymongo_raises(error: Exception, verdict: Verdict) -> None:
+    assert PYMONGO.judge(error, SECRET) is verdict
+
+
 @pytest.mark.parametrize(("state", "verdict"), [("28P01", REJECTED), ("28000", OTHER), (None, OTHER)])
 def test_a_driver_with_a_state_is_believed(state: str | None, verdict: Verdict) -> None:
     error = RuntimeError("said in another language")
@@ -121,7 +144,7 @@ def test_an_error_of_the_application_says_nothing(driver: Any) -> None:
     assert driver.judge(ValueError(1045, "password authentication failed"), SECRET) is OTHER
 
 
-def test_a_driver_is_found_by_whose_function_it_is() -> None:
+def test_driver_is_found_by_its_function() -> None:
     found = [
         driver_of(each)
         for each in (psycopg.connect, psycopg.Connection.connect, pymysql.connect, redis.Redis)
@@ -131,27 +154,37 @@ def test_a_driver_is_found_by_whose_function_it_is() -> None:
 
 
 def modules_after(statement: str) -> set[str]:
-    """The modules that a fresh interpreter holds after a statement."""
+    """The modules that a new interpreter has loaded after a statement."""
     code = f"import sys; {statement}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 
 
 def test_a_driver_is_known_without_importing_it() -> None:
-    loaded = modules_after("from rotators.client.drivers import COMMON, driver_of; driver_of(print)")
-    loaded |= modules_after("from rotators.client.drivers import driver_named; driver_named('redis')")
-    assert {f"rotators.engines.{name}.driver" for name in ("mysql", "postgres", "redis")} <= loaded
+    loaded = modules_after("from rotators.client.drivers import driver_named; driver_named('redis')")
+    assert "rotators.engines.redis.driver" in loaded
     assert not loaded & {"psycopg", "pymysql", "redis"}
 
 
-def test_engines_after_the_one_that_is_meant_are_not_loaded() -> None:
-    loaded = modules_after("from rotators.client.drivers import driver_named; driver_named('pymysql')")
-    assert "rotators.engines.mysql.driver" in loaded
-    assert not {"rotators.engines.postgres", "rotators.engines.redis"} & loaded
+@pytest.mark.parametrize("driver", ["pymysql", "psycopg", "redis"])
+def test_only_the_engine_of_a_driver_is_loaded(driver: str) -> None:
+    loaded = modules_after(
+        f"import {driver}; from rotators.client.drivers import driver_named, driver_of;"
+        f"driver_of({driver}.Connection); driver_of(print); driver_named({driver!r})"
+    )
+    engine = {"pymysql": "mysql", "psycopg": "postgres"}.get(driver, driver)
+    engines = {f"rotators.engines.{name}" for name in ("mysql", "postgres", "redis")}
+    assert engines & loaded == {f"rotators.engines.{engine}"}
+
+
+@pytest.mark.parametrize("engine", ["ldap", "mongodb", "mysql", "postgres", "redis"])
+def test_every_declared_driver_is_an_entry_point(engine: str) -> None:
+    side = import_module(f"rotators.engines.{engine}.driver").CLIENT_SIDE
+    assert [driver_named(driver.name) for driver in side.drivers] == list(side.drivers)
 
 
 class Own(psycopg.Connection[Any]):
-    """A subclass that an application connects by."""
+    """A subclass with which an application connects."""
 
     @classmethod
     def connect(cls, *args: Any, **given: Any) -> Any:
@@ -169,7 +202,7 @@ def of(module: str) -> Callable[..., Any]:
 
 
 def made_by(module: str) -> type:
-    """A class of connections of such a driver."""
+    """The connection class of such a driver."""
 
     class Made:
         closed = 0
@@ -215,7 +248,7 @@ CLEAR = {**SECRET, "ssl": False}
         (of("shop.psycopg"), COMMON),
     ],
 )
-def test_a_function_is_found_whatever_it_is_wrapped_in(connect: Any, driver: Driver) -> None:
+def test_wrapped_function_of_a_driver_is_found(connect: Any, driver: Driver) -> None:
     assert driver_of(connect) is driver
 
 
@@ -233,7 +266,7 @@ def test_a_function_is_found_whatever_it_is_wrapped_in(connect: Any, driver: Dri
         (["psycopg"], None),
     ],
 )
-def test_what_is_no_driver_is_refused_before_anything_is_read(driver: Any, meant: str | None) -> None:
+def test_unknown_driver_name_is_refused_before_any_read(driver: Any, meant: str | None) -> None:
     credentials, tasks = Credentials("s"), AsyncCredentials("s")
     connect: Any = psycopg.AsyncConnection.connect
     calls: list[Callable[[], object]] = [
@@ -265,16 +298,14 @@ def test_what_is_no_driver_is_refused_before_anything_is_read(driver: Any, meant
         ("pymysql", functools.wraps(psycopg.connect)(lambda **_: None)),
     ],
 )
-def test_a_driver_that_is_not_the_functions_is_refused_before_anything_is_read(
-    driver: Any, connect: Any
-) -> None:
+def test_wrong_driver_is_refused_before_any_read(driver: Any, connect: Any) -> None:
     for call in (Credentials("s").connect, lambda *a, **k: AsyncCredentials("s").connect(*a, **k).send(None)):
         with pytest.raises(ConfigurationError, match="the function is of"):
             call(connect, driver=driver)
 
 
 @pytest.mark.parametrize(("driver", "module"), [("psycopg", "psycopg2.extensions"), ("pymysql", "psycopg")])
-def test_a_connection_of_another_driver_is_closed_and_refused(driver: str, module: str) -> None:
+def test_connection_of_another_driver_is_closed(driver: str, module: str) -> None:
     kind, connection = made_by(module), made_by(module)()
 
     async def connect(**_: Any) -> Any:
@@ -291,7 +322,7 @@ def test_a_connection_of_another_driver_is_closed_and_refused(driver: str, modul
     assert (type(connection).closed, vars(kind)["closed"]) == (1, 1)
 
 
-def test_an_error_of_another_driver_for_the_same_servers_is_refused() -> None:
+def test_error_of_another_driver_is_refused() -> None:
     foreign = type("OperationalError", (Exception,), {"__module__": "psycopg2"})
 
     def login(_: object) -> None:
@@ -301,7 +332,7 @@ def test_an_error_of_another_driver_for_the_same_servers_is_refused() -> None:
         credentials_for(CLEAR).login(login, "psycopg")
 
 
-def test_an_error_of_a_driver_for_other_servers_is_the_applications_own() -> None:
+def test_error_of_an_unrelated_driver_is_passed_on() -> None:
     def login(_: object) -> None:
         raise pymysql.OperationalError(1045, "the application asks another server first")
 
@@ -309,7 +340,7 @@ def test_an_error_of_a_driver_for_other_servers_is_the_applications_own() -> Non
         credentials_for(CLEAR).login(login, "psycopg")
 
 
-def test_a_driver_of_the_common_kind_recognises_a_rejection_without_an_engine_in_the_secret() -> None:
+def test_rejection_is_recognised_without_an_engine() -> None:
     managed = Secret({"username": "app", "password": "x"})
     error = RuntimeError('FATAL:  password authentication failed for user "app"')
     assert driver_named("psycopg2").judge(error, managed) is REJECTED
@@ -328,7 +359,7 @@ def test_what_does_not_go_together_is_refused() -> None:
     with pytest.raises(InvalidInput, match="ttl"):
         AsyncSecretCache(SecretCache(), ttl=5)
     with pytest.raises(InvalidInput, match="SecretCache"):
-        Credentials("s", cache=AsyncSecretCache())  # type: ignore[arg-type] # that is the mistake
+        Credentials("s", cache=AsyncSecretCache())  # type: ignore[arg-type] # the mistake under test
     with pytest.raises(InvalidInput, match="connection string"):
         Credentials("s").connect(psycopg.connect, "nonsense")
     for conninfo in ("user=x", "password=p"):
@@ -339,6 +370,6 @@ def test_what_does_not_go_together_is_refused() -> None:
     with pytest.raises(InvalidInput, match="come from the secret"):
         Credentials("s").connect(functools.partial(psycopg.connect, user="x"))
     with pytest.raises(InvalidInput, match="credentials must be Credentials"):
-        pool_options(AsyncCredentials("s"))  # type: ignore[arg-type] # that is the mistake
+        pool_options(AsyncCredentials("s"))  # type: ignore[arg-type] # the mistake under test
     with pytest.raises(InvalidInput, match="credentials must be AsyncCredentials"):
         async_pool_options(Credentials("s"))  # type: ignore[arg-type] # the same

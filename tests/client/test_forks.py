@@ -1,4 +1,4 @@
-"""Servers that fork: what was made before is of use in every child, and mixes nothing up."""
+"""Processes that fork: every child can use its parent's objects, and answers are not exchanged."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Any
 import pytest
 
 from rotators.aws import clients
-from rotators.aws.reading import SecretsManager, SecretVersion
+from rotators.aws.secrets import SecretsManager, SecretVersion
 from rotators.client import Credentials, SecretCache
 from rotators.core.errors import ServiceUnavailable
 from tests.client.conftest import enters, single
 from tests.world import World, unique
 
-# From Python 3.12 on a fork beside threads is warned of; that servers do it is what is tested.
+# Since Python 3.12, a fork of a process with threads causes a warning. Servers do this, so it is tested.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 
 def in_a_child(act: Callable[[], object]) -> Any:
-    """What a function answers in a forked child, or None if it fails or hangs there."""
+    """The result of a function in a forked child; None if it fails or does not return there."""
     reads, writes = os.pipe()
     child = os.fork()
     if not child:
@@ -51,11 +51,11 @@ def test_children_read_by_connections_of_their_own(world: World) -> None:
     assert clients.secrets_reader() is before
 
 
-def test_credentials_of_before_the_fork_log_in_in_every_child(world: World) -> None:
+def test_credentials_made_before_a_fork_log_in(world: World) -> None:
     credentials = Credentials(single(world), cache=SecretCache(source=SecretsManager()))
     user = enters(credentials)
-    # The worst moment: another thread holds each lock.
-    with credentials.shared._lock, credentials.shared._memory._lock, credentials.shared.cache.cache._lock:
+    # The worst case: another thread holds each lock.
+    with credentials._lock, credentials._results._lock, credentials.cache.cache._lock:
         assert in_a_child(lambda: enters(credentials)) == user
     assert enters(credentials) == user
 
@@ -67,4 +67,4 @@ def test_an_answer_about_another_secret_is_not_taken(world: World, monkeypatch: 
     answer = SecretVersion.of(world.secrets.get_secret_value(SecretId=other))
     monkeypatch.setattr(SecretVersion, "of", lambda _: answer)
     with pytest.raises(ServiceUnavailable, match="mixed-up"):
-        SecretCache(client=world.secrets, timeout=0.3).get_secret_string(mine)
+        SecretCache(client=world.secrets, timeout=5.0).get_secret_string(mine)

@@ -1,10 +1,9 @@
-"""psycopg_pool on a real PostgreSQL, in the middle of rotations and after them."""
+"""psycopg_pool on a real PostgreSQL, during and after rotations."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import time
 from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
 from rotators.client import AsyncCredentials, Credentials, SecretCache
 from rotators.client.integrations.psycopg import async_pool_options, pool_options
-from tests.client.conftest import DAY, Switch, credentials_of, eventually, refresh
+from tests.client.conftest import DAY, Switch, age, credentials_of, refresh, wait_for_end
 from tests.world import World, new_password
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def pool_of(credentials: Credentials, size: int = 1, **options: Any) -> Pool:
     pool: Pool = ConnectionPool(
         min_size=1, max_size=size, open=True, timeout=20, **pool_options(credentials), **options
     )
-    # Else the first who asks makes the pool grow.
+    # Otherwise the first request makes the pool grow.
     pool.wait()
     return pool
 
@@ -44,7 +43,7 @@ async def async_pool_of(
 
 
 def who(connection: psycopg.Connection[Any]) -> tuple[int, str]:
-    """The connection's process on the server, and whose it is, whatever role it acts in."""
+    """The connection's process on the server, and its user, independent of its role."""
     row = connection.execute("SELECT pg_backend_pid(), session_user::text").fetchone()
     assert row is not None
     return row[0], row[1]
@@ -110,7 +109,7 @@ def test_a_class_of_the_callers_is_built_on(world: World) -> None:
         assert isinstance(connection, Own)
 
 
-def test_a_pool_that_grows_between_set_and_finish_opens_the_new_connection(world: World) -> None:
+def test_pool_grows_between_set_and_finish(world: World) -> None:
     arn = world.secret(world.user())
     credentials = credentials_of(world, arn)
     with pool_of(credentials, 3) as pool, pool.connection() as old:
@@ -122,11 +121,11 @@ def test_a_pool_that_grows_between_set_and_finish_opens_the_new_connection(world
         with pool.connection() as kept:
             assert kept in {new, another}
     counts = credentials.counts()
-    # One connection found out for all, and the promotion changed nothing for those that were made so.
+    # One rejection informs all connections, and the promotion does not affect those opened afterwards.
     assert (counts["pending"], counts["rejected"], counts["logins"]) == (1, 1, 3)
 
 
-def test_an_idle_connection_of_a_retired_user_is_replaced_when_it_is_next_taken(world: World) -> None:
+def test_idle_retired_connection_is_replaced_at_checkout(world: World) -> None:
     user, arn = alternating(world)
     credentials = credentials_of(world, arn)
     with pool_of(credentials) as pool:
@@ -139,21 +138,21 @@ def test_an_idle_connection_of_a_retired_user_is_replaced_when_it_is_next_taken(
         with pool.connection() as connection:
             after = who(connection)
     assert (before[1], after[1]) == (user["username"], clone)
-    assert eventually(lambda: not is_open(world, before[0]))
+    wait_for_end(lambda: is_open(world, before[0]))
     assert credentials.counts() == {"logins": 2, "retired": 1}
 
 
-def test_a_moved_label_is_noticed_by_the_end_of_the_caches_life(world: World) -> None:
+def test_moved_stage_is_noticed_when_the_cache_expires(world: World) -> None:
     user, arn = alternating(world)
-    credentials = Credentials(arn, cache=SecretCache(client=world.secrets, ttl=0.2))
+    credentials = Credentials(arn, cache=SecretCache(client=world.secrets, stale_seconds=0))
     with pool_of(credentials) as pool:
         clone = world.rotate(arn)["username"]
-        time.sleep(0.3)
+        age(credentials.cache)
         with pool.connection() as connection:
             assert who(connection)[1] == clone != user["username"]
 
 
-def test_a_retired_connection_is_replaced_with_all_that_are_idle_and_nobody_waits_for_each(
+def test_all_idle_retired_connections_are_replaced_together(
     world: World,
 ) -> None:
     _, arn = alternating(world)
@@ -171,9 +170,7 @@ def test_a_retired_connection_is_replaced_with_all_that_are_idle_and_nobody_wait
 
 
 @pytest.mark.parametrize("strategy", ["single", "alternating"])
-def test_a_transaction_outlives_two_rotations_and_its_connection_is_replaced_afterwards(
-    world: World, strategy: str
-) -> None:
+def test_transaction_survives_two_rotations(world: World, strategy: str) -> None:
     user = world.user(options="CONNECTION LIMIT 5")
     admin = {"masterarn": world.admin_secret()} if strategy == "alternating" else {}
     arn = world.secret({**user, **admin})
@@ -192,16 +189,16 @@ def test_a_transaction_outlives_two_rotations_and_its_connection_is_replaced_aft
             assert who(connection) == before
         with pool.connection() as connection:
             assert who(connection)[0] != before[0]
-    assert eventually(lambda: not is_open(world, before[0]))
+    wait_for_end(lambda: is_open(world, before[0]))
 
 
-def test_a_pool_works_on_from_old_values_while_secrets_manager_is_away(world: World) -> None:
+def test_pool_uses_stale_values_while_reads_fail(world: World) -> None:
     arn, source = world.secret(world.user()), Switch(world)
-    credentials = Credentials(arn, cache=SecretCache(source=source, ttl=0.1))
+    credentials = Credentials(arn, cache=SecretCache(source=source))
     with pool_of(credentials, 2) as pool, pool.connection() as one:
         source.down = True
-        time.sleep(0.2)
-        # This one is new: its password is given beyond its life.
+        age(credentials.cache)
+        # This connection is new: its password is returned after its lifetime.
         with pool.connection() as other:
             assert who(one)[1] == who(other)[1]
         with pool.connection() as again:
@@ -209,7 +206,7 @@ def test_a_pool_works_on_from_old_values_while_secrets_manager_is_away(world: Wo
     assert source.asked.count("AWSCURRENT") > 1
 
 
-def test_a_pool_hands_out_what_it_has_when_nothing_is_in_memory_either(world: World) -> None:
+def test_pool_keeps_connections_while_the_secret_is_unreadable(world: World) -> None:
     arn, source = world.secret(world.user()), Switch(world)
     cache = SecretCache(source=source, ttl=DAY, stale_seconds=0, timeout=0.5)
     credentials = Credentials(arn, cache=cache)
@@ -223,7 +220,7 @@ def test_a_pool_hands_out_what_it_has_when_nothing_is_in_memory_either(world: Wo
     assert credentials.counts() == {"logins": 1, "unreadable": 1}
 
 
-def test_a_pool_without_a_password_that_works_ends_in_the_pools_own_error(world: World) -> None:
+def test_pool_without_a_working_password_times_out(world: World) -> None:
     user = world.user()
     credentials = credentials_of(world, world.secret(user), deadline=0.5)
     world.set_password(user["username"], new_password())
@@ -236,7 +233,7 @@ def test_a_pool_without_a_password_that_works_ends_in_the_pools_own_error(world:
     assert credentials.counts()["rejected"] <= 2
 
 
-def test_an_async_pool_that_grows_between_set_and_finish_opens_the_new_connection(world: World) -> None:
+def test_async_pool_grows_between_set_and_finish(world: World) -> None:
     user = world.user()
     arn = world.secret(user)
     credentials = AsyncCredentials(arn, cache=SecretCache(client=world.secrets, ttl=DAY))
@@ -254,7 +251,7 @@ def test_an_async_pool_that_grows_between_set_and_finish_opens_the_new_connectio
     assert credentials.counts()["pending"] == 1
 
 
-def test_an_async_pool_replaces_retired_connections_between_transactions_only(world: World) -> None:
+def test_async_pool_replaces_connections_between_transactions(world: World) -> None:
     user, arn = alternating(world)
     cache = SecretCache(client=world.secrets, ttl=DAY)
     credentials = AsyncCredentials(arn, cache=cache)
@@ -274,7 +271,7 @@ def test_an_async_pool_replaces_retired_connections_between_transactions_only(wo
     assert credentials.counts() == {"logins": 2, "retired": 1}
 
 
-def test_an_async_pool_hands_out_what_it_has_while_secrets_manager_is_away(
+def test_async_pool_keeps_connections_while_reads_fail(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     arn, source = world.secret(world.user()), Switch(world)
@@ -292,6 +289,6 @@ def test_an_async_pool_hands_out_what_it_has_while_secrets_manager_is_away(
 
     run(work())
     assert credentials.counts() == {"logins": 1, "unreadable": 1}
-    # Neither does asyncio find an error that nobody looked at.
+    # asyncio also reports no unhandled error.
     gc.collect()
     assert not [record for record in caplog.records if record.name == "asyncio"]

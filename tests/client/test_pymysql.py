@@ -34,7 +34,7 @@ def time_outs(connection: Any) -> tuple[object, object]:
     return connection._read_timeout, connection._write_timeout
 
 
-def test_a_connection_is_the_secrets_users_over_verified_tls(maria_world: MariaDbWorld) -> None:
+def test_connection_uses_the_secrets_user_and_verified_tls(maria_world: MariaDbWorld) -> None:
     user = maria_world.account()
     credentials, source = watched(maria_world, user)
     with credentials.connect(pymysql.connect) as connection, connection.cursor() as cursor:
@@ -63,11 +63,11 @@ def test_any_characters_make_a_password(maria_world: MariaDbWorld, password: str
     credentials.connect(pymysql.connect).close()
 
 
-def test_a_rejected_login_is_made_again_with_what_is_current_by_now(maria_world: MariaDbWorld) -> None:
+def test_rejected_login_is_repeated_with_the_new_current(maria_world: MariaDbWorld) -> None:
     user = maria_world.account()
     credentials, source = watched(maria_world, user)
     credentials.connect(pymysql.connect).close()
-    maria_world.rotate(credentials.shared.secret_id)
+    maria_world.rotate(credentials.secret_id)
     for _ in range(2):
         with credentials.connect(pymysql.connect) as connection:
             assert user_of(connection) == user["username"]
@@ -75,9 +75,9 @@ def test_a_rejected_login_is_made_again_with_what_is_current_by_now(maria_world:
     assert source.asked == ["AWSCURRENT"] * 2
 
 
-def test_between_set_and_finish_the_pending_version_logs_in(maria_world: MariaDbWorld) -> None:
+def test_pending_version_logs_in_between_set_and_finish(maria_world: MariaDbWorld) -> None:
     credentials, source = watched(maria_world, maria_world.account())
-    arn = credentials.shared.secret_id
+    arn = credentials.secret_id
     credentials.connect(pymysql.connect).close()
     token = maria_world.begin(arn)
     maria_world.step("createSecret", arn, token)
@@ -95,10 +95,10 @@ def test_between_set_and_finish_the_pending_version_logs_in(maria_world: MariaDb
     assert credentials.counts()["rejected"] == 1
 
 
-def test_a_password_that_was_set_back_is_found_among_the_previous_ones(maria_world: MariaDbWorld) -> None:
+def test_restored_password_is_found_at_the_previous_stage(maria_world: MariaDbWorld) -> None:
     user = maria_world.account()
     credentials, _ = watched(maria_world, user)
-    maria_world.rotate(credentials.shared.secret_id)
+    maria_world.rotate(credentials.secret_id)
     maria_world.reset(user["username"], user["password"])
     credentials.connect(pymysql.connect).close()
     assert credentials.counts()["previous"] == 1
@@ -106,7 +106,7 @@ def test_a_password_that_was_set_back_is_found_among_the_previous_ones(maria_wor
 
 def test_without_pending_the_window_is_waited_out(maria_world: MariaDbWorld) -> None:
     credentials, source = watched(maria_world, maria_world.account(), pending=False, deadline=1.5)
-    arn = credentials.shared.secret_id
+    arn = credentials.secret_id
     token = maria_world.begin(arn)
     for step in ("createSecret", "setSecret"):
         maria_world.step(step, arn, token)
@@ -118,7 +118,7 @@ def test_without_pending_the_window_is_waited_out(maria_world: MariaDbWorld) -> 
     credentials.connect(pymysql.connect).close()
 
 
-def test_a_silent_server_holds_the_caller_no_longer_than_the_deadline(maria_world: MariaDbWorld) -> None:
+def test_silent_server_ends_in_the_drivers_timeout(maria_world: MariaDbWorld) -> None:
     with Proxy(maria_world.maria.port) as wire:
         user = {**maria_world.account(), "port": wire.port}
         credentials, source = watched(maria_world, user, deadline=2.0)
@@ -140,7 +140,7 @@ def test_a_silent_server_holds_the_caller_no_longer_than_the_deadline(maria_worl
     [({"dbname": "nowhere"}, "1044|1049"), ({"host": "127.0.0.2"}, "2003")],
     ids=["an unknown database", "a name that is not in the certificate"],
 )
-def test_other_errors_are_raised_at_once_and_nothing_else_is_read_or_tried(
+def test_other_errors_are_raised_without_another_attempt(
     maria_world: MariaDbWorld, change: dict[str, Any], number: str
 ) -> None:
     user = {**maria_world.account(grants=("GRANT SELECT ON *.* TO {}",)), **change}
@@ -154,7 +154,7 @@ def test_other_errors_are_raised_at_once_and_nothing_else_is_read_or_tried(
     assert user["password"] not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_server_that_is_not_there_is_asked_again_until_the_deadline(maria_world: MariaDbWorld) -> None:
+def test_missing_server_is_retried_until_the_deadline(maria_world: MariaDbWorld) -> None:
     user = {**maria_world.account(), "port": closed_port()}
     credentials, source = watched(maria_world, user, deadline=2.0)
     with pytest.raises(pymysql.OperationalError, match="refused"):
@@ -170,7 +170,7 @@ def test_a_password_that_nobody_stored_costs_few_logins(maria_world: MariaDbWorl
     before = maria_world.logins()
     with pytest.raises(pymysql.OperationalError, match="1045"):
         credentials.connect(pymysql.connect)
-    # The reset is one of ours, too.
+    # The reset also counts as one of our logins.
     assert maria_world.logins() - before <= 2
     assert credentials.counts()["rejected"] == 1
 
@@ -196,12 +196,10 @@ def test_with_alternating_users_nothing_is_ever_rejected(maria_world: MariaDbWor
     [("ACCOUNT LOCK", "4151"), ("PASSWORD EXPIRE", "1862|1820")],
     ids=["locked", "expired"],
 )
-def test_an_account_that_is_closed_costs_one_login_and_no_other_password_is_tried(
-    maria_world: MariaDbWorld, change: str, number: str
-) -> None:
+def test_closed_account_costs_one_login(maria_world: MariaDbWorld, change: str, number: str) -> None:
     user = maria_world.account()
     credentials, source = watched(maria_world, user)
-    arn = credentials.shared.secret_id
+    arn = credentials.secret_id
     maria_world.put_pending(arn, maria_world.begin(arn), {**user, "password": new_password()})
     credentials.secret()
     maria_world.run("SET GLOBAL disconnect_on_expired_password = ON")
@@ -212,7 +210,7 @@ def test_an_account_that_is_closed_costs_one_login_and_no_other_password_is_trie
     assert "AWSPENDING" not in source.asked
 
 
-def test_the_other_user_is_tried_when_one_is_locked(maria_world: MariaDbWorld) -> None:
+def test_other_user_is_tried_when_one_is_locked(maria_world: MariaDbWorld) -> None:
     user = maria_world.account()
     arn = maria_world.secret({**user, "masterarn": maria_world.admin_secret()})
     credentials = credentials_of(maria_world, arn)
@@ -224,7 +222,7 @@ def test_the_other_user_is_tried_when_one_is_locked(maria_world: MariaDbWorld) -
     assert credentials.counts()["moved"] == 1
 
 
-def test_an_account_that_is_blocked_is_left_alone_for_a_while(maria_world: MariaDbWorld) -> None:
+def test_blocked_account_is_held_back(maria_world: MariaDbWorld) -> None:
     user = maria_world.account()
     credentials, source = watched(maria_world, user)
     maria_world.run("SET GLOBAL max_password_errors = 1")

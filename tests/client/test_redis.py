@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import traceback
 from typing import Any
 
@@ -15,7 +14,7 @@ from rotators.client import Credentials
 from rotators.client.integrations.redis import RedisCredentials
 from rotators.core.errors import CredentialsRejected, InvalidInput
 from rotators.testing.proxy import Proxy, closed_port
-from tests.client.conftest import RedisWorld, credentials_of
+from tests.client.conftest import RedisWorld, credentials_of, refresh
 from tests.world import known_passwords, new_password
 
 PROTOCOLS = pytest.mark.parametrize("protocol", [2, 3])
@@ -31,7 +30,7 @@ def user_of(connection: Any) -> str:
 
 
 @PROTOCOLS
-def test_a_client_made_by_the_credentials_has_logged_in(redis_world: RedisWorld, protocol: int) -> None:
+def test_client_made_by_credentials_has_logged_in(redis_world: RedisWorld, protocol: int) -> None:
     user = redis_world.account()
     credentials = credentials_of(redis_world, redis_world.secret(user))
     with credentials.connect(redis.Redis, protocol=protocol, decode_responses=True) as client:
@@ -41,13 +40,13 @@ def test_a_client_made_by_the_credentials_has_logged_in(redis_world: RedisWorld,
 
 
 @PROTOCOLS
-def test_a_client_made_with_the_options_logs_in_by_itself(redis_world: RedisWorld, protocol: int) -> None:
+def test_client_made_with_the_options_logs_in(redis_world: RedisWorld, protocol: int) -> None:
     user = redis_world.account()
     with client_of(credentials_of(redis_world, redis_world.secret(user)), protocol=protocol) as client:
         assert client.acl_whoami() == user["username"]
 
 
-def test_a_database_and_a_client_name_are_set_after_the_login(redis_world: RedisWorld) -> None:
+def test_database_and_client_name_are_set_after_login(redis_world: RedisWorld) -> None:
     credentials = credentials_of(redis_world, redis_world.secret(redis_world.account()))
     with client_of(credentials, db=3, client_name="shop") as client:
         assert client.client_info()["db"] == 3
@@ -55,9 +54,7 @@ def test_a_database_and_a_client_name_are_set_after_the_login(redis_world: Redis
 
 
 @PROTOCOLS
-def test_a_removed_password_is_followed_by_the_pending_and_then_by_the_new_current_one(
-    redis_world: RedisWorld, protocol: int
-) -> None:
+def test_client_follows_the_pending_and_current_versions(redis_world: RedisWorld, protocol: int) -> None:
     user = redis_world.account()
     arn = redis_world.secret(user)
     credentials = credentials_of(redis_world, arn)
@@ -77,9 +74,7 @@ def test_a_removed_password_is_followed_by_the_pending_and_then_by_the_new_curre
 
 
 @PROTOCOLS
-def test_connections_that_the_clients_pool_makes_later_know_of_the_rotation(
-    redis_world: RedisWorld, protocol: int
-) -> None:
+def test_later_connections_of_the_pool_share_results(redis_world: RedisWorld, protocol: int) -> None:
     user = redis_world.account()
     arn = redis_world.secret(user)
     credentials = credentials_of(redis_world, arn)
@@ -91,13 +86,13 @@ def test_connections_that_the_clients_pool_makes_later_know_of_the_rotation(
         assert [user_of(connection) for connection in (old, *new)] == [user["username"]] * 4
         for connection in (old, *new):
             pool.release(connection)
-    # The first of them found out for all.
+    # The first rejection informs all of them.
     assert redis_world.rejected(user["username"]) == 1
     assert credentials.counts()["pending"] == 1
 
 
 @PROTOCOLS
-def test_a_database_and_a_name_are_set_after_a_rejection_too(redis_world: RedisWorld, protocol: int) -> None:
+def test_database_and_name_are_set_after_a_rejection(redis_world: RedisWorld, protocol: int) -> None:
     arn = redis_world.secret(redis_world.account())
     credentials = credentials_of(redis_world, arn)
     with client_of(credentials, protocol=protocol, db=3, client_name="shop") as client:
@@ -108,11 +103,9 @@ def test_a_database_and_a_name_are_set_after_a_rejection_too(redis_world: RedisW
 
 
 @PROTOCOLS
-def test_a_user_whom_no_password_opens_ends_with_redis_own_error_after_few_logins(
-    redis_world: RedisWorld, protocol: int
-) -> None:
+def test_rejected_user_ends_in_redis_error(redis_world: RedisWorld, protocol: int) -> None:
     user = redis_world.account()
-    credentials = credentials_of(redis_world, redis_world.secret(user), deadline=1.0)
+    credentials = credentials_of(redis_world, redis_world.secret(user), logins=1)
     with client_of(credentials, protocol=protocol) as client:
         redis_world.refuse(user)
         with pytest.raises(redis.AuthenticationError):
@@ -120,21 +113,25 @@ def test_a_user_whom_no_password_opens_ends_with_redis_own_error_after_few_login
     assert redis_world.rejected(user["username"]) == credentials.counts()["rejected"] == 1
 
 
-def test_all_stored_versions_are_tried_once_and_no_more_in_a_call(redis_world: RedisWorld) -> None:
+def test_each_stored_version_is_tried_once(redis_world: RedisWorld) -> None:
     user = redis_world.account()
     arn = redis_world.secret(user)
     redis_world.promote(arn, redis_world.change(arn))
     redis_world.change(arn)
     redis_world.refuse(redis_world.value(arn, "AWSPENDING"))
-    credentials = credentials_of(redis_world, arn, deadline=1.0)
+    credentials = credentials_of(redis_world, arn, logins=3)
     with client_of(credentials) as client, pytest.raises(redis.AuthenticationError):
         client.ping()
     assert redis_world.rejected(user["username"]) == credentials.counts()["rejected"] == 3
 
 
-def test_a_held_back_login_leaves_no_connection_that_has_not_logged_in(redis_world: RedisWorld) -> None:
+def test_held_back_login_leaves_no_open_connection(
+    redis_world: RedisWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rotators.client.login_results._FIRST_HOLD", 60.0)
     user = redis_world.account()
-    credentials = credentials_of(redis_world, redis_world.secret(user), deadline=0.5)
+    arn = redis_world.secret(user)
+    credentials = credentials_of(redis_world, arn, deadline=2.0, logins=1)
     with client_of(credentials) as client:
         redis_world.refuse(user)
         with pytest.raises(redis.AuthenticationError):
@@ -142,7 +139,8 @@ def test_a_held_back_login_leaves_no_connection_that_has_not_logged_in(redis_wor
         with pytest.raises(CredentialsRejected, match="held-back"):
             client.ping()
         redis_world.admit(user)
-        time.sleep(2.0)
+        redis_world.promote(arn, redis_world.change(arn))
+        refresh(credentials)
         assert client.acl_whoami() == user["username"]
     assert redis_world.rejected(user["username"]) == 1
 
@@ -157,7 +155,7 @@ def test_a_server_that_is_down_is_no_rejection(redis_world: RedisWorld) -> None:
     assert credentials.counts().keys() & {"rejected", "refreshed"} == set()
 
 
-def test_a_server_that_hangs_up_during_a_login_is_asked_again_with_the_same_version(
+def test_dropped_login_is_repeated_with_the_same_version(
     redis_world: RedisWorld,
 ) -> None:
     with Proxy(redis_world.redis.port) as wire:
@@ -167,7 +165,7 @@ def test_a_server_that_hangs_up_during_a_login_is_asked_again_with_the_same_vers
             def on_connect(self) -> None:
                 if wires:
                     wires.pop().cut()
-                super().on_connect()  # type: ignore[no-untyped-call] # redis-py's gap
+                super().on_connect()  # type: ignore[no-untyped-call] # redis-py has no types here
 
         user = redis_world.account()
         credentials = credentials_of(redis_world, redis_world.secret({**user, "port": wire.port}))
@@ -180,7 +178,7 @@ def test_a_server_that_hangs_up_during_a_login_is_asked_again_with_the_same_vers
     assert credentials.counts() == {"logins": 1, "unavailable": 1, "refreshed": 1}
 
 
-def test_a_right_that_the_user_lacks_is_no_rejection(redis_world: RedisWorld) -> None:
+def test_missing_permission_is_no_rejection(redis_world: RedisWorld) -> None:
     user = redis_world.account()
     redis_world.redis.acl("SETUSER", user["username"], "-select")
     credentials = credentials_of(redis_world, redis_world.secret(user))
@@ -202,9 +200,9 @@ def test_no_password_is_in_what_a_client_shows(redis_world: RedisWorld) -> None:
     assert not [text for text in shown if any(password in text for password in known_passwords)]
 
 
-def test_no_password_is_in_the_error_of_a_rejected_login(redis_world: RedisWorld) -> None:
+def test_error_of_a_rejected_login_holds_no_password(redis_world: RedisWorld) -> None:
     user = redis_world.account()
-    credentials = credentials_of(redis_world, redis_world.secret(user), deadline=0.5)
+    credentials = credentials_of(redis_world, redis_world.secret(user), logins=1)
     redis_world.refuse(user)
     with client_of(credentials) as client, pytest.raises(redis.AuthenticationError) as caught:
         client.ping()

@@ -1,10 +1,9 @@
-"""SQLAlchemy's engines on real servers, in the middle of rotations and after them."""
+"""SQLAlchemy's engines on real servers, during and after rotations."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import time
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -16,8 +15,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from rotators.client import AsyncCredentials, Credentials, SecretCache
 from rotators.client.integrations.sqlalchemy import attach
 from rotators.core.errors import ConfigurationError, InvalidInput
-from tests.client.conftest import DAY, Switch, credentials_of, eventually, refresh
-from tests.world import STEPS, World, new_password
+from rotators.testing.case import STEPS
+from tests.client.conftest import DAY, Switch, age, credentials_of, refresh, wait_for_end
+from tests.world import World, new_password
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ ENGINES = pytest.mark.parametrize("url", [POSTGRES, MARIADB])
 
 
 class Target:
-    """One server, so that a test reads the same for all."""
+    """One server, with the same interface for all tests."""
 
     def __init__(self, world: World, maria_world: MariaDbWorld, url: str) -> None:
         self.url = url
@@ -45,7 +45,7 @@ class Target:
         return self.world.secret({**self.user(), "masterarn": self.world.admin_secret()})
 
     def who(self, connection: Connection) -> tuple[int, str]:
-        """The connection's number on the server, and whose it is."""
+        """The connection's number on the server, and its user."""
         asked = (
             "SELECT connection_id(), substring_index(user(), '@', 1)"
             if self.maria
@@ -90,7 +90,7 @@ def test_an_engine_without_host_user_and_password_connects(target: Target, engin
 
 
 @ENGINES
-def test_a_user_and_a_password_in_the_url_are_not_used(target: Target, url: str) -> None:
+def test_user_and_password_in_the_url_are_ignored(target: Target, url: str) -> None:
     user = target.user()
     engine = create_engine(url.replace("://", f"://somebody:{new_password()}@/"))
     attach(engine, credentials_of(target.world, target.world.secret(user)))
@@ -99,7 +99,7 @@ def test_a_user_and_a_password_in_the_url_are_not_used(target: Target, url: str)
     engine.dispose()
 
 
-def test_a_database_in_the_url_wins_over_the_secrets(world: World) -> None:
+def test_database_in_the_url_overrides_the_secret(world: World) -> None:
     engine = create_engine(f"{POSTGRES}/template1")
     attach(engine, credentials_of(world, world.secret(world.user())))
     with engine.connect() as connection:
@@ -108,7 +108,7 @@ def test_a_database_in_the_url_wins_over_the_secrets(world: World) -> None:
 
 
 @ENGINES
-def test_a_connection_that_is_made_between_set_and_finish_logs_in(target: Target, engine: Engine) -> None:
+def test_new_connection_between_set_and_finish_logs_in(target: Target, engine: Engine) -> None:
     world, user = target.world, target.user()
     arn = world.secret(user)
     credentials = credentials_of(world, arn)
@@ -131,9 +131,7 @@ def test_a_connection_that_is_made_between_set_and_finish_logs_in(target: Target
 
 
 @ENGINES
-def test_idle_connections_of_a_retired_user_are_replaced_when_one_is_next_taken(
-    target: Target, engine: Engine
-) -> None:
+def test_idle_retired_connections_are_replaced_at_checkout(target: Target, engine: Engine) -> None:
     arn = target.alternating()
     credentials = credentials_of(target.world, arn)
     attach(engine, credentials)
@@ -146,13 +144,11 @@ def test_idle_connections_of_a_retired_user_are_replaced_when_one_is_next_taken(
     assert {name for _, name in after} == {clone}
     assert before.isdisjoint(number for number, _ in after)
     assert credentials.counts() == {"logins": 4, "retired": 1}
-    assert eventually(lambda: not any(target.is_open(number) for number in before))
+    wait_for_end(lambda: any(target.is_open(number) for number in before))
 
 
 @ENGINES
-def test_a_transaction_outlives_a_rotation_and_its_connection_is_replaced_afterwards(
-    target: Target, engine: Engine
-) -> None:
+def test_transaction_survives_a_rotation(target: Target, engine: Engine) -> None:
     arn = target.alternating()
     credentials = credentials_of(target.world, arn)
     attach(engine, credentials)
@@ -162,33 +158,32 @@ def test_a_transaction_outlives_a_rotation_and_its_connection_is_replaced_afterw
         idle.close()
         clone = target.world.rotate(arn)["username"]
         refresh(credentials)
-        # This one is replaced, and with it all that are idle.
+        # This connection is replaced, and all idle ones with it.
         with engine.connect() as other:
             assert target.who(other)[1] == clone
         assert target.is_open(before[0])
         assert target.who(busy) == before
     with engine.connect() as one, engine.connect() as two:
         assert {target.who(connection)[1] for connection in (one, two)} == {clone}
-    assert eventually(lambda: not target.is_open(before[0]))
+    wait_for_end(lambda: target.is_open(before[0]))
 
 
 @ENGINES
-def test_an_engine_works_on_while_secrets_manager_is_away(target: Target, engine: Engine) -> None:
+def test_engine_works_while_secrets_manager_is_down(target: Target, engine: Engine) -> None:
     arn, source = target.world.secret(target.user()), Switch(target.world)
-    attach(engine, Credentials(arn, cache=SecretCache(source=source, ttl=0.1)))
+    cache = SecretCache(source=source)
+    attach(engine, Credentials(arn, cache=cache))
     with engine.connect() as connection:
         before = target.who(connection)
     source.down = True
-    time.sleep(0.2)
+    age(cache)
     with engine.connect() as kept, engine.connect() as new:
         assert target.who(kept) == before
         assert target.who(new)[1] == before[1]
 
 
 @ENGINES
-def test_an_engine_hands_out_what_it_has_when_nothing_is_in_memory_either(
-    target: Target, engine: Engine
-) -> None:
+def test_engine_keeps_connections_while_the_secret_is_unreadable(target: Target, engine: Engine) -> None:
     arn, source = target.world.secret(target.user()), Switch(target.world)
     cache = SecretCache(source=source, ttl=DAY, stale_seconds=0, timeout=0.5)
     credentials = Credentials(arn, cache=cache)
@@ -203,7 +198,7 @@ def test_an_engine_hands_out_what_it_has_when_nothing_is_in_memory_either(
 
 
 @ENGINES
-def test_a_password_that_nobody_stored_ends_in_the_engines_own_error(target: Target, engine: Engine) -> None:
+def test_unstored_password_ends_in_the_engines_error(target: Target, engine: Engine) -> None:
     user = target.user()
     credentials = credentials_of(target.world, target.world.secret(user), deadline=0.5)
     attach(engine, credentials)
@@ -215,7 +210,7 @@ def test_a_password_that_nobody_stored_ends_in_the_engines_own_error(target: Tar
 
 
 @pytest.mark.parametrize("url", [MARIADB])
-def test_no_time_out_of_the_login_is_left_on_a_connection(target: Target, engine: Engine) -> None:
+def test_login_timeout_is_removed_from_the_connection(target: Target, engine: Engine) -> None:
     attach(engine, credentials_of(target.world, target.world.secret(target.user())))
     with engine.connect() as connection:
         driver = connection.connection.driver_connection
@@ -224,7 +219,7 @@ def test_no_time_out_of_the_login_is_left_on_a_connection(target: Target, engine
 
 
 @ENGINES
-def test_a_recycled_and_a_pinged_connection_logs_in_with_the_new_password(target: Target, url: str) -> None:
+def test_recycled_connection_logs_in_with_the_new_password(target: Target, url: str) -> None:
     user = target.user()
     arn = target.world.secret(user)
     credentials = credentials_of(target.world, arn)
@@ -233,7 +228,6 @@ def test_a_recycled_and_a_pinged_connection_logs_in_with_the_new_password(target
     with engine.connect() as connection:
         before = target.who(connection)
     target.world.rotate(arn)
-    time.sleep(0.01)
     with engine.connect() as connection:
         assert target.who(connection)[0] != before[0]
     engine.dispose()
@@ -288,28 +282,28 @@ def test_rotations_without_an_end_leave_an_engine_usable(
     assert len(set(numbers)) == 4
 
 
-def test_an_asynchronous_engine_is_refused_before_anything_is_read(world: World) -> None:
+def test_asynchronous_engine_is_refused_before_any_read(world: World) -> None:
     engine = create_async_engine(POSTGRES)
     credentials = credentials_of(world, world.secret(world.user()))
     for each in (engine, engine.sync_engine):
         with pytest.raises(ConfigurationError, match="asynchronous") as caught:
-            attach(each, credentials)  # type: ignore[arg-type] # SQLAlchemy's words lead to both
+            attach(each, credentials)  # type: ignore[arg-type] # an easy mistake with SQLAlchemy
         assert "async_creator" in caught.value.remedy
     assert credentials.counts() == {}
 
 
 def test_credentials_for_asyncio_are_refused() -> None:
     with pytest.raises(InvalidInput, match="Credentials"):
-        attach(create_engine(POSTGRES), AsyncCredentials("s"))  # type: ignore[arg-type] # that is the mistake
+        attach(create_engine(POSTGRES), AsyncCredentials("s"))  # type: ignore[arg-type] # the mistake under test
 
 
-def test_an_engine_that_makes_its_own_connections_is_refused(world: World) -> None:
+def test_engine_with_its_own_creator_is_refused(world: World) -> None:
     value = world.user()
     creator: Any = functools.partial(world.login, value)
     for options in ({"creator": creator}, {"pool": sqlalchemy.QueuePool(creator)}):
         engine = create_engine(POSTGRES, **options)
         attach(engine, credentials_of(world, world.secret(value)))
-        with pytest.raises(ConfigurationError, match="of its own"):
+        with pytest.raises(ConfigurationError, match="its own creator"):
             engine.connect()
         engine.dispose()
 

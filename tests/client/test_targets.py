@@ -1,4 +1,4 @@
-"""A stored password is sent to the server that it was stored for, or that the caller names, only."""
+"""A stored password is sent only to the server that it was stored for, or that the caller names."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from rotators.client.integrations.psycopg import async_pool_options, pool_option
 from rotators.client.integrations.redis import RedisCredentials
 from rotators.client.integrations.sqlalchemy import attach
 from rotators.core.errors import ConfigurationError, CredentialsRejected, SecretFormatError
+from rotators.testing.case import STEPS
 from tests.client.conftest import DAY, RedisWorld, credentials_of, enters, refresh
 from tests.client.recording import PUBLIC_KEY, MySqlRecorder, PostgresRecorder, Recorder
-from tests.world import STEPS, new_password, unique
+from tests.world import new_password, unique
 
 if TYPE_CHECKING:
     from tests.mysql.conftest import MariaDbWorld
@@ -39,22 +40,20 @@ WAYS = [
 
 
 def stored(world: World, thief: Recorder, engine: str, **changes: Any) -> tuple[Credentials, str]:
-    """Credentials for a server that asks for the password itself."""
+    """Credentials for a server that requests the password in clear text."""
     password = new_password()
     value = {**CLEAR, "engine": engine, "port": thief.port, "password": password, **changes}
-    return credentials_of(world, world.secret(value), deadline=2), password
+    return credentials_of(world, world.secret(value), logins=1), password
 
 
 def tried(credentials: Credentials, connect: Any, **given: Any) -> Exception:
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - every driver has its own
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - each driver raises a different error
         credentials.connect(connect, **given)
     return caught.value
 
 
 @pytest.mark.parametrize(("plugin", "greeted"), WAYS)
-def test_without_tls_no_way_of_mysql_gives_the_password_to_whoever_answers(
-    world: World, plugin: str, greeted: str
-) -> None:
+def test_mysql_without_tls_never_sends_the_password(world: World, plugin: str, greeted: str) -> None:
     with MySqlRecorder(plugin, greeted) as thief:
         credentials, password = stored(world, thief, "mysql")
         error = tried(credentials, pymysql.connect)
@@ -66,9 +65,7 @@ def test_without_tls_no_way_of_mysql_gives_the_password_to_whoever_answers(
 
 
 @pytest.mark.parametrize(("plugin", "greeted"), WAYS[2:])
-def test_with_the_key_of_the_server_the_password_is_encrypted_for_it(
-    world: World, plugin: str, greeted: str
-) -> None:
+def test_servers_key_encrypts_the_password(world: World, plugin: str, greeted: str) -> None:
     with MySqlRecorder(plugin, greeted) as server:
         credentials, password = stored(world, server, "mysql", server_public_key=PUBLIC_KEY.decode())
         tried(credentials, pymysql.connect)
@@ -77,16 +74,14 @@ def test_with_the_key_of_the_server_the_password_is_encrypted_for_it(
 
 
 @pytest.mark.parametrize(("plugin", "greeted"), WAYS[2:])
-def test_a_key_of_the_servers_own_does_not_replace_the_one_in_the_secret(
-    world: World, plugin: str, greeted: str
-) -> None:
+def test_another_servers_key_does_not_replace_the_secrets(world: World, plugin: str, greeted: str) -> None:
     with MySqlRecorder(plugin, greeted) as thief:
         credentials, password = stored(world, thief, "mysql", server_public_key=OTHER_KEY)
         tried(credentials, pymysql.connect)
         assert password.encode() not in thief.heard
 
 
-def test_without_tls_postgresql_does_not_get_the_password_itself(world: World) -> None:
+def test_postgresql_without_tls_never_gets_the_password(world: World) -> None:
     with PostgresRecorder() as thief:
         credentials, password = stored(world, thief, "postgres")
         tried(credentials, psycopg.connect)
@@ -94,7 +89,7 @@ def test_without_tls_postgresql_does_not_get_the_password_itself(world: World) -
         assert password.encode() not in thief.heard
 
 
-def test_tls_that_the_caller_names_is_not_switched_off_by_the_secret(maria_world: MariaDbWorld) -> None:
+def test_secret_cannot_disable_the_callers_tls(maria_world: MariaDbWorld) -> None:
     arn = maria_world.secret({**maria_world.account(), "ssl": False})
     with (
         credentials_of(maria_world, arn).connect(pymysql.connect, ssl_ca=maria_world.maria.ca) as connection,
@@ -135,9 +130,7 @@ def test_a_version_with_another_target_is_sent_nowhere(world: World, label: str,
         {"dbname": "template1"},
     ],
 )
-def test_a_pending_version_that_writes_the_target_in_another_way_logs_in(
-    world: World, change: dict[str, Any]
-) -> None:
+def test_pending_version_with_other_spelling_logs_in(world: World, change: dict[str, Any]) -> None:
     user = world.user()
     arn = world.secret(user)
     new = {**user, "password": new_password(), **change}
@@ -152,14 +145,14 @@ def test_a_pending_version_that_writes_the_target_in_another_way_logs_in(
     assert credentials.counts()["pending"] == 1
 
 
-def test_what_worked_at_a_host_of_the_callers_is_not_sent_to_its_own_host(world: World) -> None:
+def test_version_accepted_at_a_passed_host_stays_there(world: World) -> None:
     user = world.user()
     arn = world.secret(user)
     with PostgresRecorder() as thief:
         new = {**user, "password": new_password(), "host": "127.0.0.1", "port": thief.port, "ssl": False}
         world.put_pending(arn, world.begin(arn), new)
         world.set_password(user["username"], new["password"])
-        credentials = credentials_of(world, arn, deadline=1)
+        credentials = credentials_of(world, arn, deadline=3)
         place = {"host": user["host"], "port": user["port"], "sslmode": "require"}
         assert enters(credentials, **place) == user["username"]
         with pytest.raises((psycopg.OperationalError, CredentialsRejected)):
@@ -168,7 +161,7 @@ def test_what_worked_at_a_host_of_the_callers_is_not_sent_to_its_own_host(world:
         assert thief.logins == 0
 
 
-def test_a_redis_client_does_not_send_a_password_that_was_stored_for_another_server(
+def test_redis_client_never_sends_another_servers_password(
     redis_world: RedisWorld,
 ) -> None:
     user = redis_world.account()
@@ -186,7 +179,7 @@ def test_a_redis_client_does_not_send_a_password_that_was_stored_for_another_ser
     assert redis_world.rejected(user["username"]) == 1
 
 
-def test_a_redis_client_at_a_proxy_of_the_callers_follows_the_secret(redis_world: RedisWorld) -> None:
+def test_redis_client_at_a_proxy_follows_the_secret(redis_world: RedisWorld) -> None:
     user = redis_world.account()
     arn = redis_world.secret({**user, "host": "database.invalid", "port": 1})
     credentials = credentials_of(redis_world, arn)
@@ -200,12 +193,12 @@ def test_a_redis_client_at_a_proxy_of_the_callers_follows_the_secret(redis_world
             assert client.acl_whoami() == user["username"]
 
 
-# What RDS stores, and what its applications pass.
+# The value that RDS stores, and the arguments that applications pass.
 
 
 @pytest.fixture
 def managed(world: World) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    """The ARN of a secret as RDS manages them, its whole value, and where the database is."""
+    """The ARN of a secret in the form that RDS manages, its complete value, and the database's address."""
     value = world.user()
     arn = world.secret({"username": value["username"], "password": value["password"]})
     place = {"host": value["host"], "port": value["port"], "sslrootcert": value["sslrootcert"]}
@@ -218,13 +211,13 @@ def url_of(place: dict[str, Any], scheme: str = "postgresql") -> str:
 
 
 def rotated(world: World, arn: str, value: dict[str, Any]) -> None:
-    """Change the password as RDS does; the secret holds user and password only."""
+    """Change the password as RDS does; the secret contains only user and password."""
     new = {"username": value["username"], "password": new_password()}
     world.set_password(new["username"], new["password"])
     world.secrets.put_secret_value(SecretId=arn, SecretString=json.dumps(new))
 
 
-def test_a_managed_secret_is_used_at_the_place_that_is_passed(
+def test_managed_secret_is_used_at_the_passed_place(
     world: World, managed: tuple[str, dict[str, Any], dict[str, Any]]
 ) -> None:
     arn, value, place = managed
@@ -245,7 +238,7 @@ def test_a_managed_secret_is_used_at_the_place_that_is_passed(
     assert credentials.counts()["rejected"] == len(ways) - 1
 
 
-def test_pools_and_engines_use_a_managed_secret_at_the_place_that_is_passed(
+def test_pools_use_a_managed_secret_at_the_place(
     world: World, managed: tuple[str, dict[str, Any], dict[str, Any]]
 ) -> None:
     arn, value, place = managed
@@ -267,7 +260,7 @@ def test_pools_and_engines_use_a_managed_secret_at_the_place_that_is_passed(
         refresh(credentials)
 
 
-def test_tasks_use_a_managed_secret_at_the_place_that_is_passed(
+def test_tasks_use_a_managed_secret_at_the_place(
     world: World, managed: tuple[str, dict[str, Any], dict[str, Any]]
 ) -> None:
     arn, value, place = managed
@@ -290,7 +283,7 @@ def test_tasks_use_a_managed_secret_at_the_place_that_is_passed(
     assert credentials.counts()["current"] == 2
 
 
-def test_pymysql_uses_a_managed_secret_at_the_place_that_is_passed(maria_world: MariaDbWorld) -> None:
+def test_pymysql_uses_a_managed_secret_at_the_place(maria_world: MariaDbWorld) -> None:
     value = maria_world.account()
     arn = maria_world.secret({"username": value["username"], "password": value["password"]})
     place = {"host": value["host"], "port": value["port"], "ssl_ca": value["sslrootcert"]}
@@ -305,7 +298,7 @@ def test_pymysql_uses_a_managed_secret_at_the_place_that_is_passed(maria_world: 
     engine.dispose()
 
 
-def test_the_pending_version_of_a_managed_secret_logs_in(
+def test_pending_version_of_a_managed_secret_logs_in(
     world: World, managed: tuple[str, dict[str, Any], dict[str, Any]]
 ) -> None:
     arn, value, place = managed
@@ -317,7 +310,7 @@ def test_the_pending_version_of_a_managed_secret_logs_in(
     assert credentials.counts()["pending"] == 1
 
 
-def test_parameters_and_a_url_of_a_managed_secret_are_made_with_the_place_that_is_passed(
+def test_parameters_and_url_take_the_passed_place(
     world: World, managed: tuple[str, dict[str, Any], dict[str, Any]]
 ) -> None:
     arn, value, place = managed
@@ -330,7 +323,7 @@ def test_parameters_and_a_url_of_a_managed_secret_are_made_with_the_place_that_i
 
 @pytest.mark.parametrize("given", [{}, {"host": None}, {"port": 5432}])
 @pytest.mark.parametrize("connect", [psycopg.connect, pymysql.connect, redis.Redis])
-def test_a_managed_secret_without_a_place_says_what_to_pass(
+def test_managed_secret_without_a_place_is_an_error(
     world: World, connect: Any, given: dict[str, Any]
 ) -> None:
     arn = world.secret({"username": "app", "password": new_password()})
@@ -339,7 +332,7 @@ def test_a_managed_secret_without_a_place_says_what_to_pass(
     assert "Pass host=" in caught.value.remedy
 
 
-def test_a_partial_of_a_drivers_function_wins_over_the_secret(world: World) -> None:
+def test_arguments_in_a_partial_override_the_secret(world: World) -> None:
     value = world.user()
     credentials = credentials_of(world, world.secret({**value, "dbname": "nowhere"}))
     connect = functools.partial(functools.partial(psycopg.connect, dbname="postgres"), autocommit=True)
@@ -347,7 +340,7 @@ def test_a_partial_of_a_drivers_function_wins_over_the_secret(world: World) -> N
         assert connection.info.dbname == "postgres"
 
 
-def test_every_step_of_a_rotation_of_a_secret_with_odd_spelling_is_invisible(world: World) -> None:
+def test_rotation_with_odd_spelling_is_invisible(world: World) -> None:
     user = world.user(unique("app"))
     arn = world.secret({**user, "port": str(user["port"]), "strategy": "single"})
     credentials = credentials_of(world, arn)
@@ -362,4 +355,4 @@ MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAKj34GkxFhD90vcNLYLInFEX6Ppy1tPf
 9Cnzj4p4WGeKLs1Pt8QuKUpRKfFLfRYC9AIKjbJTWit+CqvjWYzvQwECAwEAAQ==
 -----END PUBLIC KEY-----
 """
-"""A key whose private half the tests do not have."""
+"""A public key; the tests do not have its private key."""

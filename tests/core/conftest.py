@@ -1,4 +1,4 @@
-"""What the tests of loading live in."""
+"""Fixtures of the tests of loading."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ def service() -> Iterator[Service]:
 
 @pytest.fixture(autouse=True)
 def new_container() -> None:
-    """What one test did with a token is not known to the next one."""
+    """Remove the recorded progress of tokens before each test."""
     progress.clear()

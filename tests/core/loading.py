@@ -1,4 +1,4 @@
-"""A service that loads come from, and a time that passes when a test says so."""
+"""A service from which values are loaded, and a clock that a test sets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TTL, STALE, NEGATIVE = 100.0, 1000.0, 10.0
 
 
 class Time:
-    """The time of the cache: it passes when a test says so, and while somebody sleeps."""
+    """The clock of the cache. A test or a call of `sleep` advances it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -31,7 +31,7 @@ class Time:
 
 
 class Service:
-    """What values come from. ``trouble`` is raised as long as it is set, or as often as it has entries."""
+    """The source of the values. It raises ``trouble`` while it is set; a list contains one error per call."""
 
     def __init__(self) -> None:
         self.trouble: list[Exception] | Exception | None = None

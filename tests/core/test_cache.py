@@ -1,4 +1,4 @@
-"""A cache that holds clear text must forget it: in time, in number, and in its repr."""
+"""A cache with clear-text values limits their time and their number, and hides them in its repr."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def cache(clock: Clock, ttl: float = 10, max_entries: int = 3) -> Cache[str, str
 
 
 @pytest.mark.parametrize(("after", "found"), [(0, "v"), (9.9, "v"), (10, None), (1e6, None), (-1, None)])
-def test_an_entry_lives_for_its_time_by_the_clock(after: float, found: str | None) -> None:
+def test_an_entry_expires_by_the_clock(after: float, found: str | None) -> None:
     clock = Clock()
     kept = cache(clock)
     kept.put("k", "v")
@@ -46,7 +46,7 @@ def test_a_new_value_lives_its_own_time() -> None:
     assert kept.peek("k") == "new"
 
 
-def test_an_expired_entry_is_dropped_and_not_only_hidden() -> None:
+def test_an_expired_entry_is_removed() -> None:
     clock = Clock()
     kept = cache(clock)
     kept.put("k", "v")
@@ -70,13 +70,10 @@ def test_the_entry_used_longest_ago_makes_room() -> None:
     assert kept.counts()["evicted"] == 1
 
 
-def test_discard_and_clear_forget() -> None:
+def test_clear_deletes_everything() -> None:
     kept = cache(Clock())
     for key in "abc":
         kept.put(key, key)
-    kept.discard("a")
-    kept.discard("never there")
-    assert [kept.peek(key) for key in "abc"] == [None, "b", "c"]
     kept.clear()
     assert len(kept) == 0
 
@@ -105,7 +102,7 @@ def test_clear_text_goes_without_another_call() -> None:
     assert len(kept) == 0
 
 
-def test_a_forgotten_cache_is_not_kept_alive_by_its_timer() -> None:
+def test_a_timer_does_not_keep_its_cache() -> None:
     kept = cache(Clock(), ttl=600)
     kept.put("k", "v")
     gone = weakref.ref(kept)
@@ -114,7 +111,7 @@ def test_a_forgotten_cache_is_not_kept_alive_by_its_timer() -> None:
     assert gone() is None
 
 
-def test_the_timer_does_not_hold_up_the_end_of_the_process() -> None:
+def test_a_timer_does_not_delay_the_process_end() -> None:
     before = set(threading.enumerate())
     kept = cache(Clock(), ttl=600)
     for key in "abc":
@@ -124,7 +121,7 @@ def test_the_timer_does_not_hold_up_the_end_of_the_process() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcde"), st.floats(0, 5)), max_size=40))
-def test_it_is_never_too_large_and_never_gives_a_stale_value(steps: list[tuple[str, float]]) -> None:
+def test_size_and_age_stay_within_their_limits(steps: list[tuple[str, float]]) -> None:
     clock = Clock()
     kept: Cache[str, float] = Cache(ttl=10, max_entries=3, clock=clock)
     for key, wait in steps:

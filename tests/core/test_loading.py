@@ -1,4 +1,4 @@
-"""One load for all who wait, ahead of time where it can be."""
+"""All waiting callers share one load, which starts before a value expires if possible."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -18,7 +17,7 @@ from rotators.core.errors import AccessDenied
 from tests.core.loading import TTL, Service, Time, cache, until
 
 
-def test_a_hundred_threads_on_a_cold_key_are_one_load(service: Service) -> None:
+def test_a_hundred_threads_share_one_cold_load(service: Service) -> None:
     kept = cache(time.time)
     service.open.clear()
     with ThreadPoolExecutor(100) as threads:
@@ -40,7 +39,7 @@ def test_different_keys_do_not_wait_for_each_other(service: Service) -> None:
         assert [one.result(10) for one in both] == ["a1", "b1"]
 
 
-def test_all_who_wait_get_the_error_and_none_keeps_anothers_frames(service: Service) -> None:
+def test_waiting_callers_share_the_error_without_its_frames(service: Service) -> None:
     kept = cache(time.time, negative=0)
     service.trouble = AccessDenied("no", reason="kms", remedy="Grant it.")
     service.open.clear()
@@ -54,7 +53,7 @@ def test_all_who_wait_get_the_error_and_none_keeps_anothers_frames(service: Serv
     assert max(len(traceback.extract_tb(error.__traceback__)) for error in errors if error) < 8
 
 
-def test_a_value_is_loaded_anew_in_the_background_before_it_expires(passing: Time, service: Service) -> None:
+def test_a_value_is_reloaded_before_it_expires(passing: Time, service: Service) -> None:
     kept = cache(passing.time)
     assert kept.get("k", service.load) == "k1"
     passing.now += 79
@@ -91,7 +90,7 @@ def test_lives_are_shortened_at_random_and_never_lengthened(passing: Time) -> No
     assert sum(kept.peek(key) is not None for key in range(400)) == 0
 
 
-def test_who_found_a_value_wrong_gets_a_newer_one_and_shares_it(passing: Time, service: Service) -> None:
+def test_a_wrong_value_is_replaced_by_one_load(passing: Time, service: Service) -> None:
     kept = cache(passing.time)
     kept.get("k", service.load)
     found_wrong = kept.mark()
@@ -102,7 +101,7 @@ def test_who_found_a_value_wrong_gets_a_newer_one_and_shares_it(passing: Time, s
     assert kept.get("k", service.load, since=kept.mark()) == "k3"
 
 
-def test_a_newer_value_is_not_taken_from_a_load_that_began_before(service: Service) -> None:
+def test_an_earlier_load_does_not_count_as_newer(service: Service) -> None:
     kept = cache(time.time)
     service.open.clear()
     with ThreadPoolExecutor(9) as threads:
@@ -117,13 +116,13 @@ def test_a_newer_value_is_not_taken_from_a_load_that_began_before(service: Servi
     assert service.calls["k"] == 2
 
 
-def test_nothing_is_kept_with_no_time_and_each_gets_a_value(service: Service) -> None:
+def test_without_a_lifetime_each_caller_loads(service: Service) -> None:
     kept = cache(time.time, ttl=0, stale=0)
     assert [kept.get("k", service.load) for _ in range(3)] == ["k1", "k2", "k3"]
     assert len(kept) == 0
 
 
-def test_a_newer_value_does_not_wait_for_a_load_that_hangs(service: Service) -> None:
+def test_a_newer_value_passes_a_hanging_load(service: Service) -> None:
     kept = cache(time.time)
     service.open.clear()
     threading.Thread(target=kept.get, args=("k", service.load), daemon=True).start()
@@ -132,7 +131,7 @@ def test_a_newer_value_does_not_wait_for_a_load_that_hangs(service: Service) -> 
     service.open.set()
 
 
-def test_a_clock_that_is_set_back_costs_one_load(passing: Time, service: Service) -> None:
+def test_a_clock_set_back_costs_one_load(passing: Time, service: Service) -> None:
     kept = cache(passing.time)
     kept.get("k", service.load)
     passing.now -= 3600
@@ -155,23 +154,20 @@ def test_a_new_value_is_not_what_makes_room(service: Service) -> None:
     assert kept.get("c", service.load) == "c1"
 
 
-@pytest.mark.parametrize("forget", [Cache.clear, lambda kept: kept.discard("k")])
-def test_what_is_forgotten_does_not_come_back_with_a_load_that_was_under_way(
-    service: Service, forget: Callable[[Cache[str, str]], None]
-) -> None:
+def test_a_running_load_does_not_undo_clear(service: Service) -> None:
     kept = cache(time.time)
     service.open.clear()
     with ThreadPoolExecutor(1) as threads:
         asked = threads.submit(kept.get, "k", service.load)
         until(lambda: service.calls["k"] == 1)
-        forget(kept)
+        kept.clear()
         service.open.set()
         assert asked.result(10) == "k1"
     assert len(kept) == 0
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_child_process_does_not_wait_for_its_parents_load(service: Service) -> None:
+def test_a_child_ignores_its_parents_load(service: Service) -> None:
     kept = cache(time.time)
     kept.put("known", "v")
     service.open.clear()
@@ -189,9 +185,7 @@ def test_a_child_process_does_not_wait_for_its_parents_load(service: Service) ->
     os.close(writes)
 
 
-def test_the_caller_loads_when_no_thread_can_be_had(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_caller_loads_if_threads_run_out(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     def none_left(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -201,7 +195,7 @@ def test_the_caller_loads_when_no_thread_can_be_had(
 
 
 @pytest.mark.processes
-def test_a_process_with_a_cache_ends_without_a_word() -> None:
+def test_a_process_with_a_cache_ends_silently() -> None:
     code = "from rotators.cache.cache import Cache; kept = Cache(ttl=9, max_entries=2); kept.put('k', 'v')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout + done.stderr == ""

@@ -1,4 +1,4 @@
-"""What is given while the service is down, slow, throttled, or says no."""
+"""Loading while the service is down or slow, throttles calls or denies access."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from rotators.cache.backoff import backoff_seconds
 from rotators.cache.cache import Cache
-from rotators.cache.loading import pause_after
 from rotators.core.errors import (
     AccessDenied,
     RotatorsError,
@@ -25,9 +25,7 @@ from rotators.core.errors import (
 from tests.core.loading import DENIED, NEGATIVE, STALE, THROTTLED, TTL, Service, Time, cache, until
 
 
-def test_the_last_value_is_given_while_the_service_is_down_and_not_for_ever(
-    passing: Time, service: Service
-) -> None:
+def test_a_value_survives_an_outage_for_a_while(passing: Time, service: Service) -> None:
     kept = cache(passing.time)
     kept.get("k", service.load)
     service.trouble = ServiceUnavailable("down")
@@ -44,9 +42,7 @@ def test_the_last_value_is_given_while_the_service_is_down_and_not_for_ever(
     assert len(kept) == 0
 
 
-def test_an_outage_costs_a_call_each_two_seconds_however_often_is_asked(
-    passing: Time, service: Service
-) -> None:
+def test_an_outage_costs_a_call_every_two_seconds(passing: Time, service: Service) -> None:
     kept = cache(passing.time)
     kept.get("k", service.load)
     passing.now += TTL
@@ -60,9 +56,7 @@ def test_an_outage_costs_a_call_each_two_seconds_however_often_is_asked(
     until(lambda: kept.get("k", service.load) != "k1")
 
 
-def test_a_slow_service_is_waited_for_a_second_when_there_is_an_old_value(
-    passing: Time, service: Service
-) -> None:
+def test_an_old_value_replaces_a_slow_answer(passing: Time, service: Service) -> None:
     kept = cache(passing.time)
     kept.get("k", service.load)
     passing.now += TTL
@@ -78,7 +72,7 @@ def test_a_slow_service_is_waited_for_a_second_when_there_is_an_old_value(
     assert service.calls["k"] == 2
 
 
-def test_a_throttled_cold_load_is_repeated_until_the_deadline(passing: Time, service: Service) -> None:
+def test_a_throttled_load_repeats_until_the_deadline(passing: Time, service: Service) -> None:
     kept = cache(passing.time)
     service.trouble = [THROTTLED] * 7
     assert kept.get("k", service.load, timeout=10) == "k8"
@@ -87,7 +81,7 @@ def test_a_throttled_cold_load_is_repeated_until_the_deadline(passing: Time, ser
     assert max(passing.slept) <= 2
 
 
-def test_the_service_s_own_error_comes_out_when_time_is_up(passing: Time, service: Service) -> None:
+def test_the_deadline_raises_the_services_error(passing: Time, service: Service) -> None:
     kept = cache(passing.time)
     service.trouble = THROTTLED
     began = passing.now
@@ -97,7 +91,7 @@ def test_the_service_s_own_error_comes_out_when_time_is_up(passing: Time, servic
     assert service.calls["k"] < 20
 
 
-def test_nobody_is_held_beyond_the_deadline_by_a_load_that_hangs(service: Service) -> None:
+def test_a_hanging_load_holds_nobody_past_the_deadline(service: Service) -> None:
     kept = cache(time.time)
     service.open.clear()
     began = time.monotonic()
@@ -107,7 +101,7 @@ def test_nobody_is_held_beyond_the_deadline_by_a_load_that_hangs(service: Servic
     service.open.set()
 
 
-def test_credentials_that_a_host_has_to_renew_are_waited_for(passing: Time, service: Service) -> None:
+def test_renewed_host_credentials_are_waited_for(passing: Time, service: Service) -> None:
     kept = cache(passing.time)
     service.trouble = [AccessDenied("expired", reason="credentials")] * 3
     assert kept.get("k", service.load) == "k4"
@@ -116,7 +110,7 @@ def test_credentials_that_a_host_has_to_renew_are_waited_for(passing: Time, serv
     assert kept.get("k", service.load) == "k4"
 
 
-def test_a_value_is_given_though_no_thread_can_be_had_to_drop_it(
+def test_a_value_is_returned_without_a_timer_thread(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def none_left(_: threading.Timer) -> None:
@@ -127,7 +121,7 @@ def test_a_value_is_given_though_no_thread_can_be_had_to_drop_it(
     assert kept.get("k", service.load, timeout=5) == "k1"
 
 
-def test_clear_text_is_dropped_when_its_own_time_is_over() -> None:
+def test_clear_text_is_removed_at_its_own_time() -> None:
     kept: Cache[str, str] = Cache(ttl=0.3, max_entries=3)
     kept.put("first", "v")
     time.sleep(0.2)
@@ -136,7 +130,7 @@ def test_clear_text_is_dropped_when_its_own_time_is_over() -> None:
     assert len(kept) == 1
 
 
-def test_who_has_no_time_leaves_the_key_to_the_others(service: Service) -> None:
+def test_a_caller_without_time_blocks_no_key(service: Service) -> None:
     kept = cache(time.time)
     for _ in range(2):
         with pytest.raises(ServiceUnavailable, match="deadline"):
@@ -145,9 +139,7 @@ def test_who_has_no_time_leaves_the_key_to_the_others(service: Service) -> None:
 
 
 @pytest.mark.parametrize("error", [DENIED, SecretNotFound("none")])
-def test_an_error_that_will_not_pass_is_remembered_for_a_while(
-    passing: Time, service: Service, error: RotatorsError
-) -> None:
+def test_a_lasting_error_is_cached_for_a_while(passing: Time, service: Service, error: RotatorsError) -> None:
     kept = cache(passing.time)
     service.trouble = error
     for _ in range(3):
@@ -160,9 +152,7 @@ def test_an_error_that_will_not_pass_is_remembered_for_a_while(
     assert kept.get("k", service.load) == "k2"
 
 
-def test_a_right_that_was_taken_away_ends_the_old_value_with_its_time(
-    passing: Time, service: Service
-) -> None:
+def test_a_revoked_right_ends_the_old_value(passing: Time, service: Service) -> None:
     kept = cache(passing.time)
     kept.get("k", service.load)
     service.trouble = DENIED
@@ -180,7 +170,7 @@ def test_a_right_that_was_taken_away_ends_the_old_value_with_its_time(
         kept.get("k", service.load, timeout=1)
 
 
-def test_an_error_of_another_kind_is_raised_as_it_is_and_not_remembered(service: Service) -> None:
+def test_other_errors_are_raised_and_not_cached(service: Service) -> None:
     kept = cache(time.time)
     service.trouble = KeyError("mine")
     with pytest.raises(KeyError, match="mine"):
@@ -189,9 +179,7 @@ def test_an_error_of_another_kind_is_raised_as_it_is_and_not_remembered(service:
     assert kept.get("k", service.load) == "k2"
 
 
-def test_no_old_value_stands_for_a_newer_one_when_the_service_is_down(
-    passing: Time, service: Service
-) -> None:
+def test_an_old_value_never_replaces_a_newer_one(passing: Time, service: Service) -> None:
     kept = cache(passing.time)
     kept.get("k", service.load)
     service.trouble = THROTTLED
@@ -200,7 +188,7 @@ def test_no_old_value_stands_for_a_newer_one_when_the_service_is_down(
     assert kept.get("k", service.load) == "k1"
 
 
-def test_remembered_errors_hold_no_frames_of_those_who_got_them(service: Service) -> None:
+def test_cached_errors_hold_no_frames_of_callers(service: Service) -> None:
     class Request:
         pass
 
@@ -218,14 +206,14 @@ def test_remembered_errors_hold_no_frames_of_those_who_got_them(service: Service
     assert [reference() for reference in gone] == [None] * 3
 
 
-def test_pauses_double_up_to_their_longest_and_are_never_in_step() -> None:
+def test_pauses_double_and_are_randomized() -> None:
     for times, longest in ((1, 0.1), (2, 0.2), (3, 0.4), (5, 1.6), (6, 2.0), (10_000, 2.0)):
-        pauses = [pause_after(times) for _ in range(50)]
+        pauses = [backoff_seconds(times) for _ in range(50)]
         assert longest / 2 <= min(pauses) < max(pauses) <= longest
 
 
 class Histories(RuleBasedStateMachine):
-    """Whatever happens: never too many, never too old, never a load more than allowed."""
+    """For any sequence of events: no value too many, none too old, and no load more than allowed."""
 
     def __init__(self) -> None:
         super().__init__()

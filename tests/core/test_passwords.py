@@ -1,4 +1,4 @@
-"""Passwords obey the policy, and no character is favoured."""
+"""Passwords follow the policy, and all characters are equally likely."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CLASSES = {
     ),
     st.sets(st.sampled_from(string.printable[:94]), max_size=6),
 )
-def test_a_password_has_the_length_the_classes_and_none_of_the_excluded(
+def test_a_password_keeps_length_classes_and_exclusions(
     length: int, kinds: dict[str, bool], excluded: set[str]
 ) -> None:
     password = PasswordPolicy(length=length, excluded="".join(excluded), **kinds).generate(RULES)
@@ -51,7 +51,7 @@ def test_every_character_is_as_likely_as_the_next() -> None:
     assert set(counts) == set(string.ascii_lowercase + string.digits)
     expected = 50_000 / 36
     chi_square = sum((count - expected) ** 2 / expected for count in counts.values())
-    # 35 degrees of freedom: above 100 by chance once in ten million runs; a modulo bias gives thousands.
+    # 35 degrees of freedom: above 100 by chance once in ten million runs; a modulo bias results in thousands.
     assert chi_square < 100
 
 

@@ -1,4 +1,4 @@
-"""No error shows a value of a secret; coded errors keep their type, and the others become coded."""
+"""No error shows a secret value; coded errors keep their type, and other errors become coded."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tests.spellings import spellings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PASSWORD = "pa's\"w\\rd/é%+ü"  # every spelling of it differs: Python, JSON, SQL, URL
+PASSWORD = "pa's\"w\\rd/é%+ü"  # its spellings in Python, JSON, SQL and URLs differ
 FORMS = sorted(spellings(PASSWORD))
 
 
 def everything_shown(error: BaseException) -> str:
-    """All that a log could print of an error and of what hangs on it."""
+    """Everything that a log could print of an error and of the objects that it references."""
     members = [getattr(error, name, None) for name in dir(error) if not name.startswith("__")]
     parts = ["".join(traceback.format_exception(error)), repr(error), repr(vars(error)), repr(error.args)]
     parts += [f"{member} {member!r}" for member in members if not callable(member)]
@@ -38,7 +38,7 @@ def leaks(error: BaseException) -> list[str]:
 
 
 def raised(call: Callable[[], object], value: str = PASSWORD) -> BaseException:
-    # The type is what the tests look at.
+    # The tests check only the type.
     with pytest.raises(BaseException) as caught, masking([value]):  # noqa: PT011
         call()
     return caught.value
@@ -53,7 +53,7 @@ def fail(error: BaseException, cause: Exception | None = None) -> Callable[[], o
 
 @pytest.mark.parametrize("kind", [TargetRefused, TargetUnavailable])
 @pytest.mark.parametrize("spelling", FORMS)
-def test_a_coded_error_keeps_its_type_and_loses_the_value(kind: type[RotatorsError], spelling: str) -> None:
+def test_a_coded_error_keeps_its_type(kind: type[RotatorsError], spelling: str) -> None:
     error = raised(fail(kind(f"while using {spelling} at the host")))
     assert type(error) is kind
     assert not leaks(error)
@@ -61,7 +61,7 @@ def test_a_coded_error_keeps_its_type_and_loses_the_value(kind: type[RotatorsErr
 
 
 @pytest.mark.parametrize("kind", [ValueError, RuntimeError, ConnectionError, RecursionError])
-def test_an_error_that_is_not_coded_becomes_one_that_names_its_type(kind: type[Exception]) -> None:
+def test_other_errors_become_coded_and_name_their_type(kind: type[Exception]) -> None:
     error = raised(fail(kind(f"while using {PASSWORD} at the host")))
     assert isinstance(error, RotatorDefect)
     assert f"{kind.__name__}: while using *** at the host" in str(error)
@@ -69,14 +69,14 @@ def test_an_error_that_is_not_coded_becomes_one_that_names_its_type(kind: type[E
     assert not leaks(error)
 
 
-def test_an_error_for_an_application_keeps_its_type_in_any_case() -> None:
+def test_an_applications_error_keeps_its_type() -> None:
     error = redacted(ConnectionError(f"while using {PASSWORD}"), [PASSWORD])
     assert type(error) is ConnectionError
     assert str(error) == "while using ***"
 
 
 @given(st.text(min_size=8, max_size=40), st.text(max_size=10), st.data())
-def test_no_spelling_of_any_value_stays_in_a_text(value: str, around: str, data: st.DataObject) -> None:
+def test_every_spelling_of_a_value_is_masked(value: str, around: str, data: st.DataObject) -> None:
     forms = sorted(form for form in spellings(value) if len(form) >= 8)
     form = data.draw(st.sampled_from(forms))
     text = masked(f"{around} <{form}> {around}", [value])
@@ -84,8 +84,9 @@ def test_no_spelling_of_any_value_stays_in_a_text(value: str, around: str, data:
     assert "***" in text
 
 
-@given(st.text(min_size=4), st.text())
-def test_a_text_without_the_value_stays_as_it_is(value: str, text: str) -> None:
+# A line of a value is masked too, so the value is one line.
+@given(st.text(st.characters(exclude_categories=["Cc", "Zl", "Zp"]), min_size=4), st.text())
+def test_a_text_without_values_is_unchanged(value: str, text: str) -> None:
     assert masked(text, [f"{value}\u2603{value}"]) == text
 
 
@@ -94,7 +95,7 @@ def test_several_layers_of_encoding_are_seen_through() -> None:
     assert PASSWORD.encode().hex() not in masked(layered, [PASSWORD])
 
 
-def test_a_long_value_is_found_where_its_end_was_cut_off() -> None:
+def test_a_truncated_long_value_is_found() -> None:
     value = "k" * 30 + "0123456789" * 20
     assert masked(f"near '{value[:90]}…", [value]) == "near '***…"
 
@@ -106,7 +107,7 @@ def test_a_single_line_of_a_key_is_found() -> None:
 
 
 @pytest.mark.parametrize("short", ["b", "ad", "b:"])
-def test_a_text_that_may_hold_a_short_value_is_dropped_as_a_whole(short: str) -> None:
+def test_a_text_with_a_short_value_is_dropped(short: str) -> None:
     error = raised(
         fail(TargetRefused("mariadb: bad answer", reason="bad-answer", remedy="Call a dba.")), short
     )
@@ -116,7 +117,7 @@ def test_a_text_that_may_hold_a_short_value_is_dropped_as_a_whole(short: str) ->
     assert "maria" not in everything_shown(error)
 
 
-def test_a_short_value_does_not_touch_a_text_without_it() -> None:
+def test_a_text_without_the_short_value_stays() -> None:
     error = raised(fail(TargetRefused("the host said no")), "q")
     assert error.args == ("the host said no",)
 
@@ -131,7 +132,7 @@ def test_causes_notes_and_members_are_masked_too() -> None:
 
 
 class Holder:
-    """An object that shows nothing of what it holds."""
+    """An object whose repr does not show its content."""
 
     def __init__(self) -> None:
         self.value = PASSWORD
@@ -173,7 +174,7 @@ BUILT_IN: dict[str, Callable[[], object]] = {
 
 
 @pytest.mark.parametrize("call", BUILT_IN.values(), ids=BUILT_IN)
-def test_what_built_in_errors_keep_beside_their_text_is_masked(call: Callable[[], object]) -> None:
+def test_members_of_built_in_errors_are_masked(call: Callable[[], object]) -> None:
     assert not leaks(raised(call))
 
 
@@ -184,7 +185,7 @@ def test_the_value_of_a_stopped_iteration_is_masked() -> None:
     assert holder.value is None
 
 
-def test_the_members_and_the_text_of_a_group_are_masked() -> None:
+def test_members_and_text_of_groups_are_masked() -> None:
     group = ExceptionGroup(
         f"many {PASSWORD}", [ValueError(PASSWORD), ExceptionGroup("", [OSError(5, PASSWORD)])]
     )
@@ -196,7 +197,7 @@ def test_the_members_and_the_text_of_a_group_are_masked() -> None:
     assert isinstance(raised(fail(group)), RotatorDefect)
 
 
-def test_an_error_that_cannot_be_masked_is_replaced_and_leaves_nothing_behind() -> None:
+def test_an_error_that_cannot_be_masked_is_replaced() -> None:
     class Stubborn(Exception):
         def __str__(self) -> str:
             return f"always {PASSWORD}"
@@ -209,7 +210,7 @@ def test_an_error_that_cannot_be_masked_is_replaced_and_leaves_nothing_behind() 
     assert not leaks(error)
 
 
-def test_a_cause_that_cannot_be_masked_is_cut_off() -> None:
+def test_a_cause_that_cannot_be_masked_is_removed() -> None:
     class Stubborn(Exception):
         def __repr__(self) -> str:
             return f"always {PASSWORD}"
@@ -220,7 +221,7 @@ def test_a_cause_that_cannot_be_masked_is_cut_off() -> None:
     assert not leaks(error)
 
 
-def test_an_error_that_cannot_even_be_looked_at_is_replaced() -> None:
+def test_an_error_that_cannot_be_read_is_replaced() -> None:
     class Broken(Exception):
         def __str__(self) -> str:
             raise RuntimeError(PASSWORD)
@@ -251,7 +252,7 @@ class Interrupt(KeyboardInterrupt):
 @pytest.mark.parametrize(
     "kind", [Stop, Interrupt, KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError]
 )
-def test_what_is_no_exception_keeps_its_type_and_loses_the_value(kind: type[BaseException]) -> None:
+def test_exits_keep_their_type_without_the_value(kind: type[BaseException]) -> None:
     error = kind(f"stopped with {PASSWORD}")
     found = raised(fail(error))
     assert found is error
@@ -265,7 +266,7 @@ def test_an_exit_keeps_its_status() -> None:
     assert error.code == 3
 
 
-def test_an_interrupt_that_cannot_be_masked_becomes_a_plain_one() -> None:
+def test_an_interrupt_without_mask_becomes_plain() -> None:
     class Stubborn(Interrupt):
         def __str__(self) -> str:
             return PASSWORD
@@ -282,7 +283,7 @@ def test_a_block_that_ends_well_is_left_alone() -> None:
     assert found == 7
 
 
-def test_a_text_that_could_not_be_encoded_is_masked_in_the_error_about_it() -> None:
+def test_unicode_errors_show_no_value() -> None:
     def call() -> object:
         return f"user={PASSWORD}\ud800".encode()
 
@@ -328,10 +329,10 @@ def test_an_endless_error_is_cleaned_all_the_same(make: Callable[[], Exception])
 
 
 @pytest.mark.parametrize("size", [65_536, 1_000_000])
-def test_a_large_value_does_not_stop_the_function_for_long(size: int) -> None:
+def test_large_values_are_masked_within_limits(size: int) -> None:
     value = ("x'é\\\" " * (size // 6 + 1))[:size]
     started = time.process_time()
     error = raised(fail(ValueError(value, repr(value), [value.encode()] * 50)), value)
     assert value not in everything_shown(error)
     assert value[100:300] not in everything_shown(error)
-    assert time.process_time() - started < 60  # of the processor; some seconds are usual
+    assert time.process_time() - started < 60  # processor time; some seconds are usual

@@ -1,4 +1,4 @@
-"""Rotators are found among installed distributions; every failure names who is to blame."""
+"""Rotators are found among installed distributions; every error names the distribution at fault."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rotators.core.errors import BrokenRotator, DuplicateRotator, RotatorNotFound, SecretFormatError
-from rotators.core.registry import load, rotator_name, strategy_name
+from rotators.core.registry import load, rotator_name
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 
@@ -28,7 +28,7 @@ class Rotator:
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Installs a distribution with one module and one entry point, as pip would lay them out."""
+    """Installs a distribution with one module and one entry point, in the layout of pip."""
 
     def add(distribution: str, entry: str, source: str) -> None:
         place = tmp_path / distribution
@@ -86,9 +86,7 @@ def test_a_duplicate_names_both_distributions(install: Install) -> None:
         ("class Rotator:\n    def propose(self, rotation): ...", "without propose, apply and verify"),
     ],
 )
-def test_a_broken_rotator_names_its_distribution_and_the_kind_of_failure(
-    install: Install, source: str, said: str
-) -> None:
+def test_a_broken_rotator_names_distribution_and_failure(install: Install, source: str, said: str) -> None:
     install("acme", "acme-api = acme_module:Rotator", source)
     with pytest.raises(BrokenRotator, match=r"'acme-api' of acme 1\.0") as caught:
         load("acme-api")
@@ -101,9 +99,3 @@ def test_the_environment_outranks_the_engine_of_the_secret() -> None:
     assert rotator_name(secret, Settings(rotator="mine")) == "mine"
     with pytest.raises(SecretFormatError, match="'engine'"):
         rotator_name(Secret({}), Settings())
-
-
-def test_the_strategy_is_the_secrets_own_or_follows_from_the_admin() -> None:
-    assert strategy_name(Secret({})) == "single"
-    assert strategy_name(Secret({"masterarn": "arn"})) == "alternating"
-    assert strategy_name(Secret({"masterarn": "arn", "strategy": "single"})) == "single"

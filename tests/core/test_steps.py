@@ -1,4 +1,4 @@
-"""The four steps against a store in memory: what is written, in which order, and what is left alone."""
+"""The four steps with a store in memory: the writes and their order, and what does not change."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ from rotators.core.progress import progress
 from rotators.core.request import RotationRequest, Step
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
-from rotators.core.steps import STAGES_SECONDS, Outcome, Report, run_step
+from rotators.core.steps import Outcome, Report, run_step
+from rotators.core.versions import STAGES_SECONDS
 
 if TYPE_CHECKING:
     from rotators.core.rotation import Rotation
@@ -114,7 +115,7 @@ def run(step: Step, target: Target, token: str = NEW, proof: str | None = None) 
     return run_step(RotationRequest(ARN, token, step, proof), target.store, Settings(), Report(), target)
 
 
-def test_four_steps_rotate_and_the_value_is_stored_before_the_target_is_touched(target: Target) -> None:
+def test_the_value_is_stored_before_the_target_changes(target: Target) -> None:
     assert [run(step, target) for step in Step] == [Outcome.DONE] * 4
     assert target.store.did == ["propose", "store", "apply", "verify", "promote"]
     assert "AWSCURRENT" in target.store.stages[NEW]
@@ -133,7 +134,7 @@ def test_a_repeated_create_keeps_the_stored_value(target: Target) -> None:
     assert target.store.values[NEW] is stored
 
 
-def test_a_repeated_finish_is_a_success_and_pending_is_never_removed(target: Target) -> None:
+def test_a_repeated_finish_succeeds_and_keeps_pending(target: Target) -> None:
     for step in Step:
         run(step, target)
     assert run(Step.FINISH, target) is Outcome.ALREADY_CURRENT
@@ -141,7 +142,7 @@ def test_a_repeated_finish_is_a_success_and_pending_is_never_removed(target: Tar
 
 
 @given(st.lists(st.sampled_from(list(Step)), max_size=12))
-def test_whatever_order_steps_arrive_in_a_promoted_value_was_stored_and_nothing_is_lost(
+def test_steps_in_any_order_lose_nothing(
     steps: list[Step],
 ) -> None:
     progress.clear()
@@ -156,39 +157,39 @@ def test_whatever_order_steps_arrive_in_a_promoted_value_was_stored_and_nothing_
 
 
 @pytest.mark.parametrize("step", [Step.SET, Step.FINISH])
-def test_an_empty_pending_version_is_neither_set_nor_promoted(target: Target, step: Step) -> None:
+def test_an_empty_pending_version_is_not_promoted(target: Target, step: Step) -> None:
     with pytest.raises(PendingHasNoValue):
         run(step, target)
     assert target.store.did == []
 
 
-def test_a_trial_with_an_empty_pending_version_tests_the_current_value(target: Target) -> None:
+def test_a_trial_without_pending_value_tests_the_current(target: Target) -> None:
     assert run(Step.TEST, target) is Outcome.TESTED_CURRENT
     target.password = "changed by hand"
     with pytest.raises(TargetRefused):
         run(Step.TEST, target)
 
 
-def test_a_trial_with_a_copy_of_the_current_value_tests_it(target: Target) -> None:
+def test_a_trial_with_a_copy_tests_it(target: Target) -> None:
     target.store.values[NEW] = target.store.values[OLD]
     assert run(Step.TEST, target) is Outcome.TESTED_CURRENT
 
 
 @pytest.mark.parametrize("step", list(Step))
-def test_a_secret_that_does_not_rotate_is_left_alone_by_every_step(target: Target, step: Step) -> None:
+def test_every_step_ignores_a_disabled_secret(target: Target, step: Step) -> None:
     target.store.enabled = False
     with pytest.raises(RotationNotEnabled):
         run(step, target)
     assert target.store.did == []
 
 
-def test_without_a_current_value_there_is_nothing_to_rotate(target: Target) -> None:
+def test_a_secret_without_current_value_is_refused(target: Target) -> None:
     target.store.values.clear()
     with pytest.raises(NoCurrentValue):
         run(Step.CREATE, target)
 
 
-def test_a_rotator_sees_previous_history_and_admin_when_it_asks(target: Target) -> None:
+def test_a_rotator_reads_previous_history_and_admin(target: Target) -> None:
     store = target.store
     store.values[OLD] = Secret({"password": "old-password", "masterarn": "arn:admin"})
     store.stages["p" * 32] = {"AWSPREVIOUS"}
@@ -203,7 +204,7 @@ def test_a_rotator_sees_previous_history_and_admin_when_it_asks(target: Target) 
 
 
 @pytest.mark.parametrize("leaked", ["old-password", "admin-password", "previous-password"])
-def test_an_error_of_a_rotator_shows_no_value_that_it_was_given(target: Target, leaked: str) -> None:
+def test_a_rotators_error_shows_no_value(target: Target, leaked: str) -> None:
     store = target.store
     store.values[OLD] = Secret({"password": "old-password", "masterarn": "arn:admin"})
     store.stages["p" * 32] = {"AWSPREVIOUS"}
@@ -223,7 +224,7 @@ def test_an_error_of_a_rotator_shows_no_value_that_it_was_given(target: Target, 
     assert type(caught.value.__cause__) is LookupError
 
 
-def test_every_order_of_steps_up_to_three_repeats_ends_promoted(target: Target) -> None:
+def test_any_order_of_repeated_steps_ends_promoted(target: Target) -> None:
     repeats = itertools.product([1, 2, 3], repeat=4)
     for counts in repeats:
         store = MemoryStore()
@@ -235,7 +236,7 @@ def test_every_order_of_steps_up_to_three_repeats_ends_promoted(target: Target) 
         assert store.did.count("store") == store.did.count("promote") == 1
 
 
-def test_a_create_that_lost_a_race_keeps_the_other_value() -> None:
+def test_a_create_that_lost_keeps_the_winner() -> None:
     other = Secret({"password": "the other delivery's"})
 
     class Beaten(MemoryStore):
@@ -249,7 +250,7 @@ def test_a_create_that_lost_a_race_keeps_the_other_value() -> None:
 
 
 class Refusing(MemoryStore):
-    """A service that refuses the promotion, after or before it was done."""
+    """A service that refuses the promotion, before or after performing it."""
 
     moved = False
 
@@ -260,8 +261,8 @@ class Refusing(MemoryStore):
 
 
 @pytest.mark.parametrize("moved", [True, False])
-def test_a_refused_promotion_is_a_success_only_if_the_label_is_there_already(moved: bool) -> None:
-    """A call whose answer was lost is sent again by boto3, and then refused."""
+def test_a_refused_promotion_succeeds_if_already_promoted(moved: bool) -> None:
+    """boto3 repeats a call whose answer was lost, and the repetition is refused."""
     store = Refusing()
     store.moved = moved
     target = Target(store)
@@ -275,7 +276,7 @@ def test_a_refused_promotion_is_a_success_only_if_the_label_is_there_already(mov
 
 
 class Clock:
-    """A clock that is set by hand."""
+    """A clock that a test sets."""
 
     now = 1000.0
 
@@ -283,11 +284,11 @@ class Clock:
         return self.now
 
     def monotonic(self) -> float:
-        return 0.0  # it stands still while a container is frozen
+        return 0.0  # it stops while a container is frozen
 
 
 def late(target: Target, clock: Clock, seconds: float, moved: dict[str, set[str]]) -> None:
-    """A setSecret in which time passes and labels move, right before the target is changed."""
+    """A setSecret in which time passes and stages move, immediately before the target is changed."""
     apply = target.apply
 
     def slow(rotation: Rotation) -> None:
@@ -296,7 +297,7 @@ def late(target: Target, clock: Clock, seconds: float, moved: dict[str, set[str]
         rotation.confirm()
         apply(rotation)
 
-    target.apply = slow  # type: ignore[method-assign] # one object's
+    target.apply = slow  # type: ignore[method-assign] # only of this object
     run(Step.SET, target)
 
 
@@ -316,7 +317,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
         ({OLD: {"AWSPREVIOUS"}, "x" * 32: {"AWSPENDING"}, NEW: {"AWSCURRENT"}}, VersionConflict),
     ],
 )
-def test_a_set_that_was_held_up_changes_nothing_when_the_labels_have_moved(
+def test_a_late_set_stops_after_moved_stages(
     target: Target, clock: Clock, moved: dict[str, set[str]], error: type[Exception]
 ) -> None:
     run(Step.CREATE, target)
@@ -328,7 +329,7 @@ def test_a_set_that_was_held_up_changes_nothing_when_the_labels_have_moved(
 @pytest.mark.parametrize(
     "labels", [{OLD: {"AWSCURRENT"}, NEW: {"AWSPENDING"}}, {OLD: {"AWSPREVIOUS"}, NEW: {"AWSCURRENT"}}]
 )
-def test_a_set_that_was_held_up_goes_on_when_the_rotation_is_still_its_own(
+def test_a_late_set_continues_its_own_rotation(
     target: Target, clock: Clock, labels: dict[str, set[str]]
 ) -> None:
     run(Step.CREATE, target)
@@ -338,7 +339,7 @@ def test_a_set_that_was_held_up_goes_on_when_the_rotation_is_still_its_own(
 
 def test_a_quick_set_reads_the_labels_once(target: Target, clock: Clock) -> None:
     run(Step.CREATE, target)
-    # Labels that would stop it are not seen within the first seconds.
+    # Stages that would stop it are not read again within the first seconds.
     late(target, clock, STAGES_SECONDS / 2, {OLD: {"AWSCURRENT"}})
     assert target.password == target.store.values[NEW]["password"]
 
@@ -358,14 +359,14 @@ def test_a_finish_in_another_container_tests_first(target: Target) -> None:
     assert target.store.did == ["propose", "store", "apply", "verify", "verify", "promote"]
 
 
-def test_a_trial_run_does_not_count_as_a_test(target: Target) -> None:
+def test_a_trial_is_no_test(target: Target) -> None:
     run(Step.TEST, target)
     run(Step.CREATE, target)
     with pytest.raises(TargetRefused):
         run(Step.FINISH, target)
 
 
-def test_a_pending_value_is_known_to_be_untouched_until_the_first_set(target: Target) -> None:
+def test_a_pending_value_is_untouched_before_setsecret(target: Target) -> None:
     run(Step.CREATE, target)
     for _ in range(2):
         run(Step.SET, target)

@@ -1,4 +1,4 @@
-"""Where a stored password may be sent, for every part of a target; no server is needed to decide it."""
+"""Targets that may receive a stored password: every part of a target is compared, without a server."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ values = st.builds(
 
 
 def place(value: dict[str, Any], engine: Engine) -> tuple[object, ...]:
-    """Where a value leads, in words of this test's own."""
+    """The target of a value, computed independently of the product code."""
     host, port = value["host"], int(value.get("port") or engine.default_port)
     return host, port, value.get("admin_host") or host, int(value.get("admin_port") or port)
 
@@ -56,7 +56,7 @@ def may_follow(stored: dict[str, Any], current: dict[str, Any], engine: Engine, 
 
 
 @given(engines, values, values)
-def test_a_password_follows_only_to_the_same_place_and_never_into_clear_text(
+def test_a_password_goes_only_to_its_target(
     engine: Engine, stored: dict[str, Any], current: dict[str, Any]
 ) -> None:
     if not may_follow(stored, current, engine, ""):
@@ -70,9 +70,7 @@ def test_a_password_follows_only_to_the_same_place_and_never_into_clear_text(
 
 
 @given(engines, values)
-def test_a_value_is_stored_for_its_own_target_however_it_is_written(
-    engine: Engine, value: dict[str, Any]
-) -> None:
+def test_spelling_does_not_change_the_target(engine: Engine, value: dict[str, Any]) -> None:
     if value.get("ssl", True) is None:
         del value["ssl"]
     port = value.get("port") or engine.default_port
@@ -114,13 +112,13 @@ def test_each_part_of_a_target(changes: dict[str, Any], allowed: str, *, follows
 
 
 @pytest.mark.parametrize("host", ["db:5432x", "a b", "*.example", "https://db", "db:0", "db:65536", "."])
-def test_an_entry_of_allowed_targets_that_is_no_host_is_refused(host: str) -> None:
+def test_an_allowed_target_must_be_a_host(host: str) -> None:
     with pytest.raises(ConfigurationError, match="ALLOWED_TARGETS"):
         Settings.from_environment({"ALLOWED_TARGETS": f"db.internal, {host}"})
 
 
 @pytest.mark.parametrize("text", ["0", "1", "-1", "many", "1.5", "1000", "٣"])
-def test_a_limit_of_rejected_logins_that_is_no_number_is_refused(text: str) -> None:
+def test_the_login_limit_must_be_a_number(text: str) -> None:
     with pytest.raises(ConfigurationError, match="MAX_REJECTED_LOGINS"):
         Settings.from_environment({"MAX_REJECTED_LOGINS": text})
 

@@ -1,19 +1,23 @@
-"""Which stored values a rotator tries: the order, the bound, and what the error says."""
+"""The stored values that a rotator tries: the order, the limit, and the error."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotators.core.errors import AccessDenied, SecretFormatError
+from rotators.core.contracts import SecretState, Store, Unlabelled
+from rotators.core.errors import AccessDenied, RotatorsError, SecretFormatError, ServiceUnavailable
 from rotators.core.progress import REMEMBERED_SECONDS, Moment, Rejected
 from rotators.core.rotation import Rotation
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
-from rotators.core.tries import Tries
+from rotators.core.tries import StoredValue, Tries
+from rotators.core.versions import Versions
 
 
 def value(key: object, host: str = "here") -> Secret:
@@ -22,25 +26,24 @@ def value(key: object, host: str = "here") -> Secret:
 
 @dataclass(frozen=True)
 class Past:
-    """A past at hand."""
+    """The part of a store from which older versions are read."""
 
     before: Secret | None = None
     never_current: tuple[Secret, ...] = ()
     replaced: tuple[Secret, ...] = ()
-    fails: tuple[str, ...] = field(default=())
+    fails: tuple[str, ...] = ()
+    error: RotatorsError = field(default_factory=lambda: SecretFormatError("no JSON"))
 
-    def previous(self) -> Secret | None:
-        if "previous" in self.fails:
-            raise SecretFormatError("no JSON")
-        return self.before
+    def value(self, _arn: str, version: str) -> Secret | None:
+        if version in self.fails:
+            raise self.error
+        return self.before if version == "previous" else (*self.never_current, *self.replaced)[int(version)]
 
-    def lost(self) -> tuple[Secret, ...]:
+    def unlabelled(self, _arn: str) -> Unlabelled:
         if "list" in self.fails:
             raise AccessDenied("no right")
-        return self.never_current
-
-    def history(self) -> tuple[Secret, ...]:
-        return (*self.lost(), *self.replaced)
+        ids = [str(number) for number in range(len(self.never_current) + len(self.replaced))]
+        return Unlabelled(ids[: len(self.never_current)], ids[len(self.never_current) :])
 
 
 def rotation_of(
@@ -52,23 +55,24 @@ def rotation_of(
         value("pending"),
         untouched,
         rejected=Rejected() if rejected is None else rejected,
-        read_previous=past.previous,
-        read_lost=past.lost,
-        read_history=past.history,
+        versions=Versions(cast("Store", past), SecretState("arn", True, {"previous": {"AWSPREVIOUS"}})),
     )
 
 
-def tries_of(rotation: Rotation, allowed: int | None = None) -> Tries:
-    return Tries(
-        rotation,
-        usable=lambda stored: stored.get("host") == "here",
-        credential=lambda stored: None if stored.get("key") is None else str(stored.get("key")),
-        allowed=lambda: allowed,
-    )
+def tried(tries: Tries, allowed: int | None = None) -> Iterator[StoredValue]:
+    """The values that may log in; each one is rejected when the next one is requested."""
+    if tries.repeated:
+        tries.limit(allowed)
+    for stored in tries:
+        key = stored.value.get("key")
+        here = stored.value.get("host") == "here"
+        if tries.may_send(stored, None if key is None else str(key), same_target=here):
+            yield stored
+            tries.limit(allowed)
 
 
-def keys(rotation: Rotation) -> list[object]:
-    return [stored["key"] for _, stored in tries_of(rotation)]
+def keys(rotation: Rotation, allowed: int | None = None) -> list[object]:
+    return [stored.value["key"] for stored in tried(Tries(rotation), allowed)]
 
 
 PAST = Past(value("previous"), (value("lost 1"), value("lost 2")), (value("old 1"), value("old 2")))
@@ -85,67 +89,81 @@ def test_the_likeliest_value_comes_first(order: list[str], *, untouched: bool) -
     assert keys(rotation_of(PAST, untouched=untouched)) == order
 
 
-def test_a_value_without_a_credential_or_with_a_known_one_is_left_out() -> None:
+def test_known_and_missing_credentials_are_skipped() -> None:
     past = Past(value("current"), (), (value(None), value("works"), value("works")))
     assert keys(rotation_of(past)) == ["current", "pending", "works"]
 
 
-def test_a_value_that_cannot_be_read_hides_none_behind_it() -> None:
+def test_an_unreadable_value_hides_no_other() -> None:
     assert "old 1" in keys(rotation_of(Past(None, (), (value("old 1"),), fails=("previous",))))
 
 
+@pytest.mark.parametrize("reason", ["address", "no-endpoint"])
+def test_missing_address_hides_no_other(reason: str) -> None:
+    past = Past(None, (value("lost"),), (value("old"),), ("previous", "0"))
+    unavailable = replace(past, error=ServiceUnavailable("not now", reason=reason))
+    assert keys(rotation_of(unavailable)) == ["current", "pending", "old"]
+
+
+@pytest.mark.parametrize("failing", ["previous", "0"])
+def test_unavailable_value_ends_the_step(failing: str) -> None:
+    """It is worth the same call later, and it may be the one that logs in."""
+    unavailable = Past(
+        None, (value("lost"),), (), (failing,), ServiceUnavailable("not now", reason="timeout")
+    )
+    with pytest.raises(ServiceUnavailable):
+        keys(rotation_of(unavailable))
+
+
 @given(st.integers(1, 12), st.integers(0, 12), st.booleans())
-def test_no_more_are_rejected_than_the_limit_and_the_rest_is_named(
-    most: int, older: int, untouched: bool
-) -> None:
+def test_the_limit_holds_and_skipped_values_are_named(most: int, older: int, untouched: bool) -> None:
     past = Past(None, (), tuple(value(number) for number in range(older)))
     rotation = rotation_of(past, most=most, untouched=untouched)
-    tries = tries_of(rotation)
-    tried = [stored["key"] for _, stored in tries]
-    assert tried[0] == "current"
-    assert len(tried) == len(set(tried)) == min(most, older + 2) == len(rotation.rejections)
+    tries = Tries(rotation)
+    found = [stored.value["key"] for stored in tried(tries)]
+    assert found[0] == "current"
+    assert len(found) == len(set(found)) == min(most, older + 2) == len(rotation.rejections)
     named = str(tries.failure("no"))
     assert named.count("older version") + named.count("pending") + named.count("current") >= older + 2
 
 
 @given(st.integers(2, 12), st.none() | st.integers(1, 12), st.integers(0, 12), st.integers(1, 5))
-def test_repeated_steps_of_a_rotation_stay_within_the_limit(
+def test_repeated_steps_stay_within_the_limit(
     most: int, allowed: int | None, older: int, repeats: int
 ) -> None:
     past = Past(None, (), tuple(value(number) for number in range(older)))
     rejected = Rejected()
-    tried: list[object] = []
+    found: list[object] = []
     for _ in range(repeats):
-        rotation = rotation_of(past, most=most, rejected=rejected)
-        tried += [stored["key"] for _, stored in tries_of(rotation, allowed)]
-    assert len(tried) <= min(most, most if allowed is None else allowed)
-    assert all(tried.count(key) == 1 for key in set(tried) - {"current", "pending"})
+        found += keys(rotation_of(past, most=most, rejected=rejected), allowed)
+    assert len(found) <= min(most, most if allowed is None else allowed)
+    assert all(found.count(key) == 1 for key in set(found) - {"current", "pending"})
 
 
-def test_a_repeated_step_that_tries_nothing_says_why_and_what_to_do() -> None:
+def test_a_repeated_step_without_tries_says_why() -> None:
     rejected = Rejected()
     keys(rotation_of(Past(), most=2, rejected=rejected))
-    tries = tries_of(rotation_of(Past(), most=2, rejected=rejected))
-    assert not list(tries)
+    tries = Tries(rotation_of(Past(), most=2, rejected=rejected))
+    assert not list(tried(tries))
     error = tries.failure("no")
     assert error.cause == "no: rejected minutes ago in this rotation, so not tried again: current, pending"
     assert "10 minutes" in error.remedy
 
 
-def test_only_the_current_and_the_pending_value_are_tried_again() -> None:
-    """An operator, or another delivery of the step, may have set them since."""
+def test_only_current_and_pending_are_tried_again() -> None:
+    """An operator, or another delivery of the step, may have set them in the meantime."""
     rejected = Rejected()
     for each in ("current", "pending", "lost 1"):
         rejected.add(each)
-    tries = tries_of(rotation_of(PAST, rejected=rejected))
-    assert [stored["key"] for _, stored in tries][:3] == ["current", "pending", "lost 2"]
+    tries = Tries(rotation_of(PAST, rejected=rejected))
+    assert [stored.value["key"] for stored in tried(tries)][:3] == ["current", "pending", "lost 2"]
     assert "so not tried again: lost version 1" in tries.failure("no").cause
 
 
-def test_after_an_accepted_value_all_may_be_tried_again() -> None:
+def test_an_accepted_value_clears_the_rejections() -> None:
     rejected = Rejected()
-    tries = tries_of(rotation_of(PAST, rejected=rejected))
-    for label, _ in tries:
+    tries = Tries(rotation_of(PAST, rejected=rejected))
+    for label, _ in tried(tries):
         if label == "lost version 1":
             tries.accepted()
             break
@@ -162,7 +180,7 @@ def test_rejected_logins_are_forgotten_after_ten_minutes(monkeypatch: pytest.Mon
     assert rejected.count() == 0
 
 
-def test_what_is_left_out_by_one_step_is_reached_by_another() -> None:
+def test_repeated_rotations_reach_every_value() -> None:
     past = Past(None, (), tuple(value(number) for number in range(6)))
     reached: set[object] = set()
     for _ in range(500):  # each is chosen with one chance in seven
@@ -172,27 +190,27 @@ def test_what_is_left_out_by_one_step_is_reached_by_another() -> None:
 
 def test_a_value_that_is_accepted_is_no_rejection() -> None:
     rotation = rotation_of(PAST)
-    for label, _ in tries_of(rotation):
+    for label, _ in tried(Tries(rotation)):
         if label == "lost version 1":
             break
     assert rotation.rejections == ["current", "pending"]
 
 
-def test_the_targets_own_limit_counts_after_the_first_rejection() -> None:
+def test_the_targets_limit_counts_after_a_rejection() -> None:
     rotation = rotation_of(PAST)
-    assert len(list(tries_of(rotation, allowed=2))) == 2
+    assert len(keys(rotation, allowed=2)) == 2
 
 
-def test_a_value_for_another_target_is_not_given_and_the_error_says_what_to_do() -> None:
+def test_a_value_for_another_target_is_skipped() -> None:
     rotation = rotation_of(Past(value("elsewhere", host="there")))
-    tries = tries_of(rotation)
-    assert "elsewhere" not in [stored["key"] for _, stored in tries]
+    tries = Tries(rotation)
+    assert "elsewhere" not in [stored.value["key"] for stored in tried(tries)]
     error = tries.failure("no")
     assert "stored for another target, so not tried: previous" in error.cause
     assert "ALLOWED_TARGETS" in error.remedy
 
 
 def test_the_error_names_the_right_that_is_missing() -> None:
-    tries = tries_of(rotation_of(Past(fails=("list",))))
-    assert list(tries)
+    tries = Tries(rotation_of(Past(fails=("list",))))
+    assert list(tried(tries))
     assert "secretsmanager:ListSecretVersionIds" in str(tries.failure("no"))

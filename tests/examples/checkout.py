@@ -1,8 +1,8 @@
 """A folder in which the commands of the examples' READMEs run, against the local AWS.
 
-What cannot run here has a stand-in on PATH: `sam` (the local CloudFormation does not translate templates),
-`make build` (the functions run from this checkout), and `curl` (it gets the authority of the private database
-server). All other commands are the real ones.
+Commands that cannot run here have a replacement on PATH: `sam` (the local CloudFormation does not translate
+templates), `make build` (the functions run from this checkout), and `curl` (it gets the authority of the
+private database server). All other commands are the real ones.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Readme:
     """The blocks of shell commands of one README, by the title of their section.
 
     Attributes:
-        path: of the file.
+        path: path of the file.
         sections: titles and blocks, in the file's order.
     """
 
@@ -99,15 +99,15 @@ class Readme:
 
 
 class Checkout:
-    """A folder that looks like a checkout, with the stand-ins.
+    """A folder that looks like a checkout, with the replaced commands.
 
     Args:
-        folder: an empty one.
-        environment: variables that lead the commands to the local AWS.
+        folder: an empty folder.
+        environment: variables that make the commands use the local AWS.
         template: the translated template.yaml.
-        authority: file of the trusted roots of the private database server.
+        authority: file with the trusted root certificates of the private database server.
         functions: names of the template's functions.
-        more_path: folders of further commands.
+        more_path: folders of additional commands.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Checkout:
 
 
 class Shell:
-    """One bash in which the blocks of a README run, so that variables stay; use it as a context manager."""
+    """A bash for the blocks of a README, so that variables keep their values; use as a context manager."""
 
     def __init__(self, readme: Readme, checkout: Checkout) -> None:
         self._readme = readme
@@ -167,7 +167,7 @@ class Shell:
                 stream.close()
 
     def run(self, section: str, block: int | None = None) -> str:
-        """Run the blocks of a section, or one of them; gives what they printed.
+        """Run the blocks of a section, or one of them; return their output.
 
         Raises:
             AssertionError: a command failed; its output is in the message.
@@ -177,7 +177,7 @@ class Shell:
         return "".join(self.type(each) for each in (blocks if block is None else [blocks[block]]))
 
     def type(self, commands: str) -> str:
-        """Run commands that are not in the README; gives what they printed."""
+        """Run commands that are not in the README; return their output."""
         assert self._bash.stdin is not None
         assert self._bash.stdout is not None
         self._bash.stdin.write(f"{commands}\necho '{_END}'\n")

@@ -1,4 +1,4 @@
-"""One Region of the local AWS for all examples, in which their READMEs are followed."""
+"""One Region of the local AWS for all examples, in which the commands of their READMEs run."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import pytest
 from psycopg import sql
 
 from rotators.local.aws import LocalAws
+from rotators.local.cloudformation.sam import translated
 from rotators.local.servers.postgres import PostgresServer, find_binaries
-from rotators.local.translation import translated
 from tests.examples.checkout import ROOT, Checkout, Shell
 from tests.examples.place import PROD, REGION, Place, secret_of_prod
 from tests.world import World, remembered
@@ -26,7 +26,7 @@ from tests.world import World, remembered
 
 @pytest.fixture(scope="module")
 def place(aws: LocalAws, server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """The Region, with nothing deployed; clusters lead to the private PostgreSQL."""
+    """The Region, with nothing deployed; endpoints of clusters are the private PostgreSQL."""
     folder = tmp_path_factory.mktemp("checkout")
     world = World(aws, server)
     template = translated(ROOT / "template.yaml", REGION, _code(aws))
@@ -92,7 +92,7 @@ def _code(aws: LocalAws) -> str:
 
 
 def _database(world: World, given: Mapping[str, Any]) -> tuple[str, int]:
-    """What Aurora makes: the admin, who is no superuser, and the database, which is the admin's."""
+    """Create what Aurora creates: an admin that is no superuser, and a database that the admin owns."""
     admin, password = str(given["master_username"]), remembered(str(given["master_user_password"]))
     world.create_user(admin, password, options="CREATEROLE CREATEDB")
     with world.login(world.admin()) as connection:
@@ -106,7 +106,7 @@ def _database(world: World, given: Mapping[str, Any]) -> tuple[str, int]:
 
 @pytest.fixture(scope="module")
 def shop(place: Place) -> Iterator[Shell]:
-    """examples/aurora-postgres, followed up to the second rotation with the roles enforced."""
+    """examples/aurora-postgres, deployed up to the second rotation with the roles enforced."""
     place.client("iam").create_role(RoleName="shop", AssumeRolePolicyDocument=json.dumps(_TRUST))
     with place.checkout.shell("aurora-postgres") as shell:
         shell.run("1. Cluster")
@@ -132,7 +132,7 @@ _TRUST = {
 
 @pytest.fixture(scope="module")
 def acme(place: Place, shop: Shell) -> Iterator[dict[str, Any]]:
-    """examples/third-party-rotator, followed up to the second rotation; the first value."""
+    """examples/third-party-rotator, deployed up to the second rotation; the first value."""
     with place.checkout.shell("third-party-rotator") as shell:
         try:
             shell.run("1. The rotator")
@@ -179,7 +179,7 @@ def endpoints(place: Place, shop: Shell) -> Iterator[Shell]:
 
 @pytest.fixture(scope="module")
 def across(place: Place, endpoints: Shell) -> Iterator[Shell]:
-    """examples/cross-account, followed up to the first rotation, through the endpoints."""
+    """examples/cross-account, deployed up to the first rotation, through the endpoints."""
     value = place.world.user()
     (place.checkout.folder / "secret.json").write_text(json.dumps(value), encoding="utf-8")
     with place.checkout.shell("cross-account") as shell:

@@ -1,17 +1,12 @@
-"""Where the examples are deployed, and what the tests do there."""
+"""The Region in which the examples are deployed, and the actions of the tests in it."""
 
 from __future__ import annotations
 
-import itertools
 import json
-import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-import boto3
-from botocore.config import Config
 
 from rotators.local.aws import LocalAws
 from tests.examples.checkout import Checkout
@@ -25,11 +20,11 @@ Statements = list[dict[str, Any]]
 
 @dataclass
 class Place:
-    """Where the examples are deployed.
+    """The Region in which the examples are deployed.
 
     Attributes:
         world: the local AWS and the PostgreSQL.
-        checkout: where the commands of the READMEs run.
+        checkout: the folder in which the commands of the READMEs run.
         policies: the statements of all roles that are enforced, by caller.
     """
 
@@ -46,9 +41,9 @@ class Place:
         """A client of this Region.
 
         Args:
-            service: boto3's name of it.
-            key: ``local-NAME`` calls as the role NAME; the default is a developer, whom nothing restricts.
-            account: of the developer.
+            service: boto3's name of the service.
+            key: ``local-NAME`` calls as the role NAME; the default is a developer without restrictions.
+            account: account of the developer.
         """
         wanted = (service, key, account)
         if wanted not in self._clients:
@@ -56,18 +51,12 @@ class Place:
         return self._clients[wanted]
 
     def _new_client(self, service: str, key: str, account: str) -> Any:
-        keys = {"aws_access_key_id": key, "aws_secret_access_key": "local"}
+        credentials = {"AccessKeyId": key, "SecretAccessKey": "local"}
         if account != TOOLS:
             role = f"arn:aws:iam::{account}:role/people"
-            found = self.client("sts").assume_role(RoleArn=role, RoleSessionName="people")["Credentials"]
-            keys = {
-                "aws_access_key_id": found["AccessKeyId"],
-                "aws_secret_access_key": found["SecretAccessKey"],
-                "aws_session_token": found["SessionToken"],
-            }
-        return boto3.session.Session().client(  # type: ignore[call-overload]  # any service
-            service, endpoint_url=self.aws.endpoint, region_name=REGION, config=Config(proxies={}), **keys
-        )
+            assumed = self.client("sts").assume_role(RoleArn=role, RoleSessionName="people")
+            credentials = assumed["Credentials"]
+        return self.aws.client(service, region=REGION, credentials=credentials)
 
     def output(self, stack: str, name: str, account: str = TOOLS) -> str:
         """An output of a stack."""
@@ -77,7 +66,7 @@ class Place:
     def enforce(
         self, stack: str, account: str = TOOLS, endpoints: Mapping[str, Statements] | None = None
     ) -> None:
-        """From now on, let the roles of a stack decide, beside those that did already."""
+        """Enforce the roles of a stack from now on, in addition to those already enforced."""
         self.policies |= roles(self, stack, account)
         self.aws.watch(self.policies, endpoints)
 
@@ -91,7 +80,7 @@ class Place:
         }
 
     def value(self, arn: str, stage: str = "AWSCURRENT", account: str = TOOLS) -> dict[str, Any]:
-        """The value that carries a stage."""
+        """The value of the version with a stage."""
         secrets = self.client("secretsmanager", account=account)
         found: dict[str, Any] = json.loads(
             secrets.get_secret_value(SecretId=arn, VersionStage=stage)["SecretString"]
@@ -102,16 +91,13 @@ class Place:
         return found
 
     def wait_for(self, arn: str, event: str, times: int = 1) -> None:
-        """Wait until an event of a secret came so often; a failed rotation ends the wait."""
-        for _ in itertools.count():
-            events = [each.name for each in self.aws.service_events(arn)]
-            assert not [name for name in events if name.endswith("Failed")], self.log()
-            if events.count(event) >= times:
-                return
-            time.sleep(0.02)
+        """Wait until a secret has `count` events of a kind; a failed rotation ends the wait."""
+        failures = ("RotationFailed", "TestRotationFailed")
+        ended = self.aws.wait_for_event(arn, event, *failures, times=times)
+        assert ended.name not in failures, self.log()
 
     def log(self) -> str:
-        """What the rotate functions printed."""
+        """The log of the rotate functions."""
         logs = self.client("logs")
         groups = logs.describe_log_groups()["logGroups"]
         return "\n".join(
@@ -122,10 +108,10 @@ class Place:
 
 
 def roles(place: Place, stack: str, account: str) -> dict[str, Statements]:
-    """The statements of a stack's roles: by function name, or by the role's own name."""
+    """The statements of a stack's roles, by function name, or by the name of the role."""
     iam = place.client("iam", account=account)
     found = place.client("cloudformation", account=account).describe_stack_resources(StackName=stack)
-    # moto lists what a condition left out, too.
+    # moto also lists resources that a condition excludes.
     made = [each for each in found["StackResources"] if "LogicalResourceId" in each]
     functions = {
         each["LogicalResourceId"].removesuffix("Function"): each["PhysicalResourceId"]
@@ -159,7 +145,7 @@ EVERYTHING = [{"Sid": "Everything", "Effect": "Allow", "Action": "*", "Resource"
 
 
 def caller(account: str, name: str = "somebody") -> dict[str, str]:
-    """The context of a call by a role over TLS."""
+    """The IAM context of a call by a role with TLS."""
     return {
         "aws:PrincipalArn": f"arn:aws:iam::{account}:role/{name}",
         "aws:PrincipalAccount": account,
@@ -173,13 +159,13 @@ def secret_of_prod(place: Place) -> str:
 
 
 def rotate(place: Place, arn: str, account: str = TOOLS) -> None:
-    """Rotate a secret once more, and see it succeed."""
+    """Rotate a secret again, and check that this succeeds."""
     outcome = started(place, arn, account)
     assert outcome.ok, place.log()
 
 
 def started(place: Place, arn: str, account: str) -> Any:
-    """Ask for a rotation; one that is stuck is taken up again, as the service does. Gives the outcome."""
+    """Request a rotation; a stuck one is resumed, as in the service. Return the outcome."""
     secrets = place.client("secretsmanager", account=account)
     stages = secrets.describe_secret(SecretId=arn)["VersionIdsToStages"]
     stuck = [version for version, labels in stages.items() if labels == ["AWSPENDING"]]
@@ -189,7 +175,7 @@ def started(place: Place, arn: str, account: str) -> Any:
 
 
 def with_roles(place: Place, more: dict[str, Statements]) -> None:
-    """Enforce the policies of further roles, beside those of the stacks."""
+    """Enforce the policies of other roles, in addition to those of the stacks."""
     place.policies |= more
     place.aws.watch(place.policies)
 

@@ -1,7 +1,7 @@
-"""The examples, deployed as their READMEs say, with roles and resource policies enforced.
+"""The examples, deployed with the commands of their READMEs, with roles and resource policies enforced.
 
 One module, because the examples share the stack of rotators: each README changes its parameters, as a user
-would. The tests run in the order in which they stand; the last one removes everything.
+would. The tests run in the order of this file; the last one removes everything.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from rotators.local.iam.evaluator import Call
-from rotators.local.iam.resources import decide_with
+from rotators.local.iam.evaluator import ApiCall
+from rotators.local.iam.resource_policies import decide_with
 from tests.examples.checkout import Shell
 from tests.examples.place import (
     EVERYTHING,
@@ -62,14 +62,14 @@ def test_aurora_no_rotation_failed_on_the_way(place: Place, shop: Shell) -> None
         assert not [event.name for event in events if "Failed" in event.name or "Abandoned" in event.name]
 
 
-def test_aurora_without_its_key_in_the_parameters_the_function_cannot_read(place: Place, shop: Shell) -> None:
-    """What the template's own key is good for: the other stack must name it."""
+def test_aurora_an_unlisted_key_denies_the_function(place: Place, shop: Shell) -> None:
+    """The other stack must name the template's own key."""
     key = place.output("shop-db", "KeyArn")
     others = [
         {**each, "Resource": [arn for arn in listed(each["Resource"]) if arn != key]}
         for each in place.policies["rotators-rotate"]
     ]
-    decrypt = Call(
+    decrypt = ApiCall(
         "rotators-rotate",
         "kms:Decrypt",
         key,
@@ -84,7 +84,7 @@ def test_aurora_without_its_key_in_the_parameters_the_function_cannot_read(place
     assert not decide_with(others, decrypt, resource=root).allowed
 
 
-def test_aurora_the_application_reads_its_secret_with_its_role_alone(place: Place, shop: Shell) -> None:
+def test_aurora_the_application_role_reads_its_secret(place: Place, shop: Shell) -> None:
     with_roles(place, {"shop": [], "other": []})
     arn = place.output("shop-db", "SecretArn")
     application = place.client("secretsmanager", key="local-shop")
@@ -99,7 +99,7 @@ def test_aurora_the_application_reads_its_secret_with_its_role_alone(place: Plac
         ("local-shop", "SecretArn", "delete_secret"),
     ],
 )
-def test_aurora_nobody_else_reads_and_the_application_does_no_more(
+def test_aurora_the_application_role_only_reads_its_secret(
     place: Place, shop: Shell, key: str, secret: str, operation: str
 ) -> None:
     with_roles(place, {"shop": [], "other": []})
@@ -116,7 +116,7 @@ def test_secrets_are_closed_to_requests_without_tls(
     policy = document(place.client("secretsmanager").get_resource_policy(SecretId=arn)["ResourcePolicy"])
     for secure, allowed in (("true", True), ("false", False)):
         context = {**caller(TOOLS, "shop"), "aws:SecureTransport": secure}
-        call = Call("shop", "secretsmanager:GetSecretValue", arn, context)
+        call = ApiCall("shop", "secretsmanager:GetSecretValue", arn, context)
         assert decide_with(EVERYTHING, call, resource=policy).allowed is allowed
 
 
@@ -124,7 +124,7 @@ def test_secrets_are_closed_to_requests_without_tls(
 
 
 def accepted(value: dict[str, Any]) -> bool:
-    """Whether the service takes a key."""
+    """True if the service accepts a key."""
     connection = HTTPConnection(value["host"], value["port"], timeout=5)
     headers = {"X-User": value["username"], "Authorization": f"Bearer {value['api_key']}"}
     connection.request("GET", "/whoami", headers=headers)
@@ -133,7 +133,7 @@ def accepted(value: dict[str, Any]) -> bool:
     return status == 200
 
 
-def test_third_party_two_keys_are_accepted_after_two_rotations(place: Place, acme: dict[str, Any]) -> None:
+def test_third_party_both_keys_work_after_two_rotations(place: Place, acme: dict[str, Any]) -> None:
     arn = place.output("acme-api", "SecretArn")
     assert accepted(place.value(arn))
     assert accepted(place.value(arn, "AWSPREVIOUS"))
@@ -167,7 +167,7 @@ TOKEN = {"aws:FederatedProvider": "oidc", "aws:SecureTransport": "true"}
 @pytest.mark.parametrize(
     ("action", "resource", "context", "passes"),
     [
-        # The application beside the function, the function, and the role that the function assumes.
+        # The application in the same VPC, the function, and the role that the function assumes.
         ("secretsmanager:GetSecretValue", SECRET, caller(TOOLS, "shop"), True),
         ("secretsmanager:PutSecretValue", SECRET, caller(TOOLS, "rotators-rotate"), True),
         ("secretsmanager:PutSecretValue", SECRET_OF_PROD, caller(PROD, "rotators-target"), True),
@@ -193,20 +193,20 @@ TOKEN = {"aws:FederatedProvider": "oidc", "aws:SecureTransport": "true"}
         ("rds:DescribeDBClusters", f"arn:aws:rds:{REGION}:{STRANGER}:cluster:x", caller(STRANGER), False),
     ],
 )
-def test_the_endpoints_let_the_principals_of_our_accounts_pass(
+def test_endpoints_admit_principals_of_our_accounts_only(
     place: Place, endpoints: Shell, action: str, resource: str, context: dict[str, str], passes: bool
 ) -> None:
     policy = place.endpoint_policies()[action.partition(":")[0]]
-    # Of another account's resource the owner would have to allow it too; only the endpoint is asked here.
+    # The owner of another account's resource would also have to allow it; this checks only the endpoint.
     owner = [{**EVERYTHING[0], "Principal": "*"}]
-    call = Call("somebody", action, resource, context)
+    call = ApiCall("somebody", action, resource, context)
     assert decide_with(EVERYTHING, call, resource=owner, endpoint=policy).allowed is passes
 
 
 # --- cross-account
 
 
-def test_cross_account_a_secret_is_rotated_twice_through_the_endpoints(place: Place, across: Shell) -> None:
+def test_cross_account_two_rotations_pass_the_endpoints(place: Place, across: Shell) -> None:
     arn = secret_of_prod(place)
     first = place.value(arn, account=PROD)
     assert place.world.logs_in(first)
@@ -217,10 +217,8 @@ def test_cross_account_a_secret_is_rotated_twice_through_the_endpoints(place: Pl
     assert {"rotators-prod-rotate", "rotators-target"} <= callers
 
 
-def test_cross_account_an_endpoint_that_admits_one_account_only_stops_the_rotation(
-    place: Place, across: Shell
-) -> None:
-    """What the endpoint's policy did before it could name other accounts."""
+def test_cross_account_a_one_account_endpoint_stops_rotation(place: Place, across: Shell) -> None:
+    """The policy permits only the account of the endpoint."""
     arn = secret_of_prod(place)
     value = place.value(arn, account=PROD)
     narrow = {
@@ -241,13 +239,11 @@ def test_cross_account_an_endpoint_that_admits_one_account_only_stops_the_rotati
     assert not outcome.ok
     assert "AccessDenied" in str(outcome.steps[0].error_type)
     assert place.world.logs_in(value)
-    # The next rotation takes the stuck one up again.
+    # The next rotation resumes the stuck one.
     rotate(place, arn, PROD)
 
 
-def test_cross_account_the_functions_of_the_stack_assume_the_role_and_nobody_else(
-    place: Place, across: Shell
-) -> None:
+def test_cross_account_only_stack_functions_assume_the_role(place: Place, across: Shell) -> None:
     role = place.client("iam", account=PROD).get_role(RoleName="rotators-target")["Role"]
     trust = role["AssumeRolePolicyDocument"]["Statement"]
     trusted = {place.output("rotators-prod", name) for name in ("RotateRoleArn", "OperateRoleArn")}
@@ -259,18 +255,16 @@ def test_cross_account_the_functions_of_the_stack_assume_the_role_and_nobody_els
     allowed = set()
     for arn in trusted | others:
         context = {**caller(arn.split(":")[4]), "aws:PrincipalArn": arn}
-        call = Call("somebody", "sts:AssumeRole", ROLE_OF_PROD, context)
+        call = ApiCall("somebody", "sts:AssumeRole", ROLE_OF_PROD, context)
         if decide_with(EVERYTHING, call, resource=trust).allowed:
             allowed.add(arn)
     assert allowed == trusted
 
 
-# --- and away again
+# --- removal
 
 
-def test_without_private_dns_the_function_calls_the_endpoint_by_its_own_name(
-    place: Place, across: Shell, endpoints: Shell
-) -> None:
+def test_without_private_dns_the_endpoint_url_is_used(place: Place, across: Shell, endpoints: Shell) -> None:
     endpoints.type(
         "aws cloudformation deploy --stack-name rotators-endpoints"
         " --template-file examples/private-subnets/template.yaml"
@@ -305,7 +299,7 @@ def test_the_examples_are_removed_as_their_readmes_say(
     assert states == {"PendingDeletion"}
 
 
-def test_every_example_with_a_template_has_a_readme_that_was_followed() -> None:
+def test_every_example_with_a_template_is_tested() -> None:
     templates = {path.parent for path in (Path(__file__).parents[2] / "examples").glob("*/template.yaml")}
     followed = {"aurora-postgres", "cross-account", "private-subnets", "third-party-rotator"}
     assert {path.name for path in templates} == followed

@@ -1,4 +1,4 @@
-"""A Secrets Manager on this machine for the functions' tests, and a watch on everything they print."""
+"""A local Secrets Manager for the functions' tests, and a check of everything that they print."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rotators.aws import clients
-from rotators.local.services import create_function
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -26,7 +25,7 @@ def endpoint(aws: LocalAws) -> str:
 
 @pytest.fixture
 def manager(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> SecretsManagerClient:
-    """Secrets Manager in an empty Region, by the client that the functions use; nothing is remembered."""
+    """Secrets Manager in an empty Region, with the client that the functions use and empty caches."""
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     monkeypatch.setenv("RETRIEVE_CACHE_SECONDS", "0")
     client = clients.secrets_manager()
@@ -38,7 +37,7 @@ def manager(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> SecretsManagerCli
 
 @pytest.fixture
 def calls(manager: SecretsManagerClient) -> Iterator[list[str]]:
-    """The names of the operations called, in order."""
+    """The names of the called operations, in order."""
     names: list[str] = []
 
     def record(model: Any, **_: object) -> None:
@@ -54,7 +53,9 @@ def calls(manager: SecretsManagerClient) -> Iterator[list[str]]:
 
 @pytest.fixture
 def rotations(manager: SecretsManagerClient, aws: LocalAws) -> Iterator[list[dict[str, Any]]]:
-    """The parameters of each RotateSecret. It is answered here, so that no rotation runs."""
+    """The parameters of each RotateSecret. The fixture answers it, so no rotation runs."""
+    from rotators.local.services import create_function  # noqa: PLC0415 - it imports moto
+
     asked: list[dict[str, Any]] = []
     for name in ("rotate", "rotators-rotate"):
         create_function("eu-west-1", name, "functions.rotate.handler", {})
@@ -66,7 +67,7 @@ def rotations(manager: SecretsManagerClient, aws: LocalAws) -> Iterator[list[dic
         return type("Response", (), {"status_code": 200})(), {"VersionId": "v" * 32}
 
     manager.meta.events.register("provide-client-params.secrets-manager.RotateSecret", note)
-    # botocore-stubs do not know that an answer given here stands for the service's.
+    # botocore-stubs do not declare that a returned answer replaces the service's.
     manager.meta.events.register("before-call.secrets-manager.RotateSecret", answer)  # type: ignore[arg-type]
     yield asked
     manager.meta.events.unregister("provide-client-params.secrets-manager.RotateSecret", note)
@@ -75,7 +76,7 @@ def rotations(manager: SecretsManagerClient, aws: LocalAws) -> Iterator[list[dic
 
 @pytest.fixture(autouse=True)
 def nothing_printed(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """No test here may print or log a part of a value."""
+    """Fail if a test of this folder prints or logs a part of a value."""
     yield
     captured = capsys.readouterr()
     for part in SENSITIVE:

@@ -1,4 +1,4 @@
-"""Any events, stored values and environments, with a value hidden in them that must never be shown."""
+"""Generated events, stored values and environments that contain a value that must never be shown."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 EVENTS = Path(__file__).parents[2] / "events"
 
 VALUE = "kq7Zw'%9\\\"é s3cr3t-Pa55"
-"""What must not be shown, wherever it stands: its spellings differ from each other."""
+"""A secret text that no output may contain. Its spellings (escaped, quoted) differ from each other."""
 
 _LONG_RUN = os.environ.get("INPUT_EXAMPLES")
 
 
 def bounded(examples: int) -> settings:
-    """Bounds of a test: so many inputs, the same ones each time, or INPUT_EXAMPLES new ones."""
+    """Settings of a test: a number of inputs that are the same each time, or INPUT_EXAMPLES new ones."""
     return settings(
         max_examples=int(_LONG_RUN or examples),
         database=None,
@@ -39,7 +39,7 @@ DEEP = 600
 
 @dataclass(frozen=True)
 class Nested:
-    """Stands for VALUE inside so many levels of JSON; Hypothesis could not print the document itself."""
+    """Stands for VALUE inside many levels of JSON, because Hypothesis cannot print the document itself."""
 
     levels: int
     lists: bool = False
@@ -79,7 +79,7 @@ anything = documents | deep
 
 
 def examples_of(handler: str) -> list[dict[str, Any]]:
-    """The good event files of a handler."""
+    """The valid event files of a handler."""
     files = sorted(EVENTS.glob(f"{handler}-*.json"))
     found = [json.loads(file.read_text()) for file in files if "-bad-" not in file.name]
     return [event for event in found if isinstance(event, dict)]
@@ -87,7 +87,7 @@ def examples_of(handler: str) -> list[dict[str, Any]]:
 
 @st.composite
 def changed(draw: st.DrawFn, events: list[dict[str, Any]]) -> Any:
-    """A good event in which some members, at any depth, were removed, replaced, renamed or added."""
+    """A valid event in which some members, at any depth, were removed, replaced, renamed or added."""
     event = deepcopy(draw(st.sampled_from(events)))
     for _ in range(draw(st.integers(1, 3))):
         place = event
@@ -110,7 +110,7 @@ def changed(draw: st.DrawFn, events: list[dict[str, Any]]) -> Any:
 
 
 def events(handler: str) -> st.SearchStrategy[Any]:
-    """Anything that JSON can hold, mostly close to a good event of the handler."""
+    """Any JSON document, mostly similar to a valid event of the handler."""
     return st.one_of(changed(examples_of(handler)), changed(examples_of(handler)), anything)
 
 
@@ -137,7 +137,7 @@ good_members = st.fixed_dictionaries(
 
 def _as_text(document: Any) -> str:
     if isinstance(document, dict) and VALUE in [*document, *map(str, document.values())]:
-        # In a public member alone, such as engine, it would be no secret.
+        # If only a public member such as engine contained it, it would not be secret.
         document["password"] = VALUE
     return json.dumps(whole(document))
 
@@ -150,7 +150,7 @@ stored_texts = st.one_of(
         ['{"a":NaN}', '{"a":1e999,"password":"x"}', "[" * 100_000, '{"password":"\\ud800"}', "{", "null"]
     ),
 )
-"""What somebody may have stored as a SecretString."""
+"""Values that a SecretString may contain."""
 
 _texts = st.one_of(
     st.sampled_from(

@@ -1,7 +1,7 @@
-"""Whatever a handler is given: only coded errors, nothing changed by what is refused, nothing shown.
+"""Handlers with any input: only coded errors, refused input changes nothing, and no value is shown.
 
 The environment variable INPUT_EXAMPLES sets the number of inputs per test for a long run, new ones each time
-(or those of --hypothesis-seed). What long runs found is kept as examples.
+(or those of --hypothesis-seed). Inputs that failed in long runs are kept as examples.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hypothesis import example, given
 
 from functions import notify, operate, retrieve, rotate, store
 from rotators.aws import clients
-from rotators.aws import store as stores
+from rotators.aws import secrets as gateway
 from rotators.core.errors import InvalidInput, RotatorsError, SecretFormatError
 from tests.functions.inputs import (
     DEEP,
@@ -57,11 +57,11 @@ EVENTS, SECRETS, ENVIRONMENTS = 150, 30, 10
 
 
 class Scene:
-    """A secret with a rotation under way, the topic, and a watch on what handlers call, print and raise.
+    """A secret with a rotation in progress, the topic, and a record of handlers' calls, output and errors.
 
     Attributes:
-        arn: of the secret, whose value is no example's.
-        written: the writing operations that the last call made.
+        arn: ARN of the secret, whose value is in no example.
+        written: the write operations of the last call.
     """
 
     def __init__(self, aws: LocalAws) -> None:
@@ -81,25 +81,25 @@ class Scene:
         self.written: list[str] = []
 
     def begin(self) -> dict[str, Any]:
-        """Stage an empty version; gives the event of its createSecret."""
+        """Stage an empty version; return the event of its createSecret."""
         token = str(uuid.uuid4())
         self._aws.stage(self.arn, token)
         return {"Step": "createSecret", "SecretId": self.arn, "ClientRequestToken": token}
 
     def holds(self, text: str) -> None:
-        """Let AWSCURRENT hold a text, which the service would have taken."""
+        """Store a text as AWSCURRENT, without checks, as the service accepts it."""
         secret = self._aws._secret(self.arn)
         version = next(
             token for token, each in secret.versions.items() if "AWSCURRENT" in each["version_stages"]
         )
         secret.versions[version]["secret_string"] = text
-        stores._values.clear()
+        gateway._values.clear()
 
     def labels(self) -> dict[str, list[str]]:
         return dict(self._client.describe_secret(SecretId=self.arn)["VersionIdsToStages"])
 
     def watch(self, handler: Handler, event: Any) -> tuple[Any, RotatorsError | None]:
-        """Call a handler: its answer or its coded error; fails if anything shows VALUE."""
+        """Call a handler; return its answer or its coded error. Fails if anything shows VALUE."""
         out = io.StringIO()
         answer, failure = None, None
         self.written.clear()
@@ -112,14 +112,14 @@ class Scene:
                 failure = error
         for kept in logging.root.handlers:
             if isinstance(kept, LogCaptureHandler):
-                kept.reset()  # a hundred thousand lines need too much memory, and stdout has them too
+                kept.reset()  # a hundred thousand lines need too much memory, and stdout contains them too
         shown = [out.getvalue(), *([] if failure is None else everything_shown(failure))]
         leaks = [text for text in shown if any(form in text for form in FORMS)]
         assert not leaks
         return answer, failure
 
     def _note(self, client: Callable[[], Any]) -> None:
-        with suppress(RotatorsError):  # no client can be made in this environment
+        with suppress(RotatorsError):  # no client can be created in this environment
             client().meta.events.register("after-call", self._noted, unique_id="any-input")
 
     def _noted(self, model: Any, http_response: Any, **_: object) -> None:
@@ -128,7 +128,7 @@ class Scene:
 
 
 def everything_shown(error: BaseException) -> list[str]:
-    """All that a log could print of an error, and of the errors that it can be traced back to."""
+    """Everything that a log could print of an error and of the errors that it references."""
     shown = ["".join(traceback.format_exception(error)), repr(error), repr(vars(error)), repr(error.args)]
     for other in (error.__cause__, error.__context__):
         if other is not None:
@@ -182,6 +182,14 @@ def test_any_rotate_event(scene: Scene, event: Any) -> None:
 @example(event={"Name": "app/db", VALUE: "SecretString"})
 @example(event={"Name": "app/db", "SecretString": "x", "Tags": [{"Key": "k", "Value": "v", VALUE: 1}]})
 @example(event={"Name": "app/db", "Value": Nested(DEEP)})
+@example(event={"Name": "app/db", "Value": {"engine": VALUE}})
+@example(event={"Name": "app/db", "Value": {"engine": "postgres", "host": VALUE, "password": "p"}})
+@example(
+    event={
+        "Name": "app/db",
+        "Value": {"engine": "postgres", "host": "h", "username": "u", "password": "p", "strategy": VALUE},
+    }
+)
 def test_any_store_event(scene: Scene, event: Any) -> None:
     check_event(scene, "store", event)
 

@@ -1,4 +1,4 @@
-"""Every file events/rotate-*.json, replayed: good ones rotate a real user, bad ones change nothing."""
+"""Every file events/rotate-*.json: valid events rotate a real user, invalid ones change nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read(path: Path) -> Any:
 
 
 @pytest.mark.parametrize("strategy", ["single", "alternating"])
-def test_the_four_events_of_a_strategy_rotate_its_secret(world: World, strategy: str) -> None:
+def test_four_events_rotate_a_secret(world: World, strategy: str) -> None:
     paths = sorted(EVENTS.glob(f"rotate-{strategy}-*.json"))
     assert [path.stem.rsplit("-", 1)[1] for path in paths] == [
         "createSecret",

@@ -1,4 +1,4 @@
-"""Every event file of store and retrieve does what its name says."""
+"""Every event file of store and retrieve has the effect that its name states."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read(path: Path) -> dict[str, Any]:
 @pytest.mark.usefixtures("rotations")
 @pytest.mark.parametrize("path", files("store-*.json", bad=False))
 def test_a_store_event_stores_its_value(path: Path, manager: SecretsManagerClient) -> None:
-    # The events name a function of the Region that `rotators up` has by default.
+    # The events name a function in the default Region of `rotators up`.
     event = json.loads(path.read_text().replace("us-east-1", "eu-west-1"))
     answer = store.handler(event)
     stored = manager.get_secret_value(SecretId=event["Name"], VersionId=answer["VersionId"])
@@ -44,7 +44,7 @@ def test_a_store_event_stores_its_value(path: Path, manager: SecretsManagerClien
 
 
 @pytest.mark.parametrize("path", files("store-*.json", bad=True))
-def test_a_bad_store_event_is_refused_before_any_call(path: Path, calls: list[str]) -> None:
+def test_a_bad_store_event_calls_nothing(path: Path, calls: list[str]) -> None:
     with pytest.raises(InvalidEvent):
         store.handler(read(path))
     assert calls == []
@@ -52,7 +52,7 @@ def test_a_bad_store_event_is_refused_before_any_call(path: Path, calls: list[st
 
 @pytest.fixture
 def shop(manager: SecretsManagerClient) -> SecretsManagerClient:
-    """The secrets that the retrieve events speak of; shop/db with a previous version."""
+    """The secrets that the retrieve events name; shop/db has a previous version."""
     for name in ("store-json", "store-update", "store-string", "store-binary"):
         store.handler(read(EVENTS / f"{name}.json"))
     return manager
@@ -62,7 +62,7 @@ def shop(manager: SecretsManagerClient) -> SecretsManagerClient:
 def test_a_retrieve_event_gives_what_it_asks_for(path: Path, shop: SecretsManagerClient) -> None:
     event = read(path)
     if event.get("SecretId", "").startswith("arn:"):
-        # The six characters at the end are the service's to choose.
+        # The service chooses the last six characters.
         event["SecretId"] = shop.describe_secret(SecretId="shop/db")["ARN"]
     answer = retrieve.handler(event)
     if "SecretIds" in event:

@@ -1,4 +1,4 @@
-"""The notify handler: what it sends, when it sends nothing, and what it does without a log or a secret."""
+"""The notify handler: its messages, events without a message, and a missing log or secret."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Scene:
     """A secret whose rotation fails, the rotate function's log, and the topic.
 
     Attributes:
-        name, arn: of the secret.
-        stack: what the stack would be called; function: ARN of its rotate function.
-        waits: the seconds that the handler waited for the log.
+        name, arn: name and ARN of the secret.
+        stack: name of the stack; function: ARN of its rotate function.
+        waits: seconds for which the handler waited for the log.
         on_wait: called at each wait.
-        token: of the version that carries AWSPENDING.
+        token: token of the version with AWSPENDING.
     """
 
     def __init__(self, aws: LocalAws, client: Client, patch: pytest.MonkeyPatch) -> None:
@@ -65,12 +65,12 @@ class Scene:
         self.begin()
 
     def begin(self) -> None:
-        """A new rotation."""
+        """Start a new rotation."""
         self.token = str(uuid.uuid4())
         self.aws.stage(self.arn, self.token)
 
     def log(self, code: str = "target-refused", **keys: Any) -> None:
-        """A failed step in the rotate function's log, as telemetry writes it."""
+        """Write a failed step into the rotate function's log, as telemetry does."""
         line = {
             "secret": self.arn,
             "token": self.token,
@@ -103,7 +103,7 @@ class Scene:
         }
 
     def notify(self, event: dict[str, Any] | None = None) -> str:
-        """Deliver an event; gives what was done."""
+        """Deliver an event; return the logged outcome."""
         return str(notify(event or self.event(), self._wait)["Action"])
 
     def message(self) -> Message:
@@ -118,7 +118,7 @@ class Scene:
 
 @pytest.fixture(scope="module")
 def client(aws: LocalAws) -> Client:
-    """Gives clients, each made once: that takes half a second."""
+    """A function that returns clients; each is created once, because this takes half a second."""
     return functools.cache(aws.client)
 
 
@@ -127,7 +127,7 @@ def scene(aws: LocalAws, client: Client, monkeypatch: pytest.MonkeyPatch) -> Sce
     return Scene(aws, client, monkeypatch)
 
 
-def test_the_message_has_step_code_cause_remedy_and_command(scene: Scene) -> None:
+def test_a_message_names_cause_and_remedy(scene: Scene) -> None:
     scene.log()
     assert scene.notify() == "sent"
     message = scene.message()
@@ -147,7 +147,7 @@ def test_the_message_has_step_code_cause_remedy_and_command(scene: Scene) -> Non
     assert scene.waits == []
 
 
-def test_repetitions_are_silent_until_code_rotation_or_day_changes(scene: Scene) -> None:
+def test_a_repeated_failure_sends_nothing(scene: Scene) -> None:
     scene.log()
     assert [scene.notify() for _ in range(3)] == ["sent", "repeated", "repeated"]
     scene.log("target-unavailable/timeout")
@@ -171,14 +171,14 @@ def test_the_newest_error_of_the_rotation_counts(scene: Scene) -> None:
     assert "Error code:     second\n" in scene.message().body
 
 
-def test_a_line_that_turns_up_late_is_waited_for(scene: Scene) -> None:
+def test_a_late_log_line_is_awaited(scene: Scene) -> None:
     scene.on_wait = scene.log
     assert scene.notify() == "sent"
     assert scene.waits == [1.0]
     assert "Error code:     target-refused\n" in scene.message().body
 
 
-def test_without_a_line_the_message_has_the_service_s_words(scene: Scene) -> None:
+def test_a_message_without_log_quotes_the_service(scene: Scene) -> None:
     error = f"Error when executing lambda {scene.function} during testSecret step"
     assert scene.notify(scene.event(errorMessage=error)) == "sent"
     assert sum(scene.waits) == 15
@@ -188,14 +188,14 @@ def test_without_a_line_the_message_has_the_service_s_words(scene: Scene) -> Non
     assert "the function has logged none" in message.body
 
 
-def test_a_log_that_cannot_be_read_is_said_and_nothing_is_waited_for(scene: Scene) -> None:
+def test_an_unreadable_log_is_mentioned(scene: Scene) -> None:
     scene.forget_log()
     assert scene.notify() == "sent"
     assert scene.waits == []
     assert "Not known:      the step's error: [" in scene.message().body
 
 
-def test_a_secret_that_cannot_be_described_is_told_by_its_arn(scene: Scene) -> None:
+def test_an_undescribed_secret_is_named_by_arn(scene: Scene) -> None:
     scene.secrets.delete_secret(SecretId=scene.arn, ForceDeleteWithoutRecovery=True)
     event = scene.event()
     assert [scene.notify(event), scene.notify(event)] == ["sent", "repeated"]
@@ -213,7 +213,7 @@ def test_a_failed_test_is_found_by_its_secret(scene: Scene) -> None:
     assert "Error code:     of-the-test\n" in message.body
 
 
-def test_an_abandoned_rotation_is_told_without_a_look_into_the_log(scene: Scene) -> None:
+def test_an_abandoned_rotation_needs_no_log(scene: Scene) -> None:
     event = scene.event("RotationAbandoned")
     assert [scene.notify(event), scene.notify(event)] == ["sent", "repeated"]
     assert scene.waits == []
@@ -222,9 +222,7 @@ def test_an_abandoned_rotation_is_told_without_a_look_into_the_log(scene: Scene)
     assert "Cause:          the secret's value was changed while the rotation ran\n" in message.body
 
 
-def test_what_the_topic_refuses_is_an_error_and_is_sent_when_it_comes_again(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refused_message_is_sent_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.log()
     monkeypatch.setenv("ALARM_TOPIC_ARN", f"{scene.topic}-gone")
     with pytest.raises(StoreError, match=r"Publish on .*-gone failed with NotFound"):
@@ -233,15 +231,13 @@ def test_what_the_topic_refuses_is_an_error_and_is_sent_when_it_comes_again(
     assert scene.notify() == "sent"
 
 
-def test_without_its_own_log_group_it_tells_every_time(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_log_group_every_failure_is_sent(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.log()
     monkeypatch.setenv("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/none")
     assert [scene.notify() for _ in range(2)] == ["sent", "sent"]
 
 
-def test_a_missing_topic_is_a_fault_of_the_configuration(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_topic_is_a_configuration_error(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.log()
     monkeypatch.delenv("ALARM_TOPIC_ARN")
     with pytest.raises(ConfigurationError, match="ALARM_TOPIC_ARN"):
@@ -277,7 +273,7 @@ def test_an_event_is_told(scene: Scene, path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", files(bad=True))
-def test_a_bad_event_is_refused_and_nothing_is_sent(scene: Scene, path: Path) -> None:
+def test_a_bad_failure_event_sends_nothing(scene: Scene, path: Path) -> None:
     with pytest.raises(InvalidEvent, match="eventName"):
         handler(json.loads(path.read_text(encoding="utf-8")))
     assert scene.inbox.take() == []
@@ -302,7 +298,7 @@ def test_outside_text_forges_no_line_and_no_subject(name: str, text: str, own: b
     assert found.subject.isprintable()
     assert found.subject[0].isalpha()
     assert len(found.subject) < 100
-    # The empty lines at the ends of parts, and no others: an empty text leaves its line out.
+    # Only the empty lines at the ends of parts, because the line of an empty text is omitted.
     assert len(found.body.split("\n\n")) == 4
     assert len(found.body.splitlines()) <= len(mail().body.splitlines())
     assert all(line.isprintable() for line in found.body.split("\n"))
@@ -310,7 +306,7 @@ def test_outside_text_forges_no_line_and_no_subject(name: str, text: str, own: b
     assert "://" not in found.body
 
 
-def test_a_name_with_characters_of_the_shell_is_quoted() -> None:
+def test_a_name_is_quoted_for_the_shell() -> None:
     assert "rotators doctor 'a; rm -rf ~' --remote --stack shop\n" in mail("a; rm -rf ~").body
 
 
@@ -320,7 +316,7 @@ def test_a_long_name_leaves_room_for_the_step() -> None:
     assert subject.endswith("x... (setSecret)")
 
 
-def test_a_cause_that_pretends_to_have_a_remedy_does_not_replace_the_real_one() -> None:
+def test_a_cause_cannot_fake_the_remedy() -> None:
     step = FailedStep(
         "s", "t", "setSecret", "c", "[c] no. Next: rm -rf /. Next: Ask the owner.", retryable=True
     )
@@ -342,12 +338,12 @@ def test_a_cause_that_pretends_to_have_a_remedy_does_not_replace_the_real_one() 
         {"resources": [{"ARN": "arn:s"}]},
     ],
 )
-def test_the_secret_is_found_wherever_an_event_names_it(name: str, place: dict[str, Any]) -> None:
+def test_every_spelling_of_an_event_names_the_secret(name: str, place: dict[str, Any]) -> None:
     event = FailureEvent.from_event({"id": "1", "detail": {"eventName": name, **place}})
     assert (event.name, event.secret) == (name, "arn:s")
 
 
-def test_a_named_function_of_ours_is_no_reason_to_look_for_no_secret(scene: Scene) -> None:
+def test_our_functions_name_is_no_secret(scene: Scene) -> None:
     error = f"Error when executing lambda {scene.function} during setSecret step"
     assert scene.notify(scene.event(additionalEventData=None, errorMessage=error)) == "sent"
     assert scene.waits == []
@@ -356,6 +352,6 @@ def test_a_named_function_of_ours_is_no_reason_to_look_for_no_secret(scene: Scen
     assert "aws cloudtrail lookup-events" in body
 
 
-def test_a_secret_s_name_of_other_characters_is_not_looked_up() -> None:
+def test_an_illegal_name_is_not_looked_up() -> None:
     event = {"detail": {"eventName": FAILURES[0], "additionalEventData": {"SecretId": 'a" OR "b'}}}
     assert FailureEvent.from_event(event).secret == ""

@@ -27,18 +27,18 @@ NAME = "mails"
 
 @dataclass(frozen=True)
 class Deployed:
-    """The stack, and what arrives on its topic."""
+    """The stack, and the messages on its topic."""
 
     stack: scenarios.Stack
     inbox: Inbox
 
     def secret(self, name: str) -> tuple[str, str]:
-        """A secret of a new user, with rotation on; gives its ARN and the user's name."""
+        """Create a user and its secret, with rotation on; return the ARN and the user's name."""
         user = self.stack.world.user()
         return self.stack.store(name, user, Rotation=scenarios._rotation(self.stack)), user["username"]
 
     def rotate(self, arn: str, token: str) -> bool:
-        """Start or repeat a rotation; whether it succeeded."""
+        """Start or repeat a rotation; return True if it succeeded."""
         self.stack.world.secrets.rotate_secret(SecretId=arn, ClientRequestToken=token)
         return bool(self.stack.world.aws.wait_for_rotation(arn, token, WAIT).ok)
 
@@ -57,7 +57,7 @@ def deployed(aws: LocalAws, server: PostgresServer) -> Iterator[Deployed]:
     aws.client("cloudformation").delete_stack(StackName=NAME)
 
 
-def test_a_rotation_that_fails_three_times_is_one_message_and_the_next_is_another(
+def test_each_failed_rotation_is_one_message(
     deployed: Deployed,
 ) -> None:
     world = deployed.stack.world
@@ -92,10 +92,10 @@ def assert_no_value(world: World, arn: str, body: str) -> None:
 
 
 def check_page(subject: str, body: str) -> None:
-    """The page shows this very message, but for what differs from run to run; UPDATE_DOCS makes it again."""
+    """The page shows this message, except for parts that differ between runs. UPDATE_DOCS writes it."""
     shown = f"Subject: {subject}\n\n{body}"
     for pattern, constant in (
-        (" --stack mails", ""),  # not needed for a stack of the default name
+        (" --stack mails", ""),  # not needed for a stack with the default name
         (r"\bmails\b", "rotators"),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "2026-11-25 02:00:07 UTC"),
         (r"next rotation \d{4}-\d\d-\d\d", "next rotation 2026-12-25"),
@@ -126,7 +126,7 @@ def test_a_failed_test_of_a_rotation_is_told(deployed: Deployed) -> None:
     assert "[credentials-rejected]" not in message.body
 
 
-def test_another_function_s_secret_is_told_with_where_to_look(deployed: Deployed) -> None:
+def test_another_functions_failure_names_its_log(deployed: Deployed) -> None:
     world = deployed.stack.world
     world.aws.register("foreign", "tests.local.handlers.rotate")
     arn = world.secrets.create_secret(

@@ -1,4 +1,4 @@
-"""The operate function: every event file does what its name says, and no answer or log holds a value."""
+"""The operate function: every event file has the stated effect, and no answer or log contains a value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Retrieving gives values, chosen fields and clear errors, and remembers for as long as it was told."""
+"""The retrieve function returns values, fields and clear errors, and caches for the configured time."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def refused(wrong: object, error: type[RotatorsError]) -> str:
     return "".join(traceback.format_exception(caught.value)) + repr(caught.value)
 
 
-def test_a_secret_is_read_by_name_and_by_arn(manager: SecretsManagerClient) -> None:
+def test_a_secret_is_read_by_name_or_arn(manager: SecretsManagerClient) -> None:
     name = created(manager)
     known = manager.describe_secret(SecretId=name)
     answer = handler({"SecretId": name})
@@ -91,7 +91,7 @@ def test_only_the_chosen_fields_come(manager: SecretsManagerClient) -> None:
     }
 
 
-def test_a_missing_field_is_named_and_no_value_is(manager: SecretsManagerClient) -> None:
+def test_a_missing_field_is_named_without_values(manager: SecretsManagerClient) -> None:
     shown = refused(
         {"SecretId": created(manager), "Fields": ["password", "pasword", "hots"]}, SecretFormatError
     )
@@ -105,7 +105,7 @@ def test_text_has_no_fields(manager: SecretsManagerClient) -> None:
     assert "s3cr3t" not in shown
 
 
-def test_a_missing_and_a_deleted_secret_are_told_apart(manager: SecretsManagerClient) -> None:
+def test_missing_and_deleted_secrets_have_different_errors(manager: SecretsManagerClient) -> None:
     name = created(manager)
     manager.delete_secret(SecretId=name)
     assert name in refused({"SecretId": name}, SecretDeleted)
@@ -137,7 +137,7 @@ def test_a_value_is_remembered_until_refreshed(
     assert calls == ["GetSecretValue"]
 
 
-def test_what_a_caller_does_to_an_answer_is_not_remembered(
+def test_a_changed_answer_does_not_change_the_cache(
     manager: SecretsManagerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RETRIEVE_CACHE_SECONDS", "60")
@@ -207,7 +207,7 @@ def test_many_come_in_order_with_their_errors(manager: SecretsManagerClient, cal
     ]
 
 
-def test_a_missing_field_of_one_is_an_error_of_that_one(manager: SecretsManagerClient) -> None:
+def test_a_missing_field_fails_one_secret_only(manager: SecretsManagerClient) -> None:
     good, bad = (
         created(manager, {"host": "h", "password": "s3cr3t-Pa55"}),
         created(manager, {"password": "s3cr3t-Pa55"}),
@@ -230,7 +230,7 @@ def version(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("manager")
-def test_pages_are_followed_and_what_no_page_holds_is_an_error() -> None:
+def test_all_pages_of_a_batch_are_read() -> None:
     with Stubber(clients.secrets_reader()) as stub:
         ids = {"SecretIdList": ["a", "b", "c"]}
         stub.add_response("batch_get_secret_value", {"SecretValues": [version("b")], "NextToken": "n"}, ids)

@@ -1,4 +1,4 @@
-"""Storing creates or updates, once per token, and never shows what it stored."""
+"""Storing creates or updates, once per token, and never shows the stored value."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from rotators.core.errors import (
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-VALUE = {"engine": "postgres", "username": "app", "password": "s3cr3t-Pa55"}
+VALUE = {"engine": "postgres", "host": "db", "username": "app", "password": "s3cr3t-Pa55"}
 TOKEN = "11111111-2222-4333-8444-555555555555"
 OTHER_TOKEN = "99999999-2222-4333-8444-555555555555"
 FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:rotate"
@@ -41,14 +41,14 @@ def event(**changes: Any) -> dict[str, Any]:
 
 
 def refused(wrong: object, error: type[RotatorsError] = InvalidEvent) -> str:
-    """The whole text of the error that the event gets, traceback included."""
+    """The complete text of the error that the event causes, including the traceback."""
     with pytest.raises(error) as caught:
         handler(wrong)
     return "".join(traceback.format_exception(caught.value)) + repr(caught.value)
 
 
 def log(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    """The one log line; metrics go by."""
+    """The only log line, without metrics."""
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     (entry,) = [line for line in lines if "_aws" not in line]
     return dict(entry)
@@ -70,7 +70,7 @@ def test_a_new_secret_is_created_in_two_calls(manager: SecretsManagerClient, cal
     assert json.loads(manager.get_secret_value(SecretId="app/db")["SecretString"]) == VALUE
 
 
-def test_a_new_secret_gets_the_stack_s_key_unless_its_event_names_one(
+def test_a_new_secret_gets_the_stacks_key(
     manager: SecretsManagerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STORE_KMS_KEY_ID", "alias/of-the-stack")
@@ -103,7 +103,7 @@ def test_the_same_token_with_another_value_changes_nothing(manager: SecretsManag
     assert "s3cr3t" not in shown
 
 
-def test_another_token_makes_a_version_and_keeps_the_previous(manager: SecretsManagerClient) -> None:
+def test_another_token_stores_another_version(manager: SecretsManagerClient) -> None:
     handler(event())
     answer = handler(event(ClientRequestToken=OTHER_TOKEN, Value={**VALUE, "host": "h"}))
     assert (answer["Action"], answer["VersionStages"]) == ("updated", ["AWSCURRENT"])
@@ -113,7 +113,7 @@ def test_another_token_makes_a_version_and_keeps_the_previous(manager: SecretsMa
     }
 
 
-def test_a_late_repetition_does_not_bring_the_old_value_back(manager: SecretsManagerClient) -> None:
+def test_a_late_repetition_restores_nothing(manager: SecretsManagerClient) -> None:
     handler(event())
     handler(event(ClientRequestToken=OTHER_TOKEN, Value={**VALUE, "host": "h"}))
     answer = handler(event())
@@ -143,14 +143,14 @@ def test_key_description_and_tags_are_set_and_changed(
     assert {tag["Key"]: tag["Value"] for tag in found["Tags"]} == {"team": "mail", "kept": "yes"}
 
 
-def test_a_key_shown_by_its_arn_is_not_set_again(manager: SecretsManagerClient, calls: list[str]) -> None:
+def test_a_key_named_by_arn_is_recognized(manager: SecretsManagerClient, calls: list[str]) -> None:
     key = "1234abcd-12ab-34cd-56ef-1234567890ab"
     handler(event(KmsKeyId=f"arn:aws:kms:eu-west-1:123456789012:key/{key}"))
     handler(event(KmsKeyId=key))
     assert "UpdateSecret" not in calls
 
 
-def test_a_call_that_died_half_way_is_finished_by_repeating_it(
+def test_a_repeated_call_completes_the_first(
     manager: SecretsManagerClient, rotations: list[dict[str, Any]]
 ) -> None:
     whole = event(
@@ -184,7 +184,7 @@ def test_rotation_is_asked_for_as_the_event_says(rotations: list[dict[str, Any]]
 
 @pytest.mark.usefixtures("manager")
 @pytest.mark.parametrize(("days", "asked"), [(30, False), (31, True)], ids=["the same rules", "other rules"])
-def test_rotation_that_is_on_is_configured_again_only_if_it_differs(days: int, asked: bool) -> None:
+def test_rotation_is_configured_only_if_it_differs(days: int, asked: bool) -> None:
     known = {"AutomaticallyAfterDays": 30, "ScheduleExpression": "rate(30 days)", "Duration": "2h"}
     with Stubber(clients.secrets_manager()) as stub:
         stub.add_response(
@@ -271,9 +271,7 @@ def test_a_secret_created_by_another_meanwhile_is_updated() -> None:
         ("ValidationException", "Value 's3cr3t-Pa55' at 'secretString' failed", RequestRefused),
     ],
 )
-def test_a_refusal_of_the_service_is_told_without_the_value(
-    code: str, message: str, error: type[RotatorsError]
-) -> None:
+def test_a_services_refusal_shows_no_value(code: str, message: str, error: type[RotatorsError]) -> None:
     with Stubber(clients.secrets_manager()) as stub:
         stub.add_client_error(
             "describe_secret", "ResourceNotFoundException", "can't find the specified secret"
@@ -284,7 +282,7 @@ def test_a_refusal_of_the_service_is_told_without_the_value(
     assert "s3cr3t" not in shown
 
 
-def test_the_log_tells_what_was_done_and_not_what_was_stored(
+def test_the_log_shows_no_stored_value(
     manager: SecretsManagerClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     handler(event())
@@ -294,7 +292,7 @@ def test_the_log_tells_what_was_done_and_not_what_was_stored(
     assert "s3cr3t" not in json.dumps(entry)
 
 
-def test_a_name_like_the_end_of_an_arn_gets_a_warning(manager: SecretsManagerClient) -> None:
+def test_a_name_like_an_arn_gets_a_warning(manager: SecretsManagerClient) -> None:
     assert handler(event(Name="app-config"))["Warnings"]
     assert not handler(event(Name="app-configs"))["Warnings"]
     assert manager.describe_secret(SecretId="app-config")["Name"] == "app-config"
@@ -343,7 +341,7 @@ ROTATION = {"FunctionArn": FUNCTION, "AutomaticallyAfterDays": 30}
         (event(Rotation=ROTATION | {"Duration": "3 hours"}), "Duration"),
     ],
 )
-def test_a_broken_rule_is_named_and_the_value_is_not(wrong: object, field: str, calls: list[str]) -> None:
+def test_a_broken_rule_is_named_without_values(wrong: object, field: str, calls: list[str]) -> None:
     shown = refused(wrong)
     assert field in shown
     assert "s3cr3t" not in shown

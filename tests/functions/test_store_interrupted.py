@@ -1,4 +1,4 @@
-"""A store event that stops between two calls says what was done, and completes when it is sent again."""
+"""A store event that stops between two calls reports the completed part, and completes when sent again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TAGS = [{"Key": "team", "Value": "shop"}]
 
 
 def wanted(world: World, **changes: Any) -> dict[str, Any]:
-    """An event that needs every call there is."""
+    """An event that needs every call of the function."""
     return {
         "Name": unique("stored"),
         "Value": world.user(),
@@ -46,7 +46,7 @@ def wanted(world: World, **changes: Any) -> dict[str, Any]:
 
 @contextmanager
 def failing(operation: str, code: str, message: str = "no") -> Iterator[None]:
-    """Lets one operation of Secrets Manager fail as the service would."""
+    """Makes one operation of Secrets Manager fail with an error of the service."""
 
     def fail(**_: object) -> None:
         raise ClientError({"Error": {"Code": code, "Message": message}}, operation)
@@ -61,14 +61,14 @@ def failing(operation: str, code: str, message: str = "no") -> Iterator[None]:
 
 
 def complete(world: World, event: dict[str, Any]) -> None:
-    """Everything that the event asks for is there, and the value is stored once."""
+    """Check that the event is completed and the value is stored once."""
     found = world.secrets.describe_secret(SecretId=event["Name"])
     assert found["Description"] == event["Description"]
     assert found["Tags"] == TAGS
     assert found["RotationEnabled"]
     assert found["RotationLambdaARN"] == event["Rotation"]["FunctionArn"]
     assert world.value(event["Name"]) == event["Value"]
-    # RotateImmediately is false, so the service tests the credential in a version of its own for a moment.
+    # RotateImmediately is false, so the service creates a temporary version to test the credential.
     versions = [labels for labels in world.stages(event["Name"]).values() if "AWSPENDING" not in labels]
     assert sorted(map(sorted, versions)) in ([["AWSCURRENT"]], [["AWSCURRENT"], ["AWSPREVIOUS"]])
 
@@ -83,7 +83,7 @@ FAILURES = [
 
 @pytest.mark.parametrize(("code", "message", "kind"), FAILURES, ids=[each[0] for each in FAILURES])
 @pytest.mark.parametrize("operation", ["CreateSecret", "RotateSecret"])
-def test_a_new_secret_is_completed_by_the_same_event(
+def test_the_same_event_completes_a_new_secret(
     world: World, operation: str, code: str, message: str, kind: type[RotatorsError]
 ) -> None:
     event = wanted(world)
@@ -100,7 +100,7 @@ def test_a_new_secret_is_completed_by_the_same_event(
 
 
 @pytest.mark.parametrize("operation", ["PutSecretValue", "UpdateSecret", "TagResource", "RotateSecret"])
-def test_a_changed_secret_is_completed_by_the_same_event(world: World, operation: str) -> None:
+def test_the_same_event_completes_a_changed_secret(world: World, operation: str) -> None:
     event = wanted(world)
     world.secrets.create_secret(Name=event["Name"], SecretString=json.dumps({"old": "value"}))
     with failing(operation, "ThrottlingException"), pytest.raises(ServiceThrottled) as told:
@@ -114,7 +114,7 @@ def test_a_changed_secret_is_completed_by_the_same_event(world: World, operation
     complete(world, event)
 
 
-def test_an_error_keeps_its_code_and_shows_no_value(world: World) -> None:
+def test_an_interrupted_store_error_shows_no_value(world: World) -> None:
     event = wanted(world)
     with (
         failing("RotateSecret", "AccessDeniedException", "not authorized"),
@@ -134,9 +134,7 @@ def test_an_error_keeps_its_code_and_shows_no_value(world: World) -> None:
         ("rotators-rotate", "Lambda function"),
     ],
 )
-def test_a_function_that_cannot_rotate_stops_before_anything_is_stored(
-    world: World, arn: str, told: str
-) -> None:
+def test_an_unusable_function_stops_before_storing(world: World, arn: str, told: str) -> None:
     event = wanted(world)
     event["Rotation"]["FunctionArn"] = arn
     with pytest.raises(InvalidEvent, match=told):
@@ -145,9 +143,7 @@ def test_a_function_that_cannot_rotate_stops_before_anything_is_stored(
         world.secrets.describe_secret(SecretId=event["Name"])
 
 
-def test_an_error_that_is_not_coded_becomes_one_and_says_what_was_done(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_store_errors_say_what_was_done(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     event = wanted(world)
     password = event["Value"]["password"]
 

@@ -1,16 +1,14 @@
-"""Deployed stacks, and all that is done with them; every call that comes of it is kept."""
+"""Deployed stacks, and all uses of them; every resulting call is recorded."""
 
 from __future__ import annotations
 
 import datetime as dt
 import io
-import itertools
 import json
-import time
 import uuid
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,10 +18,15 @@ from click.testing import CliRunner
 
 from rotators.aws import clients
 from rotators.cli import cli
-from rotators.local.iam.door import INTERFACE_ACTIONS, Seen
-from rotators.local.iam.evaluator import Call
-from rotators.local.translation import translated
-from tests.world import World, new_password, unique
+from rotators.local.cloudformation.sam import translated
+from rotators.local.iam.authorizer import INTERFACE_ACTIONS, RecordedCall
+from rotators.local.iam.evaluator import ApiCall
+from rotators.testing import targets
+from rotators.testing.targets.elasticache import ElastiCacheTarget
+from rotators.testing.targets.memorydb import MemoryDbTarget
+from tests.activedirectory.directories import create_directory, directory_user
+from tests.elasticache.caches import TokenTarget
+from tests.world import World, new_password, started, unique
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 REGION, ACCOUNT = "us-east-1", "123456789012"
@@ -38,8 +41,8 @@ class Stack:
     """One deployed stack.
 
     Attributes:
-        world: where it is.
-        name: of the stack; its secrets' prefix is ``NAME/``.
+        world: environment of the stack.
+        name: name of the stack; the prefix of its secrets is ``NAME/``.
         policies: statements by ``rotate``, ``store``, ``retrieve``, ``notify`` and ``operator``.
         key: ARN of the secrets' key, or None.
         admin: ARN of the admin's secret.
@@ -52,19 +55,19 @@ class Stack:
     policies: dict[str, list[Statement]]
     key: str | None
     admin: str
-    seen: list[Seen] = field(default_factory=list)
-    attempts: list[Call] = field(default_factory=list)
+    seen: list[RecordedCall] = field(default_factory=list)
+    attempts: list[ApiCall] = field(default_factory=list)
 
     @property
     def rotate_arn(self) -> str:
         return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.name}-rotate"
 
     def watched(self) -> dict[str, list[Statement]]:
-        """The policies by caller, as the door wants them."""
+        """The policies by caller, in the form that the local AWS enforces."""
         return {f"{self.name}-{who}": statements for who, statements in self.policies.items()}
 
     def who(self, principal: str) -> str:
-        """``rotate`` for ``NAME-rotate``."""
+        """Return ``rotate`` for ``NAME-rotate``."""
         return principal.removeprefix(f"{self.name}-")
 
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
@@ -79,7 +82,7 @@ class Stack:
         return str(self.invoke("store", {"Name": f"{self.name}/{name}", "Value": value, **more})["ARN"])
 
     def rotated(self, arn: str) -> Any:
-        """Rotate, as somebody who may; gives the outcome."""
+        """Rotate as a developer without restrictions; return the outcome."""
         token = str(uuid.uuid4())
         self.world.secrets.rotate_secret(
             SecretId=arn, RotationLambdaARN=self.rotate_arn, ClientRequestToken=token
@@ -156,7 +159,7 @@ def _managed(iam: Any, arn: str) -> list[Statement]:
 
 
 def exercise(stack: Stack) -> None:
-    """Everything that the functions and the command do, with policies enforced."""
+    """Make all calls of the functions and the command, with policies enforced."""
     world = stack.world
     world.aws.watch(stack.watched())
     try:
@@ -175,7 +178,7 @@ def exercise(stack: Stack) -> None:
 
 
 def exercise_shortly(stack: Stack) -> None:
-    """What differs by parameters alone: one rotation with an admin, a few reads, and Lambda's part."""
+    """Make the calls that depend on parameters: a rotation with an admin, some reads, calls of Lambda."""
     world = stack.world
     world.aws.watch(stack.watched())
     try:
@@ -193,14 +196,14 @@ def exercise_shortly(stack: Stack) -> None:
             for caller in (f"{stack.name}-rotate", f"{stack.name}-operate"):
                 arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{caller}"
                 context = {"lambda:SourceFunctionArn": arn}
-                stack.attempts += [Call(caller, f"ec2:{name}", "*", context) for name in INTERFACE_ACTIONS]
+                stack.attempts += [ApiCall(caller, f"ec2:{name}", "*", context) for name in INTERFACE_ACTIONS]
         stack.seen = world.aws.seen()
     finally:
         world.aws.watch(None)
 
 
 def redeployed(world: World, name: str) -> Stack:
-    """A stack that was deleted and deployed again; its secrets are still under the first stack's key."""
+    """A stack that was deleted and deployed again; its secrets still use the first stack's key."""
     first = deploy(world, name)
     plain = first.store("plain", {"a": "b"})
     secret = first.store("single", world.user(), Rotation=_rotation(first))
@@ -223,8 +226,88 @@ def redeployed(world: World, name: str) -> Stack:
     return stack
 
 
+def with_caches(world: World, name: str) -> Stack:
+    """A stack for users of ElastiCache and MemoryDB and an AUTH token, with real servers behind them."""
+    with ExitStack() as servers:
+        cache, database = (
+            servers.enter_context(started(targets.small_server(engine)))
+            for engine in ("elasticache", "memorydb")
+        )
+        kinds = (ElastiCacheTarget(cache), TokenTarget(cache), MemoryDbTarget(database))
+        for target in kinds:
+            target.use(world.aws)
+        user, token, other = values = [target.create_named("app") for target in kinds]
+        stack = deploy(
+            world,
+            name,
+            ElastiCacheUserArns=user["user_arn"],
+            ReplicationGroupArns=token["replication_group_arn"],
+            MemoryDbUserArns=other["user_arn"],
+            CacheHosts=user["host"],
+        )
+        world.aws.watch(stack.watched())
+        try:
+            for number, value in enumerate(values):
+                arn = stack.store(f"cache-{number}", value, Rotation=_rotation(stack))
+                _wait_for_trial(stack, arn)
+                assert stack.rotated(arn).ok
+                with _operator(stack):
+                    _command(["doctor", arn, "--remote", "--stack", name], None, 0)
+            stack.seen = world.aws.seen()
+        finally:
+            world.aws.watch(None)
+    return stack
+
+
+def with_redshift(world: World, name: str) -> Stack:
+    """A stack for Redshift. There is no server behind the addresses, so rotations fail after the look-up."""
+    stack = deploy(world, name, AdminSecretArns="ADMIN", FindRedshift="true")
+    secrets = world.secrets
+    bare = {"username": "admin", "password": new_password()}
+    secrets.put_secret_value(SecretId=stack.admin, SecretString=json.dumps(bare))
+    owner = f"arn:aws:redshift-serverless:{REGION}:{ACCOUNT}:namespace/none"
+    secrets.tag_resource(
+        SecretId=stack.admin, Tags=[{"Key": "aws:redshift-serverless:namespaceArn", "Value": owner}]
+    )
+    value: dict[str, Any] = {"engine": "redshift", "username": "app", "password": new_password()}
+    world.aws.watch(stack.watched())
+    try:
+        targets_of_users: tuple[dict[str, Any], ...] = (
+            {"clusterIdentifier": "nobody"},
+            {"workgroupName": "nobody"},
+            {"host": "localhost", "port": 1, "masterarn": stack.admin},
+        )
+        for number, more in enumerate(targets_of_users):
+            arn = stack.store(f"redshift-{number}", {**value, **more})
+            assert not stack.rotated(arn).ok
+            with _operator(stack):
+                _command(["doctor", arn], None, 1)
+                _command(["doctor", arn, "--remote", "--stack", name], None, 1)
+        stack.seen = world.aws.seen()
+    finally:
+        world.aws.watch(None)
+    return stack
+
+
+def with_directory(world: World, name: str) -> Stack:
+    """A stack for a user of a directory, with a real domain controller behind it."""
+    with started(targets.small_server("activedirectory")) as server:
+        arn = create_directory(world.aws, server)
+        value = directory_user(server, arn)
+        stack = deploy(world, name, DirectoryArns=arn, DirectoryHosts=server.host)
+        world.aws.watch(stack.watched())
+        try:
+            secret = stack.store("directory", value, Rotation=_rotation(stack))
+            _wait_for_trial(stack, secret)
+            assert stack.rotated(secret).ok
+            stack.seen = world.aws.seen()
+        finally:
+            world.aws.watch(None)
+    return stack
+
+
 def adopted(world: World, name: str) -> Stack:
-    """A stack for secrets that exist: under three prefixes, two keys, and one that only its tag admits."""
+    """A stack for existing secrets: three prefixes, two keys, and one secret that only its tag permits."""
     kms = world.aws.client("kms")
     keys = [kms.create_key()["KeyMetadata"]["Arn"] for _ in range(2)]
     stack = deploy(
@@ -275,16 +358,12 @@ def _rotation(stack: Stack) -> dict[str, Any]:
 
 
 def _wait_for_trial(stack: Stack, arn: str) -> None:
-    for _ in itertools.count():
-        names = [event.name for event in stack.world.aws.service_events(arn)]
-        assert "TestRotationFailed" not in names
-        if "TestRotationSucceeded" in names:
-            return
-        time.sleep(0.02)
+    ended = stack.world.aws.wait_for_event(arn, "TestRotationSucceeded", "TestRotationFailed")
+    assert ended.name == "TestRotationSucceeded"
 
 
 def _store(stack: Stack) -> str:
-    """New, changed, the same again, and with rotation."""
+    """Store a new value, a changed one, the same again, and one with rotation."""
     for value, description in (("one", "first"), ("two", "second"), ("two", "second")):
         stack.store("plain", {"value": value}, Description=description, Tags=_READER)
     stack.store("plain", {"value": "two"}, Tags=[{"Key": "team", "Value": "shop"}])
@@ -294,16 +373,16 @@ def _store(stack: Stack) -> str:
 
 
 def _lose_and_find(stack: Stack, arn: str) -> None:
-    """A rotation dies after setSecret, somebody takes its label away, and another one finds the value."""
+    """A rotation ends after setSecret, its stage is removed, and the next rotation finds the value."""
     token = stack.world.begin(arn)
     for step in ("createSecret", "setSecret"):
         stack.invoke("rotate", _event(step, arn, token))
-    stack.world.drop_pending(arn, token)
+    stack.world.of(arn).drop_pending(token)
     assert stack.rotated(arn).ok
 
 
 def _look_for_databases(stack: Stack) -> None:
-    """Admins whose secrets RDS manages. No such database is here, so the rotations fail after the look."""
+    """Admins whose secrets RDS manages. The databases do not exist, so rotations fail after the look-up."""
     for kind, tag in (("cluster", "aws:rds:primaryDBClusterArn"), ("db", "aws:rds:primaryDBInstanceArn")):
         owner = {"Key": tag, "Value": f"arn:aws:rds:{REGION}:{ACCOUNT}:{kind}:nobody"}
         secrets = stack.world.secrets
@@ -323,7 +402,7 @@ def _look_for_databases(stack: Stack) -> None:
 
 
 def _notify(stack: Stack, arn: str) -> None:
-    """What EventBridge does by itself after a failure, done once more to wait for its end."""
+    """Repeat the delivery that EventBridge makes after a failure, to wait for its end."""
     event = json.loads((ROOT / "events" / "notify-rotation-failed.json").read_text(encoding="utf-8"))
     event["detail"]["additionalEventData"]["SecretId"] = arn
     event["detail"]["eventTime"] = dt.datetime.now(dt.UTC).isoformat()
@@ -336,7 +415,7 @@ def _retrieve(stack: Stack, *arns: str) -> None:
 
 
 def _operate(stack: Stack, single: str, pair: str) -> None:
-    """What somebody with the OperatorPolicy does, who has no other rights."""
+    """Run the commands of an operator whose only policy is the OperatorPolicy."""
     with _operator(stack):
         remote = ["--remote", "--stack", stack.name]
         for arguments, given, status in (

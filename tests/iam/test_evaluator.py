@@ -1,4 +1,4 @@
-"""IAM's decision, rule by rule; the sources stand in rotators/local/iam/evaluator.py."""
+"""IAM's decision, rule by rule; rotators/local/iam/evaluator.py names the sources."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotators.core.errors import LocalStackError
-from rotators.local.iam.evaluator import Call, Decision, arn_matches, decide, matches
+from rotators.local.errors import LocalStackError
+from rotators.local.iam.evaluator import ApiCall, Decision, arn_matches, decide, matches
 
 ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:app/db-AbCdEf"
 
@@ -24,16 +24,16 @@ def allowed(
     *statements: dict[str, Any], action: str = "secretsmanager:GetSecretValue", **context: Any
 ) -> bool:
     keys = {key.replace("__", ":").replace("_S_", "/"): value for key, value in context.items()}
-    return decide(statements, Call("me", action, ARN, keys)).allowed
+    return decide(statements, ApiCall("me", action, ARN, keys)).allowed
 
 
 def test_nothing_is_allowed_by_default() -> None:
-    assert decide([], Call("me", "a:B", ARN)) == Decision(allowed=False, sid=None)
+    assert decide([], ApiCall("me", "a:B", ARN)) == Decision(allowed=False, sid=None)
 
 
 def test_a_denial_wins_and_is_named() -> None:
     deny = statement(Sid="D", Effect="Deny")
-    assert decide([statement(), deny], Call("me", "secretsmanager:GetSecretValue", ARN)) == Decision(
+    assert decide([statement(), deny], ApiCall("me", "secretsmanager:GetSecretValue", ARN)) == Decision(
         allowed=False, sid="D"
     )
 
@@ -122,5 +122,5 @@ def test_wildcards_are_those_of_the_shell_without_brackets(pattern: str, value: 
     st.lists(st.text("ab*?", max_size=3), min_size=6, max_size=6),
     st.lists(st.text("ab", max_size=3), min_size=6, max_size=6),
 )
-def test_an_arn_fits_when_each_of_its_parts_does(patterns: list[str], parts: list[str]) -> None:
+def test_an_arn_matches_part_by_part(patterns: list[str], parts: list[str]) -> None:
     assert arn_matches(":".join(patterns), ":".join(parts)) is all(map(matches, patterns, parts))

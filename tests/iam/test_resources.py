@@ -1,4 +1,4 @@
-"""IAM's decision with policies of resources and endpoints; the sources are in iam/resources.py."""
+"""IAM's decision with policies of resources and endpoints; iam/resources.py names the sources."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from rotators.core.errors import LocalStackError
-from rotators.local.iam.evaluator import Call
-from rotators.local.iam.resources import Match, decide_with, principal_matches
+from rotators.local.errors import LocalStackError
+from rotators.local.iam.evaluator import ApiCall
+from rotators.local.iam.resource_policies import Match, decide_with, principal_matches
 
 HERE, THERE = "123456789012", "222222222222"
 ROLE = f"arn:aws:iam::{HERE}:role/app"
@@ -17,9 +17,9 @@ ELSEWHERE = SECRET.replace(HERE, THERE)
 CONTEXT = {"aws:PrincipalArn": ROLE, "aws:PrincipalAccount": HERE, "aws:SecureTransport": "true"}
 
 
-def call(resource: str = SECRET, action: str = "secretsmanager:GetSecretValue", **context: str) -> Call:
+def call(resource: str = SECRET, action: str = "secretsmanager:GetSecretValue", **context: str) -> ApiCall:
     changed = {key.replace("__", ":"): value for key, value in context.items()}
-    return Call("app", action, resource, {**CONTEXT, **changed})
+    return ApiCall("app", action, resource, {**CONTEXT, **changed})
 
 
 def allow(principal: Any = None, **changes: Any) -> list[dict[str, Any]]:
@@ -73,7 +73,7 @@ def test_an_unknown_principal_is_an_error(principal: Any) -> None:
         (allow(), None, True),
         ([], allow(ITSELF), True),
         ([], allow("*"), True),
-        # An account as principal leaves the decision to the account's own policies.
+        # If an account is the principal, the policies in that account decide.
         ([], allow(ROOT), False),
         (allow(), allow(ROOT), True),
         (allow(), allow({"AWS": THERE}), True),
@@ -115,13 +115,13 @@ def test_across_accounts_both_policies_are_needed(identity: Any, resource: Any, 
         ([], allow(ITSELF), True),
     ],
 )
-def test_keys_and_roles_must_admit_the_account_or_the_caller(
+def test_keys_and_roles_must_admit_account_or_caller(
     action: str, resource_arn: str, identity: Any, resource: Any, allowed: bool
 ) -> None:
     assert decide_with(identity, call(resource_arn, action), resource=resource).allowed is allowed
 
 
-def test_a_denial_in_any_policy_wins_and_is_named() -> None:
+def test_a_denial_in_any_policy_wins() -> None:
     plain = call(aws__SecureTransport="false")
     decision = decide_with(allow(), plain, resource=[*allow(ITSELF), *PLAIN_DENIED])
     assert (decision.allowed, decision.sid) == (False, "D")
@@ -137,8 +137,8 @@ def test_an_endpoint_filters_and_grants_nothing() -> None:
     assert not decide_with([], call(), resource=allow(ITSELF), endpoint=[]).allowed
 
 
-def test_a_token_of_an_identity_provider_is_no_account_s_principal() -> None:
-    federated = Call(
+def test_an_identity_provider_token_has_no_account() -> None:
+    federated = ApiCall(
         "pod",
         "sts:AssumeRoleWithWebIdentity",
         f"arn:aws:iam::{HERE}:role/pod",

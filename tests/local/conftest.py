@@ -16,7 +16,7 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="session", autouse=True)
 def functions_of_these_tests(aws: LocalAws) -> None:
-    """The run's one local AWS gets small functions of ours; `well` is a rotation that works."""
+    """The local AWS of the run, with small functions of these tests; `well` is a rotation that works."""
     aws.register("well", "tests.local.handlers.rotate")
     aws.register("echo", "tests.local.handlers.echo")
     aws.register("misbehave", "tests.local.handlers.misbehave")
@@ -35,7 +35,7 @@ def settings_put_back(aws: LocalAws) -> Iterator[None]:
 
 @pytest.fixture
 def make(secrets: Any) -> Callable[..., str]:
-    """Create a secret whose JSON has a password and the given keys; gives its ARN."""
+    """Create a secret whose JSON has a password and the given keys; return its ARN."""
 
     def create(**keys: Any) -> str:
         value = json.dumps({"password": "first", **keys})
@@ -46,7 +46,7 @@ def make(secrets: Any) -> Callable[..., str]:
 
 @pytest.fixture
 def rotate(aws: LocalAws, secrets: Any) -> Callable[..., str]:
-    """Call RotateSecret with the well-behaved function unless told otherwise; gives the token."""
+    """Call RotateSecret, by default with the function that works; return the token."""
 
     def call(arn: str, **params: Any) -> str:
         params.setdefault("RotationLambdaARN", aws.function_arn("well"))
@@ -58,7 +58,7 @@ def rotate(aws: LocalAws, secrets: Any) -> Callable[..., str]:
 
 @pytest.fixture
 def stages(secrets: Any) -> Callable[[str], dict[str, list[str]]]:
-    """The labels of each version, as DescribeSecret has them."""
+    """The stages of each version, from DescribeSecret."""
 
     def read(arn: str) -> dict[str, list[str]]:
         found = secrets.describe_secret(SecretId=arn).get("VersionIdsToStages", {})
@@ -69,7 +69,7 @@ def stages(secrets: Any) -> Callable[[str], dict[str, list[str]]]:
 
 @pytest.fixture
 def refused() -> Callable[..., str]:
-    """Call and expect a refusal; gives `Code: message`."""
+    """Call and expect a refusal; return `Code: message`."""
 
     def call(operation: Callable[..., Any], **params: Any) -> str:
         with pytest.raises(ClientError) as caught:

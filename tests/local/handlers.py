@@ -1,4 +1,4 @@
-"""Small handlers for the local AWS's own tests; each container imports them afresh."""
+"""Small handlers for the tests of the local AWS; each container imports them again."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import boto3
 
 
 def rotate(event: dict[str, Any], context: Any) -> None:
-    """A correct rotation of a JSON secret without any target; other keys in it make it misbehave.
+    """A correct rotation of a JSON secret without a target; keys in the secret cause errors.
 
-    ``fail``: the step that raises. ``skip``: the step that does nothing. ``hand``: the step in which the
-    value is changed by hand. ``forge``: a wrong RotationToken is presented. ``slow``: the step that waits
-    until the secret is tagged ``go``.
+    ``fail``: the step that raises. ``skip``: the step that does nothing. ``hand``: the step in which
+    the value is overwritten from outside. ``forge``: a wrong RotationToken is sent. ``slow``: the step that
+    waits until the secret is tagged ``go``.
     """
     secrets, arn, token = boto3.client("secretsmanager"), event["SecretId"], event["ClientRequestToken"]
     print(f"{event['Step']} {token} {sorted(event)} {len(event['RotationToken'])}")
@@ -90,7 +90,7 @@ def echo(event: Any, context: Any) -> Any:
 
 
 def misbehave(event: dict[str, Any], _context: Any) -> Any:
-    """Raise, die, hang, or answer what is no JSON, as the event says."""
+    """Raise, exit, hang, or answer with text that is not JSON, as the event requests."""
     match event["how"]:
         case "raise":
             raise KeyError("masterarn")
@@ -107,7 +107,7 @@ _refused: list[Any] = []
 
 
 def refuse_first(event: dict[str, Any], _context: Any) -> None:
-    """Fail at the first delivery of an event, and accept the next."""
+    """Fail at the first delivery of an event, and accept the next one."""
     told = f"{event['detail']['eventName']} {event['detail']['additionalEventData']['SecretId']}"
     if event["id"] not in _refused:
         _refused.append(event["id"])
@@ -117,8 +117,8 @@ def refuse_first(event: dict[str, Any], _context: Any) -> None:
 
 
 def forgetful(event: dict[str, Any], context: Any) -> None:
-    """Store a value as an assumed role, and forget to show the RotationToken."""
-    from rotators.aws import clients  # noqa: PLC0415 - the one handler here that needs it
+    """Store a value with an assumed role, without the RotationToken."""
+    from rotators.aws import clients  # noqa: PLC0415 - only this handler needs it
 
     if event["Step"] == "createSecret":
         clients.secrets_manager().put_secret_value(

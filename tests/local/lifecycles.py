@@ -1,6 +1,6 @@
-"""What must hold for a process's first local AWS; each function runs in a process of its own.
+"""Cases for the first local AWS of a process; each function runs in a separate process.
 
-The test run has one local AWS for all, and a process can have but one at a time.
+All tests share one local AWS, and a process can have only one at a time.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import pytest
 from moto.secretsmanager.models import FakeSecret
 from moto.secretsmanager.responses import SecretsManagerResponse
 
-from rotators.core.errors import LocalStackError, ServerStartFailed
 from rotators.local.aws import DEFAULT_FUNCTIONS, LocalAws
+from rotators.local.errors import LocalStackError, ServerStartFailed
 from tests.local import moto_names
 
 ECHO = {"echo": "tests.local.handlers.echo"}
@@ -46,7 +46,7 @@ def stop_ends_the_containers() -> None:
     with LocalAws(functions=ECHO) as aws:
         pid = _echo(aws)["pid"]
         assert isinstance(pid, int)
-    # Its parent, this process, has waited for it, so that not even a zombie is left.
+    # Its parent, this process, has waited for it, so no zombie process is left.
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
@@ -127,8 +127,8 @@ CASES = (
 
 
 def start_and_tell_the_container(then: str) -> None:
-    """Print the id of a container's process; then stay, or leave without stopping anything."""
-    # Shells start what runs in the background with SIGINT ignored, and that is inherited.
+    """Print the id of a container's process; then wait, or exit without stopping anything."""
+    # Shells start background processes with SIGINT ignored, and child processes inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     aws = LocalAws(functions=ECHO)
     aws.start()

@@ -1,4 +1,4 @@
-"""The names of moto that `rotators.local` relies on.
+"""The names of moto that `rotators.local` uses.
 
 Most are private to moto, so moto is pinned exactly. `lifecycles.py` checks the list against the installed
 version, in a process in which no local AWS has started yet: a start replaces some of these names.
@@ -56,7 +56,20 @@ RELIED_ON: dict[str, str | None] = {
     "moto.core.base_backend:BackendDict.reset": "(cls)",
     "moto.core.responses:ActionResult": "(result)",
     "moto.core.responses:BaseResponse._get_params": "(self)",
+    "moto.core.responses:BaseResponse.dispatch": "(cls, *args, **kwargs)",
     "moto.core.responses:BaseResponse.get_access_key": "(self)",
+    "moto.core.responses:method_names_from_class": "(clazz)",
+    "moto.core.utils:convert_to_flask_response": "(callback)",
+    "moto.elasticache.exceptions:ElastiCacheException": None,
+    "moto.elasticache.exceptions:InvalidParameterValueException": None,
+    "moto.elasticache.exceptions:PasswordTooShort": None,
+    "moto.elasticache.exceptions:ReplicationGroupNotFound": "(replication_group_id)",
+    "moto.elasticache.exceptions:UserNotFound": "(user_id)",
+    "moto.elasticache.responses:ElastiCacheResponse.create_replication_group": "(self)",
+    "moto.elasticache.responses:ElastiCacheResponse.delete_user": "(self)",
+    "moto.elasticache.responses:ElastiCacheResponse.describe_replication_groups": "(self)",
+    "moto.elasticache.responses:ElastiCacheResponse.describe_users": "(self)",
+    "moto.elasticache.responses:ElastiCacheResponse.modify_replication_group": "(self)",
     "moto.events.models:EventsBackend.put_events": "(self, events)",
     "moto.events.models:Rule.send_to_targets": "(self, original_event, transform_input)",
     "moto.events.models:events_backends": None,
@@ -77,11 +90,22 @@ RELIED_ON: dict[str, str | None] = {
     "moto.kms.models:KmsBackend.schedule_key_deletion": "(self, key_id, pending_window_in_days)",
     "moto.kms.models:kms_backends": None,
     "moto.logs.models:LogsBackend.ensure_log_group": "(self, log_group_name)",
+    "moto.memorydb.exceptions:InvalidParameterValueException": "(msg)",
+    "moto.memorydb.exceptions:MemoryDBClientError": None,
+    "moto.memorydb.exceptions:UserNotFoundFault": "(msg)",
+    "moto.memorydb.responses:MemoryDBResponse.create_user": "(self)",
+    "moto.memorydb.responses:MemoryDBResponse.delete_user": "(self)",
+    "moto.memorydb.responses:MemoryDBResponse.describe_users": "(self)",
+    "moto.memorydb.responses:MemoryDBResponse.update_user": "(self)",
+    "moto.moto_server.werkzeug_app:BackendRequest": None,
     "moto.moto_server.werkzeug_app:DomainDispatcherApplication": "(create_app)",
+    "moto.moto_server.werkzeug_app:DomainDispatcherApplication.get_backend_for_host": "(self, host)",
     "moto.moto_server.werkzeug_app:MotoRequestHandler": None,
     "moto.moto_server.werkzeug_app:create_backend_app": "(service)",
     "moto.rds.models:DBCluster.endpoint": None,
     "moto.rds.models:RDSBackend.create_db_cluster": "(self, kwargs)",
+    "moto.redshift.models:Cluster.address": None,
+    "moto.redshift.models:RedshiftBackend.create_cluster": "(self, **cluster_kwargs)",
     "moto.secretsmanager.exceptions:InvalidRequestException": "(message)",
     "moto.secretsmanager.exceptions:OperationNotPermittedOnReplica": None,
     "moto.secretsmanager.exceptions:SecretNotFoundException": "()",
@@ -112,14 +136,14 @@ RELIED_ON: dict[str, str | None] = {
     "moto.sts.models:STSBackend.get_assumed_role_from_access_key": "(self, access_key_id)",
     "moto.sts.models:sts_backends": None,
 }
-"""Where to find a name, and the names of its parameters; None where it is not called."""
+"""The path of a name, and the names of its parameters; None if it is not called."""
 
 
 def missing_names() -> list[str]:
-    """What the installed moto lacks of RELIED_ON.
+    """Return the names of RELIED_ON that the installed moto lacks.
 
     Returns:
-        One line per name that is gone or takes other parameters; empty when all is well.
+        One line per name that is missing or has other parameters; empty if there is none.
     """
     version = importlib.metadata.version("moto")
     found = ((name, _fault(name, expected)) for name, expected in RELIED_ON.items())

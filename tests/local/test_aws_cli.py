@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rotators.local import remote
+from rotators.local import staging
 from rotators.local.aws import LocalAws
 
 Cli = Callable[..., Any]
@@ -20,7 +20,7 @@ Cli = Callable[..., Any]
 
 @pytest.fixture
 def cli(aws: LocalAws, tmp_path: Path) -> Cli:
-    """Run `aws …`; gives its JSON answer."""
+    """Run `aws …`; return its JSON answer."""
 
     def run(*arguments: str) -> Any:
         done = subprocess.run(
@@ -76,9 +76,9 @@ def test_another_process_can_stage_a_version(
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", raising=False)
     arn, token = make(), "5700e000-0000-4000-8000-000000000001"
-    assert remote.stage(arn, token)
+    assert staging.stage(arn, token)
     assert stages(arn)[token] == ["AWSPENDING"]
-    assert not remote.stage("nobody", token)
+    assert not staging.stage("nobody", token)
 
 
 @pytest.mark.parametrize(
@@ -87,4 +87,4 @@ def test_another_process_can_stage_a_version(
 def test_elsewhere_nothing_can_be_staged(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", raising=False)
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    assert not remote.stage("some/secret", "5700e000-0000-4000-8000-000000000001")
+    assert not staging.stage("some/secret", "5700e000-0000-4000-8000-000000000001")

@@ -1,4 +1,4 @@
-"""The service's events on EventBridge and in CloudTrail, over the wire."""
+"""The service's events on EventBridge and in CloudTrail, through their HTTP APIs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Queue = Callable[..., Callable[[], list[dict[str, Any]]]]
 
 @pytest.fixture
 def failed(aws: LocalAws, make: Make, rotate: Make) -> str:
-    """A secret whose rotation failed at setSecret; gives its ARN."""
+    """A secret whose rotation failed at setSecret; its ARN."""
     arn = make(fail="setSecret")
     aws.wait_for_rotation(arn, rotate(arn), WAIT)
     return arn
@@ -26,7 +26,7 @@ def failed(aws: LocalAws, make: Make, rotate: Make) -> str:
 
 @pytest.fixture
 def queue(aws: LocalAws) -> Iterator[Queue]:
-    """Make a rule with a queue behind it; gives what reads the queue."""
+    """Create a rule with a queue as its target; return a function that reads the queue."""
     sqs, events, rules = aws.client("sqs"), aws.client("events"), []
 
     def make(name: str, pattern: dict[str, Any]) -> Callable[[], list[dict[str, Any]]]:

@@ -1,4 +1,4 @@
-"""RotateSecret as the service does it, over the wire. `UG:`, `API:` name pages of AWS's documentation."""
+"""RotateSecret as in the service, through its HTTP API. `UG:`, `API:` name pages of AWS's documentation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def current(stages: dict[str, list[str]]) -> str:
     return next(version for version, labels in stages.items() if "AWSCURRENT" in labels)
 
 
-def test_rotation_is_asynchronous_and_stages_an_empty_pending_version(
+def test_rotation_returns_with_an_empty_pending_version(
     aws: LocalAws, secrets: Any, make: Make, rotate: Make, refused: Make
 ) -> None:
     """Moto 1: synchronous. UG:rotate-secrets_lambda; getmoto PR #8504 for the version without a value."""
@@ -47,9 +47,7 @@ def test_rotation_is_asynchronous_and_stages_an_empty_pending_version(
     assert aws.wait_for_rotation(arn, token, WAIT).ok
 
 
-def test_the_event_has_the_arn_the_token_and_a_rotation_token(
-    aws: LocalAws, make: Make, rotate: Make
-) -> None:
+def test_the_event_has_arn_token_and_rotation_token(aws: LocalAws, make: Make, rotate: Make) -> None:
     """Moto 1: the name as SecretId, no RotationToken. UG:rotate-secrets_lambda; API:PutSecretValue."""
     arn = make()
     token = rotate(arn)
@@ -64,7 +62,7 @@ def test_the_event_has_the_arn_the_token_and_a_rotation_token(
 def test_success_promotes_cleans_pending_up_and_is_told(
     aws: LocalAws, secrets: Any, make: Make, rotate: Make, stages: Stages
 ) -> None:
-    """API:RotateSecret, end states; that AWSPENDING goes is what the service's maintainers say."""
+    """API:RotateSecret, end states. The service's maintainers state that AWSPENDING is removed."""
     arn = make()
     old = current(stages(arn))
     token = rotate(arn)
@@ -75,7 +73,7 @@ def test_success_promotes_cleans_pending_up_and_is_told(
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_rotation_stops_at_the_first_failing_step_and_leaves_pending(
+def test_rotation_stops_at_the_first_failing_step(
     aws: LocalAws, make: Make, rotate: Make, stages: Stages, step: str
 ) -> None:
     """Moto 2: failures are ignored and all steps run. UG:rotate-secrets_lambda, troubleshoot_rotation."""
@@ -95,9 +93,7 @@ def test_rotation_stops_at_the_first_failing_step_and_leaves_pending(
     assert failed.detail["additionalEventData"] == {"SecretId": arn}
 
 
-def test_a_create_step_that_stores_nothing_fails_the_rotation(
-    aws: LocalAws, make: Make, rotate: Make
-) -> None:
+def test_create_secret_without_a_value_fails_the_rotation(aws: LocalAws, make: Make, rotate: Make) -> None:
     """UG:troubleshoot_rotation, `Pending secret version … was not created by Lambda …`."""
     arn = make(skip="createSecret")
     outcome = aws.wait_for_rotation(arn, rotate(arn), WAIT)
@@ -105,7 +101,7 @@ def test_a_create_step_that_stores_nothing_fails_the_rotation(
     assert "was not created by Lambda" in str(outcome.message)
 
 
-def test_a_finish_step_that_moves_nothing_fails_the_rotation(aws: LocalAws, make: Make, rotate: Make) -> None:
+def test_finish_secret_without_promotion_fails_the_rotation(aws: LocalAws, make: Make, rotate: Make) -> None:
     """API:RotateSecret: success is AWSCURRENT on the new version."""
     arn = make(skip="finishSecret")
     outcome = aws.wait_for_rotation(arn, rotate(arn), WAIT)
@@ -113,14 +109,14 @@ def test_a_finish_step_that_moves_nothing_fails_the_rotation(aws: LocalAws, make
     assert "without moving AWSCURRENT" in str(outcome.message)
 
 
-def test_a_stuck_rotation_refuses_a_new_token_and_is_driven_again(
+def test_a_new_token_resumes_the_stuck_rotation(
     aws: LocalAws, secrets: Any, make: Make, rotate: Make, refused: Make
 ) -> None:
     """Moto 3: a stuck pending version is dropped. API:RotateSecret, `a previous rotation isn't complete`."""
     arn = make(fail="setSecret")
     stuck = rotate(arn)
     assert aws.wait_for_rotation(arn, stuck, WAIT).result == "failed"
-    # What made it fail is mended, in the way that leaves AWSPENDING alone.
+    # Remove the cause of the failure without changing AWSPENDING.
     secrets.put_secret_value(SecretId=arn, SecretString=json.dumps({"password": "mended"}))
     answer = refused(secrets.rotate_secret, SecretId=arn, ClientRequestToken=str(uuid.uuid4()))
     assert answer.startswith("InvalidRequestException: A previous rotation isn't complete.")
@@ -128,7 +124,7 @@ def test_a_stuck_rotation_refuses_a_new_token_and_is_driven_again(
     assert secrets.get_secret_value(SecretId=arn)["VersionId"] == stuck
 
 
-def test_a_stuck_rotation_is_taken_up_by_its_own_token_without_an_error(
+def test_its_own_token_resumes_a_stuck_rotation(
     aws: LocalAws, make: Make, rotate: Make, secrets: Any
 ) -> None:
     """API:RotateSecret, ClientRequestToken ensures idempotency."""
@@ -140,7 +136,7 @@ def test_a_stuck_rotation_is_taken_up_by_its_own_token_without_an_error(
     assert aws.wait_for_rotation(arn, stuck, WAIT).ok
 
 
-def test_a_running_rotation_refuses_another_and_is_not_disturbed(
+def test_a_running_rotation_refuses_another(
     aws: LocalAws, secrets: Any, make: Make, rotate: Make, refused: Make
 ) -> None:
     """API:RotateSecret: AWSPENDING elsewhere than AWSCURRENT means a rotation in progress."""
@@ -153,7 +149,7 @@ def test_a_running_rotation_refuses_another_and_is_not_disturbed(
     assert names(aws, arn).count("RotationStarted") == 1
 
 
-def test_pending_on_the_current_version_is_no_rotation_in_progress(
+def test_awspending_on_awscurrent_does_not_block_rotation(
     aws: LocalAws, secrets: Any, make: Make, rotate: Make, stages: Stages
 ) -> None:
     """Moto 3: the check is inverted. API:RotateSecret, end states."""
@@ -166,7 +162,7 @@ def test_pending_on_the_current_version_is_no_rotation_in_progress(
     assert current(stages(arn)) == token
 
 
-def test_a_finished_rotation_repeated_with_its_token_changes_nothing(
+def test_repeating_a_finished_rotation_changes_nothing(
     aws: LocalAws, make: Make, rotate: Make, stages: Stages
 ) -> None:
     """API:RotateSecret, ClientRequestToken prevents duplicate versions."""
@@ -179,7 +175,7 @@ def test_a_finished_rotation_repeated_with_its_token_changes_nothing(
     assert names(aws, arn) == ["RotationStarted", "RotationSucceeded"]
 
 
-def test_without_any_function_rotation_is_refused_and_nothing_promoted(
+def test_without_a_function_rotation_is_refused(
     secrets: Any, make: Make, stages: Stages, refused: Make
 ) -> None:
     """Moto 4: an empty version is promoted. API:RotateSecret, InvalidRequestException."""
@@ -191,7 +187,7 @@ def test_without_any_function_rotation_is_refused_and_nothing_promoted(
     assert "RotationEnabled" not in secrets.describe_secret(SecretId=arn)
 
 
-def test_without_an_arn_the_stored_function_is_kept_and_used(
+def test_without_an_arn_the_stored_function_is_used(
     aws: LocalAws, secrets: Any, make: Make, rotate: Make
 ) -> None:
     """Moto 4: the stored ARN is cleared. API:RotateSecret, RotationLambdaARN is optional."""
@@ -218,7 +214,7 @@ def test_a_function_that_cannot_be_called_is_refused(
     assert answer.startswith(code)
 
 
-def test_a_function_without_a_permission_for_the_service_is_refused(
+def test_a_function_closed_to_the_service_is_refused(
     aws: LocalAws, secrets: Any, make: Make, rotate: Make, refused: Make
 ) -> None:
     """UG:rotate-secrets_turn-on-for-other: lambda:InvokeFunction for secretsmanager.amazonaws.com."""
@@ -241,7 +237,7 @@ def test_a_value_changed_by_hand_abandons_the_rotation(
     assert "by-hand" in secrets.get_secret_value(SecretId=arn)["SecretString"]
 
 
-def test_cancelling_turns_rotation_off_keeps_the_settings_and_ends_the_run(
+def test_cancelling_ends_the_run_and_keeps_the_settings(
     aws: LocalAws, secrets: Any, make: Make, rotate: Make
 ) -> None:
     """API:CancelRotateSecret; UG:cancel-automatic-rotation."""
@@ -258,7 +254,7 @@ def test_cancelling_turns_rotation_off_keeps_the_settings_and_ends_the_run(
 
 
 @pytest.mark.parametrize("value", ["empty", "current"])
-def test_rotate_immediately_false_runs_only_the_test_and_removes_its_version(
+def test_rotate_immediately_false_only_tests(
     aws: LocalAws, make: Make, rotate: Make, stages: Stages, value: Any
 ) -> None:
     """Moto 5: the AWSPENDING copy stays. API:RotateSecret; which value is tested is not documented."""
@@ -274,9 +270,7 @@ def test_rotate_immediately_false_runs_only_the_test_and_removes_its_version(
     assert names(aws, arn) == ["TestRotationStarted", f"TestRotation{result.capitalize()}"]
 
 
-def test_a_forged_rotation_token_is_refused_and_fails_the_rotation(
-    aws: LocalAws, make: Make, rotate: Make
-) -> None:
+def test_a_forged_rotation_token_fails_the_rotation(aws: LocalAws, make: Make, rotate: Make) -> None:
     """Moto 8: RotationToken is ignored. API:PutSecretValue."""
     arn = make(forge=True)
     outcome = aws.wait_for_rotation(arn, rotate(arn), WAIT)
@@ -293,9 +287,7 @@ def test_steps_are_told_as_they_end(aws: LocalAws, make: Make, rotate: Make) -> 
     assert all(step.ok and step.seconds > 0 for step in seen)
 
 
-def test_a_function_deleted_in_the_middle_fails_the_rotation(
-    aws: LocalAws, secrets: Any, make: Make, rotate: Make
-) -> None:
+def test_a_deleted_function_fails_the_rotation(aws: LocalAws, secrets: Any, make: Make, rotate: Make) -> None:
     arn = make(slow="createSecret")
     function = aws.register("gone", "tests.local.handlers.rotate")
     token = rotate(arn, RotationLambdaARN=function)

@@ -1,4 +1,4 @@
-"""Rotation rules over the wire, and the next date by itself. UG:rotate-secrets_schedule, API:RotateSecret."""
+"""Rotation rules through the HTTP API, and the next date. UG:rotate-secrets_schedule, API:RotateSecret."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rotators.local.aws import LocalAws
-from rotators.local.schedules import check_rules, next_rotation
+from rotators.local.secretsmanager.schedules import check_rules, next_rotation
 
 WAIT = 300.0
 Make = Callable[..., str]
@@ -35,7 +35,7 @@ def test_rules_are_stored_returned_and_switch_rotation_on(
     assert found["NextRotationDate"] > dt.datetime.now(dt.UTC)
 
 
-def test_a_call_without_rules_keeps_the_schedule_and_one_with_rules_replaces_it(
+def test_only_a_call_with_rules_replaces_the_schedule(
     aws: LocalAws, secrets: Any, make: Make, rotate: Make
 ) -> None:
     """Moto 6: the schedule is lost."""
@@ -80,7 +80,7 @@ def test_list_secrets_shows_the_rotation_too(aws: LocalAws, secrets: Any, make: 
 def test_rules_that_the_service_refuses_are_refused(
     aws: LocalAws, secrets: Any, make: Make, refused: Make, rules: dict[str, Any]
 ) -> None:
-    """Schedule XOR days, limits and cron's fixed fields; moto checks only the days' range."""
+    """Either schedule or days, limits and cron's fixed fields; moto checks only the range of the days."""
     arn = make()
     answer = refused(
         secrets.rotate_secret,

@@ -1,4 +1,4 @@
-"""Values, versions and labels as the service keeps them, over the wire."""
+"""Values, versions and stages as in the service, through its HTTP API."""
 
 from __future__ import annotations
 
@@ -23,7 +23,15 @@ def current(stages: dict[str, list[str]]) -> str:
     return next(version for version, labels in stages.items() if "AWSCURRENT" in labels)
 
 
-def test_without_a_stage_the_value_is_that_of_awscurrent(secrets: Any, make: Make, stages: Stages) -> None:
+def test_what_moto_lacks_is_an_internal_error(aws: LocalAws) -> None:
+    """Not a lost connection, which clients take for a failure of the network."""
+    keys = aws.client("kms")
+    with pytest.raises(keys.exceptions.ClientError) as caught:
+        keys.describe_custom_key_stores()
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
+
+
+def test_without_a_stage_awscurrent_is_read(secrets: Any, make: Make, stages: Stages) -> None:
     """Moto 7: the old version after UpdateSecretVersionStage. API:GetSecretValue."""
     arn, new = make(), token()
     old = current(stages(arn))
@@ -74,9 +82,7 @@ def test_a_malformed_rotation_token_is_refused(secrets: Any, make: Make, refused
     assert answer.startswith("InvalidParameterException: RotationToken")
 
 
-def test_update_secret_with_the_token_of_a_version_is_refused(
-    secrets: Any, make: Make, refused: Make
-) -> None:
+def test_update_secret_refuses_the_token_of_a_version(secrets: Any, make: Make, refused: Make) -> None:
     """API:UpdateSecret: an existing version cannot be modified."""
     arn, new = make(), token()
     secrets.update_secret(SecretId=arn, ClientRequestToken=new, SecretString="second")
@@ -100,7 +106,7 @@ def test_awsprevious_follows_awscurrent(secrets: Any, make: Make, stages: Stages
     assert secrets.get_secret_value(SecretId=arn, VersionId=first)["SecretString"]
 
 
-def test_a_label_that_sits_elsewhere_moves_only_when_its_place_is_named(
+def test_a_label_moves_only_from_a_named_version(
     secrets: Any, make: Make, stages: Stages, refused: Make
 ) -> None:
     """API:UpdateSecretVersionStage, RemoveFromVersionId: required, and must match."""
@@ -133,9 +139,7 @@ def test_awscurrent_cannot_be_removed_altogether(
     assert answer.startswith("InvalidParameterException")
 
 
-def test_versions_are_listed_under_the_arn_in_pages_and_deprecated_ones_on_request(
-    secrets: Any, make: Make
-) -> None:
+def test_versions_are_listed_in_pages(secrets: Any, make: Make) -> None:
     """Moto 9: the name as ARN. API:ListSecretVersionIds, IncludeDeprecated."""
     arn = make()
     for number in range(4):
@@ -152,19 +156,17 @@ def test_versions_are_listed_under_the_arn_in_pages_and_deprecated_ones_on_reque
     assert "NextToken" not in second
 
 
-def test_a_version_id_and_a_stage_must_belong_together(
-    secrets: Any, make: Make, stages: Stages, refused: Make
-) -> None:
+def test_version_id_and_stage_must_match(secrets: Any, make: Make, stages: Stages, refused: Make) -> None:
     """API:GetSecretValue: both must refer to the same version."""
     arn = make()
     params = {"SecretId": arn, "VersionId": current(stages(arn)), "VersionStage": "AWSPREVIOUS"}
     assert refused(secrets.get_secret_value, **params).startswith("InvalidRequestException")
 
 
-def test_a_deleted_secret_can_neither_be_read_nor_written_nor_rotated(
+def test_a_deleted_secret_refuses_read_write_and_rotation(
     aws: LocalAws, secrets: Any, make: Make, refused: Make
 ) -> None:
-    """API:DeleteSecret: the value is unreadable meanwhile."""
+    """API:DeleteSecret: the value cannot be read until the deletion."""
     arn = make()
     secrets.delete_secret(SecretId=arn)
     function = aws.function_arn("well")
@@ -186,7 +188,7 @@ def test_a_name_with_other_characters_is_refused(secrets: Any, refused: Make, na
     assert answer.startswith("ValidationException: Invalid name")
 
 
-def test_a_value_may_have_65536_bytes_and_no_more(secrets: Any, make: Make, refused: Make) -> None:
+def test_a_value_has_at_most_65536_bytes(secrets: Any, make: Make, refused: Make) -> None:
     """UG:reference_limits; bytes, not characters."""
     arn = make()
     secrets.put_secret_value(SecretId=arn, SecretString="x" * 65_536)
@@ -203,7 +205,7 @@ def test_a_secret_has_at_most_20_labels(secrets: Any, make: Make, refused: Make)
     assert answer.startswith("LimitExceededException")
 
 
-def test_a_101st_version_is_refused_while_none_is_a_day_old(secrets: Any, make: Make, refused: Make) -> None:
+def test_a_101st_version_within_a_day_is_refused(secrets: Any, make: Make, refused: Make) -> None:
     """UG:reference_limits: versions without a label are pruned above 100, never under 24 h old."""
     arn = make()
     for number in range(99):
@@ -212,7 +214,7 @@ def test_a_101st_version_is_refused_while_none_is_a_day_old(secrets: Any, make: 
     assert answer.startswith("LimitExceededException")
 
 
-def test_rotation_can_be_switched_on_and_a_version_staged_without_starting_one(
+def test_enabling_rotation_and_staging_start_no_rotation(
     aws: LocalAws, secrets: Any, make: Make, stages: Stages
 ) -> None:
     arn, first, second = make(), token(), token()

@@ -1,4 +1,4 @@
-"""Lambda functions in containers of their own."""
+"""Lambda functions in separate containers."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import json
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rotators.local.aws import LocalAws
+from rotators.local.functions.containers import FunctionConfig, FunctionContainer
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,19 @@ def test_a_function_gets_event_and_context(aws: LocalAws, functions: Any) -> Non
     assert len(context["request_id"]) == 36
 
 
-def test_a_function_sees_lambdas_environment_and_nothing_of_ours(
+def test_ending_a_container_twice_closes_nothing_else(tmp_path: Path) -> None:
+    config = FunctionConfig("echo", "arn", "tests.local.handlers.echo", 3, 128, dict(os.environ))
+    container = FunctionContainer(config, lambda _: None)
+    container.end()
+    with ExitStack() as stack:
+        others = [stack.enter_context((tmp_path / str(number)).open("w")) for number in range(64)]
+        container.end()
+        for other in others:
+            other.write("written")
+            other.flush()
+
+
+def test_a_function_sees_only_lambdas_environment(
     aws: LocalAws, functions: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DEVELOPERS_OWN", "private")
@@ -87,10 +101,10 @@ def test_an_exception_becomes_lambdas_error_document(functions: Any) -> None:
     assert error == "Unhandled"
     assert (answer["errorType"], answer["errorMessage"]) == ("KeyError", "'masterarn'")
     assert any("misbehave" in frame for frame in answer["stackTrace"])
-    assert not any("container.py" in frame for frame in answer["stackTrace"])
+    assert not any("runtime_client.py" in frame for frame in answer["stackTrace"])
 
 
-def test_an_answer_that_is_no_json_is_an_error(functions: Any) -> None:
+def test_an_unserialisable_answer_is_an_error(functions: Any) -> None:
     answer, error = invoke(functions, "misbehave", {"how": "unserialisable"})
     assert error == "Unhandled"
     assert answer["errorType"] == "TypeError"
@@ -107,7 +121,7 @@ def test_a_container_that_dies_is_told_and_replaced(functions: Any) -> None:
 def test_a_container_killed_between_events_is_replaced(functions: Any) -> None:
     os.kill(invoke(functions, "echo")[0]["pid"], signal.SIGKILL)
     answers = [invoke(functions, "echo") for _ in range(2)]
-    assert answers[-1][1] is None  # the first may still have met the dying one
+    assert answers[-1][1] is None  # the first call may still have used the container that is ending
 
 
 def test_a_function_that_takes_too_long_is_killed(aws: LocalAws, functions: Any) -> None:
@@ -149,7 +163,7 @@ def test_concurrent_events_of_one_function_are_all_answered(functions: Any) -> N
     assert sorted(answer["event"] for answer in answers) == list(range(8))
 
 
-def test_rotations_of_two_secrets_by_one_function_do_not_lock_each_other_out(
+def test_one_function_rotates_several_secrets_at_once(
     aws: LocalAws, make: Callable[..., str], rotate: Callable[..., str]
 ) -> None:
     tokens = {arn: rotate(arn) for arn in (make(), make(), make())}
@@ -161,15 +175,12 @@ def test_functions_are_listed_with_their_handlers(functions: Any) -> None:
     assert listed["rotators-echo"] == "tests.local.handlers.echo"
 
 
-def test_an_event_invocation_returns_at_once_and_runs_later(aws: LocalAws, functions: Any) -> None:
+def test_an_event_invocation_runs_later(aws: LocalAws, functions: Any) -> None:
     """Lambda's API:Invoke, InvocationType Event: status 202 and no payload."""
     aws.register("later", "tests.local.handlers.echo")
     answer = functions.invoke(FunctionName="rotators-later", InvocationType="Event", Payload=b"{}")
     assert (answer["StatusCode"], answer["Payload"].read()) == (202, b"")
-    deadline = time.monotonic() + 60
-    while "END RequestId" not in aws.logs("later") and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert "printed to stdout" in aws.logs("later")
+    assert "printed to stdout" in aws.wait_for_log("later", "END RequestId")
 
 
 def test_a_dry_run_runs_nothing(aws: LocalAws, functions: Any) -> None:

@@ -1,4 +1,4 @@
-"""Start, stop, and what is left behind: nothing."""
+"""The local AWS starts, stops, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_no_container_outlives_its_parent(end: signal.Signals | None) -> None:
         if end:
             parent.send_signal(end)
         parent.wait()
-    with contextlib.suppress(ProcessLookupError):  # it has ended already
+    with contextlib.suppress(ProcessLookupError):  # the process has already ended
         ended = os.pidfd_open(pid)
         select.select([ended], [], [])
         os.close(ended)

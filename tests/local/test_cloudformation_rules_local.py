@@ -1,4 +1,4 @@
-"""The local CloudFormation refuses what AWS refuses before it creates anything."""
+"""Before it creates anything, the local CloudFormation refuses the same templates as AWS."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from rotators.local.aws import LocalAws
-from rotators.local.rules import refusal
-from rotators.local.translation import translated
+from rotators.local.cloudformation.parameters import refusal
+from rotators.local.cloudformation.sam import translated
 
 TOPIC = "arn:aws:sns:eu-west-1:111111111111:alarms"
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -94,7 +94,7 @@ def test_an_empty_list_holds_one_empty_string() -> None:
     assert refusal(template, {"Items": "a,b"}) is None
 
 
-def test_assertions_count_only_if_the_rule_s_condition_holds() -> None:
+def test_assertions_need_a_true_rule_condition() -> None:
     template = stack(rule({"Fn::Equals": [{"Ref": "Name"}, "x"]}, EMPTY), Items=listed(), Name=text())
     assert refusal(template, {"Items": "a", "Name": "y"}) is None
     assert refusal(template, {"Items": "", "Name": "y"}) == "Rule Rule: Told."
@@ -123,7 +123,7 @@ def test_other_functions_are_refused_in_rules(function: str) -> None:
     assert "not supported in the Rules block" in str(refusal(template, {}))
 
 
-def test_a_function_that_asks_for_the_account_is_refused_as_unknown_here() -> None:
+def test_rule_functions_about_the_account_are_refused() -> None:
     template = stack(rule({"Fn::Contains": [{"Fn::RefAll": "AWS::EC2::VPC::Id"}, "vpc-1"]}))
     assert "the local AWS does not" in str(refusal(template, {}))
 

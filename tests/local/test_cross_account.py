@@ -1,4 +1,4 @@
-"""A secret of one account, rotated by a function of another: by a role, with the RotationToken."""
+"""A secret of one account, rotated by a function of another one with a role and the RotationToken."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from rotators.local.aws import LocalAws
@@ -25,13 +23,13 @@ WAIT = 300.0
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """The other account, as its people see it."""
+    """The other account, from the view of its users."""
 
     aws: LocalAws
     secrets: SecretsManagerClient
 
     def rotate(self, arn: str, function: str) -> str:
-        """Ask for a rotation by a function of the first account; gives the token."""
+        """Request a rotation by a function of the first account; return the token."""
         token = str(uuid.uuid4())
         self.secrets.rotate_secret(
             SecretId=arn, RotationLambdaARN=self.aws.function_arn(function), ClientRequestToken=token
@@ -42,20 +40,11 @@ class Elsewhere:
 @pytest.fixture(scope="module")
 def elsewhere(aws: LocalAws) -> Elsewhere:
     keys = aws.client("sts").assume_role(RoleArn=ROLE, RoleSessionName="people")["Credentials"]
-    client = boto3.session.Session().client(
-        "secretsmanager",
-        endpoint_url=aws.endpoint,
-        region_name="us-east-1",
-        config=Config(proxies={}),
-        aws_access_key_id=keys["AccessKeyId"],
-        aws_secret_access_key=keys["SecretAccessKey"],
-        aws_session_token=keys["SessionToken"],
-    )
-    return Elsewhere(aws, client)
+    return Elsewhere(aws, aws.client("secretsmanager", credentials=keys))
 
 
 def admit(aws: LocalAws, function: str, account: str) -> None:
-    """What the template's RotatePermission does with SecretAccountId."""
+    """Add the permission that the template's RotatePermission grants to SecretAccountId."""
     aws.client("lambda").add_permission(
         FunctionName=f"rotators-{function}",
         StatementId=f"account-{account}",
@@ -67,15 +56,13 @@ def admit(aws: LocalAws, function: str, account: str) -> None:
 
 @pytest.fixture(scope="module")
 def across(aws: LocalAws) -> str:
-    """Our rotate function, with a role to assume in the other account."""
+    """Our rotate function, which assumes a role in the other account."""
     aws.register("across", "functions.rotate.handler", {"TARGET_ROLE_ARN": ROLE})
     admit(aws, "across", ELSEWHERE)
     return "across"
 
 
-def test_a_secret_of_another_account_is_rotated_by_a_role_of_that_account(
-    world: World, elsewhere: Elsewhere, across: str
-) -> None:
+def test_a_role_rotates_a_secret_in_its_account(world: World, elsewhere: Elsewhere, across: str) -> None:
     value = world.user()
     made = elsewhere.secrets.create_secret(Name=unique("across"), SecretString=json.dumps(value))
     assert made["ARN"].split(":")[4] == ELSEWHERE
@@ -88,17 +75,15 @@ def test_a_secret_of_another_account_is_rotated_by_a_role_of_that_account(
     assert not world.logs_in(value)
 
 
-def test_a_function_that_does_not_admit_the_account_is_refused(world: World, elsewhere: Elsewhere) -> None:
+def test_a_function_closed_to_the_account_is_refused(world: World, elsewhere: Elsewhere) -> None:
     world.aws.register("closed", "functions.rotate.handler", {"TARGET_ROLE_ARN": ROLE})
     made = elsewhere.secrets.create_secret(Name=unique("closed"), SecretString=json.dumps({"a": "b"}))
     with pytest.raises(ClientError, match="cannot invoke the specified Lambda function"):
         elsewhere.rotate(made["ARN"], "closed")
 
 
-def test_a_role_that_stores_without_the_rotation_token_fails_the_rotation(
-    world: World, elsewhere: Elsewhere
-) -> None:
-    """UG:troubleshoot_rotation: "was not created by Lambda" is what a forgotten RotationToken looks like."""
+def test_storing_without_the_rotation_token_fails_the_rotation(world: World, elsewhere: Elsewhere) -> None:
+    """UG:troubleshoot_rotation: "was not created by Lambda" is the error for a missing RotationToken."""
     world.aws.register("forgetful", "tests.local.handlers.forgetful", {"TARGET_ROLE_ARN": ROLE})
     admit(world.aws, "forgetful", ELSEWHERE)
     made = elsewhere.secrets.create_secret(Name=unique("forgetful"), SecretString=json.dumps({"a": "b"}))
@@ -107,7 +92,7 @@ def test_a_role_that_stores_without_the_rotation_token_fails_the_rotation(
     assert "was not created by Lambda" in str(outcome.message)
 
 
-def test_without_the_role_the_function_does_not_find_the_secret(world: World, elsewhere: Elsewhere) -> None:
+def test_without_the_role_the_secret_is_not_found(world: World, elsewhere: Elsewhere) -> None:
     world.aws.register("at-home", "functions.rotate.handler")
     admit(world.aws, "at-home", ELSEWHERE)
     value: dict[str, Any] = world.user()
@@ -118,7 +103,7 @@ def test_without_the_role_the_function_does_not_find_the_secret(world: World, el
     assert world.logs_in(value)
 
 
-def test_a_role_that_cannot_be_assumed_is_named_and_nothing_is_touched(
+def test_a_role_that_cannot_be_assumed_changes_nothing(
     world: World, elsewhere: Elsewhere, across: str
 ) -> None:
     value = world.user()

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from rotators.core.errors import ServerNotFound
+from rotators.local.errors import ServerNotFound
 from rotators.local.servers.mariadb import MariaDbServer, find_mariadb
 
 
-def test_it_runs_as_somebody_who_is_not_root_and_takes_its_directory_with_it() -> None:
+def test_as_root_it_runs_as_another_user() -> None:
     try:
         find_mariadb()
     except ServerNotFound:
@@ -24,8 +24,8 @@ def test_it_runs_as_somebody_who_is_not_root_and_takes_its_directory_with_it() -
         assert server.execute("SELECT User, Host FROM mysql.user WHERE User <> 'mariadb.sys'") == [
             ("root", "%")
         ]
-        assert server._guardian is not None
-        assert Path(f"/proc/{server._guardian.pid}").stat().st_uid != 0 or os.geteuid() != 0
+        assert server._process is not None
+        assert Path(f"/proc/{server._process.pid}").stat().st_uid != 0 or os.geteuid() != 0
         assert server.password not in repr(server)
         directory = server.directory
     assert not directory.exists()
@@ -34,7 +34,7 @@ def test_it_runs_as_somebody_who_is_not_root_and_takes_its_directory_with_it() -
 def test_it_ends_with_a_killed_parent(maria: MariaDbServer) -> None:
     code = (
         "import sys, time\nfrom rotators.local.servers.mariadb import MariaDbServer\n"
-        "s = MariaDbServer().start()\nprint(s._guardian.pid, s.directory, flush=True)\ntime.sleep(60)"
+        "s = MariaDbServer().start()\nprint(s._process.pid, s.directory, flush=True)\ntime.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
@@ -48,9 +48,7 @@ def test_it_ends_with_a_killed_parent(maria: MariaDbServer) -> None:
     assert maria.execute("SELECT 1") == [(1,)]
 
 
-def test_a_named_directory_without_a_server_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_named_directory_without_server_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MARIADB_BIN", str(tmp_path))
     with pytest.raises(ServerNotFound, match="MARIADB_BIN"):
         find_mariadb()

@@ -16,9 +16,9 @@ import psycopg
 import pytest
 from cryptography import x509
 
-from rotators.core.errors import LocalStackError, ServerNotFound, ServerStartFailed
+from rotators.local.errors import LocalStackError, ServerNotFound, ServerStartFailed
 from rotators.local.servers import postgres
-from rotators.local.servers.postgres import ExternalPostgres, PostgresServer, find_binaries, open_postgres
+from rotators.local.servers.postgres import ExternalPostgres, PostgresServer, find_binaries, open_server
 from rotators.local.servers.tls import issue
 
 NOBODY = 65534
@@ -74,13 +74,13 @@ def alive(pid: int) -> bool:
 
 
 def wait_until(fact: Callable[[], bool]) -> None:
-    """No limit of its own: the run's timeout ends what never comes true."""
+    """Wait without a time limit: the run's timeout ends a wait that never succeeds."""
     while not fact():
         time.sleep(0.05)
 
 
 def python_for(uid: int) -> tuple[str, dict[str, str]]:
-    """An interpreter that another user can run with our packages, and the environment for it."""
+    """An interpreter that another user can run with our packages, and its environment."""
     root = Path(postgres.__file__).parents[2]
     paths = [str(root), *(path for path in sys.path if path.endswith("site-packages"))]
     environment = {
@@ -103,7 +103,7 @@ def python_for(uid: int) -> tuple[str, dict[str, str]]:
                 check=False,
             ).returncode:
                 return candidate, environment
-    pytest.skip(f"uid {uid} can run no {version} with our packages")
+    pytest.skip(f"uid {uid} cannot run {version} with our packages")
 
 
 def test_a_login_is_verified_and_encrypted(server: PostgresServer) -> None:
@@ -156,7 +156,7 @@ def test_a_wrong_setting_is_shown_from_the_log() -> None:
     assert not server.directory.exists()
 
 
-def test_the_password_is_in_no_process_list_repr_log_or_file(server: PostgresServer) -> None:
+def test_the_password_is_written_and_shown_nowhere(server: PostgresServer) -> None:
     server.execute("SELECT 1")
     assert server.password not in repr(server)
     assert server.password not in server.log()
@@ -178,7 +178,7 @@ def test_stop_removes_process_and_directory() -> None:
     server.stop()
 
 
-def test_a_paused_server_is_silent_and_goes_on_afterwards(server: PostgresServer) -> None:
+def test_a_paused_server_answers_after_it_resumes(server: PostgresServer) -> None:
     server.pause()
     try:
         with pytest.raises(psycopg.OperationalError, match="timeout"):
@@ -230,7 +230,7 @@ def test_a_normal_user_runs_it_too() -> None:
     assert not Path(said["directory"]).exists()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root hands the server to another user")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start the server as another user")
 def test_root_runs_the_server_as_nobody(server: PostgresServer) -> None:
     assert Path(f"/proc/{postmaster(server)}").stat().st_uid == NOBODY
 
@@ -268,7 +268,7 @@ def test_database_url_names_the_server_instead(
 ) -> None:
     url = f"postgresql://postgres:{server.password}@localhost:{server.port}/postgres?sslrootcert={server.ca}"
     monkeypatch.setenv("DATABASE_URL", url)
-    with open_postgres() as external:
+    with open_server() as external:
         assert isinstance(external, ExternalPostgres)
         assert external.execute("SELECT current_user") == [("postgres",)]
         assert external.secret() == server.secret()
@@ -289,7 +289,7 @@ def test_an_incomplete_database_url_is_refused() -> None:
 
 def test_without_database_url_a_private_server_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
-    assert isinstance(open_postgres(), PostgresServer)
+    assert isinstance(open_server(), PostgresServer)
 
 
 def test_a_certificate_can_be_for_another_name(tmp_path: Path) -> None:
@@ -301,7 +301,7 @@ def test_a_certificate_can_be_for_another_name(tmp_path: Path) -> None:
     certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(files.ca.read_bytes()))
 
 
-def test_a_restarted_server_keeps_its_port_and_what_it_holds() -> None:
+def test_a_restarted_server_keeps_port_and_data() -> None:
     with PostgresServer() as server:
         server.execute("CREATE TABLE kept ()")
         port = server.port

@@ -1,10 +1,9 @@
-"""Updates and change sets of stacks, and what leads from stacks to real servers and code."""
+"""Updates and change sets of stacks, and references from stacks to real servers and code."""
 
 from __future__ import annotations
 
 import io
 import json
-import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -60,7 +59,7 @@ TEMPLATE = {
 
 
 def deploy(formation: Any, name: str, template: Mapping[str, Any], *previous: str, **parameters: str) -> str:
-    """What `aws cloudformation deploy` does; gives the change set's status."""
+    """Make the calls of `aws cloudformation deploy`; return the change set's status."""
     given: list[dict[str, Any]] = [
         {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
     ]
@@ -84,21 +83,21 @@ def outputs(formation: Any, name: str) -> dict[str, str]:
     return {each["OutputKey"]: each["OutputValue"] for each in found}
 
 
-def test_a_change_set_leaves_the_stack_with_its_outputs(formation: Any) -> None:
+def test_a_change_set_updates_the_outputs(formation: Any) -> None:
     deploy(formation, "updates-outputs", TEMPLATE, Names="x,y")
     assert outputs(formation, "updates-outputs")["Joined"] == "x-y"
     deploy(formation, "updates-outputs", TEMPLATE, "Function", Names="z")
     assert outputs(formation, "updates-outputs")["Joined"] == "z"
 
 
-def test_the_default_of_a_list_is_a_list_and_a_previous_list_stays_one(aws: LocalAws, formation: Any) -> None:
+def test_list_parameters_keep_defaults_and_previous_values(aws: LocalAws, formation: Any) -> None:
     deploy(formation, "updates-lists", TEMPLATE)
     assert outputs(formation, "updates-lists")["Joined"] == "a-b"
     deploy(formation, "updates-lists", TEMPLATE, "Names", Function=aws.function_arn("well"))
     assert outputs(formation, "updates-lists")["Joined"] == "a-b"
 
 
-def test_a_condition_that_a_parameter_changes_makes_and_removes_resources(
+def test_a_changed_condition_creates_and_removes_resources(
     aws: LocalAws, formation: Any, secrets: Any
 ) -> None:
     deploy(formation, "updates-condition", TEMPLATE)
@@ -110,11 +109,8 @@ def test_a_condition_that_a_parameter_changes_makes_and_removes_resources(
     described = secrets.describe_secret(SecretId=arn)
     assert described["Description"] == "rotated"
     assert described["RotationEnabled"]
-    deadline = time.monotonic() + WAIT
-    while "RotationSucceeded" not in (names := [event.name for event in aws.service_events(arn)]):
-        assert time.monotonic() < deadline, names
-        time.sleep(0.02)
-    assert names.count("RotationStarted") == 1
+    aws.wait_for_event(arn, "RotationSucceeded")
+    assert [event.name for event in aws.service_events(arn)].count("RotationStarted") == 1
     deploy(formation, "updates-condition", TEMPLATE, Function="")
     assert not secrets.describe_secret(SecretId=arn).get("RotationEnabled")
 
@@ -124,7 +120,7 @@ def test_nothing_to_change_fails_the_change_set(formation: Any) -> None:
     assert deploy(formation, "updates-same", TEMPLATE, Function="", Names="a") == "FAILED"
 
 
-def test_a_cluster_leads_to_the_server_that_takes_its_place(
+def test_a_cluster_leads_to_the_real_server(
     aws: LocalAws, formation: Any, secrets: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     password = secrets.create_secret(Name=unique("admin"), SecretString='{"password": "of-the-secret"}')[
@@ -158,7 +154,7 @@ def test_a_cluster_leads_to_the_server_that_takes_its_place(
     assert outputs(formation, "updates-cluster") == {"Address": "localhost", "Port": "15432"}
 
 
-def test_a_vpc_has_one_endpoint_with_private_dns_for_a_service(aws: LocalAws, formation: Any) -> None:
+def test_one_private_dns_endpoint_per_service_and_vpc(aws: LocalAws, formation: Any) -> None:
     vpc = aws.client("ec2").create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     subnet = aws.client("ec2").create_subnet(VpcId=vpc, CidrBlock="10.9.1.0/24")["Subnet"]["SubnetId"]
     template = {

@@ -1,6 +1,6 @@
-"""A server that speaks the protocol of MySQL and does what a test tells it. There is no MySQL server here.
+"""A test server with the protocol of MySQL, controlled by the test; no MySQL server is needed.
 
-It greets, takes the answer, and hands the conversation to the test's function. All that it gets is recorded.
+It sends the greeting, receives the answer, and then calls the test's function. It records all packets.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 OK = b"\x00\x00\x00\x02\x00\x00\x00"
-_CAPABILITIES = 0x81BFF7FF & ~0x0800  # all but TLS, compression and the newer ends of results
+_CAPABILITIES = 0x81BFF7FF & ~0x0800  # all except TLS, compression and the newer end of results
 
 
 class Channel:
-    """The server's end of a connection: packets with their numbers, and what was received."""
+    """The server's side of a connection: packets with their numbers, and the received packets."""
 
     def __init__(self, stream: socket.socket, received: list[bytes]) -> None:
         self._stream = stream
@@ -27,7 +27,7 @@ class Channel:
         self._number = (self._number + 1) % 256
 
     def receive(self) -> bytes:
-        """The next packet; an empty one at the end of the connection."""
+        """Receive the next packet; an empty one at the end of the connection."""
         header = self._exactly(4)
         payload = self._exactly(int.from_bytes(header[:3], "little")) if header else b""
         self._number = (header[3] + 1) % 256 if header else 0
@@ -35,17 +35,17 @@ class Channel:
         return payload
 
     def command(self) -> bytes:
-        """The next command, with its first byte."""
+        """Receive the next command, with its first byte."""
         self._number = 0
         return self.receive()
 
     def switch(self, plugin: str, salt: bytes = b"s" * 20) -> bytes:
-        """Ask for another plugin; gives the answer."""
+        """Request another plugin; return the answer."""
         self.send(b"\xfe" + plugin.encode() + b"\0" + salt + b"\0")
         return self.receive()
 
     def rows(self, *rows: tuple[str, ...]) -> None:
-        """Answer a query; without any row the result has one column."""
+        """Answer a query; without rows, the result has one column."""
         columns = len(rows[0]) if rows else 1
         self.send(bytes([columns]))
         for _ in range(columns):
@@ -82,12 +82,12 @@ def greeting(plugin: str, version: str = "8.4.0", number: int = 7) -> bytes:
 def fake_server(
     serve: Callable[[Channel], object], first: bytes = b"", *, connections: int = 1
 ) -> Iterator[tuple[int, list[bytes]]]:
-    """A port where such a server listens, and all packets that it gets.
+    """The port of such a server, and all packets that it receives.
 
     Args:
-        serve: the conversation after the answer to the greeting.
-        first: the greeting; one of MySQL 8.4 with caching_sha2_password when left out.
-        connections: how many clients are served, one after the other.
+        serve: handles the connection after the answer to the greeting.
+        first: the greeting; by default that of MySQL 8.4 with caching_sha2_password.
+        connections: number of clients that are served, one after the other.
     """
     received: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -102,7 +102,7 @@ def fake_server(
                         channel.receive()
                         serve(channel)
                 except OSError:
-                    pass  # the client hung up, which is what most of these tests want
+                    pass  # the client closed the connection, as most of these tests expect
 
         threading.Thread(target=run, daemon=True).start()
         yield listener.getsockname()[1], received

@@ -1,6 +1,6 @@
-"""What servers that answer instead of the real one get, and how their answers fail.
+"""Data that a hostile server receives, and errors for its answers.
 
-They are small servers of our own that speak the protocol of MySQL: there is no MySQL server here.
+The servers are small test servers with the protocol of MySQL; no MySQL server is needed.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.engines.mysql import MySqlEngine
 from rotators.engines.mysql.mariadb import MariaDbEngine
+from rotators.strategies.engine import Engine
 from tests.mysql.fake_server import OK, Channel, fake_server, greeting
-from tests.world import new_password
+from tests.world import log_in, login_failure, new_password
 
 KEY = rsa.generate_private_key(65537, 2048)
 PEM = KEY.public_key().public_bytes(
@@ -41,26 +42,18 @@ def value(port: int, **changes: Any) -> dict[str, Any]:
     }
 
 
-def login(secret: dict[str, Any], engine: Any = None) -> None:
-    with (engine or MySqlEngine()).login(Secret(secret), Settings()) as session:
-        session.check()
-
-
-def failed(secret: dict[str, Any], engine: Any = None) -> RotatorsError:
-    with pytest.raises(RotatorsError) as caught:
-        login(secret, engine)
-    assert PASSWORD not in str(caught.value)
-    return caught.value
+def failed(secret: dict[str, Any], engine: Engine | None = None) -> RotatorsError:
+    return login_failure(engine or MySqlEngine(), secret)
 
 
 def opened(packets: list[bytes], salt: bytes) -> list[bytes]:
-    """What somebody with the private key reads in the packets."""
+    """Passwords that the owner of the private key can decrypt in the packets."""
     found = []
     for packet in packets:
         if len(packet) == 256:
             scrambled = KEY.decrypt(
                 packet,
-                padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None),  # noqa: S303 - the protocol's
+                padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None),  # noqa: S303 - the protocol uses it
             )
             found.append(bytes(byte ^ salt[at % len(salt)] for at, byte in enumerate(scrambled)))
     return found
@@ -123,17 +116,18 @@ ATTACKS = {
 }
 
 
+@pytest.mark.parametrize("engine", [MySqlEngine(), MariaDbEngine()], ids=["mysql", "mariadb"])
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_without_tls_no_server_gets_the_password(attack: str) -> None:
+def test_without_tls_no_server_gets_the_password(attack: str, engine: Engine) -> None:
     serve, plugin, reason = ATTACKS[attack]
     with fake_server(serve, greeting(plugin)) as (port, received):
-        error = failed(value(port))
+        error = failed(value(port), engine)
     assert error.full_code == f"target-refused/{reason}"
     assert received
     assert not any(gets_the_password(received, salt) for salt in (b"b" * 20, b"a" * 8 + b"b" * 12))
 
 
-def test_an_unknown_answer_to_the_hash_ends_the_login() -> None:
+def test_an_unknown_authentication_response_ends_the_login() -> None:
     def serve(channel: Channel) -> None:
         channel.send(b"\1\x09")
         channel.receive()
@@ -145,8 +139,8 @@ def test_an_unknown_answer_to_the_hash_ends_the_login() -> None:
 
 
 @pytest.mark.parametrize("serve", [full_caching_sha2, switched_to_caching_sha2, sha256, switched_to_sha256])
-def test_with_the_servers_key_in_the_secret_only_its_holder_gets_the_password(serve: Any) -> None:
-    """The server sends the key of somebody else, which is not used."""
+def test_only_the_pinned_keys_owner_can_decrypt_passwords(serve: Any) -> None:
+    """The server sends another key, which is not used."""
     plugin = {full_caching_sha2: "caching_sha2_password", sha256: "sha256_password"}.get(
         serve, "mysql_native_password"
     )
@@ -155,7 +149,7 @@ def test_with_the_servers_key_in_the_secret_only_its_holder_gets_the_password(se
     stranger = other.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     for key, expected in ((PEM, True), (stranger, False)):
         with fake_server(serve, greeting(plugin)) as (port, received), pytest.raises(RotatorsError):
-            login(value(port, server_public_key=key.decode()))
+            log_in(MySqlEngine(), value(port, server_public_key=key.decode()))
         if expected:
             assert opened(received, salt) == [PASSWORD.encode() + b"\0"]
         else:
@@ -164,21 +158,19 @@ def test_with_the_servers_key_in_the_secret_only_its_holder_gets_the_password(se
 
 
 @pytest.mark.parametrize("key", ["no key", PEM.decode()[:200], 5])
-def test_a_key_that_is_none_is_refused_before_a_login(key: object) -> None:
+def test_an_invalid_public_key_is_refused_before_login(key: object) -> None:
     with pytest.raises(SecretFormatError, match="server_public_key"):
-        login(value(1, server_public_key=key))
+        log_in(MySqlEngine(), value(1, server_public_key=key))
 
 
-def test_the_fast_way_of_caching_sha2_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    del monkeypatch
-
+def test_the_fast_way_of_caching_sha2_stays() -> None:
     def serve(channel: Channel) -> None:
         channel.send(b"\1\3")
         channel.send(OK)
         answer_statements(channel)
 
     with fake_server(serve) as (port, received):
-        login(value(port))
+        log_in(MySqlEngine(), value(port))
     assert not gets_the_password(received, b"a" * 8 + b"b" * 12)
 
 
@@ -191,7 +183,7 @@ def answer_statements(channel: Channel, number: int = 7) -> None:
 
 
 @pytest.mark.parametrize(("number", "pooled"), [(7, False), (8, True), (2**32 + 7, False)])
-def test_a_pooler_is_seen_by_the_number_of_the_connection(number: int, pooled: bool) -> None:
+def test_a_pooler_is_detected_by_connection_number(number: int, pooled: bool) -> None:
     def serve(channel: Channel) -> None:
         channel.send(OK)
         answer_statements(channel, number)
@@ -204,7 +196,7 @@ def test_a_pooler_is_seen_by_the_number_of_the_connection(number: int, pooled: b
 
 
 @pytest.mark.parametrize("rows", [[], [("app@%",)], [("app@%", "app@h", "x")], [("app@%", "app@h", "7")] * 2])
-def test_a_wrong_answer_to_who_we_are_is_a_coded_error(rows: list[tuple[str, ...]]) -> None:
+def test_a_malformed_current_user_response_is_reported(rows: list[tuple[str, ...]]) -> None:
     def serve(channel: Channel) -> None:
         channel.send(OK)
         while (said := channel.command()) and said[:1] == b"\3":
@@ -214,7 +206,7 @@ def test_a_wrong_answer_to_who_we_are_is_a_coded_error(rows: list[tuple[str, ...
         assert failed(value(port)).full_code == "target-unavailable/protocol"
 
 
-def test_a_server_that_asks_for_a_local_file_gets_an_error_and_no_file() -> None:
+def test_a_server_that_requests_local_files_gets_none() -> None:
     def serve(channel: Channel) -> None:
         channel.send(OK)
         channel.command()
@@ -227,7 +219,7 @@ def test_a_server_that_asks_for_a_local_file_gets_an_error_and_no_file() -> None
 
 
 def test_without_pynacl_ed25519_is_a_coded_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """MariaDB asks for it for users that do not exist, too."""
+    """MariaDB also requests it for users that do not exist."""
     monkeypatch.setitem(sys.modules, "nacl", None)
     with fake_server(
         lambda channel: channel.switch("client_ed25519", b"n" * 32), greeting("mysql_native_password")
@@ -249,7 +241,7 @@ def test_any_greeting_is_a_coded_error(first: bytes) -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(packets=st.lists(st.binary(max_size=60), max_size=4))
-def test_any_answer_to_a_login_is_a_coded_error(packets: list[bytes]) -> None:
+def test_unexpected_login_responses_are_coded_errors(packets: list[bytes]) -> None:
     def serve(channel: Channel) -> None:
         for packet in packets:
             channel.send(packet)
@@ -267,7 +259,7 @@ def test_any_answer_to_a_login_is_a_coded_error(packets: list[bytes]) -> None:
         max_size=6,
     )
 )
-def test_any_answer_to_a_statement_is_a_coded_error(packets: list[bytes]) -> None:
+def test_unexpected_statement_responses_are_coded_errors(packets: list[bytes]) -> None:
     def serve(channel: Channel) -> None:
         channel.send(OK)
         channel.command()

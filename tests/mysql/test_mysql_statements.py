@@ -1,7 +1,7 @@
-"""What our sessions tell a MySQL server, and how they take its errors.
+"""The statements that sessions send to a MySQL server, and their handling of its errors.
 
-The server is a small one of our own that answers by a table: there is no MySQL server here. What a real one
-makes of these statements is in its manual; tests/mysql/test_mysql.py runs where there is one (MYSQL_BIN).
+The server is a small test server that answers from a table. MySQL's manual describes the effects of the
+statements. tests/mysql/test_mysql.py runs them on a real server, if there is one (MYSQL_BIN).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from rotators.core.errors import RotatorsError, TargetRefused
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.engines.mysql import MySqlEngine
+from rotators.engines.mysql.accounts import AccountSession
 from rotators.engines.mysql.hashes import caching_sha2, is_password, native_password, sha256_password
-from rotators.engines.mysql.mysql_session import MySqlSession
 from tests.mysql.fake_server import OK, Channel, fake_server, greeting
 from tests.world import new_password
 
@@ -37,8 +37,8 @@ Answers = dict[str, Sequence[tuple[str, ...]]]
 
 
 @contextmanager
-def session(answers: Answers) -> Iterator[tuple[MySqlSession, list[bytes]]]:
-    """A session whose queries are answered by the first key in them; with no rows if there is none."""
+def session(answers: Answers) -> Iterator[tuple[AccountSession, list[bytes]]]:
+    """A session whose queries get the answer of the first key that they contain, or no rows."""
     known: Answers = {
         "CURRENT_USER": [("admin@%", "admin@10.1.2.3", "7")],
         "User, Host": [("app", "10.%")],
@@ -59,7 +59,7 @@ def session(answers: Answers) -> Iterator[tuple[MySqlSession, list[bytes]]]:
         yield opened, received
 
 
-def enter(port: int, act: Callable[[MySqlSession], object] = lambda _: None) -> None:
+def enter(port: int, act: Callable[[AccountSession], object] = lambda _: None) -> None:
     with MySqlEngine().login(Secret({**ADMIN, "port": port}), Settings()) as admin:
         act(admin)
 
@@ -69,7 +69,7 @@ def changes(received: list[bytes]) -> list[str]:
 
 
 @pytest.mark.parametrize("plugin", STORED)
-def test_an_admin_keeps_the_plugin_and_sends_a_hash(plugin: str) -> None:
+def test_the_admin_keeps_the_plugin_and_sends_hashes(plugin: str) -> None:
     password = new_password()
     with session({"SELECT plugin": [(plugin, STORED[plugin](new_password()))]}) as (admin, received):
         admin.set_credential("app", password)
@@ -104,7 +104,7 @@ def test_another_plugin_is_refused_before_anything_changes() -> None:
 @pytest.mark.parametrize(
     ("counted", "locked", "unlocks"), [(True, False, True), (True, True, False), (False, False, False)]
 )
-def test_a_reset_ends_a_block_and_leaves_a_lock(counted: bool, locked: bool, unlocks: bool) -> None:
+def test_a_reset_removes_blocks_but_keeps_locks(counted: bool, locked: bool, unlocks: bool) -> None:
     answers: Answers = {
         "SELECT plugin": [("caching_sha2_password", "x")],
         "failed_login_attempts": [("3",)] if counted else [],
@@ -122,7 +122,7 @@ def test_the_limit_of_an_account_is_read(attempts: str | None, allowed: int | No
         assert admin.rejections_allowed("app") == allowed
 
 
-def test_of_several_accounts_of_a_user_the_lowest_limit_counts() -> None:
+def test_the_lowest_limit_of_several_accounts_applies() -> None:
     accounts = [("app", "%"), ("app", "10.%")]
     with session({"User, Host": accounts, "failed_login_attempts": [("5",)]}) as (admin, _):
         assert admin.rejections_allowed("app") == 4
@@ -154,7 +154,7 @@ def test_every_session_pins_its_settings_in_two_statements() -> None:
         "max_execution_time", "lc_messages", "TRANSACTION READ WRITE",
     ):  # fmt: skip
         assert name.encode() in pinned
-    # The answer to the greeting, two pins, one question.
+    # The answer to the greeting, two statements that set the session, one query.
     assert len([said for said in received if said]) == 4
 
 

@@ -1,4 +1,4 @@
-"""A rotation keeps an account's authentication plugin and alternatives, or refuses before it changes any."""
+"""A rotation keeps an account's authentication plugins, or refuses before it changes any."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ from rotators.engines.mysql.hashes import (
 )
 from rotators.engines.mysql.mariadb import MariaDbEngine
 from rotators.engines.mysql.plugins import Way, shown_ways
+from rotators.testing.case import STEPS
 from tests.mysql.conftest import MariaDbWorld
-from tests.world import STEPS, new_password, unique
+from tests.world import new_password, unique
 
 NATIVE = "mysql_native_password USING '{native}'"
 ED25519 = "ed25519 USING '{ed25519}'"
@@ -55,13 +56,13 @@ def account(world: MariaDbWorld, via: str) -> dict[str, Any]:
 
 
 def plugins(world: MariaDbWorld, name: str) -> list[str]:
-    """The plugins of an account, each once, as the server stores them; a socket's string behind it."""
+    """The plugins of an account, each once, as the server stores them; a socket with its string."""
     stored = json.loads(world.run("SELECT Priv FROM mysql.global_priv WHERE User = %s", name)[0][0])
     return list(dict.fromkeys((each or stored)["plugin"] for each in stored.get("auth_or", [stored])))
 
 
 def accepted(value: dict[str, Any]) -> bool:
-    """Whether our own login works."""
+    """Return True if the engine's login works; otherwise raise an exception."""
     with MariaDbEngine().login(Secret(value), Settings()) as session:
         session.check()
     return True
@@ -99,7 +100,7 @@ def test_a_socket_keeps_its_name(world: MariaDbWorld) -> None:
     assert "unix_socket USING 'me'" in shown
 
 
-def test_a_second_user_of_ones_own_keeps_its_socket(world: MariaDbWorld) -> None:
+def test_a_ready_made_second_user_keeps_its_socket(world: MariaDbWorld) -> None:
     user, second = account(world, NATIVE), account(world, f"unix_socket OR {NATIVE}")
     with MariaDbEngine().login(Secret(world.admin()), Settings()) as session:
         for statement in session._marking(
@@ -112,14 +113,10 @@ def test_a_second_user_of_ones_own_keeps_its_socket(world: MariaDbWorld) -> None
     assert plugins(world, second["username"]) == ["unix_socket", "mysql_native_password"]
 
 
-def test_two_passwords_are_refused_where_a_client_knows_only_the_first(world: MariaDbWorld) -> None:
+def test_dual_is_refused_for_plugins_without_two_passwords(world: MariaDbWorld) -> None:
     user = account(world, ED25519)
     arn = world.secret({**user, "strategy": "dual", "masterarn": world.admin_secret()})
-    token = world.begin(arn)
-    world.step("createSecret", arn, token)
-    with pytest.raises(TargetRefused, match="ed25519") as caught:
-        world.step("setSecret", arn, token)
-    assert caught.value.reason == "plugin"
+    assert world.refusal(arn, "ed25519").reason == "plugin"
     assert accepted(user)
 
 
@@ -137,34 +134,24 @@ def test_other_plugins_are_refused_before_anything_changes(world: MariaDbWorld, 
         value["password"] = new_password()
         value["masterarn"] = world.admin_secret()
     before = world.run("SELECT Priv FROM mysql.global_priv WHERE User = %s", user["username"])
-    arn = world.secret(value)
-    token = world.begin(arn)
-    world.step("createSecret", arn, token)
-    with pytest.raises(TargetRefused) as caught:
-        world.step("setSecret", arn, token)
-    # An alternative that would give the password away is refused while logging in.
-    assert caught.value.reason in {"plugin", "auth-method"}
+    # An alternative that would reveal the password is refused during the login.
+    assert world.refusal(world.secret(value)).reason in {"plugin", "auth-method"}
     assert world.run("SELECT Priv FROM mysql.global_priv WHERE User = %s", user["username"]) == before
     assert not world.exists(f"{user['username']}_clone")
 
 
-def test_a_user_with_two_kinds_of_password_cannot_change_both_by_itself(world: MariaDbWorld) -> None:
+def test_users_cannot_change_two_plugins_passwords_themselves(world: MariaDbWorld) -> None:
     user = account(world, f"{NATIVE} OR {ED25519}")
-    arn = world.secret(user)
-    token = world.begin(arn)
-    world.step("createSecret", arn, token)
-    with pytest.raises(TargetRefused, match="only one"):
-        world.step("setSecret", arn, token)
+    world.refusal(world.secret(user), "only one")
     assert world.logs_in(user)
 
 
-def test_without_pynacl_a_rotation_of_ed25519_stops_before_it_changes_anything(
+def test_without_pynacl_an_ed25519_rotation_changes_nothing(
     world: MariaDbWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = account(world, ED25519)
     arn = world.secret({**user, "masterarn": world.admin_secret(), "strategy": "alternating"})
-    token = world.begin(arn)
-    world.step("createSecret", arn, token)
+    token = world.begun(arn)
     monkeypatch.setitem(sys.modules, "nacl", None)
     with pytest.raises(TargetRefused, match="PyNaCl") as caught:
         world.step("setSecret", arn, token)
@@ -196,7 +183,7 @@ def test_the_hash_of_ed25519_is_the_servers(world: MariaDbWorld) -> None:
     password=st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40)
 )
 def test_a_stored_hash_tells_its_password_from_others(password: str) -> None:
-    """The two of MySQL are checked against the definition of SHA-256-crypt; there is no MySQL server here."""
+    """MySQL's two hashes are compared with the definition of SHA-256-crypt; no MySQL server is needed."""
     stored: dict[str, bytes] = {
         "mysql_native_password": native_password(password).encode(),
         "ed25519": ed25519(password).encode(),
@@ -243,5 +230,11 @@ def test_more_rounds_are_compared() -> None:
         ("CREATE USER `a`@`%`", []),
     ],
 )
-def test_what_the_server_shows_of_a_user_is_understood(shown: str, ways: list[Way]) -> None:
+def test_all_forms_of_show_create_user_are_parsed(shown: str, ways: list[Way]) -> None:
     assert list(shown_ways(shown)) == ways
+
+
+def test_the_hashes_are_those_of_their_inventors() -> None:
+    assert native_password("root") == "*81F5E21E35407D884A6CD4A731AEBFB6AF209E1B"
+    drepper = b"5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5"
+    assert sha256_crypt(b"Hello world!", b"saltstring", 5000) == drepper

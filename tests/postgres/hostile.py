@@ -1,4 +1,4 @@
-"""A server that speaks PostgreSQL's protocol up to SCRAM and records what clients send to it."""
+"""A test server with PostgreSQL's protocol up to SCRAM; it records what clients send."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def message(kind: bytes, body: bytes) -> bytes:
-    """A message of the server."""
+    """Return a message of the server."""
     return kind + struct.pack("!i", len(body) + 4) + body
 
 
 def request(code: int, rest: bytes = b"") -> bytes:
-    """An authentication request."""
+    """Return an authentication request."""
     return message(b"R", struct.pack("!i", code) + rest)
 
 
@@ -46,17 +46,17 @@ def scram(iterations: str | int, salt: str = "c2FsdHNhbHRzYWx0c2FsdA==") -> Call
 
 
 class Hostile:
-    """Listens on loopback; every connection gets the same script.
+    """Listens on loopback and serves every connection with the same script.
 
     Args:
         script: what to send after the client's start-up message and after each of its messages: bytes, or a
-            function of the client's message. The connection is closed when the script is over.
-        certificates: for TLS; without them a request for TLS is declined.
+            function of the client's message. The connection is closed after the script.
+        certificates: certificates for TLS; without them, requests for TLS are refused.
 
     Attributes:
-        port: where it listens.
-        received: the bodies of the clients' messages, start-up messages apart.
-        connections: how many came.
+        port: port on which it listens.
+        received: the bodies of the clients' messages, except start-up messages.
+        connections: number of connections.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What else a server may ask for: a module that validates passwords, a client certificate."""
+"""Additional requirements of a server: a module that validates passwords, a client certificate."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ CERTIFICATE_RULE = "hostssl all certified 127.0.0.1/32 scram-sha-256 clientcert=
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[tuple[Path, Path]]:
-    """A certificate of a client, signed by itself, and its key."""
+    """A self-signed client certificate and its key."""
     with tempfile.TemporaryDirectory() as place:
         yield identity(Path(place))
 
 
 @pytest.fixture(scope="module")
 def strict(client: tuple[Path, Path]) -> Iterator[PostgresServer]:
-    """A server with a module that validates passwords, which asks one user for a certificate."""
+    """A server with a module that validates passwords; it requires a certificate from one user."""
     settings = {"shared_preload_libraries": "passwordcheck", "ssl_ca_file": str(client[0])}
     with PostgresServer(settings=settings, hba=[CERTIFICATE_RULE]) as running:
         running.execute("CREATE ROLE app LOGIN")
@@ -45,7 +45,7 @@ def strict(client: tuple[Path, Path]) -> Iterator[PostgresServer]:
 
 
 def identity(place: Path) -> tuple[Path, Path]:
-    place.chmod(0o755)  # the server's user reads the certificate
+    place.chmod(0o755)  # the server's user must read the certificate
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "certified")])
     now = datetime.now(UTC)
@@ -81,9 +81,7 @@ def change(server: PostgresServer, new: str, **login: Any) -> None:
     ("password", "clear"),
     [("app", False), ("onlyletters" * 2, True), ("short1!", True), ("my-app-1-2-3", True)],
 )
-def test_a_password_that_a_module_does_not_accept_is_refused_with_the_modules_name(
-    strict: PostgresServer, password: str, clear: bool
-) -> None:
+def test_a_validation_error_names_the_module(strict: PostgresServer, password: str, clear: bool) -> None:
     with pytest.raises(RotatorsError) as caught:
         change(strict, password, clear_text=clear)
     assert caught.value.full_code == "target-refused/validation"
@@ -98,7 +96,7 @@ def test_a_password_that_a_module_accepts_is_set(strict: PostgresServer, clear: 
     change(strict, new_password(), username="app", password=new)
 
 
-def test_a_client_certificate_that_cannot_be_read_is_named(
+def test_an_unreadable_client_certificate_is_reported(
     strict: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PGSSLCERT", str(tmp_path / "missing.pem"))
@@ -107,7 +105,7 @@ def test_a_client_certificate_that_cannot_be_read_is_named(
     assert caught.value.full_code == "target-unavailable/tls-client-certificate"
 
 
-def test_a_client_certificate_is_offered_where_the_environment_names_one(
+def test_a_client_certificate_comes_from_the_environment(
     strict: PostgresServer, client: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strict.execute("CREATE ROLE certified LOGIN")

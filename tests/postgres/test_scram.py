@@ -1,4 +1,4 @@
-"""A password's proof goes only to a server whose SCRAM exchange is safe, and no exchange blocks a login."""
+"""A proof of a password is sent only in a safe SCRAM exchange, and no exchange blocks a login."""
 
 from __future__ import annotations
 
@@ -10,24 +10,22 @@ from hypothesis import strategies as st
 from psycopg import sql
 
 from rotators.core.errors import CredentialsRejected, RotatorsError, TargetRefused
-from rotators.core.secret import Secret
-from rotators.core.settings import Settings
 from rotators.engines.postgres import PostgresEngine
-from rotators.engines.postgres.scram import (
+from rotators.local.servers.postgres import PostgresServer
+from rotators.local.servers.tls import issue
+from rotators.logins.scram import (
     FEWEST_ITERATIONS,
     MOST_ITERATIONS,
-    PLAIN,
-    PLUS,
+    SHA_256,
+    SHA_256_PLUS,
     Exchange,
     matches,
     md5_verifier,
     prepared,
     verifier,
 )
-from rotators.local.servers.postgres import PostgresServer
-from rotators.local.servers.tls import issue
 from tests.postgres.hostile import CLEAR, MD5, SASL, TRUST, Hostile, message, request, scram
-from tests.world import World, new_password
+from tests.world import World, log_in, login_failure, new_password
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,24 +34,17 @@ if TYPE_CHECKING:
 MANY = f"SCRAM-SHA-256$40000000:{'A' * 22}==${'A' * 43}=:{'A' * 43}="
 
 
-def login(value: dict[str, Any]) -> None:
-    with PostgresEngine().login(Secret(value), Settings()) as session:
-        session.check()
-
-
 def secret(port: int, **changes: Any) -> dict[str, Any]:
     value = {"engine": "postgres", "host": "localhost", "port": port, "username": "app", "ssl": False}
     return {**value, "password": new_password(), **changes}
 
 
 def code_of(value: dict[str, Any]) -> str:
-    with pytest.raises(RotatorsError) as caught:
-        login(value)
-    return caught.value.full_code
+    return login_failure(PostgresEngine(), value).full_code
 
 
 @pytest.mark.parametrize("iterations", [0, 1, 4095, MOST_ITERATIONS + 1, 2_000_000_000, 9_999_999_999])
-def test_a_server_that_asks_for_unsafe_iterations_gets_nothing_derived_from_the_password(
+def test_unsafe_iteration_counts_get_no_proof(
     iterations: int,
 ) -> None:
     with Hostile([SASL, scram(iterations)]) as server:
@@ -85,13 +76,13 @@ def test_the_bounds_hold_inside_tls(tmp_path: Path) -> None:
         lambda _: b"HTTP/1.1 400 Bad Request\r\n\r\n",
     ],
 )
-def test_a_malformed_exchange_ends_the_login_before_a_proof(answer: Any) -> None:
+def test_a_malformed_exchange_gets_no_proof(answer: Any) -> None:
     with Hostile([SASL, answer]) as server:
         assert code_of(secret(server.port)) == "target-unavailable/protocol"
     assert len(server.received) == 1
 
 
-def test_a_server_that_cannot_prove_that_it_knows_the_password_is_not_believed() -> None:
+def test_a_wrong_server_signature_ends_the_login() -> None:
     with Hostile([SASL, scram(4096), request(12, b"v=" + b"A" * 43 + b"=") + TRUST]) as server:
         assert code_of(secret(server.port)) == "target-unavailable/protocol"
 
@@ -109,7 +100,7 @@ def test_a_server_that_cannot_prove_that_it_knows_the_password_is_not_believed()
         [MD5 + MD5],
     ],
 )
-def test_a_server_that_asks_for_no_hashed_password_proves_nothing(script: list[Any]) -> None:
+def test_authentication_without_a_password_hash_is_refused(script: list[Any]) -> None:
     with Hostile(script) as server:
         assert code_of(secret(server.port)) == "target-refused/auth-method"
 
@@ -123,18 +114,18 @@ def test_a_server_that_asks_for_no_hashed_password_proves_nothing(script: list[A
     ),
 )
 @settings(max_examples=50, deadline=None)
-def test_any_answer_to_a_login_is_a_coded_error(script: list[Any], answer: bytes) -> None:
+def test_unexpected_login_responses_are_coded_errors(script: list[Any], answer: bytes) -> None:
     with Hostile([*script, answer]) as server, pytest.raises(RotatorsError):
-        login(secret(server.port))
+        log_in(PostgresEngine(), secret(server.port))
 
 
-def test_a_user_that_gave_itself_many_iterations_is_refused_with_a_remedy(world: World) -> None:
-    """Any user may store a verifier of its own choice; libpq computed for half a minute here."""
+def test_an_excessive_iteration_count_error_names_a_remedy(world: World) -> None:
+    """Any user may store any verifier. libpq computes for half a minute with this one."""
     user = world.user()
-    # ALTER ROLE would do, but then the server computes as long, to see whether the password is empty.
+    # ALTER ROLE would also work, but then the server computes as long, to check for an empty password.
     world.sql("UPDATE pg_authid SET rolpassword = %s WHERE rolname = %s", MANY, user["username"])
     with pytest.raises(TargetRefused, match="40000000, not 4096") as caught:
-        login(user)
+        log_in(PostgresEngine(), user)
     assert caught.value.full_code == "target-refused/scram-iterations"
     assert "scram_iterations" in caught.value.remedy
 
@@ -143,26 +134,26 @@ def test_a_user_that_gave_itself_many_iterations_is_refused_with_a_remedy(world:
 def test_logins_within_the_bounds_work(world: World, iterations: int) -> None:
     user = world.user()
     store(world, user, verifier(user["password"], iterations))
-    login(user)
+    log_in(PostgresEngine(), user)
     with pytest.raises(CredentialsRejected):
-        login({**user, "password": new_password()})
+        log_in(PostgresEngine(), {**user, "password": new_password()})
 
 
 @pytest.mark.parametrize("asked", [None, 0, 1, 4095, 2_000_000_000])
-def test_a_verifier_of_ours_is_always_within_the_bounds(asked: int | None) -> None:
+def test_generated_verifiers_use_allowed_iteration_counts(asked: int | None) -> None:
     iterations = int(verifier("password", asked).split("$")[1].split(":")[0])
     assert FEWEST_ITERATIONS <= iterations <= MOST_ITERATIONS
 
 
 @pytest.mark.processes
 def test_a_login_with_an_md5_hash_works() -> None:
-    """The rule ``md5`` asks each user for what its stored hash allows."""
+    """With the rule ``md5``, the server requests the method that the stored hash permits."""
     name, password = "old", new_password()
     with PostgresServer(hba=["hostssl all all 127.0.0.1/32 md5"]) as server:
         server.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{md5_verifier(name, password)}'")
-        login(server.secret(name, password))
+        log_in(PostgresEngine(), server.secret(name, password))
         with pytest.raises(CredentialsRejected):
-            login(server.secret(name, new_password()))
+            log_in(PostgresEngine(), server.secret(name, new_password()))
 
 
 @pytest.mark.parametrize(
@@ -182,11 +173,11 @@ def test_a_login_with_an_md5_hash_works() -> None:
 )
 def test_passwords_beyond_ascii_are_prepared_as_libpq_does(world: World, password: str) -> None:
     user = world.user(password=password + new_password())
-    login(user)
+    log_in(PostgresEngine(), user)
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=40))
-def test_a_verifier_of_libpq_matches_its_password_and_no_other(text: str) -> None:
+def test_a_libpq_verifier_matches_only_its_password(text: str) -> None:
     import psycopg  # noqa: PLC0415 - one use
 
     conn = psycopg.pq.PGconn.connect_start(b"host=/nonexistent")
@@ -203,18 +194,18 @@ def test_a_verifier_of_libpq_matches_its_password_and_no_other(text: str) -> Non
 @pytest.mark.parametrize(
     "stored", ["", "clear", "md5", "SCRAM-SHA-256$1", "SCRAM-SHA-256$40000000:A==$A=:A="]
 )
-def test_a_stored_password_of_another_form_is_not_judged(stored: str) -> None:
+def test_an_unknown_verifier_format_gives_no_verdict(stored: str) -> None:
     assert matches(stored, "user", "password") is None
 
 
-def test_channel_binding_is_used_where_server_and_certificate_allow_it() -> None:
-    assert Exchange([PLUS, PLAIN], b"digest").mechanism == PLUS
-    assert Exchange([PLUS, PLAIN], b"digest").first().startswith(b"p=tls-server-end-point,,")
-    assert Exchange([PLAIN], b"digest").first().startswith(b"y,,")
-    assert Exchange([PLUS, PLAIN], None).first().startswith(b"n,,")
+def test_channel_binding_is_used_if_possible() -> None:
+    assert Exchange([SHA_256_PLUS, SHA_256], b"digest").mechanism == SHA_256_PLUS
+    assert Exchange([SHA_256_PLUS, SHA_256], b"digest").first().startswith(b"p=tls-server-end-point,,")
+    assert Exchange([SHA_256], b"digest").first().startswith(b"y,,")
+    assert Exchange([SHA_256_PLUS, SHA_256], None).first().startswith(b"n,,")
 
 
-def test_a_text_that_saslprep_leaves_empty_or_prohibits_is_hashed_as_it_is() -> None:
+def test_text_that_saslprep_rejects_is_hashed_unchanged() -> None:
     assert prepared("\u00ad") == "\u00ad".encode()
     assert prepared("\u00aa") == b"a"
 

@@ -1,4 +1,4 @@
-"""No setting of a user, an admin, a database or the environment changes what a rotation does."""
+"""No setting of a user, an admin, a database or the environment affects a rotation."""
 
 from __future__ import annotations
 
@@ -63,9 +63,7 @@ def test_a_user_with_settings_of_its_own_rotates(world: World, name: str, value:
 
 
 @pytest.mark.parametrize(("name", "value"), SETTINGS)
-def test_an_admin_with_settings_of_its_own_makes_and_mends_second_users(
-    world: World, name: str, value: str
-) -> None:
+def test_an_admins_settings_do_not_affect_the_clone(world: World, name: str, value: str) -> None:
     user, helper = world.user(), world.user(options="SUPERUSER")
     set_for(world, helper["username"], name, value)
     set_for(world, user["username"], name, value)
@@ -87,8 +85,8 @@ def test_no_environment_variable_of_libpq_changes_a_rotation(
 
 
 @pytest.mark.parametrize("where", ["role", "database"])
-def test_an_admin_acts_as_itself_whatever_role_is_set_for_it(world: World, where: str) -> None:
-    """A database's owner, too, may set a role, and the admin would act with its rights."""
+def test_an_admin_ignores_its_role_setting(world: World, where: str) -> None:
+    """A database's owner may also set a role, and the admin would act with its rights."""
     user, helper, weak = world.user(), world.user(options="SUPERUSER"), world.user()
     database = unique("db")
     world.sql(f'CREATE DATABASE {database} OWNER "{weak["username"]}"')
@@ -102,7 +100,7 @@ def test_an_admin_acts_as_itself_whatever_role_is_set_for_it(world: World, where
     assert world.logs_in(world.rotate(arn))
 
 
-def test_an_admin_acts_as_itself_whatever_session_authorization_is_set_for_it(world: World) -> None:
+def test_an_admin_ignores_its_session_authorization_setting(world: World) -> None:
     user, helper, weak = world.user(), world.user(options="SUPERUSER"), world.user()
     world.sql(f'ALTER ROLE "{helper["username"]}" SET session_authorization = "{weak["username"]}"')
     admin = world.admin_secret(username=helper["username"], password=helper["password"])
@@ -114,8 +112,8 @@ def stored_as_scram(world: World, user: str) -> bool:
     return str(row[0]).startswith("SCRAM-SHA-256$4096:")
 
 
-def test_a_change_is_durable_whatever_the_user_finds_good_enough(world: World) -> None:
-    """Else a crash of the server could bring the old password back after the promotion."""
+def test_a_change_ignores_asynchronous_commit_settings(world: World) -> None:
+    """Otherwise a crash of the server could restore the old password after the promotion."""
     user = world.user()
     set_for(world, user["username"], "synchronous_commit", "off")
     seen: list[Any] = []

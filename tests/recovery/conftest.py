@@ -1,4 +1,4 @@
-"""What the tests of recovery share."""
+"""Fixtures of the tests of recovery."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""`rotators doctor` and `rotators repair` make few logins that are rejected, the likeliest first."""
+"""`rotators doctor` and `rotators repair` make few rejected logins, the most likely version first."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
-from rotators.core.errors import RepairRefused
+from rotators.recovery.errors import RepairRefused
 from tests.cli.test_doctor_repair import examined, put, run, without_label
 from tests.mysql.conftest import MariaDbWorld
 from tests.world import World, new_password
@@ -17,18 +17,18 @@ Value = dict[str, Any]
 
 
 def rejected_logins(world: World, user: str) -> int:
-    return world.server.log().count(f'password authentication failed for user "{user}"')
+    return str(world.server.log()).count(f'password authentication failed for user "{user}"')
 
 
 def with_many_dead_versions(world: World, value: Value, number: int = 6) -> str:
-    """A secret of which no stored password logs in."""
+    """A secret without a working stored password."""
     arn = world.secret({**value, "password": new_password()})
     for _ in range(number):
         without_label(world, arn, {**value, "password": new_password()})
     return arn
 
 
-def test_the_doctor_stops_after_as_many_rejected_logins_as_are_allowed(world: World) -> None:
+def test_doctor_stops_at_the_login_limit(world: World) -> None:
     user = world.user()
     arn = with_many_dead_versions(world, user)
     document = examined(arn)
@@ -50,16 +50,14 @@ def test_the_limit_can_be_set(world: World, monkeypatch: pytest.MonkeyPatch) -> 
     assert rejected_logins(world, user["username"]) == 2 + 7
 
 
-def test_a_repair_that_is_refused_makes_no_more_of_them(world: World) -> None:
+def test_a_refused_repair_makes_no_more_logins(world: World) -> None:
     user = world.user()
     arn = with_many_dead_versions(world, user)
     assert isinstance(run("repair", arn, "--idle").exception, RepairRefused)
     assert rejected_logins(world, user["username"]) == 4
 
 
-def test_lost_versions_are_tried_before_those_that_were_replaced(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lost_versions_are_tried_before_replaced_ones(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     user = world.user()
     arn = world.secret({**user, "password": new_password()})
     without_label(world, arn, {**user, "password": new_password()})
@@ -82,7 +80,7 @@ def test_a_secret_that_works_costs_no_rejected_login(world: World) -> None:
     assert rejected_logins(world, user["username"]) == 0
 
 
-def test_a_server_that_does_not_answer_is_asked_once(world: World) -> None:
+def test_a_silent_server_is_asked_once(world: World) -> None:
     value = {**world.user(), "port": 1}
     arn = with_many_dead_versions(world, value)
     document = examined(arn)
@@ -90,7 +88,7 @@ def test_a_server_that_does_not_answer_is_asked_once(world: World) -> None:
     assert document["state"] == "unsure"
 
 
-def test_an_account_that_the_server_has_blocked_is_left_alone(maria_world: MariaDbWorld) -> None:
+def test_a_blocked_account_is_left_alone(maria_world: MariaDbWorld) -> None:
     world = maria_world
     value = world.account()
     arn = with_many_dead_versions(world, value, 3)
@@ -109,7 +107,7 @@ def test_an_account_that_the_server_has_blocked_is_left_alone(maria_world: Maria
         world.run("FLUSH PRIVILEGES")
 
 
-def test_the_doctor_stays_below_the_limit_of_the_server(maria_world: MariaDbWorld) -> None:
+def test_doctor_stays_below_the_servers_limit(maria_world: MariaDbWorld) -> None:
     world = maria_world
     value = world.account()
     arn = with_many_dead_versions(
@@ -120,7 +118,7 @@ def test_the_doctor_stays_below_the_limit_of_the_server(maria_world: MariaDbWorl
     try:
         document = json.loads(run("doctor", arn, "--idle", "--json").stdout)
         assert [each["trial"] for each in document["versions"]].count("rejected") == 2
-        assert world.logs_in(value), "the account is not blocked"
+        assert world.logs_in(value), "the account must not be blocked"
     finally:
         world.run(f"SET GLOBAL max_password_errors = {before}")
         world.run("FLUSH PRIVILEGES")

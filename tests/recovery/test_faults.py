@@ -1,4 +1,4 @@
-"""`rotators doctor` and `rotators repair` report first what is wrong with the secret itself."""
+"""`rotators doctor` and `rotators repair` first report faults of the secret itself."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from rotators.core.errors import RepairRefused, SecretFormatError
+from rotators.core.errors import SecretFormatError
+from rotators.recovery.errors import RepairRefused
+from rotators.testing.case import STEPS
 from tests.cli.test_doctor_repair import examined, put, run
-from tests.world import STEPS, World, new_password, unique
+from tests.world import World, new_password, unique
 
 Value = dict[str, Any]
 
@@ -26,7 +28,7 @@ FAULTS: list[tuple[str, Value, str]] = [
     ("a URL as host", {"host": "postgresql://localhost"}, "key 'host' of the secret is a URL or a path"),
     ("a host of another kind", {"host": 5}, "key 'host' of the secret must be a non-empty string"),
     ("no host", {"host": None}, "Key is missing from secret JSON: 'host' (its value is null or empty)"),
-    ("a password of another kind", {"password": None}, "key 'password' of the secret must be"),
+    ("a password of another kind", {"password": 5}, "key 'password' of the secret must be"),
     ("a port that is none", {"port": "about 5432"}, "key 'port' of the secret must be a number"),
     (
         "an admin's port that is none",
@@ -45,14 +47,14 @@ FAULTS: list[tuple[str, Value, str]] = [
 
 
 @pytest.mark.parametrize(("changes", "said"), [pytest.param(*rest, id=name) for name, *rest in FAULTS])
-def test_a_fault_of_the_secret_is_named_before_any_login(world: World, changes: Value, said: str) -> None:
+def test_a_fault_is_named_before_any_login(world: World, changes: Value, said: str) -> None:
     user = world.user()
     arn = world.secret({**user, **changes})
     before = world.logins()
     document = examined(arn)
     assert document["state"] == "faulty-secret"
     assert said in document["sentence"]
-    assert "administrator" not in document["action"], "no password has to change"
+    assert "administrator" not in document["action"], "the password need not change"
     assert document["repair"] == []
     result = run("repair", arn, "--idle")
     assert isinstance(result.exception, RepairRefused)
@@ -61,13 +63,13 @@ def test_a_fault_of_the_secret_is_named_before_any_login(world: World, changes: 
     assert world.logs_in(user)
 
 
-def test_a_missing_key_is_named_with_the_one_that_was_meant(world: World) -> None:
+def test_a_missing_key_is_named_with_its_typo(world: World) -> None:
     user = world.user()
     arn = world.secret({**{key: value for key, value in user.items() if key != "host"}, "Host": user["host"]})
     assert "there is 'Host'; keys are case-sensitive" in examined(arn)["sentence"]
 
 
-def test_a_fault_is_named_though_an_older_value_would_work(world: World) -> None:
+def test_a_fault_is_named_despite_working_versions(world: World) -> None:
     user = world.user()
     arn = world.secret(user)
     put(world, arn, {**user, "strategy": "singel"}, "AWSCURRENT")
@@ -94,7 +96,7 @@ def test_a_strategy_without_its_admin_is_said(world: World) -> None:
 )
 def test_null_or_empty_is_absent(world: World, key: str, empty: str | None) -> None:
     arn = world.secret({**world.user(), key: empty})
-    assert world.rotate(arn)[key] == empty, "and the rotation stores it as it was"
+    assert world.rotate(arn)[key] == empty, "the rotation must store it unchanged"
     assert examined(arn)["healthy"]
 
 
@@ -106,7 +108,7 @@ def test_a_null_port_is_the_engines_default(world: World) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost:5432", " localhost", "postgresql://localhost/x"])
-def test_a_rotation_stores_nothing_for_a_host_that_is_none(world: World, host: str) -> None:
+def test_a_rotation_stores_nothing_for_a_bad_host(world: World, host: str) -> None:
     arn = world.secret({**world.user(), "host": host})
     token = world.begin(arn)
     with pytest.raises(SecretFormatError, match="key 'host'"):
@@ -124,7 +126,7 @@ def test_check_names_a_fault_without_any_login(world: World) -> None:
     assert world.logins() == before
 
 
-def test_a_value_that_is_no_json_gives_way_to_one_that_is_accepted(world: World) -> None:
+def test_an_accepted_value_replaces_one_without_json(world: World) -> None:
     user = world.user()
     arn = world.secret(user)
     world.secrets.put_secret_value(SecretId=arn, SecretString="not JSON")
@@ -135,7 +137,7 @@ def test_a_value_that_is_no_json_gives_way_to_one_that_is_accepted(world: World)
     assert world.value(arn)["password"] == user["password"]
 
 
-def test_a_value_that_is_no_json_and_nothing_else_is_told(world: World) -> None:
+def test_a_value_without_json_is_reported(world: World) -> None:
     user = world.user()
     arn = world.secret({**user, "password": new_password()})
     world.secrets.put_secret_value(SecretId=arn, SecretString="not JSON")

@@ -1,4 +1,4 @@
-"""`rotators doctor` and `rotators repair` behind a real PgBouncer, whose user list is its own."""
+"""`rotators doctor` and `rotators repair` behind a real PgBouncer with a user list."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from rotators.core.errors import CredentialsRejected, RepairRefused
+from rotators.core.errors import CredentialsRejected
+from rotators.recovery.errors import RepairRefused
 from tests.cli.test_doctor_repair import examined, put, run
 from tests.pgbouncer import PgBouncer
 from tests.world import World, new_password
@@ -17,7 +18,7 @@ Value = dict[str, Any]
 
 
 def changed_at_the_server(world: World, arn: str, value: Value) -> Value:
-    """Store a pending value whose password the server has and the pooler does not know."""
+    """Store a pending value whose password the server has and the pooler does not have."""
     pending = {**value, "password": new_password()}
     world.set_password(value["username"], pending["password"])
     put(world, arn, pending, "AWSPENDING")
@@ -25,7 +26,7 @@ def changed_at_the_server(world: World, arn: str, value: Value) -> Value:
 
 
 def refused(world: World, arn: str) -> str:
-    """What a repair says that changes nothing."""
+    """The error text of a repair that changes nothing."""
     labels = world.stages(arn)
     result = run("repair", arn, "--idle")
     assert isinstance(result.exception, RepairRefused), result.output
@@ -33,9 +34,7 @@ def refused(world: World, arn: str) -> str:
     return str(result.exception)
 
 
-def test_a_new_password_that_the_pooler_does_not_know_keeps_its_label(
-    world: World, pooler: PgBouncer
-) -> None:
+def test_a_password_unknown_to_poolers_keeps_its_stage(world: World, pooler: PgBouncer) -> None:
     value = pooler.in_front(world.user())
     pooler.knows(value)
     arn = world.secret(value)
@@ -56,7 +55,7 @@ def test_a_new_password_that_the_pooler_does_not_know_keeps_its_label(
     assert examined(arn)["healthy"]
 
 
-def test_a_pooler_that_goes_on_with_an_old_password_costs_no_label(world: World, pooler: PgBouncer) -> None:
+def test_a_pooler_with_old_passwords_costs_no_stage(world: World, pooler: PgBouncer) -> None:
     user = world.user()
     value = pooler.in_front(user)
     pooler.knows(value)
@@ -80,27 +79,25 @@ def test_a_pooler_that_goes_on_with_an_old_password_costs_no_label(world: World,
     assert world.logs_in({**user, "password": pending["password"]})
 
 
-def test_a_pooler_without_a_second_address_is_found_out(world: World, pooler: PgBouncer) -> None:
+def test_a_pooler_without_admin_host_is_noticed(world: World, pooler: PgBouncer) -> None:
     user = world.user()
     value = pooler.secret(user)
     pooler.knows(value)
     arn = world.secret(value)
-    assert examined(arn)["healthy"], "and the pooler keeps this login's connection to the server"
+    assert examined(arn)["healthy"], "the pooler keeps this login's connection to the server"
     changed_at_the_server(world, arn, value)
     assert examined(arn)["state"] == "pooler"
     assert "user list" in refused(world, arn)
 
 
-def test_a_current_value_that_the_pooler_does_not_know_is_not_reset(world: World, pooler: PgBouncer) -> None:
+def test_a_current_value_unknown_to_poolers_stays(world: World, pooler: PgBouncer) -> None:
     value = pooler.in_front({**world.user(), "strategy": "single", "masterarn": world.admin_secret()})
     pooler.knows({**value, "password": new_password()})
     arn = world.secret(value)
     assert "The server accepts AWSCURRENT" in refused(world, arn)
 
 
-def test_a_password_that_the_server_has_no_more_is_reset_past_the_pooler(
-    world: World, pooler: PgBouncer
-) -> None:
+def test_a_lost_password_is_reset_past_poolers(world: World, pooler: PgBouncer) -> None:
     user = world.user()
     value = pooler.in_front({**user, "strategy": "single", "masterarn": world.admin_secret()})
     arn = world.secret(value)

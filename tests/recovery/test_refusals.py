@@ -1,4 +1,4 @@
-"""A login that fails for another reason than its password: `doctor` names it, `repair` sets no password."""
+"""A login fails, but not because of its password: `doctor` names the cause, `repair` sets no password."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rotators.core.errors import RepairRefused
+from rotators.recovery.errors import RepairRefused
 from tests.cli.test_doctor_repair import examined, put, run
 from tests.world import World, new_password
 
@@ -17,7 +17,7 @@ Value = dict[str, Any]
 
 
 def left_alone(world: World, arn: str, hashes: str, *params: object) -> str:
-    """What a repair says that changes neither a label nor a password hash."""
+    """The error text of a repair that changes neither a stage nor a password hash."""
     ask = world.run if hasattr(world, "run") else world.sql
     labels, before = world.stages(arn), ask(hashes, *params)
     result = run("repair", arn, "--idle")
@@ -44,7 +44,7 @@ def test_an_expired_password_is_not_reset(world: World) -> None:
     left_alone(world, arn, POSTGRES_HASH, user["username"])
 
 
-def test_a_right_password_that_the_access_rule_does_not_take_is_not_reset(world: World) -> None:
+def test_an_access_rule_causes_no_reset(world: World) -> None:
     user = world.user()
     with world.login(world.admin()) as admin:
         md5 = admin.pgconn.encrypt_password(user["password"].encode(), user["username"].encode(), b"md5")
@@ -56,7 +56,7 @@ def test_a_right_password_that_the_access_rule_does_not_take_is_not_reset(world:
     left_alone(world, arn, POSTGRES_HASH, user["username"])
 
 
-def test_an_expired_account_is_told_from_a_wrong_password(maria_world: MariaDbWorld) -> None:
+def test_an_expired_account_is_no_wrong_password(maria_world: MariaDbWorld) -> None:
     world = maria_world
     value = world.account()
     arn = with_admin(world, value)
@@ -82,7 +82,7 @@ def test_a_locked_account_is_told_and_stays_locked(maria_world: MariaDbWorld) ->
     left_alone(world, arn, MARIADB_HASH, value["username"])
 
 
-def test_a_pending_value_of_a_locked_account_keeps_its_label(maria_world: MariaDbWorld) -> None:
+def test_a_locked_accounts_pending_value_keeps_its_stage(maria_world: MariaDbWorld) -> None:
     world = maria_world
     value = world.account()
     arn = world.secret({**value, "password": new_password()})
@@ -102,7 +102,7 @@ def test_a_pending_value_of_a_locked_account_keeps_its_label(maria_world: MariaD
         pytest.param("", "10.99.99.%", "elsewhere", id="another address"),
     ],
 )
-def test_an_account_that_keeps_this_login_out_is_not_reset(
+def test_a_refused_account_is_not_reset(
     maria_world: MariaDbWorld, options: str, host: str, state: str
 ) -> None:
     world = maria_world

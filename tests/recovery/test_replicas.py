@@ -1,4 +1,4 @@
-"""Replicas of a secret in another Region: every command says what they are and changes nothing."""
+"""Replicas of a secret in another Region: every command reports the replica and changes nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rotators.core.errors import RepairRefused
+from rotators.recovery.errors import RepairRefused
 from tests.cli.test_doctor_repair import put, run
 from tests.world import World, new_password, unique
 
@@ -36,7 +36,7 @@ def document_of(command: str, arn: str) -> dict[str, Any]:
     return document
 
 
-def test_the_doctor_names_the_primary_region_and_makes_no_login(world: World, replicated: str) -> None:
+def test_doctor_names_a_replicas_primary_region(world: World, replicated: str) -> None:
     before = world.logins()
     document = document_of("doctor", in_region(OTHER, replicated))
     assert document["state"] == "replica"
@@ -71,7 +71,7 @@ def test_a_primary_with_replicas_is_an_ordinary_secret(replicated: str) -> None:
     assert document_of("show", replicated)["primary_region"] is None
 
 
-def test_an_arn_of_another_region_is_read_from_there(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_arn_selects_its_region(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     user = world.user()
     arn = str(world.secrets.create_secret(Name=unique("far"), SecretString=json.dumps(user))["ARN"])
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
@@ -91,7 +91,7 @@ def test_a_secret_of_another_region_is_repaired_there(world: World, monkeypatch:
     assert world.value(arn)["password"] == user["password"]
 
 
-def test_an_admin_of_another_region_is_read_from_there(world: World) -> None:
+def test_an_admins_arn_selects_its_region(world: World) -> None:
     far = world.aws.client("secretsmanager", region=OTHER)
     admin = far.create_secret(Name=unique("admin"), SecretString=json.dumps(world.admin()))["ARN"]
     assert f":{OTHER}:" in admin

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from rotators.core.errors import RepairRefused
 from rotators.local.servers.postgres import PostgresServer
+from rotators.recovery.errors import RepairRefused
 from tests.cli.test_doctor_repair import examined, put, run, without_label
 from tests.world import World, new_password
 
@@ -18,13 +18,13 @@ Value = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def elsewhere() -> Iterator[PostgresServer]:
-    """Somebody else's server: it records who tries to log in, and knows nobody."""
+    """Another server, without the user. It records all login attempts."""
     with PostgresServer(settings={"log_connections": "on"}) as running:
         yield running
 
 
 def led_away(world: World, elsewhere: PostgresServer, **changes: Any) -> tuple[str, Value]:
-    """A secret that someone who cannot read it has led to another server; gives ARN and the real value."""
+    """A secret whose address was changed by someone who cannot read it; its ARN and the real value."""
     user = world.user()
     arn = world.secret({**user, "password": new_password()})
     without_label(world, arn, {**user, "password": new_password()})
@@ -45,12 +45,10 @@ def test_a_changed_address_gets_no_stored_password(
     arn, user = led_away(world, elsewhere)
     put(world, arn, {**user, "password": new_password()}, "AWSPENDING")
     run(command, arn, "--idle")
-    assert passwords_tried(elsewhere, user["username"]) == 1, "only the one that was stored with the address"
+    assert passwords_tried(elsewhere, user["username"]) == 1, "only its own value may be tried"
 
 
-def test_versions_for_another_target_are_named_with_the_keys_that_differ(
-    world: World, elsewhere: PostgresServer
-) -> None:
+def test_versions_for_other_targets_name_differing_keys(world: World, elsewhere: PostgresServer) -> None:
     arn, user = led_away(world, elsewhere)
     document = examined(arn)
     assert document["state"] == "other-target"
@@ -87,7 +85,7 @@ def test_each_part_of_the_target_counts(world: World, key: str, tmp_path: Path) 
     document = examined(arn)
     trials = {version["stages"][0]: version["trial"] for version in document["versions"]}
     assert trials["AWSPREVIOUS"] == "foreign", document
-    assert world.logins() - before <= 2, "the current value alone, at each of its addresses"
+    assert world.logins() - before <= 2, "only the current value, at each of its addresses"
 
 
 @pytest.mark.parametrize("label", ["AWSPENDING", "AWSPREVIOUS"])
@@ -102,12 +100,10 @@ def test_another_spelling_is_the_same_target(world: World, key: str, label: str)
     trials = {version["stages"][0]: version["trial"] for version in document["versions"]}
     assert trials[label] == "accepted", document
     assert run("repair", arn, "--idle").exit_code == 0
-    assert world.value(arn)["password"] == user["password"], "the version was promoted, nothing was reset"
+    assert world.value(arn)["password"] == user["password"], "the version must be promoted, and nothing reset"
 
 
-def test_within_the_allowed_targets_a_password_follows_a_moved_database(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_password_follows_within_allowed_targets(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     user = world.user()
     arn = world.secret({**user, "host": "before-the-move.example"})
     put(world, arn, {**user, "password": new_password()}, "AWSCURRENT")
@@ -119,7 +115,7 @@ def test_within_the_allowed_targets_a_password_follows_a_moved_database(
     assert world.logs_in(world.value(arn))
 
 
-def test_a_target_that_is_not_allowed_gets_no_login(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forbidden_target_gets_no_login(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     arn = world.secret(world.user())
     before = world.logins()
     monkeypatch.setenv("ALLOWED_TARGETS", "db.example")

@@ -1,8 +1,9 @@
-"""Each seeded bug is caught by the check that is made for it, and a sound rotator by none."""
+"""Each seeded bug is found by its check, and no check fails for a correct rotator."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -26,7 +27,7 @@ def kit_of(faulty: Faulty, aws: LocalAws, target: PostgresTarget) -> Kit:
 
 
 def fails(check: str, kit: Kit) -> str | None:
-    """What a check of the contract says about a kit's rotator; None if nothing."""
+    """The error of a contract check for a kit's rotator; None if the check passes."""
     try:
         getattr(RotatorContractV2(), check)(kit)
     except Exception as error:  # noqa: BLE001 - a check may fail by any error of the rotator
@@ -34,30 +35,34 @@ def fails(check: str, kit: Kit) -> str | None:
     return None
 
 
-def outcomes(kit: Kit) -> set[str]:
-    """How stops in the target's part of a rotation end."""
+def reaches(outcome: str, kit: Kit) -> bool:
+    """True if a stop in the target's part of a rotation has this outcome."""
     matrix = CrashMatrix("faulty", kit)
     kinds = {Kind.STATEMENT, Kind.COMMIT}
     touching = {each.index for each in matrix.undisturbed(0).operations if each.kind in kinds}
-    found = {
-        str(matrix.stop(point).outcome)
+    found = any(
+        matrix.stop(point).outcome == outcome
         for point in matrix.points(Plan(starts=[0]))
         if point.operation.index in touching
         and point.operation.step == "setSecret"
         and point.container == "fresh"
-    }
+    )
     matrix.close()
     return found
 
 
 @pytest.mark.parametrize("faulty", EXPECTED, ids=lambda faulty: faulty.__name__)
-def test_the_bug_is_caught(faulty: Faulty, aws: LocalAws, target: PostgresTarget) -> None:
+def test_the_bug_is_caught(
+    faulty: Faulty, aws: LocalAws, target: PostgresTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The last login of a step uses a random older value; the correct one would hide some bugs.
+    monkeypatch.setattr("rotators.core.tries.secrets", SimpleNamespace(choice=lambda values: values[0]))
     expected = EXPECTED[faulty]
     with kit_of(faulty, aws, target) as kit:
         if expected.startswith("test_"):
             assert fails(expected, kit) is not None
         else:
-            assert expected.removeprefix("crash matrix: ") in outcomes(kit)
+            assert reaches(expected.removeprefix("crash matrix: "), kit)
     caught[faulty.__name__] = expected
 
 
@@ -70,7 +75,7 @@ def test_a_sound_rotator_is_not_accused(check: str, aws: LocalAws, target: Postg
 
 @pytest.fixture(scope="module", autouse=True)
 def table() -> Iterator[None]:
-    """Shown with `pytest -rA` or `-s`: bug and the check that caught it."""
+    """Prints each bug with the check that found it (shown with `pytest -rA` or `-s`)."""
     yield
     for bug, check in caught.items():
         print(f"{bug:<28} {check}")

@@ -1,32 +1,12 @@
-"""The shipped suites, passed on MariaDB by single, alternating and dual; on MySQL where there is one."""
+"""The shipped suites, passed on MariaDB by single, alternating and dual; on MySQL if it is installed."""
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import pytest
 
-from rotators.testing.crash import Plan
-from rotators.testing.crashes import RotatorCrashesV1
-from rotators.testing.hostile import RotatorContractV2
-from rotators.testing.races import RotatorRacesV1
-from rotators.testing.targets.mysql import MariaDbTarget, MySqlTarget
+from rotators.testing.targets.mariadb import MariaDbTarget
+from rotators.testing.targets.mysql import MySqlTarget
 from tests.world import unique
-
-pytestmark = pytest.mark.usefixtures("impatient_mysql")
-
-
-class OnMariaDb:
-    @pytest.fixture
-    def target(self, maria_target: MariaDbTarget) -> MariaDbTarget:
-        return maria_target
-
-
-class OnMySql:
-    @pytest.fixture
-    def target(self, mysql_target: MySqlTarget) -> MySqlTarget:
-        return mysql_target
-
 
 CHANGES = (
     "REVOKE INSERT ON kit.* FROM {}",
@@ -62,9 +42,7 @@ def test_the_footprint_on_mysql_sees_it_too(mysql_target: MySqlTarget, change: s
 
 @pytest.mark.processes
 @pytest.mark.parametrize("engine", ["maria_target", "mysql_target"])
-def test_the_footprint_is_the_same_for_two_equal_credentials_and_holds_no_hash(
-    request: pytest.FixtureRequest, engine: str
-) -> None:
+def test_footprints_of_equal_credentials_are_equal(request: pytest.FixtureRequest, engine: str) -> None:
     target: MariaDbTarget = request.getfixturevalue(engine)
     one, other = target.create("o'ne`"), target.create()
     first = target.footprint(one)
@@ -74,47 +52,3 @@ def test_the_footprint_is_the_same_for_two_equal_credentials_and_holds_no_hash(
         assert not row[0] or str(row[0]) not in str(first)
     target.remove(one)
     target.remove(other)
-
-
-class TestSingle(OnMariaDb, RotatorContractV2, RotatorRacesV1):
-    strategy = "single"
-    timeout = 4.0
-
-
-class TestSingleWithAdmin(OnMariaDb, RotatorContractV2):
-    strategy = "single"
-    with_admin = True
-    timeout = 4.0
-
-
-class TestAlternating(OnMariaDb, RotatorContractV2, RotatorRacesV1):
-    strategy = "alternating"
-    with_admin = True
-    timeout = 4.0
-
-
-class TestDual(OnMariaDb, RotatorContractV2, RotatorRacesV1):
-    strategy = "dual"
-    with_admin = True
-    timeout = 4.0
-
-
-class TestAlternatingClone(OnMariaDb, RotatorCrashesV1):
-    """Stops while the clone is made, in this process; the processes die in `rotators matrix`."""
-
-    strategy = "alternating"
-    with_admin = True
-    kill = False
-    plan: ClassVar[Plan] = Plan(starts=[0], every=9)
-
-
-class TestMySqlSingle(OnMySql, TestSingle):
-    pass
-
-
-class TestMySqlAlternating(OnMySql, TestAlternating):
-    pass
-
-
-class TestMySqlDual(OnMySql, TestDual):
-    pass

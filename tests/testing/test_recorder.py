@@ -1,4 +1,4 @@
-"""The recorder sees what it is to see, stops where it is to stop, and leaves nothing behind."""
+"""The recorder records the right calls, stops at the right places, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def names(recorder: Recorder) -> list[str]:
     return [operation.name for operation in recorder.operations]
 
 
-def test_it_records_inside_a_step_only_and_undoes_its_hooks(target: PostgresTarget) -> None:
+def test_it_records_steps_only_and_removes_hooks(target: PostgresTarget) -> None:
     before = psycopg.connect, psycopg.Cursor.execute, psycopg.Transaction.__exit__
-    with Recorder(POSTGRES_OPERATIONS) as recorder, target._connect(target.admin()) as connection:
+    with Recorder(POSTGRES_OPERATIONS) as recorder, target._server.connect(target.admin()) as connection:
         work(connection)
         assert names(recorder) == []
         with recorder.step("setSecret"):
@@ -36,7 +36,7 @@ def test_before_means_not_done_and_after_means_done(target: PostgresTarget, when
     user = target.create()
     footprint = target.footprint(user)
     with Recorder(POSTGRES_OPERATIONS) as recorder:
-        connection = target._connect(target.admin())
+        connection = target._server.connect(target.admin())
         recorder.begin(StopAt(2, when))
         with pytest.raises(Stop), recorder.step("setSecret"), connection.transaction():
             connection.execute(f"ALTER ROLE {user['username']} CONNECTION LIMIT 7".encode())
@@ -47,7 +47,7 @@ def test_before_means_not_done_and_after_means_done(target: PostgresTarget, when
 
 
 def test_the_dead_do_nothing_more(target: PostgresTarget) -> None:
-    with Recorder(POSTGRES_OPERATIONS) as recorder, target._connect(target.admin()) as connection:
+    with Recorder(POSTGRES_OPERATIONS) as recorder, target._server.connect(target.admin()) as connection:
         recorder.begin(StopAt(0, When.BEFORE))
         for _ in range(2):
             with pytest.raises(Stop), recorder.step("setSecret"):

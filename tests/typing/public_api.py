@@ -1,4 +1,4 @@
-"""What the public names look like to type checkers. mypy and pyright check this file; nothing runs it."""
+"""Types of the public names. mypy and pyright check this file; nothing runs it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ class Keys:
         assert_type(rotation.previous, Secret | None)
         assert_type(rotation.admin, Secret | None)
         assert_type(rotation.history, Iterable[Secret])
-        tries = Tries(rotation, usable=lambda _: True, credential=lambda stored: stored.text("api_key"))
-        for name, stored in tries:
-            assert_type(name, str)
-            assert_type(stored, Secret)
+        tries = Tries(rotation)
+        for stored in tries:
+            assert_type(stored.label, str)
+            assert_type(stored.value, Secret)
+            assert_type(tries.may_send(stored, "key", same_target=True), bool)
         raise tries.failure("no key works")
 
     def verify(self, rotation: Rotation) -> None:
@@ -41,7 +42,7 @@ rotator: Rotator = Keys()
 
 
 def errors(error: RotatorsError) -> None:
-    """What a caller may read of an error."""
+    """Attributes of an error for callers."""
     assert_type(error.full_code, str)
     assert_type(error.reason, str | None)
     assert_type(TargetUnavailable.retryable, bool)
@@ -56,7 +57,7 @@ def reads(cache: SecretCache) -> None:
 
 
 class Connection:
-    """What a driver gives."""
+    """The connection of a driver."""
 
 
 def connect(**options: object) -> Connection:
@@ -70,7 +71,7 @@ async def connect_async(**options: object) -> Connection:
 
 
 def logins(credentials: Credentials) -> None:
-    """A connection has the type that the driver's own function gives."""
+    """A connection has the return type of the driver's own function."""
     assert_type(credentials.connect(connect), Connection)
     assert_type(credentials.counts(), dict[str, int])
 
@@ -82,7 +83,7 @@ async def asynchronous(cache: AsyncSecretCache, credentials: AsyncCredentials) -
 
 
 class Users(Target):
-    """What the kit needs of a target."""
+    """The methods that the kit needs from a target."""
 
     def create(self, name: str | None = None, password: str | None = None) -> Value:
         """See Target.create."""

@@ -1,0 +1,46 @@
+"""The shipped suites, passed by every strategy of every engine."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+
+from rotators.testing.crash import Plan
+from rotators.testing.crashes import RotatorCrashesV1
+from rotators.testing.hostile import RotatorContractV2
+from rotators.testing.races import RotatorRacesV1
+
+pytestmark = pytest.mark.usefixtures("impatient")
+
+
+class TestSingle(RotatorContractV2, RotatorRacesV1):
+    strategy = "single"
+    timeout = 4.0
+
+
+class TestSingleWithAdmin(RotatorContractV2):
+    strategy = "single"
+    with_admin = True
+    timeout = 4.0
+
+
+class TestAlternating(RotatorContractV2, RotatorRacesV1):
+    strategy = "alternating"
+    with_admin = True
+    timeout = 4.0
+
+
+class TestDual(RotatorContractV2, RotatorRacesV1):
+    strategy = "dual"
+    with_admin = True
+    timeout = 4.0
+
+
+class TestAlternatingClone(RotatorCrashesV1):
+    """Every stop while the clone is created, in this process; `rotators matrix` also kills processes."""
+
+    strategy = "alternating"
+    with_admin = True
+    kill = False
+    plan: ClassVar[Plan] = Plan(starts=[0], every=9)

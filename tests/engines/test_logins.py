@@ -1,0 +1,139 @@
+"""Each way in which a login can fail has its own code and remedy, on every engine."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rotators.core.errors import CredentialsRejected
+from rotators.local.servers import private
+from rotators.local.servers.tls import EXPIRED, NOT_YET_VALID, Validity, issue
+from rotators.logins.causes import CONNECT_SECONDS
+from rotators.strategies.engine import Engine
+from rotators.testing import Target
+from tests.world import log_in, login_failure, started, unique
+
+ROOTS = {"postgres": "PGSSLROOTCERT", "mariadb": "MYSQL_SSL_CA", "mysql": "MYSQL_SSL_CA"}
+"""Engines with the variable of the driver that names trusted roots, if there is one."""
+
+
+@pytest.fixture(scope="module")
+def user(target: Target) -> dict[str, Any]:
+    return target.create()
+
+
+def test_a_wrong_password_is_a_rejection(facts: Engine, target: Target, user: dict[str, Any]) -> None:
+    error = login_failure(facts, target.wrong(user))
+    assert isinstance(error, CredentialsRejected)
+    assert "rejected the password" in str(error)
+
+
+def test_a_login_with_an_unknown_user_is_rejected(
+    facts: Engine, target: Target, user: dict[str, Any]
+) -> None:
+    unknown = {**user, "username": target.username(unique("nobody"))}
+    assert isinstance(login_failure(facts, unknown), CredentialsRejected)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"port": 1}, "target-unavailable/closed-port"),
+        ({"host": "no-such-host.invalid"}, "target-unavailable/unknown-host"),
+        ({"host": "host\u0000name"}, "secret-format"),
+        ({"host": "x" * 300}, "target-unavailable/unknown-host"),
+        ({"host": "127.0.0.2"}, "target-unavailable/tls-host"),
+        ({"dbname": "no_such_database"}, "target-refused/database"),
+        ({"sslrootcert": "no/such/file.pem"}, "target-unavailable/tls-no-ca"),
+    ],
+)
+def test_each_cause_has_its_own_code(
+    facts: Engine, user: dict[str, Any], change: dict[str, object], code: str
+) -> None:
+    if "dbname" in change and "dbname" not in facts.target_defaults:
+        pytest.skip("an engine without databases")
+    if "dbname" in change and "mongodb" in facts.names:
+        pytest.skip("in another database there is another user, whose login is rejected")
+    assert login_failure(facts, {**user, **change}).full_code == code
+
+
+def test_a_certificate_of_an_unknown_authority(facts: Engine, user: dict[str, Any], tmp_path: Path) -> None:
+    error = login_failure(facts, {**user, "sslrootcert": str(issue(tmp_path).ca)})
+    assert error.full_code == "target-unavailable/tls-untrusted"
+    assert "SSL_ROOT_CERT" in error.remedy
+
+
+def test_trusted_roots_come_from_a_setting_or_variable(
+    engine: str, facts: Engine, user: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system's roots are the default. The setting takes precedence over the driver's variable."""
+    roots, unnamed = user["sslrootcert"], {key: user[key] for key in user if key != "sslrootcert"}
+    for name in ROOTS.values():
+        monkeypatch.delenv(name, raising=False)
+    assert login_failure(facts, unnamed).full_code == "target-unavailable/tls-untrusted"
+    if engine in ROOTS:
+        monkeypatch.setenv(ROOTS[engine], roots)
+        log_in(facts, unnamed)
+    error = login_failure(facts, unnamed, ssl_root_cert="no/such/file.pem")
+    assert error.full_code == "target-unavailable/tls-no-ca"
+    log_in(facts, unnamed, ssl_root_cert=roots)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "directory", "device", "empty"])
+def test_trusted_roots_must_be_a_regular_file(
+    facts: Engine, user: dict[str, Any], tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "roots"
+    {"fifo": os.mkfifo, "directory": os.mkdir}.get(kind, Path.touch)(path)
+    roots = "/dev/zero" if kind == "device" else str(path)
+    assert login_failure(facts, {**user, "sslrootcert": roots}).full_code == "target-unavailable/tls-no-ca"
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("validity", "code", "advice"),
+    [(EXPIRED, "tls-expired", "Renew"), (NOT_YET_VALID, "tls-not-yet-valid", "clock")],
+)
+def test_certificates_outside_their_validity_have_separate_errors(
+    facts: Engine,
+    running: private.PrivateServer,
+    user: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    validity: Validity,
+    code: str,
+    advice: str,
+) -> None:
+    monkeypatch.setattr(private, "issue", partial(issue, validity=validity))
+    with started(type(running)()) as server:
+        there = server.secret(user["username"], user["password"])
+        error = login_failure(facts, {**user, "ssl": True, **there})
+    assert error.full_code == f"target-unavailable/{code}"
+    assert advice in error.remedy
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_silent_server_is_given_up(facts: Engine, user: dict[str, Any]) -> None:
+    assert CONNECT_SECONDS < 6, "the limit of the product, which is shorter in this test"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        error = login_failure(facts, {**user, "port": silent.getsockname()[1]})
+    assert error.full_code == "target-unavailable/timeout"
+    assert error.retryable
+
+
+def test_a_server_that_hangs_up_at_once(facts: Engine, user: dict[str, Any]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up() -> None:
+            server.accept()[0].close()
+
+        thread = threading.Thread(target=hang_up, daemon=True)
+        thread.start()
+        error = login_failure(facts, {**user, "port": server.getsockname()[1]})
+        thread.join()
+    assert error.full_code == "target-unavailable/closed"

@@ -1,0 +1,149 @@
+"""Changes of many secrets: plan, ``--yes``, repetition and refusals."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import pytest
+
+from rotators.manage.errors import NothingSelected, SelectorInvalid
+from rotators.manage.selector import Selector
+from tests.manage.conftest import Fleet, run
+
+CHANGES = [
+    ("tag", "--set", "env=prod"),
+    ("schedule", "--every", "30", "--function", "FUNCTION"),
+    ("replicate", "--to", "eu-west-1"),
+    ("delete", "--days", "7"),
+]
+
+
+@pytest.fixture
+def two(fleet: Fleet) -> Fleet:
+    fleet.add("app", {"engine": "postgres"})
+    fleet.add("job", {"engine": "postgres"})
+    return fleet
+
+
+def described(fleet: Fleet, name: str = "app") -> dict[str, object]:
+    """The service's description of a secret."""
+    return dict(fleet.secrets.describe_secret(SecretId=f"{fleet.prefix}{name}"))
+
+
+def change(fleet: Fleet, *words: str, yes: bool = True) -> tuple[int, list[str]]:
+    """Exit status, and the states of the planned changes."""
+    arn = fleet.aws.function_arn("rotate")
+    command, *options = (arn if word == "FUNCTION" else word for word in words)
+    arguments = ("--name", fleet.prefix, *options, "--json", *(["--yes"] if yes else []))
+    result = run(command, *arguments)
+    return result.exit_code, [each["state"] for each in json.loads(result.stdout)["changes"]]
+
+
+@pytest.mark.parametrize("words", CHANGES, ids=lambda words: words[0])
+def test_nothing_changes_without_yes(two: Fleet, words: tuple[str, ...]) -> None:
+    before = described(two)
+    assert change(two, *words, yes=False) == (1, ["planned", "planned"])
+    after = described(two)
+    assert {**after, "ResponseMetadata": 0} == {**before, "ResponseMetadata": 0}
+
+
+@pytest.mark.parametrize("words", CHANGES, ids=lambda words: words[0])
+def test_a_repeated_command_changes_nothing(two: Fleet, words: tuple[str, ...]) -> None:
+    assert change(two, *words) == (0, ["done", "done"])
+    assert change(two, *words) == (0, [])
+
+
+def test_secrets_of_other_regions_are_changed_there(two: Fleet) -> None:
+    other = two.aws.client("secretsmanager", region="eu-west-1")
+    arn = other.create_secret(Name=f"{two.prefix}far", SecretString="x")["ARN"]
+    assert run("tag", arn, "--set", "env=prod", "--yes").exit_code == 0
+    assert run("replicate", arn, "--to", "eu-central-1", "--yes").exit_code == 0
+    found = other.describe_secret(SecretId=arn)
+    assert found["Tags"] == [{"Key": "env", "Value": "prod"}]
+    assert [each["Region"] for each in found["ReplicationStatus"]] == ["eu-central-1"]
+
+
+def test_an_interrupted_change_is_resumed(two: Fleet) -> None:
+    run("tag", f"{two.prefix}app", "--set", "env=prod", "--yes")
+    assert change(two, "tag", "--set", "env=prod") == (0, ["done"])
+
+
+def test_tags_are_set_and_removed(fleet: Fleet) -> None:
+    fleet.add("app", tags={"env": "test", "old": "x", "kept": "y"})
+    assert change(fleet, "tag", "--set", "env=prod", "--remove", "old", "--remove", "none")[0] == 0
+    (entry,) = fleet.document("list")["secrets"]
+    assert entry["tags"] == {"kept": "y", "env": "prod"}
+
+
+@pytest.mark.parametrize(
+    ("options", "rules"),
+    [
+        (("--every", "7", "--window", "2h"), {"ScheduleExpression": "rate(7 days)", "Duration": "2h"}),
+        (("--every", "1"), {"ScheduleExpression": "rate(1 day)"}),
+        (("--expression", "cron(0 3 1 * ? *)"), {"ScheduleExpression": "cron(0 3 1 * ? *)"}),
+    ],
+)
+def test_a_schedule_is_set(two: Fleet, options: tuple[str, ...], rules: dict[str, str]) -> None:
+    assert change(two, "schedule", *options, "--function", "FUNCTION") == (0, ["done", "done"])
+    assert described(two)["RotationRules"] == rules
+
+
+def test_rotation_is_turned_off(two: Fleet) -> None:
+    two.aws.enable_rotation(f"{two.prefix}app")
+    assert change(two, "schedule", "--off") == (0, ["done"])
+    assert not described(two).get("RotationEnabled")
+
+
+def test_a_refused_change_does_not_end_the_others(two: Fleet) -> None:
+    two.aws.enable_rotation(f"{two.prefix}app")
+    status, states = change(two, "schedule", "--every", "30")
+    assert (status, sorted(states)) == (1, ["done", "refused"])
+
+
+def test_deleted_secrets_are_restored(two: Fleet) -> None:
+    assert change(two, "delete") == (0, ["done", "done"])
+    assert two.listed() == set()
+    assert change(two, "restore") == (0, ["done", "done"])
+    assert two.listed() == {"app", "job"}
+
+
+def test_replicas_are_removed(two: Fleet) -> None:
+    assert change(two, "replicate", "--to", "eu-west-1", "--to", "eu-central-1")[0] == 0
+    assert change(two, "unreplicate", "--from", "eu-west-1")[0] == 0
+    assert [each["Region"] for each in described(two)["ReplicationStatus"]] == ["eu-central-1"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("command", ["tag", "delete", "export"])
+def test_no_condition_does_not_mean_all(aws: object, command: str) -> None:
+    options = ("--set", "a=b") if command == "tag" else ()
+    result = run(command, *options)
+    assert isinstance(result.exception, SelectorInvalid)
+
+
+def test_a_listing_that_lags_behind_changes_nothing(two: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listings of the service can be five minutes old."""
+    run("tag", "--name", two.prefix, "--set", "temp=x", "--yes")
+    listed = list(Selector(names=(two.prefix,)).select(dt.datetime.now(dt.UTC)))
+    run("tag", f"{two.prefix}app", "--remove", "temp", "--yes")
+    monkeypatch.setattr("rotators.manage.selector.entries", lambda *_, **__: iter(listed))
+    result = run("delete", "--tag", "temp", "--yes", "--json")
+    assert [each["secret"] for each in json.loads(result.stdout)["changes"]] == [f"{two.prefix}job"]
+
+
+def test_a_plan_names_what_turns_on(two: Fleet) -> None:
+    arn = two.aws.function_arn("rotate")
+    result = run("schedule", f"{two.prefix}app", "--every", "7", "--function", arn, "--json")
+    (planned,) = json.loads(result.stdout)["changes"]
+    assert "turns rotation on" in planned["change"]
+    assert arn in planned["change"]
+
+
+def test_all_means_all(two: Fleet) -> None:
+    document = json.loads(run("tag", "--all", "--set", "a=b", "--json").stdout)
+    assert {f"{two.prefix}app", f"{two.prefix}job"} <= {each["secret"] for each in document["changes"]}
+
+
+def test_a_selector_without_secrets_fails(fleet: Fleet) -> None:
+    for words in (("tag", "--set", "a=b"), ("restore",), ("export",)):
+        assert isinstance(run(words[0], "--name", fleet.prefix, *words[1:]).exception, NothingSelected)

@@ -1,0 +1,90 @@
+"""The page on loopback."""
+
+from __future__ import annotations
+
+import socket
+from http.client import HTTPConnection, HTTPResponse
+
+import pytest
+
+from rotators.core.errors import AccessDenied
+from rotators.manage.report import collect, html
+from rotators.manage.serving import Dashboard
+from tests.manage.test_report import NOW
+
+
+def page() -> str:
+    return html(collect([], None, NOW))
+
+
+def ask(server: Dashboard, method: str = "GET", path: str = "/", **headers: str) -> tuple[HTTPResponse, str]:
+    connection = HTTPConnection("127.0.0.1", server.port)
+    try:
+        connection.request(method, path, headers=headers)
+        response = connection.getresponse()
+        return response, response.read().decode()
+    finally:
+        connection.close()
+
+
+def test_the_page_is_served_without_scripts() -> None:
+    with Dashboard(page) as server:
+        response, text = ask(server)
+        assert (response.status, text) == (200, page())
+        policy = response.headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'; style-src 'sha256-")
+        assert "unsafe" not in policy
+        assert response.headers["Cache-Control"] == "no-store"
+        assert ask(server, "HEAD")[1] == ""
+
+
+@pytest.mark.parametrize(
+    "host", ["rebound.example", "127.0.0.1", "localhost:1", "127.0.0.1:{port}.example", ""]
+)
+def test_only_its_own_host_is_answered(host: str) -> None:
+    with Dashboard(page) as server:
+        response, text = ask(server, Host=host.format(port=server.port))
+        assert response.status == 421
+        assert "secrets" not in text
+        assert ask(server, Host=f"localhost:{server.port}")[0].status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("POST", "/", 501), ("GET", "/other", 404), ("DELETE", "/", 501)]
+)
+def test_nothing_else_is_served(method: str, path: str, status: int) -> None:
+    with Dashboard(page) as server:
+        assert ask(server, method, path)[0].status == status
+
+
+def test_it_listens_on_loopback_only() -> None:
+    with Dashboard(page) as server:
+        for address in {
+            info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)
+        }:
+            if not str(address).startswith("127."):
+                with pytest.raises(OSError, match="refused"):
+                    socket.create_connection((str(address), server.port))
+
+
+def test_an_error_becomes_a_page() -> None:
+    def denied() -> str:
+        raise AccessDenied("ListSecrets <b>denied</b>")
+
+    with Dashboard(denied) as server:
+        response, text = ask(server)
+        assert response.status == 502
+        assert "[access-denied] ListSecrets &lt;b&gt;denied" in text
+
+
+def test_a_reload_within_seconds_asks_once() -> None:
+    made: list[int] = []
+
+    def counted() -> str:
+        made.append(1)
+        return page()
+
+    with Dashboard(counted) as server:
+        ask(server)
+        ask(server)
+    assert len(made) == 1
