@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SOURCE = Path(errors.__file__).parents[1]
+# Importing a module of errors makes its classes known to their base class.
+for file in SOURCE.rglob("errors.py"):
+    importlib.import_module(".".join(file.relative_to(SOURCE.parent).with_suffix("").parts))
 
 HEADER = """\
 # Errors
@@ -29,20 +33,25 @@ repeats a failed rotation while its window is open.
 
 
 def classes(root: type[errors.RotatorsError]) -> Iterator[type[errors.RotatorsError]]:
-    """The class and its descendants, parents first, in the order of the source."""
+    """The class and its descendants: parents first, then those of core, then by module."""
     yield root
-    for child in root.__subclasses__():
-        if child.__module__ == errors.__name__:
-            yield from classes(child)
+    children = (each for each in root.__subclasses__() if _is_ours(each))
+    for child in sorted(children, key=lambda each: (each.__module__ != errors.__name__, each.__module__)):
+        yield from classes(child)
+
+
+def _is_ours(kind: type[errors.RotatorsError]) -> bool:
+    return kind.__module__.startswith("rotators.") and kind.__module__.endswith(".errors")
 
 
 def narrowed() -> Iterator[tuple[str, str, str]]:
     """Every other error that is raised with a reason: (code, message, module), read from the source."""
+    kinds = {kind.__name__: kind for kind in classes(errors.RotatorsError)}
     for path in sorted(SOURCE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and node.args:
                 named = node.args[0] if getattr(node.func, "id", "") == "_Fault" else node.func
-                kind = getattr(errors, ast.unparse(named).removeprefix("errors."), None)
+                kind = kinds.get(ast.unparse(named).removeprefix("errors."))
                 reason = next((word.value for word in node.keywords if word.arg == "reason"), None)
                 if kind and isinstance(reason, ast.Constant):
                     module = path.relative_to(SOURCE.parent).as_posix()
@@ -50,7 +59,7 @@ def narrowed() -> Iterator[tuple[str, str, str]]:
 
 
 def template(call: ast.Call) -> str:
-    """The text of a message, with ``…`` for what is filled in; the codes of AWS for the table of faults."""
+    """Return the text of a message with ``…`` for its values, or AWS's codes for the table of faults."""
     said = next((word.value for word in call.keywords if word.arg in {"codes", "what"}), None)
     message = said or call.args[0]
     if isinstance(message, ast.Constant):
@@ -61,7 +70,7 @@ def template(call: ast.Call) -> str:
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the complete page."""
     lines = [HEADER, "| code | error | cause | next action | retryable |", "|---|---|---|---|---|"]
     for kind in classes(errors.RotatorsError):
         meaning = " ".join((kind.__doc__ or "").split("Args:")[0].split())

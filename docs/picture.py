@@ -1,7 +1,7 @@
 """Records `rotators demo` as a picture for the README (`make picture`).
 
-The command rotates real credentials in a terminal of fixed width. This script interprets its output as a
-terminal does, and rich draws the final screen as an SVG file. Times and version ids differ from run to run.
+The command rotates real credentials in a terminal of fixed width. This script interprets its output like a
+terminal, and rich draws the final screen as an SVG file. Times and version ids differ between runs.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ COMMAND = ("rotators", "demo")
 PICTURE = Path(__file__).parent / "images" / "demo.svg"
 WIDTH = 100  # columns
 
-# What moves the cursor or erases: the spinners of the command use these.
+# Control sequences that move the cursor or erase text. The spinners of the command use them.
 _CONTROL = re.compile(r"(\r|\n|\x1b\[\d*A|\x1b\[2K|\x1b\[\?25[hl])")
+# The width of a character in rich's drawings.
+_COLUMN = 12.2
+_INDENTED = re.compile(r'x="([\d.]+)" y="([\d.]+)" textLength="([\d.]+)"([^>]*)>((?:&#160;)+)(?=[^<&])')
 # The drawing must not load a font from another host.
 _FORMAT = re.sub(r"@font-face \{\{.*?\}\}\n", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 
@@ -30,7 +33,7 @@ def record() -> str:
     """Run the command.
 
     Returns:
-        What it wrote to its terminal, with control sequences.
+        The text that it wrote to its terminal, with control sequences.
 
     Raises:
         subprocess.CalledProcessError: the command failed; its messages are on stderr.
@@ -47,7 +50,7 @@ def screen(output: str) -> str:
     """Interpret control sequences.
 
     Args:
-        output: what a program wrote to its terminal.
+        output: the text that a program wrote to its terminal.
 
     Returns:
         The lines that the terminal shows at the end, with colours.
@@ -80,7 +83,15 @@ def picture(shown: str) -> str:
         console = Console(record=True, width=WIDTH, file=nowhere, force_terminal=True)
         console.print(Text("$ " + " ".join(COMMAND)))
         console.print(Text.from_ansi(shown))
-    return console.export_svg(title=" ".join(COMMAND), code_format=_FORMAT, unique_id="demo")
+    drawn = console.export_svg(title=" ".join(COMMAND), code_format=_FORMAT, unique_id="demo")
+    return _INDENTED.sub(_placed, drawn)
+
+
+def _placed(text: re.Match[str]) -> str:
+    """Replace the blanks at the beginning of a text by its position, because some viewers drop them."""
+    start, top, length, rest, blanks = text.groups()
+    shift = blanks.count("&#160;") * _COLUMN
+    return f'x="{float(start) + shift:g}" y="{top}" textLength="{float(length) - shift:g}"{rest}>'
 
 
 if __name__ == "__main__":
