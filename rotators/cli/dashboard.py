@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import signal
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ import click
 from rotators.cli.errors import PortUnusable
 from rotators.cli.output import console
 from rotators.cli.selecting import selector_options
+from rotators.cli.signals import endings
 from rotators.manage.report import current_page
 from rotators.manage.serving import HOST, Dashboard
 
@@ -35,11 +35,8 @@ def dashboard(selector: Selector, port: int) -> None:
         server = Dashboard(partial(current_page, selector), port)
     except OSError as error:
         raise PortUnusable(f"port {port} of {HOST} cannot be used: {error.strerror}") from None
-    ended: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _: ended.append(received))
     out = console()
-    with server:
+    with server, endings() as ended:
         out.print(f"The page is at {server.address}")
         out.print("\nNext: open it in a browser; Ctrl-C ends it.")
         while not ended:

@@ -11,6 +11,7 @@ import click
 
 from rotators.aws import clients
 from rotators.aws.secrets import SecretsManager
+from rotators.cli.signals import handled
 from rotators.manage.environment import variables
 from rotators.manage.errors import EnvironmentUnsuited, ProgramNotStarted
 
@@ -38,10 +39,10 @@ def exec_(
     environment = os.environ | variables(value, dict(_pair(text) for text in pairs), prefix)
     # Found with the path of this process, because the secret may contain another one.
     program = shutil.which(command[0]) or command[0]
-    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python, and the program would inherit that
-        signal.signal(ignored, signal.SIG_DFL)
     try:
-        os.execve(program, command, environment)  # noqa: S606 - the user's own command, without a shell
+        # Python ignores these signals, and the program would inherit that.
+        with handled((signal.SIGPIPE, signal.SIGXFSZ), signal.SIG_DFL):
+            os.execve(program, command, environment)  # noqa: S606 - the user's own command, without a shell
     except OSError as error:
         raise ProgramNotStarted(f"{command[0]} could not be started: {error.strerror}") from None
 

@@ -6,11 +6,13 @@ import os
 import signal
 import socket
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import click
 
 from rotators.cli.output import console, json_option, print_json
+from rotators.cli.signals import endings, handled
 from rotators.cli.stack import ADMIN, Seeded, Stack
 from rotators.local.errors import ServerStartFailed
 from rotators.testing import targets
@@ -48,25 +50,27 @@ def up(port: int, engine: str, as_json: bool) -> None:
     """
     _check_port(port)
 
-    # Not an Event: its lock may be held by the very wait that the signal interrupts.
-    ended: list[int] = []
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # either one ends the start at once
     out = console(quiet=as_json)
-    with out.status(f"starting a local AWS and {engine} …"):
-        stack = Stack(port, engine=engine).__enter__()
-    try:
-        seeded = stack.seed()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda received, _: ended.append(received))
-        if as_json:
-            print_json(_document(stack, seeded))
-        else:
-            _print(stack, seeded)
-        while not ended:
-            time.sleep(_LOOK_SECONDS)
-    finally:
-        with out.status("stopping …"):
-            stack.__exit__()
+    with (
+        handled((signal.SIGTERM,), signal.default_int_handler),
+        ExitStack() as later,
+    ):  # both end the start at once
+        with out.status(f"starting a local AWS and {engine} …"):
+            stack = Stack(port, engine=engine).__enter__()
+        try:
+            seeded = stack.seed()
+            ended = later.enter_context(
+                endings()
+            )  # until the end, because a second signal must not stop the stop
+            if as_json:
+                print_json(_document(stack, seeded))
+            else:
+                _print(stack, seeded)
+            while not ended:
+                time.sleep(_LOOK_SECONDS)
+        finally:
+            with out.status("stopping …"):
+                stack.__exit__()
     out.print("Stopped; nothing is left running.")
 
 

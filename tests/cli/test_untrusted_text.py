@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import signal
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,9 @@ DOUBTFUL_ARGUMENTS = {
 }
 """Arguments that give each command hostile text. A new command needs an entry here."""
 
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ)
+"""Signals whose handlers a command may set, but not leave behind: this process goes on after it."""
+
 SHOWS_LABELS = {"rotate", "show", "doctor"}
 
 
@@ -206,7 +210,9 @@ def test_no_command_interprets_outside_text(
         part.format(secret=hostile_secret, event=hostile_event) if part.startswith("{") else part
         for part in DOUBTFUL_ARGUMENTS[name]
     ]
+    before = [signal.getsignal(number) for number in HANDLED]
     done = command(*filled, *form)
+    assert [signal.getsignal(number) for number in HANDLED] == before
     assert_harmless(done.stdout)
     assert_harmless(done.stderr)
     if name in SHOWS_LABELS and not form:
