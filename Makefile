@@ -123,8 +123,10 @@ demo: $(COMMAND) ## Rotate a real database's password on this machine, and show 
 # With this variable, each process that a test starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-# The tests of a module or class share its fixtures, so they run in one process.
-PYTEST := $(BIN)/python -m pytest -n $(PROCESSES) --dist loadscope --no-loadscope-reorder --durations=10
+# The tests of a module or class share its fixtures, so they run in one process. A process that dies ends the run,
+# because xdist would wait for the rest of its tests forever.
+PYTEST := $(BIN)/python -m pytest -n $(PROCESSES) --dist loadscope --no-loadscope-reorder --max-worker-restart=0 \
+  --durations=10
 
 .PHONY: test
 test: $(DEV) ## Run all tests that this machine can run (ARGS go to pytest)

@@ -177,7 +177,10 @@ class _Storing:
             return
         try:
             with translated("Invoke", rotation.function_arn):
-                clients.functions().invoke(FunctionName=rotation.function_arn, InvocationType="DryRun")
+                answer = clients.functions().invoke(
+                    FunctionName=rotation.function_arn, InvocationType="DryRun"
+                )
+                answer["Payload"].read()  # empty; an unread answer keeps its connection from later calls
         except SecretNotFound:
             raise InvalidEvent(
                 f"Rotation.FunctionArn: there is no function {rotation.function_arn}; nothing was stored"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -69,6 +70,30 @@ def test_failures_reach_rules_on_the_default_bus(
     assert detail["requestParameters"] is None
     assert detail["additionalEventData"]["SecretId"] == arn
     assert detail["errorMessage"].endswith("during setSecret step")
+
+
+def test_rules_invoke_functions(aws: LocalAws, make: Make, rotate: Make) -> None:
+    """EventBridge's UG:eb-targets: it invokes Lambda functions asynchronously, if their policy allows it."""
+    function, events = aws.register("told", "tests.local.handlers.echo"), aws.client("events")
+    pattern = {
+        "detail-type": ["AWS Service Event via CloudTrail"],
+        "detail": {"eventName": ["RotationFailed"]},
+    }
+    rule = events.put_rule(Name="told", EventPattern=json.dumps(pattern))["RuleArn"]
+    aws.client("lambda").add_permission(
+        FunctionName=function,
+        StatementId="rule",
+        Action="lambda:InvokeFunction",
+        Principal="events.amazonaws.com",
+        SourceArn=rule,
+    )
+    events.put_targets(Rule="told", Targets=[{"Id": "1", "Arn": function}])
+    arn = make(fail="setSecret")
+    aws.wait_for_rotation(arn, rotate(arn), WAIT)
+    assert "printed to stdout" in aws.wait_for_log("told", "END RequestId")
+    gc.collect()  # warns about a connection that was left open
+    events.remove_targets(Rule="told", Ids=["1"])
+    events.delete_rule(Name="told")
 
 
 def test_a_new_current_version_is_told_natively(secrets: Any, make: Make, queue: Queue) -> None:

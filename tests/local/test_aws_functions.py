@@ -187,5 +187,5 @@ def test_a_dry_run_runs_nothing(aws: LocalAws, functions: Any) -> None:
     """Lambda's API:Invoke, InvocationType DryRun: status 204."""
     aws.register("never", "tests.local.handlers.echo")
     answer = functions.invoke(FunctionName="rotators-never", InvocationType="DryRun", Payload=b"{}")
-    assert answer["StatusCode"] == 204
+    assert (answer["StatusCode"], answer["Payload"].read()) == (204, b"")
     assert aws.logs("never") == ""

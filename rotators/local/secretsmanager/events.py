@@ -189,9 +189,10 @@ def with_targets(
                     client("sns", rule.region_name).publish(TopicArn=arn, Message=event)
                 elif _admits(client("lambda", rule.region_name), arn, rule.arn):
                     for _ in range(options.event_deliveries):
-                        client("lambda", rule.region_name).invoke(
+                        answer = client("lambda", rule.region_name).invoke(
                             FunctionName=arn, InvocationType="Event", Payload=event
                         )
+                        answer["Payload"].read()  # empty; an unread answer keeps its connection open
         if len(arns) < len(rule.targets):
             original(rule, original_event, transform_input)
 
