@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from rotators.core.errors import ConfigurationError
 from rotators.core.passwords import DEFAULT_EXCLUDED, PasswordPolicy, PasswordRules
+from rotators.core.secret import Secret
 from rotators.core.settings import Settings
+from rotators.strategies.credential import Password
 
 RULES = PasswordRules(shortest=4, longest=128)
 CLASSES = {
@@ -65,6 +67,8 @@ def test_the_password_in_use_is_not_given_again() -> None:
         require_each=False,
     )
     assert all(policy.generate(RULES, unlike="0101") != "0101" for _ in range(200))
+    key, current = Password(RULES, "key"), Secret({"password": "0000", "key": "0101"})
+    assert all(key.new(Settings(password=policy), current) != {"key": "0101"} for _ in range(200))
 
 
 @pytest.mark.parametrize(

@@ -48,18 +48,23 @@ class MemoryStore:
     proofs: list[str | None] = field(default_factory=list)
 
     def describe(self, secret_id: str) -> SecretState:
+        assert secret_id == ARN
         return SecretState(ARN, self.enabled, self.stages)
 
     def value(self, arn: str, version: str) -> Secret | None:
+        assert arn == ARN
+        assert version
         return self.values.get(version)
 
     def put_pending(self, arn: str, token: str, value: Secret, rotation_token: str | None) -> None:
+        assert arn == ARN
         assert token not in self.values
         self.values[token] = value
         self.proofs.append(rotation_token)
         self.did.append("store")
 
     def promote(self, arn: str, token: str, current: str | None) -> None:
+        assert arn == ARN
         for version, labels in self.stages.items():
             if "AWSCURRENT" in labels:
                 assert version == current
@@ -68,10 +73,12 @@ class MemoryStore:
         self.did.append("promote")
 
     def unlabelled(self, arn: str) -> Unlabelled:
+        assert arn == ARN
         ours = {"AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"}
         return Unlabelled([version for version in self.values if not self.stages.get(version, set()) & ours])
 
     def admin(self, arn: str) -> Secret:
+        assert arn == "arn:admin"
         return Secret({"username": "admin", "password": "admin-password"})
 
 
@@ -97,6 +104,8 @@ class Target:
 
     def verify(self, rotation: Rotation) -> None:
         self.store.did.append("verify")
+        (current,) = (version for version, stages in self.store.stages.items() if "AWSCURRENT" in stages)
+        assert rotation.current == self.store.values[current]
         if rotation.pending["password"] != self.password:
             raise TargetRefused("wrong password")
 
@@ -222,6 +231,62 @@ def test_a_rotators_error_shows_no_value(target: Target, leaked: str) -> None:
         run(Step.SET, leaky)
     assert leaked not in str(caught.value)
     assert type(caught.value.__cause__) is LookupError
+
+
+def test_an_error_shows_no_value_before_it_is_stored(target: Target) -> None:
+    """The proposed value is in no version yet."""
+
+    class Showing(MemoryStore):
+        def put_pending(self, arn: str, token: str, value: Secret, rotation_token: str | None) -> None:
+            raise RequestRefused(f"cannot store {value['password']}")
+
+    with pytest.raises(RequestRefused, match="cannot store") as caught:
+        run(Step.CREATE, Target(Showing()))
+    assert "password-" not in str(caught.value)
+
+
+class Named(Target):
+    """A rotator with a strategy, which the value names."""
+
+    def strategy_of(self, secret: Secret) -> str:
+        return secret.text("strategy")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ({"password": "old-password", "strategy": "mine"}, ("Named", "mine")),
+        ({"password": "mine", "strategy": "mine"}, ("Named", "***")),
+        ({"password": "Named", "strategy": "mine"}, ("***", "mine")),
+    ],
+)
+def test_a_report_names_rotator_and_strategy(
+    store: MemoryStore, value: dict[str, str], shown: tuple[str, str]
+) -> None:
+    store.values[OLD] = Secret(value)
+    target = Named(store, password=value["password"])
+    for step in Step:
+        report = Report()
+        run_step(RotationRequest(ARN, NEW, step, None), store, Settings(), report, target)
+        assert (report.rotator, report.strategy) == shown
+    assert store.did.count("verify") == 1  # finishSecret reports what testSecret has seen
+
+
+def test_a_slow_set_reads_stages_again_and_again(target: Target, clock: Clock) -> None:
+    run(Step.CREATE, target)
+    apply = target.apply
+
+    def slow(rotation: Rotation) -> None:
+        clock.now += STAGES_SECONDS
+        rotation.confirm()
+        target.store.stages = {OLD: {"AWSCURRENT"}, "x" * 32: {"AWSPENDING"}}
+        clock.now += STAGES_SECONDS
+        rotation.confirm()
+        apply(rotation)
+
+    target.apply = slow  # type: ignore[method-assign] # only of this object
+    with pytest.raises(VersionNotStaged):
+        run(Step.SET, target)
 
 
 def test_any_order_of_repeated_steps_ends_promoted(target: Target) -> None:
