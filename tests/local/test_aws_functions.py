@@ -87,6 +87,7 @@ def test_a_changed_configuration_starts_a_new_container(aws: LocalAws, functions
 
 def test_what_a_function_prints_is_its_log(aws: LocalAws, functions: Any) -> None:
     answer = functions.invoke(FunctionName="rotators-echo", LogType="Tail", Payload=b"{}")
+    assert answer["Payload"].read()
     tail = base64.b64decode(answer["LogResult"]).decode()
     assert tail.startswith("START RequestId: ")
     assert "printed to stdout" in tail
