@@ -233,7 +233,7 @@ def test_a_rotators_error_shows_no_value(target: Target, leaked: str) -> None:
     assert type(caught.value.__cause__) is LookupError
 
 
-def test_an_error_shows_no_value_before_it_is_stored(target: Target) -> None:
+def test_an_error_shows_no_proposed_value(target: Target) -> None:
     """The proposed value is in no version yet."""
 
     class Showing(MemoryStore):

@@ -74,7 +74,7 @@ def test_failures_reach_rules_on_the_default_bus(
 
 def test_rules_invoke_functions(aws: LocalAws, make: Make, rotate: Make) -> None:
     """EventBridge's UG:eb-targets: it invokes Lambda functions asynchronously, if their policy allows it."""
-    function, events = aws.register("told", "tests.local.handlers.echo"), aws.client("events")
+    function, events = aws.register("told-by-rule", "tests.local.handlers.echo"), aws.client("events")
     pattern = {
         "detail-type": ["AWS Service Event via CloudTrail"],
         "detail": {"eventName": ["RotationFailed"]},
@@ -90,7 +90,7 @@ def test_rules_invoke_functions(aws: LocalAws, make: Make, rotate: Make) -> None
     events.put_targets(Rule="told", Targets=[{"Id": "1", "Arn": function}])
     arn = make(fail="setSecret")
     aws.wait_for_rotation(arn, rotate(arn), WAIT)
-    assert "printed to stdout" in aws.wait_for_log("told", "END RequestId")
+    assert "printed to stdout" in aws.wait_for_log("told-by-rule", "END RequestId")
     gc.collect()  # warns about a connection that was left open
     events.remove_targets(Rule="told", Ids=["1"])
     events.delete_rule(Name="told")
