@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotators.core.errors import ConfigurationError, IdentityMismatch
+from rotators.core.errors import ConfigurationError, IdentityMismatch, SecretFormatError
 from rotators.core.rotation import Rotation
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.engines.mysql import MySqlEngine
 from rotators.engines.mysql.mariadb import MariaDbEngine
 from rotators.engines.postgres import PostgresEngine
-from rotators.logins.target import same_target
+from rotators.logins.target import TargetIdentity, same_target
 from rotators.strategies.engine import Engine
 from rotators.strategies.rotator import EngineRotator
 
@@ -131,3 +131,51 @@ def test_outside_of_allowed_targets_nothing_is_done(act: str, key: str) -> None:
     with pytest.raises(IdentityMismatch, match="not in ALLOWED_TARGETS") as caught:
         getattr(EngineRotator(PostgresEngine()), act)(Rotation(value, settings, value))
     assert caught.value.full_code == "identity-mismatch/not-allowed"
+
+
+BASE = {"host": "db.internal", "server_public_key": "key a"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({"host": "DB.Internal"}, True),
+        ({"host": "replica.internal"}, False),
+        ({"port": "5432"}, True),
+        ({"port": 6543}, False),
+        ({"admin_host": "DB.internal", "admin_port": 5432}, True),
+        ({"admin_host": "direct.internal"}, False),
+        ({"admin_port": 6543}, False),
+        ({"port": 6543, "admin_port": 5432}, False),
+        ({"ssl": True}, True),
+        ({"ssl": False}, False),
+        ({"sslrootcert": "/opt/default.pem"}, True),
+        ({"sslrootcert": "/opt/other.pem"}, False),
+        ({"server_public_key": "key\na"}, True),
+        ({"server_public_key": "key b"}, False),
+        ({"server_public_key": None}, False),
+        ({"username": "other"}, True),
+    ],
+)
+def test_equal_targets_have_equal_identities(changes: dict[str, Any], same: bool) -> None:
+    identity, changed = (
+        TargetIdentity.of(Secret(value), 5432, "/opt/default.pem") for value in (BASE, BASE | changes)
+    )
+    assert (identity == changed) is same
+
+
+def test_roots_mean_nothing_without_tls() -> None:
+    values = ({**BASE, "ssl": False, "sslrootcert": path} for path in ("/opt/a.pem", "/opt/b.pem"))
+    one, other = (TargetIdentity.of(Secret(value), 5432) for value in values)
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    ("port", "accepted"), [(1, True), (65535, True), ("65535", True), (0, False), (65536, False)]
+)
+def test_ports_have_the_range_of_tcp(port: object, accepted: bool) -> None:
+    if accepted:
+        assert TargetIdentity.of(Secret({**BASE, "port": port}), 5432).port == int(str(port))
+    else:
+        with pytest.raises(SecretFormatError, match="from 1 to 65535"):
+            TargetIdentity.of(Secret({**BASE, "port": port}), 5432)
