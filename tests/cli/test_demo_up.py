@@ -212,7 +212,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def stack(place: Path) -> Iterator[Stack]:
-    """One stack for the tests of this module; the last test ends it."""
+    """One stack for the tests of this module."""
     yield from _running(place)
 
 
@@ -312,11 +312,9 @@ def test_each_example_secret_is_ready_and_healthy(engine: str, examples: dict[st
         assert each["doctor"]["healthy"], each["doctor"]
 
 
-def test_ctrl_c_leaves_nothing_behind(stack: Stack, place: Path) -> None:
-    _ends(stack, place, signal.SIGINT, 0)
-
-
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGKILL, -9)]
+)
 def test_nothing_is_left_however_it_ends(tmp_path: Path, number: signal.Signals, status: int) -> None:
     for running in _running(_open(tmp_path)):
         _ends(running, tmp_path, number, status)

@@ -126,7 +126,8 @@ def test_asyncio_cluster_client_follows_a_rotation(world: ClusterWorld, options:
             for node in client.get_nodes():
                 await node.disconnect()
             await use_all(client)
-            assert credentials.counts()["pending"] == credentials.counts()["rejected"]
+            # A connection that is opened after the first rejection may begin with the pending version.
+            assert 1 <= credentials.counts()["rejected"] <= credentials.counts()["pending"]
             await asyncio.to_thread(world.promote, arn, token)
             await asyncio.to_thread(lambda: world.promote(arn, world.change(arn)))
             for node in client.get_nodes():
