@@ -31,8 +31,19 @@ def manager(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> SecretsManagerCli
     client = clients.secrets_manager()
     for page in client.get_paginator("list_secrets").paginate(IncludePlannedDeletion=True):
         for secret in page["SecretList"]:
-            client.delete_secret(SecretId=secret["ARN"], ForceDeleteWithoutRecovery=True)
+            _delete(client, secret["ARN"])
     return client
+
+
+def _delete(client: SecretsManagerClient, arn: str) -> None:
+    """Delete a secret of another test, which may have replicas, or be one."""
+    described = client.describe_secret(SecretId=arn)
+    replicas = [each["Region"] for each in described.get("ReplicationStatus", [])]
+    if described.get("PrimaryRegion", client.meta.region_name) != client.meta.region_name:
+        client.stop_replication_to_replica(SecretId=arn)
+    elif replicas:
+        client.remove_regions_from_replication(SecretId=arn, RemoveReplicaRegions=replicas)
+    client.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
 
 
 @pytest.fixture
