@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from rotators.local.secretsmanager.operations import Operations
 
 _OPERATIONS = (
+    "batch_get_secret_value",
     "list_secret_version_ids",
+    "list_secrets",
     "put_resource_policy",
     "put_secret_value",
     "rotate_secret",

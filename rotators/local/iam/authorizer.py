@@ -11,12 +11,13 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
 from rotators.local.iam.calls import KEY_PREFIX, SignedRequest, calls_of
 from rotators.local.iam.evaluator import ApiCall, Decision
+from rotators.local.iam.per_secret import refusal_of
 from rotators.local.iam.resource_policies import Statements, decide_with
 from rotators.local.options import ACCOUNT
 
@@ -108,9 +109,23 @@ class Authorizer:
                 refused = self._refused(request)
                 if refused:
                     return _answer(refused, environ, start_response)
+                if request.operation == "BatchGetSecretValue":
+                    return self._with_decisions(request, application, environ, start_response)
             return application(environ, start_response)
 
         return pass_or_refuse
+
+    def _with_decisions(
+        self, request: SignedRequest, application: Application, environ: dict[str, Any], start_response: Any
+    ) -> Iterable[bytes]:
+        def refusal(secret_id: str) -> str | None:
+            return self._refused(replace(request, operation="GetSecretValue", params={"SecretId": secret_id}))
+
+        before = refusal_of.set(refusal)
+        try:
+            return list(application(environ, start_response))
+        finally:
+            refusal_of.reset(before)
 
     def invoked(self, function: str, region: str, *, in_vpc: bool) -> None:
         """Record what Lambda does with a function's role around an invocation.

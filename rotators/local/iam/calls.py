@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rotators.local.iam.evaluator import ApiCall
@@ -139,10 +139,7 @@ def _manager_calls(request: SignedRequest, lookup: Lookup) -> Iterator[ApiCall]:
     params = request.params
     action = f"{_MANAGER}:{request.operation}"
     if request.operation == "BatchGetSecretValue":
-        yield request.call(action, "*")
-        for secret_id in params.get("SecretIdList", []):
-            single = replace(request, operation="GetSecretValue", params={"SecretId": secret_id})
-            yield from _manager_calls(single, lookup)
+        yield request.call(action, "*")  # the secrets are decided one by one: see per_secret.py
         return
     target = _target(request, lookup)
     if target is None:

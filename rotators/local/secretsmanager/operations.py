@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import lambda_backends
-from moto.secretsmanager.exceptions import OperationNotPermittedOnReplica
+from moto.secretsmanager.exceptions import OperationNotPermittedOnReplica, SecretsManagerClientError
 from moto.secretsmanager.models import FakeSecret, ReplicaSecret, SecretsManagerBackend
 
-from rotators.local.secretsmanager import versions
+from rotators.local.iam.per_secret import refusal_of
+from rotators.local.secretsmanager import listing, versions
 from rotators.local.secretsmanager.refusals import (
     DELETED,
     NO_FUNCTION,
@@ -28,6 +29,7 @@ from rotators.local.secretsmanager.refusals import (
     invalid_request,
     not_found,
     refusal,
+    validation,
 )
 from rotators.local.secretsmanager.resource_policies import check_policy, findings
 from rotators.local.secretsmanager.schedules import check_rules, merge_rules, next_rotation
@@ -48,6 +50,9 @@ _FUNCTION_ARN = re.compile(
 _ROTATION_TOKEN = re.compile(r"[a-zA-Z0-9-]{36,256}")
 _ASSUMED = "ASIA"  # how the access keys of an assumed role begin (IAM: reference_identifiers)
 _TOKEN_LENGTHS = range(32, 65)
+_MOST_OF_A_PAGE = 100
+_DESCRIBED_ONLY = {"VersionIdsToStages", "ReplicationStatus"}
+_MOST_OF_A_BATCH = 20
 
 
 class Operations:
@@ -118,7 +123,7 @@ class Operations:
     ) -> Params:
         """Read the value of a version, of AWSCURRENT when neither id nor stage is given.
 
-        BatchGetSecretValue passes empty strings for these. The lock is not held yet.
+        The lock is not held yet.
 
         Args:
             backend: Moto's records of one account and Region.
@@ -131,6 +136,64 @@ class Operations:
         """
         with self.lock:
             return self._read(backend.describe_secret(secret_id), version_id or None, version_stage or None)
+
+    def batch_get_secret_value(self, backend: SecretsManagerBackend, params: Params) -> Params:
+        """Read the values of up to 20 secrets, named by the request or selected by filters.
+
+        Returns:
+            SecretValues; Errors, one for each secret that cannot be read; NextToken if filters select more.
+
+        Raises:
+            SecretsManagerClientError: the request names both secrets and filters or none, or exceeds a limit.
+        """
+        ids, filters = params.get("SecretIdList") or [], params.get("Filters") or []
+        if bool(ids) == bool(filters):
+            raise invalid_parameter("Either 'SecretIdList' or 'Filters' must be provided, but not both.")
+        if params.get("MaxResults") and not filters:
+            message = (
+                "'Filters' not specified. 'Filters' must also be specified when 'MaxResults' is provided."
+            )
+            raise invalid_parameter(message)
+        if len(ids) > _MOST_OF_A_BATCH:
+            message = f"Member must have length less than or equal to {_MOST_OF_A_BATCH}"
+            raise validation("secretIdList", message)
+        token = None
+        if filters:
+            listing.check_filters(filters)
+            there = [secret for secret in backend.secrets.values() if not secret.is_deleted()]
+            found = listing.matching(there, filters, backend.region_name)
+            chosen, token = listing.page(found, params, _MOST_OF_A_BATCH)
+            ids = [secret.arn for secret in chosen]
+        values, errors = [], []
+        for secret_id in ids:
+            try:
+                if refused := refusal_of.get()(secret_id):
+                    raise refusal("AccessDeniedException", refused)
+                values.append(self._read(backend.describe_secret(secret_id), None, None))
+            except SecretsManagerClientError as error:
+                errors.append(
+                    {"SecretId": secret_id, "ErrorCode": error.error_type, "Message": error.message}
+                )
+        answer: Params = {"SecretValues": values, "Errors": errors}
+        return {**answer, "NextToken": token} if token else answer
+
+    def list_secrets(self, backend: SecretsManagerBackend, params: Params) -> Params:
+        """List the secrets that all filters select; with IncludePlannedDeletion also deleted ones.
+
+        Returns:
+            SecretList, and NextToken if there are more.
+
+        Raises:
+            SecretsManagerClientError: the request exceeds a limit, or its token is of another request.
+        """
+        filters = params.get("Filters") or []
+        listing.check_filters(filters)
+        deleted = bool(params.get("IncludePlannedDeletion"))
+        there = [secret for secret in backend.secrets.values() if deleted or not secret.is_deleted()]
+        found = listing.in_order(listing.matching(there, filters, backend.region_name), params)
+        secrets, token = listing.page(found, params, _MOST_OF_A_PAGE)
+        entries = [_entry(secret.to_dict()) for secret in secrets]
+        return {"SecretList": entries, "NextToken": token} if token else {"SecretList": entries}
 
     def _read(self, secret: FakeSecret | ReplicaSecret, version_id: str | None, stage: str | None) -> Params:
         if secret.is_deleted():
@@ -145,6 +208,7 @@ class Operations:
             )
         if version is None or not versions.has_value(version):
             raise not_found(f"Secrets Manager can't find the specified secret value for {wanted}")
+        versions.note_read(secret, version)
         answer = {
             "ARN": secret.arn,
             "Name": secret.name,
@@ -282,6 +346,7 @@ class Operations:
                 "VersionId": version_id,
                 "VersionStages": list(version["version_stages"]),
                 "CreatedDate": version["createdate"],
+                **({"LastAccessedDate": version["accessed"]} if "accessed" in version else {}),
             }
             for version_id, version in secret.versions.items()
             if version["version_stages"] or params.get("IncludeDeprecated")
@@ -322,6 +387,10 @@ class Operations:
                 answer[key] = stages
         for key in ("RotationLambdaARN", "RotationRules", "LastRotatedDate", "NextRotationDate"):
             answer.pop(key, None)
+        if accessed := getattr(secret, "accessed", None):
+            answer["LastAccessedDate"] = accessed
+        if secret.replicas:
+            answer["PrimaryRegion"] = secret.region
         if secret.rotation_lambda_arn:
             answer["RotationLambdaARN"] = secret.rotation_lambda_arn
         if state.rules:
@@ -419,6 +488,11 @@ class Operations:
             self.rotations.value_changed(secret)
         if label not in (PENDING, PREVIOUS):
             self.events.label_updated(secret.arn, secret.name, label, version_id)
+
+
+def _entry(described: Params) -> Params:
+    """A secret as ListSecrets has it: without members of DescribeSecret only."""
+    return {key: value for key, value in described.items() if key not in _DESCRIBED_ONLY}
 
 
 def _token(params: Params) -> str:

@@ -43,6 +43,25 @@ def invalid_request(message: str) -> SecretsManagerClientError:
     return InvalidRequestException(message)
 
 
+def validation(member: str, constraint: str) -> SecretsManagerClientError:
+    """Create the ``ValidationException`` of a member of a request.
+
+    Args:
+        member: its path in the request, as the service writes it.
+        constraint: what it violates. Its value is left out, because it may be a part of a secret.
+
+    Returns:
+        The exception; the caller raises it.
+    """
+    message = f"1 validation error detected: Value at '{member}' failed to satisfy constraint: {constraint}"
+    return refusal("ValidationException", message)
+
+
+def invalid_next_token() -> SecretsManagerClientError:
+    """Return an ``InvalidNextTokenException``; the caller raises it."""
+    return refusal("InvalidNextTokenException", "The NextToken value is invalid.")
+
+
 def not_found(message: str) -> SecretsManagerClientError:
     """Return a ``ResourceNotFoundException`` with ``message``; the caller raises it."""
     return _NotFound(message)

@@ -71,6 +71,20 @@ def holder(secret: FakeSecret | ReplicaSecret, label: str) -> str | None:
     return next((key for key, version in secret.versions.items() if label in version["version_stages"]), None)
 
 
+def note_read(secret: FakeSecret | ReplicaSecret, version: Version) -> None:
+    """Remember the day of a read, as ``LastAccessedDate`` of a secret and a version (API DescribeSecret).
+
+    A replica's secret has a date of its own, because the date is of the Region.
+
+    Args:
+        secret: moto's record.
+        version: its version that was read.
+    """
+    today = int(time.time()) // _DAY_SECONDS * _DAY_SECONDS
+    version["accessed"] = today
+    secret.accessed = today  # type: ignore[union-attr] # moto has no such member
+
+
 def has_value(version: Version) -> bool:
     """Return True if a value was stored in the version."""
     return "secret_string" in version or "secret_binary" in version

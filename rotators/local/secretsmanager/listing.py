@@ -1,0 +1,201 @@
+"""Filters, order and pages of ListSecrets and BatchGetSecretValue.
+
+Sources: API ListSecrets, BatchGetSecretValue and Filter; User Guide, manage_search-secret. They leave open
+what several negations in one filter mean: here, none of them may match. They leave open the order without
+SortOrder: here, the oldest secret is first.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from rotators.local.secretsmanager.refusals import invalid_next_token, invalid_parameter, validation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from moto.secretsmanager.models import FakeSecret, ReplicaSecret
+
+    Entry = FakeSecret | ReplicaSecret
+    Params = Mapping[str, Any]
+
+_MOST_FILTERS = 10
+_MOST_VALUES = 10
+_VALUE = re.compile(r"!?[a-zA-Z0-9 :_@/+=.\-!]{0,512}")
+_WORD = re.compile(r"[^\W_]+")
+_PART = re.compile(r"[A-Z]?[^A-Z]+|[A-Z]+")  # of a word in camel case
+
+
+def check_filters(filters: object) -> None:
+    """Refuse filters that the service refuses.
+
+    Args:
+        filters: member ``Filters`` of the request.
+
+    Raises:
+        SecretsManagerClientError: there are more than 10, or one has an unknown key or a bad value.
+    """
+    given = filters if isinstance(filters, list) else []
+    if len(given) > _MOST_FILTERS:
+        raise validation("filters", f"Member must have length less than or equal to {_MOST_FILTERS}")
+    for place, each in enumerate(given, 1):
+        values = each.get("Values") or []
+        if each.get("Key") not in _ATTRIBUTES:
+            known = ", ".join(_ATTRIBUTES)
+            raise validation(f"filters.{place}.member.key", f"Member must satisfy enum value set: [{known}]")
+        if not values:
+            raise invalid_parameter("Invalid filter values: must have at least one value")
+        if len(values) > _MOST_VALUES:
+            name = f"filters.{place}.member.values"
+            raise validation(name, f"Member must have length less than or equal to {_MOST_VALUES}")
+        if not all(isinstance(value, str) and _VALUE.fullmatch(value) for value in values):
+            name = f"filters.{place}.member.values"
+            raise validation(name, f"Member must satisfy regular expression pattern: {_VALUE.pattern}")
+
+
+def matching(secrets: Iterable[Entry], filters: Sequence[Params], region: str) -> list[Entry]:
+    """Return the secrets that all filters select, in their order.
+
+    Args:
+        secrets: moto's records.
+        filters: as ``check_filters`` accepts them.
+        region: Region of the records.
+    """
+    return [secret for secret in secrets if all(_selects(each, secret, region) for each in filters)]
+
+
+def in_order(secrets: list[Entry], params: Params) -> list[Entry]:
+    """Sort secrets as a request asks.
+
+    Args:
+        secrets: moto's records.
+        params: of ListSecrets.
+
+    Returns:
+        The same records, sorted.
+
+    Raises:
+        SecretsManagerClientError: SortBy or SortOrder has an unknown value.
+    """
+    by, order = params.get("SortBy", "created-date"), params.get("SortOrder", "asc")
+    if by not in _SORT_KEYS:
+        raise validation("sortBy", f"Member must satisfy enum value set: [{', '.join(_SORT_KEYS)}]")
+    if order not in {"asc", "desc"}:
+        raise validation("sortOrder", "Member must satisfy enum value set: [asc, desc]")
+    return sorted(secrets, key=_SORT_KEYS[by], reverse=order == "desc")
+
+
+def page(found: list[Entry], params: Params, most: int) -> tuple[list[Entry], str | None]:
+    """Return one page, and the token of the next one.
+
+    Args:
+        found: all secrets that the request selects, in order.
+        params: of the request. A token is valid for the same request only.
+        most: highest MaxResults, and its default.
+
+    Raises:
+        SecretsManagerClientError: MaxResults is outside of its range, or the token is of another request.
+    """
+    size = params.get("MaxResults") or most
+    if not isinstance(size, int) or size > most:
+        raise validation("maxResults", f"Member must have value less than or equal to {most}")
+    if size < 1:
+        raise validation("maxResults", "Member must have value greater than or equal to 1")
+    begin = _offset(params.get("NextToken"), params)
+    end = begin + size
+    return found[begin:end], _token(end, params) if end < len(found) else None
+
+
+def _digest(params: Params) -> str:
+    names = ("Filters", "SortBy", "SortOrder", "IncludePlannedDeletion")
+    asked = json.dumps([params.get(name) for name in names], sort_keys=True)
+    return hashlib.sha256(asked.encode()).hexdigest()[:16]
+
+
+def _token(offset: int, params: Params) -> str:
+    return base64.urlsafe_b64encode(f"{offset} {_digest(params)}".encode()).decode()
+
+
+def _offset(token: object, params: Params) -> int:
+    if token is None:
+        return 0
+    try:
+        offset, _, digest = (
+            base64.b64decode(str(token), altchars=b"-_", validate=True).decode().partition(" ")
+        )
+        if digest == _digest(params):
+            return int(offset)
+    except (binascii.Error, ValueError):
+        pass
+    raise invalid_next_token()
+
+
+def _selects(given: Params, secret: Entry, region: str) -> bool:
+    texts, match = _attributes(given["Key"], secret, region), _MATCHERS.get(given["Key"], _begins)
+    refused = [value[1:] for value in given["Values"] if value.startswith("!")]
+    wanted = [value for value in given["Values"] if not value.startswith("!")]
+    if any(match(value, text) for value in refused for text in texts):
+        return False
+    return not wanted or any(match(value, text) for value in wanted for text in texts)
+
+
+def _attributes(key: str, secret: Entry, region: str) -> list[str]:
+    if key == "primary-region":
+        source = getattr(secret, "source", None)
+        return [source.region if source else region]
+    return _ATTRIBUTES[key](secret)
+
+
+def _tags(secret: Entry, member: str) -> list[str]:
+    return [tag[member] for tag in secret.tags or []]
+
+
+_ATTRIBUTES: dict[str, Callable[[Entry], list[str]]] = {
+    "description": lambda secret: [secret.description] if secret.description else [],
+    "name": lambda secret: [secret.name],
+    "tag-key": lambda secret: _tags(secret, "Key"),
+    "tag-value": lambda secret: _tags(secret, "Value"),
+    "primary-region": lambda secret: [],
+    "owning-service": lambda secret: [secret.owning_service] if secret.owning_service else [],
+    "all": lambda secret: [
+        text
+        for key in ("name", "description", "tag-key", "tag-value", "owning-service")
+        for text in _ATTRIBUTES[key](secret)
+    ],
+}
+_SORT_KEYS: dict[str, Callable[[Any], Any]] = {
+    "created-date": lambda secret: _of_source(secret).created_date or 0,
+    "last-accessed-date": lambda secret: getattr(secret, "accessed", 0),
+    "last-changed-date": lambda secret: _of_source(secret).last_changed_date or 0,
+    "name": lambda secret: secret.name,
+}
+
+
+def _of_source(secret: Entry) -> FakeSecret:
+    source: FakeSecret | None = getattr(secret, "source", None)
+    return source or secret  # type: ignore[return-value] # only a replica has a source
+
+
+def _begins(value: str, text: str) -> bool:
+    return text.startswith(value)
+
+
+def _begins_in_any_case(value: str, text: str) -> bool:
+    return text.lower().startswith(value.lower())
+
+
+def _has_words(value: str, text: str) -> bool:
+    """Each word of the value begins a word of the text, or a part of one in camel case."""
+    there = _WORD.findall(text)
+    there += [part for word in there for part in _PART.findall(word)]
+    lower = [word.lower() for word in there]
+    words = [word.lower() for word in _WORD.findall(value)]
+    return bool(words) and all(any(each.startswith(word) for each in lower) for word in words)
+
+
+_MATCHERS = {"description": _begins_in_any_case, "all": _has_words}
