@@ -111,7 +111,8 @@ def _show_plan(plan: Sequence[Change], selected: int, unchanged: int, out: Scree
         out.print(f"{counted(selected, 'secret')} selected; nothing remains to be changed.")
         out.print("\nNext: `rotators list` shows them.")
         return
-    done = f" {unchanged:,} of them need no change." if unchanged else ""
+    verb = "needs" if unchanged == 1 else "need"
+    done = f" {unchanged:,} of them {verb} no change." if unchanged else ""
     out.print(f"Plan: {counted(len(plan), 'change')}, {counted(selected, 'secret')} selected.{done}")
     table = Table()
     table.add_column("secret", overflow="fold")

@@ -98,7 +98,7 @@ def test_a_plan_keeps_changes_without_their_secrets() -> None:
     assert lines > 50
 
 
-def test_the_last_page_needs_the_memory_of_the_first() -> None:
+def test_the_last_page_needs_no_more_memory() -> None:
     with Pages(MANY).serving() as pages, contextlib.redirect_stdout(Sink()) as sink:
         cli.main(["list", "-o", "names"], prog_name="rotators", standalone_mode=False)
     assert sink.lines == MANY
