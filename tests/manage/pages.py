@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from botocore.awsrequest import AWSRequest, AWSResponse
@@ -15,6 +16,7 @@ from botocore.compat import HTTPHeaders
 from rotators.aws import clients
 
 _PAGE = 100
+_PLACE = "####"
 _REGION, _ACCOUNT = "us-east-1", "123456789012"
 
 
@@ -29,7 +31,7 @@ class Pages:
     """A Secrets Manager with this many secrets.
 
     Args:
-        secrets: number of secrets.
+        secrets: number of secrets, a multiple of 100.
         errors: index of a page to the error codes that its first requests get.
 
     Attributes:
@@ -46,15 +48,15 @@ class Pages:
         first = int(json.loads(request.body).get("NextToken", 0))
         if errors := self._errors.get(first // _PAGE):
             return _answer(400, {"__type": errors.pop(0), "message": "Rate exceeded"})
-        last = min(first + _PAGE, self._secrets)
-        more = {"NextToken": str(last)} if last < self._secrets else {}
+        last = first + _PAGE
+        more = f', "NextToken": "{last}"' if last < self._secrets else ""
         self.served += 1
         self.blocks.append(sys.getallocatedblocks())
-        return _answer(200, {"SecretList": [_secret(number) for number in range(first, last)], **more})
+        page = _page().replace(_PLACE, f"{first // _PAGE:04}")
+        return _answered(200, f'{{"SecretList": {page}{more}}}')
 
     def describe_secret(self, request: AWSRequest, **_: object) -> AWSResponse:
-        number = int(json.loads(request.body)["SecretId"].split("-")[-2])
-        found = _secret(number)
+        found = _secret(json.loads(request.body)["SecretId"].split("-")[-2])
         return _answer(200, {**found, "VersionIdsToStages": found.pop("SecretVersionsToStages")})
 
     @contextmanager
@@ -74,20 +76,21 @@ class Pages:
                 client.meta.events.unregister(f"before-send.{operation}", handler)
 
 
-def name(number: int) -> str:
-    """The name of a secret."""
-    return f"prod/app-{number:06}"
-
-
-def _secret(number: int) -> dict[str, Any]:
+def _secret(number: str) -> dict[str, Any]:
     return {
-        "ARN": f"arn:aws:secretsmanager:{_REGION}:{_ACCOUNT}:secret:{name(number)}-AbCdEf",
-        "Name": name(number),
+        "ARN": f"arn:aws:secretsmanager:{_REGION}:{_ACCOUNT}:secret:prod/app-{number}-AbCdEf",
+        "Name": f"prod/app-{number}",
         "Tags": [{"Key": "owner", "Value": f"team {number}"}],
-        "CreatedDate": 1700000000.0 + number,
-        "LastChangedDate": 1700000000.0 + number,
-        "SecretVersionsToStages": {f"{number:032}": ["AWSCURRENT"]},
+        "CreatedDate": 1700000000.0,
+        "LastChangedDate": 1700000000.0,
+        "SecretVersionsToStages": {f"{number:>032}": ["AWSCURRENT"]},
     }
+
+
+@cache
+def _page() -> str:
+    """A page whose number is missing in it."""
+    return json.dumps([_secret(f"{_PLACE}{number:02}") for number in range(_PAGE)])
 
 
 def _no_events(**_: object) -> AWSResponse:
@@ -95,6 +98,10 @@ def _no_events(**_: object) -> AWSResponse:
 
 
 def _answer(status: int, document: object) -> AWSResponse:
+    return _answered(status, json.dumps(document))
+
+
+def _answered(status: int, text: str) -> AWSResponse:
     headers = HTTPHeaders()
     headers["Content-Type"] = "application/x-amz-json-1.1"
-    return AWSResponse("http://localhost", status, headers, _Body(json.dumps(document).encode()))
+    return AWSResponse("http://localhost", status, headers, _Body(text.encode()))
