@@ -171,6 +171,10 @@ bench: $(DEV) ## Measure the calls and logins of rotations (ARGS go to the bench
 bench-cache: $(DEV) ## Compare the cache with two other caches (ARGS go to the benchmark)
 	@$(BIN)/python -m benchmarks.cache $(ARGS)
 
+.PHONY: bench-manage
+bench-manage: $(DEV) ## Measure the commands about all secrets, with 2,000 of them (ARGS go to the benchmark)
+	@$(BIN)/python -m benchmarks.manage $(ARGS)
+
 .PHONY: bench-availability
 bench-availability: $(DEV) ## Count applications' failed logins while rotations run (about half an hour)
 	@$(BIN)/python -m benchmarks.availability $(ARGS)

@@ -36,6 +36,12 @@ def test_a_stampede_on_the_cache_is_one_call() -> None:
     assert all(ratio > 0 for each in found["ratios"].values() for ratio in each.values())
 
 
+def test_commands_about_all_secrets_are_measured() -> None:
+    found = figures("benchmarks.manage", "--secrets", "120", "--rounds", "1")
+    assert found["pages"] == 2
+    assert all(each["ratio"] > 0 for each in found["commands"].values())
+
+
 def test_an_application_sees_no_rotation_and_others_do() -> None:
     only = ("--only", "rotations", "--strategy", "single", "--pace", "1 s between steps")
     rows = figures("benchmarks.availability", "--rotations", "1", *only)["rotations"]

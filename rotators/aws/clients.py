@@ -59,7 +59,7 @@ _DECIDING = (
 # Lambda sets AWS_REGION, boto3 reads AWS_DEFAULT_REGION; elsewhere people set either.
 _REGION = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
-_SECRET_ARN = re.compile(r"arn:[a-z0-9-]+:secretsmanager:([a-z0-9-]+):")
+_ARN = re.compile(r"arn:[a-z0-9-]+:(?:secretsmanager|kms):([a-z0-9-]+):")
 _chosen_region: ContextVar[str | None] = ContextVar("_chosen_region", default=None)
 
 _CONNECT_SECONDS = 5
@@ -75,20 +75,30 @@ _FUNCTION_SECONDS = 900  # the longest that Lambda lets a function run (LG: gett
 
 @contextmanager
 def in_region_of(secret_id: str) -> Iterator[None]:
-    """Make the clients of this context in the Region that a secret's ARN names.
+    """Make the clients of this context in the Region that the ARN of a secret or of a KMS key names.
 
     Args:
-        secret_id: name or ARN of the secret; a name leaves the Region of the environment.
+        secret_id: name or ARN; a name leaves the Region of the environment.
     """
-    named = _SECRET_ARN.match(secret_id)
-    if named is None or named[1] == _region():
+    named = region_named_by(secret_id)
+    if named is None or named == _region():
         yield  # with the clients that there are
         return
-    before = _chosen_region.set(named[1])
+    before = _chosen_region.set(named)
     try:
         yield
     finally:
         _chosen_region.reset(before)
+
+
+def region_named_by(secret_id: str) -> str | None:
+    """The Region in the ARN of a secret or of a KMS key.
+
+    Args:
+        secret_id: name or ARN; a name gives None.
+    """
+    found = _ARN.match(secret_id)
+    return found[1] if found else None
 
 
 def secrets_manager() -> SecretsManagerClient:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import click
 from rich.table import Table
 
 from rotators.cli.output import console, counted, json_option, print_json, progress_bars, styled
-from rotators.cli.selecting import nothing_selected, refuse_unread, require_conditions, selector_options
+from rotators.cli.selecting import nothing_selected, require_conditions, selector_options
 from rotators.manage.changes import run_all
 
 if TYPE_CHECKING:
@@ -66,47 +67,53 @@ def _change(selector: Selector, planned: Planner, *, yes: bool, as_json: bool) -
     out = console(quiet=as_json)
     with out.status("listing secrets …"):
         selection = selector.select(dt.datetime.now(dt.UTC))
-        selected = 0
+        selected = unchanged = 0
         plan: list[Change] = []
         for entry in selection:
             fresh = selection.now(entry)
             if fresh is not None:
+                changes = list(planned(fresh))
                 selected += 1
-                plan += planned(fresh)
-    refuse_unread(selection)
+                unchanged += not changes
+                plan += changes
+    selection.require_complete()
     if not selected:
         raise nothing_selected()
-    carry_out(plan, selected, yes=yes, as_json=as_json)
+    carry_out(plan, selected, unchanged=unchanged, yes=yes, as_json=as_json)
 
 
-def carry_out(plan: Sequence[Change], selected: int, *, yes: bool, as_json: bool) -> None:
+def carry_out(plan: Sequence[Change], selected: int, *, yes: bool, as_json: bool, unchanged: int = 0) -> None:
     """Show a plan, and make its changes with ``yes``.
 
-    The process ends with status 1 if something was not changed.
+    Ctrl-C ends it between two changes, or during one. The process ends with status 1 if something was not
+    changed.
 
     Args:
         plan: the changes.
         selected: number of the secrets that the command is about.
         yes: True to make the changes.
         as_json: True to print one JSON document.
+        unchanged: number of these secrets that need no change, because an earlier command made it.
     """
     out = console(quiet=as_json)
-    _show_plan(plan, selected, out)
+    _show_plan(plan, selected, unchanged, out)
     outcomes = _run(plan, out) if yes else []
     if as_json:
-        print_json(_document(plan, selected, outcomes))
+        print_json({"unchanged": unchanged, **_document(plan, selected, outcomes)})
     elif plan:
-        _show_end(plan, outcomes, out)
-    if plan and (not yes or any(outcome.error for outcome in outcomes)):
+        _show_end(plan, outcomes, out, interrupted=yes and len(outcomes) < len(plan))
+    if len(outcomes) < len(plan) or any(outcome.error for outcome in outcomes):
         sys.exit(1)
 
 
-def _show_plan(plan: Sequence[Change], selected: int, out: Screen) -> None:
+def _show_plan(plan: Sequence[Change], selected: int, unchanged: int, out: Screen) -> None:
     if not plan:
         out.print(f"{counted(selected, 'secret')} selected; nothing remains to be changed.")
         out.print("\nNext: `rotators list` shows them.")
         return
-    out.print(f"Plan: {counted(len(plan), 'change')}, {counted(selected, 'secret')} selected.")
+    verb = "needs" if unchanged == 1 else "need"
+    done = f" {unchanged:,} of them {verb} no change." if unchanged else ""
+    out.print(f"Plan: {counted(len(plan), 'change')}, {counted(selected, 'secret')} selected.{done}")
     table = Table()
     table.add_column("secret", overflow="fold")
     table.add_column("change", overflow="fold")
@@ -118,9 +125,10 @@ def _show_plan(plan: Sequence[Change], selected: int, out: Screen) -> None:
 
 
 def _run(plan: Sequence[Change], out: Screen) -> list[Outcome]:
+    """The outcomes; fewer than changes if Ctrl-C was pressed."""
     outcomes: list[Outcome] = []
     bars = progress_bars(out)
-    with bars:
+    with bars, suppress(KeyboardInterrupt):
         for outcome in bars.track(run_all(plan), total=len(plan), description="changing"):
             outcomes.append(outcome)
             if outcome.error:
@@ -128,13 +136,16 @@ def _run(plan: Sequence[Change], out: Screen) -> list[Outcome]:
     return outcomes
 
 
-def _show_end(plan: Sequence[Change], outcomes: Sequence[Outcome], out: Screen) -> None:
-    if not outcomes:
+def _show_end(plan: Sequence[Change], outcomes: Sequence[Outcome], out: Screen, *, interrupted: bool) -> None:
+    if not outcomes and not interrupted:
         out.print("\nNothing was changed. Next: repeat the command with --yes to make these changes.")
         return
     refused = sum(outcome.error is not None for outcome in outcomes)
     out.print(f"{len(outcomes) - refused} of {counted(len(plan), 'change')} made.")
-    if refused:
+    if interrupted:
+        out.print("Interrupted; the change that was under way may have been made.")
+        action = "repeat the command; it makes the changes that remain."
+    elif refused:
         action = "correct what the errors name, then repeat the command; it changes what remains."
     else:
         action = f"`rotators show {plan[0].secret}` shows one of them."

@@ -5,24 +5,21 @@ from __future__ import annotations
 import datetime as dt
 import os
 import sys
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
 
-from rotators.aws import clients
-from rotators.aws.secrets import SecretsManager, SecretVersion
 from rotators.cli.output import console, counted, print_document
-from rotators.cli.selecting import nothing_selected, refuse_unread, require_conditions, selector_options
+from rotators.cli.selecting import nothing_selected, require_conditions, selector_options
 from rotators.core.errors import RotatorsError
-from rotators.manage.errors import TerminalRefused
+from rotators.manage.errors import FormatUnsuited, TerminalRefused
 from rotators.manage.formats import FORMATS, written
+from rotators.manage.selector import refuse_unread
+from rotators.manage.values import values_of
 
 if TYPE_CHECKING:
     from rotators.manage.formats import Content
     from rotators.manage.selector import Selector
-
-_BATCH = 20
 
 
 @click.command()
@@ -51,23 +48,24 @@ def export(selector: Selector, form: str, output: str | None, show: bool) -> Non
 
 
 def _values(selector: Selector) -> dict[str, Content]:
+    """The values by name. An export without one of the selected secrets would look complete."""
     selection = selector.select(dt.datetime.now(dt.UTC))
-    entries = iter(selection)
     found: dict[str, Content] = {}
-    while some := list(islice(entries, _BATCH)):
-        versions = SecretsManager(clients.secrets_lister()).many([entry.arn for entry in some])
-        found |= {entry.name: _content(versions[entry.arn]) for entry in some}
-    refuse_unread(selection)
+    unread = []
+    for entry, value in values_of(selection):
+        if isinstance(value, RotatorsError):
+            unread.append((entry.name, value))
+        elif entry.name in found:
+            raise FormatUnsuited(
+                f"secrets of two Regions are called {entry.name}",
+                remedy="Export each Region to its own file.",
+            )
+        else:
+            found[entry.name] = value.content
+    refuse_unread([*selection.unread, *unread])
     if not found:
         raise nothing_selected()
     return found
-
-
-def _content(version: SecretVersion | RotatorsError) -> Content:
-    """A value; an export without one of the selected secrets would look complete."""
-    if isinstance(version, RotatorsError):
-        raise version
-    return version.content
 
 
 def _write(path: str, text: str) -> None:

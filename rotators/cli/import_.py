@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rotators.aws import clients
-from rotators.aws.secrets import SecretsManager
 from rotators.cli.changing import carry_out, yes_option
 from rotators.cli.output import counted, json_option
 from rotators.core.errors import RotatorsError, SecretNotFound
 from rotators.manage.changes import storing
 from rotators.manage.errors import FileUnreadable, WouldOverwrite
 from rotators.manage.formats import FORMATS, read
+from rotators.manage.values import current_values
 
 if TYPE_CHECKING:
     from rotators.aws.secrets import SecretVersion
@@ -46,7 +45,7 @@ def import_(  # noqa: PLR0913, PLR0917 - options of the command
     if replaced and not overwrite:
         named = ", ".join(replaced[:_MOST_NAMED]) + (", …" if len(replaced) > _MOST_NAMED else "")
         raise WouldOverwrite(f"another value is stored in {counted(len(replaced), 'secret')}: {named}")
-    carry_out(plan, len(secrets), yes=yes, as_json=as_json)
+    carry_out(plan, len(secrets), unchanged=len(secrets) - len(plan), yes=yes, as_json=as_json)
 
 
 def _text(file: str) -> str:
@@ -58,17 +57,17 @@ def _text(file: str) -> str:
 
 
 def _plan(secrets: dict[str, Content], key: str | None) -> list[Change]:
-    known = SecretsManager(clients.secrets_lister()).many(list(secrets))
+    known = current_values(secrets)
     return [
         change
         for name, content in secrets.items()
-        for change in storing(name, content, _existing(known[name]), key)
+        for change in storing(name, content, _existing(name, known[name]), key)
     ]
 
 
-def _existing(version: SecretVersion | RotatorsError) -> SecretVersion | None:
+def _existing(name: str, version: SecretVersion | RotatorsError) -> SecretVersion | None:
     """The present value; a secret that may not be read cannot be compared, so the import stops."""
-    if isinstance(version, SecretNotFound):
+    if isinstance(version, SecretNotFound) and not name.startswith("arn:"):
         return None
     if isinstance(version, RotatorsError):
         raise version

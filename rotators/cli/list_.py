@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import datetime as dt
 import heapq
+import sys
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.table import Table
 
-from rotators.cli.output import age, console, counted, json_option, print_json_stream, print_rows, styled
-from rotators.cli.selecting import nothing_selected, refuse_unread, selector_options
+from rotators.cli.output import (
+    age,
+    console,
+    counted,
+    json_option,
+    print_error,
+    print_json_stream,
+    print_rows,
+    styled,
+)
+from rotators.cli.selecting import nothing_selected, selector_options
 from rotators.manage.attention import Attention, Urgency, attention
 from rotators.manage.failures import FailedRotations, failed_rotations_if_readable
 
@@ -24,6 +34,7 @@ if TYPE_CHECKING:
     from rotators.manage.inventory import Entry
     from rotators.manage.selector import Selection, Selector
 
+_FAILURES_UNKNOWN = "Failed rotations are unknown: CloudTrail could not be read (cloudtrail:LookupEvents)."
 _FORMATS = ("table", "json", "names", "csv")
 
 
@@ -48,7 +59,7 @@ class _Listing:
         entries = iter(self.selection)
         first = next(entries, None)
         if first is None:
-            refuse_unread(self.selection)
+            self.selection.require_complete()
             raise nothing_selected()
         self._entries = chain([first], entries)
 
@@ -84,8 +95,12 @@ def list_(selector: Selector, output: str, limit: int, as_json: bool) -> None:
     with console(quiet=output != "table").status("listing secrets …"):
         listing = _Listing(selector.select(now), failures, now)
         _PRINTERS[output](listing, limit)
-    if output in {"names", "csv"}:  # the others show these
-        refuse_unread(listing.selection)
+    if failures is None and output == "csv":  # the others that need them tell it
+        print_error(_FAILURES_UNKNOWN)
+    if listing.selection.unread:
+        if output in {"names", "csv"}:
+            listing.selection.require_complete()
+        sys.exit(1)  # the others have shown these
 
 
 def document(entry: Entry, found: Attention) -> dict[str, Any]:
@@ -96,7 +111,8 @@ def document(entry: Entry, found: Attention) -> dict[str, Any]:
         found: why it needs attention.
     """
     return {
-        **asdict(entry),
+        # asdict copies each value deeply, which takes most of the time of a long listing.
+        **{each.name: getattr(entry, each.name) for each in fields(entry)},
         "attention": found.urgency.name.lower(),
         "reason": found.reason,
         "next": found.next,
@@ -167,9 +183,9 @@ def _rotation(entry: Entry) -> str:
 
 def _print_notes(listing: _Listing, out: Screen) -> None:
     if listing.failures is None:
-        out.print("Failed rotations are unknown: CloudTrail could not be read (cloudtrail:LookupEvents).")
+        out.print(_FAILURES_UNKNOWN)
     for name, error in listing.selection.unread:
-        out.print(f"{name}: not listed, because its value could not be read [{error.full_code}].")
+        out.print(f"{name}: not listed, because it could not be read [{error.full_code}].")
 
 
 def _next(first: tuple[Entry, Attention], listing: _Listing) -> str:

@@ -210,6 +210,8 @@ def print_document(text: str) -> None:
 
 def _json(document: object) -> str:
     text = json.dumps(document, default=_plain, indent=2, ensure_ascii=False)
+    if text.isascii() and "\x7f" not in text:  # json.dumps has escaped the other control characters
+        return text
     return "".join(char if char == "\n" or is_visible(char) else json_escape(char) for char in text)
 
 

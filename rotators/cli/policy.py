@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
+from collections import Counter
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.table import Table
 
-from rotators.cli.output import console, counted, print_document, print_json, styled
+from rotators.cli.output import console, counted, print_document, print_json, print_json_stream, styled
 from rotators.manage.policy import LEVELS, PRESETS, preset, read_policy
 from rotators.manage.reports import junit, sarif
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator
 
     from rotators.manage.policy import Finding, Policy
 
@@ -39,23 +41,55 @@ def check(file: str | None, name: str | None, output: str) -> None:
     if (file is None) == (name is None):
         raise click.UsageError("Give a file, or --preset.")
     rules = read_policy(file) if file is not None else preset(str(name))
+    checked = _Checked(rules, dt.datetime.now(dt.UTC))
     with console(quiet=output != "table").status("checking secrets …"):
-        findings = list(rules.findings(dt.datetime.now(dt.UTC)))
-    _print(rules, findings, output)
-    if any(each.rule.level == LEVELS[0] for each in findings):
+        _PRINTERS[output](checked)
+    if checked.failed:
         sys.exit(1)
 
 
-def _print(rules: Policy, findings: Sequence[Finding], output: str) -> None:
-    if output == "sarif":
-        print_json(sarif(rules, findings))
-    elif output == "junit":
-        print_document(junit(rules, findings))
-    elif output == "json":
-        document = {"checked": rules.checked, "applied": dict(rules.applied)}
-        print_json({**document, "findings": [_document(each) for each in findings]})
-    else:
-        _print_table(rules, findings)
+class _Checked:
+    """The findings as they are made, and their counts; a table or a JSON document keeps only what it shows.
+
+    Args:
+        rules: the policy.
+        now: time that ages are counted from.
+
+    Attributes:
+        rules: the policy.
+        count: number of findings; complete after the iteration.
+        broken: number of secrets that break each rule, by its id; complete at the same time.
+        failed: True if a rule of the level error is broken; complete at the same time.
+    """
+
+    def __init__(self, rules: Policy, now: dt.datetime) -> None:
+        self.rules, self._now = rules, now
+        self.count, self.failed = 0, False
+        self.broken: Counter[str] = Counter()
+
+    def __iter__(self) -> Iterator[Finding]:
+        latest: dict[str, str] = {}
+        for finding in self.rules.findings(self._now):
+            self.count += 1
+            self.failed |= finding.rule.level == LEVELS[0]
+            # A secret may break several requirements of a rule; its findings come one after the other.
+            self.broken[finding.rule.id] += latest.get(finding.rule.id) != finding.secret.arn
+            latest[finding.rule.id] = finding.secret.arn
+            yield finding
+
+
+def _print_sarif(checked: _Checked) -> None:
+    print_json(sarif(checked.rules, list(checked)))
+
+
+def _print_junit(checked: _Checked) -> None:
+    print_document(junit(checked.rules, list(checked)))
+
+
+def _print_json(checked: _Checked) -> None:
+    rules = checked.rules
+    found = map(_document, checked)
+    print_json_stream("findings", found, lambda: {"checked": rules.checked, "applied": dict(rules.applied)})
 
 
 def _document(finding: Finding) -> dict[str, Any]:
@@ -69,27 +103,38 @@ def _document(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _print_table(rules: Policy, findings: Sequence[Finding]) -> None:
-    out = console()
-    broken = {rule: len({each.secret.arn for each in findings if each.rule is rule}) for rule in rules.rules}
+def _print_table(checked: _Checked) -> None:
+    out, rules = console(), checked.rules
+    findings = iter(checked)
+    shown = list(islice(findings, _ROWS))
+    for _ in findings:  # only counted
+        pass
     table = Table()
     for column in ("rule", "level", "title"):
         table.add_column(column, overflow="fold")
     table.add_column("about", justify="right")
     table.add_column("broken by", justify="right")
     for rule in rules.rules:
-        number = broken[rule]
+        number = checked.broken[rule.id]
         found = styled(str(number), "red") if number else "0"
         table.add_row(rule.id, rule.level, rule.title, str(rules.applied[rule.id]), found)
     out.print(table)
     for rule in rules.rules:
         if not rules.applied[rule.id]:
             out.print(f"{rule.id} is about no secret; check its conditions.")
-    for each in findings[:_ROWS]:
+    for each in shown:
         out.print(f"{each.rule.id}  {each.secret.name}: {each.message}", soft_wrap=True)
-    if len(findings) > _ROWS:
-        out.print(f"… and {len(findings) - _ROWS} more; -o json shows all.")
-    out.print(f"{counted(len(findings), 'finding')} in {counted(rules.checked, 'secret')}.")
-    first = findings[0].secret.name if findings else ""
+    if checked.count > _ROWS:
+        out.print(f"… and {checked.count - _ROWS} more; -o json shows all.")
+    out.print(f"{counted(checked.count, 'finding')} in {counted(rules.checked, 'secret')}.")
+    first = shown[0].secret.name if shown else ""
     action = f"`rotators show {first}` shows the first secret." if first else "nothing needs to be done."
     out.print(f"\nNext: {action}", soft_wrap=True)
+
+
+_PRINTERS: dict[str, Callable[[_Checked], None]] = {
+    "table": _print_table,
+    "json": _print_json,
+    "sarif": _print_sarif,
+    "junit": _print_junit,
+}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rotators.cli.output import console, counted
-from rotators.cli.selecting import nothing_selected, refuse_unread, selector_options
+from rotators.cli.selecting import nothing_selected, selector_options
 from rotators.manage.failures import failed_rotations_if_readable
 from rotators.manage.report import collect, html
 
@@ -31,7 +31,7 @@ def report(selector: Selector, output: str) -> None:
     with out.status("listing secrets …"):
         selection = selector.select(now)
         found = collect(selection, failed_rotations_if_readable(), now)
-    refuse_unread(selection)
+    selection.require_complete()
     if not found.rows:
         raise nothing_selected()
     Path(output).write_text(html(found), encoding="utf-8")

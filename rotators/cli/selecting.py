@@ -9,16 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rotators.cli.output import counted
 from rotators.manage.errors import NothingSelected, SelectorInvalid
 from rotators.manage.selector import Selector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from rotators.manage.selector import Selection
-
-_MOST_NAMED = 10
 
 _OPTIONS = (
     click.argument("ids", metavar="[SECRET]...", nargs=-1),
@@ -92,23 +87,6 @@ def require_conditions(selector: Selector) -> None:
         raise SelectorInvalid(
             "no secret is named, and there is no condition",
             remedy="Name the secrets, give conditions, or give --all.",
-        )
-
-
-def refuse_unread(selection: Selection) -> None:
-    """Refuse a selection that is incomplete, because values could not be read.
-
-    Args:
-        selection: the selection, after its iteration.
-
-    Raises:
-        NothingSelected: the engine of a secret is unknown.
-    """
-    if selection.unread:
-        names = ", ".join(f"{name} [{error.full_code}]" for name, error in selection.unread[:_MOST_NAMED])
-        raise NothingSelected(
-            f"the engine of {counted(len(selection.unread), 'secret')} is unknown: {names}",
-            remedy="Grant secretsmanager:GetSecretValue on these, or leave --engine out.",
         )
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING
 
-from rotators.aws import clients
-from rotators.aws.secrets import SecretsManager
 from rotators.core.errors import RotatorsError, SecretFormatError
+from rotators.manage.values import values_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from rotators.manage.inventory import Entry
-
-_BATCH = 20
 
 
 def engines_of(found: Iterable[Entry]) -> Iterator[tuple[Entry, str | RotatorsError | None]]:
@@ -31,18 +27,12 @@ def engines_of(found: Iterable[Entry]) -> Iterator[tuple[Entry, str | RotatorsEr
         AccessDenied: the caller may not use BatchGetSecretValue.
         StoreError: a whole call failed.
     """
-    remaining = iter(found)
-    while some := list(islice(remaining, _BATCH)):
-        values = SecretsManager(clients.secrets_lister()).many([entry.arn for entry in some])
-        for entry in some:
-            value = values[entry.arn]
-            if isinstance(value, RotatorsError):
-                if value.retryable:
-                    raise value
-                yield entry, value
-                continue
-            try:
-                engine = value.secret.get("engine")
-            except SecretFormatError:
-                engine = None
-            yield entry, engine.lower() if isinstance(engine, str) else None
+    for entry, value in values_of(found):
+        if isinstance(value, RotatorsError):
+            yield entry, value
+            continue
+        try:
+            engine = value.secret.get("engine")
+        except SecretFormatError:
+            engine = None
+        yield entry, engine.lower() if isinstance(engine, str) else None

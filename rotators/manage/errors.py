@@ -19,6 +19,13 @@ class NothingSelected(InvalidInput):
     remedy = "Run `rotators list` without conditions, and check account, Region and spelling."
 
 
+class SecretsUnreadable(InvalidInput):
+    """The caller may not read some of the secrets that a command is about; nothing was changed or written."""
+
+    code = "secrets-unreadable"
+    remedy = "Grant the caller what the codes in brackets name, or leave these secrets out."
+
+
 class FileUnreadable(InvalidInput):
     """A file of secrets is not of the format that was named; nothing was stored."""
 

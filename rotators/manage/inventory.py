@@ -16,7 +16,7 @@ from rotators.aws import clients
 from rotators.aws.faults import translated
 from rotators.aws.secrets import describe
 from rotators.aws.views import schedule_of
-from rotators.core.errors import SecretNotFound
+from rotators.core.errors import AccessDenied, RotatorsError, SecretNotFound
 from rotators.core.states import Stage
 from rotators.manage.errors import NothingSelected
 
@@ -149,21 +149,24 @@ def entries(filters: Sequence[Mapping[str, Any]] = (), *, deleted: bool = False)
     request: dict[str, Any] = {"MaxResults": _PAGE, "Filters": list(filters)}
     if deleted:
         request["IncludePlannedDeletion"] = True
+    listed, about = 0, "the secrets of the account"
     while True:
-        with translated("ListSecrets", "the secrets of the account"):
+        with translated("ListSecrets", f"{about} after the first {listed:,}" if listed else about):
             answer = client.list_secrets(**request)
             found = [Entry.of(each) for each in answer["SecretList"]]
         yield from found
+        listed += len(found)
         if not answer.get("NextToken"):
             return
         request["NextToken"] = answer["NextToken"]
 
 
-def named(names: Iterable[str]) -> Iterator[Entry]:
+def named(names: Iterable[str], unread: list[tuple[str, RotatorsError]]) -> Iterator[Entry]:
     """Describe secrets by their names or ARNs.
 
     Args:
         names: names or ARNs; any number, of any Region.
+        unread: gets the names of secrets that the caller may not describe, with the error.
 
     Yields:
         The secrets, each once.
@@ -179,6 +182,10 @@ def named(names: Iterable[str]) -> Iterator[Entry]:
             entry = described(name)
         except SecretNotFound:
             missing.append(name)
+        except AccessDenied as error:
+            if error.reason is not None:  # about the caller or a key, and not about this secret
+                raise
+            unread.append((name, error))
         else:
             found[entry.arn] = entry
     if missing:

@@ -24,7 +24,8 @@ def key_ids(named: str) -> frozenset[str]:
     alias = f"alias/{OWN_KEY}"
     if named in {OWN_KEY, alias} or named.endswith(f":{alias}"):
         return frozenset({"", OWN_KEY, alias, named})
-    client = clients.kms()
+    with clients.in_region_of(named):
+        client = clients.kms()
     with translated("DescribeKey", named):
         key = client.describe_key(KeyId=named)["KeyMetadata"]
     with translated("ListAliases", named):

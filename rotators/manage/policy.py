@@ -6,10 +6,12 @@ A policy is a TOML file with rules. A rule has an ``id``, a ``title``, a ``level
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import tomllib
 from collections import Counter
 from dataclasses import dataclass, fields
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -21,11 +23,13 @@ from rotators.manage.requirements import REQUIREMENTS
 from rotators.manage.selector import Selector, duration
 
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rotators.manage.inventory import Entry
     from rotators.manage.requirements import Check
+
+_Place = tuple[str | int, ...]
+"""Where a key is in a file: the keys of the tables around it, the number of its rule, and itself."""
 
 PRESETS = ("cis", "pci-dss", "security-hub")
 """Names of the policies that come with the package."""
@@ -35,7 +39,9 @@ LEVELS = ("error", "warning", "note")
 _RULE_KEYS = ("id", "title", "level", "select", "require")
 # Their values would have to be read, or name single secrets.
 _NOT_IN_RULES = {"ids", "engines", "deleted", "everything"}
-_DURATIONS = {"stale", "unused", "max_age", "max_unused"}
+_DURATIONS = {"max_age", "max_unused"}
+_ASKING = {"keys", "failed"}  # conditions that AWS is asked about, so that they are not tried here
+_ANY_TIME = dt.datetime.min.replace(tzinfo=dt.UTC)
 _SELECT_KEYS = tuple(each.name for each in fields(Selector) if each.name not in _NOT_IN_RULES)
 
 
@@ -172,84 +178,107 @@ class _Reader:
             tree = tomllib.loads(self._text)
         except tomllib.TOMLDecodeError as error:
             raise PolicyInvalid(f"{self._path}: {error}") from None
-        self._known(tree, ("rule",), "", 0)
+        self._known(tree, ("rule",), "in the file", ())
         tables = tree.get("rule")
         if not isinstance(tables, list) or not tables or not all(isinstance(each, dict) for each in tables):
-            self._refuse("rule", 0, "there is no [[rule]]")
-        rules = [self._rule(table, number) for number, table in enumerate(tables)]
+            self._refuse(("rule",), "there is no [[rule]]")
+        rules = [self._rule(table, ("rule", number)) for number, table in enumerate(tables)]
         for number, rule in enumerate(rules):
             if rule.id in {other.id for other in rules[:number]}:
-                self._refuse("id", number, f"a second rule is called {rule.id!r}")
+                self._refuse(("rule", number, "id"), f"a second rule is called {rule.id!r}")
         return Policy(rules)
 
-    def _rule(self, table: dict[str, Any], number: int) -> Rule:
-        self._known(table, _RULE_KEYS, "of a rule", number)
-        identity = self._value(table, "id", str, number)
-        level = self._value(table, "level", str, number, LEVELS[0])
+    def _rule(self, table: dict[str, Any], place: _Place) -> Rule:
+        self._known(table, _RULE_KEYS, "of a rule", place)
+        identity = self._value(table, "id", str, place)
+        level = self._value(table, "level", str, place, LEVELS[0])
         if level not in LEVELS:
-            self._refuse("level", number, f"{level!r} is none of {', '.join(LEVELS)}")
-        selector = self._selector(self._value(table, "select", dict, number, {}), number)
-        required = self._value(table, "require", dict, number)
-        self._known(required, tuple(REQUIREMENTS), "of require", number)
+            self._refuse((*place, "level"), f"{level!r} is none of {', '.join(LEVELS)}")
+        selector = self._selector(self._value(table, "select", dict, place, {}), (*place, "select"))
+        required = self._value(table, "require", dict, place)
+        self._known(required, tuple(REQUIREMENTS), "of require", (*place, "require"))
         if not required:
-            self._refuse("require", number, "it is empty")
+            self._refuse((*place, "require"), "it is empty")
         for name, value in required.items():
-            self._requirement(name, value, number)
-        return Rule(identity, self._value(table, "title", str, number, identity), level, selector, required)
+            self._requirement(name, value, (*place, "require", name))
+        return Rule(identity, self._value(table, "title", str, place, identity), level, selector, required)
 
-    def _selector(self, table: dict[str, Any], number: int) -> Selector:
-        self._known(table, _SELECT_KEYS, "of select", number)
+    def _selector(self, table: dict[str, Any], place: _Place) -> Selector:
+        self._known(table, _SELECT_KEYS, "of select", place)
         chosen: dict[str, Any] = {}
         for name, value in table.items():
             flag = getattr(Selector(), name) is None
             texts = isinstance(value, list) and all(isinstance(each, str) for each in value)
             if not (isinstance(value, bool) if flag else texts):
-                self._refuse(
-                    name, number, "it must be true or false" if flag else "it must be a list of texts"
-                )
-            if name in _DURATIONS:
-                self._durations(name, value, number)
+                self._refuse((*place, name), f"it must be {'true or false' if flag else 'a list of texts'}")
             chosen[name] = value if flag else tuple(value)
+            if name not in _ASKING:
+                self._readable((*place, name), partial(_condition, name, chosen[name]))
         return Selector(**chosen)
 
-    def _requirement(self, name: str, value: Any, number: int) -> None:
+    def _requirement(self, name: str, value: Any, place: _Place) -> None:
         kind = REQUIREMENTS[name].kind
         if kind is bool and value is not True:
-            self._refuse(name, number, "it can only be true; leave it out otherwise")
+            self._refuse(place, "it can only be true; leave it out otherwise")
         texts = not isinstance(value, list) or all(isinstance(each, str) for each in value)
         if not isinstance(value, kind) or not texts or value == []:
-            self._refuse(name, number, f"it must be a {'list of texts' if kind is list else 'text'}")
+            self._refuse(place, f"it must be a {'list of texts' if kind is list else 'text'}")
         if name in _DURATIONS:
-            self._durations(name, [str(value)], number)
+            self._readable(place, partial(duration, str(value)))
 
-    def _durations(self, name: str, texts: Sequence[str], number: int) -> None:
-        for text in texts:
-            try:
-                duration(text.removeprefix("!"))
-            except SelectorInvalid as error:
-                self._refuse(name, number, error.cause)
+    def _readable(self, place: _Place, read: Callable[[], object]) -> None:
+        try:
+            read()
+        except SelectorInvalid as error:
+            self._refuse(place, error.cause)
 
-    def _value(self, table: dict[str, Any], key: str, kind: type, number: int, default: Any = None) -> Any:
+    def _value(self, table: dict[str, Any], key: str, kind: type, place: _Place, default: Any = None) -> Any:
         value = table.get(key, default)
         if value is None:
-            self._refuse("rule", number, f"the key {key} is missing")
+            self._refuse(place, f"the key {key} is missing")
         if not isinstance(value, kind):
-            self._refuse(key, number, f"it must be a {'table' if kind is dict else 'text'}")
+            self._refuse((*place, key), f"it must be a {'table' if kind is dict else 'text'}")
         return value
 
-    def _known(self, table: Mapping[str, Any], allowed: Sequence[str], place: str, number: int) -> None:
+    def _known(self, table: Mapping[str, Any], allowed: Sequence[str], where: str, place: _Place) -> None:
         for key in table:
             if key not in allowed:
-                self._refuse(key, number, f"there is no such key {place}; allowed are {', '.join(allowed)}")
+                self._refuse((*place, key), f"there is no such key {where}; allowed are {', '.join(allowed)}")
 
-    def _refuse(self, key: str, number: int, why: str) -> NoReturn:
-        raise PolicyInvalid(f"{self._path}, line {self._line(key, number)}, {key}: {why}")
+    def _refuse(self, place: _Place, why: str) -> NoReturn:
+        key = next(each for each in reversed(place) if isinstance(each, str))
+        raise PolicyInvalid(f"{self._path}, line {self._line(place, key)}, {key}: {why}")
 
-    def _line(self, key: str, number: int) -> int:
-        """The line of a key in a rule; tomllib tells lines of syntax errors only."""
-        lines = self._text.splitlines()
-        starts = [index for index, line in enumerate(lines) if re.match(r"\s*\[\[\s*rule\s*\]\]", line)]
-        start = starts[number] if number < len(starts) else 0
-        word = re.compile(rf"(?<![\w-])[\"']?{re.escape(key)}[\"']?\s*(?:[=.\]]|$)")
-        found = (index for index, line in enumerate(lines) if index >= start and word.search(line))
-        return next(found, start) + 1
+    def _line(self, place: _Place, key: str) -> int:
+        """The line of a key; tomllib tells lines of syntax errors only.
+
+        The shortest beginning of the file that is valid and has the key ends with the key's statement.
+        """
+        lines = self._text.split("\n")
+        start = 0
+        for end in range(1, len(lines) + 1):
+            try:
+                tree = tomllib.loads("\n".join(lines[:end]))
+            except tomllib.TOMLDecodeError:
+                continue
+            if _has(tree, place):
+                break
+            start = end
+        else:
+            return 1
+        statement = lines[start:end]
+        own = (number for number, line in enumerate(statement) if re.search(rf"\b{re.escape(key)}\b", line))
+        return start + next(own, 0) + 1
+
+
+def _condition(name: str, value: Any) -> None:
+    Selector(**{name: value}).check(_ANY_TIME)
+
+
+def _has(tree: Any, place: _Place) -> bool:
+    for key in place:
+        try:
+            tree = tree[key]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return True

@@ -217,7 +217,10 @@ def current_page(selector: Selector) -> str:
         RotatorsError: the secrets could not be read.
     """
     now = dt.datetime.now(dt.UTC)
-    return html(collect(selector.select(now), failed_rotations_if_readable(), now))
+    selection = selector.select(now)
+    found = collect(selection, failed_rotations_if_readable(), now)
+    selection.require_complete()
+    return html(found)
 
 
 def html(report: Report) -> str:

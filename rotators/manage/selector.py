@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from rotators.core.errors import RotatorsError, SecretNotFound
+from rotators.core.errors import AccessDenied, RotatorsError, SecretNotFound
 from rotators.manage.engines import engines_of
-from rotators.manage.errors import SelectorInvalid
+from rotators.manage.errors import SecretsUnreadable, SelectorInvalid
 from rotators.manage.failures import failed_rotations
 from rotators.manage.inventory import described, entries, named
 from rotators.manage.keys import key_ids
@@ -33,6 +33,7 @@ _DURATION = re.compile(r"([0-9]{1,6})(min|h|d|w)")
 _UNITS = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _FILTER_VALUES = 10  # of one filter
 _NEGATION = "!"
+_MOST_NAMED = 10  # in an error
 # Characters of a value of a filter (API reference, Filter), without the negation.
 _FILTERABLE = re.compile(r"[a-zA-Z0-9 :_@/+=.\-][a-zA-Z0-9 :_@/+=.\-!]*")
 
@@ -90,8 +91,9 @@ class Selector:
             StoreError: a key or the failed rotations could not be read.
         """
         meets = self.check(now)
-        found = named(self.ids) if self.ids else entries(self._filters(), deleted=self.deleted)
-        return Selection(meets, found, self.engines)
+        unread: list[tuple[str, RotatorsError]] = []
+        listed = named(self.ids, unread) if self.ids else entries(self._filters(), deleted=self.deleted)
+        return Selection(meets, listed, self.engines, unread)
 
     def check(self, now: dt.datetime) -> Callable[[Entry], bool]:
         """Return the check of all conditions but the engine and `ids`.
@@ -145,16 +147,23 @@ class Selection:
         meets: check of all conditions but the engine.
         found: the secrets to check.
         engines: values of the condition on the engine; the secrets' values are read only if there are any.
+        unread: gets the secrets that the caller may not read.
 
     Attributes:
-        unread: secrets whose engine is unknown, because their values could not be read, with the error. They
-            are not selected. Complete after the iteration.
+        unread: names of secrets that the caller may not describe, or whose engine is unknown because their
+            values could not be read, with the error. They are not selected. Complete after the iteration.
     """
 
-    def __init__(self, meets: _Check, found: Iterable[Entry], engines: Sequence[str]) -> None:
+    def __init__(
+        self,
+        meets: _Check,
+        found: Iterable[Entry],
+        engines: Sequence[str],
+        unread: list[tuple[str, RotatorsError]],
+    ) -> None:
         self._meets, self._engines = meets, engines
         self._met = filter(meets, found)
-        self.unread: list[tuple[str, RotatorsError]] = []
+        self.unread = unread
 
     def __iter__(self) -> Iterator[Entry]:
         return self._with_engines() if self._engines else self._met
@@ -166,16 +175,30 @@ class Selection:
             entry: the secret, as it was listed.
 
         Returns:
-            The secret as it is; None if it no longer meets the conditions, or no longer exists.
+            The secret as it is; None if it no longer meets the conditions, no longer exists, or may not be
+            described, which `unread` tells.
 
         Raises:
-            StoreError: it cannot be described.
+            StoreError: it cannot be described for another reason.
         """
         try:
             fresh = replace(described(entry.arn), engine=entry.engine)
         except SecretNotFound:
             return None
+        except AccessDenied as error:
+            if error.reason is not None:  # see `named`
+                raise
+            self.unread.append((entry.name, error))
+            return None
         return fresh if self._meets(fresh) else None
+
+    def require_complete(self) -> None:
+        """Refuse the selection if secrets are missing in it. Call it after the iteration.
+
+        Raises:
+            SecretsUnreadable: the caller may not read some of the secrets.
+        """
+        refuse_unread(self.unread)
 
     def _with_engines(self) -> Iterator[Entry]:
         meets = _check(self._engines, lambda text: lambda entry: entry.engine == text.lower())
@@ -184,6 +207,21 @@ class Selection:
                 self.unread.append((entry.name, engine))
             elif meets(known := replace(entry, engine=engine)):
                 yield known
+
+
+def refuse_unread(unread: Sequence[tuple[str, RotatorsError]]) -> None:
+    """Refuse an incomplete result.
+
+    Args:
+        unread: names of secrets that could not be read, with the error.
+
+    Raises:
+        SecretsUnreadable: there are any.
+    """
+    if unread:
+        names = ", ".join(f"{name} [{error.full_code}]" for name, error in unread[:_MOST_NAMED])
+        more = f" and {len(unread) - _MOST_NAMED:,} more" if len(unread) > _MOST_NAMED else ""
+        raise SecretsUnreadable(f"{len(unread):,} of the secrets could not be read: {names}{more}")
 
 
 def duration(text: str) -> dt.timedelta:

@@ -84,6 +84,19 @@ def test_reports_are_read_by_other_tools(fleet: Fleet, tmp_path: Path) -> None:
         ("[[rule]]\nid = 'a'\nrequire = { }", 3, "it is empty"),
         ("[[rule]]\nid = 'a'\nrequire = { tags = [] }", 3, "list of texts"),
         ("rule = []", 1, "there is no [[rule]]"),
+        ("", 1, "there is no [[rule]]"),
+        ("title = 'x'\n[[rule]]\nid = 'a'", 1, "title: there is no such key in the file; allowed are rule"),
+        ("[[rule]]\nid = 'a'\ntitle = 'levl = 1'\nlevl = 1", 4, "levl: there is no such key"),
+        ("[[rule]]\nid = 'a'\ntitle = '''\nlevl = 1\n'''\nlevl = 1", 6, "levl: there is no such key"),
+        ("[[rule]]\nid = 'a'\nselect = { tags = ['x'] }\nrequire = { tags = [1] }", 4, "tags: it must be"),
+        (
+            "[[rule]]\nid = 'a'\n[rule.select]\ntags = ['x']\n[rule.require]\ntags = [1]",
+            6,
+            "tags: it must be",
+        ),
+        ("[[rule]]\nid = 'a'\n[rule.select]\nstale = [\n'30d',\n'x',\n]\n", 4, "stale: 'x' is no duration"),
+        ("[[rule]]\nid = 'a'\nselect = { tags = ['=x'] }\nrequire = { rotation = true }", 3, "is no tag"),
+        ("[[rule]]\nid = 'a'\nselect = { names = [''] }\nrequire = { rotation = true }", 3, "name is empty"),
     ],
 )
 def test_a_wrong_policy_names_line_and_key(tmp_path: Path, text: str, line: int, words: str) -> None:

@@ -1,0 +1,107 @@
+"""Answers of Secrets Manager in place of a server: any number of secrets, and errors among them."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from botocore.awsrequest import AWSRequest, AWSResponse
+from botocore.compat import HTTPHeaders
+
+from rotators.aws import clients
+
+_PAGE = 100
+_PLACE = "####"
+_REGION, _ACCOUNT = "us-east-1", "123456789012"
+
+
+class _Body(io.BytesIO):
+    """The body of an answer, as urllib3 gives it to botocore."""
+
+    def stream(self, **_: object) -> Iterator[bytes]:
+        yield self.read()
+
+
+class Pages:
+    """A Secrets Manager with this many secrets.
+
+    Args:
+        secrets: number of secrets, a multiple of 100.
+        errors: index of a page to the error codes that its first requests get.
+
+    Attributes:
+        served: number of pages that were given.
+        blocks: number of allocated blocks of memory in this process, when each page was given.
+    """
+
+    def __init__(self, secrets: int, errors: dict[int, list[str]] | None = None) -> None:
+        self._secrets, self._errors = secrets, errors or {}
+        self.served = 0
+        self.blocks: list[int] = []
+
+    def list_secrets(self, request: AWSRequest, **_: object) -> AWSResponse:
+        first = int(json.loads(request.body).get("NextToken", 0))
+        if errors := self._errors.get(first // _PAGE):
+            return _answer(400, {"__type": errors.pop(0), "message": "Rate exceeded"})
+        last = first + _PAGE
+        more = f', "NextToken": "{last}"' if last < self._secrets else ""
+        self.served += 1
+        self.blocks.append(sys.getallocatedblocks())
+        page = _page().replace(_PLACE, f"{first // _PAGE:04}")
+        return _answered(200, f'{{"SecretList": {page}{more}}}')
+
+    def describe_secret(self, request: AWSRequest, **_: object) -> AWSResponse:
+        found = _secret(json.loads(request.body)["SecretId"].split("-")[-2])
+        return _answer(200, {**found, "VersionIdsToStages": found.pop("SecretVersionsToStages")})
+
+    @contextmanager
+    def serving(self) -> Iterator[Pages]:
+        """Answer the requests of this process's clients during the block."""
+        handlers = [
+            (clients.secrets_lister(), "secretsmanager.ListSecrets", self.list_secrets),
+            (clients.secrets_lister(), "secretsmanager.DescribeSecret", self.describe_secret),
+            (clients.cloudtrail_lister(), "cloudtrail.LookupEvents", _no_events),
+        ]
+        for client, operation, handler in handlers:
+            client.meta.events.register(f"before-send.{operation}", handler)
+        try:
+            yield self
+        finally:
+            for client, operation, handler in handlers:
+                client.meta.events.unregister(f"before-send.{operation}", handler)
+
+
+def _secret(number: str) -> dict[str, Any]:
+    return {
+        "ARN": f"arn:aws:secretsmanager:{_REGION}:{_ACCOUNT}:secret:prod/app-{number}-AbCdEf",
+        "Name": f"prod/app-{number}",
+        "Tags": [{"Key": "owner", "Value": f"team {number}"}],
+        "CreatedDate": 1700000000.0,
+        "LastChangedDate": 1700000000.0,
+        "SecretVersionsToStages": {f"{number:>032}": ["AWSCURRENT"]},
+    }
+
+
+@cache
+def _page() -> str:
+    """A page whose number is missing in it."""
+    return json.dumps([_secret(f"{_PLACE}{number:02}") for number in range(_PAGE)])
+
+
+def _no_events(**_: object) -> AWSResponse:
+    return _answer(200, {"Events": []})
+
+
+def _answer(status: int, document: object) -> AWSResponse:
+    return _answered(status, json.dumps(document))
+
+
+def _answered(status: int, text: str) -> AWSResponse:
+    headers = HTTPHeaders()
+    headers["Content-Type"] = "application/x-amz-json-1.1"
+    return AWSResponse("http://localhost", status, headers, _Body(text.encode()))
