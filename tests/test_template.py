@@ -37,6 +37,9 @@ EVERY_RESOURCE = {
     "FindRedshift": "these actions of Redshift know no resource",
     "SeeWhatFailed": "CloudTrail's look-up knows no resource",
     "DescribeDirectories": "DescribeDirectories knows no resource; ResetUserPassword names the directories",
+    "ListEverything": "ListSecrets and CloudTrail's look-up know no resource",
+    "LookUpAliases": "ListAliases knows no resource",
+    "KeepAccessTags": "a denial",
     "ReadManyAtOnce": "BatchGetSecretValue knows no resource; GetSecretValue decides on each secret",
 }
 """The statements that may use the resource `*`, with the reason."""
@@ -46,7 +49,11 @@ EVERY_NAME = {
     "EncryptWithTaggedKeys": "the same",
     "DescribeTaggedKeys": "the same",
     "LookAtKeys": "which keys secrets have is not known to the template; nothing is encrypted or decrypted",
-    "DescribeAnySecret": "EventBridge's rule sends the failures of every secret of the account",
+    "DecryptToReplicate": "the encryption context names the secrets; which keys they have is unknown here",
+    "UseKeys": "the same",
+    "LookUpKeys": "as LookAtKeys",
+    "NeverDirectly": "a denial, for every version and alias of the function",
+    "DescribeAnySecret": "notify hears of the failures of every secret; viewers list every secret anyway",
     "EncryptMessageForGivenTopic": "the topic decides by its encryption context; its key is unknown here",
     "FindDatabasesOfAdmins": "the database's identifier stands in a tag of the admin's secret, unknown here",
     "ReadTaggedAdmins": "the tag decides, not the name",
@@ -323,8 +330,9 @@ def test_the_published_version_is_the_package_s(template: dict[str, Any]) -> Non
 def test_keys_are_limited_to_two_services(resources: dict[str, Any]) -> None:
     for statement in every_statement(resources):
         if any(action.startswith("kms:") for action in actions(statement)):
-            if statement["Sid"] == "LookAtKeys":
-                assert set(actions(statement)) == {"kms:DescribeKey", "kms:ListResourceTags"}
+            if statement["Sid"] in {"LookAtKeys", "LookUpKeys", "LookUpAliases"}:
+                looking = {"kms:DescribeKey", "kms:ListAliases", "kms:ListResourceTags"}
+                assert set(actions(statement)) <= looking
                 continue
             condition = statement["Condition"]
             (service,) = condition["StringEquals"]["kms:ViaService"].values()

@@ -5,7 +5,8 @@
     RotatorsError
     ├── InvalidInput                bad event, environment, secret or argument: nothing was changed
     │   ├── InvalidEvent            ├── UnknownStep
-    │   └── ConfigurationError      └── SecretFormatError
+    │   ├── ConfigurationError      ├── SecretFormatError
+    │   └── CallerRefused
     ├── RotationStateError          the version labels do not allow this step
     │   ├── RotationNotEnabled      ├── VersionNotStaged
     │   ├── VersionNotPending       ├── PendingHasNoValue
@@ -102,6 +103,15 @@ class SecretFormatError(InvalidInput):
 
     code = "secret-format"
     remedy = "Put a value with the documented keys (docs/reference/secret.md), then rotate again."
+
+
+class CallerRefused(InvalidInput):
+    """The retrieve function has rules for its callers, and they do not permit this request."""
+
+    code = "caller-refused"
+    remedy = (
+        "Sign the request to the function's URL as a role of the parameter RetrieveCallers, and use names."
+    )
 
 
 class RotationStateError(RotatorsError):

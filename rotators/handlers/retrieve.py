@@ -7,6 +7,7 @@ import json
 import math
 import os
 from functools import lru_cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
@@ -14,6 +15,7 @@ from rotators.aws.secrets import SecretsManager, SecretVersion
 from rotators.client.secret_cache import SecretCache
 from rotators.core.errors import ConfigurationError, RotatorsError, SecretFormatError
 from rotators.core.secret import is_too_deep
+from rotators.handlers import callers
 from rotators.handlers.events import RetrieveRequest
 from rotators.handlers.telemetry import observed
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from mypy_boto3_secretsmanager import SecretsManagerClient
+
+    from rotators.handlers.telemetry import Observation
 
 
 _CACHE_VARIABLE = "RETRIEVE_CACHE_SECONDS"
@@ -36,6 +40,9 @@ def handler(event: object, context: object = None) -> dict[str, Any]:
     ``Refresh`` asks Secrets Manager in any case. One secret needs secretsmanager:GetSecretValue; many need
     secretsmanager:BatchGetSecretValue too.
 
+    With ``RETRIEVE_CALLERS``, the event must be a request through the function's URL; its body is the event
+    described here, and the answer, or the error, is the body of a response (see callers.py).
+
     Args:
         event: ``SecretId`` (name or ARN; optionally ``VersionStage`` or ``VersionId``) or ``SecretIds``
             (50 at most); optionally ``Fields`` (only these keys of the JSON object) and ``Refresh``.
@@ -49,22 +56,47 @@ def handler(event: object, context: object = None) -> dict[str, Any]:
 
     Raises:
         InvalidEvent: a field breaks a rule; nothing was called.
-        ConfigurationError: ``RETRIEVE_CACHE_SECONDS`` is no number of seconds.
+        ConfigurationError: ``RETRIEVE_CACHE_SECONDS`` is no number of seconds, or ``RETRIEVE_CALLERS`` cannot
+            be read.
         SecretFormatError: a field is missing, or the secret is no JSON object (``SecretId`` only).
         StoreError: Secrets Manager refused (for ``SecretIds``: the whole batch).
     """
     del context
-    with observed("retrieve") as observation:
-        request = RetrieveRequest.from_event(event)
-        observation.add(secret=request.secret_id or ",".join(request.secret_ids or []))
-        cache = _cache(clients.secrets_reader(), _seconds())
-        if request.secret_id is None:
-            answer = _many(cache, request)
-            observation.add(secrets=str(len(answer["Secrets"])), errors=str(len(answer["Errors"])))
-            return answer
-        version, cached = _one(cache, request.secret_id, request)
-        observation.add(version=version.version, cached=str(cached).lower())
-        return _answer(version, request.fields, cached=cached)
+    if not os.environ.get(callers.VARIABLE):
+        with observed("retrieve") as observation:
+            return _retrieved(RetrieveRequest.from_event(event), observation)
+    try:
+        with observed("retrieve") as observation:
+            return callers.response(HTTPStatus.OK, _retrieved(_permitted(event, observation), observation))
+    except ConfigurationError:
+        raise
+    except RotatorsError as error:
+        return callers.refusal(error)
+
+
+def _permitted(event: object, observation: Observation) -> RetrieveRequest:
+    """Return the request of a caller who may have all secrets that it names."""
+    rules = callers.Callers.from_environment()
+    given = callers.UrlRequest.from_event(event)
+    role = given.role()
+    observation.add(caller=str(role))
+    request = RetrieveRequest.from_event(given.content())
+    names = [request.secret_id] if request.secret_id else request.secret_ids or []
+    observation.add(secret=",".join(names))
+    rules.require(role, names)
+    return request
+
+
+def _retrieved(request: RetrieveRequest, observation: Observation) -> dict[str, Any]:
+    observation.add(secret=request.secret_id or ",".join(request.secret_ids or []))
+    cache = _cache(clients.secrets_reader(), _seconds())
+    if request.secret_id is None:
+        answer = _many(cache, request)
+        observation.add(secrets=str(len(answer["Secrets"])), errors=str(len(answer["Errors"])))
+        return answer
+    version, cached = _one(cache, request.secret_id, request)
+    observation.add(version=version.version, cached=str(cached).lower())
+    return _answer(version, request.fields, cached=cached)
 
 
 def _one(cache: SecretCache, secret_id: str, request: RetrieveRequest) -> tuple[SecretVersion, bool]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -33,6 +34,14 @@ REGION, ACCOUNT = "us-east-1", "123456789012"
 WAIT = 300.0
 FUNCTIONS = ("rotate", "store", "retrieve", "operate", "notify")
 OPERATOR = "operator"
+PEOPLE = {
+    OPERATOR: ("OperatorPolicy",),
+    "viewer": ("ViewerPolicy",),
+    "manager": ("ViewerPolicy", "ManagerPolicy"),
+    "values": ("ViewerPolicy", "ValuesPolicy"),
+}
+"""The managed policies of the people who run the command."""
+CALLER = "caller"
 Statement = dict[str, Any]
 
 
@@ -43,10 +52,12 @@ class Stack:
     Attributes:
         world: environment of the stack.
         name: name of the stack; the prefix of its secrets is ``NAME/``.
-        policies: statements by ``rotate``, ``store``, ``retrieve``, ``notify`` and ``operator``.
+        policies: statements by ``rotate``, ``store``, ``retrieve``, ``notify``, the names of ``PEOPLE``,
+            and ``caller`` if the stack has rules for callers.
         key: ARN of the secrets' key, or None.
         admin: ARN of the admin's secret.
         seen: every call, after ``exercise``.
+        requests: calls through the function's URL, which is not served locally.
         attempts: calls that must be denied although a statement allows them.
     """
 
@@ -56,6 +67,7 @@ class Stack:
     key: str | None
     admin: str
     seen: list[RecordedCall] = field(default_factory=list)
+    requests: list[ApiCall] = field(default_factory=list)
     attempts: list[ApiCall] = field(default_factory=list)
 
     @property
@@ -149,7 +161,11 @@ def _policies(world: World, stack: str) -> dict[str, list[Statement]]:
         attached = iam.list_attached_role_policies(RoleName=ids[f"{name.title()}Role"])["AttachedPolicies"]
         for policy in attached:
             found_statements[name] += _managed(iam, policy["PolicyArn"])
-    return {**found_statements, OPERATOR: _managed(iam, ids["OperatorPolicy"])}
+    for who, policies in PEOPLE.items():
+        found_statements[who] = [each for name in policies for each in _managed(iam, ids[name])]
+    if "CallerPolicy" in ids:
+        found_statements[CALLER] = _managed(iam, ids["CallerPolicy"])
+    return found_statements
 
 
 def _managed(iam: Any, arn: str) -> list[Statement]:
@@ -172,6 +188,7 @@ def exercise(stack: Stack) -> None:
         _look_for_databases(stack)
         _retrieve(stack, single, pair)
         _operate(stack, single, pair)
+        _manage(stack, single)
         stack.seen = world.aws.seen()
     finally:
         world.aws.watch(None)
@@ -188,7 +205,7 @@ def exercise_shortly(stack: Stack) -> None:
         assert stack.rotated(arn).ok
         stack.store("plain", {"a": "b"}, Tags=_READER)
         _retrieve(stack, arn)
-        with _operator(stack):
+        with acting(stack, OPERATOR):
             _command(["doctor", arn, "--remote", "--stack", stack.name], None, 0)
         if "ReadAdmins" in {each["Sid"] for each in stack.policies["rotate"]}:
             _look_for_databases(stack)
@@ -217,7 +234,7 @@ def redeployed(world: World, name: str) -> Stack:
         stack.store("plain", {"a": "c"})
         _retrieve(stack, secret)
         assert stack.invoke("retrieve", {"SecretId": plain})["Value"] == {"a": "c"}
-        with _operator(stack):
+        with acting(stack, OPERATOR):
             _command(["doctor", secret], None, 0)
             _command(["check", secret, "--remote", "--stack", name], None, 0)
         stack.seen = world.aws.seen()
@@ -251,7 +268,7 @@ def with_caches(world: World, name: str) -> Stack:
                 arn = stack.store(f"cache-{number}", value, Rotation=_rotation(stack))
                 _wait_for_trial(stack, arn)
                 assert stack.rotated(arn).ok
-                with _operator(stack):
+                with acting(stack, OPERATOR):
                     _command(["doctor", arn, "--remote", "--stack", name], None, 0)
             stack.seen = world.aws.seen()
         finally:
@@ -280,12 +297,31 @@ def with_redshift(world: World, name: str) -> Stack:
         for number, more in enumerate(targets_of_users):
             arn = stack.store(f"redshift-{number}", {**value, **more})
             assert not stack.rotated(arn).ok
-            with _operator(stack):
+            with acting(stack, OPERATOR):
                 _command(["doctor", arn], None, 1)
                 _command(["doctor", arn, "--remote", "--stack", name], None, 1)
         stack.seen = world.aws.seen()
     finally:
         world.aws.watch(None)
+    return stack
+
+
+def with_callers(world: World, name: str) -> Stack:
+    """A stack whose retrieve function answers one role. Its URL is not served locally."""
+    stack = deploy(world, name, RetrieveCallers=f"arn:aws:iam::{ACCOUNT}:role/app={name}/")
+    function = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}-retrieve"
+    through: dict[str, str | tuple[str, ...]] = {"lambda:InvokedViaFunctionUrl": "true"}
+    stack.requests = [
+        ApiCall(
+            f"{name}-{CALLER}",
+            "lambda:InvokeFunctionUrl",
+            function,
+            {"lambda:FunctionUrlAuthType": "AWS_IAM"},
+        ),
+        ApiCall(f"{name}-{CALLER}", "lambda:InvokeFunction", function, through),
+    ]
+    direct = (function, f"{function}:live")
+    stack.attempts = [ApiCall(f"{name}-{CALLER}", "lambda:InvokeFunction", each) for each in direct]
     return stack
 
 
@@ -337,7 +373,7 @@ def adopted(world: World, name: str) -> Stack:
             assert stack.rotated(arn).ok
             assert stack.rotated(arn).ok
         _lose_and_find(stack, secrets[-1])
-        with _operator(stack):
+        with acting(stack, OPERATOR):
             for arn in secrets:
                 _command(["doctor", arn], None, 0)
                 _command(["rotate", arn], None, 0)
@@ -394,7 +430,7 @@ def _look_for_databases(stack: Stack) -> None:
         arn = stack.store(f"of-{kind}", value)
         assert not stack.rotated(arn).ok
         _notify(stack, arn)
-        with _operator(stack):
+        with acting(stack, OPERATOR):
             _command(["doctor", arn], None, 1)
             _command(["doctor", arn, "--remote", "--stack", stack.name], None, 1)
         secrets.untag_resource(SecretId=stack.admin, TagKeys=[tag])
@@ -416,7 +452,7 @@ def _retrieve(stack: Stack, *arns: str) -> None:
 
 def _operate(stack: Stack, single: str, pair: str) -> None:
     """Run the commands of an operator whose only policy is the OperatorPolicy."""
-    with _operator(stack):
+    with acting(stack, OPERATOR):
         remote = ["--remote", "--stack", stack.name]
         for arguments, given, status in (
             (["check", single, "--stack", stack.name], None, 0),
@@ -438,18 +474,64 @@ def _operate(stack: Stack, single: str, pair: str) -> None:
         _command(["repair", single, "--idle", *remote], None, 0)
 
 
+def _look(stack: Stack, who: str, name: str) -> None:
+    with acting(stack, who), TemporaryDirectory() as folder:
+        _command(["list", "--name", stack.name, "--failed"], None, None)
+        _command(["list", name], None, 0)
+        _command(["list", "--name", stack.name, "--key", str(stack.key)], None, 0)
+        _command(["policy", "check", "--preset", "cis"], None, None)
+        _command(["report", "--name", stack.name, "-o", f"{folder}/page.html"], None, 0)
+
+
+def _manage(stack: Stack, arn: str) -> None:
+    """Run the commands for many secrets, each with the policies that docs/how-to/managing.md names for it."""
+    name = f"{stack.name}/plain"
+    for who in ("viewer", "manager", "values"):
+        _look(stack, who, name)
+    with acting(stack, "manager"):
+        for arguments in (
+            ["tag", name, "--set", "team=other"],
+            ["tag", name, "--remove", "team"],
+            ["schedule", arn, "--every", "20"],
+            ["schedule", arn, "--off"],
+            ["replicate", name, "--to", "eu-west-1"],
+            ["unreplicate", name, "--from", "eu-west-1"],
+            ["delete", name],
+            ["restore", name],
+        ):
+            _command([*arguments, "--yes"], None, 0)
+    with acting(stack, "values"):
+        _command(
+            ["import", "-", "--new-key", str(stack.key), "--yes"], {f"{stack.name}/imported": {"a": 1}}, 0
+        )
+        _command(["import", "-", "--overwrite", "--yes"], {f"{stack.name}/imported": {"a": 2}}, 0)
+        with TemporaryDirectory() as folder:
+            _command(["export", "--name", f"{stack.name}/imported", "-o", f"{folder}/values"], None, 0)
+        _command(["diff", name], None, 0)
+        _command(["list", "--name", f"{stack.name}/", "--engine", "postgres"], None, 0)
+    tags: dict[str, str | tuple[str, ...]] = {
+        "aws:TagKeys": ("team", "rotators-admin"),
+        "aws:ResourceAccount": ACCOUNT,
+    }
+    stack.attempts += [
+        ApiCall(f"{stack.name}-manager", f"secretsmanager:{name}", arn, tags)
+        for name in ("TagResource", "UntagResource")
+    ]
+
+
 @contextmanager
-def _operator(stack: Stack) -> Iterator[None]:
+def acting(stack: Stack, who: str) -> Iterator[None]:
+    """Run commands as one of the ``PEOPLE``."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", f"local-{stack.name}-{OPERATOR}")
+        patch.setenv("AWS_ACCESS_KEY_ID", f"local-{stack.name}-{who}")
         clients._client.cache_clear()
         yield
     clients._client.cache_clear()
 
 
-def _command(arguments: list[str], given: dict[str, Any] | None, status: int) -> None:
+def _command(arguments: list[str], given: dict[str, Any] | None, status: int | None) -> None:
     done = CliRunner().invoke(cli, arguments, input=json.dumps(given) if given is not None else None)
-    assert done.exit_code == status, (arguments, done.output, done.exception)
+    assert status is None or done.exit_code == status, (arguments, done.output, done.exception)
 
 
 def _event(step: str, arn: str, token: str) -> dict[str, Any]:

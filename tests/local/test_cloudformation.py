@@ -97,6 +97,7 @@ ALL_PARAMETERS = {
     "NoRotationDays": "7",
     "SubnetIds": "subnet-1,subnet-2",
     "SecurityGroupIds": "sg-1",
+    "RetrieveCallers": "arn:aws:iam::123456789012:role/app=app/",
     "RetrieveTagValue": "app",
     "RotateTimeout": "900",
 }
@@ -109,7 +110,7 @@ def test_every_resource_of_the_template_is_made(
     template = translated(ROOT / "template.yaml", "us-east-1", code)
     made = create(formation, "whole", template, **parameters)
     optional = {"AlarmSubscription", "ChangeCaches", "FindRedshiftServers", "NothingRotated"}
-    optional |= {"ReadAdmins", "ReadCaches", "ResetDirectoryUsers"}
+    optional |= {"CallerPolicy", "ReadAdmins", "ReadCaches", "ResetDirectoryUsers", "RetrieveUrl"}
     without = set() if parameters else optional
     assert set(made) == set(template["Resources"]) - without
     function = aws.client("lambda").get_function_configuration(FunctionName="whole-rotate")

@@ -284,11 +284,23 @@ def _managed_policy(client: Callable[[str], Any], name: str, given: Properties) 
     return Resource(arn, {"PolicyArn": arn}, remove)
 
 
+def _function_url(client: Callable[[str], Any], _name: str, given: Properties) -> Resource:
+    functions, arn = client("lambda"), given["TargetFunctionArn"]
+    url = functions.create_function_url_config(FunctionName=arn, AuthType=given["AuthType"])["FunctionUrl"]
+
+    def remove() -> None:
+        with contextlib.suppress(functions.exceptions.ResourceNotFoundException):  # gone with its function
+            functions.delete_function_url_config(FunctionName=arn)
+
+    return Resource(arn, {"FunctionArn": arn, "FunctionUrl": url}, remove)
+
+
 _TYPES: dict[str, Make] = {
     "AWS::CloudWatch::Alarm": _alarm,
     "AWS::IAM::ManagedPolicy": _managed_policy,
     "AWS::IAM::Role": _role,
     "AWS::KMS::Key": _key,
+    "AWS::Lambda::Url": _function_url,
     "AWS::Logs::LogGroup": _log_group,
     "AWS::SNS::Subscription": _subscription,
     "AWS::SNS::TopicPolicy": _topic_policy,

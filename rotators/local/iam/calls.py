@@ -28,11 +28,19 @@ KEY_PREFIX = "local-"
 Context = Mapping[str, str | tuple[str, ...]]
 
 _MANAGER = "secretsmanager"
-_READS = ("GetSecretValue",)
+# API:ReplicateSecretToRegions asks for kms:Decrypt to the key of the secret.
+_READS = ("GetSecretValue", "ReplicateSecretToRegions")
 _WRITES = ("CreateSecret", "PutSecretValue", "UpdateSecret")
 _NEW_SUFFIX = "-AbCdEf"
 _VALIDATION = "RequestToValidateKeyAccess"
-_PARAMETERS = ("Name", "RotationLambdaARN", "SecretId", "VersionId", "VersionStage")
+_PARAMETERS = (
+    "ForceDeleteWithoutRecovery",
+    "Name",
+    "RotationLambdaARN",
+    "SecretId",
+    "VersionId",
+    "VersionStage",
+)
 
 
 @dataclass(frozen=True)
@@ -138,6 +146,9 @@ def _encrypting_calls(request: SignedRequest, topic: str, key: KeyResource | Non
 def _manager_calls(request: SignedRequest, lookup: Lookup) -> Iterator[ApiCall]:
     params = request.params
     action = f"{_MANAGER}:{request.operation}"
+    if request.operation == "ListSecrets":
+        yield request.call(action, "*")
+        return
     if request.operation == "BatchGetSecretValue":
         yield request.call(action, "*")  # the secrets are decided one by one: see per_secret.py
         return
@@ -180,6 +191,8 @@ def _context(request: SignedRequest, lookup: Lookup) -> dict[str, str | tuple[st
         found[f"{_MANAGER}:KmsKeyId"] = str(key)
         named = lookup.key(str(key), request.region)
         found[f"{_MANAGER}:KmsKeyArn"] = named.arn if named else str(key)
+    if removed := params.get("TagKeys"):
+        found["aws:TagKeys"] = tuple(removed)
     if tags := params.get("Tags"):
         found["aws:TagKeys"] = tuple(tag["Key"] for tag in tags)
         found |= {f"aws:RequestTag/{tag['Key']}": tag["Value"] for tag in tags}

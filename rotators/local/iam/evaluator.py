@@ -20,6 +20,7 @@ from rotators.local.errors import LocalStackError
 _KNOWN = {"Sid", "Effect", "Action", "Resource", "Condition"}
 _ARN_PARTS = 6
 _IF_EXISTS = "IfExists"
+_ANY_VALUE = "ForAnyValue:"
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def _conditions_hold(conditions: Mapping[str, Any], context: Mapping[str, Any]) 
 
 
 def _condition_holds(operator: str, wanted: list[str], actual: list[str] | None) -> bool:
-    compare = _OPERATORS.get(operator.removesuffix(_IF_EXISTS))
+    compare = _OPERATORS.get(operator.removeprefix(_ANY_VALUE).removesuffix(_IF_EXISTS))
     if compare is None:
         raise unknown(f"the operator {operator}")
     if actual is None:
