@@ -20,7 +20,7 @@ from rotators.recovery.rollback import Rollback, RollbackPlan, document
 @click.argument("secret")
 @click.option("--version", metavar="ID", help="Id of the wanted version; `rotators show` lists them.")
 @click.option(
-    "--stage", type=click.Choice([Stage.PREVIOUS]), help="Stage of the wanted version; the default."
+    "--stage", type=click.Choice([Stage.PREVIOUS.value]), help="Stage of the wanted version; the default."
 )
 @yes_option
 @json_option

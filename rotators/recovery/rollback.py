@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from rotators.aws.secrets import drop_pending
 from rotators.aws.views import SecretView, read_secret
 from rotators.core.contracts import public_members
-from rotators.core.errors import CredentialsRejected, SecretFormatError, VersionConflict
+from rotators.core.errors import CredentialsRejected, SecretDeleted, SecretFormatError, VersionConflict
 from rotators.core.redaction import masking
 from rotators.core.rotation import Rotation
 from rotators.core.secret import PUBLIC_KEYS
@@ -138,6 +138,8 @@ class Rollback:
 
     def _versions_of(self, view: SecretView) -> tuple[str, str]:
         """Return the ids of the current and of the wanted version, if a rollback is allowed now."""
+        if view.deleted:
+            raise SecretDeleted(f"the secret is scheduled for deletion ({view.deleted:%Y-%m-%d})")
         if view.primary_region:
             raise RollbackRefused(
                 "this is a replica; its versions follow the secret itself",
