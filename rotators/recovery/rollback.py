@@ -94,6 +94,7 @@ class Rollback:
     settings: Settings
     secret: str
     version: str | None = None
+    _versions: Versions | None = field(default=None, init=False, repr=False)
     _logins: _Logins | None = field(default=None, init=False, repr=False)
 
     def plan(self) -> RollbackPlan:
@@ -111,7 +112,7 @@ class Rollback:
         current, wanted = self._versions_of(view)
         if wanted == current:
             return RollbackPlan(view.name, view.arn, current, wanted, (), "it is AWSCURRENT already")
-        versions = _Unmoved(self.store, view.state)
+        versions = self._versions = _Unmoved(self.store, view.state)
         with masking(versions.seen):
             reason, sets = self._judged(versions, current, wanted)
         left = (Act.DROP_PENDING,) if versions.holder(Stage.PENDING) == current else ()
@@ -128,6 +129,8 @@ class Rollback:
             VersionConflict, RequestRefused: a stage moved since the plan; make a new one.
             RotatorFailure, StoreError: a change failed; nothing is lost, repeat the command.
         """
+        if self._versions is not None:
+            self._versions.confirm()
         if Act.DROP_PENDING in plan.acts:
             drop_pending(plan.arn, plan.current)
         if Act.SET in plan.acts and self._logins is not None:
@@ -220,7 +223,7 @@ class _Unmoved(Versions):
         now = Versions.of(self.store, self.state.arn)
         current = self.holder(Stage.CURRENT)
         if now.holder(Stage.CURRENT) != current or now.holder(Stage.PENDING) not in {None, current}:
-            raise VersionConflict("a stage moved since the plan; the target was not changed")
+            raise VersionConflict("a stage moved since the plan; nothing was set")
 
 
 @dataclass
