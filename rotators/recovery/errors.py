@@ -10,3 +10,10 @@ class RepairRefused(RotationStateError):
 
     code = "repair-refused"
     remedy = "Do what `rotators doctor SECRET` names; a human has to decide."
+
+
+class RollbackRefused(RotationStateError):
+    """`rotators rollback` cannot return to this version without a risk; nothing was changed."""
+
+    code = "rollback-refused"
+    remedy = "Choose another version (`rotators show SECRET`), or rotate to a new value."

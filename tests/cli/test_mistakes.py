@@ -147,6 +147,13 @@ rotators repair empty
 rotators repair locked
 rotators repair app --dryrun
 
+rotators rollback
+rotators rollback nothing-of-this-name
+rotators rollback app
+rotators rollback app --version none-of-this-id
+rotators rollback app --version none-of-this-id --stage AWSPREVIOUS
+rotators rollback deleted
+
 rotators check
 rotators check nothing-of-this-name
 rotators check plain

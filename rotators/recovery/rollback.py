@@ -1,0 +1,317 @@
+"""Returns to an older version of a secret: the target and the stage AWSCURRENT move together.
+
+The wanted version is tried first. If it logs in at every address, only the stage moves. Otherwise the
+rotator's setSecret makes the target accept it, with the current value or the admin as the way in, it is
+tested, and the stage moves then. That is the order of a rotation, so a stop leaves what a stopped rotation
+leaves: the target accepts a stored version, and a repeated rollback, a repair or the next rotation goes on.
+
+AWSPENDING, which may stay on the current version after a rotation, is taken off first: beside another
+AWSCURRENT it would look like a rotation under way, and Secrets Manager would set that value again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from rotators.aws.secrets import drop_pending
+from rotators.aws.views import SecretView, read_secret
+from rotators.core.contracts import public_members
+from rotators.core.errors import CredentialsRejected, SecretDeleted, SecretFormatError, VersionConflict
+from rotators.core.redaction import masking
+from rotators.core.rotation import Rotation
+from rotators.core.secret import PUBLIC_KEYS
+from rotators.core.states import Stage
+from rotators.core.versions import Versions, failed_look_up
+from rotators.logins.target import differing_keys, direct, same_target
+from rotators.recovery.errors import RollbackRefused
+from rotators.recovery.faults import rotator_of
+from rotators.strategies.engine import previous_hours_of
+from rotators.strategies.rotator import engine_of, strategy_of
+
+if TYPE_CHECKING:
+    from rotators.core.contracts import Rotator, Store
+    from rotators.core.secret import Secret
+    from rotators.core.settings import Settings
+    from rotators.strategies.engine import Engine
+
+_USERS = frozenset({"username", "alternate_username"})
+
+
+class Act(StrEnum):
+    """One change of a rollback."""
+
+    DROP_PENDING = "drop-pending"
+    """Take AWSPENDING off the current version, where a complete rotation left it."""
+    SET = "set"
+    """Make the target accept the wanted version, and test it."""
+    PROMOTE = "promote"
+    """Put AWSCURRENT on the wanted version."""
+
+
+@dataclass(frozen=True)
+class RollbackPlan:
+    """What a rollback does.
+
+    Attributes:
+        name, arn: of the secret.
+        current: version that has AWSCURRENT.
+        wanted: version that gets it.
+        acts: the changes, in order; empty if the wanted version is the current one.
+        reason: why these, and what is true afterwards, in words.
+    """
+
+    name: str
+    arn: str
+    current: str
+    wanted: str
+    acts: tuple[Act, ...]
+    reason: str
+
+    def words(self) -> list[str]:
+        """Return the changes in words."""
+        said = {
+            Act.DROP_PENDING: f"take AWSPENDING off version {self.current[:8]}; its value stays",
+            Act.SET: f"set the target to the value of version {self.wanted[:8]}, and test it",
+            Act.PROMOTE: f"put AWSCURRENT on version {self.wanted[:8]}",
+        }
+        return [said[act] for act in self.acts]
+
+
+@dataclass
+class Rollback:
+    """One rollback of one secret.
+
+    Args:
+        store: gateway to Secrets Manager.
+        settings: settings of the rotation function.
+        secret: name or ARN of the secret.
+        version: id of the wanted version; None for the one with AWSPREVIOUS.
+    """
+
+    store: Store
+    settings: Settings
+    secret: str
+    version: str | None = None
+    _versions: Versions | None = field(default=None, init=False, repr=False)
+    _logins: _Logins | None = field(default=None, init=False, repr=False)
+
+    def plan(self) -> RollbackPlan:
+        """Decide what the rollback does; tries the wanted version's login, and changes nothing.
+
+        Returns:
+            The plan.
+
+        Raises:
+            RollbackRefused: the rollback would be a risk, or has no effect.
+            RotatorFailure: the target could not be asked whether it accepts the wanted version.
+            StoreError, RegistryError: the secret cannot be read, or its rotator cannot be loaded.
+        """
+        view = read_secret(self.secret)
+        current, wanted = self._versions_of(view)
+        if wanted == current:
+            return RollbackPlan(view.name, view.arn, current, wanted, (), "it is AWSCURRENT already")
+        versions = self._versions = _Unmoved(self.store, view.state)
+        with masking(versions.seen):
+            reason, sets = self._judged(versions, current, wanted)
+        left = (Act.DROP_PENDING,) if versions.holder(Stage.PENDING) == current else ()
+        acts = (*left, *((Act.SET,) if sets else ()), Act.PROMOTE)
+        return RollbackPlan(view.name, view.arn, current, wanted, acts, reason)
+
+    def run(self, plan: RollbackPlan) -> None:
+        """Do what a plan says; it may be repeated after a stop, with a new plan.
+
+        Args:
+            plan: of this object, just made.
+
+        Raises:
+            VersionConflict, RequestRefused: a stage moved since the plan; make a new one.
+            RotatorFailure, StoreError: a change failed; nothing is lost, repeat the command.
+        """
+        if self._versions is not None:
+            self._versions.confirm()
+        if Act.DROP_PENDING in plan.acts:
+            drop_pending(plan.arn, plan.current)
+        if Act.SET in plan.acts and self._logins is not None:
+            with masking(self._logins.versions.seen):
+                self._logins.set()
+        if Act.PROMOTE in plan.acts:
+            self.store.promote(plan.arn, plan.wanted, plan.current)
+
+    def _versions_of(self, view: SecretView) -> tuple[str, str]:
+        """Return the ids of the current and of the wanted version, if a rollback is allowed now."""
+        if view.deleted:
+            raise SecretDeleted(f"the secret is scheduled for deletion ({view.deleted:%Y-%m-%d})")
+        if view.primary_region:
+            raise RollbackRefused(
+                "this is a replica; its versions follow the secret itself",
+                remedy=f"Run `rotators rollback {view.primary_arn}`.",
+                reason="replica",
+            )
+        current, pending = view.holder(Stage.CURRENT), view.holder(Stage.PENDING)
+        if current is None or pending not in {None, current}:
+            fault = "a rotation is under way or was cut off" if current else "no version is AWSCURRENT"
+            raise RollbackRefused(
+                f"{fault}; a rollback now could undo what it does",
+                remedy=f"Run `rotators doctor {view.name}`, and `rotators repair {view.name}` if it says so.",
+                reason="rotation-under-way" if current else "no-current",
+            )
+        wanted = self.version or view.holder(Stage.PREVIOUS)
+        known = {each.id for each in view.versions}
+        if wanted is None or (wanted not in known and not view.unlisted):
+            said = "the secret has no version of this id" if wanted else "no version has AWSPREVIOUS"
+            raise RollbackRefused(said, reason="no-version")
+        return current, wanted
+
+    def _judged(self, versions: Versions, current: str, wanted: str) -> tuple[str, bool]:
+        """Return the reason of the plan, and True if the target must be set."""
+        old, new = self._value(versions, current), self._value(versions, wanted)
+        if not self.settings.rotator and all(value is None or "engine" not in value for value in (old, new)):
+            return "only the stage moves: the secret names no engine, so no target is tried or set", False
+        if old is None or new is None:
+            raise RollbackRefused(
+                "one of the two versions is no JSON object, and the other one is of an engine",
+                remedy=f"Run `rotators doctor {self.secret}`.",
+                reason="unreadable",
+            )
+        if old.get("engine") != new.get("engine"):
+            raise RollbackRefused("the wanted version is of another engine", reason="other-target")
+        rotator = rotator_of(old, self.settings)
+        versions.seen.public = public_members(rotator)
+        engine = engine_of(rotator)
+        if engine is None:
+            return "only the stage moves: a custom rotator does not set older versions", False
+        self._require_same_target(old, new, rotator, engine)
+        _refuse_pointless(old, new, engine)
+        logins = self._logins = _Logins(rotator, engine, versions, self.settings, old, new)
+        if logins.accepted():
+            return _effect(old, new, engine), False
+        return "the target rejects the wanted version", True
+
+    def _value(self, versions: Versions, version: str) -> Secret | None:
+        """Return a value; None if it is no JSON object."""
+        try:
+            value = versions.value(version)
+        except SecretFormatError as error:
+            if failed_look_up(error):
+                raise
+            return None
+        if value is None:
+            raise RollbackRefused(f"the version {version} holds no value", reason="no-value")
+        return value
+
+    def _require_same_target(self, old: Secret, new: Secret, rotator: Rotator, engine: Engine) -> None:
+        keys = PUBLIC_KEYS.union(public_members(rotator)) - _USERS
+        differing = differing_keys(new, old, keys, engine.default_port)
+        if differing or not same_target(new, old, engine, self.settings):
+            raise RollbackRefused(
+                f"the wanted version is of another target ({', '.join(differing) or 'ssl'})",
+                reason="other-target",
+            )
+
+
+class _Unmoved(Versions):
+    """Versions whose stages must be the same right before a change of the target as in the plan."""
+
+    def confirm(self) -> None:
+        """Check the stages.
+
+        Raises:
+            VersionConflict: AWSCURRENT moved, or a rotation has begun.
+        """
+        now = Versions.of(self.store, self.state.arn)
+        current = self.holder(Stage.CURRENT)
+        if now.holder(Stage.CURRENT) != current or now.holder(Stage.PENDING) not in {None, current}:
+            raise VersionConflict("a stage moved since the plan; nothing was set")
+
+
+@dataclass
+class _Logins:
+    """The rotator's test and setSecret, from the current value to the wanted one."""
+
+    rotator: Rotator
+    engine: Engine
+    versions: Versions
+    settings: Settings
+    old: Secret = field(repr=False)
+    new: Secret = field(repr=False)
+
+    def accepted(self) -> bool:
+        """Return True if the wanted value logs in at every address of the target."""
+        try:
+            self._test()
+        except CredentialsRejected:
+            return False
+        return True
+
+    def set(self) -> None:
+        """Make the target accept the wanted value, and test it."""
+        self.rotator.apply(Rotation(self.old, self.settings, self.new, versions=self.versions))
+        self._test()
+
+    def _test(self) -> None:
+        """Log in as testSecret does; a pooler at ``host`` may still accept what the server itself rejects."""
+        self._verify(self.old, self.new)
+        server = direct(self.new, self.engine)
+        if server != self.new:
+            self._verify(direct(self.old, self.engine), server)
+
+    def _verify(self, old: Secret, new: Secret) -> None:
+        self.rotator.verify(Rotation(old, self.settings, new, versions=self.versions))
+
+
+def _refuse_pointless(old: Secret, new: Secret, engine: Engine) -> None:
+    """Refuse what the strategy or the server makes pointless."""
+    strategy, user = strategy_of(old, engine), old.get("username")
+    credential = engine.credential.of
+    if credential(old) == credential(new) and user == new.get("username"):
+        return
+    if strategy == "alternating" and user == new.get("username"):
+        raise RollbackRefused(
+            f"strategy alternating changes no password in place, and {user!r} is the current user of both"
+            " versions; its password is in use",
+            remedy="Roll back to a version of the other user (AWSPREVIOUS has one), or rotate.",
+            reason="same-user",
+        )
+    if previous_hours_of(engine):
+        raise RollbackRefused(
+            "this server accepts the password before the newest one for a time, so a login does not show"
+            " which one is set",
+            remedy="Rotate to a new value.",
+            reason="previous-accepted",
+        )
+
+
+def _effect(old: Secret, new: Secret, engine: Engine) -> str:
+    """Return why only the stage moves, and what the applications use afterwards."""
+    strategy, user = strategy_of(old, engine), new.get("username")
+    if strategy == "alternating":
+        return (
+            f"the wanted version logs in, so only the stage moves: {user!r} is the current user then, and"
+            f" {old.get('username')!r} keeps its password until the next rotation"
+        )
+    if strategy == "dual":
+        return (
+            f"the wanted version logs in, so only the stage moves: both passwords of {user!r} work, and the"
+            " older one is current then"
+        )
+    return "the wanted version logs in, so only the stage moves"
+
+
+def document(plan: RollbackPlan, *, done: bool) -> dict[str, Any]:
+    """Return a plan as JSON types; it holds no value of the secret.
+
+    Args:
+        plan: of a rollback.
+        done: True if it was carried out.
+    """
+    return {
+        "name": plan.name,
+        "arn": plan.arn,
+        "current": plan.current,
+        "wanted": plan.wanted,
+        "reason": plan.reason,
+        "acts": [str(act) for act in plan.acts],
+        "state": "done" if done else "planned" if plan.acts else "unneeded",
+    }
