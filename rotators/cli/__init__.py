@@ -39,6 +39,7 @@ COMMANDS = {
     "replicate": "Replicate secrets to other Regions.",
     "report": "Write an HTML page about all secrets.",
     "restore": "Restore secrets that are scheduled for deletion.",
+    "rename": "Give a secret a new name, by a copy.",
     "rollback": "Return to an older version of a secret, with its target.",
     "rotate": "Rotate a secret now, show each step, and wait for the end.",
     "schedule": "Set the rotation schedule of secrets, or turn rotation off.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import sys
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -79,10 +79,29 @@ def _change(selector: Selector, planned: Planner, *, yes: bool, as_json: bool) -
     selection.require_complete()
     if not selected:
         raise nothing_selected()
-    carry_out(plan, selected, unchanged=unchanged, yes=yes, as_json=as_json)
+    carry_out(Plan(plan, selected, unchanged), yes=yes, as_json=as_json)
 
 
-def carry_out(plan: Sequence[Change], selected: int, *, yes: bool, as_json: bool, unchanged: int = 0) -> None:
+@dataclass(frozen=True)
+class Plan:
+    """The changes of a command.
+
+    Attributes:
+        changes: what remains to be changed.
+        selected: number of the secrets that the command is about.
+        unchanged: number of these secrets that need no change, because an earlier command made it.
+        ordered: True if each change needs those before it, so a refused one ends the plan.
+        after: next action when everything is done; None to show one of the secrets.
+    """
+
+    changes: Sequence[Change]
+    selected: int
+    unchanged: int = 0
+    ordered: bool = False
+    after: str | None = None
+
+
+def carry_out(plan: Plan, *, yes: bool, as_json: bool) -> None:
     """Show a plan, and make its changes with ``yes``.
 
     Ctrl-C ends it between two changes, or during one. The process ends with status 1 if something was not
@@ -90,69 +109,74 @@ def carry_out(plan: Sequence[Change], selected: int, *, yes: bool, as_json: bool
 
     Args:
         plan: the changes.
-        selected: number of the secrets that the command is about.
         yes: True to make the changes.
         as_json: True to print one JSON document.
-        unchanged: number of these secrets that need no change, because an earlier command made it.
     """
     out = console(quiet=as_json)
-    _show_plan(plan, selected, unchanged, out)
+    _show_plan(plan, out)
     outcomes = _run(plan, out) if yes else []
     if as_json:
-        print_json({"unchanged": unchanged, **_document(plan, selected, outcomes)})
-    elif plan:
-        _show_end(plan, outcomes, out, interrupted=yes and len(outcomes) < len(plan))
-    if len(outcomes) < len(plan) or any(outcome.error for outcome in outcomes):
+        print_json({"unchanged": plan.unchanged, **_document(plan, outcomes)})
+    elif plan.changes:
+        _show_end(plan, outcomes, out, interrupted=yes and _was_interrupted(plan, outcomes))
+    if len(outcomes) < len(plan.changes) or any(outcome.error for outcome in outcomes):
         sys.exit(1)
 
 
-def _show_plan(plan: Sequence[Change], selected: int, unchanged: int, out: Screen) -> None:
-    if not plan:
-        out.print(f"{counted(selected, 'secret')} selected; nothing remains to be changed.")
+def _was_interrupted(plan: Plan, outcomes: Sequence[Outcome]) -> bool:
+    refused = plan.ordered and any(outcome.error for outcome in outcomes)
+    return len(outcomes) < len(plan.changes) and not refused
+
+
+def _show_plan(plan: Plan, out: Screen) -> None:
+    if not plan.changes:
+        out.print(f"{counted(plan.selected, 'secret')} selected; nothing remains to be changed.")
         out.print("\nNext: `rotators list` shows them.")
         return
-    verb = "needs" if unchanged == 1 else "need"
-    done = f" {unchanged:,} of them {verb} no change." if unchanged else ""
-    out.print(f"Plan: {counted(len(plan), 'change')}, {counted(selected, 'secret')} selected.{done}")
+    verb = "needs" if plan.unchanged == 1 else "need"
+    done = f" {plan.unchanged:,} of them {verb} no change." if plan.unchanged else ""
+    count = counted(len(plan.changes), "change")
+    out.print(f"Plan: {count}, {counted(plan.selected, 'secret')} selected.{done}")
     table = Table()
     table.add_column("secret", overflow="fold")
     table.add_column("change", overflow="fold")
-    for each in plan[:_ROWS]:
+    for each in plan.changes[:_ROWS]:
         table.add_row(each.secret, each.words)
     out.print(table)
-    if len(plan) > _ROWS:
-        out.print(f"… and {len(plan) - _ROWS} more; --json shows all.")
+    if len(plan.changes) > _ROWS:
+        out.print(f"… and {len(plan.changes) - _ROWS} more; --json shows all.")
 
 
-def _run(plan: Sequence[Change], out: Screen) -> list[Outcome]:
-    """The outcomes; fewer than changes if Ctrl-C was pressed."""
+def _run(plan: Plan, out: Screen) -> list[Outcome]:
+    """The outcomes; fewer than changes if Ctrl-C was pressed, or a change was refused that others need."""
     outcomes: list[Outcome] = []
     bars = progress_bars(out)
     with bars, suppress(KeyboardInterrupt):
-        for outcome in bars.track(run_all(plan), total=len(plan), description="changing"):
+        made = run_all(plan.changes, ordered=plan.ordered)
+        for outcome in bars.track(made, total=len(plan.changes), description="changing"):
             outcomes.append(outcome)
             if outcome.error:
                 out.print(outcome.change.secret, styled(str(outcome.error), "red"), soft_wrap=True)
     return outcomes
 
 
-def _show_end(plan: Sequence[Change], outcomes: Sequence[Outcome], out: Screen, *, interrupted: bool) -> None:
+def _show_end(plan: Plan, outcomes: Sequence[Outcome], out: Screen, *, interrupted: bool) -> None:
     if not outcomes and not interrupted:
         out.print("\nNothing was changed. Next: repeat the command with --yes to make these changes.")
         return
     refused = sum(outcome.error is not None for outcome in outcomes)
-    out.print(f"{len(outcomes) - refused} of {counted(len(plan), 'change')} made.")
+    out.print(f"{len(outcomes) - refused} of {counted(len(plan.changes), 'change')} made.")
     if interrupted:
         out.print("Interrupted; the change that was under way may have been made.")
         action = "repeat the command; it makes the changes that remain."
     elif refused:
         action = "correct what the errors name, then repeat the command; it changes what remains."
     else:
-        action = f"`rotators show {plan[0].secret}` shows one of them."
+        action = plan.after or f"`rotators show {plan.changes[0].secret}` shows one of them."
     out.print(f"\nNext: {action}", soft_wrap=True)
 
 
-def _document(plan: Sequence[Change], selected: int, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def _document(plan: Plan, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     done = {id(outcome.change): outcome for outcome in outcomes}
 
     def result(each: Change) -> dict[str, Any]:
@@ -162,4 +186,4 @@ def _document(plan: Sequence[Change], selected: int, outcomes: Sequence[Outcome]
         told = {"code": error.full_code, "cause": error.cause, "next": error.remedy} if error else None
         return {"secret": each.secret, "change": each.words, "state": state, "error": told}
 
-    return {"selected": selected, "changes": [result(each) for each in plan]}
+    return {"selected": plan.selected, "changes": [result(each) for each in plan.changes]}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rotators.cli.changing import carry_out, yes_option
+from rotators.cli.changing import Plan, carry_out, yes_option
 from rotators.cli.output import counted, json_option
 from rotators.core.errors import RotatorsError, SecretNotFound
 from rotators.manage.changes import storing
@@ -45,7 +45,7 @@ def import_(  # noqa: PLR0913, PLR0917 - options of the command
     if replaced and not overwrite:
         named = ", ".join(replaced[:_MOST_NAMED]) + (", …" if len(replaced) > _MOST_NAMED else "")
         raise WouldOverwrite(f"another value is stored in {counted(len(replaced), 'secret')}: {named}")
-    carry_out(plan, len(secrets), unchanged=len(secrets) - len(plan), yes=yes, as_json=as_json)
+    carry_out(Plan(plan, len(secrets), len(secrets) - len(plan)), yes=yes, as_json=as_json)
 
 
 def _text(file: str) -> str:

@@ -50,11 +50,12 @@ class Outcome:
     error: RotatorsError | None
 
 
-def run_all(plan: Iterable[Change]) -> Iterator[Outcome]:
-    """Make changes one after the other. A refused change does not end the others.
+def run_all(plan: Iterable[Change], *, ordered: bool = False) -> Iterator[Outcome]:
+    """Make changes one after the other.
 
     Args:
         plan: the changes.
+        ordered: True if each change needs those before it: then a refused one is the last.
 
     Yields:
         The outcome of each change, when it is known.
@@ -64,6 +65,8 @@ def run_all(plan: Iterable[Change]) -> Iterator[Outcome]:
             change.run()
         except RotatorsError as error:
             yield Outcome(change, error)
+            if ordered:
+                return
         else:
             yield Outcome(change, None)
 
@@ -241,11 +244,11 @@ def storing(
     value = {kind: content}
     if known is None:
         encryption = {"KmsKeyId": key} if key else {}
-        create = partial(_call, name, "CreateSecret", {"Name": name, **value, **encryption})
+        create = partial(call, name, "CreateSecret", {"Name": name, **value, **encryption})
         yield Change(name, "create", create)
     elif not _same(known.content, content):
         yield Change(
-            name, "overwrite", partial(_call, name, "PutSecretValue", {"SecretId": known.arn, **value})
+            name, "overwrite", partial(call, name, "PutSecretValue", {"SecretId": known.arn, **value})
         )
 
 
@@ -272,11 +275,21 @@ def _replicas(entry: Entry) -> set[str]:
 
 def _change(entry: Entry, words: str, operation: str, **parameters: Any) -> Change:
     return Change(
-        entry.name, words, partial(_call, entry.arn, operation, {"SecretId": entry.arn, **parameters})
+        entry.name, words, partial(call, entry.arn, operation, {"SecretId": entry.arn, **parameters})
     )
 
 
-def _call(secret_id: str, operation: str, parameters: Mapping[str, Any]) -> None:
+def call(secret_id: str, operation: str, parameters: Mapping[str, Any]) -> None:
+    """Call Secrets Manager in the Region of a secret.
+
+    Args:
+        secret_id: name or ARN of the secret.
+        operation: name of the operation, a key of ``_METHODS``.
+        parameters: of the operation.
+
+    Raises:
+        StoreError: the service refused the call.
+    """
     with clients.in_region_of(secret_id):
         method = getattr(clients.secrets_lister(), _METHODS[operation])
         with translated(operation, secret_id):
@@ -287,6 +300,7 @@ _METHODS = {
     "CancelRotateSecret": "cancel_rotate_secret",
     "CreateSecret": "create_secret",
     "DeleteSecret": "delete_secret",
+    "PutResourcePolicy": "put_resource_policy",
     "PutSecretValue": "put_secret_value",
     "RemoveRegionsFromReplication": "remove_regions_from_replication",
     "ReplicateSecretToRegions": "replicate_secret_to_regions",

@@ -26,6 +26,13 @@ class SecretsUnreadable(InvalidInput):
     remedy = "Grant the caller what the codes in brackets name, or leave these secrets out."
 
 
+class RenameRefused(InvalidInput):
+    """A secret cannot be given this name now; what was copied before stays, and nothing was lost."""
+
+    code = "rename-refused"
+    remedy = "Choose another name."
+
+
 class FileUnreadable(InvalidInput):
     """A file of secrets is not of the format that was named; nothing was stored."""
 

@@ -147,6 +147,11 @@ rotators repair empty
 rotators repair locked
 rotators repair app --dryrun
 
+rotators rename app
+rotators rename nothing-of-this-name new
+rotators rename app plain
+rotators rename deleted new
+
 rotators rollback
 rotators rollback nothing-of-this-name
 rotators rollback app

@@ -186,6 +186,7 @@ DOUBTFUL_ARGUMENTS = {
     "import": ["import", "{event}", "--format", "vault", "--to", HOSTILE],
     "exec": ["exec", "{secret}", "--map", f"{HOSTILE}={HOSTILE}", "--", HOSTILE],
     "diff": ["diff", "{secret}", HOSTILE],
+    "rename": ["rename", "{secret}", HOSTILE],
     "rollback": ["rollback", "{secret}", "--version", HOSTILE],
     "policy": ["policy", "check", HOSTILE],
     "report": ["report", "{secret}", "-o", HOSTILE],

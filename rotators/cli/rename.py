@@ -1,0 +1,29 @@
+"""`rotators rename OLD NEW`: a new name for a secret, by a copy."""
+
+from __future__ import annotations
+
+import click
+
+from rotators.cli.changing import Plan, carry_out, yes_option
+from rotators.cli.output import json_option
+from rotators.manage.renaming import renaming
+
+
+@click.command()
+@click.argument("secret")
+@click.argument("name")
+@yes_option
+@json_option
+def rename(secret: str, name: str, yes: bool, as_json: bool) -> None:
+    """Give SECRET the new NAME, by a copy, because Secrets Manager cannot rename. The old secret stays.
+
+    The copy has the values with AWSCURRENT and AWSPREVIOUS, description, tags, key, resource policy, replicas
+    and schedule; other stages and older versions are not copied. The rotation of the old name is turned off
+    first. An interrupted command can be repeated.
+    """
+    plan = renaming(secret, name)
+    after = (
+        f"let applications, policies and the masterarn of other secrets use {name};"
+        f" when nothing reads {secret} any more (`rotators list {secret}`), `rotators delete {secret}`."
+    )
+    carry_out(Plan(plan, 1, ordered=True, after=after), yes=yes, as_json=as_json)

@@ -1,0 +1,198 @@
+"""A new name for a secret. Secrets Manager cannot rename, so the secret is copied, and the old one stays.
+
+Values go from Secrets Manager to Secrets Manager only. AWSCURRENT and AWSPREVIOUS keep their version ids, so
+a repeated command finds what an interrupted one has stored. Tags of the copy say where it comes from, and
+whether it shall rotate: two secrets must never rotate the same user, so the old one's rotation is turned off
+first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from rotators.aws import clients
+from rotators.aws.faults import translated
+from rotators.aws.secrets import describe
+from rotators.core.errors import SecretNotFound
+from rotators.core.states import Stage
+from rotators.manage.changes import Change, call
+from rotators.manage.errors import RenameRefused
+
+ORIGIN = "renamed-from"
+"""Tag of a copy: the ARN of the secret that it was copied from."""
+
+ROTATES = "renamed-rotates"
+"""Tag of a copy that shall rotate, until it does."""
+
+_COPIED = (Stage.PREVIOUS, Stage.CURRENT)  # in this order, AWSPREVIOUS ends on the older version
+
+
+def renaming(old: str, new: str) -> list[Change]:
+    """Plan to give a secret a new name.
+
+    Args:
+        old: name or ARN of the secret.
+        new: name of the copy, in the same Region.
+
+    Returns:
+        The changes that remain. Each needs those before it.
+
+    Raises:
+        RenameRefused: the secret cannot be copied now, or another secret has the name.
+        StoreError: one of the secrets cannot be read.
+    """
+    with clients.in_region_of(old):
+        origin = describe(old, clients.secrets_lister())
+        try:
+            copy = describe(new, clients.secrets_lister())
+        except SecretNotFound:
+            copy = None
+        _check(origin, copy, new)
+        return list(_Renaming(origin, copy or {}, new).plan())
+
+
+def _check(origin: Mapping[str, Any], copy: Mapping[str, Any] | None, new: str) -> None:
+    name = origin["Name"]
+    if owner := origin.get("OwningService"):
+        raise RenameRefused(f"{name} belongs to {owner}", reason="managed", remedy="Only this service can.")
+    if origin.get("PrimaryRegion", _region(origin)) != _region(origin):
+        primary = origin["PrimaryRegion"]
+        raise RenameRefused(f"{name} is a replica", reason="replica", remedy=f"Rename it in {primary}.")
+    if "DeletedDate" in origin:
+        remedy = f"Run `rotators restore {name} --yes` first."
+        raise RenameRefused(f"{name} is scheduled for deletion", reason="deleted", remedy=remedy)
+    if copy is not None and _tags(copy).get(ORIGIN) != origin["ARN"]:
+        raise RenameRefused(f"another secret has the name {new}", reason="name-taken")
+    _check_no_rotation(origin)
+
+
+def _check_no_rotation(origin: Mapping[str, Any]) -> None:
+    pending, current = _holder(origin, Stage.PENDING), _holder(origin, Stage.CURRENT)
+    if pending not in {None, current}:
+        raise RenameRefused(
+            f"a rotation of {origin['Name']} is under way or has failed",
+            reason="rotation-under-way",
+            remedy=f"Run `rotators doctor {origin['Name']}`, complete or repair the rotation, then repeat.",
+        )
+
+
+@dataclass(frozen=True)
+class _Renaming:
+    """What remains to be done.
+
+    Attributes:
+        origin: DescribeSecret of the old secret.
+        copy: DescribeSecret of the new one; empty if there is none.
+        new: its name.
+    """
+
+    origin: Mapping[str, Any]
+    copy: Mapping[str, Any]
+    new: str
+
+    def plan(self) -> Iterator[Change]:
+        """The changes, in their order."""
+        rotates = ROTATES in _tags(self.copy) if self.copy else bool(self.origin.get("RotationEnabled"))
+        if not self.copy:
+            words = f"create it with the description, the tags and the key of {self._old}"
+            yield Change(self.new, words, partial(self._create, rotates=rotates))
+        if self.origin.get("RotationEnabled"):
+            cancel = partial(call, self._arn, "CancelRotateSecret", {"SecretId": self._arn})
+            yield Change(self._old, "turn rotation off", cancel)
+        for stage in _COPIED:
+            version = _holder(self.origin, stage)
+            if version and version not in self.copy.get("VersionIdsToStages", {}):
+                words = f"copy the value with {stage} (version {version[:8]})"
+                yield Change(self.new, words, partial(self._put, stage))
+        if self._policy() is not None and not self._has_policy():
+            yield Change(self.new, "copy the resource policy, with the new name in it", self._put_policy)
+        if missing := self._missing_replicas():
+            regions = ", ".join(each["Region"] for each in missing)
+            yield Change(self.new, f"replicate to {regions}", partial(self._replicate, missing))
+        if rotates:
+            yield Change(self.new, "turn rotation on, with the schedule of the old name", self._rotate)
+
+    @property
+    def _old(self) -> str:
+        return str(self.origin["Name"])
+
+    @property
+    def _arn(self) -> str:
+        return str(self.origin["ARN"])
+
+    def _create(self, *, rotates: bool) -> None:
+        tags = {**_tags(self.origin), ORIGIN: self._arn, **({ROTATES: "true"} if rotates else {})}
+        more = {name: self.origin[name] for name in ("Description", "KmsKeyId") if self.origin.get(name)}
+        listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+        call(self._arn, "CreateSecret", {"Name": self.new, "Tags": listed, **more})
+
+    def _put(self, stage: Stage) -> None:
+        with clients.in_region_of(self._arn):
+            # Read again: a rotation may have begun before it was turned off.
+            _check_no_rotation(describe(self._arn, clients.secrets_lister()))
+            with translated("GetSecretValue", self._arn):
+                read = clients.secrets_lister().get_secret_value(SecretId=self._arn, VersionStage=stage)
+        value: Mapping[str, Any] = read
+        content = {name: value[name] for name in ("SecretString", "SecretBinary") if name in value}
+        given = {"SecretId": self.new, "ClientRequestToken": value["VersionId"], **content}
+        call(self._arn, "PutSecretValue", given)
+
+    def _policy(self) -> str | None:
+        """The policy of the old secret, with the new name in ARNs."""
+        policy = _policy_of(self._arn)
+        beginning = self._arn[: -len("-AbCdEf")]
+        return policy and policy.replace(self._arn, f"{beginning[: -len(self._old)]}{self.new}-??????")
+
+    def _has_policy(self) -> bool:
+        return bool(self.copy) and _policy_of(str(self.copy["ARN"])) is not None
+
+    def _put_policy(self) -> None:
+        given = {"SecretId": self.new, "ResourcePolicy": self._policy(), "BlockPublicPolicy": True}
+        call(self._arn, "PutResourcePolicy", given)
+
+    def _missing_replicas(self) -> list[dict[str, str]]:
+        there = {each["Region"] for each in self.copy.get("ReplicationStatus", ())}
+        names = ("Region", "KmsKeyId")
+        return [
+            {name: each[name] for name in names if each.get(name)}
+            for each in self.origin.get("ReplicationStatus", ())
+            if each["Region"] not in there
+        ]
+
+    def _replicate(self, regions: list[dict[str, str]]) -> None:
+        given = {"SecretId": self.new, "AddReplicaRegions": regions}
+        call(self._arn, "ReplicateSecretToRegions", given)
+
+    def _rotate(self) -> None:
+        rules = dict(self.origin.get("RotationRules", {}))
+        if "ScheduleExpression" in rules:
+            rules.pop("AutomaticallyAfterDays", None)  # the service calculates it, and takes one of the two
+        given = {
+            "SecretId": self.new,
+            "RotationLambdaARN": self.origin["RotationLambdaARN"],
+            "RotationRules": rules,
+            "RotateImmediately": False,
+        }
+        call(self._arn, "RotateSecret", given)
+        call(self._arn, "UntagResource", {"SecretId": self.new, "TagKeys": [ROTATES]})
+
+
+def _policy_of(arn: str) -> str | None:
+    with clients.in_region_of(arn), translated("GetResourcePolicy", arn):
+        return clients.secrets_lister().get_resource_policy(SecretId=arn).get("ResourcePolicy")
+
+
+def _holder(described: Mapping[str, Any], stage: Stage) -> str | None:
+    versions: Mapping[str, list[str]] = described.get("VersionIdsToStages", {})
+    return next((version for version, stages in versions.items() if stage in stages), None)
+
+
+def _tags(described: Mapping[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag.get("Value", "") for tag in described.get("Tags", ())}
+
+
+def _region(described: Mapping[str, Any]) -> str:
+    return str(described["ARN"]).split(":")[3]
