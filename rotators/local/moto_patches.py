@@ -22,6 +22,7 @@ from moto.cloudtrail.responses import CloudTrailResponse
 from moto.events.models import Rule
 from moto.iam.responses import IamResponse
 from moto.kms.models import KmsBackend
+from moto.secretsmanager.exceptions import SecretNotFoundException
 from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
 from moto.secretsmanager.responses import SecretsManagerResponse
 
@@ -46,6 +47,8 @@ _OPERATIONS = (
     "put_secret_value",
     "rotate_secret",
     "stop_replication_to_replica",
+    "tag_resource",
+    "untag_resource",
     "update_secret",
     "update_secret_version_stage",
     "validate_resource_policy",
@@ -129,6 +132,7 @@ class MotoPatches:
         replace, wrap = self._replacements.replace, self._replacements.wrap
         for name in _OPERATIONS:
             replace(SecretsManagerResponse, name, self._answer(getattr(self._operations, name)))
+        wrap(SecretNotFoundException, "__init__", _with_status_400)
         wrap(SecretsManagerResponse, "create_secret", self._checked)
         replace(SecretsManagerBackend, "get_secret_value", self._operations.get_secret_value)
         wrap(FakeSecret, "to_dict", self._operations.described)
@@ -193,6 +197,16 @@ def _function(method: Callable[..., Any]) -> Callable[..., Any]:
         return method(*args, **named)
 
     return function
+
+
+def _with_status_400(original: Callable[..., None]) -> Callable[..., None]:
+    """Replace the status of a missing secret: moto's is 404, the one recorded on AWS 400."""
+
+    def init(error: SecretNotFoundException, *args: Any) -> None:
+        original(error, *args)
+        error.code = 400
+
+    return init
 
 
 def _by_arn(original: Callable[..., Any]) -> Callable[..., Any]:

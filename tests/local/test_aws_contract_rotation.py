@@ -182,7 +182,7 @@ def test_without_a_function_rotation_is_refused(
     arn = make()
     before = stages(arn)
     answer = refused(secrets.rotate_secret, SecretId=arn)
-    assert answer.startswith("InvalidRequestException: You tried to enable rotation on a secret that doesn't")
+    assert answer.startswith("InvalidRequestException: No Lambda rotation function ARN is associated")
     assert stages(arn) == before
     assert "RotationEnabled" not in secrets.describe_secret(SecretId=arn)
 
@@ -203,7 +203,7 @@ def test_without_an_arn_the_stored_function_is_used(
     [
         ("rotators-rotate", "InvalidParameterException"),
         ("arn:aws:lambda:eu-west-1:123456789012:function:rotators-rotate", "InvalidParameterException"),
-        ("arn:aws:lambda:us-east-1:123456789012:function:nobody", "ResourceNotFoundException"),
+        ("arn:aws:lambda:us-east-1:123456789012:function:nobody", "AccessDeniedException"),
     ],
 )
 def test_a_function_that_cannot_be_called_is_refused(

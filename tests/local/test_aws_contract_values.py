@@ -86,7 +86,7 @@ def test_update_secret_refuses_the_token_of_a_version(secrets: Any, make: Make, 
     """API:UpdateSecret: an existing version cannot be modified."""
     arn, new = make(), token()
     secrets.update_secret(SecretId=arn, ClientRequestToken=new, SecretString="second")
-    answer = refused(secrets.update_secret, SecretId=arn, ClientRequestToken=new, SecretString="second")
+    answer = refused(secrets.update_secret, SecretId=arn, ClientRequestToken=new, SecretString="third")
     assert answer.startswith("ResourceExistsException")
     secrets.update_secret(SecretId=arn, Description="no value, no version")
     assert secrets.get_secret_value(SecretId=arn)["VersionId"] == new

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -37,12 +39,14 @@ class Pages:
     Attributes:
         served: number of pages that were given.
         blocks: number of allocated blocks of memory in this process, when each page was given.
+        held: bytes that were in use when each page was given, if tracemalloc traces.
     """
 
     def __init__(self, secrets: int, errors: dict[int, list[str]] | None = None) -> None:
         self._secrets, self._errors = secrets, errors or {}
         self.served = 0
         self.blocks: list[int] = []
+        self.held: list[int] = []
 
     def list_secrets(self, request: AWSRequest, **_: object) -> AWSResponse:
         first = int(json.loads(request.body).get("NextToken", 0))
@@ -52,6 +56,9 @@ class Pages:
         more = f', "NextToken": "{last}"' if last < self._secrets else ""
         self.served += 1
         self.blocks.append(sys.getallocatedblocks())
+        if tracemalloc.is_tracing():
+            gc.collect()  # how much garbage there is depends on the tests before
+            self.held.append(tracemalloc.get_traced_memory()[0])
         page = _page().replace(_PLACE, f"{first // _PAGE:04}")
         return _answered(200, f'{{"SecretList": {page}{more}}}')
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rotators.aws import clients
+from rotators.cli.signals import handled
 from rotators.manage.errors import FormatUnsuited
 from tests.cli.command import command
 from tests.manage.conftest import Fleet, run
@@ -165,7 +166,9 @@ def test_ctrl_c_leaves_a_change_to_be_resumed(five: Fleet) -> None:
     events = clients.secrets_lister().meta.events
     events.register("before-call.secretsmanager.TagResource", press)
     try:
-        done = command("tag", "--name", five.prefix, "--set", "env=prod", "--yes")
+        # A shell starts processes in the background with the signal ignored.
+        with handled((signal.SIGINT,), signal.default_int_handler):
+            done = command("tag", "--name", five.prefix, "--set", "env=prod", "--yes")
     finally:
         events.unregister("before-call.secretsmanager.TagResource", press)
     assert (done.status, tagged(five)) == (1, 2)

@@ -53,6 +53,7 @@ _TOKEN_LENGTHS = range(32, 65)
 _MOST_OF_A_PAGE = 100
 _DESCRIBED_ONLY = {"VersionIdsToStages", "ReplicationStatus"}
 _MOST_OF_A_BATCH = 20
+_MOST_TAGS = 50
 
 
 class Operations:
@@ -230,6 +231,8 @@ class Operations:
             message = "Invalid name. Must be a valid name containing alphanumeric characters, or any of the"
             raise refusal("ValidationException", f"{message} following: -/_+=.@!")
         versions.read_value(params)
+        tags = params.get("Tags") or []
+        check_tags(tags, len(tags))
         existing = backend.secrets.get(name)
         if existing is not None and existing.is_deleted():
             raise invalid_request(
@@ -271,19 +274,23 @@ class Operations:
         return {"ARN": secret.arn, "Name": secret.name, "VersionId": token, "VersionStages": stages}
 
     def update_secret(self, backend: SecretsManagerBackend, params: Params) -> Params:
-        """Change description, key, or value; a value needs a token that no version has yet.
+        """Change description, key or value. A repeated call is no error; another value for its token is one.
 
         Returns:
-            ARN and Name, and VersionId if a value was stored.
+            ARN and Name, and VersionId if a value was given.
 
         Raises:
-            SecretsManagerClientError: a version has the token, or the value is not valid.
+            SecretsManagerClientError: the token has another value, or the value is not valid.
         """
         secret = self._writable(backend, params)
         token = _token(params)
         value = versions.read_value(params)
         if value is not None and token in secret.versions:
-            raise _in_use(token, secret)
+            if not versions.same_value(secret.versions[token], value):
+                raise _in_use(token, secret)
+            return {"ARN": secret.arn, "Name": secret.name, "VersionId": token}
+        if params.get("KmsKeyId"):
+            versions.keep_keys(secret)
         secret.description = params.get("Description", secret.description)
         secret.kms_key_id = params.get("KmsKeyId") or secret.kms_key_id
         secret.last_changed_date = int(time.time())
@@ -344,8 +351,9 @@ class Operations:
         found = [
             {
                 "VersionId": version_id,
-                "VersionStages": list(version["version_stages"]),
+                **({"VersionStages": list(stages)} if (stages := version["version_stages"]) else {}),
                 "CreatedDate": version["createdate"],
+                "KmsKeyIds": [versions.key_of(secret, version)],
                 **({"LastAccessedDate": version["accessed"]} if "accessed" in version else {}),
             }
             for version_id, version in secret.versions.items()
@@ -401,6 +409,39 @@ class Operations:
         if due and secret.rotation_enabled:
             answer["NextRotationDate"] = due.timestamp()
         return answer
+
+    # --- tags
+
+    def tag_resource(self, backend: SecretsManagerBackend, params: Params) -> Params:
+        """Set tags of a secret.
+
+        Returns:
+            No members.
+
+        Raises:
+            SecretsManagerClientError: the secret is a replica or deleted, or the tags are not valid.
+        """
+        secret = self._writable(backend, params)
+        given = params.get("Tags") or []
+        before = {tag["Key"]: tag for tag in secret.tags or []}
+        tags = {**before, **{tag["Key"]: tag for tag in given}}
+        check_tags(given, len(tags))
+        secret.tags = list(tags.values())
+        return {}
+
+    def untag_resource(self, backend: SecretsManagerBackend, params: Params) -> Params:
+        """Remove tags of a secret.
+
+        Returns:
+            No members.
+
+        Raises:
+            SecretsManagerClientError: the secret is a replica or deleted.
+        """
+        secret = self._writable(backend, params)
+        removed = params.get("TagKeys") or []
+        secret.tags = [tag for tag in secret.tags or [] if tag["Key"] not in removed]
+        return {}
 
     # --- policies and replicas
 
@@ -490,6 +531,25 @@ class Operations:
             self.events.label_updated(secret.arn, secret.name, label, version_id)
 
 
+def check_tags(given: list[dict[str, str]], total: int) -> None:
+    """Refuse tags that the service refuses (API TagResource, restrictions on tags).
+
+    Keys that begin with ``aws:`` are accepted: tests stand in for the services that set them.
+
+    Args:
+        given: tags of the request.
+        total: number of the secret's tags afterwards.
+
+    Raises:
+        SecretsManagerClientError: there are more than 50, or a key is given twice.
+    """
+    keys = [tag["Key"] for tag in given]
+    if total > _MOST_TAGS:
+        raise invalid_parameter(f"A secret can have at most {_MOST_TAGS} tags.")
+    if len(set(keys)) < len(keys):
+        raise invalid_parameter("A tag key may be given only once.")
+
+
 def _entry(described: Params) -> Params:
     """A secret as ListSecrets has it: without members of DescribeSecret only."""
     return {key: value for key, value in described.items() if key not in _DESCRIBED_ONLY}
@@ -520,7 +580,7 @@ def _check_function(backend: SecretsManagerBackend, arn: str) -> None:
     try:
         function = lambda_backends[parsed["account"]][backend.region_name].get_function(arn)
     except LambdaClientError:
-        raise not_found("Secrets Manager can't find the specified Lambda function.") from None
+        raise refusal("AccessDeniedException", NOT_INVOCABLE) from None
     if not any(_admits(statement, backend.account_id) for statement in function.policy.statements):
         raise refusal("AccessDeniedException", NOT_INVOCABLE)
 

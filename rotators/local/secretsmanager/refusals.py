@@ -8,10 +8,7 @@ from moto.secretsmanager.exceptions import (
     SecretsManagerClientError,
 )
 
-NO_FUNCTION = (
-    "You tried to enable rotation on a secret that doesn't already have a Lambda function ARN configured "
-    "and you didn't include such an ARN as a parameter in this call."
-)
+NO_FUNCTION = "No Lambda rotation function ARN is associated with this secret."
 NOT_COMPLETE = "A previous rotation isn't complete. That rotation will be reattempted."
 DELETED = "You can't perform this operation on the secret because it was marked for deletion."
 NOT_INVOCABLE = (
