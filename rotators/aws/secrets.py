@@ -48,11 +48,13 @@ class Version:
         id: its VersionId.
         stages: its stages.
         created: time of its creation, in UTC; None if the service does not say.
+        accessed: day on which its value was last read; None for never, or if the service does not say.
     """
 
     id: str
     stages: tuple[str, ...]
     created: dt.datetime | None
+    accessed: dt.datetime | None = None
 
 
 def describe(secret_id: str, client: SecretsManagerClient | None = None) -> Mapping[str, Any]:
@@ -92,7 +94,12 @@ def list_versions(arn: str, client: SecretsManagerClient | None = None) -> tuple
         with translated("ListSecretVersionIds", arn):
             answer = client.list_secret_version_ids(SecretId=arn, IncludeDeprecated=True, **page)
         found += [
-            Version(each["VersionId"], tuple(each.get("VersionStages", ())), each.get("CreatedDate"))
+            Version(
+                each["VersionId"],
+                tuple(each.get("VersionStages", ())),
+                each.get("CreatedDate"),
+                each.get("LastAccessedDate"),
+            )
             for each in answer["Versions"]
         ]
         if not answer.get("NextToken"):

@@ -23,7 +23,7 @@ from rotators.core.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 # A role may lack the right to look, and CloudTrail takes two questions a second; the command goes on without.
 UNASKED = (AccessDenied, RequestRefused, ServiceThrottled, ServiceUnavailable)
@@ -34,6 +34,8 @@ UNTOLD = (*UNASKED, SecretNotFound)
 
 FAILED_EVENTS = ("RotationFailed", "RotationAbandoned", "TestRotationFailed")
 """Names of Secrets Manager's own events about a failed rotation (User Guide, cloudtrail_log_entries)."""
+
+_SUCCEEDED_EVENTS = ("RotationSucceeded", "TestRotationSucceeded")
 
 
 @dataclass(frozen=True)
@@ -188,15 +190,16 @@ def last_failure(arn: str) -> FailedRotation | None:
         The failure; None when there is none newer than the last success, or CloudTrail may not be read.
     """
     try:
-        events = list(_service_events(arn))
+        failures = [
+            FailedRotation(name, *found) for name in FAILED_EVENTS if (found := _newest_event(arn, name))
+        ]
+        if not failures:
+            return None
+        newest = max(failures, key=lambda failure: failure.time)
+        successes = (_newest_event(arn, name, newest.time) for name in _SUCCEEDED_EVENTS)
+        return None if any(found and found[0] > newest.time for found in successes) else newest
     except UNTOLD:
         return None
-    for name, time, detail in events:
-        if name in FAILED_EVENTS:
-            return FailedRotation(name, time, str(detail.get("errorMessage", "")))
-        if name in {"RotationSucceeded", "TestRotationSucceeded"}:
-            return None
-    return None
 
 
 def steps_of(view: SecretView, token: str | None) -> list[LoggedStep]:
@@ -217,18 +220,16 @@ def steps_of(view: SecretView, token: str | None) -> list[LoggedStep]:
         return []
 
 
-def _service_events(arn: str) -> Iterator[tuple[str, dt.datetime, Mapping[str, Any]]]:
-    """Secrets Manager's own events of one secret, newest first."""
-    client = clients.cloudtrail()
+def _newest_event(arn: str, name: str, since: dt.datetime | None = None) -> tuple[dt.datetime, str] | None:
+    """Time and message of the newest of Secrets Manager's own events with a name about one secret."""
+    # By the name: calls for other secrets would hide it, and the event names its secret only inside.
+    request = {"LookupAttributes": [{"AttributeKey": "EventName", "AttributeValue": name}]}
+    pages = clients.cloudtrail().get_paginator("lookup_events")
+    start = {"StartTime": since} if since else {}
     with translated("LookupEvents", arn):
-        pages = client.get_paginator("lookup_events").paginate(
-            LookupAttributes=[
-                {"AttributeKey": "EventSource", "AttributeValue": "secretsmanager.amazonaws.com"}
-            ],
-            PaginationConfig={"MaxItems": 200},
-        )
-        for page in pages:
+        for page in pages.paginate(**request, **start, PaginationConfig={"MaxItems": 200}):
             for event in page["Events"]:
                 detail = json.loads(event.get("CloudTrailEvent", "{}"))
-                if detail.get("eventType") == "AwsServiceEvent" and arn in json.dumps(detail):
-                    yield event["EventName"], event["EventTime"], detail
+                if arn in json.dumps(detail):
+                    return event["EventTime"], str(detail.get("errorMessage", ""))
+    return None

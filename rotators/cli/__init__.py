@@ -28,6 +28,7 @@ COMMANDS = {
     "engines": "List the engines and the servers that they were proved on.",
     "exec": "Run a program with a secret in its environment.",
     "export": "Write values of secrets to a file or into a pipe.",
+    "history": "Show the versions of a secret, and who changed it when.",
     "import": "Store secrets from a file.",
     "invoke": "Invoke a function with an event from a JSON file.",
     "list": "List secrets by conditions; those that need attention come first.",

@@ -25,7 +25,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Response
 
 from rotators.local.errors import ServerStartFailed
-from rotators.local.iam.authorizer import Authorizer
+from rotators.local.iam.authorizer import Application
 from rotators.local.options import Options
 from rotators.local.redshift import serverless
 
@@ -34,6 +34,7 @@ HOST = "127.0.0.1"
 
 Stage = Callable[[str, str, str], bool]
 BeforeFirst = Callable[[str], None]
+Around = Callable[[Application], Application]
 
 _logger = logging.getLogger(__name__)
 
@@ -109,8 +110,8 @@ class _Moto(DomainDispatcherApplication):
 class _Application:
     """Moto's application, and POST /rotators-local/stage."""
 
-    def __init__(self, stage: Stage, authorizer: Authorizer, before: BeforeFirst, options: Options) -> None:
-        self._moto = authorizer.guarded(_Moto(before, options))
+    def __init__(self, stage: Stage, moto: Application) -> None:
+        self._moto = moto
         self._stage = stage
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -128,7 +129,7 @@ class Endpoint:
     Args:
         port: to bind; 0 for a free one.
         stage: answers the route of our own, with secret, token and Region.
-        authorizer: which requests for moto pass.
+        around: wraps moto's application; decides which requests pass, and records them.
         before: called with a service's name before the first request for one of its hosts.
         options: of the local AWS.
 
@@ -137,7 +138,7 @@ class Endpoint:
     """
 
     def __init__(
-        self, port: int, stage: Stage, authorizer: Authorizer, before: BeforeFirst, options: Options
+        self, port: int, stage: Stage, around: Around, before: BeforeFirst, options: Options
     ) -> None:
         # Bound here, for werkzeug prints and exits when a port is taken.
         try:
@@ -151,7 +152,7 @@ class Endpoint:
             self._server: BaseWSGIServer = make_server(
                 HOST,
                 port,
-                _Application(stage, authorizer, before, options),
+                _Application(stage, around(_Moto(before, options))),
                 threaded=True,
                 request_handler=_Handler,
                 fd=bound.fileno(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -102,7 +101,7 @@ def cloudtrail_record(event: ServiceEvent, event_id: str) -> dict[str, Any]:
         event_id: Its id, a UUID.
 
     Returns:
-        The element; ``EventTime`` in seconds since the epoch.
+        The element; ``EventTime`` in seconds since the epoch, ``CloudTrailEvent`` not encoded yet.
     """
     return {
         "EventId": event_id,
@@ -111,5 +110,5 @@ def cloudtrail_record(event: ServiceEvent, event_id: str) -> dict[str, Any]:
         "EventTime": event.time.timestamp(),
         "EventSource": "secretsmanager.amazonaws.com",
         "Resources": [{"ResourceType": "AWS::SecretsManager::Secret", "ResourceName": event.secret_id}],
-        "CloudTrailEvent": json.dumps(event.detail),
+        "CloudTrailEvent": event.detail,
     }

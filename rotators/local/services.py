@@ -19,10 +19,11 @@ from rotators.local.clients import Clients
 from rotators.local.endpoint import Endpoint
 from rotators.local.functions.invocations import Functions
 from rotators.local.functions.lambda_service import LambdaService
-from rotators.local.iam.authorizer import Authorizer
+from rotators.local.iam.authorizer import Application, Authorizer
 from rotators.local.iam.lookup import Lookup
 from rotators.local.moto_patches import MotoPatches
 from rotators.local.options import ACCOUNT, Options
+from rotators.local.secretsmanager.api_calls import ApiCalls
 from rotators.local.secretsmanager.events import EventLog
 from rotators.local.secretsmanager.operations import Operations
 from rotators.local.secretsmanager.rotations import Rotations
@@ -74,7 +75,8 @@ def start_services(
     """
     BackendDict.reset()
     undo.callback(BackendDict.reset)
-    events = EventLog()
+    calls = ApiCalls()
+    events = EventLog(calls.records)
     rotations = Rotations(events, options)
     operations = Operations(rotations, events)
     functions = Functions()
@@ -88,7 +90,11 @@ def start_services(
     undo.callback(rotations.stop)
     undo.callback(functions.stop)
     undo.callback(rotations.refuse_more)
-    server = Endpoint(port, rotations.stage, authorizer, patches.before_request, options)
+
+    def around(moto: Application) -> Application:
+        return calls.recorded(authorizer.guarded(moto))
+
+    server = Endpoint(port, rotations.stage, around, patches.before_request, options)
     undo.callback(server.stop)
     _create_role()
     return Services(server, authorizer, events, rotations, operations, functions, clients)

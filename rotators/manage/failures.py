@@ -79,14 +79,21 @@ def _failures() -> Iterator[tuple[str, FailedRotation]]:
             for page in client.get_paginator("lookup_events").paginate(LookupAttributes=wanted):
                 for event in page["Events"]:
                     detail = json.loads(event.get("CloudTrailEvent", "{}"))
-                    arn = _secret_of(detail)
+                    arn = secret_of(detail)
                     if arn:
                         message = str(detail.get("errorMessage", ""))
                         yield arn, FailedRotation(name, event["EventTime"], message)
 
 
-def _secret_of(detail: Mapping[str, object]) -> str:
-    """The ARN in a service event: its place differs between services' events."""
+def secret_of(detail: Mapping[str, object]) -> str:
+    """Return the ARN in a service event: its place differs between services' events.
+
+    Args:
+        detail: CloudTrail's record of the event.
+
+    Returns:
+        The ARN; empty if there is none.
+    """
     for name in ("additionalEventData", "serviceEventDetails"):
         details = detail.get(name)
         if isinstance(details, dict):

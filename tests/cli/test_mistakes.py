@@ -140,6 +140,11 @@ rotators doctor empty
 rotators doctor locked
 rotators doctor app --remote --stack nowhere
 
+rotators history
+rotators history nothing-of-this-name
+rotators history app --since soon
+rotators history app --until 2d
+
 rotators repair
 rotators repair nothing-of-this-name
 rotators repair deleted

@@ -113,6 +113,16 @@ def test_an_unlogged_failure_is_found_in_cloudtrail(world: World, secret: tuple[
     assert "during createSecret step" in done.stdout
 
 
+def test_a_failure_is_found_among_many_calls(world: World) -> None:
+    name = unique("cli/broken")
+    world.secrets.create_secret(Name=name, SecretString="not JSON")
+    world.aws.enable_rotation(name)
+    assert command("rotate", name, "--timeout", "120").status == 1
+    for _ in range(220):
+        world.secrets.describe_secret(SecretId=name)
+    assert json.loads(command("show", name, "--json").stdout)["last_failure"]["event"] == "RotationFailed"
+
+
 def test_each_step_is_shown_with_its_duration(world: World, secret: tuple[str, dict[str, Any]]) -> None:
     done = command("rotate", secret[0])
     lines = [line.split() for line in done.stdout.splitlines() if " ms " in line]

@@ -187,6 +187,7 @@ DOUBTFUL_ARGUMENTS = {
     "exec": ["exec", "{secret}", "--map", f"{HOSTILE}={HOSTILE}", "--", HOSTILE],
     "diff": ["diff", "{secret}", HOSTILE],
     "rename": ["rename", "{secret}", HOSTILE],
+    "history": ["history", "{secret}", "--since", "90d"],
     "rollback": ["rollback", "{secret}", "--version", HOSTILE],
     "policy": ["policy", "check", HOSTILE],
     "report": ["report", "{secret}", "-o", HOSTILE],
@@ -200,7 +201,7 @@ DOUBTFUL_ARGUMENTS = {
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ)
 """Signals whose handlers a command may set, but not leave behind: this process goes on after it."""
 
-SHOWS_LABELS = {"rotate", "show", "doctor"}
+SHOWS_LABELS = {"rotate", "show", "doctor", "history"}
 
 
 @pytest.mark.parametrize("name", sorted(set(cli.commands) | set(DOUBTFUL_ARGUMENTS)))

@@ -463,6 +463,7 @@ def _operate(stack: Stack, single: str, pair: str) -> None:
             (["doctor", pair], None, 0),
             (["rotate", single], None, 0),
             (["show", f"{stack.name}/of-db"], None, 0),
+            (["history", f"{stack.name}/of-db"], None, 0),
             (["invoke", f"{stack.name}-retrieve", "-"], {"SecretId": single}, 0),
             (["invoke", f"{stack.name}-store", "-"], {"Name": f"{stack.name}/new", "Value": {"a": "b"}}, 0),
             (["invoke", f"{stack.name}-rotate", "-"], {}, 1),

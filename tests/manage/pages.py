@@ -83,6 +83,21 @@ class Pages:
                 client.meta.events.unregister(f"before-send.{operation}", handler)
 
 
+@contextmanager
+def throttling(client: Any, operation: str, times: int) -> Iterator[list[str]]:
+    """Refuse the first requests of a client during the block; gives the codes that are left."""
+    left = ["ThrottlingException"] * times
+
+    def handler(**_: object) -> AWSResponse | None:
+        return _answer(400, {"__type": left.pop(), "message": "Rate exceeded"}) if left else None
+
+    client.meta.events.register(f"before-send.{operation}", handler)
+    try:
+        yield left
+    finally:
+        client.meta.events.unregister(f"before-send.{operation}", handler)
+
+
 def _secret(number: str) -> dict[str, Any]:
     return {
         "ARN": f"arn:aws:secretsmanager:{_REGION}:{_ACCOUNT}:secret:prod/app-{number}-AbCdEf",

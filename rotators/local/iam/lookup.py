@@ -111,16 +111,7 @@ class Lookup:
         Returns:
             ARN of the role; empty for a developer's key.
         """
-        if access_key.startswith(KEY_PREFIX):
-            name = access_key.removeprefix(KEY_PREFIX)
-            functions = lambda_backends[ACCOUNT][region].list_functions()
-            function = next((each for each in functions if each.function_name == name), None)
-            return str(function.role) if function else f"arn:aws:iam::{ACCOUNT}:role/{name}"
-        for backends in sts_backends.values():
-            for backend in backends.values():
-                if assumed := backend.get_assumed_role_from_access_key(access_key):
-                    return str(assumed.role_arn)
-        return ""
+        return caller(access_key, region)[0]
 
     def _document(self, arn: str, parts: list[str]) -> Any:
         service, region, account = parts[_SERVICE], parts[_REGION], parts[_ACCOUNT]
@@ -134,3 +125,25 @@ class Lookup:
             roles = iam_backends[account][_PARTITION].roles.values()
             return next((role.assume_role_policy_document for role in roles if role.arn == arn), None)
         return None
+
+
+def caller(access_key: str, region: str) -> tuple[str, str]:
+    """Find the role of an access key and the name of its session, for a function its name.
+
+    Args:
+        access_key: ``local-NAME`` of a function or named caller, or that of an assumed role.
+        region: Region of the function.
+
+    Returns:
+        ARN of the role and name of the session; two empty strings for a developer's key.
+    """
+    if access_key.startswith(KEY_PREFIX):
+        name = access_key.removeprefix(KEY_PREFIX)
+        functions = lambda_backends[ACCOUNT][region].list_functions()
+        function = next((each for each in functions if each.function_name == name), None)
+        return str(function.role) if function else f"arn:aws:iam::{ACCOUNT}:role/{name}", name
+    for backends in sts_backends.values():
+        for backend in backends.values():
+            if assumed := backend.get_assumed_role_from_access_key(access_key):
+                return str(assumed.role_arn), str(assumed.session_name)
+    return "", ""

@@ -15,6 +15,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -29,15 +30,29 @@ SERVICE_EVENT = "AWS Service Event via CloudTrail"
 LABEL_UPDATED = "Secret Label Updated"
 _SOURCE = "secretsmanager.amazonaws.com"
 _PAGE = 50
-_ATTRIBUTES = ("EventName", "ResourceName", "EventSource", "EventId", "ReadOnly", "ResourceType")
+_ATTRIBUTES = (
+    "AccessKeyId",
+    "EventId",
+    "EventName",
+    "EventSource",
+    "ReadOnly",
+    "ResourceName",
+    "ResourceType",
+    "Username",
+)
 
 _logger = logging.getLogger(__name__)
 
 
 class EventLog:
-    """The events since the start, oldest first."""
+    """The events since the start, oldest first.
 
-    def __init__(self) -> None:
+    Args:
+        api_calls: gives CloudTrail's records of API calls, oldest first.
+    """
+
+    def __init__(self, api_calls: Callable[[], list[dict[str, Any]]]) -> None:
+        self._api_calls = api_calls
         self._changed = threading.Condition()
         self._events: list[ServiceEvent] = []
         self._records: list[dict[str, Any]] = []
@@ -120,7 +135,7 @@ class EventLog:
             return found[-1]
 
     def lookup(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Answer CloudTrail's LookupEvents from the service events.
+        """Answer CloudTrail's LookupEvents from the service events and the API calls.
 
         Args:
             params: The request: LookupAttributes (at most one), StartTime, EndTime, MaxResults, NextToken.
@@ -135,10 +150,10 @@ class EventLog:
         if not 1 <= limit <= _PAGE:
             raise refusal("InvalidMaxResultsException", f"MaxResults must be between 1 and {_PAGE}.")
         with self._changed:
-            records = self._records[::-1]
+            records = sorted([*self._records, *self._api_calls()], key=itemgetter("EventTime"), reverse=True)
         found = [record for record in records if _in_range(record, params) and _matches(record, params)]
         offset = _offset(params.get("NextToken"))
-        answer: dict[str, Any] = {"Events": found[offset : offset + limit]}
+        answer: dict[str, Any] = {"Events": list(map(_encoded, found[offset : offset + limit]))}
         if offset + limit < len(found):
             answer["NextToken"] = str(offset + limit)
         return answer
@@ -221,6 +236,10 @@ def _offset(token: str | None) -> int:
     return int(token)
 
 
+def _encoded(record: dict[str, Any]) -> dict[str, Any]:
+    return {**record, "CloudTrailEvent": json.dumps(record["CloudTrailEvent"])}
+
+
 def _in_range(record: dict[str, Any], params: dict[str, Any]) -> bool:
     start, end = params.get("StartTime"), params.get("EndTime")
     if start is not None and end is not None and float(start) > float(end):
@@ -239,4 +258,4 @@ def _matches(record: dict[str, Any], params: dict[str, Any]) -> bool:
 def _values(record: dict[str, Any], key: str) -> list[str]:
     if key in ("ResourceName", "ResourceType"):
         return [resource[key] for resource in record["Resources"]]
-    return [str(record[key])]
+    return [str(record.get(key, ""))]

@@ -1,0 +1,149 @@
+"""`rotators history SECRET`: its versions, and who changed it when; never a value."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from rotators.aws import clients
+from rotators.aws.views import UNTOLD, SecretView, read_secret
+from rotators.cli.output import age, console, counted, json_option, print_json, styled
+from rotators.manage.history import KEPT, Change, History
+from rotators.manage.history import history as read_history
+from rotators.manage.selector import duration
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from rotators.cli.output import Screen
+    from rotators.core.errors import RotatorsError
+
+_LONGEST = 200  # a policy has 20,000 characters; the JSON document has them all
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_LIMITS = "CloudTrail lags some minutes behind, keeps events for 90 days, and has those of this Region only."
+_UNLISTED = (
+    "Versions without a stage are unknown: they may not be listed (secretsmanager:ListSecretVersionIds)."
+)
+
+
+@click.command()
+@click.argument("secret")
+@click.option(
+    "--since", default="7d", metavar="AGE", help="Age of the oldest change, at most 90d (default: 7d)."
+)
+@json_option
+def history(secret: str, since: str, as_json: bool) -> None:
+    """Show the versions of SECRET (name or ARN), and who changed it when. No value is read.
+
+    The changes are from CloudTrail: calls, also refused ones, and events of rotations. Reads are only
+    counted. Many reads take a while, because CloudTrail answers two lookups of 50 events per second. Exit
+    status 1 means that CloudTrail could not be read; the versions are shown all the same.
+    """
+    period = duration(since)
+    with clients.in_region_of(secret):
+        view = read_secret(secret)
+        found: History | None = None
+        unread: RotatorsError | None = None
+        try:
+            with console(quiet=as_json).status(f"reading CloudTrail about {secret} …"):
+                found = read_history(view, period)
+        except UNTOLD as error:
+            unread = error
+    if as_json:
+        print_json(_document(view, found, unread))
+    else:
+        _print(view, found, unread)
+    if found is None:
+        sys.exit(1)
+
+
+def _document(view: SecretView, found: History | None, unread: RotatorsError | None) -> dict[str, Any]:
+    return {
+        "arn": view.arn,
+        "name": view.name,
+        "versions": [{**vars(version), "stages": list(version.stages)} for version in view.versions],
+        "versions_complete": not view.unlisted,
+        "changes_known": found is not None,
+        "since": found and found.since,
+        "changes": [vars(change) for change in found.changes] if found else [],
+        "reads": dict(found.reads) if found else {},
+        "error": unread and {"code": unread.full_code, "cause": unread.cause, "next": unread.remedy},
+    }
+
+
+def _print(view: SecretView, found: History | None, unread: RotatorsError | None) -> None:
+    out = console()
+    out.print(_versions(view))
+    if view.unlisted:
+        out.print(_UNLISTED, soft_wrap=True)
+    if found is None:
+        cause = unread.cause if unread else ""
+        out.print(f"Changes are unknown: CloudTrail could not be read (cloudtrail:LookupEvents): {cause}.")
+        out.print("\nNext: get the permission cloudtrail:LookupEvents, or try again.", soft_wrap=True)
+        return
+    _print_changes(found, out)
+    out.print(_LIMITS, soft_wrap=True)
+    out.print(f"\nNext: {_next(view, found)}", soft_wrap=True)
+
+
+def _versions(view: SecretView) -> Table:
+    table = Table(title=view.name, title_justify="left")
+    table.add_column("version", overflow="fold")
+    table.add_column("stages", overflow="fold")
+    table.add_column("created", no_wrap=True)
+    table.add_column("last read", no_wrap=True)
+    for version in view.versions:
+        accessed = f"{version.accessed:%Y-%m-%d}" if version.accessed else "-"
+        table.add_row(version.id, ", ".join(version.stages) or "(none)", _moment(version.created), accessed)
+    return table
+
+
+def _print_changes(found: History, out: Screen) -> None:
+    if found.changes:
+        table = Table()
+        table.add_column("time (UTC)", no_wrap=True)
+        for column in ("change", "by", "what"):
+            table.add_column(column, overflow="fold")
+        for change in found.changes:
+            table.add_row(_moment(change.time), change.event, _short(change.who), _what(change))
+        out.print(table)
+    number, reads = len(found.changes), sum(found.reads.values())
+    by = f" by {counted(len(found.reads), 'caller')}" if reads else ""
+    out.print(f"{counted(number, 'change')} and {counted(reads, 'read')}{by} in {age(found.since)}.")
+
+
+def _what(change: Change) -> Text:
+    if change.error:
+        return styled(change.error, "red")
+    text = ", ".join(
+        f"{name}={_short(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        for name, value in change.request.items()
+    )
+    return styled(text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …", "")
+
+
+def _short(text: str) -> str:
+    """Return the last part of an ARN, such as ``user/NAME``, or the beginning of an id."""
+    if text.startswith("arn:"):
+        return text.rpartition(":")[2]
+    return text[:8] if _ID.fullmatch(text) else text
+
+
+def _moment(time: dt.datetime | None) -> str:
+    return f"{time.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S}" if time else "-"
+
+
+def _next(view: SecretView, found: History) -> str:
+    if view.deleted:
+        return f"`rotators restore {view.name} --yes` restores the secret."
+    if found.changes and found.changes[0].error:
+        return f"`rotators doctor {view.name}` explains the state of the secret."
+    if not found.changes and found.since > view.read_at - KEPT:
+        return f"`rotators history {view.name} --since 90d` looks further back."
+    return f"`rotators rollback {view.name} --version ID` returns to an older version."

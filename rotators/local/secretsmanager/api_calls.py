@@ -1,0 +1,163 @@
+"""CloudTrail's records of Secrets Manager's API calls.
+
+The shape is that of real records: GetSecretValue and BatchGetSecretValue (elastic/integrations,
+test-get-secret-value-json.log), a refused call (panther-labs, aws_secretsmanager_retrieve_secrets.yml), and
+DeleteSecret with its response (re:Post, secrets-manager-arn). LookupEvents names a secret as the caller wrote
+it, and by the ARN in the response (our choice; the samples are of log files, which have no such list).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+import re
+import threading
+import uuid
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from rotators.local.iam.lookup import caller
+from rotators.local.options import ACCOUNT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from rotators.local.iam.authorizer import Application
+
+_MOST = 5_000  # about 15 MB
+_SOURCE = "secretsmanager.amazonaws.com"
+_CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/[^/]+/(?P<region>[^/]+)/secretsmanager/")
+_READ_ONLY = ("BatchGet", "Describe", "Get", "List")
+_VALUES = {"SecretString", "SecretBinary", "RotationToken"}
+_DENIED = "AccessDeniedException"
+_REFUSED, _FAILED = "4", "5"
+
+
+class ApiCalls:
+    """The newest calls."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._records: deque[dict[str, Any]] = deque(maxlen=_MOST)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return elements of LookupEvents' answer, oldest first; ``CloudTrailEvent`` is not encoded yet."""
+        with self._lock:
+            return list(self._records)
+
+    def recorded(self, application: Application) -> Application:
+        """Wrap a WSGI application, so that calls of Secrets Manager are recorded, refused ones included.
+
+        Args:
+            application: The application.
+
+        Returns:
+            The application with the record.
+        """
+
+        def record(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+            signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
+            if signed is None:
+                return application(environ, start_response)
+            body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            environ["wsgi.input"] = io.BytesIO(body)
+            status: list[str] = []
+
+            def start(line: str, headers: Any, *rest: Any) -> Any:
+                status[:] = [line]
+                return start_response(line, headers, *rest)
+
+            answer = b"".join(application(environ, start))
+            if not status[0].startswith(_FAILED):  # such an answer is no JSON
+                self._record(signed, environ, body, status[0], answer)
+            return [answer]
+
+        return record
+
+    def _record(
+        self, signed: re.Match[str], environ: dict[str, Any], body: bytes, status: str, answer: bytes
+    ) -> None:
+        name = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+        request, now = json.loads(body or b"{}"), dt.datetime.now(dt.UTC)
+        read_only, refused = name.startswith(_READ_ONLY), status.startswith(_REFUSED)
+        # The answer of a call that reads may have values; CloudTrail leaves it out.
+        response = json.loads(answer or b"{}") if refused or not read_only else {}
+        role, session = caller(signed["key"], signed["region"])
+        identity = _identity(signed["key"], role, session)
+        detail: dict[str, Any] = {
+            "eventVersion": "1.09",
+            "userIdentity": identity,
+            "eventTime": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "eventSource": _SOURCE,
+            "eventName": name,
+            "awsRegion": signed["region"],
+            "sourceIPAddress": environ.get("REMOTE_ADDR", ""),
+            "userAgent": environ.get("HTTP_USER_AGENT", ""),
+            "requestParameters": _members(request) or None,
+            "responseElements": None,
+            "requestID": str(uuid.uuid4()),
+            "eventID": str(uuid.uuid4()),
+            "readOnly": read_only,
+            "eventType": "AwsApiCall",
+            "managementEvent": True,
+            "recipientAccountId": ACCOUNT,
+            "eventCategory": "Management",
+        }
+        if refused:
+            code = str(response.get("__type", "")).rpartition("#")[2]
+            detail["errorCode"] = "AccessDenied" if code == _DENIED else code
+            detail["errorMessage"] = str(response.get("message") or response.get("Message") or "")
+        elif not read_only:
+            detail["responseElements"] = _members(response) or None
+        found = dict.fromkeys(_named(request, response))
+        element = {
+            "EventId": detail["eventID"],
+            "EventName": name,
+            "ReadOnly": str(read_only).lower(),
+            "AccessKeyId": signed["key"],
+            "EventTime": now.timestamp(),
+            "EventSource": _SOURCE,
+            "Username": session or identity["userName"],
+            "Resources": [
+                {"ResourceType": "AWS::SecretsManager::Secret", "ResourceName": each} for each in found
+            ],
+            "CloudTrailEvent": detail,
+        }
+        with self._lock:
+            self._records.append(element)
+
+
+def _identity(key: str, role: str, session: str) -> dict[str, Any]:
+    """Return CloudTrail's ``userIdentity`` (CloudTrail guide: cloudtrail-event-reference-user-identity)."""
+    if not role:
+        user = {"arn": f"arn:aws:iam::{ACCOUNT}:user/developer", "accountId": ACCOUNT}
+        return {"type": "IAMUser", "principalId": key, **user, "accessKeyId": key, "userName": "developer"}
+    account, name = role.split(":")[4], role.rpartition("/")[2]
+    issuer = {"type": "Role", "principalId": name, "arn": role, "accountId": account, "userName": name}
+    return {
+        "type": "AssumedRole",
+        "principalId": f"{name}:{session}",
+        "arn": f"arn:aws:sts::{account}:assumed-role/{name}/{session}",
+        "accountId": account,
+        "accessKeyId": key,
+        "sessionContext": {"sessionIssuer": issuer},
+    }
+
+
+def _members(value: Any) -> Any:
+    """Return a request or response as CloudTrail writes it: ``secretId``, ``arn``; without values."""
+    if isinstance(value, dict):
+        return {
+            "arn" if key == "ARN" else f"{key[:1].lower()}{key[1:]}": _members(each)
+            for key, each in value.items()
+            if key not in _VALUES
+        }
+    return [_members(each) for each in value] if isinstance(value, list) else value
+
+
+def _named(request: dict[str, Any], response: dict[str, Any]) -> Iterator[str]:
+    for each in (request.get("SecretId"), request.get("Name"), response.get("ARN")):
+        if each:
+            yield str(each)
+    yield from map(str, request.get("SecretIdList") or ())

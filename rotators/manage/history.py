@@ -1,0 +1,144 @@
+"""Who changed a secret, and when: its events in CloudTrail.
+
+CloudTrail has the events of 90 days and of one Region, lags some minutes behind, and answers two lookups per
+second (API reference, LookupEvents). A lookup takes one attribute, and a caller names a secret by its name or
+by its ARN; so both are looked up. Failed rotations are looked up by their names too, because the service's
+own events name the secret only inside the record.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rotators.aws import clients
+from rotators.aws.faults import translated
+from rotators.aws.views import FAILED_EVENTS
+from rotators.manage.failures import secret_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rotators.aws.views import SecretView
+
+KEPT = dt.timedelta(days=90)
+"""The time for which CloudTrail has events."""
+
+_SOURCE = "secretsmanager.amazonaws.com"
+_READS = ("GetSecretValue", "BatchGetSecretValue")
+_SERVICE_EVENT = "AwsServiceEvent"
+_NOT_SHOWN = {"name", "rotationToken", "secretBinary", "secretId", "secretString"}
+
+
+@dataclass(frozen=True)
+class Change:
+    """A call that changes a secret, also a refused one, or an event of the service.
+
+    Attributes:
+        time: its time, to the second.
+        event: CloudTrail's name of it, such as ``PutSecretValue`` or ``RotationSucceeded``.
+        who: ARN of the caller, or the service's name.
+        address: the caller's address.
+        request: parameters of the call without the secret's name and without values; empty for an event.
+        error: code and message of a refused call, message of a failed rotation, or None.
+    """
+
+    time: dt.datetime
+    event: str
+    who: str
+    address: str
+    request: Mapping[str, Any]
+    error: str | None
+
+
+@dataclass(frozen=True)
+class History:
+    """The events of a secret.
+
+    Attributes:
+        since: the events are later than this.
+        changes: newest first.
+        reads: number of reads of a value that were not refused, by caller.
+    """
+
+    since: dt.datetime
+    changes: tuple[Change, ...]
+    reads: Mapping[str, int]
+
+
+def history(view: SecretView, period: dt.timedelta) -> History:
+    """Read the events of a secret.
+
+    Args:
+        view: the secret.
+        period: age of the oldest event; more than 90 days count as 90 days.
+
+    Returns:
+        Its changes and reads.
+
+    Raises:
+        AccessDenied: the caller may not use cloudtrail:LookupEvents.
+        ServiceThrottled: others use up CloudTrail's two lookups per second; try again.
+    """
+    since = view.read_at - min(period, KEPT)
+    changes: list[Change] = []
+    reads: list[tuple[dt.datetime, str]] = []
+    for time, detail in _events(view, since):
+        if not detail.get("readOnly"):
+            changes.append(_change(time, detail))
+        elif detail.get("eventName") in _READS and "errorCode" not in detail:
+            reads.append((time, _who(detail)))
+    created = max(
+        (each.time for each in changes if each.event == "CreateSecret" and not each.error), default=since
+    )
+    changes = [each for each in changes if each.time >= created]  # before: an earlier secret of this name
+    changes.sort(key=lambda change: change.time, reverse=True)
+    return History(since, tuple(changes), Counter(who for time, who in reads if time >= created))
+
+
+def _events(view: SecretView, since: dt.datetime) -> Iterator[tuple[dt.datetime, Mapping[str, Any]]]:
+    lookups = [("ResourceName", view.arn), ("ResourceName", view.name)]
+    lookups += [("EventName", name) for name in FAILED_EVENTS]
+    seen: set[str] = set()
+    paginator = clients.cloudtrail_lister().get_paginator("lookup_events")
+    for key, value in lookups:
+        wanted = [{"AttributeKey": key, "AttributeValue": value}]
+        with translated("LookupEvents", view.arn):
+            for page in paginator.paginate(LookupAttributes=wanted, StartTime=since):
+                for event in page["Events"]:
+                    detail = json.loads(event.get("CloudTrailEvent", "{}"))
+                    if event["EventId"] not in seen and _is_about(detail, view.arn):
+                        seen.add(event["EventId"])
+                        yield event["EventTime"], detail
+
+
+def _is_about(detail: Mapping[str, Any], arn: str) -> bool:
+    """False for another resource with this name, for an earlier secret with it, and for others' failures."""
+    if detail.get("eventSource") != _SOURCE:
+        return False
+    if detail.get("eventType") == _SERVICE_EVENT:
+        return secret_of(detail) == arn
+    answered = detail.get("responseElements") or {}
+    return (answered.get("arn") or answered.get("aRN") or arn) == arn  # aRN: UG:cloudtrail_log_entries
+
+
+def _change(time: dt.datetime, detail: Mapping[str, Any]) -> Change:
+    request = detail.get("requestParameters") or {}
+    error = ": ".join(str(detail[name]) for name in ("errorCode", "errorMessage") if detail.get(name))
+    return Change(
+        time=time,
+        event=str(detail.get("eventName")),
+        who=_who(detail),
+        address=str(detail.get("sourceIPAddress", "")),
+        request={name: value for name, value in request.items() if name not in _NOT_SHOWN},
+        error=error or None,
+    )
+
+
+def _who(detail: Mapping[str, Any]) -> str:
+    identity = detail.get("userIdentity") or {}
+    found = (identity.get(name) for name in ("arn", "invokedBy", "accountId"))
+    return str(next(filter(None, found), "unknown"))

@@ -1,0 +1,166 @@
+"""CloudTrail's records of Secrets Manager's API calls, through LookupEvents."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from rotators.local.aws import LocalAws
+from rotators.local.secretsmanager.api_calls import ApiCalls
+
+WAIT = 300.0
+Make = Callable[..., str]
+
+
+@pytest.fixture
+def trail(aws: LocalAws) -> Callable[..., list[tuple[dict[str, Any], dict[str, Any]]]]:
+    """Look events up by one attribute, newest first; return each with its record."""
+
+    def look(key: str, value: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        pages = aws.client("cloudtrail").get_paginator("lookup_events")
+        wanted = [{"AttributeKey": key, "AttributeValue": value}]
+        found = [event for page in pages.paginate(LookupAttributes=wanted) for event in page["Events"]]
+        return [(event, json.loads(event["CloudTrailEvent"])) for event in found]
+
+    return look
+
+
+def test_a_read_is_recorded_as_on_aws(secrets: Any, make: Make, trail: Any) -> None:
+    """elastic/integrations, test-get-secret-value-json.log: the members, and no response."""
+    arn = make()
+    secrets.get_secret_value(SecretId=arn, VersionStage="AWSCURRENT")
+    event, record = trail("ResourceName", arn)[0]
+    assert (event["EventName"], event["EventSource"]) == ("GetSecretValue", "secretsmanager.amazonaws.com")
+    assert (event["ReadOnly"], event["EventId"]) == ("true", record["eventID"])
+    assert record["requestParameters"] == {"secretId": arn, "versionStage": "AWSCURRENT"}
+    assert record["responseElements"] is None
+    assert record["readOnly"] is True
+    assert record["userIdentity"]["type"] == "IAMUser"
+    assert (record["eventType"], record["eventCategory"]) == ("AwsApiCall", "Management")
+    assert record["recipientAccountId"] == arn.split(":")[4]
+    assert {"eventVersion", "eventTime", "awsRegion", "userAgent", "requestID"} <= record.keys()
+    assert "errorCode" not in record
+
+
+def test_the_secret_is_named_as_in_the_request(secrets: Any, make: Make, trail: Any) -> None:
+    """The same samples: secretId is what the request has; GetSecretValue's API takes a name or an ARN."""
+    arn = make()
+    name = secrets.describe_secret(SecretId=arn)["Name"]
+    secrets.get_secret_value(SecretId=name)
+    assert trail("ResourceName", name)[0][1]["requestParameters"] == {"secretId": name}
+    assert [event["EventName"] for event, _ in trail("ResourceName", arn)] == [
+        "DescribeSecret",
+        "CreateSecret",
+    ]
+
+
+def test_a_batch_lists_its_secrets(secrets: Any, make: Make, trail: Any) -> None:
+    """elastic/integrations, test-batch-get-secret-value-json.log."""
+    arns = [make(), make()]
+    secrets.batch_get_secret_value(SecretIdList=arns)
+    event, record = trail("ResourceName", arns[1])[0]
+    assert (event["EventName"], event["ReadOnly"]) == ("BatchGetSecretValue", "true")
+    assert record["requestParameters"] == {"secretIdList": arns}
+
+
+def test_records_of_writes_have_no_value(secrets: Any, make: Make, trail: Any) -> None:
+    """external-secrets/reloader, its message schema: secretId and clientRequestToken, arn in the response."""
+    arn = make()
+    token = secrets.put_secret_value(SecretId=arn, SecretString="hidden-text")["VersionId"]
+    secrets.update_secret(SecretId=arn, SecretBinary=b"hidden-bytes")
+    found = trail("ResourceName", arn)
+    assert not any("hidden" in event["CloudTrailEvent"] for event, _ in found)
+    assert not any("secretString" in event["CloudTrailEvent"] for event, _ in found)
+    event, record = next(each for each in found if each[0]["EventName"] == "PutSecretValue")
+    assert record["requestParameters"] == {"secretId": arn, "clientRequestToken": token}
+    assert record["responseElements"]["arn"] == arn  # "arn" since February 2024: UG:cloudtrail_log_entries
+    assert record["responseElements"]["versionId"] == token
+    assert event["ReadOnly"] == "false"
+
+
+def test_a_deletion_records_its_response(secrets: Any, make: Make, trail: Any) -> None:
+    """re:Post, secrets-manager-arn: recoveryWindowInDays; arn, name and deletionDate."""
+    arn = make()
+    secrets.delete_secret(SecretId=arn, RecoveryWindowInDays=7)
+    _, record = trail("ResourceName", arn)[0]
+    assert record["requestParameters"] == {"secretId": arn, "recoveryWindowInDays": 7}
+    assert record["responseElements"].keys() == {"arn", "name", "deletionDate"}
+
+
+@pytest.fixture
+def reader(aws: LocalAws) -> Iterator[Any]:
+    """A client of a caller that may do nothing."""
+    aws.watch({"reader": []})
+    names = {"AccessKeyId": "local-reader", "SecretAccessKey": "any", "SessionToken": "any"}
+    yield aws.client("secretsmanager", credentials=names)
+    aws.watch(None)
+
+
+def test_a_denied_call_is_recorded(reader: Any, make: Make, trail: Any, refused: Make) -> None:
+    """panther-labs, aws_secretsmanager_retrieve_secrets.yml: errorCode AccessDenied, and the request."""
+    arn, version = make(), "7dc59e8b-63ae-454d-b7a4-8a7d64ab05e7"
+    refused(reader.get_secret_value, SecretId=arn, VersionId=version)
+    event, record = trail("ResourceName", arn)[0]
+    assert record["errorCode"] == "AccessDenied"
+    assert "is not authorized to perform: secretsmanager:GetSecretValue" in record["errorMessage"]
+    assert record["requestParameters"] == {"secretId": arn, "versionId": version}
+    assert record["userIdentity"]["type"] == "AssumedRole"
+    assert event["Username"] == "reader"
+
+
+def test_another_refusal_has_its_code(secrets: Any, make: Make, trail: Any, refused: Make) -> None:
+    """UG:monitoring_cloudwatch_deleted-secrets: its filter matches this errorMessage of GetSecretValue."""
+    arn = make()
+    secrets.delete_secret(SecretId=arn)
+    refused(secrets.get_secret_value, SecretId=arn)
+    _, record = trail("ResourceName", arn)[0]
+    assert record["errorCode"] == "InvalidRequestException"
+    assert "secret because it was marked for deletion" in record["errorMessage"]
+
+
+def test_a_function_is_named_by_its_role(aws: LocalAws, make: Make, rotate: Make, trail: Any) -> None:
+    """CloudTrail guide, cloudtrail-event-reference-user-identity: AssumedRole with sessionIssuer."""
+    arn = make()
+    assert aws.wait_for_rotation(arn, rotate(arn), WAIT).ok
+    found = [record for event, record in trail("ResourceName", arn) if event["EventName"] == "PutSecretValue"]
+    identity = found[0]["userIdentity"]
+    function = aws.function_arn("well").rpartition(":")[2]
+    assert identity["type"] == "AssumedRole"
+    assert identity["arn"].endswith(f":assumed-role/rotators-local/{function}")
+    assert identity["sessionContext"]["sessionIssuer"]["userName"] == "rotators-local"
+    assert "hidden" not in json.dumps(found[0])
+
+
+def test_api_calls_are_found_by_caller(secrets: Any, make: Make, trail: Any) -> None:
+    """CloudTrail's API:LookupEvents: Username is an attribute; ReadOnly is the text true or false."""
+    arn = make()
+    secrets.describe_secret(SecretId=arn)
+    event, record = trail("Username", "developer")[0]
+    assert (event["EventName"], record["requestParameters"]) == ("DescribeSecret", {"secretId": arn})
+    assert {event["ReadOnly"] for event, _ in trail("ReadOnly", "false")} == {"false"}
+
+
+def test_old_calls_are_forgotten() -> None:
+    """Our choice: the newest 5,000, so that a long run does not fill the memory."""
+    calls = ApiCalls()
+
+    def service(_: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [b"{}"]
+
+    application = calls.recorded(service)
+    for number in range(5_010):
+        body = json.dumps({"SecretId": str(number)}).encode()
+        environ = {
+            "HTTP_AUTHORIZATION": "Credential=local/20270101/us-east-1/secretsmanager/aws4_request",
+            "HTTP_X_AMZ_TARGET": "secretsmanager.GetSecretValue",
+            "CONTENT_LENGTH": str(len(body)),
+            "wsgi.input": io.BytesIO(body),
+        }
+        assert application(environ, lambda *_: None) == [b"{}"]
+    names = [record["Resources"][0]["ResourceName"] for record in calls.records()]
+    assert (len(names), names[0], names[-1]) == (5_000, "10", "5009")
