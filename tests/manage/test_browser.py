@@ -1,0 +1,195 @@
+"""The page in a browser: keyboard, screen readers, narrow screens, dark colours.
+
+The page has no script of its own; those below only look at it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import os
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium.webdriver import ActionChains, Chrome, Keys
+
+from rotators.aws.failures import FailedStep, LoggedStep
+from rotators.aws.views import FailedRotation
+from rotators.manage.failures import FailedRotations
+from rotators.manage.report import Timeline, collect, html, message
+from rotators.manage.serving import Dashboard
+from tests.browser import chromium, console, look, missing
+from tests.manage.test_report import NOW, entry
+
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(
+        bool(missing()) and not os.environ.get("CI"),
+        reason=f"not on PATH: {', '.join(missing())} (apt-get install chromium chromium-driver)",
+    ),
+]
+
+NARROW = 360
+LONG = "production/eu-west-1/" + "a-long-name-without-a-blank" * 6
+AXE = resources.files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+FINDINGS = """
+const done = arguments[arguments.length - 1];
+axe.run().then(found => done(
+  found.violations.flatMap(rule => rule.nodes.map(node => `${rule.id}: ${node.html}`))
+));
+"""
+SCROLLED = """
+const [table, done] = arguments;
+(function look() { table.scrollLeft ? done(true) : setTimeout(look, 10) })();
+"""
+FOCUS = """
+const each = document.activeElement, style = getComputedStyle(each), place = each.getBoundingClientRect();
+return {
+  name: each.getAttribute("href") || each.getAttribute("aria-label") || each.tagName,
+  outline: style.outlineStyle === "solid" ? parseFloat(style.outlineWidth) : 0,
+  inside: place.left >= 0 && place.right <= innerWidth && place.bottom > 0 && place.top < innerHeight,
+};
+"""
+
+
+def report() -> str:
+    """A page with every kind of secret, long texts, and more urgent secrets than the first table shows."""
+    day = dt.timedelta(days=1)
+    secrets = [
+        entry("failed", RotationEnabled=True),
+        entry(LONG, RotationEnabled=True, NextRotationDate=NOW - day),
+        entry("fresh", RotationEnabled=True, LastRotatedDate=NOW - day, NextRotationDate=NOW + 5 * day),
+        entry(
+            "replica", PrimaryRegion="eu-central-1", KmsKeyId=f"arn:aws:kms:eu-west-1:123456789012:key/{LONG}"
+        ),
+        entry("owned", OwningService="rds", LastAccessedDate=NOW - day),
+        entry("gone", DeletedDate=NOW),
+        *(entry(f"never-{number}", RotationEnabled=True) for number in range(25)),
+    ]
+    failures = FailedRotations({secrets[0].arn: FailedRotation("RotationFailed", NOW, f"no route to {LONG}")})
+    bad = FailedStep(LONG, "b", "setSecret", "store-unavailable", LONG, retryable=True)
+    steps = [LoggedStep("a", NOW, "createSecret", 0.2, None), LoggedStep("b", NOW, "setSecret", 1.5, bad)]
+    # The steps come from the logs of functions.
+    return html(dataclasses.replace(collect(secrets, failures, NOW), timelines=[Timeline(LONG, steps)]))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chrome]:
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Addresses of pages by their names: files, as `rotators report` writes them, and the dashboard."""
+    folder: Path = tmp_path_factory.mktemp("pages")
+    pages = {
+        "report": report(),
+        "empty": html(collect([], None, NOW)),
+        "message": message("The secrets could not be read", f"[access-denied] {LONG}"),
+    }
+    for name, page in pages.items():
+        (folder / f"{name}.html").write_text(page, encoding="utf-8")
+    with Dashboard(report) as server:
+        files = {name: (folder / f"{name}.html").as_uri() for name in pages}
+        yield {**files, "dashboard": server.address}
+
+
+every_page = pytest.mark.parametrize("page", ["report", "empty", "message", "dashboard"])
+
+
+def press(browser: Chrome, *keys: str) -> None:
+    ActionChains(browser).send_keys(*keys).perform()
+
+
+def focus(browser: Chrome) -> dict[str, Any]:
+    """The element with the focus."""
+    found: dict[str, Any] = browser.execute_script(FOCUS)
+    return found
+
+
+@every_page
+def test_the_console_stays_empty(browser: Chrome, places: dict[str, str], page: str) -> None:
+    look(browser, places[page])
+    assert console(browser) == []
+
+
+def test_the_page_loads_nothing_else(browser: Chrome, places: dict[str, str]) -> None:
+    look(browser, places["dashboard"])
+    loaded = browser.execute_script("return performance.getEntriesByType('resource').map(each => each.name)")
+    assert loaded == []
+
+
+@pytest.mark.parametrize(
+    ("width", "dark"), [(NARROW, False), (1200, True)], ids=["narrow-light", "wide-dark"]
+)
+@pytest.mark.parametrize("page", ["report", "empty", "message"])
+def test_no_rule_of_accessibility_is_broken(
+    browser: Chrome, places: dict[str, str], page: str, width: int, dark: bool
+) -> None:
+    look(browser, places[page], width=width, dark=dark)
+    browser.execute_script("document.querySelectorAll('details').forEach(each => each.open = true)")
+    browser.execute_script(AXE)
+    assert browser.execute_async_script(FINDINGS) == []
+
+
+@every_page
+def test_a_narrow_screen_needs_no_sideways_scrolling(
+    browser: Chrome, places: dict[str, str], page: str
+) -> None:
+    look(browser, places[page], width=NARROW)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= NARROW
+
+
+@pytest.mark.parametrize("width", [NARROW, 1200])
+def test_tab_reaches_everything_visibly(browser: Chrome, places: dict[str, str], width: int) -> None:
+    look(browser, places["report"], width=width)
+    press(browser, Keys.TAB)
+    reached = []
+    while (found := focus(browser))["name"] != "BODY":  # after the last one
+        reached.append(found)
+        press(browser, Keys.TAB)
+    sections = ["attention", "age", "due", "rotations", "keys", "all"]
+    assert [each["name"] for each in reached] == [
+        "#content",
+        *(f"#{name}" for name in sections),
+        "The most urgent first",
+        "SUMMARY",
+        "Number of secrets by the age of their value",
+        "Number of rotations that are due on each of the next 30 days",
+        "Steps, as the rotation functions logged them",
+        "KMS keys, and the number of secrets under each",
+        "All secrets, the most urgent first",
+    ]
+    assert [each["name"] for each in reached if each["outline"] < 2 or not each["inside"]] == []
+
+
+def test_the_first_link_skips_the_navigation(browser: Chrome, places: dict[str, str]) -> None:
+    look(browser, places["report"])
+    press(browser, Keys.TAB, Keys.ENTER, Keys.TAB)
+    assert focus(browser)["name"] == "The most urgent first"
+
+
+def test_more_secrets_open_by_keyboard(browser: Chrome, places: dict[str, str]) -> None:
+    look(browser, places["report"])
+    press(browser, *[Keys.TAB] * 9, Keys.ENTER, Keys.TAB)
+    assert focus(browser)["name"] == "Secrets of lower urgency"
+
+
+def test_wide_tables_scroll_by_keyboard(browser: Chrome, places: dict[str, str]) -> None:
+    look(browser, places["report"], width=NARROW)
+    table = browser.find_element("css selector", "#all + .scroll")
+    browser.execute_script("arguments[0].focus()", table)
+    press(browser, *[Keys.ARROW_RIGHT] * 3)
+    assert browser.execute_async_script(SCROLLED, table)
+
+
+def test_colours_follow_the_scheme(browser: Chrome, places: dict[str, str]) -> None:
+    shades = []
+    for dark in (False, True):
+        look(browser, places["report"], dark=dark)
+        shades.append(browser.execute_script("return getComputedStyle(document.body).backgroundColor"))
+    assert shades == ["rgb(255, 255, 255)", "rgb(13, 17, 23)"]
