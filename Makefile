@@ -187,6 +187,10 @@ docs: $(DEV) ## Generate docs/reference/errors.md from the code
 picture: $(DEV) ## Record `rotators demo` as docs/images/demo.svg
 	@$(BIN)/python docs/picture.py
 
+.PHONY: screenshots
+screenshots: $(DEV) ## Take the pictures of the page in docs/images (requires chromium and chromium-driver)
+	@PYTHONPATH=. $(BIN)/python docs/screenshots.py
+
 # dev is locked first; the other locks use its versions, so all locks contain the tested versions.
 .PHONY: lock
 lock: $(UV) ## Generate locks/ from pyproject.toml (ARGS: e.g. --upgrade)

@@ -139,14 +139,20 @@ def _prepare(aws: LocalAws) -> None:
         listed = [{"Key": key, "Value": text} for key, text in tags.items()]
         created = service.create_secret(Name=name, SecretString=json.dumps(value), Tags=listed)
         service.put_secret_value(SecretId=name, SecretString=json.dumps({**value, **CHANGED}))
-        _backdate(created["ARN"], name, int(time.time()) - days * _DAY - _HALF_HOUR)
+        backdate(created["ARN"], name, int(time.time()) - days * _DAY - _HALF_HOUR)
     aws.enable_rotation("prod/shop/db")
     aws.enable_rotation("prod/billing/db")
     service.cancel_rotate_secret(SecretId="prod/billing/db")
 
 
-def _backdate(arn: str, name: str, moment: int) -> None:
-    # Only moto's own records can make a secret older than this process.
+def backdate(arn: str, name: str, moment: int) -> None:
+    """Make a secret older than this process, in moto's own records.
+
+    Args:
+        arn: of the secret.
+        name: of the secret.
+        moment: time of its creation and of its last change, in seconds since 1970.
+    """
     from moto.secretsmanager.models import secretsmanager_backends  # noqa: PLC0415 - only this process
 
     region, account = arn.split(":")[3:5]
