@@ -25,7 +25,8 @@ def missing() -> list[str]:
 def chromium() -> Iterator[Chrome]:
     """Start a browser with a new profile, and end it after the block."""
     browser, driver = (shutil.which(name) for name in PROGRAMS)
-    assert browser is not None
+    assert browser, "chromium is not on PATH"
+    assert driver, "chromedriver is not on PATH"  # without it, selenium would download one
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         options = ChromeOptions()
         options.binary_location = browser

@@ -25,7 +25,7 @@ from rotators.manage.failures import failed_rotations_if_readable
 from rotators.manage.keys import OWN_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from jinja2 import Environment
 
@@ -149,6 +149,11 @@ class Report:
         """KMS keys and the number of secrets under each, the most used first."""
         return Counter(row.entry.key or OWN_KEY for row in self.rows).most_common()
 
+    @property
+    def key_numbers(self) -> Mapping[str, int]:
+        """KMS keys and their numbers in the table of keys, because their ARNs are long."""
+        return {key: number for number, (key, _) in enumerate(self.keys, 1)}
+
     def _age(self, entry: Entry) -> int:
         since = entry.value_since
         if since is None:
@@ -262,7 +267,15 @@ def _templates() -> Environment:
         lstrip_blocks=True,
         finalize=_finalized,
     )
-    environment.globals.update(age=_short_age, bars=_bars, Urgency=Urgency, version=__version__)
+    environment.globals.update(
+        age=_short_age,
+        bars=_bars,
+        replicas=_replicas,
+        versions=_versions,
+        Urgency=Urgency,
+        OWN_KEY=OWN_KEY,
+        version=__version__,
+    )
     return environment
 
 
@@ -275,6 +288,19 @@ def _short_age(moment: dt.datetime | None, now: dt.datetime) -> str:
         return "-"
     days = (now - moment).total_seconds() / 86400
     return f"{days:.0f} d" if days >= 1 else f"{days * 24:.0f} h"
+
+
+def _versions(entry: Entry) -> str:
+    """The number of versions, and the stages that are not the usual ones."""
+    usual = {Stage.CURRENT, Stage.PREVIOUS}
+    others = sorted({stage for held in entry.stages.values() for stage in held} - usual)
+    return f"{len(entry.stages)}: {', '.join(others)}" if others else str(len(entry.stages))
+
+
+def _replicas(entry: Entry) -> str:
+    if not entry.replicated:
+        return "-"
+    return "primary" if entry.primary_region == entry.region else f"of {entry.primary_region}"
 
 
 def _bars(bars: Sequence[Bar], height: float) -> Sequence[tuple[Bar, float, float]]:

@@ -78,6 +78,26 @@ def test_charts_count_the_secrets() -> None:
     assert "Failed rotations are unknown" in page
 
 
+def test_each_secret_has_its_details() -> None:
+    stages = {"a": ["AWSCURRENT"], "b": ["AWSPREVIOUS"], "c": ["AWSPENDING", "mine"]}
+    secrets = [
+        entry("one", KmsKeyId="alias/shop", SecretVersionsToStages=stages, PrimaryRegion="eu-west-1"),
+        entry("two", PrimaryRegion="us-east-1"),
+        entry("three"),
+    ]
+    page = html(collect(secrets, None, NOW))
+    rows = {
+        found[1]: found[2].split("<td>")[-3:]
+        for found in re.finditer(r'^<tr><th scope="row">(one|two|three)<td(.*)$', page, re.MULTILINE)
+    }
+    assert rows == {
+        "one": ["3: AWSPENDING, mine", "2", "primary"],
+        "two": ["1", "1", "of us-east-1"],
+        "three": ["1", "1", "-"],
+    }
+    assert '<td>2</td><th scope="row"><code>alias/shop</code>' in page
+
+
 def test_ten_thousand_secrets_fit_into_two_megabytes() -> None:
     long = "prod/some-department/some-service/database-"
     secrets = [
