@@ -233,7 +233,8 @@ def test_a_key_that_is_disabled_is_told(world: World) -> None:
     )
     kms.disable_key(KeyId=key.rpartition("/")[2])  # moto disables by id only
     document = checked(arn)
-    assert failed(document) == "the function's role may use the key of the secret"
+    assert failed(document) == "the secret and its value"
+    assert "Enable the key" in document["next"]
 
 
 def test_a_replica_is_told(aws: LocalAws) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import traceback
 import uuid
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 from botocore.stub import Stubber
 from hypothesis import HealthCheck, given, settings
@@ -47,6 +49,14 @@ def refused(wrong: object, error: type[RotatorsError] = InvalidEvent) -> str:
     return "".join(traceback.format_exception(caught.value)) + repr(caught.value)
 
 
+def new_key(alias: str) -> str:
+    """Create a key with an alias; return its ARN."""
+    with contextlib.closing(boto3.client("kms", region_name="eu-west-1")) as kms:
+        arn = kms.create_key()["KeyMetadata"]["Arn"]
+        kms.create_alias(AliasName=alias, TargetKeyId=arn)
+    return arn
+
+
 def log(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     """The only log line, without metrics."""
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -73,6 +83,8 @@ def test_a_new_secret_is_created_in_two_calls(manager: SecretsManagerClient, cal
 def test_a_new_secret_gets_the_stacks_key(
     manager: SecretsManagerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    new_key("alias/of-the-stack")
+    new_key("alias/of-the-event")
     monkeypatch.setenv("STORE_KMS_KEY_ID", "alias/of-the-stack")
     handler(event(Name="app/with"))
     handler(event(Name="app/own", KmsKeyId="alias/of-the-event"))
@@ -133,6 +145,8 @@ def test_key_description_and_tags_are_set_and_changed(
     manager: SecretsManagerClient, calls: list[str]
 ) -> None:
     tags = [{"Key": "team", "Value": "shop"}, {"Key": "kept", "Value": "yes"}]
+    new_key("alias/one")
+    new_key("alias/two")
     handler(event(KmsKeyId="alias/one", Description="first", Tags=tags))
     assert calls == ["DescribeSecret", "CreateSecret"]
     change = event(KmsKeyId="alias/two", Description="second", Tags=[{"Key": "team", "Value": "mail"}])
@@ -144,9 +158,9 @@ def test_key_description_and_tags_are_set_and_changed(
 
 
 def test_a_key_named_by_arn_is_recognized(manager: SecretsManagerClient, calls: list[str]) -> None:
-    key = "1234abcd-12ab-34cd-56ef-1234567890ab"
-    handler(event(KmsKeyId=f"arn:aws:kms:eu-west-1:123456789012:key/{key}"))
+    key = new_key("alias/by-arn")
     handler(event(KmsKeyId=key))
+    handler(event(KmsKeyId=key.rpartition("/")[2]))
     assert "UpdateSecret" not in calls
 
 

@@ -178,7 +178,7 @@ def test_repeating_a_finished_rotation_changes_nothing(
 def test_without_a_function_rotation_is_refused(
     secrets: Any, make: Make, stages: Stages, refused: Make
 ) -> None:
-    """Moto 4: an empty version is promoted. API:RotateSecret, InvalidRequestException."""
+    """Moto 4: an empty version is promoted. API:RotateSecret; text recorded by LocalStack's tests."""
     arn = make()
     before = stages(arn)
     answer = refused(secrets.rotate_secret, SecretId=arn)
@@ -209,7 +209,7 @@ def test_without_an_arn_the_stored_function_is_used(
 def test_a_function_that_cannot_be_called_is_refused(
     secrets: Any, make: Make, refused: Make, arn: str, code: str
 ) -> None:
-    """API:RotateSecret; function and secret are in the same Region."""
+    """API:RotateSecret; function and secret are in the same Region. Missing: recorded by LocalStack."""
     answer = refused(secrets.rotate_secret, SecretId=make(), RotationLambdaARN=arn)
     assert answer.startswith(code)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import uuid
 from collections.abc import Callable
@@ -90,6 +92,43 @@ def test_update_secret_refuses_the_token_of_a_version(secrets: Any, make: Make, 
     assert answer.startswith("ResourceExistsException")
     secrets.update_secret(SecretId=arn, Description="no value, no version")
     assert secrets.get_secret_value(SecretId=arn)["VersionId"] == new
+
+
+def test_versions_without_labels_list_no_stages(secrets: Any, make: Make) -> None:
+    """Recorded by LocalStack's tests: the key VersionStages is absent."""
+    arn = make()
+    for number in range(2):
+        secrets.put_secret_value(SecretId=arn, SecretString=str(number))
+    found = secrets.list_secret_version_ids(SecretId=arn, IncludeDeprecated=True)["Versions"]
+    assert ["VersionStages" in version for version in found] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [
+        ("CreateSecret", "InvalidRequestException"),
+        ("PutSecretValue", "InvalidRequestException"),
+        ("RotateSecret", "InvalidParameterException"),
+        ("UpdateSecret", "InvalidRequestException"),
+    ],
+)
+def test_a_raw_call_needs_a_token(secrets: Any, operation: str, code: str) -> None:
+    """Recorded by LocalStack's tests: refused before the secret is looked up. SDKs send a token."""
+    key = "Name" if operation == "CreateSecret" else "SecretId"
+    headers = {
+        "X-Amz-Target": f"secretsmanager.{operation}",
+        "Content-Type": "application/x-amz-json-1.1",
+        "Authorization": "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/secretsmanager/aws4_request",
+    }
+    body = json.dumps({key: "local/nothing", "SecretString": "x"})
+    connection = http.client.HTTPConnection(secrets.meta.endpoint_url.removeprefix("http://"))
+    with contextlib.closing(connection):
+        connection.request("POST", "/", body, headers)
+        answer = connection.getresponse()
+        assert answer.status == 400
+        error = json.load(answer)
+    assert error["__type"] == code
+    assert "You must provide a ClientRequestToken value." in json.dumps(error)
 
 
 def test_awsprevious_follows_awscurrent(secrets: Any, make: Make, stages: Stages) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rotators.local.iam.evaluator import ApiCall
@@ -103,12 +103,14 @@ class SecretResource:
         key: its key; None for the key that Secrets Manager owns.
         function: its rotation function, if it has one.
         tags: of the secret.
+        labels: the id of the version that has each label.
     """
 
     arn: str
     key: KeyResource | None
     function: str | None
     tags: Mapping[str, str]
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def calls_of(request: SignedRequest, lookup: Lookup) -> list[ApiCall]:
@@ -219,11 +221,10 @@ def _key_calls(request: SignedRequest, target: SecretResource, lookup: Lookup) -
         "kms:CallerAccount": request.account,
         **{f"aws:ResourceTag/{name}": value for name, value in key.tags.items()},
     }
-    version = str(request.params.get("ClientRequestToken") or request.params.get("VersionId") or _VALIDATION)
     context = {
         **via,
         "kms:EncryptionContext:SecretARN": target.arn,
-        "kms:EncryptionContext:SecretVersionId": version,
+        "kms:EncryptionContext:SecretVersionId": _version(request, target),
     }
     if request.operation in _READS:
         yield request.call("kms:Decrypt", key.arn, context)
@@ -232,6 +233,15 @@ def _key_calls(request: SignedRequest, target: SecretResource, lookup: Lookup) -
         # Decrypt too: a repeated value is compared with the stored one.
         for action in ("kms:GenerateDataKey", "kms:Decrypt"):
             yield request.call(action, key.arn, context)
+
+
+def _version(request: SignedRequest, target: SecretResource) -> str:
+    """The version in the encryption context (UG:security-encryption)."""
+    params = request.params
+    if request.operation not in _READS:
+        return str(params.get("ClientRequestToken") or _VALIDATION)
+    stage = str(params.get("VersionStage") or "AWSCURRENT")
+    return str(params.get("VersionId") or target.labels.get(stage, _VALIDATION))
 
 
 def _account(arn: str) -> str:

@@ -50,7 +50,12 @@ class Lookup:
             return None
         key = self.key(secret.kms_key_id, region) if secret.kms_key_id else None
         tags = {tag["Key"]: tag["Value"] for tag in secret.tags or []}
-        return SecretResource(secret.arn, key, secret.rotation_lambda_arn or None, tags)
+        labels = {
+            label: version_id
+            for version_id, version in secret.versions.items()
+            for label in version["version_stages"]
+        }
+        return SecretResource(secret.arn, key, secret.rotation_lambda_arn or None, tags, labels)
 
     def key(self, key: str, region: str) -> KeyResource | None:
         """Find a key.

@@ -11,7 +11,6 @@ from __future__ import annotations
 import datetime as dt
 import re
 import time
-import uuid
 from typing import TYPE_CHECKING, Any
 
 from moto.awslambda.exceptions import LambdaClientError
@@ -20,7 +19,7 @@ from moto.secretsmanager.exceptions import OperationNotPermittedOnReplica, Secre
 from moto.secretsmanager.models import FakeSecret, ReplicaSecret, SecretsManagerBackend
 
 from rotators.local.iam.per_secret import refusal_of
-from rotators.local.secretsmanager import listing, versions
+from rotators.local.secretsmanager import keys, listing, versions
 from rotators.local.secretsmanager.refusals import (
     DELETED,
     NO_FUNCTION,
@@ -88,8 +87,8 @@ class Operations:
             SecretsManagerClientError: there is no function, its ARN or the rules are not valid, or a previous
                 rotation is not complete.
         """
+        token = _token(params, missing=invalid_parameter)
         secret = self._writable(backend, params)
-        token = _token(params)
         arn = params.get("RotationLambdaARN") or secret.rotation_lambda_arn
         if not arn:
             raise invalid_request(NO_FUNCTION)
@@ -209,6 +208,7 @@ class Operations:
             )
         if version is None or not versions.has_value(version):
             raise not_found(f"Secrets Manager can't find the specified secret value for {wanted}")
+        keys.check_decrypting(secret, version)
         versions.note_read(secret, version)
         answer = {
             "ARN": secret.arn,
@@ -226,13 +226,16 @@ class Operations:
         Raises:
             SecretsManagerClientError: the name or value is not valid, or the name is one of a deleted secret.
         """
+        _token(params)
         name = params.get("Name", "")
         if not _NAME.fullmatch(name):
             message = "Invalid name. Must be a valid name containing alphanumeric characters, or any of the"
             raise refusal("ValidationException", f"{message} following: -/_+=.@!")
-        versions.read_value(params)
+        value = versions.read_value(params)
         tags = params.get("Tags") or []
         check_tags(tags, len(tags))
+        if value is not None:
+            keys.check_encrypting(backend, params.get("KmsKeyId"))
         existing = backend.secrets.get(name)
         if existing is not None and existing.is_deleted():
             raise invalid_request(
@@ -255,8 +258,8 @@ class Operations:
             SecretsManagerClientError: there is no value, a limit is exceeded, the token has another value, or
                 the RotationToken is wrong.
         """
-        secret = self._writable(backend, params)
         token = _token(params)
+        secret = self._writable(backend, params)
         value = versions.read_value(params)
         if value is None:
             raise invalid_parameter("You must provide either SecretString or SecretBinary.")
@@ -269,6 +272,7 @@ class Operations:
             if not versions.same_value(version, value):
                 raise _in_use(token, secret)
         else:
+            keys.check_encrypting(backend, secret.kms_key_id)
             versions.put(secret, token, value, labels, self._label_moved)
         stages = list(secret.versions[token]["version_stages"])
         return {"ARN": secret.arn, "Name": secret.name, "VersionId": token, "VersionStages": stages}
@@ -280,20 +284,22 @@ class Operations:
             ARN and Name, and VersionId if a value was given.
 
         Raises:
-            SecretsManagerClientError: the token has another value, or the value is not valid.
+            SecretsManagerClientError: the token is that of another value, the value is not valid, or the key
+                cannot encrypt.
         """
-        secret = self._writable(backend, params)
         token = _token(params)
+        secret = self._writable(backend, params)
         value = versions.read_value(params)
         if value is not None and token in secret.versions:
             if not versions.same_value(secret.versions[token], value):
                 raise _in_use(token, secret)
             return {"ARN": secret.arn, "Name": secret.name, "VersionId": token}
-        if params.get("KmsKeyId"):
-            versions.keep_keys(secret)
+        if value is not None or "KmsKeyId" in params:
+            keys.check_encrypting(backend, params.get("KmsKeyId", secret.kms_key_id))
         secret.description = params.get("Description", secret.description)
-        secret.kms_key_id = params.get("KmsKeyId") or secret.kms_key_id
-        secret.last_changed_date = int(time.time())
+        if "KmsKeyId" in params:
+            keys.change(secret, params["KmsKeyId"])
+        secret.last_changed_date = round(time.time(), 3)  # type: ignore[assignment] # moto: seconds
         answer = {"ARN": secret.arn, "Name": secret.name}
         if value is None:
             return answer
@@ -353,7 +359,7 @@ class Operations:
                 "VersionId": version_id,
                 **({"VersionStages": list(stages)} if (stages := version["version_stages"]) else {}),
                 "CreatedDate": version["createdate"],
-                "KmsKeyIds": [versions.key_of(secret, version)],
+                "KmsKeyIds": keys.names(secret, version),
                 **({"LastAccessedDate": version["accessed"]} if "accessed" in version else {}),
             }
             for version_id, version in secret.versions.items()
@@ -555,8 +561,11 @@ def _entry(described: Params) -> Params:
     return {key: value for key, value in described.items() if key not in _DESCRIBED_ONLY}
 
 
-def _token(params: Params) -> str:
-    token: str = params.get("ClientRequestToken") or str(uuid.uuid4())
+def _token(params: Params, missing: Callable[[str], Exception] = invalid_request) -> str:
+    """The token of a request; without one, the error that ``missing`` makes. SDKs always send one."""
+    token: str = params.get("ClientRequestToken") or ""
+    if not token:
+        raise missing("You must provide a ClientRequestToken value. We recommend a UUID-type value.")
     if len(token) not in _TOKEN_LENGTHS:
         raise invalid_parameter("ClientRequestToken must be 32-64 characters long.")
     return token

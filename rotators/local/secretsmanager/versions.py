@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from moto.secretsmanager.models import FakeSecret, ReplicaSecret, SecretsManagerBackend
+from moto.secretsmanager.models import FakeSecret, ReplicaSecret
 
 from rotators.local.secretsmanager.refusals import invalid_parameter, refusal
 
@@ -85,30 +85,6 @@ def note_read(secret: FakeSecret | ReplicaSecret, version: Version) -> None:
     secret.accessed = today  # type: ignore[union-attr] # moto has no such member
 
 
-def key_of(secret: FakeSecret | ReplicaSecret, version: Version) -> str:
-    """The key of a version, as ``KmsKeyIds`` of ListSecretVersionIds has it; recorded on AWS for the default.
-
-    Args:
-        secret: moto's record.
-        version: its version.
-    """
-    key = version.get("key") or getattr(secret, "kms_key_id", None)
-    return str(key) if key and key != SecretsManagerBackend.DEFAULT_KMS_KEY_ALIAS else "DefaultEncryptionKey"
-
-
-def keep_keys(secret: FakeSecret) -> None:
-    """Note the key of each version without a stage, before the secret gets another key.
-
-    Only versions with a stage are encrypted again (API UpdateSecret, KmsKeyId).
-
-    Args:
-        secret: moto's record.
-    """
-    for version in secret.versions.values():
-        if not version["version_stages"]:
-            version.setdefault("key", secret.kms_key_id or SecretsManagerBackend.DEFAULT_KMS_KEY_ALIAS)
-
-
 def has_value(version: Version) -> bool:
     """Return True if a value was stored in the version."""
     return "secret_string" in version or "secret_binary" in version
@@ -151,7 +127,7 @@ def put(secret: FakeSecret, token: str, value: Value, labels: Sequence[str], mov
         detach(secret, PENDING)  # recorded on AWS: the replaced version keeps only AWSPREVIOUS
     for label in labels:
         attach(secret, label, token, moved)
-    secret.last_changed_date = int(time.time())
+    secret.last_changed_date = round(time.time(), 3)  # type: ignore[assignment] # moto: seconds
 
 
 def attach(secret: FakeSecret, label: str, token: str, moved: LabelMoved) -> None:

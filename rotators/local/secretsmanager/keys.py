@@ -1,0 +1,109 @@
+"""The KMS keys of secrets: which key encrypts a version, and whether it can be used.
+
+A key that is missing, not enabled, or not for symmetric encryption can neither encrypt nor decrypt
+(UG:security-encryption; KMS guide: key-state). Whether the caller may use the key is IAM's decision: see
+`rotators.local.iam.calls`. The texts are those of the API reference (EncryptionFailure, DecryptionFailure).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from moto.kms.models import kms_backends
+from moto.secretsmanager.models import FakeSecret, ReplicaSecret, SecretsManagerBackend
+
+from rotators.local.secretsmanager.refusals import refusal
+from rotators.local.secretsmanager.versions import CURRENT, PENDING, PREVIOUS
+
+DEFAULT_KEY = "DefaultEncryptionKey"
+"""What ListSecretVersionIds calls the key aws/secretsmanager."""
+
+_OF_AWS = "alias/aws/"
+_SYMMETRIC = "SYMMETRIC_DEFAULT"
+_FOLLOWS = {CURRENT, PENDING, PREVIOUS}
+_CANNOT_DECRYPT = "Secrets Manager can't decrypt the protected secret text using the provided KMS key."
+_CANNOT_ENCRYPT = (
+    "Secrets Manager can't encrypt the protected secret text using the provided KMS key. Check that the KMS "
+    "key is available, enabled, and not in an invalid state. For more information, see Key state: Effect on "
+    "your KMS key."
+)
+
+
+def check_encrypting(backend: SecretsManagerBackend, key: str | None) -> None:
+    """Refuse a key that cannot encrypt.
+
+    Args:
+        backend: Moto's records of the account and Region of the secret.
+        key: Id, ARN or alias; None for the key of Secrets Manager.
+
+    Raises:
+        SecretsManagerClientError: EncryptionFailure.
+    """
+    if not _usable(backend.account_id, backend.region_name, key):
+        raise refusal("EncryptionFailure", _CANNOT_ENCRYPT)
+
+
+def check_decrypting(secret: FakeSecret | ReplicaSecret, version: Mapping[str, Any]) -> None:
+    """Refuse to read a version whose key cannot decrypt.
+
+    Not for replicas: moto does not keep their keys.
+
+    Args:
+        secret: Moto's record of the secret.
+        version: Its version.
+
+    Raises:
+        SecretsManagerClientError: DecryptionFailure.
+    """
+    if isinstance(secret, ReplicaSecret):
+        return
+    if not _usable(secret.account_id, secret.region, _key(secret, version)):
+        raise refusal("DecryptionFailure", _CANNOT_DECRYPT)
+
+
+def change(secret: FakeSecret, key: str) -> None:
+    """Change the key of a secret.
+
+    Versions with AWSCURRENT, AWSPENDING or AWSPREVIOUS are encrypted anew; the others stay under their key
+    (API:UpdateSecret, KmsKeyId). A version whose key cannot decrypt also stays under it (not documented).
+
+    Args:
+        secret: Moto's record of the secret.
+        key: Id, ARN or alias of the new key; empty for the key of Secrets Manager.
+    """
+    for version in secret.versions.values():
+        old = _key(secret, version)
+        moves = _FOLLOWS & set(version["version_stages"])
+        if moves and _usable(secret.account_id, secret.region, old):
+            version.pop("key", None)
+        else:
+            version["key"] = old
+    secret.kms_key_id = key or f"{_OF_AWS}secretsmanager"
+
+
+def names(secret: FakeSecret | ReplicaSecret, version: Mapping[str, Any]) -> list[str]:
+    """Return the ``KmsKeyIds`` of a version, as ListSecretVersionIds shows them."""
+    key = None if isinstance(secret, ReplicaSecret) else _key(secret, version)
+    return [DEFAULT_KEY if _is_default(key) else str(key)]
+
+
+def _key(secret: FakeSecret, version: Mapping[str, Any]) -> str | None:
+    """The key of a version: that of the secret, except for versions that an older key encrypted."""
+    key: str | None = version.get("key", secret.kms_key_id)
+    return key
+
+
+def _is_default(key: str | None) -> bool:
+    return not key or key.rpartition(":")[2].startswith(_OF_AWS)
+
+
+def _usable(account: str, region: str, key: str | None) -> bool:
+    if _is_default(key):
+        return True
+    parts = str(key).split(":")
+    backend = kms_backends[parts[4] if parts[0] == "arn" else account][region]
+    name = parts[-1]
+    key_id = backend.get_key_id_from_alias(name) if name.startswith("alias/") else name.rpartition("/")[2]
+    found = backend.keys.get(str(key_id))
+    return found is not None and found.key_state == "Enabled" and found.key_spec == _SYMMETRIC
