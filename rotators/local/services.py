@@ -75,12 +75,13 @@ def start_services(
     """
     BackendDict.reset()
     undo.callback(BackendDict.reset)
-    calls = ApiCalls()
+    calls = ApiCalls(lambda arn, region: lookup.secret(arn, region))  # noqa: PLW0108 - it is made below
     events = EventLog(calls.records)
     rotations = Rotations(events, options)
     operations = Operations(rotations, events)
     functions = Functions()
-    authorizer = Authorizer(Lookup(rotations.find))
+    lookup = Lookup(rotations.find)
+    authorizer = Authorizer(lookup)
     clients = Clients(lambda: server.endpoint)
     patches = MotoPatches(operations, LambdaService(functions, exports, authorizer), options, clients)
     undo.callback(patches.remove)

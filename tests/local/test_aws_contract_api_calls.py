@@ -11,6 +11,7 @@ import pytest
 
 from rotators.local.aws import LocalAws
 from rotators.local.secretsmanager.api_calls import ApiCalls
+from tests.world import unique
 
 WAIT = 300.0
 Make = Callable[..., str]
@@ -146,7 +147,7 @@ def test_api_calls_are_found_by_caller(secrets: Any, make: Make, trail: Any) -> 
 
 def test_old_calls_are_forgotten() -> None:
     """Our choice: the newest 5,000, so that a long run does not fill the memory."""
-    calls = ApiCalls()
+    calls = ApiCalls(lambda _arn, _region: None)
 
     def service(_: Any, start_response: Any) -> list[bytes]:
         start_response("200 OK", [])
@@ -157,10 +158,27 @@ def test_old_calls_are_forgotten() -> None:
         body = json.dumps({"SecretId": str(number)}).encode()
         environ = {
             "HTTP_AUTHORIZATION": "Credential=local/20270101/us-east-1/secretsmanager/aws4_request",
-            "HTTP_X_AMZ_TARGET": "secretsmanager.GetSecretValue",
+            "HTTP_X_AMZ_TARGET": "secretsmanager.DescribeSecret",
             "CONTENT_LENGTH": str(len(body)),
             "wsgi.input": io.BytesIO(body),
         }
         assert application(environ, lambda *_: None) == [b"{}"]
     names = [record["Resources"][0]["ResourceName"] for record in calls.records()]
     assert (len(names), names[0], names[-1]) == (5_000, "10", "5009")
+
+
+def test_calls_to_kms_are_recorded_for_the_caller(aws: LocalAws, secrets: Any, trail: Any) -> None:
+    """UG:security-encryption: GenerateDataKey and Decrypt, invoked by Secrets Manager, with the context."""
+    key = aws.client("kms").create_key()["KeyMetadata"]["Arn"]
+    made = secrets.create_secret(Name=unique("keyed"), SecretString="kept-away", KmsKeyId=key)
+    secrets.get_secret_value(SecretId=made["ARN"])
+    found = [record for _, record in trail("ResourceName", key)]
+    assert [record["eventName"] for record in found] == ["Decrypt", "GenerateDataKey"]
+    for record in found:
+        assert record["userIdentity"]["invokedBy"] == record["userAgent"] == "secretsmanager.amazonaws.com"
+        assert record["requestParameters"]["encryptionContext"] == {
+            "SecretARN": made["ARN"],
+            "SecretVersionId": made["VersionId"],
+        }
+        assert record["resources"][0]["ARN"] == key
+    assert "kept-away" not in str(found)

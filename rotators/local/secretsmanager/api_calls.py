@@ -1,9 +1,11 @@
-"""CloudTrail's records of Secrets Manager's API calls.
+"""CloudTrail's records of Secrets Manager's API calls, and of the calls of KMS that it makes for the caller.
 
 The shape is that of real records: GetSecretValue and BatchGetSecretValue (elastic/integrations,
 test-get-secret-value-json.log), a refused call (panther-labs, aws_secretsmanager_retrieve_secrets.yml), and
 DeleteSecret with its response (re:Post, secrets-manager-arn). LookupEvents names a secret as the caller wrote
 it, and by the ARN in the response (our choice; the samples are of log files, which have no such list).
+KMS's records are those of UG:security-encryption; the local AWS has no key ``aws/secretsmanager``, so there
+are none for secrets without a key of the account.
 """
 
 from __future__ import annotations
@@ -21,12 +23,14 @@ from rotators.local.iam.lookup import caller
 from rotators.local.options import ACCOUNT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from rotators.local.iam.authorizer import Application
+    from rotators.local.iam.calls import SecretResource
 
 _MOST = 5_000  # about 15 MB
 _SOURCE = "secretsmanager.amazonaws.com"
+_KMS = "kms.amazonaws.com"
 _CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/[^/]+/(?P<region>[^/]+)/secretsmanager/")
 _READ_ONLY = ("BatchGet", "Describe", "Get", "List")
 _VALUES = {"SecretString", "SecretBinary", "RotationToken"}
@@ -35,9 +39,14 @@ _REFUSED, _FAILED = "4", "5"
 
 
 class ApiCalls:
-    """The newest calls."""
+    """The newest calls.
 
-    def __init__(self) -> None:
+    Args:
+        secret: gives the secret with an ARN in a Region, or None.
+    """
+
+    def __init__(self, secret: Callable[[str, str], SecretResource | None]) -> None:
+        self._secret = secret
         self._lock = threading.Lock()
         self._records: deque[dict[str, Any]] = deque(maxlen=_MOST)
 
@@ -126,6 +135,58 @@ class ApiCalls:
         }
         with self._lock:
             self._records.append(element)
+        if not refused:
+            for operation, arn, version in _key_calls(name, request, answer):
+                self._record_key_call(element, operation, arn, version)
+
+    def _record_key_call(self, cause: dict[str, Any], operation: str, arn: str, version: str) -> None:
+        detail = cause["CloudTrailEvent"]
+        secret = self._secret(arn, detail["awsRegion"])
+        if secret is None or secret.key is None:
+            return
+        key = secret.key.arn
+        request: dict[str, Any] = {"encryptionContext": {"SecretARN": arn, "SecretVersionId": version}}
+        if operation == "GenerateDataKey":
+            request |= {"keyId": key, "keySpec": "AES_256"}
+        event_id = str(uuid.uuid4())
+        record = {
+            **detail,
+            "userIdentity": {**detail["userIdentity"], "invokedBy": _SOURCE},
+            "eventSource": _KMS,
+            "eventName": operation,
+            "sourceIPAddress": _SOURCE,
+            "userAgent": _SOURCE,
+            "requestParameters": request,
+            "responseElements": None,
+            "requestID": str(uuid.uuid4()),
+            "eventID": event_id,
+            "readOnly": True,
+            "resources": [{"accountId": key.split(":")[4], "type": "AWS::KMS::Key", "ARN": key}],
+        }
+        element = {
+            **cause,
+            "EventId": event_id,
+            "EventName": operation,
+            "ReadOnly": "true",
+            "EventSource": _KMS,
+            "Resources": [{"ResourceType": "AWS::KMS::Key", "ResourceName": key}],
+            "CloudTrailEvent": record,
+        }
+        with self._lock:
+            self._records.append(element)
+
+
+def _key_calls(name: str, request: dict[str, Any], answer: bytes) -> Iterator[tuple[str, str, str]]:
+    """KMS's operation, ARN of the secret and version, for each value that was read or written."""
+    if name == "BatchGetSecretValue":
+        for each in json.loads(answer)["SecretValues"]:
+            yield "Decrypt", each["ARN"], each["VersionId"]
+    elif name == "GetSecretValue":
+        found = json.loads(answer)
+        yield "Decrypt", found["ARN"], found["VersionId"]
+    elif {"SecretString", "SecretBinary"} & request.keys():
+        found = json.loads(answer)
+        yield "GenerateDataKey", found["ARN"], found["VersionId"]
 
 
 def _identity(key: str, role: str, session: str) -> dict[str, Any]:
