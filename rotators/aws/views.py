@@ -53,6 +53,7 @@ class SecretView:
         last_rotated, next_rotation: times, or None.
         versions: newest first; only those with a stage if ``unlisted``.
         unlisted: True if this role may not list the versions without a stage.
+        owner: AWS service that manages the secret, or None.
         read_at: the service's own time when it answered, to the second; this machine's clock may be wrong.
     """
 
@@ -68,6 +69,7 @@ class SecretView:
     next_rotation: dt.datetime | None
     versions: tuple[Version, ...]
     unlisted: bool
+    owner: str | None
     read_at: dt.datetime
 
     @property
@@ -145,6 +147,7 @@ def read_secret(secret_id: str) -> SecretView:
         next_rotation=found.get("NextRotationDate"),
         versions=versions,
         unlisted=unlisted,
+        owner=found.get("OwningService"),
         read_at=parsedate_to_datetime(found["ResponseMetadata"]["HTTPHeaders"]["date"]),
     )
 

@@ -31,15 +31,17 @@ def rollback(secret: str, version: str | None, stage: str | None, yes: bool, as_
     logs in, only the stage moves; otherwise the target is set to it as by a rotation. Without an engine, or
     with a custom rotator, only the stage moves. Exit status 0 means that the wanted version is current.
     """
-    if version and stage:
+    if version is not None and stage is not None:
         raise click.UsageError("Give --version or --stage, not both.")
+    if version == "":
+        raise click.UsageError("The id after --version is empty.")
     out = console(quiet=as_json)
     with clients.in_region_of(secret):
         found = Rollback(SecretStore(), Settings.from_environment(os.environ), secret, version)
         with out.status(f"examining {secret} …"):
             plan = found.plan()
         if not as_json:
-            _show(plan)
+            _show(plan, yes=yes)
         if yes:
             with out.status(f"rolling {secret} back …"):
                 found.run(plan)
@@ -52,11 +54,13 @@ def rollback(secret: str, version: str | None, stage: str | None, yes: bool, as_
         sys.exit(1)
 
 
-def _show(plan: RollbackPlan) -> None:
+def _show(plan: RollbackPlan, *, yes: bool) -> None:
     out = console()
     out.print(f"Plan: return {plan.name} to version {plan.wanted}; {plan.reason}.", soft_wrap=True)
     for line in plan.words():
         out.print(f"  {line}", soft_wrap=True)
+    if plan.acts and yes:
+        out.print(f"If it does not end with Done, repeat it with `{_again(plan)}`.", soft_wrap=True)
     if not plan.acts:
         out.print(f"\nNothing to do. Next: `rotators show {plan.name}` lists the versions.", soft_wrap=True)
 
@@ -64,6 +68,9 @@ def _show(plan: RollbackPlan) -> None:
 def _ending(plan: RollbackPlan, *, done: bool) -> str:
     if done:
         return f"Done. Next: `rotators doctor {plan.name}` tries the versions."
-    # The id, not the stage: AWSPREVIOUS moves too, and a repeated command must not undo the first one.
-    again = f"rotators rollback {plan.name} --version {plan.wanted} --yes"
-    return f"Nothing was changed. Next: `{again}` does it."
+    return f"Nothing was changed. Next: `{_again(plan)}` does it."
+
+
+def _again(plan: RollbackPlan) -> str:
+    """The command with the id, not the stage: AWSPREVIOUS moves too, and a repetition must not undo it."""
+    return f"rotators rollback {plan.name} --version {plan.wanted} --yes"

@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING, Any
 from rotators.aws.secrets import drop_pending
 from rotators.aws.views import SecretView, read_secret
 from rotators.core.contracts import public_members
-from rotators.core.errors import CredentialsRejected, SecretDeleted, SecretFormatError, VersionConflict
+from rotators.core.errors import (
+    CredentialsRejected,
+    RequestRefused,
+    SecretDeleted,
+    SecretFormatError,
+    SecretManagedByService,
+    VersionConflict,
+)
 from rotators.core.redaction import masking
 from rotators.core.rotation import Rotation
 from rotators.core.secret import PUBLIC_KEYS
@@ -96,6 +103,7 @@ class Rollback:
     version: str | None = None
     _versions: Versions | None = field(default=None, init=False, repr=False)
     _logins: _Logins | None = field(default=None, init=False, repr=False)
+    _rotates: bool = field(default=False, init=False)
 
     def plan(self) -> RollbackPlan:
         """Decide what the rollback does; tries the wanted version's login, and changes nothing.
@@ -110,6 +118,7 @@ class Rollback:
         """
         view = read_secret(self.secret)
         current, wanted = self._versions_of(view)
+        self._rotates = view.rotation_enabled or view.function_arn is not None
         if wanted == current:
             return RollbackPlan(view.name, view.arn, current, wanted, (), "it is AWSCURRENT already")
         versions = self._versions = _Unmoved(self.store, view.state)
@@ -136,8 +145,17 @@ class Rollback:
         if Act.SET in plan.acts and self._logins is not None:
             with masking(self._logins.versions.seen):
                 self._logins.set()
+            self._logins.versions.confirm()  # a rotation may have begun during the logins
         if Act.PROMOTE in plan.acts:
+            self._promote(plan)
+
+    def _promote(self, plan: RollbackPlan) -> None:
+        try:
             self.store.promote(plan.arn, plan.wanted, plan.current)
+        except RequestRefused:
+            # Also the answer to a repeated call whose first answer was lost.
+            if Versions.of(self.store, plan.arn).holder(Stage.CURRENT) != plan.wanted:
+                raise
 
     def _versions_of(self, view: SecretView) -> tuple[str, str]:
         """Return the ids of the current and of the wanted version, if a rollback is allowed now."""
@@ -149,6 +167,8 @@ class Rollback:
                 remedy=f"Run `rotators rollback {view.primary_arn}`.",
                 reason="replica",
             )
+        if view.owner:
+            raise SecretManagedByService(f"the secret belongs to {view.owner}, which rotates it itself")
         current, pending = view.holder(Stage.CURRENT), view.holder(Stage.PENDING)
         if current is None or pending not in {None, current}:
             fault = "a rotation is under way or was cut off" if current else "no version is AWSCURRENT"
@@ -157,7 +177,7 @@ class Rollback:
                 remedy=f"Run `rotators doctor {view.name}`, and `rotators repair {view.name}` if it says so.",
                 reason="rotation-under-way" if current else "no-current",
             )
-        wanted = self.version or view.holder(Stage.PREVIOUS)
+        wanted = view.holder(Stage.PREVIOUS) if self.version is None else self.version
         known = {each.id for each in view.versions}
         if wanted is None or (wanted not in known and not view.unlisted):
             said = "the secret has no version of this id" if wanted else "no version has AWSPREVIOUS"
@@ -168,6 +188,7 @@ class Rollback:
         """Return the reason of the plan, and True if the target must be set."""
         old, new = self._value(versions, current), self._value(versions, wanted)
         if not self.settings.rotator and all(value is None or "engine" not in value for value in (old, new)):
+            self._require_no_rotation()
             return "only the stage moves: the secret names no engine, so no target is tried or set", False
         if old is None or new is None:
             raise RollbackRefused(
@@ -181,13 +202,23 @@ class Rollback:
         versions.seen.public = public_members(rotator)
         engine = engine_of(rotator)
         if engine is None:
-            return "only the stage moves: a custom rotator does not set older versions", False
+            _require_login(rotator, Rotation(old, self.settings, new, versions=versions))
+            return "only the stage moves: the custom rotator accepts the wanted version", False
         self._require_same_target(old, new, rotator, engine)
         _refuse_pointless(old, new, engine)
         logins = self._logins = _Logins(rotator, engine, versions, self.settings, old, new)
         if logins.accepted():
             return _effect(old, new, engine), False
         return "the target rejects the wanted version", True
+
+    def _require_no_rotation(self) -> None:
+        """Require that no function rotates the secret: its setting ROTATOR may name a rotator."""
+        if self._rotates:
+            raise RollbackRefused(
+                "the secret names no engine, and a function rotates it, so its target is not known here",
+                remedy="Set ROTATOR as the function has it, then repeat the command.",
+                reason="no-rotator",
+            )
 
     def _value(self, versions: Versions, version: str) -> Secret | None:
         """Return a value; None if it is no JSON object."""
@@ -205,9 +236,9 @@ class Rollback:
         keys = PUBLIC_KEYS.union(public_members(rotator)) - _USERS
         differing = differing_keys(new, old, keys, engine.default_port)
         if differing or not same_target(new, old, engine, self.settings):
+            differs = ", ".join(differing) or "its address or TLS settings"
             raise RollbackRefused(
-                f"the wanted version is of another target ({', '.join(differing) or 'ssl'})",
-                reason="other-target",
+                f"the wanted version is of another target ({differs})", reason="other-target"
             )
 
 
@@ -223,7 +254,10 @@ class _Unmoved(Versions):
         now = Versions.of(self.store, self.state.arn)
         current = self.holder(Stage.CURRENT)
         if now.holder(Stage.CURRENT) != current or now.holder(Stage.PENDING) not in {None, current}:
-            raise VersionConflict("a stage moved since the plan; nothing was set")
+            raise VersionConflict(
+                "a stage moved since the plan, so AWSCURRENT was not moved",
+                remedy="Run `rotators doctor SECRET`: it says which version the target accepts.",
+            )
 
 
 @dataclass
@@ -261,6 +295,18 @@ class _Logins:
         self.rotator.verify(Rotation(old, self.settings, new, versions=self.versions))
 
 
+def _require_login(rotator: Rotator, rotation: Rotation) -> None:
+    """Require that a custom rotator accepts the wanted version, because its setSecret may not go back."""
+    try:
+        rotator.verify(rotation)
+    except CredentialsRejected as error:
+        raise RollbackRefused(
+            "the target rejects the wanted version, and a custom rotator does not set older versions",
+            remedy="Set the target to it by hand, then repeat the command; or rotate to a new value.",
+            reason="rejected",
+        ) from error
+
+
 def _refuse_pointless(old: Secret, new: Secret, engine: Engine) -> None:
     """Refuse what the strategy or the server makes pointless."""
     strategy, user = strategy_of(old, engine), old.get("username")
@@ -270,8 +316,9 @@ def _refuse_pointless(old: Secret, new: Secret, engine: Engine) -> None:
     if strategy == "alternating" and user == new.get("username"):
         raise RollbackRefused(
             f"strategy alternating changes no password in place, and {user!r} is the current user of both"
-            " versions; its password is in use",
-            remedy="Roll back to a version of the other user (AWSPREVIOUS has one), or rotate.",
+            " versions",
+            remedy="Run `rotators doctor SECRET`: it says which version logs in, and `rotators repair` makes"
+            " it current. Or roll back to a version of the other user.",
             reason="same-user",
         )
     if previous_hours_of(engine):

@@ -16,7 +16,7 @@ from rotators.core.settings import Settings
 from rotators.core.states import Stage, holder
 from rotators.local.aws import LocalAws
 from rotators.recovery.checkup import mended
-from rotators.recovery.rollback import Rollback
+from rotators.recovery.rollback import Rollback, _Logins
 from rotators.testing import targets
 from rotators.testing.case import STEPS, Case, Kit
 from rotators.testing.recorder import Kind, Operation, Stop, StopAt, When
@@ -255,3 +255,47 @@ def test_without_an_engine_only_the_stage_moves(single: Case) -> None:
     assert command("rollback", arn, "--yes").status == 0
     answer = single.kit.client.get_secret_value(SecretId=arn)
     assert json.loads(answer["SecretString"]) == {"token": "first"}
+
+
+def test_a_rotated_secret_without_engine_needs_its_rotator(single: Case) -> None:
+    """The function's ROTATOR may name a target that this process does not know."""
+    arn = single.kit.store({"token": "first"})
+    single.kit.aws.enable_rotation(arn)
+    single.kit.client.put_secret_value(SecretId=arn, SecretString='{"token": "second"}')
+    refused(command("rollback", arn, "--yes", "--json"), "no-rotator")
+    assert "second" in single.kit.client.get_secret_value(SecretId=arn)["SecretString"]
+
+
+def test_a_rotation_during_the_logins_stops_it(single: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Rollback(SecretStore(), Settings.from_environment(os.environ), single.arn)
+    plan = found.plan()
+    set_by_plan = _Logins.set
+
+    def set_and_rotate(logins: _Logins) -> None:
+        set_by_plan(logins)
+        single.begin()
+
+    monkeypatch.setattr(_Logins, "set", set_and_rotate)
+    before = single.current_version()
+    with pytest.raises(VersionConflict):
+        found.run(plan)
+    assert single.current_version() == before
+
+
+def test_a_lost_answer_of_the_move_is_success(single: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    version, promote = previous(single), SecretStore.promote
+
+    def twice(store: SecretStore, arn: str, token: str, current: str | None) -> None:
+        promote(store, arn, token, current)
+        promote(store, arn, token, current)
+
+    monkeypatch.setattr(SecretStore, "promote", twice)
+    assert command("rollback", single.arn, "--yes").status == 0
+    assert single.current_version() == version
+    assert single.current_logs_in()
+
+
+def test_an_empty_id_is_not_the_previous_version(single: Case) -> None:
+    before = single.stages()
+    assert command("rollback", single.arn, "--version", "", "--yes").status == 2
+    assert single.stages() == before
