@@ -58,15 +58,14 @@ def check_filters(filters: object) -> None:
             raise validation(name, f"Member must satisfy regular expression pattern: {_VALUE.pattern}")
 
 
-def matching(secrets: Iterable[Entry], filters: Sequence[Params], region: str) -> list[Entry]:
+def matching(secrets: Iterable[Entry], filters: Sequence[Params]) -> list[Entry]:
     """Return the secrets that all filters select, in their order.
 
     Args:
         secrets: moto's records.
         filters: as ``check_filters`` accepts them.
-        region: Region of the records.
     """
-    return [secret for secret in secrets if all(_selects(each, secret, region) for each in filters)]
+    return [secret for secret in secrets if all(_selects(each, secret) for each in filters)]
 
 
 def in_order(secrets: list[Entry], params: Params) -> list[Entry]:
@@ -135,20 +134,13 @@ def _offset(token: object, params: Params) -> int:
     raise invalid_next_token()
 
 
-def _selects(given: Params, secret: Entry, region: str) -> bool:
-    texts, match = _attributes(given["Key"], secret, region), _MATCHERS.get(given["Key"], _begins)
+def _selects(given: Params, secret: Entry) -> bool:
+    texts, match = _ATTRIBUTES[given["Key"]](secret), _MATCHERS.get(given["Key"], _begins)
     refused = [value[1:] for value in given["Values"] if value.startswith("!")]
     wanted = [value for value in given["Values"] if not value.startswith("!")]
     if any(match(value, text) for value in refused for text in texts):
         return False
     return not wanted or any(match(value, text) for value in wanted for text in texts)
-
-
-def _attributes(key: str, secret: Entry, region: str) -> list[str]:
-    if key == "primary-region":
-        source = getattr(secret, "source", None)
-        return [source.region if source else region]
-    return _ATTRIBUTES[key](secret)
 
 
 def _tags(secret: Entry, member: str) -> list[str]:
@@ -160,7 +152,8 @@ _ATTRIBUTES: dict[str, Callable[[Entry], list[str]]] = {
     "name": lambda secret: [secret.name],
     "tag-key": lambda secret: _tags(secret, "Key"),
     "tag-value": lambda secret: _tags(secret, "Value"),
-    "primary-region": lambda secret: [],
+    # Only replicated secrets have a primary Region (seen on AWS, rebuy-de/aws-nuke#1127).
+    "primary-region": lambda secret: [_of_source(secret).region] if _is_replicated(secret) else [],
     "owning-service": lambda secret: [secret.owning_service] if secret.owning_service else [],
     "all": lambda secret: [
         text
@@ -174,6 +167,10 @@ _SORT_KEYS: dict[str, Callable[[Any], Any]] = {
     "last-changed-date": lambda secret: _of_source(secret).last_changed_date or 0,
     "name": lambda secret: secret.name,
 }
+
+
+def _is_replicated(secret: Entry) -> bool:
+    return bool(_of_source(secret).replicas)
 
 
 def _of_source(secret: Entry) -> FakeSecret:
