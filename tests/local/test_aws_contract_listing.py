@@ -149,6 +149,25 @@ def test_limits_of_a_batch(listed: Any, request_: dict[str, Any]) -> None:
         listed.batch_get_secret_value(**request_)
 
 
+def test_versions_are_listed_in_pages(secrets: Any) -> None:
+    """API:ListSecretVersionIds: MaxResults from 1 to 100, InvalidNextTokenException."""
+    name = unique("versions")
+    secrets.create_secret(Name=name, SecretString="1")
+    for value in "23":
+        secrets.put_secret_value(SecretId=name, SecretString=value)
+    request: dict[str, Any] = {"SecretId": name, "IncludeDeprecated": True}
+    whole = secrets.list_secret_version_ids(**request)
+    assert "NextToken" not in whole
+    first = secrets.list_secret_version_ids(**request, MaxResults=2)
+    rest = secrets.list_secret_version_ids(**request, NextToken=first["NextToken"])
+    assert first["Versions"] + rest["Versions"] == whole["Versions"]
+    with pytest.raises(ClientError, match="ValidationException"):
+        secrets.list_secret_version_ids(**request, MaxResults=101)
+    for more in ({"NextToken": "x"}, {"NextToken": first["NextToken"], "IncludeDeprecated": False}):
+        with pytest.raises(ClientError, match="InvalidNextTokenException"):
+            secrets.list_secret_version_ids(**{**request, **more})
+
+
 def test_a_denial_is_an_error_of_one_secret(aws: LocalAws) -> None:
     """API:BatchGetSecretValue needs GetSecretValue for each secret; APIErrorType: AccessDeniedException."""
     mine, other = unique("mine"), unique("other")
@@ -192,7 +211,7 @@ def test_the_day_of_the_last_read_is_kept(secrets: Any) -> None:
         assert dt.datetime.now(dt.UTC) - accessed < dt.timedelta(days=2)
 
 
-def test_filters_of_a_batch_need_the_right_to_list(aws: LocalAws) -> None:
+def test_filters_of_a_batch_need_listing(aws: LocalAws) -> None:
     """API:BatchGetSecretValue, required permissions: ListSecrets too if filters are used."""
     allowed = {"Effect": "Allow", "Action": "secretsmanager:*GetSecretValue", "Resource": "*"}
     caller = boto3.client("secretsmanager", aws_access_key_id="local-filter", aws_secret_access_key="local")

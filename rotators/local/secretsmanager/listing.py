@@ -1,4 +1,4 @@
-"""Filters, order and pages of ListSecrets and BatchGetSecretValue.
+"""Filters, order and pages of ListSecrets, BatchGetSecretValue and ListSecretVersionIds.
 
 Sources: API ListSecrets, BatchGetSecretValue and Filter; User Guide, manage_search-secret. They leave open
 what several negations in one filter mean: here, none of them may match. They leave open the order without
@@ -12,7 +12,7 @@ import binascii
 import hashlib
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rotators.local.secretsmanager.refusals import invalid_next_token, invalid_parameter, validation
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     Entry = FakeSecret | ReplicaSecret
     Params = Mapping[str, Any]
+
+Element = TypeVar("Element")
 
 _MOST_FILTERS = 10
 _MOST_VALUES = 10
@@ -89,11 +91,11 @@ def in_order(secrets: list[Entry], params: Params) -> list[Entry]:
     return sorted(secrets, key=_SORT_KEYS[by], reverse=order == "desc")
 
 
-def page(found: list[Entry], params: Params, most: int) -> tuple[list[Entry], str | None]:
+def page(found: list[Element], params: Params, most: int) -> tuple[list[Element], str | None]:
     """Return one page, and the token of the next one.
 
     Args:
-        found: all secrets that the request selects, in order.
+        found: all that the request selects, in order.
         params: of the request. A token is valid for the same request only.
         most: highest MaxResults, and its default.
 
@@ -111,7 +113,14 @@ def page(found: list[Entry], params: Params, most: int) -> tuple[list[Entry], st
 
 
 def _digest(params: Params) -> str:
-    names = ("Filters", "SortBy", "SortOrder", "IncludePlannedDeletion")
+    names = (
+        "Filters",
+        "SortBy",
+        "SortOrder",
+        "IncludePlannedDeletion",
+        "SecretId",
+        "IncludeDeprecated",
+    )
     asked = json.dumps([params.get(name) for name in names], sort_keys=True)
     return hashlib.sha256(asked.encode()).hexdigest()[:16]
 

@@ -353,6 +353,9 @@ class Operations:
 
         Returns:
             ARN, Name and Versions (without values), and NextToken if there are more.
+
+        Raises:
+            SecretsManagerClientError: MaxResults is outside of its range, or the token is of another request.
         """
         secret = backend.describe_secret(params["SecretId"])
         found = [
@@ -366,15 +369,9 @@ class Operations:
             for version_id, version in secret.versions.items()
             if version["version_stages"] or params.get("IncludeDeprecated")
         ]
-        offset, limit = int(params.get("NextToken") or 0), int(params.get("MaxResults") or 100)
-        answer: Params = {
-            "ARN": secret.arn,
-            "Name": secret.name,
-            "Versions": found[offset : offset + limit],
-        }
-        if offset + limit < len(found):
-            answer["NextToken"] = str(offset + limit)
-        return answer
+        page, token = listing.page(found, params, _MOST_OF_A_PAGE)
+        answer: Params = {"ARN": secret.arn, "Name": secret.name, "Versions": page}
+        return {**answer, "NextToken": token} if token else answer
 
     def described(self, to_dict: Callable[[FakeSecret], Params]) -> Callable[[FakeSecret], Params]:
         """Complete moto's description of a secret.

@@ -89,7 +89,7 @@ class Replica(ReplicaSecret):
         return {**self.config, **({"LastAccessedDate": self.accessed} if self.accessed else {})}
 
     def to_dict(self) -> dict[str, Any]:
-        """Describe the replica: its own key and last read, and the rest of the secret."""
+        """Return moto's description, with the key and the last read of the replica."""
         described = super().to_dict()
         for name in ("KmsKeyId", "LastAccessedDate"):
             described.pop(name, None)
