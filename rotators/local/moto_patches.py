@@ -23,7 +23,7 @@ from moto.events.models import Rule
 from moto.iam.responses import IamResponse
 from moto.kms.models import KmsBackend
 from moto.secretsmanager.exceptions import SecretNotFoundException
-from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
+from moto.secretsmanager.models import FakeSecret, ReplicaSecret, SecretsManagerBackend
 from moto.secretsmanager.responses import SecretsManagerResponse
 
 from rotators.local.iam.policy_simulator import simulate_principal_policy
@@ -41,10 +41,13 @@ if TYPE_CHECKING:
 
 _OPERATIONS = (
     "batch_get_secret_value",
+    "get_resource_policy",
     "list_secret_version_ids",
     "list_secrets",
     "put_resource_policy",
     "put_secret_value",
+    "remove_regions_from_replication",
+    "replicate_secret_to_regions",
     "rotate_secret",
     "stop_replication_to_replica",
     "tag_resource",
@@ -135,7 +138,9 @@ class MotoPatches:
         wrap(SecretNotFoundException, "__init__", _with_status_400)
         wrap(SecretsManagerResponse, "create_secret", self._checked)
         replace(SecretsManagerBackend, "get_secret_value", self._operations.get_secret_value)
+        wrap(SecretsManagerBackend, "delete_secret", self._operations.deleting)
         wrap(FakeSecret, "to_dict", self._operations.described)
+        replace(FakeSecret, "create_replicas", self._create_replicas)
         replace(CloudTrailResponse, "lookup_events", self._lookup_events)
         replace(LambdaFunction, "invoke", self._functions.invoke)
         replace(IamResponse, "simulate_principal_policy", simulate_principal_policy)
@@ -176,10 +181,18 @@ class MotoPatches:
     ) -> Callable[[SecretsManagerResponse], str]:
         def checked(response: SecretsManagerResponse) -> str:
             with self._operations.lock:
-                self._operations.check_create(response.backend, _params(response))
-                return create_secret(response)
+                params = _params(response)
+                self._operations.check_create(response.backend, params)
+                answer = create_secret(response)
+                self._operations.created(response.backend, params)
+                return answer
 
         return checked
+
+    def _create_replicas(
+        self, secret: FakeSecret, replica_regions: list[dict[str, str]], force_overwrite: bool
+    ) -> list[ReplicaSecret]:
+        return self._operations.replication.request(secret, replica_regions, overwrite=force_overwrite)
 
     def _lookup_events(self, response: CloudTrailResponse) -> str:
         return json.dumps(self._operations.events.lookup(_params(response)))

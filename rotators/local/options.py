@@ -49,6 +49,8 @@ class Options:
         directories: Real domain controller behind a directory of Directory Service, by its domain.
         cache_delay: Number of descriptions of a user or replication group that show a change as under way;
             then it takes effect.
+        replication_delay: Number of descriptions of a secret that show a new replica as InProgress; then it
+            is made.
     """
 
     on_step: Callable[[StepRecord], object] | None = None
@@ -59,3 +61,4 @@ class Options:
     caches: dict[str, RedisServer] = field(default_factory=dict)
     directories: dict[str, ActiveDirectoryServer] = field(default_factory=dict)
     cache_delay: int = 0
+    replication_delay: int = 0

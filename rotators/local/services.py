@@ -26,6 +26,7 @@ from rotators.local.options import ACCOUNT, Options
 from rotators.local.secretsmanager.api_calls import ApiCalls
 from rotators.local.secretsmanager.events import EventLog
 from rotators.local.secretsmanager.operations import Operations
+from rotators.local.secretsmanager.replication import Replication
 from rotators.local.secretsmanager.rotations import Rotations
 
 _ROLE = "rotators-local"
@@ -78,9 +79,9 @@ def start_services(
     calls = ApiCalls(lambda arn, region: lookup.secret(arn, region))  # noqa: PLW0108 - it is made below
     events = EventLog(calls.records)
     rotations = Rotations(events, options)
-    operations = Operations(rotations, events)
+    operations = Operations(rotations, Replication(options, events), events)
     functions = Functions()
-    lookup = Lookup(rotations.find)
+    lookup = Lookup(rotations.record)
     authorizer = Authorizer(lookup)
     clients = Clients(lambda: server.endpoint)
     patches = MotoPatches(operations, LambdaService(functions, exports, authorizer), options, clients)

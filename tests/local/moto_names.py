@@ -115,10 +115,15 @@ RELIED_ON: dict[str, str | None] = {
         "description, tags, kms_key_id, version_stages, last_changed_date, created_date, replica_regions, "
         "force_overwrite)"
     ),
+    "moto.secretsmanager.models:FakeSecret.create_replicas": "(self, replica_regions, force_overwrite)",
     "moto.secretsmanager.models:FakeSecret.is_deleted": "(self)",
     "moto.secretsmanager.models:FakeSecret.set_default_version_id": "(self, version_id)",
     "moto.secretsmanager.models:FakeSecret.to_dict": "(self)",
     "moto.secretsmanager.models:ReplicaSecret": "(source, region, status, message)",
+    "moto.secretsmanager.models:SecretsManagerBackend.DEFAULT_KMS_KEY_ALIAS": None,
+    "moto.secretsmanager.models:SecretsManagerBackend.delete_secret": (
+        "(self, secret_id, recovery_window_in_days, force_delete_without_recovery)"
+    ),
     "moto.secretsmanager.models:SecretsManagerBackend.describe_secret": "(self, secret_id)",
     "moto.secretsmanager.models:SecretsManagerBackend.get_secret_value": (
         "(self, secret_id, version_id, version_stage)"

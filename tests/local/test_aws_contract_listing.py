@@ -56,8 +56,7 @@ def names(client: Any, *filters: tuple[str, list[str]], **more: Any) -> list[str
         ("tag-key", ["Env"], ["App/other"]),
         ("tag-value", ["prod"], ["app/db", "App/other", "both"]),
         ("tag-value", ["!prod"], ["app/cache", "zebra"]),
-        ("primary-region", ["ap-south"], ["app/db", "app/cache", "App/other", "zebra", "both"]),
-        ("primary-region", ["us-"], []),
+        ("primary-region", ["ap-south"], []),
         ("owning-service", ["rds"], []),
         ("all", ["mariadb"], ["app/db"]),
         ("all", ["PROD"], ["app/db", "App/other", "both"]),
@@ -150,6 +149,25 @@ def test_limits_of_a_batch(listed: Any, request_: dict[str, Any]) -> None:
         listed.batch_get_secret_value(**request_)
 
 
+def test_versions_are_listed_in_pages(secrets: Any) -> None:
+    """API:ListSecretVersionIds: MaxResults from 1 to 100, InvalidNextTokenException."""
+    name = unique("versions")
+    secrets.create_secret(Name=name, SecretString="1")
+    for value in "23":
+        secrets.put_secret_value(SecretId=name, SecretString=value)
+    request: dict[str, Any] = {"SecretId": name, "IncludeDeprecated": True}
+    whole = secrets.list_secret_version_ids(**request)
+    assert "NextToken" not in whole
+    first = secrets.list_secret_version_ids(**request, MaxResults=2)
+    rest = secrets.list_secret_version_ids(**request, NextToken=first["NextToken"])
+    assert first["Versions"] + rest["Versions"] == whole["Versions"]
+    with pytest.raises(ClientError, match="ValidationException"):
+        secrets.list_secret_version_ids(**request, MaxResults=101)
+    for more in ({"NextToken": "x"}, {"NextToken": first["NextToken"], "IncludeDeprecated": False}):
+        with pytest.raises(ClientError, match="InvalidNextTokenException"):
+            secrets.list_secret_version_ids(**{**request, **more})
+
+
 def test_a_denial_is_an_error_of_one_secret(aws: LocalAws) -> None:
     """API:BatchGetSecretValue needs GetSecretValue for each secret; APIErrorType: AccessDeniedException."""
     mine, other = unique("mine"), unique("other")
@@ -157,7 +175,11 @@ def test_a_denial_is_an_error_of_one_secret(aws: LocalAws) -> None:
     arn = manager.create_secret(Name=mine, SecretString="m")["ARN"]
     manager.create_secret(Name=other, SecretString="o", Tags=[{"Key": "batch", "Value": other}])
     statements = [
-        {"Effect": "Allow", "Action": "secretsmanager:BatchGetSecretValue", "Resource": "*"},
+        {
+            "Effect": "Allow",
+            "Action": ["secretsmanager:BatchGetSecretValue", "secretsmanager:ListSecrets"],
+            "Resource": "*",
+        },
         {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": arn},
     ]
     caller = boto3.client("secretsmanager", aws_access_key_id="local-reader", aws_secret_access_key="local")
@@ -189,12 +211,31 @@ def test_the_day_of_the_last_read_is_kept(secrets: Any) -> None:
         assert dt.datetime.now(dt.UTC) - accessed < dt.timedelta(days=2)
 
 
+def test_filters_of_a_batch_need_listing(aws: LocalAws) -> None:
+    """API:BatchGetSecretValue, required permissions: ListSecrets too if filters are used."""
+    allowed = {"Effect": "Allow", "Action": "secretsmanager:*GetSecretValue", "Resource": "*"}
+    caller = boto3.client("secretsmanager", aws_access_key_id="local-filter", aws_secret_access_key="local")
+    aws.watch({"filter": [allowed]})
+    try:
+        caller.batch_get_secret_value(SecretIdList=["missing"])
+        with pytest.raises(ClientError, match="not authorized to perform: secretsmanager:ListSecrets"):
+            caller.batch_get_secret_value(Filters=[{"Key": "name", "Values": ["missing"]}])
+    finally:
+        aws.watch(None)
+        caller.close()
+
+
 def test_a_listing_names_the_primary_region(aws: LocalAws) -> None:
-    """API:SecretListEntry, PrimaryRegion: where Secrets Manager originated a replicated secret."""
+    """API:SecretListEntry, PrimaryRegion; seen on AWS: only replicated secrets have one (aws-nuke#1127)."""
     manager, name = aws.client("secretsmanager"), unique("primary")
     manager.create_secret(Name=name, SecretString="s", AddReplicaRegions=[{"Region": "eu-north-1"}])
+    manager.create_secret(Name=f"{name}-alone", SecretString="s")
     for region in (manager.meta.region_name, "eu-north-1"):
         client = boto3.client("secretsmanager", region_name=region)
-        (entry,) = client.list_secrets(Filters=[{"Key": "name", "Values": [name]}])["SecretList"]
-        assert entry["PrimaryRegion"] == manager.meta.region_name
+        for place, found in (("us-", [name]), ("eu-", [])):
+            assert names(client, ("name", [name]), ("primary-region", [place])) == found
+        listed = client.list_secrets(Filters=[{"Key": "name", "Values": [name]}])["SecretList"]
+        regions = {each["Name"]: each.get("PrimaryRegion") for each in listed}
+        assert regions[name] == manager.meta.region_name
+        assert regions.get(f"{name}-alone") is None
         client.close()

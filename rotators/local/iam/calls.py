@@ -2,7 +2,8 @@
 
 Secrets Manager uses KMS as the caller, only for secrets with a key of the account's own
 (UG:security-encryption); rotating asks for the right to invoke the function (API:RotateSecret); a batch is
-decided secret by secret (API:BatchGetSecretValue). Which call uses which key operation is what
+decided secret by secret, and its filters need the right to list (API:BatchGetSecretValue); replicas of a new
+secret need the right to replicate (API:CreateSecret). Which call uses which key operation is what
 UG:security-encryption and UG:rotating-secrets-required-permissions-function list; where they leave open when
 KMS's DescribeKey is made, it is assumed for every write. SNS uses a topic's key as the sender (SNS guide:
 sns-key-management).
@@ -153,6 +154,8 @@ def _manager_calls(request: SignedRequest, lookup: Lookup) -> Iterator[ApiCall]:
         return
     if request.operation == "BatchGetSecretValue":
         yield request.call(action, "*")  # the secrets are decided one by one: see per_secret.py
+        if params.get("Filters"):
+            yield request.call(f"{_MANAGER}:ListSecrets", "*")
         return
     target = _target(request, lookup)
     if target is None:
@@ -162,6 +165,8 @@ def _manager_calls(request: SignedRequest, lookup: Lookup) -> Iterator[ApiCall]:
     yield request.call(action, target.arn, context)
     if request.operation == "CreateSecret" and params.get("Tags"):
         yield request.call(f"{_MANAGER}:TagResource", target.arn, context)
+    if request.operation == "CreateSecret" and params.get("AddReplicaRegions"):
+        yield request.call(f"{_MANAGER}:ReplicateSecretToRegions", target.arn, context)
     if request.operation == "RotateSecret":
         function = params.get("RotationLambdaARN") or target.function
         if function:
@@ -193,6 +198,8 @@ def _context(request: SignedRequest, lookup: Lookup) -> dict[str, str | tuple[st
         found[f"{_MANAGER}:KmsKeyId"] = str(key)
         named = lookup.key(str(key), request.region)
         found[f"{_MANAGER}:KmsKeyArn"] = named.arn if named else str(key)
+    if replicas := params.get("AddReplicaRegions"):
+        found[f"{_MANAGER}:AddReplicaRegions"] = tuple(each["Region"] for each in replicas)
     if removed := params.get("TagKeys"):
         found["aws:TagKeys"] = tuple(removed)
     if tags := params.get("Tags"):

@@ -18,6 +18,8 @@ from rotators.local.options import ACCOUNT
 if TYPE_CHECKING:
     from moto.secretsmanager.models import FakeSecret
 
+    from rotators.local.secretsmanager.replication import Replica
+
 Statements = Sequence[Mapping[str, Any]]
 
 _SERVICE, _REGION, _ACCOUNT, _RESOURCE = 2, 3, 4, 5
@@ -29,10 +31,10 @@ class Lookup:
     """Looks things up in the moto of one local AWS.
 
     Args:
-        find_secret: Gives moto's record of a secret by name or ARN, and Region.
+        find_secret: Gives moto's record of a secret or replica by name or ARN, and Region.
     """
 
-    def __init__(self, find_secret: Callable[[str, str], FakeSecret | None]) -> None:
+    def __init__(self, find_secret: Callable[[str, str], FakeSecret | Replica | None]) -> None:
         self._find_secret = find_secret
 
     def secret(self, secret_id: str, region: str) -> SecretResource | None:

@@ -1,4 +1,4 @@
-"""Filters, order and pages of ListSecrets and BatchGetSecretValue.
+"""Filters, order and pages of ListSecrets, BatchGetSecretValue and ListSecretVersionIds.
 
 Sources: API ListSecrets, BatchGetSecretValue and Filter; User Guide, manage_search-secret. They leave open
 what several negations in one filter mean: here, none of them may match. They leave open the order without
@@ -12,7 +12,7 @@ import binascii
 import hashlib
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rotators.local.secretsmanager.refusals import invalid_next_token, invalid_parameter, validation
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     Entry = FakeSecret | ReplicaSecret
     Params = Mapping[str, Any]
+
+Element = TypeVar("Element")
 
 _MOST_FILTERS = 10
 _MOST_VALUES = 10
@@ -58,15 +60,14 @@ def check_filters(filters: object) -> None:
             raise validation(name, f"Member must satisfy regular expression pattern: {_VALUE.pattern}")
 
 
-def matching(secrets: Iterable[Entry], filters: Sequence[Params], region: str) -> list[Entry]:
+def matching(secrets: Iterable[Entry], filters: Sequence[Params]) -> list[Entry]:
     """Return the secrets that all filters select, in their order.
 
     Args:
         secrets: moto's records.
         filters: as ``check_filters`` accepts them.
-        region: Region of the records.
     """
-    return [secret for secret in secrets if all(_selects(each, secret, region) for each in filters)]
+    return [secret for secret in secrets if all(_selects(each, secret) for each in filters)]
 
 
 def in_order(secrets: list[Entry], params: Params) -> list[Entry]:
@@ -90,11 +91,11 @@ def in_order(secrets: list[Entry], params: Params) -> list[Entry]:
     return sorted(secrets, key=_SORT_KEYS[by], reverse=order == "desc")
 
 
-def page(found: list[Entry], params: Params, most: int) -> tuple[list[Entry], str | None]:
+def page(found: list[Element], params: Params, most: int) -> tuple[list[Element], str | None]:
     """Return one page, and the token of the next one.
 
     Args:
-        found: all secrets that the request selects, in order.
+        found: all that the request selects, in order.
         params: of the request. A token is valid for the same request only.
         most: highest MaxResults, and its default.
 
@@ -112,7 +113,14 @@ def page(found: list[Entry], params: Params, most: int) -> tuple[list[Entry], st
 
 
 def _digest(params: Params) -> str:
-    names = ("Filters", "SortBy", "SortOrder", "IncludePlannedDeletion")
+    names = (
+        "Filters",
+        "SortBy",
+        "SortOrder",
+        "IncludePlannedDeletion",
+        "SecretId",
+        "IncludeDeprecated",
+    )
     asked = json.dumps([params.get(name) for name in names], sort_keys=True)
     return hashlib.sha256(asked.encode()).hexdigest()[:16]
 
@@ -135,20 +143,13 @@ def _offset(token: object, params: Params) -> int:
     raise invalid_next_token()
 
 
-def _selects(given: Params, secret: Entry, region: str) -> bool:
-    texts, match = _attributes(given["Key"], secret, region), _MATCHERS.get(given["Key"], _begins)
+def _selects(given: Params, secret: Entry) -> bool:
+    texts, match = _ATTRIBUTES[given["Key"]](secret), _MATCHERS.get(given["Key"], _begins)
     refused = [value[1:] for value in given["Values"] if value.startswith("!")]
     wanted = [value for value in given["Values"] if not value.startswith("!")]
     if any(match(value, text) for value in refused for text in texts):
         return False
     return not wanted or any(match(value, text) for value in wanted for text in texts)
-
-
-def _attributes(key: str, secret: Entry, region: str) -> list[str]:
-    if key == "primary-region":
-        source = getattr(secret, "source", None)
-        return [source.region if source else region]
-    return _ATTRIBUTES[key](secret)
 
 
 def _tags(secret: Entry, member: str) -> list[str]:
@@ -160,7 +161,8 @@ _ATTRIBUTES: dict[str, Callable[[Entry], list[str]]] = {
     "name": lambda secret: [secret.name],
     "tag-key": lambda secret: _tags(secret, "Key"),
     "tag-value": lambda secret: _tags(secret, "Value"),
-    "primary-region": lambda secret: [],
+    # Only replicated secrets have a primary Region (seen on AWS, rebuy-de/aws-nuke#1127).
+    "primary-region": lambda secret: [_of_source(secret).region] if _is_replicated(secret) else [],
     "owning-service": lambda secret: [secret.owning_service] if secret.owning_service else [],
     "all": lambda secret: [
         text
@@ -174,6 +176,10 @@ _SORT_KEYS: dict[str, Callable[[Any], Any]] = {
     "last-changed-date": lambda secret: _of_source(secret).last_changed_date or 0,
     "name": lambda secret: secret.name,
 }
+
+
+def _is_replicated(secret: Entry) -> bool:
+    return bool(_of_source(secret).replicas)
 
 
 def _of_source(secret: Entry) -> FakeSecret:

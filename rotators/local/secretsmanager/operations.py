@@ -30,6 +30,7 @@ from rotators.local.secretsmanager.refusals import (
     refusal,
     validation,
 )
+from rotators.local.secretsmanager.replication import Replica, check_not_replicated, replicas_of
 from rotators.local.secretsmanager.resource_policies import check_policy, findings
 from rotators.local.secretsmanager.schedules import check_rules, merge_rules, next_rotation
 from rotators.local.secretsmanager.versions import CURRENT, PENDING, PREVIOUS
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rotators.local.secretsmanager.events import EventLog
+    from rotators.local.secretsmanager.replication import Replication
     from rotators.local.secretsmanager.rotations import Rotations
 
 Params = dict[str, Any]
@@ -64,11 +66,13 @@ class Operations:
 
     Args:
         rotations: starts and drives the rotations.
+        replication: makes the replicas.
         events: gets the service's events.
     """
 
-    def __init__(self, rotations: Rotations, events: EventLog) -> None:
+    def __init__(self, rotations: Rotations, replication: Replication, events: EventLog) -> None:
         self.rotations = rotations
+        self.replication = replication
         self.lock = rotations.lock
         self.events = events
 
@@ -161,7 +165,7 @@ class Operations:
         if filters:
             listing.check_filters(filters)
             there = [secret for secret in backend.secrets.values() if not secret.is_deleted()]
-            found = listing.matching(there, filters, backend.region_name)
+            found = listing.matching(there, filters)
             chosen, token = listing.page(found, params, _MOST_OF_A_BATCH)
             ids = [secret.arn for secret in chosen]
         values, errors = [], []
@@ -190,7 +194,7 @@ class Operations:
         listing.check_filters(filters)
         deleted = bool(params.get("IncludePlannedDeletion"))
         there = [secret for secret in backend.secrets.values() if deleted or not secret.is_deleted()]
-        found = listing.in_order(listing.matching(there, filters, backend.region_name), params)
+        found = listing.in_order(listing.matching(there, filters), params)
         secrets, token = listing.page(found, params, _MOST_OF_A_PAGE)
         entries = [_entry(secret.to_dict()) for secret in secrets]
         return {"SecretList": entries, "NextToken": token} if token else {"SecretList": entries}
@@ -237,6 +241,9 @@ class Operations:
         if value is not None:
             keys.check_encrypting(backend, params.get("KmsKeyId"))
         existing = backend.secrets.get(name)
+        if isinstance(existing, ReplicaSecret):
+            message = f"The operation failed because the secret {name} already exists."
+            raise refusal("ResourceExistsException", message)
         if existing is not None and existing.is_deleted():
             raise invalid_request(
                 "You can't create this secret because a secret with this name is already scheduled "
@@ -352,6 +359,9 @@ class Operations:
 
         Returns:
             ARN, Name and Versions (without values), and NextToken if there are more.
+
+        Raises:
+            SecretsManagerClientError: MaxResults is outside of its range, or the token is of another request.
         """
         secret = backend.describe_secret(params["SecretId"])
         found = [
@@ -365,15 +375,9 @@ class Operations:
             for version_id, version in secret.versions.items()
             if version["version_stages"] or params.get("IncludeDeprecated")
         ]
-        offset, limit = int(params.get("NextToken") or 0), int(params.get("MaxResults") or 100)
-        answer: Params = {
-            "ARN": secret.arn,
-            "Name": secret.name,
-            "Versions": found[offset : offset + limit],
-        }
-        if offset + limit < len(found):
-            answer["NextToken"] = str(offset + limit)
-        return answer
+        page, token = listing.page(found, params, _MOST_OF_A_PAGE)
+        answer: Params = {"ARN": secret.arn, "Name": secret.name, "Versions": page}
+        return {**answer, "NextToken": token} if token else answer
 
     def described(self, to_dict: Callable[[FakeSecret], Params]) -> Callable[[FakeSecret], Params]:
         """Complete moto's description of a secret.
@@ -393,6 +397,7 @@ class Operations:
 
     def _describe(self, secret: FakeSecret, described: Params) -> Params:
         """Moto's description, with rotation as the service shows it and only versions that have labels."""
+        self.replication.proceed(secret, described=True)
         state = self.rotations.state(secret)
         answer = {key: value for key, value in described.items() if value is not None}
         for key in ("VersionIdsToStages", "SecretVersionsToStages"):
@@ -405,6 +410,7 @@ class Operations:
             answer["LastAccessedDate"] = accessed
         if secret.replicas:
             answer["PrimaryRegion"] = secret.region
+            answer["ReplicationStatus"] = _replication(secret)["ReplicationStatus"]
         if secret.rotation_lambda_arn:
             answer["RotationLambdaARN"] = secret.rotation_lambda_arn
         if state.rules:
@@ -473,6 +479,76 @@ class Operations:
         found = findings(params["ResourcePolicy"])
         return {"PolicyValidationPassed": not found, "ValidationErrors": found}
 
+    def get_resource_policy(self, backend: SecretsManagerBackend, params: Params) -> Params:
+        """Read the resource policy of a secret, or of a replica, which has that of the secret.
+
+        Returns:
+            ARN and Name, and ResourcePolicy if there is one.
+        """
+        secret = backend.describe_secret(params["SecretId"])
+        source = secret.source if isinstance(secret, ReplicaSecret) else secret
+        answer = {"ARN": secret.arn, "Name": secret.name}
+        return {**answer, "ResourcePolicy": source.policy} if source.policy else answer
+
+    def replicate_secret_to_regions(self, backend: SecretsManagerBackend, params: Params) -> Params:
+        """Request replicas in other Regions; they are made after the answer.
+
+        Returns:
+            ARN and ReplicationStatus.
+
+        Raises:
+            SecretsManagerClientError: the secret is a replica or deleted, or a Region is not valid.
+        """
+        secret = self._writable(backend, params)
+        overwrite = bool(params.get("ForceOverwriteReplicaSecret"))
+        secret.replicas = self.replication.request(secret, params["AddReplicaRegions"], overwrite=overwrite)
+        answer = _replication(secret)
+        self.replication.proceed(secret)
+        return answer
+
+    def remove_regions_from_replication(self, backend: SecretsManagerBackend, params: Params) -> Params:
+        """Delete the replicas in some Regions.
+
+        Returns:
+            ARN, and ReplicationStatus of the other replicas.
+
+        Raises:
+            SecretsManagerClientError: the secret is a replica or deleted.
+        """
+        secret = self._writable(backend, params)
+        self.replication.remove(secret, params["RemoveReplicaRegions"])
+        return _replication(secret)
+
+    def created(self, backend: SecretsManagerBackend, params: Params) -> None:
+        """Make the replicas that a successful CreateSecret requested."""
+        secret = backend.secrets.get(params["Name"])
+        if isinstance(secret, FakeSecret):
+            self.replication.proceed(secret)
+
+    def deleting(self, delete_secret: Callable[..., tuple[str, str, float]]) -> Callable[..., Any]:
+        """Complete moto's deletion: it takes the end of the recovery window for DeletedDate.
+
+        API SecretListEntry: DeletedDate is the time of the deletion. The end of the window is DeletionDate,
+        which DeleteSecret returns.
+
+        Args:
+            delete_secret: moto's own ``SecretsManagerBackend.delete_secret``.
+
+        Returns:
+            The replacement, which takes the lock.
+        """
+
+        def delete(backend: SecretsManagerBackend, secret_id: str, *args: Any, **named: Any) -> Any:
+            with self.lock:
+                secret = backend.secrets.get(secret_id)
+                check_not_replicated(secret)
+                answer = delete_secret(backend, secret_id, *args, **named)
+                if isinstance(secret, FakeSecret) and secret.is_deleted():
+                    secret.deleted_date = time.time()
+                return answer
+
+        return delete
+
     def stop_replication_to_replica(self, backend: SecretsManagerBackend, params: Params) -> Params:
         """Turn a replica, in its own Region, into an independent secret.
 
@@ -483,30 +559,9 @@ class Operations:
             SecretsManagerClientError: the secret is no replica.
         """
         replica = backend.describe_secret(params["SecretId"])
-        if not isinstance(replica, ReplicaSecret):
+        if not isinstance(replica, Replica):
             raise invalid_parameter("Operation not permitted on a primary secret.")
-        source, current = replica.source, versions.holder(replica, CURRENT)
-        alone = FakeSecret(
-            account_id=backend.account_id,
-            region_name=backend.region_name,
-            secret_id=source.name,
-            secret_version={},
-            version_id=current or "",
-            description=source.description,
-            tags=source.tags,
-            created_date=source.created_date,
-            last_changed_date=source.last_changed_date,
-        )
-        alone.arn = replica.arn
-        alone.versions = {
-            key: {**version, "version_stages": list(version["version_stages"])}
-            for key, version in source.versions.items()
-        }
-        alone.set_default_version_id(current)
-        source.replicas.remove(replica)
-        dict.pop(backend.secrets, replica.arn)
-        backend.secrets[source.name] = alone
-        return {"ARN": alone.arn}
+        return {"ARN": self.replication.stop(replica).arn}
 
     # --- what they share
 
@@ -559,6 +614,10 @@ def check_tags(given: list[dict[str, str]], total: int) -> None:
 def _entry(described: Params) -> Params:
     """A secret as ListSecrets has it: without members of DescribeSecret only."""
     return {key: value for key, value in described.items() if key not in _DESCRIBED_ONLY}
+
+
+def _replication(secret: FakeSecret) -> Params:
+    return {"ARN": secret.arn, "ReplicationStatus": [each.shown() for each in replicas_of(secret)]}
 
 
 def _token(params: Params, missing: Callable[[str], Exception] = invalid_request) -> str:

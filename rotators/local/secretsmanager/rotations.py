@@ -25,7 +25,7 @@ import secrets
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import lambda_backends
@@ -40,6 +40,7 @@ from rotators.local.secretsmanager.versions import CURRENT, PENDING, PREVIOUS
 
 if TYPE_CHECKING:
     from rotators.local.secretsmanager.events import EventLog
+    from rotators.local.secretsmanager.replication import Replica
 
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
 _STOP_SECONDS = 5.0
@@ -119,10 +120,20 @@ class Rotations:
             secret_id: name or ARN.
             region: Region of the secret.
         """
+        found = self.record(secret_id, region)
+        return found if isinstance(found, FakeSecret) else None
+
+    def record(self, secret_id: str, region: str) -> FakeSecret | Replica | None:
+        """Return moto's record of a secret or replica, or None.
+
+        Args:
+            secret_id: name or ARN.
+            region: Region of the secret or replica.
+        """
         account = secret_id.split(":")[4] if secret_id.startswith("arn:") else ACCOUNT
         with self.lock:
             found = secretsmanager_backends[account][region].secrets.get(secret_id)
-        return found if isinstance(found, FakeSecret) else None
+        return cast("FakeSecret | Replica | None", found)
 
     def stage(self, secret_id: str, token: str, region: str) -> bool:
         """Attach AWSPENDING to the token's version, made empty if it does not exist.
