@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rotators.strategies.engine import Engine, Strategy
 
 _TRIAL_SECONDS = 30.0
+_KEY_OF_EVENTS = "alias/shop-secrets"
 ADMIN = "demo/admin"
 
 
@@ -95,10 +96,17 @@ class Stack:
         Raises:
             LocalStackError: a function failed, or the trial run of a rotation.
         """
+        self._create_key()
         admin = None
         if self.server.administered:
             admin = self._store(ADMIN, self.server.secret(), tags={"rotators-admin": "demo"})
         return [self._seeded(strategy, admin) for strategy in self._engine.strategies]
+
+    def _create_key(self) -> None:
+        """Create the key that an event in events/ names, so that all of them can be invoked."""
+        keys = self.aws.client("kms")
+        key = keys.create_key(Description="made by rotators")["KeyMetadata"]["KeyId"]
+        keys.create_alias(AliasName=_KEY_OF_EVENTS, TargetKeyId=key)
 
     def _seeded(self, strategy: Strategy, admin: str | None) -> Seeded:
         user, password = self.user(strategy.name), secrets.token_urlsafe(24)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 
 from functions import retrieve, store
@@ -27,11 +29,19 @@ def read(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text()))
 
 
+def create_key(alias: str) -> None:
+    """Create the key that an event names, as `rotators up` does."""
+    with contextlib.closing(boto3.client("kms", region_name="eu-west-1")) as kms:
+        kms.create_alias(AliasName=alias, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
+
+
 @pytest.mark.usefixtures("rotations")
 @pytest.mark.parametrize("path", files("store-*.json", bad=False))
 def test_a_store_event_stores_its_value(path: Path, manager: SecretsManagerClient) -> None:
     # The events name a function in the default Region of `rotators up`.
     event = json.loads(path.read_text().replace("us-east-1", "eu-west-1"))
+    if "KmsKeyId" in event:
+        create_key(event["KmsKeyId"])
     answer = store.handler(event)
     stored = manager.get_secret_value(SecretId=event["Name"], VersionId=answer["VersionId"])
     assert answer["Action"] == "created"

@@ -83,7 +83,12 @@ def change(secret: FakeSecret, key: str) -> None:
 
 
 def names(secret: FakeSecret | ReplicaSecret, version: Mapping[str, Any]) -> list[str]:
-    """Return the ``KmsKeyIds`` of a version, as ListSecretVersionIds shows them."""
+    """Return the ``KmsKeyIds`` of a version, as ListSecretVersionIds shows them.
+
+    Args:
+        secret: moto's record of the secret or replica.
+        version: its version.
+    """
     key = None if isinstance(secret, ReplicaSecret) else _key(secret, version)
     return [DEFAULT_KEY if _is_default(key) else str(key)]
 
