@@ -5,11 +5,12 @@ from __future__ import annotations
 import builtins
 import io
 import keyword
+import os
 import sys
 from collections import UserDict
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -51,6 +52,20 @@ COMMANDS = {
     "up": "Keep a local AWS and a server running until Ctrl-C.",
 }
 """Name of each command to its line in `rotators --help`."""
+
+
+def _flush() -> None:
+    stream: TextIO | None = sys.stdout  # None if it was closed before Python started
+    if stream is not None:
+        stream.flush()
+
+
+def _discard_unwritable() -> None:
+    """Replace an output that takes nothing: Python would write to it again at the end, and print an error."""
+    try:
+        _flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Modules(UserDict[str, Any]):
@@ -105,7 +120,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):  # a terminal may lack our characters, or be closed
             stream.reconfigure(errors="backslashreplace")
     try:
-        sys.exit(cli.main(given, prog_name="rotators", standalone_mode=False))
+        try:
+            status = cli.main(given, prog_name="rotators", standalone_mode=False)
+        finally:
+            _flush()  # here, because nobody handles an error of the flush at the end of the process
+        sys.exit(status)
     except click.ClickException as error:
         print_usage_error(error)
         sys.exit(error.exit_code)
@@ -119,6 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         print_error("interrupted. Next: repeat the command; a rotation that has begun goes on without it.")
         sys.exit(1)
     except OSError as error:
+        _discard_unwritable()
         where = f"{error.filename}: " if error.filename else ""
         print_error(f"{where}{error.strerror}. Next: check disk, terminal and permissions.")
         sys.exit(1)

@@ -31,8 +31,10 @@ def app(world: World) -> str:
 def shell(line: str, **changes: str) -> subprocess.CompletedProcess[str]:
     """Run a line of bash that calls `rotators`; the status is that of the whole pipe."""
     script = f'set -o pipefail; rotators() {{ {shlex.join(RUN)} "$@"; }}; {line}'
+    environment = {**os.environ, **changes}
+    environment.pop("PYTHONUNBUFFERED", None)  # with it, each write fails at once, and none at the end
     return subprocess.run(
-        ["bash", "-c", script], env={**os.environ, **changes}, capture_output=True, text=True, check=False
+        ["bash", "-c", script], env=environment, capture_output=True, text=True, check=False
     )
 
 
