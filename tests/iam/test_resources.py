@@ -1,4 +1,4 @@
-"""IAM's decision with policies of resources and endpoints; iam/resources.py names the sources."""
+"""IAM's decision with policies of resources and endpoints; rotators/iam names the sources."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from rotators.local.errors import LocalStackError
-from rotators.local.iam.evaluator import ApiCall
-from rotators.local.iam.resource_policies import Match, decide_with, principal_matches
+from rotators.iam.calls import ApiCall
+from rotators.iam.errors import PolicyUnsupported
+from rotators.iam.evaluator import decide_with
+from rotators.iam.principals import Match, principal_matches
 
 HERE, THERE = "123456789012", "222222222222"
 ROLE = f"arn:aws:iam::{HERE}:role/app"
@@ -62,7 +63,7 @@ def test_whom_a_principal_means(principal: Any, match: Match) -> None:
 
 @pytest.mark.parametrize("principal", [None, {}, {"CanonicalUser": "x"}])
 def test_an_unknown_principal_is_an_error(principal: Any) -> None:
-    with pytest.raises(LocalStackError, match="does not know"):
+    with pytest.raises(PolicyUnsupported, match="not known"):
         principal_matches(principal, call())
 
 
