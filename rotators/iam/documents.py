@@ -11,17 +11,21 @@ from rotators.iam.errors import PolicyUnsupported
 Statement = Mapping[str, Any]
 Statements = Sequence[Statement]
 
-UNREAD = "unread"
-"""Element of the statements of `unread`; no policy of AWS has it."""
+UNREAD = "rotators:unread"
+"""Element of the statements of `unread`. AWS stores no policy with an unknown element."""
+
+SOURCE = "rotators:source"
+"""Element that names the policy of a statement, such as ``inline policy read``."""
 
 _WITH_VARIABLES = "2012-10-17"
 
 
-def statements_of(document: str | Mapping[str, Any]) -> tuple[Statement, ...]:
+def statements_of(document: str | Mapping[str, Any], source: str | None = None) -> tuple[Statement, ...]:
     """Return the statements of a policy.
 
     Args:
         document: the policy, as JSON text or as it was parsed.
+        source: the policy in words, which its statements get as `SOURCE`.
 
     Returns:
         Its statements. In those of a version without variables, ``${`` stands for itself
@@ -38,9 +42,9 @@ def statements_of(document: str | Mapping[str, Any]) -> tuple[Statement, ...]:
     statements = found if isinstance(found, list) else [found]
     if not all(isinstance(each, dict) and each.get("Effect") in {"Allow", "Deny"} for each in statements):
         raise PolicyUnsupported("a statement of a policy has no Effect of Allow or Deny")
-    if parsed.get("Version") == _WITH_VARIABLES:
-        return tuple(statements)
-    return tuple(_without_variables(each) for each in statements)
+    if parsed.get("Version") != _WITH_VARIABLES:
+        statements = [_without_variables(each) for each in statements]
+    return tuple({**each, SOURCE: source} if source else each for each in statements)
 
 
 def unread(what: str) -> tuple[Statement, ...]:
@@ -49,7 +53,7 @@ def unread(what: str) -> tuple[Statement, ...]:
     Args:
         what: the policy in words.
     """
-    everything = {"Principal": "*", "Action": "*", "Resource": "*", UNREAD: what}
+    everything = {"Principal": "*", "Action": "*", "Resource": "*", UNREAD: what, SOURCE: what}
     return {"Effect": "Allow", **everything}, {"Effect": "Deny", **everything}
 
 

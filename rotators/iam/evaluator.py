@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 from rotators.iam.calls import ApiCall, Missing
 from rotators.iam.conditions import Open, held, listed
-from rotators.iam.documents import UNREAD, Statement, Statements
+from rotators.iam.documents import SOURCE, UNREAD, Statement, Statements
 from rotators.iam.errors import PolicyUnsupported
 from rotators.iam.patterns import arn_matches, matches, resolved
 from rotators.iam.principals import Match, match_of
@@ -40,6 +40,7 @@ _KNOWN = {
     "Condition",
     "Principal",
     "NotPrincipal",
+    SOURCE,
     UNREAD,
 }
 _ACCOUNT_PART = 4

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from rotators.iam.documents import Statement
+from rotators.iam.documents import SOURCE, Statement
 
 _CONTEXT = "kms:EncryptionContext:"
 
@@ -36,7 +36,7 @@ def _statements(grant: Mapping[str, Any]) -> Iterator[Statement]:
     ):
         if named:
             yield {
-                "Sid": f"grant {grant['GrantId']}",
+                SOURCE: f"grant {grant['GrantId']} of the key",
                 "Effect": "Allow",
                 "Principal": _principal(grant),
                 "Action": [f"kms:{operation}" for operation in sorted(named)],

@@ -105,7 +105,9 @@ def principal_matches(principal: Any, call: ApiCall) -> Match:
 def _match(kind: str, name: str, call: ApiCall) -> tuple[Match, Open]:
     key = _KEYS.get(kind)
     if key is None:
-        raise PolicyUnsupported(f"principals of the kind {kind} are not known")
+        if call.known is None:
+            raise PolicyUnsupported(f"principals of the kind {kind} are not known")
+        return Match.CALLER, (f"the principal {kind} {name}",)
     if kind == "AWS" and name != _EVERYBODY:
         return _match_of_account(name, call)
     caller = call.values(key)

@@ -76,6 +76,7 @@ class SignedRequest:
         told = {
             "aws:PrincipalArn": self.role,
             "aws:PrincipalAccount": self.account,
+            "aws:PrincipalIsAWSService": "false",
             "aws:SecureTransport": "true",
             "aws:RequestedRegion": self.region,
             **{f"aws:PrincipalTag/{key}": value for key, value in self.tags.items()},
