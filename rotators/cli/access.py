@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
+from rotators.cli.access_suggest import suggest
 from rotators.cli.output import (
     console,
     counted,
@@ -331,3 +332,6 @@ def _end(question: _Question, out: Screen, next_: str) -> None:
     out.print(f"\nNext: {next_}", soft_wrap=True)
     if not question.notes["complete"]:
         sys.exit(1)
+
+
+access.add_command(suggest)

@@ -100,7 +100,7 @@ def access_to(guarded: Guarded, principal: Principal) -> Access:
 
 def _verdict(guarded: Guarded, principal: Principal, operation: str) -> Verdict:
     decisions = [(call, _decision(guarded, principal, call)) for call in guarded.calls(principal, operation)]
-    found = []
+    found: list[str] = []
     for call, decision in decisions:
         if decision.allowed or decision.conditions:
             found += decision.conditions
