@@ -51,6 +51,21 @@ def held(conditions: Mapping[str, Any], call: ApiCall) -> Open | None:
     return tuple(undecided)
 
 
+def is_operator(name: str) -> bool:
+    """Return True if a condition can have the operator ``name``."""
+    bare = _bare(name)
+    return bare == "Null" or bare in _OPERATORS or bare in _NEGATIONS
+
+
+def negates(name: str) -> bool:
+    """Return True if the operator ``name`` holds for all values but those of the policy."""
+    return _bare(name) in _NEGATIONS
+
+
+def _bare(name: str) -> str:
+    return name.removeprefix(_ALL).removeprefix(_ANY).removesuffix(_IF_EXISTS)
+
+
 def listed(value: Any) -> list[str]:
     """Return an element that is one value or a list of values as a list of texts."""
     values = value if isinstance(value, list | tuple) else [value]
@@ -60,8 +75,8 @@ def listed(value: Any) -> list[str]:
 def _holds(name: str, key: str, wanted: list[str], call: ApiCall) -> bool | None:
     """True, False, or None if it is undecided."""
     every, some = name.startswith(_ALL), name.startswith(_ANY)
-    bare = name.removeprefix(_ALL).removeprefix(_ANY).removesuffix(_IF_EXISTS)
-    negates, compare = bare in _NEGATIONS, _OPERATORS.get(_NEGATIONS.get(bare, bare))
+    bare, negated = _bare(name), negates(name)
+    compare = _OPERATORS.get(_NEGATIONS.get(bare, bare))
     values = call.values(key)
     if bare == "Null":
         return None if values is Missing.UNDECIDED else (values is Missing.ABSENT) == (wanted == ["true"])
@@ -70,15 +85,15 @@ def _holds(name: str, key: str, wanted: list[str], call: ApiCall) -> bool | None
             raise PolicyUnsupported(f"a condition has the operator {name}, which is not known")
         return None
     if isinstance(values, Missing):
-        absent = every or (not some and (negates or name.endswith(_IF_EXISTS)))
+        absent = every or (not some and (negated or name.endswith(_IF_EXISTS)))
         return None if values is Missing.UNDECIDED else absent
     patterns = [resolved(each, call) for each in wanted]
-    if Missing.UNDECIDED in patterns or (negates and Missing.ABSENT in patterns and call.known is not None):
+    if Missing.UNDECIDED in patterns or (negated and Missing.ABSENT in patterns and call.known is not None):
         # What AWS does with a variable without a value is not certain: it "might" invalidate the statement.
         return None
     texts = [each for each in patterns if not isinstance(each, Missing)]
-    found = [any(compare(pattern, value) for pattern in texts) != negates for value in values]
-    return all(found) if every or (negates and not some) else any(found)
+    found = [any(compare(pattern, value) for pattern in texts) != negated for value in values]
+    return all(found) if every or (negated and not some) else any(found)
 
 
 def _number(compare: Callable[[float, float], bool]) -> _Compare:

@@ -30,19 +30,21 @@ from rotators.iam.errors import PolicyUnsupported
 from rotators.iam.patterns import arn_matches, matches, resolved
 from rotators.iam.principals import Match, match_of
 
-_KNOWN = {
-    "Sid",
-    "Effect",
-    "Action",
-    "NotAction",
-    "Resource",
-    "NotResource",
-    "Condition",
-    "Principal",
-    "NotPrincipal",
-    SOURCE,
-    UNREAD,
-}
+ELEMENTS = frozenset(
+    (
+        "Sid",
+        "Effect",
+        "Action",
+        "NotAction",
+        "Resource",
+        "NotResource",
+        "Condition",
+        "Principal",
+        "NotPrincipal",
+    )
+)
+"""Elements that a statement can have (reference_policies_elements)."""
+
 _ACCOUNT_PART = 4
 _BY_RESOURCE_ALONE = ("kms:", "sts:AssumeRole")
 
@@ -249,7 +251,7 @@ def fits(statement: Statement, call: ApiCall) -> Open | None:
     Raises:
         PolicyUnsupported: The statement has a part that the evaluator does not know.
     """
-    unknown = [f"the element {name}" for name in sorted(statement.keys() - _KNOWN)]
+    unknown = [f"the element {name}" for name in sorted(statement.keys() - ELEMENTS - {SOURCE, UNREAD})]
     if unknown and call.known is None:
         raise PolicyUnsupported(f"a statement has {', '.join(unknown)}, which is not known")
     if not _action_fits(statement, call.action.lower()):

@@ -25,8 +25,10 @@ from moto.kms.models import KmsBackend
 from moto.secretsmanager.exceptions import SecretNotFoundException
 from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
 from moto.secretsmanager.responses import SecretsManagerResponse
+from moto.sts.models import STSBackend
 
 from rotators.local.iam.account_details import get_account_authorization_details
+from rotators.local.iam.lookup import session_arn
 from rotators.local.iam.policy_simulator import simulate_principal_policy
 from rotators.local.secretsmanager.events import with_targets
 from rotators.local.service_models import shared_service_models
@@ -141,6 +143,7 @@ class MotoPatches:
         replace(LambdaFunction, "invoke", self._functions.invoke)
         replace(IamResponse, "simulate_principal_policy", simulate_principal_policy)
         replace(IamResponse, "get_account_authorization_details", get_account_authorization_details)
+        wrap(STSBackend, "get_caller_identity", session_arn)
         wrap(Rule, "send_to_targets", with_targets, self._client, self._options)
         wrap(KmsBackend, "schedule_key_deletion", _by_arn)
         wrap(moto.core.responses, "method_names_from_class", cache)  # a fifth of a request's time

@@ -19,14 +19,12 @@ from rotators.iam.calls import ApiCall
 from rotators.iam.documents import Statements
 from rotators.iam.evaluator import Decision, decide_with
 from rotators.local.iam.calls import KEY_PREFIX, SignedRequest, calls_of
+from rotators.local.iam.lookup import DEVELOPER
 from rotators.local.iam.per_secret import refusal_of
 from rotators.local.options import ACCOUNT
 
 if TYPE_CHECKING:
     from rotators.local.iam.lookup import Lookup
-
-DEVELOPER = "developer"
-"""Name of the callers with any other access key. Their calls are not checked."""
 
 _CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/[^/]+/(?P<region>[^/]+)/(?P<service>[^/]+)/")
 _FUNCTION_PATH = re.compile(

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 _SERVICE, _REGION, _ACCOUNT, _RESOURCE = 2, 3, 4, 5
 _ARN_PARTS = 6
 _PARTITION = "aws"
+_UNKNOWN_TO_MOTO = ":user/moto"
+
+DEVELOPER = "developer"
+"""Name of the callers with any other access key. Their calls are not checked."""
 
 
 class Lookup:
@@ -171,3 +175,37 @@ def caller(access_key: str, region: str) -> tuple[str, str]:
             if assumed := backend.get_assumed_role_from_access_key(access_key):
                 return str(assumed.role_arn), str(assumed.session_name)
     return "", ""
+
+
+def principal_arn(access_key: str, region: str) -> str:
+    """Return the ARN of the role or user that IAM compares for the owner of an access key.
+
+    Args:
+        access_key: see `caller`.
+        region: Region of the call.
+    """
+    role, _ = caller(access_key, region)
+    return role or f"arn:aws:iam::{ACCOUNT}:user/{DEVELOPER}"
+
+
+def session_arn(original: Callable[..., tuple[str, str, str]]) -> Callable[..., tuple[str, str, str]]:
+    """Let STS name the callers of this AWS, which moto does not know (API:GetCallerIdentity).
+
+    Args:
+        original: moto's method of its STS, which gives the id, the ARN and the account of an access key.
+
+    Returns:
+        The replacement.
+    """
+
+    def identity(backend: Any, access_key: str, region: str) -> tuple[str, str, str]:
+        found = original(backend, access_key, region)
+        if not found[1].endswith(_UNKNOWN_TO_MOTO):
+            return found
+        role, session = caller(access_key, region)
+        if not role:
+            return access_key, principal_arn(access_key, region), ACCOUNT
+        account, name = role.split(":")[_ACCOUNT], role.rpartition("/")[2]
+        return f"{name}:{session}", f"arn:aws:sts::{account}:assumed-role/{name}/{session}", account
+
+    return identity
