@@ -65,8 +65,7 @@ scp_option = click.option(
 def access() -> None:
     """Tell who can read, write and rotate secrets.
 
-    `rotators access SECRET` lists the users, roles and others with access to a secret. `rotators access
-    role/NAME` (or user/NAME, or an ARN of IAM) lists the secrets that a principal has access to.
+    `rotators access SECRET` and `rotators access role/NAME` are short for `rotators access of`.
     """
 
 
@@ -102,7 +101,7 @@ class _Question:
         return {"complete": not unread, "unread": unread, "not_considered": [*scps, *NOT_CONSIDERED]}
 
 
-@access.command(_DEFAULT, hidden=True)
+@access.command(_DEFAULT, short_help="Tell who has access to a secret, or what a principal has access to.")
 @click.argument("about", metavar="SECRET|PRINCIPAL")
 @scp_option
 @json_option

@@ -9,4 +9,4 @@ class PolicyUnsupported(InvalidInput):
     """A policy is no JSON document of statements, or has a part that the evaluator does not know."""
 
     code = "policy-unsupported"
-    remedy = "Correct the policy; add a part that AWS knows to rotators/iam, with its source."
+    remedy = "Correct the policy; if AWS accepts it, the evaluator in rotators/iam lacks this part."
