@@ -26,9 +26,10 @@ ARROWS = {
     "aws": {"core", "cache"},
     "client": {"core", "cache", "aws", "logins", "engines"},
     "recovery": {"core", "aws", "logins", "strategies"},
-    "manage": {"core", "aws"},
+    "iam": {"core"},
+    "manage": {"core", "aws", "iam"},
     "handlers": {"core", "cache", "aws", "client", "recovery"},
-    "local": {"core", "aws", "handlers"},
+    "local": {"core", "aws", "handlers", "iam"},
     "testing": {"core", "local"},
     "functions": {"handlers"},
 }
@@ -39,7 +40,7 @@ AWS_NATIVE = {"activedirectory", "elasticache"}
 
 UNBOUND = {"cli", "__main__"}
 
-STANDARD_LIBRARY_ONLY = {"rotators", "core", "cache", "logins", "strategies"}
+STANDARD_LIBRARY_ONLY = {"rotators", "core", "cache", "iam", "logins", "strategies"}
 
 FRAMEWORKS = {"boto3", "botocore", "moto", "aws_lambda_powertools", "pydantic", "click", "rich"}
 """Frameworks that no engine imports. The only third-party import of an engine is its own driver."""

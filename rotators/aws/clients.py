@@ -250,6 +250,18 @@ def iam() -> Any:
     return _client("iam", _environment(), attempts=_LOOK_ATTEMPTS)
 
 
+def iam_lister() -> Any:
+    """The client for IAM that all users, roles and policies are read with; kept like the others.
+
+    Returns:
+        A client that pauses when IAM throttles it: see ``_PATIENT_ATTEMPTS``.
+
+    Raises:
+        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
+    """
+    return _client("iam", _environment(), attempts=_PATIENT_ATTEMPTS)
+
+
 def kms() -> Any:
     """The client for KMS, where a preflight looks at a secret's key; kept like the others.
 
@@ -257,6 +269,27 @@ def kms() -> Any:
         ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
     """
     return _client("kms", _environment(), attempts=_LOOK_ATTEMPTS)
+
+
+def kms_lister() -> Any:
+    """The client for KMS that policies and grants of many keys are read with; kept like the others.
+
+    Returns:
+        A client that pauses when KMS throttles it: see ``_PATIENT_ATTEMPTS``.
+
+    Raises:
+        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
+    """
+    return _client("kms", _environment(), attempts=_PATIENT_ATTEMPTS)
+
+
+def sts() -> Any:
+    """The client for STS, which tells who the caller is; kept like the others.
+
+    Raises:
+        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
+    """
+    return _client("sts", _environment())
 
 
 def stacks() -> Any:

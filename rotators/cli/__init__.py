@@ -19,6 +19,7 @@ from rotators.cli.output import print_error, print_json, print_usage_error
 from rotators.core.errors import RotatorsError
 
 COMMANDS = {
+    "access": "Tell who can read, write and rotate secrets.",
     "check": "Check whether a rotation would work, before it is scheduled.",
     "dashboard": "Show the page about all secrets in a browser.",
     "delete": "Schedule secrets for deletion, after a recovery window.",

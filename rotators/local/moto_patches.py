@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import threading
 from functools import cache
 from importlib import import_module
@@ -19,13 +20,17 @@ from typing import TYPE_CHECKING, Any
 import moto.core.responses
 from moto.awslambda.models import LambdaFunction
 from moto.cloudtrail.responses import CloudTrailResponse
+from moto.core.responses import BaseResponse
 from moto.events.models import Rule
 from moto.iam.responses import IamResponse
 from moto.kms.models import KmsBackend
 from moto.secretsmanager.exceptions import SecretNotFoundException
 from moto.secretsmanager.models import FakeSecret, ReplicaSecret, SecretsManagerBackend
 from moto.secretsmanager.responses import SecretsManagerResponse
+from moto.sts.models import STSBackend
 
+from rotators.local.iam.account_details import get_account_authorization_details
+from rotators.local.iam.lookup import session_arn
 from rotators.local.iam.policy_simulator import simulate_principal_policy
 from rotators.local.secretsmanager.events import with_targets
 from rotators.local.service_models import shared_service_models
@@ -57,6 +62,9 @@ _OPERATIONS = (
     "validate_resource_policy",
 )
 
+
+# Moto's own knows only keys of 20 characters, so it would take all callers with a name for one.
+_ACCESS_KEY = re.compile(r"^AWS\S*\s+(?:Credential=)?(?P<access_key>[^/:]+)[/:]")
 
 _AT_FIRST_REQUEST = {
     "cloudformation": "rotators.local.cloudformation.patches",
@@ -144,6 +152,9 @@ class MotoPatches:
         replace(CloudTrailResponse, "lookup_events", self._lookup_events)
         replace(LambdaFunction, "invoke", self._functions.invoke)
         replace(IamResponse, "simulate_principal_policy", simulate_principal_policy)
+        replace(IamResponse, "get_account_authorization_details", get_account_authorization_details)
+        replace(BaseResponse, "access_key_regex", _ACCESS_KEY)
+        wrap(STSBackend, "get_caller_identity", session_arn)
         wrap(Rule, "send_to_targets", with_targets, self._client, self._options)
         wrap(KmsBackend, "schedule_key_deletion", _by_arn)
         wrap(moto.core.responses, "method_names_from_class", cache)  # a fifth of a request's time

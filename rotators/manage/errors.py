@@ -80,3 +80,27 @@ class PolicyInvalid(InvalidInput):
 
     code = "policy-invalid"
     remedy = "Correct the line; docs/how-to/managing.md describes the file."
+
+
+class AccessUnknown(InvalidInput):
+    """The policies of users and roles may not be read, so nothing can be said about access."""
+
+    code = "access-unknown"
+    remedy = (
+        'Attach a policy to the caller with {"Effect": "Allow", "Action": '
+        '"iam:GetAccountAuthorizationDetails", "Resource": "*"}.'
+    )
+
+
+class PrincipalNotFound(InvalidInput):
+    """The account has no user or role of this name."""
+
+    code = "principal-not-found"
+    remedy = "Give role/NAME, user/NAME or the ARN; check the account."
+
+
+class SuggestionRefused(InvalidInput):
+    """No policy that works can be suggested for these secrets; nothing was changed."""
+
+    code = "suggestion-refused"
+    remedy = "Read the cause."

@@ -29,7 +29,8 @@ from tests.cli.command import command
 ROOT = Path(__file__).parents[2]
 SESSION = re.compile(r"^```\n(?=\$ )(.*?)\n```$", re.MULTILINE | re.DOTALL)
 
-_MOMENT = re.compile(r"\b20\d\d-\d\d-\d\d(?:([ T])\d\d:\d\d(:\d\d(?:\.\d+)?)?)?")
+# The version of the policy language stays, because it is no time.
+_MOMENT = re.compile(r"\b(?!2012-10-17)20\d\d-\d\d-\d\d(?:([ T])\d\d:\d\d(:\d\d(?:\.\d+)?)?)?")
 _REST_OF_ID = "-1111-4111-8111-111111111111"
 _DAY = 86_400
 _HALF_HOUR = 1_800
@@ -58,6 +59,19 @@ SECRETS: dict[str, tuple[int, dict[str, str], dict[str, object]]] = {
     ),
 }
 """Age in days, tags and first value of each secret."""
+
+ROLES: dict[str, dict[str, object]] = {
+    "shop": {
+        "Action": "secretsmanager:GetSecretValue",
+        "Resource": "arn:aws:secretsmanager:*:*:secret:prod/shop/*",
+    },
+    "office": {
+        "Action": "secretsmanager:*",
+        "Resource": "*",
+        "Condition": {"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}},
+    },
+}
+"""Statement of the policy of each role."""
 
 CHANGED = {"note": "changed"}
 """Members that the second value of each secret has in addition."""
@@ -140,9 +154,18 @@ def _prepare(aws: LocalAws) -> None:
         created = service.create_secret(Name=name, SecretString=json.dumps(value), Tags=listed)
         service.put_secret_value(SecretId=name, SecretString=json.dumps({**value, **CHANGED}))
         backdate(created["ARN"], name, int(time.time()) - days * _DAY - _HALF_HOUR)
+    _create_roles(aws)
     aws.enable_rotation("prod/shop/db")
     aws.enable_rotation("prod/billing/db")
     service.cancel_rotate_secret(SecretId="prod/billing/db")
+
+
+def _create_roles(aws: LocalAws) -> None:
+    service = aws.client("iam")
+    for name, statement in ROLES.items():
+        document = {"Version": "2012-10-17", "Statement": {"Sid": "Read", "Effect": "Allow", **statement}}
+        service.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Statement": []}))
+        service.put_role_policy(RoleName=name, PolicyName="secrets", PolicyDocument=json.dumps(document))
 
 
 def backdate(arn: str, name: str, moment: int) -> None:

@@ -106,6 +106,20 @@ rotators policy check missing.toml
 rotators policy check picture.png
 rotators policy check wrong.toml
 rotators policy check --preset iso
+rotators access
+rotators access nothing-of-this-name
+rotators access role/nobody
+rotators access app --scp missing.json
+rotators access app --scp picture.png
+rotators access app extra
+rotators access matrix
+rotators access matrix --name nothing-of-this-name
+rotators access suggest app
+rotators access suggest app --for nobody
+rotators access suggest app --for rotators-local --by-tag team
+rotators access suggest app --for rotators-local --by-tag team=shop
+rotators access suggest app --for rotators-local --keep role/x
+rotators access suggest app --for rotators-local --exclusive --keep role/nobody
 rotators report
 rotators report nothing-of-this-name -o page.html
 rotators report app -o folder
@@ -434,7 +448,7 @@ def test_each_answer_names_the_next_action(
 def test_a_line_about_an_error_is_one_line(entries: list[tuple[str, Done, str]]) -> None:
     for line, done, entry in entries:
         if line != "rotators" and not re.fullmatch(
-            r"rotators (show|rotate|doctor|repair|check|new|invoke|policy)", line
+            r"rotators (show|rotate|doctor|repair|check|new|invoke|policy|access)", line
         ):
             assert done.stderr.count("\n") <= 1, entry
 

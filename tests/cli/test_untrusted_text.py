@@ -189,6 +189,7 @@ DOUBTFUL_ARGUMENTS = {
     "rename": ["rename", "{secret}", HOSTILE],
     "history": ["history", "{secret}", "--since", "90d"],
     "rollback": ["rollback", "{secret}", "--version", HOSTILE],
+    "access": ["access", "matrix", "{secret}", "--scp", HOSTILE],
     "policy": ["policy", "check", HOSTILE],
     "report": ["report", "{secret}", "-o", HOSTILE],
     "dashboard": ["dashboard", "--port", HOSTILE],
@@ -229,3 +230,38 @@ def test_a_hostile_name_gives_a_one_line_error() -> None:
         assert done.stderr.startswith("rotators: ")
         assert done.stderr.count("\n") == 1
         assert_harmless(done.text)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["{secret}"],
+        ["matrix", "{secret}"],
+        ["matrix", "{secret}", "-o", "csv"],
+        ["role/rotators-local"],
+        ["role/" + HOSTILE],
+        ["suggest", "{secret}", "--for", "rotators-local", "--exclusive", "--keep", "arn:" + HOSTILE],
+        ["suggest", "{secret}", "--for", HOSTILE],
+    ],
+    ids=lambda arguments: arguments[0][:10],
+)
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["table", "json"])
+def test_names_in_policies_are_not_interpreted(
+    arguments: list[str], form: list[str], hostile_secret: str, world: World
+) -> None:
+    statement = {
+        "Sid": HOSTILE,
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::222222222222:role/{HOSTILE}"},
+        "Action": "secretsmanager:GetSecretValue",
+        "Resource": "*",
+        "Condition": {"StringEquals": {HOSTILE: HOSTILE}},
+    }
+    world.secrets.put_resource_policy(
+        SecretId=hostile_secret, ResourcePolicy=json.dumps({"Version": "2012-10-17", "Statement": statement})
+    )
+    filled = [hostile_secret if part == "{secret}" else part for part in arguments]
+    done = command("access", *filled, *form)
+    assert done.text
+    assert_harmless(done.stdout)
+    assert_harmless(done.stderr)

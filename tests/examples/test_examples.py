@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from rotators.local.iam.evaluator import ApiCall
-from rotators.local.iam.resource_policies import decide_with
+from rotators.iam.calls import ApiCall
+from rotators.iam.evaluator import decide_with
 from tests.examples.checkout import Shell
 from tests.examples.place import (
     EVERYTHING,

@@ -19,9 +19,9 @@ from click.testing import CliRunner
 
 from rotators.aws import clients
 from rotators.cli import cli
+from rotators.iam.calls import ApiCall
 from rotators.local.cloudformation.sam import translated
 from rotators.local.iam.authorizer import INTERFACE_ACTIONS, RecordedCall
-from rotators.local.iam.evaluator import ApiCall
 from rotators.testing import targets
 from rotators.testing.targets.elasticache import ElastiCacheTarget
 from rotators.testing.targets.memorydb import MemoryDbTarget

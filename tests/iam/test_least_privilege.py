@@ -18,8 +18,9 @@ import pytest
 from click.testing import CliRunner
 
 from rotators.cli import cli
+from rotators.iam.calls import ApiCall
+from rotators.iam.evaluator import decide
 from rotators.local.aws import LocalAws
-from rotators.local.iam.evaluator import ApiCall, decide
 from rotators.local.servers.postgres import PostgresServer
 from tests.iam import scenarios
 from tests.iam.scenarios import ACCOUNT, OPERATOR, REGION, Stack, deploy

@@ -1,4 +1,4 @@
-"""IAM's decision with policies of resources and endpoints; iam/resources.py names the sources."""
+"""IAM's decision with policies of resources and endpoints; rotators/iam names the sources."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from rotators.local.errors import LocalStackError
-from rotators.local.iam.evaluator import ApiCall
-from rotators.local.iam.resource_policies import Match, decide_with, principal_matches
+from rotators.iam.calls import ApiCall, Context
+from rotators.iam.errors import PolicyUnsupported
+from rotators.iam.evaluator import decide_with
+from rotators.iam.grants import statements_of_grants
+from rotators.iam.principals import Match, principal_matches
 
 HERE, THERE = "123456789012", "222222222222"
 ROLE = f"arn:aws:iam::{HERE}:role/app"
@@ -62,7 +64,7 @@ def test_whom_a_principal_means(principal: Any, match: Match) -> None:
 
 @pytest.mark.parametrize("principal", [None, {}, {"CanonicalUser": "x"}])
 def test_an_unknown_principal_is_an_error(principal: Any) -> None:
-    with pytest.raises(LocalStackError, match="does not know"):
+    with pytest.raises(PolicyUnsupported, match="not known"):
         principal_matches(principal, call())
 
 
@@ -146,3 +148,92 @@ def test_an_identity_provider_token_has_no_account() -> None:
     )
     assert principal_matches({"Federated": "*"}, federated) is Match.CALLER
     assert principal_matches({"AWS": HERE}, federated) is Match.NOBODY
+
+
+USER = f"arn:aws:iam::{HERE}:user/ann"
+
+
+@pytest.mark.parametrize(
+    ("arn", "identity", "resource", "boundary", "allowed"),
+    [
+        (ROLE, allow(), None, allow(), True),
+        (ROLE, allow(), None, allow(Action="kms:*"), False),
+        (ROLE, allow(), None, allow(Effect="Deny"), False),
+        (ROLE, [], None, allow(), False),
+        # It limits what a resource's policy grants to a role, not to a user (access_policies_boundaries).
+        (ROLE, [], allow(ITSELF), allow(Action="kms:*"), False),
+        (USER, [], allow({"AWS": USER}), allow(Action="kms:*"), True),
+    ],
+)
+def test_a_boundary_limits_and_grants_nothing(
+    arn: str, identity: Any, resource: Any, boundary: Any, allowed: bool
+) -> None:
+    made = call(aws__PrincipalArn=arn)
+    assert decide_with(identity, made, resource=resource, boundary=boundary).allowed is allowed
+
+
+@pytest.mark.parametrize(
+    ("organisation", "allowed"),
+    [
+        ([allow()], True),
+        ([allow(), allow(Action="kms:*")], False),
+        ([[*allow(), *allow(Effect="Deny")]], False),
+        ([[*allow(Action="kms:*"), *allow(Action="secretsmanager:*")]], True),
+        ([[]], False),
+    ],
+)
+def test_every_level_of_scps_must_allow(organisation: Any, allowed: bool) -> None:
+    assert decide_with([], call(), resource=allow(ITSELF), organisation=organisation).allowed is allowed
+
+
+@pytest.mark.parametrize(
+    ("principals", "bounded", "denied"),
+    [
+        ([ROLE, ROOT["AWS"]], False, False),
+        ([ROLE, HERE], False, False),
+        ([ROOT["AWS"]], False, True),
+        ([f"{ROLE}-other", HERE], False, True),
+        ([ROLE, HERE], True, True),
+    ],
+)
+def test_not_principal_spares_those_it_names(principals: Any, bounded: bool, denied: bool) -> None:
+    """reference_policies_elements_notprincipal; it always denies those with a boundary."""
+    denial = {"Effect": "Deny", "NotPrincipal": {"AWS": principals}, "Action": "*", "Resource": "*"}
+    boundary = allow() if bounded else None
+    assert decide_with(allow(), call(), resource=[denial], boundary=boundary).allowed is not denied
+
+
+def test_a_service_needs_the_resources_policy_only() -> None:
+    service = ApiCall(
+        "s", "secretsmanager:GetSecretValue", SECRET, {"aws:PrincipalServiceName": "redshift.amazonaws.com"}
+    )
+    admitted = allow({"Service": "redshift.amazonaws.com"})
+    assert decide_with([], service, resource=admitted).allowed
+    assert not decide_with([], service, resource=allow({"Service": "rds.amazonaws.com"})).allowed
+
+
+GRANT = {"GrantId": "g", "GranteePrincipal": ROLE, "Operations": ["Decrypt", "DescribeKey"]}
+KEY = f"arn:aws:kms:us-east-1:{HERE}:key/1"
+
+
+@pytest.mark.parametrize(
+    ("constraints", "action", "allowed"),
+    [
+        ({}, "kms:Decrypt", True),
+        ({}, "kms:GenerateDataKey", False),
+        ({"EncryptionContextSubset": {"SecretARN": SECRET}}, "kms:Decrypt", True),
+        ({"EncryptionContextSubset": {"SecretARN": ELSEWHERE}}, "kms:Decrypt", False),
+        ({"EncryptionContextEquals": {"SecretARN": SECRET}}, "kms:Decrypt", False),
+        ({"EncryptionContextEquals": {"SecretARN": SECRET}}, "kms:DescribeKey", True),
+    ],
+)
+def test_grants_permit_within_their_constraints(constraints: Any, action: str, allowed: bool) -> None:
+    """KMS API reference, GrantConstraints."""
+    context: Context = {
+        **CONTEXT,
+        "kms:EncryptionContext:SecretARN": SECRET,
+        "kms:EncryptionContextKeys": ("SecretARN", "SecretVersionId"),
+    }
+    made = ApiCall("app", action, KEY, context)
+    statements = statements_of_grants([{**GRANT, "Constraints": constraints}])
+    assert decide_with([], made, resource=statements).allowed is allowed

@@ -57,6 +57,7 @@ RELIED_ON: dict[str, str | None] = {
     "moto.core.responses:ActionResult": "(result)",
     "moto.core.responses:BaseResponse._get_params": "(self)",
     "moto.core.responses:BaseResponse.dispatch": "(cls, *args, **kwargs)",
+    "moto.core.responses:BaseResponse.access_key_regex": None,
     "moto.core.responses:BaseResponse.get_access_key": "(self)",
     "moto.core.responses:method_names_from_class": "(clazz)",
     "moto.core.utils:convert_to_flask_response": "(callback)",
@@ -77,6 +78,7 @@ RELIED_ON: dict[str, str | None] = {
         "(self, role_name, assume_role_policy_document, path, permissions_boundary, description, tags, "
         "max_session_duration, linked_service)"
     ),
+    "moto.iam.models:IAMBackend.get_account_authorization_details": "(self, policy_filter)",
     "moto.iam.models:IAMBackend.get_role_policy": "(self, role_name, policy_name)",
     "moto.iam.models:IAMBackend.list_attached_role_policies": (
         "(self, role_name, marker, max_items, path_prefix)"
@@ -85,6 +87,7 @@ RELIED_ON: dict[str, str | None] = {
     "moto.iam.models:IAMBackend.put_role_policy": "(self, role_name, policy_name, policy_json)",
     "moto.iam.models:iam_backends": None,
     "moto.iam.responses:IamResponse": None,
+    "moto.iam.responses:IamResponse.get_account_authorization_details": "(self)",
     "moto.kms.models:KmsBackend.get_key_id_from_alias": "(self, alias_name)",
     "moto.kms.models:KmsBackend.list_resource_tags": "(self, key_id_or_arn)",
     "moto.kms.models:KmsBackend.schedule_key_deletion": "(self, key_id, pending_window_in_days)",
@@ -139,6 +142,7 @@ RELIED_ON: dict[str, str | None] = {
     "moto.secretsmanager.responses:SecretsManagerResponse.update_secret_version_stage": "(self)",
     "moto.sns.models:sns_backends": None,
     "moto.sts.models:STSBackend.get_assumed_role_from_access_key": "(self, access_key_id)",
+    "moto.sts.models:STSBackend.get_caller_identity": "(self, access_key_id, region)",
     "moto.sts.models:sts_backends": None,
 }
 """The path of a name, and the names of its parameters; None if it is not called."""

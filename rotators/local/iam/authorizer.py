@@ -15,17 +15,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
+from rotators.iam.calls import ApiCall
+from rotators.iam.documents import Statements
+from rotators.iam.evaluator import Decision, decide_with
 from rotators.local.iam.calls import KEY_PREFIX, SignedRequest, calls_of
-from rotators.local.iam.evaluator import ApiCall, Decision
+from rotators.local.iam.lookup import DEVELOPER
 from rotators.local.iam.per_secret import refusal_of
-from rotators.local.iam.resource_policies import Statements, decide_with
 from rotators.local.options import ACCOUNT
 
 if TYPE_CHECKING:
     from rotators.local.iam.lookup import Lookup
-
-DEVELOPER = "developer"
-"""Name of the callers with any other access key. Their calls are not checked."""
 
 _CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/[^/]+/(?P<region>[^/]+)/(?P<service>[^/]+)/")
 _FUNCTION_PATH = re.compile(
@@ -79,7 +78,8 @@ class Authorizer:
     ) -> None:
         """Record all calls from now on, and refuse calls that the policies do not allow.
 
-        Policies of secrets and keys, and trust policies of roles, also decide.
+        Policies of secrets and keys, grants of keys, trust policies of roles, and permissions boundaries of
+        roles also decide.
 
         Args:
             policies: Statements by caller; other callers may do everything. None ends it and deletes the
@@ -158,7 +158,8 @@ class Authorizer:
         if found := _ROLE.fullmatch(self._lookup.role(key, region)):
             role, account = found[0], found["account"]
             principal = key.removeprefix(KEY_PREFIX) if key.startswith(KEY_PREFIX) else found["name"]
-        return SignedRequest(principal, account, region, signed["service"], operation, params, role)
+        tags = self._lookup.role_tags(role)
+        return SignedRequest(principal, account, region, signed["service"], operation, params, role, tags)
 
     def _refused(self, request: SignedRequest) -> str | None:
         """The reason for refusing a request, or None."""
@@ -174,8 +175,13 @@ class Authorizer:
         statements = (self._policies or {}).get(call.principal)
         decision = None
         if statements is not None:
-            resource = self._lookup.policy(call.resource)
-            decision = decide_with(statements, call, resource=resource, endpoint=endpoint)
+            decision = decide_with(
+                statements,
+                call,
+                resource=self._lookup.policy(call.resource),
+                endpoint=endpoint,
+                boundary=self._lookup.boundary(str(call.context.get("aws:PrincipalArn"))),
+            )
         with self._lock:
             self._seen.append(RecordedCall(call, decision))
         return decision

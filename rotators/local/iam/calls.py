@@ -1,12 +1,8 @@
 """The calls of a request: the one that was sent, and those that AWS makes in the caller's name because of it.
 
-Secrets Manager uses KMS as the caller, only for secrets with a key of the account's own
-(UG:security-encryption); rotating asks for the right to invoke the function (API:RotateSecret); a batch is
-decided secret by secret, and its filters need the right to list (API:BatchGetSecretValue); replicas of a new
-secret need the right to replicate (API:CreateSecret). Which call uses which key operation is what
-UG:security-encryption and UG:rotating-secrets-required-permissions-function list; where they leave open when
-KMS's DescribeKey is made, it is assumed for every write. SNS uses a topic's key as the sender (SNS guide:
-sns-key-management).
+Those of Secrets Manager are in `rotators.iam.calls`; a batch is decided secret by secret, and its filters need
+the right to list (API:BatchGetSecretValue); replicas of a new secret need the right to replicate
+(API:CreateSecret). SNS uses a topic's key as the sender (SNS guide: sns-key-management).
 
 Every call names its caller, and says that it came over TLS: the local endpoint is on loopback, without TLS.
 """
@@ -15,10 +11,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from rotators.local.iam.evaluator import ApiCall
+from rotators.iam.calls import (
+    READS,
+    ApiCall,
+    Context,
+    KeyResource,
+    Parameters,
+    SecretResource,
+    account_of,
+    calls_about,
+)
 
 if TYPE_CHECKING:
     from rotators.local.iam.lookup import Lookup
@@ -26,12 +31,7 @@ if TYPE_CHECKING:
 KEY_PREFIX = "local-"
 """Prefix of the access keys of functions, and of other callers with a name."""
 
-Context = Mapping[str, str | tuple[str, ...]]
-
 _MANAGER = "secretsmanager"
-# API:ReplicateSecretToRegions asks for kms:Decrypt to the key of the secret.
-_READS = ("GetSecretValue", "ReplicateSecretToRegions")
-_WRITES = ("CreateSecret", "PutSecretValue", "UpdateSecret")
 _NEW_SUFFIX = "-AbCdEf"
 _VALIDATION = "RequestToValidateKeyAccess"
 _PARAMETERS = (
@@ -55,6 +55,7 @@ class SignedRequest:
         operation: of the API.
         params: the body.
         role: ARN of the role that the caller acts as; empty for a developer.
+        tags: of the role.
     """
 
     principal: str
@@ -64,6 +65,7 @@ class SignedRequest:
     operation: str
     params: Mapping[str, Any]
     role: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     def call(self, action: str, resource: str, context: Context | None = None) -> ApiCall:
         """A call in the caller's name, with what every call tells IAM (reference_policies_condition-keys).
@@ -76,42 +78,12 @@ class SignedRequest:
         told = {
             "aws:PrincipalArn": self.role,
             "aws:PrincipalAccount": self.account,
+            "aws:PrincipalIsAWSService": "false",
             "aws:SecureTransport": "true",
             "aws:RequestedRegion": self.region,
+            **{f"aws:PrincipalTag/{key}": value for key, value in self.tags.items()},
         }
         return ApiCall(self.principal, action, resource, {**told, **(context or {})})
-
-
-@dataclass(frozen=True)
-class KeyResource:
-    """The properties of a KMS key that IAM compares.
-
-    Attributes:
-        arn: of the key.
-        tags: of the key.
-    """
-
-    arn: str
-    tags: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class SecretResource:
-    """The properties of a secret that IAM compares.
-
-    Attributes:
-        arn: of the secret.
-        key: its key; None for the key that Secrets Manager owns.
-        function: its rotation function, if it has one.
-        tags: of the secret.
-        labels: the id of the version that has each label.
-    """
-
-    arn: str
-    key: KeyResource | None
-    function: str | None
-    tags: Mapping[str, str]
-    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def calls_of(request: SignedRequest, lookup: Lookup) -> list[ApiCall]:
@@ -137,7 +109,7 @@ def _encrypting_calls(request: SignedRequest, topic: str, key: KeyResource | Non
     if key is None:
         return
     context: Context = {
-        "aws:ResourceAccount": _account(key.arn),
+        "aws:ResourceAccount": account_of(key.arn),
         "kms:ViaService": f"sns.{request.region}.amazonaws.com",
         "kms:CallerAccount": request.account,
         "kms:EncryptionContext:aws:sns:topicArn": topic,
@@ -161,17 +133,24 @@ def _manager_calls(request: SignedRequest, lookup: Lookup) -> Iterator[ApiCall]:
     if target is None:
         # IAM knows a secret that does not exist by its name alone.
         target = SecretResource(_new_arn(request, str(params.get("SecretId", "*"))), None, None, {})
-    context = {**_context(request, lookup), **_of_secret(target)}
-    yield request.call(action, target.arn, context)
-    if request.operation == "CreateSecret" and params.get("Tags"):
-        yield request.call(f"{_MANAGER}:TagResource", target.arn, context)
-    if request.operation == "CreateSecret" and params.get("AddReplicaRegions"):
-        yield request.call(f"{_MANAGER}:ReplicateSecretToRegions", target.arn, context)
-    if request.operation == "RotateSecret":
-        function = params.get("RotationLambdaARN") or target.function
-        if function:
-            yield request.call("lambda:InvokeFunction", function)
-    yield from _key_calls(request, target, lookup)
+    named = params.get("KmsKeyId")
+    calls = calls_about(
+        request.call,
+        request.operation,
+        target,
+        Parameters(
+            _context(request, lookup),
+            lookup.key(str(named), request.region) if named else None,
+            params.get("RotationLambdaARN"),
+            _version(request, target),
+        ),
+    )
+    for call in calls:
+        yield call
+        if call.action == f"{_MANAGER}:CreateSecret" and params.get("Tags"):
+            yield replace(call, action=f"{_MANAGER}:TagResource")
+        if call.action == f"{_MANAGER}:CreateSecret" and params.get("AddReplicaRegions"):
+            yield replace(call, action=f"{_MANAGER}:ReplicateSecretToRegions")
 
 
 def _target(request: SignedRequest, lookup: Lookup) -> SecretResource | None:
@@ -208,51 +187,13 @@ def _context(request: SignedRequest, lookup: Lookup) -> dict[str, str | tuple[st
     return found
 
 
-def _of_secret(target: SecretResource) -> dict[str, str | tuple[str, ...]]:
-    found: dict[str, str | tuple[str, ...]] = {"aws:ResourceAccount": _account(target.arn)}
-    if target.function:
-        found[f"{_MANAGER}:resource/AllowRotationLambdaArn"] = target.function
-    for key, value in target.tags.items():
-        found[f"{_MANAGER}:ResourceTag/{key}"] = found[f"aws:ResourceTag/{key}"] = value
-    return found
-
-
-def _key_calls(request: SignedRequest, target: SecretResource, lookup: Lookup) -> Iterator[ApiCall]:
-    named = request.params.get("KmsKeyId")
-    key = (lookup.key(str(named), request.region) if named else None) or target.key
-    if key is None:
-        return
-    via: dict[str, str | tuple[str, ...]] = {
-        "aws:ResourceAccount": _account(key.arn),
-        "kms:ViaService": f"{_MANAGER}.{request.region}.amazonaws.com",
-        "kms:CallerAccount": request.account,
-        **{f"aws:ResourceTag/{name}": value for name, value in key.tags.items()},
-    }
-    context = {
-        **via,
-        "kms:EncryptionContext:SecretARN": target.arn,
-        "kms:EncryptionContext:SecretVersionId": _version(request, target),
-    }
-    if request.operation in _READS:
-        yield request.call("kms:Decrypt", key.arn, context)
-    if request.operation in _WRITES:
-        yield request.call("kms:DescribeKey", key.arn, via)
-        # Decrypt too: a repeated value is compared with the stored one.
-        for action in ("kms:GenerateDataKey", "kms:Decrypt"):
-            yield request.call(action, key.arn, context)
-
-
 def _version(request: SignedRequest, target: SecretResource) -> str:
     """The version in the encryption context (UG:security-encryption)."""
     params = request.params
-    if request.operation not in _READS:
+    if request.operation not in READS:
         return str(params.get("ClientRequestToken") or _VALIDATION)
     stage = str(params.get("VersionStage") or "AWSCURRENT")
     return str(params.get("VersionId") or target.labels.get(stage, _VALIDATION))
-
-
-def _account(arn: str) -> str:
-    return arn.split(":")[4]
 
 
 def _resource(request: SignedRequest) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from moto.awslambda.models import lambda_backends
@@ -12,7 +11,10 @@ from moto.kms.models import kms_backends
 from moto.sns.models import sns_backends
 from moto.sts.models import sts_backends
 
-from rotators.local.iam.calls import KEY_PREFIX, KeyResource, SecretResource
+from rotators.iam.calls import KeyResource, SecretResource
+from rotators.iam.documents import Statement, Statements, statements_of
+from rotators.iam.grants import statements_of_grants
+from rotators.local.iam.calls import KEY_PREFIX
 from rotators.local.options import ACCOUNT
 
 if TYPE_CHECKING:
@@ -20,11 +22,13 @@ if TYPE_CHECKING:
 
     from rotators.local.secretsmanager.replication import Replica
 
-Statements = Sequence[Mapping[str, Any]]
-
 _SERVICE, _REGION, _ACCOUNT, _RESOURCE = 2, 3, 4, 5
 _ARN_PARTS = 6
 _PARTITION = "aws"
+_UNKNOWN_TO_MOTO = ":user/moto"
+
+DEVELOPER = "developer"
+"""Name of the callers with any other access key. Their calls are not checked."""
 
 
 class Lookup:
@@ -91,7 +95,7 @@ class Lookup:
         return self.key(found.kms_master_key_id, region) if found and found.kms_master_key_id else None
 
     def policy(self, resource: str) -> Statements | None:
-        """Return the statements of a secret's or key's policy, or of a role's trust policy.
+        """Return the statements of a secret's or key's policy with its grants, or of a role's trust policy.
 
         Args:
             resource: ARN of the secret, key or role.
@@ -103,10 +107,21 @@ class Lookup:
         if len(parts) < _ARN_PARTS:
             return None
         document = self._document(resource, parts)
-        if not document:
+        return (*statements_of(document), *self._grants(parts)) if document else None
+
+    def boundary(self, role: str) -> Statements | None:
+        """Return the statements of the permissions boundary of the role with the ARN ``role``, or None."""
+        found = self._role(role)
+        if found is None or not found.permissions_boundary_arn:
             return None
-        statements = (json.loads(document) if isinstance(document, str) else document)["Statement"]
-        return statements if isinstance(statements, list) else [statements]
+        policies = iam_backends[found.account_id][_PARTITION].managed_policies
+        policy = policies[found.permissions_boundary_arn]
+        return statements_of(next(each.document for each in policy.versions if each.is_default))
+
+    def role_tags(self, role: str) -> Mapping[str, str]:
+        """Return the tags of the role with the ARN ``role``; none if it is no role of moto's IAM."""
+        found = self._role(role)
+        return {tag["Key"]: tag["Value"] for tag in found.tags or []} if found else {}
 
     def role(self, access_key: str, region: str) -> str:
         """Find the role that the owner of an access key acts as.
@@ -120,6 +135,19 @@ class Lookup:
         """
         return caller(access_key, region)[0]
 
+    def _role(self, arn: str) -> Any:
+        """Moto's record of a role, or None."""
+        if not arn:
+            return None
+        roles = iam_backends[arn.split(":")[_ACCOUNT]][_PARTITION].roles.values()
+        return next((role for role in roles if role.arn == arn), None)
+
+    def _grants(self, parts: list[str]) -> tuple[Statement, ...]:
+        if parts[_SERVICE] != "kms":
+            return ()
+        key = kms_backends[parts[_ACCOUNT]][parts[_REGION]].keys[parts[_RESOURCE].removeprefix("key/")]
+        return statements_of_grants(grant.to_json() for grant in key.grants.values())
+
     def _document(self, arn: str, parts: list[str]) -> Any:
         service, region, account = parts[_SERVICE], parts[_REGION], parts[_ACCOUNT]
         if service == "secretsmanager":
@@ -129,8 +157,8 @@ class Lookup:
             key = kms_backends[account][region].keys.get(parts[_RESOURCE].removeprefix("key/"))
             return key.policy if key else None
         if service == "iam":
-            roles = iam_backends[account][_PARTITION].roles.values()
-            return next((role.assume_role_policy_document for role in roles if role.arn == arn), None)
+            role = self._role(arn)
+            return role.assume_role_policy_document if role else None
         return None
 
 
@@ -154,3 +182,37 @@ def caller(access_key: str, region: str) -> tuple[str, str]:
             if assumed := backend.get_assumed_role_from_access_key(access_key):
                 return str(assumed.role_arn), str(assumed.session_name)
     return "", ""
+
+
+def principal_arn(access_key: str, region: str) -> str:
+    """Return the ARN of the role or user that IAM compares for the owner of an access key.
+
+    Args:
+        access_key: see `caller`.
+        region: Region of the call.
+    """
+    role, _ = caller(access_key, region)
+    return role or f"arn:aws:iam::{ACCOUNT}:user/{DEVELOPER}"
+
+
+def session_arn(original: Callable[..., tuple[str, str, str]]) -> Callable[..., tuple[str, str, str]]:
+    """Let STS name the callers of this AWS, which moto does not know (API:GetCallerIdentity).
+
+    Args:
+        original: moto's method of its STS, which gives the id, the ARN and the account of an access key.
+
+    Returns:
+        The replacement.
+    """
+
+    def identity(backend: Any, access_key: str, region: str) -> tuple[str, str, str]:
+        found = original(backend, access_key, region)
+        if not found[1].endswith(_UNKNOWN_TO_MOTO):
+            return found
+        role, session = caller(access_key, region)
+        if not role:
+            return access_key, principal_arn(access_key, region), ACCOUNT
+        account, name = role.split(":")[_ACCOUNT], role.rpartition("/")[2]
+        return f"{name}:{session}", f"arn:aws:sts::{account}:assumed-role/{name}/{session}", account
+
+    return identity

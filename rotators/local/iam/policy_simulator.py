@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from moto.core.responses import ActionResult
 
-from rotators.local.iam.evaluator import ApiCall, decide
+from rotators.iam.calls import ApiCall
+from rotators.iam.documents import Statement, statements_of
+from rotators.iam.evaluator import decide
 
 if TYPE_CHECKING:
     from moto.iam.models import IAMBackend
@@ -42,7 +42,7 @@ def simulate_principal_policy(response: IamResponse) -> ActionResult:
     return ActionResult({"EvaluationResults": results, "IsTruncated": False})
 
 
-def role_statements(backend: IAMBackend, role: str) -> list[Mapping[str, Any]]:
+def role_statements(backend: IAMBackend, role: str) -> list[Statement]:
     """Return the statements of all policies of a role, its own and those attached to it.
 
     Args:
@@ -54,8 +54,4 @@ def role_statements(backend: IAMBackend, role: str) -> list[Mapping[str, Any]]:
     documents += [
         next(version.document for version in policy.versions if version.is_default) for policy in attached
     ]
-    found: list[Mapping[str, Any]] = []
-    for document in documents:
-        statements = (json.loads(document) if isinstance(document, str) else document)["Statement"]
-        found += statements if isinstance(statements, list) else [statements]
-    return found
+    return [statement for document in documents for statement in statements_of(document)]

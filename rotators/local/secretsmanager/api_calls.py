@@ -19,7 +19,7 @@ import uuid
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from rotators.local.iam.lookup import caller
+from rotators.local.iam.lookup import DEVELOPER, caller
 from rotators.local.options import ACCOUNT
 
 if TYPE_CHECKING:
@@ -192,8 +192,8 @@ def _key_calls(name: str, request: dict[str, Any], answer: bytes) -> Iterator[tu
 def _identity(key: str, role: str, session: str) -> dict[str, Any]:
     """Return CloudTrail's ``userIdentity`` (CloudTrail guide: cloudtrail-event-reference-user-identity)."""
     if not role:
-        user = {"arn": f"arn:aws:iam::{ACCOUNT}:user/developer", "accountId": ACCOUNT}
-        return {"type": "IAMUser", "principalId": key, **user, "accessKeyId": key, "userName": "developer"}
+        user = {"arn": f"arn:aws:iam::{ACCOUNT}:user/{DEVELOPER}", "accountId": ACCOUNT}
+        return {"type": "IAMUser", "principalId": key, **user, "accessKeyId": key, "userName": DEVELOPER}
     account, name = role.split(":")[4], role.rpartition("/")[2]
     issuer = {"type": "Role", "principalId": name, "arn": role, "accountId": account, "userName": name}
     return {

@@ -18,6 +18,7 @@ from moto.awslambda.models import lambda_backends
 from moto.secretsmanager.exceptions import OperationNotPermittedOnReplica, SecretsManagerClientError
 from moto.secretsmanager.models import FakeSecret, ReplicaSecret, SecretsManagerBackend
 
+from rotators.local.iam.lookup import principal_arn
 from rotators.local.iam.per_secret import refusal_of
 from rotators.local.secretsmanager import keys, listing, versions
 from rotators.local.secretsmanager.refusals import (
@@ -474,9 +475,10 @@ class Operations:
         Returns:
             PolicyValidationPassed and ValidationErrors.
         """
-        if params.get("SecretId"):
-            backend.describe_secret(params["SecretId"])
-        found = findings(params["ResourcePolicy"])
+        named = params.get("SecretId")
+        secret = backend.describe_secret(named).arn if named else "*"
+        caller = principal_arn(params["AccessKey"], backend.region_name)
+        found = findings(params["ResourcePolicy"], secret, caller)
         return {"PolicyValidationPassed": not found, "ValidationErrors": found}
 
     def get_resource_policy(self, backend: SecretsManagerBackend, params: Params) -> Params:

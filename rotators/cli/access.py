@@ -1,0 +1,336 @@
+"""`rotators access`: who can read, write and rotate secrets, and policies that permit only that."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from rotators.cli.access_suggest import suggest
+from rotators.cli.output import (
+    console,
+    counted,
+    json_option,
+    print_error,
+    print_json,
+    print_json_stream,
+    print_rows,
+    styled,
+)
+from rotators.cli.selecting import nothing_selected, require_conditions, selector_options
+from rotators.manage.access import CAPABILITIES, NOT_CONSIDERED, Answer, access_to
+from rotators.manage.guards import Guards
+from rotators.manage.inventory import described
+from rotators.manage.principals import read_account, read_scps
+from rotators.manage.selector import Selector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from rich.text import Text
+
+    from rotators.cli.output import Screen
+    from rotators.manage.access import Access, Verdict
+    from rotators.manage.guards import Guarded
+    from rotators.manage.inventory import Entry
+    from rotators.manage.selector import Selection
+
+_DEFAULT = "of"
+_FORMATS = ("table", "json", "csv")
+_STYLES = {Answer.YES: "green", Answer.CONDITIONAL: "yellow", Answer.NO: ""}
+_COLUMNS = 6  # secrets in the table of the matrix
+
+
+class _Group(click.Group):
+    """Runs the command `of` if the first argument is not the name of a command."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        named = args if args[0] in self.commands else [_DEFAULT, *args]
+        return super().resolve_command(ctx, named)
+
+
+scp_option = click.option(
+    "--scp", "scps", multiple=True, metavar="FILE", help="SCPs of a level of the organisation. Repeatable."
+)
+
+
+@click.group(cls=_Group, context_settings={"ignore_unknown_options": True})
+def access() -> None:
+    """Tell who can read, write and rotate secrets.
+
+    `rotators access SECRET` and `rotators access role/NAME` are short for `rotators access of`.
+    """
+
+
+@dataclass
+class _Question:
+    """What is asked of AWS once, and shared by all answers.
+
+    Args:
+        scps: files with SCPs.
+    """
+
+    scps: Sequence[str]
+    guards: Guards = field(default_factory=Guards)
+
+    def __post_init__(self) -> None:
+        self.account = read_account([read_scps(path) for path in self.scps])
+
+    def guarded(self, entry: Entry) -> Guarded:
+        """The secret with its policies."""
+        return self.guards.of(entry)
+
+    def everybody(self, guarded: Guarded) -> Iterator[Access]:
+        """What each principal can do with a secret."""
+        for principal in [*self.account.principals, *guarded.outsiders(self.account.id)]:
+            yield access_to(guarded, principal)
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What the answer leaves out."""
+        unread = [{"what": what, "code": None} for what in self.account.unread]
+        unread += [{"what": what, "code": error.full_code} for what, error in self.guards.unread.items()]
+        scps = () if self.scps else ("SCPs (give them with --scp)",)
+        return {"complete": not unread, "unread": unread, "not_considered": [*scps, *NOT_CONSIDERED]}
+
+
+@access.command(_DEFAULT, short_help="Tell who has access to a secret, or what a principal has access to.")
+@click.argument("about", metavar="SECRET|PRINCIPAL")
+@scp_option
+@json_option
+def _of(about: str, scps: tuple[str, ...], as_json: bool) -> None:
+    """Tell who has access to a SECRET, or what a PRINCIPAL has access to.
+
+    A principal is role/NAME, user/NAME or an ARN of IAM or STS. Give a secret with such a name by its ARN.
+    Exit status 1 means that something could not be read: the answer is incomplete then.
+    """
+    with console(quiet=as_json).status("reading policies …"):
+        (_of_principal if _is_principal(about) else _of_secret)(about, _Question(scps), as_json)
+
+
+def _is_principal(about: str) -> bool:
+    return about.startswith(("role/", "user/")) or about.split(":")[2:3] in (["iam"], ["sts"])
+
+
+def _of_secret(name: str, question: _Question, as_json: bool) -> None:
+    guarded = question.guarded(described(name))
+    found = sorted(question.everybody(guarded), key=_order)
+    if as_json:
+        principals = [{"principal": each.principal.name, **_document(each)} for each in found]
+        _print_json(
+            {"secret": guarded.entry.name, "arn": guarded.entry.arn, "principals": principals}, question
+        )
+        return
+    shown = [each for each in found if each.any]
+    out = console()
+    if shown:
+        out.print(_table("principal", [(each.principal.name, each) for each in shown]))
+    out.print(f"{counted(len(shown), 'principal')} of {len(found)} with access to {guarded.entry.name}.")
+    next_ = (
+        f"`rotators access suggest {guarded.entry.name} --for ROLE` prints a policy with no more than needed."
+    )
+    _end(question, out, next_)
+
+
+def _of_principal(name: str, question: _Question, as_json: bool) -> None:
+    principal = question.account.find(name)
+    rows = []
+    for entry in Selector(everything=True).select(dt.datetime.now(dt.UTC)):
+        found = access_to(question.guarded(entry), principal)
+        if as_json or found.any:
+            rows.append((entry.name, found))
+    rows.sort(key=lambda row: (_order(row[1])[:-1], row[0]))
+    if as_json:
+        secrets = [{"secret": secret, **_document(found)} for secret, found in rows]
+        _print_json({"principal": principal.name, "secrets": secrets}, question)
+        return
+    out = console()
+    if rows:
+        out.print(_table("secret", rows))
+    out.print(f"{counted(len(rows), 'secret')} that {principal.name} has access to.")
+    next_ = f"`rotators access {rows[0][0]}` tells who else." if rows else "nothing needs to be done."
+    _end(question, out, next_)
+
+
+@access.command(short_help="Tell who has access to which of many secrets.")
+@selector_options
+@scp_option
+@click.option("-o", "--output", type=click.Choice(_FORMATS), default="table", help="Format of the output.")
+@json_option
+def matrix(selector: Selector, scps: tuple[str, ...], output: str, as_json: bool) -> None:
+    """Tell who can read, write and rotate the secrets that meet conditions, or that are named.
+
+    The table has a column for each of the first secrets; json and csv have a row for each principal and each
+    secret that it has access to. Exit status 1 means that something could not be read: the answer is
+    incomplete then.
+    """
+    output = "json" if as_json else output
+    require_conditions(selector)
+    with console(quiet=output != "table").status("reading policies …"):
+        question = _Question(scps)
+        selection = selector.select(dt.datetime.now(dt.UTC))
+        guarded = (question.guarded(entry) for entry in selection)
+        first = next(guarded, None)
+        if first is None:
+            selection.require_complete()
+            raise nothing_selected()
+        _PRINTERS[output](_Matrix(question, chain([first], guarded), selection))
+
+
+@dataclass
+class _Matrix:
+    """The pairs of secrets and principals with access, as they are found.
+
+    Attributes:
+        question: what was asked of AWS.
+        secrets: the secrets.
+        selection: where they come from; it knows which may not be read.
+        count: number of the secrets; complete after the iteration.
+    """
+
+    question: _Question
+    secrets: Iterator[Guarded]
+    selection: Selection
+    count: int = 0
+
+    def __iter__(self) -> Iterator[tuple[str, Access]]:
+        for guarded in self.secrets:
+            self.count += 1
+            for found in sorted(self.question.everybody(guarded), key=_order):
+                if found.any:
+                    yield guarded.entry.name, found
+
+    def end(self) -> None:
+        """Exit with 1 if the answer is incomplete."""
+        if not self.notes["complete"]:
+            sys.exit(1)
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What the answer leaves out, secrets included."""
+        notes = self.question.notes
+        unread = [{"what": name, "code": error.full_code} for name, error in self.selection.unread]
+        return {**notes, "complete": notes["complete"] and not unread, "unread": [*notes["unread"], *unread]}
+
+
+def _print_matrix_json(found: _Matrix) -> None:
+    rows = ({"secret": secret, "principal": each.principal.name, **_document(each)} for secret, each in found)
+    print_json_stream("access", rows, lambda: {"secrets": found.count, **found.notes})
+    found.end()
+
+
+def _print_matrix_csv(found: _Matrix) -> None:
+    print_rows([("secret", "principal", *CAPABILITIES, "why")])
+    for secret, each in found:
+        print_rows(
+            [(secret, each.principal.name, *(str(one.answer) for one in each.verdicts.values()), _why(each))]
+        )
+    for note in found.notes["unread"]:
+        print_error(f"could not be read: {_unread_words(note)}")
+    found.end()
+
+
+def _print_matrix_table(found: _Matrix) -> None:
+    cells: dict[str, dict[str, Text]] = {}
+    shown: dict[str, None] = {}
+    for secret, each in found:
+        if secret in shown or len(shown) < _COLUMNS:
+            shown[secret] = None
+            cells.setdefault(each.principal.name, {})[secret] = _cell(each)
+    out = console()
+    if shown:
+        table = Table()
+        for column in ("principal", *shown):
+            table.add_column(column, overflow="fold")
+        for principal, row in sorted(cells.items()):
+            table.add_row(principal, *(row.get(secret, "") for secret in shown))
+        out.print(table)
+    out.print(
+        f"{len(shown)} of {counted(found.count, 'secret')}. A ? marks access that depends on a condition."
+    )
+    next_ = f"`rotators access {next(iter(shown))}` tells why." if shown else "nothing needs to be done."
+    _print_notes(found.notes, out)
+    out.print(f"\nNext: {next_}", soft_wrap=True)
+    found.end()
+
+
+_PRINTERS: dict[str, Callable[[_Matrix], None]] = {
+    "table": _print_matrix_table,
+    "json": _print_matrix_json,
+    "csv": _print_matrix_csv,
+}
+
+
+def _order(found: Access) -> tuple[int, int, int, str]:
+    """Those with more access first."""
+    read, write, rotate = (list(Answer).index(each.answer) for each in found.verdicts.values())
+    return read, write, rotate, found.principal.name
+
+
+def _document(found: Access) -> dict[str, Any]:
+    return {
+        name: {"access": each.answer, "why": each.why, "conditions": list(each.conditions)}
+        for name, each in found.verdicts.items()
+    }
+
+
+def _print_json(document: dict[str, Any], question: _Question) -> None:
+    print_json({**document, **question.notes})
+    if not question.notes["complete"]:
+        sys.exit(1)
+
+
+def _table(first: str, rows: Sequence[tuple[str, Access]]) -> Table:
+    table = Table()
+    for column in (first, *CAPABILITIES, "why"):
+        table.add_column(column, overflow="fold")
+    for name, found in rows:
+        answers = (styled(each.answer, _STYLES[each.answer]) for each in found.verdicts.values())
+        table.add_row(name, *answers, _why(found))
+    return table
+
+
+def _why(found: Access) -> str:
+    """The reasons, those of several capabilities once."""
+    words: dict[str, list[str]] = {}
+    for name, verdict in found.verdicts.items():
+        if verdict.answer is not Answer.NO:
+            words.setdefault(_reason(verdict), []).append(name)
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in words.items())
+
+
+def _reason(verdict: Verdict) -> str:
+    return f"{verdict.why} if {', '.join(verdict.conditions)}" if verdict.conditions else verdict.why
+
+
+def _cell(found: Access) -> Text:
+    marks = {Answer.YES: "", Answer.CONDITIONAL: "?"}
+    words = [f"{name}{marks[each.answer]}" for name, each in found.verdicts.items() if each.answer in marks]
+    return styled(" ".join(words), "")
+
+
+def _unread_words(note: dict[str, Any]) -> str:
+    return f"{note['what']} [{note['code']}]" if note["code"] else str(note["what"])
+
+
+def _print_notes(notes: dict[str, Any], out: Screen) -> None:
+    out.print(f"Not considered: {', '.join(notes['not_considered'])}.", soft_wrap=True)
+    for note in notes["unread"]:
+        out.print(f"Incomplete, because this could not be read: {_unread_words(note)}.", soft_wrap=True)
+
+
+def _end(question: _Question, out: Screen, next_: str) -> None:
+    _print_notes(question.notes, out)
+    out.print(f"\nNext: {next_}", soft_wrap=True)
+    if not question.notes["complete"]:
+        sys.exit(1)
+
+
+access.add_command(suggest)

@@ -1,0 +1,143 @@
+"""`rotators access suggest`: the least-privilege policies for an application. It changes nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from rotators.cli.output import console, counted, json_option, print_json
+from rotators.cli.selecting import nothing_selected
+from rotators.manage.guards import Guards
+from rotators.manage.principals import read_account
+from rotators.manage.selector import Selector
+from rotators.manage.suggestions import Tag, suggested
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rotators.cli.output import Screen
+    from rotators.manage.inventory import Entry
+    from rotators.manage.suggestions import Document, Suggestion
+
+_NAMED = 5  # other secrets in the text
+
+
+def _tag(_context: click.Context, _option: click.Parameter, given: str | None) -> Tag | None:
+    if given is None:
+        return None
+    key, equals, value = given.partition("=")
+    if not key or not equals:
+        raise click.BadParameter("give KEY=VALUE")
+    return Tag(key, value)
+
+
+@click.command(short_help="Print the least-privilege policies for an application.")
+@click.argument("secrets", metavar="SECRET...", nargs=-1, required=True)
+@click.option("--for", "role", required=True, metavar="ROLE", help="Name or ARN of the application's role.")
+@click.option("--by-tag", "tag", callback=_tag, metavar="KEY=VALUE", help="Permit all with this tag.")
+@click.option("--exclusive", is_flag=True, help="Print policies of the secrets too, which deny all others.")
+@click.option("--keep", multiple=True, metavar="PRINCIPAL", help="With --exclusive: do not deny this one.")
+@json_option
+def suggest(  # noqa: PLR0913, PLR0917 - options of the command
+    secrets: tuple[str, ...],
+    role: str,
+    tag: Tag | None,
+    exclusive: bool,
+    keep: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Print the policies that permit a role to read SECRETs, and nothing more. Nothing is changed.
+
+    With --exclusive, the policy of each secret denies everybody else its use. It spares the role, the roles
+    of the rotation function and of the stack's operate function, you, the root user, and whom --keep names
+    (role/NAME, user/NAME or an ARN). Secrets Manager validates it. Exit status 1 means that the policies
+    would not do what they shall.
+    """
+    if keep and not exclusive:
+        raise click.UsageError("--keep needs --exclusive.")
+    with console(quiet=as_json).status("reading policies …"):
+        entries = _selected(Selector(ids=secrets))
+        account, guards = read_account(), Guards()
+        guarded = [guards.of(entry) for entry in entries]
+        found = suggested(guarded, account, role, tag, keep if exclusive else None)
+        others = _others(tag, entries)
+    (_print_json if as_json else _print_text)(found, others)
+    if found.faults:
+        sys.exit(1)
+
+
+def _selected(selector: Selector) -> list[Entry]:
+    selection = selector.select(dt.datetime.now(dt.UTC))
+    entries = list(selection)
+    selection.require_complete()
+    if not entries:
+        raise nothing_selected()
+    return entries
+
+
+def _others(tag: Tag | None, entries: Sequence[Entry]) -> list[str]:
+    """Names of the other secrets of this Region with the tag."""
+    if tag is None:
+        return []
+    arns = {entry.arn for entry in entries}
+    tagged = Selector(tags=(f"{tag.key}={tag.value}",)).select(dt.datetime.now(dt.UTC))
+    return [entry.name for entry in tagged if entry.arn not in arns]
+
+
+def _print_json(found: Suggestion, others: Sequence[str]) -> None:
+    print_json(
+        {
+            "role": found.role,
+            "identity_policy": found.identity,
+            "resource_policies": [
+                {
+                    "secret": each.guarded.entry.name,
+                    "policy": each.document,
+                    "block_public_policy": True,
+                    "findings": list(each.findings),
+                }
+                for each in found.resources
+            ],
+            "other_secrets": list(others),
+            "faults": found.faults,
+        }
+    )
+
+
+def _print_text(found: Suggestion, others: Sequence[str]) -> None:
+    out = console()
+    out.print(f"Policy for {found.role}:", soft_wrap=True)
+    _print_policy(out, found.identity)
+    for each in found.resources:
+        out.print(f"\nPolicy for the secret {each.guarded.entry.name}:", soft_wrap=True)
+        _print_policy(out, each.document)
+    if others:
+        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+        listed = ", ".join(others[:_NAMED])
+        out.print(
+            f"The tag also permits {counted(len(others), 'other secret')}: {listed}{more}.", soft_wrap=True
+        )
+    for fault in found.faults:
+        out.print(f"Fault: {fault}.", soft_wrap=True)
+    out.print(f"\nNext: {_next(found)}", soft_wrap=True)
+
+
+def _print_policy(out: Screen, document: Document) -> None:
+    out.print(*json.dumps(document, indent=2).split("\n"), sep="\n", soft_wrap=True)
+
+
+def _next(found: Suggestion) -> str:
+    if found.faults:
+        return "remove the faults; the policies alone would not do what they shall."
+    name = found.role.rpartition("/")[2]
+    attach = (
+        f"`aws iam put-role-policy --role-name {name} --policy-name secrets --policy-document file://FILE`"
+    )
+    if not found.resources:
+        return f"{attach} attaches it."
+    put = "aws secretsmanager put-resource-policy --secret-id SECRET --block-public-policy"
+    return f"{attach}, then `{put} --resource-policy file://FILE`."

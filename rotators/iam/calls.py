@@ -1,0 +1,206 @@
+"""Calls of AWS's API as IAM sees them, and the calls that AWS makes in the caller's name because of one.
+
+Secrets Manager uses KMS as the caller, only for secrets with a key of the account's own
+(UG:security-encryption); rotating asks for the right to invoke the function (API:RotateSecret). Which call
+uses which key operation is what UG:security-encryption and
+UG:rotating-secrets-required-permissions-function list; where they leave open when KMS's DescribeKey is made,
+it is assumed for every write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+
+Context = Mapping[str, str | tuple[str, ...]]
+"""Condition keys and their values; several values of one key as a tuple."""
+
+# API:ReplicateSecretToRegions asks for kms:Decrypt to the key of the secret.
+READS = ("GetSecretValue", "ReplicateSecretToRegions")
+"""Operations with which Secrets Manager decrypts as the caller."""
+
+_WRITES = ("CreateSecret", "PutSecretValue", "UpdateSecret")
+_MANAGER = "secretsmanager"
+
+
+class Missing(Enum):
+    """Why a condition key has no value."""
+
+    ABSENT = "the request does not have it"
+    UNDECIDED = "only a real request shows it"
+
+
+@dataclass(frozen=True)
+class ApiCall:
+    """One call of AWS's API, as IAM sees it.
+
+    Attributes:
+        principal: Name of the caller: a function's name or another.
+        action: ``service:Operation``.
+        resource: ARN, or ``*`` for an operation without resources.
+        context: Condition keys and their values; several values of one key as a tuple.
+        known: Beginnings of the condition keys that a real request of this kind does not have if the context
+            does not have them. Other keys are undecided. None if the context is that of a real request.
+    """
+
+    principal: str
+    action: str
+    resource: str
+    context: Context = field(default_factory=dict)
+    known: tuple[str, ...] | None = None
+
+    def values(self, key: str) -> tuple[str, ...] | Missing:
+        """Return the values of a condition key.
+
+        Args:
+            key: its name; names are not case-sensitive (reference_policies_elements_condition).
+
+        Returns:
+            The values, or why there is none.
+        """
+        found = self._by_key.get(key.lower())
+        if found is not None:
+            return found
+        if self.known is None or key.lower().startswith(self._known):
+            return Missing.ABSENT
+        return Missing.UNDECIDED
+
+    @cached_property
+    def _by_key(self) -> dict[str, tuple[str, ...]]:
+        return {
+            key.lower(): value if isinstance(value, tuple) else (value,)
+            for key, value in self.context.items()
+        }
+
+    @cached_property
+    def _known(self) -> tuple[str, ...]:
+        return tuple(each.lower() for each in self.known or ())
+
+
+@dataclass(frozen=True)
+class KeyResource:
+    """The properties of a KMS key that IAM compares.
+
+    Attributes:
+        arn: of the key.
+        tags: of the key.
+    """
+
+    arn: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class SecretResource:
+    """The properties of a secret that IAM compares.
+
+    Attributes:
+        arn: of the secret.
+        key: its key; None for the key that Secrets Manager owns.
+        function: its rotation function, if it has one.
+        tags: of the secret.
+        labels: the id of the version that has each label.
+    """
+
+    arn: str
+    key: KeyResource | None
+    function: str | None
+    tags: Mapping[str, str]
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The parameters of a request that IAM compares.
+
+    Attributes:
+        context: condition keys of the parameters.
+        key: key that the request names; None for the secret's own.
+        function: rotation function that the request names; None for the secret's own.
+        version: VersionId in the encryption context; None if it is not known.
+    """
+
+    context: Context = field(default_factory=dict)
+    key: KeyResource | None = None
+    function: str | None = None
+    version: str | None = None
+
+
+Make = Callable[[str, str, Context], ApiCall]
+"""Makes a call in the caller's name of an action, the ARN of a resource, and a context."""
+
+
+def calls_about(
+    make: Make, operation: str, secret: SecretResource, parameters: Parameters
+) -> Iterator[ApiCall]:
+    """List the calls that IAM decides about for an operation on a secret.
+
+    Args:
+        make: makes a call in the caller's name.
+        operation: of Secrets Manager, such as ``GetSecretValue``.
+        secret: the secret.
+        parameters: of the request.
+
+    Yields:
+        The calls, the operation's own first.
+    """
+    own = make(f"{_MANAGER}:{operation}", secret.arn, {**parameters.context, **_of_secret(secret)})
+    yield own
+    function = parameters.function or secret.function
+    if operation == "RotateSecret" and function:
+        yield make("lambda:InvokeFunction", function, {})
+    key = parameters.key or secret.key
+    if key is not None:
+        caller = own.context.get("aws:PrincipalAccount")
+        via = {**_via(secret, key), **({"kms:CallerAccount": caller} if caller else {})}
+        yield from _key_calls(make, operation, key, via, _encryption_context(secret, parameters.version))
+
+
+def _of_secret(secret: SecretResource) -> dict[str, str | tuple[str, ...]]:
+    found: dict[str, str | tuple[str, ...]] = {"aws:ResourceAccount": account_of(secret.arn)}
+    if secret.function:
+        found[f"{_MANAGER}:resource/AllowRotationLambdaArn"] = secret.function
+    for name, value in secret.tags.items():
+        found[f"{_MANAGER}:ResourceTag/{name}"] = found[f"aws:ResourceTag/{name}"] = value
+    return found
+
+
+def _via(secret: SecretResource, key: KeyResource) -> Context:
+    """Condition keys of the calls of KMS that Secrets Manager makes."""
+    return {
+        "aws:ResourceAccount": account_of(key.arn),
+        "kms:ViaService": f"{_MANAGER}.{region_of(secret.arn)}.amazonaws.com",
+        **{f"aws:ResourceTag/{name}": value for name, value in key.tags.items()},
+    }
+
+
+def _encryption_context(secret: SecretResource, version: str | None) -> Context:
+    return {
+        "kms:EncryptionContext:SecretARN": secret.arn,
+        **({"kms:EncryptionContext:SecretVersionId": version} if version else {}),
+        "kms:EncryptionContextKeys": ("SecretARN", "SecretVersionId"),
+    }
+
+
+def _key_calls(
+    make: Make, operation: str, key: KeyResource, via: Context, encryption: Context
+) -> Iterator[ApiCall]:
+    if operation in READS:
+        yield make("kms:Decrypt", key.arn, {**via, **encryption})
+    if operation in _WRITES:
+        yield make("kms:DescribeKey", key.arn, via)
+        # Decrypt too: a repeated value is compared with the stored one.
+        for action in ("kms:GenerateDataKey", "kms:Decrypt"):
+            yield make(action, key.arn, {**via, **encryption})
+
+
+def account_of(arn: str) -> str:
+    """Return the account in an ARN."""
+    return arn.split(":")[4]
+
+
+def region_of(arn: str) -> str:
+    """Return the Region in an ARN."""
+    return arn.split(":")[3]

@@ -1,0 +1,67 @@
+"""Policy documents: the statements in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rotators.iam.errors import PolicyUnsupported
+
+Statement = Mapping[str, Any]
+Statements = Sequence[Statement]
+
+UNREAD = "rotators:unread"
+"""Element of the statements of `unread`. AWS stores no policy with an unknown element."""
+
+SOURCE = "rotators:source"
+"""Element that names the policy of a statement, such as ``inline policy read``."""
+
+_WITH_VARIABLES = "2012-10-17"
+
+
+def statements_of(document: str | Mapping[str, Any], source: str | None = None) -> tuple[Statement, ...]:
+    """Return the statements of a policy.
+
+    Args:
+        document: the policy, as JSON text or as it was parsed.
+        source: the policy in words, which its statements get as `SOURCE`.
+
+    Returns:
+        Its statements. In those of a version without variables, ``${`` stands for itself
+        (reference_policies_elements_version).
+
+    Raises:
+        PolicyUnsupported: it is no policy.
+    """
+    try:
+        parsed = json.loads(document) if isinstance(document, str) else document
+        found = parsed["Statement"]
+    except (ValueError, KeyError, TypeError):
+        raise PolicyUnsupported("a policy is no JSON object with statements") from None
+    statements = found if isinstance(found, list) else [found]
+    if not all(isinstance(each, dict) and each.get("Effect") in {"Allow", "Deny"} for each in statements):
+        raise PolicyUnsupported("a statement of a policy has no Effect of Allow or Deny")
+    if parsed.get("Version") != _WITH_VARIABLES:
+        statements = [_without_variables(each) for each in statements]
+    return tuple({**each, SOURCE: source} if source else each for each in statements)
+
+
+def unread(what: str) -> tuple[Statement, ...]:
+    """Return statements in place of a policy that could not be read: it may allow and deny everything.
+
+    Args:
+        what: the policy in words.
+    """
+    everything = {"Principal": "*", "Action": "*", "Resource": "*", UNREAD: what, SOURCE: what}
+    return {"Effect": "Allow", **everything}, {"Effect": "Deny", **everything}
+
+
+def _without_variables(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("${", "${$}{")
+    if isinstance(value, list):
+        return [_without_variables(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _without_variables(each) for key, each in value.items()}
+    return value

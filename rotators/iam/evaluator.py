@@ -1,0 +1,301 @@
+"""IAM's decision about one call, by all policies that take part in it.
+
+The rules, and where the IAM User Guide states them (reference_policies_evaluation-logic and its pages
+policy-eval-basics, policy-eval-denyallow and cross-account):
+
+- An explicit denial in any of the policies wins.
+- Policies of the organisation (SCPs), permissions boundaries and an endpoint's policy only filter: they must
+  allow the call, and grant nothing (access_policies_boundaries; PrivateLink guide, vpc-endpoints-access).
+- In the resource's own account, the caller's policies or a statement of the resource's policy for the caller
+  itself is enough. From another account both are needed.
+- A boundary limits what the caller's policies grant, and what a resource's policy grants to a role; what it
+  grants to a user is not limited (access_policies_boundaries).
+- A statement for a whole account leaves the decision to the policies of that account's callers.
+- For KMS keys and for AssumeRole, the caller's policies count only if the resource's policy admits the caller
+  or the caller's account (KMS guide, key-policies; IAM User Guide, id_roles_terms-and-concepts).
+
+A decision may depend on conditions that only a real request decides (``ApiCall.known``). It names them then.
+What is not known here (an operator, an element) is an error, or such a condition; it is never a permission.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rotators.iam.calls import ApiCall, Missing
+from rotators.iam.conditions import Open, held, listed
+from rotators.iam.documents import SOURCE, UNREAD, Statement, Statements
+from rotators.iam.errors import PolicyUnsupported
+from rotators.iam.patterns import arn_matches, matches, resolved
+from rotators.iam.principals import Match, match_of
+
+ELEMENTS = frozenset(
+    (
+        "Sid",
+        "Effect",
+        "Action",
+        "NotAction",
+        "Resource",
+        "NotResource",
+        "Condition",
+        "Principal",
+        "NotPrincipal",
+    )
+)
+"""Elements that a statement can have (reference_policies_elements)."""
+
+_ACCOUNT_PART = 4
+_BY_RESOURCE_ALONE = ("kms:", "sts:AssumeRole")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """IAM's decision.
+
+    Attributes:
+        allowed: True if the call is allowed whatever a real request adds.
+        statement: Statement that decided; None if a permission is missing, which denies.
+        conditions: Conditions that only a real request decides; the call is allowed if they all hold.
+            Empty if the decision is certain.
+        missing: Policies that lack a permission, in words; empty unless that denies.
+    """
+
+    allowed: bool
+    statement: Statement | None = None
+    conditions: Open = ()
+    missing: str = ""
+
+    @property
+    def sid(self) -> str | None:
+        """Sid of the statement that decided; None if no statement did."""
+        return None if self.statement is None else str(self.statement.get("Sid", ""))
+
+
+@dataclass(frozen=True)
+class _Grant:
+    """A permission: the statement, and the conditions that are undecided."""
+
+    statement: Statement
+    conditions: Open = ()
+
+
+@dataclass(frozen=True)
+class _Fitting:
+    """A statement that fits a call, if its conditions hold."""
+
+    statement: Statement
+    match: Match
+    conditions: Open
+
+
+class _Layer:
+    """The statements of one kind of policy that fit a call."""
+
+    def __init__(self, fitting: Iterable[_Fitting]) -> None:
+        found = list(fitting)
+        self.denials = [each for each in found if each.statement["Effect"] == "Deny"]
+        self._allowances = [each for each in found if each.statement["Effect"] == "Allow"]
+
+    def grant(self, least: Match = Match.ACCOUNT) -> _Grant | None:
+        """What the statements permit that mean the caller at least as closely."""
+        grants = (_Grant(each.statement, each.conditions) for each in self._allowances if each.match >= least)
+        return _either(*grants)
+
+
+def _either(*grants: _Grant | None) -> _Grant | None:
+    """One of them is enough. A certain one comes first; else any of the conditions may decide."""
+    found = [grant for grant in grants if grant is not None]
+    certain = next((grant for grant in found if not grant.conditions), None)
+    if certain or not found:
+        return certain
+    return _Grant(found[0].statement, tuple(dict.fromkeys(each for one in found for each in one.conditions)))
+
+
+def _both(first: _Grant | None, *others: _Grant | None) -> _Grant | None:
+    """All of them are needed. The first one decides."""
+    if first is None or any(other is None for other in others):
+        return None
+    conditions = [*first.conditions, *(each for other in others if other for each in other.conditions)]
+    return _Grant(first.statement, tuple(dict.fromkeys(conditions)))
+
+
+def decide(statements: Iterable[Statement], call: ApiCall) -> Decision:
+    """Decide about a call by the caller's own policies alone.
+
+    Args:
+        statements: Statements of all policies of the caller, as in JSON.
+        call: The call.
+
+    Returns:
+        The decision.
+
+    Raises:
+        PolicyUnsupported: A statement has a part that the evaluator does not know.
+    """
+    own = _own(statements, call)
+    return _decision(own.grant(), own.denials, "the caller's policies")
+
+
+def decide_with(  # noqa: PLR0913 - one for each kind of policy
+    identity: Iterable[Statement],
+    call: ApiCall,
+    *,
+    resource: Statements | None = None,
+    endpoint: Statements | None = None,
+    boundary: Statements | None = None,
+    organisation: Sequence[Statements] = (),
+) -> Decision:
+    """Decide about a call by all policies that AWS evaluates.
+
+    Args:
+        identity: Statements of the caller's own policies.
+        call: The call, with the caller in its context.
+        resource: Statements of the resource's policy: of a secret, of a key, or a role's trust policy.
+            None for a resource without one.
+        endpoint: Statements of the VPC endpoint that the request passes; None without an endpoint.
+        boundary: Statements of the caller's permissions boundary; None without one.
+        organisation: Statements of the SCPs, for each level of the organisation.
+
+    Returns:
+        The decision.
+
+    Raises:
+        PolicyUnsupported: A statement has a part that the evaluator does not know.
+    """
+    own, theirs = _own(identity, call), _theirs(resource or (), call, bounded=boundary is not None)
+    filters = {
+        **{f"level {number} of the SCPs": _own(each, call) for number, each in enumerate(organisation, 1)},
+        **({"the permissions boundary": _own(boundary, call)} if boundary is not None else {}),
+        **({"the endpoint's policy": _theirs(endpoint, call)} if endpoint is not None else {}),
+    }
+    bound = filters.get("the permissions boundary")
+    denials = [each for layer in (own, theirs, *filters.values()) for each in layer.denials]
+    granted, missing = _granted(own, theirs, bound, call, by_policy=resource is not None)
+    for name, layer in filters.items():
+        # The boundary was looked at where it limits.
+        allowed = layer is bound or layer.grant() is not None
+        missing = missing if allowed else name
+        granted = granted if layer is bound else _both(granted, layer.grant())
+    return _decision(granted, denials, missing)
+
+
+def _granted(
+    own: _Layer, theirs: _Layer, bound: _Layer | None, call: ApiCall, *, by_policy: bool
+) -> tuple[_Grant | None, str]:
+    """What the caller's and the resource's policies grant, and what would be missing."""
+
+    def limited(grant: _Grant | None) -> _Grant | None:
+        return grant if bound is None else _both(grant, bound.grant())
+
+    direct = theirs.grant(Match.CALLER)
+    reached = direct if _is_user(call) else limited(direct)
+    mine, admitted = limited(own.grant()), theirs.grant()
+    missing = "the caller's policies" if own.grant() is None else "the permissions boundary"
+    if not _policy_is_enough(call):
+        return _both(mine, admitted), missing if mine is None else "the resource's policy"
+    if by_policy and call.action.startswith(_BY_RESOURCE_ALONE):
+        needed = "the resource's policy" if admitted is None else missing
+        return _either(_both(mine, admitted), reached), needed
+    return _either(mine, reached), missing
+
+
+def _decision(granted: _Grant | None, denials: Sequence[_Fitting], missing: str) -> Decision:
+    certain = next((each for each in denials if not each.conditions), None)
+    if certain is not None:
+        return Decision(allowed=False, statement=certain.statement)
+    if granted is None:
+        return Decision(allowed=False, missing=missing)
+    conditions = list(granted.conditions)
+    for denial in denials:
+        words = " and ".join(denial.conditions)
+        if words not in conditions:  # a policy that could not be read may allow and deny
+            conditions.append(f"unless {words}")
+    return Decision(not conditions, granted.statement, tuple(dict.fromkeys(conditions)))
+
+
+def _own(statements: Iterable[Statement], call: ApiCall) -> _Layer:
+    return _Layer(
+        _Fitting(statement, Match.CALLER, conditions)
+        for statement in statements
+        if (conditions := fits(statement, call)) is not None
+    )
+
+
+def _theirs(statements: Statements, call: ApiCall, *, bounded: bool = False) -> _Layer:
+    return _Layer(_matching(statements, call, bounded=bounded))
+
+
+def _matching(statements: Statements, call: ApiCall, *, bounded: bool) -> Iterator[_Fitting]:
+    for statement in statements:
+        match, undecided = match_of(statement, call, bounded=bounded)
+        if match is Match.NOBODY:
+            continue
+        # A role's trust policy has no Resource: it is the role's own.
+        whole = statement if "NotResource" in statement else {"Resource": "*", **statement}
+        conditions = fits(whole, call)
+        if conditions is not None:
+            yield _Fitting(statement, match, (*undecided, *conditions))
+
+
+def fits(statement: Statement, call: ApiCall) -> Open | None:
+    """Check whether action, resource and conditions of a statement match a call.
+
+    Args:
+        statement: The statement, as in JSON.
+        call: The call.
+
+    Returns:
+        What is undecided; None if they do not match.
+
+    Raises:
+        PolicyUnsupported: The statement has a part that the evaluator does not know.
+    """
+    unknown = [f"the element {name}" for name in sorted(statement.keys() - ELEMENTS - {SOURCE, UNREAD})]
+    if unknown and call.known is None:
+        raise PolicyUnsupported(f"a statement has {', '.join(unknown)}, which is not known")
+    if not _action_fits(statement, call.action.lower()):
+        return None
+    resources = _resource_fits(statement, call)
+    conditions = held(statement.get("Condition") or {}, call)
+    if resources is None or conditions is None:
+        return None
+    unread = [statement[UNREAD]] if UNREAD in statement else []
+    return (*unread, *unknown, *resources, *conditions)
+
+
+def _action_fits(statement: Statement, action: str) -> bool:
+    name = "Action" if "Action" in statement else "NotAction"
+    return any(matches(each.lower(), action) for each in listed(statement[name])) == (name == "Action")
+
+
+def _resource_fits(statement: Statement, call: ApiCall) -> Open | None:
+    name = "Resource" if "Resource" in statement else "NotResource"
+    undecided: list[str] = []
+    found = False
+    for pattern in listed(statement[name]):
+        text = resolved(pattern, call)
+        if text is Missing.UNDECIDED:
+            undecided.append(f"{name} {pattern}")
+        elif isinstance(text, str) and (text == "*" or arn_matches(text, call.resource)):
+            found = True
+    if found:
+        return () if name == "Resource" else None
+    if name == "Resource" and not undecided:
+        return None
+    return tuple(undecided)
+
+
+def _is_user(call: ApiCall) -> bool:
+    arn = call.values("aws:PrincipalArn")
+    return not isinstance(arn, Missing) and ":user/" in arn[0]
+
+
+def _policy_is_enough(call: ApiCall) -> bool:
+    """True if the resource's policy alone can admit the caller: of the resource's account, or a service."""
+    if not isinstance(call.values("aws:PrincipalServiceName"), Missing):
+        return True
+    parts = call.resource.split(":")
+    if len(parts) <= _ACCOUNT_PART or not parts[_ACCOUNT_PART]:
+        return True
+    return call.values("aws:PrincipalAccount") == (parts[_ACCOUNT_PART],)

@@ -1,0 +1,80 @@
+"""Patterns of policies: wildcards, ARNs and variables.
+
+Sources: IAM User Guide, reference_policies_elements_resource and reference_policies_variables.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from rotators.iam.calls import ApiCall, Missing
+
+_ARN_PARTS = 6
+_VARIABLE = re.compile(r"\$\{(?P<key>[^},]+)(?:,\s*'(?P<default>[^']*)')?\}")
+# A wildcard in the value of a variable is text. These characters stand for it in a pattern.
+_AS_TEXT = {"*": "\ue000", "?": "\ue001"}
+_ITSELF = {"*", "?", "$"}
+_TEXT = {mark: wildcard for wildcard, mark in _AS_TEXT.items()}
+
+
+def matches(pattern: str, value: str) -> bool:
+    """Return True if ``value`` matches ``pattern``, in which ``*`` is any text and ``?`` one character."""
+    return _compiled(pattern).fullmatch(value) is not None
+
+
+@lru_cache(maxsize=8192)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    parts = (
+        ".*" if character == "*" else "." if character == "?" else re.escape(_TEXT.get(character, character))
+        for character in pattern
+    )
+    return re.compile("".join(parts), re.DOTALL)
+
+
+def arn_matches(pattern: str, arn: str) -> bool:
+    """Return True if ``arn`` matches ``pattern`` part by part: no wildcard spans the first five colons."""
+    patterns, parts = pattern.split(":", _ARN_PARTS - 1), arn.split(":", _ARN_PARTS - 1)
+    return len(patterns) == len(parts) and all(map(matches, patterns, parts))
+
+
+def plain(pattern: str) -> str:
+    """Return a resolved pattern as a text without wildcards."""
+    return "".join(_TEXT.get(character, character) for character in pattern)
+
+
+def resolved(pattern: str, call: ApiCall) -> str | Missing:
+    """Put values in the place of variables.
+
+    Args:
+        pattern: text of a policy.
+        call: the call whose context has the values.
+
+    Returns:
+        The pattern without variables, or why one of them has no value.
+    """
+    if "${" not in pattern:
+        return pattern
+    missing: list[Missing] = []
+
+    def value(found: re.Match[str]) -> str:
+        key, default = found["key"].strip(), found["default"]
+        if key in _ITSELF:
+            return _AS_TEXT.get(key, key)
+        values = call.values(key)
+        if values is Missing.ABSENT and default is not None:
+            return _literal(default)
+        if isinstance(values, Missing) or len(values) != 1:
+            # A key with several values is no variable.
+            missing.append(values if isinstance(values, Missing) else Missing.ABSENT)
+            return ""
+        return _literal(values[0])
+
+    text = _VARIABLE.sub(value, pattern)
+    if missing:
+        return Missing.ABSENT if Missing.ABSENT in missing else Missing.UNDECIDED
+    return text
+
+
+def _literal(text: str) -> str:
+    return "".join(_AS_TEXT.get(character, character) for character in text)

@@ -1,0 +1,140 @@
+"""Who a statement of a resource's policy is about.
+
+The caller is what the call's context says: ``aws:PrincipalArn`` and ``aws:PrincipalAccount``. A caller that
+has only a token of an identity provider has ``aws:FederatedProvider`` instead, a service of AWS
+``aws:PrincipalServiceName``.
+Sources: IAM User Guide, reference_policies_elements_principal, reference_policies_elements_notprincipal,
+access_policies_boundaries (NotPrincipal denies every principal with a permissions boundary).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from enum import IntEnum
+from typing import Any
+
+from rotators.iam.calls import ApiCall, Missing
+from rotators.iam.conditions import Open
+from rotators.iam.documents import Statement
+from rotators.iam.errors import PolicyUnsupported
+
+_ROOT = ":root"
+_ACCOUNT_PART = 4
+_SESSION = re.compile(r"arn:[a-z-]+:sts::(?P<account>\d{12}):assumed-role/(?P<role>[^/]+)/(?P<session>.+)")
+_EVERYBODY = "*"
+
+
+class Match(IntEnum):
+    """Relation of a statement's Principal to a caller."""
+
+    NOBODY = 0
+    ACCOUNT = 1
+    """The caller's account."""
+    CALLER = 2
+    """The caller itself, or everybody."""
+
+
+def principals_of(statement: Statement) -> Iterator[tuple[str, str]]:
+    """List the principals that a statement names.
+
+    Args:
+        statement: of a resource's policy.
+
+    Yields:
+        Kind and name; the kind ``AWS`` for ``"*"``.
+
+    Raises:
+        PolicyUnsupported: the element is none that AWS knows.
+    """
+    element = statement.get("Principal", statement.get("NotPrincipal"))
+    if element == _EVERYBODY:
+        yield "AWS", _EVERYBODY
+    elif isinstance(element, Mapping) and element:
+        for kind, names in element.items():
+            for name in [names] if isinstance(names, str) else names:
+                yield kind, str(name)
+    else:
+        raise PolicyUnsupported(f"the principal {element!r} of a statement is not known")
+
+
+def match_of(statement: Statement, call: ApiCall, *, bounded: bool = False) -> tuple[Match, Open]:
+    """Compare the principals of a statement with the caller of a call.
+
+    Args:
+        statement: of a resource's policy.
+        call: the call; its context names the caller.
+        bounded: True if the caller has a permissions boundary.
+
+    Returns:
+        The relation of the two, and what is undecided about it.
+
+    Raises:
+        PolicyUnsupported: the kind of a principal is not known.
+    """
+    found = [_match(kind, name, call) for kind, name in principals_of(statement)]
+    if "Principal" in statement:
+        best = max((match for match, undecided in found if not undecided), default=Match.NOBODY)
+        hoped = max(found, default=(Match.NOBODY, ()))
+        return hoped if hoped[0] > best else (best, ())
+    return _match_of_others({match for match, _ in found}, bounded=bounded)
+
+
+def _match_of_others(matches: set[Match], *, bounded: bool) -> tuple[Match, Open]:
+    """NotPrincipal spares a caller only if it names the caller and the caller's account."""
+    if bounded or Match.CALLER not in matches:
+        return Match.CALLER, ()
+    return (
+        (Match.NOBODY, ()) if Match.ACCOUNT in matches else (Match.CALLER, ("NotPrincipal without account",))
+    )
+
+
+def principal_matches(principal: Any, call: ApiCall) -> Match:
+    """Compare a Principal with the caller of a call; see `match_of`.
+
+    Args:
+        principal: the element: ``"*"``, or a mapping of kinds to one or many names.
+        call: the call.
+
+    Raises:
+        PolicyUnsupported: the kind of a principal is not known.
+    """
+    return match_of({"Principal": principal}, call)[0]
+
+
+def _match(kind: str, name: str, call: ApiCall) -> tuple[Match, Open]:
+    key = _KEYS.get(kind)
+    if key is None:
+        if call.known is None:
+            raise PolicyUnsupported(f"principals of the kind {kind} are not known")
+        return Match.CALLER, (f"the principal {kind} {name}",)
+    if kind == "AWS" and name != _EVERYBODY:
+        return _match_of_account(name, call)
+    caller = call.values(key)
+    if kind == "AWS":
+        return Match.CALLER, ()
+    if isinstance(caller, Missing):
+        return Match.NOBODY, ()
+    return (Match.CALLER, ()) if name in (_EVERYBODY, *caller) else (Match.NOBODY, ())
+
+
+_KEYS = {
+    "AWS": "aws:PrincipalArn",
+    "Federated": "aws:FederatedProvider",
+    "Service": "aws:PrincipalServiceName",
+}
+"""Kind of a principal to the condition key that names the caller."""
+
+
+def _match_of_account(name: str, call: ApiCall) -> tuple[Match, Open]:
+    caller, account = call.values("aws:PrincipalArn"), call.values("aws:PrincipalAccount")
+    if isinstance(account, Missing):
+        return Match.NOBODY, ()
+    arn = "" if isinstance(caller, Missing) else caller[0]
+    if name == arn:
+        return Match.CALLER, ()
+    if session := _SESSION.fullmatch(name):
+        own = session["account"] == account[0] and arn.endswith(f"/{session['role']}") and ":role/" in arn
+        return (Match.CALLER, (f"the session {session['session']}",)) if own else (Match.NOBODY, ())
+    named = name.split(":")[_ACCOUNT_PART] if name.endswith(_ROOT) else name
+    return (Match.ACCOUNT, ()) if named == account[0] else (Match.NOBODY, ())

@@ -1,0 +1,143 @@
+"""Who can read, write and rotate secrets: the decisions of IAM about the calls that it takes.
+
+The evaluator is the one of the local AWS (`rotators.iam`). What a real request adds (its source address, its
+time, its endpoint) is not known here: an answer that depends on it is conditional, and names the condition.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from rotators.iam.documents import SOURCE
+from rotators.iam.evaluator import decide_with
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rotators.iam.calls import ApiCall
+    from rotators.iam.documents import Statement
+    from rotators.iam.evaluator import Decision
+    from rotators.manage.guards import Guarded
+    from rotators.manage.principals import Principal
+
+CAPABILITIES = {
+    "read": ("GetSecretValue",),
+    "write": ("PutSecretValue", "UpdateSecret"),
+    "rotate": ("RotateSecret",),
+}
+"""What a principal can do, with the operations of which one is enough."""
+
+NOT_CONSIDERED = (
+    "resource control policies",
+    "policies of VPC endpoints",
+    "session policies and session tags",
+    "the policy of the rotation function",
+    "the root user",
+)
+"""What takes part in AWS's decisions and is not looked at."""
+
+
+_PERHAPS = "kms:DescribeKey"
+"""The call that the User Guide does not list for every write (UG:security-encryption)."""
+
+
+class Answer(StrEnum):
+    """Whether a principal can do something."""
+
+    YES = "yes"
+    CONDITIONAL = "conditional"
+    NO = "no"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer about a principal, a secret and a capability.
+
+    Attributes:
+        answer: yes, no or conditional.
+        why: the statement that decides, or what is missing.
+        conditions: what a real request decides; empty unless the answer is conditional.
+    """
+
+    answer: Answer
+    why: str
+    conditions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a principal can do with a secret.
+
+    Attributes:
+        principal: the principal.
+        verdicts: the answer for each capability.
+    """
+
+    principal: Principal
+    verdicts: Mapping[str, Verdict]
+
+    @property
+    def any(self) -> bool:
+        """True if the principal can do something, perhaps."""
+        return any(each.answer is not Answer.NO for each in self.verdicts.values())
+
+
+def access_to(guarded: Guarded, principal: Principal) -> Access:
+    """Decide what a principal can do with a secret.
+
+    Args:
+        guarded: the secret.
+        principal: the principal.
+    """
+    verdicts = {
+        name: max((_verdict(guarded, principal, each) for each in operations), key=_rank)
+        for name, operations in CAPABILITIES.items()
+    }
+    return Access(principal, verdicts)
+
+
+def _verdict(guarded: Guarded, principal: Principal, operation: str) -> Verdict:
+    decisions = [(call, _decision(guarded, principal, call)) for call in guarded.calls(principal, operation)]
+    found: list[str] = []
+    for call, decision in decisions:
+        if decision.allowed or decision.conditions:
+            found += decision.conditions
+        elif call.action == _PERHAPS:
+            found.append(f"AWS does not ask for {_PERHAPS}")
+        else:
+            return Verdict(Answer.NO, _refusal(call, decision))
+    if operation != "RotateSecret":
+        found += guarded.key.undecided
+    conditions = tuple(dict.fromkeys(found))
+    why = _where(decisions[0][1].statement)
+    return Verdict(Answer.CONDITIONAL if conditions else Answer.YES, why, conditions)
+
+
+def _decision(guarded: Guarded, principal: Principal, call: ApiCall) -> Decision:
+    policies = {"kms": guarded.key.policy, "secretsmanager": guarded.policy}
+    return decide_with(
+        principal.identity,
+        call,
+        resource=policies.get(call.action.partition(":")[0]),
+        boundary=principal.boundary,
+        organisation=principal.organisation,
+    )
+
+
+def _rank(verdict: Verdict) -> int:
+    return [Answer.NO, Answer.CONDITIONAL, Answer.YES].index(verdict.answer)
+
+
+def _refusal(call: ApiCall, decision: Decision) -> str:
+    if decision.statement is not None:
+        return f"{call.action} is denied by {_where(decision.statement)}"
+    return f"{call.action} is not allowed by {decision.missing}"
+
+
+def _where(statement: Statement | None) -> str:
+    if statement is None:
+        return ""
+    sid = statement.get("Sid")
+    return f"{statement.get(SOURCE, 'a policy')}{f', {sid}' if sid else ''}"

@@ -1,0 +1,205 @@
+"""The policies that guard secrets: their own, and those of their keys with the keys' grants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rotators.aws import clients
+from rotators.aws.faults import translated
+from rotators.core.errors import AccessDenied, RequestRefused, RotatorsError
+from rotators.iam.calls import ApiCall, KeyResource, Parameters, SecretResource, calls_about
+from rotators.iam.documents import UNREAD, statements_of, unread
+from rotators.iam.errors import PolicyUnsupported
+from rotators.iam.grants import statements_of_grants
+from rotators.iam.principals import principals_of
+from rotators.manage.keys import OWN_KEY
+from rotators.manage.principals import outsider
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from rotators.iam.calls import Context
+    from rotators.iam.documents import Statements
+    from rotators.manage.inventory import Entry
+    from rotators.manage.principals import Principal
+
+_KNOWN = (
+    "aws:RequestTag/",
+    "aws:TagKeys",
+    "kms:EncryptionContext:SecretARN",
+    "kms:GrantIsForAWSResource",
+    "secretsmanager:ResourceTag/",
+    "secretsmanager:resource/",
+)
+"""Beginnings of the condition keys about a secret that are complete, and of those that no request has."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key with the policies that guard it.
+
+    Attributes:
+        resource: as IAM compares it; None if it was not found.
+        policy: statements of its policy and its grants.
+        tagged: True if its tags are known.
+        undecided: what access to it depends on in addition.
+    """
+
+    resource: KeyResource | None = None
+    policy: Statements | None = None
+    tagged: bool = True
+    undecided: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A secret with the policies that guard it.
+
+    Attributes:
+        entry: the secret.
+        policy: statements of its policy; None without one.
+        key: its key.
+    """
+
+    entry: Entry
+    policy: Statements | None
+    key: Key
+
+    def outsiders(self, account: str) -> Iterator[Principal]:
+        """List the principals outside an account that the policy of the secret admits.
+
+        Args:
+            account: the account whose users and roles are known.
+        """
+        found = {
+            named
+            for statement in self.policy or ()
+            if statement["Effect"] == "Allow" and "Principal" in statement and UNREAD not in statement
+            for named in principals_of(statement)
+        }
+        for kind, name in sorted(found):
+            if kind != "AWS" or name == "*" or _account(name) not in {account, ""}:
+                yield outsider(kind, name)
+
+    def calls(self, principal: Principal, operation: str) -> Iterator[ApiCall]:
+        """List the calls that IAM decides about for an operation.
+
+        Args:
+            principal: the caller.
+            operation: of Secrets Manager, such as ``GetSecretValue``.
+        """
+        entry = self.entry
+        secret = SecretResource(entry.arn, self.key.resource, entry.function_arn, entry.tags)
+        every = {"aws:SecureTransport": "true", "aws:RequestedRegion": entry.region, **principal.context}
+
+        def make(action: str, resource: str, context: Context) -> ApiCall:
+            known = (*_KNOWN, *principal.known)
+            if self.key.tagged or not action.startswith("kms:"):
+                known = ("aws:ResourceTag/", *known)
+            return ApiCall(principal.name, action, resource, {**every, **context}, known)
+
+        yield from calls_about(make, operation, secret, Parameters())
+
+
+def _account(name: str) -> str:
+    """The account of a principal; empty for the id of one that was deleted."""
+    if name.startswith("arn:"):
+        return name.split(":")[4]
+    return name if name.isdigit() else ""
+
+
+class Guards:
+    """Reads the policies of secrets and keys; those of a key once.
+
+    Attributes:
+        unread: what could not be read, in words, with the error.
+    """
+
+    def __init__(self) -> None:
+        self.unread: dict[str, RotatorsError] = {}
+        self._keys: dict[tuple[str, str], Key] = {}
+
+    def of(self, entry: Entry) -> Guarded:
+        """Read what guards a secret.
+
+        Args:
+            entry: the secret.
+
+        Returns:
+            The secret with its policies. One that could not be read may allow and deny everything.
+
+        Raises:
+            StoreError: AWS cannot be asked.
+        """
+        with clients.in_region_of(entry.arn):
+            return Guarded(entry, self._secret_policy(entry), self._key(entry))
+
+    def _secret_policy(self, entry: Entry) -> Statements | None:
+        what = f"the policy of {entry.name}"
+        client = clients.secrets_lister()
+        answer = self._asked(
+            what, "GetResourcePolicy", entry.arn, client.get_resource_policy, SecretId=entry.arn
+        )
+        if answer is None:
+            return unread(what)
+        document = answer.get("ResourcePolicy")
+        return self._statements(document, what) if document else None
+
+    def _key(self, entry: Entry) -> Key:
+        if not entry.key or entry.key.endswith(f"alias/{OWN_KEY}"):
+            return Key()
+        found = self._keys.get((entry.region, entry.key))
+        if found is None:
+            found = self._keys[entry.region, entry.key] = self._read_key(entry.key)
+        return found
+
+    def _read_key(self, name: str) -> Key:
+        client, what = clients.kms_lister(), f"the key {name}"
+        described = self._asked(what, "DescribeKey", name, client.describe_key, KeyId=name)
+        if described is None:
+            return Key(undecided=(what,))
+        arn = described["KeyMetadata"]["Arn"]
+        tags = self._tags(arn)
+        policy = (*self._key_policy(arn), *self._grants(arn))
+        return Key(KeyResource(arn, tags or {}), policy, tags is not None)
+
+    def _key_policy(self, arn: str) -> Statements:
+        what, method = f"the policy of {arn}", clients.kms_lister().get_key_policy
+        found = self._asked(what, "GetKeyPolicy", arn, method, KeyId=arn, PolicyName="default")
+        return unread(what) if found is None else self._statements(found["Policy"], what)
+
+    def _tags(self, arn: str) -> dict[str, str] | None:
+        pages = clients.kms_lister().get_paginator("list_resource_tags").paginate
+        found = self._asked(f"the tags of {arn}", "ListResourceTags", arn, _all("Tags", pages), KeyId=arn)
+        return None if found is None else {each["TagKey"]: each["TagValue"] for each in found}
+
+    def _grants(self, arn: str) -> Statements:
+        what, pages = f"the grants of {arn}", clients.kms_lister().get_paginator("list_grants").paginate
+        found = self._asked(what, "ListGrants", arn, _all("Grants", pages), KeyId=arn)
+        return unread(what)[:1] if found is None else statements_of_grants(found)
+
+    def _statements(self, document: str, what: str) -> Statements:
+        try:
+            return statements_of(document, what)
+        except PolicyUnsupported as error:
+            self.unread[what] = error
+            return unread(what)
+
+    def _asked(
+        self, what: str, operation: str, about: str, method: Callable[..., Any], **parameters: Any
+    ) -> Any:
+        """The answer of AWS; None if the caller may not have it."""
+        try:
+            with translated(operation, about):
+                return method(**parameters)
+        except (AccessDenied, RequestRefused) as error:
+            if error.reason == "credentials":
+                raise
+            self.unread[what] = error
+            return None
+
+
+def _all(name: str, pages: Callable[..., Iterable[Any]]) -> Callable[..., list[Any]]:
+    """A method that gives the elements of all pages."""
+    return lambda **parameters: [each for page in pages(**parameters) for each in page[name]]

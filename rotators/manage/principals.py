@@ -1,0 +1,273 @@
+"""The users and roles of the account, with all policies that take part in decisions about their calls.
+
+GetAccountAuthorizationDetails gives them in pages (IAM API reference). A policy that is attached but not in
+the answer, or that cannot be read, counts as one that may allow and deny everything.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rotators.aws import clients
+from rotators.aws.faults import translated
+from rotators.core.errors import AccessDenied
+from rotators.iam.documents import statements_of, unread
+from rotators.iam.errors import PolicyUnsupported
+from rotators.manage.errors import AccessUnknown, PrincipalNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from rotators.iam.documents import Statement, Statements
+
+_KINDS = ("User", "Group", "Role", "LocalManagedPolicy", "AWSManagedPolicy")
+_PAGE = 1000  # the most of a page
+# SCPs do not apply to them (Organizations user guide, orgs_manage_policies_scps).
+_SERVICE_LINKED = ":role/aws-service-role/"
+
+_NO_SERVICE = ("aws:FederatedProvider", "aws:PrincipalServiceName")
+_OF_THE_ACCOUNT = ("aws:PrincipalTag/", "aws:username", "aws:SourceAccount", "aws:SourceArn", *_NO_SERVICE)
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Someone whose access is decided.
+
+    Attributes:
+        name: ARN of a user or role; name of a service; ``account ID``; ``*`` for everybody.
+        context: condition keys that tell who it is.
+        known: beginnings of the condition keys about it that are known to be absent if not in the context.
+        identity: statements of its own policies.
+        boundary: statements of its permissions boundary; None without one.
+        organisation: statements of SCPs, for each level of the organisation.
+    """
+
+    name: str
+    context: Mapping[str, str]
+    known: tuple[str, ...]
+    identity: Statements = ()
+    boundary: Statements | None = None
+    organisation: Sequence[Statements] = ()
+
+
+@dataclass
+class Account:
+    """Users and roles of an account.
+
+    Attributes:
+        id: of the account.
+        principals: users and roles, in the order of their ARNs.
+        unread: policies that could not be read, in words.
+    """
+
+    id: str
+    principals: list[Principal] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+
+    def find(self, name: str) -> Principal:
+        """Find a user or role.
+
+        Args:
+            name: ``role/NAME``, ``user/NAME``, ARN, or ARN of a session of a role.
+
+        Raises:
+            PrincipalNotFound: there is none.
+        """
+        kind, _, short = name.rpartition(":")[2].replace("assumed-role/", "role/").partition("/")
+        if ":assumed-role/" in name:
+            short = short.partition("/")[0]
+        is_arn = ":iam:" in name
+        for each in self.principals:
+            if each.name == name or (not is_arn and _is_named(each.name, kind, short)):
+                return each
+        raise PrincipalNotFound(f"account {self.id} has no {name}")
+
+
+def _is_named(arn: str, kind: str, short: str) -> bool:
+    return f":{kind}/" in arn and arn.rpartition("/")[2] == short.rpartition("/")[2]
+
+
+def caller_arn() -> str:
+    """Return the ARN of the caller, as STS names it.
+
+    Raises:
+        StoreError: STS does not answer.
+    """
+    with translated("GetCallerIdentity", "the caller"):
+        return str(clients.sts().get_caller_identity()["Arn"])
+
+
+def read_account(organisation: Sequence[Statements] = ()) -> Account:
+    """Read the users and roles of the caller's account.
+
+    Args:
+        organisation: statements of SCPs, for each level of the organisation.
+
+    Returns:
+        The account.
+
+    Raises:
+        AccessUnknown: the caller may not read them.
+        StoreError: they could not be read.
+    """
+    account = Account(caller_arn().split(":")[4])
+    details = _Details(account)
+    for page in _pages():
+        details.add(page)
+    account.principals = sorted(details.principals(organisation), key=lambda each: each.name)
+    return account
+
+
+def read_scps(path: str) -> Statements:
+    """Read the SCPs of one level of an organisation: of the root, an organisational unit or an account.
+
+    Args:
+        path: a file with a policy in JSON, or with a list of policies.
+
+    Raises:
+        PolicyUnsupported: the file contains no policies.
+        OSError: the file cannot be read.
+    """
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        policies = found if isinstance(found, list) else [found]
+        return tuple(each for policy in policies for each in statements_of(policy, f"SCP {path}"))
+    except ValueError:
+        raise PolicyUnsupported(f"{path} is no JSON file") from None
+    except PolicyUnsupported as error:
+        raise PolicyUnsupported(f"{path}: {error.cause}") from None
+
+
+def _pages() -> Iterator[Mapping[str, Any]]:
+    client = clients.iam_lister()
+    request: dict[str, Any] = {"Filter": list(_KINDS), "MaxItems": _PAGE}
+    while True:
+        try:
+            with translated("GetAccountAuthorizationDetails", "the account"):
+                answer = client.get_account_authorization_details(**request)
+        except AccessDenied as error:
+            if error.reason is not None:  # about the caller's credentials
+                raise
+            raise AccessUnknown(error.cause) from None
+        yield answer
+        if not answer.get("IsTruncated"):
+            return
+        request["Marker"] = answer["Marker"]
+
+
+class _Details:
+    """What IAM answers about an account, joined."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._users: list[Mapping[str, Any]] = []
+        self._roles: list[Mapping[str, Any]] = []
+        self._groups: dict[str, Mapping[str, Any]] = {}
+        self._policies: dict[str, Statements] = {}
+
+    def add(self, page: Mapping[str, Any]) -> None:
+        """Add a page of the answer."""
+        self._users += page.get("UserDetailList", ())
+        self._roles += page.get("RoleDetailList", ())
+        self._groups |= {each["GroupName"]: each for each in page.get("GroupDetailList", ())}
+        for policy in page.get("Policies", ()):
+            name = f"policy {policy['PolicyName']}"
+            versions = policy.get("PolicyVersionList", ())
+            document = next((each["Document"] for each in versions if each["IsDefaultVersion"]), None)
+            self._policies[policy["Arn"]] = self._statements(document, name)
+
+    def principals(self, organisation: Sequence[Statements]) -> Iterator[Principal]:
+        """The users and roles; after the last page."""
+        for user in self._users:
+            groups = [each for name in user.get("GroupList", ()) for each in self._of_group(name)]
+            context = {"aws:username": user["UserName"]}
+            own = (*self._policies_of(user, "UserPolicyList"), *groups)
+            yield self._principal(user, context, own, organisation)
+        for role in self._roles:
+            own = self._policies_of(role, "RolePolicyList")
+            levels = () if _SERVICE_LINKED in role["Arn"] else organisation
+            yield self._principal(role, {}, own, levels)
+
+    def _principal(
+        self,
+        details: Mapping[str, Any],
+        context: Mapping[str, str],
+        identity: Statements,
+        organisation: Sequence[Statements],
+    ) -> Principal:
+        boundary = details.get("PermissionsBoundary")
+        tags = {f"aws:PrincipalTag/{each['Key']}": each["Value"] for each in details.get("Tags", ())}
+        return Principal(
+            details["Arn"],
+            {**context, **tags, **named_context(details["Arn"])},
+            _OF_THE_ACCOUNT,
+            identity,
+            self._managed(boundary["PermissionsBoundaryArn"], "boundary") if boundary else None,
+            organisation,
+        )
+
+    def _policies_of(self, details: Mapping[str, Any], inline: str, of: str = "") -> tuple[Statement, ...]:
+        found = [
+            self._statements(each["PolicyDocument"], f"inline policy {each['PolicyName']}{of}")
+            for each in details.get(inline, ())
+        ]
+        found += [self._managed(each["PolicyArn"]) for each in details.get("AttachedManagedPolicies", ())]
+        return tuple(statement for statements in found for statement in statements)
+
+    def _of_group(self, name: str) -> tuple[Statement, ...]:
+        group = self._groups.get(name)
+        if group is None:
+            return self._unread(f"group {name}")
+        return self._policies_of(group, "GroupPolicyList", f" of group {name}")
+
+    def _managed(self, arn: str, kind: str = "policy") -> Statements:
+        found = self._policies.get(arn)
+        return self._unread(f"{kind} {arn}") if found is None else found
+
+    def _statements(self, document: str | Mapping[str, Any] | None, name: str) -> Statements:
+        try:
+            return statements_of(document or "", name)
+        except PolicyUnsupported:
+            return self._unread(name)
+
+    def _unread(self, name: str) -> tuple[Statement, ...]:
+        if name not in self._account.unread:
+            self._account.unread.append(name)
+        return unread(name)
+
+
+def named_context(arn: str) -> dict[str, str]:
+    """Return the condition keys that name a user or role.
+
+    Args:
+        arn: its ARN.
+    """
+    return {
+        "aws:PrincipalArn": arn,
+        "aws:PrincipalAccount": arn.split(":")[4],
+        "aws:PrincipalIsAWSService": "false",
+    }
+
+
+def outsider(kind: str, name: str) -> Principal:
+    """Return a principal that a resource's policy names, and whose own policies are in another account.
+
+    Args:
+        kind: kind in the policy, such as ``AWS`` or ``Service``.
+        name: name in the policy.
+    """
+    if kind == "Service":
+        context = {"aws:PrincipalServiceName": name, "aws:PrincipalIsAWSService": "true"}
+        return Principal(name, context, ("aws:PrincipalTag/", "aws:username"))
+    if kind == "AWS" and name.startswith("arn:") and not name.endswith(":root"):
+        return Principal(name, named_context(name), _NO_SERVICE, unread(f"the policies of {name}"))
+    if kind == "AWS" and name != "*":
+        account = name.split(":")[4] if name.startswith("arn:") else name
+        words = f"account {account}"
+        context = {"aws:PrincipalAccount": account, "aws:PrincipalIsAWSService": "false"}
+        return Principal(words, context, _NO_SERVICE, unread(f"the policies of {words}"))
+    label = name if kind == "AWS" else f"{kind} {name}"
+    return Principal(label, {}, (), unread("the policies of the caller"))

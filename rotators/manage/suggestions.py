@@ -1,0 +1,320 @@
+"""Policies that permit an application to read its secrets, and nothing more; they are printed, not attached.
+
+Reading takes GetSecretValue; AWS's own caching libraries need DescribeSecret too. With a customer managed key
+it takes kms:Decrypt, which is permitted through Secrets Manager and for these secrets only
+(UG:security-encryption, kms:ViaService and kms:EncryptionContext).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from rotators.aws import clients
+from rotators.aws.faults import translated
+from rotators.core.errors import AccessDenied, SecretNotFound
+from rotators.iam.documents import statements_of
+from rotators.manage.access import Answer, access_to
+from rotators.manage.errors import PrincipalNotFound, SuggestionRefused
+from rotators.manage.principals import caller_arn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rotators.manage.guards import Guarded
+    from rotators.manage.principals import Account, Principal
+
+Document = dict[str, Any]
+
+_VERSION = "2012-10-17"
+_READING = ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"]
+_METADATA = [
+    "secretsmanager:DescribeSecret",
+    "secretsmanager:GetResourcePolicy",
+    "secretsmanager:ListSecretVersionIds",
+]
+"""What an exclusive policy leaves to all, so that inventories stay complete."""
+_EXCLUSIVE = "DenyOthers"
+_ROTATE, _OPERATE = "-rotate", "-operate"  # ends of the names of a stack's functions
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A tag that stands for secrets.
+
+    Attributes:
+        key, value: of the tag.
+    """
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True)
+class ResourcePolicy:
+    """A policy for a secret.
+
+    Attributes:
+        guarded: the secret, with the policies that it has now.
+        document: the policy.
+        findings: what ValidateResourcePolicy found.
+    """
+
+    guarded: Guarded
+    document: Document
+    findings: Sequence[str] = ()
+
+
+@dataclass
+class Suggestion:
+    """Policies for an application.
+
+    Attributes:
+        role: ARN of its role.
+        identity: policy for the role.
+        resources: policies for the secrets; empty unless the secrets become exclusive.
+        faults: why the policies do not do what they shall, in words.
+    """
+
+    role: str
+    identity: Document
+    resources: Sequence[ResourcePolicy] = ()
+    faults: list[str] = field(default_factory=list)
+
+
+def suggested(
+    secrets: Sequence[Guarded], account: Account, role: str, tag: Tag | None, kept: Sequence[str] | None
+) -> Suggestion:
+    """Make the policies for an application, and check what they would do.
+
+    Args:
+        secrets: the secrets that it reads.
+        account: the users and roles.
+        role: name or ARN of its role.
+        tag: permit all secrets with this tag; None for these secrets alone.
+        kept: who is not denied by policies of the secrets; None for no such policies.
+
+    Returns:
+        The policies; nothing is changed.
+
+    Raises:
+        PrincipalNotFound: the account has no such role.
+        SuggestionRefused: a policy cannot be made; the cause says why.
+        StoreError: a policy could not be validated.
+    """
+    arn = account.find(role if role.startswith("arn:") else f"role/{role}").name
+    found = Suggestion(arn, identity_policy(secrets, tag))
+    if kept is not None:
+        found.resources = [
+            validated(each, exclusive_policy(each, kept_principals(each, account, arn, kept)))
+            for each in secrets
+        ]
+    found.faults += faults_of(found, secrets, account)
+    return found
+
+
+def identity_policy(secrets: Sequence[Guarded], tag: Tag | None = None) -> Document:
+    """Return the policy that an application needs to read secrets.
+
+    Args:
+        secrets: the secrets.
+        tag: permit all secrets with this tag in the Regions of the secrets; None for these secrets alone.
+
+    Raises:
+        SuggestionRefused: a secret does not have the tag, or its key is not known.
+    """
+    for each in secrets:
+        _require_known(each, tag)
+    arns = _patterns(secrets) if tag else sorted(each.entry.arn for each in secrets)
+    reading: Document = {"Sid": "Read", "Effect": "Allow", "Action": _READING, "Resource": arns}
+    if tag:
+        reading["Condition"] = {"StringEquals": {f"secretsmanager:ResourceTag/{tag.key}": tag.value}}
+    return {"Version": _VERSION, "Statement": [reading, *_decryption(secrets, tag)]}
+
+
+def _require_known(secret: Guarded, tag: Tag | None) -> None:
+    entry = secret.entry
+    if secret.key.undecided:
+        raise SuggestionRefused(
+            f"the key of {entry.name} could not be read",
+            remedy=f"Attach a policy to the caller with kms:DescribeKey on {entry.key}.",
+            reason="key",
+        )
+    if tag and entry.tags.get(tag.key) != tag.value:
+        raise SuggestionRefused(
+            f"{entry.name} does not have the tag {tag.key}={tag.value}",
+            remedy=f"Set it: `rotators tag {entry.name} --set {tag.key}={tag.value} --yes`.",
+            reason="tag",
+        )
+
+
+def _patterns(secrets: Sequence[Guarded]) -> list[str]:
+    """All secrets of the accounts and Regions of these."""
+    return sorted({f"{each.entry.arn.rpartition(':secret:')[0]}:secret:*" for each in secrets})
+
+
+def _decryption(secrets: Sequence[Guarded], tag: Tag | None) -> Iterator[Document]:
+    """A statement for each key, because each condition on the encryption context belongs to one key."""
+    keys = sorted({each.key.resource.arn for each in secrets if each.key.resource})
+    for number, arn in enumerate(keys, 1):
+        of_key = [each for each in secrets if each.key.resource and each.key.resource.arn == arn]
+        service = f"secretsmanager.{of_key[0].entry.region}.amazonaws.com"
+        context, via = "kms:EncryptionContext:SecretARN", {"kms:ViaService": service}
+        exact = {"StringEquals": {**via, context: sorted(each.entry.arn for each in of_key)}}
+        tagged = {"StringEquals": via, "StringLike": {context: _patterns(of_key)}}
+        yield {
+            "Sid": f"Decrypt{number}",
+            "Effect": "Allow",
+            "Action": "kms:Decrypt",
+            "Resource": arn,
+            "Condition": tagged if tag else exact,
+        }
+
+
+def exclusive_policy(secret: Guarded, kept: Sequence[str]) -> Document:
+    """Return a policy for a secret that denies its use to all but some principals.
+
+    AWS's services are not denied, because they act for the account (rotation, replication). Statements that
+    the secret's policy has already stay.
+
+    Args:
+        secret: the secret.
+        kept: ARNs of the principals that are not denied.
+
+    Raises:
+        StoreError: the policy of the secret cannot be read, so its statements cannot be kept.
+    """
+    document = _present_policy(secret)
+    found = document["Statement"]
+    listed = found if isinstance(found, list) else [found]
+    present = [each for each in listed if each.get("Sid") != _EXCLUSIVE]
+    denial = {
+        "Sid": _EXCLUSIVE,
+        "Effect": "Deny",
+        "Principal": "*",
+        "NotAction": _METADATA,
+        "Resource": "*",
+        "Condition": {
+            "ArnNotEquals": {"aws:PrincipalArn": sorted(set(kept))},
+            "BoolIfExists": {"aws:PrincipalIsAWSService": "false"},
+        },
+    }
+    return {**document, "Statement": [*present, denial]}
+
+
+def _present_policy(secret: Guarded) -> Document:
+    entry = secret.entry
+    with clients.in_region_of(entry.arn), translated("GetResourcePolicy", entry.arn):
+        text = clients.secrets_lister().get_resource_policy(SecretId=entry.arn).get("ResourcePolicy")
+    found: Document = json.loads(text) if text else {"Version": _VERSION, "Statement": []}
+    return found
+
+
+def kept_principals(secret: Guarded, account: Account, role: str, named: Sequence[str]) -> list[str]:
+    """List who must keep access to a secret, so that nobody is locked out.
+
+    Args:
+        secret: the secret.
+        account: the users and roles.
+        role: ARN of the application's role.
+        named: principals to keep in addition: names or ARNs.
+
+    Returns:
+        ARNs: the role, the named ones, the roles of the rotation function and of the stack's operate
+        function, the caller, and the root user of the account.
+
+    Raises:
+        PrincipalNotFound: a name is no user or role of the account.
+        SuggestionRefused: the role of the rotation function is not known.
+    """
+    others = [each if each.startswith("arn:") else account.find(each).name for each in named]
+    root = f"arn:{role.split(':')[1]}:iam::{account.id}:root"
+    return [role, *others, *_function_roles(secret), _known_arn(account, caller_arn()), root]
+
+
+def _known_arn(account: Account, arn: str) -> str:
+    """The ARN that IAM compares for a caller: that of the role for a session."""
+    try:
+        return account.find(arn).name
+    except PrincipalNotFound:
+        return arn
+
+
+def _function_roles(secret: Guarded) -> Iterator[str]:
+    function = secret.entry.function_arn
+    if function is None:
+        return
+    with clients.in_region_of(secret.entry.arn):
+        try:
+            yield _role_of(function)
+        except (AccessDenied, SecretNotFound) as error:
+            raise SuggestionRefused(
+                f"the role of the rotation function of {secret.entry.name} is not known: {error.cause}",
+                remedy=f"Attach a policy to the caller with lambda:GetFunctionConfiguration on {function}.",
+                reason="function",
+            ) from None
+        if function.endswith(_ROTATE):
+            try:
+                yield _role_of(function.removesuffix(_ROTATE) + _OPERATE)
+            except (AccessDenied, SecretNotFound):
+                return  # a function of another stack, or an older one
+
+
+def _role_of(function: str) -> str:
+    with translated("GetFunctionConfiguration", function):
+        return str(clients.functions().get_function_configuration(FunctionName=function)["Role"])
+
+
+def validated(secret: Guarded, document: Document) -> ResourcePolicy:
+    """Let Secrets Manager validate a policy for a secret; nothing is changed.
+
+    Args:
+        secret: the secret.
+        document: the policy.
+
+    Raises:
+        AccessDenied: the caller lacks secretsmanager:ValidateResourcePolicy or PutResourcePolicy.
+    """
+    arn = secret.entry.arn
+    with clients.in_region_of(arn), translated("ValidateResourcePolicy", arn):
+        answer = clients.secrets_lister().validate_resource_policy(
+            SecretId=arn, ResourcePolicy=json.dumps(document)
+        )
+        findings = [each.get("ErrorMessage", "") for each in answer.get("ValidationErrors", ())]
+        passed = answer["PolicyValidationPassed"]
+    return ResourcePolicy(secret, document, [] if passed else findings or ["it did not pass"])
+
+
+def faults_of(suggestion: Suggestion, secrets: Sequence[Guarded], account: Account) -> Iterator[str]:
+    """Check with the evaluator that the policies would do what they shall.
+
+    Args:
+        suggestion: the policies.
+        secrets: the secrets.
+        account: the users and roles.
+
+    Yields:
+        What they would not do.
+    """
+    role = account.find(suggestion.role)
+    added = statements_of(suggestion.identity, "the suggested policy")
+    able = replace(role, identity=(*role.identity, *added))
+    policies = {each.guarded.entry.arn: each.document for each in suggestion.resources}
+    for secret in secrets:
+        document = policies.get(secret.entry.arn)
+        policy = statements_of(document, "the suggested policy") if document else secret.policy
+        guarded = replace(secret, policy=policy)
+        yield from _fault_of_reader(guarded, able)
+    for each in suggestion.resources:
+        for finding in each.findings:
+            yield f"{each.guarded.entry.name}: {finding}"
+
+
+def _fault_of_reader(guarded: Guarded, role: Principal) -> Iterator[str]:
+    verdict = access_to(guarded, role).verdicts["read"]
+    name = guarded.entry.name
+    if verdict.answer is Answer.NO:
+        yield f"the role would not be able to read {name}: {verdict.why}"
+    elif verdict.answer is Answer.CONDITIONAL:
+        yield f"the role would be able to read {name} only if {', '.join(verdict.conditions)}"
