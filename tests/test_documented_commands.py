@@ -119,7 +119,9 @@ def test_a_documented_command_exists_with_its_options(words: list[str]) -> None:
         return
     command = cli.commands[words[1]]
     if isinstance(command, click.Group):
-        command, words = command.commands[words[2]], words[1:]
+        name, found, rest = command.resolve_command(click.Context(command), words[2:])
+        assert found is not None
+        command, words = found, [words[1], str(name), *rest]
     known = {option for param in command.params for option in param.opts} | {"--help"}
     given = [word.split("=")[0] for word in words[2:] if re.match(r"--?[a-z]", word)]
     assert [option for option in given if option not in known] == []

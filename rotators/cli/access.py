@@ -102,21 +102,21 @@ class _Question:
 
 
 @access.command(_DEFAULT, short_help="Tell who has access to a secret, or what a principal has access to.")
-@click.argument("about", metavar="SECRET|PRINCIPAL")
+@click.argument("secret", metavar="SECRET|PRINCIPAL")
 @scp_option
 @json_option
-def _of(about: str, scps: tuple[str, ...], as_json: bool) -> None:
+def of(secret: str, scps: tuple[str, ...], as_json: bool) -> None:
     """Tell who has access to a SECRET, or what a PRINCIPAL has access to.
 
     A principal is role/NAME, user/NAME or an ARN of IAM or STS. Give a secret with such a name by its ARN.
     Exit status 1 means that something could not be read: the answer is incomplete then.
     """
     with console(quiet=as_json).status("reading policies …"):
-        (_of_principal if _is_principal(about) else _of_secret)(about, _Question(scps), as_json)
+        (_of_principal if _is_principal(secret) else _of_secret)(secret, _Question(scps), as_json)
 
 
-def _is_principal(about: str) -> bool:
-    return about.startswith(("role/", "user/")) or about.split(":")[2:3] in (["iam"], ["sts"])
+def _is_principal(name: str) -> bool:
+    return name.startswith(("role/", "user/")) or name.split(":")[2:3] in (["iam"], ["sts"])
 
 
 def _of_secret(name: str, question: _Question, as_json: bool) -> None:

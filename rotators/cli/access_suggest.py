@@ -36,21 +36,21 @@ def _tag(_context: click.Context, _option: click.Parameter, given: str | None) -
 
 
 @click.command(short_help="Print the least-privilege policies for an application.")
-@click.argument("secrets", metavar="SECRET...", nargs=-1, required=True)
+@click.argument("secret", metavar="SECRET...", nargs=-1, required=True)
 @click.option("--for", "role", required=True, metavar="ROLE", help="Name or ARN of the application's role.")
 @click.option("--by-tag", "tag", callback=_tag, metavar="KEY=VALUE", help="Permit all with this tag.")
 @click.option("--exclusive", is_flag=True, help="Print policies of the secrets too, which deny all others.")
 @click.option("--keep", multiple=True, metavar="PRINCIPAL", help="With --exclusive: do not deny this one.")
 @json_option
 def suggest(  # noqa: PLR0913, PLR0917 - options of the command
-    secrets: tuple[str, ...],
+    secret: tuple[str, ...],
     role: str,
     tag: Tag | None,
     exclusive: bool,
     keep: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Print the policies that permit a role to read SECRETs, and nothing more. Nothing is changed.
+    """Print the policies that permit a role to read each SECRET, and nothing more. Nothing is changed.
 
     With --exclusive, the policy of each secret denies everybody else its use. It spares the role, the roles
     of the rotation function and of the stack's operate function, you, the root user, and whom --keep names
@@ -60,7 +60,7 @@ def suggest(  # noqa: PLR0913, PLR0917 - options of the command
     if keep and not exclusive:
         raise click.UsageError("--keep needs --exclusive.")
     with console(quiet=as_json).status("reading policies …"):
-        entries = _selected(Selector(ids=secrets))
+        entries = _selected(Selector(ids=secret))
         account, guards = read_account(), Guards()
         guarded = [guards.of(entry) for entry in entries]
         found = suggested(guarded, account, role, tag, keep if exclusive else None)

@@ -197,10 +197,10 @@ def _key_calls(
 
 
 def account_of(arn: str) -> str:
-    """Return the account in an ARN."""
+    """Return the account in the ARN ``arn``."""
     return arn.split(":")[4]
 
 
 def region_of(arn: str) -> str:
-    """Return the Region in an ARN."""
+    """Return the Region in the ARN ``arn``."""
     return arn.split(":")[3]

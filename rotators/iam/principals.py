@@ -96,6 +96,9 @@ def principal_matches(principal: Any, call: ApiCall) -> Match:
         principal: the element: ``"*"``, or a mapping of kinds to one or many names.
         call: the call.
 
+    Returns:
+        The relation of the two.
+
     Raises:
         PolicyUnsupported: the kind of a principal is not known.
     """

@@ -90,6 +90,9 @@ def access_to(guarded: Guarded, principal: Principal) -> Access:
     Args:
         guarded: the secret.
         principal: the principal.
+
+    Returns:
+        The answer for each capability, with its reason.
     """
     verdicts = {
         name: max((_verdict(guarded, principal, each) for each in operations), key=_rank)

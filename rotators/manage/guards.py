@@ -71,6 +71,9 @@ class Guarded:
 
         Args:
             account: the account whose users and roles are known.
+
+        Yields:
+            The principals, without doubles.
         """
         found = {
             named
@@ -88,6 +91,9 @@ class Guarded:
         Args:
             principal: the caller.
             operation: of Secrets Manager, such as ``GetSecretValue``.
+
+        Yields:
+            The calls, the operation's own first.
         """
         entry = self.entry
         secret = SecretResource(entry.arn, self.key.resource, entry.function_arn, entry.tags)

@@ -73,6 +73,9 @@ class Account:
         Args:
             name: ``role/NAME``, ``user/NAME``, ARN, or ARN of a session of a role.
 
+        Returns:
+            The user or role.
+
         Raises:
             PrincipalNotFound: there is none.
         """
@@ -126,6 +129,9 @@ def read_scps(path: str) -> Statements:
 
     Args:
         path: a file with a policy in JSON, or with a list of policies.
+
+    Returns:
+        Their statements.
 
     Raises:
         PolicyUnsupported: the file contains no policies.

@@ -273,6 +273,9 @@ def validated(secret: Guarded, document: Document) -> ResourcePolicy:
         secret: the secret.
         document: the policy.
 
+    Returns:
+        The policy, with what the service found.
+
     Raises:
         AccessDenied: the caller lacks secretsmanager:ValidateResourcePolicy or PutResourcePolicy.
     """
