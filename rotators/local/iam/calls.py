@@ -1,7 +1,7 @@
 """The calls of a request: the one that was sent, and those that AWS makes in the caller's name because of it.
 
-Those of Secrets Manager are in `rotators.iam.calls`; a batch is decided secret by secret, and its filters need
-the right to list (API:BatchGetSecretValue); replicas of a new secret need the right to replicate
+Those of Secrets Manager are in `rotators.iam.calls`; a batch is decided secret by secret, and its filters
+need the right to list (API:BatchGetSecretValue); replicas of a new secret need the right to replicate
 (API:CreateSecret). SNS uses a topic's key as the sender (SNS guide: sns-key-management).
 
 Every call names its caller, and says that it came over TLS: the local endpoint is on loopback, without TLS.

@@ -25,8 +25,8 @@ from rotators.local.options import ACCOUNT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from rotators.iam.calls import SecretResource
     from rotators.local.iam.authorizer import Application
-    from rotators.local.iam.calls import SecretResource
 
 _MOST = 5_000  # about 15 MB
 _SOURCE = "secretsmanager.amazonaws.com"
