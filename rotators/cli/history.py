@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rotators.cli.output import Screen
     from rotators.core.errors import RotatorsError
 
+_NAMES = {"clientRequestToken": "version"}  # the id of the version that the call made or filled
 _LONGEST = 200  # a policy has 20,000 characters; the JSON document has them all
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LIMITS = "CloudTrail lags some minutes behind, keeps events for 90 days, and has those of this Region only."
@@ -121,11 +122,12 @@ def _print_changes(found: History, out: Screen) -> None:
 def _what(change: Change) -> Text:
     if change.error:
         return styled(change.error, "red")
-    text = ", ".join(
-        f"{name}={_short(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
-        for name, value in change.request.items()
-    )
+    text = ", ".join(f"{_NAMES.get(name, name)}={_shown(value)}" for name, value in change.request.items())
     return styled(text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …", "")
+
+
+def _shown(value: object) -> str:
+    return _short(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _short(text: str) -> str:
