@@ -208,6 +208,7 @@ def test_every_level_of_scps_must_allow(organisation: Any, allowed: bool) -> Non
         ([ROLE, ROOT["AWS"]], False, False),
         ([ROLE, HERE], False, False),
         ([ROOT["AWS"]], False, True),
+        ([ROLE], False, True),
         ([f"{ROLE}-other", HERE], False, True),
         ([ROLE, HERE], True, True),
         (["*"], False, False),

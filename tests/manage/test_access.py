@@ -191,6 +191,8 @@ def test_a_principal_is_asked_by_name_and_arn(secret: str, identities: Identitie
     (found,) = [each for each in documents[0]["secrets"] if each["secret"] == secret]
     assert found["read"]["access"] == "yes"
     assert secret.partition("/")[0] in command("access", f"role/{role}").stdout
+    for other in (session.replace("123456789012", "222222222222"), f"{arn(role)}x", f"user/{role}"):
+        assert "[principal-not-found]" in command("access", other).stderr
 
 
 def test_a_matrix_has_all_pairs_with_access(fleet: Fleet, identities: Identities) -> None:
