@@ -14,11 +14,18 @@ from rotators.local.aws import LocalAws
 from rotators.manage.principals import read_account, read_scps
 from tests.cli.command import command
 from tests.manage.conftest import Fleet
-from tests.manage.principals import READ, Identities, allow, answers, arn, deny, policy, told
+from tests.manage.principals import READ, Identities, allow, answers, arn, deny, forget, policy, told
 
 FROM_HOME = {"Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}
 SAME_TEAM = {"Condition": {"StringEquals": {"aws:ResourceTag/team": "${aws:PrincipalTag/team}"}}}
 ALL = ["secretsmanager:*", "kms:*", "lambda:*"]
+
+
+@pytest.fixture(autouse=True)
+def forgotten(fleet: Fleet) -> Iterator[None]:
+    """No secret stays."""
+    yield
+    forget(fleet.secrets, fleet.prefix)
 
 
 @pytest.fixture
