@@ -9,7 +9,8 @@ policy-eval-basics, policy-eval-denyallow and cross-account):
 - In the resource's own account, the caller's policies or a statement of the resource's policy for the caller
   itself is enough. From another account both are needed.
 - A boundary limits what the caller's policies grant, and what a resource's policy grants to a role; what it
-  grants to a user is not limited (access_policies_boundaries).
+  grants to a user or to a session of a role is not limited (access_policies_boundaries). The guide does not
+  say whether a boundary limits what is granted to everybody. For a real request it does here.
 - A statement for a whole account leaves the decision to the policies of that account's callers.
 - For KMS keys and for AssumeRole, the caller's policies count only if the resource's policy admits the caller
   or the caller's account (KMS guide, key-policies; IAM User Guide, id_roles_terms-and-concepts).
@@ -97,10 +98,10 @@ class _Layer:
         self.denials = [each for each in found if each.statement["Effect"] == "Deny"]
         self._allowances = [each for each in found if each.statement["Effect"] == "Allow"]
 
-    def grant(self, least: Match = Match.ACCOUNT) -> _Grant | None:
-        """What the statements permit that mean the caller at least as closely."""
-        grants = (_Grant(each.statement, each.conditions) for each in self._allowances if each.match >= least)
-        return _either(*grants)
+    def grant(self, *matches: Match) -> _Grant | None:
+        """What the statements permit that mean the caller in one of these ways; in any if none is given."""
+        fitting = [each for each in self._allowances if not matches or each.match in matches]
+        return _either(*(_Grant(each.statement, each.conditions) for each in fitting))
 
 
 def _either(*grants: _Grant | None) -> _Grant | None:
@@ -188,8 +189,9 @@ def _granted(
     def limited(grant: _Grant | None) -> _Grant | None:
         return grant if bound is None else _both(grant, bound.grant())
 
-    direct = theirs.grant(Match.CALLER)
-    reached = direct if _is_user(call) else limited(direct)
+    reached = theirs.grant(Match.CALLER, Match.SESSION, Match.EVERYBODY)
+    if not _is_user(call):
+        reached = _either(limited(reached), theirs.grant(Match.SESSION), _perhaps_unlimited(theirs, call))
     mine, admitted = limited(own.grant()), theirs.grant()
     missing = "the caller's policies" if own.grant() is None else "the permissions boundary"
     if not _policy_is_enough(call):
@@ -198,6 +200,14 @@ def _granted(
         needed = "the resource's policy" if admitted is None else missing
         return _either(_both(mine, admitted), reached), needed
     return _either(mine, reached), missing
+
+
+def _perhaps_unlimited(theirs: _Layer, call: ApiCall) -> _Grant | None:
+    """What is granted to everybody, if the boundary does not limit that; None for a real request."""
+    grant = theirs.grant(Match.EVERYBODY)
+    if grant is None or call.known is None:
+        return None
+    return _Grant(grant.statement, (*grant.conditions, "the boundary does not limit the Principal *"))
 
 
 def _decision(granted: _Grant | None, denials: Sequence[_Fitting], missing: str) -> Decision:

@@ -32,7 +32,11 @@ class Match(IntEnum):
     ACCOUNT = 1
     """The caller's account."""
     CALLER = 2
-    """The caller itself, or everybody."""
+    """The caller itself."""
+    SESSION = 3
+    """A session of the caller, which is a role."""
+    EVERYBODY = 4
+    """Everybody, by an asterisk."""
 
 
 def principals_of(statement: Statement) -> Iterator[tuple[str, str]]:
@@ -81,12 +85,12 @@ def match_of(statement: Statement, call: ApiCall, *, bounded: bool = False) -> t
 
 
 def _match_of_others(matches: set[Match], *, bounded: bool) -> tuple[Match, Open]:
-    """NotPrincipal spares a caller only if it names the caller and the caller's account."""
-    if bounded or Match.CALLER not in matches:
+    """NotPrincipal spares a caller only if it names the caller and the caller's account, or everybody."""
+    if bounded or max(matches, default=Match.NOBODY) < Match.CALLER:
         return Match.CALLER, ()
-    return (
-        (Match.NOBODY, ()) if Match.ACCOUNT in matches else (Match.CALLER, ("NotPrincipal without account",))
-    )
+    if matches & {Match.ACCOUNT, Match.EVERYBODY}:
+        return Match.NOBODY, ()
+    return Match.CALLER, ("NotPrincipal does not name the caller's account",)
 
 
 def principal_matches(principal: Any, call: ApiCall) -> Match:
@@ -115,7 +119,7 @@ def _match(kind: str, name: str, call: ApiCall) -> tuple[Match, Open]:
         return _match_of_account(name, call)
     caller = call.values(key)
     if kind == "AWS":
-        return Match.CALLER, ()
+        return Match.EVERYBODY, ()
     if isinstance(caller, Missing):
         return Match.NOBODY, ()
     return (Match.CALLER, ()) if name in (_EVERYBODY, *caller) else (Match.NOBODY, ())
@@ -138,6 +142,6 @@ def _match_of_account(name: str, call: ApiCall) -> tuple[Match, Open]:
         return Match.CALLER, ()
     if session := _SESSION.fullmatch(name):
         own = session["account"] == account[0] and arn.endswith(f"/{session['role']}") and ":role/" in arn
-        return (Match.CALLER, (f"the session {session['session']}",)) if own else (Match.NOBODY, ())
+        return (Match.SESSION, (f"the session {session['session']}",)) if own else (Match.NOBODY, ())
     named = name.split(":")[_ACCOUNT_PART] if name.endswith(_ROOT) else name
     return (Match.ACCOUNT, ()) if named == account[0] else (Match.NOBODY, ())

@@ -82,9 +82,10 @@ class Account:
         kind, _, short = name.rpartition(":")[2].replace("assumed-role/", "role/").partition("/")
         if ":assumed-role/" in name:
             short = short.partition("/")[0]
-        is_arn = ":iam:" in name
+        # The ARN of a session does not have the path of the role.
+        by_name = not name.startswith("arn:") or f":sts::{self.id}:" in name
         for each in self.principals:
-            if each.name == name or (not is_arn and _is_named(each.name, kind, short)):
+            if each.name == name or (by_name and _is_named(each.name, kind, short)):
                 return each
         raise PrincipalNotFound(f"account {self.id} has no {name}")
 

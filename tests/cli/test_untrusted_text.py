@@ -262,6 +262,7 @@ def test_names_in_policies_are_not_interpreted(
     )
     filled = [hostile_secret if part == "{secret}" else part for part in arguments]
     done = command("access", *filled, *form)
+    world.secrets.delete_resource_policy(SecretId=hostile_secret)
     assert done.text
     assert_harmless(done.stdout)
     assert_harmless(done.stderr)

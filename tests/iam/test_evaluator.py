@@ -155,6 +155,7 @@ def test_not_elements_mean_everything_else(changes: dict[str, Any], fits: bool) 
         ("StringNotEquals", "v", "w", True),
         ("StringNotEquals", ["v", "w"], "w", False),
         ("StringNotEquals", "v", None, True),
+        ("StringNotEquals", "v", ("v", "w"), False),
         ("StringEqualsIgnoreCase", "V", "v", True),
         ("StringNotLike", "v*", "v1", False),
         ("ArnNotLike", ARN[:-6] + "*", ARN, False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -46,8 +47,8 @@ PLAIN_DENIED = [
 @pytest.mark.parametrize(
     ("principal", "match"),
     [
-        ("*", Match.CALLER),
-        ({"AWS": "*"}, Match.CALLER),
+        ("*", Match.EVERYBODY),
+        ({"AWS": "*"}, Match.EVERYBODY),
         (ITSELF, Match.CALLER),
         ({"AWS": ["arn:aws:iam::1:role/x", ROLE]}, Match.CALLER),
         (ROOT, Match.ACCOUNT),
@@ -150,6 +151,21 @@ def test_an_identity_provider_token_has_no_account() -> None:
     assert principal_matches({"AWS": HERE}, federated) is Match.NOBODY
 
 
+def test_a_session_is_a_condition() -> None:
+    session = {"AWS": f"arn:aws:sts::{HERE}:assumed-role/app/one"}
+    decision = decide_with([], call(), resource=allow(session), boundary=allow(Action="kms:*"))
+    assert (decision.allowed, decision.conditions) == (False, ("the session one",))
+
+
+def test_a_boundary_perhaps_limits_everybody() -> None:
+    open_call = replace(call(), known=())
+    boundary = allow(Action="kms:*")
+    assert not decide_with([], call(), resource=allow("*"), boundary=boundary).allowed
+    decision = decide_with([], open_call, resource=allow("*"), boundary=boundary)
+    assert decision.conditions == ("the boundary does not limit the Principal *",)
+    assert decide_with([], open_call, resource=allow("*"), boundary=allow()).allowed
+
+
 USER = f"arn:aws:iam::{HERE}:user/ann"
 
 
@@ -192,8 +208,10 @@ def test_every_level_of_scps_must_allow(organisation: Any, allowed: bool) -> Non
         ([ROLE, ROOT["AWS"]], False, False),
         ([ROLE, HERE], False, False),
         ([ROOT["AWS"]], False, True),
+        ([ROLE], False, True),
         ([f"{ROLE}-other", HERE], False, True),
         ([ROLE, HERE], True, True),
+        (["*"], False, False),
     ],
 )
 def test_not_principal_spares_those_it_names(principals: Any, bounded: bool, denied: bool) -> None:

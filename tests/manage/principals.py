@@ -106,6 +106,13 @@ class Identities:
             self.iam.delete_role(RoleName=name)
 
 
+def forget(secrets: Any, prefix: str) -> None:
+    """Delete the secrets whose names begin so, because other tests look at all secrets with a policy."""
+    listed = secrets.list_secrets(Filters=[{"Key": "name", "Values": [prefix]}])["SecretList"]
+    for each in listed:
+        secrets.delete_secret(SecretId=each["ARN"], ForceDeleteWithoutRecovery=True)
+
+
 def arn(role: str) -> str:
     """The ARN of a role."""
     return f"arn:aws:iam::{ACCOUNT}:role/{role}"

@@ -14,11 +14,18 @@ from rotators.local.aws import LocalAws
 from rotators.manage.principals import read_account, read_scps
 from tests.cli.command import command
 from tests.manage.conftest import Fleet
-from tests.manage.principals import READ, Identities, allow, answers, arn, deny, policy, told
+from tests.manage.principals import READ, Identities, allow, answers, arn, deny, forget, policy, told
 
 FROM_HOME = {"Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}
 SAME_TEAM = {"Condition": {"StringEquals": {"aws:ResourceTag/team": "${aws:PrincipalTag/team}"}}}
 ALL = ["secretsmanager:*", "kms:*", "lambda:*"]
+
+
+@pytest.fixture(autouse=True)
+def forgotten(fleet: Fleet) -> Iterator[None]:
+    """No secret stays."""
+    yield
+    forget(fleet.secrets, fleet.prefix)
 
 
 @pytest.fixture
@@ -191,6 +198,8 @@ def test_a_principal_is_asked_by_name_and_arn(secret: str, identities: Identitie
     (found,) = [each for each in documents[0]["secrets"] if each["secret"] == secret]
     assert found["read"]["access"] == "yes"
     assert secret.partition("/")[0] in command("access", f"role/{role}").stdout
+    for other in (session.replace("123456789012", "222222222222"), f"{arn(role)}x", f"user/{role}"):
+        assert "[principal-not-found]" in command("access", other).stderr
 
 
 def test_a_matrix_has_all_pairs_with_access(fleet: Fleet, identities: Identities) -> None:

@@ -64,6 +64,7 @@ def place(aws: LocalAws) -> Iterator[Place]:
     made = Place(identities, secret, key, role, boundary)
     yield made
     identities.delete()
+    aws.client("secretsmanager").delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True)
     assert {name.partition(" ")[2] for name in made.seen} == {"yes", "no", "conditional"}, made.seen
 
 

@@ -12,10 +12,17 @@ from botocore.exceptions import ClientError
 from rotators.local.aws import LocalAws
 from tests.cli.command import command
 from tests.manage.conftest import Fleet
-from tests.manage.principals import Identities, allow, arn, deny, policy, told
+from tests.manage.principals import Identities, allow, arn, deny, forget, policy, told
 
 ALL = ["secretsmanager:*", "kms:*", "lambda:*", "iam:*", "sts:*"]
 FUNCTION = "rotators-rotate"
+
+
+@pytest.fixture(autouse=True)
+def forgotten(fleet: Fleet) -> Iterator[None]:
+    """No secret stays."""
+    yield
+    forget(fleet.secrets, fleet.prefix)
 
 
 @pytest.fixture
