@@ -30,10 +30,19 @@ PAGE = scenarios.ROOT / "docs" / "reference" / "permissions.md"
 BEGIN, END = "<!-- made by tests/iam -->\n", "<!-- end -->\n"
 
 
+def remove_policies(world: World) -> None:
+    """Remove the policies of other tests' secrets, because the commands of viewers look at all secrets."""
+    for page in world.secrets.get_paginator("list_secrets").paginate():
+        for secret in page["SecretList"]:
+            if secret.get("PrimaryRegion", REGION) == REGION:
+                world.secrets.delete_resource_policy(SecretId=secret["ARN"])
+
+
 @pytest.fixture(scope="module")
 def stacks(aws: LocalAws, server: PostgresServer) -> Iterator[dict[str, Stack]]:
     """All variants of the deployed stack, after all their calls."""
     world = World(aws, server)
+    remove_policies(world)
     key = aws.client("kms").create_key()["KeyMetadata"]["Arn"]
     no_key = {"CreateKmsKey": "false"}
     made = {
