@@ -15,7 +15,7 @@ from typing import Any
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
-from rotators.aws.secrets import describe
+from rotators.aws.secrets import describe, list_versions
 from rotators.core.errors import SecretNotFound
 from rotators.core.states import Stage
 from rotators.manage.changes import Change, call
@@ -102,7 +102,7 @@ class _Renaming:
         if self.origin.get("RotationEnabled"):
             cancel = partial(call, self._arn, "CancelRotateSecret", {"SecretId": self._arn})
             yield Change(self._old, "turn rotation off", cancel)
-        for stage in _COPIED:
+        for stage in () if self._has_own_value() else _COPIED:
             version = _holder(self.origin, stage)
             if version and version not in self.copy.get("VersionIdsToStages", {}):
                 words = f"copy the value with {stage} (version {version[:8]})"
@@ -115,6 +115,13 @@ class _Renaming:
         if rotates:
             yield Change(self.new, "turn rotation on, with the schedule of the old name", self._rotate)
 
+    def _has_own_value(self) -> bool:
+        """True if the copy has rotated or was written to: older values must not become current in it again."""
+        current = _holder(self.copy, Stage.CURRENT)
+        if current is None:
+            return False
+        return current not in {each.id for each in list_versions(self._arn, clients.secrets_lister())}
+
     @property
     def _old(self) -> str:
         return str(self.origin["Name"])
@@ -124,7 +131,11 @@ class _Renaming:
         return str(self.origin["ARN"])
 
     def _create(self, *, rotates: bool) -> None:
-        tags = {**_tags(self.origin), ORIGIN: self._arn, **({ROTATES: "true"} if rotates else {})}
+        # Only AWS sets tags of its own, and the other ones say what was to be done with the old secret.
+        tags = {
+            key: value for key, value in _tags(self.origin).items() if not key.startswith(("aws:", ROTATES))
+        }
+        tags |= {ORIGIN: self._arn, **({ROTATES: "true"} if rotates else {})}
         more = {name: self.origin[name] for name in ("Description", "KmsKeyId") if self.origin.get(name)}
         listed = [{"Key": key, "Value": value} for key, value in tags.items()]
         call(self._arn, "CreateSecret", {"Name": self.new, "Tags": listed, **more})

@@ -101,6 +101,25 @@ def test_a_rename_is_resumed_after_any_change(fleet: Fleet, old: str) -> None:
     assert run("rename", old, new, "--yes").exit_code == 0
 
 
+def test_a_copy_in_use_keeps_its_values(fleet: Fleet, old: str) -> None:
+    new = f"{fleet.prefix}new"
+    assert run("rename", old, new, "--yes").exit_code == 0
+    for value in ("third", "fourth"):  # as two rotations do: no version of the old secret has a stage then
+        fleet.secrets.put_secret_value(SecretId=new, SecretString=value)
+    assert renaming(old, new) == []
+    assert fleet.value("new") == "fourth"
+
+
+def test_tags_of_aws_are_not_copied(fleet: Fleet) -> None:
+    name, new = (
+        fleet.add("app", tags={"aws:cloudformation:stack-name": "shop", "env": "prod"}),
+        f"{fleet.prefix}new",
+    )
+    assert run("rename", name, new, "--yes").exit_code == 0
+    keys = {tag["Key"] for tag in fleet.secrets.describe_secret(SecretId=new)["Tags"]}
+    assert keys == {"env", "renamed-from"}
+
+
 def test_a_taken_name_is_refused(fleet: Fleet, old: str) -> None:
     other = fleet.add("other")
     with pytest.raises(RenameRefused, match="name-taken"):

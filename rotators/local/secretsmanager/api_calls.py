@@ -92,47 +92,14 @@ class ApiCalls:
         read_only, refused = name.startswith(_READ_ONLY), status.startswith(_REFUSED)
         # The answer of a call that reads may have values; CloudTrail leaves it out.
         response = json.loads(answer or b"{}") if refused or not read_only else {}
-        role, session = caller(signed["key"], signed["region"])
-        identity = _identity(signed["key"], role, session)
-        detail: dict[str, Any] = {
-            "eventVersion": "1.09",
-            "userIdentity": identity,
-            "eventTime": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "eventSource": _SOURCE,
-            "eventName": name,
-            "awsRegion": signed["region"],
-            "sourceIPAddress": environ.get("REMOTE_ADDR", ""),
-            "userAgent": environ.get("HTTP_USER_AGENT", ""),
-            "requestParameters": _members(request) or None,
-            "responseElements": None,
-            "requestID": str(uuid.uuid4()),
-            "eventID": str(uuid.uuid4()),
-            "readOnly": read_only,
-            "eventType": "AwsApiCall",
-            "managementEvent": True,
-            "recipientAccountId": ACCOUNT,
-            "eventCategory": "Management",
-        }
+        detail = _detail(name, signed, environ, request, now)
         if refused:
             code = str(response.get("__type", "")).rpartition("#")[2]
             detail["errorCode"] = "AccessDenied" if code == _DENIED else code
             detail["errorMessage"] = str(response.get("message") or response.get("Message") or "")
         elif not read_only:
             detail["responseElements"] = _members(response) or None
-        found = dict.fromkeys(_named(request, response))
-        element = {
-            "EventId": detail["eventID"],
-            "EventName": name,
-            "ReadOnly": str(read_only).lower(),
-            "AccessKeyId": signed["key"],
-            "EventTime": now.timestamp(),
-            "EventSource": _SOURCE,
-            "Username": session or identity["userName"],
-            "Resources": [
-                {"ResourceType": "AWS::SecretsManager::Secret", "ResourceName": each} for each in found
-            ],
-            "CloudTrailEvent": detail,
-        }
+        element = _element(detail, signed, now, dict.fromkeys(_named(request, response)))
         with self._lock:
             self._records.append(element)
         if not refused:
@@ -187,6 +154,52 @@ def _key_calls(name: str, request: dict[str, Any], answer: bytes) -> Iterator[tu
     elif {"SecretString", "SecretBinary"} & request.keys():
         found = json.loads(answer)
         yield "GenerateDataKey", found["ARN"], found["VersionId"]
+
+
+def _detail(
+    name: str, signed: re.Match[str], environ: dict[str, Any], request: dict[str, Any], now: dt.datetime
+) -> dict[str, Any]:
+    """The record of a call, without its answer."""
+    role, session = caller(signed["key"], signed["region"])
+    return {
+        "eventVersion": "1.09",
+        "userIdentity": _identity(signed["key"], role, session),
+        "eventTime": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "eventSource": _SOURCE,
+        "eventName": name,
+        "awsRegion": signed["region"],
+        "sourceIPAddress": environ.get("REMOTE_ADDR", ""),
+        "userAgent": environ.get("HTTP_USER_AGENT", ""),
+        "requestParameters": _members(request) or None,
+        "responseElements": None,
+        "requestID": str(uuid.uuid4()),
+        "eventID": str(uuid.uuid4()),
+        "readOnly": name.startswith(_READ_ONLY),
+        "eventType": "AwsApiCall",
+        "managementEvent": True,
+        "recipientAccountId": ACCOUNT,
+        "eventCategory": "Management",
+    }
+
+
+def _element(
+    detail: dict[str, Any], signed: re.Match[str], now: dt.datetime, named: Iterable[str]
+) -> dict[str, Any]:
+    """A record as LookupEvents lists it."""
+    _, session = caller(signed["key"], signed["region"])
+    return {
+        "EventId": detail["eventID"],
+        "EventName": detail["eventName"],
+        "ReadOnly": str(detail["readOnly"]).lower(),
+        "AccessKeyId": signed["key"],
+        "EventTime": now.timestamp(),
+        "EventSource": _SOURCE,
+        "Username": session or detail["userIdentity"]["userName"],
+        "Resources": [
+            {"ResourceType": "AWS::SecretsManager::Secret", "ResourceName": each} for each in named
+        ],
+        "CloudTrailEvent": detail,
+    }
 
 
 def _identity(key: str, role: str, session: str) -> dict[str, Any]:
