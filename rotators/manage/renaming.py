@@ -116,7 +116,7 @@ class _Renaming:
             yield Change(self.new, "turn rotation on, with the schedule of the old name", self._rotate)
 
     def _has_own_value(self) -> bool:
-        """True if the copy has rotated or was written to: older values must not become current in it again."""
+        """True if the copy has rotated or was written to; then older values must not become current in it."""
         current = _holder(self.copy, Stage.CURRENT)
         if current is None:
             return False
