@@ -71,7 +71,7 @@ def access() -> None:
 
 @dataclass
 class _Question:
-    """What is asked of AWS once, and shared by all answers.
+    """The data that is read from AWS once and shared by all answers.
 
     Args:
         scps: files with SCPs.
@@ -88,13 +88,13 @@ class _Question:
         return self.guards.of(entry)
 
     def everybody(self, guarded: Guarded) -> Iterator[Access]:
-        """What each principal can do with a secret."""
+        """Yield the access of each principal to a secret."""
         for principal in [*self.account.principals, *guarded.outsiders(self.account.id)]:
             yield access_to(guarded, principal)
 
     @property
     def notes(self) -> dict[str, Any]:
-        """What the answer leaves out."""
+        """The parts that the answer leaves out."""
         unread = [{"what": what, "code": None} for what in self.account.unread]
         unread += [{"what": what, "code": error.full_code} for what, error in self.guards.unread.items()]
         scps = () if self.scps else ("SCPs (give them with --scp)",)
@@ -214,7 +214,7 @@ class _Matrix:
 
     @property
     def notes(self) -> dict[str, Any]:
-        """What the answer leaves out, secrets included."""
+        """The parts that the answer leaves out, with the secrets."""
         notes = self.question.notes
         unread = [{"what": name, "code": error.full_code} for name, error in self.selection.unread]
         return {**notes, "complete": notes["complete"] and not unread, "unread": [*notes["unread"], *unread]}

@@ -4,7 +4,7 @@ Lambda does not tell a function who invoked it. Only a request through the funct
 authentication AWS_IAM names its caller: Lambda checks the signature and writes
 ``requestContext.authorizer.iam`` (LG: urls-invocation, urls-auth). Everything in the event of a direct
 invocation, and its client context, is written by the invoker, who can imitate such a request. The two cannot
-be told apart here. Policies must therefore permit only invocations through the URL
+be distinguished here. Policies must therefore permit only invocations through the URL
 (docs/reference/functions.md, "Callers").
 """
 

@@ -27,7 +27,7 @@ CAPABILITIES = {
     "write": ("PutSecretValue", "UpdateSecret"),
     "rotate": ("RotateSecret",),
 }
-"""What a principal can do, with the operations of which one is enough."""
+"""Abilities of a principal, each with the operations of which one is enough."""
 
 NOT_CONSIDERED = (
     "resource control policies",
@@ -36,7 +36,7 @@ NOT_CONSIDERED = (
     "the policy of the rotation function",
     "the root user",
 )
-"""What takes part in AWS's decisions and is not looked at."""
+"""Parts of AWS's decisions that are not considered."""
 
 
 _PERHAPS = "kms:DescribeKey"
@@ -44,7 +44,7 @@ _PERHAPS = "kms:DescribeKey"
 
 
 class Answer(StrEnum):
-    """Whether a principal can do something."""
+    """The answer about one ability of a principal."""
 
     YES = "yes"
     CONDITIONAL = "conditional"
@@ -68,7 +68,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Access:
-    """What a principal can do with a secret.
+    """The abilities of a principal with a secret.
 
     Attributes:
         principal: the principal.

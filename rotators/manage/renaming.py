@@ -81,7 +81,7 @@ def _check_no_rotation(origin: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class _Renaming:
-    """What remains to be done.
+    """The changes that remain.
 
     Attributes:
         origin: DescribeSecret of the old secret.
