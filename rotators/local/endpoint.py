@@ -11,6 +11,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -21,7 +22,7 @@ from moto.moto_server.werkzeug_app import (
     create_backend_app,
 )
 from werkzeug.exceptions import HTTPException, InternalServerError
-from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.serving import ThreadedWSGIServer
 from werkzeug.wrappers import Response
 
 from rotators.local.errors import ServerStartFailed
@@ -40,13 +41,14 @@ _logger = logging.getLogger(__name__)
 
 
 class _Handler(MotoRequestHandler):
-    """Moto's handler without a line per request. Each connection serves one request."""
+    """Moto's handler without a line per request. A connection serves requests until its client closes it."""
 
     def run_wsgi(self) -> None:
         """Answer a request with one packet."""
-        self.close_connection = True
         environ = self.make_environ()
-        if not environ.get("wsgi.input_terminated"):
+        if environ.get("wsgi.input_terminated"):
+            self.close_connection = True  # the application may leave a part of the body unread
+        else:
             environ["wsgi.input"] = io.BytesIO(self.rfile.read(int(environ.get("CONTENT_LENGTH") or 0)))
         application: Any = self.server.app  # of werkzeug's type, which wants an unused parameter below
         head: list[str] = []
@@ -55,10 +57,40 @@ class _Handler(MotoRequestHandler):
             head[:] = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers)]
 
         content = b"".join(application(environ, start_response))
-        head += [f"Date: {self.date_time_string()}", "Connection: close"]
-        if not any(line.lower().startswith("content-length:") for line in head):
+        if self.command == "HEAD":
+            content = b""  # the client would take it for the next answer
+        elif not any(line.lower().startswith("content-length:") for line in head):
             head.append(f"Content-Length: {len(content)}")
+        head.append(f"Date: {self.date_time_string()}")
+        if self.close_connection:
+            head.append("Connection: close")
         self.wfile.write("\r\n".join([*head, "", ""]).encode("latin-1") + content)
+
+
+class _Server(ThreadedWSGIServer):
+    """A server with a thread per connection; it can end the connections that are open."""
+
+    daemon_threads = True
+
+    def __init__(self, port: int, application: Application, descriptor: int) -> None:
+        self._connections: set[socket.socket] = set()
+        super().__init__(HOST, port, application, _Handler, fd=descriptor)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection in a thread of its own, until one of its ends closes it."""
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection."""
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def end_connections(self) -> None:
+        """End all connections, because a stopped server must not answer on those that clients kept."""
+        for connection in list(self._connections):
+            with suppress(OSError):  # its client was faster
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Service:
@@ -149,16 +181,9 @@ class Endpoint:
                 remedy="Stop what listens there, or choose another port (0 takes a free one).",
             ) from None
         with bound:
-            self._server: BaseWSGIServer = make_server(
-                HOST,
-                port,
-                _Application(stage, around(_Moto(before, options))),
-                threaded=True,
-                request_handler=_Handler,
-                fd=bound.fileno(),
-            )
+            application = _Application(stage, around(_Moto(before, options)))
+            self._server = _Server(port, application, bound.fileno())
         self._port: int = self._server.socket.getsockname()[1]
-        self._server.daemon_threads = True  # type: ignore[attr-defined] # of its threaded subclass
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
@@ -172,3 +197,4 @@ class Endpoint:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+        self._server.end_connections()
