@@ -57,9 +57,7 @@ class _Handler(MotoRequestHandler):
             head[:] = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers)]
 
         content = b"".join(application(environ, start_response))
-        if self.command == "HEAD":
-            content = b""  # the client would take it for the next answer
-        elif not any(line.lower().startswith("content-length:") for line in head):
+        if not any(line.lower().startswith("content-length:") for line in head):
             head.append(f"Content-Length: {len(content)}")
         head.append(f"Date: {self.date_time_string()}")
         if self.close_connection:

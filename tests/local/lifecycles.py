@@ -5,6 +5,7 @@ All tests share one local AWS, and a process can have only one at a time.
 
 from __future__ import annotations
 
+import http.client
 import importlib.metadata
 import json
 import os
@@ -40,6 +41,19 @@ def stop_frees_the_port_and_restores_moto() -> None:
     with socket.socket() as free:
         free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         free.bind(("127.0.0.1", port))
+
+
+def stop_ends_the_connections_of_clients() -> None:
+    def ask() -> bytes:
+        connection.request("GET", "/moto-api/data.json")
+        return connection.getresponse().read()
+
+    with LocalAws(functions={}) as aws:
+        connection = http.client.HTTPConnection(aws.endpoint.removeprefix("http://"))
+        assert ask() == ask()
+    with pytest.raises(ConnectionError):
+        ask()
+    connection.close()
 
 
 def stop_ends_the_containers() -> None:
@@ -115,6 +129,7 @@ def what_is_not_there_is_named() -> None:
 
 CASES = (
     stop_frees_the_port_and_restores_moto,
+    stop_ends_the_connections_of_clients,
     stop_ends_the_containers,
     a_second_start_begins_with_nothing,
     one_at_a_time,
