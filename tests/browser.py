@@ -52,7 +52,13 @@ def chromium() -> Iterator[Chrome]:
 
 
 def look(
-    opened: Chrome, address: str, *, width: int = 1200, height: int = _HEIGHT, dark: bool = False
+    opened: Chrome,
+    address: str,
+    *,
+    width: int = 1200,
+    height: int = _HEIGHT,
+    dark: bool = False,
+    printed: bool = False,
 ) -> None:
     """Open a page.
 
@@ -62,11 +68,14 @@ def look(
         width: of the window, in CSS pixels.
         height: of the window.
         dark: True for the dark colour scheme.
+        printed: True for the layout on paper.
     """
     size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    opened.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"media": "print" if printed else "", "features": [scheme]}
+    )
     opened.get("about:blank")  # a second look at the same page begins at its top, without focus
     console(opened)
     opened.get(address)

@@ -13,7 +13,7 @@ from rotators.cli.errors import PortUnusable
 from rotators.cli.output import console
 from rotators.cli.selecting import selector_options
 from rotators.cli.signals import endings
-from rotators.manage.report import current_page
+from rotators.manage.page import current_page
 from rotators.manage.serving import HOST, Dashboard
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +9,9 @@ import click
 
 from rotators.cli.output import console, counted
 from rotators.cli.selecting import nothing_selected, selector_options
-from rotators.manage.failures import failed_rotations_if_readable
-from rotators.manage.report import collect, html
+from rotators.manage.details import read_details
+from rotators.manage.page import html
+from rotators.manage.report import current_report
 
 if TYPE_CHECKING:
     from rotators.manage.selector import Selector
@@ -21,19 +21,17 @@ if TYPE_CHECKING:
 @selector_options
 @click.option("-o", "--output", type=click.Path(dir_okay=False), required=True, help="HTML file to write.")
 def report(selector: Selector, output: str) -> None:
-    """Write a page about secrets: what needs attention, ages, rotations that are due, keys, all secrets.
+    """Write a page about secrets: what needs attention, failures, ages, rotations that are due, all secrets.
 
     Secrets are named, or selected by the conditions of `rotators list`; by default all of them. The page is
     one file without scripts. It contains no value.
     """
-    now = dt.datetime.now(dt.UTC)
     out = console()
     with out.status("listing secrets …"):
-        selection = selector.select(now)
-        found = collect(selection, failed_rotations_if_readable(), now)
-    selection.require_complete()
-    if not found.rows:
-        raise nothing_selected()
-    Path(output).write_text(html(found), encoding="utf-8")
+        found = current_report(selector)
+        if not found.rows:
+            raise nothing_selected()
+        details = read_details(found.rows)
+    Path(output).write_text(html(found, details), encoding="utf-8")
     out.print(f"{counted(len(found.rows), 'secret')} in {output}.")
     out.print(f"\nNext: open {output} in a browser.", soft_wrap=True)

@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import click
@@ -15,10 +16,12 @@ from rotators.cli.output import console, json_option, print_json
 from rotators.cli.signals import endings, handled
 from rotators.cli.stack import ADMIN, Seeded, Stack
 from rotators.local.errors import ServerStartFailed
+from rotators.manage.page import current_page
+from rotators.manage.selector import Selector
+from rotators.manage.serving import HOST, Dashboard
 from rotators.testing import targets
 
 DEFAULT_PORT = 4599
-_HOST = "127.0.0.1"
 _LOOK_SECONDS = 0.1
 _CURRENT = (
     "{}=$(aws secretsmanager get-secret-value --secret-id {}"
@@ -46,7 +49,8 @@ _CURRENT = (
 def up(port: int, engine: str, as_json: bool) -> None:
     """Keep a local AWS and a server running until Ctrl-C, with a secret for each strategy of the engine.
 
-    Prints the exports for the AWS CLI and the command that logs into the server.
+    Prints the exports for the AWS CLI, the command that logs into the server, and the address of the page of
+    `rotators dashboard` about the secrets.
     """
     _check_port(port)
 
@@ -62,12 +66,13 @@ def up(port: int, engine: str, as_json: bool) -> None:
             ended = later.enter_context(
                 endings()
             )  # until the end, because a second signal must not stop the stop
-            if as_json:
-                print_json(_document(stack, seeded))
-            else:
-                _print(stack, seeded)
-            while not ended:
-                time.sleep(_LOOK_SECONDS)
+            with Dashboard(partial(current_page, Selector())) as page:
+                if as_json:
+                    print_json(_document(stack, seeded, page.address))
+                else:
+                    _print(stack, seeded, page.address)
+                while not ended:
+                    time.sleep(_LOOK_SECONDS)
         finally:
             with out.status("stopping …"):
                 stack.__exit__()
@@ -77,22 +82,23 @@ def up(port: int, engine: str, as_json: bool) -> None:
 def _check_port(port: int) -> None:
     """Find a port that is in use before anything is started."""
     try:
-        socket.create_server((_HOST, port)).close()
+        socket.create_server((HOST, port)).close()
     except OSError as error:
         raise ServerStartFailed(
-            f"port {port} of {_HOST} cannot be used: {os.strerror(error.errno or 0)}",
+            f"port {port} of {HOST} cannot be used: {os.strerror(error.errno or 0)}",
             remedy="`rotators up --port 0` takes a free port. If another `rotators up` listens there, use it,"
             " or end it with Ctrl-C.",
         ) from None
 
 
-def _document(stack: Stack, seeded: list[Seeded]) -> dict[str, Any]:
+def _document(stack: Stack, seeded: list[Seeded], page: str) -> dict[str, Any]:
     secrets = {each.name: each.arn for each in seeded}
     if stack.server.administered:
         secrets[ADMIN] = stack.aws.client("secretsmanager").describe_secret(SecretId=ADMIN)["ARN"]
     value = stack.server.secret()
     return {
         "endpoint": stack.aws.endpoint,
+        "dashboard": page,
         "exports": stack.aws.exports(),
         "functions": {name: stack.aws.function_arn(name) for name in ("rotate", "store", "retrieve")},
         "secrets": secrets,
@@ -103,7 +109,7 @@ def _document(stack: Stack, seeded: list[Seeded]) -> dict[str, Any]:
     }
 
 
-def _print(stack: Stack, seeded: list[Seeded]) -> None:
+def _print(stack: Stack, seeded: list[Seeded], page: str) -> None:
     first, *others = seeded
     variable, client = stack.server.client(stack.user(first.strategy))
     lines = ["# in another terminal:", "unset AWS_PROFILE AWS_SESSION_TOKEN"]
@@ -120,6 +126,7 @@ def _print(stack: Stack, seeded: list[Seeded]) -> None:
         f"rotators show {first.name}",
         *(f"rotators rotate {each.name}" for each in others),
         "",
+        f"# a page about the secrets: {page}",
         "# Ctrl-C stops and removes everything.",
     ]
     console().print(*lines, sep="\n", soft_wrap=True)

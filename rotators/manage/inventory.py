@@ -80,6 +80,11 @@ class Entry:
         return self.primary_region is not None
 
     @property
+    def is_primary(self) -> bool:
+        """True if other Regions have replicas of it."""
+        return self.primary_region == self.region
+
+    @property
     def value_since(self) -> dt.datetime | None:
         """The time of the last rotation; that of the creation if there was none.
 

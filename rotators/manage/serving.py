@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from rotators.core.errors import RotatorsError
-from rotators.manage.report import POLICY, message
+from rotators.manage.page import POLICY, message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,9 @@ _DEFAULT_PORT = 80  # which browsers leave out
 
 _FRESH_SECONDS = 5.0
 """A page is made again when it is older, so that a reload does not list the secrets each time."""
+
+_LOOK_SECONDS = 0.1
+"""The time after which the server sees that it shall end."""
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -55,7 +58,9 @@ class Dashboard:
         handler = type("Handler", (_Handler,), {"dashboard": self})
         self._server = _Server((HOST, port), handler)
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, name="dashboard", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_LOOK_SECONDS,), name="dashboard", daemon=True
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()

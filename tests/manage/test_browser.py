@@ -5,9 +5,9 @@ The page has no script of its own; those below only look at it.
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import os
+from collections import Counter
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -17,9 +17,12 @@ import pytest
 from selenium.webdriver import ActionChains, Chrome, Keys
 
 from rotators.aws.failures import FailedStep, LoggedStep
+from rotators.aws.secrets import Version
 from rotators.aws.views import FailedRotation
+from rotators.manage.details import Details, Replica, Timeline
 from rotators.manage.failures import FailedRotations
-from rotators.manage.report import Timeline, collect, html, message
+from rotators.manage.page import html, message
+from rotators.manage.report import collect
 from rotators.manage.serving import Dashboard
 from tests.browser import chromium, console, look, missing
 from tests.manage.test_report import NOW, entry
@@ -33,6 +36,8 @@ pytestmark = [
 ]
 
 NARROW = 360
+PORTRAIT, LANDSCAPE = 718, 1047
+"""Width of A4 without the margins that Chromium leaves (1 cm), in CSS pixels."""
 LONG = "production/eu-west-1/" + "a-long-name-without-a-blank" * 6
 AXE = resources.files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 FINDINGS = """
@@ -44,6 +49,23 @@ axe.run().then(found => done(
 SCROLLED = """
 const [table, done] = arguments;
 (function look() { table.scrollLeft ? done(true) : setTimeout(look, 10) })();
+"""
+STACKED = """
+return [...document.querySelectorAll(".stack tbody tr")].filter(row => row.checkVisibility()).filter(row => {
+  const places = [...row.children].map(each => each.getBoundingClientRect());
+  const labelled = [...row.querySelectorAll("td")].every(
+    each => getComputedStyle(each, "::before").content.startsWith(`"${each.dataset.label}"`));
+  return !labelled || places.some((place, number) => place.right > innerWidth || place.left < 0
+    || number && place.top < places[number - 1].bottom);
+}).map(row => row.textContent);
+"""
+CUT_OFF = """
+const [shown, paper] = arguments;
+return [...document.querySelectorAll(shown)].filter(each => {
+  const place = each.getBoundingClientRect();
+  return !each.checkVisibility({contentVisibilityAuto: true}) || !place.height || place.left < 0
+    || place.right > paper || each.scrollWidth > each.clientWidth + 1 && each.localName !== "svg";
+}).map(each => each.outerHTML.slice(0, 200));
 """
 FOCUS = """
 const each = document.activeElement, style = getComputedStyle(each), place = each.getBoundingClientRect();
@@ -72,8 +94,14 @@ def report() -> str:
     failures = FailedRotations({secrets[0].arn: FailedRotation("RotationFailed", NOW, f"no route to {LONG}")})
     bad = FailedStep(LONG, "b", "setSecret", "store-unavailable", LONG, retryable=True)
     steps = [LoggedStep("a", NOW, "createSecret", 0.2, None), LoggedStep("b", NOW, "setSecret", 1.5, bad)]
-    # The steps come from the logs of functions.
-    return html(dataclasses.replace(collect(secrets, failures, NOW), timelines=[Timeline(LONG, steps)]))
+    version = Version(LONG, ("AWSCURRENT", LONG), NOW, keys=(LONG,))
+    details = Details(
+        [Timeline(each, steps) for each in secrets[:4]],
+        [(each, [version] * 3) for each in secrets[:12]],
+        [(each, [Replica("eu-west-1", "Failed", LONG, LONG)] * 2) for each in secrets[:2]],
+        Counter({"logs:FilterLogEvents": 1}),
+    )
+    return html(collect(secrets, failures, NOW), details)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +116,8 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
     folder: Path = tmp_path_factory.mktemp("pages")
     pages = {
         "report": report(),
-        "empty": html(collect([], None, NOW)),
+        "calm": html(collect([entry("app")], FailedRotations({}), NOW), Details()),
+        "empty": html(collect([], None, NOW), Details()),
         "message": message("The secrets could not be read", f"[access-denied] {LONG}"),
     }
     for name, page in pages.items():
@@ -98,7 +127,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
         yield {**files, "dashboard": server.address}
 
 
-every_page = pytest.mark.parametrize("page", ["report", "empty", "message", "dashboard"])
+every_page = pytest.mark.parametrize("page", ["report", "calm", "empty", "message", "dashboard"])
 
 
 def press(browser: Chrome, *keys: str) -> None:
@@ -126,7 +155,7 @@ def test_the_page_loads_nothing_else(browser: Chrome, places: dict[str, str]) ->
 @pytest.mark.parametrize(
     ("width", "dark"), [(NARROW, False), (1200, True)], ids=["narrow-light", "wide-dark"]
 )
-@pytest.mark.parametrize("page", ["report", "empty", "message"])
+@pytest.mark.parametrize("page", ["report", "calm", "empty", "message"])
 def test_no_rule_of_accessibility_is_broken(
     browser: Chrome, places: dict[str, str], page: str, width: int, dark: bool
 ) -> None:
@@ -152,16 +181,14 @@ def test_tab_reaches_everything_visibly(browser: Chrome, places: dict[str, str],
     while (found := focus(browser))["name"] != "BODY":  # after the last one
         reached.append(found)
         press(browser, Keys.TAB)
-    sections = ["attention", "age", "due", "rotations", "keys", "all"]
+    sections = ["attention", "failures", "age", "due", "rotations", "replicas", "versions", "keys", "all"]
     assert [each["name"] for each in reached] == [
         "#content",
         *(f"#{name}" for name in sections),
-        "The most urgent first",
         "SUMMARY",
         "Number of secrets by the age of their value",
         "Number of rotations that are due on each of the next 30 days",
-        "Steps, as the rotation functions logged them",
-        "KMS keys, and the number of secrets under each",
+        "SUMMARY",
         "All secrets, the most urgent first",
     ]
     assert [each["name"] for each in reached if each["outline"] < 2 or not each["inside"]] == []
@@ -170,13 +197,32 @@ def test_tab_reaches_everything_visibly(browser: Chrome, places: dict[str, str],
 def test_the_first_link_skips_the_navigation(browser: Chrome, places: dict[str, str]) -> None:
     look(browser, places["report"])
     press(browser, Keys.TAB, Keys.ENTER, Keys.TAB)
-    assert focus(browser)["name"] == "The most urgent first"
+    assert focus(browser)["name"] == "SUMMARY"
 
 
 def test_more_secrets_open_by_keyboard(browser: Chrome, places: dict[str, str]) -> None:
     look(browser, places["report"])
-    press(browser, *[Keys.TAB] * 9, Keys.ENTER, Keys.TAB)
-    assert focus(browser)["name"] == "Secrets of lower urgency"
+    press(browser, Keys.TAB, Keys.ENTER, Keys.TAB, Keys.ENTER)
+    more = browser.find_element("css selector", "#attention ~ details table")
+    assert "rotators rotate never-24" in more.text
+
+
+def test_rows_are_stacked_on_a_narrow_screen(browser: Chrome, places: dict[str, str]) -> None:
+    """Each cell has a line of its own, below the secret, and a label that tells its column."""
+    look(browser, places["report"], width=NARROW)
+    assert browser.execute_script(STACKED) == []
+
+
+def test_stacked_rows_stay_rows_of_a_table(browser: Chrome, places: dict[str, str]) -> None:
+    """Screen readers get tables from the roles, because the layout is no longer that of a table."""
+    look(browser, places["report"], width=NARROW)
+    roles = ["table", "row", "columnheader", "rowheader", "cell"]
+    browser.execute_cdp_cmd("Accessibility.enable", {})
+    tree = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    found = Counter(each["role"]["value"] for each in tree)
+    tables = browser.find_elements("css selector", "table")
+    assert found["table"] == len([each for each in tables if each.is_displayed()])
+    assert [role for role in roles if not found[role]] == []
 
 
 def test_wide_tables_scroll_by_keyboard(browser: Chrome, places: dict[str, str]) -> None:
@@ -193,3 +239,18 @@ def test_colours_follow_the_scheme(browser: Chrome, places: dict[str, str]) -> N
         look(browser, places["report"], dark=dark)
         shades.append(browser.execute_script("return getComputedStyle(document.body).backgroundColor"))
     assert shades == ["rgb(255, 255, 255)", "rgb(13, 17, 23)"]
+
+
+@pytest.mark.parametrize("paper", [PORTRAIT, LANDSCAPE])
+def test_nothing_is_cut_off_on_paper(browser: Chrome, places: dict[str, str], paper: int) -> None:
+    """What is closed on the screen is open there."""
+    look(browser, places["report"], width=paper, printed=True)
+    shown = "h1, h2, h3, p, li:not(nav li), th, td, section svg, details table, .scroll"
+    assert len(browser.find_elements("css selector", "details table")) == 2
+    assert browser.execute_script(CUT_OFF, shown, paper) == []
+
+
+def test_paper_has_light_colours(browser: Chrome, places: dict[str, str]) -> None:
+    look(browser, places["report"], dark=True, printed=True)
+    colours = "const style = getComputedStyle(document.body); return [style.backgroundColor, style.color]"
+    assert browser.execute_script(colours) == ["rgb(255, 255, 255)", "rgb(27, 31, 36)"]

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Iterator, Sequence
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from rotators.aws import clients
+from rotators.aws.failures import FailedStep, LoggedStep
+from rotators.aws.secrets import Version
 from rotators.aws.views import FailedRotation
+from rotators.manage.details import MOST_REPLICATED, MOST_VERSIONS, Details, Replica, Timeline
 from rotators.manage.failures import FailedRotations
 from rotators.manage.inventory import Entry
-from rotators.manage.report import collect, html
+from rotators.manage.page import html
+from rotators.manage.report import collect
 from tests.manage.conftest import Fleet, run
 from tests.world import new_password
 
@@ -29,6 +36,30 @@ def entry(name: str, **members: object) -> Entry:
         "SecretVersionsToStages": {"a": ["AWSCURRENT"]},
     }
     return Entry.of({**listed, **members})
+
+
+def page_of(
+    secrets: Sequence[Entry], details: Details | None = None, failures: FailedRotations | None = None
+) -> str:
+    return html(collect(secrets, failures, NOW), details or Details())
+
+
+def failing(secret: Entry, message: str = "no route") -> FailedRotations:
+    """The failed rotation of a secret."""
+    return FailedRotations({secret.arn: FailedRotation("RotationFailed", NOW, message)})
+
+
+def step(name: str, end: float, seconds: float, message: str = "") -> LoggedStep:
+    """A step that ended some seconds after NOW; failed if there is a message."""
+    failure = FailedStep("s", "t", name, "secret-format", message, retryable=False) if message else None
+    return LoggedStep(name, NOW + dt.timedelta(seconds=end), name, seconds, failure)
+
+
+def section(page: str, name: str) -> str:
+    """A section of the page, without tags."""
+    found = re.search(rf'<section aria-labelledby="{name}">(.*?)</section>', page, re.DOTALL)
+    assert found
+    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", found[1])))
 
 
 class Tags(HTMLParser):
@@ -49,8 +80,13 @@ class Tags(HTMLParser):
 
 def test_texts_from_outside_are_shown_as_they_are() -> None:
     secret = entry(HOSTILE, KmsKeyId=HOSTILE, OwningService=HOSTILE)
-    failures = FailedRotations({secret.arn: FailedRotation("RotationFailed", NOW, HOSTILE)})
-    page = html(collect([secret], failures, NOW))
+    others = entry("other"), entry("third")
+    details = Details(
+        [Timeline(secret, [step(HOSTILE, 1, 1, HOSTILE)]), Timeline(others[0], [step(HOSTILE, 1, 1)])],
+        [(secret, [Version(HOSTILE, (HOSTILE,), NOW, keys=(HOSTILE,))])],
+        [(secret, [Replica(HOSTILE, HOSTILE, HOSTILE, HOSTILE)])],
+    )
+    page = page_of([secret, *others], details, failing(secret, HOSTILE))
     found = Tags(page)
     assert "script" not in found.names
     assert {each for each in found.active if not each.startswith("href=#")} == set()
@@ -61,9 +97,8 @@ def test_texts_from_outside_are_shown_as_they_are() -> None:
 def test_the_most_urgent_secrets_come_first() -> None:
     overdue = entry("overdue", RotationEnabled=True, NextRotationDate=NOW - dt.timedelta(days=1))
     secrets = [entry("calm"), overdue, entry("failed"), entry("gone", DeletedDate=NOW)]
-    failures = FailedRotations({secrets[2].arn: FailedRotation("RotationFailed", NOW, "no route")})
-    page = html(collect(secrets, failures, NOW))
-    order = [page.index(f'<th scope="row">{name}<') for name in ("failed", "overdue", "gone", "calm")]
+    page = page_of(secrets, failures=failing(secrets[2]))
+    order = [page.index(f'<tr><th scope="row">{name}<') for name in ("failed", "overdue", "gone", "calm")]
     assert order == sorted(order)
     assert "RotationFailed: no route" in page
     assert "rotators doctor failed" in page
@@ -72,7 +107,7 @@ def test_the_most_urgent_secrets_come_first() -> None:
 def test_charts_count_the_secrets() -> None:
     due = NOW + dt.timedelta(days=3)
     secrets = [entry(f"s{number}", RotationEnabled=True, NextRotationDate=due) for number in range(4)]
-    page = html(collect(secrets, None, NOW))
+    page = page_of(secrets)
     assert "<title>value ≤ 30 days: 4</title>" in page
     assert "<title>2026-11-29: 4</title>" in page
     assert "Failed rotations are unknown" in page
@@ -85,7 +120,7 @@ def test_each_secret_has_its_details() -> None:
         entry("two", PrimaryRegion="us-east-1"),
         entry("three"),
     ]
-    page = html(collect(secrets, None, NOW))
+    page = page_of(secrets)
     rows = {
         found[1]: found[2].split("<td>")[-3:]
         for found in re.finditer(r'^<tr><th scope="row">(one|two|three)<td(.*)$', page, re.MULTILINE)
@@ -95,10 +130,11 @@ def test_each_secret_has_its_details() -> None:
         "two": ["1", "1", "of us-east-1"],
         "three": ["1", "1", "-"],
     }
-    assert '<td>2</td><th scope="row"><code>alias/shop</code>' in page
+    assert "alias/shop key 2 1" in section(page, "keys")
 
 
 def test_ten_thousand_secrets_fit_into_two_megabytes() -> None:
+    """All of them failed, and as many details as are read."""
     long = "prod/some-department/some-service/database-"
     secrets = [
         entry(
@@ -110,11 +146,88 @@ def test_ten_thousand_secrets_fit_into_two_megabytes() -> None:
         )
         for number in range(10_000)
     ]
-    assert len(html(collect(secrets, FailedRotations({}), NOW)).encode()) < 2_000_000
+    failures = FailedRotations({each.arn: FailedRotation("RotationFailed", NOW, long) for each in secrets})
+    steps = [step("setSecret", number, 1, long * 3) for number in range(12)]
+    versions = [Version(f"{long}{number}", ("AWSCURRENT",), NOW, keys=(long,)) for number in range(3)]
+    details = Details(
+        [Timeline(each, steps) for each in secrets[:24]],
+        [(each, versions) for each in secrets[:MOST_VERSIONS]],
+        [(each, [Replica("eu-west-1", "InSync", long, long)] * 3) for each in secrets[:MOST_REPLICATED]],
+    )
+    assert len(page_of(secrets, details, failures).encode()) < 2_000_000
+
+
+def test_a_failure_has_its_cause_and_next_action() -> None:
+    secret = entry("app", RotationEnabled=True)
+    message = "[secret-format] no host. Next: Put a value."
+    details = Details([Timeline(secret, [step("createSecret", 1, 1), step("setSecret", 3, 1, message)])])
+    shown = section(page_of([secret], details, failing(secret)), "failures")
+    assert "setSecret: [secret-format] no host." in shown
+    assert "Put a value. Details: rotators doctor app" in shown
+
+
+def test_a_failure_without_a_log_is_shown() -> None:
+    secret = entry("app", RotationEnabled=True)
+    shown = section(page_of([secret], failures=failing(secret)), "failures")
+    assert "2026-11-26 12:00" in shown
+    assert "RotationFailed: no route rotators doctor app" in shown
+
+
+def test_a_repeated_step_that_succeeded_is_no_failure() -> None:
+    timeline = Timeline(entry("app"), [step("createSecret", 1, 1, "no"), step("createSecret", 3, 1)])
+    assert Details([timeline]).failed_step(entry("app")) is None
+
+
+def test_steps_are_drawn_to_scale() -> None:
+    secret = entry("app")
+    details = Details([Timeline(secret, [step("createSecret", 1, 1), step("setSecret", 4, 2)])])
+    page = page_of([secret], details)
+    drawn = re.findall(r'aria-label="(from [^"]*)".*?<rect x="([^"]*)" width="([^"]*)"', page)
+    assert drawn == [("from 0 ms to 1.00 s", "0.0", "250.0"), ("from 2.00 s to 4.00 s", "500.0", "500.0")]
+    assert "createSecret 1.00 s setSecret 2.00 s" in section(page, "rotations")
+
+
+def test_replicas_show_their_region_and_state() -> None:
+    """Those with a problem are in red and say what it is."""
+    secret = entry("app", PrimaryRegion="eu-west-1")
+    replicas = [
+        Replica("us-east-1", "InSync", "Replication succeeded", "alias/a"),
+        Replica("us-east-2", "Failed", "Secret with this name already exists", None),
+    ]
+    shown = section(page_of([secret], Details(replicas=[(secret, replicas)])), "replicas")
+    assert "us-east-1 InSync alias/a us-east-2 Failed: Secret with this name already exists -" in shown
+
+
+def test_old_versions_are_counted_and_not_shown() -> None:
+    versions = [Version("current", ("AWSCURRENT",), NOW, keys=("DefaultEncryptionKey",))]
+    versions += [Version(f"old-{number}", (), None) for number in range(5)]
+    shown = section(page_of([entry("app")], Details(versions=[(entry("app"), versions)])), "versions")
+    assert "current AWSCURRENT < 1 h key 1 old-0 none - -" in shown
+    assert "old-2 none (2 more without a stage)" in shown
+    assert "old-3" not in shown
+
+
+@pytest.mark.parametrize(
+    ("part", "said", "following"),
+    [
+        ("attention", "Nothing needs attention.", "rotators policy check"),
+        ("failures", "No rotation failed", "rotators check app"),
+        ("due", "No rotation is due", "rotators schedule"),
+        ("rotations", "No rotation is logged.", "rotators schedule"),
+        ("replicas", "No secret of this Region has replicas.", "rotators replicate"),
+    ],
+)
+def test_an_empty_section_names_the_next_action(part: str, said: str, following: str) -> None:
+    shown = section(page_of([entry("app")], failures=FailedRotations({})), part)
+    assert said in shown
+    assert f"Next: {following}" in shown
 
 
 def test_an_empty_account_has_a_page() -> None:
-    assert "<b>0</b>secrets" in html(collect([], FailedRotations({}), NOW))
+    page = page_of([], failures=FailedRotations({}))
+    assert "<b>0</b>secrets" in page
+    assert "Next: store one with <code>aws secretsmanager create-secret</code>" in page
+    assert "<section" not in page
 
 
 def test_the_command_writes_a_page_without_values(fleet: Fleet, tmp_path: Path) -> None:
@@ -129,6 +242,54 @@ def test_the_command_writes_a_page_without_values(fleet: Fleet, tmp_path: Path) 
     assert re.search(r"Next: open .*secrets\.html", result.output)
 
 
+def written(fleet: Fleet, path: Path) -> str:
+    """The page about the secrets of a group."""
+    assert run("report", "--name", fleet.prefix, "-o", str(path)).exit_code == 0
+    return path.read_text(encoding="utf-8")
+
+
+def replicated(fleet: Fleet) -> tuple[str, str]:
+    """Create a replicated secret with two versions; gives their ids, the newer one first."""
+    name = fleet.add("app", AddReplicaRegions=[{"Region": "eu-west-1"}, {"Region": "eu-west-3"}])
+    newer = fleet.secrets.put_secret_value(SecretId=name, SecretString="2")["VersionId"]
+    stages = fleet.secrets.describe_secret(SecretId=name)["VersionIdsToStages"]
+    return newer, next(each for each in stages if each != newer)
+
+
+def test_versions_and_replicas_are_read(fleet: Fleet, tmp_path: Path) -> None:
+    newer, older = replicated(fleet)
+    page = written(fleet, tmp_path / "secrets.html")
+    shown = section(page, "versions")
+    assert f"{newer[:8]} AWSCURRENT < 1 h key 1 {older[:8]} AWSPREVIOUS < 1 h key 1" in shown
+    assert newer not in page
+    assert re.search(r"eu-west-1 In\w+.* eu-west-3 In\w+", section(page, "replicas"))
+
+
+@pytest.fixture
+def viewer(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Secrets may be listed, and no more."""
+    allowed = ["secretsmanager:ListSecrets", "secretsmanager:PutSecretValue", "secretsmanager:CreateSecret"]
+    fleet.aws.watch({"viewer": [{"Effect": "Allow", "Action": allowed, "Resource": "*"}]})
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local-viewer")
+    clients._client.cache_clear()  # a client keeps its credentials
+    yield
+    clients._client.cache_clear()
+    fleet.aws.watch(None)
+
+
+@pytest.mark.usefixtures("viewer")
+def test_what_may_not_be_read_is_named(fleet: Fleet, tmp_path: Path) -> None:
+    newer, _ = replicated(fleet)
+    page = written(fleet, tmp_path / "secrets.html")
+    assert "Next: allow cloudtrail:LookupEvents" in section(page, "failures")
+    shown = section(page, "versions")
+    assert f"{newer[:8]} AWSCURRENT - -" in shown
+    assert "versions of 1 secrets could not be read. Next: allow secretsmanager:ListSecretVersionIds" in shown
+    shown = section(page, "replicas")
+    assert "app unknown" in shown
+    assert "Next: allow secretsmanager:DescribeSecret" in shown
+
+
 @pytest.mark.processes
 def test_the_report_shows_steps_of_rotations(fleet: Fleet, tmp_path: Path) -> None:
     """A rotation that fails: its steps and its error are in the page."""
@@ -138,5 +299,5 @@ def test_the_report_shows_steps_of_rotations(fleet: Fleet, tmp_path: Path) -> No
     path = tmp_path / "secrets.html"
     run("report", name, "-o", str(path))
     page = path.read_text(encoding="utf-8")
-    assert "RotationFailed" in page
-    assert "secret-format" in page
+    assert "createSecret: [secret-format]" in section(page, "failures")
+    assert "failed: secret-format" in section(page, "rotations")

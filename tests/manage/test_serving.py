@@ -8,13 +8,15 @@ from http.client import HTTPConnection, HTTPResponse
 import pytest
 
 from rotators.core.errors import AccessDenied
-from rotators.manage.report import collect, html
+from rotators.manage.details import Details
+from rotators.manage.page import html
+from rotators.manage.report import collect
 from rotators.manage.serving import Dashboard
 from tests.manage.test_report import NOW
 
 
 def page() -> str:
-    return html(collect([], None, NOW))
+    return html(collect([], None, NOW), Details())
 
 
 def ask(server: Dashboard, method: str = "GET", path: str = "/", **headers: str) -> tuple[HTTPResponse, str]:

@@ -1,0 +1,240 @@
+"""What a listing leaves out: logged steps, versions and replicas. Each secret needs a call for each of them.
+
+ListSecrets tells neither replicas nor the ages and keys of versions (API reference, SecretListEntry).
+Therefore they are read for some secrets only, the most important ones, and several calls run at a time.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from rotators.aws import clients
+from rotators.aws.failures import FailedStep, LoggedStep, logged_steps
+from rotators.aws.secrets import Version, describe, list_versions
+from rotators.aws.views import UNTOLD
+from rotators.core.errors import SecretNotFound
+from rotators.core.states import Stage
+from rotators.manage.attention import Urgency
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from rotators.manage.inventory import Entry
+    from rotators.manage.report import Row
+
+T = TypeVar("T")
+
+MOST_VERSIONS = 50
+"""Number of secrets whose versions are read."""
+
+MOST_REPLICATED = 100
+"""Number of secrets whose replicas are read."""
+
+IN_SYNC = "InSync"
+"""State of a replica with the present value (API reference, ReplicationStatusType)."""
+
+_MOST_ROTATIONS = 12
+_MOST_STEPS = 12
+_CALLS = 8  # at a time; a client keeps ten connections
+_STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
+
+
+@dataclass(frozen=True)
+class Replica:
+    """A replica of a secret.
+
+    Attributes:
+        region: its Region.
+        state: ``InSync``, ``InProgress``, ``Failed``, or another word of the service.
+        message: the service's words about the state; may be empty.
+        key: its KMS key; None if the service does not say.
+    """
+
+    region: str
+    state: str
+    message: str
+    key: str | None
+
+
+@dataclass(frozen=True)
+class Span:
+    """A step of a timeline.
+
+    Attributes:
+        step: the step.
+        begin, end: seconds from the beginning of the timeline.
+    """
+
+    step: LoggedStep
+    begin: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The steps of a rotation.
+
+    Attributes:
+        entry: the secret.
+        logged: all its logged steps, oldest first; at least one.
+    """
+
+    entry: Entry
+    logged: Sequence[LoggedStep]
+
+    @property
+    def steps(self) -> Sequence[LoggedStep]:
+        """The newest steps: a step that fails is repeated for hours."""
+        return self.logged[-_MOST_STEPS:]
+
+    @property
+    def ended(self) -> dt.datetime:
+        """The end of the last step."""
+        return self.logged[-1].time
+
+    @property
+    def seconds(self) -> float:
+        """The time between the beginning of the first of `steps` and the end of the last one."""
+        return max(span.end for span in self.spans)
+
+    @property
+    def spans(self) -> Sequence[Span]:
+        """The steps with their times. The log has the end of a step and its duration."""
+        begins = [step.time - dt.timedelta(seconds=step.seconds) for step in self.steps]
+        first = min(begins)
+        return [
+            Span(step, (begin - first).total_seconds(), (step.time - first).total_seconds())
+            for step, begin in zip(self.steps, begins, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class Details:
+    """Details of some secrets.
+
+    Attributes:
+        timelines: recent rotations, the newest first.
+        versions: secrets and their versions, the most urgent secret first. Versions are as the listing has
+            them, without age and key, if they could not be read.
+        replicas: replicated secrets and their replicas, those with a problem first; None if they could not
+            be read.
+        unread: permission of a call to the number of secrets for which it was not answered.
+    """
+
+    timelines: Sequence[Timeline] = ()
+    versions: Sequence[tuple[Entry, Sequence[Version]]] = ()
+    replicas: Sequence[tuple[Entry, Sequence[Replica] | None]] = ()
+    unread: Counter[str] = field(default_factory=Counter)
+
+    def failed_step(self, entry: Entry) -> FailedStep | None:
+        """Return the step at which the last rotation of a secret failed; None if that is not known.
+
+        Args:
+            entry: the secret.
+        """
+        found = (each.logged[-1].failure for each in self.timelines if each.entry.arn == entry.arn)
+        return next(found, None)
+
+
+def read_details(rows: Sequence[Row]) -> Details:
+    """Read the details of the most important secrets.
+
+    Args:
+        rows: secrets, the most urgent first.
+
+    Returns:
+        The details. What the caller may not read is left out and counted.
+    """
+    newest = sorted(rows, key=lambda row: _last_change(row.entry), reverse=True)
+    urgent = sorted(newest, key=lambda row: row.attention.urgency)
+    unread: Counter[str] = Counter()
+    steps = _read_each(_steps, _rotating(newest), "logs:FilterLogEvents", unread)
+    timelines = [Timeline(entry, found) for entry, found in steps if found]
+    versions = _read_each(
+        _versions,
+        [row.entry for row in urgent[:MOST_VERSIONS]],
+        "secretsmanager:ListSecretVersionIds",
+        unread,
+    )
+    replicas = _read_each(
+        _replicas,
+        [row.entry for row in rows if row.entry.is_primary][:MOST_REPLICATED],
+        "secretsmanager:DescribeSecret",
+        unread,
+    )
+    return Details(
+        timelines=sorted(timelines, key=lambda each: each.ended, reverse=True),
+        versions=[(entry, _listed(entry) if found is None else found) for entry, found in versions],
+        replicas=sorted(replicas, key=_in_sync),
+        unread=unread,
+    )
+
+
+def _read_each(
+    read: Callable[[Entry], T], entries: Iterable[Entry], permission: str, unread: Counter[str]
+) -> list[tuple[Entry, T | None]]:
+    """Read something about each secret; None where the service does not tell it."""
+
+    def told(entry: Entry) -> tuple[Entry, T | None]:
+        try:
+            with clients.in_region_of(entry.arn):
+                return entry, read(entry)
+        except UNTOLD:
+            return entry, None
+
+    with ThreadPoolExecutor(_CALLS) as pool:
+        found = list(pool.map(told, entries))
+    if missing := sum(result is None for _, result in found):
+        unread[permission] = missing
+    return found
+
+
+def _rotating(newest: Sequence[Row]) -> Iterable[Entry]:
+    """The secrets that failed or changed last, of those with a rotation function."""
+    rotating = [row for row in newest if row.entry.function_arn]
+    failed = [row for row in rotating if row.attention.urgency is Urgency.FAILED]
+    chosen = failed[:_MOST_ROTATIONS] + rotating[:_MOST_ROTATIONS]
+    return {row.entry.arn: row.entry for row in chosen}.values()
+
+
+def _last_change(entry: Entry) -> float:
+    moment = entry.changed or entry.created
+    return moment.timestamp() if moment else 0.0
+
+
+def _steps(entry: Entry) -> Sequence[LoggedStep]:
+    stages = entry.stages.items()
+    token = next((version for version, held in stages if Stage.PENDING in held), None) or next(
+        (version for version, held in stages if Stage.CURRENT in held), None
+    )
+    if token is None or entry.function_arn is None:
+        return ()
+    try:
+        return [step for step in logged_steps(entry.function_arn, token) if step.step in _STEPS]
+    except SecretNotFound:  # the function has no log, because it never ran
+        return ()
+
+
+def _versions(entry: Entry) -> Sequence[Version]:
+    return list_versions(entry.arn, clients.secrets_lister())
+
+
+def _listed(entry: Entry) -> Sequence[Version]:
+    return [Version(version, tuple(stages), None) for version, stages in entry.stages.items()]
+
+
+def _replicas(entry: Entry) -> Sequence[Replica]:
+    described = describe(entry.arn, clients.secrets_lister())
+    return [
+        Replica(each["Region"], each.get("Status", ""), each.get("StatusMessage", ""), each.get("KmsKeyId"))
+        for each in described.get("ReplicationStatus", ())
+    ]
+
+
+def _in_sync(replicated: tuple[Entry, Sequence[Replica] | None]) -> bool:
+    _, found = replicated
+    return found is not None and all(replica.state == IN_SYNC for replica in found)
