@@ -23,6 +23,7 @@ from rotators.local.servers.postgres import PostgresServer, find_binaries
 from rotators.strategies.rotator import engine_of
 from rotators.testing import targets
 from tests.cli.command import command
+from tests.manage.test_serving import ask
 from tests.world import IN_NO_PACKAGE, remembered
 
 pytestmark = pytest.mark.processes
@@ -257,6 +258,18 @@ def test_the_other_commands_work_against_it(stack: Stack, tmp_path: Path) -> Non
     event.write_text(json.dumps({"SecretId": "demo/alternating", "Fields": ["username"]}))
     answer = json.loads(stack.command("invoke", "retrieve", str(event)).stdout)
     assert answer["Value"] == {"username": "demo_alternating_clone"}
+
+
+def test_a_page_shows_the_secrets_without_values(stack: Stack) -> None:
+    port = int(stack.document["dashboard"].rstrip("/").rpartition(":")[2])
+    password = stack.value("demo/single")["password"]
+    response, page = ask(port)
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+    assert "demo/single" in page
+    assert password not in page
+    response, page = ask(port, Host="rebound.example")
+    assert response.status == 421
+    assert "demo/single" not in page
 
 
 def test_up_runs_an_engine_without_administrators() -> None:

@@ -60,7 +60,8 @@ return [...document.querySelectorAll(".stack tbody tr")].filter(row => row.check
 }).map(row => row.textContent);
 """
 IN_TABLES = """
-return [...document.querySelectorAll(arguments[0])].filter(each => each.closest("table").checkVisibility()).length;
+const found = [...document.querySelectorAll(arguments[0])];
+return found.filter(each => each.closest("table").checkVisibility()).length;
 """
 CUT_OFF = """
 const [shown, paper] = arguments;

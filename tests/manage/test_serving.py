@@ -19,8 +19,8 @@ def page() -> str:
     return html(collect([], None, NOW), Details())
 
 
-def ask(server: Dashboard, method: str = "GET", path: str = "/", **headers: str) -> tuple[HTTPResponse, str]:
-    connection = HTTPConnection("127.0.0.1", server.port)
+def ask(port: int, method: str = "GET", path: str = "/", **headers: str) -> tuple[HTTPResponse, str]:
+    connection = HTTPConnection("127.0.0.1", port)
     try:
         connection.request(method, path, headers=headers)
         response = connection.getresponse()
@@ -31,13 +31,13 @@ def ask(server: Dashboard, method: str = "GET", path: str = "/", **headers: str)
 
 def test_the_page_is_served_without_scripts() -> None:
     with Dashboard(page) as server:
-        response, text = ask(server)
+        response, text = ask(server.port)
         assert (response.status, text) == (200, page())
         policy = response.headers["Content-Security-Policy"]
         assert policy.startswith("default-src 'none'; style-src 'sha256-")
         assert "unsafe" not in policy
         assert response.headers["Cache-Control"] == "no-store"
-        assert ask(server, "HEAD")[1] == ""
+        assert ask(server.port, "HEAD")[1] == ""
 
 
 @pytest.mark.parametrize(
@@ -45,10 +45,10 @@ def test_the_page_is_served_without_scripts() -> None:
 )
 def test_only_its_own_host_is_answered(host: str) -> None:
     with Dashboard(page) as server:
-        response, text = ask(server, Host=host.format(port=server.port))
+        response, text = ask(server.port, Host=host.format(port=server.port))
         assert response.status == 421
         assert "secrets" not in text
-        assert ask(server, Host=f"localhost:{server.port}")[0].status == 200
+        assert ask(server.port, Host=f"localhost:{server.port}")[0].status == 200
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_only_its_own_host_is_answered(host: str) -> None:
 )
 def test_nothing_else_is_served(method: str, path: str, status: int) -> None:
     with Dashboard(page) as server:
-        assert ask(server, method, path)[0].status == status
+        assert ask(server.port, method, path)[0].status == status
 
 
 def test_it_listens_on_loopback_only() -> None:
@@ -74,7 +74,7 @@ def test_an_error_becomes_a_page() -> None:
         raise AccessDenied("ListSecrets <b>denied</b>")
 
     with Dashboard(denied) as server:
-        response, text = ask(server)
+        response, text = ask(server.port)
         assert response.status == 502
         assert "[access-denied] ListSecrets &lt;b&gt;denied" in text
 
@@ -87,6 +87,6 @@ def test_a_reload_within_seconds_asks_once() -> None:
         return page()
 
     with Dashboard(counted) as server:
-        ask(server)
-        ask(server)
+        ask(server.port)
+        ask(server.port)
     assert len(made) == 1
