@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -19,14 +20,15 @@ from rich.table import Table
 
 from rotators.local.aws import LocalAws
 
+_PAGE = 100
+_REPORT = "secrets.html"
 COMMANDS = {
     "list": ("list",),
     "list -o names": ("list", "-o", "names"),
     "list -o json": ("list", "-o", "json"),
     "policy check": ("policy", "check", "--preset", "cis"),
-    "report": ("report", "-o", "secrets.html"),
+    "report": ("report", "-o", _REPORT),
 }
-_PAGE = 100
 
 
 @click.command()
@@ -52,11 +54,18 @@ def main(secrets: int, rounds: int, as_json: bool) -> None:
         }
         seconds["list -o names: first page"] = _median(rounds, lambda: _first_page(folder, environment))
         start = _median(rounds, lambda: _run(("--version",), folder, environment))
+        before = _processor_seconds()
+        _run(COMMANDS["report"], folder, environment)
+        report = {
+            "processor_seconds": round(_processor_seconds() - before, 3),
+            "bytes": (Path(folder) / _REPORT).stat().st_size,
+        }
     figures = {
         "secrets": secrets,
         "pages": -(-secrets // _PAGE),
         "list_secrets_seconds": round(floor, 3),
         "start_seconds": round(start, 3),
+        "report": report,
         "commands": {
             name: {"seconds": round(taken, 3), "ratio": round(taken / floor, 2)}
             for name, taken in seconds.items()
@@ -93,6 +102,12 @@ def _run(words: tuple[str, ...], folder: str, environment: dict[str, str]) -> No
     assert done.stdout, done.stderr.decode()
 
 
+def _processor_seconds() -> float:
+    """Processor time of all processes that this one has started and that ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def _first_page(folder: str, environment: dict[str, str]) -> None:
     words = [sys.executable, "-u", "-m", "rotators", "list", "-o", "names"]
     with subprocess.Popen(words, cwd=folder, env=environment, stdout=subprocess.PIPE) as running:
@@ -112,6 +127,9 @@ def _print(figures: dict[str, Any]) -> None:
     for name, found in figures["commands"].items():
         table.add_row(f"rotators {name}", f"{found['seconds']:.2f}", str(found["ratio"]))
     Console().print(table)
+    report = figures["report"]
+    seconds, size = report["processor_seconds"], report["bytes"] / 1_000_000
+    Console().print(f"rotators report: {seconds:.2f} s of processor time, a page of {size:.2f} MB")
 
 
 if __name__ == "__main__":

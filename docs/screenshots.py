@@ -21,7 +21,7 @@ from tests.cli.command import command
 from tests.cli.documented import backdate
 
 IMAGES = Path(__file__).parent / "images"
-WIDTH, HEIGHT = 1100, 1266  # CSS pixels
+WIDTH, HEIGHT = 1100, 1400  # CSS pixels
 _DAY = 86_400
 _ROTATION_SECONDS = 60.0
 

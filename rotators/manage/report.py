@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from rotators.manage.attention import Attention, Urgency, attention
@@ -73,30 +72,30 @@ class Report:
     rows: Sequence[Row]
     failures_known: bool
 
-    @cached_property
+    @property
     def urgent(self) -> Sequence[Row]:
         """Secrets that need attention, at most 200."""
         return [row for row in self.rows if row.attention.urgency is not Urgency.NONE][:_MOST_ROWS]
 
-    @cached_property
+    @property
     def failures(self) -> Sequence[Row]:
         """Secrets whose last rotation failed, the newest failure first, at most 200."""
         failed = [row for row in self.rows if row.attention.urgency is Urgency.FAILED]
         return sorted(failed, key=_failed_at, reverse=True)[:_MOST_ROWS]
 
-    @cached_property
+    @property
     def counts(self) -> Counter[Urgency]:
         """Number of secrets by urgency."""
         return Counter(row.attention.urgency for row in self.rows)
 
-    @cached_property
+    @property
     def ages(self) -> Sequence[Bar]:
         """Number of secrets by the age of their value."""
         found = Counter(self._age(row.entry) for row in self.rows)
         labels = [f"≤ {label}" for _, label in _AGES] + ["older", "unknown"]
         return [Bar(label, f"value {label}", found[number]) for number, label in enumerate(labels)]
 
-    @cached_property
+    @property
     def due(self) -> Sequence[Bar]:
         """Number of rotations that are due on each of the next 30 days."""
         today = self.now.date()
@@ -111,12 +110,12 @@ class Report:
             for number, day in enumerate(days)
         ]
 
-    @cached_property
+    @property
     def keys(self) -> Sequence[tuple[str, int]]:
         """KMS keys and the number of secrets under each, the most used first."""
         return Counter(row.entry.key or OWN_KEY for row in self.rows).most_common()
 
-    @cached_property
+    @property
     def key_numbers(self) -> Mapping[str, int]:
         """KMS keys and their numbers in the table of keys, because their ARNs are long."""
         return {key: number for number, (key, _) in enumerate(self.keys, 1)}
