@@ -20,7 +20,7 @@ from rich.table import Table
 
 from rotators.local.aws import LocalAws
 
-_PAGE = 100
+_LISTED = 100
 _REPORT = "secrets.html"
 COMMANDS = {
     "list": ("list",),
@@ -54,15 +54,10 @@ def main(secrets: int, rounds: int, as_json: bool) -> None:
         }
         seconds["list -o names: first page"] = _median(rounds, lambda: _first_page(folder, environment))
         start = _median(rounds, lambda: _run(("--version",), folder, environment))
-        before = _processor_seconds()
-        _run(COMMANDS["report"], folder, environment)
-        report = {
-            "processor_seconds": round(_processor_seconds() - before, 3),
-            "bytes": (Path(folder) / _REPORT).stat().st_size,
-        }
+        report = _page(folder, environment)
     figures = {
         "secrets": secrets,
-        "pages": -(-secrets // _PAGE),
+        "pages": -(-secrets // _LISTED),
         "list_secrets_seconds": round(floor, 3),
         "start_seconds": round(start, 3),
         "report": report,
@@ -87,7 +82,7 @@ def _median(rounds: int, run: Callable[[], object]) -> float:
 
 
 def _list(client: Any) -> int:
-    pages = client.get_paginator("list_secrets").paginate(PaginationConfig={"PageSize": _PAGE})
+    pages = client.get_paginator("list_secrets").paginate(PaginationConfig={"PageSize": _LISTED})
     return sum(len(page["SecretList"]) for page in pages)
 
 
@@ -102,6 +97,13 @@ def _run(words: tuple[str, ...], folder: str, environment: dict[str, str]) -> No
     assert done.stdout, done.stderr.decode()
 
 
+def _page(folder: str, environment: dict[str, str]) -> dict[str, float]:
+    before = _processor_seconds()
+    _run(COMMANDS["report"], folder, environment)
+    seconds = _processor_seconds() - before
+    return {"processor_seconds": round(seconds, 3), "bytes": (Path(folder) / _REPORT).stat().st_size}
+
+
 def _processor_seconds() -> float:
     """Processor time of all processes that this one has started and that ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -112,7 +114,7 @@ def _first_page(folder: str, environment: dict[str, str]) -> None:
     words = [sys.executable, "-u", "-m", "rotators", "list", "-o", "names"]
     with subprocess.Popen(words, cwd=folder, env=environment, stdout=subprocess.PIPE) as running:
         assert running.stdout
-        for _ in range(_PAGE):
+        for _ in range(_LISTED):
             assert running.stdout.readline()
         running.kill()
 
