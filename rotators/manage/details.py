@@ -92,6 +92,14 @@ class Timeline:
         return self.logged[-_MOST_STEPS:]
 
     @property
+    def state(self) -> str:
+        """``failed``, ``ended``, or ``last step`` of a rotation that is under way or was interrupted."""
+        last = self.logged[-1]
+        if last.failure:
+            return "failed"
+        return "ended" if last.step == _STEPS[-1] else "last step"
+
+    @property
     def ended(self) -> dt.datetime:
         """The end of the last step."""
         return self.logged[-1].time

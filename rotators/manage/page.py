@@ -110,6 +110,7 @@ def _templates() -> Environment:
         replica=_replica,
         shown=_shown,
         summary=_summary,
+        utc=_utc,
         version=__version__,
         Urgency=Urgency,
         IN_SYNC=IN_SYNC,
@@ -122,6 +123,10 @@ def _templates() -> Environment:
 
 def _finalized(value: Any) -> Any:
     return visible(value) if type(value) is str else value
+
+
+def _utc(moment: dt.datetime) -> dt.datetime:
+    return moment.astimezone(dt.UTC)  # botocore gives times in the zone of this machine
 
 
 def _age(moment: dt.datetime | None, now: dt.datetime) -> str:

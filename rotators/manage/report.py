@@ -134,6 +134,9 @@ def current_report(selector: Selector) -> Report:
     Args:
         selector: the secrets; none may be found.
 
+    Returns:
+        The report, see `collect`.
+
     Raises:
         RotatorsError: the secrets could not be read.
     """

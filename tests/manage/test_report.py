@@ -169,8 +169,24 @@ def test_a_failure_has_its_cause_and_next_action() -> None:
 def test_a_failure_without_a_log_is_shown() -> None:
     secret = entry("app", RotationEnabled=True)
     shown = section(page_of([secret], failures=failing(secret)), "failures")
-    assert "2026-11-26 12:00" in shown
     assert "RotationFailed: no route rotators doctor app" in shown
+
+
+def test_times_are_shown_in_utc() -> None:
+    secret = entry("app", RotationEnabled=True)
+    there = NOW.astimezone(dt.timezone(dt.timedelta(hours=5)))
+    failures = FailedRotations({secret.arn: FailedRotation("RotationFailed", there, "no route")})
+    assert "2026-11-26 12:00 RotationFailed" in section(page_of([secret], failures=failures), "failures")
+
+
+@pytest.mark.parametrize(
+    ("last", "message", "state"),
+    [("finishSecret", "", "ended"), ("setSecret", "", "last step"), ("setSecret", "no route", "failed")],
+)
+def test_a_rotation_tells_its_state(last: str, message: str, state: str) -> None:
+    timeline = Timeline(entry("app"), [step("createSecret", 1, 1), step(last, 2, 1, message)])
+    shown = section(page_of([entry("app")], Details([timeline])), "rotations")
+    assert f"app {state} 2026-11-26 12:00 , after 2.00 s" in shown
 
 
 def test_a_repeated_step_that_succeeded_is_no_failure() -> None:
@@ -196,6 +212,11 @@ def test_replicas_show_their_region_and_state() -> None:
     ]
     shown = section(page_of([secret], Details(replicas=[(secret, replicas)])), "replicas")
     assert "us-east-1 InSync alias/a us-east-2 Failed: Secret with this name already exists -" in shown
+
+
+def test_a_secret_without_versions_is_shown() -> None:
+    page = page_of([entry("app")], Details(versions=[(entry("app"), [])]))
+    assert "app none - - -" in section(page, "versions")
 
 
 def test_old_versions_are_counted_and_not_shown() -> None:
@@ -284,7 +305,7 @@ def test_what_may_not_be_read_is_named(fleet: Fleet, tmp_path: Path) -> None:
     assert "Next: allow cloudtrail:LookupEvents" in section(page, "failures")
     shown = section(page, "versions")
     assert f"{newer[:8]} AWSCURRENT - -" in shown
-    assert "versions of 1 secrets could not be read. Next: allow secretsmanager:ListSecretVersionIds" in shown
+    assert "versions of 1 secret could not be read. Next: allow secretsmanager:ListSecretVersionIds" in shown
     shown = section(page, "replicas")
     assert "app unknown" in shown
     assert "Next: allow secretsmanager:DescribeSecret" in shown
