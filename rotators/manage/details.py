@@ -21,7 +21,7 @@ from rotators.core.states import Stage
 from rotators.manage.attention import Urgency
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from rotators.manage.inventory import Entry
     from rotators.manage.report import Row
@@ -37,9 +37,10 @@ MOST_REPLICATED = 100
 IN_SYNC = "InSync"
 """State of a replica with the present value (API reference, ReplicationStatusType)."""
 
-_MOST_ROTATIONS = 12
+_MOST_ROTATIONS, _MOST_FAILED = 12, 6
 _MOST_STEPS = 12
 _CALLS = 8  # at a time; a client keeps ten connections
+_LOOKS_AT_LOGS = 1  # CloudWatch Logs answers five a second (repost.aws, cloudwatch-logs-throttling)
 _STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
 
 
@@ -160,7 +161,7 @@ def read_details(rows: Sequence[Row]) -> Details:
     newest = sorted(rows, key=lambda row: _last_change(row.entry), reverse=True)
     urgent = sorted(newest, key=lambda row: row.attention.urgency)
     unread: Counter[str] = Counter()
-    steps = _read_each(_steps, _rotating(newest), "logs:FilterLogEvents", unread)
+    steps = _read_each(_steps, _rotating(newest), "logs:FilterLogEvents", unread, _LOOKS_AT_LOGS)
     timelines = [Timeline(entry, found) for entry, found in steps if found]
     versions = _read_each(
         _versions,
@@ -183,7 +184,11 @@ def read_details(rows: Sequence[Row]) -> Details:
 
 
 def _read_each(
-    read: Callable[[Entry], T], entries: Iterable[Entry], permission: str, unread: Counter[str]
+    read: Callable[[Entry], T],
+    entries: Sequence[Entry],
+    permission: str,
+    unread: Counter[str],
+    calls: int = _CALLS,
 ) -> list[tuple[Entry, T | None]]:
     """Read something about each secret; None where the service does not tell it."""
 
@@ -194,19 +199,19 @@ def _read_each(
         except UNTOLD:
             return entry, None
 
-    with ThreadPoolExecutor(_CALLS) as pool:
+    with ThreadPoolExecutor(calls) as pool:
         found = list(pool.map(told, entries))
     if missing := sum(result is None for _, result in found):
         unread[permission] = missing
     return found
 
 
-def _rotating(newest: Sequence[Row]) -> Iterable[Entry]:
+def _rotating(newest: Sequence[Row]) -> Sequence[Entry]:
     """The secrets that failed or changed last, of those with a rotation function."""
     rotating = [row for row in newest if row.entry.function_arn]
     failed = [row for row in rotating if row.attention.urgency is Urgency.FAILED]
-    chosen = failed[:_MOST_ROTATIONS] + rotating[:_MOST_ROTATIONS]
-    return {row.entry.arn: row.entry for row in chosen}.values()
+    chosen = {row.entry.arn: row.entry for row in failed[:_MOST_FAILED] + rotating}
+    return list(chosen.values())[:_MOST_ROTATIONS]
 
 
 def _last_change(entry: Entry) -> float:
