@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from html import unescape
 from html.parser import HTMLParser
@@ -244,6 +245,13 @@ def test_an_empty_section_names_the_next_action(part: str, said: str, following:
     assert f"Next: {following}" in shown
 
 
+def test_unread_logs_are_not_empty_logs() -> None:
+    details = Details(unread=Counter({"logs:FilterLogEvents": 2}))
+    shown = section(page_of([entry("app")], details), "rotations")
+    assert "Logs of 2 secrets could not be read. Next: allow logs:FilterLogEvents" in shown
+    assert "No rotation is logged" not in shown
+
+
 def test_an_empty_account_has_a_page() -> None:
     page = page_of([], failures=FailedRotations({}))
     assert "<b>0</b>secrets" in page
@@ -284,6 +292,14 @@ def test_versions_and_replicas_are_read(fleet: Fleet, tmp_path: Path) -> None:
     assert f"{newer[:8]} AWSCURRENT < 1 h key 1 {older[:8]} AWSPREVIOUS < 1 h key 1" in shown
     assert newer not in page
     assert re.search(r"eu-west-1 In\w+.* eu-west-3 In\w+", section(page, "replicas"))
+
+
+def test_further_secrets_keep_their_versions_unread(fleet: Fleet, tmp_path: Path) -> None:
+    for number in range(MOST_VERSIONS + 1):
+        fleet.add(f"{number:02}")
+    shown = section(written(fleet, tmp_path / "secrets.html"), "versions")
+    assert shown.count("AWSCURRENT") == MOST_VERSIONS
+    assert f"Versions of {MOST_VERSIONS} secrets are shown. Next: rotators show SECRET" in shown
 
 
 @pytest.fixture
