@@ -30,6 +30,9 @@ _FRESH_SECONDS = 5.0
 _LOOK_SECONDS = 0.1
 """The time after which the server sees that it shall end."""
 
+_LAST_PAGE_SECONDS = 5.0
+"""The time for which the end waits for a page in the making; a throttled one can take minutes."""
+
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'",
@@ -55,6 +58,7 @@ class Dashboard:
         self._page = page
         self._lock = threading.Lock()
         self._made: tuple[float, str] | None = None
+        self._ended = False
         handler = type("Handler", (_Handler,), {"dashboard": self})
         self._server = _Server((HOST, port), handler)
         self._server.daemon_threads = True
@@ -72,9 +76,13 @@ class Dashboard:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._ended = True
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        # The caller may change the environment afterwards, and a page in the making would ask another AWS.
+        if self._lock.acquire(timeout=_LAST_PAGE_SECONDS):
+            self._lock.release()
 
     @property
     def address(self) -> str:
@@ -89,6 +97,8 @@ class Dashboard:
     def answer(self) -> tuple[HTTPStatus, str]:
         """Return the status and the page; made again if the last one is older than some seconds."""
         with self._lock:
+            if self._ended:
+                return HTTPStatus.SERVICE_UNAVAILABLE, message("Ended", "Start the command again.")
             if self._made is None or time.monotonic() - self._made[0] > _FRESH_SECONDS:
                 try:
                     self._made = (time.monotonic(), self._page())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from http.client import HTTPConnection, HTTPResponse
+from threading import Event, Thread
 
 import pytest
 
@@ -13,6 +14,8 @@ from rotators.manage.page import html
 from rotators.manage.report import collect
 from rotators.manage.serving import Dashboard
 from tests.manage.test_report import NOW
+
+_WAIT_SECONDS = 60.0
 
 
 def page() -> str:
@@ -90,3 +93,31 @@ def test_a_reload_within_seconds_asks_once() -> None:
         ask(server.port)
         ask(server.port)
     assert len(made) == 1
+
+
+def test_the_end_waits_for_a_page() -> None:
+    """The environment of a page in the making does not change."""
+    begun = Event()
+    made: list[int] = []
+
+    def slow() -> str:
+        begun.set()
+        while _listens(server.port):
+            pass
+        made.append(1)
+        return page()
+
+    with Dashboard(slow) as server:
+        browser = Thread(target=ask, args=[server.port])
+        browser.start()
+        assert begun.wait(_WAIT_SECONDS)
+    assert made
+    browser.join()
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
