@@ -76,6 +76,16 @@ def test_each_rotator_loads_with_its_drivers_library(folder: Path) -> None:
     assert printed.split() == ["binary"]
 
 
+def test_the_widget_finds_its_templates(folder: Path) -> None:
+    printed = run(
+        folder,
+        "import datetime as dt; from functions.widget import handler;"
+        "from rotators.manage.report import collect; from rotators.manage.widget import shown;"
+        "print(shown(collect([], None, dt.datetime.now(dt.UTC)), dark=False))",
+    )
+    assert "<b>0</b>secrets" in printed
+
+
 def test_the_trimmed_botocore_makes_every_needed_client(folder: Path) -> None:
     source = (artifact.ROOT / "rotators" / "aws" / "clients.py").read_text(encoding="utf-8")
     called = {*re.findall(r'_client\(\s*"([a-z]+)"', source), "sts"}
@@ -158,7 +168,8 @@ def test_steps_without_target_import_no_driver(world: World, folder: Path) -> No
     printed = run(
         folder,
         f"import json, sys; from functions.rotate import handler; handler(json.loads({json.dumps(event)!r}));"
-        "print(sorted({'psycopg', 'pymysql', 'cryptography', 'boto3', 'pydantic'} & set(sys.modules)))",
+        "unused = {'psycopg', 'pymysql', 'cryptography', 'boto3', 'pydantic', 'jinja2'};"
+        "print(sorted(unused & set(sys.modules)))",
         {**os.environ, **world.aws.exports()},
     )
     assert printed.splitlines()[-1] == "[]"

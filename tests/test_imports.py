@@ -28,7 +28,7 @@ ARROWS = {
     "recovery": {"core", "aws", "logins", "strategies"},
     "iam": {"core"},
     "manage": {"core", "aws", "iam"},
-    "handlers": {"core", "cache", "aws", "client", "recovery"},
+    "handlers": {"core", "cache", "aws", "client", "manage", "recovery"},
     "local": {"core", "aws", "handlers", "iam"},
     "testing": {"core", "local"},
     "functions": {"handlers"},
@@ -48,7 +48,7 @@ FRAMEWORKS = {"boto3", "botocore", "moto", "aws_lambda_powertools", "pydantic", 
 SPEAKS_PROTOCOL_OF = {"activedirectory": "ldap", "elasticache": "redis", "redshift": "postgres"}
 """Credential types to the one whose login they use, because their servers speak its protocol."""
 
-SLOW = ("psycopg", "pymysql", "pydantic", "aws_xray_sdk", "moto")
+SLOW = ("psycopg", "pymysql", "pydantic", "jinja2", "aws_xray_sdk", "moto")
 
 
 def part_of(module: str) -> str:

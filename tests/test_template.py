@@ -29,6 +29,7 @@ FUNCTIONS = {
     "RetrieveFunction": "retrieve",
     "OperateFunction": "operate",
     "NotifyFunction": "notify",
+    "WidgetFunction": "widget",
 }
 
 EVERY_RESOURCE = {
@@ -306,10 +307,36 @@ def test_alarms_and_dashboard_use_emitted_metrics(
     assert watched <= emitted
 
 
+def widgets(resources: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(resources["Dashboard"]["Properties"]["DashboardBody"]["Sub"])[
+        "widgets"
+    ]
+    return found
+
+
 def test_the_dashboard_is_json(resources: dict[str, Any]) -> None:
-    body = json.loads(resources["Dashboard"]["Properties"]["DashboardBody"]["Sub"])
-    for widget in body["widgets"]:
+    for widget in widgets(resources):
         assert {"type", "x", "y", "width", "height", "properties"} == widget.keys()
+
+
+def test_widgets_of_the_dashboard_do_not_overlap(resources: dict[str, Any]) -> None:
+    taken = [
+        (x, y)
+        for widget in widgets(resources)
+        for x in range(widget["x"], widget["x"] + widget["width"])
+        for y in range(widget["y"], widget["y"] + widget["height"])
+    ]
+    assert len(taken) == len(set(taken))
+    assert max(x for x, _ in taken) < 24, "the grid has 24 columns"
+
+
+def test_the_dashboard_begins_with_what_needs_attention(resources: dict[str, Any]) -> None:
+    first, *others = widgets(resources)
+    assert (first["type"], first["y"]) == ("custom", 0)
+    assert first["properties"]["endpoint"] == "${WidgetFunction.Arn}"
+    # Each call lists all secrets, so a changed size or time range makes none.
+    assert first["properties"]["updateOn"] == {"refresh": True, "resize": False, "timeRange": False}
+    assert [each["type"] for each in others] == ["metric"] * 4 + ["log", "alarm"]
 
 
 def test_parameters_are_grouped_and_labelled(template: dict[str, Any]) -> None:

@@ -13,7 +13,8 @@ from rotators.core.registry import GROUP, did_you_mean, load
 from rotators.strategies.rotator import engine_of
 from rotators.strategies.schema import secret_schema
 
-EVENTS = tuple(f"{function}-event" for function in ("rotate", "store", "retrieve", "operate", "notify"))
+_FUNCTIONS = ("rotate", "store", "retrieve", "operate", "notify", "widget")
+EVENTS = tuple(f"{function}-event" for function in _FUNCTIONS)
 """Names of the events' schemas."""
 
 _DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}

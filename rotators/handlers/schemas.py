@@ -14,6 +14,7 @@ from rotators.core.request import ID, ROTATION_TOKEN, RotationRequest, Step
 from rotators.handlers.events import Request, RetrieveRequest, StoreRequest
 from rotators.handlers.failure_events import FAILURES, FailureEvent
 from rotators.handlers.operate import OperateRequest
+from rotators.handlers.widget import WidgetRequest
 
 
 class _Untitled(GenerateJsonSchema):
@@ -35,6 +36,7 @@ def event_schemas() -> dict[str, dict[str, Any]]:
         "retrieve": _model("retrieve", RetrieveRequest),
         "operate": _model("operate", OperateRequest),
         "notify": _notify(),
+        "widget": _widget(),
     }
 
 
@@ -93,4 +95,13 @@ def _notify() -> dict[str, Any]:
         "notify",
         FailureEvent,
         {"type": "object", "required": ["detail"], "properties": {"detail": detail}},
+    )
+
+
+def _widget() -> dict[str, Any]:
+    # Members of any kind are accepted; the console sends these.
+    return _schema(
+        "widget",
+        WidgetRequest,
+        {"type": "object", "properties": {"describe": {}, "widgetContext": {}}},
     )

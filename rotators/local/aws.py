@@ -30,6 +30,7 @@ DEFAULT_FUNCTIONS = {
     "store": "rotators.handlers.store.handler",
     "retrieve": "rotators.handlers.retrieve.handler",
     "operate": "rotators.handlers.operate.handler",
+    "widget": "rotators.handlers.widget.handler",
 }
 _LOOPBACK = "127.0.0.1,localhost"
 _one_at_a_time = threading.Lock()

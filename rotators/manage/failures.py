@@ -7,14 +7,15 @@ reference, LookupEvents). Therefore the events are read by their names, not secr
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
 from rotators.aws.views import FAILED_EVENTS, UNTOLD, FailedRotation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rotators.manage.inventory import Entry
 
@@ -51,12 +52,7 @@ def failed_rotations() -> FailedRotations:
         AccessDenied: the caller may not use cloudtrail:LookupEvents.
         ServiceThrottled: others use up CloudTrail's two lookups per second; try again.
     """
-    newest: dict[str, FailedRotation] = {}
-    for arn, failure in _failures():
-        known = newest.get(arn)
-        if known is None or known.time < failure.time:
-            newest[arn] = failure
-    return FailedRotations(newest)
+    return newest(failures())
 
 
 def failed_rotations_if_readable() -> FailedRotations | None:
@@ -71,18 +67,48 @@ def failed_rotations_if_readable() -> FailedRotations | None:
         return None
 
 
-def _failures() -> Iterator[tuple[str, FailedRotation]]:
+def newest(pages: Iterable[Sequence[tuple[str, FailedRotation]]]) -> FailedRotations:
+    """Keep the newest failure of each secret.
+
+    Args:
+        pages: failures, as `failures` gives them.
+
+    Returns:
+        The newest failure of each secret.
+    """
+    by_arn: dict[str, FailedRotation] = {}
+    for arn, failure in chain.from_iterable(pages):
+        known = by_arn.get(arn)
+        if known is None or known.time < failure.time:
+            by_arn[arn] = failure
+    return FailedRotations(by_arn)
+
+
+def failures() -> Iterator[Sequence[tuple[str, FailedRotation]]]:
+    """Read the failed rotations of the last 90 days; those of one kind come newest first.
+
+    Yields:
+        ARNs of secrets, each with a failure, for each answer of CloudTrail; there may be none in it.
+
+    Raises:
+        AccessDenied: the caller may not use cloudtrail:LookupEvents.
+        ServiceThrottled: others use up CloudTrail's two lookups per second; try again.
+    """
     client = clients.cloudtrail_lister()
     for name in FAILED_EVENTS:
         wanted = [{"AttributeKey": "EventName", "AttributeValue": name}]
         with translated("LookupEvents", name):
             for page in client.get_paginator("lookup_events").paginate(LookupAttributes=wanted):
-                for event in page["Events"]:
-                    detail = json.loads(event.get("CloudTrailEvent", "{}"))
-                    arn = secret_of(detail)
-                    if arn:
-                        message = str(detail.get("errorMessage", ""))
-                        yield arn, FailedRotation(name, event["EventTime"], message)
+                yield [found for event in page["Events"] if (found := _failure(name, event))]
+
+
+def _failure(name: str, event: Mapping[str, Any]) -> tuple[str, FailedRotation] | None:
+    """The ARN in an event with its failure; None if it names no secret."""
+    detail = json.loads(event.get("CloudTrailEvent", "{}"))
+    arn = secret_of(detail)
+    return (
+        (arn, FailedRotation(name, event["EventTime"], str(detail.get("errorMessage", "")))) if arn else None
+    )
 
 
 def secret_of(detail: Mapping[str, object]) -> str:

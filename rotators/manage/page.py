@@ -69,7 +69,7 @@ def html(report: Report, details: Details) -> str:
     Returns:
         A complete HTML document without scripts, and without references to other files.
     """
-    return _render("report.html", report=report, details=details)
+    return rendered("report.html", report=report, details=details, style=_STYLE, policy=POLICY)
 
 
 def message(title: str, text: str) -> str:
@@ -82,11 +82,17 @@ def message(title: str, text: str) -> str:
     Returns:
         A complete HTML document.
     """
-    return _render("message.html", title=title, text=text)
+    return rendered("message.html", title=title, text=text, style=_STYLE, policy=POLICY)
 
 
-def _render(template: str, **names: object) -> str:
-    return _templates().get_template(template).render(style=_STYLE, policy=POLICY, **names)
+def rendered(template: str, **names: object) -> str:
+    """Return a page; texts are escaped, and characters that are not visible are shown as escapes.
+
+    Args:
+        template: name of a file in the folder `pages`.
+        names: the variables of the template.
+    """
+    return _templates().get_template(template).render(names)
 
 
 @cache

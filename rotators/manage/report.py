@@ -63,7 +63,8 @@ class Report:
         region: Region of the secrets, and their account.
         account: account of the secrets.
         rows: all secrets, the most urgent first.
-        failures_known: False if CloudTrail could not be read.
+        failures_known: False if CloudTrail could not be read, or not all of it.
+        complete: False if there are more secrets than `rows`.
     """
 
     now: dt.datetime
@@ -71,6 +72,7 @@ class Report:
     account: str
     rows: Sequence[Row]
     failures_known: bool
+    complete: bool = True
 
     @property
     def urgent(self) -> Sequence[Row]:
@@ -82,6 +84,11 @@ class Report:
         """Secrets whose last rotation failed, the newest failure first, at most 200."""
         failed = [row for row in self.rows if row.attention.urgency is Urgency.FAILED]
         return sorted(failed, key=_failed_at, reverse=True)[:_MOST_ROWS]
+
+    @property
+    def rotating(self) -> int:
+        """Number of secrets whose rotation is on."""
+        return sum(row.entry.rotation_enabled for row in self.rows)
 
     @property
     def counts(self) -> Counter[Urgency]:

@@ -28,6 +28,7 @@ from rotators.core.settings import Settings
 from rotators.handlers.events import RetrieveRequest, StoreRequest
 from rotators.handlers.failure_events import FailureEvent
 from rotators.handlers.operate import OperateRequest
+from rotators.handlers.widget import WidgetRequest
 from tests.functions.inputs import bounded, events, good_members, scalars, whole
 
 ROOT = Path(__file__).parents[2]
@@ -220,6 +221,7 @@ READ = {
     "retrieve": RetrieveRequest.from_event,
     "operate": OperateRequest.from_event,
     "notify": FailureEvent.from_event,
+    "widget": WidgetRequest.from_event,
 }
 
 

@@ -22,7 +22,7 @@ import pytest
 from _pytest.logging import LogCaptureHandler
 from hypothesis import example, given
 
-from functions import notify, operate, retrieve, rotate, store
+from functions import notify, operate, retrieve, rotate, store, widget
 from rotators.aws import clients
 from rotators.aws import secrets as gateway
 from rotators.core.errors import InvalidInput, RotatorsError, SecretFormatError
@@ -53,7 +53,7 @@ WRITES = {
     "Publish",
 }
 FORMS = spellings(VALUE)
-EVENTS, SECRETS, ENVIRONMENTS = 150, 30, 10
+EVENTS, SECRETS, WIDGETS, ENVIRONMENTS = 150, 30, 20, 10
 
 
 class Scene:
@@ -220,6 +220,19 @@ def test_any_notify_event(scene: Scene, event: Any) -> None:
     check_event(scene, "notify", event)
 
 
+@bounded(WIDGETS)
+@given(event=events("widget"))
+@example(event=Nested(DEEP))
+@example(event={"describe": VALUE, "widgetContext": {"theme": VALUE}})
+@example(event={"widgetContext": {"theme": VALUE, "params": {"name": VALUE}}})
+def test_any_widget_event(scene: Scene, event: Any) -> None:
+    answer, failure = scene.watch(widget.handler, whole(event))
+    assert failure is None
+    assert isinstance(answer, str)
+    assert not [form for form in FORMS if form in answer]
+    assert not scene.written
+
+
 @bounded(SECRETS)
 @given(text=stored_texts)
 @example(text='{"a":' * DEEP + "1" + "}" * DEEP)
@@ -304,3 +317,9 @@ def test_any_environment_of_operate(scene: Scene, changes: dict[str, str]) -> No
 def test_any_environment_of_notify(scene: Scene, changes: dict[str, str]) -> None:
     detail = {"eventName": "RotationAbandoned", "additionalEventData": {"SecretId": scene.arn}}
     check_environment(scene, notify.handler, {"id": str(uuid.uuid4()), "detail": detail}, changes)
+
+
+@bounded(ENVIRONMENTS)
+@given(changes=environments)
+def test_any_environment_of_widget(scene: Scene, changes: dict[str, str]) -> None:
+    check_environment(scene, widget.handler, {}, changes)

@@ -32,7 +32,7 @@ from tests.world import World, new_password, started, unique
 ROOT = Path(__file__).resolve().parent.parent.parent
 REGION, ACCOUNT = "us-east-1", "123456789012"
 WAIT = 300.0
-FUNCTIONS = ("rotate", "store", "retrieve", "operate", "notify")
+FUNCTIONS = ("rotate", "store", "retrieve", "operate", "notify", "widget")
 OPERATOR = "operator"
 PEOPLE = {
     OPERATOR: ("OperatorPolicy",),
@@ -482,6 +482,7 @@ def _look(stack: Stack, who: str, name: str) -> None:
         _command(["list", "--name", stack.name, "--key", str(stack.key)], None, 0)
         _command(["policy", "check", "--preset", "cis"], None, None)
         _command(["report", "--name", stack.name, "-o", f"{folder}/page.html"], None, 0)
+        _command(["invoke", f"{stack.name}-widget", "-"], {}, 0)
 
 
 def _manage(stack: Stack, arn: str) -> None:

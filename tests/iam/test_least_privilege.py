@@ -187,6 +187,31 @@ def test_a_missing_permission_stops_a_rotation_safely(
     assert world.logs_in(world.value(arn))
 
 
+def test_the_deployed_dashboard_calls_the_widget(stacks: dict[str, Stack]) -> None:
+    cloudwatch = stacks["tagged"].world.aws.client("cloudwatch")
+    body = json.loads(cloudwatch.get_dashboard(DashboardName=f"tagged-{REGION}")["DashboardBody"])
+    function = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:tagged-widget"
+    assert body["widgets"][0]["properties"]["endpoint"] == function
+
+
+def test_the_deployed_widget_shows_a_missing_permission(stacks: dict[str, Stack]) -> None:
+    stack = stacks["tagged"]
+    event = json.loads((scenarios.ROOT / "events" / "widget-dashboard.json").read_text(encoding="utf-8"))
+    assert "</b>secrets" in stack.invoke("widget", event)
+    policies = stack.watched()
+    policies["tagged-widget"] = without(
+        stack.policies["widget"], "ListEverything", "secretsmanager:ListSecrets"
+    )
+    stack.world.aws.watch(policies)
+    try:
+        shown = stack.invoke("widget", event)
+    finally:
+        stack.world.aws.watch(None)
+    assert "[access-denied" in shown
+    assert "secretsmanager:ListSecrets" in shown
+    assert "</b>secrets" not in shown
+
+
 def test_only_the_url_reaches_a_function_with_callers(stacks: dict[str, Stack]) -> None:
     stack = stacks["answering"]
     function = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:answering-retrieve"
@@ -280,6 +305,10 @@ KEY_OF = {"kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com"}
                 "kms:EncryptionContext:aws:sns:topicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:another",
             },
         ),
+        ("widget", "secretsmanager:GetSecretValue", SECRET + "tagged/x-AbCdEf", {}),
+        ("widget", "secretsmanager:BatchGetSecretValue", "*", {}),
+        ("widget", "secretsmanager:DescribeSecret", SECRET + "tagged/x-AbCdEf", {}),
+        ("widget", "logs:PutLogEvents", f"{LOG_GROUP}tagged-rotate:log-stream:x", {}),
         (OPERATOR, "secretsmanager:DeleteSecret", SECRET + "tagged/x-AbCdEf", {}),
         (OPERATOR, "secretsmanager:GetSecretValue", SECRET + "other/x-AbCdEf", {}),
         (
@@ -292,6 +321,13 @@ KEY_OF = {"kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com"}
         ("viewer", "secretsmanager:GetSecretValue", SECRET + "tagged/x-AbCdEf", {}),
         ("viewer", "secretsmanager:BatchGetSecretValue", "*", {}),
         ("viewer", "secretsmanager:TagResource", SECRET + "tagged/x-AbCdEf", {}),
+        (
+            "viewer",
+            "lambda:InvokeFunction",
+            f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:tagged-retrieve",
+            {},
+        ),
+        ("viewer", "lambda:InvokeFunction", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:tagged-operate", {}),
         ("viewer", "secretsmanager:PutResourcePolicy", SECRET + "tagged/x-AbCdEf", {}),
         ("manager", "secretsmanager:GetSecretValue", SECRET + "tagged/x-AbCdEf", {}),
         ("manager", "secretsmanager:PutSecretValue", SECRET + "tagged/x-AbCdEf", {}),
