@@ -13,7 +13,7 @@ from rich.table import Table
 
 from rotators.aws import clients
 from rotators.aws.views import UNTOLD, SecretView, read_secret
-from rotators.cli.output import age, console, counted, json_option, print_json, styled
+from rotators.cli.output import age, console, counted, error_document, json_option, print_json, styled
 from rotators.manage.history import KEPT, Change, History
 from rotators.manage.history import history as read_history
 from rotators.manage.selector import duration
@@ -74,7 +74,7 @@ def _document(view: SecretView, found: History | None, unread: RotatorsError | N
         "since": found and found.since,
         "changes": [vars(change) for change in found.changes] if found else [],
         "reads": dict(found.reads) if found else {},
-        "error": unread and {"code": unread.full_code, "cause": unread.cause, "next": unread.remedy},
+        "error": unread and error_document(unread),
     }
 
 
