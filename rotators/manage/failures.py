@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING
 
 from rotators.aws import clients
+from rotators.aws.events import secrets_in, spellings
 from rotators.aws.faults import translated
 from rotators.aws.views import FAILED_EVENTS, UNTOLD, FailedRotation
 
@@ -23,11 +24,11 @@ class FailedRotations:
     """The newest failed rotation of each secret.
 
     Args:
-        by_arn: ARN of a secret to its newest failure.
+        by_secret: ARN or name of a secret, as its events have it, to its newest failure.
     """
 
-    def __init__(self, by_arn: Mapping[str, FailedRotation]) -> None:
-        self._by_arn = by_arn
+    def __init__(self, by_secret: Mapping[str, FailedRotation]) -> None:
+        self._by_secret = by_secret
 
     def last(self, entry: Entry) -> FailedRotation | None:
         """Return the failure of a secret, if no rotation succeeded after it.
@@ -35,10 +36,11 @@ class FailedRotations:
         Args:
             entry: the secret.
         """
-        failure = self._by_arn.get(entry.arn)
-        if failure is None or (entry.rotated is not None and entry.rotated > failure.time):
-            return None
-        return failure
+        found = (self._by_secret.get(each) for each in spellings(entry.arn))
+        failure = max(filter(None, found), key=lambda each: each.time, default=None)
+        # After its creation, because an earlier secret may have had its name.
+        later = (time for time in (entry.rotated, entry.created) if failure and time and time > failure.time)
+        return None if any(later) else failure
 
 
 def failed_rotations() -> FailedRotations:
@@ -52,10 +54,10 @@ def failed_rotations() -> FailedRotations:
         ServiceThrottled: others use up CloudTrail's two lookups per second; try again.
     """
     newest: dict[str, FailedRotation] = {}
-    for arn, failure in _failures():
-        known = newest.get(arn)
+    for secret, failure in _failures():
+        known = newest.get(secret)
         if known is None or known.time < failure.time:
-            newest[arn] = failure
+            newest[secret] = failure
     return FailedRotations(newest)
 
 
@@ -79,25 +81,6 @@ def _failures() -> Iterator[tuple[str, FailedRotation]]:
             for page in client.get_paginator("lookup_events").paginate(LookupAttributes=wanted):
                 for event in page["Events"]:
                     detail = json.loads(event.get("CloudTrailEvent", "{}"))
-                    arn = secret_of(detail)
-                    if arn:
-                        message = str(detail.get("errorMessage", ""))
-                        yield arn, FailedRotation(name, event["EventTime"], message)
-
-
-def secret_of(detail: Mapping[str, object]) -> str:
-    """Return the ARN in a service event: its place differs between services' events.
-
-    Args:
-        detail: CloudTrail's record of the event.
-
-    Returns:
-        The ARN; empty if there is none.
-    """
-    for name in ("additionalEventData", "serviceEventDetails"):
-        details = detail.get(name)
-        if isinstance(details, dict):
-            found = details.get("SecretId") or details.get("secretId")
-            if found:
-                return str(found)
-    return ""
+                    failure = FailedRotation(name, event["EventTime"], str(detail.get("errorMessage", "")))
+                    for secret in secrets_in(detail):
+                        yield secret, failure
