@@ -160,7 +160,7 @@ def test_only_current_and_pending_are_tried_again() -> None:
     assert "so not tried again: lost version 1" in tries.failure("no").cause
 
 
-def test_the_last_login_is_the_current_one_if_asked() -> None:
+def test_the_last_login_is_the_current_one() -> None:
     for _ in range(8):  # without it, one of seven values is chosen by chance
         rejected = Rejected()
         rejected.add("pending")

@@ -141,7 +141,7 @@ def test_an_interrupted_listing_is_one_document(three: Fleet) -> None:
     assert not any(three.secrets.describe_secret(SecretId=f"{three.prefix}{n}").get("Tags") for n in range(3))
 
 
-def test_each_state_of_a_document_has_a_next_action(three: Fleet) -> None:
+def test_each_document_has_a_next_action(three: Fleet) -> None:
     words = ("tag", "--name", three.prefix, "--set", "env=prod", "--json")
     found = [json.loads(command(*words, *more).stdout) for more in ((), ("--yes",), ("--yes",))]
     assert [each["state"] for each in found] == ["planned", "done", "unneeded"]
