@@ -240,4 +240,10 @@ def _told(result: Result, number: int, change: Change) -> dict[str, Any]:
         under_way = result.stopped is not None and number == len(result.outcomes)
         state = "unknown" if under_way else "planned"
     told = error_document(error) if error else None
-    return {"secret": change.secret, "change": change.words, "state": state, "error": told}
+    return {
+        "secret": change.secret,
+        "arn": change.arn,
+        "change": change.words,
+        "state": state,
+        "error": told,
+    }

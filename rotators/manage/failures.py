@@ -38,8 +38,9 @@ class FailedRotations:
         """
         found = (self._by_secret.get(each) for each in spellings(entry.arn))
         failure = max(filter(None, found), key=lambda each: each.time, default=None)
-        # After its creation, because an earlier secret may have had its name.
-        later = (time for time in (entry.rotated, entry.created) if failure and time and time > failure.time)
+        # An earlier secret may have had its name. CloudTrail has no fractions of a second.
+        created = entry.created and entry.created.replace(microsecond=0)
+        later = (time for time in (entry.rotated, created) if failure and time and time > failure.time)
         return None if any(later) else failure
 
 

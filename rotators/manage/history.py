@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
-from rotators.aws.events import CHANGES, OF_SERVICE, SOURCE, is_about
+from rotators.aws.events import CHANGES, OF_SERVICE, SOURCE, is_about, secrets_in
 from rotators.aws.faults import translated
 
 if TYPE_CHECKING:
@@ -107,7 +107,8 @@ def _events(view: SecretView, since: dt.datetime) -> Iterator[tuple[dt.datetime,
             for page in paginator.paginate(LookupAttributes=wanted, StartTime=since):
                 for event in page["Events"]:
                     detail = json.loads(event.get("CloudTrailEvent", "{}"))
-                    own = detail.get("eventSource") == SOURCE and is_about(detail, view.arn)
+                    found = key == "ResourceName" and not secrets_in(detail)  # a batch by filters names none
+                    own = detail.get("eventSource") == SOURCE and (found or is_about(detail, view.arn))
                     if own and event["EventId"] not in seen:
                         seen.add(event["EventId"])
                         yield event["EventTime"], detail

@@ -119,10 +119,10 @@ def test_the_secret_is_read_from_the_record(name: str, shape: str) -> None:
 
 
 @contextmanager
-def answering(event_name: str, members: Sequence[dict[str, Any]]) -> Iterator[None]:
-    """Answer LookupEvents during the block: events with these members for one name, and no others."""
+def answering(value: str, members: Sequence[dict[str, Any]]) -> Iterator[None]:
+    """Answer LookupEvents during the block: events with these members for one attribute, and no others."""
     now = dt.datetime.now(dt.UTC).timestamp()
-    detail = {"eventSource": "secretsmanager.amazonaws.com", "eventName": event_name, "readOnly": False}
+    detail = {"eventSource": "secretsmanager.amazonaws.com", "eventName": value, "readOnly": False}
     events = [
         {"EventId": f"{number}", "EventTime": now, "CloudTrailEvent": json.dumps({**detail, **each})}
         for number, each in enumerate(members)
@@ -130,7 +130,7 @@ def answering(event_name: str, members: Sequence[dict[str, Any]]) -> Iterator[No
 
     def handler(request: Any, **_: object) -> object:
         (asked,) = json.loads(request.body)["LookupAttributes"]
-        return answer(200, {"Events": events if asked["AttributeValue"] == event_name else []})
+        return answer(200, {"Events": events if asked["AttributeValue"] == value else []})
 
     hooks = clients.cloudtrail_lister().meta.events
     hooks.register("before-send.cloudtrail.LookupEvents", handler)
@@ -138,6 +138,13 @@ def answering(event_name: str, members: Sequence[dict[str, Any]]) -> Iterator[No
         yield
     finally:
         hooks.unregister("before-send.cloudtrail.LookupEvents", handler)
+
+
+def test_a_read_that_names_no_secret_counts(name: str) -> None:
+    """A batch by filters names none in its parameters; CloudTrail may know the secret all the same."""
+    batch = {"eventName": "BatchGetSecretValue", "readOnly": True, "userIdentity": {"arn": "reader"}}
+    with answering(read_secret(name).arn, [batch]):
+        assert told(name)["reads"] == {"reader": 1}
 
 
 def test_all_changes_of_the_api_are_looked_up() -> None:
