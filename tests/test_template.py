@@ -40,6 +40,7 @@ EVERY_RESOURCE = {
     "DescribeDirectories": "DescribeDirectories knows no resource; ResetUserPassword names the directories",
     "ListEverything": "ListSecrets and CloudTrail's look-up know no resource",
     "LookUpAliases": "ListAliases knows no resource",
+    "ReadPolicies": "GetAccountAuthorizationDetails knows no resource",
     "KeepAccessTags": "a denial",
     "ReadManyAtOnce": "BatchGetSecretValue knows no resource; GetSecretValue decides on each secret",
 }
@@ -53,6 +54,7 @@ EVERY_NAME = {
     "DecryptToReplicate": "the encryption context names the secrets; which keys they have is unknown here",
     "UseKeys": "the same",
     "LookUpKeys": "as LookAtKeys",
+    "ReadKeyPolicies": "the same",
     "NeverDirectly": "a denial, for every version and alias of the function",
     "DescribeAnySecret": "notify hears of the failures of every secret; viewers list every secret anyway",
     "EncryptMessageForGivenTopic": "the topic decides by its encryption context; its key is unknown here",
@@ -357,9 +359,9 @@ def test_the_published_version_is_the_package_s(template: dict[str, Any]) -> Non
 def test_keys_are_limited_to_two_services(resources: dict[str, Any]) -> None:
     for statement in every_statement(resources):
         if any(action.startswith("kms:") for action in actions(statement)):
-            if statement["Sid"] in {"LookAtKeys", "LookUpKeys", "LookUpAliases"}:
-                looking = {"kms:DescribeKey", "kms:ListAliases", "kms:ListResourceTags"}
-                assert set(actions(statement)) <= looking
+            if statement["Sid"] in {"LookAtKeys", "LookUpKeys", "LookUpAliases", "ReadKeyPolicies"}:
+                looking = ("Describe", "GetKeyPolicy", "List")
+                assert all(action.removeprefix("kms:").startswith(looking) for action in actions(statement))
                 continue
             condition = statement["Condition"]
             (service,) = condition["StringEquals"]["kms:ViaService"].values()

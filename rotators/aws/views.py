@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
+from rotators.aws.events import is_about
 from rotators.aws.failures import LoggedStep, logged_steps
 from rotators.aws.faults import translated
 from rotators.aws.secrets import Version, describe, list_versions
@@ -233,6 +234,6 @@ def _newest_event(arn: str, name: str, since: dt.datetime | None = None) -> tupl
         for page in pages.paginate(**request, **start, PaginationConfig={"MaxItems": 200}):
             for event in page["Events"]:
                 detail = json.loads(event.get("CloudTrailEvent", "{}"))
-                if arn in json.dumps(detail):
+                if is_about(detail, arn):
                     return event["EventTime"], str(detail.get("errorMessage", ""))
     return None

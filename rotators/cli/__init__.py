@@ -15,7 +15,7 @@ from typing import Any, NoReturn, TextIO
 import click
 
 from rotators import __version__
-from rotators.cli.output import print_error, print_json, print_usage_error
+from rotators.cli.output import error_document, print_error, print_json, print_usage_error
 from rotators.core.errors import RotatorsError
 
 COMMANDS = {
@@ -131,12 +131,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(error.exit_code)
     except RotatorsError as error:
         if "--json" in given:
-            told = {"code": error.full_code, "cause": error.cause, "next": error.remedy}
-            print_json({"error": told})
+            print_json({"error": error_document(error)})
         print_error(str(error))
         sys.exit(1)
     except click.Abort:
-        print_error("interrupted. Next: repeat the command; a rotation that has begun goes on without it.")
+        remedy = "repeat the command; a rotation that has begun goes on without it."
+        if "--json" in given:
+            print_json({"error": {"code": "interrupted", "cause": "interrupted", "next": remedy}})
+        print_error(f"interrupted. Next: {remedy}")
         sys.exit(1)
     except OSError as error:
         _discard_unwritable()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,17 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from rotators.cli.output import console, counted, json_option, print_json, progress_bars, styled
+from rotators.cli.output import (
+    console,
+    counted,
+    error_document,
+    json_option,
+    print_json,
+    progress_bars,
+    styled,
+)
 from rotators.cli.selecting import nothing_selected, require_conditions, selector_options
+from rotators.core.errors import ServiceUnavailable
 from rotators.manage.changes import run_all
 
 if TYPE_CHECKING:
@@ -105,7 +113,7 @@ def carry_out(plan: Plan, *, yes: bool, as_json: bool) -> None:
     """Show a plan, and make its changes with ``yes``.
 
     Ctrl-C ends it between two changes, or during one. The process ends with status 1 if something was not
-    changed.
+    changed. Whatever ends it, the output says what was changed, what was not, and what to do.
 
     Args:
         plan: the changes.
@@ -114,24 +122,60 @@ def carry_out(plan: Plan, *, yes: bool, as_json: bool) -> None:
     """
     out = console(quiet=as_json)
     _show_plan(plan, out)
-    outcomes = _run(plan, out) if yes else []
+    result = _run(plan, out) if yes else Result(plan, [])
     if as_json:
-        print_json({"unchanged": plan.unchanged, **_document(plan, outcomes)})
+        print_json(_document(result))
     elif plan.changes:
-        _show_end(plan, outcomes, out, interrupted=yes and _was_interrupted(plan, outcomes))
-    if len(outcomes) < len(plan.changes) or any(outcome.error for outcome in outcomes):
+        _show_end(result, out)
+    if result.stopped is not None and not isinstance(result.stopped, KeyboardInterrupt):
+        raise result.stopped
+    if result.state not in {"done", "unneeded"}:
         sys.exit(1)
 
 
-def _was_interrupted(plan: Plan, outcomes: Sequence[Outcome]) -> bool:
-    refused = plan.ordered and any(outcome.error for outcome in outcomes)
-    return len(outcomes) < len(plan.changes) and not refused
+@dataclass(frozen=True)
+class Result:
+    """What became of a plan.
+
+    Attributes:
+        plan: the plan.
+        outcomes: of the changes that were tried and answered, in the plan's order.
+        stopped: what ended the command during the next change, which may have been made; else None.
+    """
+
+    plan: Plan
+    outcomes: Sequence[Outcome]
+    stopped: BaseException | None = None
+
+    @property
+    def state(self) -> str:
+        """``unneeded``, ``planned``, ``done``, ``incomplete``, ``failed`` or ``interrupted``."""
+        if self.stopped is not None:
+            return "interrupted" if isinstance(self.stopped, KeyboardInterrupt) else "failed"
+        if not self.plan.changes:
+            return "unneeded"
+        if not self.outcomes:
+            return "planned"
+        return "incomplete" if any(outcome.error for outcome in self.outcomes) else "done"
+
+    @property
+    def next(self) -> str:
+        """The next action."""
+        if self.state == "unneeded":
+            return "`rotators list` shows them."
+        if self.state == "planned":
+            return "repeat the command with --yes to make these changes."
+        if self.state == "done":
+            return self.plan.after or f"`rotators show {self.plan.changes[0].secret}` shows one of them."
+        if self.state == "incomplete":
+            return "correct what the errors name, then repeat the command; it changes what remains."
+        return "repeat the command; it makes the changes that remain."
 
 
 def _show_plan(plan: Plan, out: Screen) -> None:
     if not plan.changes:
         out.print(f"{counted(plan.selected, 'secret')} selected; nothing remains to be changed.")
-        out.print("\nNext: `rotators list` shows them.")
+        out.print(f"\nNext: {Result(plan, []).next}")
         return
     verb = "needs" if plan.unchanged == 1 else "need"
     done = f" {plan.unchanged:,} of them {verb} no change." if plan.unchanged else ""
@@ -147,43 +191,59 @@ def _show_plan(plan: Plan, out: Screen) -> None:
         out.print(f"… and {len(plan.changes) - _ROWS} more; --json shows all.")
 
 
-def _run(plan: Plan, out: Screen) -> list[Outcome]:
-    """The outcomes; fewer than changes if Ctrl-C was pressed, or a change was refused that others need."""
+def _run(plan: Plan, out: Screen) -> Result:
     outcomes: list[Outcome] = []
     bars = progress_bars(out)
-    with bars, suppress(KeyboardInterrupt):
-        made = run_all(plan.changes, ordered=plan.ordered)
-        for outcome in bars.track(made, total=len(plan.changes), description="changing"):
-            outcomes.append(outcome)
-            if outcome.error:
-                out.print(outcome.change.secret, styled(str(outcome.error), "red"), soft_wrap=True)
-    return outcomes
+    try:
+        with bars:
+            made = run_all(plan.changes, ordered=plan.ordered)
+            for outcome in bars.track(made, total=len(plan.changes), description="changing"):
+                outcomes.append(outcome)
+                if outcome.error:
+                    out.print(outcome.change.secret, styled(str(outcome.error), "red"), soft_wrap=True)
+    except KeyboardInterrupt as stopped:
+        return Result(plan, outcomes, stopped if len(outcomes) < len(plan.changes) else None)
+    except Exception as stopped:  # noqa: BLE001 - raised again after the output
+        return Result(plan, outcomes, stopped)
+    return Result(plan, outcomes)
 
 
-def _show_end(plan: Plan, outcomes: Sequence[Outcome], out: Screen, *, interrupted: bool) -> None:
-    if not outcomes and not interrupted:
-        out.print("\nNothing was changed. Next: repeat the command with --yes to make these changes.")
+def _show_end(result: Result, out: Screen) -> None:
+    if result.state == "planned":
+        out.print(f"\nNothing was changed. Next: {result.next}")
         return
-    refused = sum(outcome.error is not None for outcome in outcomes)
-    out.print(f"{len(outcomes) - refused} of {counted(len(plan.changes), 'change')} made.")
-    if interrupted:
-        out.print("Interrupted; the change that was under way may have been made.")
-        action = "repeat the command; it makes the changes that remain."
-    elif refused:
-        action = "correct what the errors name, then repeat the command; it changes what remains."
+    made = sum(outcome.error is None for outcome in result.outcomes)
+    out.print(f"{made} of {counted(len(result.plan.changes), 'change')} made.")
+    if result.stopped is not None:
+        out.print(f"{result.state.capitalize()}; the change that was under way may have been made.")
+    out.print(f"\nNext: {result.next}", soft_wrap=True)
+
+
+def _document(result: Result) -> dict[str, Any]:
+    plan = result.plan
+    return {
+        "state": result.state,
+        "selected": plan.selected,
+        "unchanged": plan.unchanged,
+        "changes": [_told(result, number, each) for number, each in enumerate(plan.changes)],
+        "next": result.next,
+    }
+
+
+def _told(result: Result, number: int, change: Change) -> dict[str, Any]:
+    """A change as JSON types; ``unknown`` is one that may have been made."""
+    error = None
+    if number < len(result.outcomes):
+        error = result.outcomes[number].error
+        state = "done" if error is None else "unknown" if isinstance(error, ServiceUnavailable) else "refused"
     else:
-        action = plan.after or f"`rotators show {plan.changes[0].secret}` shows one of them."
-    out.print(f"\nNext: {action}", soft_wrap=True)
-
-
-def _document(plan: Plan, outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    done = {id(outcome.change): outcome for outcome in outcomes}
-
-    def result(each: Change) -> dict[str, Any]:
-        outcome = done.get(id(each))
-        error = outcome.error if outcome else None
-        state = "planned" if outcome is None else "refused" if error else "done"
-        told = {"code": error.full_code, "cause": error.cause, "next": error.remedy} if error else None
-        return {"secret": each.secret, "change": each.words, "state": state, "error": told}
-
-    return {"selected": plan.selected, "changes": [result(each) for each in plan.changes]}
+        under_way = result.stopped is not None and number == len(result.outcomes)
+        state = "unknown" if under_way else "planned"
+    told = error_document(error) if error else None
+    return {
+        "secret": change.secret,
+        "arn": change.arn,
+        "change": change.words,
+        "state": state,
+        "error": told,
+    }

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rich.status import Status
 
     from rotators.aws.views import SecretView
+    from rotators.core.errors import RotatorsError
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
@@ -166,6 +167,15 @@ def print_json(document: object) -> None:
         document: JSON types, and times.
     """
     click.echo(_json(document))
+
+
+def error_document(error: RotatorsError) -> dict[str, str]:
+    """Return an error as JSON documents have it.
+
+    Args:
+        error: the error.
+    """
+    return {"code": error.full_code, "cause": error.cause, "next": error.remedy}
 
 
 def print_json_stream(name: str, items: Iterable[object], rest: Callable[[], Mapping[str, object]]) -> None:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rotators.aws import clients
 from rotators.aws.secrets import SecretStore
 from rotators.cli.changing import yes_option
-from rotators.cli.output import console, json_option, print_json
+from rotators.cli.output import console, error_document, json_option, print_error, print_json
+from rotators.core.errors import RotatorsError
 from rotators.core.settings import Settings
 from rotators.core.states import Stage
-from rotators.recovery.rollback import Rollback, RollbackPlan, document
+from rotators.recovery.rollback import Rollback, RollbackPlan, document, left
+
+if TYPE_CHECKING:
+    from rotators.cli.output import Screen
 
 
 @click.command()
@@ -40,37 +46,97 @@ def rollback(secret: str, version: str | None, stage: str | None, yes: bool, as_
         found = Rollback(SecretStore(), Settings.from_environment(os.environ), secret, version)
         with out.status(f"examining {secret} …"):
             plan = found.plan()
-        if not as_json:
-            _show(plan, yes=yes)
-        if yes:
+        result = _Result(secret, found, plan)
+        _show(result, out, yes=yes)
+        if yes and plan.acts:
             with out.status(f"rolling {secret} back …"):
-                found.run(plan)
-    done = yes and bool(plan.acts)
+                result.run()
     if as_json:
-        print_json(document(plan, done=done))
+        print_json(result.document())
     elif plan.acts:
-        out.print(f"\n{_ending(plan, done=done)}", soft_wrap=True)
-    if plan.acts and not done:
-        sys.exit(1)
+        out.print(f"\n{result.ending}Next: {result.next}", soft_wrap=True)
+    result.end()
 
 
-def _show(plan: RollbackPlan, *, yes: bool) -> None:
-    out = console()
+@dataclass
+class _Result:
+    """What became of a plan.
+
+    Attributes:
+        secret: name or ARN, as it was given: the next command needs the Region in it too.
+        found: makes the changes.
+        plan: its plan.
+        stopped: what ended the changes before the last one was made, or None.
+    """
+
+    secret: str
+    found: Rollback
+    plan: RollbackPlan
+    stopped: BaseException | None = None
+
+    def run(self) -> None:
+        """Make the changes. Whatever stops them, the state that is left must be told."""
+        try:
+            self.found.run(self.plan)
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - see `end`
+            self.stopped = error
+
+    @property
+    def state(self) -> str:
+        if self.stopped is not None:
+            return "interrupted" if isinstance(self.stopped, KeyboardInterrupt) else "failed"
+        if not self.plan.acts:
+            return "unneeded"
+        return "done" if self.found.made else "planned"
+
+    @property
+    def next(self) -> str:
+        if self.state == "done":
+            return f"`rotators doctor {self.secret}` tries the versions."
+        if self.state == "unneeded":
+            return f"`rotators show {self.secret}` lists the versions."
+        return f"`{self.again}` {'does it' if self.state == 'planned' else 'continues'}."
+
+    @property
+    def again(self) -> str:
+        """The command with the id, not the stage: AWSPREVIOUS moves too; a repetition must not undo it."""
+        return f"rotators rollback {self.secret} --version {self.plan.wanted} --yes"
+
+    @property
+    def ending(self) -> str:
+        if self.state == "done":
+            return "Done. "
+        if self.state == "planned":
+            return "Nothing was changed. "
+        return f"{self.state.capitalize()}: {left(self.plan, self.found.begun)}.\n\n"
+
+    def document(self) -> dict[str, Any]:
+        error = error_document(self.stopped) if isinstance(self.stopped, RotatorsError) else None
+        told = left(self.plan, self.found.begun) if self.stopped is not None else None
+        return {
+            **document(self.plan),
+            "state": self.state,
+            "made": self.found.made,
+            "left": told,
+            "error": error,
+            "next": self.next,
+        }
+
+    def end(self) -> None:
+        if isinstance(self.stopped, RotatorsError):
+            print_error(str(self.stopped))
+        elif self.state == "failed" and self.stopped is not None:
+            raise self.stopped
+        if self.state not in {"done", "unneeded"}:
+            sys.exit(1)
+
+
+def _show(result: _Result, out: Screen, *, yes: bool) -> None:
+    plan = result.plan
     out.print(f"Plan: return {plan.name} to version {plan.wanted}; {plan.reason}.", soft_wrap=True)
     for line in plan.words():
         out.print(f"  {line}", soft_wrap=True)
     if plan.acts and yes:
-        out.print(f"If it does not end with Done, repeat it with `{_again(plan)}`.", soft_wrap=True)
+        out.print(f"If it does not end with Done, repeat it with `{result.again}`.", soft_wrap=True)
     if not plan.acts:
-        out.print(f"\nNothing to do. Next: `rotators show {plan.name}` lists the versions.", soft_wrap=True)
-
-
-def _ending(plan: RollbackPlan, *, done: bool) -> str:
-    if done:
-        return f"Done. Next: `rotators doctor {plan.name}` tries the versions."
-    return f"Nothing was changed. Next: `{_again(plan)}` does it."
-
-
-def _again(plan: RollbackPlan) -> str:
-    """The command with the id, not the stage: AWSPREVIOUS moves too, and a repetition must not undo it."""
-    return f"rotators rollback {plan.name} --version {plan.wanted} --yes"
+        out.print(f"\nNothing to do. Next: {result.next}", soft_wrap=True)

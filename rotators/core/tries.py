@@ -68,14 +68,17 @@ class Tries:
     Args:
         rotation: whose values; its ``rejections`` get the labels of those that were rejected, and its
             ``rejected`` their credentials.
+        current_first: True if the current value comes first even where one login is left: nobody has seen it
+            rejected.
 
     Attributes:
         rejected: the values that the target has rejected in this rotation, also those that were not tried
             again for that reason.
     """
 
-    def __init__(self, rotation: Rotation) -> None:
+    def __init__(self, rotation: Rotation, *, current_first: bool = False) -> None:
         self._rotation = rotation
+        self._current_first = current_first
         self._limit = rotation.settings.most_rejected
         self._sent: tuple[StoredValue, Credential] | None = None
         self._known: list[Credential] = []
@@ -88,6 +91,9 @@ class Tries:
     def __iter__(self) -> Iterator[StoredValue]:
         """The values, the likeliest first; lazily, because reading one costs a call."""
         waiting = self._stored()
+        if self._current_first:
+            yield next(waiting)
+            self._note_rejected()
         while True:
             if self.repeated and self._left() == 1 and (remaining := list(waiting)):
                 chosen = secrets.choice(remaining)

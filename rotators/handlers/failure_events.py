@@ -1,8 +1,9 @@
 """Secrets Manager's events about rotations that did not succeed, as EventBridge delivers them.
 
 The shape is the one in UG:cloudtrail_log_entries: an ``AWS Service Event via CloudTrail``. Where the event
-names the secret is not documented for failures. Public examples have ``additionalEventData.SecretId``, events
-from before February 2024 ``additionalEventData.aRN``; the list ``resources`` is the last place to look.
+names the secret is not documented for failures. Public examples have ``additionalEventData.SecretId`` or, for
+secrets that a service manages, ``serviceEventDetails.secretId``; events from before February 2024
+``additionalEventData.aRN``; the list ``resources`` is the last place to look.
 """
 
 from __future__ import annotations
@@ -107,7 +108,8 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 def _secrets(outer: Mapping[str, Any], detail: Mapping[str, Any]) -> Iterator[str]:
     """Yield the places where the secret may be named, the most likely first."""
-    places = [_mapping(detail.get(key)) for key in ("additionalEventData", "requestParameters")]
+    members = ("additionalEventData", "serviceEventDetails", "requestParameters")
+    places = [_mapping(detail.get(member)) for member in members]
     listed = [*_sequence(detail.get("resources")), *_sequence(outer.get("resources"))]
     found: list[object] = [place.get(spelling) for place in places for spelling in _SPELLINGS]
     for resource in listed:

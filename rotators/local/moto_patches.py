@@ -206,7 +206,7 @@ class MotoPatches:
         return self._operations.replication.request(secret, replica_regions, overwrite=force_overwrite)
 
     def _lookup_events(self, response: CloudTrailResponse) -> str:
-        return json.dumps(self._operations.events.lookup(_params(response)))
+        return json.dumps(self._operations.events.lookup(response.region, _params(response)))
 
 
 def _params(response: SecretsManagerResponse | CloudTrailResponse) -> dict[str, Any]:

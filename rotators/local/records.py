@@ -101,7 +101,8 @@ def cloudtrail_record(event: ServiceEvent, event_id: str) -> dict[str, Any]:
         event_id: Its id, a UUID.
 
     Returns:
-        The element; ``EventTime`` in seconds since the epoch, ``CloudTrailEvent`` not encoded yet.
+        The element; ``EventTime`` in seconds since the epoch, ``CloudTrailEvent`` not encoded yet. It lists
+        no resource: the event names its secret in ``additionalEventData`` only.
     """
     return {
         "EventId": event_id,
@@ -109,6 +110,6 @@ def cloudtrail_record(event: ServiceEvent, event_id: str) -> dict[str, Any]:
         "ReadOnly": "false",
         "EventTime": event.time.timestamp(),
         "EventSource": "secretsmanager.amazonaws.com",
-        "Resources": [{"ResourceType": "AWS::SecretsManager::Secret", "ResourceName": event.secret_id}],
+        "Resources": [],
         "CloudTrailEvent": event.detail,
     }

@@ -30,11 +30,13 @@ class Change:
         secret: name of the secret.
         words: the change in words, such as ``set tag env=prod``.
         run: makes the change; raises StoreError if the service refuses it.
+        arn: of the secret, because secrets of two Regions may have one name; None if it is to be created.
     """
 
     secret: str
     words: str
     run: Callable[[], object] = field(repr=False)
+    arn: str | None = None
 
 
 @dataclass(frozen=True)
@@ -247,9 +249,8 @@ def storing(
         create = partial(call, name, "CreateSecret", {"Name": name, **value, **encryption})
         yield Change(name, "create", create)
     elif not _same(known.content, content):
-        yield Change(
-            name, "overwrite", partial(call, name, "PutSecretValue", {"SecretId": known.arn, **value})
-        )
+        put = partial(call, name, "PutSecretValue", {"SecretId": known.arn, **value})
+        yield Change(name, "overwrite", put, known.arn)
 
 
 def _same(one: str | bytes, other: str | bytes) -> bool:
@@ -274,9 +275,8 @@ def _replicas(entry: Entry) -> set[str]:
 
 
 def _change(entry: Entry, words: str, operation: str, **parameters: Any) -> Change:
-    return Change(
-        entry.name, words, partial(call, entry.arn, operation, {"SecretId": entry.arn, **parameters})
-    )
+    made = partial(call, entry.arn, operation, {"SecretId": entry.arn, **parameters})
+    return Change(entry.name, words, made, entry.arn)
 
 
 def call(secret_id: str, operation: str, parameters: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
+from rotators.aws.events import secrets_in, spellings
 from rotators.aws.faults import translated
 from rotators.aws.views import FAILED_EVENTS, UNTOLD, FailedRotation
 
@@ -24,11 +25,11 @@ class FailedRotations:
     """The newest failed rotation of each secret.
 
     Args:
-        by_arn: ARN of a secret to its newest failure.
+        by_secret: ARN or name of a secret, as its events have it, to its newest failure.
     """
 
-    def __init__(self, by_arn: Mapping[str, FailedRotation]) -> None:
-        self._by_arn = by_arn
+    def __init__(self, by_secret: Mapping[str, FailedRotation]) -> None:
+        self._by_secret = by_secret
 
     def last(self, entry: Entry) -> FailedRotation | None:
         """Return the failure of a secret, if no rotation succeeded after it.
@@ -36,10 +37,12 @@ class FailedRotations:
         Args:
             entry: the secret.
         """
-        failure = self._by_arn.get(entry.arn)
-        if failure is None or (entry.rotated is not None and entry.rotated > failure.time):
-            return None
-        return failure
+        found = (self._by_secret.get(each) for each in spellings(entry.arn))
+        failure = max(filter(None, found), key=lambda each: each.time, default=None)
+        # An earlier secret may have had its name. CloudTrail has no fractions of a second.
+        created = entry.created and entry.created.replace(microsecond=0)
+        later = (time for time in (entry.rotated, created) if failure and time and time > failure.time)
+        return None if any(later) else failure
 
 
 def failed_rotations() -> FailedRotations:
@@ -76,19 +79,19 @@ def newest(pages: Iterable[Sequence[tuple[str, FailedRotation]]]) -> FailedRotat
     Returns:
         The newest failure of each secret.
     """
-    by_arn: dict[str, FailedRotation] = {}
-    for arn, failure in chain.from_iterable(pages):
-        known = by_arn.get(arn)
+    by_secret: dict[str, FailedRotation] = {}
+    for secret, failure in chain.from_iterable(pages):
+        known = by_secret.get(secret)
         if known is None or known.time < failure.time:
-            by_arn[arn] = failure
-    return FailedRotations(by_arn)
+            by_secret[secret] = failure
+    return FailedRotations(by_secret)
 
 
 def failures() -> Iterator[Sequence[tuple[str, FailedRotation]]]:
     """Read the failed rotations of the last 90 days; those of one kind come newest first.
 
     Yields:
-        ARNs of secrets, each with a failure, for each answer of CloudTrail; there may be none in it.
+        ARNs or names of secrets, each with a failure, for each answer of CloudTrail; there may be none in it.
 
     Raises:
         AccessDenied: the caller may not use cloudtrail:LookupEvents.
@@ -99,31 +102,11 @@ def failures() -> Iterator[Sequence[tuple[str, FailedRotation]]]:
         wanted = [{"AttributeKey": "EventName", "AttributeValue": name}]
         with translated("LookupEvents", name):
             for page in client.get_paginator("lookup_events").paginate(LookupAttributes=wanted):
-                yield [found for event in page["Events"] if (found := _failure(name, event))]
+                yield [found for event in page["Events"] for found in _failures_in(name, event)]
 
 
-def _failure(name: str, event: Mapping[str, Any]) -> tuple[str, FailedRotation] | None:
-    """The ARN in an event with its failure; None if it names no secret."""
+def _failures_in(name: str, event: Mapping[str, Any]) -> Iterator[tuple[str, FailedRotation]]:
     detail = json.loads(event.get("CloudTrailEvent", "{}"))
-    arn = secret_of(detail)
-    return (
-        (arn, FailedRotation(name, event["EventTime"], str(detail.get("errorMessage", "")))) if arn else None
-    )
-
-
-def secret_of(detail: Mapping[str, object]) -> str:
-    """Return the ARN in a service event: its place differs between services' events.
-
-    Args:
-        detail: CloudTrail's record of the event.
-
-    Returns:
-        The ARN; empty if there is none.
-    """
-    for name in ("additionalEventData", "serviceEventDetails"):
-        details = detail.get(name)
-        if isinstance(details, dict):
-            found = details.get("SecretId") or details.get("secretId")
-            if found:
-                return str(found)
-    return ""
+    failure = FailedRotation(name, event["EventTime"], str(detail.get("errorMessage", "")))
+    for secret in secrets_in(detail):
+        yield secret, failure

@@ -1,9 +1,9 @@
 """Who changed a secret, and when: its events in CloudTrail.
 
 CloudTrail has the events of 90 days and of one Region, lags some minutes behind, and answers two lookups per
-second (API reference, LookupEvents). A lookup takes one attribute, and a caller names a secret by its name or
-by its ARN; so both are looked up. Failed rotations are looked up by their names too, because the service's
-own events name the secret only inside the record.
+second (API reference, LookupEvents). A lookup takes one attribute. So the secret's ARN and name are looked
+up, and all changes and events of the service by their own names, because some name the secret only inside the
+record. Reads are too many for that, so only those are counted that CloudTrail finds by the secret.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
+from rotators.aws.events import CHANGES, OF_SERVICE, SOURCE, is_about, secrets_in
 from rotators.aws.faults import translated
-from rotators.aws.views import FAILED_EVENTS
-from rotators.manage.failures import secret_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,9 +26,7 @@ if TYPE_CHECKING:
 KEPT = dt.timedelta(days=90)
 """The time for which CloudTrail has events."""
 
-_SOURCE = "secretsmanager.amazonaws.com"
 _READS = ("GetSecretValue", "BatchGetSecretValue")
-_SERVICE_EVENT = "AwsServiceEvent"
 _NOT_SHOWN = {"name", "rotationToken", "secretBinary", "secretId", "secretString"}
 
 
@@ -101,7 +98,7 @@ def history(view: SecretView, period: dt.timedelta) -> History:
 
 def _events(view: SecretView, since: dt.datetime) -> Iterator[tuple[dt.datetime, Mapping[str, Any]]]:
     lookups = [("ResourceName", view.arn), ("ResourceName", view.name)]
-    lookups += [("EventName", name) for name in FAILED_EVENTS]
+    lookups += [("EventName", name) for name in (*CHANGES, *OF_SERVICE)]
     seen: set[str] = set()
     paginator = clients.cloudtrail_lister().get_paginator("lookup_events")
     for key, value in lookups:
@@ -110,19 +107,11 @@ def _events(view: SecretView, since: dt.datetime) -> Iterator[tuple[dt.datetime,
             for page in paginator.paginate(LookupAttributes=wanted, StartTime=since):
                 for event in page["Events"]:
                     detail = json.loads(event.get("CloudTrailEvent", "{}"))
-                    if event["EventId"] not in seen and _is_about(detail, view.arn):
+                    found = key == "ResourceName" and not secrets_in(detail)  # a batch by filters names none
+                    own = detail.get("eventSource") == SOURCE and (found or is_about(detail, view.arn))
+                    if own and event["EventId"] not in seen:
                         seen.add(event["EventId"])
                         yield event["EventTime"], detail
-
-
-def _is_about(detail: Mapping[str, Any], arn: str) -> bool:
-    """False for another resource with this name, for an earlier secret with it, and for others' failures."""
-    if detail.get("eventSource") != _SOURCE:
-        return False
-    if detail.get("eventType") == _SERVICE_EVENT:
-        return secret_of(detail) == arn
-    answered = detail.get("responseElements") or {}
-    return (answered.get("arn") or answered.get("aRN") or arn) == arn  # aRN: UG:cloudtrail_log_entries
 
 
 def _change(time: dt.datetime, detail: Mapping[str, Any]) -> Change:

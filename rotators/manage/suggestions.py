@@ -311,7 +311,7 @@ def faults_of(suggestion: Suggestion, secrets: Sequence[Guarded], account: Accou
         yield from _fault_of_reader(guarded, able)
     for each in suggestion.resources:
         for finding in each.findings:
-            yield f"{each.guarded.entry.name}: {finding}"
+            yield f"{each.guarded.entry.name}: {finding.rstrip('.')}"
 
 
 def _fault_of_reader(guarded: Guarded, role: Principal) -> Iterator[str]:

@@ -26,6 +26,7 @@ from rotators.core.errors import (
     SecretManagedByService,
     VersionConflict,
 )
+from rotators.core.progress import Rejected
 from rotators.core.redaction import masking
 from rotators.core.rotation import Rotation
 from rotators.core.secret import PUBLIC_KEYS
@@ -95,12 +96,18 @@ class Rollback:
         settings: settings of the rotation function.
         secret: name or ARN of the secret.
         version: id of the wanted version; None for the one with AWSPREVIOUS.
+
+    Attributes:
+        made: the changes that `run` has made.
+        begun: the last change that `run` has begun. If it was stopped there, it may have been made.
     """
 
     store: Store
     settings: Settings
     secret: str
     version: str | None = None
+    made: list[Act] = field(default_factory=list, init=False)
+    begun: Act | None = field(default=None, init=False)
     _versions: Versions | None = field(default=None, init=False, repr=False)
     _logins: _Logins | None = field(default=None, init=False, repr=False)
     _rotates: bool = field(default=False, init=False)
@@ -140,14 +147,20 @@ class Rollback:
         """
         if self._versions is not None:
             self._versions.confirm()
-        if Act.DROP_PENDING in plan.acts:
+        for act in plan.acts:
+            self.begun = act
+            self._make(act, plan)
+            self.made.append(act)
+
+    def _make(self, act: Act, plan: RollbackPlan) -> None:
+        if act is Act.DROP_PENDING:
             drop_pending(plan.arn, plan.current)
-        if Act.SET in plan.acts and self._logins is not None:
+        elif act is Act.PROMOTE:
+            self._promote(plan)
+        elif self._logins is not None:
             with masking(self._logins.versions.seen):
                 self._logins.set()
             self._logins.versions.confirm()  # a rotation may have begun during the logins
-        if Act.PROMOTE in plan.acts:
-            self._promote(plan)
 
     def _promote(self, plan: RollbackPlan) -> None:
         try:
@@ -174,7 +187,7 @@ class Rollback:
             fault = "a rotation is under way or was cut off" if current else "no version is AWSCURRENT"
             raise RollbackRefused(
                 f"{fault}; a rollback now could undo what it does",
-                remedy=f"Run `rotators doctor {view.name}`, and `rotators repair {view.name}` if it says so.",
+                remedy=f"Run `rotators doctor {self.secret}`; `rotators repair {self.secret}` if it says so.",
                 reason="rotation-under-way" if current else "no-current",
             )
         wanted = view.holder(Stage.PREVIOUS) if self.version is None else self.version
@@ -205,10 +218,26 @@ class Rollback:
             _require_login(rotator, Rotation(old, self.settings, new, versions=versions))
             return "only the stage moves: the custom rotator accepts the wanted version", False
         self._require_same_target(old, new, rotator, engine)
-        _refuse_pointless(old, new, engine)
-        logins = self._logins = _Logins(rotator, engine, versions, self.settings, old, new)
+        _refuse_unprovable(old, new, engine)
+        return self._judged_by_login(rotator, engine, versions, old, new)
+
+    def _judged_by_login(
+        self, rotator: Rotator, engine: Engine, versions: Versions, old: Secret, new: Secret
+    ) -> tuple[str, bool]:
+        # Alternating tests the other user of a pair; the same user's value is tested as in a trial run.
+        in_place = strategy_of(old, engine) == "alternating" and _same_user(old, new)
+        logins = _Logins(rotator, engine, versions, self.settings, new if in_place else old, new)
         if logins.accepted():
             return _effect(old, new, engine), False
+        if in_place:
+            raise RollbackRefused(
+                f"the target rejects the wanted version, and strategy alternating changes no password in"
+                f" place: {new.get('username')!r} is the current user of both versions",
+                remedy=f"Roll back to a version of the other user; `rotators doctor {self.secret}` says which"
+                " versions log in.",
+                reason="same-user",
+            )
+        self._logins = logins
         return "the target rejects the wanted version", True
 
     def _require_no_rotation(self) -> None:
@@ -233,7 +262,9 @@ class Rollback:
         return value
 
     def _require_same_target(self, old: Secret, new: Secret, rotator: Rotator, engine: Engine) -> None:
-        keys = PUBLIC_KEYS.union(public_members(rotator)) - _USERS
+        keys = PUBLIC_KEYS.union(public_members(rotator))
+        if not _same_user(old, new):
+            keys -= _USERS  # the two users of a pair name each other
         differing = differing_keys(new, old, keys, engine.default_port)
         if differing or not same_target(new, old, engine, self.settings):
             differs = ", ".join(differing) or "its address or TLS settings"
@@ -270,18 +301,22 @@ class _Logins:
     settings: Settings
     old: Secret = field(repr=False)
     new: Secret = field(repr=False)
+    rejected: Rejected = field(default_factory=Rejected, init=False, repr=False)
 
     def accepted(self) -> bool:
         """Return True if the wanted value logs in at every address of the target."""
         try:
             self._test()
         except CredentialsRejected:
+            # Servers add up rejected logins, so this one counts towards MAX_REJECTED_LOGINS of `set`.
+            self.rejected.add(self.engine.credential.of(self.new))
             return False
         return True
 
     def set(self) -> None:
         """Make the target accept the wanted value, and test it."""
-        self.rotator.apply(Rotation(self.old, self.settings, self.new, versions=self.versions))
+        rotation = Rotation(self.old, self.settings, self.new, rejected=self.rejected, versions=self.versions)
+        self.rotator.apply(rotation)
         self._test()
 
     def _test(self) -> None:
@@ -307,21 +342,10 @@ def _require_login(rotator: Rotator, rotation: Rotation) -> None:
         ) from error
 
 
-def _refuse_pointless(old: Secret, new: Secret, engine: Engine) -> None:
-    """Refuse what the strategy or the server makes pointless."""
-    strategy, user = strategy_of(old, engine), old.get("username")
+def _refuse_unprovable(old: Secret, new: Secret, engine: Engine) -> None:
+    """Refuse where a login would not show which of the two credentials is set."""
     credential = engine.credential.of
-    if credential(old) == credential(new) and user == new.get("username"):
-        return
-    if strategy == "alternating" and user == new.get("username"):
-        raise RollbackRefused(
-            f"strategy alternating changes no password in place, and {user!r} is the current user of both"
-            " versions",
-            remedy="Run `rotators doctor SECRET`: it says which version logs in, and `rotators repair` makes"
-            " it current. Or roll back to a version of the other user.",
-            reason="same-user",
-        )
-    if previous_hours_of(engine):
+    if previous_hours_of(engine) and not (credential(old) == credential(new) and _same_user(old, new)):
         raise RollbackRefused(
             "this server accepts the password before the newest one for a time, so a login does not show"
             " which one is set",
@@ -330,10 +354,14 @@ def _refuse_pointless(old: Secret, new: Secret, engine: Engine) -> None:
         )
 
 
+def _same_user(old: Secret, new: Secret) -> bool:
+    return old.get("username") == new.get("username")
+
+
 def _effect(old: Secret, new: Secret, engine: Engine) -> str:
     """Return why only the stage moves, and what the applications use afterwards."""
     strategy, user = strategy_of(old, engine), new.get("username")
-    if strategy == "alternating":
+    if strategy == "alternating" and not _same_user(old, new):
         return (
             f"the wanted version logs in, so only the stage moves: {user!r} is the current user then, and"
             f" {old.get('username')!r} keeps its password until the next rotation"
@@ -346,12 +374,25 @@ def _effect(old: Secret, new: Secret, engine: Engine) -> str:
     return "the wanted version logs in, so only the stage moves"
 
 
-def document(plan: RollbackPlan, *, done: bool) -> dict[str, Any]:
+def left(plan: RollbackPlan, begun: Act | None) -> str:
+    """Return in words what a stopped rollback left.
+
+    Args:
+        plan: of the rollback.
+        begun: the change during which it was stopped; None before the first one.
+    """
+    if begun is Act.PROMOTE:
+        accepted = ", which the target accepts" if Act.SET in plan.acts else ""
+        return f"AWSCURRENT is on version {plan.current}, or already on {plan.wanted}{accepted}"
+    target = f"may accept version {plan.wanted} already" if begun is Act.SET else "was not changed"
+    return f"the command did not move AWSCURRENT from version {plan.current}; the target {target}"
+
+
+def document(plan: RollbackPlan) -> dict[str, Any]:
     """Return a plan as JSON types; it holds no value of the secret.
 
     Args:
         plan: of a rollback.
-        done: True if it was carried out.
     """
     return {
         "name": plan.name,
@@ -360,5 +401,4 @@ def document(plan: RollbackPlan, *, done: bool) -> dict[str, Any]:
         "wanted": plan.wanted,
         "reason": plan.reason,
         "acts": [str(act) for act in plan.acts],
-        "state": "done" if done else "planned" if plan.acts else "unneeded",
     }

@@ -84,7 +84,9 @@ class Attempts:
     _refuted: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        self._tries = Tries(self.rotation)
+        current = self._credential(self.rotation.current)
+        untried = current is not None and current not in self.rotation.rejected
+        self._tries = Tries(self.rotation, current_first=untried)
         self._waiting = iter(self._tries)
 
     @property

@@ -160,6 +160,14 @@ def test_only_current_and_pending_are_tried_again() -> None:
     assert "so not tried again: lost version 1" in tries.failure("no").cause
 
 
+def test_the_last_login_is_the_current_one() -> None:
+    for _ in range(8):  # without it, one of seven values is chosen by chance
+        rejected = Rejected()
+        rejected.add("pending")
+        tries = Tries(rotation_of(PAST, most=2, rejected=rejected), current_first=True)
+        assert [stored.value["key"] for stored in tried(tries)] == ["current"]
+
+
 def test_an_accepted_value_clears_the_rejections() -> None:
     rejected = Rejected()
     tries = Tries(rotation_of(PAST, rejected=rejected))

@@ -333,6 +333,7 @@ def test_a_cause_cannot_fake_the_remedy() -> None:
     [
         {"additionalEventData": {"SecretId": "arn:s"}},
         {"additionalEventData": {"aRN": "arn:s"}},
+        {"serviceEventDetails": {"secretId": "arn:s"}},
         {"additionalEventData": {"SecretId": ["no text"], "arn": "arn:s"}},
         {"requestParameters": {"secretId": "arn:s"}},
         {"resources": [{"ARN": "arn:s"}]},

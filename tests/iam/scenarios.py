@@ -9,6 +9,7 @@ import uuid
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,10 +40,23 @@ PEOPLE = {
     "viewer": ("ViewerPolicy",),
     "manager": ("ViewerPolicy", "ManagerPolicy"),
     "values": ("ViewerPolicy", "ValuesPolicy"),
+    "diff": ("ValuesPolicy",),
+    "access": ("ViewerPolicy", "AccessPolicy"),
+    "exclusive": ("ViewerPolicy", "AccessPolicy", "GuardPolicy"),
+    "rename": ("ViewerPolicy", "ManagerPolicy", "ValuesPolicy", "GuardPolicy"),
 }
 """The managed policies of the people who run the command."""
 CALLER = "caller"
 Statement = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A command that one of the people ran, with the calls that it made."""
+
+    who: str
+    command: str
+    calls: list[ApiCall]
 
 
 @dataclass
@@ -59,6 +73,8 @@ class Stack:
         seen: every call, after ``exercise``.
         requests: calls through the function's URL, which is not served locally.
         attempts: calls that must be denied although a statement allows them.
+        single: statements of each managed policy for people, by its name.
+        ran: commands that people ran.
     """
 
     world: World
@@ -69,6 +85,8 @@ class Stack:
     seen: list[RecordedCall] = field(default_factory=list)
     requests: list[ApiCall] = field(default_factory=list)
     attempts: list[ApiCall] = field(default_factory=list)
+    single: dict[str, list[Statement]] = field(default_factory=dict)
+    ran: list[Ran] = field(default_factory=list)
 
     @property
     def rotate_arn(self) -> str:
@@ -131,7 +149,10 @@ def deploy(world: World, name: str, **parameters: str) -> Stack:
     outputs = {output["OutputKey"]: output["OutputValue"] for output in found}
     if key := outputs.get("KeyArn"):
         world.secrets.update_secret(SecretId=admin, KmsKeyId=key)
-    return Stack(world, name, _policies(world, name), outputs.get("KeyArn"), admin)
+    ids = _ids(world, name)
+    names = {each for held in PEOPLE.values() for each in held}
+    single = {each: _managed(world.aws.client("iam"), ids[each]) for each in names}
+    return Stack(world, name, _policies(world, ids), outputs.get("KeyArn"), admin, single=single)
 
 
 def _archive() -> bytes:
@@ -148,10 +169,13 @@ def _code(world: World) -> str:
     return "s3://iam/code"
 
 
-def _policies(world: World, stack: str) -> dict[str, list[Statement]]:
-    iam = world.aws.client("iam")
+def _ids(world: World, stack: str) -> dict[str, str]:
     found = world.aws.client("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]
-    ids = {each.get("LogicalResourceId"): each.get("PhysicalResourceId") for each in found}
+    return {each.get("LogicalResourceId", ""): each.get("PhysicalResourceId", "") for each in found}
+
+
+def _policies(world: World, ids: dict[str, str]) -> dict[str, list[Statement]]:
+    iam = world.aws.client("iam")
     documents = {
         name: iam.get_role_policy(RoleName=ids[f"{name.title()}Role"], PolicyName=name)["PolicyDocument"]
         for name in FUNCTIONS
@@ -189,6 +213,8 @@ def exercise(stack: Stack) -> None:
         _retrieve(stack, single, pair)
         _operate(stack, single, pair)
         _manage(stack, single)
+        _see_access(stack, single)
+        _rename(stack)
         stack.seen = world.aws.seen()
     finally:
         world.aws.watch(None)
@@ -462,6 +488,7 @@ def _operate(stack: Stack, single: str, pair: str) -> None:
             (["doctor", single], None, 0),
             (["doctor", pair], None, 0),
             (["rotate", single], None, 0),
+            (["rollback", single, "--yes"], None, 0),
             (["show", f"{stack.name}/of-db"], None, 0),
             (["history", f"{stack.name}/of-db"], None, 0),
             (["invoke", f"{stack.name}-retrieve", "-"], {"SecretId": single}, 0),
@@ -475,21 +502,67 @@ def _operate(stack: Stack, single: str, pair: str) -> None:
         _command(["repair", single, "--idle", *remote], None, 0)
 
 
-def _look(stack: Stack, who: str, name: str) -> None:
-    with acting(stack, who), TemporaryDirectory() as folder:
+def _look(stack: Stack, name: str) -> None:
+    with acting(stack, "viewer"), TemporaryDirectory() as folder:
         _command(["list", "--name", stack.name, "--failed"], None, None)
         _command(["list", name], None, 0)
         _command(["list", "--name", stack.name, "--key", str(stack.key)], None, 0)
+        _command(["history", name], None, 0)
         _command(["policy", "check", "--preset", "cis"], None, None)
         _command(["report", "--name", stack.name, "-o", f"{folder}/page.html"], None, 0)
         _command(["invoke", f"{stack.name}-widget", "-"], {}, 0)
 
 
+def _see_access(stack: Stack, arn: str) -> None:
+    """Look at who has access to a secret with a key and a rotation function."""
+    role = f"{stack.name}-app"
+    trusted = {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole"}
+    document = {"Version": "2012-10-17", "Statement": [trusted]}
+    for name in (role, f"{stack.name}-exclusive"):
+        stack.world.aws.client("iam").create_role(
+            RoleName=name, AssumeRolePolicyDocument=json.dumps(document)
+        )
+    with acting(stack, "access"):
+        _command(["access", arn], None, 0)
+        _command(["access", "matrix", arn], None, 0)
+        _command(["access", "suggest", arn, "--for", role], None, 0)
+    with acting(stack, "exclusive"):
+        _command(["access", "suggest", arn, "--for", role, "--exclusive"], None, 0)
+
+
+def _rename(stack: Stack) -> None:
+    """Rename a secret that has all that a secret can have."""
+    secrets, old = stack.world.secrets, f"{stack.name}/old"
+    secrets.create_secret(
+        Name=old,
+        SecretString=json.dumps(stack.world.user()),
+        KmsKeyId=str(stack.key),
+        Tags=[{"Key": "team", "Value": "shop"}],
+        AddReplicaRegions=[{"Region": "eu-west-1"}],
+    )
+    denied = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "secretsmanager:DeleteSecret",
+        "Resource": "*",
+        "Condition": {"StringEquals": {"aws:PrincipalTag/team": "others"}},
+    }
+    policy = {"Version": "2012-10-17", "Statement": [denied]}
+    secrets.put_resource_policy(SecretId=old, ResourcePolicy=json.dumps(policy))
+    arn = secrets.rotate_secret(
+        SecretId=old, RotationLambdaARN=stack.rotate_arn, RotationRules={"AutomaticallyAfterDays": 30}
+    )["ARN"]
+    assert stack.world.aws.wait_for_event(arn, "RotationSucceeded", "RotationFailed").name[-9:] == "Succeeded"
+    with acting(stack, "rename"):
+        _command(["rename", old, f"{stack.name}/new-name", "--yes"], None, 0)
+        _command(["rename", old, f"{stack.name}/new-name", "--yes"], None, 0)
+    stack.world.secrets.delete_resource_policy(SecretId=f"{stack.name}/new-name")
+
+
 def _manage(stack: Stack, arn: str) -> None:
     """Run the commands for many secrets, each with the policies that docs/how-to/managing.md names for it."""
     name = f"{stack.name}/plain"
-    for who in ("viewer", "manager", "values"):
-        _look(stack, who, name)
+    _look(stack, name)
     with acting(stack, "manager"):
         for arguments in (
             ["tag", name, "--set", "team=other"],
@@ -502,6 +575,8 @@ def _manage(stack: Stack, arn: str) -> None:
             ["restore", name],
         ):
             _command([*arguments, "--yes"], None, 0)
+    with acting(stack, "diff"):
+        _command(["diff", name], None, 0)
     with acting(stack, "values"):
         _command(
             ["import", "-", "--new-key", str(stack.key), "--yes"], {f"{stack.name}/imported": {"a": 1}}, 0
@@ -509,7 +584,6 @@ def _manage(stack: Stack, arn: str) -> None:
         _command(["import", "-", "--overwrite", "--yes"], {f"{stack.name}/imported": {"a": 2}}, 0)
         with TemporaryDirectory() as folder:
             _command(["export", "--name", f"{stack.name}/imported", "-o", f"{folder}/values"], None, 0)
-        _command(["diff", name], None, 0)
         _command(["list", "--name", f"{stack.name}/", "--engine", "postgres"], None, 0)
     tags: dict[str, str | tuple[str, ...]] = {
         "aws:TagKeys": ("team", "rotators-admin"),
@@ -521,19 +595,35 @@ def _manage(stack: Stack, arn: str) -> None:
     ]
 
 
+_actor: ContextVar[tuple[Stack, str]] = ContextVar("_actor")
+
+
 @contextmanager
 def acting(stack: Stack, who: str) -> Iterator[None]:
     """Run commands as one of the ``PEOPLE``."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ACCESS_KEY_ID", f"local-{stack.name}-{who}")
         clients._client.cache_clear()
+        before = _actor.set((stack, who))
         yield
+        _actor.reset(before)
     clients._client.cache_clear()
 
 
 def _command(arguments: list[str], given: dict[str, Any] | None, status: int | None) -> None:
+    stack, who = _actor.get()
+    before = len(stack.world.aws.seen())
     done = CliRunner().invoke(cli, arguments, input=json.dumps(given) if given is not None else None)
     assert status is None or done.exit_code == status, (arguments, done.output, done.exception)
+    seen = (each.call for each in stack.world.aws.seen()[before:])
+    calls = [call for call in seen if call.principal == f"{stack.name}-{who}"]
+    stack.ran.append(Ran(who, _name(arguments), calls))
+
+
+def _name(arguments: list[str]) -> str:
+    """The command's name as the page has it: with ``--exclusive``, but without other options."""
+    words = arguments[:2] if arguments[1] in {"check", "matrix", "suggest"} else arguments[:1]
+    return " ".join([*words, *(["--exclusive"] if "--exclusive" in arguments else [])])
 
 
 def _event(step: str, arn: str, token: str) -> dict[str, Any]:

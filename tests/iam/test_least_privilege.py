@@ -23,7 +23,7 @@ from rotators.iam.evaluator import decide
 from rotators.local.aws import LocalAws
 from rotators.local.servers.postgres import PostgresServer
 from tests.iam import scenarios
-from tests.iam.scenarios import ACCOUNT, OPERATOR, REGION, Stack, deploy
+from tests.iam.scenarios import ACCOUNT, OPERATOR, PEOPLE, REGION, Stack, deploy
 from tests.world import World, unique
 
 PAGE = scenarios.ROOT / "docs" / "reference" / "permissions.md"
@@ -112,17 +112,26 @@ def test_forbidden_calls_of_function_code_are_denied(stacks: dict[str, Stack]) -
         assert decision.sid in {"KeepCodeFromInterfaces", "KeepAccessTags", "NeverDirectly"}
 
 
-def granted(stacks: dict[str, Stack]) -> list[tuple[str, str, str]]:
-    """Caller, Sid and action of everything that the roles of the stacks grant or deny."""
+def granted(stacks: dict[str, Stack]) -> list[tuple[tuple[str, ...], str, str]]:
+    """Callers, Sid and action of everything that the roles of the stacks grant or deny.
+
+    Of people with several policies, the last one counts, and each of them may be the one who needs it.
+    """
     return sorted(
         {
-            (who, statement["Sid"], action)
+            (holders(who), statement["Sid"], action)
             for stack in stacks.values()
             for who, statements in stack.policies.items()
-            for statement in statements
+            for statement in (stack.single[PEOPLE[who][-1]] if who in PEOPLE else statements)
             for action in actions(statement)
         }
     )
+
+
+def holders(who: str) -> tuple[str, ...]:
+    if who not in PEOPLE:
+        return (who,)
+    return tuple(each for each, policies in PEOPLE.items() if policies[-1] == PEOPLE[who][-1])
 
 
 def actions(statement: dict[str, Any]) -> list[str]:
@@ -162,7 +171,54 @@ def needed(stacks: dict[str, Stack], who: str, sid: str, action: str) -> bool:
 def test_every_statement_and_every_action_is_needed(stacks: dict[str, Stack]) -> None:
     everything = granted(stacks)
     assert len(everything) > 50
-    assert not [each for each in everything if not needed(stacks, *each)]
+    assert not [
+        (callers, *what)
+        for callers, *what in everything
+        if not any(needed(stacks, who, *what) for who in callers)
+    ]
+
+
+COMMANDS = re.compile(r"^\| (`[^|]+) \| (`[^|]+) \|$", re.MULTILINE)
+NOT_RUN = {
+    "dashboard": "it serves the page of `report` until Ctrl-C",
+    "exec": "it replaces the process; it reads a value as `export` does",
+    "any command with --engine": "an option",
+}
+
+
+def table() -> dict[str, frozenset[str]]:
+    """Each command of the page about many secrets, with the policies that it names for it."""
+    page = (scenarios.ROOT / "docs" / "how-to" / "managing.md").read_text(encoding="utf-8")
+    text = page.partition("\n## Permissions\n")[2]
+    return {
+        command: frozenset(name.removesuffix("Arn") for name in re.findall(r"`(\w+Arn)`", policies))
+        for commands, policies in COMMANDS.findall(text)
+        for command in re.findall(r"`([^`]+)`", commands)
+    }
+
+
+def test_the_page_names_the_policies_of_each_command(stacks: dict[str, Stack]) -> None:
+    stack, told = stacks["tagged"], table()
+    ran = {(each.command, frozenset(PEOPLE[each.who])) for each in stack.ran}
+    missing = {item for item in told.items() if item[0] not in NOT_RUN} - ran
+    assert not missing
+    assert not {each.command for each in stack.ran} - told.keys()
+
+
+def test_no_command_needs_fewer_policies(stacks: dict[str, Stack]) -> None:
+    stack, enough = stacks["tagged"], []
+    for command, policies in table().items():
+        calls = [
+            call
+            for each in stack.ran
+            if each.command == command and frozenset(PEOPLE[each.who]) == policies
+            for call in each.calls
+        ]
+        for left_out in policies if command not in NOT_RUN else ():
+            fewer = [each for name in policies - {left_out} for each in stack.single[name]]
+            if all(decide(fewer, call).allowed for call in calls):
+                enough.append((command, left_out))
+    assert not enough
 
 
 def test_a_missing_permission_stops_a_rotation_safely(
@@ -356,6 +412,24 @@ KEY_OF = {"kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com"}
         ("values", "secretsmanager:CreateSecret", SECRET + "tagged/x-AbCdEf", {}),
         ("values", "secretsmanager:DeleteSecret", SECRET + "tagged/x-AbCdEf", {}),
         ("values", "kms:GenerateDataKey", "KEY", {}),
+        ("values", "secretsmanager:PutResourcePolicy", SECRET + "tagged/x-AbCdEf", {}),
+        ("access", "secretsmanager:GetSecretValue", SECRET + "tagged/x-AbCdEf", {}),
+        ("access", "secretsmanager:PutResourcePolicy", SECRET + "tagged/x-AbCdEf", {}),
+        ("access", "kms:PutKeyPolicy", "KEY", {}),
+        ("exclusive", "secretsmanager:PutResourcePolicy", SECRET + "other/x-AbCdEf", {}),
+        (
+            "exclusive",
+            "secretsmanager:PutResourcePolicy",
+            SECRET + "tagged/x-AbCdEf",
+            {"secretsmanager:BlockPublicPolicy": "false"},
+        ),
+        (
+            "exclusive",
+            "lambda:GetFunctionConfiguration",
+            f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:other-rotate",
+            {},
+        ),
+        ("rename", "secretsmanager:DeleteResourcePolicy", SECRET + "tagged/x-AbCdEf", {}),
     ],
 )
 def test_calls_beyond_the_policies_are_denied(

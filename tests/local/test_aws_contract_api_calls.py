@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import botocore.session
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from rotators.local.aws import LocalAws
 from rotators.local.secretsmanager.api_calls import ApiCalls
@@ -145,26 +148,96 @@ def test_api_calls_are_found_by_caller(secrets: Any, make: Make, trail: Any) -> 
     assert {event["ReadOnly"] for event, _ in trail("ReadOnly", "false")} == {"false"}
 
 
+def recorded(operation: str, request: bytes, status: str, answer: bytes, calls: ApiCalls) -> None:
+    """Record one call of a service that answers this."""
+
+    def service(_: Any, start_response: Any) -> list[bytes]:
+        start_response(status, [])
+        return [answer]
+
+    environ = {
+        "HTTP_AUTHORIZATION": "Credential=local/20270101/us-east-1/secretsmanager/aws4_request",
+        "HTTP_X_AMZ_TARGET": f"secretsmanager.{operation}",
+        "CONTENT_LENGTH": str(len(request)),
+        "wsgi.input": io.BytesIO(request),
+    }
+    assert calls.recorded(service)(environ, lambda *_: None) == [answer]
+
+
 def test_old_calls_are_forgotten() -> None:
     """Our choice: the newest 5,000, so that a long run does not fill the memory."""
     calls = ApiCalls(lambda _arn, _region: None)
-
-    def service(_: Any, start_response: Any) -> list[bytes]:
-        start_response("200 OK", [])
-        return [b"{}"]
-
-    application = calls.recorded(service)
     for number in range(5_010):
-        body = json.dumps({"SecretId": str(number)}).encode()
-        environ = {
-            "HTTP_AUTHORIZATION": "Credential=local/20270101/us-east-1/secretsmanager/aws4_request",
-            "HTTP_X_AMZ_TARGET": "secretsmanager.DescribeSecret",
-            "CONTENT_LENGTH": str(len(body)),
-            "wsgi.input": io.BytesIO(body),
-        }
-        assert application(environ, lambda *_: None) == [b"{}"]
+        recorded("DescribeSecret", json.dumps({"SecretId": str(number)}).encode(), "200 OK", b"{}", calls)
     names = [record["Resources"][0]["ResourceName"] for record in calls.records()]
     assert (len(names), names[0], names[-1]) == (5_000, "10", "5009")
+
+
+MODEL = botocore.session.get_session().get_service_model("secretsmanager")
+
+
+def filled(shape: Any, value: str, public: Mapping[str, Any]) -> Any:
+    """A document of a shape: the value in sensitive members, and something public in all others."""
+    if shape.metadata.get("sensitive"):
+        return value
+    if shape.type_name == "structure":
+        return {name: filled(each, value, public) for name, each in shape.members.items()}
+    if shape.type_name == "list":
+        return [filled(shape.member, value, public)]
+    return {shape.type_name: "public"} if shape.type_name == "map" else public[shape.type_name]
+
+
+PUBLIC = {"string": "public", "integer": 7, "long": 7, "boolean": True, "timestamp": 1.5}
+values = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=16, max_size=40)
+hiding = st.sampled_from(
+    [
+        lambda value: {"secretString": value},  # spelled as no member is
+        lambda value: {"Password": value},
+        lambda value: {"SecretId": {"SecretString": value}},  # a member of another kind
+        lambda value: {"Name": [value]},
+        lambda value: {"Tags": value},
+        lambda value: {"Tags": [{"Key": "k", "SecretString": value}]},
+        lambda value: {"Description": {"text": value}},
+    ]
+)
+
+
+@given(st.sampled_from(MODEL.operation_names), values, hiding, st.booleans())
+@example("RotateSecret", "kept-away-from-us", lambda value: {"ExternalSecretRotationMetadata": value}, True)
+def test_no_record_has_a_value(
+    operation: str, value: str, hidden: Callable[[str], dict[str, Any]], refused: bool
+) -> None:
+    """Whatever the members of a request are called, and whatever the service answers."""
+    model, calls = MODEL.operation_model(operation), ApiCalls(lambda _arn, _region: None)
+    request = {**filled(model.input_shape, value, PUBLIC), **hidden(value)}
+    answered = {**(filled(model.output_shape, value, PUBLIC) if model.output_shape else {}), **hidden(value)}
+    answered |= {"ARN": "public", "VersionId": "public"}
+    answered["SecretValues"] = [dict(answered)]
+    failure = {"__type": "ValidationException", "message": f"Value '{value}' at 'secretString' is too long"}
+    status, answer = ("400 Bad Request", failure) if refused else ("200 OK", answered)
+    recorded(operation, json.dumps(request).encode(), status, json.dumps(answer).encode(), calls)
+    (record,) = calls.records()
+    assert value not in json.dumps(record)
+    assert record["CloudTrailEvent"]["eventName"] == operation
+
+
+@pytest.mark.parametrize("body", [b"", b"no JSON", b"[1]", b'"text"', b"\xff"])
+def test_a_call_without_members_is_recorded(body: bytes) -> None:
+    calls = ApiCalls(lambda _arn, _region: None)
+    recorded("CreateSecret", body, "400 Bad Request", b"{}", calls)
+    (record,) = calls.records()
+    assert record["CloudTrailEvent"]["requestParameters"] is None
+
+
+def test_public_members_are_recorded() -> None:
+    """external-secrets/reloader and elastic/integrations: members as they were sent, in lower case."""
+    calls = ApiCalls(lambda _arn, _region: None)
+    request = filled(MODEL.operation_model("CreateSecret").input_shape, "hidden", PUBLIC)
+    recorded("CreateSecret", json.dumps(request).encode(), "200 OK", b"{}", calls)
+    found = calls.records()[0]["CloudTrailEvent"]["requestParameters"]
+    left_out = {"SecretString", "SecretBinary"}
+    assert found.keys() == {f"{name[0].lower()}{name[1:]}" for name in request.keys() - left_out}
+    assert found["tags"] == [{"key": "public", "value": "public"}]
 
 
 def test_calls_to_kms_are_recorded_for_the_caller(aws: LocalAws, secrets: Any, trail: Any) -> None:

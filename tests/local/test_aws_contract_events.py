@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from rotators.local.aws import LocalAws
+from tests.world import unique
 
 WAIT = 300.0
 Make = Callable[..., str]
@@ -108,14 +109,20 @@ def test_a_new_current_version_is_told_natively(secrets: Any, make: Make, queue:
 
 
 def test_the_last_failure_is_found_in_cloudtrail(aws: LocalAws, failed: str) -> None:
-    """Moto 10: lookup_events is not implemented. CloudTrail's API:LookupEvents; newest first."""
-    answer = aws.client("cloudtrail").lookup_events(
-        LookupAttributes=[{"AttributeKey": "ResourceName", "AttributeValue": failed}]
-    )
-    events = [event for event in answer["Events"] if event["EventName"].startswith("Rotation")]
-    assert [event["EventName"] for event in events] == ["RotationFailed", "RotationStarted"]
-    newest = events[0]
+    """Moto 10: lookup_events is not implemented. CloudTrail's API:LookupEvents; newest first.
+
+    A real event (AWS Database Blog, RotationSucceeded of 2021) names its secret in additionalEventData only.
+    """
+    trail = aws.client("cloudtrail")
+    by_name = [{"AttributeKey": "EventName", "AttributeValue": "RotationFailed"}]
+    events = [
+        event
+        for event in trail.lookup_events(LookupAttributes=by_name)["Events"]
+        if json.loads(event["CloudTrailEvent"])["additionalEventData"] == {"SecretId": failed}
+    ]
+    (newest,) = events
     assert newest["EventSource"] == "secretsmanager.amazonaws.com"
+    assert newest["Resources"] == []
     assert newest["EventTime"].tzinfo is not None
     assert json.loads(newest["CloudTrailEvent"])["errorMessage"].endswith("during setSecret step")
 
@@ -140,8 +147,61 @@ def test_cloudtrail_filters_by_attribute_and_time_and_pages(aws: LocalAws) -> No
     assert trail.lookup_events(EndTime=future)["Events"]
 
 
-def test_cloudtrail_takes_one_attribute_only(aws: LocalAws, refused: Make) -> None:
-    """CloudTrail's API:LookupEvents: currently the list can contain only one item."""
-    one = {"AttributeKey": "EventName", "AttributeValue": "RotationFailed"}
-    answer = refused(aws.client("cloudtrail").lookup_events, LookupAttributes=[one, one])
-    assert answer.startswith("InvalidLookupAttributesException")
+ONE = {"AttributeKey": "EventName", "AttributeValue": "RotationFailed"}
+LONG = {"AttributeKey": "EventName", "AttributeValue": "_" * 1001}
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"LookupAttributes": [ONE, ONE]}, "InvalidLookupAttributesException"),
+    ({"LookupAttributes": [LONG]}, "InvalidLookupAttributesException"),
+    ({"EventCategory": "data"}, "InvalidEventCategoryException"),
+    ({"MaxResults": 51}, "InvalidMaxResultsException"),
+    ({"StartTime": 2, "EndTime": 1}, "InvalidTimeRangeException"),
+    ({"NextToken": "50"}, "InvalidNextTokenException"),
+    ({"NextToken": "bm9uZQ=="}, "InvalidNextTokenException"),
+]
+
+
+@pytest.mark.parametrize(("request_", "code"), WRONG, ids=str)
+def test_cloudtrail_refuses_wrong_requests(
+    aws: LocalAws, refused: Make, request_: dict[str, Any], code: str
+) -> None:
+    """CloudTrail's API:LookupEvents: one attribute, 2,000 characters of which an underscore counts twice."""
+    assert refused(aws.client("cloudtrail").lookup_events, **request_).startswith(code)
+
+
+def test_a_token_is_for_the_same_request(aws: LocalAws, make: Make, refused: Make) -> None:
+    """CloudTrail's API:LookupEvents: the token must be passed in with the same parameters."""
+    make()
+    make()
+    trail = aws.client("cloudtrail")
+    by_name = [{"AttributeKey": "EventName", "AttributeValue": "CreateSecret"}]
+    token = trail.lookup_events(LookupAttributes=by_name, MaxResults=1)["NextToken"]
+    assert trail.lookup_events(LookupAttributes=by_name, MaxResults=1, NextToken=token)["Events"]
+    answer = refused(trail.lookup_events, MaxResults=1, NextToken=token)
+    assert answer.startswith("InvalidNextTokenException")
+
+
+def test_new_events_do_not_move_pages(aws: LocalAws, secrets: Any, make: Make) -> None:
+    """Our reading of CloudTrail's API:LookupEvents: a page begins where the one before ended."""
+    arn = make()
+    for _ in range(4):
+        secrets.describe_secret(SecretId=arn)
+    by_arn = [{"AttributeKey": "ResourceName", "AttributeValue": arn}]
+    pages = aws.client("cloudtrail").get_paginator("lookup_events")
+    found: list[str] = []
+    for page in pages.paginate(LookupAttributes=by_arn, PaginationConfig={"PageSize": 2}):
+        found += [event["EventId"] for event in page["Events"]]
+        secrets.describe_secret(SecretId=arn)
+    assert len(found) == len(set(found)) == 5
+
+
+def test_each_region_has_its_own_events(aws: LocalAws) -> None:
+    """CloudTrail's API:LookupEvents: events that occurred in a Region."""
+    far = aws.client("secretsmanager", region="eu-west-1")
+    arn = far.create_secret(Name=unique("far"), SecretString="1")["ARN"]
+    by_arn = [{"AttributeKey": "ResourceName", "AttributeValue": arn}]
+    here, there = (
+        aws.client("cloudtrail", region=region).lookup_events(LookupAttributes=by_arn)["Events"]
+        for region in ("us-east-1", "eu-west-1")
+    )
+    assert here == []
+    assert [event["EventName"] for event in there] == ["CreateSecret"]

@@ -51,7 +51,7 @@ class Pages:
     def list_secrets(self, request: AWSRequest, **_: object) -> AWSResponse:
         first = int(json.loads(request.body).get("NextToken", 0))
         if errors := self._errors.get(first // _PAGE):
-            return _answer(400, {"__type": errors.pop(0), "message": "Rate exceeded"})
+            return answer(400, {"__type": errors.pop(0), "message": "Rate exceeded"})
         last = first + _PAGE
         more = f', "NextToken": "{last}"' if last < self._secrets else ""
         self.served += 1
@@ -64,7 +64,7 @@ class Pages:
 
     def describe_secret(self, request: AWSRequest, **_: object) -> AWSResponse:
         found = _secret(json.loads(request.body)["SecretId"].split("-")[-2])
-        return _answer(200, {**found, "VersionIdsToStages": found.pop("SecretVersionsToStages")})
+        return answer(200, {**found, "VersionIdsToStages": found.pop("SecretVersionsToStages")})
 
     @contextmanager
     def serving(self) -> Iterator[Pages]:
@@ -89,7 +89,7 @@ def throttling(client: Any, operation: str, times: int) -> Iterator[list[str]]:
     left = ["ThrottlingException"] * times
 
     def handler(**_: object) -> AWSResponse | None:
-        return _answer(400, {"__type": left.pop(), "message": "Rate exceeded"}) if left else None
+        return answer(400, {"__type": left.pop(), "message": "Rate exceeded"}) if left else None
 
     client.meta.events.register(f"before-send.{operation}", handler)
     try:
@@ -116,10 +116,11 @@ def _page() -> str:
 
 
 def _no_events(**_: object) -> AWSResponse:
-    return _answer(200, {"Events": []})
+    return answer(200, {"Events": []})
 
 
-def _answer(status: int, document: object) -> AWSResponse:
+def answer(status: int, document: object) -> AWSResponse:
+    """An answer of AWS, for a handler of boto3's event before-send."""
     return _answered(status, json.dumps(document))
 
 

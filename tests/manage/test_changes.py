@@ -64,6 +64,16 @@ def test_secrets_of_other_regions_are_changed_there(two: Fleet) -> None:
     assert [each["Region"] for each in found["ReplicationStatus"]] == ["eu-central-1"]
 
 
+def test_secrets_of_one_name_are_told_apart(two: Fleet) -> None:
+    name = f"{two.prefix}app"
+    near = str(described(two)["ARN"])
+    far = two.aws.client("secretsmanager", region="eu-west-1").create_secret(Name=name, SecretString="x")
+    result = run("tag", near, far["ARN"], "--set", "env=prod", "--json")
+    changes = json.loads(result.stdout)["changes"]
+    assert {each["arn"] for each in changes} == {near, far["ARN"]}
+    assert {each["secret"] for each in changes} == {name}
+
+
 def test_an_interrupted_change_is_resumed(two: Fleet) -> None:
     run("tag", f"{two.prefix}app", "--set", "env=prod", "--yes")
     assert change(two, "tag", "--set", "env=prod") == (0, ["done"])

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import botocore.session
 import pytest
 
 from rotators.aws import clients
+from rotators.aws.events import CHANGES
 from rotators.aws.views import read_secret
 from rotators.manage.errors import SelectorInvalid
 from rotators.manage.history import history
 from tests.cli.command import command
 from tests.manage.conftest import Fleet
-from tests.manage.pages import throttling
+from tests.manage.pages import answer, throttling
 
 WAIT = 300.0
 VALUE = {"password": "never-shown"}
@@ -83,6 +86,76 @@ def test_rotations_and_their_failures_are_listed(fleet: Fleet, name: str) -> Non
     assert {"RotateSecret", "RotationStarted", "RotationFailed"} <= found.keys()
     assert found["RotationFailed"]["who"] == "secretsmanager.amazonaws.com"
     assert "createSecret step" in found["RotationFailed"]["error"]
+
+
+def test_events_without_resource_names_are_found(fleet: Fleet, name: str) -> None:
+    """The service's own events list no resource, so CloudTrail does not find them by the secret."""
+    fleet.secrets.replicate_secret_to_regions(SecretId=name, AddReplicaRegions=[{"Region": "eu-west-1"}])
+    events = [each["event"] for each in told(name)["changes"]]
+    assert {"ReplicationStarted", "ReplicationSucceeded"} <= set(events)
+
+
+ANOTHER = "arn:aws:secretsmanager:us-east-1:123456789012:secret:another-AbCdEf"
+SHAPES: dict[str, Callable[[str, str], dict[str, Any]]] = {
+    "additional data, ARN": lambda arn, _: {"additionalEventData": {"SecretId": arn}},
+    "additional data, name": lambda _, name: {"additionalEventData": {"SecretId": name}},
+    "details, ARN": lambda arn, _: {"serviceEventDetails": {"secretId": arn}},
+    "details, name": lambda _, name: {"serviceEventDetails": {"secretId": name}},
+    "parameters, part of the ARN": lambda arn, _: {"requestParameters": {"secretId": arn[:-7]}},
+    "response, old spelling": lambda arn, _: {"responseElements": {"aRN": arn}},
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_secret_is_read_from_the_record(name: str, shape: str) -> None:
+    """LookupEvents answers by the event's name only, as for an event without resources."""
+    view = read_secret(name)
+    own = SHAPES[shape](view.arn, name)
+    strangers = [SHAPES[shape](ANOTHER, "another"), {"responseElements": {"arn": ANOTHER}, **own}, {}]
+    if shape == "response, old spelling":
+        strangers.pop(1)
+    with answering("RotationSucceeded", [own, *strangers]):
+        assert [each["event"] for each in told(name)["changes"]] == ["RotationSucceeded"]
+
+
+@contextmanager
+def answering(value: str, members: Sequence[dict[str, Any]]) -> Iterator[None]:
+    """Answer LookupEvents during the block: events with these members for one attribute, and no others."""
+    now = dt.datetime.now(dt.UTC).timestamp()
+    detail = {"eventSource": "secretsmanager.amazonaws.com", "eventName": value, "readOnly": False}
+    events = [
+        {"EventId": f"{number}", "EventTime": now, "CloudTrailEvent": json.dumps({**detail, **each})}
+        for number, each in enumerate(members)
+    ]
+
+    def handler(request: Any, **_: object) -> object:
+        (asked,) = json.loads(request.body)["LookupAttributes"]
+        return answer(200, {"Events": events if asked["AttributeValue"] == value else []})
+
+    hooks = clients.cloudtrail_lister().meta.events
+    hooks.register("before-send.cloudtrail.LookupEvents", handler)
+    try:
+        yield
+    finally:
+        hooks.unregister("before-send.cloudtrail.LookupEvents", handler)
+
+
+def test_a_read_that_names_no_secret_counts(name: str) -> None:
+    """A batch by filters names none in its parameters; CloudTrail may know the secret all the same."""
+    batch = {"eventName": "BatchGetSecretValue", "readOnly": True, "userIdentity": {"arn": "reader"}}
+    with answering(read_secret(name).arn, [batch]):
+        assert told(name)["reads"] == {"reader": 1}
+
+
+def test_all_changes_of_the_api_are_looked_up() -> None:
+    names = botocore.session.get_session().get_service_model("secretsmanager").operation_names
+    reads = ("BatchGet", "Describe", "Get", "List", "Validate")
+    assert set(CHANGES) == {name for name in names if not name.startswith(reads)}
+
+
+def test_a_failure_is_found_by_the_secrets_name(fleet: Fleet, name: str) -> None:
+    with answering("RotationFailed", [{"serviceEventDetails": {"secretId": name}}]):
+        assert fleet.listed("--failed") == {"app"}
 
 
 def test_a_deletion_names_who_did_it(fleet: Fleet, name: str) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from rotators.recovery.checkup import mended
 from rotators.recovery.rollback import Rollback, _Logins
 from rotators.testing import targets
 from rotators.testing.case import STEPS, Case, Kit
-from rotators.testing.recorder import Kind, Operation, Stop, StopAt, When
+from rotators.testing.recorder import Act, Kind, Operation, Stop, StopAt, When
 from tests.cli.command import Done, command
 from tests.world import new_password
 
@@ -237,6 +238,117 @@ def test_alternating_refuses_the_current_users_older_password(case: Case) -> Non
     version = aged(case, 2)
     refused(command("rollback", case.arn, "--version", version, "--yes", "--json"), "same-user")
     assert case.current_logs_in()
+
+
+@pytest.mark.parametrize("arranged", ["alternating"], indirect=True)
+def test_alternating_takes_the_same_users_working_password(case: Case) -> None:
+    """The password was set back by hand, or the server was restored: only the wanted version logs in."""
+    wanted = case.kit.target.reset(case.current())
+    case.put(wanted, version := str(uuid.uuid4()), "KEPT")
+    assert not case.current_logs_in()
+    done = command("rollback", case.arn, "--version", version, "--yes", "--json")
+    assert json.loads(done.stdout)["acts"][-1:] == ["promote"], done.text
+    assert case.current_version() == version
+    assert case.current_logs_in()
+    case.rotate()
+    assert case.current_logs_in()
+
+
+def test_the_plans_rejected_login_counts(single: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAX_REJECTED_LOGINS", "2")
+    single.kit.target.reset(single.current())
+    with watched(single) as operations:
+        done = command("rollback", single.arn, "--yes", "--json")
+    assert sum(operation.kind is Kind.CONNECT for operation in operations) == 2
+    assert json.loads(done.stdout)["error"]["code"] == "credentials-rejected"
+
+
+def test_the_last_login_is_the_current_one(single: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Older versions, of which one is tried by chance elsewhere, must not use up the last login."""
+    monkeypatch.setenv("MAX_REJECTED_LOGINS", "2")
+    for _ in range(6):
+        single.put({**single.current(), "password": new_password()}, str(uuid.uuid4()), "KEPT")
+    for _ in range(2):
+        assert command("rollback", single.arn, "--yes").status == 0
+        assert single.current_logs_in()
+
+
+@contextmanager
+def watched(case: Case, act: Act | None = None) -> Iterator[list[Operation]]:
+    """Record the operations of the block; ``act`` is called before and after each."""
+    case.kit.function.restart()
+    case.kit.recorder.begin(act)
+    with case.kit.recorder.step("rollback"):
+        yield case.kit.recorder.operations
+    case.kit.recorder.begin()
+
+
+PLACES = [
+    (Kind.STATEMENT, "ALTER ROLE", When.BEFORE, "the target may accept", []),
+    (Kind.STATEMENT, "ALTER ROLE", When.AFTER, "the target may accept", []),
+    (Kind.API, "UpdateSecretVersionStage", When.BEFORE, "or already on", ["set"]),
+    (Kind.API, "UpdateSecretVersionStage", When.AFTER, "or already on", ["set"]),
+]
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: f"{place[2]} {place[1]}")
+def test_an_interruption_tells_how_to_continue(
+    single: Case, place: tuple[Kind, str, When, str, list[str]]
+) -> None:
+    kind, name, side, words, made = place
+    if pending := holder(single.stages(), Stage.PENDING):
+        single.drop_pending(pending)
+    version, current = previous(single), single.current_version()
+
+    def press(operation: Operation, when: When) -> None:
+        if (operation.kind, operation.name, when) == (kind, name, side):
+            raise KeyboardInterrupt
+
+    with watched(single, press):
+        done = command("rollback", single.arn, "--yes", "--json")
+    told = json.loads(done.stdout)
+    assert (done.status, told["state"], told["made"]) == (1, "interrupted", made)
+    assert (told["current"], told["wanted"], told["error"]) == (current, version, None)
+    assert words in told["left"]
+    assert current in told["left"]
+    assert version in told["left"]
+    again = f"rotators rollback {single.arn} --version {version} --yes"
+    assert told["next"] == f"`{again}` continues."
+    assert command(*again.split()[1:]).status == 0
+    assert single.current_version() == version
+    assert single.current_logs_in()
+
+
+def test_an_error_in_the_middle_is_one_document(single: Case) -> None:
+    """A rotation begins right after the target was set."""
+    version = previous(single)
+    begun: list[Operation] = []
+
+    def begin(operation: Operation, when: When) -> None:
+        if operation.name == "ALTER ROLE" and when is When.AFTER and not begun:
+            begun.append(operation)
+            single.begin()
+
+    with watched(single, begin):
+        done = command("rollback", single.arn, "--yes", "--json")
+    told = json.loads(done.stdout)
+    assert (done.status, told["state"]) == (1, "failed")
+    assert (told["error"]["code"], "set" in told["made"]) == ("version-conflict", False)
+    assert f"the target may accept version {version}" in told["left"]
+    assert f"rotators rollback {single.arn} --version {version} --yes" in told["next"]
+    assert "[version-conflict]" in done.stderr
+
+
+def test_an_interruption_is_told_to_people(single: Case) -> None:
+    def press(operation: Operation, when: When) -> None:
+        if operation.name == "ALTER ROLE" and when is When.BEFORE:
+            raise KeyboardInterrupt
+
+    with watched(single, press):
+        done = command("rollback", single.arn, "--yes")
+    assert done.status == 1
+    assert "Interrupted: the command did not move AWSCURRENT" in done.stdout
+    assert f"Next: `rotators rollback {single.arn} --version" in done.stdout
 
 
 def test_the_current_version_needs_no_rollback(single: Case) -> None:

@@ -2,7 +2,8 @@
 
 Those of Secrets Manager are in `rotators.iam.calls`; a batch is decided secret by secret, and its filters
 need the right to list (API:BatchGetSecretValue); replicas of a new secret need the right to replicate
-(API:CreateSecret). SNS uses a topic's key as the sender (SNS guide: sns-key-management).
+(API:CreateSecret), and a validation the right to set the policy (API:ValidateResourcePolicy). SNS uses a
+topic's key as the sender (SNS guide: sns-key-management).
 
 Every call names its caller, and says that it came over TLS: the local endpoint is on loopback, without TLS.
 """
@@ -35,6 +36,7 @@ _MANAGER = "secretsmanager"
 _NEW_SUFFIX = "-AbCdEf"
 _VALIDATION = "RequestToValidateKeyAccess"
 _PARAMETERS = (
+    "BlockPublicPolicy",
     "ForceDeleteWithoutRecovery",
     "Name",
     "RotationLambdaARN",
@@ -98,6 +100,8 @@ def calls_of(request: SignedRequest, lookup: Lookup) -> list[ApiCall]:
     """
     if request.service == _MANAGER:
         return list(_manager_calls(request, lookup))
+    if (request.service, request.operation) == ("sts", "GetCallerIdentity"):
+        return []  # needs no permission (API:GetCallerIdentity)
     resource = _resource(request)
     own = request.call(f"{request.service}:{request.operation}", resource)
     if (request.service, request.operation) == ("sns", "Publish"):
@@ -151,6 +155,8 @@ def _manager_calls(request: SignedRequest, lookup: Lookup) -> Iterator[ApiCall]:
             yield replace(call, action=f"{_MANAGER}:TagResource")
         if call.action == f"{_MANAGER}:CreateSecret" and params.get("AddReplicaRegions"):
             yield replace(call, action=f"{_MANAGER}:ReplicateSecretToRegions")
+        if call.action == f"{_MANAGER}:ValidateResourcePolicy":
+            yield replace(call, action=f"{_MANAGER}:PutResourcePolicy")
 
 
 def _target(request: SignedRequest, lookup: Lookup) -> SecretResource | None:
@@ -217,6 +223,8 @@ _RESOURCES = {
     ("elasticache", "ModifyUser"): "user:{UserId}",
     ("iam", "SimulatePrincipalPolicy"): "{PolicySourceArn}",
     ("kms", "DescribeKey"): "key/{KeyId}",
+    ("kms", "GetKeyPolicy"): "key/{KeyId}",
+    ("kms", "ListGrants"): "key/{KeyId}",
     ("kms", "ListResourceTags"): "key/{KeyId}",
     ("lambda", "GetFunctionConfiguration"): "function:{FunctionName}",
     ("lambda", "InvokeFunction"): "function:{FunctionName}",

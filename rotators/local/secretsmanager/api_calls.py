@@ -3,7 +3,8 @@
 The shape is that of real records: GetSecretValue and BatchGetSecretValue (elastic/integrations,
 test-get-secret-value-json.log), a refused call (panther-labs, aws_secretsmanager_retrieve_secrets.yml), and
 DeleteSecret with its response (re:Post, secrets-manager-arn). LookupEvents names a secret as the caller wrote
-it, and by the ARN in the response (our choice; the samples are of log files, which have no such list).
+it, and by the ARN in the response (our choice; the samples are of log files, which have no such list, and in
+an old example of the User Guide, monitoring-cloudtrail, it is empty).
 KMS's records are those of UG:security-encryption; the local AWS has no key ``aws/secretsmanager``, so there
 are none for secrets without a key of the account.
 """
@@ -21,6 +22,13 @@ from typing import TYPE_CHECKING, Any
 
 from rotators.local.iam.lookup import DEVELOPER, caller
 from rotators.local.options import ACCOUNT
+from rotators.local.secretsmanager.recorded_members import (
+    READ_ONLY,
+    is_operation,
+    recorded_message,
+    request_parameters,
+    response_elements,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -32,8 +40,6 @@ _MOST = 5_000  # about 15 MB
 _SOURCE = "secretsmanager.amazonaws.com"
 _KMS = "kms.amazonaws.com"
 _CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/[^/]+/(?P<region>[^/]+)/secretsmanager/")
-_READ_ONLY = ("BatchGet", "Describe", "Get", "List")
-_VALUES = {"SecretString", "SecretBinary", "RotationToken"}
 _DENIED = "AccessDeniedException"
 _REFUSED, _FAILED = "4", "5"
 
@@ -88,22 +94,22 @@ class ApiCalls:
         self, signed: re.Match[str], environ: dict[str, Any], body: bytes, status: str, answer: bytes
     ) -> None:
         name = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
-        request, now = json.loads(body or b"{}"), dt.datetime.now(dt.UTC)
-        read_only, refused = name.startswith(_READ_ONLY), status.startswith(_REFUSED)
-        # The answer of a call that reads may have values; CloudTrail leaves it out.
-        response = json.loads(answer or b"{}") if refused or not read_only else {}
+        if not is_operation(name):
+            return
+        request, response, now = _parsed(body), _parsed(answer), dt.datetime.now(dt.UTC)
         detail = _detail(name, signed, environ, request, now)
-        if refused:
+        if refused := status.startswith(_REFUSED):
             code = str(response.get("__type", "")).rpartition("#")[2]
+            message = str(response.get("message") or response.get("Message") or "")
             detail["errorCode"] = "AccessDenied" if code == _DENIED else code
-            detail["errorMessage"] = str(response.get("message") or response.get("Message") or "")
-        elif not read_only:
-            detail["responseElements"] = _members(response) or None
-        element = _element(detail, signed, now, dict.fromkeys(_named(request, response)))
+            detail["errorMessage"] = recorded_message(message, request, detail["requestParameters"])
+        else:
+            detail["responseElements"] = response_elements(name, response)
+        element = _element(detail, signed, now)
         with self._lock:
             self._records.append(element)
         if not refused:
-            for operation, arn, version in _key_calls(name, request, answer):
+            for operation, arn, version in _key_calls(name, request, response):
                 self._record_key_call(element, operation, arn, version)
 
     def _record_key_call(self, cause: dict[str, Any], operation: str, arn: str, version: str) -> None:
@@ -143,17 +149,26 @@ class ApiCalls:
             self._records.append(element)
 
 
-def _key_calls(name: str, request: dict[str, Any], answer: bytes) -> Iterator[tuple[str, str, str]]:
+def _parsed(text: bytes) -> dict[str, Any]:
+    """A request or response; empty if it is no JSON object."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _key_calls(
+    name: str, request: dict[str, Any], response: dict[str, Any]
+) -> Iterator[tuple[str, str, str]]:
     """KMS's operation, ARN of the secret and version, for each value that was read or written."""
     if name == "BatchGetSecretValue":
-        for each in json.loads(answer)["SecretValues"]:
+        for each in response["SecretValues"]:
             yield "Decrypt", each["ARN"], each["VersionId"]
     elif name == "GetSecretValue":
-        found = json.loads(answer)
-        yield "Decrypt", found["ARN"], found["VersionId"]
-    elif {"SecretString", "SecretBinary"} & request.keys():
-        found = json.loads(answer)
-        yield "GenerateDataKey", found["ARN"], found["VersionId"]
+        yield "Decrypt", response["ARN"], response["VersionId"]
+    elif {"SecretString", "SecretBinary"} & request.keys() and "VersionId" in response:
+        yield "GenerateDataKey", response["ARN"], response["VersionId"]
 
 
 def _detail(
@@ -170,11 +185,11 @@ def _detail(
         "awsRegion": signed["region"],
         "sourceIPAddress": environ.get("REMOTE_ADDR", ""),
         "userAgent": environ.get("HTTP_USER_AGENT", ""),
-        "requestParameters": _members(request) or None,
+        "requestParameters": request_parameters(name, request) or None,
         "responseElements": None,
         "requestID": str(uuid.uuid4()),
         "eventID": str(uuid.uuid4()),
-        "readOnly": name.startswith(_READ_ONLY),
+        "readOnly": name.startswith(READ_ONLY),
         "eventType": "AwsApiCall",
         "managementEvent": True,
         "recipientAccountId": ACCOUNT,
@@ -182,9 +197,7 @@ def _detail(
     }
 
 
-def _element(
-    detail: dict[str, Any], signed: re.Match[str], now: dt.datetime, named: Iterable[str]
-) -> dict[str, Any]:
+def _element(detail: dict[str, Any], signed: re.Match[str], now: dt.datetime) -> dict[str, Any]:
     """A record as LookupEvents lists it."""
     _, session = caller(signed["key"], signed["region"])
     return {
@@ -196,7 +209,8 @@ def _element(
         "EventSource": _SOURCE,
         "Username": session or detail["userIdentity"]["userName"],
         "Resources": [
-            {"ResourceType": "AWS::SecretsManager::Secret", "ResourceName": each} for each in named
+            {"ResourceType": "AWS::SecretsManager::Secret", "ResourceName": each}
+            for each in dict.fromkeys(_named(detail))
         ],
         "CloudTrailEvent": detail,
     }
@@ -219,19 +233,7 @@ def _identity(key: str, role: str, session: str) -> dict[str, Any]:
     }
 
 
-def _members(value: Any) -> Any:
-    """Return a request or response as CloudTrail writes it: ``secretId``, ``arn``; without values."""
-    if isinstance(value, dict):
-        return {
-            "arn" if key == "ARN" else f"{key[:1].lower()}{key[1:]}": _members(each)
-            for key, each in value.items()
-            if key not in _VALUES
-        }
-    return [_members(each) for each in value] if isinstance(value, list) else value
-
-
-def _named(request: dict[str, Any], response: dict[str, Any]) -> Iterator[str]:
-    for each in (request.get("SecretId"), request.get("Name"), response.get("ARN")):
-        if each:
-            yield str(each)
-    yield from map(str, request.get("SecretIdList") or ())
+def _named(detail: dict[str, Any]) -> Iterator[str]:
+    request, response = detail["requestParameters"] or {}, detail["responseElements"] or {}
+    named = (request.get("secretId"), request.get("name"), response.get("arn"))
+    yield from map(str, filter(None, (*named, *request.get("secretIdList", ()))))

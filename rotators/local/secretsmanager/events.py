@@ -15,7 +15,6 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable, Sequence
-from operator import itemgetter
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -24,22 +23,11 @@ from moto.events.models import Rule, events_backends
 from rotators.local.errors import LocalStackError
 from rotators.local.options import Options
 from rotators.local.records import ServiceEvent, cloudtrail_record
-from rotators.local.secretsmanager.refusals import refusal
+from rotators.local.secretsmanager.trail import lookup
 
 SERVICE_EVENT = "AWS Service Event via CloudTrail"
 LABEL_UPDATED = "Secret Label Updated"
 _SOURCE = "secretsmanager.amazonaws.com"
-_PAGE = 50
-_ATTRIBUTES = (
-    "AccessKeyId",
-    "EventId",
-    "EventName",
-    "EventSource",
-    "ReadOnly",
-    "ResourceName",
-    "ResourceType",
-    "Username",
-)
 
 _logger = logging.getLogger(__name__)
 
@@ -134,29 +122,22 @@ class EventLog:
                 )
             return found[-1]
 
-    def lookup(self, params: dict[str, Any]) -> dict[str, Any]:
+    def lookup(self, region: str, params: dict[str, Any]) -> dict[str, Any]:
         """Answer CloudTrail's LookupEvents from the service events and the API calls.
 
         Args:
-            params: The request: LookupAttributes (at most one), StartTime, EndTime, MaxResults, NextToken.
+            region: Region that is asked.
+            params: The request.
 
         Returns:
             The response, newest first.
 
         Raises:
-            SecretsManagerClientError: MaxResults, NextToken or an attribute is not valid; moto sends it.
+            SecretsManagerClientError: a parameter is not valid; moto sends it.
         """
-        limit = int(params.get("MaxResults", _PAGE))
-        if not 1 <= limit <= _PAGE:
-            raise refusal("InvalidMaxResultsException", f"MaxResults must be between 1 and {_PAGE}.")
         with self._changed:
-            records = sorted([*self._records, *self._api_calls()], key=itemgetter("EventTime"), reverse=True)
-        found = [record for record in records if _in_range(record, params) and _matches(record, params)]
-        offset = _offset(params.get("NextToken"))
-        answer: dict[str, Any] = {"Events": list(map(_encoded, found[offset : offset + limit]))}
-        if offset + limit < len(found):
-            answer["NextToken"] = str(offset + limit)
-        return answer
+            records = [*self._records, *self._api_calls()]
+        return lookup(records, region, params)
 
     def _publish(self, event: ServiceEvent) -> None:
         with self._changed:
@@ -226,36 +207,3 @@ def _admits(functions: Any, function_arn: str, rule_arn: str) -> bool:
             return True
     _logger.warning("%s does not admit events.amazonaws.com for %s", function_arn, rule_arn)
     return False
-
-
-def _offset(token: str | None) -> int:
-    if token is None:
-        return 0
-    if not token.isdecimal():
-        raise refusal("InvalidNextTokenException", "The NextToken is not one of ours.")
-    return int(token)
-
-
-def _encoded(record: dict[str, Any]) -> dict[str, Any]:
-    return {**record, "CloudTrailEvent": json.dumps(record["CloudTrailEvent"])}
-
-
-def _in_range(record: dict[str, Any], params: dict[str, Any]) -> bool:
-    start, end = params.get("StartTime"), params.get("EndTime")
-    if start is not None and end is not None and float(start) > float(end):
-        raise refusal("InvalidTimeRangeException", "StartTime is after EndTime.")
-    time = float(record["EventTime"])
-    return (start is None or time >= float(start)) and (end is None or time <= float(end))
-
-
-def _matches(record: dict[str, Any], params: dict[str, Any]) -> bool:
-    attributes = params.get("LookupAttributes") or []
-    if len(attributes) > 1 or any(each["AttributeKey"] not in _ATTRIBUTES for each in attributes):
-        raise refusal("InvalidLookupAttributesException", f"Give one attribute of {', '.join(_ATTRIBUTES)}.")
-    return all(each["AttributeValue"] in _values(record, each["AttributeKey"]) for each in attributes)
-
-
-def _values(record: dict[str, Any], key: str) -> list[str]:
-    if key in ("ResourceName", "ResourceType"):
-        return [resource[key] for resource in record["Resources"]]
-    return [str(record.get(key, ""))]

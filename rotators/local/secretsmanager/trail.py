@@ -1,0 +1,140 @@
+"""CloudTrail's LookupEvents: conditions, pages and errors, as in its API reference.
+
+Not simulated: its rate of two requests per second, the minutes until an event is there, Insights events.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import TYPE_CHECKING, Any
+
+from rotators.local.secretsmanager.refusals import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_PAGE = 50
+_LONGEST = 2000
+_COUNT_TWICE = "_ ,\n"
+_ATTRIBUTES = (
+    "AccessKeyId",
+    "EventId",
+    "EventName",
+    "EventSource",
+    "ReadOnly",
+    "ResourceName",
+    "ResourceType",
+    "Username",
+)
+_SAME_ON_EVERY_PAGE = ("LookupAttributes", "StartTime", "EndTime", "EventCategory")
+
+
+def lookup(records: Iterable[dict[str, Any]], region: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer LookupEvents.
+
+    Args:
+        records: elements of its answer, of all Regions; ``CloudTrailEvent`` is not encoded yet.
+        region: Region that is asked; it has the events of its own calls only.
+        params: The request: LookupAttributes (at most one), StartTime, EndTime, EventCategory, MaxResults,
+            NextToken.
+
+    Returns:
+        The response, newest first. Its token names the last event of the page, so events that arrive
+        meanwhile neither repeat nor hide others.
+
+    Raises:
+        SecretsManagerClientError: a parameter is not valid; moto sends it.
+    """
+    limit = _limit(params)
+    _check(params)
+    after = _place(params)
+    found = sorted(
+        (
+            record
+            for record in records
+            if record["CloudTrailEvent"]["awsRegion"] == region
+            and (after is None or _position(record) < after)
+            and _fits(record, params)
+        ),
+        key=_position,
+        reverse=True,
+    )
+    page = found[:limit]
+    answer: dict[str, Any] = {"Events": list(map(_encoded, page))}
+    if len(found) > limit:
+        answer["NextToken"] = _token(params, page[-1])
+    return answer
+
+
+def _limit(params: dict[str, Any]) -> int:
+    limit = int(params.get("MaxResults", _PAGE))
+    if not 1 <= limit <= _PAGE:
+        raise refusal("InvalidMaxResultsException", f"MaxResults must be between 1 and {_PAGE}.")
+    return limit
+
+
+def _check(params: dict[str, Any]) -> None:
+    attributes = params.get("LookupAttributes") or []
+    if len(attributes) > 1 or not all(map(_is_attribute, attributes)):
+        raise refusal("InvalidLookupAttributesException", f"Give one attribute of {', '.join(_ATTRIBUTES)}.")
+    start, end = params.get("StartTime"), params.get("EndTime")
+    if start is not None and end is not None and float(start) > float(end):
+        raise refusal("InvalidTimeRangeException", "StartTime is after EndTime.")
+    if params.get("EventCategory", "insight") != "insight":
+        raise refusal("InvalidEventCategoryException", "EventCategory must be insight.")
+
+
+def _is_attribute(attribute: dict[str, Any]) -> bool:
+    value = attribute.get("AttributeValue", "")
+    length = len(value) + sum(map(value.count, _COUNT_TWICE))
+    return attribute.get("AttributeKey") in _ATTRIBUTES and 1 <= length <= _LONGEST
+
+
+def _fits(record: dict[str, Any], params: dict[str, Any]) -> bool:
+    start, end, time = params.get("StartTime"), params.get("EndTime"), float(record["EventTime"])
+    if (start is not None and time < float(start)) or (end is not None and time > float(end)):
+        return False
+    if "EventCategory" in params:
+        return False  # there are no Insights events
+    return all(
+        attribute["AttributeValue"] in _values(record, attribute["AttributeKey"])
+        for attribute in params.get("LookupAttributes") or ()
+    )
+
+
+def _values(record: dict[str, Any], key: str) -> list[str]:
+    if key in {"ResourceName", "ResourceType"}:
+        return [resource[key] for resource in record["Resources"]]
+    return [str(record.get(key, ""))]
+
+
+def _position(record: dict[str, Any]) -> tuple[float, str]:
+    return float(record["EventTime"]), str(record["EventId"])
+
+
+def _token(params: dict[str, Any], last: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps([_asked(params), *_position(last)]).encode()).decode()
+
+
+def _place(params: dict[str, Any]) -> tuple[float, str] | None:
+    """The position of the last event of the page before; None for the first page."""
+    if "NextToken" not in params:
+        return None
+    try:
+        asked, time, event_id = json.loads(base64.urlsafe_b64decode(params["NextToken"]))
+        after = float(time), str(event_id)
+    except (binascii.Error, ValueError, TypeError):
+        asked, after = None, None
+    if after is None or asked != _asked(params):
+        raise refusal("InvalidNextTokenException", "The NextToken is not one of a request like this.")
+    return after
+
+
+def _asked(params: dict[str, Any]) -> list[Any]:
+    return [params.get(name) for name in _SAME_ON_EVERY_PAGE]
+
+
+def _encoded(record: dict[str, Any]) -> dict[str, Any]:
+    return {**record, "CloudTrailEvent": json.dumps(record["CloudTrailEvent"])}

@@ -1,0 +1,150 @@
+"""Commands that are stopped in the middle: one JSON document that says what was done, and how to continue."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ReadTimeoutError
+
+from rotators.aws import clients
+from tests.cli.command import Done, command
+from tests.manage.conftest import Fleet
+
+LOST = ReadTimeoutError(endpoint_url="http://localhost")
+NO_TOKEN = FileNotFoundError(2, "No such file or directory", "/var/run/token")
+"""What boto3 raises when the file of a web identity is gone."""
+
+MIDDLE = ["done", "unknown", "planned"]
+
+
+def selecting(*words: str) -> Callable[[Fleet, Path], list[str]]:
+    """The arguments of a command about the whole group."""
+    return lambda fleet, _: [words[0], "--name", fleet.prefix, *words[1:]]
+
+
+def scheduling(fleet: Fleet, _: Path) -> list[str]:
+    function = fleet.aws.function_arn("rotate")
+    return ["schedule", "--name", fleet.prefix, "--every", "30", "--function", function]
+
+
+def unreplicating(fleet: Fleet, _: Path) -> list[str]:
+    assert command("replicate", "--name", fleet.prefix, "--to", "eu-west-1", "--yes").status == 0
+    return ["unreplicate", "--name", fleet.prefix, "--from", "eu-west-1"]
+
+
+def restoring(fleet: Fleet, _: Path) -> list[str]:
+    assert command("delete", "--name", fleet.prefix, "--yes").status == 0
+    return ["restore", "--name", fleet.prefix]
+
+
+def importing(fleet: Fleet, folder: Path) -> list[str]:
+    file = folder / "secrets.json"
+    file.write_text(json.dumps({f"{fleet.prefix}new-{number}": {"port": number} for number in range(3)}))
+    return ["import", str(file)]
+
+
+def renaming(fleet: Fleet, _: Path) -> list[str]:
+    name = f"{fleet.prefix}0"
+    fleet.secrets.put_secret_value(SecretId=name, SecretString="second")
+    return ["rename", name, f"{fleet.prefix}new"]
+
+
+COMMANDS = {
+    "TagResource": selecting("tag", "--set", "env=prod"),
+    "RotateSecret": scheduling,
+    "ReplicateSecretToRegions": selecting("replicate", "--to", "eu-west-1"),
+    "RemoveRegionsFromReplication": unreplicating,
+    "DeleteSecret": selecting("delete"),
+    "RestoreSecret": restoring,
+    "CreateSecret": importing,
+    "PutSecretValue": renaming,
+}
+"""Operation of the API that makes the second change of a command, and the command's arguments."""
+
+
+@pytest.fixture
+def three(fleet: Fleet) -> Fleet:
+    for number in range(3):
+        fleet.add(str(number))
+    return fleet
+
+
+@contextmanager
+def stopping(operation: str, call: int, error: BaseException) -> Iterator[None]:
+    """Raise an error in one call of an operation during the block; the first call is 1."""
+    calls: list[object] = []
+
+    def stop(**_: object) -> None:
+        calls.append(0)
+        if len(calls) == call:
+            raise error
+
+    events = clients.secrets_lister().meta.events
+    events.register(f"before-call.secretsmanager.{operation}", stop)
+    try:
+        yield
+    finally:
+        events.unregister(f"before-call.secretsmanager.{operation}", stop)
+
+
+def states(done: Done) -> list[Any]:
+    return [each["state"] for each in json.loads(done.stdout)["changes"]]
+
+
+@pytest.mark.parametrize("operation", COMMANDS)
+def test_an_interrupted_command_tells_what_it_did(three: Fleet, operation: str, tmp_path: Path) -> None:
+    words = COMMANDS[operation](three, tmp_path)
+    call = 1 if words[0] == "rename" else 2  # a rename creates the copy first
+    with stopping(operation, call, KeyboardInterrupt()):
+        done = command(*words, "--yes", "--json")
+    told = json.loads(done.stdout)
+    assert (done.status, told["state"], states(done)) == (1, "interrupted", MIDDLE)
+    assert told["next"].startswith("repeat the command")
+    again = command(*words, "--yes", "--json")
+    assert (again.status, states(again)) == (0, ["done", "done"])
+
+
+def test_an_unexpected_error_tells_what_was_done(three: Fleet) -> None:
+    with stopping("TagResource", 2, NO_TOKEN):
+        done = command("tag", "--name", three.prefix, "--set", "env=prod", "--yes", "--json")
+    told = json.loads(done.stdout)
+    assert (done.status, told["state"], states(done)) == (1, "failed", MIDDLE)
+    assert told["next"].startswith("repeat the command")
+    assert "/var/run/token" in done.stderr
+
+
+def test_a_change_without_an_answer_is_unknown(three: Fleet) -> None:
+    with stopping("TagResource", 2, LOST):
+        done = command("tag", "--name", three.prefix, "--set", "env=prod", "--yes", "--json")
+    told = json.loads(done.stdout)
+    assert (done.status, told["state"], states(done)) == (1, "incomplete", ["done", "unknown", "done"])
+    assert told["changes"][1]["error"]["code"] == "service-unavailable/timeout"
+    assert "repeat the command" in told["next"]
+
+
+def test_a_refused_change_tells_how_to_continue(three: Fleet) -> None:
+    words = ("schedule", "--name", three.prefix, "--every", "30", "--yes", "--json")
+    told = json.loads(command(*words).stdout)  # no secret has a function
+    assert (told["state"], {each["state"] for each in told["changes"]}) == ("incomplete", {"refused"})
+    assert told["next"].startswith("correct what the errors name, then repeat")
+
+
+def test_an_interrupted_listing_is_one_document(three: Fleet) -> None:
+    with stopping("ListSecrets", 1, KeyboardInterrupt()):
+        done = command("tag", "--name", three.prefix, "--set", "env=prod", "--yes", "--json")
+    assert (done.status, json.loads(done.stdout)["error"]["code"]) == (1, "interrupted")
+    assert not any(three.secrets.describe_secret(SecretId=f"{three.prefix}{n}").get("Tags") for n in range(3))
+
+
+def test_each_document_has_a_next_action(three: Fleet) -> None:
+    words = ("tag", "--name", three.prefix, "--set", "env=prod", "--json")
+    found = [json.loads(command(*words, *more).stdout) for more in ((), ("--yes",), ("--yes",))]
+    assert [each["state"] for each in found] == ["planned", "done", "unneeded"]
+    assert "--yes" in found[0]["next"]
+    assert f"rotators show {three.prefix}" in found[1]["next"]
+    assert "rotators list" in found[2]["next"]
