@@ -137,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except click.Abort:
         remedy = "repeat the command; a rotation that has begun goes on without it."
         if "--json" in given:
-            print_json({"error": {"code": "interrupted", "cause": "interrupted", "next": remedy}})
+            print_json({"error": {"code": "interrupted", "cause": "Ctrl-C was pressed", "next": remedy}})
         print_error(f"interrupted. Next: {remedy}")
         sys.exit(1)
     except OSError as error:
