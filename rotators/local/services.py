@@ -23,6 +23,7 @@ from rotators.local.iam.authorizer import Application, Authorizer
 from rotators.local.iam.lookup import Lookup
 from rotators.local.moto_patches import MotoPatches
 from rotators.local.options import ACCOUNT, Options
+from rotators.local.secretsmanager.accounts import Accounts
 from rotators.local.secretsmanager.api_calls import ApiCalls
 from rotators.local.secretsmanager.events import EventLog
 from rotators.local.secretsmanager.operations import Operations
@@ -84,7 +85,8 @@ def start_services(
     lookup = Lookup(rotations.record)
     authorizer = Authorizer(lookup)
     clients = Clients(lambda: server.endpoint)
-    patches = MotoPatches(operations, LambdaService(functions, exports, authorizer), options, clients)
+    lambdas = LambdaService(functions, exports, authorizer)
+    patches = MotoPatches(operations, lambdas, Accounts(lookup), options, clients)
     undo.callback(patches.remove)
     patches.install()
     # Undone from the last to the first: no step begins any more, then the containers end, then the threads
