@@ -170,6 +170,7 @@ class MotoPatches:
         replace(FakeSecret, "create_replicas", self._create_replicas)
         replace(CloudTrailResponse, "lookup_events", self._lookup_events)
         replace(LambdaFunction, "invoke", self._functions.invoke)
+        wrap(LambdaFunction, "_set_function_code", self._functions.set_code)
         replace(IamResponse, "simulate_principal_policy", simulate_principal_policy)
         replace(IamResponse, "get_account_authorization_details", get_account_authorization_details)
         replace(BaseResponse, "access_key_regex", _ACCESS_KEY)

@@ -20,6 +20,8 @@ RELIED_ON: dict[str, str | None] = {
     ),
     "moto.awslambda.models:LambdaBackend.layers_versions_by_arn": "(self, layer_version_arn)",
     "moto.awslambda.models:LambdaBackend.list_functions": "(self, func_version)",
+    "moto.awslambda.exceptions:InvalidParameterValueException": "(message)",
+    "moto.awslambda.models:LambdaFunction._set_function_code": "(self, updated_spec)",
     "moto.awslambda.models:LambdaFunction.invoke": "(self, body, request_headers, response_headers)",
     "moto.awslambda.models:LambdaFunction.save_logs": "(self, output)",
     "moto.awslambda.models:lambda_backends": None,

@@ -221,6 +221,11 @@ class Rotations:
                 )
             return self._states[secret_arn].outcomes[token]
 
+    def forget(self) -> None:
+        """Forget the rotations of secrets that are gone; runs end before their next step."""
+        with self.lock:
+            self._states.clear()
+
     def refuse_more(self) -> None:
         """Let no run begin another step."""
         with self.lock:
