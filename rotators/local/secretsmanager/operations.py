@@ -92,12 +92,12 @@ class Operations:
         """
         token = _token(params, missing=invalid_parameter)
         secret = self._writable(backend, params)
+        rules = params.get("RotationRules") or {}
+        check_rules(rules)
         arn = params.get("RotationLambdaARN") or secret.rotation_lambda_arn
         if not arn:
             raise invalid_request(NO_FUNCTION)
         _check_function(backend, arn)
-        rules = params.get("RotationRules") or {}
-        check_rules(rules)
         self.configure(secret, arn, rules)
         self.rotations.request(secret, token, immediately=params.get("RotateImmediately", True) is not False)
         return {"ARN": secret.arn, "Name": secret.name, "VersionId": token}
