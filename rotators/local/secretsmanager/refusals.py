@@ -19,14 +19,11 @@ NOT_INVOCABLE = (
 )
 
 
-_COMMON = {"AccessDeniedException", "ValidationException"}
-
-
 def with_answer_of_aws(init: Callable[..., None]) -> Callable[..., None]:
     """Complete moto's errors: their status and the body of the answer.
 
     The status is 400, also for a missing secret. The errors of the service's model have a member ``Message``
-    (recorded on AWS). The errors of all services are not in the model; here they keep moto's ``message``.
+    (recorded on AWS). ValidationException is an error of all services; it keeps moto's ``message``.
 
     Args:
         init: Moto's own constructor of ``SecretsManagerClientError``.
@@ -38,7 +35,7 @@ def with_answer_of_aws(init: Callable[..., None]) -> Callable[..., None]:
     def complete(error: SecretsManagerClientError, *args: Any, **named: Any) -> None:
         init(error, *args, **named)
         error.code = 400
-        key = "message" if error.error_type in _COMMON else "Message"
+        key = "message" if error.error_type == "ValidationException" else "Message"
         error.description = json.dumps({"__type": error.error_type, key: error.message})
 
     return complete

@@ -332,7 +332,7 @@ class Rotations:
 
     def _record(self, outcome: RotationOutcome) -> None:
         with self._changed:
-            state = self._states[outcome.secret_id]
+            state = self._states.setdefault(outcome.secret_id, RotationState())
             state.outcomes[outcome.token] = outcome
             self._threads.discard(threading.current_thread())
             self._changed.notify_all()
