@@ -137,7 +137,7 @@ def _check_archive(content: str | bytes) -> None:
             if not archive.namelist():
                 raise InvalidParameterValueException(_EMPTY)
             broken = archive.testzip()
-    except (ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error):
+    except (ValueError, RuntimeError, zipfile.BadZipFile, zlib.error):  # RuntimeError: encrypted
         broken = "all"
     if broken:
         raise InvalidParameterValueException(_NOT_UNZIPPED)
