@@ -159,8 +159,8 @@ def _set(work: _Work) -> Outcome:
 def _test(work: _Work) -> Outcome:
     """Test the pending value; in the service's trial run (RotateImmediately=false) the current one.
 
-    In a trial only testSecret is called, with AWSPENDING on an empty version or on a copy of the current
-    value (API:RotateSecret). An empty one cannot be promoted by mistake: finishSecret refuses it.
+    In a trial only testSecret is called (API:RotateSecret), with AWSPENDING on a copy of the current value,
+    as was recorded on AWS. An empty version is tested alike; finishSecret refuses to promote it.
     """
     current = work.versions.current()
     pending = work.versions.pending()

@@ -39,7 +39,8 @@ _one_at_a_time = threading.Lock()
 class LocalAws(Options):
     """The local AWS; start it with `start` or as a context manager.
 
-    The attributes are those of Options and may be changed while it runs.
+    The attributes are those of Options and may be changed while it runs. ``POST /moto-api/reset`` deletes all
+    state but them and the registered functions.
 
     Args:
         port: Port of the endpoint; 0 takes a free one.
@@ -187,12 +188,9 @@ class LocalAws(Options):
         Returns:
             Its ARN.
         """
-        functions = self._services.functions
-        from rotators.local.services import create_function  # noqa: PLC0415 - see start
-
         variables = {**self._environment, **(environment or {})}
-        arn = create_function(self._region, _function_name(name), handler, variables)
-        functions.place(arn, code)
+        arn = self._services.own.create(self._region, _function_name(name), handler, variables)
+        self._services.functions.place(arn, code)
         self._handlers[name] = handler
         return arn
 

@@ -24,8 +24,13 @@ from moto.core.responses import BaseResponse
 from moto.events.models import Rule
 from moto.iam.responses import IamResponse
 from moto.kms.models import KmsBackend
-from moto.secretsmanager.exceptions import SecretNotFoundException
-from moto.secretsmanager.models import FakeSecret, ReplicaSecret, SecretsManagerBackend
+from moto.secretsmanager.exceptions import SecretsManagerClientError
+from moto.secretsmanager.models import (
+    FakeSecret,
+    ReplicaSecret,
+    SecretsManagerBackend,
+    secretsmanager_backends,
+)
 from moto.secretsmanager.responses import SecretsManagerResponse
 from moto.sts.models import STSBackend
 
@@ -33,6 +38,8 @@ from rotators.local.iam.account_details import get_account_authorization_details
 from rotators.local.iam.lookup import session_arn
 from rotators.local.iam.policy_simulator import simulate_principal_policy
 from rotators.local.secretsmanager.events import with_targets
+from rotators.local.secretsmanager.names import CHECKING, check_name
+from rotators.local.secretsmanager.refusals import with_answer_of_aws
 from rotators.local.service_models import shared_service_models
 
 if TYPE_CHECKING:
@@ -42,6 +49,7 @@ if TYPE_CHECKING:
     from rotators.local.clients import Clients
     from rotators.local.functions.lambda_service import LambdaService
     from rotators.local.options import Options
+    from rotators.local.secretsmanager.accounts import Accounts
     from rotators.local.secretsmanager.operations import Operations
 
 _OPERATIONS = (
@@ -123,14 +131,21 @@ class MotoPatches:
     Args:
         operations: Secrets Manager's operations that answer instead of moto's.
         functions: Invokes Lambda functions instead of moto.
+        accounts: Finds the secrets of other accounts.
         options: Options of the local AWS.
         clients: Makes clients of this AWS.
     """
 
     def __init__(
-        self, operations: Operations, functions: LambdaService, options: Options, clients: Clients
+        self,
+        operations: Operations,
+        functions: LambdaService,
+        accounts: Accounts,
+        options: Options,
+        clients: Clients,
     ) -> None:
         self._operations = operations
+        self._accounts = accounts
         self._functions = functions
         self._options = options
         self._client = clients.of_account
@@ -143,14 +158,19 @@ class MotoPatches:
         replace, wrap = self._replacements.replace, self._replacements.wrap
         for name in _OPERATIONS:
             replace(SecretsManagerResponse, name, self._answer(getattr(self._operations, name)))
-        wrap(SecretNotFoundException, "__init__", _with_status_400)
+        wrap(SecretsManagerClientError, "__init__", with_answer_of_aws)
         wrap(SecretsManagerResponse, "create_secret", self._checked)
+        for name, member in CHECKING.items():
+            wrap(SecretsManagerResponse, name, _with_checked_name, member)
+        replace(SecretsManagerResponse, "backend", property(self._backend))
         replace(SecretsManagerBackend, "get_secret_value", self._operations.get_secret_value)
         wrap(SecretsManagerBackend, "delete_secret", self._operations.deleting)
+        wrap(SecretsManagerBackend, "_add_secret", self._operations.adding)
         wrap(FakeSecret, "to_dict", self._operations.described)
         replace(FakeSecret, "create_replicas", self._create_replicas)
         replace(CloudTrailResponse, "lookup_events", self._lookup_events)
         replace(LambdaFunction, "invoke", self._functions.invoke)
+        wrap(LambdaFunction, "_set_function_code", self._functions.set_code)
         replace(IamResponse, "simulate_principal_policy", simulate_principal_policy)
         replace(IamResponse, "get_account_authorization_details", get_account_authorization_details)
         replace(BaseResponse, "access_key_regex", _ACCESS_KEY)
@@ -178,6 +198,11 @@ class MotoPatches:
     def remove(self) -> None:
         """Put moto's own methods back."""
         self._replacements.remove()
+
+    def _backend(self, response: SecretsManagerResponse) -> SecretsManagerBackend:
+        own = secretsmanager_backends[response.current_account][response.region]
+        operation = response.headers["X-Amz-Target"].rpartition(".")[2]
+        return self._accounts.backend(own, operation, response.get_access_key(), _params(response))
 
     def _answer(self, operation: Callable[..., dict[str, Any]]) -> Callable[[SecretsManagerResponse], str]:
         def answer(response: SecretsManagerResponse) -> str:
@@ -223,14 +248,14 @@ def _function(method: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def _with_status_400(original: Callable[..., None]) -> Callable[..., None]:
-    """Replace the status of a missing secret: moto's is 404, the one recorded on AWS 400."""
+def _with_checked_name(
+    operation: Callable[[SecretsManagerResponse], str], member: str
+) -> Callable[[SecretsManagerResponse], str]:
+    def checked(response: SecretsManagerResponse) -> str:
+        check_name(_params(response), member)
+        return operation(response)
 
-    def init(error: SecretNotFoundException, *args: Any) -> None:
-        original(error, *args)
-        error.code = 400
-
-    return init
+    return checked
 
 
 def _by_arn(original: Callable[..., Any]) -> Callable[..., Any]:

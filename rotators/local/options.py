@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,9 +36,6 @@ class Options:
 
     Attributes:
         on_step: Called with a StepRecord after each step of any rotation, in that rotation's thread.
-        pending_in_test: Value of the AWSPENDING version that RotateImmediately=false tests, which AWS does
-            not
-            document: ``empty``, or a copy of ``current``.
         database: Called with the parameters of each new cluster of RDS or Redshift, by moto's names; returns
             host and port of the real server behind it. None: no server listens at the addresses of clusters.
         workgroups: The workgroups of Redshift Serverless, each with its namespace.
@@ -54,7 +51,6 @@ class Options:
     """
 
     on_step: Callable[[StepRecord], object] | None = None
-    pending_in_test: Literal["empty", "current"] = "empty"
     database: Callable[[Mapping[str, Any]], tuple[str, int]] | None = None
     workgroups: list[Workgroup] = field(default_factory=list)
     event_deliveries: int = 1

@@ -65,7 +65,7 @@ def calls(manager: SecretsManagerClient) -> Iterator[list[str]]:
 @pytest.fixture
 def rotations(manager: SecretsManagerClient, aws: LocalAws) -> Iterator[list[dict[str, Any]]]:
     """The parameters of each RotateSecret. The fixture answers it, so no rotation runs."""
-    from rotators.local.services import create_function  # noqa: PLC0415 - it imports moto
+    from rotators.local.functions.own import create_function  # noqa: PLC0415 - it imports moto
 
     asked: list[dict[str, Any]] = []
     for name in ("rotate", "rotators-rotate"):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import http.client
 import itertools
 import json
 import uuid
@@ -30,7 +32,7 @@ def secrets(aws: LocalAws) -> Any:
 @pytest.fixture(autouse=True)
 def settings_put_back(aws: LocalAws) -> Iterator[None]:
     yield
-    aws.pending_in_test, aws.on_step, aws.event_deliveries = "empty", None, 1
+    aws.on_step, aws.event_deliveries = None, 1
 
 
 @pytest.fixture
@@ -65,6 +67,25 @@ def stages(secrets: Any) -> Callable[[str], dict[str, list[str]]]:
         return {version: sorted(labels) for version, labels in found.items()}
 
     return read
+
+
+@pytest.fixture
+def raw(secrets: Any) -> Callable[..., tuple[int, dict[str, Any]]]:
+    """Send a request of Secrets Manager without an SDK; return status and body of the answer."""
+
+    def send(operation: str, **params: Any) -> tuple[int, dict[str, Any]]:
+        headers = {
+            "X-Amz-Target": f"secretsmanager.{operation}",
+            "Content-Type": "application/x-amz-json-1.1",
+            "Authorization": "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/secretsmanager/aws4_request",
+        }
+        connection = http.client.HTTPConnection(secrets.meta.endpoint_url.removeprefix("http://"))
+        with contextlib.closing(connection):
+            connection.request("POST", "/", json.dumps(params), headers)
+            answer = connection.getresponse()
+            return answer.status, json.load(answer)
+
+    return send
 
 
 @pytest.fixture

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
 import time
+import zipfile
 from typing import Any
 
 import boto3
@@ -127,3 +129,18 @@ def forgetful(event: dict[str, Any], context: Any) -> None:
             SecretString=json.dumps({"a": "c"}),
             VersionStages=["AWSPENDING"],
         )
+
+
+def uploaded(name: str, code: str, **files: str) -> dict[str, Any]:
+    """Return the parameters of a CreateFunction whose archive has a module ``lambda_function`` and more."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for path, content in {"lambda_function": code, **files}.items():
+            archive.writestr(f"{path}.py", content)
+    return {
+        "FunctionName": name,
+        "Handler": "lambda_function.handler",
+        "Runtime": "python3.13",
+        "Role": "arn:aws:iam::123456789012:role/rotators-local",
+        "Code": {"ZipFile": buffer.getvalue()},
+    }

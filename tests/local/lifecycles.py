@@ -5,6 +5,7 @@ All tests share one local AWS, and a process can have only one at a time.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import importlib.metadata
 import json
@@ -21,6 +22,7 @@ from moto.secretsmanager.responses import SecretsManagerResponse
 from rotators.local.aws import DEFAULT_FUNCTIONS, LocalAws
 from rotators.local.errors import LocalStackError, ServerStartFailed
 from tests.local import moto_names
+from tests.local.handlers import uploaded
 
 ECHO = {"echo": "tests.local.handlers.echo"}
 
@@ -127,7 +129,36 @@ def what_is_not_there_is_named() -> None:
         _ = aws.endpoint
 
 
+def a_reset_leaves_the_registered_functions() -> None:
+    with LocalAws(functions=ECHO, environment={"OWN": "yes"}) as aws:
+        secrets, functions = aws.client("secretsmanager"), aws.client("lambda")
+        aws.register("well", "tests.local.handlers.rotate")
+        _rotate(aws)
+        functions.create_function(**uploaded("uploaded", "def handler(event, context): pass"))
+        address = aws.endpoint.removeprefix("http://")
+        with contextlib.closing(http.client.HTTPConnection(address)) as connection:
+            connection.request("POST", "/moto-api/reset")
+            assert json.load(connection.getresponse()) == {"status": "ok"}
+        assert secrets.list_secrets()["SecretList"] == []
+        assert aws.service_events() == []
+        names = {each["EventName"] for each in aws.client("cloudtrail").lookup_events()["Events"]}
+        assert names == {"ListSecrets"}
+        listed = {each["FunctionName"]: each for each in functions.list_functions()["Functions"]}
+        assert listed.keys() == {"rotators-echo", "rotators-well"}
+        assert listed["rotators-well"]["Environment"]["Variables"] == {"OWN": "yes"}
+        _rotate(aws)
+
+
+def _rotate(aws: LocalAws) -> None:
+    secrets = aws.client("secretsmanager")
+    secrets.create_secret(Name="rotated", SecretString='{"password": "1"}')
+    arn = aws.function_arn("well")
+    token = secrets.rotate_secret(SecretId="rotated", RotationLambdaARN=arn)["VersionId"]
+    assert aws.wait_for_rotation("rotated", token).ok
+
+
 CASES = (
+    a_reset_leaves_the_registered_functions,
     stop_frees_the_port_and_restores_moto,
     stop_ends_the_connections_of_clients,
     stop_ends_the_containers,

@@ -20,6 +20,8 @@ RELIED_ON: dict[str, str | None] = {
     ),
     "moto.awslambda.models:LambdaBackend.layers_versions_by_arn": "(self, layer_version_arn)",
     "moto.awslambda.models:LambdaBackend.list_functions": "(self, func_version)",
+    "moto.awslambda.exceptions:InvalidParameterValueException": "(message)",
+    "moto.awslambda.models:LambdaFunction._set_function_code": "(self, updated_spec)",
     "moto.awslambda.models:LambdaFunction.invoke": "(self, body, request_headers, response_headers)",
     "moto.awslambda.models:LambdaFunction.save_logs": "(self, output)",
     "moto.awslambda.models:lambda_backends": None,
@@ -111,7 +113,6 @@ RELIED_ON: dict[str, str | None] = {
     "moto.redshift.models:RedshiftBackend.create_cluster": "(self, **cluster_kwargs)",
     "moto.secretsmanager.exceptions:InvalidRequestException": "(message)",
     "moto.secretsmanager.exceptions:OperationNotPermittedOnReplica": None,
-    "moto.secretsmanager.exceptions:SecretNotFoundException": "()",
     "moto.secretsmanager.exceptions:SecretsManagerClientError": "(error_type, message, _, **kwargs)",
     "moto.secretsmanager.models:FakeSecret": (
         "(account_id, region_name, secret_id, secret_version, version_id, secret_string, secret_binary, "
@@ -123,6 +124,10 @@ RELIED_ON: dict[str, str | None] = {
     "moto.secretsmanager.models:FakeSecret.set_default_version_id": "(self, version_id)",
     "moto.secretsmanager.models:FakeSecret.to_dict": "(self)",
     "moto.secretsmanager.models:ReplicaSecret": "(source, region, status, message)",
+    "moto.secretsmanager.models:SecretsManagerBackend._add_secret": (
+        "(self, secret_id, secret_string, secret_binary, description, tags, kms_key_id, version_id, "
+        "version_stages, replica_regions, force_overwrite)"
+    ),
     "moto.secretsmanager.models:SecretsManagerBackend.DEFAULT_KMS_KEY_ALIAS": None,
     "moto.secretsmanager.models:SecretsManagerBackend.delete_secret": (
         "(self, secret_id, recovery_window_in_days, force_delete_without_recovery)"
@@ -133,7 +138,11 @@ RELIED_ON: dict[str, str | None] = {
     ),
     "moto.secretsmanager.models:SecretsStore.get": "(self, key)",
     "moto.secretsmanager.models:secretsmanager_backends": None,
+    "moto.secretsmanager.responses:SecretsManagerResponse.backend": None,
     "moto.secretsmanager.responses:SecretsManagerResponse.create_secret": "(self)",
+    "moto.secretsmanager.responses:SecretsManagerResponse.delete_secret": "(self)",
+    "moto.secretsmanager.responses:SecretsManagerResponse.describe_secret": "(self)",
+    "moto.secretsmanager.responses:SecretsManagerResponse.get_secret_value": "(self)",
     "moto.secretsmanager.responses:SecretsManagerResponse.list_secret_version_ids": "(self)",
     "moto.secretsmanager.responses:SecretsManagerResponse.put_resource_policy": "(self)",
     "moto.secretsmanager.responses:SecretsManagerResponse.put_secret_value": "(self)",

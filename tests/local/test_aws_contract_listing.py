@@ -51,14 +51,14 @@ def names(client: Any, *filters: tuple[str, list[str]], **more: Any) -> list[str
         ("name", ["app/d", "z"], ["app/db", "zebra"]),
         ("name", ["!app"], ["App/other", "zebra", "both"]),
         ("name", ["app", "!app/c"], ["app/db"]),
-        ("description", ["my mariadb"], ["app/db"]),
+        ("description", ["my maria"], ["app/db"]),
         ("tag-key", ["en"], ["app/db", "app/cache", "both"]),
         ("tag-key", ["Env"], ["App/other"]),
         ("tag-value", ["prod"], ["app/db", "App/other", "both"]),
         ("tag-value", ["!prod"], ["app/cache", "zebra"]),
         ("primary-region", ["ap-south"], []),
         ("owning-service", ["rds"], []),
-        ("all", ["mariadb"], ["app/db"]),
+        ("all", ["MariaDB"], ["app/db"]),
         ("all", ["PROD"], ["app/db", "App/other", "both"]),
         ("all", ["shop cache"], ["app/cache"]),
     ],
@@ -66,6 +66,49 @@ def names(client: Any, *filters: tuple[str, list[str]], **more: Any) -> list[str
 def test_filters_select_as_documented(listed: Any, key: str, values: list[str], found: list[str]) -> None:
     """API:Filter: prefixes, their case, words, and negation by an exclamation mark."""
     assert names(listed, (key, values)) == found
+
+
+@pytest.fixture(scope="module")
+def worded() -> Iterator[Any]:
+    """A client of a Region whose secrets have words in their names and descriptions."""
+    client = boto3.client("secretsmanager", region_name="ap-southeast-3")
+    made: dict[str, str] = {
+        "prod/AppBeta/2f3391": "one two",
+        "prod_AppBeta_2f3391": "one and two",
+        "uat/COMPANY/2f3391": "one",
+        "uat/COMPANYthings/2f3391": "two",
+        "SecretFTag": "unrelated",
+        "Thirdsecret": "",
+    }
+    for name, description in made.items():
+        client.create_secret(SecretString="s", Name=name, Description=description)
+    yield client
+    for name in made:
+        client.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "found"),
+    [
+        ("description", "one two", ["prod/AppBeta/2f3391", "prod_AppBeta_2f3391"]),
+        ("description", "o t", ["prod/AppBeta/2f3391", "prod_AppBeta_2f3391"]),
+        ("all", "AppBeta", ["prod/AppBeta/2f3391", "prod_AppBeta_2f3391"]),
+        ("all", "Beta", ["prod/AppBeta/2f3391", "prod_AppBeta_2f3391"]),
+        ("all", "company", ["uat/COMPANY/2f3391"]),
+        ("all", "Ythings", ["uat/COMPANYthings/2f3391"]),
+        ("all", "sec", ["SecretFTag"]),
+        ("all", "ta", ["SecretFTag"]),
+        ("all", "things", []),
+        ("all", "N", []),
+        ("all", "ret", []),
+        ("all", "SomeSecret", []),
+        ("all", "+", []),
+    ],
+)
+def test_words_are_found_as_on_aws(worded: Any, key: str, value: str, found: list[str]) -> None:
+    """Recorded on AWS by moto's tests: test_with_all_filter(_special_characters) and …_multiple_words."""
+    assert names(worded, (key, [value])) == found
 
 
 def test_all_filters_must_match(listed: Any) -> None:

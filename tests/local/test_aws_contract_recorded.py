@@ -1,15 +1,21 @@
-"""Answers that public test suites recorded on Secrets Manager; the names in brackets are AWS's."""
+"""Answers that public test suites recorded on Secrets Manager: docs/reference/local-aws.md has the table."""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from rotators.local.aws import LocalAws
 from tests.world import unique
+
+Raw = Callable[..., tuple[int, dict[str, Any]]]
+
+TOKEN = {"ClientRequestToken": str(uuid.uuid4())}
 
 
 @pytest.fixture
@@ -74,14 +80,117 @@ def test_unusable_tags_are_refused(secrets: Any, name: str, tags: list[dict[str,
     assert "Tags" not in secrets.describe_secret(SecretId=name)
 
 
-def test_a_missing_secret_has_status_400(secrets: Any) -> None:
-    with pytest.raises(ClientError) as caught:
-        secrets.describe_secret(SecretId="missing")
-    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+@pytest.mark.parametrize(
+    ("operation", "more"),
+    [
+        ("CancelRotateSecret", {}),
+        ("DeleteResourcePolicy", {}),
+        ("DeleteSecret", {}),
+        ("DescribeSecret", {}),
+        ("GetResourcePolicy", {}),
+        ("GetSecretValue", {}),
+        ("ListSecretVersionIds", {}),
+        ("PutResourcePolicy", {"ResourcePolicy": "{}"}),
+        ("PutSecretValue", {"SecretString": "1", **TOKEN}),
+        ("RemoveRegionsFromReplication", {"RemoveReplicaRegions": ["eu-west-1"]}),
+        ("ReplicateSecretToRegions", {"AddReplicaRegions": [{"Region": "eu-west-1"}]}),
+        ("RestoreSecret", {}),
+        ("RotateSecret", TOKEN),
+        ("StopReplicationToReplica", {}),
+        ("TagResource", {"Tags": []}),
+        ("UntagResource", {"TagKeys": []}),
+        ("UpdateSecret", TOKEN),
+        ("UpdateSecretVersionStage", {"VersionStage": "A"}),
+        ("ValidateResourcePolicy", {"ResourcePolicy": "{}"}),
+    ],
+)
+def test_a_missing_secret_is_refused_alike(raw: Raw, operation: str, more: dict[str, Any]) -> None:
+    """Recorded, local-stack.md F10, for GetSecretValue and ListSecretVersionIds."""
+    message = "Secrets Manager can't find the specified secret."
+    expected = {"__type": "ResourceNotFoundException", "Message": message}
+    assert raw(operation, SecretId="missing", **more) == (400, expected)
+
+
+def test_only_errors_of_the_model_have_message_capitalised(raw: Raw, name: str) -> None:
+    """Recorded, local-stack.md F10: SDKs parse `Message` of the errors in the service's model only."""
+    exists = raw("CreateSecret", Name=name, SecretString="2", **TOKEN)
+    assert exists[1]["Message"] == f"The operation failed because the secret {name} already exists."
+    assert raw("DescribeSecret", SecretId="a b")[1].keys() == {"__type", "message"}
+
+
+@pytest.mark.parametrize("wrong", ["Inv Name", " Inv*Name? ", "Inv\\Name", "a:b", "x\n"])
+@pytest.mark.parametrize(
+    ("operation", "more"),
+    [
+        ("create_secret", {"SecretString": "1"}),
+        ("delete_secret", {"ForceDeleteWithoutRecovery": True}),
+        ("describe_secret", {}),
+        ("get_secret_value", {}),
+        ("list_secret_version_ids", {}),
+        ("put_secret_value", {"SecretString": "1"}),
+        ("rotate_secret", {}),
+        ("tag_resource", {"Tags": [{"Key": "a", "Value": "1"}]}),
+        ("untag_resource", {"TagKeys": ["a"]}),
+        ("update_secret", {"Description": "x"}),
+        ("validate_resource_policy", {"ResourcePolicy": "{}"}),
+    ],
+)
+def test_an_invalid_name_is_refused(secrets: Any, operation: str, more: dict[str, Any], wrong: str) -> None:
+    """Recorded, local-stack.md F11; RotateSecret: hashicorp/terraform-provider-aws#39406."""
+    member = "Name" if operation == "create_secret" else "SecretId"
+    message = (
+        "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following:"
+    )
+    answer = refused(getattr(secrets, operation), **{member: wrong}, **more)
+    assert answer == ("ValidationException", f"{message} -/_+=.@!")
+
+
+def test_a_name_has_at_most_512_characters(secrets: Any) -> None:
+    """API:CreateSecret, Name."""
+    code, message = refused(secrets.create_secret, Name="a" * 513, SecretString="1")
+    assert (code, "less than or equal to 512" in message) == ("ValidationException", True)
+
+
+def test_dates_have_milliseconds(aws: LocalAws, secrets: Any, raw: Raw) -> None:
+    """Recorded, local-stack.md F14. The AWS CLI's examples have at most three digits; of a read, the day."""
+    found: dict[str, list[float]] = {}
+    for _ in range(3):  # one date in a thousand has no fraction
+        name = unique("dated")
+        raw("CreateSecret", Name=name, SecretString='{"password": "1"}', **TOKEN)
+        raw("GetSecretValue", SecretId=name)
+        token = secrets.rotate_secret(SecretId=name, RotationLambdaARN=aws.function_arn("well"))["VersionId"]
+        assert aws.wait_for_rotation(name, token).ok
+        answers = [
+            raw("ListSecretVersionIds", SecretId=name)[1]["Versions"][-1],
+            raw("DeleteSecret", SecretId=name)[1],
+            raw("DescribeSecret", SecretId=name)[1],
+        ]
+        for key, value in [each for answer in answers for each in answer.items() if each[0].endswith("Date")]:
+            found.setdefault(key, []).append(value)
+    assert {value % 86_400 for value in found.pop("LastAccessedDate")} == {0}
+    assert found.keys() == {
+        "CreatedDate",
+        "DeletedDate",
+        "DeletionDate",
+        "LastChangedDate",
+        "LastRotatedDate",
+    }
+    for values in found.values():
+        assert any(value % 1 for value in values)
+        assert values == [round(value, 3) for value in values]
+
+
+def test_a_new_secret_has_one_date(raw: Raw) -> None:
+    """API:DescribeSecret; a new secret was not changed after its creation, nor its version."""
+    name = unique("dated")
+    raw("CreateSecret", Name=name, SecretString="1", **TOKEN)
+    described = raw("DescribeSecret", SecretId=name)[1]
+    (version,) = raw("ListSecretVersionIds", SecretId=name)[1]["Versions"]
+    assert described["CreatedDate"] == described["LastChangedDate"] == version["CreatedDate"]
 
 
 def test_versions_name_their_keys(secrets: Any, name: str) -> None:
-    """API:SecretVersionsListEntry, KmsKeyIds; API:UpdateSecret encrypts versions with stages again."""
+    """Recorded, local-stack.md F12 and F13; API:UpdateSecret encrypts versions with stages again."""
     for value in "23":
         secrets.put_secret_value(SecretId=name, SecretString=value)
     kms = boto3.client("kms")
@@ -89,5 +198,5 @@ def test_versions_name_their_keys(secrets: Any, name: str) -> None:
     kms.close()
     secrets.update_secret(SecretId=name, KmsKeyId=key)
     listed = secrets.list_secret_version_ids(SecretId=name, IncludeDeprecated=True)["Versions"]
-    keys = {tuple(each.get("VersionStages", ())): each["KmsKeyIds"] for each in listed}
-    assert keys == {(): ["DefaultEncryptionKey"], ("AWSPREVIOUS",): [key], ("AWSCURRENT",): [key]}
+    keys = {tuple(each.get("VersionStages", ["none"])): each["KmsKeyIds"] for each in listed}
+    assert keys == {("none",): ["DefaultEncryptionKey"], ("AWSPREVIOUS",): [key], ("AWSCURRENT",): [key]}

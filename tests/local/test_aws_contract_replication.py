@@ -177,6 +177,8 @@ def test_a_replica_has_its_own_key(secrets: Any, there: Any, arn: str) -> None:
     [
         ("put_secret_value", {"SecretString": "2"}),
         ("update_secret", {"Description": "x"}),
+        ("update_secret", {"SecretString": "2"}),
+        ("update_secret", {"KmsKeyId": "alias/aws/secretsmanager", "Description": "x"}),
         ("update_secret_version_stage", {"VersionStage": "MINE", "RemoveFromVersionId": "0" * 32}),
         ("tag_resource", {"Tags": [{"Key": "a", "Value": "b"}]}),
         ("untag_resource", {"TagKeys": ["a"]}),
@@ -193,11 +195,37 @@ def test_a_replica_has_its_own_key(secrets: Any, there: Any, arn: str) -> None:
 def test_a_replica_is_read_only(
     there: Any, replica: str, refused: Refused, operation: str, more: dict[str, Any]
 ) -> None:
-    """Recorded on AWS for deletions (rebuy-de/aws-nuke#1127); UG:standalone-secret."""
+    """UG:standalone-secret: a replica is updated with its secret only.
+
+    The answer was seen on AWS for PutResourcePolicy (lgallard/terraform-aws-secrets-manager#188) and
+    DeleteSecret (rebuy-de/aws-nuke#1127, gruntwork-io/cloud-nuke#435); for other operations moto's tests
+    assume it (test_update_replica).
+    """
     assert refused(getattr(there, operation), SecretId=replica, **more) == (
         "InvalidParameterException: Operation not permitted on a replica secret. "
         "Call must be made in primary secret's region."
     )
+
+
+def test_a_replica_changes_its_own_key(secrets: Any, there: Any, arn: str, replica: str) -> None:
+    """UG:standalone-secret: it can't be updated independently from its secret, except for its key."""
+    kms = boto3.client("kms", region_name=OTHER)
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    answer = there.update_secret(SecretId=replica, KmsKeyId=key)
+    assert (answer["ARN"], "VersionId" in answer) == (replica, False)
+    assert there.describe_secret(SecretId=replica)["KmsKeyId"] == key
+    assert [each["KmsKeyId"] for each in statuses(secrets, arn)] == [key]
+    (listed,) = there.list_secret_version_ids(SecretId=replica)["Versions"]
+    assert listed["KmsKeyIds"] == [key]
+    assert "KmsKeyId" not in secrets.describe_secret(SecretId=arn)
+    kms.disable_key(KeyId=key.rpartition("/")[2])
+    with pytest.raises(there.exceptions.DecryptionFailure):
+        there.get_secret_value(SecretId=replica)
+    with pytest.raises(there.exceptions.EncryptionFailure):
+        there.update_secret(SecretId=replica, KmsKeyId=key)
+    there.update_secret(SecretId=replica, KmsKeyId="alias/aws/secretsmanager")
+    assert there.get_secret_value(SecretId=replica)["SecretString"] == "1"
+    kms.close()
 
 
 def test_a_replica_follows_its_secret(secrets: Any, there: Any, arn: str, replica: str) -> None:

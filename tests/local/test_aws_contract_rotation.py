@@ -253,21 +253,40 @@ def test_cancelling_ends_the_run_and_keeps_the_settings(
     assert "NextRotationDate" not in found
 
 
-@pytest.mark.parametrize("value", ["empty", "current"])
 def test_rotate_immediately_false_only_tests(
-    aws: LocalAws, make: Make, rotate: Make, stages: Stages, value: Any
+    aws: LocalAws, secrets: Any, make: Make, rotate: Make, stages: Stages
 ) -> None:
-    """Moto 5: the AWSPENDING copy stays. API:RotateSecret; which value is tested is not documented."""
-    aws.pending_in_test = value
-    arn = make()
+    """Moto 5: the AWSPENDING copy stays. API:RotateSecret removes it; recorded, local-stack.md F2."""
+    arn = make(slow="testSecret")
     before = stages(arn)
-    outcome = aws.wait_for_rotation(arn, rotate(arn, RotateImmediately=False), WAIT)
-    assert outcome.test_only
+    token = rotate(arn, RotateImmediately=False)
+    assert stages(arn) == {**before, token: ["AWSPENDING"]}
+    values = [
+        secrets.get_secret_value(SecretId=arn, VersionStage=stage)["SecretString"]
+        for stage in ("AWSPENDING", "AWSCURRENT")
+    ]
+    assert values[0] == values[1]
+    let_go(secrets, arn)
+    outcome = aws.wait_for_rotation(arn, token, WAIT)
+    assert (outcome.test_only, outcome.result) == (True, "succeeded")
     assert [step.step for step in outcome.steps] == ["testSecret"]
-    result = "failed" if value == "empty" else "succeeded"
-    assert outcome.result == result
     assert stages(arn) == before
-    assert names(aws, arn) == ["TestRotationStarted", f"TestRotation{result.capitalize()}"]
+    assert names(aws, arn) == ["TestRotationStarted", "TestRotationSucceeded"]
+
+
+def test_a_trial_spares_a_stuck_rotation(
+    aws: LocalAws, secrets: Any, make: Make, rotate: Make, refused: Make
+) -> None:
+    """API:RotateSecret, `a previous rotation isn't complete`; for its own token that is our choice."""
+    arn = make(fail="setSecret")
+    stuck = rotate(arn)
+    aws.wait_for_rotation(arn, stuck, WAIT)
+    pending = {"SecretId": arn, "VersionStage": "AWSPENDING"}
+    before = secrets.get_secret_value(**pending)["SecretString"]
+    answer = refused(secrets.rotate_secret, SecretId=arn, ClientRequestToken=stuck, RotateImmediately=False)
+    assert "isn't complete" in answer
+    assert aws.wait_for_rotation(arn, stuck, WAIT).result == "failed"
+    assert secrets.get_secret_value(**pending)["SecretString"] == before
 
 
 def test_a_forged_rotation_token_fails_the_rotation(aws: LocalAws, make: Make, rotate: Make) -> None:

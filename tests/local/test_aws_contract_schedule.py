@@ -98,27 +98,43 @@ NOW = dt.datetime(2026, 11, 23, 12, 30, tzinfo=dt.UTC)  # a Monday
 @pytest.mark.parametrize(
     ("expression", "due"),
     [
-        ("rate(10 days)", "2026-12-03T12:30"),
-        ("rate(4 hours)", "2026-11-23T16:30"),
-        ("cron(0 13 * * ? *)", "2026-11-23T13:00"),
-        ("cron(0 12 * * ? *)", "2026-11-24T12:00"),
-        ("cron(0 0/6 * * ? *)", "2026-11-23T18:00"),
-        ("cron(0 */8 * * ? *)", "2026-11-23T16:00"),
-        ("cron(0 8 1,15 * ? *)", "2026-12-01T08:00"),
-        ("cron(0 0 L * ? *)", "2026-11-30T00:00"),
-        ("cron(0 16 ? * SUN *)", "2026-11-29T16:00"),
-        ("cron(0 16 ? * 2-6 *)", "2026-11-23T16:00"),
-        ("cron(0 0 ? 1 MON#1 *)", "2027-01-04T00:00"),
-        ("cron(0 0 ? FEB 6L *)", "2027-02-26T00:00"),
-        ("cron(0 0 29 2 ? *)", "2028-02-29T00:00"),
-        ("cron(0 0 ? * 1 *)", "2026-11-29T00:00"),
-        ("cron(0 0 ? * L *)", "2026-11-28T00:00"),
-        ("cron(0 0 ? * TUE,L *)", "2026-11-24T00:00"),
-        ("cron(0 0 ? * 4/2 *)", "2026-11-25T00:00"),
-        ("cron(0 0 ? * 7/3 *)", "2026-11-28T00:00"),
+        ("rate(10 days)", "2026-12-03T23:59:59"),
+        ("rate(4 hours)", "2026-11-23T16:59:59"),
+        ("cron(0 13 * * ? *)", "2026-11-23T23:59:59"),
+        ("cron(0 12 * * ? *)", "2026-11-24T23:59:59"),
+        ("cron(0 0/6 * * ? *)", "2026-11-23T18:59:59"),
+        ("cron(0 */8 * * ? *)", "2026-11-23T16:59:59"),
+        ("cron(0 8 1,15 * ? *)", "2026-12-01T23:59:59"),
+        ("cron(0 0 L * ? *)", "2026-11-30T23:59:59"),
+        ("cron(0 16 ? * SUN *)", "2026-11-29T23:59:59"),
+        ("cron(0 16 ? * 2-6 *)", "2026-11-23T23:59:59"),
+        ("cron(0 0 ? 1 MON#1 *)", "2027-01-04T23:59:59"),
+        ("cron(0 0 ? FEB 6L *)", "2027-02-26T23:59:59"),
+        ("cron(0 0 29 2 ? *)", "2028-02-29T23:59:59"),
+        ("cron(0 0 ? * 1 *)", "2026-11-29T23:59:59"),
+        ("cron(0 0 ? * L *)", "2026-11-28T23:59:59"),
+        ("cron(0 0 ? * TUE,L *)", "2026-11-24T23:59:59"),
+        ("cron(0 0 ? * 4/2 *)", "2026-11-25T23:59:59"),
+        ("cron(0 0 ? * 7/3 *)", "2026-11-28T23:59:59"),
     ],
 )
-def test_the_next_date_follows_the_expression(expression: str, due: str) -> None:
+def test_the_next_date_ends_a_window(expression: str, due: str) -> None:
+    """API:DescribeSecret, NextRotationDate: the latest date; API:RotationRulesType: when windows end."""
     rules = {"ScheduleExpression": expression}
+    check_rules(rules)
+    assert next_rotation(rules, NOW, NOW) == dt.datetime.fromisoformat(due).replace(tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("rules", "due"),
+    [
+        ({"ScheduleExpression": "cron(0 16 1,15 * ? *)", "Duration": "2h"}, "2026-12-01T17:59:59"),
+        ({"ScheduleExpression": "rate(10 days)", "Duration": "3h"}, "2026-12-03T02:59:59"),
+        ({"AutomaticallyAfterDays": 30}, "2026-12-23T23:59:59"),
+        ({"AutomaticallyAfterDays": 1000}, "2029-08-19T23:59:59"),
+    ],
+)
+def test_a_duration_ends_the_window(rules: dict[str, Any], due: str) -> None:
+    """API:DescribeSecret, the sample answer: 17:59:59 for a window of two hours from 16:00."""
     check_rules(rules)
     assert next_rotation(rules, NOW, NOW) == dt.datetime.fromisoformat(due).replace(tzinfo=dt.UTC)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import json
 import uuid
 from collections.abc import Callable
@@ -14,6 +12,7 @@ import pytest
 from rotators.local.aws import LocalAws
 
 Make = Callable[..., str]
+Raw = Callable[..., tuple[int, dict[str, Any]]]
 Stages = Callable[[str], dict[str, list[str]]]
 
 
@@ -112,23 +111,12 @@ def test_versions_without_labels_list_no_stages(secrets: Any, make: Make) -> Non
         ("UpdateSecret", "InvalidRequestException"),
     ],
 )
-def test_a_raw_call_needs_a_token(secrets: Any, operation: str, code: str) -> None:
-    """Recorded by LocalStack's tests: refused before the secret is looked up. SDKs send a token."""
+def test_a_raw_call_needs_a_token(raw: Raw, operation: str, code: str) -> None:
+    """Recorded, local-stack.md F8: refused before the secret is looked up. SDKs send a token."""
     key = "Name" if operation == "CreateSecret" else "SecretId"
-    headers = {
-        "X-Amz-Target": f"secretsmanager.{operation}",
-        "Content-Type": "application/x-amz-json-1.1",
-        "Authorization": "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/secretsmanager/aws4_request",
-    }
-    body = json.dumps({key: "local/nothing", "SecretString": "x"})
-    connection = http.client.HTTPConnection(secrets.meta.endpoint_url.removeprefix("http://"))
-    with contextlib.closing(connection):
-        connection.request("POST", "/", body, headers)
-        answer = connection.getresponse()
-        assert answer.status == 400
-        error = json.load(answer)
-    assert error["__type"] == code
-    assert "You must provide a ClientRequestToken value." in json.dumps(error)
+    message = "You must provide a ClientRequestToken value. We recommend a UUID-type value."
+    answer = raw(operation, **{key: "local/nothing", "SecretString": "x"})
+    assert answer == (400, {"__type": code, "Message": message})
 
 
 def test_awsprevious_follows_awscurrent(secrets: Any, make: Make, stages: Stages) -> None:

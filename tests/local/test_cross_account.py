@@ -92,14 +92,14 @@ def test_storing_without_the_rotation_token_fails_the_rotation(world: World, els
     assert "was not created by Lambda" in str(outcome.message)
 
 
-def test_without_the_role_the_secret_is_not_found(world: World, elsewhere: Elsewhere) -> None:
+def test_without_the_role_the_secret_is_closed(world: World, elsewhere: Elsewhere) -> None:
     world.aws.register("at-home", "functions.rotate.handler")
     admit(world.aws, "at-home", ELSEWHERE)
     value: dict[str, Any] = world.user()
     made = elsewhere.secrets.create_secret(Name=unique("at-home"), SecretString=json.dumps(value))
     outcome = world.aws.wait_for_rotation(made["ARN"], elsewhere.rotate(made["ARN"], "at-home"), WAIT)
     assert outcome.result == "failed"
-    assert '"error_code":"secret-not-found"' in world.aws.logs("at-home")
+    assert '"error_code":"access-denied"' in world.aws.logs("at-home")
     assert world.logs_in(value)
 
 
@@ -118,3 +118,100 @@ def test_a_role_that_cannot_be_assumed_changes_nothing(
     assert outcome.result == "failed"
     assert '"error_code":"access-denied/assume-role"' in world.aws.logs(across)
     assert world.logs_in(value)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A secret of the first account, and the other account's client that reads it."""
+
+    own: Any
+    theirs: SecretsManagerClient
+    arn: str
+
+    def share(self, **statement: Any) -> None:
+        """Let the other account do everything with the secret."""
+        everything = {"Effect": "Allow", "Principal": {"AWS": ROLE}, "Action": "*", "Resource": "*"}
+        policy = {"Version": "2012-10-17", "Statement": [{**everything, **statement}]}
+        self.own.put_resource_policy(SecretId=self.arn, ResourcePolicy=json.dumps(policy))
+
+    def refused(self, operation: str, **more: Any) -> str:
+        """Code and message of a refused call of the other account."""
+        with pytest.raises(ClientError) as caught:
+            getattr(self.theirs, operation)(SecretId=self.arn, **more)
+        error = caught.value.response["Error"]
+        return f"{error['Code']}: {error['Message']}"
+
+
+@pytest.fixture
+def shared(aws: LocalAws, elsewhere: Elsewhere) -> Shared:
+    own = aws.client("secretsmanager")
+    return Shared(own, elsewhere.secrets, own.create_secret(Name=unique("shared"), SecretString="1")["ARN"])
+
+
+def test_the_default_key_serves_one_account(shared: Shared) -> None:
+    """Recorded, local-stack.md F9 (LocalStack's tests, test_cross_account_access)."""
+    shared.share()
+    message = (
+        "InvalidRequestException: You can't access a secret from a different AWS account if you encrypt the "
+        "secret with the default KMS service key."
+    )
+    assert shared.refused("get_secret_value") == message
+    assert shared.refused("put_secret_value", SecretString="2") == message
+    assert shared.refused("update_secret", SecretString="2") == message
+    assert shared.own.get_secret_value(SecretId=shared.arn)["SecretString"] == "1"
+
+
+def test_the_default_key_guards_values_only(shared: Shared) -> None:
+    """Recorded on AWS (LocalStack's tests, test_cross_account_access)."""
+    shared.share()
+    named: Any = {"SecretId": shared.arn}
+    assert shared.theirs.describe_secret(**named)["ARN"] == shared.arn
+    assert len(shared.theirs.list_secret_version_ids(**named)["Versions"]) == 1
+    shared.theirs.tag_resource(**named, Tags=[{"Key": "a", "Value": "1"}])
+    assert shared.own.describe_secret(**named)["Tags"] == [{"Key": "a", "Value": "1"}]
+    shared.theirs.untag_resource(**named, TagKeys=["a"])
+    assert "ResourcePolicy" in shared.theirs.get_resource_policy(**named)
+    assert shared.arn not in [each["ARN"] for each in shared.theirs.list_secrets()["SecretList"]]
+    shared.theirs.delete_secret(**named)
+    assert "DeletedDate" in shared.own.describe_secret(**named)
+    shared.theirs.restore_secret(**named)
+    assert "DeletedDate" not in shared.own.describe_secret(**named)
+
+
+def test_a_key_of_the_account_serves_others(aws: LocalAws, shared: Shared) -> None:
+    """Recorded on AWS (LocalStack's tests, test_cross_account_access_non_default_key)."""
+    shared.share()
+    keys = aws.client("kms")
+    key = keys.create_key()["KeyMetadata"]["Arn"]
+    shared.own.update_secret(SecretId=shared.arn, KmsKeyId=key)
+    assert shared.refused("get_secret_value") == "AccessDeniedException: Access to KMS is not allowed"
+    admitted = {"Effect": "Allow", "Principal": {"AWS": [ROLE]}, "Action": "kms:*", "Resource": "*"}
+    policy = json.loads(keys.get_key_policy(KeyId=key, PolicyName="default")["Policy"])
+    policy["Statement"].append(admitted)
+    keys.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(policy))
+    shared.theirs.put_secret_value(SecretId=shared.arn, SecretString="2")
+    assert shared.theirs.get_secret_value(SecretId=shared.arn)["SecretString"] == "2"
+
+
+def test_a_secret_is_closed_to_other_accounts(shared: Shared) -> None:
+    """UG:auth-and-access_examples_cross: the policy of the secret must allow the other account's caller."""
+    for operation in ("describe_secret", "get_secret_value"):
+        answer = shared.refused(operation)
+        assert answer.startswith("AccessDeniedException: User: arn:aws:sts::222222222222:assumed-role/")
+        assert answer.endswith(f"because no resource-based policy allows the {_action(operation)} action")
+    shared.share(Action="secretsmanager:DescribeSecret")
+    assert shared.theirs.describe_secret(SecretId=shared.arn)["ARN"] == shared.arn
+    assert shared.refused("get_secret_value").startswith("AccessDeniedException")
+
+
+def test_a_session_can_be_admitted(shared: Shared) -> None:
+    """IAM guide, reference_policies_elements_principal: role sessions."""
+    session = f"arn:aws:sts::{ELSEWHERE}:assumed-role/rotators-target/people"
+    shared.share(Principal={"AWS": session.replace("people", "others")})
+    assert shared.refused("describe_secret").startswith("AccessDeniedException")
+    shared.share(Principal={"AWS": session})
+    assert shared.theirs.describe_secret(SecretId=shared.arn)["ARN"] == shared.arn
+
+
+def _action(operation: str) -> str:
+    return "secretsmanager:" + "".join(word.title() for word in operation.split("_"))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rotators.core.errors import RequestRefused
 from rotators.manage.changes import Change
 from rotators.manage.errors import RenameRefused
 from rotators.manage.renaming import ROTATES, renaming
@@ -134,10 +135,16 @@ def test_a_rotation_under_way_is_not_copied(fleet: Fleet) -> None:
 
 
 def test_a_refused_change_ends_the_rename(fleet: Fleet, old: str) -> None:
-    result = run("rename", old, f"{fleet.prefix}ä", "--yes", "--json")
+    result = run("rename", old, f"{fleet.prefix}{'n' * 512}", "--yes", "--json")
     states = [each["state"] for each in json.loads(result.output)["changes"]]
     assert (result.exit_code, states) == (1, ["refused", *["planned"] * 6])
     assert fleet.secrets.describe_secret(SecretId=old)["RotationEnabled"]
+
+
+def test_an_invalid_new_name_is_refused(fleet: Fleet, old: str) -> None:
+    result = run("rename", old, f"{fleet.prefix}ä", "--yes")
+    assert isinstance(result.exception, RequestRefused)
+    assert "Invalid name" in str(result.exception)
 
 
 def test_a_replica_is_renamed_in_its_primary_region(fleet: Fleet, old: str) -> None:

@@ -1,4 +1,4 @@
-"""Unpacked code of functions that were deployed as an archive in S3."""
+"""Unpacked code of functions and layers that were given as an archive."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Archives:
         """Unpack an archive, unless it is unpacked already.
 
         Args:
-            archive: Content of a zip file, which moto has validated.
+            archive: Content of a zip file.
 
         Returns:
             Path of the folder, which exists until ``remove``.

@@ -1,8 +1,9 @@
 """A container: the process of one function, and the Runtime API that feeds it.
 
-A function from a source folder runs on this interpreter with `runtime_client.py`. A built artifact runs in
-AWS's own runtime client (`awslambdaric`), on a Python of Lambda's version, and imports nothing of this
-checkout. Both ask the Runtime API for events and post their answers (Lambda guide, runtimes-api).
+A function from a source folder, or whose code came in a request, runs on this interpreter with
+`runtime_client.py`. A built artifact (registered, or from S3) runs in AWS's own runtime client
+(`awslambdaric`), on a Python of Lambda's version, and imports nothing of this checkout. Both ask the Runtime
+API for events and post their answers (Lambda guide, runtimes-api).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from rotators.local.errors import LocalStackError
+from rotators.local.functions import runtime_client
 
 _PREFIX = "/2018-06-01/runtime/"
 _INIT_ERROR = "init/error"
@@ -46,6 +48,8 @@ class FunctionConfig:
         environment: The container's whole environment.
         code: Folder of a built artifact, which then runs in Lambda's own runtime client. None: the handler is
             run from where this process imports it.
+        uploaded: Folder of code that came in a request, as the handler's task root. It runs on this
+            interpreter, which has boto3 as Lambda's runtime does.
         layers: Folders with the content of its layers, in the order in which they were named.
     """
 
@@ -56,6 +60,7 @@ class FunctionConfig:
     memory: int
     environment: Mapping[str, str] = field(repr=False)
     code: str | None = None
+    uploaded: str | None = None
     layers: tuple[str, ...] = ()
 
 
@@ -105,7 +110,7 @@ class FunctionContainer:
             stdin=subprocess.PIPE,  # ends with this process, however that ends
             stdout=self._log,
             stderr=self._log,
-            cwd=config.code,
+            cwd=config.code or config.uploaded,
             env=_environment(config) | {"AWS_LAMBDA_RUNTIME_API": self._api.address},
         )
         threading.Thread(target=self._watch, daemon=True).start()
@@ -196,6 +201,9 @@ class FunctionContainer:
 def _command(config: FunctionConfig) -> list[str]:
     if config.code:
         return [interpreter(), "-m", "awslambdaric", config.handler]
+    if config.uploaded:
+        # By its path, for the code may contain its own `rotators`; -P, for this folder must not hide modules.
+        return [sys.executable, "-P", runtime_client.__file__, config.handler]
     return [sys.executable, "-m", "rotators.local.functions.runtime_client", config.handler]
 
 
@@ -208,6 +216,9 @@ def _environment(config: FunctionConfig) -> dict[str, str]:
         given |= {"AWS_EXECUTION_ENV": "AWS_Lambda_python3.13", "LAMBDA_TASK_ROOT": config.code}
     elif own:
         paths.append(own)
+    if config.uploaded:
+        given["LAMBDA_TASK_ROOT"] = config.uploaded
+        paths.insert(0, config.uploaded)
     return given | ({"PYTHONPATH": os.pathsep.join(paths)} if paths else {})
 
 

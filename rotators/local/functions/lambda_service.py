@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import threading
+import zipfile
+import zlib
 from typing import TYPE_CHECKING, Any
 
+from moto.awslambda.exceptions import InvalidParameterValueException
 from moto.awslambda.models import LambdaFunction, lambda_backends
 
 from rotators.local.functions.containers import FunctionConfig
@@ -18,8 +22,15 @@ if TYPE_CHECKING:
     from rotators.local.functions.invocations import Functions
     from rotators.local.iam.authorizer import Authorizer
 
+SOURCE = "rotators:source"
+"""Member of the ``Code`` of functions that run from where this process imports them."""
+
 _LOG_TAIL = 4096
 _ASYNCHRONOUS_ATTEMPTS = 3
+
+
+_NOT_UNZIPPED = "Could not unzip uploaded file. Please check your file, then try to upload again."
+_EMPTY = "Uploaded file must be a non-empty zip"
 
 
 class LambdaService:
@@ -59,6 +70,26 @@ class LambdaService:
             threading.Thread(target=self._run_later, args=(function, body), daemon=True).start()
         return ""
 
+    def set_code(self, original: Callable[..., None]) -> Callable[..., None]:
+        """Check the archive that a request gives a function, as Lambda does; moto takes anything.
+
+        The answers are those of AWS: for no archive recorded by LocalStack's tests (test_lambda_api,
+        ``invalid_zip_exc``), for an empty one adieuadieu/serverless-chrome#331.
+
+        Args:
+            original: moto's own ``LambdaFunction._set_function_code``.
+
+        Returns:
+            The replacement.
+        """
+
+        def checked(function: LambdaFunction, spec: dict[str, Any]) -> None:
+            if "ZipFile" in spec:
+                _check_archive(spec["ZipFile"])
+            original(function, spec)
+
+        return checked
+
     def _run_later(self, function: LambdaFunction, body: Any) -> None:
         """An asynchronous invocation is repeated twice if the function fails (LG: invocation-async)."""
         for _ in range(_ASYNCHRONOUS_ATTEMPTS):
@@ -83,8 +114,9 @@ class LambdaService:
         name, handler, memory = function.function_name, str(function.handler), int(function.memory_size)
         own = {key: str(value) for key, value in function.environment_vars.items()}
         exports = self._exports(function.region)
-        # Code that came in the request itself is a sample's; that in S3 is a deployment's.
+        # Code in S3 is a deployment's; other code came in the request itself.
         deployed = "S3Bucket" in function.code and "ZipFile" not in function.code
+        uploaded = not deployed and "ZipFile" in function.code and SOURCE not in function.code
         return FunctionConfig(
             name,
             function.function_arn,
@@ -93,8 +125,22 @@ class LambdaService:
             memory,
             lambda_environment(name, handler, memory, endpoint=exports, own=own),
             self._functions.code(function.function_arn, function.code_bytes if deployed else None),
+            self._functions.archives.folder(function.code_bytes) if uploaded else None,
             tuple(self._functions.archives.folder(content) for content in _layers(function)),
         )
+
+
+def _check_archive(content: str | bytes) -> None:
+    """Refuse what is no zip file with at least one file; the content is in base64."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(base64.b64decode(content))) as archive:
+            if not archive.namelist():
+                raise InvalidParameterValueException(_EMPTY)
+            broken = archive.testzip()
+    except (ValueError, RuntimeError, zipfile.BadZipFile, zlib.error):  # RuntimeError: encrypted
+        broken = "all"
+    if broken:
+        raise InvalidParameterValueException(_NOT_UNZIPPED)
 
 
 def _layers(function: LambdaFunction) -> list[bytes]:

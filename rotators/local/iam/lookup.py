@@ -195,6 +195,20 @@ def principal_arn(access_key: str, region: str) -> str:
     return role or f"arn:aws:iam::{ACCOUNT}:user/{DEVELOPER}"
 
 
+def session_name(access_key: str, region: str) -> str:
+    """Return the ARN by which AWS names the owner of an access key in its answers: of the session of a role.
+
+    Args:
+        access_key: see `caller`.
+        region: Region of the call.
+    """
+    role, session = caller(access_key, region)
+    if not role:
+        return principal_arn(access_key, region)
+    account, name = role.split(":")[_ACCOUNT], role.rpartition("/")[2]
+    return f"arn:aws:sts::{account}:assumed-role/{name}/{session}"
+
+
 def session_arn(original: Callable[..., tuple[str, str, str]]) -> Callable[..., tuple[str, str, str]]:
     """Let STS name the callers of this AWS, which moto does not know (API:GetCallerIdentity).
 
@@ -210,9 +224,8 @@ def session_arn(original: Callable[..., tuple[str, str, str]]) -> Callable[..., 
         if not found[1].endswith(_UNKNOWN_TO_MOTO):
             return found
         role, session = caller(access_key, region)
-        if not role:
-            return access_key, principal_arn(access_key, region), ACCOUNT
-        account, name = role.split(":")[_ACCOUNT], role.rpartition("/")[2]
-        return f"{name}:{session}", f"arn:aws:sts::{account}:assumed-role/{name}/{session}", account
+        arn = session_name(access_key, region)
+        unique = f"{role.rpartition('/')[2]}:{session}" if role else access_key
+        return unique, arn, arn.split(":")[_ACCOUNT]
 
     return identity

@@ -61,6 +61,11 @@ class ApiCalls:
         with self._lock:
             return list(self._records)
 
+    def forget(self) -> None:
+        """Delete all records."""
+        with self._lock:
+            self._records.clear()
+
     def recorded(self, application: Application) -> Application:
         """Wrap a WSGI application, so that calls of Secrets Manager are recorded, refused ones included.
 

@@ -122,6 +122,12 @@ class EventLog:
                 )
             return found[-1]
 
+    def forget(self) -> None:
+        """Delete all events."""
+        with self._changed:
+            self._events.clear()
+            self._records.clear()
+
     def lookup(self, region: str, params: dict[str, Any]) -> dict[str, Any]:
         """Answer CloudTrail's LookupEvents from the service events and the API calls.
 

@@ -47,8 +47,6 @@ def check_encrypting(backend: SecretsManagerBackend, key: str | None) -> None:
 def check_decrypting(secret: FakeSecret | ReplicaSecret, version: Mapping[str, Any]) -> None:
     """Refuse to read a version whose key cannot decrypt.
 
-    Not for replicas: moto does not keep their keys.
-
     Args:
         secret: Moto's record of the secret.
         version: Its version.
@@ -56,9 +54,8 @@ def check_decrypting(secret: FakeSecret | ReplicaSecret, version: Mapping[str, A
     Raises:
         SecretsManagerClientError: DecryptionFailure.
     """
-    if isinstance(secret, ReplicaSecret):
-        return
-    if not _usable(secret.account_id, secret.region, _key(secret, version)):
+    account = secret.arn.split(":")[4]
+    if not _usable(account, secret.region, _key(secret, version)):
         raise refusal("DecryptionFailure", _CANNOT_DECRYPT)
 
 
@@ -89,14 +86,17 @@ def names(secret: FakeSecret | ReplicaSecret, version: Mapping[str, Any]) -> lis
         secret: moto's record of the secret or replica.
         version: its version.
     """
-    key = None if isinstance(secret, ReplicaSecret) else _key(secret, version)
+    key = _key(secret, version)
     return [DEFAULT_KEY if _is_default(key) else str(key)]
 
 
-def _key(secret: FakeSecret, version: Mapping[str, Any]) -> str | None:
-    """The key of a version: that of the secret, except for versions that an older key encrypted."""
-    key: str | None = version.get("key", secret.kms_key_id)
-    return key
+def _key(secret: FakeSecret | ReplicaSecret, version: Mapping[str, Any]) -> str | None:
+    """The key of a version: that of the secret, except for versions that an older key encrypted.
+
+    All versions of a replica are under its own key.
+    """
+    own: str | None = getattr(secret, "kms_key_id", None)
+    return own if isinstance(secret, ReplicaSecret) else version.get("key", own)
 
 
 def _is_default(key: str | None) -> bool:

@@ -2,7 +2,8 @@
 
 Sources: API ListSecrets, BatchGetSecretValue and Filter; User Guide, manage_search-secret. They leave open
 what several negations in one filter mean: here, none of them may match. They leave open the order without
-SortOrder: here, the oldest secret is first.
+SortOrder: here, the oldest secret is first. The words of description and all are as recorded on AWS by moto's
+tests (test_list_secrets.py).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _MOST_FILTERS = 10
 _MOST_VALUES = 10
 _VALUE = re.compile(r"!?[a-zA-Z0-9 :_@/+=.\-!]{0,512}")
 _WORD = re.compile(r"[^\W_]+")
-_PART = re.compile(r"[A-Z]?[^A-Z]+|[A-Z]+")  # of a word in camel case
+_PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[^A-Z]+|[A-Z]+")  # of a word in camel case
 
 
 def check_filters(filters: object) -> None:
@@ -191,17 +192,14 @@ def _begins(value: str, text: str) -> bool:
     return text.startswith(value)
 
 
-def _begins_in_any_case(value: str, text: str) -> bool:
-    return text.lower().startswith(value.lower())
+def _words(text: str) -> list[str]:
+    return [part.lower() for word in _WORD.findall(text) for part in _PART.findall(word)]
 
 
 def _has_words(value: str, text: str) -> bool:
-    """Each word of the value begins a word of the text, or a part of one in camel case."""
-    there = _WORD.findall(text)
-    there += [part for word in there for part in _PART.findall(word)]
-    lower = [word.lower() for word in there]
-    words = [word.lower() for word in _WORD.findall(value)]
-    return bool(words) and all(any(each.startswith(word) for each in lower) for word in words)
+    """Each word of the value begins a word of the text, in any order and case; camel case is many words."""
+    there, wanted = _words(text), _words(value)
+    return bool(wanted) and all(any(each.startswith(word) for each in there) for word in wanted)
 
 
-_MATCHERS = {"description": _begins_in_any_case, "all": _has_words}
+_MATCHERS = {"description": _has_words, "all": _has_words}

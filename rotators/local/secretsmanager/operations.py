@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import time
 from typing import TYPE_CHECKING, Any
 
 from moto.awslambda.exceptions import LambdaClientError
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
 
 Params = dict[str, Any]
 
-_NAME = re.compile(r"[A-Za-z0-9/_+=.@!-]{1,512}")
 _FUNCTION_ARN = re.compile(
     r"arn:aws[a-z-]*:lambda:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):function:[\w-]+(:[\w$-]+)?"
 )
@@ -94,12 +92,12 @@ class Operations:
         """
         token = _token(params, missing=invalid_parameter)
         secret = self._writable(backend, params)
+        rules = params.get("RotationRules") or {}
+        check_rules(rules)
         arn = params.get("RotationLambdaARN") or secret.rotation_lambda_arn
         if not arn:
             raise invalid_request(NO_FUNCTION)
         _check_function(backend, arn)
-        rules = params.get("RotationRules") or {}
-        check_rules(rules)
         self.configure(secret, arn, rules)
         self.rotations.request(secret, token, immediately=params.get("RotateImmediately", True) is not False)
         return {"ARN": secret.arn, "Name": secret.name, "VersionId": token}
@@ -229,13 +227,10 @@ class Operations:
         """Refuse what CreateSecret refuses and moto does not.
 
         Raises:
-            SecretsManagerClientError: the name or value is not valid, or the name is one of a deleted secret.
+            SecretsManagerClientError: the value is not valid, or the name is one of a deleted secret.
         """
         _token(params)
         name = params.get("Name", "")
-        if not _NAME.fullmatch(name):
-            message = "Invalid name. Must be a valid name containing alphanumeric characters, or any of the"
-            raise refusal("ValidationException", f"{message} following: -/_+=.@!")
         value = versions.read_value(params)
         tags = params.get("Tags") or []
         check_tags(tags, len(tags))
@@ -288,6 +283,8 @@ class Operations:
     def update_secret(self, backend: SecretsManagerBackend, params: Params) -> Params:
         """Change description, key or value. A repeated call is no error; another value for its token is one.
 
+        Of a replica only the key can be changed (UG:standalone-secret).
+
         Returns:
             ARN and Name, and VersionId if a value was given.
 
@@ -296,6 +293,11 @@ class Operations:
                 cannot encrypt.
         """
         token = _token(params)
+        replica = backend.secrets.get(params["SecretId"])
+        if isinstance(replica, Replica) and _changes_key_only(params):
+            keys.check_encrypting(backend, params["KmsKeyId"])
+            replica.change_key(params["KmsKeyId"])
+            return {"ARN": replica.arn, "Name": replica.name}
         secret = self._writable(backend, params)
         value = versions.read_value(params)
         if value is not None and token in secret.versions:
@@ -307,7 +309,7 @@ class Operations:
         secret.description = params.get("Description", secret.description)
         if "KmsKeyId" in params:
             keys.change(secret, params["KmsKeyId"])
-        secret.last_changed_date = round(time.time(), 3)  # type: ignore[assignment] # moto: seconds
+        secret.last_changed_date = versions.now()  # type: ignore[assignment] # moto: seconds
         answer = {"ARN": secret.arn, "Name": secret.name}
         if value is None:
             return answer
@@ -417,7 +419,7 @@ class Operations:
         if state.rules:
             answer["RotationRules"] = dict(state.rules)
         if state.last_rotated:
-            answer["LastRotatedDate"] = state.last_rotated.timestamp()
+            answer["LastRotatedDate"] = round(state.last_rotated.timestamp(), 3)
         due = next_rotation(state.rules, state.last_changed, dt.datetime.now(dt.UTC))
         if due and secret.rotation_enabled:
             answer["NextRotationDate"] = due.timestamp()
@@ -521,6 +523,28 @@ class Operations:
         self.replication.remove(secret, params["RemoveReplicaRegions"])
         return _replication(secret)
 
+    def adding(self, add_secret: Callable[..., tuple[FakeSecret, bool]]) -> Callable[..., Any]:
+        """Complete moto's creation of a secret: its dates are whole seconds.
+
+        Args:
+            add_secret: moto's own ``SecretsManagerBackend._add_secret``.
+
+        Returns:
+            The replacement.
+        """
+
+        def add(backend: SecretsManagerBackend, secret_id: str, **named: Any) -> tuple[FakeSecret, bool]:
+            is_new = secret_id not in backend.secrets
+            secret, has_value = add_secret(backend, secret_id, **named)
+            secret.last_changed_date = versions.now()  # type: ignore[assignment] # moto: seconds
+            if is_new:
+                secret.created_date = secret.last_changed_date
+                for version in secret.versions.values():
+                    version["createdate"] = secret.created_date
+            return secret, has_value
+
+        return add
+
     def created(self, backend: SecretsManagerBackend, params: Params) -> None:
         """Make the replicas that a successful CreateSecret requested."""
         secret = backend.secrets.get(params["Name"])
@@ -544,10 +568,10 @@ class Operations:
             with self.lock:
                 secret = backend.secrets.get(secret_id)
                 check_not_replicated(secret)
-                answer = delete_secret(backend, secret_id, *args, **named)
+                arn, name, date = delete_secret(backend, secret_id, *args, **named)
                 if isinstance(secret, FakeSecret) and secret.is_deleted():
-                    secret.deleted_date = time.time()
-                return answer
+                    secret.deleted_date = versions.now()
+                return arn, name, round(date, 3)
 
         return delete
 
@@ -630,6 +654,10 @@ def _token(params: Params, missing: Callable[[str], Exception] = invalid_request
     if len(token) not in _TOKEN_LENGTHS:
         raise invalid_parameter("ClientRequestToken must be 32-64 characters long.")
     return token
+
+
+def _changes_key_only(params: Params) -> bool:
+    return "KmsKeyId" in params and not params.keys() & {"Description", "SecretString", "SecretBinary"}
 
 
 def _in_use(token: str, secret: FakeSecret) -> Exception:

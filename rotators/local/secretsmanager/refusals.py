@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from moto.secretsmanager.exceptions import (
-    InvalidRequestException,
-    SecretNotFoundException,
-    SecretsManagerClientError,
-)
+import json
+from typing import TYPE_CHECKING, Any
+
+from moto.secretsmanager.exceptions import InvalidRequestException, SecretsManagerClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NO_FUNCTION = "No Lambda rotation function ARN is associated with this secret."
 NOT_COMPLETE = "A previous rotation isn't complete. That rotation will be reattempted."
@@ -15,6 +17,28 @@ NOT_INVOCABLE = (
     "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants "
     "access to the principal secretsmanager.amazonaws.com."
 )
+
+
+def with_answer_of_aws(init: Callable[..., None]) -> Callable[..., None]:
+    """Complete moto's errors: their status and the body of the answer.
+
+    The status is 400, also for a missing secret. The errors of the service's model have a member ``Message``
+    (recorded on AWS). ValidationException is an error of all services; it keeps moto's ``message``.
+
+    Args:
+        init: Moto's own constructor of ``SecretsManagerClientError``.
+
+    Returns:
+        The replacement.
+    """
+
+    def complete(error: SecretsManagerClientError, *args: Any, **named: Any) -> None:
+        init(error, *args, **named)
+        error.code = 400
+        key = "message" if error.error_type == "ValidationException" else "Message"
+        error.description = json.dumps({"__type": error.error_type, key: error.message})
+
+    return complete
 
 
 def refusal(code: str, message: str) -> SecretsManagerClientError:
@@ -61,13 +85,4 @@ def invalid_next_token() -> SecretsManagerClientError:
 
 def not_found(message: str) -> SecretsManagerClientError:
     """Return a ``ResourceNotFoundException`` with ``message``; the caller raises it."""
-    return _NotFound(message)
-
-
-class _NotFound(SecretNotFoundException):
-    """Moto's BatchGetSecretValue reports this class per secret, and would fail as a whole on any other."""
-
-    code = 400
-
-    def __init__(self, message: str) -> None:
-        SecretsManagerClientError.__init__(self, "ResourceNotFoundException", message)
+    return refusal("ResourceNotFoundException", message)

@@ -57,7 +57,7 @@ class Replica(ReplicaSecret):
         self, source: FakeSecret, region: str, key: str | None, *, overwrite: bool, delay: int
     ) -> None:
         super().__init__(source, region)
-        self.kms_key_id = key or _DEFAULT_KEY
+        self.change_key(key)
         self.accessed: int | None = None
         self.overwrite, self.delay = overwrite, delay
         self.become("InProgress", None)
@@ -71,6 +71,15 @@ class Replica(ReplicaSecret):
     def rotation_lambda_arn(self) -> str:
         """The rotation function of the secret."""
         return str(self.source.rotation_lambda_arn)
+
+    def change_key(self, key: str | None) -> None:
+        """Set the KMS key.
+
+        Args:
+            key: id, ARN or alias in the Region of the replica; None or empty for ``aws/secretsmanager``.
+        """
+        self.kms_key_id = key or _DEFAULT_KEY
+        self.config["KmsKeyId"] = self.kms_key_id
 
     def become(self, status: str, message: str | None) -> None:
         """Set the status.

@@ -13,8 +13,9 @@ The rules and their sources (pages as in the service's documentation):
   it may stay, so code must bear both.
 - AWSCURRENT on a third version in the middle of a rotation: RotationAbandoned, AWSPENDING removed
   (UG:cloudtrail_log_entries). CancelRotateSecret stops the run before its next step and leaves AWSPENDING.
-- RotateImmediately=false calls testSecret alone with a version that is removed afterwards. What value it
-  has is not documented: empty here, or a copy of AWSCURRENT when `pending_in_test` says ``current``.
+- RotateImmediately=false calls testSecret alone, with a version that is removed afterwards
+  (API:RotateSecret). It has the value of AWSCURRENT (recorded on AWS by moto's tests,
+  test_rotate_secret_using_lambda_dont_rotate_immediately).
 """
 
 from __future__ import annotations
@@ -175,14 +176,16 @@ class Rotations:
             return
         if not running and (CURRENT in stages or PREVIOUS in stages):
             return  # that rotation is done; a repeated call must not undo it
-        if running or (pending not in (None, current, token)):
+        # A trial of its own token would replace the value of a stuck rotation, and remove its version.
+        stuck = pending not in (None, current, token) or (pending == token and not immediately)
+        if running or stuck:
             if not running and pending is not None:
                 self._start(Run(secret, pending, secret.rotation_lambda_arn, current))
             raise invalid_request(NOT_COMPLETE)
         if pending != token:
             versions.stage_empty(secret, token)
         if not immediately:
-            self._copy_for_test(secret, token, current)
+            _copy_value(secret, current, token)
         steps = STEPS if immediately else ("testSecret",)
         self._start(Run(secret, token, secret.rotation_lambda_arn, current, steps))
 
@@ -218,6 +221,11 @@ class Rotations:
                 )
             return self._states[secret_arn].outcomes[token]
 
+    def forget(self) -> None:
+        """Forget the rotations of secrets that are gone; runs end before their next step."""
+        with self.lock:
+            self._states.clear()
+
     def refuse_more(self) -> None:
         """Let no run begin another step."""
         with self.lock:
@@ -231,12 +239,6 @@ class Rotations:
         deadline = time.monotonic() + _STOP_SECONDS
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-
-    def _copy_for_test(self, secret: FakeSecret, token: str, current: str | None) -> None:
-        if self._options.pending_in_test == "current" and current is not None:
-            source = secret.versions[current]
-            for key in source.keys() & {"secret_string", "secret_binary"}:
-                secret.versions[token][key] = source[key]
 
     def _start(self, run: Run) -> None:
         state = self.state(run.secret)
@@ -330,10 +332,17 @@ class Rotations:
 
     def _record(self, outcome: RotationOutcome) -> None:
         with self._changed:
-            state = self._states[outcome.secret_id]
+            state = self._states.setdefault(outcome.secret_id, RotationState())
             state.outcomes[outcome.token] = outcome
             self._threads.discard(threading.current_thread())
             self._changed.notify_all()
+
+
+def _copy_value(secret: FakeSecret, source: str | None, target: str) -> None:
+    """Copy the value of a version, if there is one, into another version."""
+    version = secret.versions.get(source or "", {})
+    for key in version.keys() & {"secret_string", "secret_binary"}:
+        secret.versions[target][key] = version[key]
 
 
 def _runs(state: RotationState, token: str) -> bool:

@@ -1,7 +1,9 @@
 """Rotation rules: their validation, and the time of the next rotation (UG:rotate-secrets_schedule).
 
-Times are UTC. ``NextRotationDate`` is the start of the next window for cron() and the end of the interval,
-counted from the last change of the value, for rate() and AutomaticallyAfterDays.
+Times are UTC. ``NextRotationDate`` is the last second of the next window, in whole seconds
+(API:DescribeSecret, the latest date, and its sample answer). A window of days begins at midnight and ends
+with the day; one of hours lasts one hour (API:RotationRulesType). Where the window of rate() in hours begins
+is not documented: here, with the hour in which the interval ends.
 """
 
 from __future__ import annotations
@@ -69,14 +71,25 @@ def next_rotation(rules: Mapping[str, Any], last: dt.datetime, now: dt.datetime)
         now: The current time.
 
     Returns:
-        The time in UTC; None without a schedule.
+        The last second of its window in UTC; None without a schedule.
     """
-    expression = rules.get("ScheduleExpression")
-    if expression is None:
-        days = rules.get("AutomaticallyAfterDays")
-        return None if days is None else last + dt.timedelta(days=days)
-    schedule = parse_schedule(expression)
-    return last + schedule.interval if isinstance(schedule, Rate) else next(_occurrences(schedule, now))
+    expression, days = str(rules.get("ScheduleExpression") or ""), rules.get("AutomaticallyAfterDays") or 0
+    if not expression and not days:
+        return None
+    schedule = parse_schedule(expression) if expression else Rate(dt.timedelta(days=days))
+    if isinstance(schedule, Cron):
+        hourly, begin = not schedule.hours.isdigit(), next(_occurrences(schedule, now))
+    else:
+        hourly, due = "hour" in expression, last + schedule.interval
+        begin = due.replace(hour=due.hour if hourly else 0, minute=0, second=0, microsecond=0)
+    return begin + _length(begin, rules.get("Duration"), hourly=hourly) - dt.timedelta(seconds=1)
+
+
+def _length(begin: dt.datetime, duration: str | None, *, hourly: bool) -> dt.timedelta:
+    """The length of a window."""
+    if duration:
+        return dt.timedelta(hours=int(duration.removesuffix("h")))
+    return dt.timedelta(hours=1 if hourly else 24 - begin.hour)
 
 
 def _check_expression(expression: str) -> None:

@@ -66,6 +66,11 @@ def read_value(params: dict[str, Any]) -> Value | None:
     return None if binary is None else Value("secret_binary", binary)
 
 
+def now() -> float:
+    """Return the time in seconds, to the millisecond, as the service writes dates."""
+    return round(time.time(), 3)
+
+
 def holder(secret: FakeSecret | ReplicaSecret, label: str) -> str | None:
     """Return the id of the version of ``secret`` that has ``label``, or None."""
     return next((key for key, version in secret.versions.items() if label in version["version_stages"]), None)
@@ -127,7 +132,7 @@ def put(secret: FakeSecret, token: str, value: Value, labels: Sequence[str], mov
         detach(secret, PENDING)  # recorded on AWS: the replaced version keeps only AWSPREVIOUS
     for label in labels:
         attach(secret, label, token, moved)
-    secret.last_changed_date = round(time.time(), 3)  # type: ignore[assignment] # moto: seconds
+    secret.last_changed_date = now()  # type: ignore[assignment] # moto: seconds
 
 
 def attach(secret: FakeSecret, label: str, token: str, moved: LabelMoved) -> None:
@@ -176,7 +181,7 @@ def check_label_count(secret: FakeSecret, labels: Sequence[str]) -> None:
 
 
 def _version(secret: FakeSecret, token: str) -> Version:
-    new = {"createdate": round(time.time(), 3), "version_id": token, "version_stages": []}
+    new = {"createdate": now(), "version_id": token, "version_stages": []}
     return secret.versions.setdefault(token, new)
 
 
