@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import TypeVar
 
 Context = Mapping[str, str | tuple[str, ...]]
 """Condition keys and their values; several values of one key as a tuple."""
@@ -30,6 +31,44 @@ class Missing(Enum):
 
     ABSENT = "the request does not have it"
     UNDECIDED = "only a real request shows it"
+
+
+class Keys(Mapping[str, tuple[str, ...]]):
+    """Condition keys with their values, prepared for many calls.
+
+    Names are not case-sensitive (reference_policies_elements_condition).
+
+    Args:
+        context: the keys.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._values = {
+            name.lower(): value if isinstance(value, tuple) else (value,) for name, value in context.items()
+        }
+
+    def __getitem__(self, name: str) -> tuple[str, ...]:
+        return self._values[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def find(self, name: str) -> tuple[str, ...] | None:
+        """Return the values of the key ``name``, given in lower case; None if it has none."""
+        return self._values.get(name)
+
+    def with_others(self, others: Keys) -> Keys:
+        """Return these keys and others; the others count if both have a key.
+
+        Args:
+            others: the other keys.
+        """
+        joined = Keys.__new__(Keys)
+        joined._values = {**self._values, **others._values}
+        return joined
 
 
 @dataclass(frozen=True)
@@ -60,23 +99,22 @@ class ApiCall:
         Returns:
             The values, or why there is none.
         """
-        found = self._by_key.get(key.lower())
+        name = key.lower()
+        found = self._keys.find(name)
         if found is not None:
             return found
-        if self.known is None or key.lower().startswith(self._known):
+        if self.known is None or name.startswith(_lowered(self.known)):
             return Missing.ABSENT
         return Missing.UNDECIDED
 
     @cached_property
-    def _by_key(self) -> dict[str, tuple[str, ...]]:
-        return {
-            key.lower(): value if isinstance(value, tuple) else (value,)
-            for key, value in self.context.items()
-        }
+    def _keys(self) -> Keys:
+        return self.context if isinstance(self.context, Keys) else Keys(self.context)
 
-    @cached_property
-    def _known(self) -> tuple[str, ...]:
-        return tuple(each.lower() for each in self.known or ())
+
+@lru_cache(maxsize=1024)
+def _lowered(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(each.lower() for each in names)
 
 
 @dataclass(frozen=True)
@@ -128,13 +166,14 @@ class Parameters:
     version: str | None = None
 
 
-Make = Callable[[str, str, Context], ApiCall]
-"""Makes a call in the caller's name of an action, the ARN of a resource, and a context."""
+Call = TypeVar("Call")
+Make = Callable[[str, str, Context], Call]
+"""Makes a call of an action, the ARN of a resource, and a context; it adds what it knows about the caller."""
 
 
 def calls_about(
-    make: Make, operation: str, secret: SecretResource, parameters: Parameters
-) -> Iterator[ApiCall]:
+    make: Make[Call], operation: str, secret: SecretResource, parameters: Parameters
+) -> Iterator[Call]:
     """List the calls that IAM decides about for an operation on a secret.
 
     Args:
@@ -146,16 +185,14 @@ def calls_about(
     Yields:
         The calls, the operation's own first.
     """
-    own = make(f"{_MANAGER}:{operation}", secret.arn, {**parameters.context, **_of_secret(secret)})
-    yield own
+    yield make(f"{_MANAGER}:{operation}", secret.arn, {**parameters.context, **_of_secret(secret)})
     function = parameters.function or secret.function
     if operation == "RotateSecret" and function:
         yield make("lambda:InvokeFunction", function, {})
     key = parameters.key or secret.key
     if key is not None:
-        caller = own.context.get("aws:PrincipalAccount")
-        via = {**_via(secret, key), **({"kms:CallerAccount": caller} if caller else {})}
-        yield from _key_calls(make, operation, key, via, _encryption_context(secret, parameters.version))
+        encryption = _encryption_context(secret, parameters.version)
+        yield from _key_calls(make, operation, key, _via(secret, key), encryption)
 
 
 def _of_secret(secret: SecretResource) -> dict[str, str | tuple[str, ...]]:
@@ -185,8 +222,8 @@ def _encryption_context(secret: SecretResource, version: str | None) -> Context:
 
 
 def _key_calls(
-    make: Make, operation: str, key: KeyResource, via: Context, encryption: Context
-) -> Iterator[ApiCall]:
+    make: Make[Call], operation: str, key: KeyResource, via: Context, encryption: Context
+) -> Iterator[Call]:
     if operation in READS:
         yield make("kms:Decrypt", key.arn, {**via, **encryption})
     if operation in _WRITES:

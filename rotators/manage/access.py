@@ -102,9 +102,11 @@ def access_to(guarded: Guarded, principal: Principal) -> Access:
 
 
 def _verdict(guarded: Guarded, principal: Principal, operation: str) -> Verdict:
-    decisions = [(call, _decision(guarded, principal, call)) for call in guarded.calls(principal, operation)]
     found: list[str] = []
-    for call, decision in decisions:
+    statement = None
+    for call in guarded.calls(principal, operation):
+        decision = _decision(guarded, principal, call)
+        statement = statement or decision.statement  # that of the operation itself
         if decision.allowed or decision.conditions:
             found += decision.conditions
         elif call.action == _PERHAPS:
@@ -114,8 +116,7 @@ def _verdict(guarded: Guarded, principal: Principal, operation: str) -> Verdict:
     if operation != "RotateSecret":
         found += guarded.key.undecided
     conditions = tuple(dict.fromkeys(found))
-    why = _where(decisions[0][1].statement)
-    return Verdict(Answer.CONDITIONAL if conditions else Answer.YES, why, conditions)
+    return Verdict(Answer.CONDITIONAL if conditions else Answer.YES, _where(statement), conditions)
 
 
 def _decision(guarded: Guarded, principal: Principal, call: ApiCall) -> Decision:
@@ -129,8 +130,11 @@ def _decision(guarded: Guarded, principal: Principal, call: ApiCall) -> Decision
     )
 
 
+_RANKS = {Answer.NO: 0, Answer.CONDITIONAL: 1, Answer.YES: 2}
+
+
 def _rank(verdict: Verdict) -> int:
-    return [Answer.NO, Answer.CONDITIONAL, Answer.YES].index(verdict.answer)
+    return _RANKS[verdict.answer]
 
 
 def _refusal(call: ApiCall, decision: Decision) -> str:

@@ -83,6 +83,8 @@ class SignedRequest:
             "aws:RequestedRegion": self.region,
             **{f"aws:PrincipalTag/{key}": value for key, value in self.tags.items()},
         }
+        if action.startswith("kms:"):
+            told["kms:CallerAccount"] = self.account
         return ApiCall(self.principal, action, resource, {**told, **(context or {})})
 
 
