@@ -67,7 +67,7 @@ class Keys(Mapping[str, tuple[str, ...]]):
             others: the other keys.
         """
         joined = Keys.__new__(Keys)
-        joined._values = {**self._values, **others._values}
+        joined._values = {**self._values, **others._values}  # noqa: SLF001 - of this class
         return joined
 
 

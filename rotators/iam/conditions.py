@@ -6,8 +6,8 @@ key, an operator that negates holds, and any other does not; ``…IfExists`` and
 ``ForAnyValue`` does not. An empty value is none for ``Null`` and the two set operators.
 
 Where the guide does not say what holds, the condition is undecided: an unknown operator, a value that the
-operator cannot have, a variable that it does not support, several values without a set operator, and
-``ForAnyValue`` with ``…IfExists`` without the key.
+operator cannot have, a variable that it does not support, a negated one without a value, several values
+without a set operator, and ``ForAnyValue`` with ``…IfExists`` without the key.
 """
 
 from __future__ import annotations
@@ -100,33 +100,32 @@ class Comparison:
 
     def _compared(self, call: ApiCall) -> bool | None:
         """True, False, or None if it is undecided."""
-        values, real = call.values(self._key), call.known is None
+        values = call.values(self._key)
         if values is Missing.UNDECIDED:
             return None
         if self._null is not None:
             return str(isinstance(values, Missing) or not any(values)).lower() in self._null
         if isinstance(values, Missing):
-            if self._some and self._if_exists:
-                return True if real else None
-            return self._every or (not self._some and (self._negated or self._if_exists))
+            return self._without_key()
         if self._every or self._some:
             values = tuple(each for each in values if each)
-        elif len(values) > 1 and not real:
-            return None
         matchers = self._matchers(call)
-        if matchers is None:
+        if matchers is None or (len(values) > 1 and not (self._every or self._some)):
             return None
         found = [any(each(value) for each in matchers) != self._negated for value in values]
         return all(found) if self._every or (self._negated and not self._some) else any(found)
+
+    def _without_key(self) -> bool | None:
+        if self._some:
+            return None if self._if_exists else False
+        return self._every or self._negated or self._if_exists
 
     def _matchers(self, call: ApiCall) -> list[Matcher] | None:
         """The values of the policy; None if one is undecided."""
         if not self._variable:
             return self._constant
         texts = [resolved(each, call) for each in self._variable]
-        if Missing.UNDECIDED in texts or (
-            self._negated and Missing.ABSENT in texts and call.known is not None
-        ):
+        if Missing.UNDECIDED in texts or (self._negated and Missing.ABSENT in texts):
             # A variable without a value matches nothing, or "might" invalidate the statement.
             return None
         try:
@@ -146,9 +145,7 @@ def comparisons_of(conditions: Mapping[str, Any]) -> tuple[Comparison, ...]:
         Comparisons that all must hold.
     """
     return tuple(
-        Comparison(name, key, wanted)
-        for name, keys in conditions.items()
-        for key, wanted in keys.items()
+        Comparison(name, key, wanted) for name, keys in conditions.items() for key, wanted in keys.items()
     )
 
 

@@ -8,9 +8,10 @@ policy-eval-basics, policy-eval-denyallow and cross-account):
   allow the call, and grant nothing (access_policies_boundaries; PrivateLink guide, vpc-endpoints-access).
 - In the resource's own account, the caller's policies or a statement of the resource's policy for the caller
   itself is enough. From another account both are needed.
-- A boundary limits what the caller's policies grant, and what a resource's policy grants to a role; what it
-  grants to a user or to a session of a role is not limited (access_policies_boundaries). The guide does not
-  say whether a boundary limits what is granted to everybody. For a real request it does here.
+- A boundary and a session policy limit what the caller's policies grant, and what a resource's policy grants
+  to a role; what it grants to a user or to a session of a role is not limited (access_policies_boundaries,
+  access_policies). The guide does not say whether they limit what is granted to everybody. For a real request
+  they do here.
 - A statement for a whole account leaves the decision to the policies of that account's callers.
 - For KMS keys and for AssumeRole, the caller's policies count only if the resource's policy admits the caller
   or the caller's account (KMS guide, key-policies; IAM User Guide, id_roles_terms-and-concepts).
@@ -21,7 +22,7 @@ What is not known here (an operator, an element) is an error, or such a conditio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rotators.iam.calls import ApiCall, Missing
@@ -135,6 +136,7 @@ def decide_with(  # noqa: PLR0913 - one for each kind of policy
     resource: Iterable[Statement] | None = None,
     endpoint: Iterable[Statement] | None = None,
     boundary: Iterable[Statement] | None = None,
+    session: Iterable[Statement] | None = None,
     organisation: Sequence[Iterable[Statement]] = (),
 ) -> Decision:
     """Decide about a call by all policies that AWS evaluates.
@@ -146,6 +148,7 @@ def decide_with(  # noqa: PLR0913 - one for each kind of policy
             None for a resource without one.
         endpoint: Statements of the VPC endpoint that the request passes; None without an endpoint.
         boundary: Statements of the caller's permissions boundary; None without one.
+        session: Statements of the session policy; None without one.
         organisation: Statements of the SCPs, for each level of the organisation.
 
     Returns:
@@ -155,52 +158,56 @@ def decide_with(  # noqa: PLR0913 - one for each kind of policy
         PolicyUnsupported: A statement has a part that the evaluator does not know.
     """
     own, theirs = _own(identity, call), _theirs(resource, call, bounded=boundary is not None)
+    bounds = {
+        **({"the permissions boundary": _own(boundary, call)} if boundary is not None else {}),
+        **({"the session policy": _own(session, call)} if session is not None else {}),
+    }
     filters = {
         **{f"level {number} of the SCPs": _own(each, call) for number, each in enumerate(organisation, 1)},
-        **({"the permissions boundary": _own(boundary, call)} if boundary is not None else {}),
         **({"the endpoint's policy": _theirs(endpoint, call)} if endpoint is not None else {}),
     }
-    bound = filters.get("the permissions boundary")
-    denials = [each for layer in (own, theirs, *filters.values()) for each in layer.denials]
-    granted, missing = _granted(own, theirs, bound, call, by_policy=resource is not None)
+    denials = [each for layer in (own, theirs, *filters.values(), *bounds.values()) for each in layer.denials]
+    granted, missing = _granted(own, theirs, bounds, call, by_policy=resource is not None)
     for name, layer in filters.items():
-        # The boundary was looked at where it limits.
-        allowed = layer is bound or layer.grant() is not None
-        missing = missing if allowed else name
-        granted = granted if layer is bound else _both(granted, layer.grant())
+        missing = missing if layer.grant() is not None else name
+        granted = _both(granted, layer.grant())
     return _decision(granted, denials, missing)
 
 
+_Bounds = Mapping[str, _Layer]
+"""What limits the caller's policies, and what a resource's policy grants to a role."""
+
+
 def _granted(
-    own: _Layer, theirs: _Layer, bound: _Layer | None, call: ApiCall, *, by_policy: bool
+    own: _Layer, theirs: _Layer, bounds: _Bounds, call: ApiCall, *, by_policy: bool
 ) -> tuple[_Grant | None, str]:
     """What the caller's and the resource's policies grant, and what would be missing."""
-
     mine, admitted = own.grant(), theirs.grant()
     by_resource_alone = by_policy and call.action.startswith(_BY_RESOURCE_ALONE)
-    missing = "the caller's policies" if mine is None else "the permissions boundary"
+    limits = (name for name, layer in bounds.items() if layer.grant() is None)
+    missing = "the caller's policies" if mine is None else next(limits, "")
     if mine is None and admitted is None and not by_resource_alone:
         return None, missing
-    mine = _limited(mine, bound)
+    mine = _limited(mine, bounds)
     if not _policy_is_enough(call):
         return _both(mine, admitted), missing if mine is None else "the resource's policy"
-    reached = None if admitted is None else _reached(theirs, bound, call)
+    reached = None if admitted is None else _reached(theirs, bounds, call)
     if by_resource_alone:
         needed = "the resource's policy" if admitted is None else missing
         return _either(_both(mine, admitted), reached), needed
     return _either(mine, reached), missing
 
 
-def _limited(grant: _Grant | None, bound: _Layer | None) -> _Grant | None:
-    return grant if bound is None else _both(grant, bound.grant())
+def _limited(grant: _Grant | None, bounds: _Bounds) -> _Grant | None:
+    return _both(grant, *(layer.grant() for layer in bounds.values())) if bounds else grant
 
 
-def _reached(theirs: _Layer, bound: _Layer | None, call: ApiCall) -> _Grant | None:
+def _reached(theirs: _Layer, bounds: _Bounds, call: ApiCall) -> _Grant | None:
     """What the resource's policy grants to the caller itself."""
     reached = theirs.grant(Match.CALLER, Match.SESSION, Match.EVERYBODY)
-    if bound is None or _is_user(call):
+    if not bounds or _is_user(call):
         return reached
-    return _either(_limited(reached, bound), theirs.grant(Match.SESSION), _perhaps_unlimited(theirs, call))
+    return _either(_limited(reached, bounds), theirs.grant(Match.SESSION), _perhaps_unlimited(theirs, call))
 
 
 def _perhaps_unlimited(theirs: _Layer, call: ApiCall) -> _Grant | None:

@@ -55,6 +55,8 @@ def principals_of(statement: Statement) -> Iterator[tuple[str, str]]:
     Raises:
         PolicyUnsupported: the element is none that AWS knows.
     """
+    if {"Principal", "NotPrincipal"} <= statement.keys():
+        raise PolicyUnsupported("a statement with Principal and NotPrincipal is not known")
     element = statement.get("Principal", statement.get("NotPrincipal"))
     if element == _EVERYBODY:
         yield "AWS", _EVERYBODY

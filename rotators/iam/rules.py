@@ -27,8 +27,8 @@ ELEMENTS = frozenset(
 )
 """Elements that a statement can have (reference_policies_elements)."""
 
-_PAIRS = ("Action", "Resource", "Principal")
-"""Elements of which a statement can have only one of the element and its negation."""
+_PAIRS = ("Action", "Resource")
+"""Elements of which a statement can have only one of the element and its negation; as for Principal."""
 
 _EVERYTHING = "*"
 
@@ -201,7 +201,7 @@ class Policy:
             policies: the policies.
         """
         made = cls()
-        made._rules = tuple(rule for policy in policies for rule in policy._rules)
+        made._rules = tuple(rule for each in policies for rule in each._rules)  # noqa: SLF001 - of this class
         return made
 
     def __iter__(self) -> Iterator[Statement]:

@@ -39,6 +39,9 @@ NOT_CONSIDERED = (
 """Parts of AWS's decisions that are not considered."""
 
 
+_WITHOUT_KEY = ("RotateSecret",)
+"""Operations that do not use the secret's key."""
+
 _PERHAPS = "kms:DescribeKey"
 """The call that the User Guide does not list for every write (UG:security-encryption)."""
 
@@ -102,6 +105,8 @@ def access_to(guarded: Guarded, principal: Principal) -> Access:
 
 
 def _verdict(guarded: Guarded, principal: Principal, operation: str) -> Verdict:
+    if operation not in _WITHOUT_KEY and guarded.key.is_of_aws and _is_of_another_account(guarded, principal):
+        return Verdict(Answer.NO, "the key aws/secretsmanager admits its own account only")
     found: list[str] = []
     statement = None
     for call in guarded.calls(principal, operation):
@@ -113,10 +118,14 @@ def _verdict(guarded: Guarded, principal: Principal, operation: str) -> Verdict:
             found.append(f"AWS does not ask for {_PERHAPS}")
         else:
             return Verdict(Answer.NO, _refusal(call, decision))
-    if operation != "RotateSecret":
+    if operation not in _WITHOUT_KEY:
         found += guarded.key.undecided
     conditions = tuple(dict.fromkeys(found))
     return Verdict(Answer.CONDITIONAL if conditions else Answer.YES, _where(statement), conditions)
+
+
+def _is_of_another_account(guarded: Guarded, principal: Principal) -> bool:
+    return principal.context.get("aws:PrincipalAccount", guarded.account) != guarded.account
 
 
 def _decision(guarded: Guarded, principal: Principal, call: ApiCall) -> Decision:

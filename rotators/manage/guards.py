@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 from rotators.aws import clients
 from rotators.aws.faults import translated
 from rotators.core.errors import AccessDenied, RequestRefused, RotatorsError
-from rotators.iam.calls import ApiCall, Keys, KeyResource, Parameters, SecretResource, calls_about
+from rotators.iam.calls import (
+    ApiCall,
+    KeyResource,
+    Keys,
+    Parameters,
+    SecretResource,
+    account_of,
+    calls_about,
+)
 from rotators.iam.documents import UNREAD, statements_of, unread
 from rotators.iam.errors import PolicyUnsupported
 from rotators.iam.grants import statements_of_grants
@@ -51,6 +59,11 @@ class Key:
     tagged: bool = True
     undecided: tuple[str, ...] = ()
 
+    @property
+    def is_of_aws(self) -> bool:
+        """True for aws/secretsmanager, which admits no other account (UG:auth-and-access_examples_cross)."""
+        return self.resource is None and not self.undecided
+
 
 @dataclass(frozen=True)
 class _Request:
@@ -82,6 +95,11 @@ class Guarded:
     policy: Policy | None
     key: Key
     _requests: dict[str, tuple[_Request, ...]] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def account(self) -> str:
+        """The account of the secret."""
+        return account_of(self.entry.arn)
 
     def outsiders(self, account: str) -> Iterator[Principal]:
         """List the principals outside an account that the policy of the secret admits.

@@ -259,7 +259,8 @@ def test_undecided_conditions_are_named(statements: Any, allowed: bool, conditio
     st.lists(
         st.builds(
             lambda effect, operator, keys: statement(
-                Effect=effect, Condition={operator: dict.fromkeys(keys, "v" if "String" in operator else "true")}
+                Effect=effect,
+                Condition={operator: dict.fromkeys(keys, "v" if "String" in operator else "true")},
             ),
             st.sampled_from(["Allow", "Deny"]),
             st.sampled_from(["StringEquals", "StringNotEquals", "Null", "ForAllValues:StringEquals"]),

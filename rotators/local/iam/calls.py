@@ -26,6 +26,7 @@ from rotators.iam.calls import (
 )
 
 if TYPE_CHECKING:
+    from rotators.iam.documents import Statements
     from rotators.local.iam.lookup import Lookup
 
 KEY_PREFIX = "local-"
@@ -56,6 +57,7 @@ class SignedRequest:
         params: the body.
         role: ARN of the role that the caller acts as; empty for a developer.
         tags: of the role.
+        session_policy: statements of the policy of the caller's session; None without one.
     """
 
     principal: str
@@ -66,6 +68,7 @@ class SignedRequest:
     params: Mapping[str, Any]
     role: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    session_policy: Statements | None = None
 
     def call(self, action: str, resource: str, context: Context | None = None) -> ApiCall:
         """A call in the caller's name, with what every call tells IAM (reference_policies_condition-keys).
