@@ -58,6 +58,9 @@ class Decision:
         return None if self.statement is None else str(self.statement.get("Sid", ""))
 
 
+_UNGRANTED = Decision(allowed=False, missing="the caller's policies")
+
+
 @dataclass(frozen=True)
 class _Grant:
     """A permission: the statement, and the conditions that are undecided."""
@@ -157,7 +160,10 @@ def decide_with(  # noqa: PLR0913 - one for each kind of policy
     Raises:
         PolicyUnsupported: A statement has a part that the evaluator does not know.
     """
-    own, theirs = _own(identity, call), _theirs(resource, call, bounded=boundary is not None)
+    own = _own(identity, call)
+    if own is _NOTHING and not organisation and resource is endpoint is boundary is session is None:
+        return _UNGRANTED  # the answer for most pairs of a matrix
+    theirs = _theirs(resource, call, bounded=boundary is not None)
     bounds = {
         **({"the permissions boundary": _own(boundary, call)} if boundary is not None else {}),
         **({"the session policy": _own(session, call)} if session is not None else {}),

@@ -78,7 +78,7 @@ class _Request:
         """The call of a principal."""
         own = principal.keys_for_kms if self.action.startswith("kms:") else principal.keys
         known = (*self.known, *principal.known)
-        return ApiCall(principal.name, self.action, self.resource, own.with_others(self.keys), known)
+        return ApiCall(principal.name, self.action, self.resource, self.keys.with_others(own), known)
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,7 @@ class Authorizer:
         if in_vpc:
             calls += [lambdas.call(f"ec2:{name}", "*") for name in INTERFACE_ACTIONS]
         for call in calls:
-            self._decide(call)
+            self._decide(lambdas, call)
 
     def _request(self, environ: dict[str, Any]) -> SignedRequest | None:
         signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
@@ -170,13 +170,13 @@ class Authorizer:
             # A call that a service makes for the caller does not pass the caller's endpoint.
             passes = call.action.startswith(f"{request.service}:")
             endpoint = self._endpoints.get(request.service) if passes else None
-            decision = self._decide(call, endpoint, request.session_policy)
+            decision = self._decide(request, call, endpoint)
             if decision and not decision.allowed:
                 return self._words(call)
         return None
 
     def _decide(
-        self, call: ApiCall, endpoint: Statements | None = None, session: Statements | None = None
+        self, request: SignedRequest, call: ApiCall, endpoint: Statements | None = None
     ) -> Decision | None:
         statements = (self._policies or {}).get(call.principal)
         decision = None
@@ -186,8 +186,8 @@ class Authorizer:
                 call,
                 resource=self._lookup.policy(call.resource),
                 endpoint=endpoint,
-                boundary=self._lookup.boundary(str(call.context.get("aws:PrincipalArn"))),
-                session=session,
+                boundary=self._lookup.boundary(request.role),
+                session=request.session_policy,
             )
         with self._lock:
             self._seen.append(RecordedCall(call, decision))
