@@ -63,7 +63,7 @@ class Keys:
             others: the other keys.
         """
         joined = Keys({}, others)
-        joined._values = self._values  # noqa: SLF001 - of this class
+        joined._values = self._values
         return joined
 
 
