@@ -335,10 +335,7 @@ def _client(
     attempts: int = _ATTEMPTS,
     read_seconds: int = _READ_SECONDS,
 ) -> Any:
-    for name in ("boto3", "botocore", "urllib3"):
-        # At DEBUG they print requests and answers, values of secrets included.
-        logger = logging.getLogger(name)
-        logger.setLevel(max(logging.INFO, logger.getEffectiveLevel()))
+    keep_requests_out_of_logs()
     # botocore's session makes the same clients as boto3's, without importing the file transfers to S3. It is
     # a new session, because the default one would keep the first profile for ever.
     import botocore.session  # noqa: PLC0415 - a quarter of a second that only a caller of AWS should pay
@@ -364,6 +361,13 @@ def _client(
             cause,
             remedy="Set AWS_REGION, and correct AWS_PROFILE or the endpoint variable if the cause names it.",
         ) from None
+
+
+def keep_requests_out_of_logs() -> None:
+    """Do not let boto3 print requests and answers, as it does at DEBUG, values of secrets included."""
+    for name in ("boto3", "botocore", "urllib3"):
+        logger = logging.getLogger(name)
+        logger.setLevel(max(logging.INFO, logger.getEffectiveLevel()))
 
 
 @lru_cache
