@@ -98,6 +98,9 @@ class Rule:
             call: the call.
             bounded: True if the caller has a permissions boundary.
 
+        Returns:
+            The relation of the two, and what is undecided about it.
+
         Raises:
             PolicyUnsupported: the principals are not known, and the call is a real one.
         """
