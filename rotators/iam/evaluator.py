@@ -239,14 +239,12 @@ def _decision(granted: _Grant | None, denials: Sequence[_Fitting], missing: str)
 
 
 def _own(statements: Iterable[Statement], call: ApiCall) -> _Layer:
-    rules = Policy.of(statements).about(call.action)
-    if not rules:
-        return _NOTHING
-    return _Layer(
+    fitting = [
         _Fitting(rule.statement, Match.CALLER, conditions)
-        for rule in rules
+        for rule in Policy.of(statements).about(call.action)
         if (conditions := rule.fits(call, of_resource=False)) is not None
-    )
+    ]
+    return _Layer(fitting) if fitting else _NOTHING
 
 
 def _theirs(statements: Iterable[Statement] | None, call: ApiCall, *, bounded: bool = False) -> _Layer:

@@ -82,7 +82,7 @@ class Rule:
         Raises:
             PolicyUnsupported: the statement has a part that is not known, and the call is a real one.
         """
-        unknown = self._unknown if of_resource else (*self._unknown, *self._unknown_in_identity)
+        unknown = self._unknown if of_resource else self._unknown_in_identity
         if unknown and call.known is None:
             raise PolicyUnsupported(f"a statement has {', '.join(unknown)}, which is not known")
         resources = self._resources.fit(call)
@@ -117,12 +117,12 @@ class Rule:
 
     @cached_property
     def _unknown_in_identity(self) -> Open:
-        """What only policies of resources can have, or need not have."""
+        """What is not known, with what only policies of resources can have or need not have."""
         if self._unread:
-            return ()
+            return self._unknown
         named = [name for name in ("Principal", "NotPrincipal") if name in self.statement]
         missing = () if {"Resource", "NotResource"} & self.statement.keys() else ("no Resource",)
-        return (*(f"the element {name}" for name in named), *missing)
+        return (*self._unknown, *(f"the element {name}" for name in named), *missing)
 
 
 def _unknown_elements(statement: Statement) -> Iterator[str]:
@@ -164,8 +164,13 @@ class _Resources:
         if self._unknown and call.known is None:
             raise PolicyUnsupported(f"a statement has {', '.join(self._unknown)}, which is not known")
         positive = self._name == "Resource"
-        if self._every or any(each(call.resource) for each in self._constant):
+        if self._every:
             return () if positive else None
+        for matches in self._constant:  # any() takes twice as long
+            if matches(call.resource):
+                return () if positive else None
+        if not self._variable and not self._unknown:
+            return None if positive else ()
         undecided = [*self._unknown]
         for pattern in self._variable:
             text = resolved(pattern, call)
