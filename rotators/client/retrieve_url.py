@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from rotators.aws.clients import keep_requests_out_of_logs
 from rotators.aws.faults import not_aws, translated
-from rotators.aws.secrets import SecretVersion
+from rotators.aws.secrets import SecretVersion, asked_for
 from rotators.core import errors
 
 if TYPE_CHECKING:
@@ -70,12 +70,9 @@ class RetrieveUrl:
 
     def one(self, secret_id: str, stage: str | None, version: str | None, *, new: bool) -> SecretVersion:
         """See Source.one; ``secret_id`` is a name, because the function accepts no ARN."""
-        event: dict[str, Any] = (
-            {"SecretId": secret_id, "VersionId": version} if version else {"SecretId": secret_id}
-        )
-        if stage and not version:
-            event["VersionStage"] = stage
-        return _version(self._asked({**event, "Refresh": new}, secret_id), secret_id)
+        asked = {"SecretId": secret_id, "VersionStage": stage, "VersionId": version, "Refresh": new}
+        answer = self._asked({name: value for name, value in asked.items() if value}, secret_id)
+        return _version(answer, secret_id)
 
     def many(self, secret_ids: Sequence[str]) -> dict[str, SecretVersion | errors.RotatorsError]:
         """See Source.many. The function refuses all if the role may not have one of them."""
@@ -141,11 +138,12 @@ class RetrieveUrl:
 
 def _version(answer: Mapping[str, Any], about: str) -> SecretVersion:
     try:
-        return SecretVersion.of({**answer, **_content(answer)})
+        found = SecretVersion.of({**answer, **_content(answer)})
     except (KeyError, TypeError, ValueError):
-        pass
-    # Outside the handler: the error may hold the value.
-    raise not_aws(_ACTION, about)
+        found = None
+    if found is None:  # outside the handler, because the error may hold the value
+        raise not_aws(_ACTION, about)
+    return asked_for(about, found)
 
 
 def _content(answer: Mapping[str, Any]) -> dict[str, Any]:

@@ -212,6 +212,17 @@ def test_an_unknown_answer_is_not_in_the_error(
     assert PASSWORD not in f"{raised.value}{raised.value.__cause__}{raised.value.__context__}"
 
 
+def test_another_secret_is_not_returned(world: World, source: RetrieveUrl, function_url: FunctionUrl) -> None:
+    """Two processes that share a connection by mistake get each other's answers."""
+    answer = {"ARN": "a", "Name": "shop/b", "VersionId": "v", "VersionStages": [], "SecretString": "b"}
+    function_url.answers = [(200, json.dumps(answer).encode())]
+    with pytest.raises(errors.ServiceUnavailable, match="another secret"):
+        source.one("shop/a", None, None, new=False)
+    function_url.answers = [(200, json.dumps({"Secrets": [answer], "Errors": []}).encode())]
+    with pytest.raises(errors.ServiceUnavailable, match="another secret"):
+        source.many(["shop/a"])
+
+
 def test_nothing_of_a_request_is_logged(
     world: World, source: RetrieveUrl, caplog: pytest.LogCaptureFixture
 ) -> None:
