@@ -124,7 +124,12 @@ def as_list(value: Any) -> list[Any]:
 
 
 def actions(statement: dict[str, Any]) -> list[str]:
-    return [str(action) for action in as_list(statement["Action"])]
+    """The actions of a statement, for all conditions."""
+    found = statement["Action"]
+    if isinstance(found, dict):
+        _, first, second = found["If"]
+        found = list(dict.fromkeys([*first, *second]))
+    return [str(action) for action in as_list(found)]
 
 
 def text_of_resource(resource: Any) -> str:
@@ -377,7 +382,11 @@ def test_no_function_can_both_store_and_read(resources: dict[str, Any]) -> None:
     reads = {action for item in statements(resources, "RetrieveRole") for action in actions(item)}
     assert "secretsmanager:GetSecretValue" not in stores
     of_secrets = {action for action in reads if action.startswith("secretsmanager:")}
-    assert of_secrets == {"secretsmanager:GetSecretValue", "secretsmanager:BatchGetSecretValue"}
+    assert of_secrets == {
+        "secretsmanager:BatchGetSecretValue",
+        "secretsmanager:DescribeSecret",
+        "secretsmanager:GetSecretValue",
+    }
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from botocore.config import Config
+    from botocore.loaders import Loader
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_rds import RDSClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -334,10 +335,7 @@ def _client(
     attempts: int = _ATTEMPTS,
     read_seconds: int = _READ_SECONDS,
 ) -> Any:
-    for name in ("boto3", "botocore", "urllib3"):
-        # At DEBUG they print requests and answers, values of secrets included.
-        logger = logging.getLogger(name)
-        logger.setLevel(max(logging.INFO, logger.getEffectiveLevel()))
+    keep_requests_out_of_logs()
     # botocore's session makes the same clients as boto3's, without importing the file transfers to S3. It is
     # a new session, because the default one would keep the first profile for ever.
     import botocore.session  # noqa: PLC0415 - a quarter of a second that only a caller of AWS should pay
@@ -345,6 +343,7 @@ def _client(
 
     session = botocore.session.Session()
     try:
+        session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
         config = _config(session.get_scoped_config(), attempts, read_seconds)
         if service in _OF_THE_SECRETS and (role := os.environ.get(_ROLE)):
             from rotators.aws.assuming import assuming  # noqa: PLC0415 - few need it
@@ -362,6 +361,21 @@ def _client(
             cause,
             remedy="Set AWS_REGION, and correct AWS_PROFILE or the endpoint variable if the cause names it.",
         ) from None
+
+
+def keep_requests_out_of_logs() -> None:
+    """Do not let boto3 print requests and answers, as it does at DEBUG, values of secrets included."""
+    for name in ("boto3", "botocore", "urllib3"):
+        logger = logging.getLogger(name)
+        logger.setLevel(max(logging.INFO, logger.getEffectiveLevel()))
+
+
+@lru_cache
+def _loader(data_path: str | None) -> Loader:
+    """What reads botocore's descriptions of AWS; one for all clients, because others take 50 ms less."""
+    from botocore.loaders import create_loader  # noqa: PLC0415
+
+    return create_loader(data_path)
 
 
 def _region() -> str | None:

@@ -330,7 +330,7 @@ class SecretsManager:
             answer = self._client.get_secret_value(
                 SecretId=secret_id, **{name: value for name, value in which.items() if value}
             )
-        return _asked_for(secret_id, SecretVersion.of(answer))
+        return asked_for(secret_id, SecretVersion.of(answer))
 
     def many(self, secret_ids: Sequence[str]) -> dict[str, SecretVersion | RotatorsError]:
         """See Source.many. One call for every 20 secrets."""
@@ -379,8 +379,18 @@ def _parsed(answer: Mapping[str, Any]) -> Secret:
     return Secret.from_string(answer["SecretString"])
 
 
-def _asked_for(secret_id: str, version: SecretVersion) -> SecretVersion:
-    # Where two processes share a connection by mistake, one gets the other's secret.
+def asked_for(secret_id: str, version: SecretVersion) -> SecretVersion:
+    """Return a version if it is of the secret that was asked for.
+
+    Where two processes share a connection by mistake, one gets the other's secret.
+
+    Args:
+        secret_id: name or ARN.
+        version: of the answer.
+
+    Raises:
+        ServiceUnavailable: it is of another secret.
+    """
     if _names(secret_id, version):
         return version
     raise ServiceUnavailable(f"the answer for {secret_id} is about another secret", reason="mixed-up")

@@ -203,9 +203,9 @@ class _Matrix:
     def __iter__(self) -> Iterator[tuple[str, Access]]:
         for guarded in self.secrets:
             self.count += 1
-            for found in sorted(self.question.everybody(guarded), key=_order):
-                if found.any:
-                    yield guarded.entry.name, found
+            able = (each for each in self.question.everybody(guarded) if each.any)
+            for found in sorted(able, key=_order):
+                yield guarded.entry.name, found
 
     def end(self) -> None:
         """Exit with 1 if the answer is incomplete."""

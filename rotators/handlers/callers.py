@@ -6,6 +6,9 @@ authentication AWS_IAM names its caller: Lambda checks the signature and writes
 invocation, and its client context, is written by the invoker, who can imitate such a request. The two cannot
 be distinguished here. Policies must therefore permit only invocations through the URL
 (docs/reference/functions.md, "Callers").
+
+The request names the caller's role, and not the role's tags (LG: urls-invocation). A rule by tag therefore
+compares the tag of the secret with a value that the rule has for the role.
 """
 
 from __future__ import annotations
@@ -24,17 +27,18 @@ from pydantic.alias_generators import to_camel
 from rotators.core.errors import CallerRefused, ConfigurationError, InvalidEvent, InvalidInput, SecretNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from rotators.core.errors import RotatorsError
 
 VARIABLE = "RETRIEVE_CALLERS"
-"""Environment variable: ``ROLE_ARN=PREFIX`` for each role and prefix of names, separated by commas."""
+"""Environment variable: ``ROLE_ARN=PREFIX`` or ``ROLE_ARN=tag:KEY=VALUE``, separated by commas."""
 
 _EVERY_NAME = "*"
 _RULE = re.compile(
     r"arn:(?P<partition>aws[a-z-]*):iam::(?P<account>[0-9]{12}):role/(?:[\w+.@/-]+/)?(?P<name>[\w+.@-]{1,64})"
-    r"=(?P<prefix>[A-Za-z0-9/_+=.@-]+|\*)",
+    r"=(?:tag:(?P<key>[A-Za-z0-9/_+.@:-]{1,128})=(?P<value>[A-Za-z0-9/_+=.@:-]{1,256})"
+    r"|(?P<prefix>[A-Za-z0-9/_+=.@-]+|\*))",
     re.ASCII,
 )
 # The session's name has no slash (STS API:AssumeRole), so the role's name cannot be mistaken for it.
@@ -142,14 +146,29 @@ class UrlRequest(_Part):
 
 
 @dataclass(frozen=True)
+class Described:
+    """What a rule by tag compares.
+
+    Attributes:
+        arn: of the secret.
+        tags: of the secret.
+    """
+
+    arn: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Callers:
     """The rules.
 
     Attributes:
         prefixes: the beginnings of the names that each role may retrieve.
+        tags: the tags, key and value, of which a secret that the role may retrieve needs one.
     """
 
     prefixes: Mapping[Role, tuple[str, ...]]
+    tags: Mapping[Role, tuple[tuple[str, str], ...]]
 
     @classmethod
     def from_environment(cls) -> Callers:
@@ -159,29 +178,69 @@ class Callers:
             ConfigurationError: a rule cannot be read; then nobody gets anything.
         """
         prefixes: dict[Role, tuple[str, ...]] = {}
+        tags: dict[Role, tuple[tuple[str, str], ...]] = {}
         for number, item in enumerate(os.environ.get(VARIABLE, "").split(","), 1):
             found = _RULE.fullmatch(item.strip())
             if found is None:
-                cause = f"rule {number} of {VARIABLE} is not ROLE_ARN=PREFIX"
+                cause = f"rule {number} of {VARIABLE} is not ROLE_ARN=PREFIX or ROLE_ARN=tag:KEY=VALUE"
                 remedy = "Correct the parameter RetrieveCallers; a role's ARN is exact, and * is every name."
                 raise ConfigurationError(cause, remedy=remedy)
             role = Role.of(found)
-            prefixes[role] = (*prefixes.get(role, ()), found["prefix"])
-        return cls(prefixes)
+            if found["prefix"]:
+                prefixes[role] = (*prefixes.get(role, ()), found["prefix"])
+            else:
+                tags[role] = (*tags.get(role, ()), (found["key"], found["value"]))
+        return cls(prefixes, tags)
 
-    def require(self, role: Role, names: Iterable[str]) -> None:
-        """Require that a role may retrieve secrets. Nothing is called, so a refusal does not depend on them.
+    def require(
+        self, role: Role, names: Iterable[str], describe: Callable[[str], Described | None]
+    ) -> dict[str, str]:
+        """Require that a role may retrieve secrets.
+
+        A secret is described only if no prefix permits its name and the role has a rule by tag. A refusal is
+        the same for a secret that does not exist.
 
         Args:
             role: the caller.
             names: names as the caller gave them; an ARN begins with no permitted prefix.
+            describe: gives a secret by its name; None if there is none that may be read.
+
+        Returns:
+            The ARNs of the secrets that a tag permits, by name. Only these may be answered: a secret in
+            memory may be an older one of the same name.
 
         Raises:
             CallerRefused: it may not retrieve one of them.
         """
-        prefixes = self.prefixes.get(role, ())
-        if not all(_begins(name, prefixes) for name in names):
-            raise CallerRefused("the caller may not retrieve all secrets that it asked for", reason="secret")
+        prefixes, tags = self.prefixes.get(role, ()), self.tags.get(role, ())
+        rest = [name for name in names if not _begins(name, prefixes)]
+        if rest and (not tags or any(":" in name for name in rest)):
+            raise _refused()
+        arns = {}
+        for name in rest:
+            found = describe(name)
+            if found is None or not any(found.tags.get(key) == value for key, value in tags):
+                raise _refused()
+            arns[name] = found.arn
+        return arns
+
+
+def _refused() -> CallerRefused:
+    return CallerRefused("the caller may not retrieve all secrets that it asked for", reason="secret")
+
+
+def require_same(arns: Mapping[str, str], secrets: Iterable[Mapping[str, Any]]) -> None:
+    """Require that secrets of an answer are those that a tag permits.
+
+    Args:
+        arns: by name, as `Callers.require` gives them.
+        secrets: of the answer, with ``Name`` and ``ARN``.
+
+    Raises:
+        CallerRefused: one is another secret of the same name.
+    """
+    if any(arns.get(each["Name"], each["ARN"]) != each["ARN"] for each in secrets):
+        raise _refused()
 
 
 def _begins(name: str, prefixes: tuple[str, ...]) -> bool:

@@ -11,9 +11,15 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
-from rotators.aws.secrets import SecretsManager, SecretVersion
+from rotators.aws.secrets import SecretsManager, SecretVersion, describe
 from rotators.client.secret_cache import SecretCache
-from rotators.core.errors import ConfigurationError, RotatorsError, SecretFormatError
+from rotators.core.errors import (
+    AccessDenied,
+    ConfigurationError,
+    RotatorsError,
+    SecretFormatError,
+    SecretNotFound,
+)
 from rotators.core.secret import is_too_deep
 from rotators.handlers import callers
 from rotators.handlers.events import RetrieveRequest
@@ -67,15 +73,18 @@ def handler(event: object, context: object = None) -> dict[str, Any]:
             return _retrieved(RetrieveRequest.from_event(event), observation)
     try:
         with observed("retrieve") as observation:
-            return callers.response(HTTPStatus.OK, _retrieved(_permitted(event, observation), observation))
+            request, arns = _permitted(event, observation)
+            answer = _retrieved(request, observation)
+            callers.require_same(arns, answer.get("Secrets", [answer]))
+            return callers.response(HTTPStatus.OK, answer)
     except ConfigurationError:
         raise
     except RotatorsError as error:
         return callers.refusal(error)
 
 
-def _permitted(event: object, observation: Observation) -> RetrieveRequest:
-    """Return the request of a caller who may have all secrets that it names."""
+def _permitted(event: object, observation: Observation) -> tuple[RetrieveRequest, dict[str, str]]:
+    """The request of a caller who may have all secrets that it names, and the ARNs that a tag permits."""
     rules = callers.Callers.from_environment()
     given = callers.UrlRequest.from_event(event)
     role = given.role()
@@ -83,8 +92,18 @@ def _permitted(event: object, observation: Observation) -> RetrieveRequest:
     request = RetrieveRequest.from_event(given.content())
     names = [request.secret_id] if request.secret_id else request.secret_ids or []
     observation.add(secret=",".join(names))
-    rules.require(role, names)
-    return request
+    return request, rules.require(role, names, _described)
+
+
+def _described(name: str) -> callers.Described | None:
+    try:
+        answer = describe(name, clients.secrets_reader())
+    except (SecretNotFound, AccessDenied) as error:
+        if error.reason is not None:  # about the function's credentials
+            raise
+        return None
+    tags = {tag["Key"]: tag.get("Value", "") for tag in answer.get("Tags", ())}
+    return callers.Described(answer["ARN"], tags)
 
 
 def _retrieved(request: RetrieveRequest, observation: Observation) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cached_property
+from functools import lru_cache
+from typing import TypeVar
 
 Context = Mapping[str, str | tuple[str, ...]]
 """Condition keys and their values; several values of one key as a tuple."""
@@ -32,7 +33,43 @@ class Missing(Enum):
     UNDECIDED = "only a real request shows it"
 
 
-@dataclass(frozen=True)
+class Keys:
+    """Condition keys with their values, prepared for many calls.
+
+    Names are not case-sensitive (reference_policies_elements_condition).
+
+    Args:
+        context: the keys.
+        others: keys that count if the context does not have them.
+    """
+
+    __slots__ = ("_others", "_values")
+
+    def __init__(self, context: Context, others: Keys | None = None) -> None:
+        self._values = {
+            name.lower(): value if isinstance(value, tuple) else (value,) for name, value in context.items()
+        }
+        self._others = others
+
+    def find(self, name: str) -> tuple[str, ...] | None:
+        """Return the values of the key ``name``, given in lower case; None if it has none."""
+        found = self._values.get(name)
+        return found if found is not None or self._others is None else self._others.find(name)
+
+    def with_others(self, others: Keys) -> Keys:
+        """Return these keys and others, which count if these do not have a key.
+
+        Args:
+            others: the other keys.
+        """
+        joined = Keys({}, others)
+        joined._values = self._values
+        return joined
+
+
+@dataclass(
+    slots=True
+)  # not frozen, because it takes four times as long to make, and a matrix needs a million
 class ApiCall:
     """One call of AWS's API, as IAM sees it.
 
@@ -40,7 +77,8 @@ class ApiCall:
         principal: Name of the caller: a function's name or another.
         action: ``service:Operation``.
         resource: ARN, or ``*`` for an operation without resources.
-        context: Condition keys and their values; several values of one key as a tuple.
+        context: Condition keys and their values; several values of one key as a tuple. Prepared keys, if they
+            serve many calls.
         known: Beginnings of the condition keys that a real request of this kind does not have if the context
             does not have them. Other keys are undecided. None if the context is that of a real request.
     """
@@ -48,7 +86,7 @@ class ApiCall:
     principal: str
     action: str
     resource: str
-    context: Context = field(default_factory=dict)
+    context: Context | Keys = field(default_factory=dict)
     known: tuple[str, ...] | None = None
 
     def values(self, key: str) -> tuple[str, ...] | Missing:
@@ -60,23 +98,18 @@ class ApiCall:
         Returns:
             The values, or why there is none.
         """
-        found = self._by_key.get(key.lower())
+        name, context = key.lower(), self.context
+        found = (context if isinstance(context, Keys) else Keys(context)).find(name)
         if found is not None:
             return found
-        if self.known is None or key.lower().startswith(self._known):
+        if self.known is None or name.startswith(_lowered(self.known)):
             return Missing.ABSENT
         return Missing.UNDECIDED
 
-    @cached_property
-    def _by_key(self) -> dict[str, tuple[str, ...]]:
-        return {
-            key.lower(): value if isinstance(value, tuple) else (value,)
-            for key, value in self.context.items()
-        }
 
-    @cached_property
-    def _known(self) -> tuple[str, ...]:
-        return tuple(each.lower() for each in self.known or ())
+@lru_cache(maxsize=1024)
+def _lowered(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(each.lower() for each in names)
 
 
 @dataclass(frozen=True)
@@ -128,13 +161,14 @@ class Parameters:
     version: str | None = None
 
 
-Make = Callable[[str, str, Context], ApiCall]
-"""Makes a call in the caller's name of an action, the ARN of a resource, and a context."""
+Call = TypeVar("Call")
+Make = Callable[[str, str, Context], Call]
+"""Makes a call of an action, the ARN of a resource, and a context; it adds what it knows about the caller."""
 
 
 def calls_about(
-    make: Make, operation: str, secret: SecretResource, parameters: Parameters
-) -> Iterator[ApiCall]:
+    make: Make[Call], operation: str, secret: SecretResource, parameters: Parameters
+) -> Iterator[Call]:
     """List the calls that IAM decides about for an operation on a secret.
 
     Args:
@@ -146,16 +180,14 @@ def calls_about(
     Yields:
         The calls, the operation's own first.
     """
-    own = make(f"{_MANAGER}:{operation}", secret.arn, {**parameters.context, **_of_secret(secret)})
-    yield own
+    yield make(f"{_MANAGER}:{operation}", secret.arn, {**parameters.context, **_of_secret(secret)})
     function = parameters.function or secret.function
     if operation == "RotateSecret" and function:
         yield make("lambda:InvokeFunction", function, {})
     key = parameters.key or secret.key
     if key is not None:
-        caller = own.context.get("aws:PrincipalAccount")
-        via = {**_via(secret, key), **({"kms:CallerAccount": caller} if caller else {})}
-        yield from _key_calls(make, operation, key, via, _encryption_context(secret, parameters.version))
+        encryption = _encryption_context(secret, parameters.version)
+        yield from _key_calls(make, operation, key, _via(secret, key), encryption)
 
 
 def _of_secret(secret: SecretResource) -> dict[str, str | tuple[str, ...]]:
@@ -185,8 +217,8 @@ def _encryption_context(secret: SecretResource, version: str | None) -> Context:
 
 
 def _key_calls(
-    make: Make, operation: str, key: KeyResource, via: Context, encryption: Context
-) -> Iterator[ApiCall]:
+    make: Make[Call], operation: str, key: KeyResource, via: Context, encryption: Context
+) -> Iterator[Call]:
     if operation in READS:
         yield make("kms:Decrypt", key.arn, {**via, **encryption})
     if operation in _WRITES:

@@ -1,60 +1,180 @@
 """Conditions of statements.
 
-Source: IAM User Guide, reference_policies_elements_condition_operators: without the key, an operator that
-negates holds, and any other does not; ``…IfExists`` and ``ForAllValues`` hold then, ``ForAnyValue`` does not.
+Sources: IAM User Guide, reference_policies_elements_condition_operators,
+reference_policies_condition-single-vs-multi-valued-context-keys and reference_policies_variables. Without the
+key, an operator that negates holds, and any other does not; ``…IfExists`` and ``ForAllValues`` hold then,
+``ForAnyValue`` does not. An empty value is none for ``Null`` and the two set operators.
+
+Where the guide does not say what holds, the condition is undecided: an unknown operator, a value that the
+operator cannot have, a variable that it does not support, a negated one without a value, several values
+without a set operator, and ``ForAnyValue`` with ``…IfExists`` without the key.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import datetime as dt
 import ipaddress
 import operator
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from rotators.iam.calls import ApiCall, Missing
 from rotators.iam.errors import PolicyUnsupported
-from rotators.iam.patterns import arn_matches, matches, plain, resolved
+from rotators.iam.patterns import arn_matcher, is_resolvable, matcher, plain, resolved
 
 Open = tuple[str, ...]
 """Conditions that only a real request decides, in words; empty if there are none."""
 
-_Compare = Callable[[str, str], bool]
+Matcher = Callable[[str], bool]
+"""Tells whether a value of the request fits."""
+
+_Read = Callable[[str], Matcher]
+"""Reads a value of the policy. Raises ValueError if the operator cannot have it."""
+
 _IF_EXISTS = "IfExists"
 _ANY, _ALL = "ForAnyValue:", "ForAllValues:"
+_NULL = "Null"
+_BOOLEANS = ("true", "false")
 
 
-def held(conditions: Mapping[str, Any], call: ApiCall) -> Open | None:
-    """Check the conditions of a statement.
+class Comparison:
+    """One operator of a statement with one key, prepared for many calls.
+
+    Args:
+        name: the operator.
+        key: the condition key.
+        wanted: the value or values of the policy.
+    """
+
+    def __init__(self, name: str, key: str, wanted: Any) -> None:
+        values = listed(wanted)
+        self._key = key.lower()
+        self._words = f"{name} {key} {', '.join(values)}"
+        self._every, self._some = name.startswith(_ALL), name.startswith(_ANY)
+        self._if_exists, self._negated = name.endswith(_IF_EXISTS), negates(name)
+        self._null: list[str] | None = None
+        self._constant: list[Matcher] = []
+        self._variable: list[str] = []
+        self._problem = self._read(name, values)
+
+    def _read(self, name: str, values: list[str]) -> str | None:
+        """Read the values; gives what is not known."""
+        if name == _NULL:
+            self._null = [each.lower() for each in values]
+            unknown = set(self._null) - {*_BOOLEANS}
+        elif not is_operator(name):
+            return f"a condition has the operator {name}, which is not known"
+        else:
+            bare = _bare(name)
+            self._reader = _OPERATORS[_NEGATIONS.get(bare, bare)]
+            unknown = {each for each in values if not self._takes(each, bare)}
+        return f"the condition {self._words} has a value that is not known" if unknown else None
+
+    def _takes(self, value: str, bare: str) -> bool:
+        if "${" in value:
+            self._variable.append(value)
+            return bare.startswith(_WITH_VARIABLES) and is_resolvable(value)
+        try:
+            self._constant.append(self._reader(value))
+        except ValueError:
+            return False
+        return True
+
+    def holds(self, call: ApiCall) -> Open | None:
+        """Compare a call.
+
+        Args:
+            call: the call.
+
+        Returns:
+            The condition in words if it is undecided, nothing if it holds; None if it does not hold.
+
+        Raises:
+            PolicyUnsupported: the condition is not known, and the call is a real one.
+        """
+        if self._problem and call.known is None:
+            raise PolicyUnsupported(self._problem)
+        found = None if self._problem else self._compared(call)
+        return (self._words,) if found is None else () if found else None
+
+    def _compared(self, call: ApiCall) -> bool | None:
+        """True, False, or None if it is undecided."""
+        values = call.values(self._key)
+        if values is Missing.UNDECIDED:
+            return None
+        if self._null is not None:
+            return str(isinstance(values, Missing) or not any(values)).lower() in self._null
+        if isinstance(values, Missing):
+            return self._without_key()
+        if self._every or self._some:
+            values = tuple(each for each in values if each)
+        matchers = self._matchers(call)
+        if matchers is None or (len(values) > 1 and not (self._every or self._some)):
+            return None
+        found = [any(each(value) for each in matchers) != self._negated for value in values]
+        return all(found) if self._every or (self._negated and not self._some) else any(found)
+
+    def _without_key(self) -> bool | None:
+        if self._some:
+            return None if self._if_exists else False
+        return self._every or self._negated or self._if_exists
+
+    def _matchers(self, call: ApiCall) -> list[Matcher] | None:
+        """The values of the policy; None if one is undecided."""
+        if not self._variable:
+            return self._constant
+        texts = [resolved(each, call) for each in self._variable]
+        if Missing.UNDECIDED in texts or (self._negated and Missing.ABSENT in texts):
+            # A variable without a value matches nothing, or "might" invalidate the statement.
+            return None
+        try:
+            found = [self._reader(each) for each in texts if not isinstance(each, Missing)]
+        except ValueError:  # the value of the variable makes none that the operator can have
+            return None
+        return [*self._constant, *found]
+
+
+def comparisons_of(conditions: Mapping[str, Any]) -> tuple[Comparison, ...]:
+    """Prepare the conditions of a statement.
 
     Args:
         conditions: the element ``Condition``.
+
+    Returns:
+        Comparisons that all must hold.
+    """
+    return tuple(
+        Comparison(name, key, wanted) for name, keys in conditions.items() for key, wanted in keys.items()
+    )
+
+
+def held(comparisons: Iterable[Comparison], call: ApiCall) -> Open | None:
+    """Check the conditions of a statement.
+
+    Args:
+        comparisons: the conditions.
         call: the call.
 
     Returns:
         The conditions that are undecided; None if another one does not hold.
 
     Raises:
-        PolicyUnsupported: an operator is not known, and the call is a real one.
+        PolicyUnsupported: a condition is not known, and the call is a real one.
     """
-    undecided: list[str] = []
-    for name, keys in conditions.items():
-        for key, wanted in keys.items():
-            values = listed(wanted)
-            holds = _holds(name, key, values, call)
-            if holds is False:
-                return None
-            if holds is None:
-                undecided.append(f"{name} {key} {', '.join(values)}")
-    return tuple(undecided)
+    undecided: Open = ()
+    for comparison in comparisons:
+        found = comparison.holds(call)
+        if found is None:
+            return None
+        undecided += found
+    return undecided
 
 
 def is_operator(name: str) -> bool:
     """Return True if a condition can have the operator ``name``."""
     bare = _bare(name)
-    return bare == "Null" or bare in _OPERATORS or bare in _NEGATIONS
+    return name == _NULL or bare in _OPERATORS or bare in _NEGATIONS
 
 
 def negates(name: str) -> bool:
@@ -63,7 +183,8 @@ def negates(name: str) -> bool:
 
 
 def _bare(name: str) -> str:
-    return name.removeprefix(_ALL).removeprefix(_ANY).removesuffix(_IF_EXISTS)
+    set_operator = _ALL if name.startswith(_ALL) else _ANY
+    return name.removeprefix(set_operator).removesuffix(_IF_EXISTS)
 
 
 def listed(value: Any) -> list[str]:
@@ -72,48 +193,34 @@ def listed(value: Any) -> list[str]:
     return [str(each).lower() if isinstance(each, bool) else str(each) for each in values]
 
 
-def _holds(name: str, key: str, wanted: list[str], call: ApiCall) -> bool | None:
-    """True, False, or None if it is undecided."""
-    every, some = name.startswith(_ALL), name.startswith(_ANY)
-    bare, negated = _bare(name), negates(name)
-    compare = _OPERATORS.get(_NEGATIONS.get(bare, bare))
-    values = call.values(key)
-    if bare == "Null":
-        return None if values is Missing.UNDECIDED else (values is Missing.ABSENT) == (wanted == ["true"])
-    if compare is None:
-        if call.known is None:
-            raise PolicyUnsupported(f"a condition has the operator {name}, which is not known")
-        return None
-    if isinstance(values, Missing):
-        absent = every or (not some and (negated or name.endswith(_IF_EXISTS)))
-        return None if values is Missing.UNDECIDED else absent
-    patterns = [resolved(each, call) for each in wanted]
-    if Missing.UNDECIDED in patterns or (negated and Missing.ABSENT in patterns and call.known is not None):
-        # What AWS does with a variable without a value is not certain: it "might" invalidate the statement.
-        return None
-    texts = [each for each in patterns if not isinstance(each, Missing)]
-    found = [any(compare(pattern, value) for pattern in texts) != negated for value in values]
-    return all(found) if every or (negated and not some) else any(found)
+_T = TypeVar("_T")
 
 
-def _number(compare: Callable[[float, float], bool]) -> _Compare:
-    def check(wanted: str, actual: str) -> bool:
-        try:
-            return compare(float(actual), float(wanted))
-        except ValueError:
-            return False
+def _compared(read: Callable[[str], _T], compare: Callable[[_T, _T], bool]) -> _Read:
+    """An operator that reads both values and compares that of the request with that of the policy."""
 
-    return check
+    def matcher_of(wanted: str) -> Matcher:
+        limit = read(wanted)
+
+        def fits(actual: str) -> bool:
+            try:
+                return compare(read(actual), limit)
+            except ValueError:
+                return False
+
+        return fits
+
+    return matcher_of
 
 
-def _date(compare: Callable[[float, float], bool]) -> _Compare:
-    def check(wanted: str, actual: str) -> bool:
-        try:
-            return compare(_moment(actual), _moment(wanted))
-        except ValueError:
-            return False
+def _equal(change: Callable[[str], str]) -> _Read:
+    """An operator that compares texts after a change."""
 
-    return check
+    def matcher_of(wanted: str) -> Matcher:
+        text = change(plain(wanted))
+        return lambda actual: change(actual) == text
+
+    return matcher_of
 
 
 def _moment(text: str) -> float:
@@ -124,41 +231,45 @@ def _moment(text: str) -> float:
     return (found if found.tzinfo else found.replace(tzinfo=dt.UTC)).timestamp()
 
 
-def _in_network(wanted: str, actual: str) -> bool:
-    try:
-        return ipaddress.ip_address(actual) in ipaddress.ip_network(wanted, strict=False)
-    except ValueError:
-        return False
+def _boolean(text: str) -> str:
+    if text.lower() not in _BOOLEANS:
+        raise ValueError(text)
+    return text.lower()
 
 
-def _same_bytes(wanted: str, actual: str) -> bool:
-    try:
-        return base64.b64decode(wanted) == base64.b64decode(actual)
-    except binascii.Error:
-        return False
+def _in_network(wanted: str) -> Matcher:
+    network = ipaddress.ip_network(wanted, strict=False)
+
+    def fits(actual: str) -> bool:
+        try:
+            return ipaddress.ip_address(actual) in network
+        except ValueError:
+            return False
+
+    return fits
 
 
-_OPERATORS: dict[str, _Compare] = {
-    "ArnEquals": arn_matches,
-    "ArnLike": arn_matches,
-    "BinaryEquals": _same_bytes,
-    "Bool": lambda wanted, actual: wanted.lower() == actual.lower(),
-    "DateEquals": _date(operator.eq),
-    "DateGreaterThan": _date(operator.gt),
-    "DateGreaterThanEquals": _date(operator.ge),
-    "DateLessThan": _date(operator.lt),
-    "DateLessThanEquals": _date(operator.le),
+_OPERATORS: dict[str, _Read] = {
+    "ArnEquals": arn_matcher,
+    "ArnLike": arn_matcher,
+    "BinaryEquals": _compared(base64.b64decode, operator.eq),
+    "Bool": _compared(_boolean, operator.eq),
+    "DateEquals": _compared(_moment, operator.eq),
+    "DateGreaterThan": _compared(_moment, operator.gt),
+    "DateGreaterThanEquals": _compared(_moment, operator.ge),
+    "DateLessThan": _compared(_moment, operator.lt),
+    "DateLessThanEquals": _compared(_moment, operator.le),
     "IpAddress": _in_network,
-    "NumericEquals": _number(operator.eq),
-    "NumericGreaterThan": _number(operator.gt),
-    "NumericGreaterThanEquals": _number(operator.ge),
-    "NumericLessThan": _number(operator.lt),
-    "NumericLessThanEquals": _number(operator.le),
-    "StringEquals": lambda wanted, actual: plain(wanted) == actual,
-    "StringEqualsIgnoreCase": lambda wanted, actual: plain(wanted).lower() == actual.lower(),
-    "StringLike": matches,
+    "NumericEquals": _compared(float, operator.eq),
+    "NumericGreaterThan": _compared(float, operator.gt),
+    "NumericGreaterThanEquals": _compared(float, operator.ge),
+    "NumericLessThan": _compared(float, operator.lt),
+    "NumericLessThanEquals": _compared(float, operator.le),
+    "StringEquals": _equal(str),
+    "StringEqualsIgnoreCase": _equal(str.lower),
+    "StringLike": matcher,
 }
-"""Operators to the comparison of a value of the policy with one of the request."""
+"""Operators to what reads a value of the policy."""
 
 _NEGATIONS = {
     "ArnNotEquals": "ArnEquals",
@@ -171,3 +282,6 @@ _NEGATIONS = {
     "StringNotLike": "StringLike",
 }
 """Operators to the operator that they negate."""
+
+_WITH_VARIABLES = ("String", "Arn")
+"""Beginnings of the operators whose values can have variables."""

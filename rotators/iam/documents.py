@@ -18,6 +18,7 @@ SOURCE = "rotators:source"
 """Element that names the policy of a statement, such as ``inline policy read``."""
 
 _WITH_VARIABLES = "2012-10-17"
+_VERSIONS = (_WITH_VARIABLES, "2008-10-17", None)
 
 
 def statements_of(document: str | Mapping[str, Any], source: str | None = None) -> tuple[Statement, ...]:
@@ -42,7 +43,10 @@ def statements_of(document: str | Mapping[str, Any], source: str | None = None) 
     statements = found if isinstance(found, list) else [found]
     if not all(isinstance(each, dict) and each.get("Effect") in {"Allow", "Deny"} for each in statements):
         raise PolicyUnsupported("a statement of a policy has no Effect of Allow or Deny")
-    if parsed.get("Version") != _WITH_VARIABLES:
+    version = parsed.get("Version")
+    if version not in _VERSIONS:
+        raise PolicyUnsupported(f"the version {version} of a policy is not known")
+    if version != _WITH_VARIABLES:
         statements = [_without_variables(each) for each in statements]
     return tuple({**each, SOURCE: source} if source else each for each in statements)
 

@@ -8,9 +8,10 @@ policy-eval-basics, policy-eval-denyallow and cross-account):
   allow the call, and grant nothing (access_policies_boundaries; PrivateLink guide, vpc-endpoints-access).
 - In the resource's own account, the caller's policies or a statement of the resource's policy for the caller
   itself is enough. From another account both are needed.
-- A boundary limits what the caller's policies grant, and what a resource's policy grants to a role; what it
-  grants to a user or to a session of a role is not limited (access_policies_boundaries). The guide does not
-  say whether a boundary limits what is granted to everybody. For a real request it does here.
+- A boundary and a session policy limit what the caller's policies grant, and what a resource's policy grants
+  to a role; what it grants to a user or to a session of a role is not limited (access_policies_boundaries,
+  access_policies). The guide does not say whether they limit what is granted to everybody. For a real request
+  they do here.
 - A statement for a whole account leaves the decision to the policies of that account's callers.
 - For KMS keys and for AssumeRole, the caller's policies count only if the resource's policy admits the caller
   or the caller's account (KMS guide, key-policies; IAM User Guide, id_roles_terms-and-concepts).
@@ -21,30 +22,14 @@ What is not known here (an operator, an element) is an error, or such a conditio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rotators.iam.calls import ApiCall, Missing
-from rotators.iam.conditions import Open, held, listed
-from rotators.iam.documents import SOURCE, UNREAD, Statement, Statements
-from rotators.iam.errors import PolicyUnsupported
-from rotators.iam.patterns import arn_matches, matches, resolved
-from rotators.iam.principals import Match, match_of
-
-ELEMENTS = frozenset(
-    (
-        "Sid",
-        "Effect",
-        "Action",
-        "NotAction",
-        "Resource",
-        "NotResource",
-        "Condition",
-        "Principal",
-        "NotPrincipal",
-    )
-)
-"""Elements that a statement can have (reference_policies_elements)."""
+from rotators.iam.conditions import Open
+from rotators.iam.documents import Statement
+from rotators.iam.principals import Match
+from rotators.iam.rules import Policy, Rule
 
 _ACCOUNT_PART = 4
 _BY_RESOURCE_ALONE = ("kms:", "sts:AssumeRole")
@@ -73,6 +58,9 @@ class Decision:
         return None if self.statement is None else str(self.statement.get("Sid", ""))
 
 
+_UNGRANTED = Decision(allowed=False, missing="the caller's policies")
+
+
 @dataclass(frozen=True)
 class _Grant:
     """A permission: the statement, and the conditions that are undecided."""
@@ -93,15 +81,21 @@ class _Fitting:
 class _Layer:
     """The statements of one kind of policy that fit a call."""
 
-    def __init__(self, fitting: Iterable[_Fitting]) -> None:
-        found = list(fitting)
-        self.denials = [each for each in found if each.statement["Effect"] == "Deny"]
-        self._allowances = [each for each in found if each.statement["Effect"] == "Allow"]
+    def __init__(self, fitting: Iterable[_Fitting] = ()) -> None:
+        self.denials: list[_Fitting] = []
+        self._allowances: list[_Fitting] = []
+        for each in fitting:
+            (self.denials if each.statement["Effect"] == "Deny" else self._allowances).append(each)
 
     def grant(self, *matches: Match) -> _Grant | None:
         """What the statements permit that mean the caller in one of these ways; in any if none is given."""
+        if not self._allowances:
+            return None
         fitting = [each for each in self._allowances if not matches or each.match in matches]
         return _either(*(_Grant(each.statement, each.conditions) for each in fitting))
+
+
+_NOTHING = _Layer()
 
 
 def _either(*grants: _Grant | None) -> _Grant | None:
@@ -142,10 +136,11 @@ def decide_with(  # noqa: PLR0913 - one for each kind of policy
     identity: Iterable[Statement],
     call: ApiCall,
     *,
-    resource: Statements | None = None,
-    endpoint: Statements | None = None,
-    boundary: Statements | None = None,
-    organisation: Sequence[Statements] = (),
+    resource: Iterable[Statement] | None = None,
+    endpoint: Iterable[Statement] | None = None,
+    boundary: Iterable[Statement] | None = None,
+    session: Iterable[Statement] | None = None,
+    organisation: Sequence[Iterable[Statement]] = (),
 ) -> Decision:
     """Decide about a call by all policies that AWS evaluates.
 
@@ -156,6 +151,7 @@ def decide_with(  # noqa: PLR0913 - one for each kind of policy
             None for a resource without one.
         endpoint: Statements of the VPC endpoint that the request passes; None without an endpoint.
         boundary: Statements of the caller's permissions boundary; None without one.
+        session: Statements of the session policy; None without one.
         organisation: Statements of the SCPs, for each level of the organisation.
 
     Returns:
@@ -164,42 +160,60 @@ def decide_with(  # noqa: PLR0913 - one for each kind of policy
     Raises:
         PolicyUnsupported: A statement has a part that the evaluator does not know.
     """
-    own, theirs = _own(identity, call), _theirs(resource or (), call, bounded=boundary is not None)
+    own = _own(identity, call)
+    if own is _NOTHING and not organisation and resource is endpoint is boundary is session is None:
+        return _UNGRANTED  # the answer for most pairs of a matrix
+    theirs = _theirs(resource, call, bounded=boundary is not None)
+    bounds = {
+        **({"the permissions boundary": _own(boundary, call)} if boundary is not None else {}),
+        **({"the session policy": _own(session, call)} if session is not None else {}),
+    }
     filters = {
         **{f"level {number} of the SCPs": _own(each, call) for number, each in enumerate(organisation, 1)},
-        **({"the permissions boundary": _own(boundary, call)} if boundary is not None else {}),
         **({"the endpoint's policy": _theirs(endpoint, call)} if endpoint is not None else {}),
     }
-    bound = filters.get("the permissions boundary")
-    denials = [each for layer in (own, theirs, *filters.values()) for each in layer.denials]
-    granted, missing = _granted(own, theirs, bound, call, by_policy=resource is not None)
+    denials = [each for layer in (own, theirs, *filters.values(), *bounds.values()) for each in layer.denials]
+    granted, missing = _granted(own, theirs, bounds, call, by_policy=resource is not None)
     for name, layer in filters.items():
-        # The boundary was looked at where it limits.
-        allowed = layer is bound or layer.grant() is not None
-        missing = missing if allowed else name
-        granted = granted if layer is bound else _both(granted, layer.grant())
+        missing = missing if layer.grant() is not None else name
+        granted = _both(granted, layer.grant())
     return _decision(granted, denials, missing)
 
 
+_Bounds = Mapping[str, _Layer]
+"""What limits the caller's policies, and what a resource's policy grants to a role."""
+
+
 def _granted(
-    own: _Layer, theirs: _Layer, bound: _Layer | None, call: ApiCall, *, by_policy: bool
+    own: _Layer, theirs: _Layer, bounds: _Bounds, call: ApiCall, *, by_policy: bool
 ) -> tuple[_Grant | None, str]:
     """What the caller's and the resource's policies grant, and what would be missing."""
-
-    def limited(grant: _Grant | None) -> _Grant | None:
-        return grant if bound is None else _both(grant, bound.grant())
-
-    reached = theirs.grant(Match.CALLER, Match.SESSION, Match.EVERYBODY)
-    if not _is_user(call):
-        reached = _either(limited(reached), theirs.grant(Match.SESSION), _perhaps_unlimited(theirs, call))
-    mine, admitted = limited(own.grant()), theirs.grant()
-    missing = "the caller's policies" if own.grant() is None else "the permissions boundary"
+    mine, admitted = own.grant(), theirs.grant()
+    by_resource_alone = by_policy and call.action.startswith(_BY_RESOURCE_ALONE)
+    limits = (name for name, layer in bounds.items() if layer.grant() is None)
+    missing = "the caller's policies" if mine is None else next(limits, "")
+    if mine is None and admitted is None and not by_resource_alone:
+        return None, missing
+    mine = _limited(mine, bounds)
     if not _policy_is_enough(call):
         return _both(mine, admitted), missing if mine is None else "the resource's policy"
-    if by_policy and call.action.startswith(_BY_RESOURCE_ALONE):
+    reached = None if admitted is None else _reached(theirs, bounds, call)
+    if by_resource_alone:
         needed = "the resource's policy" if admitted is None else missing
         return _either(_both(mine, admitted), reached), needed
     return _either(mine, reached), missing
+
+
+def _limited(grant: _Grant | None, bounds: _Bounds) -> _Grant | None:
+    return _both(grant, *(layer.grant() for layer in bounds.values())) if bounds else grant
+
+
+def _reached(theirs: _Layer, bounds: _Bounds, call: ApiCall) -> _Grant | None:
+    """What the resource's policy grants to the caller itself."""
+    reached = theirs.grant(Match.CALLER, Match.SESSION, Match.EVERYBODY)
+    if not bounds or _is_user(call):
+        return reached
+    return _either(_limited(reached, bounds), theirs.grant(Match.SESSION), _perhaps_unlimited(theirs, call))
 
 
 def _perhaps_unlimited(theirs: _Layer, call: ApiCall) -> _Grant | None:
@@ -225,75 +239,27 @@ def _decision(granted: _Grant | None, denials: Sequence[_Fitting], missing: str)
 
 
 def _own(statements: Iterable[Statement], call: ApiCall) -> _Layer:
-    return _Layer(
-        _Fitting(statement, Match.CALLER, conditions)
-        for statement in statements
-        if (conditions := fits(statement, call)) is not None
-    )
+    fitting = [
+        _Fitting(rule.statement, Match.CALLER, conditions)
+        for rule in Policy.of(statements).about(call.action)
+        if (conditions := rule.fits(call, of_resource=False)) is not None
+    ]
+    return _Layer(fitting) if fitting else _NOTHING
 
 
-def _theirs(statements: Statements, call: ApiCall, *, bounded: bool = False) -> _Layer:
-    return _Layer(_matching(statements, call, bounded=bounded))
+def _theirs(statements: Iterable[Statement] | None, call: ApiCall, *, bounded: bool = False) -> _Layer:
+    rules = () if statements is None else Policy.of(statements).about(call.action)
+    return _Layer(_matching(rules, call, bounded=bounded)) if rules else _NOTHING
 
 
-def _matching(statements: Statements, call: ApiCall, *, bounded: bool) -> Iterator[_Fitting]:
-    for statement in statements:
-        match, undecided = match_of(statement, call, bounded=bounded)
+def _matching(rules: Iterable[Rule], call: ApiCall, *, bounded: bool) -> Iterator[_Fitting]:
+    for rule in rules:
+        match, undecided = rule.match(call, bounded=bounded)
         if match is Match.NOBODY:
             continue
-        # A role's trust policy has no Resource: it is the role's own.
-        whole = statement if "NotResource" in statement else {"Resource": "*", **statement}
-        conditions = fits(whole, call)
+        conditions = rule.fits(call, of_resource=True)
         if conditions is not None:
-            yield _Fitting(statement, match, (*undecided, *conditions))
-
-
-def fits(statement: Statement, call: ApiCall) -> Open | None:
-    """Check whether action, resource and conditions of a statement match a call.
-
-    Args:
-        statement: The statement, as in JSON.
-        call: The call.
-
-    Returns:
-        What is undecided; None if they do not match.
-
-    Raises:
-        PolicyUnsupported: The statement has a part that the evaluator does not know.
-    """
-    unknown = [f"the element {name}" for name in sorted(statement.keys() - ELEMENTS - {SOURCE, UNREAD})]
-    if unknown and call.known is None:
-        raise PolicyUnsupported(f"a statement has {', '.join(unknown)}, which is not known")
-    if not _action_fits(statement, call.action.lower()):
-        return None
-    resources = _resource_fits(statement, call)
-    conditions = held(statement.get("Condition") or {}, call)
-    if resources is None or conditions is None:
-        return None
-    unread = [statement[UNREAD]] if UNREAD in statement else []
-    return (*unread, *unknown, *resources, *conditions)
-
-
-def _action_fits(statement: Statement, action: str) -> bool:
-    name = "Action" if "Action" in statement else "NotAction"
-    return any(matches(each.lower(), action) for each in listed(statement[name])) == (name == "Action")
-
-
-def _resource_fits(statement: Statement, call: ApiCall) -> Open | None:
-    name = "Resource" if "Resource" in statement else "NotResource"
-    undecided: list[str] = []
-    found = False
-    for pattern in listed(statement[name]):
-        text = resolved(pattern, call)
-        if text is Missing.UNDECIDED:
-            undecided.append(f"{name} {pattern}")
-        elif isinstance(text, str) and (text == "*" or arn_matches(text, call.resource)):
-            found = True
-    if found:
-        return () if name == "Resource" else None
-    if name == "Resource" and not undecided:
-        return None
-    return tuple(undecided)
+            yield _Fitting(rule.statement, match, (*undecided, *conditions))
 
 
 def _is_user(call: ApiCall) -> bool:

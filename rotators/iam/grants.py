@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from rotators.iam.documents import SOURCE, Statement
+from rotators.iam.documents import SOURCE, UNREAD, Statement
 
 _CONTEXT = "kms:EncryptionContext:"
 
-
 _WITHOUT_CONTEXT = ("CreateGrant", "DescribeKey", "RetireGrant")
-"""Operations without an encryption context, to which constraints do not apply."""
+"""Operations without an encryption context, to which those constraints do not apply."""
+
+_WITHOUT_CONSTRAINTS = "RetireGrant"
+_CONSTRAINTS = {"EncryptionContextEquals", "EncryptionContextSubset", "SourceArn"}
 
 
 def statements_of_grants(grants: Iterable[Mapping[str, Any]]) -> tuple[Statement, ...]:
@@ -28,33 +30,32 @@ def statements_of_grants(grants: Iterable[Mapping[str, Any]]) -> tuple[Statement
 
 
 def _statements(grant: Mapping[str, Any]) -> Iterator[Statement]:
-    operations = set(grant["Operations"])
-    conditions = _conditions(grant.get("Constraints") or {})
-    for named, limits in (
-        (operations - {*_WITHOUT_CONTEXT}, {"Condition": conditions} if conditions else {}),
-        (operations & {*_WITHOUT_CONTEXT}, {}),
-    ):
-        if named:
-            yield {
-                SOURCE: f"grant {grant['GrantId']} of the key",
-                "Effect": "Allow",
-                "Principal": _principal(grant),
-                "Action": [f"kms:{operation}" for operation in sorted(named)],
-                "Resource": "*",
-                **limits,
-            }
+    what, constraints = f"grant {grant['GrantId']} of the key", grant.get("Constraints") or {}
+    unknown = sorted(constraints.keys() - _CONSTRAINTS)
+    for operation in sorted(set(grant["Operations"])):
+        yield {
+            SOURCE: what,
+            "Effect": "Allow",
+            "Principal": _principal(grant),
+            "Action": f"kms:{operation}",
+            "Resource": "*",
+            "Condition": _conditions(operation, constraints),
+            **({UNREAD: f"the constraint {unknown[0]} of the {what}"} if unknown else {}),
+        }
 
 
-def _conditions(constraints: Mapping[str, Any]) -> dict[str, Any]:
+def _conditions(operation: str, constraints: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    source = constraints.get("SourceArn")
+    if source and operation != _WITHOUT_CONSTRAINTS:
+        found["ArnLike"] = {"aws:SourceArn": source}
     equal = constraints.get("EncryptionContextEquals") or {}
     pairs = {**(constraints.get("EncryptionContextSubset") or {}), **equal}
-    found: dict[str, Any] = {}
-    if pairs:
-        found["StringEquals"] = {f"{_CONTEXT}{key}": value for key, value in pairs.items()}
-    if equal:  # and no other pair
-        found["ForAllValues:StringEquals"] = {"kms:EncryptionContextKeys": list(equal)}
-    if arn := constraints.get("SourceArn"):
-        found["ArnLike"] = {"aws:SourceArn": arn}
+    if operation in _WITHOUT_CONTEXT or not pairs:
+        return found
+    found["StringEquals"] = {f"{_CONTEXT}{key}": value for key, value in pairs.items()}
+    if equal:  # and no other pair; keys are not case-sensitive in a grant, values are
+        found["ForAllValues:StringEqualsIgnoreCase"] = {"kms:EncryptionContextKeys": list(equal)}
     return found
 
 

@@ -6,11 +6,14 @@ Sources: IAM User Guide, reference_policies_elements_resource and reference_poli
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 
 from rotators.iam.calls import ApiCall, Missing
 
-_ARN_PARTS = 6
+ARN_PARTS = 6
+"""Parts of an ARN, between its first five colons."""
+
 _VARIABLE = re.compile(r"\$\{(?P<key>[^},]+)(?:,\s*'(?P<default>[^']*)')?\}")
 # A wildcard in the value of a variable is text. These characters stand for it in a pattern.
 _AS_TEXT = {"*": "\ue000", "?": "\ue001"}
@@ -20,27 +23,62 @@ _TEXT = {mark: wildcard for wildcard, mark in _AS_TEXT.items()}
 
 def matches(pattern: str, value: str) -> bool:
     """Return True if ``value`` matches ``pattern``, in which ``*`` is any text and ``?`` one character."""
-    return _compiled(pattern).fullmatch(value) is not None
+    return matcher(pattern)(value)
 
 
 @lru_cache(maxsize=8192)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    parts = (
-        ".*" if character == "*" else "." if character == "?" else re.escape(_TEXT.get(character, character))
-        for character in pattern
-    )
-    return re.compile("".join(parts), re.DOTALL)
+def matcher(pattern: str) -> Callable[[str], bool]:
+    """Return what tells whether a text matches ``pattern``; see `matches`."""
+    return _matcher(_expression(pattern, "."))
 
 
 def arn_matches(pattern: str, arn: str) -> bool:
-    """Return True if ``arn`` matches ``pattern`` part by part: no wildcard spans the first five colons."""
-    patterns, parts = pattern.split(":", _ARN_PARTS - 1), arn.split(":", _ARN_PARTS - 1)
-    return len(patterns) == len(parts) and all(map(matches, patterns, parts))
+    """Return True if ``arn`` matches ``pattern`` part by part: no wildcard spans the first five colons.
+
+    Args:
+        pattern: ARN that may have wildcards.
+        arn: the ARN.
+
+    Raises:
+        ValueError: the pattern does not have the six parts of an ARN.
+    """
+    return arn_matcher(pattern)(arn)
+
+
+@lru_cache(maxsize=8192)
+def arn_matcher(pattern: str) -> Callable[[str], bool]:
+    """Return what tells whether an ARN matches a pattern; see `arn_matches`.
+
+    Args:
+        pattern: ARN that may have wildcards.
+
+    Raises:
+        ValueError: the pattern does not have the six parts of an ARN.
+    """
+    *parts, last = pattern.split(":", ARN_PARTS - 1)
+    if len(parts) < ARN_PARTS - 1:
+        raise ValueError(pattern)
+    return _matcher(":".join([*(_expression(each, "[^:]") for each in parts), _expression(last, ".")]))
+
+
+def _expression(pattern: str, character: str) -> str:
+    wildcards = {"*": f"{character}*", "?": character}
+    return "".join(wildcards.get(each) or re.escape(_TEXT.get(each, each)) for each in pattern)
+
+
+def _matcher(expression: str) -> Callable[[str], bool]:
+    fullmatch = re.compile(expression, re.DOTALL).fullmatch
+    return lambda value: fullmatch(value) is not None
 
 
 def plain(pattern: str) -> str:
     """Return a resolved pattern as a text without wildcards."""
     return "".join(_TEXT.get(character, character) for character in pattern)
+
+
+def is_resolvable(pattern: str) -> bool:
+    """Return True if all of ``${`` in ``pattern`` begin a variable."""
+    return "${" not in _VARIABLE.sub("", pattern)
 
 
 def resolved(pattern: str, call: ApiCall) -> str | Missing:

@@ -22,6 +22,7 @@ from rotators.iam.errors import PolicyUnsupported
 _ROOT = ":root"
 _ACCOUNT_PART = 4
 _SESSION = re.compile(r"arn:[a-z-]+:sts::(?P<account>\d{12}):assumed-role/(?P<role>[^/]+)/(?P<session>.+)")
+_ASSUMED = ":assumed-role/"
 _EVERYBODY = "*"
 
 
@@ -39,6 +40,9 @@ class Match(IntEnum):
     """Everybody, by an asterisk."""
 
 
+_WHOLE = (Match.ACCOUNT, Match.EVERYBODY)
+
+
 def principals_of(statement: Statement) -> Iterator[tuple[str, str]]:
     """List the principals that a statement names.
 
@@ -51,6 +55,8 @@ def principals_of(statement: Statement) -> Iterator[tuple[str, str]]:
     Raises:
         PolicyUnsupported: the element is none that AWS knows.
     """
+    if {"Principal", "NotPrincipal"} <= statement.keys():
+        raise PolicyUnsupported("a statement with Principal and NotPrincipal is not known")
     element = statement.get("Principal", statement.get("NotPrincipal"))
     if element == _EVERYBODY:
         yield "AWS", _EVERYBODY
@@ -62,39 +68,61 @@ def principals_of(statement: Statement) -> Iterator[tuple[str, str]]:
         raise PolicyUnsupported(f"the principal {element!r} of a statement is not known")
 
 
-def match_of(statement: Statement, call: ApiCall, *, bounded: bool = False) -> tuple[Match, Open]:
-    """Compare the principals of a statement with the caller of a call.
+class Principals:
+    """The principals of a statement, prepared for many calls.
 
     Args:
         statement: of a resource's policy.
-        call: the call; its context names the caller.
-        bounded: True if the caller has a permissions boundary.
-
-    Returns:
-        The relation of the two, and what is undecided about it.
 
     Raises:
-        PolicyUnsupported: the kind of a principal is not known.
+        PolicyUnsupported: the element is none that AWS knows.
     """
-    found = [_match(kind, name, call) for kind, name in principals_of(statement)]
-    if "Principal" in statement:
-        best = max((match for match, undecided in found if not undecided), default=Match.NOBODY)
+
+    def __init__(self, statement: Statement) -> None:
+        self._named = tuple(principals_of(statement))
+        self._others = "NotPrincipal" in statement
+        self._denies = statement.get("Effect") == "Deny"
+
+    def match(self, call: ApiCall, *, bounded: bool = False) -> tuple[Match, Open]:
+        """Compare the principals with the caller of a call.
+
+        Args:
+            call: the call; its context names the caller.
+            bounded: True if the caller has a permissions boundary.
+
+        Returns:
+            The relation of the two, and what is undecided about it.
+
+        Raises:
+            PolicyUnsupported: the kind of a principal is not known.
+        """
+        found = [_match(kind, name, call) for kind, name in self._named]
+        certain = max((match for match, undecided in found if not undecided), default=Match.NOBODY)
         hoped = max(found, default=(Match.NOBODY, ()))
-        return hoped if hoped[0] > best else (best, ())
-    return _match_of_others({match for match, _ in found}, bounded=bounded)
+        if not self._others:
+            return hoped if hoped[0] > certain else (certain, ())
+        undecided = tuple(f"not {each}" for _, words in found for each in words)
+        if self._denies:
+            account = any(match in _WHOLE and not words for match, words in found)
+            return _denied(certain, undecided, account=account, bounded=bounded)
+        if certain >= Match.CALLER:
+            return Match.NOBODY, ()
+        if certain is Match.ACCOUNT:
+            undecided = (*undecided, "NotPrincipal does not mean all of the caller's account")
+        return Match.EVERYBODY, undecided
 
 
-def _match_of_others(matches: set[Match], *, bounded: bool) -> tuple[Match, Open]:
+def _denied(certain: Match, undecided: Open, *, account: bool, bounded: bool) -> tuple[Match, Open]:
     """NotPrincipal spares a caller only if it names the caller and the caller's account, or everybody."""
-    if bounded or max(matches, default=Match.NOBODY) < Match.CALLER:
+    if bounded or (certain < Match.CALLER and not undecided):
         return Match.CALLER, ()
-    if matches & {Match.ACCOUNT, Match.EVERYBODY}:
+    if certain >= Match.CALLER and account:
         return Match.NOBODY, ()
-    return Match.CALLER, ("NotPrincipal does not name the caller's account",)
+    return Match.CALLER, undecided or ("NotPrincipal does not name the caller's account",)
 
 
 def principal_matches(principal: Any, call: ApiCall) -> Match:
-    """Compare a Principal with the caller of a call; see `match_of`.
+    """Compare a Principal with the caller of a call; see `Principals`.
 
     Args:
         principal: the element: ``"*"``, or a mapping of kinds to one or many names.
@@ -106,7 +134,7 @@ def principal_matches(principal: Any, call: ApiCall) -> Match:
     Raises:
         PolicyUnsupported: the kind of a principal is not known.
     """
-    return match_of({"Principal": principal}, call)[0]
+    return Principals({"Principal": principal}).match(call)[0]
 
 
 def _match(kind: str, name: str, call: ApiCall) -> tuple[Match, Open]:
@@ -140,7 +168,7 @@ def _match_of_account(name: str, call: ApiCall) -> tuple[Match, Open]:
     arn = "" if isinstance(caller, Missing) else caller[0]
     if name == arn:
         return Match.CALLER, ()
-    if session := _SESSION.fullmatch(name):
+    if _ASSUMED in name and (session := _SESSION.fullmatch(name)):
         own = session["account"] == account[0] and arn.endswith(f"/{session['role']}") and ":role/" in arn
         return (Match.SESSION, (f"the session {session['session']}",)) if own else (Match.NOBODY, ())
     named = name.split(":")[_ACCOUNT_PART] if name.endswith(_ROOT) else name

@@ -39,6 +39,9 @@ NOT_CONSIDERED = (
 """Parts of AWS's decisions that are not considered."""
 
 
+_WITHOUT_KEY = ("RotateSecret",)
+"""Operations that do not use the secret's key."""
+
 _PERHAPS = "kms:DescribeKey"
 """The call that the User Guide does not list for every write (UG:security-encryption)."""
 
@@ -102,20 +105,27 @@ def access_to(guarded: Guarded, principal: Principal) -> Access:
 
 
 def _verdict(guarded: Guarded, principal: Principal, operation: str) -> Verdict:
-    decisions = [(call, _decision(guarded, principal, call)) for call in guarded.calls(principal, operation)]
+    if operation not in _WITHOUT_KEY and guarded.key.is_of_aws and _is_of_another_account(guarded, principal):
+        return Verdict(Answer.NO, "the key aws/secretsmanager admits its own account only")
     found: list[str] = []
-    for call, decision in decisions:
+    statement = None
+    for call in guarded.calls(principal, operation):
+        decision = _decision(guarded, principal, call)
+        statement = statement or decision.statement  # that of the operation itself
         if decision.allowed or decision.conditions:
             found += decision.conditions
         elif call.action == _PERHAPS:
             found.append(f"AWS does not ask for {_PERHAPS}")
         else:
             return Verdict(Answer.NO, _refusal(call, decision))
-    if operation != "RotateSecret":
+    if operation not in _WITHOUT_KEY:
         found += guarded.key.undecided
     conditions = tuple(dict.fromkeys(found))
-    why = _where(decisions[0][1].statement)
-    return Verdict(Answer.CONDITIONAL if conditions else Answer.YES, why, conditions)
+    return Verdict(Answer.CONDITIONAL if conditions else Answer.YES, _where(statement), conditions)
+
+
+def _is_of_another_account(guarded: Guarded, principal: Principal) -> bool:
+    return principal.context.get("aws:PrincipalAccount", guarded.account) != guarded.account
 
 
 def _decision(guarded: Guarded, principal: Principal, call: ApiCall) -> Decision:
@@ -129,8 +139,11 @@ def _decision(guarded: Guarded, principal: Principal, call: ApiCall) -> Decision
     )
 
 
+_RANKS = {Answer.NO: 0, Answer.CONDITIONAL: 1, Answer.YES: 2}
+
+
 def _rank(verdict: Verdict) -> int:
-    return [Answer.NO, Answer.CONDITIONAL, Answer.YES].index(verdict.answer)
+    return _RANKS[verdict.answer]
 
 
 def _refusal(call: ApiCall, decision: Decision) -> str:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
 from rotators.core.errors import AccessDenied, RequestRefused, RotatorsError
-from rotators.iam.calls import ApiCall, KeyResource, Parameters, SecretResource, calls_about
+from rotators.iam.calls import (
+    ApiCall,
+    KeyResource,
+    Keys,
+    Parameters,
+    SecretResource,
+    account_of,
+    calls_about,
+)
 from rotators.iam.documents import UNREAD, statements_of, unread
 from rotators.iam.errors import PolicyUnsupported
 from rotators.iam.grants import statements_of_grants
 from rotators.iam.principals import principals_of
+from rotators.iam.rules import Policy
 from rotators.manage.keys import OWN_KEY
 from rotators.manage.principals import outsider
 
@@ -20,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from rotators.iam.calls import Context
-    from rotators.iam.documents import Statements
     from rotators.manage.inventory import Entry
     from rotators.manage.principals import Principal
 
@@ -41,15 +49,36 @@ class Key:
 
     Attributes:
         resource: as IAM compares it; None if it was not found.
-        policy: statements of its policy and its grants.
+        policy: its policy and its grants.
         tagged: True if its tags are known.
         undecided: what access to it depends on in addition.
     """
 
     resource: KeyResource | None = None
-    policy: Statements | None = None
+    policy: Policy | None = None
     tagged: bool = True
     undecided: tuple[str, ...] = ()
+
+    @property
+    def is_of_aws(self) -> bool:
+        """True for aws/secretsmanager, which admits no other account (UG:auth-and-access_examples_cross)."""
+        return self.resource is None and not self.undecided
+
+
+@dataclass(frozen=True)
+class _Request:
+    """A call by anybody."""
+
+    action: str
+    resource: str
+    keys: Keys
+    known: tuple[str, ...]
+
+    def by(self, principal: Principal) -> ApiCall:
+        """The call of a principal."""
+        own = principal.keys_for_kms if self.action.startswith("kms:") else principal.keys
+        known = (*self.known, *principal.known)
+        return ApiCall(principal.name, self.action, self.resource, self.keys.with_others(own), known)
 
 
 @dataclass(frozen=True)
@@ -58,13 +87,19 @@ class Guarded:
 
     Attributes:
         entry: the secret.
-        policy: statements of its policy; None without one.
+        policy: its policy; None without one.
         key: its key.
     """
 
     entry: Entry
-    policy: Statements | None
+    policy: Policy | None
     key: Key
+    _requests: dict[str, tuple[_Request, ...]] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def account(self) -> str:
+        """The account of the secret."""
+        return account_of(self.entry.arn)
 
     def outsiders(self, account: str) -> Iterator[Principal]:
         """List the principals outside an account that the policy of the secret admits.
@@ -92,20 +127,25 @@ class Guarded:
             principal: the caller.
             operation: of Secrets Manager, such as ``GetSecretValue``.
 
-        Yields:
+        Returns:
             The calls, the operation's own first.
         """
+        requests = self._requests.get(operation)
+        if requests is None:
+            requests = self._requests[operation] = tuple(self._requests_of(operation))
+        return (each.by(principal) for each in requests)
+
+    def _requests_of(self, operation: str) -> Iterator[_Request]:
         entry = self.entry
         secret = SecretResource(entry.arn, self.key.resource, entry.function_arn, entry.tags)
-        every = {"aws:SecureTransport": "true", "aws:RequestedRegion": entry.region, **principal.context}
+        every = {"aws:SecureTransport": "true", "aws:RequestedRegion": entry.region}
 
-        def make(action: str, resource: str, context: Context) -> ApiCall:
-            known = (*_KNOWN, *principal.known)
-            if self.key.tagged or not action.startswith("kms:"):
-                known = ("aws:ResourceTag/", *known)
-            return ApiCall(principal.name, action, resource, {**every, **context}, known)
+        def make(action: str, resource: str, context: Context) -> _Request:
+            tagged = self.key.tagged or not action.startswith("kms:")
+            known = ("aws:ResourceTag/", *_KNOWN) if tagged else _KNOWN
+            return _Request(action, resource, Keys({**every, **context}), known)
 
-        yield from calls_about(make, operation, secret, Parameters())
+        return calls_about(make, operation, secret, Parameters())
 
 
 def _account(name: str) -> str:
@@ -141,16 +181,16 @@ class Guards:
         with clients.in_region_of(entry.arn):
             return Guarded(entry, self._secret_policy(entry), self._key(entry))
 
-    def _secret_policy(self, entry: Entry) -> Statements | None:
+    def _secret_policy(self, entry: Entry) -> Policy | None:
         what = f"the policy of {entry.name}"
         client = clients.secrets_lister()
         answer = self._asked(
             what, "GetResourcePolicy", entry.arn, client.get_resource_policy, SecretId=entry.arn
         )
         if answer is None:
-            return unread(what)
+            return Policy(unread(what))
         document = answer.get("ResourcePolicy")
-        return self._statements(document, what) if document else None
+        return self._policy(document, what) if document else None
 
     def _key(self, entry: Entry) -> Key:
         if not entry.key or entry.key.endswith(f"alias/{OWN_KEY}"):
@@ -167,30 +207,33 @@ class Guards:
             return Key(undecided=(what,))
         arn = described["KeyMetadata"]["Arn"]
         tags = self._tags(arn)
-        policy = (*self._key_policy(arn), *self._grants(arn))
+        policy = Policy.joined([self._key_policy(arn), self._grants(arn)])
         return Key(KeyResource(arn, tags or {}), policy, tags is not None)
 
-    def _key_policy(self, arn: str) -> Statements:
+    def _key_policy(self, arn: str) -> Policy:
         what, method = f"the policy of {arn}", clients.kms_lister().get_key_policy
         found = self._asked(what, "GetKeyPolicy", arn, method, KeyId=arn, PolicyName="default")
-        return unread(what) if found is None else self._statements(found["Policy"], what)
+        return Policy(unread(what)) if found is None else self._policy(found["Policy"], what)
 
     def _tags(self, arn: str) -> dict[str, str] | None:
         pages = clients.kms_lister().get_paginator("list_resource_tags").paginate
         found = self._asked(f"the tags of {arn}", "ListResourceTags", arn, _all("Tags", pages), KeyId=arn)
         return None if found is None else {each["TagKey"]: each["TagValue"] for each in found}
 
-    def _grants(self, arn: str) -> Statements:
+    def _grants(self, arn: str) -> Policy:
         what, pages = f"the grants of {arn}", clients.kms_lister().get_paginator("list_grants").paginate
         found = self._asked(what, "ListGrants", arn, _all("Grants", pages), KeyId=arn)
-        return unread(what)[:1] if found is None else statements_of_grants(found)
+        return Policy(unread(what)[:1] if found is None else statements_of_grants(found))
 
-    def _statements(self, document: str, what: str) -> Statements:
+    def _policy(self, document: str, what: str) -> Policy:
         try:
-            return statements_of(document, what)
+            statements = statements_of(document, what)
+            for each in statements:
+                tuple(principals_of(each))  # raises if they are not known
+            return Policy(statements)
         except PolicyUnsupported as error:
             self.unread[what] = error
-            return unread(what)
+            return Policy(unread(what))
 
     def _asked(
         self, what: str, operation: str, about: str, method: Callable[..., Any], **parameters: Any

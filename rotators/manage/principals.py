@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
 from rotators.core.errors import AccessDenied
+from rotators.iam.calls import Keys
 from rotators.iam.documents import statements_of, unread
 from rotators.iam.errors import PolicyUnsupported
+from rotators.iam.rules import Policy
 from rotators.manage.errors import AccessUnknown, PrincipalNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    from rotators.iam.documents import Statement, Statements
 
 _KINDS = ("User", "Group", "Role", "LocalManagedPolicy", "AWSManagedPolicy")
 _PAGE = 1000  # the most of a page
@@ -40,17 +41,28 @@ class Principal:
         name: ARN of a user or role; name of a service; ``account ID``; ``*`` for everybody.
         context: condition keys that tell who it is.
         known: beginnings of the condition keys about it that are known to be absent if not in the context.
-        identity: statements of its own policies.
-        boundary: statements of its permissions boundary; None without one.
-        organisation: statements of SCPs, for each level of the organisation.
+        identity: its own policies.
+        boundary: its permissions boundary; None without one.
+        organisation: SCPs, for each level of the organisation.
     """
 
     name: str
     context: Mapping[str, str]
     known: tuple[str, ...]
-    identity: Statements = ()
-    boundary: Statements | None = None
-    organisation: Sequence[Statements] = ()
+    identity: Policy = field(default_factory=Policy)
+    boundary: Policy | None = None
+    organisation: Sequence[Policy] = ()
+
+    @cached_property
+    def keys(self) -> Keys:
+        """The context, prepared for many calls."""
+        return Keys(self.context)
+
+    @cached_property
+    def keys_for_kms(self) -> Keys:
+        """The context of calls to KMS, which names the caller's account a second time."""
+        account = self.context.get("aws:PrincipalAccount")
+        return Keys({**self.context, **({"kms:CallerAccount": account} if account else {})})
 
 
 @dataclass
@@ -104,11 +116,11 @@ def caller_arn() -> str:
         return str(clients.sts().get_caller_identity()["Arn"])
 
 
-def read_account(organisation: Sequence[Statements] = ()) -> Account:
+def read_account(organisation: Sequence[Policy] = ()) -> Account:
     """Read the users and roles of the caller's account.
 
     Args:
-        organisation: statements of SCPs, for each level of the organisation.
+        organisation: SCPs, for each level of the organisation.
 
     Returns:
         The account.
@@ -125,14 +137,14 @@ def read_account(organisation: Sequence[Statements] = ()) -> Account:
     return account
 
 
-def read_scps(path: str) -> Statements:
+def read_scps(path: str) -> Policy:
     """Read the SCPs of one level of an organisation: of the root, an organisational unit or an account.
 
     Args:
         path: a file with a policy in JSON, or with a list of policies.
 
     Returns:
-        Their statements.
+        The policies as one.
 
     Raises:
         PolicyUnsupported: the file contains no policies.
@@ -141,7 +153,7 @@ def read_scps(path: str) -> Statements:
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
         policies = found if isinstance(found, list) else [found]
-        return tuple(each for policy in policies for each in statements_of(policy, f"SCP {path}"))
+        return Policy.joined(Policy(statements_of(policy, f"SCP {path}")) for policy in policies)
     except ValueError:
         raise PolicyUnsupported(f"{path} is no JSON file") from None
     except PolicyUnsupported as error:
@@ -173,7 +185,7 @@ class _Details:
         self._users: list[Mapping[str, Any]] = []
         self._roles: list[Mapping[str, Any]] = []
         self._groups: dict[str, Mapping[str, Any]] = {}
-        self._policies: dict[str, Statements] = {}
+        self._policies: dict[str, Policy] = {}
 
     def add(self, page: Mapping[str, Any]) -> None:
         """Add a page of the answer."""
@@ -184,14 +196,14 @@ class _Details:
             name = f"policy {policy['PolicyName']}"
             versions = policy.get("PolicyVersionList", ())
             document = next((each["Document"] for each in versions if each["IsDefaultVersion"]), None)
-            self._policies[policy["Arn"]] = self._statements(document, name)
+            self._policies[policy["Arn"]] = self._policy(document, name)
 
-    def principals(self, organisation: Sequence[Statements]) -> Iterator[Principal]:
+    def principals(self, organisation: Sequence[Policy]) -> Iterator[Principal]:
         """The users and roles; after the last page."""
         for user in self._users:
-            groups = [each for name in user.get("GroupList", ()) for each in self._of_group(name)]
+            groups = map(self._of_group, user.get("GroupList", ()))
             context = {"aws:username": user["UserName"]}
-            own = (*self._policies_of(user, "UserPolicyList"), *groups)
+            own = Policy.joined([self._policies_of(user, "UserPolicyList"), *groups])
             yield self._principal(user, context, own, organisation)
         for role in self._roles:
             own = self._policies_of(role, "RolePolicyList")
@@ -202,8 +214,8 @@ class _Details:
         self,
         details: Mapping[str, Any],
         context: Mapping[str, str],
-        identity: Statements,
-        organisation: Sequence[Statements],
+        identity: Policy,
+        organisation: Sequence[Policy],
     ) -> Principal:
         boundary = details.get("PermissionsBoundary")
         tags = {f"aws:PrincipalTag/{each['Key']}": each["Value"] for each in details.get("Tags", ())}
@@ -216,34 +228,34 @@ class _Details:
             organisation,
         )
 
-    def _policies_of(self, details: Mapping[str, Any], inline: str, of: str = "") -> tuple[Statement, ...]:
+    def _policies_of(self, details: Mapping[str, Any], inline: str, of: str = "") -> Policy:
         found = [
-            self._statements(each["PolicyDocument"], f"inline policy {each['PolicyName']}{of}")
+            self._policy(each["PolicyDocument"], f"inline policy {each['PolicyName']}{of}")
             for each in details.get(inline, ())
         ]
         found += [self._managed(each["PolicyArn"]) for each in details.get("AttachedManagedPolicies", ())]
-        return tuple(statement for statements in found for statement in statements)
+        return Policy.joined(found)
 
-    def _of_group(self, name: str) -> tuple[Statement, ...]:
+    def _of_group(self, name: str) -> Policy:
         group = self._groups.get(name)
         if group is None:
             return self._unread(f"group {name}")
         return self._policies_of(group, "GroupPolicyList", f" of group {name}")
 
-    def _managed(self, arn: str, kind: str = "policy") -> Statements:
+    def _managed(self, arn: str, kind: str = "policy") -> Policy:
         found = self._policies.get(arn)
         return self._unread(f"{kind} {arn}") if found is None else found
 
-    def _statements(self, document: str | Mapping[str, Any] | None, name: str) -> Statements:
+    def _policy(self, document: str | Mapping[str, Any] | None, name: str) -> Policy:
         try:
-            return statements_of(document or "", name)
+            return Policy(statements_of(document or "", name))
         except PolicyUnsupported:
             return self._unread(name)
 
-    def _unread(self, name: str) -> tuple[Statement, ...]:
+    def _unread(self, name: str) -> Policy:
         if name not in self._account.unread:
             self._account.unread.append(name)
-        return unread(name)
+        return Policy(unread(name))
 
 
 def named_context(arn: str) -> dict[str, str]:
@@ -270,11 +282,11 @@ def outsider(kind: str, name: str) -> Principal:
         context = {"aws:PrincipalServiceName": name, "aws:PrincipalIsAWSService": "true"}
         return Principal(name, context, ("aws:PrincipalTag/", "aws:username"))
     if kind == "AWS" and name.startswith("arn:") and not name.endswith(":root"):
-        return Principal(name, named_context(name), _NO_SERVICE, unread(f"the policies of {name}"))
+        return Principal(name, named_context(name), _NO_SERVICE, Policy(unread(f"the policies of {name}")))
     if kind == "AWS" and name != "*":
         account = name.split(":")[4] if name.startswith("arn:") else name
         words = f"account {account}"
         context = {"aws:PrincipalAccount": account, "aws:PrincipalIsAWSService": "false"}
-        return Principal(words, context, _NO_SERVICE, unread(f"the policies of {words}"))
+        return Principal(words, context, _NO_SERVICE, Policy(unread(f"the policies of {words}")))
     label = name if kind == "AWS" else f"{kind} {name}"
-    return Principal(label, {}, (), unread("the policies of the caller"))
+    return Principal(label, {}, (), Policy(unread("the policies of the caller")))

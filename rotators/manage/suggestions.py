@@ -15,6 +15,7 @@ from rotators.aws import clients
 from rotators.aws.faults import translated
 from rotators.core.errors import AccessDenied, SecretNotFound
 from rotators.iam.documents import statements_of
+from rotators.iam.rules import Policy
 from rotators.manage.access import Answer, access_to
 from rotators.manage.errors import PrincipalNotFound, SuggestionRefused
 from rotators.manage.principals import caller_arn
@@ -301,12 +302,12 @@ def faults_of(suggestion: Suggestion, secrets: Sequence[Guarded], account: Accou
         What they would not do.
     """
     role = account.find(suggestion.role)
-    added = statements_of(suggestion.identity, "the suggested policy")
-    able = replace(role, identity=(*role.identity, *added))
+    added = Policy(statements_of(suggestion.identity, "the suggested policy"))
+    able = replace(role, identity=Policy.joined([role.identity, added]))
     policies = {each.guarded.entry.arn: each.document for each in suggestion.resources}
     for secret in secrets:
         document = policies.get(secret.entry.arn)
-        policy = statements_of(document, "the suggested policy") if document else secret.policy
+        policy = Policy(statements_of(document, "the suggested policy")) if document else secret.policy
         guarded = replace(secret, policy=policy)
         yield from _fault_of_reader(guarded, able)
     for each in suggestion.resources:

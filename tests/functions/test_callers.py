@@ -27,11 +27,12 @@ FULLWIDTH = "".join(chr(ord(digit) + 0xFEE0) for digit in ACCOUNT)
 
 @pytest.fixture(autouse=True)
 def rules(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One role, in a path, may have the names of two prefixes; another one every name."""
+    """One role, in a path, may have the names of two prefixes, one every name, one those of two tags."""
     monkeypatch.setenv(
         "RETRIEVE_CALLERS",
         f"arn:aws:iam::{ACCOUNT}:role/team/shop=shop/,arn:aws:iam::{ACCOUNT}:role/team/shop=shared/,"
-        f"arn:aws:iam::{ACCOUNT}:role/audit=*",
+        f"arn:aws:iam::{ACCOUNT}:role/audit=*,arn:aws:iam::{ACCOUNT}:role/tagged=tag:team=shop,"
+        f"arn:aws:iam::{ACCOUNT}:role/tagged=tag:env=test",
     )
 
 
@@ -66,9 +67,10 @@ def request(body: object, arn: object = SESSION, account: object = ACCOUNT) -> d
     }
 
 
-def created(manager: SecretsManagerClient, prefix: str) -> str:
+def created(manager: SecretsManagerClient, prefix: str, **tags: str) -> str:
     name = f"{prefix}{uuid.uuid4().hex}"
-    manager.create_secret(Name=name, SecretString=json.dumps(VALUE))
+    listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+    manager.create_secret(Name=name, SecretString=json.dumps(VALUE), Tags=listed)  # type: ignore[arg-type]
     return name
 
 
@@ -293,6 +295,103 @@ def test_the_client_context_names_no_caller(manager: SecretsManagerClient) -> No
     assert answer["statusCode"] == 403
 
 
+STRANGER = f"arn:aws:sts::{ACCOUNT}:assumed-role/stranger/one"
+CLAIM = {"authorizer": {"iam": {"accountId": ACCOUNT, "userArn": SESSION}}}
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"headers": {"requestContext": json.dumps(CLAIM), "x-amzn-request-context": json.dumps(CLAIM)}},
+        {"headers": {"authorization": f"AWS4-HMAC-SHA256 Credential={SESSION}", "userarn": SESSION}},
+        {"queryStringParameters": {"requestContext": json.dumps(CLAIM), "userArn": SESSION}},
+        {"rawQueryString": f"userArn={SESSION}", "cookies": [f"userArn={SESSION}"]},
+        {"pathParameters": CLAIM, "stageVariables": CLAIM},
+        {"request_context": CLAIM, "RequestContext": CLAIM, "identity": CLAIM["authorizer"]["iam"]},
+        {"authorizer": CLAIM["authorizer"], "iam": CLAIM["authorizer"]["iam"], "userArn": SESSION},
+    ],
+    ids=["headers", "signature", "query", "cookies", "path", "spellings", "top level"],
+)
+def test_only_lambdas_member_names_the_caller(
+    manager: SecretsManagerClient, calls: list[str], forged: dict[str, Any]
+) -> None:
+    event = request({"SecretId": created(manager, "shop/")}, STRANGER)
+    calls.clear()
+    refused({**event, **forged}, "secret")
+    assert calls == []
+
+
+@pytest.mark.parametrize("member", ["requestContext", "authorizer", "identity", "caller", "userArn"])
+def test_claims_in_the_body_are_refused(manager: SecretsManagerClient, calls: list[str], member: str) -> None:
+    event = request({"SecretId": created(manager, "shop/"), member: CLAIM}, STRANGER)
+    calls.clear()
+    status, content = answered(event)
+    assert (status, content["Code"], calls) == (400, "invalid-event", [])
+
+
+@pytest.mark.parametrize("member", ["tags", "principalTags", "aws:PrincipalTag/team", "sessionTags"])
+def test_tags_of_the_caller_are_not_believed(manager: SecretsManagerClient, member: str) -> None:
+    """Lambda writes none (LG: urls-invocation)."""
+    event = request({"SecretId": created(manager, "other/", team="shop")}, STRANGER)
+    event["requestContext"]["authorizer"]["iam"][member] = {"team": "shop"}
+    refused(event, "secret")
+
+
+# --- rules by tag
+
+TAGGED = f"arn:aws:sts::{ACCOUNT}:assumed-role/tagged/one"
+
+
+def test_the_secrets_tag_permits_it(manager: SecretsManagerClient) -> None:
+    names = [created(manager, "other/", team="shop"), created(manager, "other/", env="test")]
+    assert answered(request({"SecretId": names[0]}, TAGGED))[1]["Value"] == VALUE
+    _, content = answered(request({"SecretIds": names}, TAGGED))
+    assert [each["Name"] for each in content["Secrets"]] == names
+
+
+@pytest.mark.parametrize(
+    "tags", [{}, {"team": "Shop"}, {"Team": "shop"}, {"team": "shop2"}, {"shop": "team"}]
+)
+def test_another_tag_is_refused_as_a_missing_secret(
+    manager: SecretsManagerClient, tags: dict[str, str]
+) -> None:
+    message = refused(request({"SecretId": created(manager, "other/", **tags)}, TAGGED), "secret")
+    assert message == refused(request({"SecretId": "other/missing"}, TAGGED), "secret")
+
+
+def test_a_removed_tag_ends_the_access_at_once(manager: SecretsManagerClient) -> None:
+    name = created(manager, "other/", team="shop")
+    assert answered(request({"SecretId": name}, TAGGED))[0] == 200
+    manager.untag_resource(SecretId=name, TagKeys=["team"])
+    refused(request({"SecretId": name}, TAGGED), "secret")
+
+
+def test_a_tag_does_not_open_an_older_value(
+    manager: SecretsManagerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The value in memory is that of an older secret with the same name, without the tag."""
+    monkeypatch.setenv("RETRIEVE_CACHE_SECONDS", "300")
+    audit = f"arn:aws:sts::{ACCOUNT}:assumed-role/audit/someone"
+    name = created(manager, "other/")
+    assert answered(request({"SecretId": name}, audit))[0] == 200
+    manager.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
+    manager.create_secret(Name=name, SecretString="new", Tags=[{"Key": "team", "Value": "shop"}])
+    refused(request({"SecretId": name}, TAGGED), "secret")
+    refused(request({"SecretIds": [name]}, TAGGED), "secret")
+    _, content = answered(request({"SecretId": name, "Refresh": True}, TAGGED))
+    assert content["SecretString"] == "new"
+
+
+def test_secrets_are_described_only_for_a_tag(manager: SecretsManagerClient, calls: list[str]) -> None:
+    name = created(manager, "shop/")
+    arn = manager.describe_secret(SecretId=created(manager, "other/", team="shop"))["ARN"]
+    calls.clear()
+    answered(request({"SecretId": name}))
+    assert calls == ["GetSecretValue"]
+    refused(request({"SecretId": arn}, TAGGED), "secret")
+    assert calls == ["GetSecretValue"]
+
+
 @pytest.mark.parametrize(
     "body", ["", "{", "s3cr3t-Pa55", '"shop/a"', "[]", "null", '{"SecretID": "shop/a"}', "{}"]
 )
@@ -340,6 +439,11 @@ def test_the_log_names_caller_and_secret(
         "arn:aws:iam::1234:role/shop=shop/",
         f"arn:aws:iam::{ACCOUNT}:role/shop=shop/,",
         f"arn:aws:iam::{ACCOUNT}:role/shop=shop/*",
+        f"arn:aws:iam::{ACCOUNT}:role/shop=tag:team",
+        f"arn:aws:iam::{ACCOUNT}:role/shop=tag:team=",
+        f"arn:aws:iam::{ACCOUNT}:role/shop=tag:=shop",
+        f"arn:aws:iam::{ACCOUNT}:role/shop=tag:team=*",
+        f"arn:aws:iam::{ACCOUNT}:role/shop=Tag:team=shop",
         f"arn:aws:sts::{ACCOUNT}:assumed-role/shop/session=shop/",
     ],
 )

@@ -333,8 +333,19 @@ def with_redshift(world: World, name: str) -> Stack:
 
 
 def with_callers(world: World, name: str) -> Stack:
-    """A stack whose retrieve function answers one role. Its URL is not served locally."""
-    stack = deploy(world, name, RetrieveCallers=f"arn:aws:iam::{ACCOUNT}:role/app={name}/")
+    """A stack whose retrieve function answers two roles. Its URL is not served locally."""
+    rules = [f"arn:aws:iam::{ACCOUNT}:role/{rule}" for rule in (f"app={name}/", "shop=tag:team=shop")]
+    stack = deploy(world, name, RetrieveCallers=",".join(rules))
+    world.secrets.create_secret(
+        Name=f"{name}/tagged", SecretString="x", Tags=[{"Key": "team", "Value": "shop"}]
+    )
+    world.aws.watch(stack.watched())
+    try:
+        for role in ("app", "shop"):
+            assert stack.invoke("retrieve", _through_url(role, f"{name}/tagged"))["statusCode"] == 200
+        stack.seen = world.aws.seen()
+    finally:
+        world.aws.watch(None)
     function = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}-retrieve"
     through: dict[str, str | tuple[str, ...]] = {"lambda:InvokedViaFunctionUrl": "true"}
     stack.requests = [
@@ -349,6 +360,17 @@ def with_callers(world: World, name: str) -> Stack:
     direct = (function, f"{function}:live")
     stack.attempts = [ApiCall(f"{name}-{CALLER}", "lambda:InvokeFunction", each) for each in direct]
     return stack
+
+
+def _through_url(role: str, secret: str) -> dict[str, Any]:
+    """The event of a role's request through a function URL."""
+    session = f"arn:aws:sts::{ACCOUNT}:assumed-role/{role}/one"
+    return {
+        "version": "2.0",
+        "requestContext": {"authorizer": {"iam": {"accountId": ACCOUNT, "userArn": session}}},
+        "body": json.dumps({"SecretId": secret}),
+        "isBase64Encoded": False,
+    }
 
 
 def with_directory(world: World, name: str) -> Stack:

@@ -90,7 +90,7 @@ def test_resources_fit_part_by_part(resource: str, fits: bool) -> None:
         ({"StringEquals": {"a:K": "v", "a:L": "w"}}, {"a__K": "v"}, False),
         ({"StringEquals": {"a:K": "v"}, "StringLike": {"a:L": "w*"}}, {"a__K": "v", "a__L": "ww"}, True),
         ({"ArnLike": {"a:K": ARN[:-6] + "*"}}, {"a__K": ARN}, True),
-        ({"ArnEquals": {"a:K": "arn:aws:*:AbCdEf"}}, {"a__K": ARN}, False),
+        ({"ArnEquals": {"a:K": "arn:aws:*:*:*:*:AbCdEf"}}, {"a__K": ARN}, False),
     ],
 )
 def test_all_conditions_must_hold(condition: Any, context: dict[str, Any], fits: bool) -> None:
@@ -259,7 +259,8 @@ def test_undecided_conditions_are_named(statements: Any, allowed: bool, conditio
     st.lists(
         st.builds(
             lambda effect, operator, keys: statement(
-                Effect=effect, Condition={operator: dict.fromkeys(keys, "v")} if keys else {}
+                Effect=effect,
+                Condition={operator: dict.fromkeys(keys, "v" if "String" in operator else "true")},
             ),
             st.sampled_from(["Allow", "Deny"]),
             st.sampled_from(["StringEquals", "StringNotEquals", "Null", "ForAllValues:StringEquals"]),

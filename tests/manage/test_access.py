@@ -151,8 +151,13 @@ def test_via_service_and_encryption_context_are_known(keyed: tuple[str, str], id
     assert answers(secret, reader(service, f"{found}x"))[0] == "no"
 
 
-def test_principals_of_the_secrets_policy_are_listed(secret: str, fleet: Fleet) -> None:
+def test_principals_of_the_secrets_policy_are_listed(
+    keyed: tuple[str, str], fleet: Fleet, identities: Identities
+) -> None:
+    secret, key = keyed
     other = "arn:aws:iam::222222222222:role/other"
+    open_key = policy(allow("kms:*", Principal="*"))
+    identities.aws.client("kms").put_key_policy(KeyId=key, PolicyName="default", Policy=open_key)
     statements = [
         allow("secretsmanager:GetSecretValue", Principal={"AWS": [other, "333333333333"]}),
         allow("secretsmanager:GetSecretValue", Principal={"Service": "redshift.amazonaws.com"}),
@@ -168,6 +173,16 @@ def test_principals_of_the_secrets_policy_are_listed(secret: str, fleet: Fleet) 
     assert found[other]["access"] == found["account 333333333333"]["access"] == "conditional"
     assert found[other]["conditions"] == [f"the policies of {other}"]
     assert "StringEquals aws:PrincipalOrgID o-1" in found["*"]["conditions"]
+
+
+def test_the_default_key_admits_no_other_account(secret: str, fleet: Fleet) -> None:
+    other = "arn:aws:iam::222222222222:role/other"
+    admitted = policy(allow("secretsmanager:*", Principal={"AWS": other}))
+    fleet.secrets.put_resource_policy(SecretId=secret, ResourcePolicy=admitted)
+    (found,) = [each for each in told(secret)["principals"] if each["principal"] == other]
+    assert found["read"] == found["write"]
+    assert found["read"]["why"] == "the key aws/secretsmanager admits its own account only"
+    assert found["rotate"]["access"] == "conditional"
 
 
 def test_a_denial_of_the_secrets_policy_wins(secret: str, identities: Identities, fleet: Fleet) -> None:

@@ -78,8 +78,8 @@ class Authorizer:
     ) -> None:
         """Record all calls from now on, and refuse calls that the policies do not allow.
 
-        Policies of secrets and keys, grants of keys, trust policies of roles, and permissions boundaries of
-        roles also decide.
+        Policies of secrets and keys, grants of keys, trust policies of roles, permissions boundaries of roles
+        and policies of sessions also decide.
 
         Args:
             policies: Statements by caller; other callers may do everything. None ends it and deletes the
@@ -144,7 +144,7 @@ class Authorizer:
         if in_vpc:
             calls += [lambdas.call(f"ec2:{name}", "*") for name in INTERFACE_ACTIONS]
         for call in calls:
-            self._decide(call)
+            self._decide(lambdas, call)
 
     def _request(self, environ: dict[str, Any]) -> SignedRequest | None:
         signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
@@ -159,19 +159,25 @@ class Authorizer:
             role, account = found[0], found["account"]
             principal = key.removeprefix(KEY_PREFIX) if key.startswith(KEY_PREFIX) else found["name"]
         tags = self._lookup.role_tags(role)
-        return SignedRequest(principal, account, region, signed["service"], operation, params, role, tags)
+        session = self._lookup.session_policy(key)
+        return SignedRequest(
+            principal, account, region, signed["service"], operation, params, role, tags, session
+        )
 
     def _refused(self, request: SignedRequest) -> str | None:
         """The reason for refusing a request, or None."""
         for call in calls_of(request, self._lookup):
             # A call that a service makes for the caller does not pass the caller's endpoint.
             passes = call.action.startswith(f"{request.service}:")
-            decision = self._decide(call, self._endpoints.get(request.service) if passes else None)
+            endpoint = self._endpoints.get(request.service) if passes else None
+            decision = self._decide(request, call, endpoint)
             if decision and not decision.allowed:
                 return self._words(call)
         return None
 
-    def _decide(self, call: ApiCall, endpoint: Statements | None = None) -> Decision | None:
+    def _decide(
+        self, request: SignedRequest, call: ApiCall, endpoint: Statements | None = None
+    ) -> Decision | None:
         statements = (self._policies or {}).get(call.principal)
         decision = None
         if statements is not None:
@@ -180,7 +186,8 @@ class Authorizer:
                 call,
                 resource=self._lookup.policy(call.resource),
                 endpoint=endpoint,
-                boundary=self._lookup.boundary(str(call.context.get("aws:PrincipalArn"))),
+                boundary=self._lookup.boundary(request.role),
+                session=request.session_policy,
             )
         with self._lock:
             self._seen.append(RecordedCall(call, decision))

@@ -27,6 +27,7 @@ from rotators.iam.calls import (
 )
 
 if TYPE_CHECKING:
+    from rotators.iam.documents import Statements
     from rotators.local.iam.lookup import Lookup
 
 KEY_PREFIX = "local-"
@@ -58,6 +59,7 @@ class SignedRequest:
         params: the body.
         role: ARN of the role that the caller acts as; empty for a developer.
         tags: of the role.
+        session_policy: statements of the policy of the caller's session; None without one.
     """
 
     principal: str
@@ -68,6 +70,7 @@ class SignedRequest:
     params: Mapping[str, Any]
     role: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    session_policy: Statements | None = None
 
     def call(self, action: str, resource: str, context: Context | None = None) -> ApiCall:
         """A call in the caller's name, with what every call tells IAM (reference_policies_condition-keys).
@@ -85,6 +88,8 @@ class SignedRequest:
             "aws:RequestedRegion": self.region,
             **{f"aws:PrincipalTag/{key}": value for key, value in self.tags.items()},
         }
+        if action.startswith("kms:"):
+            told["kms:CallerAccount"] = self.account
         return ApiCall(self.principal, action, resource, {**told, **(context or {})})
 
 

@@ -118,6 +118,15 @@ class Lookup:
         policy = policies[found.permissions_boundary_arn]
         return statements_of(next(each.document for each in policy.versions if each.is_default))
 
+    def session_policy(self, access_key: str) -> Statements | None:
+        """Return the statements of the policy that a role was assumed with (API:AssumeRole, Policy), or None.
+
+        Args:
+            access_key: of the caller.
+        """
+        assumed = _assumed_role(access_key)
+        return statements_of(assumed.policy) if assumed and assumed.policy else None
+
     def role_tags(self, role: str) -> Mapping[str, str]:
         """Return the tags of the role with the ARN ``role``; none if it is no role of moto's IAM."""
         found = self._role(role)
@@ -177,11 +186,15 @@ def caller(access_key: str, region: str) -> tuple[str, str]:
         functions = lambda_backends[ACCOUNT][region].list_functions()
         function = next((each for each in functions if each.function_name == name), None)
         return str(function.role) if function else f"arn:aws:iam::{ACCOUNT}:role/{name}", name
-    for backends in sts_backends.values():
-        for backend in backends.values():
-            if assumed := backend.get_assumed_role_from_access_key(access_key):
-                return str(assumed.role_arn), str(assumed.session_name)
-    return "", ""
+    assumed = _assumed_role(access_key)
+    return (str(assumed.role_arn), str(assumed.session_name)) if assumed else ("", "")
+
+
+def _assumed_role(access_key: str) -> Any:
+    """Moto's record of the session with an access key, or None."""
+    accounts = (backend for backends in sts_backends.values() for backend in backends.values())
+    found = (backend.get_assumed_role_from_access_key(access_key) for backend in accounts)
+    return next((each for each in found if each), None)
 
 
 def principal_arn(access_key: str, region: str) -> str:

@@ -16,7 +16,8 @@ from typing import Any
 from rotators.iam.calls import ApiCall
 from rotators.iam.conditions import is_operator, listed, negates
 from rotators.iam.documents import statements_of
-from rotators.iam.evaluator import ELEMENTS, decide_with
+from rotators.iam.evaluator import decide_with
+from rotators.iam.rules import ELEMENTS
 from rotators.local.secretsmanager.refusals import refusal
 
 _MAX_CHARACTERS = 20_480
