@@ -372,7 +372,7 @@ def keep_requests_out_of_logs() -> None:
 
 @lru_cache
 def _loader(data_path: str | None) -> Loader:
-    """What reads botocore's descriptions of AWS; one for all clients, because others take 50 ms less."""
+    """Reads botocore's descriptions of AWS; shared, because each further client then takes 50 ms less."""
     from botocore.loaders import create_loader  # noqa: PLC0415
 
     return create_loader(data_path)

@@ -135,7 +135,7 @@ def carry_out(plan: Plan, *, yes: bool, as_json: bool) -> None:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a plan.
+    """The result of a plan.
 
     Attributes:
         plan: the plan.

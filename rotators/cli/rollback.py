@@ -60,7 +60,7 @@ def rollback(secret: str, version: str | None, stage: str | None, yes: bool, as_
 
 @dataclass
 class _Result:
-    """What became of a plan.
+    """The result of a plan.
 
     Attributes:
         secret: name or ARN, as it was given: the next command needs the Region in it too.
@@ -75,7 +75,7 @@ class _Result:
     stopped: BaseException | None = None
 
     def run(self) -> None:
-        """Make the changes. Whatever stops them, the state that is left must be told."""
+        """Make the changes, and keep what stopped them, because the state that is left is shown."""
         try:
             self.found.run(self.plan)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - see `end`

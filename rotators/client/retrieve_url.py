@@ -57,7 +57,10 @@ class RetrieveUrl:
     """
 
     def __init__(self, url: str, *, region: str | None = None) -> None:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:  # a bracket without its pair
+            parts = urlsplit("")
         found = _HOST.fullmatch(parts.hostname or "")
         if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
             raise errors.ConfigurationError("the URL is not one of HTTPS", remedy=_URL_REMEDY)
@@ -105,7 +108,7 @@ class RetrieveUrl:
         return answer
 
     def _signed(self, body: bytes) -> AWSPreparedRequest:
-        """Sign anew for each attempt, because credentials and time change."""
+        """Sign each attempt, because credentials and time change."""
         from botocore.auth import SigV4Auth  # noqa: PLC0415 - imported by the first request
         from botocore.awsrequest import AWSRequest  # noqa: PLC0415
 
@@ -161,12 +164,21 @@ def _outcomes(
     failed, secrets = answer.get("Errors"), answer.get("Secrets")
     if not isinstance(failed, list) or not isinstance(secrets, list):
         raise not_aws(_ACTION, ", ".join(asked))
-    refusals = {each["SecretId"]: _refusal(HTTPStatus.OK, each, each["SecretId"]) for each in failed}
+    refusals = {name: _refusal(HTTPStatus.OK, each, name) for name, each in _named(failed, asked)}
     rest = [name for name in asked if name not in refusals]
     if len(rest) != len(secrets):
         raise not_aws(_ACTION, ", ".join(asked))
     yield from refusals.items()
     yield from ((name, _version(secret, name)) for name, secret in zip(rest, secrets, strict=True))
+
+
+def _named(failed: Sequence[Any], asked: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Each error of an answer with the name of its secret."""
+    for each in failed:
+        name = each.get("SecretId") if isinstance(each, dict) else None
+        if not isinstance(name, str) or name not in asked:
+            raise not_aws(_ACTION, ", ".join(asked))
+        yield name, each
 
 
 def _json_object(content: bytes) -> dict[str, Any] | None:

@@ -160,7 +160,7 @@ def _test(work: _Work) -> Outcome:
     """Test the pending value; in the service's trial run (RotateImmediately=false) the current one.
 
     In a trial only testSecret is called (API:RotateSecret), with AWSPENDING on a copy of the current value,
-    as was recorded on AWS. An empty version is tested alike; finishSecret refuses to promote it.
+    as was recorded on AWS. An empty version is tested in the same way; finishSecret refuses to promote it.
     """
     current = work.versions.current()
     pending = work.versions.pending()

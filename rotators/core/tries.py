@@ -68,8 +68,8 @@ class Tries:
     Args:
         rotation: whose values; its ``rejections`` get the labels of those that were rejected, and its
             ``rejected`` their credentials.
-        current_first: True if the current value comes first even where one login is left: nobody has seen it
-            rejected.
+        current_first: True if the current value comes first even where one login is left, because no login
+            with it was rejected so far.
 
     Attributes:
         rejected: the values that the target has rejected in this rotation, also those that were not tried

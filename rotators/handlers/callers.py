@@ -147,7 +147,7 @@ class UrlRequest(_Part):
 
 @dataclass(frozen=True)
 class Described:
-    """What a rule by tag compares.
+    """The facts of a secret that a rule by tag compares.
 
     Attributes:
         arn: of the secret.

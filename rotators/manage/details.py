@@ -1,4 +1,4 @@
-"""What a listing leaves out: logged steps, versions and replicas. Each secret needs a call for each of them.
+"""Logged steps, versions and replicas, which a listing does not have: each needs a call for each secret.
 
 ListSecrets tells neither replicas nor the ages and keys of versions (API reference, SecretListEntry).
 Therefore they are read for some secrets only, the most important ones, and several calls run at a time.

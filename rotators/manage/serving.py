@@ -28,10 +28,10 @@ _FRESH_SECONDS = 5.0
 """A page is made again when it is older, so that a reload does not list the secrets each time."""
 
 _LOOK_SECONDS = 0.1
-"""The time after which the server sees that it shall end."""
+"""The time between two looks of the server whether it must end."""
 
 _LAST_PAGE_SECONDS = 5.0
-"""The time for which the end waits for a page in the making; a throttled one can take minutes."""
+"""The longest wait at the end for a page that is being made; with throttling, one can take minutes."""
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -80,7 +80,8 @@ class Dashboard:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-        # The caller may change the environment afterwards, and a page in the making would ask another AWS.
+        # The caller may change the environment afterwards. A page that is still being made would then ask
+        # another AWS.
         if self._lock.acquire(timeout=_LAST_PAGE_SECONDS):
             self._lock.release()
 

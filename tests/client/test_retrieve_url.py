@@ -212,6 +212,17 @@ def test_an_unknown_answer_is_not_in_the_error(
     assert PASSWORD not in f"{raised.value}{raised.value.__cause__}{raised.value.__context__}"
 
 
+@pytest.mark.parametrize(
+    "failed", ["a", {"Code": "secret-not-found"}, {"SecretId": "shop/b"}, {"SecretId": ["shop/a"]}]
+)
+def test_an_error_without_its_secret_is_unknown(
+    source: RetrieveUrl, function_url: FunctionUrl, failed: object
+) -> None:
+    function_url.answers = [(200, json.dumps({"Secrets": [], "Errors": [failed]}).encode())]
+    with pytest.raises(errors.ServiceUnavailable, match="protocol"):
+        source.many(["shop/a"])
+
+
 def test_another_secret_is_not_returned(world: World, source: RetrieveUrl, function_url: FunctionUrl) -> None:
     """Two processes that share a connection by mistake get each other's answers."""
     answer = {"ARN": "a", "Name": "shop/b", "VersionId": "v", "VersionStages": [], "SecretString": "b"}
@@ -234,7 +245,13 @@ def test_nothing_of_a_request_is_logged(
 
 @pytest.mark.parametrize(
     "url",
-    ["http://abc.lambda-url.eu-west-1.on.aws/", "https://example.com/", "abc", "https://x.on.aws.evil.org"],
+    [
+        "http://abc.lambda-url.eu-west-1.on.aws/",
+        "https://example.com/",
+        "abc",
+        "https://x.on.aws.evil.org",
+        "https://[",
+    ],
 )
 def test_other_urls_are_refused(url: str) -> None:
     with pytest.raises(errors.ConfigurationError, match="RetrieveUrl"):

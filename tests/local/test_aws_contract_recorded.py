@@ -104,15 +104,15 @@ def test_unusable_tags_are_refused(secrets: Any, name: str, tags: list[dict[str,
         ("ValidateResourcePolicy", {"ResourcePolicy": "{}"}),
     ],
 )
-def test_a_missing_secret_is_refused_alike(raw: Raw, operation: str, more: dict[str, Any]) -> None:
-    """Recorded, local-stack.md F10, for GetSecretValue and ListSecretVersionIds."""
+def test_a_missing_secret_has_status_400(raw: Raw, operation: str, more: dict[str, Any]) -> None:
+    """Recorded, local-aws.md F10, for GetSecretValue and ListSecretVersionIds."""
     message = "Secrets Manager can't find the specified secret."
     expected = {"__type": "ResourceNotFoundException", "Message": message}
     assert raw(operation, SecretId="missing", **more) == (400, expected)
 
 
 def test_only_errors_of_the_model_have_message_capitalised(raw: Raw, name: str) -> None:
-    """Recorded, local-stack.md F10: SDKs parse `Message` of the errors in the service's model only."""
+    """Recorded, local-aws.md F10: SDKs parse `Message` of the errors in the service's model only."""
     exists = raw("CreateSecret", Name=name, SecretString="2", **TOKEN)
     assert exists[1]["Message"] == f"The operation failed because the secret {name} already exists."
     assert raw("DescribeSecret", SecretId="a b")[1].keys() == {"__type", "message"}
@@ -136,7 +136,7 @@ def test_only_errors_of_the_model_have_message_capitalised(raw: Raw, name: str) 
     ],
 )
 def test_an_invalid_name_is_refused(secrets: Any, operation: str, more: dict[str, Any], wrong: str) -> None:
-    """Recorded, local-stack.md F11; RotateSecret: hashicorp/terraform-provider-aws#39406."""
+    """Recorded, local-aws.md F11; RotateSecret: hashicorp/terraform-provider-aws#39406."""
     member = "Name" if operation == "create_secret" else "SecretId"
     message = (
         "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following:"
@@ -152,7 +152,7 @@ def test_a_name_has_at_most_512_characters(secrets: Any) -> None:
 
 
 def test_dates_have_milliseconds(aws: LocalAws, secrets: Any, raw: Raw) -> None:
-    """Recorded, local-stack.md F14. The AWS CLI's examples have at most three digits; of a read, the day."""
+    """Recorded, local-aws.md F14. The AWS CLI's examples have at most three digits; of a read, the day."""
     found: dict[str, list[float]] = {}
     for _ in range(3):  # one date in a thousand has no fraction
         name = unique("dated")
@@ -190,7 +190,7 @@ def test_a_new_secret_has_one_date(raw: Raw) -> None:
 
 
 def test_versions_name_their_keys(secrets: Any, name: str) -> None:
-    """Recorded, local-stack.md F12 and F13; API:UpdateSecret encrypts versions with stages again."""
+    """Recorded, local-aws.md F12 and F13; API:UpdateSecret encrypts versions with stages again."""
     for value in "23":
         secrets.put_secret_value(SecretId=name, SecretString=value)
     kms = boto3.client("kms")

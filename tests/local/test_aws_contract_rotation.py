@@ -256,7 +256,7 @@ def test_cancelling_ends_the_run_and_keeps_the_settings(
 def test_rotate_immediately_false_only_tests(
     aws: LocalAws, secrets: Any, make: Make, rotate: Make, stages: Stages
 ) -> None:
-    """Moto 5: the AWSPENDING copy stays. API:RotateSecret removes it; recorded, local-stack.md F2."""
+    """Moto 5: the AWSPENDING copy stays. API:RotateSecret removes it; recorded, local-aws.md F2."""
     arn = make(slow="testSecret")
     before = stages(arn)
     token = rotate(arn, RotateImmediately=False)

@@ -112,7 +112,7 @@ def test_versions_without_labels_list_no_stages(secrets: Any, make: Make) -> Non
     ],
 )
 def test_a_raw_call_needs_a_token(raw: Raw, operation: str, code: str) -> None:
-    """Recorded, local-stack.md F8: refused before the secret is looked up. SDKs send a token."""
+    """Recorded, local-aws.md F8: refused before the secret is looked up. SDKs send a token."""
     key = "Name" if operation == "CreateSecret" else "SecretId"
     message = "You must provide a ClientRequestToken value. We recommend a UUID-type value."
     answer = raw(operation, **{key: "local/nothing", "SecretString": "x"})

@@ -149,7 +149,7 @@ def shared(aws: LocalAws, elsewhere: Elsewhere) -> Shared:
 
 
 def test_the_default_key_serves_one_account(shared: Shared) -> None:
-    """Recorded, local-stack.md F9 (LocalStack's tests, test_cross_account_access)."""
+    """Recorded, local-aws.md F9 (LocalStack's tests, test_cross_account_access)."""
     shared.share()
     message = (
         "InvalidRequestException: You can't access a secret from a different AWS account if you encrypt the "

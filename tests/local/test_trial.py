@@ -1,4 +1,4 @@
-"""The trial of RotateImmediately=false: our rotate function on a real PostgreSQL (local-stack.md F2)."""
+"""The trial of RotateImmediately=false: our rotate function on a real PostgreSQL (local-aws.md F2)."""
 
 from __future__ import annotations
 

@@ -41,17 +41,7 @@ class OwnFunctions:
         _create_role()
 
     def create(self, region: str, name: str, handler: str, variables: Mapping[str, str]) -> str:
-        """Create a function that a reset leaves.
-
-        Args:
-            region: Region of the function.
-            name: of the function.
-            handler: dotted path.
-            variables: its environment.
-
-        Returns:
-            Its ARN.
-        """
+        """See `create_function`. A reset leaves this function."""
         with self._lock:
             self._created[region, name] = handler, variables
             return create_function(region, name, handler, variables)
