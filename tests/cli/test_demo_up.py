@@ -57,10 +57,10 @@ _POLL = 0.05
 NOWHERE = "http://127.0.0.1:9"
 
 
-def test_demo_ends_well_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_demo_ends_well_and_leaves_nothing_behind(folder: Path) -> None:
     """The demo ignores the caller's settings: a proxy would see passwords, others name another account."""
     environment = clean_environment(
-        TMPDIR=str(_open(tmp_path)),
+        TMPDIR=str(folder),
         HTTP_PROXY=NOWHERE,
         http_proxy=NOWHERE,
         AWS_ENDPOINT_URL_SECRETS_MANAGER=NOWHERE,
@@ -72,7 +72,7 @@ def test_demo_ends_well_and_leaves_nothing_behind(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     for word in ("createSecret", "finishSecret", "refused", "accepted", "AWSCURRENT", "Next:"):
         assert word in done.stdout
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
 
 
 def test_demo_on_an_own_server_leaves_it_unchanged(server: PostgresServer) -> None:
@@ -147,6 +147,9 @@ class Stack:
             if line == "}\n":
                 break
         self.document: dict[str, Any] = json.loads(text)
+        if "endpoint" not in self.document:
+            self.process.communicate()  # a process that is left would fail another test
+            pytest.fail(text)
         self.client: Any = boto3.client(
             "secretsmanager",
             endpoint_url=self.document["endpoint"],
@@ -197,18 +200,15 @@ class Stack:
         return True
 
 
-def _open(path: Path) -> Path:
-    """Give the server's user access to a test's directory."""
-    for place in (path, *list(path.parents)[:3]):
-        if place.owner() == path.owner() and len(place.parts) > 2:
-            place.chmod(0o755)
-    return path
+def _folder() -> Iterator[Path]:
+    """A folder that the server's user may enter. Each start of pytest closes pytest's own to other users."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the stack's files."""
-    return _open(tmp_path_factory.mktemp("up"))
+folder = pytest.fixture(_folder, name="folder")
+place = pytest.fixture(_folder, name="place", scope="module")
 
 
 @pytest.fixture(scope="module")
@@ -272,15 +272,13 @@ def test_a_page_shows_the_secrets_without_values(stack: Stack) -> None:
     assert "demo/single" not in page
 
 
-def test_up_runs_an_engine_without_administrators() -> None:
-    # The path of a socket has at most 107 characters.
-    with tempfile.TemporaryDirectory() as place:
-        for running in _running(_open(Path(place)), "--engine", "memorydb"):
-            assert running.document["secrets"].keys() == {"demo/dual"}
-            assert running.document["memorydb"]["port"]
-            before = running.value("demo/dual")
-            assert running.command("rotate", "demo/dual").returncode == 0
-            assert running.value("demo/dual")["password"] != before["password"]
+def test_up_runs_an_engine_without_administrators(folder: Path) -> None:
+    for running in _running(folder, "--engine", "memorydb"):
+        assert running.document["secrets"].keys() == {"demo/dual"}
+        assert running.document["memorydb"]["port"]
+        before = running.value("demo/dual")
+        assert running.command("rotate", "demo/dual").returncode == 0
+        assert running.value("demo/dual")["password"] != before["password"]
 
 
 @pytest.fixture(scope="module")
@@ -328,9 +326,9 @@ def test_each_example_secret_is_ready_and_healthy(engine: str, examples: dict[st
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGKILL, -9)]
 )
-def test_nothing_is_left_however_it_ends(tmp_path: Path, number: signal.Signals, status: int) -> None:
-    for running in _running(_open(tmp_path)):
-        _ends(running, tmp_path, number, status)
+def test_nothing_is_left_however_it_ends(folder: Path, number: signal.Signals, status: int) -> None:
+    for running in _running(folder):
+        _ends(running, folder, number, status)
 
 
 def _ends(stack: Stack, place: Path, number: signal.Signals, status: int) -> None:
