@@ -88,10 +88,20 @@ RELIED_ON: dict[str, str | None] = {
     "moto.iam.models:iam_backends": None,
     "moto.iam.responses:IamResponse": None,
     "moto.iam.responses:IamResponse.get_account_authorization_details": "(self)",
+    "moto.kms.models:Key": (
+        "(policy, key_usage, key_spec, description, account_id, region, multi_region, origin)"
+    ),
+    "moto.kms.models:Key.add_grant": (
+        "(self, name, grantee_principal, operations, constraints, retiring_principal)"
+    ),
+    "moto.kms.models:KmsBackend.alias_exists": "(self, alias_name)",
+    "moto.kms.models:KmsBackend.create_alias": "(self, target_key_id, alias_name)",
     "moto.kms.models:KmsBackend.get_key_id_from_alias": "(self, alias_name)",
     "moto.kms.models:KmsBackend.list_resource_tags": "(self, key_id_or_arn)",
-    "moto.kms.models:KmsBackend.schedule_key_deletion": "(self, key_id, pending_window_in_days)",
+    "moto.kms.models:KmsBackend.update_alias": "(self, target_key_id, alias_name)",
+    "moto.kms.models:generate_private_key": "(key_spec)",
     "moto.kms.models:kms_backends": None,
+    "moto.kms.responses:KmsResponse.kms_backend": None,
     "moto.logs.models:LogsBackend.ensure_log_group": "(self, log_group_name)",
     "moto.memorydb.exceptions:InvalidParameterValueException": "(msg)",
     "moto.memorydb.exceptions:MemoryDBClientError": None,

@@ -24,6 +24,7 @@ from rotators.iam.calls import (
     account_of,
     calls_about,
 )
+from rotators.local.kms.permissions import key_calls
 
 if TYPE_CHECKING:
     from rotators.local.iam.lookup import Lookup
@@ -98,6 +99,8 @@ def calls_of(request: SignedRequest, lookup: Lookup) -> list[ApiCall]:
     """
     if request.service == _MANAGER:
         return list(_manager_calls(request, lookup))
+    if request.service == "kms":
+        return key_calls(request)
     resource = _resource(request)
     own = request.call(f"{request.service}:{request.operation}", resource)
     if (request.service, request.operation) == ("sns", "Publish"):
@@ -216,8 +219,6 @@ _RESOURCES = {
     ("elasticache", "ModifyReplicationGroup"): "replicationgroup:{ReplicationGroupId}",
     ("elasticache", "ModifyUser"): "user:{UserId}",
     ("iam", "SimulatePrincipalPolicy"): "{PolicySourceArn}",
-    ("kms", "DescribeKey"): "key/{KeyId}",
-    ("kms", "ListResourceTags"): "key/{KeyId}",
     ("lambda", "GetFunctionConfiguration"): "function:{FunctionName}",
     ("lambda", "InvokeFunction"): "function:{FunctionName}",
     ("lambda", "GetPolicy"): "function:{FunctionName}",

@@ -1,0 +1,186 @@
+"""Management of keys: creation, states, deletion, policies and aliases.
+
+Sources: KMS API reference of each operation; Developer Guide, key-state; answers recorded on AWS in
+LocalStack's tests.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from moto.core.utils import unix_time, utcnow
+from moto.kms.models import Key, KmsBackend
+
+from rotators.iam.documents import statements_of
+from rotators.iam.errors import PolicyUnsupported
+from rotators.local.kms.keys import (
+    DISABLED,
+    ENABLED,
+    PENDING_DELETION,
+    check_enabled,
+    check_kept,
+    described,
+    find,
+    is_symmetric,
+)
+from rotators.local.kms.refusals import KmsRefusal, invalid, invalid_state, not_found, unsupported
+from rotators.local.kms.requests import Answer, Operation, Params
+from rotators.local.kms.specs import SYMMETRIC, checked_usage
+
+_WINDOW = range(7, 31)
+_PREFIX, _OF_AWS = "alias/", "alias/aws/"
+_ORIGIN = "AWS_KMS"
+
+
+def _create_key(backend: KmsBackend, params: Params) -> Answer:
+    spec = params.get("KeySpec") or params.get("CustomerMasterKeySpec") or SYMMETRIC
+    usage = checked_usage(spec, params.get("KeyUsage"))
+    if params.get("Origin", _ORIGIN) != _ORIGIN:
+        raise unsupported(f"The local AWS has no keys of origin {params['Origin']}.")
+    if "Policy" in params:
+        _check_policy(params["Policy"])
+    key = Key(  # type: ignore[abstract] # as moto's own create_key, which refuses the newer key specs
+        params.get("Policy"),
+        usage,
+        spec,
+        params.get("Description", ""),
+        backend.account_id,
+        backend.region_name,
+        bool(params.get("MultiRegion")),
+    )
+    backend.keys[key.id] = key
+    if params.get("Tags"):
+        backend.tagger.tag_resource(key.id, params["Tags"])
+    return described(key)
+
+
+def _describe_key(backend: KmsBackend, params: Params) -> Answer:
+    return described(find(backend, params["KeyId"]))
+
+
+def _put_key_policy(backend: KmsBackend, params: Params) -> Answer:
+    key = find(backend, params["KeyId"], aliases=False)
+    if params.get("PolicyName", "default") != "default":
+        raise not_found("No such policy exists")
+    _check_policy(params["Policy"])
+    key.policy = params["Policy"]
+    return {}
+
+
+def _enable_key(backend: KmsBackend, params: Params) -> Answer:
+    return _in_state(backend, params, ENABLED)
+
+
+def _disable_key(backend: KmsBackend, params: Params) -> Answer:
+    return _in_state(backend, params, DISABLED)
+
+
+def _schedule_key_deletion(backend: KmsBackend, params: Params) -> Answer:
+    key = find(backend, params["KeyId"], aliases=False)
+    check_kept(key)
+    window = params.get("PendingWindowInDays", _WINDOW[-1])
+    if window not in _WINDOW:
+        raise invalid("PendingWindowInDays must be between 7 and 30.")
+    key.deletion_date = utcnow() + timedelta(days=window)
+    _set_state(key, PENDING_DELETION)
+    return {
+        "KeyId": key.arn,
+        "DeletionDate": unix_time(key.deletion_date),
+        "KeyState": PENDING_DELETION,
+        "PendingWindowInDays": window,
+    }
+
+
+def _cancel_key_deletion(backend: KmsBackend, params: Params) -> Answer:
+    key = find(backend, params["KeyId"], aliases=False)
+    if key.key_state != PENDING_DELETION:
+        raise invalid_state(f"{key.arn} is not pending deletion.")
+    key.deletion_date = None
+    _set_state(key, DISABLED)
+    return {"KeyId": key.arn}
+
+
+def _create_alias(backend: KmsBackend, params: Params) -> Answer:
+    name = params["AliasName"]
+    _check_alias(name)
+    key = find(backend, params["TargetKeyId"], aliases=False)
+    check_kept(key)
+    if backend.alias_exists(name):
+        raise KmsRefusal(
+            "AlreadyExistsException", f"An alias with the name {_alias_arn(backend, name)} already exists"
+        )
+    backend.create_alias(key.id, name)
+    return {}
+
+
+def _update_alias(backend: KmsBackend, params: Params) -> Answer:
+    name = params["AliasName"]
+    _check_alias(name)
+    if not backend.alias_exists(name):
+        raise not_found(f"Alias {_alias_arn(backend, name)} is not found.")
+    key, before = find(backend, params["TargetKeyId"], aliases=False), find(backend, name)
+    check_kept(key)
+    if (key.key_usage, is_symmetric(key)) != (before.key_usage, is_symmetric(before)):
+        raise invalid("An alias keeps to keys of one type and key usage.")
+    backend.update_alias(key.id, name)
+    return {}
+
+
+def _create_grant(backend: KmsBackend, params: Params) -> Answer:
+    key = find(backend, params["KeyId"], aliases=False)
+    check_enabled(key)
+    grant = key.add_grant(
+        params.get("Name", ""),
+        params["GranteePrincipal"],
+        params["Operations"],
+        params.get("Constraints", {}),
+        params.get("RetiringPrincipal", ""),
+    )
+    return {"GrantId": grant.id, "GrantToken": grant.token}
+
+
+def _in_state(backend: KmsBackend, params: Params, state: str) -> Answer:
+    key = find(backend, params["KeyId"], aliases=False)
+    check_kept(key)
+    _set_state(key, state)
+    return {}
+
+
+def _set_state(key: Key, state: str) -> None:
+    key.key_state, key.enabled = state, state == ENABLED
+
+
+def _check_policy(policy: str) -> None:
+    try:
+        statements_of(policy)
+    except PolicyUnsupported:
+        raise KmsRefusal("MalformedPolicyDocumentException") from None
+
+
+def _check_alias(name: str) -> None:
+    if not name.startswith(_PREFIX):
+        raise invalid(
+            'Alias must start with the prefix "alias/". Please see '
+            "https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html"
+        )
+    if name.startswith(_OF_AWS):
+        raise KmsRefusal("NotAuthorizedException")
+
+
+def _alias_arn(backend: KmsBackend, name: str) -> str:
+    return f"arn:aws:kms:{backend.region_name}:{backend.account_id}:{name}"
+
+
+OPERATIONS: dict[str, Operation] = {
+    "CancelKeyDeletion": _cancel_key_deletion,
+    "CreateAlias": _create_alias,
+    "CreateGrant": _create_grant,
+    "CreateKey": _create_key,
+    "DescribeKey": _describe_key,
+    "DisableKey": _disable_key,
+    "EnableKey": _enable_key,
+    "PutKeyPolicy": _put_key_policy,
+    "ScheduleKeyDeletion": _schedule_key_deletion,
+    "UpdateAlias": _update_alias,
+}
+"""The operations by their names in the API."""
