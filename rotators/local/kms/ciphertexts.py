@@ -34,24 +34,24 @@ class Sealed:
 
     Attributes:
         head: What comes before the nonce; authenticated.
-        key_id: Id of its key.
+        key: Account and id of its key, as at the end of the key's ARN: replicas of a key have the same.
         material_id: KeyMaterialId of the version that encrypted it.
         nonce: Nonce of AES-GCM.
         body: Encrypted data with the tag.
     """
 
     head: bytes
-    key_id: str
+    key: str
     material_id: str
     nonce: bytes
     body: bytes
 
 
-def seal(key_id: str, material: Material, plaintext: bytes, context: Context) -> bytes:
+def seal(key: str, material: Material, plaintext: bytes, context: Context) -> bytes:
     """Encrypt with a symmetric key.
 
     Args:
-        key_id: Id of the key.
+        key: See `Sealed`.
         material: Its material; the current version encrypts.
         plaintext: Data.
         context: Encryption context.
@@ -59,7 +59,7 @@ def seal(key_id: str, material: Material, plaintext: bytes, context: Context) ->
     Returns:
         The ciphertext.
     """
-    version, name, nonce = material.current, key_id.encode(), os.urandom(_NONCE)
+    version, name, nonce = material.current, key.encode(), os.urandom(_NONCE)
     head = _MAGIC + bytes([len(name)]) + name + bytes.fromhex(version.id)
     return head + nonce + AESGCM(version.key).encrypt(nonce, plaintext, head + _encoded(context))
 
@@ -77,18 +77,18 @@ def parse(ciphertext: bytes) -> Sealed:
         KmsRefusal: InvalidCiphertextException: it is none.
     """
     start = len(_MAGIC) + 1
-    if not ciphertext.startswith(_MAGIC) or len(ciphertext) < start:
-        raise unreadable()
-    name_end = start + ciphertext[start - 1]
+    name_end = start + (ciphertext[start - 1] if len(ciphertext) >= start else 0)
     head_end = name_end + _MATERIAL_ID
     body = head_end + _NONCE
+    if not ciphertext.startswith(_MAGIC) or len(ciphertext) < body:
+        raise unreadable()
     try:
-        key_id = ciphertext[start:name_end].decode("ascii")
+        key = ciphertext[start:name_end].decode("ascii")
     except UnicodeDecodeError:
         raise unreadable() from None
     return Sealed(
         ciphertext[:head_end],
-        key_id,
+        key,
         ciphertext[name_end:head_end].hex(),
         ciphertext[head_end:body],
         ciphertext[body:],
@@ -110,7 +110,7 @@ def unseal(sealed: Sealed, material: Material, context: Context) -> bytes:
         KmsRefusal: InvalidCiphertextException: it was changed, or the context is another.
     """
     version = material.version(sealed.material_id)
-    if version is None or len(sealed.nonce) != _NONCE:
+    if version is None:
         raise unreadable()
     try:
         return AESGCM(version.key).decrypt(sealed.nonce, sealed.body, sealed.head + _encoded(context))

@@ -55,6 +55,25 @@ def find(backend: KmsBackend, named: str, *, aliases: bool = True) -> Key:
     return backend.keys[named]
 
 
+def name_in_ciphertexts(key: Key) -> str:
+    """Return account and id of ``key``, as at the end of its ARN."""
+    return f"{key.account_id}:{_KEY}{key.id}"
+
+
+def find_sealing(backend: KmsBackend, name: str) -> Key | None:
+    """Find the key of a ciphertext.
+
+    Args:
+        backend: Keys of the caller's account and Region; the key or a replica of it must be in this Region.
+        name: See `name_in_ciphertexts`.
+
+    Returns:
+        The key, in any state; None if there is no such key.
+    """
+    account, _, key_id = name.partition(f":{_KEY}")
+    return kms_backends[account][backend.region_name].keys.get(key_id)
+
+
 def usable(key: Key, usage: str, operation: str) -> Key:
     """Refuse a key that cannot be used for an operation.
 
@@ -163,7 +182,9 @@ def described(key: Key) -> dict[str, Any]:
     if is_symmetric(key):
         metadata["CurrentKeyMaterialId"] = material(key).current.id
     if key.multi_region:
-        metadata["MultiRegionConfiguration"] = key.multi_region_configuration
+        shared = key.multi_region_configuration  # by the primary and its replicas
+        kind = "PRIMARY" if shared["PrimaryKey"]["Arn"] == key.arn else "REPLICA"
+        metadata["MultiRegionConfiguration"] = {**shared, "MultiRegionKeyType": kind}
     if key.deletion_date is not None:
         metadata["DeletionDate"] = unix_time(key.deletion_date)
     return {"KeyMetadata": metadata}

@@ -18,9 +18,11 @@ from rotators.local.kms.keys import (
     check_algorithm,
     check_enabled,
     find,
+    find_sealing,
     is_symmetric,
     listed_algorithms,
     material,
+    name_in_ciphertexts,
     usable,
 )
 from rotators.local.kms.material import generate_pair, public_der
@@ -163,7 +165,7 @@ def _generate_random(_backend: KmsBackend, params: Params) -> Answer:
 def _encrypted(key: Key, algorithm: str, plaintext: bytes, context: ciphertexts.Context | None) -> bytes:
     check_algorithm(key, algorithm)
     if is_symmetric(key):
-        return ciphertexts.seal(key.id, material(key), plaintext, context or {})
+        return ciphertexts.seal(name_in_ciphertexts(key), material(key), plaintext, context or {})
     _check_no_context(context)
     return ciphertexts.encrypt_rsa(material(key).private.public_key(), key.key_spec, algorithm, plaintext)
 
@@ -184,7 +186,7 @@ def _decrypted(backend: KmsBackend, operation: str, asked: _ToDecrypt) -> tuple[
     """The key, the plaintext, and the KeyMaterialId of a symmetric key."""
     if asked.algorithm == SYMMETRIC:
         sealed = ciphertexts.parse(asked.ciphertext)
-        key = usable(_sealing_key(backend, sealed.key_id, asked.key), ENCRYPT, operation)
+        key = usable(_sealing_key(backend, sealed.key, asked.key), ENCRYPT, operation)
         plaintext = ciphertexts.unseal(sealed, material(key), asked.context or {})
         return key, plaintext, sealed.material_id
     if asked.key is None:
@@ -195,17 +197,18 @@ def _decrypted(backend: KmsBackend, operation: str, asked: _ToDecrypt) -> tuple[
     return key, ciphertexts.decrypt_rsa(material(key).private, asked.algorithm, asked.ciphertext), None
 
 
-def _sealing_key(backend: KmsBackend, key_id: str, named: str | None) -> Key:
+def _sealing_key(backend: KmsBackend, name: str, named: str | None) -> Key:
     """The key of a ciphertext, which must be the one that the request names."""
     if named is not None:
         key = find(backend, named)
-        if key.id != key_id:
+        if name_in_ciphertexts(key) != name:
             text = "The key ID in the request does not identify a CMK that can perform this operation."
             raise KmsRefusal("IncorrectKeyException", text)
         return key
-    if key_id not in backend.keys:
+    found = find_sealing(backend, name)
+    if found is None:
         raise KmsRefusal("AccessDeniedException", UNKNOWN_KEY)
-    return backend.keys[key_id]
+    return found
 
 
 def _check_no_context(context: ciphertexts.Context | None) -> None:

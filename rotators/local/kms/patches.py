@@ -8,15 +8,31 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import moto.kms.models
+from moto.core.utils import camelcase_to_underscores
+from moto.kms.models import Key
 from moto.kms.responses import KmsResponse
 
 from rotators.local.kms import management, operations, rotation
+from rotators.local.kms.keys import check_enabled, check_kept, described, find
 from rotators.local.kms.material import Material
 from rotators.local.kms.refusals import KmsRefusal
 from rotators.local.kms.requests import Operation, read
 
 if TYPE_CHECKING:
     from rotators.local.moto_patches import Replacements
+
+_OF_MOTO: dict[str, Callable[[Key], None] | None] = {
+    "GetKeyPolicy": None,
+    "ListGrants": None,
+    "ListKeyPolicies": None,
+    "ListResourceTags": None,
+    "ReplicateKey": check_enabled,
+    "RevokeGrant": None,
+    "TagResource": check_kept,
+    "UntagResource": check_kept,
+    "UpdateKeyDescription": check_kept,
+}
+"""Operations that moto answers, with the check of the key's state (KMS guide, key-state)."""
 
 _PLAINTEXTS = ("Plaintext", "PrivateKeyPlaintext")
 _WITHOUT = "WithoutPlaintext"
@@ -29,8 +45,11 @@ def install(replacements: Replacements) -> None:
         replacements: Keeps the originals.
     """
     replacements.replace(moto.kms.models, "generate_private_key", Material)
+    replacements.replace(Key, "to_dict", described)
     for name, operation in {**operations.OPERATIONS, **management.OPERATIONS, **rotation.OPERATIONS}.items():
-        replacements.replace(KmsResponse, _method(name), _answer(name, operation))
+        replacements.replace(KmsResponse, camelcase_to_underscores(name), _answer(name, operation))
+    for name, check in _OF_MOTO.items():
+        replacements.wrap(KmsResponse, camelcase_to_underscores(name), _with_key, name, check)
 
 
 def _answer(name: str, operation: Operation) -> Callable[[KmsResponse], str]:
@@ -47,9 +66,19 @@ def _answer(name: str, operation: Operation) -> Callable[[KmsResponse], str]:
     return answer
 
 
-def _method(operation: str) -> str:
-    """The name of an operation's method in moto."""
-    return "".join(f"_{each.lower()}" if each.isupper() else each for each in operation).lstrip("_")
+def _with_key(
+    original: Callable[[KmsResponse], str], name: str, check: Callable[[Key], None] | None
+) -> Callable[[KmsResponse], str]:
+    """Let moto answer about an existing key, which moto expects to be named by its id."""
+
+    def answer(response: KmsResponse) -> str:
+        key = find(response.kms_backend, read(name, response.body)["KeyId"], aliases=False)
+        if check is not None:
+            check(key)
+        response.body = json.dumps({"PolicyName": "default", **json.loads(response.body), "KeyId": key.id})
+        return original(response)
+
+    return answer
 
 
 def _base64(value: bytes) -> str:

@@ -62,9 +62,9 @@ def key_calls(request: SignedRequest) -> list[ApiCall]:
     if operation.endswith("Alias"):
         return list(_alias_calls(request))
     if operation != "ReEncrypt":
-        named = params.get("KeyId") or _sealed_for(params)
+        named = params.get("KeyId") or _sealed_for(request)
         return [_named_call(request, operation, str(named), _asked(request))] if named else []
-    source, destination = params.get("SourceKeyId") or _sealed_for(params), params.get("DestinationKeyId")
+    source, destination = params.get("SourceKeyId") or _sealed_for(request), params.get("DestinationKeyId")
     if source is None:
         return []
     return [
@@ -155,12 +155,13 @@ def _encryption(params: Mapping[str, Any], prefix: str) -> _Context:
     }
 
 
-def _sealed_for(params: Mapping[str, Any]) -> str | None:
-    """The id of the key that encrypted the ciphertext of a request."""
+def _sealed_for(request: SignedRequest) -> str | None:
+    """The ARN of the key that encrypted the ciphertext of a request."""
     try:
-        return ciphertexts.parse(base64.b64decode(str(params.get("CiphertextBlob", "")))).key_id
+        sealed = ciphertexts.parse(base64.b64decode(str(request.params.get("CiphertextBlob", ""))))
     except (KmsRefusal, binascii.Error):
         return None
+    return f"arn:aws:kms:{request.region}:{sealed.key}"
 
 
 def _arn(request: SignedRequest, name: str) -> str:
