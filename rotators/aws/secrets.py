@@ -49,12 +49,14 @@ class Version:
         stages: its stages.
         created: time of its creation, in UTC; None if the service does not say.
         accessed: day on which its value was last read; None for never, or if the service does not say.
+        keys: KMS keys that encrypt it; ``DefaultEncryptionKey`` stands for aws/secretsmanager.
     """
 
     id: str
     stages: tuple[str, ...]
     created: dt.datetime | None
     accessed: dt.datetime | None = None
+    keys: tuple[str, ...] = ()
 
 
 def describe(secret_id: str, client: SecretsManagerClient | None = None) -> Mapping[str, Any]:
@@ -99,6 +101,7 @@ def list_versions(arn: str, client: SecretsManagerClient | None = None) -> tuple
                 tuple(each.get("VersionStages", ())),
                 each.get("CreatedDate"),
                 each.get("LastAccessedDate"),
+                tuple(each.get("KmsKeyIds", ())),
             )
             for each in answer["Versions"]
         ]

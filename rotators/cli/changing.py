@@ -92,6 +92,8 @@ class Plan:
         unchanged: number of these secrets that need no change, because an earlier command made it.
         ordered: True if each change needs those before it, so a refused one ends the plan.
         after: next action when everything is done; None to show one of the secrets.
+        noun: what is changed: ``secret`` or ``key``.
+        lists: the command that lists these.
     """
 
     changes: Sequence[Change]
@@ -99,6 +101,8 @@ class Plan:
     unchanged: int = 0
     ordered: bool = False
     after: str | None = None
+    noun: str = "secret"
+    lists: str = "rotators list"
 
 
 def carry_out(plan: Plan, *, yes: bool, as_json: bool) -> None:
@@ -130,15 +134,15 @@ def _was_interrupted(plan: Plan, outcomes: Sequence[Outcome]) -> bool:
 
 def _show_plan(plan: Plan, out: Screen) -> None:
     if not plan.changes:
-        out.print(f"{counted(plan.selected, 'secret')} selected; nothing remains to be changed.")
-        out.print("\nNext: `rotators list` shows them.")
+        out.print(f"{counted(plan.selected, plan.noun)} selected; nothing remains to be changed.")
+        out.print(f"\nNext: `{plan.lists}` shows them.")
         return
     verb = "needs" if plan.unchanged == 1 else "need"
     done = f" {plan.unchanged:,} of them {verb} no change." if plan.unchanged else ""
     count = counted(len(plan.changes), "change")
-    out.print(f"Plan: {count}, {counted(plan.selected, 'secret')} selected.{done}")
+    out.print(f"Plan: {count}, {counted(plan.selected, plan.noun)} selected.{done}")
     table = Table()
-    table.add_column("secret", overflow="fold")
+    table.add_column(plan.noun, overflow="fold")
     table.add_column("change", overflow="fold")
     for each in plan.changes[:_ROWS]:
         table.add_row(each.secret, each.words)
@@ -184,6 +188,6 @@ def _document(plan: Plan, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         error = outcome.error if outcome else None
         state = "planned" if outcome is None else "refused" if error else "done"
         told = {"code": error.full_code, "cause": error.cause, "next": error.remedy} if error else None
-        return {"secret": each.secret, "change": each.words, "state": state, "error": told}
+        return {plan.noun: each.secret, "change": each.words, "state": state, "error": told}
 
     return {"selected": plan.selected, "changes": [result(each) for each in plan.changes]}
