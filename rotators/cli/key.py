@@ -103,10 +103,10 @@ def _rotation(entry: KeyEntry) -> str:
 
 
 @key.command(short_help="List the versions of secrets under a key.")
-@click.argument("name", metavar="KEY")
+@click.argument("key")
 @selector_options
 @json_option
-def versions(selector: Selector, name: str, as_json: bool) -> None:
+def versions(selector: Selector, key: str, as_json: bool) -> None:
     """List the versions of secrets that KEY encrypts: its id, ARN or alias.
 
     By default, the versions of all secrets are asked for, also of those that are scheduled for deletion; one
@@ -114,7 +114,7 @@ def versions(selector: Selector, name: str, as_json: bool) -> None:
     Exit status 1 means that a secret could not be read.
     """
     with console(quiet=as_json).status("listing versions …"):
-        asked = key_entry(name)
+        asked = key_entry(key)
         selection = replace(selector, deleted=True).select(dt.datetime.now(dt.UTC))
         found: list[tuple[str, Version]] = []
         unread: list[tuple[str, RotatorsError]] = []
@@ -161,14 +161,14 @@ def _tell_unread(unread: Sequence[tuple[str, RotatorsError]]) -> None:
 
 
 @key.command(short_help="Rotate keys now, or set their automatic rotation.")
-@click.argument("names", metavar="KEY...", nargs=-1, required=True)
+@click.argument("key", nargs=-1, required=True)
 @click.option(
     "--every", "days", type=click.IntRange(90, 2560), metavar="DAYS", help="Rotate automatically from now on."
 )
 @click.option("--off", is_flag=True, help="Turn automatic rotation off.")
 @yes_option
 @json_option
-def rotate(names: tuple[str, ...], days: int | None, off: bool, yes: bool, as_json: bool) -> None:
+def rotate(key: tuple[str, ...], days: int | None, off: bool, yes: bool, as_json: bool) -> None:
     """Rotate the material of symmetric keys: each KEY is an id, ARN or alias.
 
     The key keeps its id, and old ciphertexts are still decrypted; no secret is encrypted anew. KMS permits
@@ -178,7 +178,7 @@ def rotate(names: tuple[str, ...], days: int | None, off: bool, yes: bool, as_js
     if days is not None and off:
         raise click.UsageError("Give --every or --off, not both.")
     planned = key_rotation.off if off else partial(_every, days) if days is not None else key_rotation.now
-    carry_out(_plan(names, planned), yes=yes, as_json=as_json)
+    carry_out(_plan(key, planned), yes=yes, as_json=as_json)
 
 
 def _every(days: int, entry: KeyEntry) -> Iterable[Change]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -165,24 +165,58 @@ def test_the_limit_is_told_before(kms: Any) -> None:
 
 
 @pytest.fixture
-def hidden(aws: LocalAws, kms: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A caller who may do everything but describe one key."""
-    key = new_key(kms)
-    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-    denied = {"Effect": "Deny", "Action": "kms:DescribeKey", "Resource": arn_of(kms, key)}
-    aws.watch({"keeper": [everything, denied]})
+def permit(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Give the caller of the commands these statements only."""
+
+    def only(*statements: dict[str, Any]) -> None:
+        aws.watch({"keeper": statements})
+        clients._client.cache_clear()  # a client keeps its credentials
+
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local-keeper")
-    clients._client.cache_clear()  # a client keeps its credentials
-    yield key
+    yield only
     clients._client.cache_clear()
     aws.watch(None)
 
 
-def test_an_unreadable_key_is_named(hidden: str) -> None:
+def test_an_unreadable_key_is_named(kms: Any, permit: Callable[..., None]) -> None:
+    hidden = new_key(kms)
+    denied = {"Effect": "Deny", "Action": "kms:DescribeKey", "Resource": arn_of(kms, hidden)}
+    permit({"Effect": "Allow", "Action": "*", "Resource": "*"}, denied)
     result = run("key", "list", "--json")
     document = json.loads(result.stdout)
-    assert (result.exit_code, len(document["unread"])) == (1, 1)
+    assert (result.exit_code, document["unread"]) == (1, [arn_of(kms, hidden)])
     assert f"DescribeKey on {document['unread'][0]} failed with AccessDeniedException" in result.stderr
     known = {alias for each in document["keys"] for alias in each["aliases"]}
     assert known
     assert hidden not in known
+
+
+_LOOKS = ["kms:DescribeKey", "kms:GetKeyRotationStatus", "kms:ListAliases"]
+
+
+@pytest.mark.parametrize(
+    ("words", "actions"),
+    [
+        (("list",), [*_LOOKS, "kms:ListKeys", "secretsmanager:ListSecrets"]),
+        (
+            ("versions", "KEY"),
+            [*_LOOKS, "secretsmanager:ListSecrets", "secretsmanager:ListSecretVersionIds"],
+        ),
+        (("rotate", "KEY", "--yes"), [*_LOOKS, "kms:ListKeyRotations", "kms:RotateKeyOnDemand"]),
+        (("rotate", "KEY", "--every", "90", "--yes"), [*_LOOKS, "kms:EnableKeyRotation"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_each_documented_permission_is_needed(
+    kms: Any, fleet: Fleet, permit: Callable[..., None], words: tuple[str, ...], actions: list[str]
+) -> None:
+    """docs/how-to/managing.md, Permissions."""
+    key = new_key(kms)
+    fleet.add("app", KmsKeyId=key)
+    arguments = [key if word == "KEY" else word for word in words]
+    for missing in actions:
+        allowed = [each for each in actions if each != missing]
+        permit({"Effect": "Allow", "Action": allowed, "Resource": "*"})
+        assert run("key", *arguments).exit_code == 1
+    permit({"Effect": "Allow", "Action": actions, "Resource": "*"})
+    assert run("key", *arguments).exit_code == 0
