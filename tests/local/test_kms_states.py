@@ -245,16 +245,27 @@ def test_an_alias_of_a_deleted_key_refuses(kms: Any) -> None:
 
 
 def test_aliases_have_rules(kms: Any) -> None:
-    """Recorded: the prefix; API:CreateAlias and UpdateAlias: names of AWS, and one type and usage."""
+    """Recorded: the prefix; API:CreateAlias and UpdateAlias: names of AWS, and one type and usage.
+
+    The other texts are those of moto's tests.
+    """
     key, alias = new_key(kms), f"alias/{unique('rules')}"
     start = 'Alias must start with the prefix "alias/". Please see '
     code, text = refusal(kms.create_alias, AliasName="rules", TargetKeyId=key)
     assert (code, text.startswith(start)) == ("ValidationException", True)
+    for name, part in (
+        ("alias/a!", "regular expression pattern: ^[a-zA-Z0-9:/_-]+$"),
+        ("alias/a:b", "invalid char"),
+    ):
+        code, text = refusal(kms.create_alias, AliasName=name, TargetKeyId=key)
+        assert (code, part in text) == ("ValidationException", True)
     code, _ = refusal(kms.create_alias, AliasName="alias/aws/mine", TargetKeyId=key)
     assert code == "NotAuthorizedException"
     kms.create_alias(AliasName=alias, TargetKeyId=key)
     code, _ = refusal(kms.create_alias, AliasName=alias, TargetKeyId=key)
     assert code == "AlreadyExistsException"
+    answer = refusal(kms.create_alias, AliasName=f"{alias}-2", TargetKeyId=alias)
+    assert answer == ("ValidationException", "Aliases must refer to keys. Not aliases")
     code, _ = refusal(kms.update_alias, AliasName=f"{alias}-2", TargetKeyId=key)
     assert code == "NotFoundException"
     signing = new_key(kms, "ECC_NIST_P256", "SIGN_VERIFY")

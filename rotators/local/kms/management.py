@@ -7,6 +7,7 @@ LocalStack's tests.
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from moto.core.utils import unix_time, utcnow
 from moto.kms.models import Key, KmsBackend
@@ -103,7 +104,7 @@ def _cancel_key_deletion(backend: KmsBackend, params: Params) -> Answer:
 def _create_alias(backend: KmsBackend, params: Params) -> Answer:
     name = params["AliasName"]
     _check_alias(name)
-    key = find(backend, params["TargetKeyId"], aliases=False)
+    key = _target(backend, params)
     check_kept(key)
     if backend.alias_exists(name):
         raise KmsRefusal(
@@ -118,7 +119,7 @@ def _update_alias(backend: KmsBackend, params: Params) -> Answer:
     _check_alias(name)
     if not backend.alias_exists(name):
         raise not_found(f"Alias {_alias_arn(backend, name)} is not found.")
-    key, before = find(backend, params["TargetKeyId"], aliases=False), find(backend, name)
+    key, before = _target(backend, params), find(backend, name)
     check_kept(key)
     if (key.key_usage, is_symmetric(key)) != (before.key_usage, is_symmetric(before)):
         raise invalid("An alias keeps to keys of one type and key usage.")
@@ -126,16 +127,19 @@ def _update_alias(backend: KmsBackend, params: Params) -> Answer:
     return {}
 
 
+def _target(backend: KmsBackend, params: Params) -> Key:
+    if _PREFIX in params["TargetKeyId"]:
+        raise invalid("Aliases must refer to keys. Not aliases")
+    return find(backend, params["TargetKeyId"], aliases=False)
+
+
 def _create_grant(backend: KmsBackend, params: Params) -> Answer:
     key = find(backend, params["KeyId"], aliases=False)
     check_enabled(key)
-    grant = key.add_grant(
-        params.get("Name", ""),
-        params["GranteePrincipal"],
-        params["Operations"],
-        params.get("Constraints", {}),
-        params.get("RetiringPrincipal", ""),
-    )
+    # moto stores None for what the request leaves out, and then leaves it out in answers.
+    names = ("Name", "GranteePrincipal", "Operations", "Constraints", "RetiringPrincipal")
+    given: Any = [params.get(name) for name in names]
+    grant = key.add_grant(*given)
     return {"GrantId": grant.id, "GrantToken": grant.token}
 
 
@@ -163,6 +167,8 @@ def _check_alias(name: str) -> None:
             'Alias must start with the prefix "alias/". Please see '
             "https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html"
         )
+    if ":" in name:  # which botocore's model allows
+        raise invalid(f"{name} contains invalid characters for an alias")
     if name.startswith(_OF_AWS):
         raise KmsRefusal("NotAuthorizedException")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,8 @@ def read(operation: str, body: str | bytes) -> Params:
         The parameters; binary ones as bytes.
 
     Raises:
-        KmsRefusal: A member is missing, is not one of its allowed values, or is too short or too long.
+        KmsRefusal: A member is missing, is not one of its allowed values, is too short or too long, or has
+            other characters than allowed.
     """
     params = json.loads(body or b"{}")
     shape: Any = _model().operation_model(operation).input_shape
@@ -74,6 +76,9 @@ def _violations(shape: Shape, value: Any) -> Iterator[str]:
     allowed = shape.metadata.get("enum")
     if allowed and value not in allowed:
         yield f"satisfy enum value set: [{', '.join(allowed)}]"
+    pattern = shape.metadata.get("pattern")
+    if pattern and not re.fullmatch(pattern, value):
+        yield f"satisfy regular expression pattern: {pattern}"
     is_number = shape.type_name in _NUMBERS
     if not is_number and shape.type_name not in {"blob", "string"}:
         return
