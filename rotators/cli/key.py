@@ -14,7 +14,7 @@ from rich.table import Table
 from rotators.cli.changing import Plan, carry_out, yes_option
 from rotators.cli.output import console, counted, json_option, print_error, print_json, styled
 from rotators.cli.selecting import selector_options
-from rotators.core.errors import AccessDenied
+from rotators.core.errors import AccessDenied, SecretNotFound
 from rotators.manage import key_rotation
 from rotators.manage.inventory import entries
 from rotators.manage.key_inventory import (
@@ -121,6 +121,8 @@ def versions(selector: Selector, key: str, as_json: bool) -> None:
         for entry in selection:
             try:
                 found += [(entry.name, version) for version in versions_under(asked, entry)]
+            except SecretNotFound:  # it was deleted after it was listed
+                continue
             except AccessDenied as error:
                 unread.append((entry.name, error))
     unread += selection.unread
@@ -149,7 +151,9 @@ def _print_versions(asked: KeyEntry, found: Sequence[tuple[str, Version]]) -> No
     out.print(
         f"{counted(len(found), 'version')} of {secrets} under {asked.name}; {without:,} without a stage."
     )
-    action = f"`rotators show {found[0][0]}` shows one of them." if found else "`rotators key list`."
+    action = (
+        f"`rotators show {found[0][0]}` shows one of them." if found else "`rotators key list`."
+    )
     out.print(f"\nNext: {action}", soft_wrap=True)
 
 

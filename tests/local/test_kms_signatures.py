@@ -25,7 +25,6 @@ HASHED = [
     *(("RSA_2048", f"RSASSA_PSS_SHA_{bits}") for bits in HASHES),
     *(("RSA_2048", f"RSASSA_PKCS1_V1_5_SHA_{bits}") for bits in HASHES),
     ("RSA_3072", "RSASSA_PSS_SHA_256"),
-    ("RSA_4096", "RSASSA_PKCS1_V1_5_SHA_512"),
     ("ECC_NIST_P256", "ECDSA_SHA_256"),
     ("ECC_NIST_P384", "ECDSA_SHA_384"),
     ("ECC_NIST_P521", "ECDSA_SHA_512"),

@@ -46,12 +46,12 @@ def find(backend: KmsBackend, named: str, *, aliases: bool = True) -> Key:
     if named.startswith(_ALIAS) and aliases:
         found = backend.get_key_id_from_alias(named)
         if found is None:
-            raise not_found(f"Alias {_arn(backend, named)} is not found.")
+            raise not_found(f"Alias {arn_of(backend, named)} is not found.")
         named = found
     if not _KEY_ID.fullmatch(named):
         raise not_found(f"Invalid keyId '{named}'")
     if named not in backend.keys:
-        raise not_found(f"Key '{_arn(backend, _KEY + named)}' does not exist")
+        raise not_found(f"Key '{arn_of(backend, _KEY + named)}' does not exist")
     return backend.keys[named]
 
 
@@ -190,5 +190,11 @@ def described(key: Key) -> dict[str, Any]:
     return {"KeyMetadata": metadata}
 
 
-def _arn(backend: KmsBackend, name: str) -> str:
+def arn_of(backend: KmsBackend, name: str) -> str:
+    """Return the ARN of a key or alias.
+
+    Args:
+        backend: Keys of its account and Region.
+        name: ``key/ID`` or ``alias/NAME``.
+    """
     return f"arn:aws:kms:{backend.region_name}:{backend.account_id}:{name}"

@@ -18,6 +18,7 @@ from rotators.local.kms.keys import (
     DISABLED,
     ENABLED,
     PENDING_DELETION,
+    arn_of,
     check_enabled,
     check_kept,
     described,
@@ -108,7 +109,7 @@ def _create_alias(backend: KmsBackend, params: Params) -> Answer:
     check_kept(key)
     if backend.alias_exists(name):
         raise KmsRefusal(
-            "AlreadyExistsException", f"An alias with the name {_alias_arn(backend, name)} already exists"
+            "AlreadyExistsException", f"An alias with the name {arn_of(backend, name)} already exists"
         )
     backend.create_alias(key.id, name)
     return {}
@@ -118,7 +119,7 @@ def _update_alias(backend: KmsBackend, params: Params) -> Answer:
     name = params["AliasName"]
     _check_alias(name)
     if not backend.alias_exists(name):
-        raise not_found(f"Alias {_alias_arn(backend, name)} is not found.")
+        raise not_found(f"Alias {arn_of(backend, name)} is not found.")
     key, before = _target(backend, params), find(backend, name)
     check_kept(key)
     if (key.key_usage, is_symmetric(key)) != (before.key_usage, is_symmetric(before)):
@@ -171,10 +172,6 @@ def _check_alias(name: str) -> None:
         raise invalid(f"{name} contains invalid characters for an alias")
     if name.startswith(_OF_AWS):
         raise KmsRefusal("NotAuthorizedException")
-
-
-def _alias_arn(backend: KmsBackend, name: str) -> str:
-    return f"arn:aws:kms:{backend.region_name}:{backend.account_id}:{name}"
 
 
 OPERATIONS: dict[str, Operation] = {

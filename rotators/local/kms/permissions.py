@@ -7,7 +7,6 @@ and alias-access; API reference, ReEncrypt (two permissions) and CreateKey (Tags
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -159,7 +158,7 @@ def _sealed_for(request: SignedRequest) -> str | None:
     """The ARN of the key that encrypted the ciphertext of a request."""
     try:
         sealed = ciphertexts.parse(base64.b64decode(str(request.params.get("CiphertextBlob", ""))))
-    except (KmsRefusal, binascii.Error):
+    except (KmsRefusal, ValueError):
         return None
     return f"arn:aws:kms:{request.region}:{sealed.key}"
 

@@ -1,8 +1,8 @@
 """Rotation of the material of symmetric keys.
 
 Sources: KMS API reference (EnableKeyRotation, GetKeyRotationStatus, RotateKeyOnDemand, ListKeyRotations);
-Developer Guide, rotate-keys; answers recorded on AWS in LocalStack's tests. That GetKeyRotationStatus answers
-for keys that cannot rotate was measured for https://github.com/floci-io/floci/pull/618.
+Developer Guide, rotate-keys; answers recorded on AWS in LocalStack's tests. GetKeyRotationStatus also answers
+for keys that cannot rotate, as https://github.com/floci-io/floci/pull/618 reports.
 """
 
 from __future__ import annotations
