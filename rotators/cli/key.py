@@ -151,9 +151,7 @@ def _print_versions(asked: KeyEntry, found: Sequence[tuple[str, Version]]) -> No
     out.print(
         f"{counted(len(found), 'version')} of {secrets} under {asked.name}; {without:,} without a stage."
     )
-    action = (
-        f"`rotators show {found[0][0]}` shows one of them." if found else "`rotators key list`."
-    )
+    action = f"`rotators show {found[0][0]}` shows one of them." if found else "`rotators key list`."
     out.print(f"\nNext: {action}", soft_wrap=True)
 
 
