@@ -125,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         try:
             status = cli.main(given, prog_name="rotators", standalone_mode=False)
         finally:
-            _flush()  # here, because nobody handles an error of the flush at the end of the process
+            _flush()  # here, because no code handles an error of the flush at the end of the process
         sys.exit(status)
     except click.ClickException as error:
         print_usage_error(error)

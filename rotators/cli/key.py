@@ -173,7 +173,7 @@ def _tell_unread(unread: Sequence[tuple[str, RotatorsError]]) -> None:
 def rotate(key: tuple[str, ...], days: int | None, off: bool, yes: bool, as_json: bool) -> None:
     """Rotate the material of symmetric keys: each KEY is an id, ARN or alias.
 
-    The key keeps its id, and old ciphertexts are still decrypted; no secret is encrypted anew. KMS permits
+    The key keeps its id, and old ciphertexts are still decrypted; no secret is encrypted again. KMS permits
     25 rotations of a key on demand, and automatic ones every 90 to 2,560 days. Nothing is changed without
     --yes. Exit status 1 means that something was not changed.
     """

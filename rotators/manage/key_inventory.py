@@ -1,6 +1,6 @@
 """The KMS keys of an account and Region, and the versions of secrets that each key encrypts.
 
-UpdateSecret encrypts only versions with a stage anew, so a secret can have versions under keys that it does
+UpdateSecret encrypts only versions with a stage again, so a secret can have versions under keys that it does
 not name any more (API reference, UpdateSecret, KmsKeyId). Only ListSecretVersionIds tells.
 Source: KMS API reference, ListKeys, DescribeKey, GetKeyRotationStatus and ListAliases.
 """

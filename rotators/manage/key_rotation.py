@@ -1,7 +1,7 @@
 """Rotation of the material of KMS keys: what would change for each key.
 
 A rotation keeps the key's id, ARN and aliases, and what older material encrypted is still decrypted. It
-encrypts no secret anew (KMS Developer Guide, rotate-keys).
+encrypts no secret again (KMS Developer Guide, rotate-keys).
 """
 
 from __future__ import annotations

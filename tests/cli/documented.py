@@ -5,7 +5,7 @@ with UPDATE_DOCS=1, which writes the blocks again. To document a command, write 
 ``$ rotators list``, and do the same.
 
 As a program (``python -m tests.cli.documented``), this module runs the lines of one page, given as JSON on
-stdin, on a local AWS of its own with the secrets in SECRETS; the files of FILES are in the current folder.
+stdin, on its own local AWS with the secrets in SECRETS; the files of FILES are in the current folder.
 """
 
 from __future__ import annotations

@@ -194,7 +194,7 @@ def test_a_stack_has_keys_of_both_kinds(aws: LocalAws, formation: Any) -> None:
     status = kms.get_key_rotation_status(KeyId=made["Data"])
     assert (status["KeyRotationEnabled"], status["RotationPeriodInDays"]) == (True, 100)
     assert kms.get_public_key(KeyId=made["Receipts"])["SigningAlgorithms"] == ["ECDSA_SHA_256"]
-    kms.schedule_key_deletion(KeyId=made["Data"])  # by somebody else, before the stack deletes it
+    kms.schedule_key_deletion(KeyId=made["Data"])  # by another user, before the stack deletes it
     formation.delete_stack(StackName="keys")
     states = {kms.describe_key(KeyId=each)["KeyMetadata"]["KeyState"] for each in made.values()}
     assert states == {"PendingDeletion"}

@@ -218,7 +218,7 @@ def test_long_plaintexts_are_refused(kms: Any, key: str) -> None:
 
 
 def test_a_ciphertext_moves_to_another_key(kms: Any, key: str) -> None:
-    """Recorded: the members of the answer; API:ReEncrypt: each key has a context of its own."""
+    """Recorded: the members of the answer; API:ReEncrypt: each key has its own context."""
     sealed = kms.encrypt(KeyId=key, Plaintext=DATA, EncryptionContext=CONTEXT)["CiphertextBlob"]
     rsa, algorithm = rsa_key(kms, "RSA_2048"), "RSAES_OAEP_SHA_256"
     moved = kms.re_encrypt(

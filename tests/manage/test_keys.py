@@ -76,7 +76,7 @@ def test_the_table_is_for_people(kms: Any, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_versions_stay_under_an_old_key(kms: Any, fleet: Fleet) -> None:
-    """API:UpdateSecret, KmsKeyId: only versions with a stage are encrypted anew."""
+    """API:UpdateSecret, KmsKeyId: only versions with a stage are encrypted again."""
     old, new = new_key(kms), new_key(kms)
     name = fleet.add("app", KmsKeyId=arn_of(kms, old))
     first = fleet.secrets.describe_secret(SecretId=name)["VersionIdsToStages"]

@@ -53,7 +53,7 @@ def key_calls(request: SignedRequest) -> list[ApiCall]:
         request: The request.
 
     Returns:
-        The calls. None for a ciphertext that cannot be read: KMS refuses it whoever sends it.
+        The calls. None for a ciphertext that cannot be read: KMS refuses it for every caller.
     """
     operation, params = request.operation, request.params
     if operation in _WITHOUT_KEY:

@@ -26,7 +26,7 @@ _RSA = {
 
 @dataclass(frozen=True)
 class Spec:
-    """What a key spec allows.
+    """The properties of a key spec.
 
     Attributes:
         algorithms: Algorithms by usage.
