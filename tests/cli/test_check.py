@@ -118,7 +118,7 @@ def test_a_certificate_that_is_not_trusted_is_told(world: World) -> None:
 def test_with_an_admin_a_rejected_password_is_accepted(world: World) -> None:
     value = {**world.user(), "password": new_password(), "masterarn": world.admin_secret()}
     document = checked(stored(world, value))
-    assert document["ready"]
+    assert document["ready"], document
     assert results(document)["login"] == "not needed"
     assert results(document)["the server accepts changes"] == "ok"
 

@@ -63,13 +63,18 @@ def calls(manager: SecretsManagerClient) -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def rotations(manager: SecretsManagerClient, aws: LocalAws) -> Iterator[list[dict[str, Any]]]:
-    """The parameters of each RotateSecret. The fixture answers it, so no rotation runs."""
+def functions(aws: LocalAws) -> None:
+    """Rotation functions in the Region of `manager`."""
     from rotators.local.functions.own import create_function  # noqa: PLC0415 - it imports moto
 
-    asked: list[dict[str, Any]] = []
     for name in ("rotate", "rotators-rotate"):
         create_function("eu-west-1", name, "functions.rotate.handler", {})
+
+
+@pytest.fixture
+def rotations(manager: SecretsManagerClient, functions: None) -> Iterator[list[dict[str, Any]]]:
+    """The parameters of each RotateSecret. The fixture answers it, so no rotation runs."""
+    asked: list[dict[str, Any]] = []
 
     def note(params: dict[str, Any], **_: object) -> None:
         asked.append({name: value for name, value in params.items() if name != "ClientRequestToken"})

@@ -196,7 +196,7 @@ def test_rotation_is_asked_for_as_the_event_says(rotations: list[dict[str, Any]]
     ]
 
 
-@pytest.mark.usefixtures("manager")
+@pytest.mark.usefixtures("manager", "functions")
 @pytest.mark.parametrize(("days", "asked"), [(30, False), (31, True)], ids=["the same rules", "other rules"])
 def test_rotation_is_configured_only_if_it_differs(days: int, asked: bool) -> None:
     known = {"AutomaticallyAfterDays": 30, "ScheduleExpression": "rate(30 days)", "Duration": "2h"}
