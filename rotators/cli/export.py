@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rotators.cli.auditing import record_read
 from rotators.cli.output import console, counted, print_document
 from rotators.cli.selecting import nothing_selected, require_conditions, selector_options
 from rotators.core.errors import RotatorsError
@@ -61,6 +62,7 @@ def _values(selector: Selector) -> dict[str, Content]:
                 remedy="Export each Region to its own file.",
             )
         else:
+            record_read(value.arn, value.version)
             found[entry.name] = value.content
     refuse_unread([*selection.unread, *unread])
     if not found:

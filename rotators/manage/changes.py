@@ -31,12 +31,14 @@ class Change:
         words: the change in words, such as ``set tag env=prod``.
         run: makes the change; raises StoreError if the service refuses it.
         arn: of the secret, because secrets of two Regions may have one name; None if it is to be created.
+        operation: operation of Secrets Manager's API, for the audit record.
     """
 
     secret: str
     words: str
     run: Callable[[], object] = field(repr=False)
     arn: str | None = None
+    operation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -247,10 +249,10 @@ def storing(
     if known is None:
         encryption = {"KmsKeyId": key} if key else {}
         create = partial(call, name, "CreateSecret", {"Name": name, **value, **encryption})
-        yield Change(name, "create", create)
+        yield Change(name, "create", create, operation="CreateSecret")
     elif not _same(known.content, content):
         put = partial(call, name, "PutSecretValue", {"SecretId": known.arn, **value})
-        yield Change(name, "overwrite", put, known.arn)
+        yield Change(name, "overwrite", put, known.arn, "PutSecretValue")
 
 
 def _same(one: str | bytes, other: str | bytes) -> bool:
@@ -276,7 +278,7 @@ def _replicas(entry: Entry) -> set[str]:
 
 def _change(entry: Entry, words: str, operation: str, **parameters: Any) -> Change:
     made = partial(call, entry.arn, operation, {"SecretId": entry.arn, **parameters})
-    return Change(entry.name, words, made, entry.arn)
+    return Change(entry.name, words, made, entry.arn, operation)
 
 
 def call(secret_id: str, operation: str, parameters: Mapping[str, Any]) -> None:

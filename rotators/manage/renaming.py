@@ -99,22 +99,26 @@ class _Renaming:
         rotates = ROTATES in _tags(self.copy) if self.copy else bool(self.origin.get("RotationEnabled"))
         if not self.copy:
             words = f"create it with the description, the tags and the key of {self._old}"
-            yield Change(self.new, words, partial(self._create, rotates=rotates))
+            create = partial(self._create, rotates=rotates)
+            yield Change(self.new, words, create, operation="CreateSecret")
         if self.origin.get("RotationEnabled"):
             cancel = partial(call, self._arn, "CancelRotateSecret", {"SecretId": self._arn})
-            yield Change(self._old, "turn rotation off", cancel, self._arn)
+            yield Change(self._old, "turn rotation off", cancel, self._arn, "CancelRotateSecret")
         for stage in () if self._has_own_value() else _COPIED:
             version = _holder(self.origin, stage)
             if version and version not in self.copy.get("VersionIdsToStages", {}):
                 words = f"copy the value with {stage} (version {version[:8]})"
-                yield Change(self.new, words, partial(self._put, stage), arn)
+                yield Change(self.new, words, partial(self._put, stage), arn, "PutSecretValue")
         if self._policy() is not None and not self._has_policy():
-            yield Change(self.new, "copy the resource policy, with the new name in it", self._put_policy, arn)
+            words = "copy the resource policy, with the new name in it"
+            yield Change(self.new, words, self._put_policy, arn, "PutResourcePolicy")
         if missing := self._missing_replicas():
             regions = ", ".join(each["Region"] for each in missing)
-            yield Change(self.new, f"replicate to {regions}", partial(self._replicate, missing), arn)
+            replicate = partial(self._replicate, missing)
+            yield Change(self.new, f"replicate to {regions}", replicate, arn, "ReplicateSecretToRegions")
         if rotates:
-            yield Change(self.new, "turn rotation on, with the schedule of the old name", self._rotate, arn)
+            words = "turn rotation on, with the schedule of the old name"
+            yield Change(self.new, words, self._rotate, arn, "RotateSecret")
 
     def _has_own_value(self) -> bool:
         """True if the copy has rotated or was written to; then older values must not become current in it."""
