@@ -1,7 +1,8 @@
 """The audit records of the commands: lines in the file that ROTATORS_AUDIT_FILE names.
 
-Each change of a secret, and each value that `export` and `exec` read, gets a line. Without the variable, nothing is written, and nothing is asked. A record that cannot be written is printed on
-stderr with the reason, so it is not lost where stderr is kept. It never makes a command fail.
+Each change of a secret, and each value that `export` and `exec` read, gets a line. Without the variable,
+nothing is written, and STS is not called. A record that cannot be written is printed on stderr with the
+reason, so it is not lost where stderr is kept. It never makes a command fail.
 """
 
 from __future__ import annotations

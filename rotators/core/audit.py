@@ -18,7 +18,7 @@ from rotators.core.errors import ServiceUnavailable
 from rotators.core.visible import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from rotators.core.errors import RotatorsError
 
@@ -38,8 +38,8 @@ class StageMove:
 
     Attributes:
         stage: name of the stage.
-        from_version: id of the version that had it; None if none had, or it is not known.
-        to_version: id of the version that has it now; None if it was taken off.
+        from_version: id of the version that had it; absent if none had, or it is not known.
+        to_version: id of the version that has it now; absent if it was taken off.
     """
 
     stage: str
@@ -51,8 +51,8 @@ class Facts(TypedDict, total=False):
     """The facts about one secret that only the code that handles it knows; see AuditRecord."""
 
     secret: str
-    versions: Sequence[str]
-    moved: Sequence[StageMove]
+    versions: list[str]
+    moved: list[StageMove]
     result: str
     error_code: str
 
@@ -102,8 +102,8 @@ class AuditRecord:
     secret: str | None = None
     account: str | None = None
     region: str | None = None
-    versions: Sequence[str] = ()
-    moved: Sequence[StageMove] = ()
+    versions: list[str] = field(default_factory=list)
+    moved: list[StageMove] = field(default_factory=list)
     rotator: str | None = None
     strategy: str | None = None
     token: str | None = None
@@ -176,6 +176,6 @@ def _plain(value: object) -> Any:
         return visible(value[:LONGEST])[:LONGEST]
     if isinstance(value, StageMove):
         return _members(value)
-    if isinstance(value, list | tuple):
+    if isinstance(value, list):
         return [_plain(each) for each in value]
     return value if isinstance(value, int | float) else None
