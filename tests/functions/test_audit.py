@@ -342,9 +342,9 @@ def test_texts_of_people_are_in_no_record(world: World, capsys: pytest.CaptureFi
         "Tags": [{"Key": "password", "Value": marks[2]}],
     }
     store.handler(event)
-    with failing("PutSecretValue", "InvalidRequestException", f"password {marks[3]}"):
-        with pytest.raises(RequestRefused, match=marks[3]):
-            store.handler(event)
+    refusal = failing("PutSecretValue", "InvalidRequestException", f"password {marks[3]}")
+    with refusal, pytest.raises(RequestRefused, match=marks[3]):
+        store.handler(event)
     stored, refused = audited(capsys.readouterr().out)
     assert (stored["result"], refused["error_code"]) == ("created", "request-refused")
     assert not [mark for mark in marks if mark in json.dumps([stored, refused])]
