@@ -168,7 +168,7 @@ def place_of(*names: str | None) -> tuple[str | None, str | None]:
 
 def _members(one: AuditRecord | StageMove) -> dict[str, Any]:
     plain = {each.name: _plain(getattr(one, each.name)) for each in fields(one)}
-    return {name: value for name, value in plain.items() if value is not None and value != []}
+    return {name: value for name, value in plain.items() if value not in (None, "", [])}
 
 
 def _plain(value: object) -> Any:

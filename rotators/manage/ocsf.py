@@ -99,11 +99,11 @@ def record_in(line: str) -> AuditRecord | None:
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+    return isinstance(value, str) and value != ""
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _is_move(value: object) -> bool:
@@ -117,7 +117,7 @@ def _is_move(value: object) -> bool:
 
 
 _CHECKS: dict[str, Callable[[Any], bool]] = {
-    "version": lambda value: value == 1,
+    "version": lambda value: type(value) is int and value == 1,
     "time": lambda value: _is_text(value) and _milliseconds(value) is not None,
     "duration_ms": _is_number,
     "outcome": lambda value: _is_text(value) and value in _STATUS,
@@ -155,6 +155,7 @@ def ocsf_event(audited: AuditRecord) -> dict[str, Any]:
         "time": _milliseconds(record["time"]),
         "metadata": _metadata(record),
         "cloud": _cloud(record),
+        "api": _api(record),
         "actor": _actor(record),
         "entity": _entity(record),
         "unmapped": {name: value for name, value in record.items() if name not in _MAPPED},
@@ -204,10 +205,15 @@ def _cloud(record: Mapping[str, Any]) -> dict[str, Any]:
     return cloud
 
 
+def _api(record: Mapping[str, Any]) -> dict[str, Any]:
+    api: dict[str, Any] = {"operation": record.get("operation") or record.get("step") or record["action"]}
+    if record.get("request_id"):
+        api["request"] = {"uid": record["request_id"]}
+    return api
+
+
 def _actor(record: Mapping[str, Any]) -> dict[str, Any]:
     actor: dict[str, Any] = {"app_name": f"rotators {record['source']}"}
-    if record.get("request_id"):
-        actor["session"] = {"uid": record["request_id"]}
     if record.get("caller"):
         actor["user"] = {"uid": record["caller"]}
     return actor
