@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rotators.cli.output import print_error, print_json_line
+from rotators.cli.output import counted, print_json_line
 from rotators.manage.errors import FileUnreadable, RecordInvalid
 from rotators.manage.ocsf import ocsf_event, record_in
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
+_MOST_NAMED = 10
 _GZIP = b"\x1f\x8b"
 
 
@@ -28,9 +29,9 @@ def ocsf(file: str) -> None:
     """Print the audit records of FILE as OCSF events, one JSON document per line; - reads standard input.
 
     FILE is the file of ROTATORS_AUDIT_FILE, or a log of the functions, also compressed by gzip. Lines without
-    a record are left out. A record that cannot be read is named on stderr, and the exit status is 1 then.
+    a record are left out. Exit status 1 means that a record could not be read; the others are printed.
     """
-    printed = unread = 0
+    printed, unread, named = 0, 0, []
     for number, line in enumerate(_lines(file), 1):
         try:
             record = record_in(line)
@@ -39,14 +40,16 @@ def ocsf(file: str) -> None:
                 printed += 1
         except RecordInvalid as error:
             unread += 1
-            print_error(f"line {number}: {error}")
-    if not printed and not unread:
+            if unread <= _MOST_NAMED:
+                named.append(f"line {number}: {error.cause}")
+    if unread:
+        rest = "; …" if unread > _MOST_NAMED else ""
+        raise RecordInvalid(f"{counted(unread, 'record')} cannot be read ({'; '.join(named)}{rest})")
+    if not printed:
         raise FileUnreadable(
             "no line has an audit record",
             remedy="Name the file of ROTATORS_AUDIT_FILE, or a log of the functions.",
         )
-    if unread:
-        sys.exit(1)
 
 
 def _lines(file: str) -> Iterator[str]:

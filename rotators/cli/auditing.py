@@ -141,14 +141,14 @@ def _caller() -> str | None:
 def _append(path: str, text: str) -> None:
     """Append a line with one write, so that processes can share a file; a new file is the owner's only."""
     data = f"{_line_end(path)}{text}\n".encode("ascii")
-    # Not blocking, because a pipe without a reader would stop the command.
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
-    descriptor = os.open(path, flags, 0o600)
-    try:
-        if os.write(descriptor, data) < len(data):
+    with Path(path).open("ab", buffering=0, opener=_opened) as file:
+        if file.write(data) != len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    finally:
-        os.close(descriptor)
+
+
+def _opened(path: str, flags: int) -> int:
+    # Not blocking, because a pipe without a reader would stop the command.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o600)
 
 
 def _line_end(path: str) -> str:

@@ -41,10 +41,10 @@ class FileUnreadable(InvalidInput):
 
 
 class RecordInvalid(InvalidInput):
-    """A line has an audit record that cannot be read; the other lines are not affected."""
+    """A line has an audit record that cannot be read; the records of the other lines were printed."""
 
     code = "record-invalid"
-    remedy = "Look at the line: a full disk may have cut it off, or another program may have changed it."
+    remedy = "Look at the lines: a full disk may have cut one off, or another program may have changed it."
 
 
 class FormatUnsuited(InvalidInput):

