@@ -141,7 +141,7 @@ def _caller() -> str | None:
 def _append(path: str, text: str) -> None:
     """Append a line with one write, so that processes can share a file; a new file is the owner's only."""
     data = f"{_line_end(path)}{text}\n".encode("ascii")
-    with Path(path).open("ab", buffering=0, opener=_opened) as file:
+    with open(path, "ab", buffering=0, opener=_opened) as file:
         if file.write(data) != len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
