@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 
 # Characters that print as nothing although Unicode counts them as letters or marks: the grapheme joiner,
 # Hangul and Khmer fillers, variation selectors (Unicode: Default_Ignorable_Code_Point).
@@ -23,8 +22,10 @@ def is_visible(character: str) -> bool:
         False for control characters (C0, DEL, C1), line and paragraph separators, bidirectional controls and
         other format characters, surrogates, private and unassigned code points, and invisible letters.
     """
-    if _INVISIBLE.match(character):
-        return False
+    if character.isascii() or _INVISIBLE.match(character):
+        return character.isascii() and character.isprintable()
+    import unicodedata  # noqa: PLC0415 - a library that the functions' cold start need not load
+
     return character.isprintable() or unicodedata.category(character) == "Zs"
 
 
