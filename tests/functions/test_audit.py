@@ -81,7 +81,7 @@ def test_each_step_is_one_record(world: World, records: Records) -> None:
     assert [each.get("moved") for each in found] == [None, None, None, moved]
 
 
-def test_a_failed_step_has_a_code_and_no_text(world: World, records: Records) -> None:
+def test_a_failed_step_has_only_a_code(world: World, records: Records) -> None:
     arn = world.secret({**world.user(), "password": new_password()})
     token = world.begin(arn)
     world.step("createSecret", arn, token)
