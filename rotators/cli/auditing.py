@@ -37,11 +37,12 @@ _NEXT = "correct the variable or the file, and add the record to it"
 
 
 @contextmanager
-def audited(secret: str, operation: str | None = None) -> Iterator[Facts]:
+def audited(secret: str, operation: str | None = None, *, noun: str = "secret") -> Iterator[Facts]:
     """Record what the block does with a secret, under the name of the running command.
 
     Args:
         secret: ARN of the secret, or its name.
+        noun: ``key`` if it is a KMS key.
         operation: operation of Secrets Manager's API, where the block calls one.
 
     Yields:
@@ -50,7 +51,7 @@ def audited(secret: str, operation: str | None = None) -> Iterator[Facts]:
     Raises:
         BaseException: whatever the block raised, unchanged.
     """
-    facts: Facts = {"secret": secret}
+    facts: Facts = {"key": secret} if noun == "key" else {"secret": secret}
     began, started = time.time(), time.perf_counter()
     ended: dict[str, Any] = {"outcome": "unknown"}  # the block was stopped by no error of ours
     try:
@@ -66,13 +67,14 @@ def audited(secret: str, operation: str | None = None) -> Iterator[Facts]:
         )
 
 
-def audited_changes(changes: Iterable[Change]) -> list[Change]:
+def audited_changes(changes: Iterable[Change], noun: str) -> list[Change]:
     """Return changes that are recorded when they are made.
 
     Args:
         changes: of a plan.
+        noun: what they change: ``secret`` or ``key``.
     """
-    return [replace(each, run=partial(_run, each)) for each in changes]
+    return [replace(each, run=partial(_run, each, noun)) for each in changes]
 
 
 def record_read(arn: str, version: str) -> None:
@@ -86,9 +88,21 @@ def record_read(arn: str, version: str) -> None:
         facts["versions"] = [version]
 
 
-def _run(change: Change) -> None:
-    with audited(change.arn or change.secret, change.operation):
-        change.run()
+def _run(change: Change, noun: str) -> None:
+    with audited(change.arn or change.secret, change.operation, noun=noun) as facts:
+        facts.update(_answered(change.run()))
+
+
+def _answered(answer: object) -> Facts:
+    """Return the facts in an answer of Secrets Manager."""
+    facts: Facts = {}
+    if isinstance(answer, dict):
+        facts["api_request_id"] = answer.get("ResponseMetadata", {}).get("RequestId", "")
+        if "ARN" in answer:
+            facts["secret"] = answer["ARN"]
+        if "VersionId" in answer:
+            facts["versions"] = [answer["VersionId"]]
+    return facts
 
 
 def _write(members: dict[str, Any]) -> None:
@@ -110,7 +124,7 @@ def _record(members: dict[str, Any]) -> AuditRecord:
     run = context.meta.setdefault(_RUN, {}) if context else {}
     if not run:
         run |= {"request_id": str(uuid.uuid4()), "caller": _caller()}
-    account, region = place_of(members["secret"], run["caller"])
+    account, region = place_of(members.get("secret"), members.get("key"), run["caller"])
     return AuditRecord(
         **members,
         **run,

@@ -201,7 +201,7 @@ def _run(plan: Plan, out: Screen) -> Result:
     bars = progress_bars(out)
     try:
         with bars:
-            made = run_all(audited_changes(plan.changes), ordered=plan.ordered)
+            made = run_all(audited_changes(plan.changes, plan.noun), ordered=plan.ordered)
             for outcome in bars.track(made, total=len(plan.changes), description="changing"):
                 outcomes.append(outcome)
                 if outcome.error:

@@ -51,10 +51,12 @@ class Facts(TypedDict, total=False):
     """The facts about one secret that only the code that handles it knows; see AuditRecord."""
 
     secret: str
+    key: str
     versions: list[str]
     moved: list[StageMove]
     result: str
     error_code: str
+    api_request_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,7 @@ class AuditRecord:
         result: the result in one word, such as ``already-stored``, ``created`` or ``cached``.
         error_code: code of the error, as in docs/reference/errors.md.
         secret: ARN of the secret; its name where no ARN is known.
+        key: KMS key, if the action was about one.
         account: account of the secret; of the function where no ARN of the secret is known.
         region: Region of the secret or of the process.
         versions: ids of the versions that were stored, read, tested or promoted.
@@ -86,6 +89,7 @@ class AuditRecord:
             command. Who invoked a function otherwise is in CloudTrail, under ``request_id``.
         function: ARN of the function.
         request_id: Lambda's id of the invocation; for commands an id of the run.
+        api_request_id: id of the call that made the change, as in CloudTrail's ``requestID``.
     """
 
     version: Literal[1] = 1
@@ -100,6 +104,7 @@ class AuditRecord:
     result: str | None = None
     error_code: str | None = None
     secret: str | None = None
+    key: str | None = None
     account: str | None = None
     region: str | None = None
     versions: list[str] = field(default_factory=list)
@@ -110,6 +115,7 @@ class AuditRecord:
     caller: str | None = None
     function: str | None = None
     request_id: str | None = None
+    api_request_id: str | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the record as JSON types, without empty members."""

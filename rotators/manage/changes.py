@@ -29,7 +29,8 @@ class Change:
     Attributes:
         secret: name of the secret or of the key.
         words: the change in words, such as ``set tag env=prod``.
-        run: makes the change; raises StoreError if the service refuses it.
+        run: makes the change, and returns the service's answer if it is one call; raises StoreError if the
+            service refuses it.
         arn: of the secret, because secrets of two Regions may have one name; None if it is to be created.
         operation: operation of Secrets Manager's API, for the audit record.
     """
@@ -281,7 +282,7 @@ def _change(entry: Entry, words: str, operation: str, **parameters: Any) -> Chan
     return Change(entry.name, words, made, entry.arn, operation)
 
 
-def call(secret_id: str, operation: str, parameters: Mapping[str, Any]) -> None:
+def call(secret_id: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Call Secrets Manager in the Region of a secret.
 
     Args:
@@ -289,13 +290,17 @@ def call(secret_id: str, operation: str, parameters: Mapping[str, Any]) -> None:
         operation: name of the operation, a key of ``_METHODS``.
         parameters: of the operation.
 
+    Returns:
+        The service's answer.
+
     Raises:
         StoreError: the service refused the call.
     """
     with clients.in_region_of(secret_id):
         method = getattr(clients.secrets_lister(), _METHODS[operation])
         with translated(operation, secret_id):
-            method(**parameters)
+            answer: dict[str, Any] = method(**parameters)
+    return answer
 
 
 _METHODS = {

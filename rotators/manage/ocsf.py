@@ -54,6 +54,7 @@ _OF_OPERATIONS = {
 _OF_ACTIONS = {
     "rotate": _UPDATE,
     "store": _UPDATE,
+    "key rotate": _UPDATE,
     "repair": _UPDATE,
     "rollback": _UPDATE,
     "rename": _MOVE,
@@ -64,7 +65,7 @@ _OF_ACTIONS = {
     "exec": _READ,
 }
 _STATUS = {"succeeded": (1, "Success"), "failed": (2, "Failure"), "unknown": (0, "Unknown")}
-_MAPPED = {"id", "time", "account", "region", "caller", "request_id", "outcome", "error_code", "secret"}
+_MAPPED = {"id", "time", "account", "region", "caller", "outcome", "error_code", "secret", "key"}
 _REQUIRED = ("id", "time", "duration_ms", "source", "action", "outcome")
 
 
@@ -207,8 +208,9 @@ def _cloud(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _api(record: Mapping[str, Any]) -> dict[str, Any]:
     api: dict[str, Any] = {"operation": record.get("operation") or record.get("step") or record["action"]}
-    if record.get("request_id"):
-        api["request"] = {"uid": record["request_id"]}
+    request = record.get("api_request_id") or record.get("request_id")
+    if request:
+        api["request"] = {"uid": request}
     return api
 
 
@@ -220,5 +222,6 @@ def _actor(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _entity(record: Mapping[str, Any]) -> dict[str, Any]:
-    secret = record.get("secret") or "unknown"
-    return {"type_id": 99, "type": "Secret", "uid" if secret.startswith("arn:") else "name": secret}
+    subject = record.get("secret") or record.get("key") or "unknown"
+    kind = "Key" if "key" in record else "Secret"
+    return {"type_id": 99, "type": kind, "uid" if subject.startswith("arn:") else "name": subject}

@@ -135,7 +135,7 @@ class _Renaming:
     def _arn(self) -> str:
         return str(self.origin["ARN"])
 
-    def _create(self, *, rotates: bool) -> None:
+    def _create(self, *, rotates: bool) -> dict[str, Any]:
         # Only AWS sets tags of its own, and the other ones say what was to be done with the old secret.
         tags = {
             key: value for key, value in _tags(self.origin).items() if not key.startswith(("aws:", ROTATES))
@@ -143,9 +143,9 @@ class _Renaming:
         tags |= {ORIGIN: self._arn, **({ROTATES: "true"} if rotates else {})}
         more = {name: self.origin[name] for name in ("Description", "KmsKeyId") if self.origin.get(name)}
         listed = [{"Key": key, "Value": value} for key, value in tags.items()]
-        call(self._arn, "CreateSecret", {"Name": self.new, "Tags": listed, **more})
+        return call(self._arn, "CreateSecret", {"Name": self.new, "Tags": listed, **more})
 
-    def _put(self, stage: Stage) -> None:
+    def _put(self, stage: Stage) -> dict[str, Any]:
         with clients.in_region_of(self._arn):
             # Read again: a rotation may have begun before it was turned off.
             _check_no_rotation(describe(self._arn, clients.secrets_lister()))
@@ -154,7 +154,7 @@ class _Renaming:
         value: Mapping[str, Any] = read
         content = {name: value[name] for name in ("SecretString", "SecretBinary") if name in value}
         given = {"SecretId": self.new, "ClientRequestToken": value["VersionId"], **content}
-        call(self._arn, "PutSecretValue", given)
+        return call(self._arn, "PutSecretValue", given)
 
     def _policy(self) -> str | None:
         """The policy of the old secret, with the new name in ARNs."""
@@ -165,9 +165,9 @@ class _Renaming:
     def _has_policy(self) -> bool:
         return bool(self.copy) and _policy_of(str(self.copy["ARN"])) is not None
 
-    def _put_policy(self) -> None:
+    def _put_policy(self) -> dict[str, Any]:
         given = {"SecretId": self.new, "ResourcePolicy": self._policy(), "BlockPublicPolicy": True}
-        call(self._arn, "PutResourcePolicy", given)
+        return call(self._arn, "PutResourcePolicy", given)
 
     def _missing_replicas(self) -> list[dict[str, str]]:
         there = {each["Region"] for each in self.copy.get("ReplicationStatus", ())}
@@ -178,9 +178,9 @@ class _Renaming:
             if each["Region"] not in there
         ]
 
-    def _replicate(self, regions: list[dict[str, str]]) -> None:
+    def _replicate(self, regions: list[dict[str, str]]) -> dict[str, Any]:
         given = {"SecretId": self.new, "AddReplicaRegions": regions}
-        call(self._arn, "ReplicateSecretToRegions", given)
+        return call(self._arn, "ReplicateSecretToRegions", given)
 
     def _rotate(self) -> None:
         rules = dict(self.origin.get("RotationRules", {}))

@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has no annotations
@@ -23,12 +23,15 @@ from tests.manage.conftest import Fleet
 from tests.manage.test_stopped_changes import COMMANDS, LOST, stopping
 from tests.world import World, new_password, unique
 
+if TYPE_CHECKING:
+    from rotators.local.aws import LocalAws
+
 SCHEMA = Draft202012Validator(schema_of("audit-record"))
 TAGGING = ("--set", "env=prod", "--yes")
 
 
 @pytest.fixture
-def fleet(aws: Any) -> Fleet:
+def fleet(aws: LocalAws) -> Fleet:
     return Fleet(aws, f"{unique('fleet')}/")
 
 
@@ -61,12 +64,16 @@ def test_each_change_is_one_record(fleet: Fleet, operation: str, file: Path, tmp
     changes, found = json.loads(done.stdout)["changes"], records(file)
     assert len(found) == len(changes)
     for each, change in zip(found, changes, strict=True):
-        assert each["secret"] == (change["arn"] or change["secret"])
+        assert change["arn"] in {each["secret"], None}
+        assert f":secret:{change['secret']}-" in each["secret"]
+        assert each["api_request_id"] or each["operation"] == "RotateSecret"
         assert (each["source"], each["action"], each["outcome"]) == ("command", words[0], "succeeded")
         assert each["caller"].startswith("arn:aws:")
         assert each["account"] == "123456789012"
         assert each["region"]
     assert operation in {each["operation"] for each in found}
+    stored = [each for each in found if each["operation"] in {"CreateSecret", "PutSecretValue"}]
+    assert all(len(each["versions"]) == 1 for each in stored if words[0] == "import")
     assert len({each["request_id"] for each in found}) == 1
     assert len({each["id"] for each in found}) == len(found)
 
@@ -203,6 +210,16 @@ def test_read_values_are_recorded(fleet: Fleet, file: Path, tmp_path: Path) -> N
         assert len(each["versions"]) == 1
 
 
+def test_a_change_of_a_key_names_the_key(aws: LocalAws, file: Path) -> None:
+    key = aws.client("kms").create_key()["KeyMetadata"]["KeyId"]
+    done = command("key", "rotate", key, "--yes")
+    assert done.status == 0, done.text
+    (found,) = records(file)
+    assert (found["action"], found["outcome"]) == ("key rotate", "succeeded")
+    assert key in found["key"]
+    assert "secret" not in found
+
+
 def test_a_rotation_is_recorded_with_its_token(world: World, file: Path) -> None:
     arn = world.secret(world.user())
     done = json.loads(command("rotate", arn, "--json").stdout)
@@ -229,7 +246,7 @@ def test_repair_and_rollback_name_moved_stages(world: World, file: Path) -> None
     assert rolled["secret"] == repaired["secret"] == arn
 
 
-def test_a_hostile_argument_is_made_visible(file: Path, aws: Any) -> None:
+def test_a_hostile_argument_is_made_visible(file: Path, aws: LocalAws) -> None:
     del aws
     command("repair", "\x1b]0;owned\x07\nNext: rm")
     (found,) = records(file)

@@ -147,7 +147,8 @@ def assert_event(event: dict[str, Any]) -> None:
     assert STATUSES[event["status_id"]] == event["status"]
     assert event["metadata"]["version"] == "1.8.0"
     assert event["metadata"]["profiles"] == ["cloud"]
-    assert (event["entity"]["type_id"], event["entity"]["type"]) == (99, "Secret")
+    assert event["entity"]["type_id"] == 99
+    assert event["entity"]["type"] in {"Key", "Secret"}
 
 
 def audited(**members: Any) -> AuditRecord:
@@ -182,7 +183,7 @@ def test_a_full_record_keeps_all_its_facts() -> None:
     event = ocsf_event(FULL)
     assert_event(event)
     assert event["time"] == 1_700_000_000_250
-    assert event["entity"]["uid"] == ARN
+    assert (event["entity"]["type"], event["entity"]["uid"]) == ("Secret", ARN)
     assert event["cloud"] == {
         "provider": "AWS",
         "region": "eu-west-1",
@@ -212,13 +213,21 @@ def test_a_full_record_keeps_all_its_facts() -> None:
         ({"source": "command", "action": "rename", "operation": "CreateSecret"}, "Create"),
         ({"source": "command", "action": "export"}, "Read"),
         ({"source": "command", "action": "rotate", "operation": "RotateSecret"}, "Update"),
-        ({"source": "command", "action": "key change"}, "Other"),
+        ({"source": "command", "action": "new command"}, "Other"),
     ],
 )
 def test_the_activity_says_what_was_done(members: dict[str, Any], activity: str) -> None:
     event = ocsf_event(audited(**members))
     assert_event(event)
     assert event["activity_name"] == activity
+
+
+def test_a_key_is_an_entity_too() -> None:
+    arn = "arn:aws:kms:eu-west-1:123456789012:key/11111111-2222-4333-8444-555555555555"
+    event = ocsf_event(audited(source="command", action="key rotate", key=arn))
+    assert_event(event)
+    assert (event["entity"]["type"], event["entity"]["uid"]) == ("Key", arn)
+    assert event["activity_name"] == "Update"
 
 
 @pytest.mark.parametrize("outcome", get_args(get_type_hints(AuditRecord)["outcome"]))
