@@ -28,11 +28,11 @@ KEY = "audit"
 LONGEST = 2048
 """Characters of the longest text: an ARN of a secret (API:DescribeSecret, SecretId)."""
 
-_CODE = re.compile(r"[a-z0-9]+(?:[-/][a-z0-9]+)*")
-_ARN = re.compile(r"arn:[a-z-]+:[a-z0-9-]+:(?P<region>[a-z0-9-]*):(?P<account>\d*):.*", re.DOTALL)
+_PARTS_OF_ARN = 6
 
 
-@dataclass(frozen=True, slots=True)
+# eq and repr are not used, and making them would take a part of each cold start.
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StageMove:
     """A stage that was moved.
 
@@ -59,7 +59,7 @@ class Facts(TypedDict, total=False):
     api_request_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class AuditRecord:
     """One action on one secret.
 
@@ -156,7 +156,8 @@ def code_of(error: RotatorsError) -> str:
     Args:
         error: any error with a code.
     """
-    return error.full_code if _CODE.fullmatch(error.full_code) else error.code
+    is_word = re.fullmatch("[a-z0-9]+(?:[-/][a-z0-9]+)*", error.full_code)
+    return error.full_code if is_word else error.code
 
 
 def place_of(*names: str | None) -> tuple[str | None, str | None]:
@@ -166,9 +167,9 @@ def place_of(*names: str | None) -> tuple[str | None, str | None]:
         names: ARNs or other names, such as that of a secret and that of a function.
     """
     for name in names:
-        found = _ARN.fullmatch(name[:LONGEST]) if name else None
-        if found:
-            return found["account"] or None, found["region"] or None
+        parts = (name or "").split(":", _PARTS_OF_ARN - 1)
+        if len(parts) == _PARTS_OF_ARN and parts[0] == "arn":
+            return parts[4] or None, parts[3] or None
     return None, None
 
 
