@@ -26,43 +26,20 @@ if TYPE_CHECKING:
 
 _SCHEMA = "1.8.0"
 _CATEGORY, _CLASS = 3, 3004
-_CREATE, _READ, _UPDATE, _DELETE, _MOVE, _ENABLE, _DISABLE, _OTHER = 1, 2, 3, 4, 5, 8, 9, 99
-_NAMES = {
-    _CREATE: "Create",
-    _READ: "Read",
-    _UPDATE: "Update",
-    _DELETE: "Delete",
-    _MOVE: "Move",
-    _ENABLE: "Enable",
-    _DISABLE: "Disable",
-    _OTHER: "Other",
-}
-_OF_RESULTS = {"created": _CREATE, "unchanged": _READ}
-_OF_OPERATIONS = {
-    "CreateSecret": _CREATE,
-    "DeleteSecret": _DELETE,
-    "RestoreSecret": _ENABLE,
-    "CancelRotateSecret": _UPDATE,
-    "PutResourcePolicy": _UPDATE,
-    "PutSecretValue": _UPDATE,
-    "RemoveRegionsFromReplication": _UPDATE,
-    "ReplicateSecretToRegions": _UPDATE,
-    "RotateSecret": _UPDATE,
-    "TagResource": _UPDATE,
-    "UntagResource": _UPDATE,
-}
+_ACTIVITIES = {"Create": 1, "Read": 2, "Update": 3, "Delete": 4, "Enable": 8, "Other": 99}
+_OF_RESULTS = {"created": "Create", "unchanged": "Read"}
+_OF_OPERATIONS = {"CreateSecret": "Create", "DeleteSecret": "Delete", "RestoreSecret": "Enable"}
 _OF_ACTIONS = {
-    "rotate": _UPDATE,
-    "store": _UPDATE,
-    "key rotate": _UPDATE,
-    "repair": _UPDATE,
-    "rollback": _UPDATE,
-    "rename": _MOVE,
-    "retrieve": _READ,
-    "doctor": _READ,
-    "check": _READ,
-    "export": _READ,
-    "exec": _READ,
+    "check": "Read",
+    "doctor": "Read",
+    "exec": "Read",
+    "export": "Read",
+    "key rotate": "Update",
+    "repair": "Update",
+    "retrieve": "Read",
+    "rollback": "Update",
+    "rotate": "Update",
+    "store": "Update",
 }
 _STATUS = {"succeeded": (1, "Success"), "failed": (2, "Failure"), "unknown": (0, "Unknown")}
 _MAPPED = {"id", "time", "account", "region", "caller", "outcome", "error_code", "secret", "key"}
@@ -139,16 +116,17 @@ def ocsf_event(audited: AuditRecord) -> dict[str, Any]:
     """
     record = audited.document()
     activity = _activity(record)
+    number = _ACTIVITIES[activity]
     status, status_name = _STATUS[record["outcome"]]
     event = {
-        "activity_id": activity,
-        "activity_name": _NAMES[activity],
+        "activity_id": number,
+        "activity_name": activity,
         "category_uid": _CATEGORY,
         "category_name": "Identity & Access Management",
         "class_uid": _CLASS,
         "class_name": "Entity Management",
-        "type_uid": _CLASS * 100 + activity,
-        "type_name": f"Entity Management: {_NAMES[activity]}",
+        "type_uid": _CLASS * 100 + number,
+        "type_name": f"Entity Management: {activity}",
         "severity_id": 1,
         "severity": "Informational",
         "status_id": status,
@@ -166,12 +144,13 @@ def ocsf_event(audited: AuditRecord) -> dict[str, Any]:
     return event
 
 
-def _activity(record: Mapping[str, Any]) -> int:
-    """Return the activity: by the result, else by the API's operation, else by the action."""
+def _activity(record: Mapping[str, Any]) -> str:
+    """Return the activity: by the result of a store, else by the API's operation, else by the action."""
     if record["source"] == "store" and record.get("result") in _OF_RESULTS:
         return _OF_RESULTS[record["result"]]
-    by_operation = _OF_OPERATIONS.get(record.get("operation", ""))
-    return by_operation or _OF_ACTIONS.get(record["action"], _OTHER)
+    if "operation" in record:
+        return _OF_OPERATIONS.get(record["operation"], "Update")
+    return _OF_ACTIONS.get(record["action"], "Other")
 
 
 def _milliseconds(time: str) -> int | None:
