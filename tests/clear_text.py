@@ -93,7 +93,7 @@ def remember_stored(aws: LocalAws) -> None:
             for secret in backend.secrets.values():
                 for version in secret.versions.values():
                     remembered(_password(version.get("secret_string")))
-    for name in ("rotate", "store", "retrieve"):
+    for name in ("rotate", "store", "retrieve", "operate"):
         record(f"the log of the function {name}", aws.logs(name))
 
 

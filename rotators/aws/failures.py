@@ -14,7 +14,7 @@ from rotators.aws.faults import translated
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_MOST_LINES = 2000
+_MOST_LINES = 4000  # a step has a log line and an audit record
 
 
 @dataclass(frozen=True)

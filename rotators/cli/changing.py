@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
+from rotators.cli.auditing import audited_changes
 from rotators.cli.output import (
     console,
     counted,
@@ -200,7 +201,7 @@ def _run(plan: Plan, out: Screen) -> Result:
     bars = progress_bars(out)
     try:
         with bars:
-            made = run_all(plan.changes, ordered=plan.ordered)
+            made = run_all(audited_changes(plan.changes, plan.noun), ordered=plan.ordered)
             for outcome in bars.track(made, total=len(plan.changes), description="changing"):
                 outcomes.append(outcome)
                 if outcome.error:

@@ -11,6 +11,7 @@ import click
 
 from rotators.aws import clients
 from rotators.aws.secrets import SecretsManager
+from rotators.cli.auditing import record_read
 from rotators.cli.signals import handled
 from rotators.manage.environment import variables
 from rotators.manage.errors import EnvironmentUnsuited, ProgramNotStarted
@@ -35,8 +36,9 @@ def exec_(
     It keeps the value until it ends; a program that runs on after a rotation needs the client instead.
     """
     with clients.in_region_of(secret):
-        value = SecretsManager().one(secret, stage, None).secret
-    environment = os.environ | variables(value, dict(_pair(text) for text in pairs), prefix)
+        version = SecretsManager().one(secret, stage, None)
+    record_read(version.arn, version.version)
+    environment = os.environ | variables(version.secret, dict(_pair(text) for text in pairs), prefix)
     # Found with the path of this process, because the secret may contain another one.
     program = shutil.which(command[0]) or command[0]
     try:

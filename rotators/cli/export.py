@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rotators.cli.auditing import record_read
 from rotators.cli.output import console, counted, print_document
 from rotators.cli.selecting import nothing_selected, require_conditions, selector_options
 from rotators.core.errors import RotatorsError
@@ -51,17 +52,19 @@ def _values(selector: Selector) -> dict[str, Content]:
     """The values by name. An export without one of the selected secrets would look complete."""
     selection = selector.select(dt.datetime.now(dt.UTC))
     found: dict[str, Content] = {}
-    unread = []
+    unread, twice = [], ""
     for entry, value in values_of(selection):
         if isinstance(value, RotatorsError):
             unread.append((entry.name, value))
-        elif entry.name in found:
-            raise FormatUnsuited(
-                f"secrets of two Regions are called {entry.name}",
-                remedy="Export each Region to its own file.",
-            )
-        else:
-            found[entry.name] = value.content
+            continue
+        record_read(value.arn, value.version)
+        twice = entry.name if entry.name in found else twice
+        found[entry.name] = value.content
+    if twice:
+        raise FormatUnsuited(
+            f"secrets of two Regions are called {twice}",
+            remedy="Export each Region to its own file.",
+        )
     refuse_unread([*selection.unread, *unread])
     if not found:
         raise nothing_selected()

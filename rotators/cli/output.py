@@ -169,6 +169,15 @@ def print_json(document: object) -> None:
     click.echo(_json(document))
 
 
+def print_json_line(document: object) -> None:
+    """Print a document on one line of ASCII, for programs that read one document per line.
+
+    Args:
+        document: JSON types.
+    """
+    click.echo(json.dumps(document, separators=(",", ":")).replace("\x7f", json_escape("\x7f")))
+
+
 def error_document(error: RotatorsError) -> dict[str, str]:
     """Return an error as JSON documents have it.
 

@@ -8,9 +8,11 @@ import sys
 import click
 
 from rotators.aws.secrets import SecretStore
+from rotators.cli.auditing import audited
 from rotators.cli.aws import ask_function, remote_options
 from rotators.cli.doctor import idle_option, show_checkup
 from rotators.cli.output import console, json_option, print_json
+from rotators.core.audit import StageMove
 from rotators.core.settings import Settings
 from rotators.recovery.checkup import Document, mended
 
@@ -46,9 +48,16 @@ def repair(secret: str, dry_run: bool, idle: bool, function: str | None, as_json
 
 
 def _mended(secret: str, *, idle: bool, dry_run: bool, function: str | None) -> Document:
-    if function is None:
-        settings = Settings.from_environment(os.environ)
-        return mended(SecretStore(), settings, secret, idle=idle, dry_run=dry_run)
-    event = {"Action": "repair", "SecretId": secret, "Idle": idle, "DryRun": dry_run}
-    document: Document = ask_function(function, event)
+    if function is not None:
+        event = {"Action": "repair", "SecretId": secret, "Idle": idle, "DryRun": dry_run}
+        answer: Document = ask_function(function, event)
+        return answer
+    store, settings = SecretStore(), Settings.from_environment(os.environ)
+    if dry_run:
+        return mended(store, settings, secret, idle=idle, dry_run=True)
+    moved: list[StageMove] = []
+    with audited(secret) as facts:
+        facts["moved"] = moved
+        document = mended(store, settings, secret, idle=idle, dry_run=False, moved=moved)
+        facts.update({"secret": document["arn"], "result": document["state"]})
     return document

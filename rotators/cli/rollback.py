@@ -11,12 +11,13 @@ import click
 
 from rotators.aws import clients
 from rotators.aws.secrets import SecretStore
+from rotators.cli.auditing import audited
 from rotators.cli.changing import yes_option
 from rotators.cli.output import console, error_document, json_option, print_error, print_json
 from rotators.core.errors import RotatorsError
 from rotators.core.settings import Settings
 from rotators.core.states import Stage
-from rotators.recovery.rollback import Rollback, RollbackPlan, document, left
+from rotators.recovery.rollback import Rollback, RollbackPlan, document, left, moves
 
 if TYPE_CHECKING:
     from rotators.cli.output import Screen
@@ -77,7 +78,11 @@ class _Result:
     def run(self) -> None:
         """Make the changes, and keep what stopped them, because the state that is left is shown."""
         try:
-            self.found.run(self.plan)
+            with audited(self.plan.arn) as facts:
+                try:
+                    self.found.run(self.plan)
+                finally:
+                    facts["moved"] = moves(self.plan, self.found.made)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - see `end`
             self.stopped = error
 

@@ -12,6 +12,7 @@ from rotators.aws import clients
 from rotators.aws.failures import LoggedStep
 from rotators.aws.faults import translated
 from rotators.aws.views import SecretView, read_secret
+from rotators.cli.auditing import audited
 from rotators.cli.output import (
     console,
     first_rotation,
@@ -51,7 +52,9 @@ def rotate(secret: str, timeout: float, enable: bool, as_json: bool) -> None:
     _check_enabled(before, enable=enable)
     with out.status(f"rotating {secret} …"):
         watch = Watch(before, lambda step: out.print(*_line(step), soft_wrap=True))
-        token = start(before.arn)
+        with audited(before.arn, "RotateSecret") as facts:
+            token = start(before.arn)
+            facts["versions"] = [token]
         ended = watch.wait(token, timeout)
     after = read_secret(before.arn)
     if as_json:

@@ -1,4 +1,4 @@
-"""`rotators schema`: the JSON Schemas of events and secrets, for editors and for checks outside AWS."""
+"""`rotators schema`: the JSON Schemas of events, records and secrets, for editors and checks outside AWS."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ _FUNCTIONS = ("rotate", "store", "retrieve", "operate", "notify", "widget")
 EVENTS = tuple(f"{function}-event" for function in _FUNCTIONS)
 """Names of the events' schemas."""
 
+RECORDS = ("audit-record",)
+"""Names of the schemas of lines that functions and commands write."""
+
 _DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 
 
@@ -26,15 +29,17 @@ _DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 def schema(name: str | None, as_json: bool) -> None:
     """Print the JSON Schema NAME (draft 2020-12), or list the names.
 
-    NAME is a function's event, such as `store-event`, or an engine, whose secrets the schema describes.
+    NAME is a function's event, such as `store-event`, an engine, whose secrets the schema describes, or
+    `audit-record`.
     """
     if name is not None:
         print_json(schema_of(name))
     elif as_json:
-        print_json({"events": EVENTS, "secrets": secrets()})
+        print_json({"events": EVENTS, "records": RECORDS, "secrets": secrets()})
     else:
         out = console()
         out.print(*(f"{event:<22}the event of a function" for event in EVENTS), sep="\n")
+        out.print(*(f"{record:<22}a line that functions and commands write" for record in RECORDS), sep="\n")
         out.print(*(f"{engine:<22}the secrets of an engine" for engine in secrets()), sep="\n")
         out.print(f"\nNext: `rotators schema {EVENTS[1]}` prints one.")
 
@@ -48,20 +53,24 @@ def schema_of(name: str) -> dict[str, Any]:
     """Return the JSON Schema of a name.
 
     Args:
-        name: one of EVENTS, or the entry point of a rotator.
+        name: one of EVENTS or RECORDS, or the entry point of a rotator.
 
     Returns:
         The schema, as JSON types.
 
     Raises:
-        SchemaNotFound: no event and no rotator has this name, or the rotator declares no engine.
+        SchemaNotFound: no event, no record and no rotator has this name, or the rotator declares no engine.
         RegistryError: the rotator cannot be loaded.
     """
     if name in EVENTS:
         from rotators.handlers.schemas import event_schemas  # noqa: PLC0415 - pydantic, when first needed
 
         return _DIALECT | event_schemas()[name.removesuffix("-event")]
-    known = [*EVENTS, *secrets()]
+    if name in RECORDS:
+        from rotators.handlers.schemas import audit_schema  # noqa: PLC0415 - as above
+
+        return _DIALECT | audit_schema()
+    known = [*EVENTS, *RECORDS, *secrets()]
     if name not in known:
         raise SchemaNotFound(
             f"there is no schema {name[:40]!r}{did_you_mean(name, known)}; there are: {', '.join(known)}"

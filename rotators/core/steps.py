@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from rotators.core.audit import StageMove
 from rotators.core.contracts import HasStrategies, Rotator, Store, public_members
 from rotators.core.errors import RequestRefused, VersionConflict
 from rotators.core.finder import MASK
@@ -52,11 +53,13 @@ class Report:
         rotator: the rotator's name; empty if none was chosen.
         strategy: the strategy's name; empty if no rotator was chosen, or it has no strategies.
         rejections: the name of each stored value that the target rejected.
+        moved: the stages that the step moved.
     """
 
     rotator: str = ""
     strategy: str = ""
     rejections: list[str] = field(default_factory=list)
+    moved: list[StageMove] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -181,13 +184,15 @@ def _finish(work: _Work) -> Outcome:
         work.rotator(current).verify(work.rotation(current, pending))
     else:
         work.report.rotator, work.report.strategy = tested
+    replaced = versions.holder(Stage.CURRENT)
     try:
-        versions.store.promote(work.arn, token, versions.holder(Stage.CURRENT))
+        versions.store.promote(work.arn, token, replaced)
     except RequestRefused:
         # Also said when the stage moved already: by a second delivery, or a call whose answer was lost.
         if Versions.of(versions.store, work.arn, token).may_act():
             raise
         return Outcome.ALREADY_CURRENT
+    work.report.moved.append(StageMove(Stage.CURRENT, replaced, token))
     return Outcome.DONE
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 
 # Characters that print as nothing although Unicode counts them as letters or marks: the grapheme joiner,
 # Hangul and Khmer fillers, variation selectors (Unicode: Default_Ignorable_Code_Point).
-_INVISIBLE = re.compile(
+# Not compiled here, because functions import this module and need the pattern for no text in ASCII.
+_INVISIBLE = (
     r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
 )
 
@@ -23,8 +23,12 @@ def is_visible(character: str) -> bool:
         False for control characters (C0, DEL, C1), line and paragraph separators, bidirectional controls and
         other format characters, surrogates, private and unassigned code points, and invisible letters.
     """
-    if _INVISIBLE.match(character):
+    if character.isascii():
+        return character.isprintable()
+    if re.match(_INVISIBLE, character):
         return False
+    import unicodedata  # noqa: PLC0415 - a library that the functions' cold start need not load
+
     return character.isprintable() or unicodedata.category(character) == "Zs"
 
 

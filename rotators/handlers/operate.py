@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from rotators.aws.secrets import SecretStore
+from rotators.core.audit import Facts, StageMove
 from rotators.core.settings import Settings
 from rotators.handlers.events import Request, SecretId
 from rotators.handlers.telemetry import observed
@@ -48,7 +49,7 @@ def handler(event: object, context: object = None) -> Document:
     Args:
         event: ``Action`` (``doctor``, ``repair``, ``check``), ``SecretId``, and ``Idle``, ``DryRun`` or
             ``Function`` where they belong to the action.
-        context: Lambda's context; not used.
+        context: Lambda's context; its ids are in the audit record.
 
     Returns:
         The document that the command of the same name shows. It never holds a value of a secret.
@@ -58,21 +59,24 @@ def handler(event: object, context: object = None) -> Document:
         RepairRefused: a person has to act; nothing was changed.
         RotatorsError: the action failed; cause and next action are in the text.
     """
-    del context
-    with observed("operate") as observation:
+    with observed("operate", context) as observation:
         request = OperateRequest.from_event(event)
         observation.add(secret=request.secret_id, action=request.action)
-        document = _done(request)
+        moved: list[StageMove] = []
+        facts: Facts = {"moved": moved}
+        observation.records = [facts]
+        document = _done(request, moved)
         observation.add(outcome=str(document["state"]))
+        facts["secret"] = document["arn"]
         return document
 
 
-def _done(request: OperateRequest) -> dict[str, Any]:
+def _done(request: OperateRequest, moved: list[StageMove]) -> dict[str, Any]:
     settings = Settings.from_environment(os.environ)
     store, secret = SecretStore(), request.secret_id
     if request.action == "doctor":
         return check_up(store, settings, secret, idle=request.idle).document()
     if request.action == "repair":
-        return mended(store, settings, secret, idle=request.idle, dry_run=request.dry_run)
+        return mended(store, settings, secret, idle=request.idle, dry_run=request.dry_run, moved=moved)
     default = os.environ.get("ROTATE_FUNCTION") or "rotators-rotate"
     return preflight(store, settings, secret, function=request.function, default=default)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
+    from rotators.core.audit import Facts
     from rotators.handlers.telemetry import Observation
 
 
@@ -52,7 +53,7 @@ def handler(event: object, context: object = None) -> dict[str, Any]:
     Args:
         event: ``SecretId`` (name or ARN; optionally ``VersionStage`` or ``VersionId``) or ``SecretIds``
             (50 at most); optionally ``Fields`` (only these keys of the JSON object) and ``Refresh``.
-        context: Lambda's context; not used.
+        context: Lambda's context; its ids are in the audit record.
 
     Returns:
         For ``SecretId``: ``ARN``, ``Name``, ``VersionId``, ``VersionStages``, ``Cached`` (bool), and one of
@@ -67,12 +68,11 @@ def handler(event: object, context: object = None) -> dict[str, Any]:
         SecretFormatError: a field is missing, or the secret is no JSON object (``SecretId`` only).
         StoreError: Secrets Manager refused (for ``SecretIds``: the whole batch).
     """
-    del context
     if not os.environ.get(callers.VARIABLE):
-        with observed("retrieve") as observation:
+        with observed("retrieve", context) as observation:
             return _retrieved(RetrieveRequest.from_event(event), observation)
     try:
-        with observed("retrieve") as observation:
+        with observed("retrieve", context) as observation:
             request, arns = _permitted(event, observation)
             answer = _retrieved(request, observation)
             callers.require_same(arns, answer.get("Secrets", [answer]))
@@ -90,8 +90,8 @@ def _permitted(event: object, observation: Observation) -> tuple[RetrieveRequest
     role = given.role()
     observation.add(caller=str(role))
     request = RetrieveRequest.from_event(given.content())
-    names = [request.secret_id] if request.secret_id else request.secret_ids or []
-    observation.add(secret=",".join(names))
+    names = _names(request)
+    _asked(names, observation)
     return request, rules.require(role, names, _described)
 
 
@@ -106,16 +106,37 @@ def _described(name: str) -> callers.Described | None:
     return callers.Described(answer["ARN"], tags)
 
 
+def _names(request: RetrieveRequest) -> list[str]:
+    return [request.secret_id] if request.secret_id else request.secret_ids or []
+
+
+def _asked(names: list[str], observation: Observation) -> None:
+    observation.add(secret=",".join(names))
+    observation.records = [{"secret": name} for name in names]
+
+
 def _retrieved(request: RetrieveRequest, observation: Observation) -> dict[str, Any]:
-    observation.add(secret=request.secret_id or ",".join(request.secret_ids or []))
+    _asked(_names(request), observation)
     cache = _cache(clients.secrets_reader(), _seconds())
     if request.secret_id is None:
         answer = _many(cache, request)
         observation.add(secrets=str(len(answer["Secrets"])), errors=str(len(answer["Errors"])))
+        observation.records = [_read(each) for each in answer["Secrets"]]
+        observation.records += [
+            {"secret": each["SecretId"], "error_code": each["Code"]} for each in answer["Errors"]
+        ]
         return answer
     version, cached = _one(cache, request.secret_id, request)
     observation.add(version=version.version, cached=str(cached).lower())
-    return _answer(version, request.fields, cached=cached)
+    answer = _answer(version, request.fields, cached=cached)
+    observation.records = [_read(answer)]
+    return answer
+
+
+def _read(answer: Mapping[str, Any]) -> Facts:
+    """The facts of a secret that is answered. A read from memory is in no other log."""
+    result = "cached" if answer["Cached"] else "read"
+    return {"secret": answer["ARN"], "versions": [answer["VersionId"]], "result": result}
 
 
 def _one(cache: SecretCache, secret_id: str, request: RetrieveRequest) -> tuple[SecretVersion, bool]:

@@ -18,13 +18,12 @@ def handler(event: object, context: object = None) -> None:
 
     Args:
         event: Secrets Manager's event.
-        context: Lambda's context; not used.
+        context: Lambda's context; its ids are in the audit record.
 
     Raises:
         RotatorsError: the step failed; nothing more needs to be done by the caller than to raise it.
     """
-    del context
-    with observed("rotate") as observation:
+    with observed("rotate", context) as observation:
         request = RotationRequest.from_event(event)
         observation.add(secret=request.secret_id, token=request.token, step=str(request.step))
         settings = Settings.from_environment(os.environ)
@@ -34,6 +33,7 @@ def handler(event: object, context: object = None) -> None:
             observation.add(outcome=str(run_step(request, SecretStore(), settings, report)))
         finally:
             observation.add(rejected_logins=len(report.rejections), **_chosen(report))
+            observation.records = [{"versions": [request.token], "moved": report.moved}]
 
 
 def _chosen(report: Report) -> dict[str, str]:

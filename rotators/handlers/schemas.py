@@ -1,4 +1,4 @@
-"""The JSON Schemas of the functions' events, generated from the classes that check the events.
+"""The JSON Schemas of events and audit records, generated from the classes that check or write them.
 
 A schema accepts every event that its function accepts. It does not express every rule: a schedule, base64 and
 the size of a value are checked by the function only.
@@ -6,10 +6,14 @@ the size of a value are checked by the function only.
 
 from __future__ import annotations
 
+import inspect
+import re
 from typing import Any
 
+from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
+from rotators.core.audit import KEY, LONGEST, AuditRecord, StageMove
 from rotators.core.request import ID, ROTATION_TOKEN, RotationRequest, Step
 from rotators.handlers.events import Request, RetrieveRequest, StoreRequest
 from rotators.handlers.failure_events import FAILURES, FailureEvent
@@ -38,6 +42,40 @@ def event_schemas() -> dict[str, dict[str, Any]]:
         "notify": _notify(),
         "widget": _widget(),
     }
+
+
+def audit_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a line with an audit record, as JSON types."""
+    record = TypeAdapter(AuditRecord).json_schema(schema_generator=_Untitled)
+    moves = record.pop("$defs")
+    record["required"] = ["version", "id", *record["required"]]
+    moves["StageMove"] = _written(moves["StageMove"], StageMove)
+    return {
+        "title": "Line with an audit record",
+        "description": "A line of a function's log, or of the file of ROTATORS_AUDIT_FILE.",
+        "type": "object",
+        "required": [KEY],
+        "properties": {
+            KEY: _written(record, AuditRecord),
+            "audit_lost": {"type": "string", "description": "Why the line is on stderr and not on stdout."},
+        },
+        "$defs": moves,
+    }
+
+
+def _written(schema: dict[str, Any], of: type) -> dict[str, Any]:
+    """Describe what is written of a record: members without content are left out, and texts have a limit."""
+    docstring = inspect.getdoc(of) or ""
+    told = dict(re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", docstring, re.MULTILINE))
+    properties = {}
+    for name, given in schema["properties"].items():
+        member = {**given.pop("anyOf", [{}])[0], **given, "description": _summary(told[name])}
+        member.pop("default", None)
+        if member.get("type") == "string" and "enum" not in member:
+            member["maxLength"] = LONGEST
+        properties[name] = member
+    del schema["title"]
+    return {**schema, "description": _summary(docstring), "properties": properties}
 
 
 def _schema(function: str, about: type, rest: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rotators.aws import clients
 from rotators.aws.faults import translated
 from rotators.aws.secrets import describe
+from rotators.core.audit import StageMove
 from rotators.core.contracts import ChecksValues
 from rotators.core.errors import (
     BrokenRotator,
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mypy_boto3_secretsmanager import SecretsManagerClient
+
+    from rotators.core.audit import Facts
 
 CREATED, UPDATED, UNCHANGED = "created", "updated", "unchanged"
 
@@ -68,7 +71,7 @@ def handler(event: object, context: object = None) -> dict[str, Any]:
             optionally ``KmsKeyId``, ``Description``, ``Tags`` (list of ``Key``, ``Value``),
             ``ClientRequestToken``, ``DuringRotation``, ``Rotation`` (``FunctionArn``,
             ``AutomaticallyAfterDays`` or ``ScheduleExpression``, ``Duration``, ``RotateImmediately``).
-        context: Lambda's context; not used.
+        context: Lambda's context; its ids are in the audit record.
 
     Returns:
         ``ARN``, ``Name``, ``VersionId``, ``VersionStages``, ``Action`` (``created``, ``updated``,
@@ -84,19 +87,20 @@ def handler(event: object, context: object = None) -> dict[str, Any]:
         AccessDenied, …: another refusal. If something was stored before it, the cause says what, and the
             next action names the token with which the same event completes the work.
     """
-    del context
-    with observed("store") as observation:
+    with observed("store", context) as observation:
         request = StoreRequest.from_event(event)
         token = request.client_request_token or str(uuid.uuid4())
         observation.add(secret=request.name, token=token)
-        answer = _stored(request, token)
+        facts: Facts = {}
+        observation.records = [facts]
+        answer = _stored(request, token, facts)
         observation.add(outcome=answer["Action"], secret=answer["ARN"])
         return answer
 
 
-def _stored(request: StoreRequest, token: str) -> dict[str, Any]:
-    """Check and store the value; gives the function's answer."""
-    storing = _Storing(request, token)
+def _stored(request: StoreRequest, token: str, facts: Facts) -> dict[str, Any]:
+    """Check and store the value; gives the function's answer, and fills in the facts of the audit record."""
+    storing = _Storing(request, token, facts)
     try:
         with masking(request.sensitive(), UnexpectedError):
             unserved = _unserved_engine(request)
@@ -136,9 +140,10 @@ def _unserved_engine(request: StoreRequest) -> list[str]:
 class _Storing:
     """One run: the request, its token, and the changes made so far."""
 
-    def __init__(self, request: StoreRequest, token: str) -> None:
+    def __init__(self, request: StoreRequest, token: str, facts: Facts) -> None:
         self._request = request
         self._token = token
+        self._facts = facts
         self._action = UNCHANGED
         self.done: list[str] = []
 
@@ -226,6 +231,7 @@ class _Storing:
             return None
         self._action = CREATED
         self.done.append(f"the secret {made['ARN']} was created")
+        self._stored(made["ARN"], None)
         return {
             "ARN": made["ARN"],
             "Name": made["Name"],
@@ -254,6 +260,7 @@ class _Storing:
         # A known token changes nothing. A version without labels is not described, and gets none.
         if self._token not in stages and _CURRENT in labels:
             self._changed(f"the value of {put['ARN']} was stored")
+            self._stored(put["ARN"], next((each for each in stages if _CURRENT in stages[each]), None))
         return {
             "ARN": put["ARN"],
             "Name": put["Name"],
@@ -306,6 +313,11 @@ class _Storing:
             )
         self._changed("rotation was turned on")
         return True
+
+    def _stored(self, arn: str, replaced: str | None) -> None:
+        """Note for the audit record that a version was stored as AWSCURRENT, in place of another one."""
+        moved = [StageMove(_CURRENT, replaced, self._token)]
+        self._facts.update({"secret": arn, "versions": [self._token], "moved": moved})
 
     def _tags(self) -> list[Any]:
         return [{"Key": tag.key, "Value": tag.value} for tag in self._request.tags]

@@ -1,4 +1,4 @@
-"""The reports of the functions: one JSON log line and one EMF record per invocation, and nothing else.
+"""The reports of the functions: a JSON log line, an EMF record and audit records (audit.py) per invocation.
 
 Logger and Metrics of Powertools only; its Tracer would cost 600 ms of every cold start and can capture
 responses. Nothing here sees an event or an answer: what is logged is given by name, and a value of a secret
@@ -22,13 +22,17 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from rotators.core.errors import ConfigurationError, RotatorsError, UnexpectedError
 from rotators.core.redaction import name_of, raise_unchained
+from rotators.handlers.audit import write_records
+
+if TYPE_CHECKING:
+    from rotators.core.audit import Facts
 
 _DIMENSIONS = ("rotator", "step")
 _LAST_STEP = "finishSecret"
@@ -57,15 +61,19 @@ _SERVICE_RULE = re.compile(r"(?!:)(?=.*[^ ])[ -~]{1,255}")
 
 @dataclass
 class Observation:
-    """The log keys of the running invocation.
+    """The log keys of the running invocation, and the facts of its audit records.
 
     Attributes:
         function: the function's name: ``rotate``, ``store``, ``retrieve`` …
         keys: the log keys so far.
+        context: Lambda's context, for the ids of the invocation.
+        records: the facts about each secret; empty for one record with what the log keys say.
     """
 
     function: str
     keys: dict[str, str | int] = field(default_factory=dict)
+    context: object = None
+    records: list[Facts] = field(default_factory=list)
 
     def add(self, **keys: str | int) -> None:
         """Add log keys (``secret_id``, ``token``, ``step``, ``strategy``, ``outcome`` …).
@@ -79,8 +87,8 @@ class Observation:
 
 
 @contextmanager
-def observed(function: str, **keys: str) -> Iterator[Observation]:
-    """Report one invocation: a JSON log line, then metrics in the Embedded Metric Format, both on stdout.
+def observed(function: str, context: object = None, **keys: str) -> Iterator[Observation]:
+    """Report one invocation on stdout: a JSON log line, metrics in the Embedded Metric Format, audit records.
 
     Success is logged at INFO with ``outcome`` (``succeeded`` unless the body added one) and ``duration_ms``;
     an error at ERROR with ``outcome`` ``failed``, ``error_code``, ``error_type``, ``error_message``,
@@ -93,10 +101,11 @@ def observed(function: str, **keys: str) -> Iterator[Observation]:
     ``service`` and ``function``, which alarms can use, and, when known, by ``rotator`` and ``step`` too.
 
     A report that cannot be written (stdout is closed or full) is lost; it does not change how the invocation
-    ends.
+    ends. An audit record goes to stderr then.
 
     Args:
         function: the function's name.
+        context: Lambda's context.
         keys: log keys known from the start; as for ``Observation.add``.
 
     Yields:
@@ -109,8 +118,8 @@ def observed(function: str, **keys: str) -> Iterator[Observation]:
         BaseException: what is no Exception (an exit, a simulated crash) passes unchanged and without a
             report, as a real death would.
     """
-    observation = Observation(function, dict(keys))
-    started = time.perf_counter()
+    observation = Observation(function, dict(keys), context)
+    began, started = time.time(), time.perf_counter()
     reporting = DEFAULTS
     failure: RotatorsError | None = None
     try:
@@ -118,8 +127,10 @@ def observed(function: str, **keys: str) -> Iterator[Observation]:
         yield observation
     except Exception as error:  # noqa: BLE001 - nothing is swallowed: it is raised below
         failure = _coded(error)
+    milliseconds = round((time.perf_counter() - started) * 1000, 3)
     with suppress(Exception):
-        _report(reporting, observation, round((time.perf_counter() - started) * 1000, 3), failure)
+        _report(reporting, observation, milliseconds, failure)
+    write_records(observation, began, milliseconds, failure)
     if failure is not None:
         raise_unchained(failure)
 

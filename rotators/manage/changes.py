@@ -29,14 +29,17 @@ class Change:
     Attributes:
         secret: name of the secret or of the key.
         words: the change in words, such as ``set tag env=prod``.
-        run: makes the change; raises StoreError if the service refuses it.
+        run: makes the change, and returns the service's answer if it is one call; raises StoreError if the
+            service refuses it.
         arn: of the secret, because secrets of two Regions may have one name; None if it is to be created.
+        operation: operation of Secrets Manager's API, for the audit record.
     """
 
     secret: str
     words: str
     run: Callable[[], object] = field(repr=False)
     arn: str | None = None
+    operation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -247,10 +250,10 @@ def storing(
     if known is None:
         encryption = {"KmsKeyId": key} if key else {}
         create = partial(call, name, "CreateSecret", {"Name": name, **value, **encryption})
-        yield Change(name, "create", create)
+        yield Change(name, "create", create, operation="CreateSecret")
     elif not _same(known.content, content):
         put = partial(call, name, "PutSecretValue", {"SecretId": known.arn, **value})
-        yield Change(name, "overwrite", put, known.arn)
+        yield Change(name, "overwrite", put, known.arn, "PutSecretValue")
 
 
 def _same(one: str | bytes, other: str | bytes) -> bool:
@@ -276,10 +279,10 @@ def _replicas(entry: Entry) -> set[str]:
 
 def _change(entry: Entry, words: str, operation: str, **parameters: Any) -> Change:
     made = partial(call, entry.arn, operation, {"SecretId": entry.arn, **parameters})
-    return Change(entry.name, words, made, entry.arn)
+    return Change(entry.name, words, made, entry.arn, operation)
 
 
-def call(secret_id: str, operation: str, parameters: Mapping[str, Any]) -> None:
+def call(secret_id: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Call Secrets Manager in the Region of a secret.
 
     Args:
@@ -287,13 +290,17 @@ def call(secret_id: str, operation: str, parameters: Mapping[str, Any]) -> None:
         operation: name of the operation, a key of ``_METHODS``.
         parameters: of the operation.
 
+    Returns:
+        The service's answer.
+
     Raises:
         StoreError: the service refused the call.
     """
     with clients.in_region_of(secret_id):
         method = getattr(clients.secrets_lister(), _METHODS[operation])
         with translated(operation, secret_id):
-            method(**parameters)
+            answer: dict[str, Any] = method(**parameters)
+    return answer
 
 
 _METHODS = {

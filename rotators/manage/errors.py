@@ -40,6 +40,13 @@ class FileUnreadable(InvalidInput):
     remedy = "Name its format with --format, or write it again with `rotators export`."
 
 
+class RecordInvalid(InvalidInput):
+    """A line has an audit record that cannot be read; the records of the other lines were printed."""
+
+    code = "record-invalid"
+    remedy = "Look at the lines: a full disk may have cut one off, or another program may have changed it."
+
+
 class FormatUnsuited(InvalidInput):
     """A format cannot express these secrets; nothing was written or stored."""
 

@@ -99,22 +99,26 @@ class _Renaming:
         rotates = ROTATES in _tags(self.copy) if self.copy else bool(self.origin.get("RotationEnabled"))
         if not self.copy:
             words = f"create it with the description, the tags and the key of {self._old}"
-            yield Change(self.new, words, partial(self._create, rotates=rotates))
+            create = partial(self._create, rotates=rotates)
+            yield Change(self.new, words, create, operation="CreateSecret")
         if self.origin.get("RotationEnabled"):
             cancel = partial(call, self._arn, "CancelRotateSecret", {"SecretId": self._arn})
-            yield Change(self._old, "turn rotation off", cancel, self._arn)
+            yield Change(self._old, "turn rotation off", cancel, self._arn, "CancelRotateSecret")
         for stage in () if self._has_own_value() else _COPIED:
             version = _holder(self.origin, stage)
             if version and version not in self.copy.get("VersionIdsToStages", {}):
                 words = f"copy the value with {stage} (version {version[:8]})"
-                yield Change(self.new, words, partial(self._put, stage), arn)
+                yield Change(self.new, words, partial(self._put, stage), arn, "PutSecretValue")
         if self._policy() is not None and not self._has_policy():
-            yield Change(self.new, "copy the resource policy, with the new name in it", self._put_policy, arn)
+            words = "copy the resource policy, with the new name in it"
+            yield Change(self.new, words, self._put_policy, arn, "PutResourcePolicy")
         if missing := self._missing_replicas():
             regions = ", ".join(each["Region"] for each in missing)
-            yield Change(self.new, f"replicate to {regions}", partial(self._replicate, missing), arn)
+            replicate = partial(self._replicate, missing)
+            yield Change(self.new, f"replicate to {regions}", replicate, arn, "ReplicateSecretToRegions")
         if rotates:
-            yield Change(self.new, "turn rotation on, with the schedule of the old name", self._rotate, arn)
+            words = "turn rotation on, with the schedule of the old name"
+            yield Change(self.new, words, self._rotate, arn, "RotateSecret")
 
     def _has_own_value(self) -> bool:
         """True if the copy has rotated or was written to; then older values must not become current in it."""
@@ -131,7 +135,7 @@ class _Renaming:
     def _arn(self) -> str:
         return str(self.origin["ARN"])
 
-    def _create(self, *, rotates: bool) -> None:
+    def _create(self, *, rotates: bool) -> dict[str, Any]:
         # Only AWS sets tags of its own, and the other ones say what was to be done with the old secret.
         tags = {
             key: value for key, value in _tags(self.origin).items() if not key.startswith(("aws:", ROTATES))
@@ -139,9 +143,9 @@ class _Renaming:
         tags |= {ORIGIN: self._arn, **({ROTATES: "true"} if rotates else {})}
         more = {name: self.origin[name] for name in ("Description", "KmsKeyId") if self.origin.get(name)}
         listed = [{"Key": key, "Value": value} for key, value in tags.items()]
-        call(self._arn, "CreateSecret", {"Name": self.new, "Tags": listed, **more})
+        return call(self._arn, "CreateSecret", {"Name": self.new, "Tags": listed, **more})
 
-    def _put(self, stage: Stage) -> None:
+    def _put(self, stage: Stage) -> dict[str, Any]:
         with clients.in_region_of(self._arn):
             # Read again: a rotation may have begun before it was turned off.
             _check_no_rotation(describe(self._arn, clients.secrets_lister()))
@@ -150,7 +154,7 @@ class _Renaming:
         value: Mapping[str, Any] = read
         content = {name: value[name] for name in ("SecretString", "SecretBinary") if name in value}
         given = {"SecretId": self.new, "ClientRequestToken": value["VersionId"], **content}
-        call(self._arn, "PutSecretValue", given)
+        return call(self._arn, "PutSecretValue", given)
 
     def _policy(self) -> str | None:
         """The policy of the old secret, with the new name in ARNs."""
@@ -161,9 +165,9 @@ class _Renaming:
     def _has_policy(self) -> bool:
         return bool(self.copy) and _policy_of(str(self.copy["ARN"])) is not None
 
-    def _put_policy(self) -> None:
+    def _put_policy(self) -> dict[str, Any]:
         given = {"SecretId": self.new, "ResourcePolicy": self._policy(), "BlockPublicPolicy": True}
-        call(self._arn, "PutResourcePolicy", given)
+        return call(self._arn, "PutResourcePolicy", given)
 
     def _missing_replicas(self) -> list[dict[str, str]]:
         there = {each["Region"] for each in self.copy.get("ReplicationStatus", ())}
@@ -174,9 +178,9 @@ class _Renaming:
             if each["Region"] not in there
         ]
 
-    def _replicate(self, regions: list[dict[str, str]]) -> None:
+    def _replicate(self, regions: list[dict[str, str]]) -> dict[str, Any]:
         given = {"SecretId": self.new, "AddReplicaRegions": regions}
-        call(self._arn, "ReplicateSecretToRegions", given)
+        return call(self._arn, "ReplicateSecretToRegions", given)
 
     def _rotate(self) -> None:
         rules = dict(self.origin.get("RotationRules", {}))

@@ -13,6 +13,7 @@ from typing import Any
 from rotators.aws import clients
 from rotators.aws.failures import LoggedStep, newest_failure
 from rotators.aws.views import FailedRotation, SecretView, last_failure, read_secret, steps_of
+from rotators.core.audit import StageMove
 from rotators.core.contracts import Store
 from rotators.core.redaction import masked, masked_texts, masking
 from rotators.core.settings import Settings
@@ -141,7 +142,15 @@ def _checked_up(store: Store, settings: Settings, secret: str, *, idle: bool) ->
     )
 
 
-def mended(store: Store, settings: Settings, secret: str, *, idle: bool, dry_run: bool) -> Document:
+def mended(  # noqa: PLR0913 - the last one is an output
+    store: Store,
+    settings: Settings,
+    secret: str,
+    *,
+    idle: bool,
+    dry_run: bool,
+    moved: list[StageMove] | None = None,
+) -> Document:
     """Examine a secret and apply the diagnosis.
 
     Args:
@@ -150,6 +159,7 @@ def mended(store: Store, settings: Settings, secret: str, *, idle: bool, dry_run
         secret: name or ARN of the secret.
         idle: True if no rotation is known to run.
         dry_run: True to report only what would be done.
+        moved: gets each stage that was moved, also if a later act fails.
 
     Returns:
         The document of the secret afterwards, with ``dry_run``, ``acts`` (actions that were or would be done,
@@ -171,7 +181,7 @@ def mended(store: Store, settings: Settings, secret: str, *, idle: bool, dry_run
     if not dry_run and diagnosis.acts:
         current = found.found.current.version if found.found.current else None
         with clients.in_region_of(found.view.arn):
-            repair(store, settings, found.view.arn, current, diagnosis)
+            repair(store, settings, found.view.arn, current, diagnosis, moved)
         found = check_up(store, settings, found.view.arn, idle=True)
         found = replace(found, diagnosis=without_effect(found.diagnosis, diagnosis.acts))
     return {**done, **found.document()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rotators.aws.secrets import drop_pending
+from rotators.core.audit import StageMove
 from rotators.core.contracts import public_members
 from rotators.core.errors import NoCurrentValue, SecretFormatError, VersionConflict
 from rotators.core.redaction import masking
@@ -27,7 +28,14 @@ if TYPE_CHECKING:
     from rotators.strategies.engine import Engine
 
 
-def repair(store: Store, settings: Settings, arn: str, current: str | None, diagnosis: Diagnosis) -> None:
+def repair(  # noqa: PLR0913, PLR0917 - the last one is an output
+    store: Store,
+    settings: Settings,
+    arn: str,
+    current: str | None,
+    diagnosis: Diagnosis,
+    moved: list[StageMove] | None = None,
+) -> None:
     """Apply a diagnosis, in its order; each act may be repeated.
 
     Args:
@@ -36,6 +44,7 @@ def repair(store: Store, settings: Settings, arn: str, current: str | None, diag
         arn: ARN of the secret.
         current: version that had AWSCURRENT when the diagnosis was made; None if none had.
         diagnosis: diagnosis of this secret, just made.
+        moved: gets each stage that was moved, also if a later act fails.
 
     Raises:
         RepairRefused: the diagnosis has no act that is sure to lose nothing; a person has to act.
@@ -43,12 +52,15 @@ def repair(store: Store, settings: Settings, arn: str, current: str | None, diag
         RotatorFailure, StoreError: an act failed; nothing is lost, repeat it.
     """
     refuse_unsure(diagnosis)
+    moved = [] if moved is None else moved
     for act in diagnosis.acts:
         if act.move is Move.PROMOTE:
             # From the version of the diagnosis: if the stage was moved meanwhile, the service refuses.
             store.promote(arn, act.version, current)
+            moved.append(StageMove(Stage.CURRENT, current, act.version))
         elif act.move is Move.DROP_PENDING:
             drop_pending(arn, act.version)
+            moved.append(StageMove(Stage.PENDING, act.version))
         else:
             _Reset(Versions.of(store, arn), settings, act).run()
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rotators.aws.secrets import drop_pending
 from rotators.aws.views import SecretView, read_secret
+from rotators.core.audit import StageMove
 from rotators.core.contracts import public_members
 from rotators.core.errors import (
     CredentialsRejected,
@@ -39,6 +40,8 @@ from rotators.strategies.engine import previous_hours_of
 from rotators.strategies.rotator import engine_of, strategy_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rotators.core.contracts import Rotator, Store
     from rotators.core.secret import Secret
     from rotators.core.settings import Settings
@@ -386,6 +389,20 @@ def left(plan: RollbackPlan, begun: Act | None) -> str:
         return f"AWSCURRENT is on version {plan.current}, or already on {plan.wanted}{accepted}"
     target = f"may accept version {plan.wanted} already" if begun is Act.SET else "was not changed"
     return f"the command did not move AWSCURRENT from version {plan.current}; the target {target}"
+
+
+def moves(plan: RollbackPlan, made: Iterable[Act]) -> list[StageMove]:
+    """Return the stages that a rollback has moved.
+
+    Args:
+        plan: of the rollback.
+        made: the changes that were made.
+    """
+    of = {
+        Act.DROP_PENDING: StageMove(Stage.PENDING, plan.current),
+        Act.PROMOTE: StageMove(Stage.CURRENT, plan.current, plan.wanted),
+    }
+    return [of[act] for act in made if act in of]
 
 
 def document(plan: RollbackPlan) -> dict[str, Any]:

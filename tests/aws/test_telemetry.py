@@ -29,8 +29,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def reported(capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The log line and the metrics, which must be the only text on stdout."""
-    log, metrics = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    """The log line and the metrics, which must be the only text on stdout beside the audit record."""
+    log, metrics, audit = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert list(audit) == ["audit"]
     return log, metrics
 
 
@@ -177,7 +178,9 @@ def test_the_log_level_is_read_at_every_invocation(
     monkeypatch.setenv(variable, "ERROR")
     with observed("rotate"):
         pass
-    assert [next(iter(json.loads(line))) for line in capsys.readouterr().out.splitlines()] == ["_aws"]
+    # Metrics and audit records have no level.
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [next(iter(line)) for line in lines] == ["_aws", "audit"]
     monkeypatch.delenv(variable)
     with observed("rotate"):
         pass

@@ -130,6 +130,14 @@ rotators access suggest app --for rotators-local --by-tag team
 rotators access suggest app --for rotators-local --by-tag team=shop
 rotators access suggest app --for rotators-local --keep role/x
 rotators access suggest app --for rotators-local --exclusive --keep role/nobody
+rotators audit
+rotators audit ocsf
+rotators audit ocsf missing.jsonl
+rotators audit ocsf folder
+rotators audit ocsf picture.png
+rotators audit ocsf list.json
+rotators audit ocsf cut.jsonl
+
 rotators report
 rotators report nothing-of-this-name -o page.html
 rotators report app -o folder
@@ -265,6 +273,7 @@ FILES: dict[str, str | bytes] = {
     "broken.json": '{\n  "SecretId": \n',
     "picture.png": b"\x89PNG\r\n\x1a\n\x00\xff",
     "list.json": "[1, 2]",
+    "cut.jsonl": '{"level":"INFO"}\n{"audit":{"version":1,"id":"1"}}\n{"audit":{"version":1,"i',
     "wrong.toml": "[[rule]]\nid = 'age'\nrequire = { max_age = 90 }\n",
     "empty.json": "",
     "missing-secret.json": '{"SecretId": "nothing-of-this-name"}',
@@ -458,7 +467,7 @@ def test_each_answer_names_the_next_action(
 def test_a_line_about_an_error_is_one_line(entries: list[tuple[str, Done, str]]) -> None:
     for line, done, entry in entries:
         if line != "rotators" and not re.fullmatch(
-            r"rotators (show|rotate|doctor|repair|check|new|invoke|policy|access|key)", line
+            r"rotators (show|rotate|doctor|repair|check|new|invoke|policy|access|audit|key)", line
         ):
             assert done.stderr.count("\n") <= 1, entry
 

@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # i
 
 from rotators.cli import cli
 from rotators.cli.errors import SchemaNotFound
-from rotators.cli.schema import EVENTS, schema_of, secrets
+from rotators.cli.schema import EVENTS, RECORDS, schema_of, secrets
 from rotators.core.contracts import ChecksValues
 from rotators.core.errors import InvalidEvent, RotatorsError
 from rotators.core.registry import load
@@ -33,7 +33,7 @@ from tests.functions.inputs import bounded, events, good_members, scalars, whole
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "reference" / "schemas"
-NAMES = [*EVENTS, *secrets()]
+NAMES = [*EVENTS, *RECORDS, *secrets()]
 
 CHECKED_BY_THE_FUNCTION_ONLY = {
     "operate-bad-option-of-another-action",
@@ -256,7 +256,11 @@ def test_the_names_are_listed() -> None:
     shown = run()
     assert shown.exit_code == 0
     assert [line.split()[0] for line in shown.output.splitlines()[: len(NAMES)]] == NAMES
-    assert json.loads(run("--json").output) == {"events": [*EVENTS], "secrets": secrets()}
+    assert json.loads(run("--json").output) == {
+        "events": [*EVENTS],
+        "records": [*RECORDS],
+        "secrets": secrets(),
+    }
     assert json.loads(run("postgres", "--json").output) == schema_of("postgres")
 
 

@@ -58,9 +58,9 @@ def new_key(alias: str) -> str:
 
 
 def log(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    """The only log line, without metrics."""
+    """The only log line, without metrics and audit record."""
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    (entry,) = [line for line in lines if "_aws" not in line]
+    (entry,) = [line for line in lines if "level" in line]
     return dict(entry)
 
 

@@ -1,0 +1,188 @@
+"""The audit record: who did what with which secret, when, and how it ended. It has no member for a value.
+
+A record contains only names, ids, codes and times. It contains no free text: no message of an error, no
+description, no tag and no parameter, because a person can put a password into any of them. `document` accepts
+any content: a text is shortened and made visible, and what is no text and no number is left out.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+import uuid
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from rotators.core.errors import ServiceUnavailable
+from rotators.core.visible import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rotators.core.errors import RotatorsError
+
+KEY = "audit"
+"""The member of a line that holds the record. No other line of the functions has it."""
+
+LONGEST = 2048
+"""Characters of the longest text: an ARN of a secret (API:DescribeSecret, SecretId)."""
+
+_PARTS_OF_ARN = 6
+
+
+# eq and repr are not used, and making them would take a part of each cold start.
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class StageMove:
+    """A stage that was moved.
+
+    Attributes:
+        stage: name of the stage.
+        from_version: id of the version that had it; absent if none had, or it is not known.
+        to_version: id of the version that has it now; absent if it was taken off.
+    """
+
+    stage: str
+    from_version: str | None = None
+    to_version: str | None = None
+
+
+class Facts(TypedDict, total=False):
+    """The facts about one secret that only the code that handles it knows; see AuditRecord."""
+
+    secret: str
+    key: str
+    versions: list[str]
+    moved: list[StageMove]
+    result: str
+    error_code: str
+    api_request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AuditRecord:
+    """One action on one secret.
+
+    Attributes:
+        version: of this format.
+        id: of the record.
+        time: begin of the action, in ISO 8601, UTC.
+        duration_ms: duration in milliseconds.
+        source: function that acted, or ``command``.
+        action: ``rotate``, ``store``, ``retrieve``, ``doctor``, ``repair``, ``check``, or the command's name.
+        operation: operation of Secrets Manager's API, where an action consists of one.
+        step: step of a rotation.
+        outcome: ``failed`` if it ended with an error; ``unknown`` if it was stopped, or the answer of AWS was
+            lost, so that it may have been done. What it changed before is in ``moved``.
+        result: the result in one word, such as ``already-stored``, ``created`` or ``cached``.
+        error_code: code of the error, as in docs/reference/errors.md.
+        secret: ARN of the secret; its name where no ARN is known.
+        key: KMS key, if the action was about one.
+        account: account of the secret; of the function where no ARN of the secret is known.
+        region: Region of the secret or of the process.
+        versions: ids of the versions that were stored, read, tested or promoted.
+        moved: stages that were moved.
+        rotator: rotator that acted, which is the engine's name for built-in ones.
+        strategy: its strategy.
+        token: ClientRequestToken of the rotation or of the stored value.
+        caller: ARN of the caller, where it is proven: the role behind a function URL, or the identity of a
+            command. Who invoked a function otherwise is in CloudTrail, under ``request_id``.
+        function: ARN of the function.
+        request_id: Lambda's id of the invocation; for commands an id of the run.
+        api_request_id: id of the call that made the change, as in CloudTrail's ``requestID``.
+    """
+
+    version: Literal[1] = 1
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    time: str
+    duration_ms: float
+    source: Literal["rotate", "store", "retrieve", "operate", "command"]
+    action: str
+    operation: str | None = None
+    step: str | None = None
+    outcome: Literal["succeeded", "failed", "unknown"]
+    result: str | None = None
+    error_code: str | None = None
+    secret: str | None = None
+    key: str | None = None
+    account: str | None = None
+    region: str | None = None
+    versions: list[str] = field(default_factory=list)
+    moved: list[StageMove] = field(default_factory=list)
+    rotator: str | None = None
+    strategy: str | None = None
+    token: str | None = None
+    caller: str | None = None
+    function: str | None = None
+    request_id: str | None = None
+    api_request_id: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return the record as JSON types, without empty members."""
+        return _members(self)
+
+
+def line(document: Mapping[str, object], **more: str) -> str:
+    """Return a record as one line of JSON without its end: ASCII, so that every output takes it.
+
+    Args:
+        document: of a record.
+        more: further members of the line.
+    """
+    return json.dumps({KEY: document, **more}, separators=(",", ":"))
+
+
+def timestamp(seconds: float) -> str:
+    """Return a time in the form of a record.
+
+    Args:
+        seconds: since 1970.
+    """
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="milliseconds")
+
+
+def outcome_of(error: RotatorsError) -> Literal["failed", "unknown"]:
+    """Return the outcome of an action that ended with an error.
+
+    Args:
+        error: the error. If the service's answer was lost, the call may have had its effect.
+    """
+    return "unknown" if isinstance(error, ServiceUnavailable) else "failed"
+
+
+def code_of(error: RotatorsError) -> str:
+    """Return the code of an error, with its reason only if that is a word: rotators of others choose it.
+
+    Args:
+        error: any error with a code.
+    """
+    is_word = re.fullmatch("[a-z0-9]+(?:[-/][a-z0-9]+)*", error.full_code)
+    return error.full_code if is_word else error.code
+
+
+def place_of(*names: str | None) -> tuple[str | None, str | None]:
+    """Return account and Region of the first name that is an ARN; None for what no name says.
+
+    Args:
+        names: ARNs or other names, such as that of a secret and that of a function.
+    """
+    for name in names:
+        parts = (name or "").split(":", _PARTS_OF_ARN - 1)
+        if len(parts) == _PARTS_OF_ARN and parts[0] == "arn":
+            return parts[4] or None, parts[3] or None
+    return None, None
+
+
+def _members(one: AuditRecord | StageMove) -> dict[str, Any]:
+    plain = {each.name: _plain(getattr(one, each.name)) for each in fields(one)}
+    return {name: value for name, value in plain.items() if value not in (None, "", [])}
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, str):
+        return visible(value[:LONGEST])[:LONGEST]
+    if isinstance(value, StageMove):
+        return _members(value)
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value if isinstance(value, int | float) else None
