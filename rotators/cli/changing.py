@@ -21,6 +21,8 @@ from rotators.cli.output import (
     styled,
 )
 from rotators.cli.selecting import nothing_selected, require_conditions, selector_options
+from rotators.cli.signals import uninterrupted
+from rotators.cli.stopping import STOPS, end, state_of
 from rotators.core.errors import ServiceUnavailable
 from rotators.manage.changes import run_all
 
@@ -112,7 +114,7 @@ class Plan:
 def carry_out(plan: Plan, *, yes: bool, as_json: bool) -> None:
     """Show a plan, and make its changes with ``yes``.
 
-    Ctrl-C ends it between two changes, or during one. The process ends with status 1 if something was not
+    A signal ends it between two changes, or during one. The process ends with status 1 if something was not
     changed. Whatever ends it, the output says what was changed, what was not, and what to do.
 
     Args:
@@ -123,12 +125,13 @@ def carry_out(plan: Plan, *, yes: bool, as_json: bool) -> None:
     out = console(quiet=as_json)
     _show_plan(plan, out)
     result = _run(plan, out) if yes else Result(plan, [])
-    if as_json:
-        print_json(_document(result))
-    elif plan.changes:
-        _show_end(result, out)
-    if result.stopped is not None and not isinstance(result.stopped, KeyboardInterrupt):
-        raise result.stopped
+    with uninterrupted():
+        if as_json:
+            print_json(_document(result))
+        elif plan.changes:
+            _show_end(result, out)
+    if result.stopped is not None:
+        end(result.stopped)
     if result.state not in {"done", "unneeded"}:
         sys.exit(1)
 
@@ -151,7 +154,7 @@ class Result:
     def state(self) -> str:
         """``unneeded``, ``planned``, ``done``, ``incomplete``, ``failed`` or ``interrupted``."""
         if self.stopped is not None:
-            return "interrupted" if isinstance(self.stopped, KeyboardInterrupt) else "failed"
+            return state_of(self.stopped)
         if not self.plan.changes:
             return "unneeded"
         if not self.outcomes:
@@ -201,10 +204,8 @@ def _run(plan: Plan, out: Screen) -> Result:
                 outcomes.append(outcome)
                 if outcome.error:
                     out.print(outcome.change.secret, styled(str(outcome.error), "red"), soft_wrap=True)
-    except KeyboardInterrupt as stopped:
+    except STOPS as stopped:
         return Result(plan, outcomes, stopped if len(outcomes) < len(plan.changes) else None)
-    except Exception as stopped:  # noqa: BLE001 - raised again after the output
-        return Result(plan, outcomes, stopped)
     return Result(plan, outcomes)
 
 

@@ -36,6 +36,17 @@ if TYPE_CHECKING:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Return True if a command shall print one JSON document, also about an error.
+
+    Args:
+        arguments: the command and its arguments. What stands after ``--``, and all arguments of ``exec``, may
+            belong to a program.
+    """
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return "--json" in own and own[0] != "exec"
+
+
 class Screen(Console):
     r"""A console that shows strings as they are, each on one line.
 

@@ -12,8 +12,9 @@ import click
 from rotators.aws import clients
 from rotators.aws.secrets import SecretStore
 from rotators.cli.changing import yes_option
-from rotators.cli.output import console, error_document, json_option, print_error, print_json
-from rotators.core.errors import RotatorsError
+from rotators.cli.output import console, json_option, print_json
+from rotators.cli.signals import uninterrupted
+from rotators.cli.stopping import STOPS, end, error_member, state_of
 from rotators.core.settings import Settings
 from rotators.core.states import Stage
 from rotators.recovery.rollback import Rollback, RollbackPlan, document, left
@@ -51,10 +52,11 @@ def rollback(secret: str, version: str | None, stage: str | None, yes: bool, as_
         if yes and plan.acts:
             with out.status(f"rolling {secret} back …"):
                 result.run()
-    if as_json:
-        print_json(result.document())
-    elif plan.acts:
-        out.print(f"\n{result.ending}Next: {result.next}", soft_wrap=True)
+    with uninterrupted():
+        if as_json:
+            print_json(result.document())
+        elif plan.acts:
+            out.print(f"\n{result.ending}Next: {result.next}", soft_wrap=True)
     result.end()
 
 
@@ -78,13 +80,13 @@ class _Result:
         """Make the changes, and keep what stopped them, because the state that is left is shown."""
         try:
             self.found.run(self.plan)
-        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - see `end`
+        except STOPS as error:
             self.stopped = error
 
     @property
     def state(self) -> str:
         if self.stopped is not None:
-            return "interrupted" if isinstance(self.stopped, KeyboardInterrupt) else "failed"
+            return state_of(self.stopped)
         if not self.plan.acts:
             return "unneeded"
         return "done" if self.found.made else "planned"
@@ -111,22 +113,19 @@ class _Result:
         return f"{self.state.capitalize()}: {left(self.plan, self.found.begun)}.\n\n"
 
     def document(self) -> dict[str, Any]:
-        error = error_document(self.stopped) if isinstance(self.stopped, RotatorsError) else None
         told = left(self.plan, self.found.begun) if self.stopped is not None else None
         return {
             **document(self.plan),
             "state": self.state,
             "made": self.found.made,
             "left": told,
-            "error": error,
+            "error": error_member(self.stopped),
             "next": self.next,
         }
 
     def end(self) -> None:
-        if isinstance(self.stopped, RotatorsError):
-            print_error(str(self.stopped))
-        elif self.state == "failed" and self.stopped is not None:
-            raise self.stopped
+        if self.stopped is not None:
+            end(self.stopped)
         if self.state not in {"done", "unneeded"}:
             sys.exit(1)
 
