@@ -74,6 +74,11 @@ class SecretView:
     read_at: dt.datetime
 
     @property
+    def id(self) -> str:
+        """The shortest id that a command finds it by: the name or the ARN."""
+        return clients.short_id(self.name, self.arn)
+
+    @property
     def primary_arn(self) -> str | None:
         """The ARN of the secret itself, if this is a replica of it."""
         return None if self.primary_region is None else arn_in(self.primary_region, self.arn)

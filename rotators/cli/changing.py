@@ -169,7 +169,7 @@ class Result:
         if self.state == "planned":
             return "repeat the command with --yes to make these changes."
         if self.state == "done":
-            return self.plan.after or f"`rotators show {self.plan.changes[0].secret}` shows one of them."
+            return self.plan.after or f"`rotators show {self.plan.changes[0].id}` shows one of them."
         if self.state == "incomplete":
             return "correct what the errors name, then repeat the command; it changes what remains."
         return "repeat the command; it makes the changes that remain."

@@ -48,7 +48,8 @@ def diff(secret: str, before: str, after: str, as_json: bool) -> None:
     out.print(table)
     changed = sum(each.state != "same" for each in found)
     out.print(f"{counted(changed, 'member')} of {len(found)} differ.")
-    out.print(f"\nNext: `rotators show {other.name}` shows its versions.", soft_wrap=True)
+    known = clients.short_id(other.name, other.arn)
+    out.print(f"\nNext: `rotators show {known}` shows its versions.", soft_wrap=True)
 
 
 def _version(secret: str, which: str) -> SecretVersion:

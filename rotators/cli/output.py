@@ -285,15 +285,15 @@ def step_line(name: str, seconds: float, error: str | None = None) -> tuple[str,
     return f"  {name:<46}{seconds * 1000:>7.0f} ms ", mark
 
 
-def first_rotation(name: str) -> str:
+def first_rotation(secret: str) -> str:
     """Return the next action for a secret whose rotation was never configured.
 
     Args:
-        name: name of the secret.
+        secret: its name or ARN.
     """
     return (
-        f"turn it on: `aws secretsmanager rotate-secret --secret-id {name} --rotation-lambda-arn ARN "
-        "--rotation-rules AutomaticallyAfterDays=30`; ARN is the stack's output RotateFunctionArn."
+        f"turn it on: `rotators schedule {secret} --every 30 --function ARN --yes`; ARN is the stack's"
+        " output RotateFunctionArn."
     )
 
 

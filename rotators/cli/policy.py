@@ -127,7 +127,7 @@ def _print_table(checked: _Checked) -> None:
     if checked.count > _ROWS:
         out.print(f"… and {checked.count - _ROWS} more; -o json shows all.")
     out.print(f"{counted(checked.count, 'finding')} in {counted(rules.checked, 'secret')}.")
-    first = shown[0].secret.name if shown else ""
+    first = shown[0].secret.id if shown else ""
     action = f"`rotators show {first}` shows the first secret." if first else "nothing needs to be done."
     out.print(f"\nNext: {action}", soft_wrap=True)
 

@@ -12,7 +12,7 @@ from rotators.core.settings import Settings
 from rotators.handlers.events import Request, SecretId
 from rotators.handlers.telemetry import observed
 from rotators.recovery.checking import preflight
-from rotators.recovery.checkup import Document, check_up, mended
+from rotators.recovery.checkup import Document, Mending, check_up
 
 
 class OperateRequest(Request):
@@ -73,6 +73,6 @@ def _done(request: OperateRequest) -> dict[str, Any]:
     if request.action == "doctor":
         return check_up(store, settings, secret, idle=request.idle).document()
     if request.action == "repair":
-        return mended(store, settings, secret, idle=request.idle, dry_run=request.dry_run)
+        return Mending(store, settings, secret, request.idle).run(dry_run=request.dry_run)
     default = os.environ.get("ROTATE_FUNCTION") or "rotators-rotate"
     return preflight(store, settings, secret, function=request.function, default=default)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rotators.aws import clients
 from rotators.aws.faults import translated
 from rotators.aws.secrets import describe
+from rotators.aws.views import arn_in
 from rotators.core.errors import RequestRefused, RotatorsError, SecretFormatError
 from rotators.core.secret import Secret
 
@@ -37,6 +38,11 @@ class Change:
     words: str
     run: Callable[[], object] = field(repr=False)
     arn: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The shortest id that a command finds the secret by."""
+        return clients.short_id(self.secret, self.arn) if self.arn else self.secret
 
 
 @dataclass(frozen=True)
@@ -107,11 +113,12 @@ def deletion(entry: Entry, days: int) -> Iterator[Change]:
     Raises:
         RequestRefused: it is a replica.
     """
-    if entry.primary_region not in {None, entry.region}:
+    if entry.primary_region is not None and not entry.is_primary:
         raise RequestRefused(
             f"{entry.name} is a replica, which would be deleted at once",
             reason="replica",
-            remedy=f"Run `rotators unreplicate {entry.name}` in {entry.primary_region}.",
+            remedy=f"Run `rotators unreplicate {arn_in(entry.primary_region, entry.arn)}"
+            f" --from {entry.region} --yes`, or leave it out.",
         )
     if entry.deleted is None:
         read = f", last read {entry.accessed:%Y-%m-%d}" if entry.accessed else ", never read"

@@ -16,6 +16,7 @@ from typing import Any
 from rotators.aws import clients
 from rotators.aws.faults import translated
 from rotators.aws.secrets import describe, list_versions
+from rotators.aws.views import arn_in
 from rotators.core.errors import SecretNotFound
 from rotators.core.states import Stage
 from rotators.manage.changes import Change, call
@@ -59,10 +60,10 @@ def _check(origin: Mapping[str, Any], copy: Mapping[str, Any] | None, new: str) 
     if owner := origin.get("OwningService"):
         raise RenameRefused(f"{name} belongs to {owner}", reason="managed", remedy="Only this service can.")
     if origin.get("PrimaryRegion", _region(origin)) != _region(origin):
-        primary = origin["PrimaryRegion"]
-        raise RenameRefused(f"{name} is a replica", reason="replica", remedy=f"Rename it in {primary}.")
+        primary = arn_in(origin["PrimaryRegion"], origin["ARN"])
+        raise RenameRefused(f"{name} is a replica", reason="replica", remedy=f"Rename {primary}.")
     if "DeletedDate" in origin:
-        remedy = f"Run `rotators restore {name} --yes` first."
+        remedy = f"Run `rotators restore {_id(origin)} --yes` first."
         raise RenameRefused(f"{name} is scheduled for deletion", reason="deleted", remedy=remedy)
     if copy is not None and _tags(copy).get(ORIGIN) != origin["ARN"]:
         raise RenameRefused(f"another secret has the name {new}", reason="name-taken")
@@ -75,7 +76,7 @@ def _check_no_rotation(origin: Mapping[str, Any]) -> None:
         raise RenameRefused(
             f"a rotation of {origin['Name']} is under way or has failed",
             reason="rotation-under-way",
-            remedy=f"Run `rotators doctor {origin['Name']}`, complete or repair the rotation, then repeat.",
+            remedy=f"Run `rotators doctor {_id(origin)}`, complete or repair the rotation, then repeat.",
         )
 
 
@@ -204,6 +205,10 @@ def _holder(described: Mapping[str, Any], stage: Stage) -> str | None:
 
 def _tags(described: Mapping[str, Any]) -> dict[str, str]:
     return {tag["Key"]: tag.get("Value", "") for tag in described.get("Tags", ())}
+
+
+def _id(described: Mapping[str, Any]) -> str:
+    return clients.short_id(described["Name"], described["ARN"])
 
 
 def _region(described: Mapping[str, Any]) -> str:

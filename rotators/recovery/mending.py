@@ -27,7 +27,14 @@ if TYPE_CHECKING:
     from rotators.strategies.engine import Engine
 
 
-def repair(store: Store, settings: Settings, arn: str, current: str | None, diagnosis: Diagnosis) -> None:
+def repair(  # noqa: PLR0913, PLR0917 - what a repair needs, and its result
+    store: Store,
+    settings: Settings,
+    arn: str,
+    current: str | None,
+    diagnosis: Diagnosis,
+    made: list[Act] | None = None,
+) -> None:
     """Apply a diagnosis, in its order; each act may be repeated.
 
     Args:
@@ -36,6 +43,7 @@ def repair(store: Store, settings: Settings, arn: str, current: str | None, diag
         arn: ARN of the secret.
         current: version that had AWSCURRENT when the diagnosis was made; None if none had.
         diagnosis: diagnosis of this secret, just made.
+        made: gets each act that was done, also if a later one fails.
 
     Raises:
         RepairRefused: the diagnosis has no act that is sure to lose nothing; a person has to act.
@@ -51,6 +59,8 @@ def repair(store: Store, settings: Settings, arn: str, current: str | None, diag
             drop_pending(arn, act.version)
         else:
             _Reset(Versions.of(store, arn), settings, act).run()
+        if made is not None:
+            made.append(act)
 
 
 def refuse_unsure(diagnosis: Diagnosis) -> None:
