@@ -9,6 +9,7 @@ import pytest
 
 from rotators.manage.errors import NothingSelected, SelectorInvalid
 from rotators.manage.selector import Selector
+from tests.cli.command import command
 from tests.manage.conftest import Fleet, run
 
 CHANGES = [
@@ -72,6 +73,31 @@ def test_secrets_of_one_name_are_told_apart(two: Fleet) -> None:
     changes = json.loads(result.stdout)["changes"]
     assert {each["arn"] for each in changes} == {near, far["ARN"]}
     assert {each["secret"] for each in changes} == {name}
+
+
+def test_the_next_command_finds_the_secret(two: Fleet) -> None:
+    other = two.aws.client("secretsmanager", region="eu-west-1")
+    far = other.create_secret(Name=f"{two.prefix}far", SecretString='{"a": "b"}')["ARN"]
+    dash = two.secrets.create_secret(Name=f"--all{two.prefix}", SecretString='{"a": "b"}')["ARN"]
+    near = f"{two.prefix}app"
+    for given, known in ((far, far), (dash, dash), (str(described(two)["ARN"]), near)):
+        for words in (
+            ("tag", given, "--set", "env=prod", "--yes"),
+            ("list", given),
+            ("diff", given, "AWSCURRENT", "AWSCURRENT"),
+            ("show", given),
+        ):
+            last = run(*words).stdout.splitlines()[-1]
+            assert f" {known}` " in last or f" {known} --" in last
+
+
+def test_a_replica_names_how_to_remove_it(two: Fleet) -> None:
+    assert change(two, "replicate", "--to", "eu-west-1")[0] == 0
+    replica = str(described(two)["ARN"]).replace("us-east-1", "eu-west-1")
+    remedy = command("delete", replica).stderr
+    words = remedy.split("`rotators ")[1].split("`")[0].split()
+    assert run(*words).exit_code == 0
+    assert not described(two).get("ReplicationStatus")
 
 
 def test_an_interrupted_change_is_resumed(two: Fleet) -> None:
