@@ -124,6 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal may lack our characters, or be closed
             stream.reconfigure(errors="backslashreplace")
+    if sys.stdin is None:  # closed before Python started; a command that reads it finds nothing
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 - until the process ends
     with interruptible():
         try:
             try:
@@ -145,6 +147,9 @@ def _told(error: BaseException, *, as_json: bool) -> int:
         _discard_unwritable()
     told = expected(error) or Interrupted("a signal ended the command")
     if as_json:
-        print_json({"error": error_document(told)})
+        try:
+            print_json({"error": error_document(told)})
+        except OSError:  # nobody reads it, which `told` says, if it is about the output
+            _discard_unwritable()
     print_error(str(told))
     return 1

@@ -16,6 +16,7 @@ from rotators.cli.output import (
     counted,
     error_document,
     json_option,
+    print_error,
     print_json,
     progress_bars,
     styled,
@@ -126,10 +127,14 @@ def carry_out(plan: Plan, *, yes: bool, as_json: bool) -> None:
     _show_plan(plan, out)
     result = _run(plan, out) if yes else Result(plan, [])
     with uninterrupted():
-        if as_json:
-            print_json(_document(result))
-        elif plan.changes:
-            _show_end(result, out)
+        try:
+            if as_json:
+                print_json(_document(result))
+            elif plan.changes:
+                _show_end(result, out)
+        except OSError:  # told by the caller
+            print_error(f"{_made(result)} Next: {result.next}")
+            raise
     if result.stopped is not None:
         end(result.stopped)
     if result.state not in {"done", "unneeded"}:
@@ -213,11 +218,15 @@ def _show_end(result: Result, out: Screen) -> None:
     if result.state == "planned":
         out.print(f"\nNothing was changed. Next: {result.next}")
         return
-    made = sum(outcome.error is None for outcome in result.outcomes)
-    out.print(f"{made} of {counted(len(result.plan.changes), 'change')} made.")
+    out.print(_made(result))
     if result.stopped is not None:
         out.print(f"{result.state.capitalize()}; the change that was under way may have been made.")
     out.print(f"\nNext: {result.next}", soft_wrap=True)
+
+
+def _made(result: Result) -> str:
+    made = sum(outcome.error is None for outcome in result.outcomes)
+    return f"{made} of {counted(len(result.plan.changes), 'change')} made."
 
 
 def _document(result: Result) -> dict[str, Any]:

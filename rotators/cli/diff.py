@@ -31,6 +31,8 @@ def diff(secret: str, before: str, after: str, as_json: bool) -> None:
     BEFORE and AFTER are stages or version ids; by default AWSPREVIOUS and AWSCURRENT. Values are not shown.
     The digests show only which values are equal in this output.
     """
+    if not before or not after:
+        raise click.UsageError("A stage or version id is empty.")
     with clients.in_region_of(secret):
         one, other = _version(secret, before), _version(secret, after)
     found = differences(one.secret.stored(), other.secret.stored())

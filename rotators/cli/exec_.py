@@ -34,9 +34,14 @@ def exec_(
     program replaces this process, so signals and its exit status are its own. Nothing is passed in arguments.
     It keeps the value until it ends; a program that runs on after a rotation needs the client instead.
     """
+    mapping = dict(_pair(text) for text in pairs)
+    if len(mapping) < len(pairs):
+        raise EnvironmentUnsuited("--map names a variable twice")
+    if stage == "":
+        raise click.UsageError("The stage after --stage is empty.")
     with clients.in_region_of(secret):
         value = SecretsManager().one(secret, stage, None).secret
-    environment = os.environ | variables(value, dict(_pair(text) for text in pairs), prefix)
+    environment = os.environ | variables(value, mapping, prefix)
     # Found with the path of this process, because the secret may contain another one.
     program = shutil.which(command[0]) or command[0]
     try:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from rotators.manage.inventory import Entry
 
 
+_FAILED = "Failed"  # status of a replica; the User Guide (replicate-secrets_troubleshoot) says to retry
+
+
 @dataclass(frozen=True)
 class Change:
     """A change of one secret.
@@ -208,10 +211,11 @@ def replication(entry: Entry, regions: Sequence[str], key: str | None) -> Iterat
         StoreError: the secret cannot be described.
     """
     held = _replicas(entry)
-    missing = [region for region in regions if region not in held]
+    missing = [region for region in dict.fromkeys(regions) if held.get(region, _FAILED) == _FAILED]
     if missing:
         replicas = [{"Region": region, **({"KmsKeyId": key} if key else {})} for region in missing]
-        words = f"replicate to {', '.join(missing)}"
+        again = [f"{region} again, where it failed" if region in held else region for region in missing]
+        words = f"replicate to {', '.join(again)}"
         yield _change(entry, words, "ReplicateSecretToRegions", AddReplicaRegions=replicas)
 
 
@@ -229,7 +233,7 @@ def removal_of_replicas(entry: Entry, regions: Sequence[str]) -> Iterator[Change
         StoreError: the secret cannot be described.
     """
     held = _replicas(entry)
-    present = [region for region in regions if region in held]
+    present = [region for region in dict.fromkeys(regions) if region in held]
     if present:
         words = f"remove the replicas in {', '.join(present)}"
         yield _change(entry, words, "RemoveRegionsFromReplication", RemoveReplicaRegions=present)
@@ -275,10 +279,11 @@ def _sorted(content: str) -> dict[str, object]:
     return dict(sorted(Secret.from_string(content).stored().items()))
 
 
-def _replicas(entry: Entry) -> set[str]:
+def _replicas(entry: Entry) -> dict[str, str]:
+    """Region to status of each replica."""
     with clients.in_region_of(entry.arn):
         described = describe(entry.arn, clients.secrets_lister())
-    return {each["Region"] for each in described.get("ReplicationStatus", ())}
+    return {each["Region"]: str(each.get("Status")) for each in described.get("ReplicationStatus", ())}
 
 
 def _change(entry: Entry, words: str, operation: str, **parameters: Any) -> Change:

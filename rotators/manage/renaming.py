@@ -65,6 +65,8 @@ def _check(origin: Mapping[str, Any], copy: Mapping[str, Any] | None, new: str) 
     if "DeletedDate" in origin:
         remedy = f"Run `rotators restore {_id(origin)} --yes` first."
         raise RenameRefused(f"{name} is scheduled for deletion", reason="deleted", remedy=remedy)
+    if new.startswith("arn:"):
+        raise RenameRefused(f"{new} is an ARN and no name", reason="no-name")
     if copy is not None and _tags(copy).get(ORIGIN) != origin["ARN"]:
         raise RenameRefused(f"another secret has the name {new}", reason="name-taken")
     _check_no_rotation(origin)
