@@ -150,6 +150,16 @@ def test_replicas_are_removed(two: Fleet) -> None:
     assert [each["Region"] for each in described(two)["ReplicationStatus"]] == ["eu-central-1"]  # type: ignore[attr-defined]
 
 
+def test_a_failed_replica_is_replicated_again(two: Fleet) -> None:
+    other = two.aws.client("secretsmanager", region="eu-west-1")
+    other.create_secret(Name=f"{two.prefix}app", SecretString="x")
+    words = ("replicate", f"{two.prefix}app", "--to", "eu-west-1", "--to", "eu-west-1", "--yes", "--json")
+    assert json.loads(run(*words).stdout)["changes"][0]["change"] == "replicate to eu-west-1"
+    assert "again, where it failed" in json.loads(run(*words).stdout)["changes"][0]["change"]
+    other.delete_secret(SecretId=f"{two.prefix}app", ForceDeleteWithoutRecovery=True)
+    assert [json.loads(run(*words).stdout)["state"] for _ in range(2)] == ["done", "unneeded"]
+
+
 @pytest.mark.parametrize("command", ["tag", "delete", "export"])
 def test_no_condition_does_not_mean_all(aws: object, command: str) -> None:
     options = ("--set", "a=b") if command == "tag" else ()

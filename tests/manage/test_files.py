@@ -138,6 +138,33 @@ def test_new_secrets_need_no_overwrite(fleet: Fleet, tmp_path: Path) -> None:
     assert json.loads(fleet.value("new")) == {"USER": "app", "PORT": "5432"}
 
 
+def test_an_export_replaces_a_file_that_others_read(fleet: Fleet, tmp_path: Path) -> None:
+    file = tmp_path / "secrets.json"
+    file.write_text("old")
+    file.chmod(0o644)
+    with file.open() as opened:
+        assert run("export", fleet.add("app"), "-o", str(file)).exit_code == 0
+        assert opened.read() == "old"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [each.name for each in tmp_path.iterdir()] == ["secrets.json"]
+
+
+def test_an_export_leaves_the_mode_of_pipes(fleet: Fleet, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o640)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert run("export", fleet.add("app"), "-o", str(pipe)).exit_code == 0
+    assert b"value" in os.read(reader, 1000)
+    os.close(reader)
+    assert stat.S_IMODE(pipe.stat().st_mode) == 0o640
+
+
+def test_an_export_through_a_link_is_refused(fleet: Fleet, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    assert run("export", fleet.add("app"), "-o", str(tmp_path / "link")).exit_code == 1
+    assert not (tmp_path / "target").exists()
+
+
 def test_a_terminal_gets_no_value_by_mistake(fleet: Fleet) -> None:
     name = fleet.add("app", {"password": new_password()})
     leader, follower = os.openpty()

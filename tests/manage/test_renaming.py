@@ -141,6 +141,12 @@ def test_a_refused_change_ends_the_rename(fleet: Fleet, old: str) -> None:
     assert fleet.secrets.describe_secret(SecretId=old)["RotationEnabled"]
 
 
+def test_an_arn_is_no_new_name(fleet: Fleet, old: str) -> None:
+    arn = fleet.secrets.describe_secret(SecretId=fleet.add("other"))["ARN"]
+    with pytest.raises(RenameRefused, match="no-name"):
+        renaming(old, arn.replace("us-east-1", "eu-west-1"))
+
+
 def test_an_invalid_new_name_is_refused(fleet: Fleet, old: str) -> None:
     result = run("rename", old, f"{fleet.prefix}ä", "--yes")
     assert isinstance(result.exception, RequestRefused)
