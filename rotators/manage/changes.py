@@ -13,8 +13,9 @@ from rotators.aws import clients
 from rotators.aws.faults import translated
 from rotators.aws.secrets import describe
 from rotators.aws.views import arn_in
-from rotators.core.errors import RequestRefused, RotatorsError, SecretFormatError
+from rotators.core.errors import RequestRefused, RotatorsError, SecretFormatError, VersionConflict
 from rotators.core.secret import Secret
+from rotators.core.states import Stage, holder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -193,7 +194,9 @@ def no_rotation(entry: Entry) -> Iterator[Change]:
         The change; nothing if rotation is off.
     """
     if entry.rotation_enabled:
-        yield _change(entry, "turn rotation off", "CancelRotateSecret")
+        # It can leave stages that a person has to put right (API reference, CancelRotateSecret).
+        doubtful = ", though a rotation is under way or was interrupted" if entry.interrupted else ""
+        yield _change(entry, f"turn rotation off{doubtful}", "CancelRotateSecret")
 
 
 def replication(entry: Entry, regions: Sequence[str], key: str | None) -> Iterator[Change]:
@@ -260,8 +263,18 @@ def storing(
         create = partial(call, name, "CreateSecret", {"Name": name, **value, **encryption})
         yield Change(name, "create", create)
     elif not _same(known.content, content):
-        put = partial(call, name, "PutSecretValue", {"SecretId": known.arn, **value})
-        yield Change(name, "overwrite", put, known.arn)
+        yield Change(name, "overwrite", partial(_overwrite, known, value), known.arn)
+
+
+def _overwrite(known: SecretVersion, value: Mapping[str, str | bytes]) -> None:
+    with clients.in_region_of(known.arn):
+        stages = describe(known.arn, clients.secrets_lister()).get("VersionIdsToStages", {})
+    if holder(stages, Stage.CURRENT) != known.version:
+        raise VersionConflict(
+            f"another value was stored in {known.name} since the plan",
+            remedy="Repeat the command without --yes, and look at its plan.",
+        )
+    call(known.arn, "PutSecretValue", {"SecretId": known.arn, **value})
 
 
 def _same(one: str | bytes, other: str | bytes) -> bool:

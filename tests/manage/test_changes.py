@@ -131,6 +131,13 @@ def test_rotation_is_turned_off(two: Fleet) -> None:
     assert not described(two).get("RotationEnabled")
 
 
+def test_a_plan_names_a_rotation_that_it_cuts_off(two: Fleet) -> None:
+    two.aws.enable_rotation(f"{two.prefix}app")
+    two.secrets.put_secret_value(SecretId=f"{two.prefix}app", SecretString="x", VersionStages=["AWSPENDING"])
+    (planned,) = json.loads(run("schedule", f"{two.prefix}app", "--off", "--json").stdout)["changes"]
+    assert planned["change"] == "turn rotation off, though a rotation is under way or was interrupted"
+
+
 def test_a_refused_change_does_not_end_the_others(two: Fleet) -> None:
     two.aws.enable_rotation(f"{two.prefix}app")
     status, states = change(two, "schedule", "--every", "30")

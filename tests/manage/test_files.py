@@ -8,11 +8,13 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rotators.aws import clients
 from rotators.core.secret import Secret
 from rotators.manage.environment import variables
 from rotators.manage.errors import (
@@ -128,6 +130,26 @@ def test_an_export_is_private_and_imported_again(fleet: Fleet, tmp_path: Path) -
     assert json.loads(fleet.value("app")) == {"password": password}
     again = run("import", str(file), "--yes")
     assert (again.exit_code, password in result.output + refused.output + again.output) == (0, False)
+
+
+def test_a_value_of_another_writer_is_kept(fleet: Fleet, tmp_path: Path) -> None:
+    name = fleet.add("app", "first")
+    file = tmp_path / "secrets.json"
+    file.write_text(json.dumps({name: "imported"}))
+
+    def write(model: Any, **_: object) -> None:
+        if model.name == "DescribeSecret":  # after the plan
+            fleet.secrets.put_secret_value(SecretId=name, SecretString="rotated")
+
+    events = clients.secrets_lister().meta.events
+    events.register("before-call.secretsmanager", write)
+    try:
+        result = run("import", str(file), "--overwrite", "--yes", "--json")
+    finally:
+        events.unregister("before-call.secretsmanager", write)
+    (change,) = json.loads(result.stdout)["changes"]
+    assert (change["state"], change["error"]["code"]) == ("refused", "version-conflict")
+    assert fleet.value("app") == "rotated"
 
 
 def test_new_secrets_need_no_overwrite(fleet: Fleet, tmp_path: Path) -> None:
