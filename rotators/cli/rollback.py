@@ -47,7 +47,7 @@ def rollback(secret: str, version: str | None, stage: str | None, yes: bool, as_
         found = Rollback(SecretStore(), Settings.from_environment(os.environ), secret, version)
         with out.status(f"examining {secret} …"):
             plan = found.plan()
-        result = _Result(secret, found, plan)
+        result = _Result(clients.short_id(secret, plan.arn), found, plan)
         _show(result, out, yes=yes)
         if yes and plan.acts:
             with out.status(f"rolling {secret} back …"):
@@ -65,7 +65,7 @@ class _Result:
     """The result of a plan.
 
     Attributes:
-        secret: name or ARN, as it was given: the next command needs the Region in it too.
+        secret: its name, or its ARN where the next command needs that.
         found: makes the changes.
         plan: its plan.
         stopped: what ended the changes before the last one was made, or None.

@@ -57,7 +57,7 @@ def rotate(secret: str, timeout: float, enable: bool, as_json: bool) -> None:
     if as_json:
         print_json(_document(token, ended, after))
     out.print(versions_table(after, secret))
-    out.print(*_closing(secret, ended), sep="\n", soft_wrap=True)
+    out.print(*_closing(clients.short_id(secret, after.arn), ended), sep="\n", soft_wrap=True)
     if ended.outcome != "rotated":
         sys.exit(1)
 

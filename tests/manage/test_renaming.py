@@ -121,6 +121,13 @@ def test_tags_of_aws_are_not_copied(fleet: Fleet) -> None:
     assert keys == {"env", "renamed-from"}
 
 
+def test_a_name_like_an_option_is_never_advised(fleet: Fleet) -> None:
+    arn = fleet.secrets.create_secret(Name=f"--all{fleet.prefix}", SecretString="x")["ARN"]
+    result = run("rename", arn, f"{fleet.prefix}new", "--yes")
+    assert f"`rotators delete {arn}`" in result.stdout
+    assert "delete --all" not in result.stdout
+
+
 def test_a_taken_name_is_refused(fleet: Fleet, old: str) -> None:
     other = fleet.add("other")
     with pytest.raises(RenameRefused, match="name-taken"):
