@@ -86,7 +86,7 @@ def test_tags_that_are_too_long_are_refused(secrets: Any, name: str, tag: dict[s
     assert refused(secrets.tag_resource, SecretId=name, Tags=[tag])[0] == "ValidationException"
 
 
-def test_an_arn_is_no_name_of_a_new_secret(secrets: Any, name: str) -> None:
+def test_an_arn_names_no_new_secret(secrets: Any, name: str) -> None:
     """API:CreateSecret, Name."""
     arn = secrets.describe_secret(SecretId=name)["ARN"]
     assert refused(secrets.create_secret, Name=arn, SecretString="x")[0] == "ValidationException"

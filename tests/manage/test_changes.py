@@ -131,7 +131,7 @@ def test_rotation_is_turned_off(two: Fleet) -> None:
     assert not described(two).get("RotationEnabled")
 
 
-def test_a_plan_names_a_rotation_that_it_cuts_off(two: Fleet) -> None:
+def test_a_plan_names_the_rotation_it_stops(two: Fleet) -> None:
     two.aws.enable_rotation(f"{two.prefix}app")
     two.secrets.put_secret_value(SecretId=f"{two.prefix}app", SecretString="x", VersionStages=["AWSPENDING"])
     (planned,) = json.loads(run("schedule", f"{two.prefix}app", "--off", "--json").stdout)["changes"]
