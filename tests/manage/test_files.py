@@ -259,8 +259,9 @@ def test_ends_of_lines_survive_an_import(fleet: Fleet, tmp_path: Path) -> None:
 
 def test_members_become_variables() -> None:
     secret = Secret({"user": "u", "on": True, "list": [1], "none": None, "empty": ""})
-    ordinary = {"ldap_host": "h", "github_token": "t", "node_id": "n"}
-    assert variables(Secret(ordinary), {}, "") == {"LDAP_HOST": "h", "GITHUB_TOKEN": "t", "NODE_ID": "n"}
+    ordinary = {"ldap_host": "h", "github_token": "t", "node_id": "n", "terminal": "1"}
+    found = {"LDAP_HOST": "h", "GITHUB_TOKEN": "t", "NODE_ID": "n", "TERMINAL": "1"}
+    assert variables(Secret(ordinary), {}, "") == found
     assert variables(secret, {}, "P_") == {"P_USER": "u", "P_ON": "true", "P_EMPTY": ""}
     assert variables(secret, {"L": "list", "N": "none"}, "") == {"L": "[1]", "N": "null"}
 
@@ -278,6 +279,10 @@ def test_members_become_variables() -> None:
         ({"ld_preload": "x.so"}, {}),
         ({"pythonpath": "x"}, {}),
         ({"java_tool_options": "x"}, {}),
+        ({"ps4": "$(id)"}, {}),
+        ({"shellopts": "xtrace"}, {}),
+        ({"glibc_tunables": "x"}, {}),
+        ({"editor": "x"}, {}),
         ({"aws_endpoint_url": "x"}, {}),
         ({"a": "\ud800"}, {}),
     ],
