@@ -82,6 +82,7 @@ def test_reports_are_read_by_other_tools(fleet: Fleet, tmp_path: Path) -> None:
             "a second rule",
         ),
         ("[[rule]]\nid = 'a'\nrequire = { }", 3, "it is empty"),
+        ("[[rule]]\nid = ''\nrequire = { rotation = true }", 2, "id: it is empty"),
         ("[[rule]]\nid = 'a'\nrequire = { tags = [] }", 3, "list of texts"),
         ("rule = []", 1, "there is no [[rule]]"),
         ("", 1, "there is no [[rule]]"),
