@@ -17,7 +17,7 @@ import click
 from rotators import __version__
 from rotators.cli.errors import Interrupted
 from rotators.cli.output import error_document, print_error, print_json, print_usage_error, wants_json
-from rotators.cli.signals import interruptible, uninterrupted
+from rotators.cli.signals import finish, interruptible
 from rotators.cli.stopping import expected
 from rotators.core.errors import RotatorsError
 
@@ -126,20 +126,20 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             stream.reconfigure(errors="backslashreplace")
     if sys.stdin is None:  # closed before Python started; a command that reads it finds nothing
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 - until the process ends
-    with interruptible():
+    with interruptible(to_the_end=arguments is None):
         try:
             try:
                 status = cli.main(given, prog_name="rotators", standalone_mode=False)
             finally:
                 _flush()  # here, because nobody handles an error of the flush at the end of the process
         except (click.ClickException, click.Abort, KeyboardInterrupt, RotatorsError, OSError) as error:
-            with uninterrupted():
-                status = _told(error, as_json=wants_json(given))
+            status = _told(error, as_json=wants_json(given))
     sys.exit(status)
 
 
 def _told(error: BaseException, *, as_json: bool) -> int:
     """Print why a command ended; gives the exit status."""
+    finish()
     if isinstance(error, click.ClickException):
         print_usage_error(error)
         return error.exit_code

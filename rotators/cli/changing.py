@@ -22,7 +22,7 @@ from rotators.cli.output import (
     styled,
 )
 from rotators.cli.selecting import nothing_selected, require_conditions, selector_options
-from rotators.cli.signals import uninterrupted
+from rotators.cli.signals import finish
 from rotators.cli.stopping import STOPS, end, state_of
 from rotators.core.errors import ServiceUnavailable
 from rotators.manage.changes import run_all
@@ -126,15 +126,14 @@ def carry_out(plan: Plan, *, yes: bool, as_json: bool) -> None:
     out = console(quiet=as_json)
     _show_plan(plan, out)
     result = _run(plan, out) if yes else Result(plan, [])
-    with uninterrupted():
-        try:
-            if as_json:
-                print_json(_document(result))
-            elif plan.changes:
-                _show_end(result, out)
-        except OSError:  # told by the caller
-            print_error(f"{_made(result)} Next: {result.next}")
-            raise
+    try:
+        if as_json:
+            print_json(_document(result))
+        elif plan.changes:
+            _show_end(result, out)
+    except OSError:  # told by the caller
+        print_error(f"{_made(result)} Next: {result.next}")
+        raise
     if result.stopped is not None:
         end(result.stopped)
     if result.state not in {"done", "unneeded"}:
@@ -209,7 +208,9 @@ def _run(plan: Plan, out: Screen) -> Result:
                 outcomes.append(outcome)
                 if outcome.error:
                     out.print(outcome.change.secret, styled(str(outcome.error), "red"), soft_wrap=True)
+        finish()
     except STOPS as stopped:
+        finish()
         return Result(plan, outcomes, stopped if len(outcomes) < len(plan.changes) else None)
     return Result(plan, outcomes)
 

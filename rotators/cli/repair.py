@@ -13,7 +13,7 @@ from rotators.aws.secrets import SecretStore
 from rotators.cli.aws import ask_function, remote_options
 from rotators.cli.doctor import idle_option, show_checkup
 from rotators.cli.output import console, counted, json_option, print_json
-from rotators.cli.signals import uninterrupted
+from rotators.cli.signals import finish
 from rotators.cli.stopping import STOPS, end, error_member, state_of
 from rotators.core.settings import Settings
 from rotators.recovery.checkup import Document, Mending
@@ -60,13 +60,15 @@ def repair(secret: str, dry_run: bool, idle: bool, function: str | None, as_json
 def _mended(secret: str, *, idle: bool, dry_run: bool, as_json: bool) -> Document:
     mending = Mending(SecretStore(), Settings.from_environment(os.environ), secret, idle)
     try:
-        return mending.run(dry_run=dry_run)
+        document = mending.run(dry_run=dry_run)
+        finish()
     except STOPS as stopped:
+        finish()
         if not mending.begun:
             raise
-        with uninterrupted():
-            _tell_stopped(mending.told(), stopped, as_json=as_json)
+        _tell_stopped(mending.told(), stopped, as_json=as_json)
         end(stopped)
+    return document
 
 
 def _tell_stopped(told: Document, stopped: BaseException, *, as_json: bool) -> None:

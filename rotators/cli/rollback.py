@@ -13,7 +13,7 @@ from rotators.aws import clients
 from rotators.aws.secrets import SecretStore
 from rotators.cli.changing import yes_option
 from rotators.cli.output import console, json_option, print_json
-from rotators.cli.signals import uninterrupted
+from rotators.cli.signals import finish
 from rotators.cli.stopping import STOPS, end, error_member, state_of
 from rotators.core.settings import Settings
 from rotators.core.states import Stage
@@ -52,11 +52,10 @@ def rollback(secret: str, version: str | None, stage: str | None, yes: bool, as_
         if yes and plan.acts:
             with out.status(f"rolling {secret} back …"):
                 result.run()
-    with uninterrupted():
-        if as_json:
-            print_json(result.document())
-        elif plan.acts:
-            out.print(f"\n{result.ending}Next: {result.next}", soft_wrap=True)
+    if as_json:
+        print_json(result.document())
+    elif plan.acts:
+        out.print(f"\n{result.ending}Next: {result.next}", soft_wrap=True)
     result.end()
 
 
@@ -80,7 +79,9 @@ class _Result:
         """Make the changes, and keep what stopped them, because the state that is left is shown."""
         try:
             self.found.run(self.plan)
+            finish()
         except STOPS as error:
+            finish()
             self.stopped = error
 
     @property

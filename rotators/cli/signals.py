@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,8 +15,27 @@ if TYPE_CHECKING:
 
     Handler = Callable[[int, FrameType | None], object] | signal.Handlers
 
-_OTHERS = (signal.SIGTERM, signal.SIGHUP)
-"""What ends a command as Ctrl-C does: ``kill``, a shutdown, and a terminal that was closed."""
+_INTERRUPTING = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+}
+"""Signals that end a command, with their usual handlers: Ctrl-C, ``kill``, a closed terminal."""
+
+
+class _Interruption:
+    """A handler that raises KeyboardInterrupt for the first signal; later ones would stop the end."""
+
+    def __init__(self) -> None:
+        self.raises = True
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        if self.raises:
+            self.raises = False
+            raise KeyboardInterrupt
+
+
+_present: ContextVar[_Interruption | None] = ContextVar("_present", default=None)
 
 
 @contextmanager
@@ -55,19 +75,32 @@ def endings() -> Iterator[list[int]]:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise KeyboardInterrupt during the block, as Ctrl-C does.
+def interruptible(*, to_the_end: bool) -> Iterator[None]:
+    """Let the first SIGINT, SIGTERM or SIGHUP raise KeyboardInterrupt during the block.
 
-    So a command that is stopped tells what it did, whatever stopped it. A signal that is ignored (``nohup``)
-    stays ignored.
+    So a command that is stopped tells what it did, whatever stopped it; later signals do not cut that. A
+    signal that is ignored (``nohup``) stays ignored.
+
+    Args:
+        to_the_end: True if the process ends after the block, so that the handlers stay.
     """
-    ending = [number for number in _OTHERS if signal.getsignal(number) is signal.SIG_DFL]
-    with handled(ending, signal.default_int_handler):
-        yield
+    interruption = _Interruption()
+    numbers = [number for number, usual in _INTERRUPTING.items() if signal.getsignal(number) is usual]
+    before = _present.set(interruption)
+    try:
+        if to_the_end:
+            for number in numbers:
+                signal.signal(number, interruption)
+            yield
+        else:
+            with handled(numbers, interruption):
+                yield
+    finally:
+        _present.reset(before)
 
 
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Let no signal end the block, which prints how the command ended."""
-    with handled((signal.SIGINT, *_OTHERS), lambda *_: None):
-        yield
+def finish() -> None:
+    """Let no signal interrupt the command any more, because it prints how it ended."""
+    interruption = _present.get()
+    if interruption is not None:
+        interruption.raises = False

@@ -90,7 +90,10 @@ def stopping(operation: str, call: int, stop_by: BaseException | signal.Signals)
             return
         if isinstance(stop_by, BaseException):
             raise stop_by
-        signal.raise_signal(stop_by)
+        try:
+            signal.raise_signal(stop_by)
+        finally:
+            signal.raise_signal(stop_by)  # a second one, as impatient people send it
 
     events = clients.secrets_lister().meta.events
     events.register(f"before-call.secretsmanager.{operation}", stop)
