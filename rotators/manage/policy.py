@@ -16,7 +16,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from rotators.core.errors import AccessDenied, RequestRefused, SecretNotFound
+from rotators.core.errors import AccessDenied, RequestRefused, SecretDeleted, SecretNotFound
 from rotators.manage.errors import PolicyInvalid, SelectorInvalid
 from rotators.manage.inventory import entries
 from rotators.manage.requirements import REQUIREMENTS
@@ -131,7 +131,7 @@ def _checks(rule: Rule, now: dt.datetime) -> Iterator[Check]:
 def _finding(rule: Rule, entry: Entry, check: Check) -> Iterator[Finding]:
     try:
         message = check(entry)
-    except (AccessDenied, RequestRefused, SecretNotFound) as error:
+    except (AccessDenied, RequestRefused, SecretDeleted, SecretNotFound) as error:
         yield Finding(rule, entry, f"could not be checked [{error.full_code}]", unknown=True)
     else:
         if message:
