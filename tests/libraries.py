@@ -16,7 +16,7 @@ EXTRAS: dict[str, list[str]] = tomllib.loads(
 
 
 def modules_of(extra: str) -> set[str]:
-    """The top-level modules of the packages that an extra names, with those of its own extras."""
+    """The top-level modules of the packages that an extra names, with those of the extras that it names."""
     packages = _packages_of(extra)
     return {module for module, owners in _owners().items() if packages.intersection(owners)}
 

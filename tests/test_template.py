@@ -56,7 +56,7 @@ EVERY_NAME = {
     "LookUpKeys": "as LookAtKeys",
     "ReadKeyPolicies": "the same",
     "NeverDirectly": "a denial, for every version and alias of the function",
-    "DescribeAnySecret": "notify hears of the failures of every secret; viewers list every secret anyway",
+    "DescribeAnySecret": "notify gets the failures of every secret; viewers list every secret anyway",
     "EncryptMessageForGivenTopic": "the topic decides by its encryption context; its key is unknown here",
     "FindDatabasesOfAdmins": "the database's identifier stands in a tag of the admin's secret, unknown here",
     "ReadTaggedAdmins": "the tag decides, not the name",

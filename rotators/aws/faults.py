@@ -202,6 +202,13 @@ _FAULTS = (
         "functions, `rotators outputs` those of the stack.",
     ),
     _Fault(errors.SecretNotFound, codes="ResourceNotFoundException"),
+    _Fault(
+        errors.RequestRefused,
+        codes="NotFoundException",
+        message=r"^(alias|invalid arn|invalid keyid|key) ",
+        reason="key",
+        remedy="Check the key's id or alias, the account and the Region; `rotators key list` lists the keys.",
+    ),
     _Fault(errors.VersionConflict, codes="ResourceExistsException"),
     _Fault(errors.LimitExceeded, codes="LimitExceededException"),
     _Fault(

@@ -49,7 +49,8 @@ class Version:
         stages: its stages.
         created: time of its creation, in UTC; None if the service does not say.
         accessed: day on which its value was last read; None for never, or if the service does not say.
-        keys: KMS keys that it is encrypted with; empty if the service does not say.
+        keys: KMS keys that it is encrypted with; ``DefaultEncryptionKey`` stands for aws/secretsmanager.
+            Empty if the service does not say.
     """
 
     id: str

@@ -36,6 +36,7 @@ COMMANDS = {
     "history": "Show the versions of a secret, and who changed it when.",
     "import": "Store secrets from a file.",
     "invoke": "Invoke a function with an event from a JSON file.",
+    "key": "List KMS keys, tell what they encrypt, and rotate them.",
     "list": "List secrets by conditions; those that need attention come first.",
     "matrix": "Stop rotations at every operation, and recover them.",
     "new": "Create a package for your own credential type.",
@@ -131,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             try:
                 status = cli.main(given, prog_name="rotators", standalone_mode=False)
             finally:
-                _flush()  # here, because nobody handles an error of the flush at the end of the process
+                _flush()  # here, because no code handles an error of the flush at the end of the process
         except (click.ClickException, click.Abort, KeyboardInterrupt, RotatorsError, OSError) as error:
             status = _told(error, as_json=wants_json(given))
     sys.exit(status)

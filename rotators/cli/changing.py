@@ -103,6 +103,8 @@ class Plan:
         unchanged: number of these secrets that need no change, because an earlier command made it.
         ordered: True if each change needs those before it, so a refused one ends the plan.
         after: next action when everything is done; None to show one of the secrets.
+        noun: what is changed: ``secret`` or ``key``.
+        lists: the command that lists these.
     """
 
     changes: Sequence[Change]
@@ -110,6 +112,8 @@ class Plan:
     unchanged: int = 0
     ordered: bool = False
     after: str | None = None
+    noun: str = "secret"
+    lists: str = "rotators list"
 
 
 def carry_out(plan: Plan, *, yes: bool, as_json: bool) -> None:
@@ -169,7 +173,7 @@ class Result:
     def next(self) -> str:
         """The next action."""
         if self.state == "unneeded":
-            return "`rotators list` shows them."
+            return f"`{self.plan.lists}` shows them."
         if self.state == "planned":
             return "repeat the command with --yes to make these changes."
         if self.state == "done":
@@ -181,15 +185,15 @@ class Result:
 
 def _show_plan(plan: Plan, out: Screen) -> None:
     if not plan.changes:
-        out.print(f"{counted(plan.selected, 'secret')} selected; nothing remains to be changed.")
+        out.print(f"{counted(plan.selected, plan.noun)} selected; nothing remains to be changed.")
         out.print(f"\nNext: {Result(plan, []).next}")
         return
     verb = "needs" if plan.unchanged == 1 else "need"
     done = f" {plan.unchanged:,} of them {verb} no change." if plan.unchanged else ""
     count = counted(len(plan.changes), "change")
-    out.print(f"Plan: {count}, {counted(plan.selected, 'secret')} selected.{done}")
+    out.print(f"Plan: {count}, {counted(plan.selected, plan.noun)} selected.{done}")
     table = Table()
-    table.add_column("secret", overflow="fold")
+    table.add_column(plan.noun, overflow="fold")
     table.add_column("change", overflow="fold")
     for each in plan.changes[:_ROWS]:
         table.add_row(each.secret, each.words)
@@ -252,7 +256,7 @@ def _told(result: Result, number: int, change: Change) -> dict[str, Any]:
         state = "unknown" if under_way else "planned"
     told = error_document(error) if error else None
     return {
-        "secret": change.secret,
+        result.plan.noun: change.secret,
         "arn": change.arn,
         "change": change.words,
         "state": state,

@@ -175,7 +175,7 @@ class Callers:
         """Return the rules of ``RETRIEVE_CALLERS``.
 
         Raises:
-            ConfigurationError: a rule cannot be read; then nobody gets anything.
+            ConfigurationError: a rule cannot be read; then no caller gets anything.
         """
         prefixes: dict[Role, tuple[str, ...]] = {}
         tags: dict[Role, tuple[tuple[str, str], ...]] = {}

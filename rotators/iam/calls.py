@@ -163,7 +163,7 @@ class Parameters:
 
 Call = TypeVar("Call")
 Make = Callable[[str, str, Context], Call]
-"""Makes a call of an action, the ARN of a resource, and a context; it adds what it knows about the caller."""
+"""Makes a call of an action, the ARN of a resource, and a context; it adds facts about the caller."""
 
 
 def calls_about(

@@ -17,7 +17,7 @@ policy-eval-basics, policy-eval-denyallow and cross-account):
   or the caller's account (KMS guide, key-policies; IAM User Guide, id_roles_terms-and-concepts).
 
 A decision may depend on conditions that only a real request decides (``ApiCall.known``). It names them then.
-What is not known here (an operator, an element) is an error, or such a condition; it is never a permission.
+An unknown operator or element is an error, or such a condition; it is never a permission.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class _Layer:
             (self.denials if each.statement["Effect"] == "Deny" else self._allowances).append(each)
 
     def grant(self, *matches: Match) -> _Grant | None:
-        """What the statements permit that mean the caller in one of these ways; in any if none is given."""
+        """Return the grant of statements that mean the caller in one of these ways (default: in any)."""
         if not self._allowances:
             return None
         fitting = [each for each in self._allowances if not matches or each.match in matches]
@@ -181,13 +181,13 @@ def decide_with(  # noqa: PLR0913 - one for each kind of policy
 
 
 _Bounds = Mapping[str, _Layer]
-"""What limits the caller's policies, and what a resource's policy grants to a role."""
+"""The limits of the caller's policies and of the grants of a resource's policy to a role."""
 
 
 def _granted(
     own: _Layer, theirs: _Layer, bounds: _Bounds, call: ApiCall, *, by_policy: bool
 ) -> tuple[_Grant | None, str]:
-    """What the caller's and the resource's policies grant, and what would be missing."""
+    """Return the grant of the caller's and the resource's policies, and what would be missing."""
     mine, admitted = own.grant(), theirs.grant()
     by_resource_alone = by_policy and call.action.startswith(_BY_RESOURCE_ALONE)
     limits = (name for name, layer in bounds.items() if layer.grant() is None)
@@ -209,7 +209,7 @@ def _limited(grant: _Grant | None, bounds: _Bounds) -> _Grant | None:
 
 
 def _reached(theirs: _Layer, bounds: _Bounds, call: ApiCall) -> _Grant | None:
-    """What the resource's policy grants to the caller itself."""
+    """Return the grant of the resource's policy to the caller itself."""
     reached = theirs.grant(Match.CALLER, Match.SESSION, Match.EVERYBODY)
     if not bounds or _is_user(call):
         return reached
@@ -217,7 +217,7 @@ def _reached(theirs: _Layer, bounds: _Bounds, call: ApiCall) -> _Grant | None:
 
 
 def _perhaps_unlimited(theirs: _Layer, call: ApiCall) -> _Grant | None:
-    """What is granted to everybody, if the boundary does not limit that; None for a real request."""
+    """Return the grant to everybody, if the boundary does not limit it; None for a real request."""
     grant = theirs.grant(Match.EVERYBODY)
     if grant is None or call.known is None:
         return None

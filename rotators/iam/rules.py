@@ -77,7 +77,7 @@ class Rule:
             of_resource: True if the statement is of a resource's policy.
 
         Returns:
-            What is undecided; None if they do not match.
+            The undecided conditions; None if they do not match.
 
         Raises:
             PolicyUnsupported: the statement has a part that is not known, and the call is a real one.
@@ -117,7 +117,7 @@ class Rule:
 
     @cached_property
     def _unknown_in_identity(self) -> Open:
-        """What is not known, with what only policies of resources can have or need not have."""
+        """Return the unknown elements, and those that only policies of resources can have or omit."""
         if self._unread:
             return self._unknown
         named = [name for name in ("Principal", "NotPrincipal") if name in self.statement]
@@ -160,7 +160,7 @@ class _Resources:
             self._constant.append(arn_matcher(pattern))
 
     def fit(self, call: ApiCall) -> Open | None:
-        """What is undecided; None if the call's resource does not match."""
+        """Return the undecided conditions; None if the call's resource does not match."""
         if self._unknown and call.known is None:
             raise PolicyUnsupported(f"a statement has {', '.join(self._unknown)}, which is not known")
         positive = self._name == "Resource"

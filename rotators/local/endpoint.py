@@ -75,7 +75,7 @@ class _Server(ThreadedWSGIServer):
         super().__init__(HOST, port, application, _Handler, fd=descriptor)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection in a thread of its own, until one of its ends closes it."""
+        """Serve a connection in its own thread, until one of its ends closes it."""
         self._connections.add(request)
         super().process_request(request, client_address)
 

@@ -23,7 +23,6 @@ from moto.cloudtrail.responses import CloudTrailResponse
 from moto.core.responses import BaseResponse
 from moto.events.models import Rule
 from moto.iam.responses import IamResponse
-from moto.kms.models import KmsBackend
 from moto.secretsmanager.exceptions import SecretsManagerClientError
 from moto.secretsmanager.models import (
     FakeSecret,
@@ -37,6 +36,7 @@ from moto.sts.models import STSBackend
 from rotators.local.iam.account_details import get_account_authorization_details
 from rotators.local.iam.lookup import session_arn
 from rotators.local.iam.policy_simulator import simulate_principal_policy
+from rotators.local.kms import patches as kms
 from rotators.local.secretsmanager.events import with_targets
 from rotators.local.secretsmanager.names import CHECKING, check_name
 from rotators.local.secretsmanager.refusals import with_answer_of_aws
@@ -176,7 +176,7 @@ class MotoPatches:
         replace(BaseResponse, "access_key_regex", _ACCESS_KEY)
         wrap(STSBackend, "get_caller_identity", session_arn)
         wrap(Rule, "send_to_targets", with_targets, self._client, self._options)
-        wrap(KmsBackend, "schedule_key_deletion", _by_arn)
+        kms.install(self._replacements)
         wrap(moto.core.responses, "method_names_from_class", cache)  # a fifth of a request's time
 
     def before_request(self, service: str) -> None:
@@ -256,12 +256,3 @@ def _with_checked_name(
         return operation(response)
 
     return checked
-
-
-def _by_arn(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Replace the deletion of a key: moto accepts only its id, AWS also its ARN."""
-
-    def schedule_key_deletion(backend: KmsBackend, key_id: str, pending_window_in_days: int) -> Any:
-        return original(backend, key_id.rpartition("/")[2], pending_window_in_days)
-
-    return schedule_key_deletion

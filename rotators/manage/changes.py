@@ -29,10 +29,10 @@ _FAILED = "Failed"  # status of a replica; the User Guide (replicate-secrets_tro
 
 @dataclass(frozen=True)
 class Change:
-    """A change of one secret.
+    """A change of one secret, or of one KMS key.
 
     Attributes:
-        secret: name of the secret.
+        secret: name of the secret or of the key.
         words: the change in words, such as ``set tag env=prod``.
         run: makes the change; raises StoreError if the service refuses it.
         arn: of the secret, because secrets of two Regions may have one name; None if it is to be created.

@@ -104,3 +104,10 @@ class SuggestionRefused(InvalidInput):
 
     code = "suggestion-refused"
     remedy = "Read the cause."
+
+
+class KeyCannotRotate(InvalidInput):
+    """KMS cannot rotate this key, or not as asked; nothing was changed."""
+
+    code = "key-cannot-rotate"
+    remedy = "Read the cause."

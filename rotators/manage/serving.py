@@ -1,4 +1,4 @@
-"""The report as a page on loopback, for one person: read-only, and never a value.
+"""Serves the report as a page on loopback: read-only, and without values.
 
 Another site in the same browser could make its own name resolve to 127.0.0.1 (DNS rebinding). Therefore the
 server answers only requests whose Host header is its own address.

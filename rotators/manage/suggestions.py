@@ -35,7 +35,7 @@ _METADATA = [
     "secretsmanager:GetResourcePolicy",
     "secretsmanager:ListSecretVersionIds",
 ]
-"""What an exclusive policy leaves to all, so that inventories stay complete."""
+"""The actions that an exclusive policy leaves to all, so that inventories stay complete."""
 _EXCLUSIVE = "DenyOthers"
 _ROTATE, _OPERATE = "-rotate", "-operate"  # ends of the names of a stack's functions
 
@@ -213,7 +213,7 @@ def _present_policy(secret: Guarded) -> Document:
 
 
 def kept_principals(secret: Guarded, account: Account, role: str, named: Sequence[str]) -> list[str]:
-    """List who must keep access to a secret, so that nobody is locked out.
+    """List who must keep access to a secret, so that no caller is locked out.
 
     Args:
         secret: the secret.
@@ -299,7 +299,7 @@ def faults_of(suggestion: Suggestion, secrets: Sequence[Guarded], account: Accou
         account: the users and roles.
 
     Yields:
-        What they would not do.
+        Descriptions of what they would not do.
     """
     role = account.find(suggestion.role)
     added = Policy(statements_of(suggestion.identity, "the suggested policy"))

@@ -60,7 +60,7 @@ class Act(StrEnum):
 
 @dataclass(frozen=True)
 class RollbackPlan:
-    """What a rollback does.
+    """The changes of a rollback.
 
     Attributes:
         name, arn: of the secret.

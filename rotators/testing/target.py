@@ -23,7 +23,7 @@ HOSTILE_PASSWORDS = (
     "  spaces  ",
     "日本語のパスワード",
 )
-"""Legal but unusual passwords for every target; each adds some of its own."""
+"""Legal but unusual passwords for every target; each adds its own."""
 
 _SUFFIX = "_clone"
 

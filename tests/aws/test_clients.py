@@ -25,7 +25,7 @@ def config(client: Any) -> Any:
 
 @pytest.fixture(scope="module", autouse=True)
 def service_models() -> Iterator[None]:
-    """Read the models of the services once, because each new client has a session of its own."""
+    """Read the models of the services once, because each new client has its own session."""
     with shared_service_models():
         yield
 

@@ -45,6 +45,7 @@ def refusal(code: str, message: str = "No.", status: int = 400) -> boto.ClientEr
     ("code", "message", "error", "full_code"),
     [
         ("ResourceNotFoundException", "can't find the specified secret.", SecretNotFound, "secret-not-found"),
+        ("NotFoundException", "Alias arn:x is not found.", RequestRefused, "request-refused/key"),
         (
             "ResourceNotFoundException",
             "Secrets Manager can't find the specified secret value for staging label: AWSPENDING",

@@ -5,7 +5,7 @@ with UPDATE_DOCS=1, which writes the blocks again. To document a command, write 
 ``$ rotators list``, and do the same.
 
 As a program (``python -m tests.cli.documented``), this module runs the lines of one page, given as JSON on
-stdin, on a local AWS of its own with the secrets in SECRETS; the files of FILES are in the current folder.
+stdin, on its own local AWS with the secrets in SECRETS; the files of FILES are in the current folder.
 """
 
 from __future__ import annotations
@@ -72,6 +72,12 @@ ROLES: dict[str, dict[str, object]] = {
     },
 }
 """Statement of the policy of each role."""
+
+KEYS = {
+    "alias/receipts": ("ECC_NIST_P256", "SIGN_VERIFY"),
+    "alias/shop": ("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT"),
+}
+"""Key spec and key usage of the key of each alias."""
 
 CHANGED = {"note": "changed"}
 """Members that the second value of each secret has in addition."""
@@ -155,6 +161,7 @@ def _prepare(aws: LocalAws) -> None:
         service.put_secret_value(SecretId=name, SecretString=json.dumps({**value, **CHANGED}))
         backdate(created["ARN"], name, int(time.time()) - days * _DAY - _HALF_HOUR)
     _create_roles(aws)
+    _create_keys(aws)
     aws.enable_rotation("prod/shop/db")
     aws.enable_rotation("prod/billing/db")
     service.cancel_rotate_secret(SecretId="prod/billing/db")
@@ -166,6 +173,13 @@ def _create_roles(aws: LocalAws) -> None:
         document = {"Version": "2012-10-17", "Statement": {"Sid": "Read", "Effect": "Allow", **statement}}
         service.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Statement": []}))
         service.put_role_policy(RoleName=name, PolicyName="secrets", PolicyDocument=json.dumps(document))
+
+
+def _create_keys(aws: LocalAws) -> None:
+    service = aws.client("kms")
+    for alias, (spec, usage) in KEYS.items():
+        key = service.create_key(KeySpec=spec, KeyUsage=usage)["KeyMetadata"]["KeyId"]
+        service.create_alias(AliasName=alias, TargetKeyId=key)
 
 
 def backdate(arn: str, name: str, moment: int) -> None:

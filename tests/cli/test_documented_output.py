@@ -13,7 +13,7 @@ from tests.cli.documented import ROOT, SESSION, compare, lines, outputs
 pytestmark = pytest.mark.processes
 
 MANAGING = ROOT / "docs" / "how-to" / "managing.md"
-OTHERS = {"recovery.md"}  # with states of its own: tests/cli/test_recovery_docs.py
+OTHERS = {"recovery.md"}  # with its own states: tests/cli/test_recovery_docs.py
 PAGES = [
     page
     for page in sorted((ROOT / "docs").rglob("*.md"))

@@ -62,6 +62,16 @@ rotators list --tag =prod
 rotators list -o xml
 rotators list --key alias/nothing-of-this-name
 rotators list nothing-of-this-name --json
+rotators key
+rotators key list extra
+rotators key versions
+rotators key versions alias/nothing-of-this-name
+rotators key versions nothing-of-this-name --json
+rotators key rotate
+rotators key rotate alias/nothing-of-this-name
+rotators key rotate alias/aws/secretsmanager --yes
+rotators key rotate app --every 30
+rotators key rotate app --every 90 --off
 rotators tag app
 rotators tag --set env=prod
 rotators tag app --set env
@@ -457,7 +467,7 @@ def test_each_answer_names_the_next_action(
 def test_a_line_about_an_error_is_one_line(entries: list[tuple[str, Done, str]]) -> None:
     for line, done, entry in entries:
         if line != "rotators" and not re.fullmatch(
-            r"rotators (show|rotate|doctor|repair|check|new|invoke|policy|access)", line
+            r"rotators (show|rotate|doctor|repair|check|new|invoke|policy|access|key)", line
         ):
             assert done.stderr.count("\n") <= 1, entry
 

@@ -90,7 +90,7 @@ class RedisWorld(World):
         )
 
     def put_current(self, arn: str, value: dict[str, Any]) -> None:
-        """Store a value as AWSCURRENT, as somebody who moves the server does."""
+        """Store a value as AWSCURRENT, as a person who moves the server does."""
         self.secrets.put_secret_value(SecretId=arn, SecretString=json.dumps(value))
 
     def rejected(self, name: str) -> int:

@@ -158,7 +158,7 @@ def test_the_environment_must_be_true_or_false(monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.fixture(autouse=True)
-def loaded_anew() -> Any:
+def forget_rotators() -> Any:
     """Remove the rotators that a test has loaded."""
     yield
     registry.load.cache_clear()

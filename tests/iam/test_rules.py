@@ -1,4 +1,4 @@
-"""Policies that are prepared once decide as if they were read anew for each call."""
+"""Policies that are prepared once decide as if they were read again for each call."""
 
 from __future__ import annotations
 

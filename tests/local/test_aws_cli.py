@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import subprocess
@@ -14,6 +16,7 @@ import pytest
 
 from rotators.local import staging
 from rotators.local.aws import LocalAws
+from tests.local.kms_keys import openssl, signing_key
 
 Cli = Callable[..., Any]
 
@@ -67,6 +70,23 @@ def test_a_function_is_invoked(cli: Cli, tmp_path: Path) -> None:
 def test_the_last_failure_is_looked_up(cli: Cli) -> None:
     found = cli("cloudtrail", "lookup-events", "--max-items", "1")
     assert found["Events"][0]["EventSource"] == "secretsmanager.amazonaws.com"
+
+
+def test_a_digest_is_signed(aws: LocalAws, cli: Cli, tmp_path: Path) -> None:
+    message = b"signed through the AWS CLI"
+    kms = aws.client("kms")
+    key = signing_key(kms, "ECC_NIST_P256")
+    (tmp_path / "digest").write_bytes(hashlib.sha256(message).digest())
+    signed = cli(
+        "kms", "sign", "--key-id", key, "--message", "fileb://digest", "--message-type", "DIGEST",
+        "--signing-algorithm", "ECDSA_SHA_256",
+    )  # fmt: skip
+    public = kms.get_public_key(KeyId=key)["PublicKey"]
+    said = openssl(
+        tmp_path, "dgst", "-sha256", "-verify", "public", "-keyform", "DER", "-signature", "signature",
+        "message", public=public, signature=base64.b64decode(signed["Signature"]), message=message,
+    )  # fmt: skip
+    assert said == b"Verified OK\n"
 
 
 def test_another_process_can_stage_a_version(

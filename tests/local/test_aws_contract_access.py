@@ -1,4 +1,4 @@
-"""What the local AWS answers about callers and policies, and its source."""
+"""Answers of the local AWS about callers and policies, with their sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller needs of a customer's key to read a secret, and its source."""
+"""Permissions of a customer's key that reading a secret needs, with their sources."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def can_read(reader: Any, arn: str) -> bool:
 
 
 def test_a_key_that_admits_others_refuses(reader: Any, secret: tuple[str, str], refused: Refused) -> None:
-    """KMS guide, key-policies: nobody has access unless the key's policy or a grant permits it."""
+    """KMS guide, key-policies: no caller has access unless the key's policy or a grant permits it."""
     assert refused(reader.get_secret_value, SecretId=secret[0]) == NO_KMS
 
 

@@ -183,6 +183,23 @@ def test_a_schedule_rotates_at_once_or_only_tests(
     assert ended.name == ("RotationSucceeded" if at_once else "TestRotationSucceeded")
 
 
+def test_a_stack_has_keys_of_both_kinds(aws: LocalAws, formation: Any) -> None:
+    kms, key = aws.client("kms"), {"Type": "AWS::KMS::Key"}
+    everything = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}
+    common = {"KeyPolicy": {"Version": "2012-10-17", "Statement": [everything]}}
+    rotated = {**common, "EnableKeyRotation": True, "RotationPeriodInDays": 100}
+    signing = {**common, "KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}
+    resources = {"Data": {**key, "Properties": rotated}, "Receipts": {**key, "Properties": signing}}
+    made = create(formation, "keys", {"Resources": resources})
+    status = kms.get_key_rotation_status(KeyId=made["Data"])
+    assert (status["KeyRotationEnabled"], status["RotationPeriodInDays"]) == (True, 100)
+    assert kms.get_public_key(KeyId=made["Receipts"])["SigningAlgorithms"] == ["ECDSA_SHA_256"]
+    kms.schedule_key_deletion(KeyId=made["Data"])  # by another user, before the stack deletes it
+    formation.delete_stack(StackName="keys")
+    states = {kms.describe_key(KeyId=each)["KeyMetadata"]["KeyState"] for each in made.values()}
+    assert states == {"PendingDeletion"}
+
+
 def test_a_public_policy_fails_the_stack(formation: Any) -> None:
     policy = {
         "Type": "AWS::SecretsManager::ResourcePolicy",

@@ -126,6 +126,6 @@ def told(*arguments: str, status: int = 0) -> Any:
 
 
 def answers(secret: str, principal: str, *more: str) -> Sequence[str]:
-    """Whether a principal can read, write and rotate a secret."""
+    """Return whether a principal can read, write and rotate a secret."""
     found = {each["principal"]: each for each in told(secret, *more)["principals"]}[principal]
     return [found[name]["access"] for name in ("read", "write", "rotate")]

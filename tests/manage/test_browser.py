@@ -1,6 +1,6 @@
 """The page in a browser: keyboard, screen readers, narrow screens, dark colours.
 
-The page has no script of its own; those below only look at it.
+The page contains no script; those below only look at it.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ def test_more_secrets_open_by_keyboard(browser: Chrome, places: dict[str, str]) 
 
 
 def test_rows_are_stacked_on_a_narrow_screen(browser: Chrome, places: dict[str, str]) -> None:
-    """Each cell has a line of its own, below the secret, and a label that tells its column."""
+    """Each cell has its own line, below the secret, and a label that tells its column."""
     look(browser, places["report"], width=NARROW)
     assert browser.execute_script(STACKED) == []
 
@@ -246,7 +246,7 @@ def test_colours_follow_the_scheme(browser: Chrome, places: dict[str, str]) -> N
 
 @pytest.mark.parametrize("paper", [A5, A4, ACROSS])
 def test_nothing_is_cut_off_on_paper(browser: Chrome, places: dict[str, str], paper: int) -> None:
-    """What is closed on the screen is open there."""
+    """Parts that are closed on the screen are open there."""
     look(browser, places["report"], width=paper, printed=True)
     shown = "h1, h2, h3, p, li:not(nav li), th, td, section svg, details table, .scroll"
     assert len(browser.find_elements("css selector", "details table")) == 2

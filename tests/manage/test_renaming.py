@@ -42,7 +42,7 @@ def old(fleet: Fleet) -> str:
 
 
 def facts(fleet: Fleet, name: str) -> dict[str, Any]:
-    """What a copy has in common with the original."""
+    """Return the facts that a copy has in common with the original."""
     described = fleet.secrets.describe_secret(SecretId=name)
     # A trial run of the rotation may be under way, on an empty version.
     versions = {

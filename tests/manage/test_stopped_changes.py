@@ -22,7 +22,7 @@ from tests.manage.conftest import Fleet
 
 LOST = ReadTimeoutError(endpoint_url="http://localhost")
 NO_TOKEN = FileNotFoundError(2, "No such file or directory", "/var/run/token")
-"""What boto3 raises when the file of a web identity is gone."""
+"""The error of boto3 when the file of a web identity is gone."""
 
 MIDDLE = ["done", "unknown", "planned"]
 

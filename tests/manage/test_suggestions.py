@@ -44,7 +44,7 @@ def secret(fleet: Fleet) -> str:
 
 
 def reads(client: Any, secret: str) -> bool:
-    """Whether a caller can read a secret."""
+    """Return whether a caller can read a secret."""
     try:
         client.get_secret_value(SecretId=secret)
     except client.exceptions.ClientError as error:

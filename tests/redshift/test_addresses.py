@@ -161,7 +161,7 @@ def test_address_that_was_found_must_be_allowed(shift: World, monkeypatch: pytes
 
 
 def test_password_of_another_cluster_is_not_tried(shift: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A person who may write the secret, but not read it, names a cluster of its own."""
+    """A person who may write the secret, but not read it, names another cluster."""
     value = user(shift, clusterIdentifier=cluster(shift))
     arn = shift.secret(value)
     shift.rotate(arn)

@@ -267,7 +267,7 @@ class _Plugins(dict[str, Any]):
     """Plugins by the name that the server requests. PyMySQL looks it up as bytes first, then as text."""
 
     def get(self, name: object, _default: object = None) -> Any:
-        """Return the class for a plugin; for an unknown name, a class that refuses it and names it.
+        """Return the class of a plugin, or for an unknown name a class that refuses it and names it.
 
         Args:
             name: name of the plugin, as bytes or text.

@@ -21,6 +21,7 @@ from rotators.local.cloudformation import databases, vpc_endpoints
 from rotators.local.cloudformation.resource import Make, Properties, Resource, as_numbers
 
 Client = Callable[..., Any]
+_ROTATION_PERIOD = 365  # days, if EnableKeyRotation has no period (API:EnableKeyRotation)
 _STACK_DELETES_AT_ONCE = {"ForceDeleteWithoutRecovery": True}
 
 
@@ -244,18 +245,24 @@ def _key(client: Callable[[str], Any], name: str, given: Properties) -> Resource
         key = kms.describe_key(KeyId=name)["KeyMetadata"]
         kms.put_key_policy(KeyId=name, PolicyName="default", Policy=json.dumps(given["KeyPolicy"]))
         return _made_key(kms, key)
+    chosen = {name: given[name] for name in ("KeySpec", "KeyUsage") if name in given}
     key = kms.create_key(
         Policy=json.dumps(given["KeyPolicy"]),
         Description=given.get("Description", ""),
         Tags=[{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in given.get("Tags", [])],
+        **chosen,
     )["KeyMetadata"]
     if str(given.get("EnableKeyRotation", False)).lower() == "true":
-        kms.enable_key_rotation(KeyId=key["KeyId"])
+        days = int(given.get("RotationPeriodInDays", _ROTATION_PERIOD))
+        kms.enable_key_rotation(KeyId=key["KeyId"], RotationPeriodInDays=days)
     return _made_key(kms, key)
 
 
 def _made_key(kms: Any, key: Properties) -> Resource:
-    delete = partial(kms.schedule_key_deletion, KeyId=key["KeyId"])
+    def delete() -> None:
+        with contextlib.suppress(kms.exceptions.KMSInvalidStateException):  # pending deletion already
+            kms.schedule_key_deletion(KeyId=key["KeyId"])
+
     return Resource(key["KeyId"], {"Arn": key["Arn"], "KeyId": key["KeyId"]}, delete)
 
 

@@ -202,7 +202,7 @@ def _command(config: FunctionConfig) -> list[str]:
     if config.code:
         return [interpreter(), "-m", "awslambdaric", config.handler]
     if config.uploaded:
-        # By its path, for the code may contain its own `rotators`; -P, for this folder must not hide modules.
+        # By its path: the code may contain its own `rotators`. -P: this folder must not hide modules.
         return [sys.executable, "-P", runtime_client.__file__, config.handler]
     return [sys.executable, "-m", "rotators.local.functions.runtime_client", config.handler]
 

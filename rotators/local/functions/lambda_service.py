@@ -73,8 +73,8 @@ class LambdaService:
     def set_code(self, original: Callable[..., None]) -> Callable[..., None]:
         """Check the archive that a request gives a function, as Lambda does; moto takes anything.
 
-        The answers are those of AWS: for no archive recorded by LocalStack's tests (test_lambda_api,
-        ``invalid_zip_exc``), for an empty one adieuadieu/serverless-chrome#331.
+        The answers are those of AWS: without an archive as recorded by LocalStack's tests (test_lambda_api,
+        ``invalid_zip_exc``), with an empty one as in adieuadieu/serverless-chrome#331.
 
         Args:
             original: moto's own ``LambdaFunction._set_function_code``.

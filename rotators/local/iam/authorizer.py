@@ -21,6 +21,7 @@ from rotators.iam.evaluator import Decision, decide_with
 from rotators.local.iam.calls import KEY_PREFIX, SignedRequest, calls_of
 from rotators.local.iam.lookup import DEVELOPER
 from rotators.local.iam.per_secret import refusal_of
+from rotators.local.kms.refusals import UNKNOWN_KEY
 from rotators.local.options import ACCOUNT
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class Authorizer:
             endpoint = self._endpoints.get(request.service) if passes else None
             decision = self._decide(request, call, endpoint)
             if decision and not decision.allowed:
-                return self._words(call)
+                return _words(request, call, decision)
         return None
 
     def _decide(
@@ -193,14 +194,23 @@ class Authorizer:
             self._seen.append(RecordedCall(call, decision))
         return decision
 
-    def _words(self, call: ApiCall) -> str:
-        if call.action.startswith("kms:"):
-            return "Access to KMS is not allowed"
-        caller = f"arn:aws:sts::{ACCOUNT}:assumed-role/{call.principal}/{call.principal}"
-        return (
-            f"User: {caller} is not authorized to perform: {call.action} on resource: {call.resource} because"
-            f" no identity-based policy allows the {call.action} action"
-        )
+
+def _words(request: SignedRequest, call: ApiCall, decision: Decision) -> str:
+    """The text of a refusal (IAM User Guide, troubleshoot_access-denied).
+
+    Decrypt hides the key of a ciphertext if the request does not name it; seen on AWS in
+    https://github.com/aceew/aws-lambda-env-vars/issues/7.
+    """
+    if call.action.startswith("kms:") and request.service != "kms":
+        return "Access to KMS is not allowed"
+    if call.action == "kms:Decrypt" and "KeyId" not in request.params:
+        return UNKNOWN_KEY
+    caller = f"arn:aws:sts::{ACCOUNT}:assumed-role/{call.principal}/{call.principal}"
+    kind = "resource" if decision.missing == "the resource's policy" else "identity"
+    return (
+        f"User: {caller} is not authorized to perform: {call.action} on resource: {call.resource} because"
+        f" no {kind}-based policy allows the {call.action} action"
+    )
 
 
 def _operation(environ: Mapping[str, Any], body: bytes) -> tuple[str, dict[str, Any]]:

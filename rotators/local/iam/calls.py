@@ -25,6 +25,7 @@ from rotators.iam.calls import (
     account_of,
     calls_about,
 )
+from rotators.local.kms.permissions import key_calls
 
 if TYPE_CHECKING:
     from rotators.iam.documents import Statements
@@ -107,6 +108,8 @@ def calls_of(request: SignedRequest, lookup: Lookup) -> list[ApiCall]:
         return list(_manager_calls(request, lookup))
     if (request.service, request.operation) == ("sts", "GetCallerIdentity"):
         return []  # needs no permission (API:GetCallerIdentity)
+    if request.service == "kms":
+        return key_calls(request)
     resource = _resource(request)
     own = request.call(f"{request.service}:{request.operation}", resource)
     if (request.service, request.operation) == ("sns", "Publish"):
@@ -227,10 +230,6 @@ _RESOURCES = {
     ("elasticache", "ModifyReplicationGroup"): "replicationgroup:{ReplicationGroupId}",
     ("elasticache", "ModifyUser"): "user:{UserId}",
     ("iam", "SimulatePrincipalPolicy"): "{PolicySourceArn}",
-    ("kms", "DescribeKey"): "key/{KeyId}",
-    ("kms", "GetKeyPolicy"): "key/{KeyId}",
-    ("kms", "ListGrants"): "key/{KeyId}",
-    ("kms", "ListResourceTags"): "key/{KeyId}",
     ("lambda", "GetFunctionConfiguration"): "function:{FunctionName}",
     ("lambda", "InvokeFunction"): "function:{FunctionName}",
     ("lambda", "GetPolicy"): "function:{FunctionName}",

@@ -62,7 +62,7 @@ def check_decrypting(secret: FakeSecret | ReplicaSecret, version: Mapping[str, A
 def change(secret: FakeSecret, key: str) -> None:
     """Change the key of a secret.
 
-    Versions with AWSCURRENT, AWSPENDING or AWSPREVIOUS are encrypted anew; the others stay under their key
+    Versions with AWSCURRENT, AWSPENDING or AWSPREVIOUS are encrypted again; the others stay under their key
     (API:UpdateSecret, KmsKeyId). A version whose key cannot decrypt also stays under it (not documented).
 
     Args:

@@ -39,7 +39,7 @@ _DEFAULT_KEY = SecretsManagerBackend.DEFAULT_KMS_KEY_ALIAS
 
 
 class Replica(ReplicaSecret):
-    """Moto's record of a replica, with what a replica has of its own.
+    """Moto's record of a replica, with the members that only replicas have.
 
     Args:
         source: record of the secret.
@@ -247,7 +247,7 @@ def check_not_replicated(secret: FakeSecret | ReplicaSecret | None) -> None:
 
 
 def _obstacle(replica: Replica) -> str | None:
-    """What prevents a replica, or None."""
+    """Return the reason that prevents a replica, or None."""
     name, region = replica.name, replica.region
     there = _secrets(replica).get(name)
     if isinstance(there, ReplicaSecret):

@@ -98,7 +98,7 @@ def _locks_out(policy: str, secret: str, caller: str) -> bool:
 
 
 def _deciding(policy: str) -> list[Any]:
-    """The statements that deny; permissions lock nobody out."""
+    """The statements that deny; permissions lock no caller out."""
     return [each for each in statements_of(policy) if each["Effect"] == "Deny"]
 
 

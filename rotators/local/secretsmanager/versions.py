@@ -79,7 +79,7 @@ def holder(secret: FakeSecret | ReplicaSecret, label: str) -> str | None:
 def note_read(secret: FakeSecret | ReplicaSecret, version: Version) -> None:
     """Remember the day of a read, as ``LastAccessedDate`` of a secret and a version (API DescribeSecret).
 
-    A replica's secret has a date of its own, because the date is of the Region.
+    A replica's secret has its own date, because the date is of the Region.
 
     Args:
         secret: moto's record.

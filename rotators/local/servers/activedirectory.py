@@ -1,6 +1,6 @@
 """A private Samba domain controller (Active Directory) on loopback, for this process alone.
 
-Its ports are fixed, so it runs in a network of its own (private_network.py), which needs root on Linux. A
+Its ports are fixed, so it runs in a separate network (private_network.py), which needs root on Linux. A
 new domain takes half a minute, so it is made once for each version of Samba, kept in the user's cache, and
 copied.
 """
@@ -47,7 +47,7 @@ def find_samba() -> tuple[Path, Path]:
     """
     if sys.platform != "linux" or os.geteuid() != 0:
         raise ServerNotFound(
-            "Samba has fixed ports, and only root on Linux can give it a network of its own",
+            "Samba has fixed ports, and only root on Linux can give it a separate network",
             reason="privilege",
             remedy="Run as root, for example in a container.",
         )

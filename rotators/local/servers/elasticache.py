@@ -66,7 +66,7 @@ class ElastiCacheServer(RedisServer):
         self.api.delete_user(UserId=arn.rpartition(":")[2])
 
     def _created(self, name: str, password: str) -> str:
-        """Create a user in a group of its own, and return its ARN."""
+        """Create a user in a new group, and return its ARN."""
         identity = f"id-{secrets.token_hex(6)}"
         user = self.api.create_user(
             UserId=identity, UserName=name, Engine="redis", AccessString=self.access, Passwords=[password]

@@ -1,4 +1,4 @@
-"""Runs a server whose ports are fixed in a network of its own, and relays ports of loopback into it.
+"""Runs a server whose ports are fixed in a separate network, and relays ports of loopback into it.
 
 It is run as a file, with the standard library only, as root on Linux: ``PORT:FIXED,… COMMAND…``. Listening
 sockets belong to the namespace in which they were made, and everything after `_leave_network` to the new

@@ -1,0 +1,200 @@
+"""`rotators key`: the KMS keys, the versions of secrets under each key, and rotation of keys."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from rotators.cli.changing import Plan, carry_out, yes_option
+from rotators.cli.output import console, counted, json_option, print_error, print_json, styled
+from rotators.cli.selecting import selector_options
+from rotators.core.errors import AccessDenied, SecretNotFound
+from rotators.manage import key_rotation
+from rotators.manage.inventory import entries
+from rotators.manage.key_inventory import (
+    key_entries,
+    key_entry,
+    secrets_by_key,
+    versions_under,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from rotators.aws.secrets import Version
+    from rotators.core.errors import RotatorsError
+    from rotators.manage.changes import Change
+    from rotators.manage.key_inventory import KeyEntry
+    from rotators.manage.selector import Selector
+
+_ROWS = 50
+_USAGES = {"ENCRYPT_DECRYPT": "encrypt", "GENERATE_VERIFY_MAC": "mac", "SIGN_VERIFY": "sign"}
+
+
+@click.group()
+def key() -> None:
+    """List KMS keys, tell what they encrypt, and rotate them."""
+
+
+@key.command("list", short_help="List the keys, with their rotation and their secrets.")
+@click.option("--aws", "of_aws", is_flag=True, help="List the keys of AWS's services too.")
+@json_option
+def list_(of_aws: bool, as_json: bool) -> None:
+    """List the KMS keys of the account and Region, symmetric and asymmetric ones.
+
+    The last column counts the secrets that name a key; older versions of a secret can be under another one,
+    which `rotators key versions` tells. Exit status 1 means that a key could not be read.
+    """
+    unread: list[tuple[str, RotatorsError]] = []
+    with console(quiet=as_json).status("listing keys …"):
+        found = [each for each in key_entries(unread) if of_aws or not each.managed_by_aws]
+        counts = secrets_by_key(found, entries())
+    found.sort(key=lambda each: (each.name, each.arn))
+    if as_json:
+        keys = [_document(each, counts.get(each.arn, 0)) for each in found]
+        print_json({"keys": keys, "unread": [name for name, _ in unread]})
+    else:
+        _print_keys(found, counts)
+    _tell_unread(unread)
+
+
+def _document(entry: KeyEntry, secrets: int) -> dict[str, Any]:
+    return {
+        "arn": entry.arn,
+        "aliases": list(entry.aliases),
+        "spec": entry.spec,
+        "usage": entry.usage,
+        "state": entry.state,
+        "managed_by_aws": entry.managed_by_aws,
+        "deletion": entry.deletion,
+        "rotation_days": entry.period,
+        "next_rotation": entry.next_rotation,
+        "secrets": secrets,
+    }
+
+
+def _print_keys(found: Sequence[KeyEntry], counts: dict[str, int]) -> None:
+    out, table = console(), Table()
+    for column in ("key", "spec", "usage", "state", "rotation"):
+        table.add_column(column, overflow="fold")
+    table.add_column("secrets", justify="right")
+    for each in found:
+        state = each.state if each.enabled else styled(each.state, "red")
+        usage = _USAGES.get(each.usage, each.usage)
+        table.add_row(each.name, each.spec, usage, state, _rotation(each), str(counts.get(each.arn, 0)))
+    out.print(table)
+    out.print(f"{counted(len(found), 'key')}.")
+    example = found[0].name if found else "KEY"
+    out.print(f"\nNext: `rotators key versions {example}` lists the versions of secrets under a key.")
+
+
+def _rotation(entry: KeyEntry) -> str:
+    if entry.managed_by_aws:
+        return "by AWS"
+    if not entry.symmetric:
+        return "-"
+    return f"every {entry.period} days" if entry.period else "off"
+
+
+@key.command(short_help="List the versions of secrets under a key.")
+@click.argument("key")
+@selector_options
+@json_option
+def versions(selector: Selector, key: str, as_json: bool) -> None:
+    """List the versions of secrets that KEY encrypts: its id, ARN or alias.
+
+    By default, the versions of all secrets are asked for, also of those that are scheduled for deletion; one
+    call for each secret. A version without a stage stays under its key when the secret gets another one.
+    Exit status 1 means that a secret could not be read.
+    """
+    with console(quiet=as_json).status("listing versions …"):
+        asked = key_entry(key)
+        selection = replace(selector, deleted=True).select(dt.datetime.now(dt.UTC))
+        found: list[tuple[str, Version]] = []
+        unread: list[tuple[str, RotatorsError]] = []
+        for entry in selection:
+            try:
+                found += [(entry.name, version) for version in versions_under(asked, entry)]
+            except SecretNotFound:  # it was deleted after it was listed
+                continue
+            except AccessDenied as error:
+                unread.append((entry.name, error))
+    unread += selection.unread
+    if as_json:
+        listed = [
+            {"secret": secret, "version": each.id, "stages": list(each.stages), "created": each.created}
+            for secret, each in found
+        ]
+        print_json({"key": asked.arn, "versions": listed, "unread": [secret for secret, _ in unread]})
+    else:
+        _print_versions(asked, found)
+    _tell_unread(unread)
+
+
+def _print_versions(asked: KeyEntry, found: Sequence[tuple[str, Version]]) -> None:
+    out, table = console(), Table()
+    for column in ("secret", "version", "stages"):
+        table.add_column(column, overflow="fold")
+    for secret, each in found[:_ROWS]:
+        table.add_row(secret, each.id, ", ".join(each.stages) or styled("none", "yellow"))
+    out.print(table)
+    if len(found) > _ROWS:
+        out.print(f"… and {len(found) - _ROWS:,} more; --json shows all.")
+    secrets = counted(len({secret for secret, _ in found}), "secret")
+    without = sum(not each.stages for _, each in found)
+    out.print(
+        f"{counted(len(found), 'version')} of {secrets} under {asked.name}; {without:,} without a stage."
+    )
+    action = f"`rotators show {found[0][0]}` shows one of them." if found else "`rotators key list`."
+    out.print(f"\nNext: {action}", soft_wrap=True)
+
+
+def _tell_unread(unread: Sequence[tuple[str, RotatorsError]]) -> None:
+    for _, error in unread:
+        print_error(str(error))
+    if unread:
+        sys.exit(1)
+
+
+@key.command(short_help="Rotate keys now, or set their automatic rotation.")
+@click.argument("key", nargs=-1, required=True)
+@click.option(
+    "--every", "days", type=click.IntRange(90, 2560), metavar="DAYS", help="Rotate automatically from now on."
+)
+@click.option("--off", is_flag=True, help="Turn automatic rotation off.")
+@yes_option
+@json_option
+def rotate(key: tuple[str, ...], days: int | None, off: bool, yes: bool, as_json: bool) -> None:
+    """Rotate the material of symmetric keys: each KEY is an id, ARN or alias.
+
+    The key keeps its id, and old ciphertexts are still decrypted; no secret is encrypted again. KMS permits
+    25 rotations of a key on demand, and automatic ones every 90 to 2,560 days. Nothing is changed without
+    --yes. Exit status 1 means that something was not changed.
+    """
+    if days is not None and off:
+        raise click.UsageError("Give --every or --off, not both.")
+    planned = key_rotation.off if off else partial(_every, days) if days is not None else key_rotation.now
+    carry_out(_plan(key, planned), yes=yes, as_json=as_json)
+
+
+def _every(days: int, entry: KeyEntry) -> Iterable[Change]:
+    return key_rotation.automatic(entry, days)
+
+
+def _plan(names: Sequence[str], planned: Callable[[KeyEntry], Iterable[Change]]) -> Plan:
+    found = {entry.arn: entry for entry in map(key_entry, names)}
+    plans = [list(planned(entry)) for entry in found.values()]
+    return Plan(
+        [change for plan in plans for change in plan],
+        selected=len(found),
+        unchanged=sum(not plan for plan in plans),
+        after="`rotators key list` shows them.",
+        noun="key",
+        lists="rotators key list",
+    )

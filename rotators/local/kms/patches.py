@@ -1,0 +1,85 @@
+"""The replacements in moto's KMS."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import moto.kms.models
+from moto.core.utils import camelcase_to_underscores
+from moto.kms.models import Key
+from moto.kms.responses import KmsResponse
+
+from rotators.local.kms import management, operations, rotation
+from rotators.local.kms.keys import check_enabled, check_kept, described, find
+from rotators.local.kms.material import Material
+from rotators.local.kms.refusals import KmsRefusal
+from rotators.local.kms.requests import Operation, read
+
+if TYPE_CHECKING:
+    from rotators.local.moto_patches import Replacements
+
+_OF_MOTO: dict[str, Callable[[Key], None] | None] = {
+    "GetKeyPolicy": None,
+    "ListGrants": None,
+    "ListKeyPolicies": None,
+    "ListResourceTags": None,
+    "ReplicateKey": check_enabled,
+    "RevokeGrant": None,
+    "TagResource": check_kept,
+    "UntagResource": check_kept,
+    "UpdateKeyDescription": check_kept,
+}
+"""Operations that moto answers, with the check of the key's state (KMS guide, key-state)."""
+
+_PLAINTEXTS = ("Plaintext", "PrivateKeyPlaintext")
+_WITHOUT = "WithoutPlaintext"
+
+
+def install(replacements: Replacements) -> None:
+    """Put the replacements in moto's place.
+
+    Args:
+        replacements: Keeps the originals.
+    """
+    replacements.replace(moto.kms.models, "generate_private_key", Material)
+    replacements.replace(Key, "to_dict", described)
+    for name, operation in {**operations.OPERATIONS, **management.OPERATIONS, **rotation.OPERATIONS}.items():
+        replacements.replace(KmsResponse, camelcase_to_underscores(name), _answer(name, operation))
+    for name, check in _OF_MOTO.items():
+        replacements.wrap(KmsResponse, camelcase_to_underscores(name), _with_key, name, check)
+
+
+def _answer(name: str, operation: Operation) -> Callable[[KmsResponse], str]:
+    def answer(response: KmsResponse) -> str:
+        params = read(name, response.body)
+        found = operation(response.kms_backend, params)
+        if name in operations.OPERATIONS and params.get("DryRun"):
+            text = "The request would have succeeded, but the DryRun option is set."
+            raise KmsRefusal("DryRunOperationException", text)
+        if name.endswith(_WITHOUT):
+            found = {key: value for key, value in found.items() if key not in _PLAINTEXTS}
+        return json.dumps(found, default=_base64)
+
+    return answer
+
+
+def _with_key(
+    original: Callable[[KmsResponse], str], name: str, check: Callable[[Key], None] | None
+) -> Callable[[KmsResponse], str]:
+    """Let moto answer about an existing key, which moto expects to be named by its id."""
+
+    def answer(response: KmsResponse) -> str:
+        key = find(response.kms_backend, read(name, response.body)["KeyId"], aliases=False)
+        if check is not None:
+            check(key)
+        response.body = json.dumps({"PolicyName": "default", **json.loads(response.body), "KeyId": key.id})
+        return original(response)
+
+    return answer
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()

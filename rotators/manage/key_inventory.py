@@ -1,0 +1,205 @@
+"""The KMS keys of an account and Region, and the versions of secrets that each key encrypts.
+
+UpdateSecret encrypts only versions with a stage again, so a secret can have versions under keys that it does
+not name any more (API reference, UpdateSecret, KmsKeyId). Only ListSecretVersionIds tells.
+Source: KMS API reference, ListKeys, DescribeKey, GetKeyRotationStatus and ListAliases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rotators.aws import clients
+from rotators.aws.faults import translated
+from rotators.aws.secrets import list_versions
+from rotators.core.errors import AccessDenied, RotatorsError
+from rotators.manage.keys import OWN_KEY
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from rotators.aws.secrets import Version
+    from rotators.manage.inventory import Entry
+
+_OWN_ALIAS = f"alias/{OWN_KEY}"
+_OWN_KEY_IN_VERSIONS = "DefaultEncryptionKey"  # API reference, SecretVersionsListEntry, KmsKeyIds
+_SYMMETRIC = "SYMMETRIC_DEFAULT"
+_ENABLED = "Enabled"
+_CUSTOMER = "CUSTOMER"
+
+
+@dataclass(frozen=True)
+class KeyEntry:
+    """A KMS key.
+
+    Attributes:
+        arn: of the key.
+        aliases: names of its aliases, such as ``alias/app``.
+        spec, usage: its key spec and key usage.
+        state: its state, such as ``Enabled``.
+        managed_by_aws: True for the keys of AWS's services, such as aws/secretsmanager.
+        deletion: time at which it is deleted; None if that is not planned.
+        period: days between automatic rotations; None if it is not rotated automatically.
+        next_rotation: time of its next automatic rotation, or None.
+    """
+
+    arn: str
+    aliases: Sequence[str]
+    spec: str
+    usage: str
+    state: str
+    managed_by_aws: bool
+    deletion: dt.datetime | None = None
+    period: int | None = None
+    next_rotation: dt.datetime | None = None
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self.arn.rpartition("/")[2]
+
+    @property
+    def name(self) -> str:
+        """Its first alias; without one, its id."""
+        return self.aliases[0] if self.aliases else self.id
+
+    @property
+    def enabled(self) -> bool:
+        """True if it can be used."""
+        return self.state == _ENABLED
+
+    @property
+    def symmetric(self) -> bool:
+        """True if it is a symmetric encryption key, the only kind that encrypts secrets and that rotates."""
+        return self.spec == _SYMMETRIC
+
+
+def key_entries(unread: list[tuple[str, RotatorsError]]) -> Iterator[KeyEntry]:
+    """List the keys of the account and Region, those of AWS too.
+
+    Args:
+        unread: gets the ARNs of keys that the caller may not describe, with the error.
+
+    Yields:
+        The keys.
+
+    Raises:
+        StoreError: the keys or the aliases could not be listed, or a key could not be read.
+    """
+    client, about = clients.kms_lister(), "the keys of the account"
+    aliases = _aliases(client)
+    with translated("ListKeys", about):
+        pages = client.get_paginator("list_keys").paginate()
+        arns = [each["KeyArn"] for page in pages for each in page["Keys"]]
+    for arn in arns:
+        try:
+            entry = _entry(client, _metadata(client, arn), aliases)
+        except AccessDenied as error:
+            unread.append((arn, error))
+        else:
+            yield entry
+
+
+def key_entry(named: str) -> KeyEntry:
+    """Describe a key.
+
+    Args:
+        named: its id, ARN or alias.
+
+    Returns:
+        The key.
+
+    Raises:
+        StoreError: KMS has no such key, or the caller may not describe it.
+    """
+    with clients.in_region_of(named):
+        client = clients.kms_lister()
+    return _entry(client, _metadata(client, named), _aliases(client))
+
+
+def _metadata(client: Any, named: str) -> Mapping[str, Any]:
+    with translated("DescribeKey", named):
+        found: Mapping[str, Any] = client.describe_key(KeyId=named)["KeyMetadata"]
+    return found
+
+
+def _entry(client: Any, found: Mapping[str, Any], aliases: Mapping[str, Sequence[str]]) -> KeyEntry:
+    of_aws = found["KeyManager"] != _CUSTOMER
+    status: Mapping[str, Any] = {}
+    if found["KeySpec"] == _SYMMETRIC and not of_aws:
+        with translated("GetKeyRotationStatus", found["Arn"]):
+            status = client.get_key_rotation_status(KeyId=found["Arn"])
+    return KeyEntry(
+        arn=found["Arn"],
+        aliases=aliases.get(found["KeyId"], ()),
+        spec=found["KeySpec"],
+        usage=found["KeyUsage"],
+        state=found["KeyState"],
+        managed_by_aws=of_aws,
+        deletion=found.get("DeletionDate"),
+        period=status.get("RotationPeriodInDays") if status.get("KeyRotationEnabled") else None,
+        next_rotation=status.get("NextRotationDate"),
+    )
+
+
+def _aliases(client: Any) -> dict[str, list[str]]:
+    """The names of the aliases of each key, by the key's id."""
+    found: dict[str, list[str]] = {}
+    with translated("ListAliases", "the keys of the account"):
+        for page in client.get_paginator("list_aliases").paginate():
+            for each in page["Aliases"]:
+                if key_id := each.get("TargetKeyId"):  # aliases of AWS may have no key yet
+                    found.setdefault(key_id, []).append(each["AliasName"])
+    return found
+
+
+def secrets_by_key(keys: Iterable[KeyEntry], entries: Iterable[Entry]) -> dict[str, int]:
+    """Count the secrets that name each key.
+
+    Args:
+        keys: the keys.
+        entries: the secrets.
+
+    Returns:
+        The ARN of a key to the number of secrets.
+    """
+    arns = {spelling: key.arn for key in keys for spelling in spellings(key)}
+    counts: dict[str, int] = {}
+    for entry in entries:
+        arn = arns.get(entry.key or _OWN_ALIAS)
+        if arn:
+            counts[arn] = counts.get(arn, 0) + 1
+    return counts
+
+
+def spellings(key: KeyEntry) -> frozenset[str]:
+    """Return the texts that can stand for a key in a secret or a version: ARN, id, and aliases.
+
+    Args:
+        key: the key.
+    """
+    beginning = key.arn.rpartition(":")[0]
+    aliases = {text for alias in key.aliases for text in (alias, f"{beginning}:{alias}")}
+    own = {_OWN_KEY_IN_VERSIONS} if _OWN_ALIAS in key.aliases else set()
+    return frozenset({key.arn, key.id, *aliases, *own})
+
+
+def versions_under(key: KeyEntry, entry: Entry) -> list[Version]:
+    """Find the versions of a secret that a key encrypts.
+
+    Args:
+        key: the key.
+        entry: the secret.
+
+    Returns:
+        The versions, those without a stage too, newest first.
+
+    Raises:
+        StoreError: the versions could not be listed.
+    """
+    names = spellings(key)
+    with clients.in_region_of(entry.arn):
+        listed = list_versions(entry.arn, clients.secrets_lister())
+    return [version for version in listed if not names.isdisjoint(version.keys)]

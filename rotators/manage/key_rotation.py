@@ -1,0 +1,116 @@
+"""Rotation of the material of KMS keys: what would change for each key.
+
+A rotation keeps the key's id, ARN and aliases, and what older material encrypted is still decrypted. It
+encrypts no secret again (KMS Developer Guide, rotate-keys).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from rotators.aws import clients
+from rotators.aws.faults import translated
+from rotators.manage.changes import Change
+from rotators.manage.errors import KeyCannotRotate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rotators.manage.key_inventory import KeyEntry
+
+MOST_ON_DEMAND = 25
+"""On-demand rotations of a key (KMS API reference, RotateKeyOnDemand)."""
+
+
+def now(key: KeyEntry) -> Iterator[Change]:
+    """Plan to rotate a key now.
+
+    Args:
+        key: the key.
+
+    Yields:
+        The change.
+
+    Raises:
+        KeyCannotRotate: the key cannot rotate, or was rotated on demand as often as KMS permits.
+        StoreError: its rotations could not be listed.
+    """
+    _check(key)
+    with translated("ListKeyRotations", key.name):
+        pages = _client(key).get_paginator("list_key_rotations").paginate(KeyId=key.arn)
+        made = sum(each.get("RotationType") == "ON_DEMAND" for page in pages for each in page["Rotations"])
+    if made >= MOST_ON_DEMAND:
+        raise KeyCannotRotate(
+            f"{key.name} was rotated on demand {made} times, and KMS permits no more",
+            remedy="Use automatic rotation (--every), or move the secrets to a new key.",
+        )
+    words = f"rotate now; {made} of {MOST_ON_DEMAND} on-demand rotations were made"
+    yield Change(key.name, words, partial(_call, key, "rotate_key_on_demand"))
+
+
+def automatic(key: KeyEntry, days: int) -> Iterator[Change]:
+    """Plan automatic rotation of a key.
+
+    Args:
+        key: the key.
+        days: days between two rotations.
+
+    Yields:
+        The change; nothing if it rotates that often already.
+
+    Raises:
+        KeyCannotRotate: the key cannot rotate.
+    """
+    _check(key)
+    if key.period != days:
+        before = f" in place of every {key.period} days" if key.period else ""
+        words = f"rotate every {days} days{before}, first in {days} days"
+        yield Change(key.name, words, partial(_call, key, "enable_key_rotation", RotationPeriodInDays=days))
+
+
+def off(key: KeyEntry) -> Iterator[Change]:
+    """Plan to turn automatic rotation of a key off.
+
+    Args:
+        key: the key.
+
+    Yields:
+        The change; nothing if it is off.
+
+    Raises:
+        KeyCannotRotate: the key cannot rotate.
+    """
+    _check(key)
+    if key.period is not None:
+        yield Change(key.name, "turn automatic rotation off", partial(_call, key, "disable_key_rotation"))
+
+
+def _check(key: KeyEntry) -> None:
+    if key.managed_by_aws:
+        raise KeyCannotRotate(
+            f"{key.name} belongs to AWS, which rotates it every year", remedy="Nothing needs to be done."
+        )
+    if not key.symmetric:
+        raise KeyCannotRotate(
+            f"{key.name} is a key {key.spec}; KMS rotates symmetric encryption keys only",
+            remedy="Create a new key, and move its alias to it; verifiers need the old public key.",
+        )
+    if not key.enabled:
+        raise KeyCannotRotate(
+            f"{key.name} is {key.state}",
+            remedy="Cancel its deletion, then enable it with EnableKey."
+            if key.deletion
+            else "Enable it first.",
+        )
+
+
+def _client(key: KeyEntry) -> Any:
+    with clients.in_region_of(key.arn):
+        return clients.kms_lister()
+
+
+def _call(key: KeyEntry, method: str, **parameters: Any) -> None:
+    operation = "".join(part.capitalize() for part in method.split("_"))
+    with translated(operation, key.name):
+        getattr(_client(key), method)(KeyId=key.arn, **parameters)
