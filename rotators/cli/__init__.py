@@ -150,7 +150,7 @@ def _told(error: BaseException, *, as_json: bool) -> int:
     if as_json:
         try:
             print_json({"error": error_document(told)})
-        except OSError:  # nobody reads it, which `told` says, if it is about the output
+        except OSError:  # the output takes nothing, which `told` says then
             _discard_unwritable()
     print_error(str(told))
     return 1
