@@ -8,6 +8,7 @@ first.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -23,10 +24,12 @@ from rotators.manage.changes import Change, call
 from rotators.manage.errors import RenameRefused
 
 ORIGIN = "renamed-from"
-"""Tag of a copy: the ARN of the secret that it was copied from."""
+"""Tag of a copy: the ARN of the secret that it was copied from, or the digest of a long one."""
 
 ROTATES = "renamed-rotates"
 """Tag of a copy that shall rotate, until it does."""
+
+_LONGEST_VALUE = 256  # of a tag (API reference, Tag); a name has up to 512 characters
 
 _COPIED = (Stage.PREVIOUS, Stage.CURRENT)  # in this order, AWSPREVIOUS ends on the older version
 
@@ -67,7 +70,7 @@ def _check(origin: Mapping[str, Any], copy: Mapping[str, Any] | None, new: str) 
         raise RenameRefused(f"{name} is scheduled for deletion", reason="deleted", remedy=remedy)
     if new.startswith("arn:"):
         raise RenameRefused(f"{new} is an ARN and no name", reason="no-name")
-    if copy is not None and _tags(copy).get(ORIGIN) != origin["ARN"]:
+    if copy is not None and _tags(copy).get(ORIGIN) != _origin(origin["ARN"]):
         raise RenameRefused(f"another secret has the name {new}", reason="name-taken")
     _check_no_rotation(origin)
 
@@ -139,7 +142,7 @@ class _Renaming:
         tags = {
             key: value for key, value in _tags(self.origin).items() if not key.startswith(("aws:", ROTATES))
         }
-        tags |= {ORIGIN: self._arn, **({ROTATES: "true"} if rotates else {})}
+        tags |= {ORIGIN: _origin(self._arn), **({ROTATES: "true"} if rotates else {})}
         more = {name: self.origin[name] for name in ("Description", "KmsKeyId") if self.origin.get(name)}
         listed = [{"Key": key, "Value": value} for key, value in tags.items()]
         call(self._arn, "CreateSecret", {"Name": self.new, "Tags": listed, **more})
@@ -203,6 +206,10 @@ def _policy_of(arn: str) -> str | None:
 def _holder(described: Mapping[str, Any], stage: Stage) -> str | None:
     versions: Mapping[str, list[str]] = described.get("VersionIdsToStages", {})
     return next((version for version, stages in versions.items() if stage in stages), None)
+
+
+def _origin(arn: str) -> str:
+    return arn if len(arn) <= _LONGEST_VALUE else hashlib.sha256(arn.encode()).hexdigest()
 
 
 def _tags(described: Mapping[str, Any]) -> dict[str, str]:

@@ -128,6 +128,12 @@ def test_a_name_like_an_option_is_never_advised(fleet: Fleet) -> None:
     assert "delete --all" not in result.stdout
 
 
+def test_a_long_name_is_renamed_and_recognised(fleet: Fleet) -> None:
+    name = fleet.add("n" * 400, "value")
+    results = [run("rename", name, f"{fleet.prefix}new", "--yes", "--json") for _ in range(2)]
+    assert [json.loads(each.stdout)["state"] for each in results] == ["done", "unneeded"]
+
+
 def test_a_taken_name_is_refused(fleet: Fleet, old: str) -> None:
     other = fleet.add("other")
     with pytest.raises(RenameRefused, match="name-taken"):
