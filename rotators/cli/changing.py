@@ -23,7 +23,7 @@ from rotators.cli.output import (
 )
 from rotators.cli.selecting import nothing_selected, require_conditions, selector_options
 from rotators.cli.signals import finish
-from rotators.cli.stopping import STOPS, end, state_of
+from rotators.cli.stopping import STOPS, end, error_member, state_of
 from rotators.core.errors import ServiceUnavailable
 from rotators.manage.changes import run_all
 
@@ -241,6 +241,7 @@ def _document(result: Result) -> dict[str, Any]:
         "selected": plan.selected,
         "unchanged": plan.unchanged,
         "changes": [_told(result, number, each) for number, each in enumerate(plan.changes)],
+        "error": error_member(result.stopped),
         "next": result.next,
     }
 

@@ -70,14 +70,14 @@ def run_all(plan: Iterable[Change], *, ordered: bool = False) -> Iterator[Outcom
         ordered: True if each change needs those before it: then a refused one is the last.
 
     Yields:
-        The outcome of each change, when it is known.
+        The outcome of each change, when it is known; none after credentials that AWS does not accept.
     """
     for change in plan:
         try:
             change.run()
         except RotatorsError as error:
             yield Outcome(change, error)
-            if ordered:
+            if ordered or error.reason == "credentials":  # of the caller: the others would be refused too
                 return
         else:
             yield Outcome(change, None)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from rotators.aws import clients
 from rotators.cli import main
@@ -184,6 +184,7 @@ def test_an_unexpected_error_tells_what_was_done(three: Fleet) -> None:
     told = json.loads(done.stdout)
     assert (done.status, told["state"], states(done)) == (1, "failed", MIDDLE)
     assert told["next"].startswith("repeat the command")
+    assert told["error"]["code"] == "system-refused"
     assert "/var/run/token" in done.stderr
 
 
@@ -194,6 +195,14 @@ def test_a_change_without_an_answer_is_unknown(three: Fleet) -> None:
     assert (done.status, told["state"], states(done)) == (1, "incomplete", ["done", "unknown", "done"])
     assert told["changes"][1]["error"]["code"] == "service-unavailable/timeout"
     assert "repeat the command" in told["next"]
+
+
+def test_expired_credentials_end_the_changes(three: Fleet) -> None:
+    expired = ClientError({"Error": {"Code": "ExpiredTokenException", "Message": "expired"}}, "TagResource")
+    with stopping("TagResource", 2, expired):
+        done = command("tag", "--name", three.prefix, "--set", "env=prod", "--yes", "--json")
+    assert (done.status, states(done)) == (1, ["done", "refused", "planned"])
+    assert json.loads(done.stdout)["next"].startswith("correct what the errors name, then repeat")
 
 
 def test_a_refused_change_tells_how_to_continue(three: Fleet) -> None:
