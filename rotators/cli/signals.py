@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,15 +25,23 @@ _INTERRUPTING = {
 """Signals that end a command, with their usual handlers: Ctrl-C, ``kill``, a closed terminal."""
 
 
+_QUIET_SECONDS = 1.0
+
+
 class _Interruption:
-    """A handler that raises KeyboardInterrupt for the first signal; later ones would stop the end."""
+    """A handler that raises KeyboardInterrupt, but not again at once, while the command ends.
+
+    Later it does, because Python drops an exception of a finaliser, and the signal would be lost.
+    """
 
     def __init__(self) -> None:
-        self.raises = True
+        self.finished = False
+        self._last = -math.inf
 
     def __call__(self, _number: int, _frame: FrameType | None) -> None:
-        if self.raises:
-            self.raises = False
+        now = time.monotonic()
+        if not self.finished and now - self._last > _QUIET_SECONDS:
+            self._last = now
             raise KeyboardInterrupt
 
 
@@ -76,10 +86,10 @@ def endings() -> Iterator[list[int]]:
 
 @contextmanager
 def interruptible(*, to_the_end: bool) -> Iterator[None]:
-    """Let the first SIGINT, SIGTERM or SIGHUP raise KeyboardInterrupt during the block.
+    """Let SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt during the block, until `finish`.
 
-    So a command that is stopped tells what it did, whatever stopped it; later signals do not cut that. A
-    signal that is ignored (``nohup``) stays ignored.
+    So a command that is stopped tells what it did, whatever stopped it. A signal that is ignored (``nohup``)
+    stays ignored.
 
     Args:
         to_the_end: True if the process ends after the block, so that the handlers stay.
@@ -103,4 +113,4 @@ def finish() -> None:
     """Let no signal interrupt the command any more, because it prints how it ended."""
     interruption = _present.get()
     if interruption is not None:
-        interruption.raises = False
+        interruption.finished = True
