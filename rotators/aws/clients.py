@@ -102,6 +102,32 @@ def region_named_by(secret_id: str) -> str | None:
     return found[1] if found else None
 
 
+def short_id(name: str, arn: str) -> str:
+    """The name of a secret, if a command finds it by that; else its ARN.
+
+    A name is looked up in the Region of the environment. One that begins with ``-``, which Secrets Manager
+    permits, would be an option of the command.
+
+    Args:
+        name: name of the secret.
+        arn: its ARN.
+    """
+    own = _own_region() or _profile_region(os.environ.get("AWS_PROFILE"))
+    return arn if name.startswith("-") or region_named_by(arn) != own else name
+
+
+@lru_cache
+def _profile_region(profile: str | None) -> str | None:
+    import botocore.session  # noqa: PLC0415 - only without a variable that names the Region
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+
+    try:
+        region: str | None = botocore.session.Session(profile=profile).get_config_variable("region")
+    except BotoCoreError:
+        return None
+    return region
+
+
 def secrets_manager() -> SecretsManagerClient:
     """The client for Secrets Manager; the same one until the environment changes.
 
@@ -379,8 +405,11 @@ def _loader(data_path: str | None) -> Loader:
 
 
 def _region() -> str | None:
-    named = next((region for name in _REGION if (region := os.environ.get(name))), None)
-    return _chosen_region.get() or named
+    return _chosen_region.get() or _own_region()
+
+
+def _own_region() -> str | None:
+    return next((region for name in _REGION if (region := os.environ.get(name))), None)
 
 
 def _endpoint(service: str) -> str | None:

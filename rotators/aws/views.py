@@ -18,6 +18,7 @@ from rotators.core.errors import (
     AccessDenied,
     InvalidInput,
     RequestRefused,
+    SecretDeleted,
     SecretNotFound,
     ServiceThrottled,
     ServiceUnavailable,
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 UNASKED = (AccessDenied, RequestRefused, ServiceThrottled, ServiceUnavailable)
 """Errors of a question to AWS that say nothing about its answer."""
 
-UNTOLD = (*UNASKED, SecretNotFound)
-"""The same, and what was asked about is not there."""
+UNTOLD = (*UNASKED, SecretDeleted, SecretNotFound)
+"""The same, and what was asked about is not there, or no longer."""
 
 FAILED_EVENTS = ("RotationFailed", "RotationAbandoned", "TestRotationFailed")
 """Names of Secrets Manager's own events about a failed rotation (User Guide, cloudtrail_log_entries)."""
@@ -72,6 +73,11 @@ class SecretView:
     unlisted: bool
     owner: str | None
     read_at: dt.datetime
+
+    @property
+    def id(self) -> str:
+        """The shortest id that a command finds it by: the name or the ARN."""
+        return clients.short_id(self.name, self.arn)
 
     @property
     def primary_arn(self) -> str | None:

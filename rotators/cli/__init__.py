@@ -15,7 +15,10 @@ from typing import Any, NoReturn, TextIO
 import click
 
 from rotators import __version__
-from rotators.cli.output import error_document, print_error, print_json, print_usage_error
+from rotators.cli.errors import Interrupted
+from rotators.cli.output import error_document, print_error, print_json, print_usage_error, wants_json
+from rotators.cli.signals import finish, interruptible
+from rotators.cli.stopping import expected
 from rotators.core.errors import RotatorsError
 
 COMMANDS = {
@@ -114,6 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit (console script).
 
     The exit status is 0 only if the command did what was asked, 1 if it did not, and 2 for bad usage.
+    SIGTERM and SIGHUP end a command as Ctrl-C does.
 
     Args:
         arguments: the command and its arguments; None for those of the process.
@@ -122,28 +126,32 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal may lack our characters, or be closed
             stream.reconfigure(errors="backslashreplace")
-    try:
+    if sys.stdin is None:  # closed before Python started; a command that reads it finds nothing
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 - until the process ends
+    with interruptible(to_the_end=arguments is None):
         try:
-            status = cli.main(given, prog_name="rotators", standalone_mode=False)
-        finally:
-            _flush()  # here, because no code handles an error of the flush at the end of the process
-        sys.exit(status)
-    except click.ClickException as error:
+            try:
+                status = cli.main(given, prog_name="rotators", standalone_mode=False)
+            finally:
+                _flush()  # here, because no code handles an error of the flush at the end of the process
+        except (click.ClickException, click.Abort, KeyboardInterrupt, RotatorsError, OSError) as error:
+            status = _told(error, as_json=wants_json(given))
+    sys.exit(status)
+
+
+def _told(error: BaseException, *, as_json: bool) -> int:
+    """Print why a command ended; gives the exit status."""
+    finish()
+    if isinstance(error, click.ClickException):
         print_usage_error(error)
-        sys.exit(error.exit_code)
-    except RotatorsError as error:
-        if "--json" in given:
-            print_json({"error": error_document(error)})
-        print_error(str(error))
-        sys.exit(1)
-    except click.Abort:
-        remedy = "repeat the command; a rotation that has begun goes on without it."
-        if "--json" in given:
-            print_json({"error": {"code": "interrupted", "cause": "Ctrl-C was pressed", "next": remedy}})
-        print_error(f"interrupted. Next: {remedy}")
-        sys.exit(1)
-    except OSError as error:
+        return error.exit_code
+    if isinstance(error, OSError):
         _discard_unwritable()
-        where = f"{error.filename}: " if error.filename else ""
-        print_error(f"{where}{error.strerror}. Next: check disk, terminal and permissions.")
-        sys.exit(1)
+    told = expected(error) or Interrupted("a signal ended the command")
+    if as_json:
+        try:
+            print_json({"error": error_document(told)})
+        except OSError:  # the output takes nothing, which `told` says then
+            _discard_unwritable()
+    print_error(str(told))
+    return 1

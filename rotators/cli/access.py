@@ -134,7 +134,7 @@ def _of_secret(name: str, question: _Question, as_json: bool) -> None:
         out.print(_table("principal", [(each.principal.name, each) for each in shown]))
     out.print(f"{counted(len(shown), 'principal')} of {len(found)} with access to {guarded.entry.name}.")
     next_ = (
-        f"`rotators access suggest {guarded.entry.name} --for ROLE` prints a policy with no more than needed."
+        f"`rotators access suggest {guarded.entry.id} --for ROLE` prints a policy with no more than needed."
     )
     _end(question, out, next_)
 

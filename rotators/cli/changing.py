@@ -17,11 +17,14 @@ from rotators.cli.output import (
     counted,
     error_document,
     json_option,
+    print_error,
     print_json,
     progress_bars,
     styled,
 )
 from rotators.cli.selecting import nothing_selected, require_conditions, selector_options
+from rotators.cli.signals import finish
+from rotators.cli.stopping import STOPS, end, error_member, state_of
 from rotators.core.errors import ServiceUnavailable
 from rotators.manage.changes import run_all
 
@@ -117,7 +120,7 @@ class Plan:
 def carry_out(plan: Plan, *, yes: bool, as_json: bool) -> None:
     """Show a plan, and make its changes with ``yes``.
 
-    Ctrl-C ends it between two changes, or during one. The process ends with status 1 if something was not
+    A signal ends it between two changes, or during one. The process ends with status 1 if something was not
     changed. Whatever ends it, the output says what was changed, what was not, and what to do.
 
     Args:
@@ -128,12 +131,16 @@ def carry_out(plan: Plan, *, yes: bool, as_json: bool) -> None:
     out = console(quiet=as_json)
     _show_plan(plan, out)
     result = _run(plan, out) if yes else Result(plan, [])
-    if as_json:
-        print_json(_document(result))
-    elif plan.changes:
-        _show_end(result, out)
-    if result.stopped is not None and not isinstance(result.stopped, KeyboardInterrupt):
-        raise result.stopped
+    try:
+        if as_json:
+            print_json(_document(result))
+        elif plan.changes:
+            _show_end(result, out)
+    except OSError:  # told by the caller
+        print_error(f"{_made(result)} Next: {result.next}")
+        raise
+    if result.stopped is not None:
+        end(result.stopped)
     if result.state not in {"done", "unneeded"}:
         sys.exit(1)
 
@@ -156,7 +163,7 @@ class Result:
     def state(self) -> str:
         """``unneeded``, ``planned``, ``done``, ``incomplete``, ``failed`` or ``interrupted``."""
         if self.stopped is not None:
-            return "interrupted" if isinstance(self.stopped, KeyboardInterrupt) else "failed"
+            return state_of(self.stopped)
         if not self.plan.changes:
             return "unneeded"
         if not self.outcomes:
@@ -171,7 +178,7 @@ class Result:
         if self.state == "planned":
             return "repeat the command with --yes to make these changes."
         if self.state == "done":
-            return self.plan.after or f"`rotators show {self.plan.changes[0].secret}` shows one of them."
+            return self.plan.after or f"`rotators show {self.plan.changes[0].id}` shows one of them."
         if self.state == "incomplete":
             return "correct what the errors name, then repeat the command; it changes what remains."
         return "repeat the command; it makes the changes that remain."
@@ -206,10 +213,10 @@ def _run(plan: Plan, out: Screen) -> Result:
                 outcomes.append(outcome)
                 if outcome.error:
                     out.print(outcome.change.secret, styled(str(outcome.error), "red"), soft_wrap=True)
-    except KeyboardInterrupt as stopped:
+        finish()
+    except STOPS as stopped:
+        finish()
         return Result(plan, outcomes, stopped if len(outcomes) < len(plan.changes) else None)
-    except Exception as stopped:  # noqa: BLE001 - raised again after the output
-        return Result(plan, outcomes, stopped)
     return Result(plan, outcomes)
 
 
@@ -217,11 +224,15 @@ def _show_end(result: Result, out: Screen) -> None:
     if result.state == "planned":
         out.print(f"\nNothing was changed. Next: {result.next}")
         return
-    made = sum(outcome.error is None for outcome in result.outcomes)
-    out.print(f"{made} of {counted(len(result.plan.changes), 'change')} made.")
+    out.print(_made(result))
     if result.stopped is not None:
         out.print(f"{result.state.capitalize()}; the change that was under way may have been made.")
     out.print(f"\nNext: {result.next}", soft_wrap=True)
+
+
+def _made(result: Result) -> str:
+    made = sum(outcome.error is None for outcome in result.outcomes)
+    return f"{made} of {counted(len(result.plan.changes), 'change')} made."
 
 
 def _document(result: Result) -> dict[str, Any]:
@@ -231,6 +242,7 @@ def _document(result: Result) -> dict[str, Any]:
         "selected": plan.selected,
         "unchanged": plan.unchanged,
         "changes": [_told(result, number, each) for number, each in enumerate(plan.changes)],
+        "error": error_member(result.stopped),
         "next": result.next,
     }
 

@@ -31,6 +31,8 @@ def diff(secret: str, before: str, after: str, as_json: bool) -> None:
     BEFORE and AFTER are stages or version ids; by default AWSPREVIOUS and AWSCURRENT. Values are not shown.
     The digests show only which values are equal in this output.
     """
+    if not before or not after:
+        raise click.UsageError("A stage or version id is empty.")
     with clients.in_region_of(secret):
         one, other = _version(secret, before), _version(secret, after)
     found = differences(one.secret.stored(), other.secret.stored())
@@ -48,7 +50,8 @@ def diff(secret: str, before: str, after: str, as_json: bool) -> None:
     out.print(table)
     changed = sum(each.state != "same" for each in found)
     out.print(f"{counted(changed, 'member')} of {len(found)} differ.")
-    out.print(f"\nNext: `rotators show {other.name}` shows its versions.", soft_wrap=True)
+    known = clients.short_id(other.name, other.arn)
+    out.print(f"\nNext: `rotators show {known}` shows its versions.", soft_wrap=True)
 
 
 def _version(secret: str, which: str) -> SecretVersion:

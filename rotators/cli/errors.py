@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from rotators.core.errors import InvalidInput, StoreError
+from typing import Self
+
+from rotators.core.errors import InvalidInput, RotatorsError, StoreError
 
 
 class SchemaNotFound(InvalidInput):
@@ -38,3 +40,27 @@ class PortUnusable(InvalidInput):
 
     code = "port-unusable"
     remedy = "Leave --port out, which takes a free one."
+
+
+class Interrupted(RotatorsError):
+    """A signal ended the command: Ctrl-C, SIGTERM or SIGHUP."""
+
+    code = "interrupted"
+    remedy = "repeat the command; a rotation that has begun goes on without it."
+
+
+class SystemRefused(RotatorsError):
+    """The operating system refused something that the command needs, such as a file or its output."""
+
+    code = "system-refused"
+    remedy = "Check disk, terminal and permissions."
+
+    @classmethod
+    def of(cls, error: OSError) -> Self:
+        """Return the error for one of Python.
+
+        Args:
+            error: the error of Python.
+        """
+        where = f"{error.filename}: " if error.filename else ""
+        return cls(f"{where}{error.strerror or type(error).__name__}")

@@ -35,10 +35,15 @@ def exec_(
     program replaces this process, so signals and its exit status are its own. Nothing is passed in arguments.
     It keeps the value until it ends; a program that runs on after a rotation needs the client instead.
     """
+    mapping = dict(_pair(text) for text in pairs)
+    if len(mapping) < len(pairs):
+        raise EnvironmentUnsuited("--map names a variable twice")
+    if stage == "":
+        raise click.UsageError("The stage after --stage is empty.")
     with clients.in_region_of(secret):
         version = SecretsManager().one(secret, stage, None)
     record_read(version.arn, version.version)
-    environment = os.environ | variables(version.secret, dict(_pair(text) for text in pairs), prefix)
+    environment = os.environ | variables(version.secret, mapping, prefix)
     # Found with the path of this process, because the secret may contain another one.
     program = shutil.which(command[0]) or command[0]
     try:

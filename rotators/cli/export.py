@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -35,6 +37,8 @@ def export(selector: Selector, form: str, output: str | None, show: bool) -> Non
     read, or into a pipe; to a terminal only with --show. The formats dotenv, chamber and vault take one
     secret.
     """
+    if output is None and sys.stdout is None:
+        raise TerminalRefused("the output is closed", remedy="Write the values to a file (-o FILE).")
     if output is None and sys.stdout.isatty() and not show:
         raise TerminalRefused("the output is a terminal")
     require_conditions(selector)
@@ -72,8 +76,23 @@ def _values(selector: Selector) -> dict[str, Content]:
 
 
 def _write(path: str, text: str) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-    descriptor = os.open(path, flags, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        os.fchmod(descriptor, 0o600)  # the file may have existed
-        file.write(text)
+    """Write a file that only this user can read; a device or a pipe stays as it is.
+
+    A file of that name is replaced when the new one is complete: others may have the old one open.
+    """
+    target = Path(path)
+    if target.exists() and not target.is_file():
+        target.write_text(text, encoding="utf-8")
+        return
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+    new = target.with_name(f".{target.name}.part")
+    new.unlink(missing_ok=True)
+    try:
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        new.replace(target)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise

@@ -90,7 +90,7 @@ def _print(secret: str, view: SecretView, found: History | None, unread: Rotator
         return
     _print_changes(found, out)
     out.print(_LIMITS, soft_wrap=True)
-    out.print(f"\nNext: {_next(secret, view, found)}", soft_wrap=True)
+    out.print(f"\nNext: {_next(clients.short_id(secret, view.arn), view, found)}", soft_wrap=True)
 
 
 def _versions(view: SecretView) -> Table:

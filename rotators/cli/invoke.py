@@ -69,12 +69,12 @@ def _stage_if_needed(document: object) -> None:
     if pending not in {None, view.holder(Stage.CURRENT)}:
         raise RotationStateError(
             f"a rotation of {view.name} to version {pending} is not over",
-            remedy=f"`rotators rotate {view.name}` takes it up again; then invoke this event.",
+            remedy=f"`rotators rotate {view.id}` takes it up again; then invoke this event.",
         )
     from rotators.local.staging import stage  # noqa: PLC0415 - not needed against real AWS
 
     if not stage(view.arn, request.token):
         raise RotationStateError(
             f"version {request.token} of {view.name} is not staged, and AWS stages in RotateSecret only",
-            remedy=f"Run `rotators rotate {view.name}`, or use the token of a started rotation.",
+            remedy=f"Run `rotators rotate {view.id}`, or use the token of a started rotation.",
         )

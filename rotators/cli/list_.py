@@ -192,7 +192,7 @@ def _next(first: tuple[Entry, Attention], listing: _Listing) -> str:
     entry, found = first
     if found.next:
         return f"{found.next}, which is the most urgent one."
-    return f"nothing needs attention; `rotators show {entry.name}` shows its versions."
+    return f"nothing needs attention; `rotators show {entry.id}` shows its versions."
 
 
 _PRINTERS: dict[str, Callable[[_Listing, int], None]] = {

@@ -36,6 +36,17 @@ if TYPE_CHECKING:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Return True if a command shall print one JSON document, also about an error.
+
+    Args:
+        arguments: the command and its arguments. What stands after ``--``, and all arguments of ``exec``, may
+            belong to a program.
+    """
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return "--json" in own and own[0] != "exec"
+
+
 class Screen(Console):
     r"""A console that shows strings as they are, each on one line.
 
@@ -283,15 +294,15 @@ def step_line(name: str, seconds: float, error: str | None = None) -> tuple[str,
     return f"  {name:<46}{seconds * 1000:>7.0f} ms ", mark
 
 
-def first_rotation(name: str) -> str:
+def first_rotation(secret: str) -> str:
     """Return the next action for a secret whose rotation was never configured.
 
     Args:
-        name: name of the secret.
+        secret: its name or ARN.
     """
     return (
-        f"turn it on: `aws secretsmanager rotate-secret --secret-id {name} --rotation-lambda-arn ARN "
-        "--rotation-rules AutomaticallyAfterDays=30`; ARN is the stack's output RotateFunctionArn."
+        f"turn it on: `rotators schedule {secret} --every 30 --function ARN --yes`; ARN is the stack's"
+        " output RotateFunctionArn."
     )
 
 

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from rotators.cli.output import console, counted, print_document, print_json, print_json_stream, styled
+from rotators.cli.output import (
+    console,
+    counted,
+    json_option,
+    print_document,
+    print_json,
+    print_json_stream,
+    styled,
+)
 from rotators.manage.policy import LEVELS, PRESETS, preset, read_policy
 from rotators.manage.reports import junit, sarif
 
@@ -33,13 +41,15 @@ def policy() -> None:
 @click.argument("file", required=False)
 @click.option("--preset", "name", type=click.Choice(PRESETS), help="A policy that comes with rotators.")
 @click.option("-o", "--output", type=click.Choice(_FORMATS), default="table", help="Format of the output.")
-def check(file: str | None, name: str | None, output: str) -> None:
+@json_option
+def check(file: str | None, name: str | None, output: str, as_json: bool) -> None:
     """Check all secrets of the account and Region against the rules in FILE, or in a preset.
 
     Exit status 1 means that a rule of the level error is broken, or could not be checked. No value is read.
     """
     if (file is None) == (name is None):
         raise click.UsageError("Give a file, or --preset.")
+    output = "json" if as_json else output
     rules = read_policy(file) if file is not None else preset(str(name))
     checked = _Checked(rules, dt.datetime.now(dt.UTC))
     with console(quiet=output != "table").status("checking secrets …"):
@@ -127,7 +137,7 @@ def _print_table(checked: _Checked) -> None:
     if checked.count > _ROWS:
         out.print(f"… and {checked.count - _ROWS} more; -o json shows all.")
     out.print(f"{counted(checked.count, 'finding')} in {counted(rules.checked, 'secret')}.")
-    first = shown[0].secret.name if shown else ""
+    first = shown[0].secret.id if shown else ""
     action = f"`rotators show {first}` shows the first secret." if first else "nothing needs to be done."
     out.print(f"\nNext: {action}", soft_wrap=True)
 

@@ -6,6 +6,7 @@ import click
 
 from rotators.cli.changing import Plan, carry_out, yes_option
 from rotators.cli.output import json_option
+from rotators.manage.inventory import described
 from rotators.manage.renaming import renaming
 
 
@@ -22,8 +23,9 @@ def rename(secret: str, name: str, yes: bool, as_json: bool) -> None:
     first. An interrupted command can be repeated.
     """
     plan = renaming(secret, name)
+    old = described(secret).id
     after = (
         f"let applications, policies and the masterarn of other secrets use {name};"
-        f" when nothing reads {secret} any more (`rotators list {secret}`), `rotators delete {secret}`."
+        f" when nothing reads {old} any more (`rotators list {old}`), `rotators delete {old}`."
     )
     carry_out(Plan(plan, 1, ordered=True, after=after), yes=yes, as_json=as_json)

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
+from rotators.aws import clients
 from rotators.aws.secrets import SecretStore
 from rotators.cli.auditing import audited
 from rotators.cli.aws import ask_function, remote_options
 from rotators.cli.doctor import idle_option, show_checkup
-from rotators.cli.output import console, json_option, print_json
-from rotators.core.audit import StageMove
+from rotators.cli.output import console, counted, json_option, print_json
+from rotators.cli.signals import finish
+from rotators.cli.stopping import STOPS, end, error_member, state_of
 from rotators.core.settings import Settings
-from rotators.recovery.checkup import Document, mended
+from rotators.recovery.checkup import Document, Mending
+
+if TYPE_CHECKING:
+    from rotators.cli.output import Screen
+
+_AGAIN = "repeat the command; it examines the secret again, and does what remains."
 
 
 @click.command()
@@ -32,14 +40,17 @@ def repair(secret: str, dry_run: bool, idle: bool, function: str | None, as_json
     """
     out = console(quiet=as_json)
     with out.status(f"examining {secret} …"):
-        document = _mended(secret, idle=idle, dry_run=dry_run, function=function)
+        if function is None:
+            document = _mended(secret, idle=idle, dry_run=dry_run, as_json=as_json)
+        else:
+            event = {"Action": "repair", "SecretId": secret, "Idle": idle, "DryRun": dry_run}
+            document = ask_function(function, event)
     if as_json:
         print_json(document)
-    out.print(f"{document['before']['state']}: {document['before']['sentence']}", soft_wrap=True)
-    for act in document["acts"]:
-        out.print(f"  {'would ' if dry_run else ''}{act}", soft_wrap=True)
+    _show_acts(document, out, "would " if dry_run else "")
     if dry_run or not document["acts"]:
-        again = f"Next: `rotators repair {document['name']}` does it." if document["acts"] else ""
+        known = clients.short_id(document["name"], document["arn"])
+        again = f"Next: `rotators repair {known}` does it." if document["acts"] else ""
         out.print("Nothing was changed. " + again if dry_run else "Nothing to do.", soft_wrap=True)
         return
     show_checkup(document, out)
@@ -47,17 +58,45 @@ def repair(secret: str, dry_run: bool, idle: bool, function: str | None, as_json
         sys.exit(1)
 
 
-def _mended(secret: str, *, idle: bool, dry_run: bool, function: str | None) -> Document:
-    if function is not None:
-        event = {"Action": "repair", "SecretId": secret, "Idle": idle, "DryRun": dry_run}
-        answer: Document = ask_function(function, event)
-        return answer
-    store, settings = SecretStore(), Settings.from_environment(os.environ)
-    if dry_run:
-        return mended(store, settings, secret, idle=idle, dry_run=True)
-    moved: list[StageMove] = []
-    with audited(secret) as facts:
-        facts["moved"] = moved
-        document = mended(store, settings, secret, idle=idle, dry_run=False, moved=moved)
+def _mended(secret: str, *, idle: bool, dry_run: bool, as_json: bool) -> Document:
+    mending = Mending(SecretStore(), Settings.from_environment(os.environ), secret, idle)
+    try:
+        document = mending.run(dry_run=True) if dry_run else _recorded(mending)
+        finish()
+    except STOPS as stopped:
+        finish()
+        if not mending.begun:
+            raise
+        _tell_stopped(mending.told(), stopped, as_json=as_json)
+        end(stopped)
+    return document
+
+
+def _recorded(mending: Mending) -> Document:
+    """Repair, with an audit record of it."""
+    with audited(mending.secret) as facts:
+        try:
+            document = mending.run(dry_run=False)
+        finally:
+            facts["moved"] = mending.moved
         facts.update({"secret": document["arn"], "result": document["state"]})
     return document
+
+
+def _tell_stopped(told: Document, stopped: BaseException, *, as_json: bool) -> None:
+    """Print what a stopped repair did; the next change, or the examination after the last one, is missing."""
+    if as_json:
+        state = {"healthy": False, "state": state_of(stopped), "error": error_member(stopped), "next": _AGAIN}
+        print_json({"dry_run": False, **told, **state})
+        return
+    out = console()
+    _show_acts(told, out, "")
+    made = f"{len(told['made'])} of {counted(len(told['acts']), 'change')} made"
+    out.print(f"{made}, {state_of(stopped)}; the next one may have been made.")
+    out.print(f"\nNext: {_AGAIN}", soft_wrap=True)
+
+
+def _show_acts(document: Document, out: Screen, would: str) -> None:
+    out.print(f"{document['before']['state']}: {document['before']['sentence']}", soft_wrap=True)
+    for act in document["acts"]:
+        out.print(f"  {would}{act}", soft_wrap=True)

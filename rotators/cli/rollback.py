@@ -13,8 +13,9 @@ from rotators.aws import clients
 from rotators.aws.secrets import SecretStore
 from rotators.cli.auditing import audited
 from rotators.cli.changing import yes_option
-from rotators.cli.output import console, error_document, json_option, print_error, print_json
-from rotators.core.errors import RotatorsError
+from rotators.cli.output import console, json_option, print_json
+from rotators.cli.signals import finish
+from rotators.cli.stopping import STOPS, end, error_member, state_of
 from rotators.core.settings import Settings
 from rotators.core.states import Stage
 from rotators.recovery.rollback import Rollback, RollbackPlan, document, left, moves
@@ -47,7 +48,7 @@ def rollback(secret: str, version: str | None, stage: str | None, yes: bool, as_
         found = Rollback(SecretStore(), Settings.from_environment(os.environ), secret, version)
         with out.status(f"examining {secret} …"):
             plan = found.plan()
-        result = _Result(secret, found, plan)
+        result = _Result(clients.short_id(secret, plan.arn), found, plan)
         _show(result, out, yes=yes)
         if yes and plan.acts:
             with out.status(f"rolling {secret} back …"):
@@ -64,7 +65,7 @@ class _Result:
     """The result of a plan.
 
     Attributes:
-        secret: name or ARN, as it was given: the next command needs the Region in it too.
+        secret: its name, or its ARN where the next command needs that.
         found: makes the changes.
         plan: its plan.
         stopped: what ended the changes before the last one was made, or None.
@@ -83,13 +84,15 @@ class _Result:
                     self.found.run(self.plan)
                 finally:
                     facts["moved"] = moves(self.plan, self.found.made)
-        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - see `end`
+            finish()
+        except STOPS as error:
+            finish()
             self.stopped = error
 
     @property
     def state(self) -> str:
         if self.stopped is not None:
-            return "interrupted" if isinstance(self.stopped, KeyboardInterrupt) else "failed"
+            return state_of(self.stopped)
         if not self.plan.acts:
             return "unneeded"
         return "done" if self.found.made else "planned"
@@ -116,22 +119,19 @@ class _Result:
         return f"{self.state.capitalize()}: {left(self.plan, self.found.begun)}.\n\n"
 
     def document(self) -> dict[str, Any]:
-        error = error_document(self.stopped) if isinstance(self.stopped, RotatorsError) else None
         told = left(self.plan, self.found.begun) if self.stopped is not None else None
         return {
             **document(self.plan),
             "state": self.state,
             "made": self.found.made,
             "left": told,
-            "error": error,
+            "error": error_member(self.stopped),
             "next": self.next,
         }
 
     def end(self) -> None:
-        if isinstance(self.stopped, RotatorsError):
-            print_error(str(self.stopped))
-        elif self.state == "failed" and self.stopped is not None:
-            raise self.stopped
+        if self.stopped is not None:
+            end(self.stopped)
         if self.state not in {"done", "unneeded"}:
             sys.exit(1)
 

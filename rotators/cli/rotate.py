@@ -47,7 +47,7 @@ def rotate(secret: str, timeout: float, enable: bool, as_json: bool) -> None:
     if before.deleted:
         raise SecretDeleted(
             f"{before.name} is scheduled for deletion",
-            remedy=f"`aws secretsmanager restore-secret --secret-id {before.name}` restores it; then rotate.",
+            remedy=f"`rotators restore {before.id} --yes` restores it; then rotate.",
         )
     _check_enabled(before, enable=enable)
     with out.status(f"rotating {secret} …"):
@@ -60,7 +60,7 @@ def rotate(secret: str, timeout: float, enable: bool, as_json: bool) -> None:
     if as_json:
         print_json(_document(token, ended, after))
     out.print(versions_table(after, secret))
-    out.print(*_closing(secret, ended), sep="\n", soft_wrap=True)
+    out.print(*_closing(clients.short_id(secret, after.arn), ended), sep="\n", soft_wrap=True)
     if ended.outcome != "rotated":
         sys.exit(1)
 
@@ -71,10 +71,10 @@ def _check_enabled(view: SecretView, *, enable: bool) -> None:
     if view.function_arn:
         raise RotationNotEnabled(
             f"rotation of {view.name} was cancelled",
-            remedy=f"`rotators rotate {view.name} --enable` rotates it and switches rotation on again; "
+            remedy=f"`rotators rotate {view.id} --enable` rotates it and switches rotation on again; "
             "leave it if it was cancelled on purpose.",
         )
-    raise RotationNotEnabled(f"{view.name} has no rotation function", remedy=first_rotation(view.name))
+    raise RotationNotEnabled(f"{view.name} has no rotation function", remedy=first_rotation(view.id))
 
 
 def start(arn: str) -> str:

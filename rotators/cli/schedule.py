@@ -30,6 +30,8 @@ def schedule(
     """
     if (every is not None) + bool(expression) + off != 1:
         raise click.UsageError("Give one of --every, --expression and --off.")
+    if off and (window or function):
+        raise click.UsageError("--window and --function are parts of a schedule; leave them out with --off.")
     if off:
         return no_rotation
     days = f"rate({every} day{'s' if every != 1 else ''})"

@@ -67,7 +67,12 @@ def selector_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def _ids(given: tuple[str, ...]) -> list[str]:
     if "-" not in given:
         return list(given)
-    read = [line.strip() for line in sys.stdin]
+    try:
+        read = [line.strip() for line in sys.stdin]
+    except UnicodeDecodeError:
+        raise SelectorInvalid(
+            "standard input is no text", remedy="Give one name or ARN per line, in UTF-8."
+        ) from None
     found = [each for each in given if each != "-"] + [line for line in read if line]
     if not found:
         raise NothingSelected("standard input names no secret", remedy="Give one name or ARN per line.")

@@ -69,12 +69,12 @@ def _rotation(view: SecretView) -> str:
 
 def _advice(view: SecretView, failure: FailedRotation | None) -> str:
     if view.deleted:
-        return f"`aws secretsmanager restore-secret --secret-id {view.name}` restores it if it is needed."
+        return f"`rotators restore {view.id} --yes` restores it if it is needed."
     if view.primary_arn:
         return f"`rotators show {view.primary_arn}` shows the secret itself; only that one is rotated."
     if view.holder(Stage.CURRENT) is None:
         return (
-            f"store the working credential: `aws secretsmanager put-secret-value --secret-id {view.name} "
+            f"store the working credential: `aws secretsmanager put-secret-value --secret-id {view.id} "
             "--secret-string file://value.json`; delete the file afterwards."
         )
     return _rotation_advice(view, failure)
@@ -82,11 +82,11 @@ def _advice(view: SecretView, failure: FailedRotation | None) -> str:
 
 def _rotation_advice(view: SecretView, failure: FailedRotation | None) -> str:
     if not view.rotation_enabled and view.function_arn:
-        return f"rotation was cancelled; `rotators rotate {view.name} --enable` switches it on again."
+        return f"rotation was cancelled; `rotators rotate {view.id} --enable` switches it on again."
     if not view.rotation_enabled:
-        return first_rotation(view.name)
+        return first_rotation(view.id)
     if failure:
-        return f"correct what the failure names, then `rotators rotate {view.name}`."
+        return f"correct what the failure names, then `rotators rotate {view.id}`."
     if view.holder(Stage.PENDING) not in {None, view.holder(Stage.CURRENT)}:
-        return f"a rotation is under way or was cut off; `rotators rotate {view.name}` takes it up again."
-    return f"`rotators rotate {view.name}` rotates it now."
+        return f"a rotation is under way or was cut off; `rotators rotate {view.id}` takes it up again."
+    return f"`rotators rotate {view.id}` rotates it now."

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import signal
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,18 +17,52 @@ if TYPE_CHECKING:
 
     Handler = Callable[[int, FrameType | None], object] | signal.Handlers
 
+_INTERRUPTING = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+}
+"""Signals that end a command, with their usual handlers: Ctrl-C, ``kill``, a closed terminal."""
+
+
+_QUIET_SECONDS = 1.0
+
+
+class _Interruption:
+    """A handler that raises KeyboardInterrupt, but not again at once, while the command ends.
+
+    Later it does, because Python drops an exception of a finaliser, and the signal would be lost.
+    """
+
+    def __init__(self) -> None:
+        self.finished = False
+        self._last = -math.inf
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if not self.finished and now - self._last > _QUIET_SECONDS:
+            self._last = now
+            raise KeyboardInterrupt
+
+
+_present: ContextVar[_Interruption | None] = ContextVar("_present", default=None)
+
 
 @contextmanager
 def handled(numbers: Iterable[signal.Signals], handler: Handler) -> Iterator[None]:
     """Set a handler, and restore the previous ones at the end of the block.
 
     A command may run in a process of its caller, such as a test: there, a signal that is no longer ignored
-    can end a process that has nothing to do with the command.
+    can end a process that has nothing to do with the command. In another thread than the main one, nothing
+    is set, because Python handles signals there only.
 
     Args:
         numbers: signals to handle.
         handler: for all of them, as ``signal.signal`` takes it.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     previous = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
@@ -44,3 +82,35 @@ def endings() -> Iterator[list[int]]:
     ended: list[int] = []
     with handled((signal.SIGINT, signal.SIGTERM), lambda received, _: ended.append(received)):
         yield ended
+
+
+@contextmanager
+def interruptible(*, to_the_end: bool) -> Iterator[None]:
+    """Let SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt during the block, until `finish`.
+
+    So a command that is stopped tells what it did, whatever stopped it. A signal that is ignored (``nohup``)
+    stays ignored.
+
+    Args:
+        to_the_end: True if the process ends after the block, so that the handlers stay.
+    """
+    interruption = _Interruption()
+    numbers = [number for number, usual in _INTERRUPTING.items() if signal.getsignal(number) is usual]
+    before = _present.set(interruption)
+    try:
+        if to_the_end:
+            for number in numbers:
+                signal.signal(number, interruption)
+            yield
+        else:
+            with handled(numbers, interruption):
+                yield
+    finally:
+        _present.reset(before)
+
+
+def finish() -> None:
+    """Let no signal interrupt the command any more, because it prints how it ended."""
+    interruption = _present.get()
+    if interruption is not None:
+        interruption.finished = True

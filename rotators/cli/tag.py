@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,11 @@ def tag(pairs: tuple[str, ...], removed: tuple[str, ...]) -> Planner:
     """
     if not pairs and not removed:
         raise click.UsageError("Give --set or --remove.")
-    return partial(tagging, tags=dict(_pair(text) for text in pairs), removed=removed)
+    tags = [_pair(text) for text in pairs]
+    named = Counter([key for key, _ in tags] + list(dict.fromkeys(removed)))
+    if twice := [key for key, times in named.items() if times > 1]:
+        raise click.UsageError(f"The tag {twice[0]} is given twice.")
+    return partial(tagging, tags=dict(tags), removed=removed)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import time
 from contextlib import ExitStack
@@ -13,7 +12,7 @@ from typing import Any
 import click
 
 from rotators.cli.output import console, json_option, print_json
-from rotators.cli.signals import endings, handled
+from rotators.cli.signals import endings
 from rotators.cli.stack import ADMIN, Seeded, Stack
 from rotators.local.errors import ServerStartFailed
 from rotators.manage.page import current_page
@@ -55,10 +54,7 @@ def up(port: int, engine: str, as_json: bool) -> None:
     _check_port(port)
 
     out = console(quiet=as_json)
-    with (
-        handled((signal.SIGTERM,), signal.default_int_handler),
-        ExitStack() as later,
-    ):  # both end the start at once
+    with ExitStack() as later:
         with out.status(f"starting a local AWS and {engine} …"):
             stack = Stack(port, engine=engine).__enter__()
         try:

@@ -8,12 +8,12 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from rotators.aws.secrets import SecretStore
-from rotators.core.audit import Facts, StageMove
+from rotators.core.audit import Facts
 from rotators.core.settings import Settings
 from rotators.handlers.events import Request, SecretId
 from rotators.handlers.telemetry import observed
 from rotators.recovery.checking import preflight
-from rotators.recovery.checkup import Document, check_up, mended
+from rotators.recovery.checkup import Document, Mending, check_up
 
 
 class OperateRequest(Request):
@@ -62,21 +62,27 @@ def handler(event: object, context: object = None) -> Document:
     with observed("operate", context) as observation:
         request = OperateRequest.from_event(event)
         observation.add(secret=request.secret_id, action=request.action)
-        moved: list[StageMove] = []
-        facts: Facts = {"moved": moved}
+        facts: Facts = {}
         observation.records = [facts]
-        document = _done(request, moved)
+        document = _done(request, facts)
         observation.add(outcome=str(document["state"]))
         facts["secret"] = document["arn"]
         return document
 
 
-def _done(request: OperateRequest, moved: list[StageMove]) -> dict[str, Any]:
+def _done(request: OperateRequest, facts: Facts) -> dict[str, Any]:
     settings = Settings.from_environment(os.environ)
     store, secret = SecretStore(), request.secret_id
     if request.action == "doctor":
         return check_up(store, settings, secret, idle=request.idle).document()
     if request.action == "repair":
-        return mended(store, settings, secret, idle=request.idle, dry_run=request.dry_run, moved=moved)
+        return _repaired(Mending(store, settings, secret, request.idle), facts, dry_run=request.dry_run)
     default = os.environ.get("ROTATE_FUNCTION") or "rotators-rotate"
     return preflight(store, settings, secret, function=request.function, default=default)
+
+
+def _repaired(mending: Mending, facts: Facts, *, dry_run: bool) -> Document:
+    try:
+        return mending.run(dry_run=dry_run)
+    finally:
+        facts["moved"] = mending.moved

@@ -71,7 +71,7 @@ def _reasons(
     entry: Entry, failure: FailedRotation | None, now: dt.datetime
 ) -> Iterator[tuple[Urgency, bool, str, str]]:
     """Each reason: its urgency, if it applies, its words, and the next command."""
-    name, on = entry.name, entry.rotation_enabled
+    name, on = entry.id, entry.rotation_enabled
     current = any(Stage.CURRENT in each for each in entry.stages.values())
     failed = f"{failure.event}: {failure.message}" if failure else ""
     yield Urgency.DELETED, entry.deleted is not None, "scheduled for deletion", f"restore {name}"

@@ -12,14 +12,19 @@ from typing import TYPE_CHECKING, Any
 from rotators.aws import clients
 from rotators.aws.faults import translated
 from rotators.aws.secrets import describe
-from rotators.core.errors import RequestRefused, RotatorsError, SecretFormatError
+from rotators.aws.views import arn_in
+from rotators.core.errors import RequestRefused, RotatorsError, SecretFormatError, VersionConflict
 from rotators.core.secret import Secret
+from rotators.core.states import Stage, holder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from rotators.aws.secrets import SecretVersion
     from rotators.manage.inventory import Entry
+
+
+_FAILED = "Failed"  # status of a replica; the User Guide (replicate-secrets_troubleshoot) says to retry
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,11 @@ class Change:
     run: Callable[[], object] = field(repr=False)
     arn: str | None = None
     operation: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The shortest id that a command finds the secret by."""
+        return clients.short_id(self.secret, self.arn) if self.arn else self.secret
 
 
 @dataclass(frozen=True)
@@ -63,14 +73,14 @@ def run_all(plan: Iterable[Change], *, ordered: bool = False) -> Iterator[Outcom
         ordered: True if each change needs those before it: then a refused one is the last.
 
     Yields:
-        The outcome of each change, when it is known.
+        The outcome of each change, when it is known; none after credentials that AWS does not accept.
     """
     for change in plan:
         try:
             change.run()
         except RotatorsError as error:
             yield Outcome(change, error)
-            if ordered:
+            if ordered or error.reason == "credentials":  # of the caller: the others would be refused too
                 return
         else:
             yield Outcome(change, None)
@@ -110,11 +120,12 @@ def deletion(entry: Entry, days: int) -> Iterator[Change]:
     Raises:
         RequestRefused: it is a replica.
     """
-    if entry.primary_region not in {None, entry.region}:
+    if entry.primary_region is not None and not entry.is_primary:
         raise RequestRefused(
             f"{entry.name} is a replica, which would be deleted at once",
             reason="replica",
-            remedy=f"Run `rotators unreplicate {entry.name}` in {entry.primary_region}.",
+            remedy=f"Run `rotators unreplicate {arn_in(entry.primary_region, entry.arn)}"
+            f" --from {entry.region} --yes`, or leave it out.",
         )
     if entry.deleted is None:
         read = f", last read {entry.accessed:%Y-%m-%d}" if entry.accessed else ", never read"
@@ -186,7 +197,9 @@ def no_rotation(entry: Entry) -> Iterator[Change]:
         The change; nothing if rotation is off.
     """
     if entry.rotation_enabled:
-        yield _change(entry, "turn rotation off", "CancelRotateSecret")
+        # It can leave stages that a person has to put right (API reference, CancelRotateSecret).
+        doubtful = ", though a rotation is under way or was interrupted" if entry.interrupted else ""
+        yield _change(entry, f"turn rotation off{doubtful}", "CancelRotateSecret")
 
 
 def replication(entry: Entry, regions: Sequence[str], key: str | None) -> Iterator[Change]:
@@ -204,10 +217,11 @@ def replication(entry: Entry, regions: Sequence[str], key: str | None) -> Iterat
         StoreError: the secret cannot be described.
     """
     held = _replicas(entry)
-    missing = [region for region in regions if region not in held]
+    missing = [region for region in dict.fromkeys(regions) if held.get(region, _FAILED) == _FAILED]
     if missing:
         replicas = [{"Region": region, **({"KmsKeyId": key} if key else {})} for region in missing]
-        words = f"replicate to {', '.join(missing)}"
+        again = [f"{region} again, where it failed" if region in held else region for region in missing]
+        words = f"replicate to {', '.join(again)}"
         yield _change(entry, words, "ReplicateSecretToRegions", AddReplicaRegions=replicas)
 
 
@@ -225,7 +239,7 @@ def removal_of_replicas(entry: Entry, regions: Sequence[str]) -> Iterator[Change
         StoreError: the secret cannot be described.
     """
     held = _replicas(entry)
-    present = [region for region in regions if region in held]
+    present = [region for region in dict.fromkeys(regions) if region in held]
     if present:
         words = f"remove the replicas in {', '.join(present)}"
         yield _change(entry, words, "RemoveRegionsFromReplication", RemoveReplicaRegions=present)
@@ -252,8 +266,18 @@ def storing(
         create = partial(call, name, "CreateSecret", {"Name": name, **value, **encryption})
         yield Change(name, "create", create, operation="CreateSecret")
     elif not _same(known.content, content):
-        put = partial(call, name, "PutSecretValue", {"SecretId": known.arn, **value})
-        yield Change(name, "overwrite", put, known.arn, "PutSecretValue")
+        yield Change(name, "overwrite", partial(_overwrite, known, value), known.arn, "PutSecretValue")
+
+
+def _overwrite(known: SecretVersion, value: Mapping[str, str | bytes]) -> None:
+    with clients.in_region_of(known.arn):
+        stages = describe(known.arn, clients.secrets_lister()).get("VersionIdsToStages", {})
+    if holder(stages, Stage.CURRENT) != known.version:
+        raise VersionConflict(
+            f"another value was stored in {known.name} since the plan",
+            remedy="Repeat the command without --yes, and look at its plan.",
+        )
+    call(known.arn, "PutSecretValue", {"SecretId": known.arn, **value})
 
 
 def _same(one: str | bytes, other: str | bytes) -> bool:
@@ -271,10 +295,11 @@ def _sorted(content: str) -> dict[str, object]:
     return dict(sorted(Secret.from_string(content).stored().items()))
 
 
-def _replicas(entry: Entry) -> set[str]:
+def _replicas(entry: Entry) -> dict[str, str]:
+    """Region to status of each replica."""
     with clients.in_region_of(entry.arn):
         described = describe(entry.arn, clients.secrets_lister())
-    return {each["Region"] for each in described.get("ReplicationStatus", ())}
+    return {each["Region"]: str(each.get("Status")) for each in described.get("ReplicationStatus", ())}
 
 
 def _change(entry: Entry, words: str, operation: str, **parameters: Any) -> Change:

@@ -15,10 +15,15 @@ if TYPE_CHECKING:
     from rotators.core.secret import Secret
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# Variables with which the writer of a secret could make the program run something else.
+# Variables with which the writer of a secret could make the program run something else. sudo removes those of
+# shells, linkers, resolvers, terminals, Perl, Python, Ruby and Java too (its env.c, initial_badenv_table).
 _DECIDING = re.compile(
-    r"PATH|IFS|ENV|BASH_ENV|(?:LD|DYLD|GIT|AWS)_.*|PYTHON.*|PERL5.*|RUBY(?:OPT|LIB)|NODE_(?:OPTIONS|PATH)"
-    r"|CLASSPATH|(?:_|JDK_)JAVA_OPTIONS|JAVA_TOOL_OPTIONS"
+    r"PATH|IFS|ENV|BASH_ENV|BASHOPTS|SHELLOPTS|PS4|PROMPT_COMMAND|GLOBIGNORE|CDPATH|FPATH|(?:READ)?NULLCMD|ZDOTDIR"
+    r"|(?:LD|LDR|_RLD|DYLD|GIT|AWS)_.*|(?:SH)?LIBPATH|GCONV_PATH|GLIBC_TUNABLES|LOCALDOMAIN|RES_OPTIONS"
+    r"|HOSTALIASES|NLSPATH|PATH_LOCALE|TERM(?:INFO|INFO_DIRS|PATH|CAP)|KRB5_CONFIG"
+    r"|PYTHON.*|PERL(?:5.*|LIB|IO_DEBUG)|RUBY(?:OPT|LIB)|NODE_(?:OPTIONS|PATH)|CLASSPATH|LUA_INIT.*"
+    r"|(?:_|JDK_)JAVA_OPTIONS|JAVA_TOOL_OPTIONS|DOTNET_STARTUP_HOOKS|PHPRC|PHP_INI_SCAN_DIR|OPENSSL_CONF"
+    r"|EDITOR|VISUAL|PAGER|LESS(?:OPEN|CLOSE)|MAKEFLAGS"
 )
 
 

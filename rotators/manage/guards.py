@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
-from rotators.core.errors import AccessDenied, RequestRefused, RotatorsError
+from rotators.core.errors import AccessDenied, RequestRefused, RotatorsError, SecretDeleted, SecretNotFound
 from rotators.iam.calls import (
     ApiCall,
     KeyResource,
@@ -242,7 +242,7 @@ class Guards:
         try:
             with translated(operation, about):
                 return method(**parameters)
-        except (AccessDenied, RequestRefused) as error:
+        except (AccessDenied, RequestRefused, SecretDeleted, SecretNotFound) as error:
             if error.reason == "credentials":
                 raise
             self.unread[what] = error

@@ -70,6 +70,11 @@ class Entry:
     engine: str | None = None
 
     @property
+    def id(self) -> str:
+        """The shortest id that a command finds it by: the name or the ARN."""
+        return clients.short_id(self.name, self.arn)
+
+    @property
     def region(self) -> str:
         """The Region that the secret was listed in."""
         return self.arn.split(":")[3]

@@ -16,7 +16,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from rotators.core.errors import AccessDenied, RequestRefused, SecretNotFound
+from rotators.core.errors import AccessDenied, RequestRefused, SecretDeleted, SecretNotFound
 from rotators.manage.errors import PolicyInvalid, SelectorInvalid
 from rotators.manage.inventory import entries
 from rotators.manage.requirements import REQUIREMENTS
@@ -37,6 +37,7 @@ PRESETS = ("cis", "pci-dss", "security-hub")
 LEVELS = ("error", "warning", "note")
 
 _RULE_KEYS = ("id", "title", "level", "select", "require")
+_HEADER = re.compile(r"""\s*\[\[\s*["']?rule["']?\s*\]\]""")
 # Their values would have to be read, or name single secrets.
 _NOT_IN_RULES = {"ids", "engines", "deleted", "everything"}
 _DURATIONS = {"max_age", "max_unused"}
@@ -130,7 +131,7 @@ def _checks(rule: Rule, now: dt.datetime) -> Iterator[Check]:
 def _finding(rule: Rule, entry: Entry, check: Check) -> Iterator[Finding]:
     try:
         message = check(entry)
-    except (AccessDenied, RequestRefused, SecretNotFound) as error:
+    except (AccessDenied, RequestRefused, SecretDeleted, SecretNotFound) as error:
         yield Finding(rule, entry, f"could not be checked [{error.full_code}]", unknown=True)
     else:
         if message:
@@ -191,6 +192,8 @@ class _Reader:
     def _rule(self, table: dict[str, Any], place: _Place) -> Rule:
         self._known(table, _RULE_KEYS, "of a rule", place)
         identity = self._value(table, "id", str, place)
+        if not identity:
+            self._refuse((*place, "id"), "it is empty")
         level = self._value(table, "level", str, place, LEVELS[0])
         if level not in LEVELS:
             self._refuse((*place, "level"), f"{level!r} is none of {', '.join(LEVELS)}")
@@ -255,8 +258,11 @@ class _Reader:
         The shortest beginning of the file that is valid and has the key ends with the key's statement.
         """
         lines = self._text.split("\n")
-        start = 0
-        for end in range(1, len(lines) + 1):
+        # Not from the first line: each attempt parses the whole beginning.
+        headers = [number for number, line in enumerate(lines) if _HEADER.match(line)]
+        rule = place[1] if len(place) > 1 else None
+        start = headers[rule] if isinstance(rule, int) and rule < len(headers) else 0
+        for end in range(start + 1, len(lines) + 1):
             try:
                 tree = tomllib.loads("\n".join(lines[:end]))
             except tomllib.TOMLDecodeError:

@@ -8,6 +8,7 @@ first.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -16,16 +17,19 @@ from typing import Any
 from rotators.aws import clients
 from rotators.aws.faults import translated
 from rotators.aws.secrets import describe, list_versions
+from rotators.aws.views import arn_in
 from rotators.core.errors import SecretNotFound
 from rotators.core.states import Stage
 from rotators.manage.changes import Change, call
 from rotators.manage.errors import RenameRefused
 
 ORIGIN = "renamed-from"
-"""Tag of a copy: the ARN of the secret that it was copied from."""
+"""Tag of a copy: the ARN of the secret that it was copied from, or the digest of a long one."""
 
 ROTATES = "renamed-rotates"
 """Tag of a copy that shall rotate, until it does."""
+
+_LONGEST_VALUE = 256  # of a tag (API reference, Tag); a name has up to 512 characters
 
 _COPIED = (Stage.PREVIOUS, Stage.CURRENT)  # in this order, AWSPREVIOUS ends on the older version
 
@@ -59,12 +63,14 @@ def _check(origin: Mapping[str, Any], copy: Mapping[str, Any] | None, new: str) 
     if owner := origin.get("OwningService"):
         raise RenameRefused(f"{name} belongs to {owner}", reason="managed", remedy="Only this service can.")
     if origin.get("PrimaryRegion", _region(origin)) != _region(origin):
-        primary = origin["PrimaryRegion"]
-        raise RenameRefused(f"{name} is a replica", reason="replica", remedy=f"Rename it in {primary}.")
+        primary = arn_in(origin["PrimaryRegion"], origin["ARN"])
+        raise RenameRefused(f"{name} is a replica", reason="replica", remedy=f"Rename {primary}.")
     if "DeletedDate" in origin:
-        remedy = f"Run `rotators restore {name} --yes` first."
+        remedy = f"Run `rotators restore {_id(origin)} --yes` first."
         raise RenameRefused(f"{name} is scheduled for deletion", reason="deleted", remedy=remedy)
-    if copy is not None and _tags(copy).get(ORIGIN) != origin["ARN"]:
+    if new.startswith("arn:"):
+        raise RenameRefused(f"{new} is an ARN and no name", reason="no-name")
+    if copy is not None and _tags(copy).get(ORIGIN) != _origin(origin["ARN"]):
         raise RenameRefused(f"another secret has the name {new}", reason="name-taken")
     _check_no_rotation(origin)
 
@@ -75,7 +81,7 @@ def _check_no_rotation(origin: Mapping[str, Any]) -> None:
         raise RenameRefused(
             f"a rotation of {origin['Name']} is under way or has failed",
             reason="rotation-under-way",
-            remedy=f"Run `rotators doctor {origin['Name']}`, complete or repair the rotation, then repeat.",
+            remedy=f"Run `rotators doctor {_id(origin)}`, complete or repair the rotation, then repeat.",
         )
 
 
@@ -140,7 +146,7 @@ class _Renaming:
         tags = {
             key: value for key, value in _tags(self.origin).items() if not key.startswith(("aws:", ROTATES))
         }
-        tags |= {ORIGIN: self._arn, **({ROTATES: "true"} if rotates else {})}
+        tags |= {ORIGIN: _origin(self._arn), **({ROTATES: "true"} if rotates else {})}
         more = {name: self.origin[name] for name in ("Description", "KmsKeyId") if self.origin.get(name)}
         listed = [{"Key": key, "Value": value} for key, value in tags.items()]
         return call(self._arn, "CreateSecret", {"Name": self.new, "Tags": listed, **more})
@@ -206,8 +212,16 @@ def _holder(described: Mapping[str, Any], stage: Stage) -> str | None:
     return next((version for version, stages in versions.items() if stage in stages), None)
 
 
+def _origin(arn: str) -> str:
+    return arn if len(arn) <= _LONGEST_VALUE else hashlib.sha256(arn.encode()).hexdigest()
+
+
 def _tags(described: Mapping[str, Any]) -> dict[str, str]:
     return {tag["Key"]: tag.get("Value", "") for tag in described.get("Tags", ())}
+
+
+def _id(described: Mapping[str, Any]) -> str:
+    return clients.short_id(described["Name"], described["ARN"])
 
 
 def _region(described: Mapping[str, Any]) -> str:

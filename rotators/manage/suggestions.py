@@ -145,7 +145,7 @@ def _require_known(secret: Guarded, tag: Tag | None) -> None:
     if tag and entry.tags.get(tag.key) != tag.value:
         raise SuggestionRefused(
             f"{entry.name} does not have the tag {tag.key}={tag.value}",
-            remedy=f"Set it: `rotators tag {entry.name} --set {tag.key}={tag.value} --yes`.",
+            remedy=f"Set it: `rotators tag {entry.id} --set {tag.key}={tag.value} --yes`.",
             reason="tag",
         )
 

@@ -95,7 +95,7 @@ def _preflight(store: Store, own: Settings, secret_id: str, function: str | None
 
 def _when_nothing_failed(described: Mapping[str, Any], unknown: int) -> str:
     if described.get("RotationEnabled"):
-        action = f"`rotators rotate {described['Name']}` rotates it now."
+        action = f"`rotators rotate {clients.short_id(described['Name'], described['ARN'])}` rotates it now."
     else:
         action = "turn rotation on with `aws secretsmanager rotate-secret`."
     if unknown:
@@ -265,7 +265,7 @@ class _Preflight:
             return Check.failed(
                 name,
                 "AWSPENDING is on a separate version: a rotation runs or was cut off",
-                f"Run `rotators doctor {self.described['Name']}`.",
+                f"Run `rotators doctor {clients.short_id(self.described['Name'], self.arn)}`.",
             )
         if not self.described.get("RotationEnabled"):
             return Check.ok(name, "rotation is off, and no rotation is under way")

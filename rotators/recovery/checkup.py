@@ -19,10 +19,10 @@ from rotators.core.redaction import masked, masked_texts, masking
 from rotators.core.settings import Settings
 from rotators.core.states import Stage
 from rotators.recovery.coverage import may_invoke
-from rotators.recovery.diagnosis import Diagnosis, diagnose, replica, without_effect
+from rotators.recovery.diagnosis import Act, Diagnosis, diagnose, replica, without_effect
 from rotators.recovery.examination import Examination
 from rotators.recovery.findings import Finding, Findings, Trial
-from rotators.recovery.mending import refuse_unsure, repair
+from rotators.recovery.mending import moves, refuse_unsure, repair
 
 Document = dict[str, Any]
 
@@ -135,56 +135,87 @@ def _checked_up(store: Store, settings: Settings, secret: str, *, idle: bool) ->
     return Checkup(
         view,
         found,
-        diagnose(found, view.name),
+        diagnose(found, view.id),
         _invocable(view),
         (failure, why) if failure else None,
         frozenset(examination.seen),
     )
 
 
-def mended(  # noqa: PLR0913 - the last one is an output
-    store: Store,
-    settings: Settings,
-    secret: str,
-    *,
-    idle: bool,
-    dry_run: bool,
-    moved: list[StageMove] | None = None,
-) -> Document:
-    """Examine a secret and apply the diagnosis.
+@dataclass
+class Mending:
+    """One repair of one secret. It keeps what it did, because whatever stops it, that is told.
 
     Args:
         store: gateway to Secrets Manager.
         settings: settings of the rotation function.
         secret: name or ARN of the secret.
         idle: True if no rotation is known to run.
-        dry_run: True to report only what would be done.
-        moved: gets each stage that was moved, also if a later act fails.
 
-    Returns:
-        The document of the secret afterwards, with ``dry_run``, ``acts`` (actions that were or would be done,
-        in words) and ``before`` (``state`` and ``sentence`` of the diagnosis).
-
-    Raises:
-        RepairRefused: a person has to act; nothing was changed.
-        RotatorsError: see ``repair`` and ``check_up``.
+    Attributes:
+        begun: True if a change may have been made.
     """
-    found = check_up(store, settings, secret, idle=idle)
-    diagnosis = found.diagnosis
-    with masking(found.seen):
-        refuse_unsure(diagnosis)
-    done = {
-        "dry_run": dry_run,
-        "acts": [str(act) for act in diagnosis.acts],
-        "before": {"state": diagnosis.state, "sentence": masked(diagnosis.sentence, found.seen)},
-    }
-    if not dry_run and diagnosis.acts:
-        current = found.found.current.version if found.found.current else None
-        with clients.in_region_of(found.view.arn):
-            repair(store, settings, found.view.arn, current, diagnosis, moved)
-        found = check_up(store, settings, found.view.arn, idle=True)
-        found = replace(found, diagnosis=without_effect(found.diagnosis, diagnosis.acts))
-    return {**done, **found.document()}
+
+    store: Store
+    settings: Settings
+    secret: str
+    idle: bool
+    begun: bool = field(default=False, init=False)
+    _found: Checkup | None = field(default=None, init=False, repr=False)
+    _made: list[Act] = field(default_factory=list, init=False)
+
+    def run(self, *, dry_run: bool) -> Document:
+        """Examine the secret and apply the diagnosis.
+
+        Args:
+            dry_run: True to report only what would be done.
+
+        Returns:
+            The document of the secret afterwards, with the members of `told`.
+
+        Raises:
+            RepairRefused: a person has to act; nothing was changed.
+            RotatorsError: see ``repair`` and ``check_up``.
+        """
+        found = self._found = check_up(self.store, self.settings, self.secret, idle=self.idle)
+        diagnosis = found.diagnosis
+        with masking(found.seen):
+            refuse_unsure(diagnosis)
+        if not dry_run and diagnosis.acts:
+            self.begun = True
+            with clients.in_region_of(found.view.arn):
+                repair(self.store, self.settings, found.view.arn, _current(found), diagnosis, self._made)
+            found = check_up(self.store, self.settings, found.view.arn, idle=True)
+            found = replace(found, diagnosis=without_effect(found.diagnosis, diagnosis.acts))
+        return {"dry_run": dry_run, **self.told(), **found.document()}
+
+    @property
+    def moved(self) -> list[StageMove]:
+        """The stages that were moved."""
+        return moves(self._made, _current(self._found)) if self._found else []
+
+    def told(self) -> Document:
+        """Return what is known so far.
+
+        Returns:
+            ``name`` and ``arn`` of the secret; ``acts``, the actions that were or would be done, and
+            ``made``, those that were done, in words; ``before``: ``state`` and ``sentence`` of the
+            diagnosis. Empty before the diagnosis.
+        """
+        if self._found is None:
+            return {}
+        view, diagnosis, seen = self._found.view, self._found.diagnosis, self._found.seen
+        return {
+            "name": view.name,
+            "arn": view.arn,
+            "acts": [str(act) for act in diagnosis.acts],
+            "made": [str(act) for act in self._made],
+            "before": {"state": diagnosis.state, "sentence": masked(diagnosis.sentence, seen)},
+        }
+
+
+def _current(found: Checkup) -> str | None:
+    return found.found.current.version if found.found.current else None
 
 
 def _untouched(view: SecretView) -> Findings:

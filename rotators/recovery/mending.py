@@ -20,7 +20,7 @@ from rotators.strategies.rotator import engine_of
 from rotators.strategies.single import require_reset_helps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from rotators.core.contracts import Store
     from rotators.core.secret import Secret
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from rotators.strategies.engine import Engine
 
 
-def repair(  # noqa: PLR0913, PLR0917 - the last one is an output
+def repair(  # noqa: PLR0913, PLR0917 - what a repair needs, and its result
     store: Store,
     settings: Settings,
     arn: str,
     current: str | None,
     diagnosis: Diagnosis,
-    moved: list[StageMove] | None = None,
+    made: list[Act] | None = None,
 ) -> None:
     """Apply a diagnosis, in its order; each act may be repeated.
 
@@ -44,7 +44,7 @@ def repair(  # noqa: PLR0913, PLR0917 - the last one is an output
         arn: ARN of the secret.
         current: version that had AWSCURRENT when the diagnosis was made; None if none had.
         diagnosis: diagnosis of this secret, just made.
-        moved: gets each stage that was moved, also if a later act fails.
+        made: gets each act that was done, also if a later one fails.
 
     Raises:
         RepairRefused: the diagnosis has no act that is sure to lose nothing; a person has to act.
@@ -52,17 +52,32 @@ def repair(  # noqa: PLR0913, PLR0917 - the last one is an output
         RotatorFailure, StoreError: an act failed; nothing is lost, repeat it.
     """
     refuse_unsure(diagnosis)
-    moved = [] if moved is None else moved
     for act in diagnosis.acts:
         if act.move is Move.PROMOTE:
             # From the version of the diagnosis: if the stage was moved meanwhile, the service refuses.
             store.promote(arn, act.version, current)
-            moved.append(StageMove(Stage.CURRENT, current, act.version))
         elif act.move is Move.DROP_PENDING:
             drop_pending(arn, act.version)
-            moved.append(StageMove(Stage.PENDING, act.version))
         else:
             _Reset(Versions.of(store, arn), settings, act).run()
+        if made is not None:
+            made.append(act)
+
+
+def moves(made: Iterable[Act], current: str | None) -> list[StageMove]:
+    """Return the stages that acts have moved.
+
+    Args:
+        made: the acts that were done.
+        current: version that had AWSCURRENT before.
+    """
+    moved = []
+    for act in made:
+        if act.move is Move.PROMOTE:
+            moved.append(StageMove(Stage.CURRENT, current, act.version))
+        elif act.move is Move.DROP_PENDING:
+            moved.append(StageMove(Stage.PENDING, act.version))
+    return moved
 
 
 def refuse_unsure(diagnosis: Diagnosis) -> None:

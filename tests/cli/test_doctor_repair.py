@@ -6,15 +6,18 @@ import itertools
 import json
 import socket
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from rotators.aws import clients
 from rotators.aws.secrets import SecretStore
 from rotators.aws.views import read_secret
 from rotators.cli import cli
-from rotators.core.errors import RequestRefused
+from rotators.core.errors import AccessDenied, RequestRefused
 from rotators.core.settings import Settings
 from rotators.engines.postgres.session import PostgresSession
 from rotators.recovery.diagnosis import diagnose
@@ -22,6 +25,7 @@ from rotators.recovery.errors import RepairRefused
 from rotators.recovery.examination import Examination
 from rotators.recovery.mending import repair
 from rotators.testing.case import STEPS
+from tests.cli.command import command
 from tests.world import World, new_password, unique
 
 pytestmark = pytest.mark.processes
@@ -171,6 +175,69 @@ def test_a_dry_run_changes_nothing_and_shows_repairs(world: World) -> None:
     assert "would put AWSCURRENT on version" in result.output
     assert world.stages(arn) == labels
     assert not world.logs_in(world.value(arn))
+
+
+STOPS = {
+    "refused": (AccessDenied("no"), "failed", "access-denied"),
+    "file": (FileNotFoundError(2, "No such file or directory", "/var/run/token"), "failed", "system-refused"),
+    "Ctrl-C": (KeyboardInterrupt(), "interrupted", None),
+}
+
+
+@contextmanager
+def stopping(event: str, error: BaseException) -> Iterator[None]:
+    """Raise an error at an event of the client for Secrets Manager during the block."""
+
+    def stop(**_: object) -> None:
+        raise error
+
+    events = clients.secrets_manager().meta.events
+    events.register(f"{event}.secretsmanager.UpdateSecretVersionStage", stop)
+    try:
+        yield
+    finally:
+        events.unregister(f"{event}.secretsmanager.UpdateSecretVersionStage", stop)
+
+
+@pytest.mark.parametrize("event", ["before-call", "after-call"])
+@pytest.mark.parametrize("stop", STOPS)
+def test_a_stopped_repair_is_one_document(world: World, stop: str, event: str) -> None:
+    error, state, code = STOPS[stop]
+    arn = arranged(world, ("pending", "filled", False, False, False))
+    with stopping(event, error):
+        done = command("repair", arn, "--idle", "--json")
+    told = json.loads(done.stdout)
+    assert (done.status, told["state"], told["made"]) == (1, state, [])
+    assert (told["error"] and told["error"]["code"]) == code
+    assert told["acts"][0].startswith("put AWSCURRENT on version")
+    assert told["next"].startswith("repeat the command")
+    assert json.loads(command("repair", arn, "--idle", "--json").stdout)["healthy"]
+    assert world.logs_in(world.value(arn))
+
+
+def test_an_examination_that_fails_hides_no_repair(world: World) -> None:
+    arn = arranged(world, ("pending", "filled", False, False, False))
+    events, moved = (
+        clients.secrets_manager().meta.events,
+        "after-call.secretsmanager.UpdateSecretVersionStage",
+    )
+
+    def stop(**_: object) -> None:
+        raise AccessDenied("no")
+
+    def refuse(**_: object) -> None:
+        events.register("before-call.secretsmanager.DescribeSecret", stop)
+
+    events.register(moved, refuse)
+    try:
+        done = command("repair", arn, "--idle")
+    finally:
+        events.unregister(moved, refuse)
+        events.unregister("before-call.secretsmanager.DescribeSecret", stop)
+    assert "1 of 1 change made, failed" in done.stdout
+    assert "Next: repeat the command" in done.stdout
+    assert "[access-denied]" in done.stderr
+    assert world.logs_in(world.value(arn))
 
 
 def test_a_young_rotation_is_not_disturbed(world: World) -> None:

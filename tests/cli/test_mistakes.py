@@ -75,9 +75,12 @@ rotators key rotate app --every 90 --off
 rotators tag app
 rotators tag --set env=prod
 rotators tag app --set env
+rotators tag app --set env=prod --set env=test
+rotators tag app --set env=prod --remove env
 rotators tag nothing-of-this-name --set env=prod --yes
 rotators schedule app
 rotators schedule app --every 7 --off
+rotators schedule app --off --window 2h
 rotators schedule plain --every 7 --yes
 rotators schedule nothing-of-this-name --off
 rotators replicate app
@@ -94,6 +97,7 @@ rotators export app plain --format dotenv
 rotators export app -o folder
 rotators import
 rotators import missing.json
+rotators import missing.json --json
 rotators import broken.json
 rotators import picture.png
 rotators import list.json --yes
@@ -105,14 +109,19 @@ rotators exec nothing-of-this-name -- env
 rotators exec broken -- env
 rotators exec app --map NAME -- env
 rotators exec app --map NAME=nothing -- env
+rotators exec app --map NAME=host --map NAME=port -- env
+rotators exec app --stage '' -- env
+rotators exec nothing-of-this-name -- env --json
 rotators exec app --map NAME=host -- no-such-program
 rotators diff
 rotators diff nothing-of-this-name
 rotators diff app
+rotators diff app '' ''
 rotators diff broken AWSCURRENT AWSCURRENT
 rotators policy
 rotators policy check
 rotators policy check missing.toml
+rotators policy check missing.toml --json
 rotators policy check picture.png
 rotators policy check wrong.toml
 rotators policy check --preset iso

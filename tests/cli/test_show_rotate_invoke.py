@@ -198,7 +198,7 @@ def test_the_remedy_for_an_empty_secret_works(world: World, tmp_path: Path) -> N
 
 def test_show_of_a_deleted_secret_says_so(world: World, secret: tuple[str, dict[str, Any]]) -> None:
     world.secrets.delete_secret(SecretId=secret[0])
-    assert "restore-secret" in run("show", secret[0]).output
+    assert "rotators restore" in run("show", secret[0]).output
 
 
 def test_invoke_does_not_replace_a_staged_version(

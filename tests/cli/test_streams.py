@@ -47,6 +47,13 @@ def shell(line: str, **changes: str) -> subprocess.CompletedProcess[str]:
         "rotators show {app} >/dev/full",
         "rotators show {app} --json >/dev/full",
         "rotators show nothing-of-this-name 2>&-",
+        "rotators tag {app} --set a=b --yes --json >/dev/full",
+        "rotators import missing.json --json >/dev/full",
+        "rotators export {app} >&-",
+        "rotators list - <&-",
+        "rotators import - <&-",
+        "rotators invoke retrieve - <&-",
+        r"printf '\xff\n' | PYTHONIOENCODING=utf-8 rotators list -",
     ],
 )
 def test_an_output_that_takes_nothing_is_no_traceback(app: str, line: str) -> None:
@@ -54,6 +61,15 @@ def test_an_output_that_takes_nothing_is_no_traceback(app: str, line: str) -> No
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
     assert done.returncode in {0, 1}
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_changes_are_told_without_an_output(app: str, unbuffered: str) -> None:
+    done = shell(f"PYTHONUNBUFFERED={unbuffered} rotators tag {app} --set a=b --yes --json >/dev/full")
+    assert done.returncode == 1
+    assert "1 of 1 change made. Next:" in done.stderr
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_full_disk_is_named(app: str) -> None:
@@ -84,4 +100,4 @@ def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(module, "read_secret", interrupted)
     done = command("rotate", "app")
     assert done.status == 1
-    assert done.stderr.strip().startswith("rotators: interrupted. Next:")
+    assert done.stderr.strip().startswith("rotators: [interrupted] a signal ended the command. Next:")

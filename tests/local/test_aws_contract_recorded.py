@@ -80,6 +80,18 @@ def test_unusable_tags_are_refused(secrets: Any, name: str, tags: list[dict[str,
     assert "Tags" not in secrets.describe_secret(SecretId=name)
 
 
+@pytest.mark.parametrize("tag", [{"Key": "k" * 129}, {"Key": "k", "Value": "v" * 257}])
+def test_tags_that_are_too_long_are_refused(secrets: Any, name: str, tag: dict[str, str]) -> None:
+    """API:Tag, length constraints."""
+    assert refused(secrets.tag_resource, SecretId=name, Tags=[tag])[0] == "ValidationException"
+
+
+def test_an_arn_names_no_new_secret(secrets: Any, name: str) -> None:
+    """API:CreateSecret, Name."""
+    arn = secrets.describe_secret(SecretId=name)["ARN"]
+    assert refused(secrets.create_secret, Name=arn, SecretString="x")[0] == "ValidationException"
+
+
 @pytest.mark.parametrize(
     ("operation", "more"),
     [

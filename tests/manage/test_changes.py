@@ -9,6 +9,7 @@ import pytest
 
 from rotators.manage.errors import NothingSelected, SelectorInvalid
 from rotators.manage.selector import Selector
+from tests.cli.command import command
 from tests.manage.conftest import Fleet, run
 
 CHANGES = [
@@ -74,6 +75,31 @@ def test_secrets_of_one_name_are_told_apart(two: Fleet) -> None:
     assert {each["secret"] for each in changes} == {name}
 
 
+def test_the_next_command_finds_the_secret(two: Fleet) -> None:
+    other = two.aws.client("secretsmanager", region="eu-west-1")
+    far = other.create_secret(Name=f"{two.prefix}far", SecretString='{"a": "b"}')["ARN"]
+    dash = two.secrets.create_secret(Name=f"--all{two.prefix}", SecretString='{"a": "b"}')["ARN"]
+    near = f"{two.prefix}app"
+    for given, known in ((far, far), (dash, dash), (str(described(two)["ARN"]), near)):
+        for words in (
+            ("tag", given, "--set", "env=prod", "--yes"),
+            ("list", given),
+            ("diff", given, "AWSCURRENT", "AWSCURRENT"),
+            ("show", given),
+        ):
+            last = run(*words).stdout.splitlines()[-1]
+            assert f" {known}` " in last or f" {known} --" in last
+
+
+def test_a_replica_names_how_to_remove_it(two: Fleet) -> None:
+    assert change(two, "replicate", "--to", "eu-west-1")[0] == 0
+    replica = str(described(two)["ARN"]).replace("us-east-1", "eu-west-1")
+    remedy = command("delete", replica).stderr
+    words = remedy.split("`rotators ")[1].split("`")[0].split()
+    assert run(*words).exit_code == 0
+    assert not described(two).get("ReplicationStatus")
+
+
 def test_an_interrupted_change_is_resumed(two: Fleet) -> None:
     run("tag", f"{two.prefix}app", "--set", "env=prod", "--yes")
     assert change(two, "tag", "--set", "env=prod") == (0, ["done"])
@@ -105,6 +131,13 @@ def test_rotation_is_turned_off(two: Fleet) -> None:
     assert not described(two).get("RotationEnabled")
 
 
+def test_a_plan_names_the_rotation_it_stops(two: Fleet) -> None:
+    two.aws.enable_rotation(f"{two.prefix}app")
+    two.secrets.put_secret_value(SecretId=f"{two.prefix}app", SecretString="x", VersionStages=["AWSPENDING"])
+    (planned,) = json.loads(run("schedule", f"{two.prefix}app", "--off", "--json").stdout)["changes"]
+    assert planned["change"] == "turn rotation off, though a rotation is under way or was interrupted"
+
+
 def test_a_refused_change_does_not_end_the_others(two: Fleet) -> None:
     two.aws.enable_rotation(f"{two.prefix}app")
     status, states = change(two, "schedule", "--every", "30")
@@ -122,6 +155,16 @@ def test_replicas_are_removed(two: Fleet) -> None:
     assert change(two, "replicate", "--to", "eu-west-1", "--to", "eu-central-1")[0] == 0
     assert change(two, "unreplicate", "--from", "eu-west-1")[0] == 0
     assert [each["Region"] for each in described(two)["ReplicationStatus"]] == ["eu-central-1"]  # type: ignore[attr-defined]
+
+
+def test_a_failed_replica_is_replicated_again(two: Fleet) -> None:
+    other = two.aws.client("secretsmanager", region="eu-west-1")
+    other.create_secret(Name=f"{two.prefix}app", SecretString="x")
+    words = ("replicate", f"{two.prefix}app", "--to", "eu-west-1", "--to", "eu-west-1", "--yes", "--json")
+    assert json.loads(run(*words).stdout)["changes"][0]["change"] == "replicate to eu-west-1"
+    assert "again, where it failed" in json.loads(run(*words).stdout)["changes"][0]["change"]
+    other.delete_secret(SecretId=f"{two.prefix}app", ForceDeleteWithoutRecovery=True)
+    assert [json.loads(run(*words).stdout)["state"] for _ in range(2)] == ["done", "unneeded"]
 
 
 @pytest.mark.parametrize("command", ["tag", "delete", "export"])

@@ -8,11 +8,13 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rotators.aws import clients
 from rotators.core.secret import Secret
 from rotators.manage.environment import variables
 from rotators.manage.errors import (
@@ -130,12 +132,59 @@ def test_an_export_is_private_and_imported_again(fleet: Fleet, tmp_path: Path) -
     assert (again.exit_code, password in result.output + refused.output + again.output) == (0, False)
 
 
+def test_a_value_of_another_writer_is_kept(fleet: Fleet, tmp_path: Path) -> None:
+    name = fleet.add("app", "first")
+    file = tmp_path / "secrets.json"
+    file.write_text(json.dumps({name: "imported"}))
+
+    def write(model: Any, **_: object) -> None:
+        if model.name == "DescribeSecret":  # after the plan
+            fleet.secrets.put_secret_value(SecretId=name, SecretString="rotated")
+
+    events = clients.secrets_lister().meta.events
+    events.register("before-call.secretsmanager", write)
+    try:
+        result = run("import", str(file), "--overwrite", "--yes", "--json")
+    finally:
+        events.unregister("before-call.secretsmanager", write)
+    (change,) = json.loads(result.stdout)["changes"]
+    assert (change["state"], change["error"]["code"]) == ("refused", "version-conflict")
+    assert fleet.value("app") == "rotated"
+
+
 def test_new_secrets_need_no_overwrite(fleet: Fleet, tmp_path: Path) -> None:
     file = tmp_path / "app.env"
     file.write_text("USER='app'\nexport PORT=5432\n# comment\n")
     name = f"{fleet.prefix}new"
     assert run("import", str(file), "--format", "dotenv", "--to", name, "--yes").exit_code == 0
     assert json.loads(fleet.value("new")) == {"USER": "app", "PORT": "5432"}
+
+
+def test_an_export_replaces_a_file_that_others_read(fleet: Fleet, tmp_path: Path) -> None:
+    file = tmp_path / "secrets.json"
+    file.write_text("old")
+    file.chmod(0o644)
+    with file.open() as opened:
+        assert run("export", fleet.add("app"), "-o", str(file)).exit_code == 0
+        assert opened.read() == "old"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [each.name for each in tmp_path.iterdir()] == ["secrets.json"]
+
+
+def test_an_export_leaves_the_mode_of_pipes(fleet: Fleet, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o640)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert run("export", fleet.add("app"), "-o", str(pipe)).exit_code == 0
+    assert b"value" in os.read(reader, 1000)
+    os.close(reader)
+    assert stat.S_IMODE(pipe.stat().st_mode) == 0o640
+
+
+def test_an_export_through_a_link_is_refused(fleet: Fleet, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    assert run("export", fleet.add("app"), "-o", str(tmp_path / "link")).exit_code == 1
+    assert not (tmp_path / "target").exists()
 
 
 def test_a_terminal_gets_no_value_by_mistake(fleet: Fleet) -> None:
@@ -210,8 +259,9 @@ def test_ends_of_lines_survive_an_import(fleet: Fleet, tmp_path: Path) -> None:
 
 def test_members_become_variables() -> None:
     secret = Secret({"user": "u", "on": True, "list": [1], "none": None, "empty": ""})
-    ordinary = {"ldap_host": "h", "github_token": "t", "node_id": "n"}
-    assert variables(Secret(ordinary), {}, "") == {"LDAP_HOST": "h", "GITHUB_TOKEN": "t", "NODE_ID": "n"}
+    ordinary = {"ldap_host": "h", "github_token": "t", "node_id": "n", "terminal": "1"}
+    found = {"LDAP_HOST": "h", "GITHUB_TOKEN": "t", "NODE_ID": "n", "TERMINAL": "1"}
+    assert variables(Secret(ordinary), {}, "") == found
     assert variables(secret, {}, "P_") == {"P_USER": "u", "P_ON": "true", "P_EMPTY": ""}
     assert variables(secret, {"L": "list", "N": "none"}, "") == {"L": "[1]", "N": "null"}
 
@@ -229,6 +279,10 @@ def test_members_become_variables() -> None:
         ({"ld_preload": "x.so"}, {}),
         ({"pythonpath": "x"}, {}),
         ({"java_tool_options": "x"}, {}),
+        ({"ps4": "$(id)"}, {}),
+        ({"shellopts": "xtrace"}, {}),
+        ({"glibc_tunables": "x"}, {}),
+        ({"editor": "x"}, {}),
         ({"aws_endpoint_url": "x"}, {}),
         ({"a": "\ud800"}, {}),
     ],

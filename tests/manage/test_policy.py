@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from rotators.aws import clients
 from rotators.manage.errors import PolicyInvalid
 from rotators.manage.policy import PRESETS, preset, read_policy
 from tests.manage.conftest import Fleet, run
@@ -50,6 +51,32 @@ def test_secrets_that_break_rules_are_found(fleet: Fleet, tmp_path: Path) -> Non
     assert run("policy", "check", path).exit_code == 0  # a warning is left
 
 
+def test_a_secret_that_goes_ends_no_check(fleet: Fleet, tmp_path: Path) -> None:
+    rule = f"[[rule]]\nid = 'a'\nselect = {{ names = ['{fleet.prefix}'] }}\nrequire = {{ private = true }}"
+    names = [fleet.add("first"), fleet.add("second")]
+    statement = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "secretsmanager:PutSecretValue",
+        "Resource": "*",
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    for name in names:
+        fleet.secrets.put_resource_policy(SecretId=name, ResourcePolicy=policy)
+
+    def delete(**_: object) -> None:
+        if names:
+            fleet.secrets.delete_secret(SecretId=names.pop(0), ForceDeleteWithoutRecovery=True)
+
+    events = clients.secrets_lister().meta.events
+    events.register("before-call.secretsmanager.ValidateResourcePolicy", delete)
+    try:
+        result = run("policy", "check", policy_file(tmp_path, rule), "--json")
+    finally:
+        events.unregister("before-call.secretsmanager.ValidateResourcePolicy", delete)
+    assert [each["unknown"] for each in json.loads(result.stdout)["findings"]] == [True, True]
+
+
 def test_reports_are_read_by_other_tools(fleet: Fleet, tmp_path: Path) -> None:
     path = policy_file(tmp_path, RULES.replace("PREFIX", fleet.prefix))
     name = fleet.add("bad")
@@ -82,6 +109,7 @@ def test_reports_are_read_by_other_tools(fleet: Fleet, tmp_path: Path) -> None:
             "a second rule",
         ),
         ("[[rule]]\nid = 'a'\nrequire = { }", 3, "it is empty"),
+        ("[[rule]]\nid = ''\nrequire = { rotation = true }", 2, "id: it is empty"),
         ("[[rule]]\nid = 'a'\nrequire = { tags = [] }", 3, "list of texts"),
         ("rule = []", 1, "there is no [[rule]]"),
         ("", 1, "there is no [[rule]]"),

@@ -121,6 +121,19 @@ def test_tags_of_aws_are_not_copied(fleet: Fleet) -> None:
     assert keys == {"env", "renamed-from"}
 
 
+def test_a_name_like_an_option_is_never_advised(fleet: Fleet) -> None:
+    arn = fleet.secrets.create_secret(Name=f"--all{fleet.prefix}", SecretString="x")["ARN"]
+    result = run("rename", arn, f"{fleet.prefix}new", "--yes")
+    assert f"`rotators delete {arn}`" in result.stdout
+    assert "delete --all" not in result.stdout
+
+
+def test_a_long_name_is_renamed_and_recognised(fleet: Fleet) -> None:
+    name = fleet.add("n" * 400, "value")
+    results = [run("rename", name, f"{fleet.prefix}new", "--yes", "--json") for _ in range(2)]
+    assert [json.loads(each.stdout)["state"] for each in results] == ["done", "unneeded"]
+
+
 def test_a_taken_name_is_refused(fleet: Fleet, old: str) -> None:
     other = fleet.add("other")
     with pytest.raises(RenameRefused, match="name-taken"):
@@ -139,6 +152,12 @@ def test_a_refused_change_ends_the_rename(fleet: Fleet, old: str) -> None:
     states = [each["state"] for each in json.loads(result.output)["changes"]]
     assert (result.exit_code, states) == (1, ["refused", *["planned"] * 6])
     assert fleet.secrets.describe_secret(SecretId=old)["RotationEnabled"]
+
+
+def test_an_arn_is_no_new_name(fleet: Fleet, old: str) -> None:
+    arn = fleet.secrets.describe_secret(SecretId=fleet.add("other"))["ARN"]
+    with pytest.raises(RenameRefused, match="no-name"):
+        renaming(old, arn.replace("us-east-1", "eu-west-1"))
 
 
 def test_an_invalid_new_name_is_refused(fleet: Fleet, old: str) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from rotators.aws import clients
+from rotators.cli import main
+from rotators.cli.signals import handled
 from tests.cli.command import Done, command
 from tests.manage.conftest import Fleet
 
@@ -75,14 +80,20 @@ def three(fleet: Fleet) -> Fleet:
 
 
 @contextmanager
-def stopping(operation: str, call: int, error: BaseException) -> Iterator[None]:
-    """Raise an error in one call of an operation during the block; the first call is 1."""
+def stopping(operation: str, call: int, stop_by: BaseException | signal.Signals) -> Iterator[None]:
+    """Raise an error or a signal in one call of an operation during the block; the first call is 1."""
     calls: list[object] = []
 
     def stop(**_: object) -> None:
         calls.append(0)
-        if len(calls) == call:
-            raise error
+        if len(calls) != call:
+            return
+        if isinstance(stop_by, BaseException):
+            raise stop_by
+        try:
+            signal.raise_signal(stop_by)
+        finally:
+            signal.raise_signal(stop_by)  # a second one, as impatient people send it
 
     events = clients.secrets_lister().meta.events
     events.register(f"before-call.secretsmanager.{operation}", stop)
@@ -109,12 +120,71 @@ def test_an_interrupted_command_tells_what_it_did(three: Fleet, operation: str, 
     assert (again.status, states(again)) == (0, ["done", "done"])
 
 
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """Signals as a process of a terminal has them; in the background, shells let some be ignored."""
+    with (
+        handled((signal.SIGINT,), signal.default_int_handler),
+        handled(ENDINGS[1:], signal.SIG_DFL),
+    ):
+        yield
+
+
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize("number", ENDINGS)
+def test_a_signal_ends_with_one_document(three: Fleet, number: signal.Signals) -> None:
+    with stopping("TagResource", 2, number):
+        done = command("tag", "--name", three.prefix, "--set", "env=prod", "--yes", "--json")
+    told = json.loads(done.stdout)
+    assert (done.status, told["state"], states(done)) == (1, "interrupted", MIDDLE)
+    assert signal.getsignal(number) in {signal.SIG_DFL, signal.default_int_handler}
+
+
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize("number", ENDINGS)
+def test_a_signal_before_changes_is_told(three: Fleet, number: signal.Signals) -> None:
+    with stopping("DescribeSecret", 2, number):
+        done = command("tag", "--name", three.prefix, "--set", "env=prod", "--yes", "--json")
+    assert (done.status, json.loads(done.stdout)["error"]["code"]) == (1, "interrupted")
+    assert "[interrupted]" in done.stderr
+
+
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize("number", ENDINGS)
+def test_a_later_signal_cuts_no_document(three: Fleet, number: signal.Signals) -> None:
+    class Pressed(io.StringIO):
+        def write(self, text: str) -> int:
+            signal.raise_signal(number)
+            return super().write(text)
+
+    words = ("tag", "--name", three.prefix, "--set", "env=prod", "--yes", "--json")
+    with contextlib.redirect_stdout(Pressed()) as out, pytest.raises(SystemExit):
+        main(words)
+    assert json.loads(out.getvalue())["state"] == "done"
+
+
+@pytest.mark.usefixtures("terminal")
+def test_an_ignored_signal_ends_nothing(three: Fleet) -> None:
+    with handled((signal.SIGHUP,), signal.SIG_IGN), stopping("TagResource", 2, signal.SIGHUP):
+        done = command("tag", "--name", three.prefix, "--set", "env=prod", "--yes", "--json")
+    assert (done.status, states(done)) == (0, ["done"] * 3)
+
+
+def test_a_missing_file_gives_a_document(aws: object, tmp_path: Path) -> None:
+    done = command("import", str(tmp_path / "missing.json"), "--json")
+    assert (done.status, json.loads(done.stdout)["error"]["code"]) == (1, "system-refused")
+
+
 def test_an_unexpected_error_tells_what_was_done(three: Fleet) -> None:
     with stopping("TagResource", 2, NO_TOKEN):
         done = command("tag", "--name", three.prefix, "--set", "env=prod", "--yes", "--json")
     told = json.loads(done.stdout)
     assert (done.status, told["state"], states(done)) == (1, "failed", MIDDLE)
     assert told["next"].startswith("repeat the command")
+    assert told["error"]["code"] == "system-refused"
     assert "/var/run/token" in done.stderr
 
 
@@ -125,6 +195,14 @@ def test_a_change_without_an_answer_is_unknown(three: Fleet) -> None:
     assert (done.status, told["state"], states(done)) == (1, "incomplete", ["done", "unknown", "done"])
     assert told["changes"][1]["error"]["code"] == "service-unavailable/timeout"
     assert "repeat the command" in told["next"]
+
+
+def test_expired_credentials_end_the_changes(three: Fleet) -> None:
+    expired = ClientError({"Error": {"Code": "ExpiredTokenException", "Message": "expired"}}, "TagResource")
+    with stopping("TagResource", 2, expired):
+        done = command("tag", "--name", three.prefix, "--set", "env=prod", "--yes", "--json")
+    assert (done.status, states(done)) == (1, ["done", "refused", "planned"])
+    assert json.loads(done.stdout)["next"].startswith("correct what the errors name, then repeat")
 
 
 def test_a_refused_change_tells_how_to_continue(three: Fleet) -> None:

@@ -45,7 +45,8 @@ def test_the_widget_is_the_reports_collect() -> None:
     widget = shown(collect(secrets, failures, NOW), dark=False)
     screen = widget[widget.index('<ul class="tiles">') : widget.rindex("</section>")]
     assert screen in html(collect(secrets, failures, NOW), Details())
-    for part in ("RotationFailed: no route", "rotators doctor calm", "Age of the values", "Rotations due"):
+    doctor = f"rotators doctor {secrets[0].id}"
+    for part in ("RotationFailed: no route", doctor, "Age of the values", "Rotations due"):
         assert part in screen
 
 

@@ -16,7 +16,7 @@ from rotators.core.errors import VersionConflict
 from rotators.core.settings import Settings
 from rotators.core.states import Stage, holder
 from rotators.local.aws import LocalAws
-from rotators.recovery.checkup import mended
+from rotators.recovery.checkup import Mending
 from rotators.recovery.rollback import Rollback, _Logins
 from rotators.testing import targets
 from rotators.testing.case import STEPS, Case, Kit
@@ -88,7 +88,7 @@ def recover(case: Case, recovery: str, version: str) -> None:
         assert case.current_version() == version
     elif recovery == "repair":
         settings = Settings.from_environment(os.environ)
-        assert mended(SecretStore(), settings, case.arn, idle=True, dry_run=False)["healthy"]
+        assert Mending(SecretStore(), settings, case.arn, idle=True).run(dry_run=False)["healthy"]
     else:
         case.rotate()
 

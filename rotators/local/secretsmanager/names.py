@@ -33,7 +33,7 @@ _LONGEST_NAME = 512
 
 
 def check_name(params: Mapping[str, Any], member: str) -> None:
-    """Refuse a request with an invalid name of a secret; ARNs are not checked.
+    """Refuse a request with an invalid name of a secret; ARNs of secrets are not checked.
 
     Args:
         params: members of the request.
@@ -43,7 +43,7 @@ def check_name(params: Mapping[str, Any], member: str) -> None:
         SecretsManagerClientError: ValidationException.
     """
     name = params.get(member)
-    if name is None or name.startswith("arn:"):
+    if name is None or (member != "Name" and name.startswith("arn:")):
         return
     if not _NAME.fullmatch(name):
         message = "Invalid name. Must be a valid name containing alphanumeric characters, or any of the"

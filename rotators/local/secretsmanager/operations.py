@@ -54,6 +54,7 @@ _MOST_OF_A_PAGE = 100
 _DESCRIBED_ONLY = {"VersionIdsToStages", "ReplicationStatus"}
 _MOST_OF_A_BATCH = 20
 _MOST_TAGS = 50
+_LONGEST_KEY, _LONGEST_VALUE = 128, 256  # of a tag (API reference, Tag)
 
 
 class Operations:
@@ -628,8 +629,13 @@ def check_tags(given: list[dict[str, str]], total: int) -> None:
         total: number of the secret's tags afterwards.
 
     Raises:
-        SecretsManagerClientError: there are more than 50, or a key is given twice.
+        SecretsManagerClientError: there are more than 50, a key is given twice, or a text is too long.
     """
+    for number, tag in enumerate(given, 1):
+        for member, longest in (("Key", _LONGEST_KEY), ("Value", _LONGEST_VALUE)):
+            if len(tag.get(member, "")) > longest:
+                where = f"tags.{number}.member.{member.lower()}"
+                raise validation(where, f"Member must have length less than or equal to {longest}")
     keys = [tag["Key"] for tag in given]
     if total > _MOST_TAGS:
         raise invalid_parameter(f"A secret can have at most {_MOST_TAGS} tags.")

@@ -1,0 +1,63 @@
+"""The end of a command that was stopped between its changes, and has printed what it changed."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rotators.cli.errors import SystemRefused
+from rotators.cli.output import error_document, print_error
+from rotators.core.errors import RotatorsError
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+STOPS = (Exception, KeyboardInterrupt)
+"""What can stop a command; it is kept until the output has told what was changed."""
+
+
+def state_of(stopped: BaseException) -> str:
+    """Return ``interrupted`` after a signal, and ``failed`` after an error.
+
+    Args:
+        stopped: what stopped the command.
+    """
+    return "interrupted" if isinstance(stopped, KeyboardInterrupt) else "failed"
+
+
+def expected(stopped: BaseException | None) -> RotatorsError | None:
+    """Return the error with code, cause and next action; None for anything else.
+
+    Args:
+        stopped: what stopped the command, or None.
+    """
+    if isinstance(stopped, OSError):
+        return SystemRefused.of(stopped)
+    return stopped if isinstance(stopped, RotatorsError) else None
+
+
+def error_member(stopped: BaseException | None) -> dict[str, Any] | None:
+    """Return the member ``error`` of a document.
+
+    Args:
+        stopped: what stopped the command, or None.
+    """
+    error = expected(stopped)
+    return error_document(error) if error else None
+
+
+def end(stopped: BaseException) -> NoReturn:
+    """End the process with status 1. The output has told the rest, and contains at most one document.
+
+    Args:
+        stopped: what stopped the command.
+
+    Raises:
+        BaseException: ``stopped``, if nobody expects it.
+    """
+    if not isinstance(stopped, KeyboardInterrupt):
+        error = expected(stopped)
+        if error is None:
+            raise stopped
+        print_error(str(error))
+    sys.exit(1)
