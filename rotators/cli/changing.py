@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from rotators.cli.output import Screen
-    from rotators.manage.changes import Change, Outcome
+    from rotators.core.errors import RotatorsError
+    from rotators.manage.changes import Change, Outcome, Remark
     from rotators.manage.inventory import Entry
     from rotators.manage.selector import Selector
 
@@ -102,6 +103,8 @@ class Plan:
         after: next action when everything is done; None to show one of the secrets.
         noun: what is changed: ``secret`` or ``key``.
         lists: the command that lists these.
+        refused: changes that cannot be made, with the reasons.
+        remarks: what a person should know about the plan.
     """
 
     changes: Sequence[Change]
@@ -111,6 +114,8 @@ class Plan:
     after: str | None = None
     noun: str = "secret"
     lists: str = "rotators list"
+    refused: Sequence[Outcome] = ()
+    remarks: Sequence[Remark] = ()
 
 
 def carry_out(plan: Plan, *, yes: bool, as_json: bool) -> None:
@@ -157,10 +162,11 @@ class Result:
         if self.stopped is not None:
             return "interrupted" if isinstance(self.stopped, KeyboardInterrupt) else "failed"
         if not self.plan.changes:
-            return "unneeded"
+            return "incomplete" if self.plan.refused else "unneeded"
         if not self.outcomes:
             return "planned"
-        return "incomplete" if any(outcome.error for outcome in self.outcomes) else "done"
+        failed = self.plan.refused or any(outcome.error for outcome in self.outcomes)
+        return "incomplete" if failed else "done"
 
     @property
     def next(self) -> str:
@@ -179,7 +185,8 @@ class Result:
 def _show_plan(plan: Plan, out: Screen) -> None:
     if not plan.changes:
         out.print(f"{counted(plan.selected, plan.noun)} selected; nothing remains to be changed.")
-        out.print(f"\nNext: {Result(plan, []).next}")
+        _show_reasons(plan, out)
+        out.print(f"\nNext: {Result(plan, []).next}", soft_wrap=True)
         return
     verb = "needs" if plan.unchanged == 1 else "need"
     done = f" {plan.unchanged:,} of them {verb} no change." if plan.unchanged else ""
@@ -193,6 +200,21 @@ def _show_plan(plan: Plan, out: Screen) -> None:
     out.print(table)
     if len(plan.changes) > _ROWS:
         out.print(f"… and {len(plan.changes) - _ROWS} more; --json shows all.")
+    _show_reasons(plan, out)
+
+
+def _show_reasons(plan: Plan, out: Screen) -> None:
+    """Show what cannot be changed, and what a person should know."""
+    for title, rows in (
+        ("Cannot be changed:", [(each.change.secret, str(each.error)) for each in plan.refused]),
+        ("Stays, or is not known:", [(each.secret or "all", each.words) for each in plan.remarks]),
+    ):
+        if rows:
+            out.print(title)
+            for name, words in rows[:_ROWS]:
+                out.print(f"  {name}:", words, soft_wrap=True)
+        if len(rows) > _ROWS:
+            out.print(f"  … and {len(rows) - _ROWS:,} more; --json shows all.")
 
 
 def _run(plan: Plan, out: Screen) -> Result:
@@ -229,7 +251,11 @@ def _document(result: Result) -> dict[str, Any]:
         "state": result.state,
         "selected": plan.selected,
         "unchanged": plan.unchanged,
-        "changes": [_told(result, number, each) for number, each in enumerate(plan.changes)],
+        "changes": [
+            *(_told(result, number, each) for number, each in enumerate(plan.changes)),
+            *(_described(plan, each.change, "refused", each.error) for each in plan.refused),
+        ],
+        **({"remarks": [asdict(each) for each in plan.remarks]} if plan.remarks else {}),
         "next": result.next,
     }
 
@@ -243,11 +269,14 @@ def _told(result: Result, number: int, change: Change) -> dict[str, Any]:
     else:
         under_way = result.stopped is not None and number == len(result.outcomes)
         state = "unknown" if under_way else "planned"
-    told = error_document(error) if error else None
+    return _described(result.plan, change, state, error)
+
+
+def _described(plan: Plan, change: Change, state: str, error: RotatorsError | None) -> dict[str, Any]:
     return {
-        result.plan.noun: change.secret,
+        plan.noun: change.secret,
         "arn": change.arn,
         "change": change.words,
         "state": state,
-        "error": told,
+        "error": error_document(error) if error else None,
     }

@@ -12,6 +12,8 @@ import click
 from rich.table import Table
 
 from rotators.cli.changing import Plan, carry_out, yes_option
+from rotators.cli.key_change import change
+from rotators.cli.key_create import create
 from rotators.cli.output import console, counted, json_option, print_error, print_json, styled
 from rotators.cli.selecting import selector_options
 from rotators.core.errors import AccessDenied, SecretNotFound
@@ -39,7 +41,7 @@ _USAGES = {"ENCRYPT_DECRYPT": "encrypt", "GENERATE_VERIFY_MAC": "mac", "SIGN_VER
 
 @click.group()
 def key() -> None:
-    """List KMS keys, tell what they encrypt, and rotate them."""
+    """Create, list and rotate KMS keys, and move secrets to another one."""
 
 
 @key.command("list", short_help="List the keys, with their rotation and their secrets.")
@@ -198,3 +200,7 @@ def _plan(names: Sequence[str], planned: Callable[[KeyEntry], Iterable[Change]])
         noun="key",
         lists="rotators key list",
     )
+
+
+key.add_command(create)
+key.add_command(change)

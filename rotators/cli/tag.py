@@ -26,10 +26,18 @@ def tag(pairs: tuple[str, ...], removed: tuple[str, ...]) -> Planner:
     """
     if not pairs and not removed:
         raise click.UsageError("Give --set or --remove.")
-    return partial(tagging, tags=dict(_pair(text) for text in pairs), removed=removed)
+    return partial(tagging, tags=dict(map(tag_pair, pairs)), removed=removed)
 
 
-def _pair(text: str) -> tuple[str, str]:
+def tag_pair(text: str) -> tuple[str, str]:
+    """Return key and value of a tag as a person writes it.
+
+    Args:
+        text: ``KEY=VALUE``.
+
+    Raises:
+        SelectorInvalid: it is something else.
+    """
     key, equals, value = text.partition("=")
     if not key or not equals:
         raise SelectorInvalid(f"{text!r} is no tag", remedy="Write KEY=VALUE; the value may be empty.")

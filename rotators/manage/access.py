@@ -14,7 +14,7 @@ from rotators.iam.documents import SOURCE
 from rotators.iam.evaluator import decide_with
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from rotators.iam.calls import ApiCall
     from rotators.iam.documents import Statement
@@ -102,6 +102,27 @@ def access_to(guarded: Guarded, principal: Principal) -> Access:
         for name, operations in CAPABILITIES.items()
     }
     return Access(principal, verdicts)
+
+
+def key_refusal(guarded: Guarded, principal: Principal, actions: Iterable[str]) -> str | None:
+    """Decide whether Secrets Manager may use the key of a secret for a principal.
+
+    Args:
+        guarded: the secret, with the key.
+        principal: the principal.
+        actions: of KMS, such as ``kms:Encrypt``.
+
+    Returns:
+        Why one of them is refused; None if none certainly is.
+    """
+    if guarded.key.resource is None:
+        return None
+    for action in actions:
+        call = guarded.key_use(principal, action, guarded.key.resource)
+        decision = _decision(guarded, principal, call)
+        if not decision.allowed and not decision.conditions:
+            return _refusal(call, decision)
+    return None
 
 
 def _verdict(guarded: Guarded, principal: Principal, operation: str) -> Verdict:

@@ -1,0 +1,186 @@
+"""Who may use the keys of a key change: the caller, and the roles of the rotation functions.
+
+KMS answers a dry run as it would answer the call: policies of the key and the caller, grants, other accounts
+and the key's state count (KMS Developer Guide, testing-permissions). It does not know that Secrets Manager
+will make the call, which a condition on kms:ViaService compares. What it refuses is therefore decided a
+second time, by the policies as `rotators access` reads them. IAM's policy simulator looks at no policies of
+keys, and no grants (IAM API reference, SimulatePrincipalPolicy), so it proves nothing here.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from rotators.aws import clients
+from rotators.aws.faults import translated
+from rotators.aws.views import UNTOLD
+from rotators.core.errors import AccessDenied, RequestRefused, RotatorsError
+from rotators.core.states import Stage
+from rotators.iam.calls import account_of
+from rotators.manage.access import key_refusal
+from rotators.manage.changes import Remark
+from rotators.manage.errors import AccessUnknown, KeyChangeRefused, PrincipalNotFound
+from rotators.manage.guards import Guarded, Guards
+from rotators.manage.principals import caller_arn, read_account
+from rotators.recovery.coverage import function_view
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rotators.manage.guards import Key
+    from rotators.manage.inventory import Entry
+    from rotators.manage.key_inventory import KeyEntry
+    from rotators.manage.principals import Account, Principal
+
+_ROLE = "TARGET_ROLE_ARN"
+_TO_NEW = ("Encrypt", "GenerateDataKey", "Decrypt")
+_TO_OLD = ("Decrypt",)
+_OF_ROTATION = ("kms:Decrypt", "kms:GenerateDataKey")
+_PLAINTEXT = b"RequestToValidateKeyAccess"
+
+
+class KeyPermissions:
+    """Decides who may use keys. What it has read, it keeps."""
+
+    def __init__(self) -> None:
+        self._guards = Guards()
+        self._keys: dict[str, Key] = {}
+        self._account: Account | RotatorsError | None = None
+        self._roles: dict[str, str | Remark] = {}
+
+    def check(self, entry: Entry, old: KeyEntry, new: KeyEntry) -> list[Remark]:
+        """Check that a secret can be moved and still rotates afterwards.
+
+        Args:
+            entry: the secret.
+            old: its key.
+            new: the key that it shall get.
+
+        Returns:
+            What could not be checked.
+
+        Raises:
+            KeyChangeRefused: the caller may not move it, or its rotation function may not use the new key.
+            StoreError: KMS cannot be asked.
+        """
+        for key, operations in ((old, _TO_OLD), (new, _TO_NEW)):
+            self._check_caller(entry, key, operations)
+        return list(self._check_function(entry, new))
+
+    def _check_caller(self, entry: Entry, key: KeyEntry, operations: Sequence[str]) -> None:
+        if key.of_secrets_manager:
+            return  # it serves all principals of its account (User Guide, security-encryption)
+        refused = [f"kms:{each}" for each in operations if not _dry_run(key, each, entry)]
+        caller = self._caller() if refused else None
+        if caller is None:
+            return  # the change itself shows it
+        reason = key_refusal(self._guarded(entry, key), caller, refused)
+        if reason is not None:
+            raise KeyChangeRefused(
+                f"{caller.name} may not use {key.name} for {entry.name}: {reason}",
+                reason="not-permitted",
+                remedy=f"Grant {', '.join(refused)} on {key.arn}, then repeat the command.",
+            )
+
+    def _check_function(self, entry: Entry, new: KeyEntry) -> Iterator[Remark]:
+        if not entry.rotation_enabled or entry.function_arn is None or new.of_secrets_manager:
+            return
+        role = self._role_of(entry.function_arn, entry.arn)
+        if isinstance(role, Remark):
+            yield Remark(entry.name, role.words)
+            return
+        principal = self._principal(role)
+        if principal is None:
+            words = f"whether {role} may use {new.name} was not checked; its rotation needs it"
+            yield Remark(entry.name, words)
+            return
+        reason = key_refusal(self._guarded(entry, new), principal, _OF_ROTATION)
+        if reason is not None:
+            raise KeyChangeRefused(
+                f"the rotation function of {entry.name} may not use {new.name}: {reason} ({role})",
+                reason="function",
+                remedy=f"Add {new.arn} to the stack's parameter KmsKeyArns and deploy again, or grant the "
+                "role kms:Decrypt and kms:GenerateDataKey; then repeat the command.",
+            )
+
+    def _role_of(self, function: str, secret: str) -> str | Remark:
+        """The role that a function reads and writes secrets as."""
+        if function not in self._roles:
+            try:
+                with clients.in_region_of(secret):
+                    view = function_view(function, account_of(secret))
+            except UNTOLD as error:
+                words = f"the role of {function} was not checked: {error.cause}"
+                self._roles[function] = Remark(None, words)
+            else:
+                self._roles[function] = view.environment.get(_ROLE) or view.role
+        return self._roles[function]
+
+    def _caller(self) -> Principal | None:
+        if os.environ.get(_ROLE):
+            return self._principal(os.environ[_ROLE])
+        return self._principal(caller_arn())
+
+    def _principal(self, arn: str) -> Principal | None:
+        """A user or role with its policies; None if they may not be read, or are of another account."""
+        if self._account is None:
+            try:
+                self._account = read_account()
+            except AccessUnknown as error:
+                self._account = error
+        if isinstance(self._account, RotatorsError):
+            return None
+        try:
+            return self._account.find(arn)
+        except PrincipalNotFound:
+            return None
+
+    def _guarded(self, entry: Entry, key: KeyEntry) -> Guarded:
+        if key.arn not in self._keys:
+            with clients.in_region_of(key.arn):
+                self._keys[key.arn] = self._guards.key(key.arn)
+        return Guarded(entry, None, self._keys[key.arn])
+
+
+def _dry_run(key: KeyEntry, operation: str, entry: Entry) -> bool:
+    """Return True if KMS permits an operation to the caller, with the context of a secret's current version.
+
+    Raises:
+        StoreError: KMS refuses it for another reason than permissions, or cannot be asked.
+    """
+    current = next((version for version, stages in entry.stages.items() if Stage.CURRENT in stages), "")
+    parameters: dict[str, Any] = {
+        "KeyId": key.arn,
+        "DryRun": True,
+        "EncryptionContext": {"SecretARN": entry.arn, **({"SecretVersionId": current} if current else {})},
+        **_PARAMETERS[operation],
+    }
+    with clients.in_region_of(key.arn):
+        method = getattr(clients.kms_lister(), _METHODS[operation])
+    try:
+        with translated(operation, key.name):
+            try:
+                method(**parameters)
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "DryRunOperationException":
+                    raise
+    except AccessDenied as error:
+        if error.reason == "credentials":
+            raise
+        return False
+    except RequestRefused as error:
+        if error.reason != "parameters":  # an older boto3 does not know DryRunModifiers
+            raise
+        return False
+    return True
+
+
+_METHODS = {"Decrypt": "decrypt", "Encrypt": "encrypt", "GenerateDataKey": "generate_data_key"}
+_PARAMETERS: dict[str, dict[str, Any]] = {
+    "Decrypt": {"DryRunModifiers": ["IGNORE_CIPHERTEXT"]},
+    "Encrypt": {"Plaintext": _PLAINTEXT},
+    "GenerateDataKey": {"KeySpec": "AES_256"},
+}
