@@ -184,7 +184,8 @@ class Result:
 
 def _show_plan(plan: Plan, out: Screen) -> None:
     if not plan.changes:
-        out.print(f"{counted(plan.selected, plan.noun)} selected; nothing remains to be changed.")
+        remains = "no change can be made" if plan.refused else "nothing remains to be changed"
+        out.print(f"{counted(plan.selected, plan.noun)} selected; {remains}.")
         _show_reasons(plan, out)
         out.print(f"\nNext: {Result(plan, []).next}", soft_wrap=True)
         return
@@ -207,7 +208,7 @@ def _show_reasons(plan: Plan, out: Screen) -> None:
     """Show what cannot be changed, and what a person should know."""
     for title, rows in (
         ("Cannot be changed:", [(each.change.secret, str(each.error)) for each in plan.refused]),
-        ("Stays, or is not known:", [(each.secret or "all", each.words) for each in plan.remarks]),
+        ("Remarks:", [(each.secret or "all", each.words) for each in plan.remarks]),
     ):
         if rows:
             out.print(title)

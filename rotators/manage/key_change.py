@@ -15,7 +15,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
@@ -24,7 +24,7 @@ from rotators.core.errors import RotatorsError
 from rotators.core.states import Stage
 from rotators.manage.changes import Change, Outcome, Remark, call
 from rotators.manage.errors import KeyCannotServe, KeyChangeIncomplete, KeyChangeRefused
-from rotators.manage.key_inventory import OWN_ALIAS, key_entry, spellings
+from rotators.manage.key_inventory import OWN_ALIAS, key_entry, key_state, spellings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -114,7 +114,7 @@ class KeyChange:
             raise KeyChangeRefused(
                 f"{entry.name} is scheduled for deletion, and stays under {self._old.name}",
                 reason="deleted",
-                remedy=f"Run `rotators restore {entry.name} --yes` first, or keep the key until it is deleted.",
+                remedy=f"Run `rotators restore {entry.name} --yes`, or keep the key until it is deleted.",
             )
         if entry.owner is not None:
             raise KeyChangeRefused(
@@ -135,26 +135,19 @@ class KeyChange:
 
     def _remark(self, entry: Entry, names: str, found: Sequence[Version]) -> None:
         """Remark what stays under the old key, or under others, when the secret is moved."""
-        concerned = names in {self._old.arn, self._new.arn}
-        remarks = self.moves.remarks
-        for each in found:
-            keys = {self._arn(key) for key in each.keys}
-            if not keys or self._new.arn in keys:
-                continue
-            under = ", ".join(sorted(each.keys))
-            if self._old.arn in keys and not each.stages:
-                words = f"version {each.id} without a stage stays under {self._old.name}"
-                remarks.append(Remark(entry.name, words))
-            elif self._old.arn in keys and not _follows(each):
-                words = (
-                    f"version {each.id} stays under {self._old.name} without a stage; a copy gets its stages"
-                )
-                remarks.append(Remark(entry.name, words))
-            elif self._old.arn not in keys and each.stages and concerned:
-                stays = "moves only if this key decrypts it" if _follows(each) else "stays there"
-                remarks.append(Remark(entry.name, f"{_named([each])} is under {under}, and {stays}"))
+        old, words = self._old.name, []
+        if lost := [each for each in found if self._is_left(each) and not each.stages]:
+            words.append(f"without a stage, stays under {old}: {_named(lost)}")
+        if copied := [each for each in found if self._is_left(each) and each.stages and not _follows(each)]:
+            words.append(f"stored again for its stages; the original stays under {old}: {_named(copied)}")
+        if names in {self._old.arn, self._new.arn}:
+            for each in found:
+                if each.stages and self._is_elsewhere(each) and not self._is_left(each):
+                    moves = "moves only if that key decrypts it" if _follows(each) else "stays there"
+                    words.append(f"{_named([each])} is under {', '.join(each.keys)}, and {moves}")
         if entry.is_primary and names == self._old.arn:
-            remarks += [Remark(entry.name, words) for words in _replicas(entry)]
+            words += _replicas(entry)
+        self.moves.remarks += [Remark(entry.name, each) for each in words]
 
     def _move(self, entry: Entry, names: str) -> None:
         """Move a secret.
@@ -163,6 +156,13 @@ class KeyChange:
             KeyChangeIncomplete: versions were not encrypted anew.
             StoreError: a call was refused.
         """
+        if state := key_state(self._old.arn):
+            # UpdateSecret would succeed, encrypt nothing anew, and could not be undone.
+            raise KeyChangeRefused(
+                f"{self._old.name} became {state}, so {entry.name} was left under it",
+                reason="state",
+                remedy="Enable the key, and repeat the command.",
+            )
         for each in self._versions(entry.arn):
             if COPY_STAGE in each.stages:  # of an interrupted command
                 _move_stage(entry, COPY_STAGE, each.id, None)
@@ -202,7 +202,9 @@ class KeyChange:
         """
         with clients.in_region_of(entry.arn), translated("GetSecretValue", entry.arn):
             value = clients.secrets_lister().get_secret_value(SecretId=entry.arn, VersionId=version.id)
-        content = {name: value[name] for name in ("SecretString", "SecretBinary") if name in value}
+        content: dict[str, Any] = {
+            name: value.get(name) for name in ("SecretString", "SecretBinary") if name in value
+        }
         copy = str(uuid.uuid4())
         staged = {"ClientRequestToken": copy, "VersionStages": [COPY_STAGE]}
         call(entry.arn, "PutSecretValue", {"SecretId": entry.arn, **staged, **content})
@@ -228,6 +230,7 @@ class KeyChange:
         return self._old.arn in keys and self._new.arn not in keys
 
     def _is_elsewhere(self, version: Version) -> bool:
+        """True if the new key does not decrypt a version that has a value."""
         return bool(version.keys) and self._new.arn not in {self._arn(key) for key in version.keys}
 
     def _arn(self, key: str) -> str:
@@ -281,7 +284,9 @@ def _follows(version: Version) -> bool:
 
 
 def _named(versions: Iterable[Version]) -> str:
-    return ", ".join(f"version {each.id} ({', '.join(each.stages)})" for each in versions)
+    return ", ".join(
+        f"version {each.id}" + (f" ({', '.join(each.stages)})" if each.stages else "") for each in versions
+    )
 
 
 def _counted(versions: Sequence[Version]) -> str:

@@ -132,6 +132,20 @@ def key_entry(named: str, *, rotation: bool = True) -> KeyEntry:
     return _entry(client, _metadata(client, named), _aliases(client), rotation=rotation)
 
 
+def key_state(arn: str) -> str | None:
+    """Return the state of a key that cannot be used now; None if it can.
+
+    Args:
+        arn: its ARN.
+
+    Raises:
+        StoreError: the caller may not describe it.
+    """
+    with clients.in_region_of(arn):
+        state = str(_metadata(clients.kms_lister(), arn)["KeyState"])
+    return None if state == _ENABLED else state
+
+
 def _metadata(client: Any, named: str) -> Mapping[str, Any]:
     with translated("DescribeKey", named):
         found: Mapping[str, Any] = client.describe_key(KeyId=named)["KeyMetadata"]
@@ -218,3 +232,13 @@ def versions_under(key: KeyEntry, entry: Entry) -> list[Version]:
     with clients.in_region_of(entry.arn):
         listed = list_versions(entry.arn, clients.secrets_lister())
     return [version for version in listed if not names.isdisjoint(version.keys)]
+
+
+def other_keys(key: KeyEntry, version: Version) -> list[str]:
+    """Return the keys that decrypt a version too, because it was encrypted anew.
+
+    Args:
+        key: the key.
+        version: the version.
+    """
+    return [each for each in version.keys if each not in spellings(key)]

@@ -84,16 +84,18 @@ def test_versions_stay_under_an_old_key(kms: Any, fleet: Fleet) -> None:
         fleet.secrets.put_secret_value(SecretId=name, SecretString=value)
     fleet.secrets.update_secret(SecretId=name, KmsKeyId=new)
 
-    def versions(key: str) -> list[tuple[str, list[str]]]:
+    def versions(key: str) -> list[tuple[str, list[str], list[str]]]:
         found = json.loads(run("key", "versions", key, "--name", fleet.prefix, "--json").stdout)
         assert found["key"] == arn_of(kms, key)
-        return [(each["secret"], each["stages"]) for each in found["versions"]]
+        return [(each["secret"], each["stages"], each["other_keys"]) for each in found["versions"]]
 
-    assert versions(old) == [(name, [])]
-    assert versions(new) == [(name, ["AWSCURRENT"]), (name, ["AWSPREVIOUS"])]
+    moved = (["AWSCURRENT"], ["AWSPREVIOUS"])
+    assert versions(old) == [*((name, stages, [new]) for stages in moved), (name, [], [])]
+    assert versions(new) == [(name, stages, [arn_of(kms, old)]) for stages in moved]
     result = run("key", "versions", old, name)
     assert next(iter(first)) in result.stdout
-    assert f"1 version of 1 secret under {old}; 1 without a stage." in result.stdout
+    told = f"3 versions of 1 secret under {old}; 1 without a stage, 1 under no other key."
+    assert told in result.stdout
 
 
 def test_versions_of_a_deleted_secret_are_found(kms: Any, fleet: Fleet) -> None:
