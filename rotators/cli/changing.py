@@ -208,7 +208,7 @@ def _show_reasons(plan: Plan, out: Screen) -> None:
     """Show what cannot be changed, and what a person should know."""
     for title, rows in (
         ("Cannot be changed:", [(each.change.secret, str(each.error)) for each in plan.refused]),
-        ("Remarks:", [(each.secret or "all", each.words) for each in plan.remarks]),
+        ("Remarks:", [(each.secret, each.words) for each in plan.remarks]),
     ):
         if rows:
             out.print(title)

@@ -104,25 +104,35 @@ def access_to(guarded: Guarded, principal: Principal) -> Access:
     return Access(principal, verdicts)
 
 
-def key_refusal(guarded: Guarded, principal: Principal, actions: Iterable[str]) -> str | None:
+def reads(guarded: Guarded, principal: Principal) -> bool:
+    """Return True if a principal can read a secret, perhaps.
+
+    Args:
+        guarded: the secret.
+        principal: the principal.
+    """
+    return _verdict(guarded, principal, "GetSecretValue").answer is not Answer.NO
+
+
+def key_use(guarded: Guarded, principal: Principal, actions: Iterable[str]) -> Verdict:
     """Decide whether Secrets Manager may use the key of a secret for a principal.
 
     Args:
         guarded: the secret, with the key.
         principal: the principal.
-        actions: of KMS, such as ``kms:Encrypt``.
+        actions: of KMS, such as ``kms:Encrypt``; all are needed.
 
     Returns:
-        Why one of them is refused; None if none certainly is.
+        The answer.
     """
-    if guarded.key.resource is None:
-        return None
-    for action in actions:
-        call = guarded.key_use(principal, action, guarded.key.resource)
+    found = list(guarded.key.undecided)
+    for call in guarded.key_uses(principal, actions):
         decision = _decision(guarded, principal, call)
         if not decision.allowed and not decision.conditions:
-            return _refusal(call, decision)
-    return None
+            return Verdict(Answer.NO, _refusal(call, decision))
+        found += decision.conditions
+    conditions = tuple(dict.fromkeys(found))
+    return Verdict(Answer.CONDITIONAL if conditions else Answer.YES, "", conditions)
 
 
 def _verdict(guarded: Guarded, principal: Principal, operation: str) -> Verdict:

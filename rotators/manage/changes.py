@@ -57,11 +57,11 @@ class Remark:
     """A fact about a plan that a person should know, such as something that the plan leaves as it is.
 
     Attributes:
-        secret: name of the secret; None if it is about all.
+        secret: name of the secret.
         words: the fact.
     """
 
-    secret: str | None
+    secret: str
     words: str
 
 

@@ -136,15 +136,22 @@ class Guarded:
             requests = self._requests[operation] = tuple(self._requests_of(operation))
         return (each.by(principal) for each in requests)
 
-    def key_use(self, principal: Principal, action: str, resource: KeyResource) -> ApiCall:
-        """Return the call of KMS that Secrets Manager makes for a principal.
+    def key_uses(self, principal: Principal, actions: Iterable[str]) -> Iterator[ApiCall]:
+        """List the calls of KMS that Secrets Manager makes for a principal.
 
         Args:
             principal: the caller.
-            action: of KMS, such as ``kms:Encrypt``.
-            resource: the key, which is that of `key`.
+            actions: of KMS, such as ``kms:Encrypt``.
+
+        Yields:
+            The calls; none without a key that was found.
         """
-        return key_use(self._request, action, self._secret, resource).by(principal)
+        if (resource := self.key.resource) is None:
+            return
+        for action in actions:
+            if action not in self._requests:
+                self._requests[action] = (key_use(self._request, action, self._secret, resource),)
+            yield from (each.by(principal) for each in self._requests[action])
 
     def _requests_of(self, operation: str) -> Iterator[_Request]:
         return calls_about(self._request, operation, self._secret, Parameters())

@@ -24,6 +24,7 @@ from rotators.core.errors import RotatorsError
 from rotators.core.states import Stage
 from rotators.manage.changes import Change, Outcome, Remark, call
 from rotators.manage.errors import KeyCannotServe, KeyChangeIncomplete, KeyChangeRefused
+from rotators.manage.inventory import described
 from rotators.manage.key_inventory import OWN_ALIAS, key_entry, key_state, spellings
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class KeyChange:
         _check(old, new)
         self._old, self._new, self._permissions = old, new, permissions
         self._names = {**dict.fromkeys(spellings(old), old.arn), **dict.fromkeys(spellings(new), new.arn)}
+        self._both = {old.arn, new.arn}
         self.moves = Moves()
 
     def plan(self, entry: Entry) -> None:
@@ -89,8 +91,7 @@ class KeyChange:
             StoreError: its versions could not be listed, or it could not be described.
         """
         found = self._versions(entry.arn)
-        names, remaining = self._arn(entry.key or OWN_ALIAS), [each for each in found if self._is_left(each)]
-        staged = [each for each in remaining if each.stages]
+        names, staged = self._key_of(entry), [each for each in found if each.stages and self._is_left(each)]
         begun = any(COPY_STAGE in each.stages for each in found)
         self._remark(entry, names, found)
         if not staged and not begun and names != self._old.arn:
@@ -100,7 +101,7 @@ class KeyChange:
         words = f"move {_counted(staged)} {between}" if staged else f"move new values {between}"
         if entry.interrupted:
             words += "; a rotation is not finished"
-        change = Change(entry.name, words, partial(self._move, entry, names), entry.arn)
+        change = Change(entry.name, words, partial(self._move, entry), entry.arn)
         try:
             self._check_secret(entry, names)
             self.moves.remarks += self._permissions.check(entry, self._old, self._new)
@@ -126,7 +127,7 @@ class KeyChange:
                 reason="region",
                 remedy="Name keys of the Region of the secret.",
             )
-        if names not in {self._old.arn, self._new.arn}:
+        if names not in self._both:
             raise KeyChangeRefused(
                 f"versions of {entry.name} are under {self._old.name}, but the secret names {names}",
                 reason="other-key",
@@ -140,19 +141,20 @@ class KeyChange:
             words.append(f"without a stage, stays under {old}: {_named(lost)}")
         if copied := [each for each in found if self._is_left(each) and each.stages and not _follows(each)]:
             words.append(f"stored again for its stages; the original stays under {old}: {_named(copied)}")
-        if names in {self._old.arn, self._new.arn}:
+        if names in self._both:
             for each in found:
-                if each.stages and self._is_elsewhere(each) and not self._is_left(each):
+                if each.stages and self._is_elsewhere(each):
                     moves = "moves only if that key decrypts it" if _follows(each) else "stays there"
                     words.append(f"{_named([each])} is under {', '.join(each.keys)}, and {moves}")
         if entry.is_primary and names == self._old.arn:
             words += _replicas(entry)
         self.moves.remarks += [Remark(entry.name, each) for each in words]
 
-    def _move(self, entry: Entry, names: str) -> None:
+    def _move(self, entry: Entry) -> None:
         """Move a secret.
 
         Raises:
+            KeyChangeRefused: the secret or its key is not as it was planned; nothing was changed.
             KeyChangeIncomplete: versions were not encrypted anew.
             StoreError: a call was refused.
         """
@@ -163,23 +165,27 @@ class KeyChange:
                 reason="state",
                 remedy="Enable the key, and repeat the command.",
             )
-        for each in self._versions(entry.arn):
+        names = self._key_of(fresh := described(entry.arn))
+        self._check_secret(fresh, names)
+        found = self._versions(entry.arn)
+        for each in found:
             if COPY_STAGE in each.stages:  # of an interrupted command
                 _move_stage(entry, COPY_STAGE, each.id, None)
-        if names == self._new.arn and self._following(entry):
+        if names == self._new.arn and self._following(found):
             self._update(entry, self._old)  # only a change of the key encrypts anew
             names = self._old.arn
         if names == self._old.arn:
             self._update(entry, self._new)
-        if left := self._following(entry):
+            found = self._versions(entry.arn)
+        if left := self._following(found):
             self._put_back(entry, left)
-        for each in self._versions(entry.arn):
-            if each.stages and self._is_left(each):
-                self._copy(entry, each)
-        others = [each for each in self._versions(entry.arn) if _follows(each) and self._is_elsewhere(each)]
-        if others:
+        copied = [each for each in found if self._is_left(each) and set(each.stages) - {COPY_STAGE}]
+        for each in copied:
+            self._copy(entry, each)
+        unproved = [each for each in self._versions(entry.arn) if self._is_unproved(each)]
+        if unproved:
             raise KeyChangeIncomplete(
-                f"{entry.name} is moved to {self._new.name}, except {_named(others)}", reason="other-key"
+                f"{entry.name} is moved to {self._new.name}, except {_named(unproved)}", reason="unproved"
             )
 
     def _put_back(self, entry: Entry, left: Sequence[Version]) -> None:
@@ -209,7 +215,8 @@ class KeyChange:
         staged = {"ClientRequestToken": copy, "VersionStages": [COPY_STAGE]}
         call(entry.arn, "PutSecretValue", {"SecretId": entry.arn, **staged, **content})
         for stage in version.stages:
-            _move_stage(entry, stage, version.id, copy)
+            if stage != COPY_STAGE:
+                _move_stage(entry, stage, version.id, copy)
         _move_stage(entry, COPY_STAGE, copy, None)
 
     def _update(self, entry: Entry, key: KeyEntry) -> None:
@@ -220,9 +227,9 @@ class KeyChange:
         with clients.in_region_of(arn):
             return list_versions(arn, clients.secrets_lister())
 
-    def _following(self, entry: Entry) -> list[Version]:
+    def _following(self, found: Iterable[Version]) -> list[Version]:
         """The versions under the old key that a change of the key encrypts anew."""
-        return [each for each in self._versions(entry.arn) if self._is_left(each) and _follows(each)]
+        return [each for each in found if self._is_left(each) and _follows(each)]
 
     def _is_left(self, version: Version) -> bool:
         """True if the old key decrypts a version, and the new one does not."""
@@ -230,8 +237,20 @@ class KeyChange:
         return self._old.arn in keys and self._new.arn not in keys
 
     def _is_elsewhere(self, version: Version) -> bool:
-        """True if the new key does not decrypt a version that has a value."""
-        return bool(version.keys) and self._new.arn not in {self._arn(key) for key in version.keys}
+        """True if other keys than these two decrypt a version."""
+        return bool(version.keys) and self._both.isdisjoint(self._arn(key) for key in version.keys)
+
+    def _is_unproved(self, version: Version) -> bool:
+        """True if a change of the key should have encrypted a version anew, and nothing proves it.
+
+        A pending version without keys has no value yet.
+        """
+        keys = {self._arn(key) for key in version.keys}
+        pending = _FOLLOWING & {*version.stages} == {Stage.PENDING}
+        return _follows(version) and self._new.arn not in keys and not (pending and not keys)
+
+    def _key_of(self, entry: Entry) -> str:
+        return self._arn(entry.key or OWN_ALIAS)
 
     def _arn(self, key: str) -> str:
         """The ARN of a key; of one that cannot be described, what the secret calls it."""
@@ -246,6 +265,12 @@ class KeyChange:
 def _check(old: KeyEntry, new: KeyEntry) -> None:
     if old.arn == new.arn:
         raise KeyCannotServe(f"{old.name} and {new.name} are one key", reason="same")
+    if old.region != new.region:
+        raise KeyCannotServe(
+            f"{old.name} is in {old.region}, and {new.name} in {new.region}",
+            reason="region",
+            remedy="Name keys of the Region of the secrets.",
+        )
     for key in (old, new):
         if not key.symmetric:
             raise KeyCannotServe(
@@ -266,8 +291,8 @@ def _check(old: KeyEntry, new: KeyEntry) -> None:
 
 def _replicas(entry: Entry) -> Iterator[str]:
     with clients.in_region_of(entry.arn):
-        described = describe(entry.arn, clients.secrets_lister())
-    for each in described.get("ReplicationStatus", ()):
+        answer = describe(entry.arn, clients.secrets_lister())
+    for each in answer.get("ReplicationStatus", ()):
         key = each.get("KmsKeyId") or OWN_ALIAS
         yield f"its replica in {each['Region']} has a key of that Region, and keeps it: {key}"
 

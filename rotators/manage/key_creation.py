@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
-from rotators.core.errors import RequestRefused, RotatorsError
+from rotators.core.errors import AccessDenied, RequestRefused, RotatorsError
 from rotators.manage.changes import Change
 from rotators.manage.errors import KeyCannotBeCreated
 from rotators.manage.key_inventory import key_entries, key_entry
@@ -125,13 +125,22 @@ def _begun(wanted: NewKey) -> str | None:
     unread: list[tuple[str, RotatorsError]] = []  # not ours: its creator can describe a key
     for key in key_entries(unread):
         fits = (key.spec, key.usage) == (wanted.spec, wanted.usage)
-        if fits and key.enabled and not key.aliases and not key.managed_by_aws:
-            with translated("ListResourceTags", key.arn):
-                pages = clients.kms_lister().get_paginator("list_resource_tags").paginate(KeyId=key.arn)
-                tags = {tag["TagKey"]: tag["TagValue"] for page in pages for tag in page["Tags"]}
-            if tags.get(MEANT_FOR) == wanted.alias:
-                return key.arn
+        unnamed = key.enabled and not key.aliases and not key.managed_by_aws
+        if fits and unnamed and _tags(key.arn).get(MEANT_FOR) == wanted.alias:
+            return key.arn
     return None
+
+
+def _tags(arn: str) -> Mapping[str, str]:
+    """The tags of a key; none if they may not be read, as those of its creator may."""
+    try:
+        with translated("ListResourceTags", arn):
+            pages = clients.kms_lister().get_paginator("list_resource_tags").paginate(KeyId=arn)
+            return {tag["TagKey"]: tag["TagValue"] for page in pages for tag in page["Tags"]}
+    except AccessDenied as error:
+        if error.reason is not None:  # about the caller
+            raise
+        return {}
 
 
 class _Creation:

@@ -1,4 +1,4 @@
-"""Who may use the keys of a key change: the caller, and the roles of the rotation functions.
+"""Who may use the keys of a key change: the caller, the rotation functions, and the readers of secrets.
 
 KMS answers a dry run as it would answer the call: policies of the key and the caller, grants, other accounts
 and the key's state count (KMS Developer Guide, testing-permissions). It does not know that Secrets Manager
@@ -10,6 +10,7 @@ keys, and no grants (IAM API reference, SimulatePrincipalPolicy), so it proves n
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -20,7 +21,7 @@ from rotators.aws.views import UNTOLD
 from rotators.core.errors import AccessDenied, RequestRefused, RotatorsError
 from rotators.core.states import Stage
 from rotators.iam.calls import account_of
-from rotators.manage.access import key_refusal
+from rotators.manage.access import Answer, key_use, reads
 from rotators.manage.changes import Remark
 from rotators.manage.errors import AccessUnknown, KeyChangeRefused, PrincipalNotFound
 from rotators.manage.guards import Guarded, Guards
@@ -39,6 +40,7 @@ _ROLE = "TARGET_ROLE_ARN"
 _TO_NEW = ("Encrypt", "GenerateDataKey", "Decrypt")
 _TO_OLD = ("Decrypt",)
 _OF_ROTATION = ("kms:Decrypt", "kms:GenerateDataKey")
+_TO_READ = ("kms:Decrypt",)
 _PLAINTEXT = b"RequestToValidateKeyAccess"
 
 
@@ -49,10 +51,10 @@ class KeyPermissions:
         self._guards = Guards()
         self._keys: dict[str, Key] = {}
         self._account: Account | RotatorsError | None = None
-        self._roles: dict[str, str | Remark] = {}
+        self._roles: dict[str, str | RotatorsError] = {}
 
     def check(self, entry: Entry, old: KeyEntry, new: KeyEntry) -> list[Remark]:
-        """Check that a secret can be moved and still rotates afterwards.
+        """Check that a secret can be moved, still rotates afterwards, and is read by those who read it now.
 
         Args:
             entry: the secret.
@@ -60,83 +62,103 @@ class KeyPermissions:
             new: the key that it shall get.
 
         Returns:
-            What could not be checked.
+            Who will not read it any more, and what could not be checked.
 
         Raises:
             KeyChangeRefused: the caller may not move it, or its rotation function may not use the new key.
-            StoreError: KMS cannot be asked.
+            StoreError: AWS cannot be asked.
         """
         for key, operations in ((old, _TO_OLD), (new, _TO_NEW)):
             self._check_caller(entry, key, operations)
-        return list(self._check_function(entry, new))
+        if (
+            new.of_secrets_manager
+        ):  # it serves all principals of its account (User Guide, security-encryption)
+            return []
+        words = [*self._function(entry, new), *self._readers(entry, old, new)]
+        return [Remark(entry.name, each) for each in words]
 
     def _check_caller(self, entry: Entry, key: KeyEntry, operations: Sequence[str]) -> None:
         if key.of_secrets_manager:
-            return  # it serves all principals of its account (User Guide, security-encryption)
+            return
         refused = [f"kms:{each}" for each in operations if not _dry_run(key, each, entry)]
-        caller = self._caller() if refused else None
+        caller = self._principal(os.environ.get(_ROLE) or caller_arn()) if refused else None
         if caller is None:
             return  # the change itself shows it
-        reason = key_refusal(self._guarded(entry, key), caller, refused)
-        if reason is not None:
+        verdict = key_use(self._guarded(entry, key), caller, refused)
+        if verdict.answer is Answer.NO:
             raise KeyChangeRefused(
-                f"{caller.name} may not use {key.name} for {entry.name}: {reason}",
+                f"{caller.name} may not use {key.name} for {entry.name}: {verdict.why}",
                 reason="not-permitted",
                 remedy=f"Grant {', '.join(refused)} on {key.arn}, then repeat the command.",
             )
 
-    def _check_function(self, entry: Entry, new: KeyEntry) -> Iterator[Remark]:
-        if not entry.rotation_enabled or entry.function_arn is None or new.of_secrets_manager:
+    def _function(self, entry: Entry, new: KeyEntry) -> Iterator[str]:
+        """Check the rotation function; tell what could not be checked."""
+        if not entry.rotation_enabled or entry.function_arn is None:
             return
         role = self._role_of(entry.function_arn, entry.arn)
-        if isinstance(role, Remark):
-            yield Remark(entry.name, role.words)
+        if isinstance(role, RotatorsError):
+            yield f"whether its rotation function may use {new.name} was not checked: {role.cause}"
             return
         principal = self._principal(role)
         if principal is None:
-            words = f"whether {role} may use {new.name} was not checked; its rotation needs it"
-            yield Remark(entry.name, words)
+            yield f"whether its rotation function may use {new.name}, as {role}, was not checked"
             return
-        reason = key_refusal(self._guarded(entry, new), principal, _OF_ROTATION)
-        if reason is not None:
+        verdict = key_use(self._guarded(entry, new), principal, _OF_ROTATION)
+        if verdict.answer is Answer.NO:
             raise KeyChangeRefused(
-                f"the rotation function of {entry.name} may not use {new.name}: {reason} ({role})",
+                f"the rotation function of {entry.name} may not use {new.name}: {verdict.why} ({role})",
                 reason="function",
                 remedy=f"Add {new.arn} to the stack's parameter KmsKeyArns and deploy again, or grant the "
                 "role kms:Decrypt and kms:GenerateDataKey; then repeat the command.",
             )
+        if verdict.answer is Answer.CONDITIONAL:
+            yield f"its rotation function may use {new.name} only if {'; '.join(verdict.conditions)} ({role})"
 
-    def _role_of(self, function: str, secret: str) -> str | Remark:
+    def _readers(self, entry: Entry, old: KeyEntry, new: KeyEntry) -> Iterator[str]:
+        """Tell which users and roles read the secret now, and will not read its next value."""
+        account = self._read_account()
+        if isinstance(account, RotatorsError):
+            yield f"whether all who read it may use {new.name} was not checked: {account.cause}"
+            return
+        now, then = self._guards.of(replace(entry, key=old.arn)), self._guarded(entry, new)
+        lost = [
+            each.name
+            for each in account.principals
+            if key_use(then, each, _TO_READ).answer is Answer.NO and reads(now, each)
+        ]
+        if lost:
+            yield f"may read it now, but not its next value, because of {new.name}: {', '.join(lost)}"
+
+    def _role_of(self, function: str, secret: str) -> str | RotatorsError:
         """The role that a function reads and writes secrets as."""
         if function not in self._roles:
             try:
                 with clients.in_region_of(secret):
                     view = function_view(function, account_of(secret))
             except UNTOLD as error:
-                words = f"the role of {function} was not checked: {error.cause}"
-                self._roles[function] = Remark(None, words)
+                self._roles[function] = error
             else:
                 self._roles[function] = view.environment.get(_ROLE) or view.role
         return self._roles[function]
 
-    def _caller(self) -> Principal | None:
-        if os.environ.get(_ROLE):
-            return self._principal(os.environ[_ROLE])
-        return self._principal(caller_arn())
-
     def _principal(self, arn: str) -> Principal | None:
         """A user or role with its policies; None if they may not be read, or are of another account."""
+        account = self._read_account()
+        if isinstance(account, RotatorsError):
+            return None
+        try:
+            return account.find(arn)
+        except PrincipalNotFound:
+            return None
+
+    def _read_account(self) -> Account | RotatorsError:
         if self._account is None:
             try:
                 self._account = read_account()
             except AccessUnknown as error:
                 self._account = error
-        if isinstance(self._account, RotatorsError):
-            return None
-        try:
-            return self._account.find(arn)
-        except PrincipalNotFound:
-            return None
+        return self._account
 
     def _guarded(self, entry: Entry, key: KeyEntry) -> Guarded:
         if key.arn not in self._keys:

@@ -164,6 +164,29 @@ def test_an_empty_pending_version_needs_no_key(case: Case) -> None:
     case.fleet.aws.stage(name, "0" * 32)
     assert case.told()["state"] == "done"
     assert case.by_stage(name)["AWSPENDING"] == []
+    case.secrets.put_secret_value(
+        SecretId=name, ClientRequestToken="0" * 32, SecretString="x", VersionStages=["AWSPENDING"]
+    )
+    assert case.by_stage(name)["AWSPENDING"] == [case.new]
+
+
+def test_a_version_without_a_proof_is_named(case: Case) -> None:
+    """The service does not say which keys it is under."""
+    name = case.add("app")
+    current = case.versions(name)[-1]["VersionId"]
+
+    def hide(parsed: dict[str, Any], **_: object) -> None:
+        for each in parsed["Versions"]:
+            each.pop("KmsKeyIds")
+
+    events = clients.secrets_lister().meta.events
+    events.register("after-call.secretsmanager.ListSecretVersionIds", hide)
+    try:
+        told = case.told()
+    finally:
+        events.unregister("after-call.secretsmanager.ListSecretVersionIds", hide)
+    assert states(told) == [("refused", "key-change-incomplete/unproved")]
+    assert f"version {current} (AWSCURRENT)" in told["changes"][0]["error"]["cause"]
 
 
 def test_a_version_with_its_own_stage_is_stored_again(case: Case) -> None:
@@ -398,7 +421,7 @@ def test_replicas_keep_their_keys(case: Case) -> None:
     assert done.status == 0, done.text
     assert replica.describe_secret(SecretId=name)["KmsKeyId"] == new_there
     wrong = command("key", "change", "--from", new_there, "--to", case.new, far, "--yes")
-    assert "[key-change-refused/region]" in wrong.stdout
+    assert "[key-cannot-serve/region]" in wrong.stderr
     case.secrets.remove_regions_from_replication(SecretId=name, RemoveReplicaRegions=["eu-west-1"])
 
 
@@ -470,15 +493,35 @@ def test_a_grant_serves_a_rotation_function(case: Case, rotating: tuple[str, str
     assert case.told()["state"] == "done"
 
 
+def test_readers_without_the_new_key_are_named(case: Case, identities: Identities) -> None:
+    name = case.add("app")
+    both = identities.role(allow("secretsmanager:GetSecretValue", "kms:Decrypt"))
+    only = {**allow("kms:Decrypt"), "Resource": case.old}
+    old = identities.role(allow("secretsmanager:GetSecretValue"), only)
+    nobody = identities.role(allow("secretsmanager:GetSecretValue"))
+    told = case.told()
+    assert told["state"] == "done"
+    assert f"may read it now, but not its next value, because of {case.new.rpartition('/')[2]}: " in remarks(
+        told
+    )
+    assert arn(old) in remarks(told)
+    assert all(arn(role) not in remarks(told) for role in (both, nobody))
+    reader = identities.client(old)
+    case.secrets.put_secret_value(SecretId=name, SecretString="third")
+    with identities.enforced(), pytest.raises(reader.exceptions.ClientError, match="Access to KMS"):
+        reader.get_secret_value(SecretId=name)
+
+
 def test_what_cannot_be_checked_is_told(
     case: Case, identities: Identities, rotating: tuple[str, str]
 ) -> None:
     with identities.acting(allow("*"), deny("iam:*")):
         told = case.told(yes=False)
-    assert f"whether {arn(rotating[1])} may use" in remarks(told)
+    assert f"may use {case.new.rpartition('/')[2]}, as {arn(rotating[1])}, was not checked" in remarks(told)
+    assert "whether all who read it may use" in remarks(told)
     with identities.acting(allow("*"), deny("lambda:*")):
         told = case.told(yes=False)
-    assert "the role of arn:aws:lambda:" in remarks(told)
+    assert "was not checked: GetFunctionConfiguration on" in remarks(told)
 
 
 def test_keys_of_another_account_serve(case: Case, aws: LocalAws) -> None:

@@ -79,8 +79,10 @@ def change(secret: FakeSecret, key: str) -> None:
     new = key or _OWN
     changes, may = new != secret.kms_key_id, may_use_key.get()
     for version_id, version in secret.versions.items():
+        if not has_value(version):
+            continue  # its value will be encrypted with the key that the secret has then
         old = version["keys"] = _keys(secret, version)
-        if changes and has_value(version) and _FOLLOWS & set(version["version_stages"]):
+        if changes and _FOLLOWS & set(version["version_stages"]):
             readable = any(
                 _usable(secret.account_id, secret.region, each)
                 and may("kms:Decrypt", each or _OWN, version_id)
