@@ -56,7 +56,7 @@ def create(  # noqa: PLR0913 - one for each option
         days or DAYS,
     )
     changes = creation(wanted)
-    after = f"`rotators key change --from KEY --to {alias} --key KEY` moves secrets to it."
+    after = f"`rotators key change --from KEY --to {alias}` moves secrets to it."
     carry_out(
         Plan(
             changes,

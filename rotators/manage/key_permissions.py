@@ -121,7 +121,8 @@ class KeyPermissions:
         if isinstance(account, RotatorsError):
             yield f"whether all who read it may use {new.name} was not checked: {account.cause}"
             return
-        now, then = self._guards.of(replace(entry, key=old.arn)), self._guarded(entry, new)
+        named = replace(entry, key=None if old.of_secrets_manager else old.arn)
+        now, then = self._guards.of(named), self._guarded(entry, new)
         lost = [
             each.name
             for each in account.principals

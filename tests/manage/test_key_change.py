@@ -512,6 +512,16 @@ def test_readers_without_the_new_key_are_named(case: Case, identities: Identitie
         reader.get_secret_value(SecretId=name)
 
 
+def test_readers_need_a_key_for_the_first_time(case: Case, identities: Identities) -> None:
+    """UG:security-encryption: aws/secretsmanager needs no permission."""
+    reader = identities.role(allow("secretsmanager:GetSecretValue"))
+    case.old = "alias/aws/secretsmanager"
+    case.fleet.add("app")
+    assert arn(reader) in remarks(case.told(yes=False))
+    case.kms.create_grant(KeyId=case.new, GranteePrincipal=arn(reader), Operations=["Decrypt"])
+    assert arn(reader) not in remarks(case.told(yes=False))
+
+
 def test_what_cannot_be_checked_is_told(
     case: Case, identities: Identities, rotating: tuple[str, str]
 ) -> None:
