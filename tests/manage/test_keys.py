@@ -212,17 +212,43 @@ _LOOKS = ["kms:DescribeKey", "kms:GetKeyRotationStatus", "kms:ListAliases"]
         ),
         (("rotate", "KEY", "--yes"), [*_LOOKS, "kms:ListKeyRotations", "kms:RotateKeyOnDemand"]),
         (("rotate", "KEY", "--every", "90", "--yes"), [*_LOOKS, "kms:EnableKeyRotation"]),
+        (
+            ("create", "ALIAS", "--yes"),
+            [
+                "kms:CreateAlias",
+                "kms:CreateKey",
+                "kms:DescribeKey",
+                "kms:EnableKeyRotation",
+                "kms:ListAliases",
+                "kms:ListKeys",
+                "kms:PutKeyPolicy",
+                "kms:TagResource",
+            ],
+        ),
+        (
+            ("change", "--from", "KEY", "--to", "NEW", "SECRET", "--yes"),
+            [
+                *(f"kms:{name}" for name in ("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey")),
+                "kms:ListAliases",
+                *(
+                    f"secretsmanager:{name}"
+                    for name in ("DescribeSecret", "ListSecretVersionIds", "UpdateSecret")
+                ),
+            ],
+        ),
     ],
-    ids=["list", "versions", "now", "every"],
+    ids=["list", "versions", "now", "every", "create", "change"],
 )
 def test_each_documented_permission_is_needed(
     aws: LocalAws, permit: Callable[..., None], words: tuple[str, ...], actions: list[str]
 ) -> None:
     """docs/how-to/managing.md, Permissions."""
-    key = new_key(aws.client("kms", region=REGION))
+    kms = aws.client("kms", region=REGION)
+    key, secret = new_key(kms), unique("permissions")
     service = aws.client("secretsmanager", region=REGION)
-    service.create_secret(Name=unique("permissions"), SecretString="x", KmsKeyId=key)
-    arguments = [key if word == "KEY" else word for word in words]
+    service.create_secret(Name=secret, SecretString="x", KmsKeyId=key)
+    filled = {"KEY": key, "NEW": new_key(kms), "SECRET": secret, "ALIAS": f"alias/{unique('permissions')}"}
+    arguments = [filled.get(word, word) for word in words]
     for missing in actions:
         allowed = [each for each in actions if each != missing]
         permit({"Effect": "Allow", "Action": allowed, "Resource": "*"})
