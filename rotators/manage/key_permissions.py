@@ -20,13 +20,11 @@ from rotators.aws.faults import translated
 from rotators.aws.views import UNTOLD
 from rotators.core.errors import AccessDenied, RequestRefused, RotatorsError
 from rotators.core.states import Stage
-from rotators.iam.calls import account_of
 from rotators.manage.access import Answer, key_use, reads
 from rotators.manage.changes import Remark
 from rotators.manage.errors import AccessUnknown, KeyChangeRefused, PrincipalNotFound
 from rotators.manage.guards import Guarded, Guards
 from rotators.manage.principals import caller_arn, read_account
-from rotators.recovery.coverage import function_view
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -135,12 +133,12 @@ class KeyPermissions:
         """The role that a function reads and writes secrets as."""
         if function not in self._roles:
             try:
-                with clients.in_region_of(secret):
-                    view = function_view(function, account_of(secret))
+                with clients.in_region_of(secret), translated("GetFunctionConfiguration", function):
+                    found = clients.functions().get_function_configuration(FunctionName=function)
+                    assumed = found.get("Environment", {}).get("Variables", {}).get(_ROLE)
+                    self._roles[function] = str(assumed or found["Role"])
             except UNTOLD as error:
                 self._roles[function] = error
-            else:
-                self._roles[function] = view.environment.get(_ROLE) or view.role
         return self._roles[function]
 
     def _principal(self, arn: str) -> Principal | None:

@@ -152,7 +152,7 @@ def test_versions_with_stages_move(case: Case) -> None:
     assert (case.told()["state"], case.change().status) == ("unneeded", 0)
 
 
-def test_a_value_that_is_stored_later_uses_the_new_key(case: Case) -> None:
+def test_later_values_use_the_new_key(case: Case) -> None:
     name = case.fleet.add("empty", KmsKeyId=case.old)
     assert case.told()["state"] == "done"
     case.secrets.put_secret_value(SecretId=name, SecretString="later")
@@ -189,7 +189,7 @@ def test_a_version_without_a_proof_is_named(case: Case) -> None:
     assert f"version {current} (AWSCURRENT)" in told["changes"][0]["error"]["cause"]
 
 
-def test_a_version_with_its_own_stage_is_stored_again(case: Case) -> None:
+def test_versions_with_other_stages_are_stored_again(case: Case) -> None:
     """UG:manage_update-encryption-key: versions with other labels must be recreated."""
     name = case.add("app", values=3)
     first = case.versions(name)[0]["VersionId"]
@@ -279,7 +279,7 @@ def test_a_missing_permission_is_found_before(
 
 
 @pytest.mark.parametrize("fails", [1, 2], ids=["first", "second"])
-def test_a_version_that_was_not_moved_is_put_back(case: Case, identities: Identities, fails: int) -> None:
+def test_what_was_not_moved_is_put_back(case: Case, identities: Identities, fails: int) -> None:
     """The caller's policies cannot be read, so only the change shows that kms:Encrypt is missing."""
     names = [case.add("app"), case.add("job")]
     bad = names[fails - 1]
@@ -352,7 +352,7 @@ def test_only_symmetric_keys_of_secrets_serve(case: Case) -> None:
 
 @pytest.mark.parametrize("spoil", [disable, schedule_deletion])
 @pytest.mark.parametrize("which", ["old", "new"])
-def test_a_key_that_fails_in_the_middle_loses_nothing(
+def test_a_key_failing_midway_loses_nothing(
     case: Case, which: str, spoil: Callable[[Any, str], None]
 ) -> None:
     names = [case.add(str(number)) for number in range(4)]
@@ -370,7 +370,7 @@ def test_a_key_that_fails_in_the_middle_loses_nothing(
     assert all(case.by_stage(name)["AWSPREVIOUS"][0] == case.new for name in names)
 
 
-def test_an_old_key_that_fails_at_once_is_told(case: Case) -> None:
+def test_an_old_key_failing_at_once_is_told(case: Case) -> None:
     """It is disabled between the check and the call, which then succeeds and encrypts nothing anew."""
     name = case.add("app")
     with at("UpdateSecret", 1, lambda: disable(case.kms, case.old)):
