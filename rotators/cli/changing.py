@@ -206,16 +206,20 @@ def _show_plan(plan: Plan, out: Screen) -> None:
 
 def _show_reasons(plan: Plan, out: Screen) -> None:
     """Show what cannot be changed, and what a person should know."""
-    for title, rows in (
+    for title, facts in (
         ("Cannot be changed:", [(each.change.secret, str(each.error)) for each in plan.refused]),
         ("Remarks:", [(each.secret, each.words) for each in plan.remarks]),
     ):
-        if rows:
+        about: dict[str, list[str]] = {}
+        for name, words in facts:
+            about.setdefault(words, []).append(name)
+        if about:
             out.print(title)
-            for name, words in rows[:_ROWS]:
-                out.print(f"  {name}:", words, soft_wrap=True)
-        if len(rows) > _ROWS:
-            out.print(f"  … and {len(rows) - _ROWS:,} more; --json shows all.")
+        for words, names in list(about.items())[:_ROWS]:
+            others = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+            out.print(f"  {names[0]}{others}:", words, soft_wrap=True)
+        if len(about) > _ROWS:
+            out.print(f"  … and {len(about) - _ROWS:,} more; --json shows all.")
 
 
 def _run(plan: Plan, out: Screen) -> Result:

@@ -93,9 +93,9 @@ class KeyChange:
         found = self._versions(entry.arn)
         names, staged = self._key_of(entry), [each for each in found if each.stages and self._is_left(each)]
         begun = any(COPY_STAGE in each.stages for each in found)
-        self._remark(entry, names, found)
         if not staged and not begun and names != self._old.arn:
             self.moves.unchanged += 1
+            self._remark(entry, found, moves=False)
             return
         between = f"from {self._old.name} to {self._new.name}"
         words = f"move {_counted(staged)} {between}" if staged else f"move new values {between}"
@@ -107,8 +107,10 @@ class KeyChange:
             self.moves.remarks += self._permissions.check(entry, self._old, self._new)
         except KeyChangeRefused as error:
             self.moves.refused.append(Outcome(change, error))
+            self._remark(entry, found, moves=False)
         else:
             self.moves.changes.append(change)
+            self._remark(entry, found, moves=True)
 
     def _check_secret(self, entry: Entry, names: str) -> None:
         if entry.deleted is not None:
@@ -134,19 +136,21 @@ class KeyChange:
                 remedy=f"Run the command with --from {names}; it moves these versions too.",
             )
 
-    def _remark(self, entry: Entry, names: str, found: Sequence[Version]) -> None:
-        """Remark what stays under the old key, or under others, when the secret is moved."""
+    def _remark(self, entry: Entry, found: Sequence[Version], *, moves: bool) -> None:
+        """Remark what stays under the old key, or under others."""
         old, words = self._old.name, []
-        if lost := [each for each in found if self._is_left(each) and not each.stages]:
+        left = [each for each in found if self._is_left(each)]
+        if lost := [each for each in left if not each.stages]:
             words.append(f"without a stage, stays under {old}: {_named(lost)}")
-        if copied := [each for each in found if self._is_left(each) and each.stages and not _follows(each)]:
+        if moves and (copied := [each for each in left if each.stages and not _follows(each)]):
             words.append(f"stored again for its stages; the original stays under {old}: {_named(copied)}")
-        if names in self._both:
+        if self._key_of(entry) in self._both:
             for each in found:
                 if each.stages and self._is_elsewhere(each):
-                    moves = "moves only if that key decrypts it" if _follows(each) else "stays there"
-                    words.append(f"{_named([each])} is under {', '.join(each.keys)}, and {moves}")
-        if entry.is_primary and names == self._old.arn:
+                    may = moves and _follows(each)
+                    then = "moves only if that key decrypts it" if may else "stays there"
+                    words.append(f"{_named([each])} is under {', '.join(each.keys)}, and {then}")
+        if moves and entry.is_primary:
             words += _replicas(entry)
         self.moves.remarks += [Remark(entry.name, each) for each in words]
 
@@ -178,21 +182,23 @@ class KeyChange:
             self._update(entry, self._new)
             found = self._versions(entry.arn)
         if left := self._following(found):
-            self._put_back(entry, left)
+            spelled = fresh.key if self._key_of(fresh) == self._old.arn else None
+            self._put_back(entry, left, spelled)
         copied = [each for each in found if self._is_left(each) and set(each.stages) - {COPY_STAGE}]
         for each in copied:
             self._copy(entry, each)
-        unproved = [each for each in self._versions(entry.arn) if self._is_unproved(each)]
-        if unproved:
+        if copied:
+            found = self._versions(entry.arn)
+        if unproved := [each for each in found if self._is_unproved(each)]:
             raise KeyChangeIncomplete(
                 f"{entry.name} is moved to {self._new.name}, except {_named(unproved)}", reason="unproved"
             )
 
-    def _put_back(self, entry: Entry, left: Sequence[Version]) -> None:
-        """Give a secret its old key back, and raise the error for it."""
+    def _put_back(self, entry: Entry, left: Sequence[Version], spelled: str | None) -> None:
+        """Give a secret its old key back, as the secret named it, and raise the error for it."""
         cause = f"{_named(left)} of {entry.name} stayed under {self._old.name}"
         try:
-            self._update(entry, self._old)
+            self._update(entry, self._old, spelled)
         except RotatorsError as error:
             raise KeyChangeIncomplete(
                 f"{cause}; new versions get {self._new.name}, because the old key could not be set again: "
@@ -219,8 +225,8 @@ class KeyChange:
                 _move_stage(entry, stage, version.id, copy)
         _move_stage(entry, COPY_STAGE, copy, None)
 
-    def _update(self, entry: Entry, key: KeyEntry) -> None:
-        named = OWN_ALIAS if key.of_secrets_manager else key.arn
+    def _update(self, entry: Entry, key: KeyEntry, spelled: str | None = None) -> None:
+        named = spelled or (OWN_ALIAS if key.of_secrets_manager else key.arn)
         call(entry.arn, "UpdateSecret", {"SecretId": entry.arn, "KmsKeyId": named})
 
     def _versions(self, arn: str) -> Sequence[Version]:
@@ -241,13 +247,15 @@ class KeyChange:
         return bool(version.keys) and self._both.isdisjoint(self._arn(key) for key in version.keys)
 
     def _is_unproved(self, version: Version) -> bool:
-        """True if a change of the key should have encrypted a version anew, and nothing proves it.
+        """True if a version should be under the new key, and nothing proves it.
 
         A pending version without keys has no value yet.
         """
         keys = {self._arn(key) for key in version.keys}
-        pending = _FOLLOWING & {*version.stages} == {Stage.PENDING}
-        return _follows(version) and self._new.arn not in keys and not (pending and not keys)
+        if self._new.arn in keys:
+            return False
+        empty = not keys and _FOLLOWING & {*version.stages} == {Stage.PENDING}
+        return (_follows(version) and not empty) or (bool(version.stages) and self._old.arn in keys)
 
     def _key_of(self, entry: Entry) -> str:
         return self._arn(entry.key or OWN_ALIAS)

@@ -92,6 +92,12 @@ def creation(wanted: NewKey) -> list[Change]:
             reason="alias-taken",
             remedy="Choose another alias.",
         )
+    if not existing.enabled:
+        raise KeyCannotBeCreated(
+            f"the key {wanted.alias} exists, and is {existing.state}",
+            reason="alias-taken",
+            remedy="Choose another alias, or cancel its deletion and enable it.",
+        )
     return []
 
 

@@ -68,15 +68,13 @@ class KeyPermissions:
         """
         for key, operations in ((old, _TO_OLD), (new, _TO_NEW)):
             self._check_caller(entry, key, operations)
-        if (
-            new.of_secrets_manager
-        ):  # it serves all principals of its account (User Guide, security-encryption)
+        if new.of_secrets_manager:
             return []
         words = [*self._function(entry, new), *self._readers(entry, old, new)]
         return [Remark(entry.name, each) for each in words]
 
     def _check_caller(self, entry: Entry, key: KeyEntry, operations: Sequence[str]) -> None:
-        if key.of_secrets_manager:
+        if key.of_secrets_manager:  # it serves its whole account (User Guide, security-encryption)
             return
         refused = [f"kms:{each}" for each in operations if not _dry_run(key, each, entry)]
         caller = self._principal(os.environ.get(_ROLE) or caller_arn()) if refused else None

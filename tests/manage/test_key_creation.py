@@ -127,6 +127,13 @@ def test_the_key_serves_secrets_only(aws: LocalAws, kms: Any, fleet: Fleet, alia
     identities.delete()
 
 
+@pytest.mark.parametrize("spoil", ["disable_key", "schedule_key_deletion"])
+def test_an_alias_of_an_unusable_key_is_taken(kms: Any, alias: str, spoil: str) -> None:
+    assert create(alias).status == 0
+    getattr(kms, spoil)(KeyId=described(kms, alias)["Arn"])
+    assert "[key-cannot-be-created/alias-taken]" in create(alias).stderr
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [
