@@ -104,7 +104,6 @@ def at(
     call: int,
     action: Callable[[], object],
     when: str = "before-call",
-    service: str = "secretsmanager",
 ) -> Iterator[None]:
     """Do something at one call of an operation of the commands; the first call is 1."""
     calls: list[object] = []
@@ -115,11 +114,11 @@ def at(
             action()
 
     events = clients.secrets_lister().meta.events
-    events.register(f"{when}.{service}.{operation}", act)
+    events.register(f"{when}.secretsmanager.{operation}", act)
     try:
         yield
     finally:
-        events.unregister(f"{when}.{service}.{operation}", act)
+        events.unregister(f"{when}.secretsmanager.{operation}", act)
 
 
 def test_nothing_moves_without_yes(case: Case) -> None:
@@ -203,6 +202,44 @@ def test_versions_with_other_stages_are_stored_again(case: Case) -> None:
     assert {*found} == {"AWSCURRENT", "AWSPREVIOUS", "blue", "keep"}
     case.kms.disable_key(KeyId=case.old)
     assert [case.value(name, stage) for stage in ("blue", "keep")] == ["first", "first"]
+
+
+def test_binary_values_are_stored_again(case: Case) -> None:
+    name = case.add("app")
+    put = case.secrets.put_secret_value(SecretId=name, SecretBinary=b"\x00\xff", VersionStages=["blue"])
+    assert case.told()["state"] == "done"
+    copy = case.secrets.get_secret_value(SecretId=name, VersionStage="blue")
+    assert (copy["SecretBinary"], copy["VersionId"] == put["VersionId"]) == (b"\x00\xff", False)
+
+
+@pytest.mark.parametrize("when", ["before-call", "after-call"])
+def test_values_stored_meanwhile_move_too(case: Case, when: str) -> None:
+    """A rotation that runs at the same time."""
+    name = case.add("app")
+
+    def rotate() -> None:
+        case.secrets.put_secret_value(SecretId=name, SecretString="rotated")
+
+    with at("UpdateSecret", 1, rotate, when):
+        assert case.told()["state"] == "done"
+    found = case.by_stage(name)
+    assert all(keys[0] == case.new for keys in found.values())
+    assert [case.value(name), case.value(name, "AWSPREVIOUS")] == ["rotated", "second"]
+
+
+def test_what_changed_meanwhile_is_left_alone(case: Case, kms: Any) -> None:
+    names, third = [case.add("app"), case.add("job")], new_key(kms)
+
+    def interfere() -> None:
+        case.secrets.update_secret(SecretId=names[0], KmsKeyId=third)
+        case.secrets.delete_secret(SecretId=names[1])
+
+    with at("DescribeSecret", 3, interfere):  # the first after the plan
+        told = case.told()
+    assert [code for _, code in states(told)] == [
+        "key-change-refused/other-key",
+        "key-change-refused/deleted",
+    ]
 
 
 @pytest.mark.parametrize("when", ["before-call", "after-call"])
