@@ -102,7 +102,8 @@ def names(secret: FakeSecret | ReplicaSecret, version: Mapping[str, Any]) -> lis
     """
     if not has_value(dict(version)):
         return []
-    return [DEFAULT_KEY if _is_default(key) else str(key) for key in _keys(secret, version)]
+    found = (DEFAULT_KEY if _is_default(key) else str(key) for key in _keys(secret, version))
+    return list(dict.fromkeys(found))
 
 
 def _keys(secret: FakeSecret | ReplicaSecret, version: Mapping[str, Any]) -> list[str | None]:
