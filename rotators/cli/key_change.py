@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @yes_option
 @json_option
 def change(selector: Selector, old: str, new: str, yes: bool, as_json: bool) -> None:
-    """Move secrets from one KMS key to another, and prove that their versions were encrypted anew.
+    """Move secrets from one KMS key to another, and prove that their versions were encrypted again.
 
     Secrets are named, or selected by the conditions of `rotators list`. Those that are not under the old key
     are left alone. Before the plan, the use of both keys by the caller and by the rotation functions is

@@ -135,7 +135,7 @@ class KeyChangeRefused(InvalidInput):
 
 
 class KeyChangeIncomplete(InvalidInput):
-    """Versions of a secret were not encrypted anew; no value is lost as long as the old key is kept."""
+    """Versions of a secret were not encrypted again; no value is lost as long as the old key is kept."""
 
     code = "key-change-incomplete"
     remedy = (

@@ -1,12 +1,12 @@
-"""Moves secrets from one KMS key to another, and proves for each version that it was encrypted anew.
+"""Moves secrets from one KMS key to another, and proves for each version that it was encrypted again.
 
-UpdateSecret with a new key encrypts the versions with AWSCURRENT, AWSPENDING and AWSPREVIOUS anew. Without
+UpdateSecret with a new key encrypts the versions with AWSCURRENT, AWSPENDING and AWSPREVIOUS again. Without
 kms:Encrypt on the new key or kms:Decrypt on the old one it succeeds and does not, so only the keys that
-ListSecretVersionIds names prove it. A version that was encrypted anew keeps its old key too; each of them
+ListSecretVersionIds names prove it. A version that was encrypted again keeps its old key too; each of them
 decrypts it. Versions with other stages must be stored again, and those without a stage stay under the old key
 (API reference, UpdateSecret; User Guide, manage_update-encryption-key and security-encryption).
 
-A secret is moved completely or keeps its key: if a version was not encrypted anew, the secret gets its old
+A secret is moved completely or keeps its key: if a version was not encrypted again, the secret gets its old
 key back.
 """
 
@@ -39,7 +39,7 @@ COPY_STAGE = "rotators-key-change"
 """Stage of a version that is stored again, until it has the stages of the version that it replaces."""
 
 _FOLLOWING = {Stage.CURRENT, Stage.PENDING, Stage.PREVIOUS}
-"""Stages whose versions UpdateSecret encrypts anew."""
+"""Stages whose versions UpdateSecret encrypts again."""
 
 
 @dataclass
@@ -159,11 +159,11 @@ class KeyChange:
 
         Raises:
             KeyChangeRefused: the secret or its key is not as it was planned; nothing was changed.
-            KeyChangeIncomplete: versions were not encrypted anew.
+            KeyChangeIncomplete: versions were not encrypted again.
             StoreError: a call was refused.
         """
         if state := key_state(self._old.arn):
-            # UpdateSecret would succeed, encrypt nothing anew, and could not be undone.
+            # UpdateSecret would succeed, encrypt nothing again, and could not be undone.
             raise KeyChangeRefused(
                 f"{self._old.name} became {state}, so {entry.name} was left under it",
                 reason="state",
@@ -176,7 +176,7 @@ class KeyChange:
             if COPY_STAGE in each.stages:  # of an interrupted command
                 _move_stage(entry, COPY_STAGE, each.id, None)
         if names == self._new.arn and self._following(found):
-            self._update(entry, self._old)  # only a change of the key encrypts anew
+            self._update(entry, self._old)  # only a change of the key encrypts again
             names = self._old.arn
         if names == self._old.arn:
             self._update(entry, self._new)
@@ -234,7 +234,7 @@ class KeyChange:
             return list_versions(arn, clients.secrets_lister())
 
     def _following(self, found: Iterable[Version]) -> list[Version]:
-        """The versions under the old key that a change of the key encrypts anew."""
+        """The versions under the old key that a change of the key encrypts again."""
         return [each for each in found if self._is_left(each) and _follows(each)]
 
     def _is_left(self, version: Version) -> bool:

@@ -235,7 +235,7 @@ def versions_under(key: KeyEntry, entry: Entry) -> list[Version]:
 
 
 def other_keys(key: KeyEntry, version: Version) -> list[str]:
-    """Return the keys that decrypt a version too, because it was encrypted anew.
+    """Return the keys that decrypt a version too, because it was encrypted again.
 
     Args:
         key: the key.

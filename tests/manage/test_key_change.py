@@ -304,7 +304,7 @@ def test_a_stage_that_moved_meanwhile_is_left_alone(case: Case) -> None:
 def test_a_missing_permission_is_found_before(
     case: Case, identities: Identities, action: str, of_old: bool
 ) -> None:
-    """UpdateSecret would succeed without them, and encrypt nothing anew."""
+    """UpdateSecret would succeed without them, and encrypt nothing again."""
     name = case.add("app")
     denied = {**deny(action), "Resource": case.old if of_old else case.new}
     with identities.acting(allow("*"), denied):
@@ -347,7 +347,7 @@ def test_a_key_for_secrets_only_is_used(case: Case, identities: Identities) -> N
 
 
 def test_a_half_moved_secret_is_moved(case: Case, identities: Identities) -> None:
-    """It names the new key, but UpdateSecret was not permitted to encrypt its versions anew."""
+    """It names the new key, but UpdateSecret was not permitted to encrypt its versions again."""
     name = case.add("app")
     with identities.acting(allow("*"), {**deny("kms:Encrypt"), "Resource": case.new}) as role:
         identities.client(role).update_secret(SecretId=name, KmsKeyId=case.new)
@@ -410,7 +410,7 @@ def test_a_key_failing_midway_loses_nothing(
 
 
 def test_an_old_key_failing_at_once_is_told(case: Case) -> None:
-    """It is disabled between the check and the call, which then succeeds and encrypts nothing anew."""
+    """It is disabled between the check and the call, which then succeeds and encrypts nothing again."""
     name = case.add("app")
     with at("UpdateSecret", 1, lambda: disable(case.kms, case.old)):
         told = case.told()

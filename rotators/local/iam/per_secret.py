@@ -1,7 +1,7 @@
 """Decisions that do not refuse a whole request, and about what an operation finds only while it runs.
 
 API BatchGetSecretValue: a caller needs GetSecretValue for each secret, and a refusal is one of the answer's
-errors. API UpdateSecret: with a new key, a version whose key the caller may not use is not encrypted anew.
+errors. API UpdateSecret: with a new key, a version whose key the caller may not use is not encrypted again.
 The authorizer sets the decisions around a request, in the same thread as the operation.
 """
 

@@ -1,6 +1,6 @@
 """The KMS keys of secrets: which key encrypts a version, and whether it can be used.
 
-A version that was encrypted anew has both keys, and each of them decrypts it
+A version that was encrypted again has both keys, and each of them decrypts it
 (UG:manage_update-encryption-key).
 
 A key that is missing, not enabled, or not for symmetric encryption can neither encrypt nor decrypt
@@ -67,7 +67,7 @@ def check_decrypting(secret: FakeSecret | ReplicaSecret, version: Mapping[str, A
 def change(secret: FakeSecret, key: str) -> None:
     """Change the key of a secret.
 
-    Versions with AWSCURRENT, AWSPENDING or AWSPREVIOUS are encrypted anew, and keep their old keys; the
+    Versions with AWSCURRENT, AWSPENDING or AWSPREVIOUS are encrypted again, and keep their old keys; the
     others stay under their key. So do versions that the caller may not decrypt, and all if the caller may not
     encrypt with the new key; that is no error (API:UpdateSecret, KmsKeyId; UG:manage_update-encryption-key).
     A version whose key cannot decrypt also stays under it (not documented).
