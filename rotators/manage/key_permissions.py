@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
-from rotators.aws.views import UNTOLD
+from rotators.aws.views import UNASKED, UNTOLD
 from rotators.core.errors import AccessDenied, RequestRefused, RotatorsError
 from rotators.core.states import Stage
 from rotators.manage.access import Answer, key_use, reads
@@ -77,7 +77,7 @@ class KeyPermissions:
         if key.of_secrets_manager:  # it serves its whole account (User Guide, security-encryption)
             return
         refused = [f"kms:{each}" for each in operations if not _dry_run(key, each, entry)]
-        caller = self._principal(os.environ.get(_ROLE) or caller_arn()) if refused else None
+        caller = self._caller() if refused else None
         if caller is None:
             return  # the change itself shows it
         verdict = key_use(self._guarded(entry, key), caller, refused)
@@ -119,6 +119,9 @@ class KeyPermissions:
             return
         named = replace(entry, key=None if old.of_secrets_manager else old.arn)
         now, then = self._guards.of(named), self._guarded(entry, new)
+        if unread := next(iter(self._guards.unread.values()), None):
+            yield f"whether all who read it may use {new.name} was not checked: {unread.cause}"
+            return
         lost = [
             each.name
             for each in account.principals
@@ -139,6 +142,12 @@ class KeyPermissions:
                 self._roles[function] = error
         return self._roles[function]
 
+    def _caller(self) -> Principal | None:
+        try:
+            return self._principal(os.environ.get(_ROLE) or caller_arn())
+        except UNASKED:
+            return None
+
     def _principal(self, arn: str) -> Principal | None:
         """A user or role with its policies; None if they may not be read, or are of another account."""
         account = self._read_account()
@@ -153,7 +162,7 @@ class KeyPermissions:
         if self._account is None:
             try:
                 self._account = read_account()
-            except AccessUnknown as error:
+            except (AccessUnknown, *UNASKED) as error:
                 self._account = error
         return self._account
 
