@@ -37,7 +37,7 @@ COMMANDS = {
     "history": "Show the versions of a secret, and who changed it when.",
     "import": "Store secrets from a file.",
     "invoke": "Invoke a function with an event from a JSON file.",
-    "key": "List KMS keys, tell what they encrypt, and rotate them.",
+    "key": "Create, list and rotate KMS keys, and move secrets to another one.",
     "list": "List secrets by conditions; those that need attention come first.",
     "matrix": "Stop rotations at every operation, and recover them.",
     "new": "Create a package for your own credential type.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from rotators.cli.output import Screen
-    from rotators.manage.changes import Change, Outcome
+    from rotators.core.errors import RotatorsError
+    from rotators.manage.changes import Change, Outcome, Remark
     from rotators.manage.inventory import Entry
     from rotators.manage.selector import Selector
 
@@ -106,6 +107,8 @@ class Plan:
         after: next action when everything is done; None to show one of the secrets.
         noun: what is changed: ``secret`` or ``key``.
         lists: the command that lists these.
+        refused: changes that cannot be made, with the reasons.
+        remarks: what a person should know about the plan.
     """
 
     changes: Sequence[Change]
@@ -115,6 +118,8 @@ class Plan:
     after: str | None = None
     noun: str = "secret"
     lists: str = "rotators list"
+    refused: Sequence[Outcome] = ()
+    remarks: Sequence[Remark] = ()
 
 
 def carry_out(plan: Plan, *, yes: bool, as_json: bool) -> None:
@@ -165,10 +170,11 @@ class Result:
         if self.stopped is not None:
             return state_of(self.stopped)
         if not self.plan.changes:
-            return "unneeded"
+            return "incomplete" if self.plan.refused else "unneeded"
         if not self.outcomes:
             return "planned"
-        return "incomplete" if any(outcome.error for outcome in self.outcomes) else "done"
+        failed = self.plan.refused or any(outcome.error for outcome in self.outcomes)
+        return "incomplete" if failed else "done"
 
     @property
     def next(self) -> str:
@@ -186,8 +192,10 @@ class Result:
 
 def _show_plan(plan: Plan, out: Screen) -> None:
     if not plan.changes:
-        out.print(f"{counted(plan.selected, plan.noun)} selected; nothing remains to be changed.")
-        out.print(f"\nNext: {Result(plan, []).next}")
+        remains = "no change can be made" if plan.refused else "nothing remains to be changed"
+        out.print(f"{counted(plan.selected, plan.noun)} selected; {remains}.")
+        _show_reasons(plan, out)
+        out.print(f"\nNext: {Result(plan, []).next}", soft_wrap=True)
         return
     verb = "needs" if plan.unchanged == 1 else "need"
     done = f" {plan.unchanged:,} of them {verb} no change." if plan.unchanged else ""
@@ -201,6 +209,25 @@ def _show_plan(plan: Plan, out: Screen) -> None:
     out.print(table)
     if len(plan.changes) > _ROWS:
         out.print(f"… and {len(plan.changes) - _ROWS} more; --json shows all.")
+    _show_reasons(plan, out)
+
+
+def _show_reasons(plan: Plan, out: Screen) -> None:
+    """Show what cannot be changed, and what a person should know."""
+    for title, facts in (
+        ("Cannot be changed:", [(each.change.secret, str(each.error)) for each in plan.refused]),
+        ("Remarks:", [(each.secret, each.words) for each in plan.remarks]),
+    ):
+        about: dict[str, list[str]] = {}
+        for name, words in facts:
+            about.setdefault(words, []).append(name)
+        if about:
+            out.print(title)
+        for words, names in list(about.items())[:_ROWS]:
+            others = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+            out.print(f"  {names[0]}{others}:", words, soft_wrap=True)
+        if len(about) > _ROWS:
+            out.print(f"  … and {len(about) - _ROWS:,} more; --json shows all.")
 
 
 def _run(plan: Plan, out: Screen) -> Result:
@@ -241,8 +268,12 @@ def _document(result: Result) -> dict[str, Any]:
         "state": result.state,
         "selected": plan.selected,
         "unchanged": plan.unchanged,
-        "changes": [_told(result, number, each) for number, each in enumerate(plan.changes)],
+        "changes": [
+            *(_told(result, number, each) for number, each in enumerate(plan.changes)),
+            *(_described(plan, each.change, "refused", each.error) for each in plan.refused),
+        ],
         "error": error_member(result.stopped),
+        **({"remarks": [asdict(each) for each in plan.remarks]} if plan.remarks else {}),
         "next": result.next,
     }
 
@@ -256,11 +287,14 @@ def _told(result: Result, number: int, change: Change) -> dict[str, Any]:
     else:
         under_way = result.stopped is not None and number == len(result.outcomes)
         state = "unknown" if under_way else "planned"
-    told = error_document(error) if error else None
+    return _described(result.plan, change, state, error)
+
+
+def _described(plan: Plan, change: Change, state: str, error: RotatorsError | None) -> dict[str, Any]:
     return {
-        result.plan.noun: change.secret,
+        plan.noun: change.secret,
         "arn": change.arn,
         "change": change.words,
         "state": state,
-        "error": told,
+        "error": error_document(error) if error else None,
     }

@@ -12,6 +12,8 @@ import click
 from rich.table import Table
 
 from rotators.cli.changing import Plan, carry_out, yes_option
+from rotators.cli.key_change import change
+from rotators.cli.key_create import create
 from rotators.cli.output import console, counted, json_option, print_error, print_json, styled
 from rotators.cli.selecting import selector_options
 from rotators.core.errors import AccessDenied, SecretNotFound
@@ -20,6 +22,7 @@ from rotators.manage.inventory import entries
 from rotators.manage.key_inventory import (
     key_entries,
     key_entry,
+    other_keys,
     secrets_by_key,
     versions_under,
 )
@@ -34,12 +37,13 @@ if TYPE_CHECKING:
     from rotators.manage.selector import Selector
 
 _ROWS = 50
+_ID_WIDTH = 36  # of a version
 _USAGES = {"ENCRYPT_DECRYPT": "encrypt", "GENERATE_VERIFY_MAC": "mac", "SIGN_VERIFY": "sign"}
 
 
 @click.group()
 def key() -> None:
-    """List KMS keys, tell what they encrypt, and rotate them."""
+    """Create, list and rotate KMS keys, and move secrets to another one."""
 
 
 @key.command("list", short_help="List the keys, with their rotation and their secrets.")
@@ -110,7 +114,8 @@ def versions(selector: Selector, key: str, as_json: bool) -> None:
     """List the versions of secrets that KEY encrypts: its id, ARN or alias.
 
     By default, the versions of all secrets are asked for, also of those that are scheduled for deletion; one
-    call for each secret. A version without a stage stays under its key when the secret gets another one.
+    call for each secret. A version without a stage stays under its key when the secret gets another one. The
+    others are then under both keys, and each of the two decrypts them.
     Exit status 1 means that a secret could not be read.
     """
     with console(quiet=as_json).status("listing versions …"):
@@ -128,7 +133,13 @@ def versions(selector: Selector, key: str, as_json: bool) -> None:
     unread += selection.unread
     if as_json:
         listed = [
-            {"secret": secret, "version": each.id, "stages": list(each.stages), "created": each.created}
+            {
+                "secret": secret,
+                "version": each.id,
+                "stages": list(each.stages),
+                "created": each.created,
+                "other_keys": other_keys(asked, each),
+            }
             for secret, each in found
         ]
         print_json({"key": asked.arn, "versions": listed, "unread": [secret for secret, _ in unread]})
@@ -139,17 +150,23 @@ def versions(selector: Selector, key: str, as_json: bool) -> None:
 
 def _print_versions(asked: KeyEntry, found: Sequence[tuple[str, Version]]) -> None:
     out, table = console(), Table()
-    for column in ("secret", "version", "stages"):
-        table.add_column(column, overflow="fold")
+    table.add_column("secret", overflow="fold")
+    table.add_column("version", min_width=_ID_WIDTH)
+    table.add_column("stages", overflow="fold")
+    table.add_column("needed")
     for secret, each in found[:_ROWS]:
-        table.add_row(secret, each.id, ", ".join(each.stages) or styled("none", "yellow"))
+        needed = "no" if other_keys(asked, each) else styled("yes", "yellow")
+        table.add_row(secret, each.id, ", ".join(each.stages) or styled("none", "yellow"), needed)
     out.print(table)
     if len(found) > _ROWS:
         out.print(f"… and {len(found) - _ROWS:,} more; --json shows all.")
     secrets = counted(len({secret for secret, _ in found}), "secret")
     without = sum(not each.stages for _, each in found)
+    needing = sum(not other_keys(asked, each) for _, each in found)
     out.print(
-        f"{counted(len(found), 'version')} of {secrets} under {asked.name}; {without:,} without a stage."
+        f"{counted(len(found), 'version')} of {secrets} under {asked.name}; {without:,} without a stage, "
+        f"{needing:,} under no other key.",
+        soft_wrap=True,
     )
     action = f"`rotators show {found[0][0]}` shows one of them." if found else "`rotators key list`."
     out.print(f"\nNext: {action}", soft_wrap=True)
@@ -198,3 +215,7 @@ def _plan(names: Sequence[str], planned: Callable[[KeyEntry], Iterable[Change]])
         noun="key",
         lists="rotators key list",
     )
+
+
+key.add_command(create)
+key.add_command(change)

@@ -13,6 +13,8 @@ from rotators.manage.changes import tagging
 from rotators.manage.errors import SelectorInvalid
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rotators.cli.changing import Planner
 
 
@@ -27,11 +29,25 @@ def tag(pairs: tuple[str, ...], removed: tuple[str, ...]) -> Planner:
     """
     if not pairs and not removed:
         raise click.UsageError("Give --set or --remove.")
+    return partial(tagging, tags=tags_of(pairs, removed), removed=removed)
+
+
+def tags_of(pairs: Iterable[str], removed: Iterable[str] = ()) -> dict[str, str]:
+    """Return tags as a person writes them, by key.
+
+    Args:
+        pairs: each ``KEY=VALUE``.
+        removed: keys of tags that are removed.
+
+    Raises:
+        SelectorInvalid: a text is something else.
+        click.UsageError: a tag is named twice.
+    """
     tags = [_pair(text) for text in pairs]
     named = Counter([key for key, _ in tags] + list(dict.fromkeys(removed)))
     if twice := [key for key, times in named.items() if times > 1]:
         raise click.UsageError(f"The tag {twice[0]} is given twice.")
-    return partial(tagging, tags=dict(tags), removed=removed)
+    return dict(tags)
 
 
 def _pair(text: str) -> tuple[str, str]:

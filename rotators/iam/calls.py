@@ -190,6 +190,21 @@ def calls_about(
         yield from _key_calls(make, operation, key, _via(secret, key), encryption)
 
 
+def key_use(
+    make: Make[Call], action: str, secret: SecretResource, key: KeyResource, version: str | None = None
+) -> Call:
+    """Return the call of KMS that Secrets Manager makes in the caller's name for a version of a secret.
+
+    Args:
+        make: makes a call in the caller's name.
+        action: of KMS, such as ``kms:Encrypt``.
+        secret: the secret.
+        key: the key.
+        version: VersionId in the encryption context; None if it is not known.
+    """
+    return make(action, key.arn, {**_via(secret, key), **_encryption_context(secret, version)})
+
+
 def _of_secret(secret: SecretResource) -> dict[str, str | tuple[str, ...]]:
     found: dict[str, str | tuple[str, ...]] = {"aws:ResourceAccount": account_of(secret.arn)}
     if secret.function:

@@ -14,7 +14,7 @@ from rotators.iam.documents import SOURCE
 from rotators.iam.evaluator import decide_with
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from rotators.iam.calls import ApiCall
     from rotators.iam.documents import Statement
@@ -102,6 +102,37 @@ def access_to(guarded: Guarded, principal: Principal) -> Access:
         for name, operations in CAPABILITIES.items()
     }
     return Access(principal, verdicts)
+
+
+def reads(guarded: Guarded, principal: Principal) -> bool:
+    """Return True if a principal can read a secret, perhaps.
+
+    Args:
+        guarded: the secret.
+        principal: the principal.
+    """
+    return _verdict(guarded, principal, "GetSecretValue").answer is not Answer.NO
+
+
+def key_use(guarded: Guarded, principal: Principal, actions: Iterable[str]) -> Verdict:
+    """Decide whether Secrets Manager may use the key of a secret for a principal.
+
+    Args:
+        guarded: the secret, with the key.
+        principal: the principal.
+        actions: of KMS, such as ``kms:Encrypt``; all are needed.
+
+    Returns:
+        The answer.
+    """
+    found = list(guarded.key.undecided)
+    for call in guarded.key_uses(principal, actions):
+        decision = _decision(guarded, principal, call)
+        if not decision.allowed and not decision.conditions:
+            return Verdict(Answer.NO, _refusal(call, decision))
+        found += decision.conditions
+    conditions = tuple(dict.fromkeys(found))
+    return Verdict(Answer.CONDITIONAL if conditions else Answer.YES, "", conditions)
 
 
 def _verdict(guarded: Guarded, principal: Principal, operation: str) -> Verdict:

@@ -65,6 +65,19 @@ class Outcome:
     error: RotatorsError | None
 
 
+@dataclass(frozen=True)
+class Remark:
+    """A fact about a plan that a person should know, such as something that the plan leaves as it is.
+
+    Attributes:
+        secret: name of the secret.
+        words: the fact.
+    """
+
+    secret: str
+    words: str
+
+
 def run_all(plan: Iterable[Change], *, ordered: bool = False) -> Iterator[Outcome]:
     """Make changes one after the other.
 
@@ -340,5 +353,7 @@ _METHODS = {
     "RotateSecret": "rotate_secret",
     "TagResource": "tag_resource",
     "UntagResource": "untag_resource",
+    "UpdateSecret": "update_secret",
+    "UpdateSecretVersionStage": "update_secret_version_stage",
 }
 """Operations of the API to the methods of boto3."""

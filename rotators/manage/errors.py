@@ -118,3 +118,34 @@ class KeyCannotRotate(InvalidInput):
 
     code = "key-cannot-rotate"
     remedy = "Read the cause."
+
+
+class KeyCannotBeCreated(InvalidInput):
+    """The key that is asked for cannot be created; nothing was changed."""
+
+    code = "key-cannot-be-created"
+    remedy = "Read the cause."
+
+
+class KeyCannotServe(InvalidInput):
+    """Secrets cannot be moved from or to this KMS key; nothing was changed."""
+
+    code = "key-cannot-serve"
+    remedy = "Name another key; `rotators key list` lists them."
+
+
+class KeyChangeRefused(InvalidInput):
+    """A secret cannot be moved to the other key now; it is as it was, and the other secrets are moved."""
+
+    code = "key-change-refused"
+    remedy = "Read the cause, then repeat the command."
+
+
+class KeyChangeIncomplete(InvalidInput):
+    """Versions of a secret were not encrypted again; no value is lost as long as the old key is kept."""
+
+    code = "key-change-incomplete"
+    remedy = (
+        "Keep the old key. Check kms:Encrypt on the new key and kms:Decrypt on the old one for the caller, "
+        "and that both are enabled; then repeat the command."
+    )

@@ -16,6 +16,7 @@ from rotators.iam.calls import (
     SecretResource,
     account_of,
     calls_about,
+    key_use,
 )
 from rotators.iam.documents import UNREAD, statements_of, unread
 from rotators.iam.errors import PolicyUnsupported
@@ -135,17 +136,36 @@ class Guarded:
             requests = self._requests[operation] = tuple(self._requests_of(operation))
         return (each.by(principal) for each in requests)
 
+    def key_uses(self, principal: Principal, actions: Iterable[str]) -> Iterator[ApiCall]:
+        """List the calls of KMS that Secrets Manager makes for a principal.
+
+        Args:
+            principal: the caller.
+            actions: of KMS, such as ``kms:Encrypt``.
+
+        Yields:
+            The calls; none without a key that was found.
+        """
+        if (resource := self.key.resource) is None:
+            return
+        for action in actions:
+            if action not in self._requests:
+                self._requests[action] = (key_use(self._request, action, self._secret, resource),)
+            yield from (each.by(principal) for each in self._requests[action])
+
     def _requests_of(self, operation: str) -> Iterator[_Request]:
+        return calls_about(self._request, operation, self._secret, Parameters())
+
+    @property
+    def _secret(self) -> SecretResource:
         entry = self.entry
-        secret = SecretResource(entry.arn, self.key.resource, entry.function_arn, entry.tags)
-        every = {"aws:SecureTransport": "true", "aws:RequestedRegion": entry.region}
+        return SecretResource(entry.arn, self.key.resource, entry.function_arn, entry.tags)
 
-        def make(action: str, resource: str, context: Context) -> _Request:
-            tagged = self.key.tagged or not action.startswith("kms:")
-            known = ("aws:ResourceTag/", *_KNOWN) if tagged else _KNOWN
-            return _Request(action, resource, Keys({**every, **context}), known)
-
-        return calls_about(make, operation, secret, Parameters())
+    def _request(self, action: str, resource: str, context: Context) -> _Request:
+        tagged = self.key.tagged or not action.startswith("kms:")
+        known = ("aws:ResourceTag/", *_KNOWN) if tagged else _KNOWN
+        every = {"aws:SecureTransport": "true", "aws:RequestedRegion": self.entry.region}
+        return _Request(action, resource, Keys({**every, **context}), known)
 
 
 def _account(name: str) -> str:
@@ -197,10 +217,21 @@ class Guards:
             return Key()
         found = self._keys.get((entry.region, entry.key))
         if found is None:
-            found = self._keys[entry.region, entry.key] = self._read_key(entry.key)
+            found = self._keys[entry.region, entry.key] = self.key(entry.key)
         return found
 
-    def _read_key(self, name: str) -> Key:
+    def key(self, name: str) -> Key:
+        """Read what guards a key.
+
+        Args:
+            name: its id, ARN or alias.
+
+        Returns:
+            The key with its policy and grants. What could not be read may allow and deny everything.
+
+        Raises:
+            StoreError: AWS cannot be asked.
+        """
         client, what = clients.kms_lister(), f"the key {name}"
         described = self._asked(what, "DescribeKey", name, client.describe_key, KeyId=name)
         if described is None:

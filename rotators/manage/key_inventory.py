@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from rotators.aws.secrets import Version
     from rotators.manage.inventory import Entry
 
-_OWN_ALIAS = f"alias/{OWN_KEY}"
+OWN_ALIAS = f"alias/{OWN_KEY}"
+"""Alias of the key of Secrets Manager, as UpdateSecret takes it."""
+
 _OWN_KEY_IN_VERSIONS = "DefaultEncryptionKey"  # API reference, SecretVersionsListEntry, KmsKeyIds
 _SYMMETRIC = "SYMMETRIC_DEFAULT"
 _ENABLED = "Enabled"
@@ -71,6 +73,16 @@ class KeyEntry:
         return self.state == _ENABLED
 
     @property
+    def region(self) -> str:
+        """The Region that it is in."""
+        return self.arn.split(":")[3]
+
+    @property
+    def of_secrets_manager(self) -> bool:
+        """True for aws/secretsmanager."""
+        return OWN_ALIAS in self.aliases
+
+    @property
     def symmetric(self) -> bool:
         """True if it is a symmetric encryption key, the only kind that encrypts secrets and that rotates."""
         return self.spec == _SYMMETRIC
@@ -102,11 +114,12 @@ def key_entries(unread: list[tuple[str, RotatorsError]]) -> Iterator[KeyEntry]:
             yield entry
 
 
-def key_entry(named: str) -> KeyEntry:
+def key_entry(named: str, *, rotation: bool = True) -> KeyEntry:
     """Describe a key.
 
     Args:
-        named: its id, ARN or alias.
+        named: its id, ARN or alias; a key of another account by its ARN.
+        rotation: False to leave its rotation out, which another account seldom permits to ask for.
 
     Returns:
         The key.
@@ -116,7 +129,21 @@ def key_entry(named: str) -> KeyEntry:
     """
     with clients.in_region_of(named):
         client = clients.kms_lister()
-    return _entry(client, _metadata(client, named), _aliases(client))
+    return _entry(client, _metadata(client, named), _aliases(client), rotation=rotation)
+
+
+def key_state(arn: str) -> str | None:
+    """Return the state of a key that cannot be used now; None if it can.
+
+    Args:
+        arn: its ARN.
+
+    Raises:
+        StoreError: the caller may not describe it.
+    """
+    with clients.in_region_of(arn):
+        state = str(_metadata(clients.kms_lister(), arn)["KeyState"])
+    return None if state == _ENABLED else state
 
 
 def _metadata(client: Any, named: str) -> Mapping[str, Any]:
@@ -125,10 +152,12 @@ def _metadata(client: Any, named: str) -> Mapping[str, Any]:
     return found
 
 
-def _entry(client: Any, found: Mapping[str, Any], aliases: Mapping[str, Sequence[str]]) -> KeyEntry:
+def _entry(
+    client: Any, found: Mapping[str, Any], aliases: Mapping[str, Sequence[str]], *, rotation: bool = True
+) -> KeyEntry:
     of_aws = found["KeyManager"] != _CUSTOMER
     status: Mapping[str, Any] = {}
-    if found["KeySpec"] == _SYMMETRIC and not of_aws:
+    if rotation and found["KeySpec"] == _SYMMETRIC and not of_aws:
         with translated("GetKeyRotationStatus", found["Arn"]):
             status = client.get_key_rotation_status(KeyId=found["Arn"])
     return KeyEntry(
@@ -168,7 +197,7 @@ def secrets_by_key(keys: Iterable[KeyEntry], entries: Iterable[Entry]) -> dict[s
     arns = {spelling: key.arn for key in keys for spelling in spellings(key)}
     counts: dict[str, int] = {}
     for entry in entries:
-        arn = arns.get(entry.key or _OWN_ALIAS)
+        arn = arns.get(entry.key or OWN_ALIAS)
         if arn:
             counts[arn] = counts.get(arn, 0) + 1
     return counts
@@ -182,7 +211,7 @@ def spellings(key: KeyEntry) -> frozenset[str]:
     """
     beginning = key.arn.rpartition(":")[0]
     aliases = {text for alias in key.aliases for text in (alias, f"{beginning}:{alias}")}
-    own = {_OWN_KEY_IN_VERSIONS} if _OWN_ALIAS in key.aliases else set()
+    own = {_OWN_KEY_IN_VERSIONS} if key.of_secrets_manager else set()
     return frozenset({key.arn, key.id, *aliases, *own})
 
 
@@ -203,3 +232,13 @@ def versions_under(key: KeyEntry, entry: Entry) -> list[Version]:
     with clients.in_region_of(entry.arn):
         listed = list_versions(entry.arn, clients.secrets_lister())
     return [version for version in listed if not names.isdisjoint(version.keys)]
+
+
+def other_keys(key: KeyEntry, version: Version) -> list[str]:
+    """Return the keys that decrypt a version too, because it was encrypted again.
+
+    Args:
+        key: the key.
+        version: the version.
+    """
+    return [each for each in version.keys if each not in spellings(key)]

@@ -72,6 +72,18 @@ rotators key rotate alias/nothing-of-this-name
 rotators key rotate alias/aws/secretsmanager --yes
 rotators key rotate app --every 30
 rotators key rotate app --every 90 --off
+rotators key create
+rotators key create app
+rotators key create alias/aws/app --yes
+rotators key create alias/app --usage sign
+rotators key create alias/app --spec ECC_NIST_P256 --every 90
+rotators key create alias/app --spec AES
+rotators key create alias/app
+rotators key change app
+rotators key change app --from alias/aws/secretsmanager --to alias/nothing-of-this-name
+rotators key change app --from alias/nothing-of-this-name --to alias/aws/secretsmanager --json
+rotators key change app --from alias/aws/secretsmanager --to alias/aws/secretsmanager
+rotators key change --from alias/aws/secretsmanager --to alias/aws/secretsmanager
 rotators tag app
 rotators tag --set env=prod
 rotators tag app --set env

@@ -175,7 +175,7 @@ DOUBTFUL_ARGUMENTS = {
     "outputs": ["outputs", "--stack", HOSTILE],
     "new": ["new", HOSTILE],
     "engines": ["engines"],
-    "key": ["key", "rotate", HOSTILE],
+    "key": ["key", "change", "{secret}", "--from", HOSTILE, "--to", HOSTILE],
     "list": ["list", "{secret}"],
     "tag": ["tag", "{secret}", "--set", f"{HOSTILE}={HOSTILE}"],
     "schedule": ["schedule", "{secret}", "--expression", HOSTILE, "--yes"],

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import boto3
@@ -93,14 +94,20 @@ def test_an_alias_stands_for_its_key(secrets: Any, kms: Any, refused: Refused) -
 
 
 def test_a_changed_key_takes_labelled_versions(secrets: Any, kms: Any, refused: Refused) -> None:
-    """API:UpdateSecret, KmsKeyId: AWSCURRENT, AWSPENDING and AWSPREVIOUS are encrypted again, others not."""
+    """API:UpdateSecret, KmsKeyId: AWSCURRENT, AWSPENDING and AWSPREVIOUS are encrypted again, others not.
+
+    UG:manage_update-encryption-key: they stay under the previous key too, so either key decrypts them.
+    """
     old, new = new_key(kms), new_key(kms)
     arn = new_secret(secrets, old)
     for value in ("second", "third"):
         secrets.put_secret_value(SecretId=arn, SecretString=value)
     secrets.update_secret(SecretId=arn, KmsKeyId=new)
     versions = secrets.list_secret_version_ids(SecretId=arn, IncludeDeprecated=True)["Versions"]
-    assert [version["KmsKeyIds"] for version in versions] == [[old], [new], [new]]
+    assert [version["KmsKeyIds"] for version in versions] == [[old], [new, old], [new, old]]
+    disable(kms, new)
+    assert secrets.get_secret_value(SecretId=arn)["SecretString"] == "third"
+    kms.enable_key(KeyId=new)
     disable(kms, old)
     assert secrets.get_secret_value(SecretId=arn)["SecretString"] == "third"
     answer = refused(secrets.get_secret_value, SecretId=arn, VersionId=versions[0]["VersionId"])
@@ -112,7 +119,77 @@ def test_the_default_key_has_its_name(secrets: Any, kms: Any) -> None:
     arn = new_secret(secrets, new_key(kms))
     secrets.update_secret(SecretId=arn, KmsKeyId="")
     versions = secrets.list_secret_version_ids(SecretId=arn)["Versions"]
-    assert [version["KmsKeyIds"] for version in versions] == [["DefaultEncryptionKey"]]
+    assert [version["KmsKeyIds"][0] for version in versions] == ["DefaultEncryptionKey"]
+
+
+def test_an_empty_version_is_under_no_key(aws: LocalAws, secrets: Any, kms: Any) -> None:
+    """API:SecretVersionsListEntry, KmsKeyIds: the keys that encrypt the version; it has no value yet."""
+    key = new_key(kms)
+    arn = new_secret(secrets, key)
+    aws.stage(arn, "0" * 32)
+    versions = secrets.list_secret_version_ids(SecretId=arn)["Versions"]
+    assert [version.get("KmsKeyIds") for version in versions] == [[key], None]
+
+
+_ALLOWED = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+
+
+@pytest.mark.parametrize(
+    ("action", "of_old", "moved"),
+    [
+        ("kms:Encrypt", False, False),
+        ("kms:Decrypt", True, False),
+        ("kms:Encrypt", True, True),
+        ("kms:GenerateDataKey", True, True),
+    ],
+)
+def test_a_denied_key_is_silently_not_changed(
+    aws: LocalAws, secrets: Any, kms: Any, action: str, of_old: bool, moved: bool
+) -> None:
+    """API:UpdateSecret, KmsKeyId, about kms:Encrypt; UG:manage_update-encryption-key about kms:Decrypt."""
+    old, new = new_key(kms), new_key(kms)
+    arn = new_secret(secrets, old)
+    denied = {"Effect": "Deny", "Action": action, "Resource": old if of_old else new}
+    with acting(aws, _ALLOWED, denied) as caller:
+        caller.update_secret(SecretId=arn, KmsKeyId=new)
+    assert secrets.describe_secret(SecretId=arn)["KmsKeyId"] == new
+    (version,) = secrets.list_secret_version_ids(SecretId=arn)["Versions"]
+    assert version["KmsKeyIds"] == ([new, old] if moved else [old])
+
+
+@pytest.mark.parametrize("action", ["kms:GenerateDataKey", "kms:Decrypt"])
+def test_a_new_key_is_validated(aws: LocalAws, secrets: Any, kms: Any, refused: Refused, action: str) -> None:
+    """UG:security-encryption, "Validating access to the KMS key"."""
+    old, new = new_key(kms), new_key(kms)
+    arn = new_secret(secrets, old)
+    context = {"StringEquals": {"kms:EncryptionContext:SecretVersionId": "RequestToValidateKeyAccess"}}
+    denied = {"Effect": "Deny", "Action": action, "Resource": new, "Condition": context}
+    with acting(aws, _ALLOWED, denied) as caller:
+        answer = refused(caller.update_secret, SecretId=arn, KmsKeyId=new)
+    assert answer == "AccessDeniedException: Access to KMS is not allowed"
+    assert secrets.describe_secret(SecretId=arn)["KmsKeyId"] == old
+
+
+def test_the_same_key_encrypts_nothing_anew(aws: LocalAws, secrets: Any, kms: Any) -> None:
+    """UG:security-encryption, Encrypt: if you change the key."""
+    old, new = new_key(kms), new_key(kms)
+    arn = new_secret(secrets, old)
+    denied = {"Effect": "Deny", "Action": "kms:Encrypt", "Resource": new}
+    with acting(aws, _ALLOWED, denied) as caller:
+        caller.update_secret(SecretId=arn, KmsKeyId=new)
+    for key, expected in ((new, [old]), (old, [old]), (new, [new, old])):
+        secrets.update_secret(SecretId=arn, KmsKeyId=key)
+        (version,) = secrets.list_secret_version_ids(SecretId=arn)["Versions"]
+        assert version["KmsKeyIds"] == expected
+
+
+@contextmanager
+def acting(aws: LocalAws, *statements: dict[str, Any]) -> Iterator[Any]:
+    """A client of a caller with these policies."""
+    aws.watch({"keeper": statements})
+    credentials = {"AccessKeyId": "local-keeper", "SecretAccessKey": "x", "SessionToken": "x"}
+    yield aws.client("secretsmanager", credentials=credentials)
+    aws.watch(None)
 
 
 def test_key_policies_see_the_version_read(aws: LocalAws, secrets: Any, kms: Any, refused: Refused) -> None:

@@ -313,3 +313,13 @@ def test_random_bytes_have_a_limit(kms: Any, params: dict[str, Any], text: str) 
     """As recorded on AWS."""
     assert refusal(kms.generate_random, **params) == ("ValidationException", text)
     assert len(kms.generate_random(NumberOfBytes=1024)["Plaintext"]) == 1024
+
+
+def test_a_dry_run_decrypts_without_a_ciphertext(kms: Any, key: str) -> None:
+    """API:Decrypt, DryRunModifiers: IGNORE_CIPHERTEXT looks at the permissions and the key only."""
+    dry = {"DryRun": True, "DryRunModifiers": ["IGNORE_CIPHERTEXT"]}
+    assert refusal(kms.decrypt, KeyId=key, **dry)[0] == "DryRunOperationException"
+    disabled = new_key(kms)
+    kms.disable_key(KeyId=disabled)
+    assert refusal(kms.decrypt, KeyId=disabled, **dry)[0] == "DisabledException"
+    assert refusal(kms.decrypt, KeyId=key, DryRun=True)[0] == "ValidationException"

@@ -303,3 +303,14 @@ def test_a_key_of_another_account_is_used(aws: LocalAws, kms: Any) -> None:
     # An id is one of the caller's own account (API reference, KeyId).
     assert refusal(there.encrypt, KeyId=key.rpartition("/")[2], Plaintext=DATA)[0] == "NotFoundException"
     there.close()
+
+
+def test_only_grants_are_managed_across_accounts(aws: LocalAws, kms: Any) -> None:
+    """API reference: "Cross-account use" of ListGrants, GetKeyPolicy and the others."""
+    session = aws.client("sts").assume_role(
+        RoleArn="arn:aws:iam::210987654321:role/keeper", RoleSessionName="keeper"
+    )
+    key = new_key(aws.client("kms", credentials=session["Credentials"]))
+    assert kms.list_grants(KeyId=key)["Grants"] == []
+    for call in (kms.get_key_policy, kms.list_key_policies, kms.list_resource_tags):
+        assert refusal(call, KeyId=key)[0] == "AccessDeniedException"

@@ -84,16 +84,18 @@ def test_versions_stay_under_an_old_key(kms: Any, fleet: Fleet) -> None:
         fleet.secrets.put_secret_value(SecretId=name, SecretString=value)
     fleet.secrets.update_secret(SecretId=name, KmsKeyId=new)
 
-    def versions(key: str) -> list[tuple[str, list[str]]]:
+    def versions(key: str) -> list[tuple[str, list[str], list[str]]]:
         found = json.loads(run("key", "versions", key, "--name", fleet.prefix, "--json").stdout)
         assert found["key"] == arn_of(kms, key)
-        return [(each["secret"], each["stages"]) for each in found["versions"]]
+        return [(each["secret"], each["stages"], each["other_keys"]) for each in found["versions"]]
 
-    assert versions(old) == [(name, [])]
-    assert versions(new) == [(name, ["AWSCURRENT"]), (name, ["AWSPREVIOUS"])]
+    moved = (["AWSCURRENT"], ["AWSPREVIOUS"])
+    assert versions(old) == [*((name, stages, [new]) for stages in moved), (name, [], [])]
+    assert versions(new) == [(name, stages, [arn_of(kms, old)]) for stages in moved]
     result = run("key", "versions", old, name)
     assert next(iter(first)) in result.stdout
-    assert f"1 version of 1 secret under {old}; 1 without a stage." in result.stdout
+    told = f"3 versions of 1 secret under {old}; 1 without a stage, 1 under no other key."
+    assert told in result.stdout
 
 
 def test_versions_of_a_deleted_secret_are_found(kms: Any, fleet: Fleet) -> None:
@@ -210,17 +212,43 @@ _LOOKS = ["kms:DescribeKey", "kms:GetKeyRotationStatus", "kms:ListAliases"]
         ),
         (("rotate", "KEY", "--yes"), [*_LOOKS, "kms:ListKeyRotations", "kms:RotateKeyOnDemand"]),
         (("rotate", "KEY", "--every", "90", "--yes"), [*_LOOKS, "kms:EnableKeyRotation"]),
+        (
+            ("create", "ALIAS", "--yes"),
+            [
+                "kms:CreateAlias",
+                "kms:CreateKey",
+                "kms:DescribeKey",
+                "kms:EnableKeyRotation",
+                "kms:ListAliases",
+                "kms:ListKeys",
+                "kms:PutKeyPolicy",
+                "kms:TagResource",
+            ],
+        ),
+        (
+            ("change", "--from", "KEY", "--to", "NEW", "SECRET", "--yes"),
+            [
+                *(f"kms:{name}" for name in ("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey")),
+                "kms:ListAliases",
+                *(
+                    f"secretsmanager:{name}"
+                    for name in ("DescribeSecret", "ListSecretVersionIds", "UpdateSecret")
+                ),
+            ],
+        ),
     ],
-    ids=["list", "versions", "now", "every"],
+    ids=["list", "versions", "now", "every", "create", "change"],
 )
 def test_each_documented_permission_is_needed(
     aws: LocalAws, permit: Callable[..., None], words: tuple[str, ...], actions: list[str]
 ) -> None:
     """docs/how-to/managing.md, Permissions."""
-    key = new_key(aws.client("kms", region=REGION))
+    kms = aws.client("kms", region=REGION)
+    key, secret = new_key(kms), unique("permissions")
     service = aws.client("secretsmanager", region=REGION)
-    service.create_secret(Name=unique("permissions"), SecretString="x", KmsKeyId=key)
-    arguments = [key if word == "KEY" else word for word in words]
+    service.create_secret(Name=secret, SecretString="x", KmsKeyId=key)
+    filled = {"KEY": key, "NEW": new_key(kms), "SECRET": secret, "ALIAS": f"alias/{unique('permissions')}"}
+    arguments = [filled.get(word, word) for word in words]
     for missing in actions:
         allowed = [each for each in actions if each != missing]
         permit({"Effect": "Allow", "Action": allowed, "Resource": "*"})

@@ -59,6 +59,12 @@ def renaming(fleet: Fleet, _: Path) -> list[str]:
     return ["rename", name, f"{fleet.prefix}new"]
 
 
+def changing_the_key(fleet: Fleet, _: Path) -> list[str]:
+    kms = fleet.aws.client("kms")
+    new = kms.create_key()["KeyMetadata"]["KeyId"]
+    return ["key", "change", "--from", "alias/aws/secretsmanager", "--to", new, "--name", fleet.prefix]
+
+
 COMMANDS = {
     "TagResource": selecting("tag", "--set", "env=prod"),
     "RotateSecret": scheduling,
@@ -68,6 +74,7 @@ COMMANDS = {
     "RestoreSecret": restoring,
     "CreateSecret": importing,
     "PutSecretValue": renaming,
+    "UpdateSecret": changing_the_key,
 }
 """Operation of the API that makes the second change of a command, and the command's arguments."""
 

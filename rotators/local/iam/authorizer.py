@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
-from rotators.iam.calls import ApiCall
+from rotators.iam.calls import ApiCall, key_use
 from rotators.iam.documents import Statements
 from rotators.iam.evaluator import Decision, decide_with
 from rotators.local.iam.calls import KEY_PREFIX, SignedRequest, calls_of
 from rotators.local.iam.lookup import DEVELOPER
-from rotators.local.iam.per_secret import refusal_of
+from rotators.local.iam.per_secret import may_use_key, refusal_of
 from rotators.local.kms.refusals import UNKNOWN_KEY
 from rotators.local.options import ACCOUNT
 
@@ -45,6 +45,8 @@ INTERFACE_ACTIONS = (
     "DescribeSubnets",
     "UnassignPrivateIpAddresses",
 )
+
+_DECIDED_INSIDE = ("BatchGetSecretValue", "UpdateSecret")
 
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -110,7 +112,7 @@ class Authorizer:
                 refused = self._refused(request)
                 if refused:
                     return _answer(refused, environ, start_response)
-                if request.operation == "BatchGetSecretValue":
+                if request.operation in _DECIDED_INSIDE:
                     return self._with_decisions(request, application, environ, start_response)
             return application(environ, start_response)
 
@@ -122,11 +124,20 @@ class Authorizer:
         def refusal(secret_id: str) -> str | None:
             return self._refused(replace(request, operation="GetSecretValue", params={"SecretId": secret_id}))
 
-        before = refusal_of.set(refusal)
+        def permitted(action: str, key: str, version: str) -> bool:
+            secret = self._lookup.secret(str(request.params.get("SecretId")), request.region)
+            resource = self._lookup.key(key, request.region)
+            if secret is None or resource is None:
+                return True
+            decision = self._decide(request, key_use(request.call, action, secret, resource, version))
+            return decision is None or decision.allowed
+
+        before = refusal_of.set(refusal), may_use_key.set(permitted)
         try:
             return list(application(environ, start_response))
         finally:
-            refusal_of.reset(before)
+            refusal_of.reset(before[0])
+            may_use_key.reset(before[1])
 
     def invoked(self, function: str, region: str, *, in_vpc: bool) -> None:
         """Record what Lambda does with a function's role around an invocation.

@@ -204,6 +204,8 @@ def _context(request: SignedRequest, lookup: Lookup) -> dict[str, str | tuple[st
 def _version(request: SignedRequest, target: SecretResource) -> str:
     """The version in the encryption context (UG:security-encryption)."""
     params = request.params
+    if request.operation == "UpdateSecret" and not params.keys() & {"SecretString", "SecretBinary"}:
+        return _VALIDATION  # "Validating access to the KMS key"
     if request.operation not in READS:
         return str(params.get("ClientRequestToken") or _VALIDATION)
     stage = str(params.get("VersionStage") or "AWSCURRENT")

@@ -1,7 +1,8 @@
-"""The decision about single secrets of BatchGetSecretValue, which names them only while it runs.
+"""Decisions that do not refuse a whole request, and about what an operation finds only while it runs.
 
 API BatchGetSecretValue: a caller needs GetSecretValue for each secret, and a refusal is one of the answer's
-errors. The authorizer sets the decision around a request, in the same thread as the operation.
+errors. API UpdateSecret: with a new key, a version whose key the caller may not use is not encrypted again.
+The authorizer sets the decisions around a request, in the same thread as the operation.
 """
 
 from __future__ import annotations
@@ -11,3 +12,8 @@ from contextvars import ContextVar
 
 refusal_of: ContextVar[Callable[[str], str | None]] = ContextVar("refusal_of", default=lambda _: None)
 """Takes the ARN or name of a secret, and returns the words of a refusal, or None."""
+
+may_use_key: ContextVar[Callable[[str, str, str], bool]] = ContextVar(
+    "may_use_key", default=lambda _action, _key, _version: True
+)
+"""Takes an action of KMS, a key and the id of a version of the secret that the request names."""

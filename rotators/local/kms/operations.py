@@ -62,6 +62,8 @@ class _ToDecrypt:
 
 
 def _decrypt(backend: KmsBackend, params: Params) -> Answer:
+    if params.get("DryRun") and params.get("DryRunModifiers") == ["IGNORE_CIPHERTEXT"] and "KeyId" in params:
+        return {"KeyId": usable(find(backend, params["KeyId"]), ENCRYPT, "Decrypt").arn}
     asked = _to_decrypt(params, "")
     key, plaintext, used = _decrypted(backend, "Decrypt", asked)
     found = {"KeyId": key.arn, "Plaintext": plaintext, "EncryptionAlgorithm": asked.algorithm}

@@ -34,6 +34,9 @@ _OF_MOTO: dict[str, Callable[[Key], None] | None] = {
 }
 """Operations that moto answers, with the check of the key's state (KMS guide, key-state)."""
 
+_ACROSS_ACCOUNTS = ("ListGrants", "RevokeGrant")
+"""Those that another account may call (API reference of each operation, Cross-account use)."""
+
 _PLAINTEXTS = ("Plaintext", "PrivateKeyPlaintext")
 _WITHOUT = "WithoutPlaintext"
 
@@ -73,6 +76,10 @@ def _with_key(
 
     def answer(response: KmsResponse) -> str:
         key = find(response.kms_backend, read(name, response.body)["KeyId"], aliases=False)
+        if key.account_id != response.current_account:
+            if name not in _ACROSS_ACCOUNTS:
+                raise KmsRefusal("AccessDeniedException")
+            response.current_account = key.account_id
         if check is not None:
             check(key)
         response.body = json.dumps({"PolicyName": "default", **json.loads(response.body), "KeyId": key.id})

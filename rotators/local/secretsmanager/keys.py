@@ -1,5 +1,8 @@
 """The KMS keys of secrets: which key encrypts a version, and whether it can be used.
 
+A version that was encrypted again has both keys, and each of them decrypts it
+(UG:manage_update-encryption-key).
+
 A key that is missing, not enabled, or not for symmetric encryption can neither encrypt nor decrypt
 (UG:security-encryption; KMS guide: key-state). Whether the caller may use the key is IAM's decision: see
 `rotators.local.iam.calls`. The texts are those of the API reference (EncryptionFailure, DecryptionFailure).
@@ -13,13 +16,15 @@ from typing import Any
 from moto.kms.models import kms_backends
 from moto.secretsmanager.models import FakeSecret, ReplicaSecret, SecretsManagerBackend
 
+from rotators.local.iam.per_secret import may_use_key
 from rotators.local.secretsmanager.refusals import refusal
-from rotators.local.secretsmanager.versions import CURRENT, PENDING, PREVIOUS
+from rotators.local.secretsmanager.versions import CURRENT, PENDING, PREVIOUS, has_value
 
 DEFAULT_KEY = "DefaultEncryptionKey"
 """What ListSecretVersionIds calls the key aws/secretsmanager."""
 
 _OF_AWS = "alias/aws/"
+_OWN = f"{_OF_AWS}secretsmanager"
 _SYMMETRIC = "SYMMETRIC_DEFAULT"
 _FOLLOWS = {CURRENT, PENDING, PREVIOUS}
 _CANNOT_DECRYPT = "Secrets Manager can't decrypt the protected secret text using the provided KMS key."
@@ -55,28 +60,37 @@ def check_decrypting(secret: FakeSecret | ReplicaSecret, version: Mapping[str, A
         SecretsManagerClientError: DecryptionFailure.
     """
     account = secret.arn.split(":")[4]
-    if not _usable(account, secret.region, _key(secret, version)):
+    if not any(_usable(account, secret.region, key) for key in _keys(secret, version)):
         raise refusal("DecryptionFailure", _CANNOT_DECRYPT)
 
 
 def change(secret: FakeSecret, key: str) -> None:
     """Change the key of a secret.
 
-    Versions with AWSCURRENT, AWSPENDING or AWSPREVIOUS are encrypted again; the others stay under their key
-    (API:UpdateSecret, KmsKeyId). A version whose key cannot decrypt also stays under it (not documented).
+    Versions with AWSCURRENT, AWSPENDING or AWSPREVIOUS are encrypted again, and keep their old keys; the
+    others stay under their key. So do versions that the caller may not decrypt, and all if the caller may not
+    encrypt with the new key; that is no error (API:UpdateSecret, KmsKeyId; UG:manage_update-encryption-key).
+    A version whose key cannot decrypt also stays under it (not documented).
 
     Args:
         secret: Moto's record of the secret.
         key: Id, ARN or alias of the new key; empty for the key of Secrets Manager.
     """
-    for version in secret.versions.values():
-        old = _key(secret, version)
-        moves = _FOLLOWS & set(version["version_stages"])
-        if moves and _usable(secret.account_id, secret.region, old):
-            version.pop("key", None)
-        else:
-            version["key"] = old
-    secret.kms_key_id = key or f"{_OF_AWS}secretsmanager"
+    new = key or _OWN
+    changes, may = new != secret.kms_key_id, may_use_key.get()
+    for version_id, version in secret.versions.items():
+        if not has_value(version):
+            continue  # its value will be encrypted with the key that the secret has then
+        old = version["keys"] = _keys(secret, version)
+        if changes and _FOLLOWS & set(version["version_stages"]):
+            readable = any(
+                _usable(secret.account_id, secret.region, each)
+                and may("kms:Decrypt", each or _OWN, version_id)
+                for each in old
+            )
+            if readable and may("kms:Encrypt", new, version_id):
+                version["keys"] = [new, *(each for each in old if each != new)]
+    secret.kms_key_id = new
 
 
 def names(secret: FakeSecret | ReplicaSecret, version: Mapping[str, Any]) -> list[str]:
@@ -86,17 +100,19 @@ def names(secret: FakeSecret | ReplicaSecret, version: Mapping[str, Any]) -> lis
         secret: moto's record of the secret or replica.
         version: its version.
     """
-    key = _key(secret, version)
-    return [DEFAULT_KEY if _is_default(key) else str(key)]
+    if not has_value(dict(version)):
+        return []
+    found = (DEFAULT_KEY if _is_default(key) else str(key) for key in _keys(secret, version))
+    return list(dict.fromkeys(found))
 
 
-def _key(secret: FakeSecret | ReplicaSecret, version: Mapping[str, Any]) -> str | None:
-    """The key of a version: that of the secret, except for versions that an older key encrypted.
+def _keys(secret: FakeSecret | ReplicaSecret, version: Mapping[str, Any]) -> list[str | None]:
+    """The keys of a version: that of the secret, except for versions that an older key encrypted.
 
     All versions of a replica are under its own key.
     """
-    own: str | None = getattr(secret, "kms_key_id", None)
-    return own if isinstance(secret, ReplicaSecret) else version.get("key", own)
+    own: list[str | None] = [getattr(secret, "kms_key_id", None)]
+    return own if isinstance(secret, ReplicaSecret) else version.get("keys", own)
 
 
 def _is_default(key: str | None) -> bool:

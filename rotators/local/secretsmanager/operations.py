@@ -373,7 +373,7 @@ class Operations:
                 "VersionId": version_id,
                 **({"VersionStages": list(stages)} if (stages := version["version_stages"]) else {}),
                 "CreatedDate": version["createdate"],
-                "KmsKeyIds": keys.names(secret, version),
+                **({"KmsKeyIds": names} if (names := keys.names(secret, version)) else {}),
                 **({"LastAccessedDate": version["accessed"]} if "accessed" in version else {}),
             }
             for version_id, version in secret.versions.items()

@@ -1,0 +1,72 @@
+"""`rotators key create`: a KMS key for secrets, or of another kind."""
+
+from __future__ import annotations
+
+import click
+
+from rotators.cli.changing import Plan, carry_out, yes_option
+from rotators.cli.output import json_option
+from rotators.cli.tag import tags_of
+from rotators.manage.key_creation import DAYS, ENCRYPT, MAC, SIGN, SYMMETRIC, USAGES, NewKey, creation
+
+_USAGES = {"encrypt": ENCRYPT, "mac": MAC, "sign": SIGN}
+
+
+@click.command(short_help="Create a key with an alias, a policy and rotation.")
+@click.argument("alias")
+@click.option(
+    "--spec", type=click.Choice(list(USAGES)), default=SYMMETRIC, show_default=True, help="Key spec."
+)
+@click.option("--usage", type=click.Choice(list(_USAGES)), help="Key usage; by default that of the key spec.")
+@click.option(
+    "--every",
+    "days",
+    type=click.IntRange(90, 2560),
+    default=None,
+    metavar="DAYS",
+    help=f"Days between automatic rotations of a symmetric key; by default {DAYS}.",
+)
+@click.option("--tag", "pairs", multiple=True, metavar="KEY=VALUE", help="Tag of the key; may be repeated.")
+@yes_option
+@json_option
+def create(  # noqa: PLR0913 - one for each option
+    alias: str,
+    *,
+    spec: str,
+    usage: str | None,
+    days: int | None,
+    pairs: tuple[str, ...],
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Create a KMS key with the name ALIAS, such as alias/app.
+
+    A symmetric key, which secrets need, can be used only through Secrets Manager, by those whose own policies
+    permit it, and rotates automatically. Keys of other kinds get the policy that KMS gives by default. A key
+    costs money from its creation on. An interrupted command can be repeated. Exit status 1 means that
+    something was not created.
+    """
+    if days is not None and spec != SYMMETRIC:
+        raise click.UsageError("Only symmetric keys rotate automatically; leave --every out.")
+    wanted = NewKey(
+        alias,
+        spec,
+        _USAGES[usage] if usage else USAGES[spec][0],
+        tags_of(pairs),
+        days or DAYS,
+    )
+    changes = creation(wanted)
+    after = f"`rotators key change --from KEY --to {alias}` moves secrets to it."
+    carry_out(
+        Plan(
+            changes,
+            selected=1,
+            unchanged=int(not changes),
+            ordered=True,
+            after=after if spec == SYMMETRIC else "`rotators key list` shows it.",
+            noun="key",
+            lists="rotators key list",
+        ),
+        yes=yes,
+        as_json=as_json,
+    )

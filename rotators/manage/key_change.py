@@ -1,0 +1,326 @@
+"""Moves secrets from one KMS key to another, and proves for each version that it was encrypted again.
+
+UpdateSecret with a new key encrypts the versions with AWSCURRENT, AWSPENDING and AWSPREVIOUS again. Without
+kms:Encrypt on the new key or kms:Decrypt on the old one it succeeds and does not, so only the keys that
+ListSecretVersionIds names prove it. A version that was encrypted again keeps its old key too; each of them
+decrypts it. Versions with other stages must be stored again, and those without a stage stay under the old key
+(API reference, UpdateSecret; User Guide, manage_update-encryption-key and security-encryption).
+
+A secret is moved completely or keeps its key: if a version was not encrypted again, the secret gets its old
+key back.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from rotators.aws import clients
+from rotators.aws.faults import translated
+from rotators.aws.secrets import describe, list_versions
+from rotators.core.errors import RotatorsError
+from rotators.core.states import Stage
+from rotators.manage.changes import Change, Outcome, Remark, call
+from rotators.manage.errors import KeyCannotServe, KeyChangeIncomplete, KeyChangeRefused
+from rotators.manage.inventory import described
+from rotators.manage.key_inventory import OWN_ALIAS, key_entry, key_state, spellings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from rotators.aws.secrets import Version
+    from rotators.manage.inventory import Entry
+    from rotators.manage.key_inventory import KeyEntry
+    from rotators.manage.key_permissions import KeyPermissions
+
+COPY_STAGE = "rotators-key-change"
+"""Stage of a version that is stored again, until it has the stages of the version that it replaces."""
+
+_FOLLOWING = {Stage.CURRENT, Stage.PENDING, Stage.PREVIOUS}
+"""Stages whose versions UpdateSecret encrypts again."""
+
+
+@dataclass
+class Moves:
+    """What a command has to do for its secrets.
+
+    Attributes:
+        changes: one for each secret that can be moved.
+        refused: secrets that cannot be moved, each with the reason.
+        remarks: what stays under the old key, and what was not checked.
+        unchanged: number of the secrets that are not under the old key.
+    """
+
+    changes: list[Change] = field(default_factory=list)
+    refused: list[Outcome] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
+    unchanged: int = 0
+
+
+class KeyChange:
+    """The change of secrets from one key to another.
+
+    Args:
+        old: the key that the secrets are under.
+        new: the key that they shall be under.
+        permissions: tells who may use the keys.
+
+    Attributes:
+        moves: what is to be done for the secrets that were planned.
+
+    Raises:
+        KeyCannotServe: secrets cannot be moved from the one or to the other.
+    """
+
+    def __init__(self, old: KeyEntry, new: KeyEntry, permissions: KeyPermissions) -> None:
+        _check(old, new)
+        self._old, self._new, self._permissions = old, new, permissions
+        self._names = {**dict.fromkeys(spellings(old), old.arn), **dict.fromkeys(spellings(new), new.arn)}
+        self._both = {old.arn, new.arn}
+        self.moves = Moves()
+
+    def plan(self, entry: Entry) -> None:
+        """Plan the change of a secret.
+
+        Args:
+            entry: the secret, as it is.
+
+        Raises:
+            StoreError: its versions could not be listed, or it could not be described.
+        """
+        found = self._versions(entry.arn)
+        names, staged = self._key_of(entry), [each for each in found if each.stages and self._is_left(each)]
+        begun = any(COPY_STAGE in each.stages for each in found)
+        if not staged and not begun and names != self._old.arn:
+            self.moves.unchanged += 1
+            self._remark(entry, found, moves=False)
+            return
+        between = f"from {self._old.name} to {self._new.name}"
+        words = f"move {_counted(staged)} {between}" if staged else f"move new values {between}"
+        if entry.interrupted:
+            words += "; a rotation is not finished"
+        change = Change(entry.name, words, partial(self._move, entry), entry.arn)
+        try:
+            self._check_secret(entry, names)
+            self.moves.remarks += self._permissions.check(entry, self._old, self._new)
+        except KeyChangeRefused as error:
+            self.moves.refused.append(Outcome(change, error))
+            self._remark(entry, found, moves=False)
+        else:
+            self.moves.changes.append(change)
+            self._remark(entry, found, moves=True)
+
+    def _check_secret(self, entry: Entry, names: str) -> None:
+        if entry.deleted is not None:
+            raise KeyChangeRefused(
+                f"{entry.name} is scheduled for deletion, and stays under {self._old.name}",
+                reason="deleted",
+                remedy=f"Run `rotators restore {entry.name} --yes`, or keep the key until it is deleted.",
+            )
+        if entry.owner is not None:
+            raise KeyChangeRefused(
+                f"{entry.name} belongs to {entry.owner}", reason="managed", remedy="Only this service can."
+            )
+        if entry.region != self._new.region:
+            raise KeyChangeRefused(
+                f"{entry.name} is in {entry.region}, and the key {self._new.name} in {self._new.region}",
+                reason="region",
+                remedy="Name keys of the Region of the secret.",
+            )
+        if names not in self._both:
+            raise KeyChangeRefused(
+                f"versions of {entry.name} are under {self._old.name}, but the secret names {names}",
+                reason="other-key",
+                remedy=f"Run the command with --from {names}; it moves these versions too.",
+            )
+
+    def _remark(self, entry: Entry, found: Sequence[Version], *, moves: bool) -> None:
+        """Remark what stays under the old key, or under others."""
+        old, words = self._old.name, []
+        left = [each for each in found if self._is_left(each)]
+        if lost := [each for each in left if not each.stages]:
+            words.append(f"without a stage, stays under {old}: {_named(lost)}")
+        if moves and (copied := [each for each in left if each.stages and not _follows(each)]):
+            words.append(f"stored again for its stages; the original stays under {old}: {_named(copied)}")
+        if self._key_of(entry) in self._both:
+            for each in found:
+                if each.stages and self._is_elsewhere(each):
+                    may = moves and _follows(each)
+                    then = "moves only if that key decrypts it" if may else "stays there"
+                    words.append(f"{_named([each])} is under {', '.join(each.keys)}, and {then}")
+        if moves and entry.is_primary:
+            words += _replicas(entry)
+        self.moves.remarks += [Remark(entry.name, each) for each in words]
+
+    def _move(self, entry: Entry) -> None:
+        """Move a secret.
+
+        Raises:
+            KeyChangeRefused: the secret or its key is not as it was planned; nothing was changed.
+            KeyChangeIncomplete: versions were not encrypted again.
+            StoreError: a call was refused.
+        """
+        if state := key_state(self._old.arn):
+            # UpdateSecret would succeed, encrypt nothing again, and could not be undone.
+            raise KeyChangeRefused(
+                f"{self._old.name} became {state}, so {entry.name} was left under it",
+                reason="state",
+                remedy="Enable the key, and repeat the command.",
+            )
+        names = self._key_of(fresh := described(entry.arn))
+        self._check_secret(fresh, names)
+        found = self._versions(entry.arn)
+        for each in found:
+            if COPY_STAGE in each.stages:  # of an interrupted command
+                _move_stage(entry, COPY_STAGE, each.id, None)
+        if names == self._new.arn and self._following(found):
+            self._update(entry, self._old)  # only a change of the key encrypts again
+            names = self._old.arn
+        if names == self._old.arn:
+            self._update(entry, self._new)
+            found = self._versions(entry.arn)
+        if left := self._following(found):
+            spelled = fresh.key if self._key_of(fresh) == self._old.arn else None
+            self._put_back(entry, left, spelled)
+        copied = [each for each in found if self._is_left(each) and set(each.stages) - {COPY_STAGE}]
+        for each in copied:
+            self._copy(entry, each)
+        if copied:
+            found = self._versions(entry.arn)
+        if unproved := [each for each in found if self._is_unproved(each)]:
+            raise KeyChangeIncomplete(
+                f"{entry.name} is moved to {self._new.name}, except {_named(unproved)}", reason="unproved"
+            )
+
+    def _put_back(self, entry: Entry, left: Sequence[Version], spelled: str | None) -> None:
+        """Give a secret its old key back, as the secret named it, and raise the error for it."""
+        cause = f"{_named(left)} of {entry.name} stayed under {self._old.name}"
+        try:
+            self._update(entry, self._old, spelled)
+        except RotatorsError as error:
+            raise KeyChangeIncomplete(
+                f"{cause}; new versions get {self._new.name}, because the old key could not be set again: "
+                f"{error.cause}",
+                reason="not-put-back",
+            ) from None
+        raise KeyChangeIncomplete(f"{cause}, which the secret keeps", reason="put-back")
+
+    def _copy(self, entry: Entry, version: Version) -> None:
+        """Store a version again, under the new key, and move its stages to the copy.
+
+        Each stage is moved only if the version still has it, so no newer value is replaced.
+        """
+        with clients.in_region_of(entry.arn), translated("GetSecretValue", entry.arn):
+            value = clients.secrets_lister().get_secret_value(SecretId=entry.arn, VersionId=version.id)
+        content: dict[str, Any] = {
+            name: value.get(name) for name in ("SecretString", "SecretBinary") if name in value
+        }
+        copy = str(uuid.uuid4())
+        staged = {"ClientRequestToken": copy, "VersionStages": [COPY_STAGE]}
+        call(entry.arn, "PutSecretValue", {"SecretId": entry.arn, **staged, **content})
+        for stage in version.stages:
+            if stage != COPY_STAGE:
+                _move_stage(entry, stage, version.id, copy)
+        _move_stage(entry, COPY_STAGE, copy, None)
+
+    def _update(self, entry: Entry, key: KeyEntry, spelled: str | None = None) -> None:
+        named = spelled or (OWN_ALIAS if key.of_secrets_manager else key.arn)
+        call(entry.arn, "UpdateSecret", {"SecretId": entry.arn, "KmsKeyId": named})
+
+    def _versions(self, arn: str) -> Sequence[Version]:
+        with clients.in_region_of(arn):
+            return list_versions(arn, clients.secrets_lister())
+
+    def _following(self, found: Iterable[Version]) -> list[Version]:
+        """The versions under the old key that a change of the key encrypts again."""
+        return [each for each in found if self._is_left(each) and _follows(each)]
+
+    def _is_left(self, version: Version) -> bool:
+        """True if the old key decrypts a version, and the new one does not."""
+        keys = {self._arn(key) for key in version.keys}
+        return self._old.arn in keys and self._new.arn not in keys
+
+    def _is_elsewhere(self, version: Version) -> bool:
+        """True if other keys than these two decrypt a version."""
+        return bool(version.keys) and self._both.isdisjoint(self._arn(key) for key in version.keys)
+
+    def _is_unproved(self, version: Version) -> bool:
+        """True if a version should be under the new key, and nothing proves it.
+
+        A pending version without keys has no value yet.
+        """
+        keys = {self._arn(key) for key in version.keys}
+        if self._new.arn in keys:
+            return False
+        empty = not keys and _FOLLOWING & {*version.stages} == {Stage.PENDING}
+        return (_follows(version) and not empty) or (bool(version.stages) and self._old.arn in keys)
+
+    def _key_of(self, entry: Entry) -> str:
+        return self._arn(entry.key or OWN_ALIAS)
+
+    def _arn(self, key: str) -> str:
+        """The ARN of a key; of one that cannot be described, what the secret calls it."""
+        if key not in self._names:
+            try:
+                self._names[key] = key_entry(key, rotation=False).arn
+            except RotatorsError:
+                self._names[key] = key
+        return self._names[key]
+
+
+def _check(old: KeyEntry, new: KeyEntry) -> None:
+    if old.arn == new.arn:
+        raise KeyCannotServe(f"{old.name} and {new.name} are one key", reason="same")
+    if old.region != new.region:
+        raise KeyCannotServe(
+            f"{old.name} is in {old.region}, and {new.name} in {new.region}",
+            reason="region",
+            remedy="Name keys of the Region of the secrets.",
+        )
+    for key in (old, new):
+        if not key.symmetric:
+            raise KeyCannotServe(
+                f"{key.name} is a key {key.spec} for {key.usage}; Secrets Manager takes symmetric ones only",
+                reason="asymmetric",
+            )
+        if key.managed_by_aws and not key.of_secrets_manager:
+            raise KeyCannotServe(f"{key.name} belongs to another service of AWS", reason="of-aws")
+        if not key.enabled:
+            raise KeyCannotServe(
+                f"{key.name} is {key.state}, so it neither decrypts nor encrypts",
+                reason="state",
+                remedy="Cancel its deletion, then enable it with EnableKey, and repeat the command."
+                if key.deletion
+                else "Enable it with EnableKey, and repeat the command.",
+            )
+
+
+def _replicas(entry: Entry) -> Iterator[str]:
+    with clients.in_region_of(entry.arn):
+        answer = describe(entry.arn, clients.secrets_lister())
+    for each in answer.get("ReplicationStatus", ()):
+        key = each.get("KmsKeyId") or OWN_ALIAS
+        yield f"its replica in {each['Region']} has a key of that Region, and keeps it: {key}"
+
+
+def _move_stage(entry: Entry, stage: str, source: str, target: str | None) -> None:
+    parameters = {"VersionStage": stage, "RemoveFromVersionId": source}
+    if target is not None:
+        parameters["MoveToVersionId"] = target
+    call(entry.arn, "UpdateSecretVersionStage", {"SecretId": entry.arn, **parameters})
+
+
+def _follows(version: Version) -> bool:
+    return not _FOLLOWING.isdisjoint(version.stages)
+
+
+def _named(versions: Iterable[Version]) -> str:
+    return ", ".join(
+        f"version {each.id}" + (f" ({', '.join(each.stages)})" if each.stages else "") for each in versions
+    )
+
+
+def _counted(versions: Sequence[Version]) -> str:
+    return f"{len(versions)} version{'' if len(versions) == 1 else 's'}"

@@ -1,0 +1,232 @@
+"""Creation of a KMS key: for secrets, with a policy that suits them, or of another kind.
+
+The alias comes last, so a key with its alias is complete. Until then a tag says which alias a key is meant
+for, so a repeated command completes the key that an interrupted one has created.
+Source: KMS API reference, CreateKey, PutKeyPolicy, EnableKeyRotation and CreateAlias.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from rotators.aws import clients
+from rotators.aws.faults import translated
+from rotators.core.errors import AccessDenied, RequestRefused, RotatorsError
+from rotators.manage.changes import Change
+from rotators.manage.errors import KeyCannotBeCreated
+from rotators.manage.key_inventory import key_entries, key_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rotators.manage.key_inventory import KeyEntry
+
+SYMMETRIC = "SYMMETRIC_DEFAULT"
+"""Key spec of the keys that encrypt secrets."""
+
+DAYS = 365
+"""Days between automatic rotations, as KMS has it by default (API reference, EnableKeyRotation)."""
+
+ENCRYPT, SIGN, MAC = "ENCRYPT_DECRYPT", "SIGN_VERIFY", "GENERATE_VERIFY_MAC"
+
+_CURVES = ("NIST_P256", "NIST_P384", "NIST_P521", "SECG_P256K1", "NIST_EDWARDS25519")
+
+USAGES = {
+    SYMMETRIC: (ENCRYPT,),
+    **{f"RSA_{bits}": (SIGN, ENCRYPT) for bits in (2048, 3072, 4096)},
+    **{f"ECC_{curve}": (SIGN,) for curve in _CURVES},
+    **{f"ML_DSA_{level}": (SIGN,) for level in (44, 65, 87)},
+    **{f"HMAC_{bits}": (MAC,) for bits in (224, 256, 384, 512)},
+}
+"""Key specs with their key usages, the default first."""
+
+MEANT_FOR = "created-for"
+"""Tag of a key: the alias that it is meant for."""
+
+_ALIAS = re.compile(r"alias/(?!aws/)[a-zA-Z0-9/_-]{1,250}")
+_POLICY = "default"  # the name of every key policy
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """A key to be created.
+
+    Attributes:
+        alias: its name, such as ``alias/app``.
+        spec, usage: its key spec and key usage.
+        tags: tag key to value.
+        days: days between automatic rotations, for a symmetric key.
+    """
+
+    alias: str
+    spec: str = SYMMETRIC
+    usage: str = ENCRYPT
+    tags: Mapping[str, str] = field(default_factory=dict)
+    days: int = DAYS
+
+
+def creation(wanted: NewKey) -> list[Change]:
+    """Plan the creation of a key.
+
+    Args:
+        wanted: the key.
+
+    Returns:
+        The changes that remain, each of which needs those before it; empty if the key exists.
+
+    Raises:
+        KeyCannotBeCreated: the name is none of an alias or is taken, or spec and usage do not fit.
+        StoreError: the keys could not be read.
+    """
+    _check(wanted)
+    existing = _named(wanted.alias)
+    if existing is None:
+        return list(_Creation(wanted, _begun(wanted)).plan())
+    if (existing.spec, existing.usage) != (wanted.spec, wanted.usage):
+        raise KeyCannotBeCreated(
+            f"{wanted.alias} is a key {existing.spec} for {existing.usage} already",
+            reason="alias-taken",
+            remedy="Choose another alias.",
+        )
+    if not existing.enabled:
+        raise KeyCannotBeCreated(
+            f"the key {wanted.alias} exists, and is {existing.state}",
+            reason="alias-taken",
+            remedy="Choose another alias, or cancel its deletion and enable it.",
+        )
+    return []
+
+
+def _check(wanted: NewKey) -> None:
+    if not _ALIAS.fullmatch(wanted.alias):
+        raise KeyCannotBeCreated(
+            f"{wanted.alias!r} is no name of an alias",
+            reason="alias",
+            remedy="Write alias/ and letters, digits, '/', '_' or '-'; alias/aws/ belongs to AWS.",
+        )
+    usages = USAGES.get(wanted.spec, ())
+    if wanted.usage not in usages:
+        raise KeyCannotBeCreated(
+            f"a key {wanted.spec} is not for {wanted.usage}",
+            reason="usage",
+            remedy=f"Its usages are {', '.join(usages)}." if usages else "Choose another key spec.",
+        )
+
+
+def _named(alias: str) -> KeyEntry | None:
+    try:
+        return key_entry(alias)
+    except RequestRefused as error:
+        if error.reason == "key":
+            return None
+        raise
+
+
+def _begun(wanted: NewKey) -> str | None:
+    """The ARN of the key that an interrupted command has created for this alias."""
+    unread: list[tuple[str, RotatorsError]] = []  # not ours: its creator can describe a key
+    for key in key_entries(unread):
+        fits = (key.spec, key.usage) == (wanted.spec, wanted.usage)
+        unnamed = key.enabled and not key.aliases and not key.managed_by_aws
+        if fits and unnamed and _tags(key.arn).get(MEANT_FOR) == wanted.alias:
+            return key.arn
+    return None
+
+
+def _tags(arn: str) -> Mapping[str, str]:
+    """The tags of a key; none if they may not be read, as those of its creator may."""
+    try:
+        with translated("ListResourceTags", arn):
+            pages = clients.kms_lister().get_paginator("list_resource_tags").paginate(KeyId=arn)
+            return {tag["TagKey"]: tag["TagValue"] for page in pages for tag in page["Tags"]}
+    except AccessDenied as error:
+        if error.reason is not None:  # about the caller
+            raise
+        return {}
+
+
+class _Creation:
+    """The changes that remain.
+
+    Args:
+        wanted: the key.
+        arn: of the key that an interrupted command has created, or None.
+    """
+
+    def __init__(self, wanted: NewKey, arn: str | None) -> None:
+        self._wanted, self._arn = wanted, arn
+
+    def plan(self) -> Iterator[Change]:
+        """The changes, in their order."""
+        wanted = self._wanted
+        if self._arn is None:
+            yield self._change(f"create a key {wanted.spec} for {wanted.usage}", self._create)
+        if wanted.spec == SYMMETRIC:
+            yield self._change("permit its use through Secrets Manager only", self._put_policy)
+            enable = partial(self._call, "EnableKeyRotation", RotationPeriodInDays=wanted.days)
+            yield self._change(f"rotate it every {wanted.days} days", enable)
+        yield self._change("name it", self._name)
+
+    def _change(self, words: str, run: Any) -> Change:
+        return Change(self._wanted.alias, words, run, self._arn)
+
+    def _create(self) -> None:
+        wanted = self._wanted
+        tags = {**wanted.tags, MEANT_FOR: wanted.alias}
+        with translated("CreateKey", wanted.alias):
+            created = clients.kms_lister().create_key(
+                KeySpec=wanted.spec,
+                KeyUsage=wanted.usage,
+                Tags=[{"TagKey": key, "TagValue": value} for key, value in tags.items()],
+            )
+            self._arn = created["KeyMetadata"]["Arn"]
+
+    def _put_policy(self) -> None:
+        self._call("PutKeyPolicy", PolicyName=_POLICY, Policy=json.dumps(policy_for_secrets(str(self._arn))))
+
+    def _name(self) -> None:
+        with translated("CreateAlias", self._wanted.alias):
+            clients.kms_lister().create_alias(AliasName=self._wanted.alias, TargetKeyId=self._arn)
+
+    def _call(self, operation: str, **parameters: Any) -> None:
+        method = "".join(f"_{each.lower()}" if each.isupper() else each for each in operation)[1:]
+        with translated(operation, self._wanted.alias):
+            getattr(clients.kms_lister(), method)(KeyId=self._arn, **parameters)
+
+
+def policy_for_secrets(arn: str) -> dict[str, Any]:
+    """Return the policy of a key that encrypts secrets.
+
+    The policies of users and roles decide who may use it, as KMS recommends (KMS Developer Guide,
+    key-policy-default), but only through Secrets Manager: nobody can decrypt what Secrets Manager has
+    encrypted past it, and the key encrypts nothing else, so the secrets tell when it is not needed any more.
+
+    Args:
+        arn: ARN of the key.
+    """
+    _, partition, _, region, account, _ = arn.split(":", 5)
+    suffix = "amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com"
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "Account",
+                "Effect": "Allow",
+                "Principal": {"AWS": f"arn:{partition}:iam::{account}:root"},
+                "Action": "kms:*",
+                "Resource": "*",
+            },
+            {
+                "Sid": "SecretsManagerOnly",
+                "Effect": "Deny",
+                "Principal": {"AWS": "*"},
+                "Action": ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
+                "Resource": "*",
+                "Condition": {"StringNotEquals": {"kms:ViaService": f"secretsmanager.{region}.{suffix}"}},
+            },
+        ],
+    }
