@@ -1,0 +1,202 @@
+"""CloudTrail's records: how files contain them, and what the questions need of them.
+
+A record becomes a row of the table that Athena has for CloudTrail's records (Athena's User Guide,
+create-cloudtrail-table), so that both are asked with the same SQL. A row has only the members that the
+questions need: no parameter of a call that could be a value.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rotators.audit.reading import Damage
+from rotators.aws.events import OF_SERVICE, SOURCE, secrets_in
+
+Row = dict[str, Any]
+
+KMS = "kms.amazonaws.com"
+
+_IDENTITY = ("arn", "principalId", "accountId", "invokedBy")
+_TEXTS = (
+    "eventSource",
+    "eventName",
+    "awsRegion",
+    "sourceIPAddress",
+    "errorCode",
+    "eventID",
+    "sharedEventID",
+    "recipientAccountId",
+    "eventCategory",
+)
+_OBJECTS = {
+    "requestParameters": (
+        "SecretId",
+        "secretId",
+        "name",
+        "secretIdList",
+        "filters",
+        "versionId",
+        "versionStage",
+        "versionStages",
+        "clientRequestToken",
+        "moveToVersionId",
+        "removeFromVersionId",
+        "encryptionContext",
+    ),
+    "responseElements": ("arn", "aRN", "versionId"),
+    "additionalEventData": ("SecretId", "secretId", "name"),
+    "serviceEventDetails": ("SecretId", "secretId", "name"),
+}
+"""Members of a record that are objects, with the keys that the questions need."""
+
+COLUMNS: Mapping[str, str] = {
+    "eventTime": "VARCHAR",
+    "userIdentity": "STRUCT(arn VARCHAR, principalId VARCHAR, accountId VARCHAR, invokedBy VARCHAR, "
+    "sessionContext STRUCT(sessionIssuer STRUCT(arn VARCHAR)))",
+    **dict.fromkeys((*_TEXTS, *_OBJECTS), "VARCHAR"),
+}
+"""Columns of a row and their types in DuckDB. Names of columns are compared without regard to case."""
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+_DIGEST = "digestStartTime"  # a file with the digests of a trail
+_LARGEST = 1 << 20  # characters of a row; a record of CloudTrail is smaller
+
+
+def unwrapped(value: object) -> Iterator[object]:
+    """Yield the records in a value of a file.
+
+    Args:
+        value: a record; a document with ``Records`` (log file) or ``Events`` (LookupEvents); an event of
+            LookupEvents or of EventBridge around a record; a digest, which has none.
+    """
+    if not isinstance(value, dict):
+        yield value
+    elif isinstance(value.get("Records"), list):
+        yield from value["Records"]
+    elif isinstance(value.get("Events"), list):
+        for each in value["Events"]:
+            yield from unwrapped(each)
+    elif isinstance(value.get("CloudTrailEvent"), str):
+        yield _parsed(value["CloudTrailEvent"])
+    elif isinstance(value.get("detail"), dict) and "detail-type" in value:
+        yield value["detail"]
+    elif _DIGEST not in value:
+        yield value
+
+
+def row(record: object) -> Row | None | Damage:
+    """Return what the questions need of a record.
+
+    Args:
+        record: a record, or what was found in its place.
+
+    Returns:
+        The row; None if the record is of no interest, such as one of another service; a `Damage` if this is
+        no record, or if it lacks a member that it should have.
+    """
+    if isinstance(record, Damage):
+        return record
+    if not isinstance(record, dict) or not {"eventSource", "eventName", "eventCategory"} & record.keys():
+        return Damage("foreign", "this is no record of CloudTrail")
+    if record.get("eventCategory") == "Insight" or record.get("eventSource") not in {SOURCE, KMS, None}:
+        return None
+    if record.get("eventSource") == KMS and not _decrypts_a_secret(record):
+        return None
+    missing = next(_missing(record), None)
+    return Damage("incomplete", missing) if missing else _row(record)
+
+
+def _decrypts_a_secret(record: Row) -> bool:
+    return record.get("eventName") == "Decrypt" and bool(_context(record).get("SecretARN"))
+
+
+def _context(record: Row) -> Row:
+    request = record.get("requestParameters")
+    found = request.get("encryptionContext") if isinstance(request, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _missing(record: Row) -> Iterator[str]:
+    """What a record lacks, or has in another form."""
+    for name in ("eventSource", "eventName", "awsRegion"):
+        if not isinstance(record.get(name), str):
+            yield f"{name} is missing"
+    if _time(record.get("eventTime")) is None:
+        yield "eventTime is missing, or is no time"
+    for name in ("userIdentity", *_OBJECTS):
+        if not isinstance(record.get(name) or {}, dict):
+            yield f"{name} is no object"
+    if not record.get("userIdentity"):
+        yield "userIdentity is missing"
+    if _should_name_a_secret(record) and not secrets_in(record):
+        yield f"{record['eventName']} names no secret"
+
+
+def _should_name_a_secret(record: Row) -> bool:
+    """True for a read that was not refused, and for an event of the service."""
+    name, request = record["eventName"], record.get("requestParameters") or {}
+    if name in OF_SERVICE:
+        return True
+    if "errorCode" in record:
+        return False
+    return name == "GetSecretValue" or (name == "BatchGetSecretValue" and "filters" not in request)
+
+
+def _row(record: Row) -> Row | Damage:
+    made: Row = {name: _text(record.get(name)) for name in _TEXTS}
+    for name, keys in _OBJECTS.items():
+        members = record.get(name) or {}
+        made[name] = {key: members[key] for key in keys if key in members} or None
+    identity = record["userIdentity"]
+    made["userIdentity"] = {name: _text(identity.get(name)) for name in _IDENTITY}
+    made["userIdentity"]["sessionContext"] = {"sessionIssuer": {"arn": _issuer(identity)}}
+    made["eventTime"] = _time(record["eventTime"])
+    if made["eventID"] is None:  # equal records are the same event then
+        made["eventID"] = hashlib.sha256(json.dumps(made).encode()).hexdigest()
+    return made
+
+
+def _issuer(identity: Row) -> str | None:
+    found: object = identity
+    for name in ("sessionContext", "sessionIssuer", "arn"):
+        found = found.get(name) if isinstance(found, dict) else None
+    return _text(found)
+
+
+def _text(value: object) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+def _time(value: object) -> str | None:
+    """The time as CloudTrail writes it; None if it is none."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = dt.datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return value if _TIME.fullmatch(value) else f"{moment.astimezone(dt.UTC):{_TIME_FORMAT}}"
+
+
+def line(made: Row) -> bytes | Damage:
+    """Return a row as one line of JSON; a `Damage` if it is larger than any record of CloudTrail.
+
+    Args:
+        made: a row.
+    """
+    # A half of a surrogate pair is no character, and other readers of JSON refuse it.
+    text = json.dumps(made, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+    return text if len(text) <= _LARGEST else Damage("incomplete", "the record is larger than 1 MB")
+
+
+def _parsed(text: str) -> object:
+    try:
+        return json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
+    except (ValueError, RecursionError):
+        return Damage("not-json", "CloudTrailEvent is no JSON")
