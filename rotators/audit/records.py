@@ -39,7 +39,6 @@ _OBJECTS = {
         "secretId",
         "name",
         "secretIdList",
-        "filters",
         "versionId",
         "versionStage",
         "versionStages",
@@ -53,6 +52,8 @@ _OBJECTS = {
     "serviceEventDetails": ("SecretId", "secretId", "name"),
 }
 """Members of a record that are objects, with the keys that the questions need."""
+
+_CONTEXT = ("SecretARN", "SecretVersionId")  # keys of KMS's encryption context
 
 COLUMNS: Mapping[str, str] = {
     "eventTime": "VARCHAR",
@@ -90,7 +91,7 @@ def unwrapped(value: object) -> Iterator[object]:
         yield value
 
 
-def row(record: object) -> Row | None | Damage:
+def row(record: object) -> Row | Damage | None:
     """Return what the questions need of a record.
 
     Args:
@@ -104,12 +105,22 @@ def row(record: object) -> Row | None | Damage:
         return record
     if not isinstance(record, dict) or not {"eventSource", "eventName", "eventCategory"} & record.keys():
         return Damage("foreign", "this is no record of CloudTrail")
-    if record.get("eventCategory") == "Insight" or record.get("eventSource") not in {SOURCE, KMS, None}:
+    if not _matters(record):
         return None
-    if record.get("eventSource") == KMS and not _decrypts_a_secret(record):
-        return None
-    missing = next(_missing(record), None)
-    return Damage("incomplete", missing) if missing else _row(record)
+    if missing := next(_missing(record), None):
+        return Damage("incomplete", missing)
+    made = _row(record)
+    if _should_name_a_secret(record) and not secrets_in(made):
+        return Damage("incomplete", f"{record['eventName']} names no secret")
+    return made
+
+
+def _matters(record: Row) -> bool:
+    """True for records of Secrets Manager, of KMS about secrets, and those that do not tell their source."""
+    source = record.get("eventSource")
+    if record.get("eventCategory") == "Insight":
+        return False
+    return _decrypts_a_secret(record) if source == KMS else source == SOURCE or not isinstance(source, str)
 
 
 def _decrypts_a_secret(record: Row) -> bool:
@@ -134,8 +145,6 @@ def _missing(record: Row) -> Iterator[str]:
             yield f"{name} is no object"
     if not record.get("userIdentity"):
         yield "userIdentity is missing"
-    if _should_name_a_secret(record) and not secrets_in(record):
-        yield f"{record['eventName']} names no secret"
 
 
 def _should_name_a_secret(record: Row) -> bool:
@@ -148,11 +157,12 @@ def _should_name_a_secret(record: Row) -> bool:
     return name == "GetSecretValue" or (name == "BatchGetSecretValue" and "filters" not in request)
 
 
-def _row(record: Row) -> Row | Damage:
+def _row(record: Row) -> Row:
     made: Row = {name: _text(record.get(name)) for name in _TEXTS}
     for name, keys in _OBJECTS.items():
         members = record.get(name) or {}
-        made[name] = {key: members[key] for key in keys if key in members} or None
+        kept = {key: _kept(members.get(key)) for key in keys}
+        made[name] = {key: value for key, value in kept.items() if value} or None
     identity = record["userIdentity"]
     made["userIdentity"] = {name: _text(identity.get(name)) for name in _IDENTITY}
     made["userIdentity"]["sessionContext"] = {"sessionIssuer": {"arn": _issuer(identity)}}
@@ -160,6 +170,15 @@ def _row(record: Row) -> Row | Damage:
     if made["eventID"] is None:  # equal records are the same event then
         made["eventID"] = hashlib.sha256(json.dumps(made).encode()).hexdigest()
     return made
+
+
+def _kept(value: object) -> object:
+    """A text, the texts in a list, or what KMS has of a secret; None for all else."""
+    if isinstance(value, list):
+        return [each for each in value if isinstance(each, str)]
+    if isinstance(value, dict):
+        return {key: each for key in _CONTEXT if isinstance(each := value.get(key), str)}
+    return value if isinstance(value, str) else None
 
 
 def _issuer(identity: Row) -> str | None:

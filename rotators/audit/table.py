@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rotators.audit.errors import AuditLibraryMissing, NoRecords
-from rotators.audit.questions import DUCKDB, SPAN, UNNAMED, Question, literal
+from rotators.audit.questions import SPAN, UNNAMED, Question, literal, shared
 from rotators.audit.reading import Damage, values
 from rotators.audit.records import COLUMNS, line, row, unwrapped
 from rotators.core.errors import RotatorsError
@@ -106,12 +106,12 @@ class Records:
         Returns:
             The rows of the answer; times are in UTC.
         """
-        found = self._connection.execute(question.sql(_TABLE, DUCKDB))
+        found = self._connection.execute(question.duckdb())
         names = [column[0] for column in found.description or ()]
         return [dict(zip(names, map(_aware, each), strict=True)) for each in found.fetchall()]
 
     def load(self, sources: Iterable[Source]) -> None:
-        """Read files into the table.
+        """Read files into the table, and make the tables that all questions need.
 
         Args:
             sources: the files.
@@ -131,6 +131,8 @@ class Records:
         if not self.coverage.records:
             why = "".join(f"; {gap.file}: {gap.cause}" for gap in self.coverage.gaps[:1])
             raise NoRecords(f"no record of CloudTrail in {self.coverage.files:,} files{why}")
+        for name, text in shared(_TABLE):
+            self._connection.execute(f"CREATE TABLE {name} AS {text}")
         (span,) = self.ask(SPAN)
         self.coverage.events, self.coverage.begun, self.coverage.ended = span.values()
         self.coverage.unnamed = self.ask(UNNAMED)
@@ -180,7 +182,7 @@ def opened() -> Iterator[Records]:
     except ImportError:
         raise AuditLibraryMissing("the questions about records need the library duckdb") from None
     with tempfile.TemporaryDirectory(prefix="rotators-audit-") as folder:
-        limits = {
+        limits: dict[str, str | bool | int | float | list[str]] = {
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "memory_limit": "1GB",  # more is kept in the folder
