@@ -12,12 +12,14 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import IO
 
 _PIECE = 1 << 20
 _LARGEST = 64 << 20  # characters; a record of CloudTrail has less than 1 MB
 _GZIP = b"\x1f\x8b"
 _GZIP_FORMAT = 31  # for zlib: only gzip, with the largest window
+_HEAD = 1000  # characters of a file in which its list begins
 _NEAR = 16  # an error this close to the end of the text may only mean that the rest is not read yet
 
 _BETWEEN = re.compile(r"[\s,\x00\ufeff]*")
@@ -98,8 +100,8 @@ class _Text:
 
     def begins(self, pattern: re.Pattern[str]) -> bool:
         """Move behind a pattern, if the text begins with it."""
-        if len(self._buffer) - self._position < _PIECE // 2:
-            self._more()
+        while len(self._buffer) - self._position < _HEAD and self._more():
+            pass
         found = pattern.match(self._buffer, self._position)
         self._position = found.end() if found else self._position
         return found is not None
@@ -141,7 +143,8 @@ class _Text:
     def _damage(self, error: Exception) -> Damage:
         if len(self._buffer) - self._position > _LARGEST:
             return Damage("not-json", "a value is larger than 64 MB")
-        if isinstance(error, json.JSONDecodeError) and not _is_wrong(error, len(self._buffer)):
+        cut = isinstance(error, json.JSONDecodeError) and not _is_wrong(error, len(self._buffer))
+        if cut and self._buffer.startswith("{", self._position):
             return Damage("truncated", "the file ends in the middle of a record")
         if isinstance(error, RecursionError):
             return Damage("not-json", "a value is nested too deeply")
@@ -186,13 +189,13 @@ def _is_wrong(error: json.JSONDecodeError, size: int) -> bool:
 
 
 def _decoded(pieces: Iterator[bytes]) -> Iterator[str]:
-    """Texts of pieces, in the encoding that their beginning shows; other bytes are replaced."""
+    """Texts of pieces, in the encoding that their beginning shows; other bytes are replaced. None is empty."""
     first = next(pieces, b"")
     decoder = codecs.getincrementaldecoder(json.detect_encoding(first[:4]))(errors="replace")
-    yield decoder.decode(first)
-    for piece in pieces:
-        yield decoder.decode(piece)
-    yield decoder.decode(b"", final=True)
+    texts = (decoder.decode(piece) for piece in chain([first], pieces))
+    yield from filter(None, texts)
+    if rest := decoder.decode(b"", final=True):
+        yield rest
 
 
 def _bytes(stream: IO[bytes]) -> Iterator[bytes]:

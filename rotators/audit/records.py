@@ -64,7 +64,9 @@ COLUMNS: Mapping[str, str] = {
 """Columns of a row and their types in DuckDB. Names of columns are compared without regard to case."""
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-_TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+# Network activity repeats calls through a VPC endpoint, without their parameters (a public sample:
+# gist.github.com/rami-wiz, VPCe Examples).
+_OTHER_CATEGORIES = ("Insight", "NetworkActivity")
 _DIGEST = "digestStartTime"  # a file with the digests of a trail
 _LARGEST = 1 << 20  # characters of a row; a record of CloudTrail is smaller
 
@@ -118,7 +120,7 @@ def row(record: object) -> Row | Damage | None:
 def _matters(record: Row) -> bool:
     """True for records of Secrets Manager, of KMS about secrets, and those that do not tell their source."""
     source = record.get("eventSource")
-    if record.get("eventCategory") == "Insight":
+    if record.get("eventCategory") in _OTHER_CATEGORIES:
         return False
     return _decrypts_a_secret(record) if source == KMS else source == SOURCE or not isinstance(source, str)
 
@@ -152,7 +154,7 @@ def _should_name_a_secret(record: Row) -> bool:
     name, request = record["eventName"], record.get("requestParameters") or {}
     if name in OF_SERVICE:
         return True
-    if "errorCode" in record:
+    if record.get("errorCode"):
         return False
     return name == "GetSecretValue" or (name == "BatchGetSecretValue" and "filters" not in request)
 
@@ -198,9 +200,12 @@ def _time(value: object) -> str | None:
         return None
     try:
         moment = dt.datetime.fromisoformat(value)
-    except ValueError:
+        if _TIME.fullmatch(value):
+            return value
+        utc = moment.astimezone(dt.UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return value if _TIME.fullmatch(value) else f"{moment.astimezone(dt.UTC):{_TIME_FORMAT}}"
+    return utc and f"{utc.replace(tzinfo=None, microsecond=0).isoformat()}Z"
 
 
 def line(made: Row) -> bytes | Damage:

@@ -38,8 +38,7 @@ SHARED = ("records", "span", "named", "filtered", "decrypted", "reads")
 
 EXPRESSIONS = {
     # Each event once. Two accounts have the same event with one sharedEventID; the caller's account knows
-    # more of the caller. Network activity repeats calls through a VPC endpoint, except those that the
-    # endpoint refused (CloudTrail User Guide, logging-network-events-with-cloudtrail).
+    # more of the caller. Network activity repeats calls through a VPC endpoint, without their parameters.
     "records": f"""
     SELECT *
     FROM (
@@ -70,7 +69,7 @@ EXPRESSIONS = {
             OR (eventsource = 'kms.amazonaws.com' AND eventname = 'Decrypt'
                 AND json_extract_scalar(requestparameters, '$.encryptionContext.SecretARN') IS NOT NULL)
         )
-        AND (eventcategory IS NULL OR eventcategory <> 'NetworkActivity' OR errorcode = 'VpceAccessDenied')
+        AND coalesce(eventcategory, '') <> 'NetworkActivity'
     ) AS copies
     WHERE copy = 1
 """,

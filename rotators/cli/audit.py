@@ -169,8 +169,8 @@ def previous(grace: str, asked: _Asked) -> None:
 def anomalies(since: str, asked: _Asked) -> None:
     """Show reads of the last time in SOURCE that are unlike the reads before.
 
-    These are callers that read a secret for the first time, or in a Region that is new for them, and bursts: an
-    hour with 50 reads or more, and more than 10 times the caller's usual hour.
+    These are callers that read a secret for the first time, or in a Region that is new for them, and
+    bursts: an hour with 50 reads or more, and more than 10 times the caller's usual hour.
     """
     columns = ("event_time", "anomaly", "principal", "secret", "region", "reads", "refused")
     next_ = "`rotators audit who SECRET SOURCE` shows all callers of a secret."
