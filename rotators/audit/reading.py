@@ -52,6 +52,8 @@ def values(stream: IO[bytes]) -> Iterator[object]:
         Values, and a `Damage` for each part that could not be read.
     """
     text = _Text(stream)
+    if not text.find(_BETWEEN) and not text.damage:
+        yield Damage("truncated", "the file is empty")
     while text.find(_BETWEEN):
         if text.begins(_LIST):
             yield from _elements(text)
@@ -189,7 +191,7 @@ def _is_wrong(error: json.JSONDecodeError, size: int) -> bool:
 
 
 def _decoded(pieces: Iterator[bytes]) -> Iterator[str]:
-    """Texts of pieces, in the encoding that their beginning shows; other bytes are replaced. None is empty."""
+    """Texts of pieces, none empty, in the encoding that their beginning shows; other bytes are replaced."""
     first = next(pieces, b"")
     decoder = codecs.getincrementaldecoder(json.detect_encoding(first[:4]))(errors="replace")
     texts = (decoder.decode(piece) for piece in chain([first], pieces))

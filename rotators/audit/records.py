@@ -163,7 +163,7 @@ def _row(record: Row) -> Row:
     made: Row = {name: _text(record.get(name)) for name in _TEXTS}
     for name, keys in _OBJECTS.items():
         members = record.get(name) or {}
-        kept = {key: _kept(members.get(key)) for key in keys}
+        kept = {key: _kept(value) for key, value in members.items() if key in keys}
         made[name] = {key: value for key, value in kept.items() if value} or None
     identity = record["userIdentity"]
     made["userIdentity"] = {name: _text(identity.get(name)) for name in _IDENTITY}
@@ -202,10 +202,10 @@ def _time(value: object) -> str | None:
         moment = dt.datetime.fromisoformat(value)
         if _TIME.fullmatch(value):
             return value
-        utc = moment.astimezone(dt.UTC) if moment.tzinfo else None
+        utc = moment.astimezone(dt.UTC).replace(tzinfo=None, microsecond=0)
     except (ValueError, OverflowError):
         return None
-    return utc and f"{utc.replace(tzinfo=None, microsecond=0).isoformat()}Z"
+    return f"{utc.isoformat()}Z" if moment.tzinfo else None
 
 
 def line(made: Row) -> bytes | Damage:

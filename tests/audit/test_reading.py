@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import random
 
 import pytest
 from hypothesis import given
@@ -56,11 +55,9 @@ def test_joined_and_padded_gzip_files_are_read() -> None:
 @pytest.mark.parametrize("name", ["log file", "indented", "lines", "more members"])
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
 def test_a_truncated_file_keeps_its_beginning(name: str, packed: bool) -> None:
-    noise = random.Random(1)
     content = SHAPES[name].encode()
     content = gzip.compress(content) if packed else content
-    for _ in range(20):
-        end = noise.randrange(20, len(content) - 5)
+    for end in range(20, len(content) - 5, 61):
         *records, last = found(content[:end])
         kept = [each for each in [*records, last] if not isinstance(each, Damage)]
         assert kept == RECORDS[: len(kept)]
