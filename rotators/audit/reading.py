@@ -63,6 +63,7 @@ def values(stream: IO[bytes]) -> Iterator[object]:
 
 
 def _elements(text: _Text) -> Iterator[object]:
+    element: object = None
     while text.find(_BETWEEN):
         if text.take("]"):
             text.replace('{"":0')  # the rest of the object around the list, as an object of its own
@@ -70,8 +71,9 @@ def _elements(text: _Text) -> Iterator[object]:
             if isinstance(rest, Damage):
                 yield rest
             return
-        yield text.value()
-    if not text.damage:
+        element = text.value()
+        yield element
+    if not text.damage and not isinstance(element, Damage):
         yield Damage("truncated", "the file ends in the middle of its list of records")
 
 

@@ -150,7 +150,8 @@ EXPRESSIONS = {
                 THEN coalesce(answered_version, json_extract_scalar(request, '$.clientRequestToken'))
             ELSE answered_version
         END AS version,
-        json_extract_scalar(request, '$.removeFromVersionId') AS replaced
+        json_extract_scalar(request, '$.removeFromVersionId') AS replaced,
+        CASE event WHEN 'CreateSecret' THEN 0 ELSE 1 END AS place
     FROM named
     WHERE error IS NULL AND (
         event = 'RotationSucceeded'
@@ -173,19 +174,22 @@ EXPRESSIONS = {
     SELECT account, region, secret, earlier, event_time, 0
     FROM (
         SELECT account, region, secret, version, event_time,
-            lag(version) OVER (PARTITION BY account, region, secret ORDER BY event_time) AS earlier
+            lag(version) OVER (PARTITION BY account, region, secret ORDER BY event_time, place) AS earlier
         FROM promoted
         WHERE version IS NOT NULL
     ) AS sequence
     WHERE earlier <> version
 """,
     "late": f"""
-    SELECT r.id, r.event_time, r.account, r.region, r.secret, r.principal, max(m.event_time) AS retired
+    SELECT r.id, r.event_time, r.account, r.region, r.secret, r.principal,
+        max(m.event_time) FILTER (WHERE m.is_current = 0) AS retired
     FROM reads r
     JOIN moves m ON {_same("m", "r")} AND m.version = r.version AND m.event_time <= r.event_time
     WHERE r.error IS NULL
     GROUP BY r.id, r.event_time, r.account, r.region, r.secret, r.principal
-    HAVING max_by(m.is_current, m.event_time) = 0 AND max(m.event_time) <= r.event_time - {{grace}}
+    HAVING max(m.event_time) FILTER (WHERE m.is_current = 0) <= r.event_time - {{grace}}
+        AND max(m.event_time) FILTER (WHERE m.is_current = 0)
+            >= coalesce(max(m.event_time) FILTER (WHERE m.is_current = 1), TIMESTAMP '1970-01-01 00:00:00')
     UNION ALL
     SELECT r.id, r.event_time, r.account, r.region, r.secret, r.principal, max(p.event_time)
     FROM reads r

@@ -235,7 +235,7 @@ def _document(found: Coverage) -> dict[str, Any]:
 def _print_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], found: Coverage) -> None:
     names = list(rows[0]) if rows else list(columns)
     print_rows([names])
-    print_rows([[_cell(value) for value in row.values()] for row in rows])
+    print_rows(["" if value is None else _cell(value) for value in row.values()] for row in rows)
     for note in _notes(found):
         print_error(note)
 
