@@ -129,8 +129,8 @@ class Records:
                     rows.write(made)
             self._insert(rows)
         if not self.coverage.records:
-            why = "".join(f"; {gap.file}: {gap.cause}" for gap in self.coverage.gaps[:1])
-            raise NoRecords(f"no record of CloudTrail in {self.coverage.files:,} files{why}")
+            why = [f"in {gap.file}, {gap.cause}" for gap in self.coverage.gaps[:1]] or ["there is no file"]
+            raise NoRecords(f"no record of CloudTrail was found: {why[0]}")
         for name, text in shared(_TABLE):
             self._connection.execute(f"CREATE TABLE {name} AS {text}")
         (span,) = self.ask(SPAN)

@@ -235,7 +235,7 @@ def _document(found: Coverage) -> dict[str, Any]:
 def _print_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], found: Coverage) -> None:
     names = list(rows[0]) if rows else list(columns)
     print_rows([names])
-    print_rows(["" if value is None else _cell(value) for value in row.values()] for row in rows)
+    print_rows([_csv_cell(value) for value in row.values()] for row in rows)
     for note in _notes(found):
         print_error(note)
 
@@ -289,7 +289,13 @@ def _short(value: Any) -> Any:
     return value.rpartition(":")[2] if isinstance(value, str) and value.startswith("arn:") else value
 
 
+def _csv_cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value.isoformat() if isinstance(value, dt.datetime) else str(value)
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, dt.datetime) else str(value)
+    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, dt.datetime) else str(value)

@@ -88,3 +88,23 @@ def save(path: Path, *records: object) -> str:
     """Write a log file; return its path."""
     path.write_text(json.dumps({"Records": records}), encoding="utf-8")
     return str(path)
+
+
+def sample(folder: Path) -> None:
+    """Write the records that docs/how-to/auditing.md asks about: 60 days, with an anomaly at the end."""
+    shop, office, backup, rotate = map(role, ("shop", "office", "backup", "rotate"))
+    db, api, billing = arn("prod/shop/db"), arn("prod/shop/api"), arn("prod/billing/db")
+    pending = {"secretId": billing, "clientRequestToken": "b2", "versionStages": ["AWSPENDING"]}
+    records = [
+        record("CreateSecret", 0, role("deploy"), requestParameters={"name": "prod/shop/api"}),
+        *(read("prod/shop/db", 24 * day, shop) for day in range(60)),
+        *(read(api, 24 * day, shop) for day in range(20)),
+        record("PutSecretValue", 480, rotate, requestParameters=pending),
+        *(read(billing, 480 + hour, rotate, versionStage="AWSPENDING") for hour in range(2)),
+        promoted(db, "v2", "v1", 720),
+        *(read(db, 24 * day, office, versionStage="AWSPREVIOUS") for day in range(29, 34)),
+        *(denied(api, 24 * day, office) for day in range(3)),
+        *(read(db, 1_430 + number / 60, backup) for number in range(59)),
+    ]
+    folder.mkdir()
+    save(folder / "2026-03.json", *records)

@@ -32,6 +32,7 @@ def test_the_page_shows_every_managing_command() -> None:
     text = MANAGING.read_text(encoding="utf-8")
     shown = {shlex.split(line)[1] for session in SESSION.findall(text) for line in lines(session)}
     others = {
+        "audit",
         "check",
         "dashboard",
         "demo",

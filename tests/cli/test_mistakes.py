@@ -130,6 +130,20 @@ rotators access suggest app --for rotators-local --by-tag team
 rotators access suggest app --for rotators-local --by-tag team=shop
 rotators access suggest app --for rotators-local --keep role/x
 rotators access suggest app --for rotators-local --exclusive --keep role/nobody
+rotators audit
+rotators audit who
+rotators audit who app
+rotators audit who app missing.json
+rotators audit who app picture.png
+rotators audit who app list.json
+rotators audit who app empty.json
+rotators audit who app s3://nothing-of-this-name
+rotators audit who 'not a name' broken.json
+rotators audit who app broken.json --athena logs
+rotators audit who app --athena 'not a table'
+rotators audit unused broken.json --for soon
+rotators audit unused broken.json --secrets missing.txt
+rotators audit previous broken.json --json
 rotators report
 rotators report nothing-of-this-name -o page.html
 rotators report app -o folder
@@ -458,7 +472,7 @@ def test_each_answer_names_the_next_action(
 def test_a_line_about_an_error_is_one_line(entries: list[tuple[str, Done, str]]) -> None:
     for line, done, entry in entries:
         if line != "rotators" and not re.fullmatch(
-            r"rotators (show|rotate|doctor|repair|check|new|invoke|policy|access|key)", line
+            r"rotators (show|rotate|doctor|repair|check|new|invoke|policy|access|audit|key)", line
         ):
             assert done.stderr.count("\n") <= 1, entry
 

@@ -190,6 +190,7 @@ DOUBTFUL_ARGUMENTS = {
     "rename": ["rename", "{secret}", HOSTILE],
     "history": ["history", "{secret}", "--since", "90d"],
     "rollback": ["rollback", "{secret}", "--version", HOSTILE],
+    "audit": ["audit", "who", "app", "{event}"],
     "access": ["access", "matrix", "{secret}", "--scp", HOSTILE],
     "policy": ["policy", "check", HOSTILE],
     "report": ["report", "{secret}", "-o", HOSTILE],
