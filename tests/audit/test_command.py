@@ -19,7 +19,6 @@ from tests.cli.command import command
 from tests.cli.test_untrusted_text import HOSTILE, assert_harmless
 from tests.world import unique
 
-PREVIOUS = {"versionStage": "AWSPREVIOUS"}
 EVERY = {
     "who": ["who", "app"],
     "unused": ["unused", "--for", "1d"],
@@ -36,7 +35,7 @@ def log(tmp_path: Path) -> str:
         record("CreateSecret", 0, requestParameters={"name": "idle"}),
         read("app", 1),
         promoted("app", "v2", "v1", 10),
-        read("app", 60, **PREVIOUS),
+        read("app", 60, versionStage="AWSPREVIOUS"),
         read("app", 61, role("stranger")),
     )
 
@@ -122,7 +121,7 @@ def test_text_of_records_is_not_interpreted(words: list[str], form: list[str], t
         read(HOSTILE, 1, who),
         read("app", 2, who),
         promoted(HOSTILE, "v2", "v1", 10),
-        read(HOSTILE, 60, who, **PREVIOUS),
+        read(HOSTILE, 60, who, versionStage="AWSPREVIOUS"),
         read("app", 61, {**who, "arn": f"{HOSTILE}2"}),
         {"eventName": HOSTILE, "eventSource": "secretsmanager.amazonaws.com"},
         record("BatchGetSecretValue", 60, who, requestParameters={"filters": []}),

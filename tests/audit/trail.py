@@ -102,7 +102,7 @@ def sample(folder: Path) -> None:
         record("PutSecretValue", 480, rotate, requestParameters=pending),
         *(read(billing, 480 + hour, rotate, versionStage="AWSPENDING") for hour in range(2)),
         promoted(db, "v2", "v1", 720),
-        *(read(db, 24 * day, office, versionStage="AWSPREVIOUS") for day in range(29, 34)),
+        *(read(db, 24 * day, office, versionStage="AWSPREVIOUS") for day in range(30, 34)),
         *(denied(api, 24 * day, office) for day in range(3)),
         *(read(db, 1_430 + number / 60, backup) for number in range(59)),
     ]
