@@ -45,7 +45,7 @@ def test_commands_about_all_secrets_are_measured() -> None:
 def test_questions_about_records_are_measured() -> None:
     found = figures("benchmarks.audit", "--records", "3000")
     assert (found["records"], found["files"], found["gaps"]) == (3_000, 2, 0)
-    assert found["steps"].keys() == {"load", "who", "unused", "previous", "anomalies"}
+    assert found["steps"].keys() == {"parse", "load", "who", "unused", "previous", "anomalies"}
     assert found["steps"]["previous"]["rows"] > 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rotators.core.errors import InvalidInput
+from rotators.core.errors import InvalidInput, RotatorsError
 
 
 class AuditLibraryMissing(InvalidInput):
@@ -34,3 +34,12 @@ class NoRecords(InvalidInput):
 
     code = "no-records"
     remedy = "Give log files of a trail, or save what `aws cloudtrail lookup-events --output json` prints."
+
+
+class AuditFailed(RotatorsError):
+    """DuckDB could not keep the records or answer the question."""
+
+    code = "audit-failed"
+    remedy = (
+        "Free disk space for temporary files, or name a larger folder with TMPDIR; or ask about fewer files."
+    )

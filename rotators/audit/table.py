@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rotators.audit.errors import AuditLibraryMissing, NoRecords
+from rotators.audit.errors import AuditFailed, AuditLibraryMissing, NoRecords
 from rotators.audit.questions import SPAN, UNNAMED, Question, literal, shared
 from rotators.audit.reading import Damage, values
 from rotators.audit.records import COLUMNS, line, row, unwrapped
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _TABLE = "cloudtrail"
 _BATCH = 32 << 20  # bytes of rows that are inserted at once
 _MOST_GAPS = 100
+_MEMORY = "1GB"  # what does not fit is kept in the folder
 _MACROS = (
     "json_extract_scalar(document, path) AS json_extract_string(document, path)",
     "date_parse(text, format) AS strptime(text, '%Y-%m-%dT%H:%M:%SZ')",
@@ -81,6 +82,19 @@ class Coverage:
         return self.gap_count == 0
 
 
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a question.
+
+    Attributes:
+        columns: names of the columns.
+        rows: values by the names of the columns; times are in UTC.
+    """
+
+    columns: tuple[str, ...]
+    rows: list[dict[str, Any]]
+
+
 class Records:
     """The records of files, in a table.
 
@@ -97,18 +111,18 @@ class Records:
         self._rows = folder / "rows"
         self.coverage = Coverage()
 
-    def ask(self, question: Question) -> list[dict[str, Any]]:
+    def ask(self, question: Question) -> Answer:
         """Answer a question.
 
         Args:
             question: the question.
 
         Returns:
-            The rows of the answer; times are in UTC.
+            The answer.
         """
         found = self._connection.execute(question.duckdb())
-        names = [column[0] for column in found.description or ()]
-        return [dict(zip(names, map(_aware, each), strict=True)) for each in found.fetchall()]
+        names = tuple(column[0] for column in found.description or ())
+        return Answer(names, [dict(zip(names, map(_aware, each), strict=True)) for each in found.fetchall()])
 
     def load(self, sources: Iterable[Source]) -> None:
         """Read files into the table, and make the tables that all questions need.
@@ -129,13 +143,16 @@ class Records:
                     rows.write(made)
             self._insert(rows)
         if not self.coverage.records:
-            why = [f"in {gap.file}, {gap.cause}" for gap in self.coverage.gaps[:1]] or ["there is no file"]
-            raise NoRecords(f"no record of CloudTrail was found: {why[0]}")
+            gap = next(iter(self.coverage.gaps), None)
+            why = (
+                f"in {gap.file}, {gap.cause}" if gap else f"there is none in {self.coverage.files:,} file(s)"
+            )
+            raise NoRecords(f"no record of CloudTrail was found: {why}")
         for name, text in shared(_TABLE):
             self._connection.execute(f"CREATE TABLE {name} AS {text}")
-        (span,) = self.ask(SPAN)
+        (span,) = self.ask(SPAN).rows
         self.coverage.events, self.coverage.begun, self.coverage.ended = span.values()
-        self.coverage.unnamed = self.ask(UNNAMED)
+        self.coverage.unnamed = self.ask(UNNAMED).rows
 
     def _lines(self, source: Source) -> Iterator[bytes]:
         damages: Counter[str] = Counter()
@@ -176,6 +193,8 @@ def opened() -> Iterator[Records]:
 
     Raises:
         AuditLibraryMissing: DuckDB is not installed.
+        AuditFailed: DuckDB has an error while the table is used, for example because the disk is full.
+        KeyboardInterrupt: Ctrl-C was pressed.
     """
     try:
         import duckdb  # noqa: PLC0415 - 70 MB that only these questions need
@@ -185,18 +204,30 @@ def opened() -> Iterator[Records]:
         limits: dict[str, str | bool | int | float | list[str]] = {
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
-            "memory_limit": "1GB",  # more is kept in the folder
+            "memory_limit": _MEMORY,
             "preserve_insertion_order": False,
             "temp_directory": folder,
         }
-        with duckdb.connect(str(Path(folder, "records.duckdb")), config=limits) as connection:
-            connection.execute(f"SET allowed_directories = [{literal(folder)}]")
-            connection.execute("SET enable_external_access = false; SET lock_configuration = true")
-            columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
-            connection.execute(f"CREATE TABLE {_TABLE} ({columns})")
-            for macro in _MACROS:
-                connection.execute(f"CREATE MACRO {macro}")
-            yield Records(connection, Path(folder))
+        try:
+            with duckdb.connect(str(Path(folder, "records.duckdb")), config=limits) as connection:
+                _prepare(connection, folder)
+                yield Records(connection, Path(folder))
+        except duckdb.Error as error:
+            raise AuditFailed(f"DuckDB failed with {type(error).__name__}: {error}") from None
+        except RuntimeError as error:
+            if str(error) != "Query interrupted":  # how DuckDB tells of Ctrl-C
+                raise
+            raise KeyboardInterrupt from None
+
+
+def _prepare(connection: DuckDBPyConnection, folder: str) -> None:
+    """Let DuckDB use no other files, and make the empty table."""
+    connection.execute(f"SET allowed_directories = [{literal(folder)}]")
+    connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+    columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
+    connection.execute(f"CREATE TABLE {_TABLE} ({columns})")
+    for macro in _MACROS:
+        connection.execute(f"CREATE MACRO {macro}")
 
 
 def _rows(source: Source) -> Iterator[bytes | Damage]:

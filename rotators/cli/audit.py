@@ -28,7 +28,7 @@ from rotators.manage.selector import duration
 
 if TYPE_CHECKING:
     from rotators.audit.questions import Question
-    from rotators.audit.table import Coverage, Gap, Records
+    from rotators.audit.table import Answer, Coverage, Gap, Records
     from rotators.cli.output import Screen
 
 _FORMATS = ("table", "json", "csv")
@@ -186,17 +186,17 @@ def _answer(asked: _Asked, shown: _Shown) -> None:
     with opened() as records:
         with console(quiet=asked.output != "table").status("reading records …"):
             records.load(files(asked.places))
-            rows = records.ask(shown.question)
+            answer = records.ask(shown.question)
             notes = list(_limits(shown, records))
         found = records.coverage
-    next_ = shown.next_ if rows else "give older records too, if this is not the time that you mean."
+    next_ = shown.next_ if answer.rows else "give older records too, if this is not the time that you mean."
     if asked.output == "json":
-        document = {"question": shown.question.name, "rows": rows, **_document(found)}
+        document = {"question": shown.question.name, "rows": answer.rows, **_document(found)}
         print_json({**document, "notes": notes, "next": next_})
     elif asked.output == "csv":
-        _print_csv(rows, shown.columns, found)
+        _print_csv(answer, found)
     else:
-        _print_table(rows, shown.columns, found, [*notes, f"\nNext: {next_}"])
+        _print_table(answer.rows, shown.columns, found, [*notes, f"\nNext: {next_}"])
     if not found.complete:
         sys.exit(1)
 
@@ -204,7 +204,7 @@ def _answer(asked: _Asked, shown: _Shown) -> None:
 def _limits(shown: _Shown, records: Records) -> Iterator[str]:
     """Why an answer may tell less than expected, although all records were read."""
     found = records.coverage
-    if shown.secret is not None and not records.ask(questions.mentions(shown.secret))[0]["records"]:
+    if shown.secret is not None and not records.ask(questions.mentions(shown.secret)).rows[0]["records"]:
         yield f"No record mentions {shown.secret}: check its name, and the time of the records."
     if shown.needs is not None and found.begun and found.ended and found.ended - found.begun <= shown.needs:
         yield "The records are not older than the time asked for, so there is nothing to compare with."
@@ -232,10 +232,9 @@ def _document(found: Coverage) -> dict[str, Any]:
     }
 
 
-def _print_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], found: Coverage) -> None:
-    names = list(rows[0]) if rows else list(columns)
-    print_rows([names])
-    print_rows([_csv_cell(value) for value in row.values()] for row in rows)
+def _print_csv(answer: Answer, found: Coverage) -> None:
+    print_rows([answer.columns])
+    print_rows([_csv_cell(value) for value in row.values()] for row in answer.rows)
     for note in _notes(found):
         print_error(note)
 

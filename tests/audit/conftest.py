@@ -22,7 +22,7 @@ def told(tmp_path: Path) -> Callable[..., tuple[list[dict[str, Any]], Coverage]]
         path = save(tmp_path / "log.json", *records)
         with opened() as table:
             table.load(files([path]))
-            return table.ask(question), table.coverage
+            return table.ask(question).rows, table.coverage
 
     return ask
 

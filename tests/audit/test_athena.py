@@ -116,7 +116,7 @@ def test_athena_gives_the_same_answer(question: Question, athena: Any, local: An
             name: value.replace(tzinfo=None) if isinstance(value, dt.datetime) else value
             for name, value in row.items()
         }
-        for row in local.ask(question)
+        for row in local.ask(question).rows
     ]
     assert rows == expected
     assert rows

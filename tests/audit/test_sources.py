@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rotators.audit.errors import SourceUnreadable
-from rotators.audit.questions import who
+from rotators.audit.errors import AuditFailed, SourceUnreadable
+from rotators.audit.questions import Question, who
 from rotators.audit.sources import files
 from rotators.audit.table import Coverage, opened
 from rotators.local.aws import LocalAws
@@ -24,7 +27,7 @@ KEY = "AWSLogs/123456789012/CloudTrail/us-east-1/2026/03/01/log.json.gz"
 def reads(*places: str) -> tuple[int, Coverage]:
     with opened() as table:
         table.load(files(places))
-        return sum(row["reads"] for row in table.ask(who("app"))), table.coverage
+        return sum(row["reads"] for row in table.ask(who("app")).rows), table.coverage
 
 
 def packed(*records: object) -> bytes:
@@ -94,6 +97,24 @@ def test_nothing_stays_in_the_temporary_folder(tmp_path: Path, monkeypatch: pyte
         (folder,) = place.iterdir()
         assert folder.stat().st_mode & 0o077 == 0
     assert list(place.iterdir()) == []
+
+
+def test_too_little_memory_is_a_coded_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rotators.audit.table._MEMORY", "1MB")
+    path = save(tmp_path / "log.json", *(read("app") for _ in range(2_000)))
+    with pytest.raises(AuditFailed, match="OutOfMemory"):
+        reads(path)
+
+
+def test_an_interrupted_question_is_an_interruption() -> None:
+    endless = Question("endless", (), "SELECT count(*) FROM range(100000000000) a, range(100000) b")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        with pytest.raises(KeyboardInterrupt), opened() as table:
+            table.ask(endless)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 # --- S3
