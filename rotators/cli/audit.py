@@ -92,12 +92,12 @@ def _records_options(command: Callable[..., None]) -> Callable[..., None]:
         "--athena", metavar="TABLE", help="Print the question as SQL for this table of Athena instead."
     )
     @wraps(command)
-    def wrapped(places: tuple[str, ...], athena: str | None, output: str, as_json: bool, **rest: Any) -> None:
-        if bool(places) == (athena is not None):
+    def wrapped(source: tuple[str, ...], athena: str | None, output: str, as_json: bool, **rest: Any) -> None:
+        if bool(source) == (athena is not None):
             raise click.UsageError(
                 "Give files, folders or s3://BUCKET/PREFIX with records, or --athena TABLE."
             )
-        command(asked=_Asked(places, athena, "json" if as_json else output), **rest)
+        command(asked=_Asked(source, athena, "json" if as_json else output), **rest)
 
     return wrapped
 
@@ -114,7 +114,7 @@ def audit() -> None:
 
 @audit.command(short_help="Tell who reads a secret, and who was refused.")
 @click.argument("secret")
-@click.argument("places", nargs=-1, metavar="[SOURCE]...")
+@click.argument("source", nargs=-1)
 @_records_options
 def who(secret: str, asked: _Asked) -> None:
     """Tell who reads SECRET (name or ARN) by the records in SOURCE, and who was refused.
@@ -127,7 +127,7 @@ def who(secret: str, asked: _Asked) -> None:
 
 
 @audit.command(short_help="List secrets that only their rotation functions read.")
-@click.argument("places", nargs=-1, metavar="[SOURCE]...")
+@click.argument("source", nargs=-1)
 @click.option("--for", "age", default="90d", metavar="AGE", help="Time without a read (default: 90d).")
 @click.option(
     "--secrets",
@@ -148,11 +148,11 @@ def unused(age: str, secrets: TextIO | None, asked: _Asked) -> None:
 
 
 @audit.command(short_help="Tell who reads retired versions after the grace period.")
-@click.argument("places", nargs=-1, metavar="[SOURCE]...")
+@click.argument("source", nargs=-1)
 @click.option("--grace", default="24h", metavar="AGE", help="Time after a rotation (default: 24h).")
 @_records_options
 def previous(grace: str, asked: _Asked) -> None:
-    """Tell who reads retired versions later than a grace period after the rotation.
+    """Tell who reads retired versions in SOURCE later than a grace period after the rotation.
 
     These are reads of AWSPREVIOUS, and of versions by their ids that are no longer AWSCURRENT. Reads by
     rotation functions do not count.
@@ -163,7 +163,7 @@ def previous(grace: str, asked: _Asked) -> None:
 
 
 @audit.command(short_help="Show first-time readers, new Regions and bursts.")
-@click.argument("places", nargs=-1, metavar="[SOURCE]...")
+@click.argument("source", nargs=-1)
 @click.option("--since", default="24h", metavar="AGE", help="Time before the newest record (default: 24h).")
 @_records_options
 def anomalies(since: str, asked: _Asked) -> None:

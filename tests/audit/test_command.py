@@ -65,7 +65,7 @@ def test_athena_needs_no_records(words: list[str]) -> None:
     )
 
 
-def test_a_gap_is_named_and_the_status_is_one(log: str, tmp_path: Path) -> None:
+def test_a_gap_is_named_with_status_one(log: str, tmp_path: Path) -> None:
     cut = tmp_path / "cut.json"
     cut.write_text(Path(log).read_text()[:-40])
     done = command("audit", "who", "app", log, str(cut))

@@ -156,7 +156,7 @@ def test_older_versions_count_too(rows: Any) -> None:
     assert len(rows(previous(DAY), *trail, read(ARN, 40, versionId="v1"))) == 1
 
 
-def test_a_version_that_is_current_again_does_not_count(rows: Any) -> None:
+def test_a_version_that_is_current_again_is_fine(rows: Any) -> None:
     trail = [promoted(ARN, "v2", "v1", 10), promoted(ARN, "v1", "v2", 20)]
     assert rows(previous(DAY), *trail, read(ARN, 60, versionId="v1")) == []
     assert len(rows(previous(DAY), *trail, read(ARN, 60, versionId="v2"))) == 1
@@ -181,7 +181,7 @@ def test_an_update_without_a_value_retires_nothing(rows: Any) -> None:
     assert len(rows(previous(DAY), created(NAME), update, read(ARN, 60, versionId="v1"))) == 1
 
 
-def test_a_rotation_before_the_records_counts_from_their_begin(rows: Any) -> None:
+def test_an_unrecorded_rotation_counts_from_the_begin(rows: Any) -> None:
     (found,) = rows(
         previous(DAY), read("other", 0), *(read(NAME, at, versionStage="AWSPREVIOUS") for at in (5, 30))
     )
