@@ -83,10 +83,9 @@ def unwrapped(value: object) -> Iterator[object]:
     elif isinstance(value.get("Records"), list):
         yield from value["Records"]
     elif isinstance(value.get("Events"), list):
-        for each in value["Events"]:
-            yield from unwrapped(each)
-    elif isinstance(value.get("CloudTrailEvent"), str):
-        yield _parsed(value["CloudTrailEvent"])
+        yield from map(_looked_up, value["Events"])
+    elif "CloudTrailEvent" in value:
+        yield _looked_up(value)
     elif isinstance(value.get("detail"), dict) and "detail-type" in value:
         yield value["detail"]
     elif _DIGEST not in value:
@@ -191,7 +190,8 @@ def _issuer(identity: Row) -> str | None:
 
 
 def _text(value: object) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value)
+    """A text as it is, and the kind of what should be one: an errorCode of any kind is a refusal."""
+    return value if value is None or isinstance(value, str) else type(value).__name__
 
 
 def _time(value: object) -> str | None:
@@ -219,7 +219,11 @@ def line(made: Row) -> bytes | Damage:
     return text if len(text) <= _LARGEST else Damage("incomplete", "the record is larger than 1 MB")
 
 
-def _parsed(text: str) -> object:
+def _looked_up(event: object) -> object:
+    """The record in an event of LookupEvents; another value as it is."""
+    text = event.get("CloudTrailEvent") if isinstance(event, dict) else None
+    if not isinstance(text, str):
+        return event
     try:
         return json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
     except (ValueError, RecursionError):

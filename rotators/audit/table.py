@@ -144,9 +144,7 @@ class Records:
             self._insert(rows)
         if not self.coverage.records:
             gap = next(iter(self.coverage.gaps), None)
-            why = (
-                f"in {gap.file}, {gap.cause}" if gap else f"there is none in {self.coverage.files:,} file(s)"
-            )
+            why = f"in {gap.file}, {gap.cause}" if gap else f"there are {self.coverage.files:,} files"
             raise NoRecords(f"no record of CloudTrail was found: {why}")
         for name, text in shared(_TABLE):
             self._connection.execute(f"CREATE TABLE {name} AS {text}")

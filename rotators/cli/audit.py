@@ -207,7 +207,7 @@ def _limits(shown: _Shown, records: Records) -> Iterator[str]:
     if shown.secret is not None and not records.ask(questions.mentions(shown.secret)).rows[0]["records"]:
         yield f"No record mentions {shown.secret}: check its name, and the time of the records."
     if shown.needs is not None and found.begun and found.ended and found.ended - found.begun <= shown.needs:
-        yield "The records are not older than the time asked for, so there is nothing to compare with."
+        yield "The records are not older than the time asked for: what happened before them is unknown."
 
 
 def _print_sql(question: Question, asked: _Asked) -> None:

@@ -300,6 +300,30 @@ def test_any_member_may_be_anything(members: dict[str, Any], whole: bool) -> Non
         assert made is None or isinstance(made, Damage) or line(made)
 
 
+DEEP = "[" * 900 + "]" * 900
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"Events": [' * 400 + "1" + "]}" * 400,
+        f'{{"Records": [{DEEP}]}}',
+        json.dumps(read(NAME)).replace('"192.0.2.7"', DEEP),
+        json.dumps({"Events": [{"CloudTrailEvent": DEEP}]}),
+    ],
+)
+def test_deep_values_end_without_an_exception(text: str, tmp_path: Path) -> None:
+    path = save(tmp_path / "log.json", read(NAME))
+    (tmp_path / "deep.json").write_text(text)
+    with opened() as table:
+        table.load(files([str(tmp_path / "deep.json"), path]))
+        assert APP in callers(table.ask(who(NAME)).rows)
+
+
+def test_an_error_code_of_any_kind_is_a_refusal(rows: Any) -> None:
+    assert callers(rows(who(NAME), {**read(NAME), "errorCode": {"a": 1}})) == {APP: (0, 1)}
+
+
 def test_unusual_characters_reach_the_answer(rows: Any) -> None:
     strange = "a\ud800'\"\\\x00;\u202e\n[bold]x"
     identity = {"type": "IAMUser", "arn": strange}
