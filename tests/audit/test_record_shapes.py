@@ -17,6 +17,7 @@ from rotators.audit.reading import Damage
 from rotators.audit.records import COLUMNS, line, row, unwrapped
 from rotators.audit.sources import files
 from rotators.audit.table import opened
+from rotators.aws.events import secrets_in
 from tests.audit.trail import ACCOUNT, arn, decrypted, denied, read, record, role, save
 
 NAME = "prod/shop/db"
@@ -298,6 +299,11 @@ def test_any_member_may_be_anything(members: dict[str, Any], whole: bool) -> Non
     for each in unwrapped({**(read(NAME) if whole else {}), **members}):
         made = row(each)
         assert made is None or isinstance(made, Damage) or line(made)
+
+
+@pytest.mark.parametrize("listed", [True, 1, "abc", {"a": 1}, None])
+def test_a_list_of_secrets_may_be_anything(listed: object) -> None:
+    assert secrets_in({"requestParameters": {"secretIdList": listed}}) == ()
 
 
 DEEP = "[" * 900 + "]" * 900
