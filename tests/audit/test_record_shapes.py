@@ -302,7 +302,7 @@ def test_any_member_may_be_anything(members: dict[str, Any], whole: bool) -> Non
 
 
 @pytest.mark.parametrize("listed", [True, 1, "abc", {"a": 1}, None])
-def test_a_list_of_secrets_may_be_anything(listed: object) -> None:
+def test_the_list_of_secrets_may_be_anything(listed: object) -> None:
     assert secrets_in({"requestParameters": {"secretIdList": listed}}) == ()
 
 
@@ -326,7 +326,7 @@ def test_deep_values_end_without_an_exception(text: str, tmp_path: Path) -> None
         assert APP in callers(table.ask(who(NAME)).rows)
 
 
-def test_an_error_code_of_any_kind_is_a_refusal(rows: Any) -> None:
+def test_any_error_code_is_a_refusal(rows: Any) -> None:
     assert callers(rows(who(NAME), {**read(NAME), "errorCode": {"a": 1}})) == {APP: (0, 1)}
 
 
