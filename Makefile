@@ -175,6 +175,10 @@ bench-cache: $(DEV) ## Compare the cache with two other caches (ARGS go to the b
 bench-manage: $(DEV) ## Measure the commands about all secrets, with 2,000 of them (ARGS go to the benchmark)
 	@$(BIN)/python -m benchmarks.manage $(ARGS)
 
+.PHONY: bench-audit
+bench-audit: $(DEV) ## Measure the questions of `rotators audit` over 500,000 records (ARGS go to the benchmark)
+	@$(BIN)/python -m benchmarks.audit $(ARGS)
+
 .PHONY: bench-availability
 bench-availability: $(DEV) ## Count applications' failed logins while rotations run (about half an hour)
 	@$(BIN)/python -m benchmarks.availability $(ARGS)

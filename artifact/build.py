@@ -25,7 +25,7 @@ from inputs import PLATFORMS, ROOT, Inputs
 from pythons import VERSION, find_python
 from refusal import refuse
 
-NOT_RUN = ("cli", "local", "testing")
+NOT_RUN = ("audit", "cli", "local", "testing")
 """The folders of `rotators` that no function imports."""
 
 _DAY = 24 * 60 * 60

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.processes
 HASHED_AND_UNCHECKED = 0b01
 ELF_MACHINES = {"x86_64": 62, "arm64": 183}
 NOT_INSIDE = ("moto", "click", "rich", "tests", "docs", "docutils", "pytest", "flask", "werkzeug", "bin")
-NOT_INSIDE_OURS = ("cli", "local", "testing")
+NOT_INSIDE_OURS = ("audit", "cli", "local", "testing")
 WAIT = 300.0
 
 

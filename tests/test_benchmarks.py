@@ -42,6 +42,13 @@ def test_commands_about_all_secrets_are_measured() -> None:
     assert all(each["ratio"] > 0 for each in found["commands"].values())
 
 
+def test_questions_about_records_are_measured() -> None:
+    found = figures("benchmarks.audit", "--records", "3000")
+    assert (found["records"], found["files"], found["gaps"]) == (3_000, 2, 0)
+    assert found["steps"].keys() == {"parse", "load", "who", "unused", "previous", "anomalies"}
+    assert found["steps"]["previous"]["rows"] > 0
+
+
 def test_an_application_sees_no_rotation_and_others_do() -> None:
     only = ("--only", "rotations", "--strategy", "single", "--pace", "1 s between steps")
     rows = figures("benchmarks.availability", "--rotations", "1", *only)["rotations"]

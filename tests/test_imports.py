@@ -23,6 +23,7 @@ ARROWS = {
     "logins": {"core"},
     "strategies": {"core", "logins"},
     "engines": {"core", "logins", "strategies", "aws"},
+    "audit": {"core", "aws"},
     "aws": {"core", "cache"},
     "client": {"core", "cache", "aws", "logins", "engines"},
     "recovery": {"core", "aws", "logins", "strategies"},
@@ -48,7 +49,7 @@ FRAMEWORKS = {"boto3", "botocore", "moto", "aws_lambda_powertools", "pydantic", 
 SPEAKS_PROTOCOL_OF = {"activedirectory": "ldap", "elasticache": "redis", "redshift": "postgres"}
 """Credential types to the one whose login they use, because their servers speak its protocol."""
 
-SLOW = ("psycopg", "pymysql", "pydantic", "jinja2", "aws_xray_sdk", "moto")
+SLOW = ("psycopg", "pymysql", "duckdb", "pydantic", "jinja2", "aws_xray_sdk", "moto")
 
 
 def part_of(module: str) -> str:

@@ -319,6 +319,18 @@ def sts() -> Any:
     return _client("sts", _environment())
 
 
+def s3() -> Any:
+    """The client for S3, where a trail stores its records; kept like the others.
+
+    Returns:
+        A client that pauses when S3 throttles it: see ``_PATIENT_ATTEMPTS``.
+
+    Raises:
+        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
+    """
+    return _client("s3", _environment(), attempts=_PATIENT_ATTEMPTS)
+
+
 def stacks() -> Any:
     """The client for CloudFormation, whose outputs the command shows; kept like the others.
 

@@ -54,7 +54,15 @@ CHANGES = (
 )
 """Operations of the API that change a secret."""
 
-_PLACES = ("additionalEventData", "serviceEventDetails", "requestParameters")
+PLACES = ("additionalEventData", "serviceEventDetails", "requestParameters")
+"""Members of a record that name its secret, in the order in which they are looked at."""
+
+KEYS = ("SecretId", "secretId", "name")
+"""Keys of the secret in these members."""
+
+ANSWERED = ("arn", "aRN")
+"""Keys of the secret in a response; ``aRN`` before February 2024 (User Guide, cloudtrail_log_entries)."""
+
 _SUFFIX = len("-AbCdEf")
 
 
@@ -99,16 +107,17 @@ def spellings(arn: str) -> tuple[str, str, str]:
 def _named(detail: Mapping[str, Any]) -> Iterator[str]:
     if answered := _answered(detail):
         yield answered
-    for place in _PLACES:
+    for place in PLACES:
         members = detail.get(place)
         if isinstance(members, dict):
-            for key in ("SecretId", "secretId", "name"):
+            for key in KEYS:
                 if members.get(key):
                     yield str(members[key])
-            yield from map(str, members.get("secretIdList") or ())
+            listed = members.get("secretIdList")
+            yield from map(str, listed if isinstance(listed, list) else ())
 
 
 def _answered(detail: Mapping[str, Any]) -> str:
-    """The ARN in a response; ``aRN`` before February 2024 (User Guide, cloudtrail_log_entries)."""
     members = detail.get("responseElements")
-    return str(members.get("arn") or members.get("aRN") or "") if isinstance(members, dict) else ""
+    found = (members.get(key) for key in ANSWERED) if isinstance(members, dict) else ()
+    return str(next(filter(None, found), ""))

@@ -1,15 +1,304 @@
-"""`rotators audit`: the records of what was done with secrets."""
+"""`rotators audit`: who reads secrets, by CloudTrail's records; and audit records for a SIEM."""
 
 from __future__ import annotations
 
-import click
+import datetime as dt
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TextIO
 
+import click
+from rich.table import Table
+
+from rotators.audit import questions
+from rotators.audit.sources import files
+from rotators.audit.table import opened
 from rotators.cli.audit_ocsf import ocsf
+from rotators.cli.output import (
+    console,
+    counted,
+    json_option,
+    print_document,
+    print_error,
+    print_json,
+    print_rows,
+)
+from rotators.manage.selector import duration
+
+if TYPE_CHECKING:
+    from rotators.audit.questions import Question
+    from rotators.audit.table import Answer, Coverage, Gap, Records
+    from rotators.cli.output import Screen
+
+_FORMATS = ("table", "json", "csv")
+_ROWS = 50  # of a table
+_MOST_GAPS = 10  # lines of the table's end
+
+_LABELS = {
+    "anomaly": "what",
+    "event_time": "time (UTC)",
+    "region": "Region",
+    "principal": "caller",
+    "first_read": "first (UTC)",
+    "last_read": "last (UTC)",
+    "retired": "retired (UTC)",
+    "reads_by_rotation": "by rotation",
+}
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """How a question is asked and answered.
+
+    Args:
+        places: files, folders and buckets with records.
+        athena: table of Athena for which the SQL is printed instead.
+        output: format of the output.
+    """
+
+    places: Sequence[str]
+    athena: str | None
+    output: str
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A question, and how its answer is shown.
+
+    Args:
+        question: the question.
+        columns: names of the columns that a table shows.
+        next_: the next action, if there is an answer.
+        secret: the secret that the question is about.
+        needs: time that the records should be longer than.
+    """
+
+    question: Question
+    columns: Sequence[str]
+    next_: str
+    secret: str | None = None
+    needs: dt.timedelta | None = None
+
+
+def _records_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add what all questions have: the places of the records, and how to print the answer."""
+
+    @json_option
+    @click.option(
+        "-o", "--output", type=click.Choice(_FORMATS), default="table", help="Format of the output."
+    )
+    @click.option(
+        "--athena", metavar="TABLE", help="Print the question as SQL for this table of Athena instead."
+    )
+    @wraps(command)
+    def wrapped(source: tuple[str, ...], athena: str | None, output: str, as_json: bool, **rest: Any) -> None:
+        if bool(source) == (athena is not None):
+            raise click.UsageError(
+                "Give files, folders or s3://BUCKET/PREFIX with records, or --athena TABLE."
+            )
+        command(asked=_Asked(source, athena, "json" if as_json else output), **rest)
+
+    return wrapped
 
 
 @click.group()
 def audit() -> None:
-    """Evaluate the records of what was done with secrets."""
+    """Tell who reads secrets, by the records of CloudTrail, and convert our own audit records.
+
+    SOURCE is a log file of a trail, a folder, s3://BUCKET/PREFIX, or what `aws cloudtrail lookup-events
+    --output json` prints. No value is read, and no record contains one. Exit status 1 means that something
+    could not be read: the answer is incomplete then.
+    """
 
 
 audit.add_command(ocsf)
+
+
+@audit.command(short_help="Tell who reads a secret, and who was refused.")
+@click.argument("secret")
+@click.argument("source", nargs=-1)
+@_records_options
+def who(secret: str, asked: _Asked) -> None:
+    """Tell who reads SECRET (name or ARN) by the records in SOURCE, and who was refused.
+
+    A caller is a role, whatever its sessions are called, a user, an account or a service.
+    """
+    columns = ("principal", "region", "reads", "refused", "addresses", "first_read", "last_read")
+    next_ = f"`rotators access {secret}` tells who else could read it."
+    _answer(asked, _Shown(questions.who(secret), columns, next_, secret=secret))
+
+
+@audit.command(short_help="List secrets that only their rotation functions read.")
+@click.argument("source", nargs=-1)
+@click.option("--for", "age", default="90d", metavar="AGE", help="Time without a read (default: 90d).")
+@click.option(
+    "--secrets",
+    type=click.File("r", errors="replace"),
+    help="File with names or ARNs, one per line: only these secrets, also if no record mentions them.",
+)
+@_records_options
+def unused(age: str, secrets: TextIO | None, asked: _Asked) -> None:
+    """List secrets that nobody has read for a time, before the newest record in SOURCE.
+
+    Reads by rotation functions do not count. Without --secrets, these are secrets that the records mention.
+    """
+    period = duration(age)
+    listed = list(filter(None, map(str.strip, secrets))) if secrets else []
+    columns = ("secret", "region", "last_read", "reads_by_rotation")
+    next_ = "`rotators delete SECRET` schedules a deletion, with a recovery window."
+    _answer(asked, _Shown(questions.unused(period, listed), columns, next_, needs=period))
+
+
+@audit.command(short_help="Tell who reads retired versions after the grace period.")
+@click.argument("source", nargs=-1)
+@click.option("--grace", default="24h", metavar="AGE", help="Time after a rotation (default: 24h).")
+@_records_options
+def previous(grace: str, asked: _Asked) -> None:
+    """Tell who reads retired versions in SOURCE later than a grace period after the rotation.
+
+    These are reads of AWSPREVIOUS, and of versions by their ids that are no longer AWSCURRENT. Reads by
+    rotation functions do not count.
+    """
+    columns = ("secret", "principal", "region", "reads", "last_read", "retired")
+    next_ = "let these callers read AWSCURRENT, before the retired credential stops working."
+    _answer(asked, _Shown(questions.previous(duration(grace)), columns, next_))
+
+
+@audit.command(short_help="Show first-time readers, new Regions and bursts.")
+@click.argument("source", nargs=-1)
+@click.option("--since", default="24h", metavar="AGE", help="Time before the newest record (default: 24h).")
+@_records_options
+def anomalies(since: str, asked: _Asked) -> None:
+    """Show reads of the last time in SOURCE that are unlike the reads before.
+
+    These are callers that read a secret for the first time, or in a Region that is new for them, and
+    bursts: an hour with 50 reads or more, and more than 10 times the caller's usual hour.
+    """
+    columns = ("event_time", "anomaly", "principal", "secret", "region", "reads", "refused")
+    next_ = "`rotators audit who SECRET SOURCE` shows all callers of a secret."
+    period = duration(since)
+    _answer(asked, _Shown(questions.anomalies(period), columns, next_, needs=period))
+
+
+def _answer(asked: _Asked, shown: _Shown) -> None:
+    """Answer a question, or print it."""
+    if asked.athena is not None:
+        _print_sql(shown.question, asked)
+        return
+    with opened() as records:
+        with console(quiet=asked.output != "table").status("reading records …"):
+            records.load(files(asked.places))
+            answer = records.ask(shown.question)
+            notes = list(_limits(shown, records))
+        found = records.coverage
+    next_ = shown.next_ if answer.rows else "give older records too, if this is not the time that you mean."
+    if asked.output == "json":
+        document = {"question": shown.question.name, "rows": answer.rows, **_document(found)}
+        print_json({**document, "notes": notes, "next": next_})
+    elif asked.output == "csv":
+        _print_csv(answer, found)
+    else:
+        _print_table(answer.rows, shown.columns, found, [*notes, f"\nNext: {next_}"])
+    if not found.complete:
+        sys.exit(1)
+
+
+def _limits(shown: _Shown, records: Records) -> Iterator[str]:
+    """Why an answer may tell less than expected, although all records were read."""
+    found = records.coverage
+    if shown.secret is not None and not records.ask(questions.mentions(shown.secret)).rows[0]["records"]:
+        yield f"No record mentions {shown.secret}: check its name, and the time of the records."
+    if shown.needs is not None and found.begun and found.ended and found.ended - found.begun <= shown.needs:
+        yield "The records are not older than the time asked for: what happened before them is unknown."
+
+
+def _print_sql(question: Question, asked: _Asked) -> None:
+    sql = question.athena(str(asked.athena))
+    if asked.output == "json":
+        print_json({"question": question.name, "sql": sql})
+    else:
+        print_document(sql)
+
+
+def _document(found: Coverage) -> dict[str, Any]:
+    return {
+        "files": found.files,
+        "records": found.records,
+        "events": found.events,
+        "begun": found.begun,
+        "ended": found.ended,
+        "complete": found.complete,
+        "gap_count": found.gap_count,
+        "gaps": [vars(gap) for gap in found.gaps],
+        "unnamed": found.unnamed,
+    }
+
+
+def _print_csv(answer: Answer, found: Coverage) -> None:
+    print_rows([answer.columns])
+    print_rows([_csv_cell(value) for value in row.values()] for row in answer.rows)
+    for note in _notes(found):
+        print_error(note)
+
+
+def _print_table(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], found: Coverage, ends: Sequence[str]
+) -> None:
+    out = console()
+    if rows:
+        table = Table()
+        for name in columns:
+            table.add_column(_LABELS.get(name, name), overflow="fold")
+        for row in rows[:_ROWS]:
+            table.add_row(*(_cell(_short(row[name])) for name in columns))
+        out.print(table)
+    if len(rows) > _ROWS:
+        out.print(f"The first {_ROWS} of {len(rows):,} rows; -o csv lists all.")
+    _print_coverage(found, out)
+    for line in [*_notes(found), *ends]:
+        out.print(line, soft_wrap=True)
+
+
+def _print_coverage(found: Coverage, out: Screen) -> None:
+    span = f", {_cell(found.begun)} to {_cell(found.ended)} (UTC)" if found.begun else ""
+    out.print(
+        f"{counted(found.records, 'record')} in {counted(found.files, 'file')}; "
+        f"{counted(found.events, 'event')} about secrets{span}.",
+        soft_wrap=True,
+    )
+
+
+def _notes(found: Coverage) -> list[str]:
+    """What the answer does not know."""
+    notes = [
+        f"{each['principal']} made {counted(each['calls'], 'call')} of BatchGetSecretValue by filters: "
+        "no record of KMS tells which secrets were read."
+        for each in found.unnamed[:_MOST_GAPS]
+    ]
+    notes += [f"Incomplete: {_gap(gap)}." for gap in found.gaps[:_MOST_GAPS]]
+    more = found.gap_count - sum(gap.count for gap in found.gaps[:_MOST_GAPS])
+    return [*notes, f"Incomplete: {counted(more, 'more place')} could not be read."] if more else notes
+
+
+def _gap(gap: Gap) -> str:
+    times = f"; {counted(gap.count, 'place')}" if gap.count > 1 else ""
+    return f"{gap.file}, after {counted(gap.after, 'record')}: {gap.cause} [{gap.code}]{times}"
+
+
+def _short(value: Any) -> Any:
+    """The last part of an ARN, such as ``role/NAME``."""
+    return value.rpartition(":")[2] if isinstance(value, str) and value.startswith("arn:") else value
+
+
+def _csv_cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value.isoformat() if isinstance(value, dt.datetime) else str(value)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, dt.datetime) else str(value)

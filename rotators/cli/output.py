@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from rotators.aws.views import SecretView
     from rotators.core.errors import RotatorsError
 
+_FORMULAS = ("=", "+", "-", "@")  # beginnings of cells that spreadsheets run
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
@@ -220,13 +222,20 @@ def print_json_stream(name: str, items: Iterable[object], rest: Callable[[], Map
 def print_rows(rows: Iterable[Sequence[str]]) -> None:
     """Print rows as CSV, or as lines if each has one cell. Characters that are not visible are escapes.
 
+    A cell of CSV that a spreadsheet would run as a formula begins with an apostrophe.
+
     Args:
         rows: cells of each row.
     """
     for row in rows:
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerow([visible(cell) for cell in row])
+        cells = [visible(cell) for cell in row]
+        csv.writer(text, lineterminator="\n").writerow(map(_inert, cells) if len(cells) > 1 else cells)
         click.echo(text.getvalue(), nl=False)
+
+
+def _inert(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(_FORMULAS) else cell
 
 
 def print_document(text: str) -> None:

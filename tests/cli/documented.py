@@ -5,7 +5,7 @@ with UPDATE_DOCS=1, which writes the blocks again. To document a command, write 
 ``$ rotators list``, and do the same.
 
 As a program (``python -m tests.cli.documented``), this module runs the lines of one page, given as JSON on
-stdin, on its own local AWS with the secrets in SECRETS; the files of FILES are in the current folder.
+stdin, on its own local AWS with the secrets in SECRETS; the folder ``trail`` has records of CloudTrail.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 
 from rotators.cli import output
 from rotators.local.aws import LocalAws
+from tests.audit.trail import sample
 from tests.cli.command import command
 
 ROOT = Path(__file__).parents[2]
@@ -222,6 +223,7 @@ def _run(line: str) -> str:
 
 
 def main() -> None:
+    sample(Path("trail"))
     sessions: Sequence[Sequence[str]] = json.load(sys.stdin)
     output.age = _age  # before the commands import it
     with LocalAws() as aws:

@@ -152,13 +152,25 @@ rotators access suggest app --for rotators-local --by-tag team=shop
 rotators access suggest app --for rotators-local --keep role/x
 rotators access suggest app --for rotators-local --exclusive --keep role/nobody
 rotators audit
+rotators audit who
+rotators audit who app
+rotators audit who app missing.json
+rotators audit who app picture.png
+rotators audit who app list.json
+rotators audit who app empty.json
+rotators audit who app s3://nothing-of-this-name
+rotators audit who 'not a name' broken.json
+rotators audit who app broken.json --athena logs
+rotators audit who app --athena 'not a table'
+rotators audit unused broken.json --for soon
+rotators audit unused broken.json --secrets missing.txt
+rotators audit previous broken.json --json
 rotators audit ocsf
 rotators audit ocsf missing.jsonl
 rotators audit ocsf folder
 rotators audit ocsf picture.png
 rotators audit ocsf list.json
 rotators audit ocsf cut.jsonl
-
 rotators report
 rotators report nothing-of-this-name -o page.html
 rotators report app -o folder

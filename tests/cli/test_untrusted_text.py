@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rotators.cli import cli
-from rotators.cli.output import Screen, print_error, print_json, progress_bars, styled
+from rotators.cli.output import Screen, print_error, print_json, print_rows, progress_bars, styled
 from tests.cli.command import command
 from tests.world import World, unique
 
@@ -102,6 +102,16 @@ def test_json_keeps_text_and_escapes_invisible_characters(capsys: pytest.Capture
     assert_harmless(text)
     assert json.loads(text) == {HOSTILE: HOSTILE, "größe": "\U000e0041\udc80"}
     assert "größe" in text
+
+
+def test_cells_of_csv_are_no_formulas(capsys: pytest.CaptureFixture[str]) -> None:
+    print_rows([("=1+1", "@x", "-2", "+3", "a=b", "'=1")])
+    assert capsys.readouterr().out == "'=1+1,'@x,'-2,'+3,a=b,'=1\n"
+
+
+def test_a_line_of_names_is_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
+    print_rows([["@team/app"]])
+    assert capsys.readouterr().out == "@team/app\n"
 
 
 # --- every command
@@ -190,7 +200,7 @@ DOUBTFUL_ARGUMENTS = {
     "rename": ["rename", "{secret}", HOSTILE],
     "history": ["history", "{secret}", "--since", "90d"],
     "rollback": ["rollback", "{secret}", "--version", HOSTILE],
-    "audit": ["audit", "ocsf", HOSTILE],
+    "audit": ["audit", "who", "app", "{event}"],
     "access": ["access", "matrix", "{secret}", "--scp", HOSTILE],
     "policy": ["policy", "check", HOSTILE],
     "report": ["report", "{secret}", "-o", HOSTILE],

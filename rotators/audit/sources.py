@@ -1,0 +1,92 @@
+"""The files with CloudTrail's records: single files, folders, and buckets of S3."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from rotators.audit.errors import SourceUnreadable
+from rotators.aws import clients
+from rotators.aws.faults import translated
+from rotators.core.errors import StoreError
+
+_S3 = "s3://"
+_DIGESTS = "CloudTrail-Digest"  # folder of the digests with which a trail's files are validated
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file that may have records.
+
+    Attributes:
+        name: path, or ``s3://bucket/key``.
+        opened: opens it for reading bytes, as a context manager. It raises OSError or StoreError, then and
+            while the file is read.
+    """
+
+    name: str
+    opened: Callable[[], AbstractContextManager[IO[bytes]]]
+
+
+def files(places: Sequence[str]) -> Iterator[Source]:
+    """Yield the files of all places, in the order of their names; a trail's digests are left out.
+
+    Args:
+        places: paths of files and folders, and ``s3://BUCKET/PREFIX``.
+
+    Raises:
+        SourceUnreadable: a place does not exist, or may not be listed.
+    """
+    for place in places:
+        yield from _objects(place) if place.startswith(_S3) else _paths(place)
+
+
+def _paths(place: str) -> Iterator[Source]:
+    path = Path(place)
+    if path.is_dir():
+        for folder, folders, names in os.walk(path, onerror=_refuse):
+            folders[:] = sorted(name for name in folders if name != _DIGESTS)
+            for name in sorted(names):
+                yield _file(Path(folder, name))
+    elif path.is_file():
+        yield _file(path)
+    else:
+        raise SourceUnreadable(f"{place} is no file and no folder")
+
+
+def _file(path: Path) -> Source:
+    return Source(str(path), lambda: path.open("rb"))
+
+
+def _refuse(error: OSError) -> None:
+    raise SourceUnreadable(f"{error.filename} could not be listed: {error.strerror}")
+
+
+def _objects(place: str) -> Iterator[Source]:
+    bucket, _, prefix = place.removeprefix(_S3).partition("/")
+    try:
+        with translated("ListObjectsV2", place):
+            pages = clients.s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            for page in pages:
+                for each in page.get("Contents", ()):
+                    if not each["Key"].endswith("/") and f"/{_DIGESTS}/" not in each["Key"]:
+                        yield Source(f"{_S3}{bucket}/{each['Key']}", _opener(bucket, each["Key"]))
+    except StoreError as error:
+        raise SourceUnreadable(error.cause) from None
+
+
+def _opener(bucket: str, key: str) -> Callable[[], AbstractContextManager[IO[bytes]]]:
+    @contextmanager
+    def opened() -> Iterator[IO[bytes]]:
+        with translated("GetObject", f"{_S3}{bucket}/{key}"):
+            body = clients.s3().get_object(Bucket=bucket, Key=key)["Body"]
+            try:
+                yield body
+            finally:
+                body.close()
+
+    return opened
