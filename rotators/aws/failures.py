@@ -48,6 +48,9 @@ class LoggedStep:
         step: ``createSecret``, ``setSecret``, ``testSecret`` or ``finishSecret``; empty if not logged.
         seconds: duration in the function; 0.0 if not logged.
         failure: None if it succeeded.
+        token: of the rotation; empty if not logged.
+        outcome: such as ``done`` or ``already-current``; empty if not logged.
+        rotator, strategy: names; empty if not logged.
     """
 
     event_id: str
@@ -55,6 +58,10 @@ class LoggedStep:
     step: str
     seconds: float
     failure: FailedStep | None
+    token: str = ""
+    outcome: str = ""
+    rotator: str = ""
+    strategy: str = ""
 
 
 def log_group(function_arn: str) -> str:
@@ -137,6 +144,7 @@ def _logged_step(event: Mapping[str, Any], of: str) -> LoggedStep | None:
         step=str(entry.get("step") or ""),
         seconds=milliseconds / 1000 if isinstance(milliseconds, int | float) else 0.0,
         failure=_failure(entry),
+        **{key: str(entry.get(key) or "") for key in ("token", "outcome", "rotator", "strategy")},
     )
 
 

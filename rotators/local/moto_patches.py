@@ -81,6 +81,7 @@ _AT_FIRST_REQUEST = {
     "elasticache": "rotators.local.elasticache.elasticache",
     "memorydb": "rotators.local.elasticache.memorydb",
     "redshift": "rotators.local.redshift.patches",
+    "s3": "rotators.local.storage",
 }
 """Services with the module whose ``install`` replaces what is theirs."""
 

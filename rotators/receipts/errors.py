@@ -1,0 +1,34 @@
+"""Errors of receipts."""
+
+from __future__ import annotations
+
+from rotators.core.errors import InvalidInput, StoreError
+
+
+class ReceiptUnreadable(InvalidInput):
+    """A file among the receipts is no receipt, or was changed."""
+
+    code = "receipt-unreadable"
+    remedy = "Verify the chain with `rotators receipt verify`, which names each such file."
+
+
+class ReceiptInputInvalid(InvalidInput):
+    """`rotators receipt verify` cannot use a public key or a list of known receipts; nothing was verified."""
+
+    code = "receipt-input"
+    remedy = "Name a public key in PEM with --key, and an output of `rotators receipt verify --json` with --known."
+
+
+class ReceiptsNotFound(InvalidInput):
+    """There is no receipt in this place."""
+
+    code = "receipts-not-found"
+    remedy = "Name the folder or the bucket of the receipts; the stack's output ReceiptsBucketName names the bucket."
+
+
+class ReceiptChainBusy(StoreError):
+    """Other writers were faster each time, so a receipt could not be added to its chain; Lambda tries again."""
+
+    code = "receipt-chain-busy"
+    remedy = "Wait; the next event or the daily run writes the receipt."
+    retryable = True
