@@ -1,8 +1,8 @@
 """Writes a signed receipt for each rotation that succeeded (docs/how-to/receipts.md).
 
 EventBridge calls the function after a rotation, so a receipt delays none, and a failure of this function does
-not concern the rotation. A rotation whose event was lost, or whose receipt could not be written, is found at the
-next rotation of the secret, or by the daily run, which looks up the events of the last days in CloudTrail.
+not concern the rotation. A rotation whose event was lost, or whose receipt could not be written, is found at
+the next rotation of the secret, or by the daily run, which looks up the events of the last days in CloudTrail.
 """
 
 from __future__ import annotations
@@ -100,9 +100,7 @@ def handler(event: object, context: object = None) -> dict[str, Any]:
         return {"Receipts": found or []}
 
 
-def _fill(
-    since: dt.datetime, settings: Settings, seconds_left: Callable[[], float]
-) -> tuple[list[str], int]:
+def _fill(since: dt.datetime, settings: Settings, seconds_left: Callable[[], float]) -> tuple[list[str], int]:
     """Write the missing receipts of all secrets; one that fails does not keep the others from theirs."""
     rotations = rotations_since(since)
     written: list[str] = []

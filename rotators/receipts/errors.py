@@ -13,21 +13,23 @@ class ReceiptUnreadable(InvalidInput):
 
 
 class ReceiptInputInvalid(InvalidInput):
-    """`rotators receipt verify` cannot use a public key or a list of known receipts; nothing was verified."""
+    """`rotators receipt verify` cannot use a public key or an earlier result; nothing was verified."""
 
     code = "receipt-input"
-    remedy = "Name a public key in PEM with --key, and an output of `rotators receipt verify --json` with --known."
+    remedy = (
+        "Name a public key in PEM with --key, and an output of `rotators receipt verify --json` with --known."
+    )
 
 
 class ReceiptsNotFound(InvalidInput):
     """There is no receipt in this place."""
 
     code = "receipts-not-found"
-    remedy = "Name the folder or the bucket of the receipts; the stack's output ReceiptsBucketName names the bucket."
+    remedy = "Name the receipts' folder or bucket; the stack's output ReceiptsBucketName names the bucket."
 
 
 class ReceiptChainBusy(StoreError):
-    """Other writers were faster each time, so a receipt could not be added to its chain; Lambda tries again."""
+    """Other writers were faster each time, so a receipt was not added to its chain; Lambda tries again."""
 
     code = "receipt-chain-busy"
     remedy = "Wait; the next event or the daily run writes the receipt."

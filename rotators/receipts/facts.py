@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from rotators.receipts.statement import Receipt
 
 _CURRENT, _PREVIOUS = "AWSCURRENT", "AWSPREVIOUS"
-# The event is of the second in which the rotation ended, and comes right after the last step. The clocks of the
-# function and of the service may differ.
+# The event is of the second in which the rotation ended, and comes right after the last step. The clocks of
+# the function and of the service may differ.
 _NEAR = dt.timedelta(seconds=60)
 _SECOND = dt.timedelta(seconds=1)
 _LONGEST_LOOK_BACK = dt.timedelta(days=7)
@@ -64,8 +64,8 @@ class Rotated:
 def logged_since(versions: Sequence[Version], head: Receipt | None, event: dt.datetime) -> dt.datetime:
     """Return the time from which the log must be read, so that no rotation without a receipt is missed.
 
-    The log of a function has the steps of all its secrets, so as little of it is read as possible: if the chain
-    ends with the version that was current before, only the steps since the new version was stored.
+    The log of a function has the steps of all its secrets, so as little of it is read as possible: if the
+    chain ends with the version that was current before, only the steps since the new version was stored.
 
     Args:
         versions: of the secret, newest first.

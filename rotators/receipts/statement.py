@@ -12,7 +12,15 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from rotators.receipts.errors import ReceiptUnreadable
@@ -37,7 +45,11 @@ class _Part(BaseModel):
     """A part of a statement: members in camelCase, no others."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, hide_input_in_errors=True
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
 
@@ -61,8 +73,8 @@ class Receipt(_Part):
 
     `number` counts the receipts of a secret from 1. `previous` is the SHA-256 of the file of the previous
     receipt. `rotated` is the end of finishSecret; if the steps are unknown, the time of the event
-    RotationSucceeded. `filledLater` is true if the receipt was not written because of its rotation's own event.
-    `unknown` names the facts that could not be found; their members are null or incomplete.
+    RotationSucceeded. `filledLater` is true if the receipt was not written because of its rotation's own
+    event. `unknown` names the facts that could not be found; their members are null or incomplete.
     """
 
     secret: Arn
@@ -112,8 +124,13 @@ def encoded(receipt: Receipt) -> bytes:
     Args:
         receipt: the predicate.
     """
-    statement = _Statement(
-        type=STATEMENT_TYPE, subject=(_subject(receipt),), predicate_type=PREDICATE_TYPE, predicate=receipt
+    statement = _Statement.model_validate(
+        {
+            "_type": STATEMENT_TYPE,
+            "subject": [_subject(receipt)],
+            "predicateType": PREDICATE_TYPE,
+            "predicate": receipt,
+        }
     )
     return statement.model_dump_json(by_alias=True).encode()
 

@@ -1,8 +1,8 @@
 """The receipts in their bucket: one folder per secret, one object per receipt, named by its number.
 
 A number is taken by a conditional write (S3 guide, conditional-writes: ``If-None-Match``), so two writers
-cannot both continue a chain at the same place. Of each object, its first version counts: Object Lock keeps it,
-whatever is written or deleted afterwards.
+cannot both continue a chain at the same place. Of each object, its first version counts: Object Lock keeps
+it, whatever is written or deleted afterwards.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
+from rotators.receipts.envelope import LONGEST_FILE
 
 _LONGEST_WORD = 40
 _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
@@ -158,5 +159,5 @@ class Bucket:
     def _file(self, found: _Object) -> Stored:
         with translated("GetObject", f"{self.name}/{found.key}"):
             answer = clients.storage().get_object(Bucket=self.name, Key=found.key, VersionId=found.version)
-            data: bytes = answer["Body"].read()
+            data: bytes = answer["Body"].read(LONGEST_FILE + 1)
         return Stored(found.key.removeprefix(self.prefix), data, found.replaced)

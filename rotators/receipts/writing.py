@@ -48,9 +48,7 @@ class Settings:
         Raises:
             ConfigurationError: a variable is not set.
         """
-        bucket, key, function = map(
-            _required, ("RECEIPTS_BUCKET", "RECEIPTS_KEY_ARN", "ROTATE_FUNCTION_ARN")
-        )
+        bucket, key, function = map(_required, ("RECEIPTS_BUCKET", "RECEIPTS_KEY_ARN", "ROTATE_FUNCTION_ARN"))
         return cls(Bucket(bucket), key, function)
 
 
@@ -103,7 +101,7 @@ def write_receipts(
             head = _head(settings.bucket.newest(arn))
             if late and head.receipt and is_covered(head.receipt.rotated, event):
                 return []
-            rotations = _missing(arn, event, head.receipt, settings, () if late else _WAITS, wait)
+            rotations = _missing(arn, event, head.receipt, settings, None if late else wait)
             written = _written(arn, head, rotations, settings, late=late)
             if written is not None:
                 return written
@@ -137,14 +135,14 @@ def _missing(
     event: dt.datetime,
     head: Receipt | None,
     settings: Settings,
-    waits: tuple[float, ...],
-    wait: Callable[[float], None],
+    wait: Callable[[float], None] | None,
 ) -> list[Rotated]:
+    """Find the rotations without a receipt; wait for the log if it may still come."""
     versions = list_versions(arn)
     since = logged_since(versions, head, event).timestamp()
     logged: list[LoggedStep] = []
-    for seconds in (0.0, *waits):
-        if seconds:
+    for seconds in (0.0, *_WAITS) if wait else (0.0,):
+        if wait and seconds:
             wait(seconds)
         logged = logged_steps(settings.function_arn, arn, since)
         if is_logged(logged, event):
@@ -191,7 +189,9 @@ def _written(
 
 def _configuration(function_arn: str) -> dict[str, Any]:
     with translated("GetFunctionConfiguration", function_arn):
-        found: dict[str, Any] = dict(clients.functions().get_function_configuration(FunctionName=function_arn))
+        found: dict[str, Any] = dict(
+            clients.functions().get_function_configuration(FunctionName=function_arn)
+        )
     return found
 
 

@@ -21,9 +21,7 @@ def _bucket(client: Callable[[str], Any], name: str, given: Properties) -> Resou
     with contextlib.suppress(storage.exceptions.BucketAlreadyOwnedByYou):
         storage.create_bucket(Bucket=name, ObjectLockEnabledForBucket=locked)
     if "VersioningConfiguration" in wanted:
-        storage.put_bucket_versioning(
-            Bucket=name, VersioningConfiguration=wanted["VersioningConfiguration"]
-        )
+        storage.put_bucket_versioning(Bucket=name, VersioningConfiguration=wanted["VersioningConfiguration"])
     if "ObjectLockConfiguration" in wanted:
         storage.put_object_lock_configuration(
             Bucket=name, ObjectLockConfiguration=wanted["ObjectLockConfiguration"]

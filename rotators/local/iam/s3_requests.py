@@ -1,7 +1,7 @@
 """Requests to S3 as IAM sees them (Service Authorization Reference, list_amazons3).
 
-S3 names a bucket and an object in the path; a bucket in the host name, as clients of AWS send it, does not occur
-on a loopback address.
+S3 names a bucket and an object in the path; a bucket in the host name, as clients of AWS send it, does not
+occur on a loopback address.
 """
 
 from __future__ import annotations
