@@ -2,7 +2,7 @@
 
 EventBridge calls the function after a rotation, so a receipt delays none, and a failure of this function does
 not concern the rotation. A rotation whose event was lost, or whose receipt could not be written, is found at
-the next rotation of the secret, or by the daily run, which looks up the events of the last days in CloudTrail.
+the next rotation of the secret, or by the daily run, which looks up the events of three days in CloudTrail.
 """
 
 from __future__ import annotations

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rotators.core.request import Step as StepName
-from rotators.receipts.statement import LONGEST_NAME, Fact, Step
+from rotators.core.states import Stage
+from rotators.receipts.statement import LONGEST_NAME, LONGEST_WORD, Fact, Step
 
 if TYPE_CHECKING:
     from rotators.aws.failures import LoggedStep
     from rotators.aws.secrets import Version
     from rotators.receipts.statement import Receipt
 
-_CURRENT, _PREVIOUS = "AWSCURRENT", "AWSPREVIOUS"
 # The event is of the second in which the rotation ended, and comes right after the last step. The clocks of
 # the function and of the service may differ.
 _NEAR = dt.timedelta(seconds=60)
@@ -72,7 +72,9 @@ def logged_since(versions: Sequence[Version], head: Receipt | None, event: dt.da
         head: the newest receipt of the secret, or None.
         event: time of the event.
     """
-    if head is not None and _holder(versions, _PREVIOUS) != head.version != _holder(versions, _CURRENT):
+    if head is not None and _holder(versions, Stage.PREVIOUS) != head.version != _holder(
+        versions, Stage.CURRENT
+    ):
         return max(head.rotated, event - _LONGEST_LOOK_BACK)
     stored = _stored_before(versions, event)
     return (stored.created if stored and stored.created else event) - _NEAR
@@ -118,10 +120,10 @@ def is_logged(logged: Sequence[LoggedStep], event: dt.datetime) -> bool:
 
 def _completed(rotation: Rotated, versions: Sequence[Version], event: dt.datetime) -> Rotated:
     """Add what the stages tell: they tell what was replaced only while nothing newer is current."""
-    current = rotation.version == _holder(versions, _CURRENT)
+    current = rotation.version == _holder(versions, Stage.CURRENT)
     return replace(
         rotation,
-        replaced=_holder(versions, _PREVIOUS) if current else None,
+        replaced=_holder(versions, Stage.PREVIOUS) if current else None,
         own_event=abs(rotation.time - event) < _NEAR,
     )
 
@@ -149,8 +151,8 @@ def _rotation(token: str, steps: Sequence[LoggedStep]) -> Rotated | None:
         time=finish.time,
         steps=tuple(map(_step, kept)),
         failed_steps=sum(step not in succeeded and step.time <= finish.time for step in steps),
-        rotator=named.rotator[:LONGEST_NAME] if named else None,
-        strategy=(named.strategy[:LONGEST_NAME] or None) if named else None,
+        rotator=_name(named.rotator) if named else None,
+        strategy=(_name(named.strategy) or None) if named else None,
     )
 
 
@@ -159,8 +161,13 @@ def _step(logged: LoggedStep) -> Step:
         name=logged.step,
         started=logged.time - dt.timedelta(seconds=logged.seconds),
         ended=logged.time,
-        outcome=logged.outcome[:LONGEST_NAME],
+        outcome=_name(logged.outcome, LONGEST_WORD),
     )
+
+
+def _name(text: str, longest: int = LONGEST_NAME) -> str:
+    """A name from the log, as a receipt can have it."""
+    return "".join(char if char.isprintable() else "?" for char in text[:longest])
 
 
 def _stored_before(versions: Sequence[Version], event: dt.datetime) -> Version | None:

@@ -29,12 +29,16 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:rotators:receipt:v1"
 
 LONGEST_NAME = 64
-"""Most characters of a rotator's, strategy's or outcome's name."""
+"""Most characters of a rotator's or strategy's name."""
+
+LONGEST_WORD = 16
+"""Most characters of a step's name or outcome."""
 
 _VERSION_ID = "secretVersionId"  # in place of the name of a digest's algorithm
 
 Arn = Annotated[str, StringConstraints(min_length=1, max_length=640)]
 ShortName = Annotated[str, StringConstraints(max_length=LONGEST_NAME)]
+Word = Annotated[str, StringConstraints(max_length=LONGEST_WORD)]
 Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 VersionId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Fact = Literal["code", "replacedVersion", "rotator", "steps"]
@@ -56,10 +60,10 @@ class _Part(BaseModel):
 class Step(_Part):
     """A step that succeeded: the last success of its kind before the end of the rotation."""
 
-    name: ShortName
+    name: Word
     started: AwareDatetime
     ended: AwareDatetime
-    outcome: ShortName
+    outcome: Word
 
 
 class Code(_Part):
@@ -85,7 +89,7 @@ class Receipt(_Part):
     rotated: AwareDatetime
     steps: Annotated[tuple[Step, ...], Field(max_length=4)]
     failed_steps: Annotated[int, Field(ge=0)] | None
-    passed_tests: Annotated[tuple[ShortName, ...], Field(max_length=1)]
+    passed_tests: Annotated[tuple[Word, ...], Field(max_length=1)]
     rotator: ShortName | None
     strategy: ShortName | None
     function: Arn

@@ -6,7 +6,7 @@ import base64
 import datetime as dt
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -16,6 +16,7 @@ from rotators.aws.faults import translated
 from rotators.aws.secrets import describe, list_versions
 from rotators.core.errors import ConfigurationError, SecretDeleted, SecretNotFound
 from rotators.core.request import Step as StepName
+from rotators.core.states import Stage
 from rotators.receipts.envelope import Envelope, digest_of, signed_bytes
 from rotators.receipts.errors import ReceiptChainBusy, ReceiptUnreadable
 from rotators.receipts.facts import Rotated, is_logged, logged_since, without_receipt
@@ -99,7 +100,7 @@ def write_receipts(
         arn = str(described["ARN"])
         for _ in range(_TRIES):
             head = _head(settings.bucket.newest(arn))
-            if late and head.receipt and is_covered(head.receipt.rotated, event):
+            if head.receipt and _reaches(head.receipt, event, described.get("VersionIdsToStages", {})):
                 return []
             rotations = _missing(arn, event, head.receipt, settings, None if late else wait)
             written = _written(arn, head, rotations, settings, late=late)
@@ -110,14 +111,9 @@ def write_receipts(
     raise ReceiptChainBusy(f"the receipts of {arn} were continued by others {_TRIES} times")
 
 
-def is_covered(rotated: dt.datetime, event: dt.datetime) -> bool:
-    """Return True if a chain reaches the rotation of an event.
-
-    Args:
-        rotated: end of the newest rotation with a receipt.
-        event: time of the event, in whole seconds.
-    """
-    return rotated >= event
+def _reaches(head: Receipt, event: dt.datetime, stages: Mapping[str, Collection[str]]) -> bool:
+    """True if a chain certainly has the rotation of an event, whose time is in whole seconds."""
+    return Stage.CURRENT in stages.get(head.version, ()) or head.rotated >= event + dt.timedelta(seconds=1)
 
 
 def _head(stored: Stored | None) -> _Head:

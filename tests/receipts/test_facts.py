@@ -1,0 +1,159 @@
+"""Which rotations get a receipt, and what it knows about them."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from rotators.aws.failures import FailedStep, LoggedStep
+from rotators.aws.secrets import Version
+from rotators.receipts.facts import Rotated, is_logged, logged_since, without_receipt
+from rotators.receipts.statement import Receipt
+from tests.receipts.chains import NOON, receipt
+
+STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
+
+
+def at(minutes: float) -> dt.datetime:
+    return NOON + dt.timedelta(minutes=minutes)
+
+
+def step(token: str, name: str, minutes: float, outcome: str = "done") -> LoggedStep:
+    failure = None
+    if outcome == "failed":
+        failure = FailedStep("s", token, name, "target-refused", "no", retryable=False)
+    rotator = "" if outcome == "already-current" else "postgres"
+    return LoggedStep("id", at(minutes), name, 0.5, failure, token, outcome, rotator, rotator and "single")
+
+
+def rotation(token: str, end: float) -> list[LoggedStep]:
+    """The steps of a rotation of three minutes."""
+    return [step(token, name, end - 3 + index) for index, name in enumerate(STEPS)]
+
+
+def versions(current: str, previous: str, *older: str, created: float = -10) -> tuple[Version, ...]:
+    """Versions, newest first, each stored 60 minutes before the next."""
+    stages = [("AWSCURRENT", "AWSPENDING"), ("AWSPREVIOUS",), *(() for _ in older)]
+    named = zip((current, previous, *older), stages, strict=True)
+    return tuple(
+        Version(name, labels, at(created - 60 * index)) for index, (name, labels) in enumerate(named)
+    )
+
+
+def head(version: str, minutes: float) -> Receipt:
+    return receipt(1, None, None, version=version, rotated=at(minutes))
+
+
+def found(
+    listed: tuple[Version, ...], logged: list[LoggedStep], newest: Receipt | None, event: float = 0
+) -> list[Rotated]:
+    return without_receipt(listed, logged, newest, at(event))
+
+
+def test_a_rotation_has_its_steps() -> None:
+    (one,) = found(versions("b", "a"), rotation("b", 0), head("a", -60))
+    assert (one.version, one.replaced, one.time, one.own_event) == ("b", "a", at(0), True)
+    assert [each.name for each in one.steps] == [*STEPS]
+    assert one.steps[0].started == at(-3) - dt.timedelta(seconds=0.5)
+    assert (one.rotator, one.strategy, one.failed_steps, one.unknown) == ("postgres", "single", 0, ())
+
+
+def test_a_rotation_with_a_receipt_is_not_found_again() -> None:
+    assert found(versions("b", "a"), rotation("b", 0), head("b", 0)) == []
+
+
+def test_failed_steps_are_counted() -> None:
+    logged = [step("b", "setSecret", -9, "failed"), step("b", "setSecret", -8, "failed"), *rotation("b", 0)]
+    (one,) = found(versions("b", "a"), logged, head("a", -60))
+    assert (one.failed_steps, [each.name for each in one.steps]) == (2, [*STEPS])
+
+
+def test_the_first_successful_end_counts() -> None:
+    late = [step("b", name, 1 + index, "already-current") for index, name in enumerate(STEPS)]
+    (one,) = found(versions("b", "a"), [*rotation("b", 0), *late], head("a", -60))
+    assert (one.time, {each.outcome for each in one.steps}) == (at(0), {"done"})
+
+
+def test_an_end_whose_answer_was_lost_counts() -> None:
+    logged = [*rotation("b", 0)[:3], step("b", "finishSecret", -0.5, "failed")]
+    logged.append(step("b", "finishSecret", 0, "already-current"))
+    (one,) = found(versions("b", "a"), logged, head("a", -60))
+    assert (one.failed_steps, one.steps[-1].outcome, one.rotator) == (1, "already-current", "postgres")
+
+
+def test_an_unfinished_rotation_gets_no_receipt() -> None:
+    assert found(versions("b", "a", created=-90), rotation("c", 0)[:3], head("b", -60)) == []
+
+
+def test_a_lost_rotation_is_found_before_the_new_one() -> None:
+    listed = versions("c", "b", "a")
+    logged = [*rotation("b", -50), *rotation("c", 0)]
+    lost, new = found(listed, logged, head("a", -110))
+    assert (lost.version, lost.own_event, lost.replaced, lost.unknown) == (
+        "b",
+        False,
+        None,
+        ("replacedVersion",),
+    )
+    assert (new.version, new.own_event, new.replaced) == ("c", True, "b")
+
+
+def test_a_rotation_without_log_has_unknown_facts() -> None:
+    (one,) = found(versions("b", "a"), [], head("a", -60))
+    assert (one.version, one.time, one.steps, one.failed_steps) == ("b", at(0), (), None)
+    assert one.unknown == ("rotator", "steps")
+
+
+def test_a_rotation_with_a_part_of_its_log_says_so() -> None:
+    (one,) = found(versions("b", "a"), rotation("b", 0)[2:], head("a", -60))
+    assert (len(one.steps), one.unknown) == (2, ("steps",))
+
+
+def test_a_value_stored_by_hand_gets_no_receipt() -> None:
+    listed = versions("by-hand", "b", "a", created=30)
+    (one,) = found(listed, rotation("b", 0), head("a", -60))
+    assert (one.version, one.replaced) == ("b", None)
+    assert found(listed, rotation("b", 0), head("b", 0), event=0) == []
+    assert [each.version for each in found(listed, [], head("a", -60))] == ["b"]
+
+
+def test_an_event_that_comes_late_finds_nothing() -> None:
+    listed = versions("c", "b", "a")
+    assert found(listed, [*rotation("b", -50), *rotation("c", 0)], head("c", 0), event=-50) == []
+
+
+def test_a_log_line_without_a_version_is_ignored() -> None:
+    logged = [*rotation("invented", -1), *rotation("b", 0)]
+    assert [each.version for each in found(versions("b", "a"), logged, head("a", -60))] == ["b"]
+
+
+def test_the_first_receipt_has_no_chain_before_it() -> None:
+    (one,) = found(versions("b", "a"), rotation("b", 0), None)
+    assert one.version == "b"
+
+
+def test_the_log_is_read_since_the_version_was_stored() -> None:
+    listed = versions("b", "a")
+    assert logged_since(listed, head("a", -600), at(0)) == at(-11)
+    assert logged_since(listed, None, at(0)) == at(-11)
+
+
+def test_a_gap_makes_the_log_be_read_further_back() -> None:
+    listed = versions("c", "b", "a")
+    assert logged_since(listed, head("a", -600), at(0)) == at(-600)
+    assert logged_since(listed, head("a", -60 * 24 * 30), at(0)) == at(-60 * 24 * 7)
+
+
+def test_a_chain_that_is_complete_is_no_gap() -> None:
+    assert logged_since(versions("b", "a"), head("b", 0), at(0)) == at(-11)
+
+
+def test_the_end_of_the_events_rotation_is_awaited() -> None:
+    assert is_logged(rotation("b", 0), at(0.5))
+    assert not is_logged(rotation("b", 0), at(30))
+    assert not is_logged(rotation("b", 0)[:3], at(0))
+
+
+def test_names_from_the_log_are_bounded() -> None:
+    odd = LoggedStep("id", at(0), "finishSecret", 0.1, None, "b", "x" * 900, "\ud800\n\x1b" * 300, "y" * 900)
+    (one,) = found(versions("b", "a"), [odd], None)
+    assert (len(one.steps[0].outcome), one.rotator, one.strategy) == (16, "?" * 64, "y" * 64)
