@@ -102,13 +102,14 @@ def _named(detail: Mapping[str, Any]) -> Iterator[str]:
     for place in _PLACES:
         members = detail.get(place)
         if isinstance(members, dict):
-            for key in ("SecretId", "secretId", "name"):
-                if members.get(key):
-                    yield str(members[key])
-            yield from map(str, members.get("secretIdList") or ())
+            listed = members.get("secretIdList")
+            values = [members.get(key) for key in ("SecretId", "secretId", "name")]
+            values += listed if isinstance(listed, list) else []
+            yield from (value for value in values if isinstance(value, str) and value)
 
 
 def _answered(detail: Mapping[str, Any]) -> str:
     """The ARN in a response; ``aRN`` before February 2024 (User Guide, cloudtrail_log_entries)."""
     members = detail.get("responseElements")
-    return str(members.get("arn") or members.get("aRN") or "") if isinstance(members, dict) else ""
+    answered = (members.get("arn") or members.get("aRN")) if isinstance(members, dict) else None
+    return answered if isinstance(answered, str) else ""

@@ -13,9 +13,12 @@ from rotators.core.registry import GROUP, did_you_mean, load
 from rotators.strategies.rotator import engine_of
 from rotators.strategies.schema import secret_schema
 
-_FUNCTIONS = ("rotate", "store", "retrieve", "operate", "notify", "widget")
+_FUNCTIONS = ("rotate", "store", "retrieve", "operate", "notify", "receipt", "widget")
 EVENTS = tuple(f"{function}-event" for function in _FUNCTIONS)
 """Names of the events' schemas."""
+
+RECEIPT = "receipt"
+"""Name of the schema of receipts."""
 
 _DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 
@@ -26,15 +29,17 @@ _DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 def schema(name: str | None, as_json: bool) -> None:
     """Print the JSON Schema NAME (draft 2020-12), or list the names.
 
-    NAME is a function's event, such as `store-event`, or an engine, whose secrets the schema describes.
+    NAME is a function's event, such as `store-event`, an engine, whose secrets the schema describes, or
+    `receipt` for the predicate of receipts.
     """
     if name is not None:
         print_json(schema_of(name))
     elif as_json:
-        print_json({"events": EVENTS, "secrets": secrets()})
+        print_json({"events": EVENTS, "receipts": [RECEIPT], "secrets": secrets()})
     else:
         out = console()
         out.print(*(f"{event:<22}the event of a function" for event in EVENTS), sep="\n")
+        out.print(f"{RECEIPT:<22}the receipts of rotations")
         out.print(*(f"{engine:<22}the secrets of an engine" for engine in secrets()), sep="\n")
         out.print(f"\nNext: `rotators schema {EVENTS[1]}` prints one.")
 
@@ -48,7 +53,7 @@ def schema_of(name: str) -> dict[str, Any]:
     """Return the JSON Schema of a name.
 
     Args:
-        name: one of EVENTS, or the entry point of a rotator.
+        name: one of EVENTS, RECEIPT, or the entry point of a rotator.
 
     Returns:
         The schema, as JSON types.
@@ -61,7 +66,11 @@ def schema_of(name: str) -> dict[str, Any]:
         from rotators.handlers.schemas import event_schemas  # noqa: PLC0415 - pydantic, when first needed
 
         return _DIALECT | event_schemas()[name.removesuffix("-event")]
-    known = [*EVENTS, *secrets()]
+    if name == RECEIPT:
+        from rotators.handlers.schemas import receipt_schema  # noqa: PLC0415 - the same
+
+        return _DIALECT | receipt_schema()
+    known = [*EVENTS, RECEIPT, *secrets()]
     if name not in known:
         raise SchemaNotFound(
             f"there is no schema {name[:40]!r}{did_you_mean(name, known)}; there are: {', '.join(known)}"

@@ -25,6 +25,7 @@ SCHEDULED = "Scheduled Event"
 
 _LOOK_BACK = dt.timedelta(days=3)
 _RESERVE_SECONDS = 60.0  # for one secret
+_TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|\+00:00)")
 _SECRET_ID = re.compile(r"[A-Za-z0-9/_+=.@!:-]{1,2048}")
 
 
@@ -47,6 +48,9 @@ class SucceededEvent:
         Args:
             event: event that Lambda got from EventBridge.
 
+        Returns:
+            The event.
+
         Raises:
             InvalidEvent: it is neither of the two.
         """
@@ -66,10 +70,11 @@ class SucceededEvent:
 
 
 def _time(text: object) -> dt.datetime:
+    found = _TIME.fullmatch(text) if isinstance(text, str) else None
     try:
-        return dt.datetime.fromisoformat(str(text)).astimezone(dt.UTC)
-    except (ValueError, OverflowError):
-        raise InvalidEvent("the event has no time that can be read") from None
+        return dt.datetime.fromisoformat(found[0] if found else "")
+    except ValueError:
+        raise InvalidEvent("the event has no time in UTC, such as 2026-11-25T02:00:07Z") from None
 
 
 def handler(event: object, context: object = None) -> dict[str, Any]:

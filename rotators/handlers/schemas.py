@@ -14,7 +14,10 @@ from rotators.core.request import ID, ROTATION_TOKEN, RotationRequest, Step
 from rotators.handlers.events import Request, RetrieveRequest, StoreRequest
 from rotators.handlers.failure_events import FAILURES, FailureEvent
 from rotators.handlers.operate import OperateRequest
+from rotators.handlers.receipt import SCHEDULED, SucceededEvent
 from rotators.handlers.widget import WidgetRequest
+from rotators.receipts.missed import SUCCEEDED
+from rotators.receipts.statement import Receipt
 
 
 class _Untitled(GenerateJsonSchema):
@@ -36,6 +39,7 @@ def event_schemas() -> dict[str, dict[str, Any]]:
         "retrieve": _model("retrieve", RetrieveRequest),
         "operate": _model("operate", OperateRequest),
         "notify": _notify(),
+        "receipt": _receipt(),
         "widget": _widget(),
     }
 
@@ -96,6 +100,29 @@ def _notify() -> dict[str, Any]:
         FailureEvent,
         {"type": "object", "required": ["detail"], "properties": {"detail": detail}},
     )
+
+
+def _receipt() -> dict[str, Any]:
+    detail = {
+        "type": "object",
+        "required": ["eventName", "eventTime"],
+        "properties": {"eventName": {"const": SUCCEEDED}, "eventTime": {"type": "string"}},
+    }
+    succeeded = {"required": ["detail"], "properties": {"detail": detail}}
+    daily = {
+        "required": ["detail-type", "time"],
+        "properties": {"detail-type": {"const": SCHEDULED}, "time": {"type": "string"}},
+    }
+    return _schema("receipt", SucceededEvent, {"type": "object", "anyOf": [succeeded, daily]})
+
+
+def receipt_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of the predicate of a receipt's statement."""
+    schema = Receipt.model_json_schema(schema_generator=_Untitled)
+    for part in schema.get("$defs", {}).values():
+        part["description"] = _summary(part["description"])
+    about = Receipt.__doc__ or ""
+    return {**schema, "title": "Receipt of a rotation", "description": " ".join(about.split())}
 
 
 def _widget() -> dict[str, Any]:

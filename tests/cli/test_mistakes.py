@@ -27,6 +27,7 @@ from rotators.local.aws import LocalAws
 from rotators.local.servers.postgres import PostgresServer
 from rotators.testing import targets
 from tests.cli.command import Done, command
+from tests.receipts.chains import Key
 from tests.world import World, new_password
 
 pytestmark = pytest.mark.processes
@@ -116,6 +117,15 @@ rotators policy check missing.toml
 rotators policy check picture.png
 rotators policy check wrong.toml
 rotators policy check --preset iso
+rotators receipt
+rotators receipt verify
+rotators receipt verify folder
+rotators receipt verify folder --key missing.pem
+rotators receipt verify folder --key picture.png
+rotators receipt verify folder --key public.pem
+rotators receipt verify missing --key public.pem
+rotators receipt verify folder --key public.pem --known wrong.toml
+rotators receipt verify s3://no-such-bucket --key public.pem
 rotators access
 rotators access nothing-of-this-name
 rotators access role/nobody
@@ -265,6 +275,7 @@ FILES: dict[str, str | bytes] = {
     "broken.json": '{\n  "SecretId": \n',
     "picture.png": b"\x89PNG\r\n\x1a\n\x00\xff",
     "list.json": "[1, 2]",
+    "public.pem": Key().pem,
     "wrong.toml": "[[rule]]\nid = 'age'\nrequire = { max_age = 90 }\n",
     "empty.json": "",
     "missing-secret.json": '{"SecretId": "nothing-of-this-name"}',
@@ -459,6 +470,7 @@ def test_a_line_about_an_error_is_one_line(entries: list[tuple[str, Done, str]])
     for line, done, entry in entries:
         if line != "rotators" and not re.fullmatch(
             r"rotators (show|rotate|doctor|repair|check|new|invoke|policy|access|key)", line
+            r"rotators (show|rotate|doctor|repair|check|new|invoke|policy|access|receipt)", line
         ):
             assert done.stderr.count("\n") <= 1, entry
 

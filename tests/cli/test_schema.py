@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # i
 
 from rotators.cli import cli
 from rotators.cli.errors import SchemaNotFound
-from rotators.cli.schema import EVENTS, schema_of, secrets
+from rotators.cli.schema import EVENTS, RECEIPT, schema_of, secrets
 from rotators.core.contracts import ChecksValues
 from rotators.core.errors import InvalidEvent, RotatorsError
 from rotators.core.registry import load
@@ -28,12 +28,13 @@ from rotators.core.settings import Settings
 from rotators.handlers.events import RetrieveRequest, StoreRequest
 from rotators.handlers.failure_events import FailureEvent
 from rotators.handlers.operate import OperateRequest
+from rotators.handlers.receipt import SucceededEvent
 from rotators.handlers.widget import WidgetRequest
 from tests.functions.inputs import bounded, events, good_members, scalars, whole
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "reference" / "schemas"
-NAMES = [*EVENTS, *secrets()]
+NAMES = [*EVENTS, RECEIPT, *secrets()]
 
 CHECKED_BY_THE_FUNCTION_ONLY = {
     "operate-bad-option-of-another-action",
@@ -41,6 +42,8 @@ CHECKED_BY_THE_FUNCTION_ONLY = {
     "retrieve-bad-stage-and-version",
     "retrieve-bad-stage-of-many",
     "retrieve-bad-twice",
+    "receipt-bad-time",
+    "receipt-bad-without-secret",
     "retrieve-bad-unknown-secret",
     "rotate-bad-unknown-secret",
     "store-bad-base64",
@@ -221,6 +224,7 @@ READ = {
     "retrieve": RetrieveRequest.from_event,
     "operate": OperateRequest.from_event,
     "notify": FailureEvent.from_event,
+    "receipt": SucceededEvent.from_event,
     "widget": WidgetRequest.from_event,
 }
 
@@ -256,7 +260,11 @@ def test_the_names_are_listed() -> None:
     shown = run()
     assert shown.exit_code == 0
     assert [line.split()[0] for line in shown.output.splitlines()[: len(NAMES)]] == NAMES
-    assert json.loads(run("--json").output) == {"events": [*EVENTS], "secrets": secrets()}
+    assert json.loads(run("--json").output) == {
+        "events": [*EVENTS],
+        "receipts": [RECEIPT],
+        "secrets": secrets(),
+    }
     assert json.loads(run("postgres", "--json").output) == schema_of("postgres")
 
 

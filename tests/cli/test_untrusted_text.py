@@ -192,6 +192,7 @@ DOUBTFUL_ARGUMENTS = {
     "rollback": ["rollback", "{secret}", "--version", HOSTILE],
     "access": ["access", "matrix", "{secret}", "--scp", HOSTILE],
     "policy": ["policy", "check", HOSTILE],
+    "receipt": ["receipt", "verify", HOSTILE, "--key", "{event}"],
     "report": ["report", "{secret}", "-o", HOSTILE],
     "dashboard": ["dashboard", "--port", HOSTILE],
     "schema": ["schema", HOSTILE],

@@ -192,7 +192,7 @@ def test_nobody_else_can_sign(deployed: Deployed) -> None:
         owner.sign(KeyId=deployed.key, Message=b"x", SigningAlgorithm="ECDSA_SHA_256")
 
 
-def test_a_lost_event_is_filled_by_the_daily_run(deployed: Deployed, tmp_path: Path) -> None:
+def test_the_daily_run_fills_a_lost_event(deployed: Deployed, tmp_path: Path) -> None:
     deployed.client("events").disable_rule(Name=deployed.rule)
     assert deployed.stack.rotated(deployed.arn).ok
     event = json.loads((scenarios.ROOT / "events" / "receipt-daily.json").read_text(encoding="utf-8"))

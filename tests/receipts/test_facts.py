@@ -57,7 +57,7 @@ def test_a_rotation_has_its_steps() -> None:
     assert (one.rotator, one.strategy, one.failed_steps, one.unknown) == ("postgres", "single", 0, ())
 
 
-def test_a_rotation_with_a_receipt_is_not_found_again() -> None:
+def test_a_rotation_with_a_receipt_is_done() -> None:
     assert found(versions("b", "a"), rotation("b", 0), head("b", 0)) == []
 
 
@@ -84,7 +84,7 @@ def test_an_unfinished_rotation_gets_no_receipt() -> None:
     assert found(versions("b", "a", created=-90), rotation("c", 0)[:3], head("b", -60)) == []
 
 
-def test_a_lost_rotation_is_found_before_the_new_one() -> None:
+def test_a_lost_rotation_precedes_the_new_one() -> None:
     listed = versions("c", "b", "a")
     logged = [*rotation("b", -50), *rotation("c", 0)]
     lost, new = found(listed, logged, head("a", -110))
@@ -103,7 +103,7 @@ def test_a_rotation_without_log_has_unknown_facts() -> None:
     assert one.unknown == ("rotator", "steps")
 
 
-def test_a_rotation_with_a_part_of_its_log_says_so() -> None:
+def test_a_partial_log_is_told() -> None:
     (one,) = found(versions("b", "a"), rotation("b", 0)[2:], head("a", -60))
     assert (len(one.steps), one.unknown) == (2, ("steps",))
 
@@ -131,13 +131,13 @@ def test_the_first_receipt_has_no_chain_before_it() -> None:
     assert one.version == "b"
 
 
-def test_the_log_is_read_since_the_version_was_stored() -> None:
+def test_the_log_is_read_since_createsecret() -> None:
     listed = versions("b", "a")
     assert logged_since(listed, head("a", -600), at(0)) == at(-11)
     assert logged_since(listed, None, at(0)) == at(-11)
 
 
-def test_a_gap_makes_the_log_be_read_further_back() -> None:
+def test_after_a_gap_more_log_is_read() -> None:
     listed = versions("c", "b", "a")
     assert logged_since(listed, head("a", -600), at(0)) == at(-600)
     assert logged_since(listed, head("a", -60 * 24 * 30), at(0)) == at(-60 * 24 * 7)

@@ -66,6 +66,9 @@ def calls_to_s3(request: SignedRequest) -> list[ApiCall]:
 
     Args:
         request: The request.
+
+    Returns:
+        The calls.
     """
     params = request.params
     resource = f"arn:aws:s3:::{params['Bucket']}"
