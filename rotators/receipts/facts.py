@@ -1,7 +1,9 @@
 """Which rotations of a secret have no receipt yet, and what is known about them (pure functions).
 
-The steps are those that the rotation function logged: it writes one line per step in any case, so a receipt
-costs a rotation nothing. A line counts only if Secrets Manager has the version that it names.
+Rotations are put in order by the times at which Secrets Manager stored their versions: this is one clock, and
+no stage that is moved later changes it. The steps are those that the rotation function logged: it writes one
+line per step in any case, so a receipt costs a rotation nothing. A line counts only if Secrets Manager has the
+version that it names.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from rotators.core.request import Step as StepName
 from rotators.core.states import Stage
+from rotators.core.steps import Outcome
 from rotators.receipts.statement import LONGEST_NAME, LONGEST_WORD, Fact, Step
 
 if TYPE_CHECKING:
@@ -20,11 +23,14 @@ if TYPE_CHECKING:
     from rotators.aws.secrets import Version
     from rotators.receipts.statement import Receipt
 
+LOOK_BACK = dt.timedelta(days=7)
+"""How far back the log is read for rotations without a receipt."""
+
 # The event is of the second in which the rotation ended, and comes right after the last step. The clocks of
 # the function and of the service may differ.
 _NEAR = dt.timedelta(seconds=60)
 _SECOND = dt.timedelta(seconds=1)
-_LONGEST_LOOK_BACK = dt.timedelta(days=7)
+_PAUSE = dt.timedelta(seconds=5)  # an event that is so near to the newest receipt is about its rotation
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,12 @@ class Rotated:
     own_event: bool = False
 
     @property
+    def passed_tests(self) -> tuple[str, ...]:
+        """The tests that ran and passed; a step that found its work done did not test."""
+        tested = (Outcome.DONE, Outcome.TESTED_CURRENT)
+        return tuple(each.name for each in self.steps if each.name == StepName.TEST and each.outcome in tested)
+
+    @property
     def unknown(self) -> tuple[Fact, ...]:
         """The facts that are not known, except the digest of the code."""
         facts: dict[Fact, bool] = {
@@ -61,70 +73,101 @@ class Rotated:
         return tuple(name for name, missing in facts.items() if missing)
 
 
-def logged_since(versions: Sequence[Version], head: Receipt | None, event: dt.datetime) -> dt.datetime:
-    """Return the time from which the log must be read, so that no rotation without a receipt is missed.
+@dataclass(frozen=True)
+class Gap:
+    """The part of a secret's history that may have rotations without a receipt: up to an event.
 
-    The log of a function has the steps of all its secrets, so as little of it is read as possible: if the
-    chain ends with the version that was current before, only the steps since the new version was stored.
-
-    Args:
-        versions: of the secret, newest first.
-        head: the newest receipt of the secret, or None.
-        event: time of the event.
-    """
-    if head is not None and _holder(versions, Stage.PREVIOUS) != head.version != _holder(
-        versions, Stage.CURRENT
-    ):
-        return max(head.rotated, event - _LONGEST_LOOK_BACK)
-    stored = _stored_before(versions, event)
-    return (stored.created if stored and stored.created else event) - _NEAR
-
-
-def without_receipt(
-    versions: Sequence[Version], logged: Sequence[LoggedStep], head: Receipt | None, event: dt.datetime
-) -> list[Rotated]:
-    """Return the rotations without a receipt, oldest first.
-
-    Args:
-        versions: of the secret, newest first.
-        logged: steps that the function logged about the secret, oldest first.
-        head: the newest receipt of the secret, or None.
+    Attributes:
+        versions: of the secret that were stored after that of the newest receipt, newest first; not empty.
+        since: time from which the log tells their rotations.
+        before: version that was AWSCURRENT before the current one, or None.
         event: time of the event RotationSucceeded.
-
-    Returns:
-        The rotations that ended after the head's. If the log does not have that of the event, it is the last
-        version that was stored before the event: no other version can be stored during a rotation that
-        succeeds (the service abandons it then).
+        head: the newest receipt, or None.
     """
-    known = {version.id for version in versions}
-    ended = [each for each in _ended(logged) if each.version in known]
-    if not is_logged(logged, event):
-        stored = _stored_before(versions, event)
-        if stored and stored.created and (head is None or stored.created > head.rotated):
-            ended.append(Rotated(stored.id, event, own_event=True))
-    ended.sort(key=lambda rotation: rotation.time)
-    if head is not None:
-        ended = [each for each in ended if each.time > head.rotated and each.version != head.version]
-    return [_completed(each, versions, event) for each in ended]
+
+    versions: Sequence[Version]
+    since: dt.datetime
+    before: str | None
+    event: dt.datetime
+    head: Receipt | None
+
+    @property
+    def expected(self) -> Version:
+        """The version of the event's rotation: the last one that was stored before its end.
+
+        No other version can be stored during a rotation that succeeds: the service abandons it then.
+        """
+        return self.versions[0]
+
+    def is_logged(self, logged: Sequence[LoggedStep]) -> bool:
+        """Return True if a log has the end of the event's rotation.
+
+        Args:
+            logged: steps that the function logged about the secret.
+        """
+        return any(each.version == self.expected.id for each in _ended(logged))
+
+    def rotations(self, logged: Sequence[LoggedStep]) -> list[Rotated]:
+        """Return the rotations without a receipt, oldest first.
+
+        Args:
+            logged: steps that the function logged about the secret since `since`, oldest first.
+        """
+        ended = {each.version: each for each in _ended(logged)}
+        found = [ended[version.id] for version in reversed(self.versions) if version.id in ended]
+        told = self.expected.id in ended or any(abs(each.time - self.event) < _NEAR for each in found)
+        repeated = self.head is not None and self.event < self.head.rotated + _PAUSE
+        if not told and not repeated:
+            found.append(Rotated(self.expected.id, self.event))
+        return [self._completed(each) for each in found]
+
+    def _completed(self, rotation: Rotated) -> Rotated:
+        """Add what the stages tell: they tell what was replaced only while nothing newer is current."""
+        current = next((each.id for each in self.versions if Stage.CURRENT in each.stages), None)
+        return replace(
+            rotation,
+            replaced=self.before if rotation.version == current else None,
+            own_event=rotation.version == self.expected.id,
+        )
 
 
-def is_logged(logged: Sequence[LoggedStep], event: dt.datetime) -> bool:
-    """Return True if the log has the end of the rotation that an event is about.
+def gap(versions: Sequence[Version], head: Receipt | None, event: dt.datetime) -> Gap | None:
+    """Return what may have no receipt at an event; None if the chain has the event's rotation.
+
+    The log of a function has the steps of all its secrets, so as little of it is read as possible: if only one
+    version was stored since the newest receipt, only the steps since then.
 
     Args:
-        logged: steps that the function logged about the secret.
-        event: time of the event.
+        versions: of the secret, newest first.
+        head: the newest receipt of the secret, or None.
+        event: time of the event RotationSucceeded, in whole seconds.
     """
-    return any(abs(each.time - event) < _NEAR for each in _ended(logged))
+    end = event + _SECOND
+    after = _position(versions, head) if head else None
+    newer = [each for each in versions if _is_between(each, after, end)]
+    if not newer:
+        return None
+    stored = newer[-1].created
+    near = stored - _NEAR if stored and head and len(newer) == 1 else event - LOOK_BACK
+    since = near if len(newer) == 1 or after is None else max(after, near)
+    before = next((each.id for each in versions if Stage.PREVIOUS in each.stages), None)
+    return Gap(newer, since, before, event, head)
 
 
-def _completed(rotation: Rotated, versions: Sequence[Version], event: dt.datetime) -> Rotated:
-    """Add what the stages tell: they tell what was replaced only while nothing newer is current."""
-    current = rotation.version == _holder(versions, Stage.CURRENT)
-    return replace(
-        rotation,
-        replaced=_holder(versions, Stage.PREVIOUS) if current else None,
-        own_event=abs(rotation.time - event) < _NEAR,
+def _position(versions: Sequence[Version], head: Receipt) -> dt.datetime:
+    """When the version of a receipt was stored; if the service has deleted it, when it was current at last."""
+    stored = (each.created for each in versions if each.id == head.version)
+    return next((time for time in stored if time), head.rotated)
+
+
+def _is_between(version: Version, after: dt.datetime | None, end: dt.datetime) -> bool:
+    """True for a version that was stored in a time, and does not only wait for its rotation."""
+    waits = Stage.PENDING in version.stages and not {Stage.CURRENT, Stage.PREVIOUS} & {*version.stages}
+    return (
+        not waits
+        and version.created is not None
+        and version.created < end
+        and (after is None or after < version.created)
     )
 
 
@@ -168,11 +211,3 @@ def _step(logged: LoggedStep) -> Step:
 def _name(text: str, longest: int = LONGEST_NAME) -> str:
     """A name from the log, as a receipt can have it."""
     return "".join(char if char.isprintable() else "?" for char in text[:longest])
-
-
-def _stored_before(versions: Sequence[Version], event: dt.datetime) -> Version | None:
-    return next((each for each in versions if each.created and each.created < event + _SECOND), None)
-
-
-def _holder(versions: Sequence[Version], stage: str) -> str | None:
-    return next((version.id for version in versions if stage in version.stages), None)

@@ -11,7 +11,6 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -40,8 +39,8 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class _Object:
-    """The first version of an object."""
+class Listed:
+    """The first version of an object, not read yet."""
 
     key: str
     version: str
@@ -97,10 +96,10 @@ class Bucket:
             StoreError: the bucket cannot be read.
         """
         for each in self._objects(self.prefix):
-            yield self._file(each)
+            yield self.file(each)
 
-    def newest(self, arn: str) -> Stored | None:
-        """Return the receipt of a secret with the highest number, or None.
+    def numbered(self, arn: str) -> dict[int, Listed]:
+        """List the files of a secret that have the name of a receipt, by number.
 
         Args:
             arn: of the secret.
@@ -109,8 +108,22 @@ class Bucket:
             StoreError: the bucket cannot be read.
         """
         listed = self._objects(f"{self.prefix}{folder_of(arn)}/")
-        receipts = [each for each in listed if number_in(each.key) is not None]
-        return self._file(receipts[-1]) if receipts else None
+        numbers = ((number_in(each.key), each) for each in listed)
+        return {number: each for number, each in numbers if number is not None}
+
+    def file(self, listed: Listed) -> Stored:
+        """Read a file.
+
+        Args:
+            listed: an object of this bucket.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        with translated("GetObject", f"{self.name}/{listed.key}"):
+            answer = clients.storage().get_object(Bucket=self.name, Key=listed.key, VersionId=listed.version)
+            data: bytes = answer["Body"].read(LONGEST_FILE + 1)
+        return Stored(listed.key.removeprefix(self.prefix), data, listed.replaced)
 
     def create(self, place: str, data: bytes) -> bool:
         """Write a file that must not exist.
@@ -132,6 +145,7 @@ class Bucket:
                     Key=self.prefix + place,
                     Body=data,
                     ContentType="application/json",
+                    ChecksumAlgorithm="SHA256",  # Object Lock needs one (API:PutObject)
                     IfNoneMatch="*",
                 )
             except ClientError as error:
@@ -140,7 +154,7 @@ class Bucket:
                 return False
         return True
 
-    def _objects(self, prefix: str) -> list[_Object]:
+    def _objects(self, prefix: str) -> list[Listed]:
         versions: dict[str, list[dict[str, Any]]] = {}
         deleted: set[str] = set()
         pages = clients.storage().get_paginator("list_object_versions")
@@ -151,13 +165,6 @@ class Bucket:
                 deleted.update(each["Key"] for each in page.get("DeleteMarkers", []))
         found = []
         for key in sorted(versions):
-            # S3 lists the newest version first; of the same second, the order of the list decides.
-            first = min(reversed(versions[key]), key=itemgetter("LastModified"))
-            found.append(_Object(key, first["VersionId"], len(versions[key]) > 1 or key in deleted))
+            first = versions[key][-1]  # S3 lists the newest version first (API:ListObjectVersions)
+            found.append(Listed(key, first["VersionId"], len(versions[key]) > 1 or key in deleted))
         return found
-
-    def _file(self, found: _Object) -> Stored:
-        with translated("GetObject", f"{self.name}/{found.key}"):
-            answer = clients.storage().get_object(Bucket=self.name, Key=found.key, VersionId=found.version)
-            data: bytes = answer["Body"].read(LONGEST_FILE + 1)
-        return Stored(found.key.removeprefix(self.prefix), data, found.replaced)

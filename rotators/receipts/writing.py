@@ -6,9 +6,11 @@ import base64
 import datetime as dt
 import os
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
+
+from botocore.exceptions import ClientError
 
 from rotators.aws import clients
 from rotators.aws.failures import LoggedStep, logged_steps
@@ -16,16 +18,19 @@ from rotators.aws.faults import translated
 from rotators.aws.secrets import describe, list_versions
 from rotators.core.errors import ConfigurationError, SecretDeleted, SecretNotFound
 from rotators.core.request import Step as StepName
-from rotators.core.states import Stage
 from rotators.receipts.envelope import Envelope, digest_of, signed_bytes
 from rotators.receipts.errors import ReceiptChainBusy, ReceiptUnreadable
-from rotators.receipts.facts import Rotated, is_logged, logged_since, without_receipt
+from rotators.receipts.facts import Gap, Rotated, gap
 from rotators.receipts.statement import Code, Receipt, decoded, encoded, now
-from rotators.receipts.storage import Bucket, Stored, number_in, place_of
+from rotators.receipts.storage import Bucket, Stored, place_of
 
 # A log line can be found some seconds after it was written; the event may be here earlier.
 _WAITS = (1.0, 2.0, 4.0, 8.0)
+_FRESH = dt.timedelta(minutes=15)  # the log of an older rotation is complete
 _TRIES = 5
+_MOST_FOREIGN = 100
+_SECOND = dt.timedelta(seconds=1)
+_ALGORITHM = "ECDSA_SHA_256"
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,13 @@ def _required(name: str) -> str:
 
 @dataclass(frozen=True)
 class _Head:
-    """The end of a chain; number 0 for a chain without receipts."""
+    """The end of a chain.
+
+    Attributes:
+        number: the last number that is taken; 0 for a chain without receipts.
+        digest: of the file with this number.
+        receipt: the newest receipt that the key signed for this place.
+    """
 
     number: int = 0
     digest: str | None = None
@@ -83,7 +94,7 @@ def write_receipts(
         secret: name or ARN of the secret.
         event: time of the event RotationSucceeded.
         settings: settings of the function.
-        late: True if the event is old; then no receipt is on time, and the log is complete.
+        late: True if the rotation's own event is not what is handled.
         wait: waits for so many seconds, when the log does not have the rotation yet.
 
     Returns:
@@ -93,65 +104,71 @@ def write_receipts(
         ReceiptChainBusy: other writers were faster each time.
         StoreError: a service refused a call; the call can be repeated.
     """
+    places: list[str] = []
     try:
         described = describe(secret)
         if described.get("RotationLambdaARN") != settings.function_arn:
             return None
         arn = str(described["ARN"])
         for _ in range(_TRIES):
-            head = _head(settings.bucket.newest(arn))
-            if head.receipt and _reaches(head.receipt, event, described.get("VersionIdsToStages", {})):
-                return []
-            rotations = _missing(arn, event, head.receipt, settings, None if late else wait)
-            written = _written(arn, head, rotations, settings, late=late)
-            if written is not None:
-                return written
+            head = _head(arn, settings)
+            found = gap(list_versions(arn), head.receipt, event)
+            rotations = found.rotations(_logged(arn, found, settings, wait)) if found else []
+            if _written(arn, head, rotations, settings, places, late=late):
+                return places
     except (SecretNotFound, SecretDeleted):
         return None
     raise ReceiptChainBusy(f"the receipts of {arn} were continued by others {_TRIES} times")
 
 
-def _reaches(head: Receipt, event: dt.datetime, stages: Mapping[str, Collection[str]]) -> bool:
-    """True if a chain certainly has the rotation of an event, whose time is in whole seconds."""
-    return Stage.CURRENT in stages.get(head.version, ()) or head.rotated >= event + dt.timedelta(seconds=1)
+def _head(arn: str, settings: Settings) -> _Head:
+    """Find the end of a chain.
 
-
-def _head(stored: Stored | None) -> _Head:
-    if stored is None:
-        return _Head()
-    try:
-        receipt = decoded(Envelope.decoded(stored.data).payload)
-    except ReceiptUnreadable:  # the chain goes on; its verification names the file
-        receipt = None
-    return _Head(number_in(stored.place) or 0, digest_of(stored.data), receipt)
-
-
-def _missing(
-    arn: str,
-    event: dt.datetime,
-    head: Receipt | None,
-    settings: Settings,
-    wait: Callable[[float], None] | None,
-) -> list[Rotated]:
-    """Find the rotations without a receipt; wait for the log if it may still come."""
-    versions = list_versions(arn)
-    since = logged_since(versions, head, event).timestamp()
-    logged: list[LoggedStep] = []
-    for seconds in (0.0, *_WAITS) if wait else (0.0,):
-        if wait and seconds:
-            wait(seconds)
-        logged = logged_steps(settings.function_arn, arn, since)
-        if is_logged(logged, event):
+    Whoever can write into the bucket but not sign can take numbers. Their files are links of the chain, which
+    its verification reports, and are not believed.
+    """
+    bucket, listed, receipt = settings.bucket, settings.bucket.numbered(arn), None
+    for number in sorted(listed, reverse=True)[:_MOST_FOREIGN]:
+        receipt = _own_receipt(bucket.file(listed[number]), arn, number, settings.key_arn)
+        if receipt:
             break
-    return without_receipt(versions, logged, head, event)
+    last = receipt.number if receipt else 0
+    while last + 1 in listed:
+        last += 1
+    digest = digest_of(bucket.file(listed[last]).data) if last else None
+    return _Head(last, digest, receipt)
+
+
+def _own_receipt(stored: Stored, arn: str, number: int, key_arn: str) -> Receipt | None:
+    """The receipt in a file, if the key signed it for this place."""
+    try:
+        envelope = Envelope.decoded(stored.data)
+        receipt = decoded(envelope.payload)
+    except ReceiptUnreadable:
+        return None
+    if (receipt.secret, receipt.number, envelope.key_id) != (arn, number, key_arn):
+        return None
+    return receipt if _is_signed(envelope, key_arn) else None
+
+
+def _logged(arn: str, found: Gap, settings: Settings, wait: Callable[[float], None]) -> list[LoggedStep]:
+    """Read the log; wait for the event's rotation while its lines may still come."""
+    since = found.since.timestamp()
+    logged = logged_steps(settings.function_arn, arn, since)
+    for seconds in _WAITS if now() - found.event < _FRESH else ():
+        if found.is_logged(logged):
+            break
+        wait(seconds)
+        logged = logged_steps(settings.function_arn, arn, since)
+    return logged
 
 
 def _written(
-    arn: str, head: _Head, rotations: list[Rotated], settings: Settings, *, late: bool
-) -> list[str] | None:
-    """Write receipts after a head; None if another writer was faster."""
+    arn: str, head: _Head, rotations: list[Rotated], settings: Settings, places: list[str], *, late: bool
+) -> bool:
+    """Write receipts after a head, and add their places; False if another writer was faster."""
     configuration = _configuration(settings.function_arn) if rotations else {}
-    number, previous, places = head.number, head.digest, list[str]()
+    number, previous = head.number, head.digest
     for rotation in rotations:
         number += 1
         code = _code(configuration, rotation)
@@ -164,7 +181,7 @@ def _written(
             rotated=rotation.time,
             steps=rotation.steps,
             failed_steps=rotation.failed_steps,
-            passed_tests=tuple(step.name for step in rotation.steps if step.name == "testSecret"),
+            passed_tests=rotation.passed_tests,
             rotator=rotation.rotator,
             strategy=rotation.strategy,
             function=settings.function_arn,
@@ -177,10 +194,10 @@ def _written(
         data = _signed(encoded(receipt), settings.key_arn)
         place = place_of(arn, number)
         if not settings.bucket.create(place, data):
-            return None
+            return False
         previous = digest_of(data)
         places.append(place)
-    return places
+    return True
 
 
 def _configuration(function_arn: str) -> dict[str, Any]:
@@ -194,6 +211,8 @@ def _configuration(function_arn: str) -> dict[str, Any]:
 def _code(configuration: dict[str, Any], rotation: Rotated) -> Code | None:
     """The digest of the code, if that code ran all steps: the function was not changed since the first."""
     changed = dt.datetime.fromisoformat(configuration["LastModified"])
+    if not changed.microsecond:  # Lambda also gives whole seconds
+        changed += _SECOND
     if len(rotation.steps) < len(StepName) or rotation.steps[0].started < changed:
         return None
     return Code(sha256=base64.b64decode(configuration["CodeSha256"]).hex())
@@ -206,6 +225,23 @@ def _signed(payload: bytes, key_arn: str) -> bytes:
             KeyId=key_arn,
             Message=signed_bytes(payload),
             MessageType="RAW",
-            SigningAlgorithm="ECDSA_SHA_256",
+            SigningAlgorithm=_ALGORITHM,
         )
     return Envelope(payload, key_arn, answer["Signature"]).encoded()
+
+
+def _is_signed(envelope: Envelope, key_arn: str) -> bool:
+    with translated("Verify", key_arn):
+        try:
+            answer = clients.kms().verify(
+                KeyId=key_arn,
+                Message=signed_bytes(envelope.payload),
+                MessageType="RAW",
+                Signature=envelope.signature,
+                SigningAlgorithm=_ALGORITHM,
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "KMSInvalidSignatureException":
+                raise
+            return False
+    return bool(answer["SignatureValid"])

@@ -6,7 +6,7 @@ import datetime as dt
 
 from rotators.aws.failures import FailedStep, LoggedStep
 from rotators.aws.secrets import Version
-from rotators.receipts.facts import Rotated, is_logged, logged_since, without_receipt
+from rotators.receipts.facts import LOOK_BACK, Gap, Rotated, gap
 from rotators.receipts.statement import Receipt
 from tests.receipts.chains import NOON, receipt
 
@@ -43,10 +43,17 @@ def head(version: str, minutes: float) -> Receipt:
     return receipt(1, None, None, version=version, rotated=at(minutes))
 
 
+def the_gap(listed: tuple[Version, ...], newest: Receipt | None, event: float = 0) -> Gap:
+    gone = gap(listed, newest, at(event))
+    assert gone is not None
+    return gone
+
+
 def found(
     listed: tuple[Version, ...], logged: list[LoggedStep], newest: Receipt | None, event: float = 0
 ) -> list[Rotated]:
-    return without_receipt(listed, logged, newest, at(event))
+    gone = gap(listed, newest, at(event))
+    return gone.rotations(logged) if gone else []
 
 
 def test_a_rotation_has_its_steps() -> None:
@@ -132,25 +139,70 @@ def test_the_first_receipt_has_no_chain_before_it() -> None:
 
 
 def test_the_log_is_read_since_createsecret() -> None:
-    listed = versions("b", "a")
-    assert logged_since(listed, head("a", -600), at(0)) == at(-11)
-    assert logged_since(listed, None, at(0)) == at(-11)
+    assert the_gap(versions("b", "a"), head("a", -60)).since == at(-11)
 
 
 def test_after_a_gap_more_log_is_read() -> None:
-    listed = versions("c", "b", "a")
-    assert logged_since(listed, head("a", -600), at(0)) == at(-600)
-    assert logged_since(listed, head("a", -60 * 24 * 30), at(0)) == at(-60 * 24 * 7)
+    assert the_gap(versions("c", "b", "a"), head("a", -120)).since == at(-130)
+    assert the_gap(versions("c", "b", "a", created=-60 * 24 * 8), head("a", 0)).since == at(0) - LOOK_BACK
+
+
+def test_a_first_receipt_looks_back() -> None:
+    assert the_gap(versions("b", "a"), None).since == at(0) - LOOK_BACK
 
 
 def test_a_chain_that_is_complete_is_no_gap() -> None:
-    assert logged_since(versions("b", "a"), head("b", 0), at(0)) == at(-11)
+    assert gap(versions("b", "a"), head("b", 0), at(0)) is None
 
 
-def test_the_end_of_the_events_rotation_is_awaited() -> None:
-    assert is_logged(rotation("b", 0), at(0.5))
-    assert not is_logged(rotation("b", 0), at(30))
-    assert not is_logged(rotation("b", 0)[:3], at(0))
+def test_the_events_own_rotation_is_awaited() -> None:
+    """Another rotation that ended a moment before does not stand for it."""
+    expected = the_gap(versions("c", "b", "a"), head("a", -120))
+    assert not expected.is_logged(rotation("b", -0.5))
+    assert not expected.is_logged(rotation("c", 0)[:3])
+    assert expected.is_logged(rotation("c", 0))
+
+
+def test_a_returned_version_hides_no_rotation() -> None:
+    """After a rollback, the newest receipt's version is current again."""
+    listed = (
+        Version("c", ("AWSPREVIOUS",), at(-10)),
+        Version("b", ("AWSCURRENT",), at(-70)),
+        Version("a", (), at(-130)),
+    )
+    (lost,) = found(listed, rotation("c", 0), head("b", -60))
+    assert (lost.version, lost.replaced) == ("c", None)
+
+
+def test_a_rotation_in_progress_is_left_to_its_event() -> None:
+    listed = (Version("c", ("AWSPENDING",), at(0)), *versions("b", "a"))
+    assert [each.version for each in found(listed, [], head("a", -60))] == ["b"]
+
+
+def test_steps_of_other_clocks_are_taken() -> None:
+    """The function's clock is ten minutes ahead of the service's, or behind."""
+    for skew in (-10, 10):
+        (one,) = found(versions("b", "a"), rotation("b", skew), head("a", -60 + skew))
+        assert (one.version, one.time, one.unknown) == ("b", at(skew), ())
+
+
+def test_a_value_stored_after_a_repeated_event_is_none() -> None:
+    """It was stored in the second of the event, whose rotation has its receipt."""
+    listed = versions("by-hand", "b", created=0)
+    assert found(listed, [], head("b", 0)) == []
+
+
+def test_steps_repeated_for_an_older_version_are_no_rotation() -> None:
+    """Somebody called the function with a token that is current again."""
+    listed = (Version("b", ("AWSPREVIOUS",), at(-70)), Version("a", ("AWSCURRENT",), at(-130)))
+    again = [step("a", name, 5 + index, "already-current") for index, name in enumerate(STEPS)]
+    assert found(listed, again, head("b", -60), event=9) == []
+
+
+def test_a_step_that_tested_nothing_is_no_passed_test() -> None:
+    logged = [*rotation("b", 0)[:2], step("b", "testSecret", -0.5, "already-current"), rotation("b", 0)[3]]
+    (one,) = found(versions("b", "a"), logged, head("a", -60))
+    assert (len(one.steps), one.passed_tests) == (4, ())
 
 
 def test_names_from_the_log_are_bounded() -> None:
