@@ -2,7 +2,8 @@
 
 EventBridge calls the function after a rotation, so a receipt delays none, and a failure of this function does
 not concern the rotation. A rotation whose event was lost, or whose receipt could not be written, is found at
-the next rotation of the secret, or by the daily run, which looks up the events of three days in CloudTrail.
+the next rotation of the secret, or by the daily run, which compares the last rotation of each secret with the
+end of its chain.
 """
 
 from __future__ import annotations
@@ -12,33 +13,44 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from rotators.aws.events import secrets_in
-from rotators.core.errors import InvalidEvent, RotatorsError
+from rotators.core.errors import InvalidEvent
+from rotators.handlers.events import Request
+from rotators.handlers.filling import fill, missing
 from rotators.handlers.telemetry import observed
-from rotators.receipts.missed import SUCCEEDED, rotations_since
 from rotators.receipts.writing import Settings, write_receipts
 
-SCHEDULED = "Scheduled Event"
-"""``detail-type`` of the events of a schedule."""
+SUCCEEDED = "RotationSucceeded"
+"""Name of Secrets Manager's event."""
 
-_LOOK_BACK = dt.timedelta(days=3)
-_RESERVE_SECONDS = 60.0  # for one secret
 _TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|\+00:00)")
 _SECRET_ID = re.compile(r"[A-Za-z0-9/_+=.@!:-]{1,2048}")
 
 
-@dataclass(frozen=True)
-class SucceededEvent:
-    """A rotation that succeeded, or the daily run, as EventBridge sends them.
+class FillRequest(Request):
+    """An order to write the receipts that are missing, of all secrets.
 
     Attributes:
-        secret: ARN (or name) of the secret; None for the daily run.
+        fill: always True.
+        dry_run: True to list what is missing, and write nothing.
+    """
+
+    fill: Literal[True]
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class SucceededEvent:
+    """A rotation that succeeded, as EventBridge sends it.
+
+    Attributes:
+        secret: ARN (or name) of the secret.
         time: of the event.
     """
 
-    secret: str | None
+    secret: str
     time: dt.datetime
 
     @classmethod
@@ -46,27 +58,38 @@ class SucceededEvent:
         """Read an event.
 
         Args:
-            event: event that Lambda got from EventBridge.
+            event: event that Lambda got.
 
         Returns:
             The event.
 
         Raises:
-            InvalidEvent: it is neither of the two.
+            InvalidEvent: it is about something else.
         """
-        outer = event if isinstance(event, dict) else {}
-        if outer.get("detail-type") == SCHEDULED:
-            return cls(None, _time(outer.get("time")))
-        detail = outer.get("detail")
+        detail = event.get("detail") if isinstance(event, dict) else None
         if not isinstance(detail, dict) or detail.get("eventName") != SUCCEEDED:
             raise InvalidEvent(
-                f"the event's detail.eventName is not {SUCCEEDED}, and it is no {SCHEDULED}",
-                remedy="Only the two rules of the stack call this function; see events/receipt-*.json.",
+                f'the event\'s detail.eventName is not {SUCCEEDED}, and it is not {{"Fill": true}}',
+                remedy="The stack and `rotators receipt fill` call this function; see events/receipt-*.json.",
             )
         secret = next((each for each in secrets_in(detail) if _SECRET_ID.fullmatch(each)), None)
         if secret is None:
             raise InvalidEvent("the event names no secret in a known place")
         return cls(secret, _time(detail.get("eventTime")))
+
+
+def read_event(event: object) -> FillRequest | SucceededEvent:
+    """Read an event of the function.
+
+    Args:
+        event: event that Lambda got.
+
+    Raises:
+        InvalidEvent: it is neither of the two.
+    """
+    if isinstance(event, dict) and "Fill" in event:
+        return FillRequest.from_event(event)
+    return SucceededEvent.from_event(event)
 
 
 def _time(text: object) -> dt.datetime:
@@ -78,48 +101,33 @@ def _time(text: object) -> dt.datetime:
 
 
 def handler(event: object, context: object = None) -> dict[str, Any]:
-    """Write the receipts that are missing: of one secret after its rotation, or of all in the daily run.
+    """Write the receipts that are missing: of one secret after its rotation, or of all.
 
     Args:
-        event: RotationSucceeded, or a scheduled event, from EventBridge.
+        event: RotationSucceeded from EventBridge; or ``Fill``, optionally with ``DryRun``.
         context: Lambda's context, which knows the time that is left; None sets no limit.
 
     Returns:
-        ``Receipts``: the places of the receipts that were written. The daily run adds ``Left``: the number of
-        rotations that it had no time for.
+        ``Receipts``: the places of the receipts that were written. For all secrets also ``Left``: the number
+        of secrets that there was no time for; and with ``DryRun``, ``Missing`` in place of ``Receipts``.
 
     Raises:
+        ReceiptsMissing: some of all secrets still lack a receipt.
         RotatorsError: a receipt was not written; Lambda repeats the event, and the daily run finds it.
     """
     with observed("receipt") as observation:
-        happened = SucceededEvent.from_event(event)
+        request = read_event(event)
         settings = Settings.from_environment()
-        if happened.secret is None:
-            written, left = _fill(happened.time - _LOOK_BACK, settings, _seconds_left(context))
-            observation.add(outcome="filled", receipts=len(written), left=left)
-            return {"Receipts": written, "Left": left}
-        observation.add(secret=happened.secret)
-        found = write_receipts(happened.secret, happened.time, settings, late=False)
+        if isinstance(request, FillRequest):
+            done = (missing if request.dry_run else fill)(settings, _seconds_left(context))
+            outcome = "listed" if request.dry_run else "filled"
+            observation.add(outcome=outcome, receipts=len(done.get("Receipts", ())), left=done["Left"])
+            return done
+        observation.add(secret=request.secret)
+        found = write_receipts(request.secret, request.time, settings, late=False)
         outcome = "ignored" if found is None else "written" if found else "nothing-missing"
         observation.add(outcome=outcome, receipts=len(found or ()))
         return {"Receipts": found or []}
-
-
-def _fill(since: dt.datetime, settings: Settings, seconds_left: Callable[[], float]) -> tuple[list[str], int]:
-    """Write the missing receipts of all secrets; one that fails does not keep the others from theirs."""
-    rotations = rotations_since(since)
-    written: list[str] = []
-    failure: RotatorsError | None = None
-    for done, (time, secret) in enumerate(rotations):
-        if seconds_left() < _RESERVE_SECONDS:
-            return written, len(rotations) - done
-        try:
-            written += write_receipts(secret, time, settings, late=True) or []
-        except RotatorsError as error:
-            failure = error
-    if failure is not None:
-        raise failure
-    return written, 0
 
 
 def _seconds_left(context: object) -> Callable[[], float]:

@@ -14,9 +14,8 @@ from rotators.core.request import ID, ROTATION_TOKEN, RotationRequest, Step
 from rotators.handlers.events import Request, RetrieveRequest, StoreRequest
 from rotators.handlers.failure_events import FAILURES, FailureEvent
 from rotators.handlers.operate import OperateRequest
-from rotators.handlers.receipt import SCHEDULED, SucceededEvent
+from rotators.handlers.receipt import SUCCEEDED, FillRequest, SucceededEvent
 from rotators.handlers.widget import WidgetRequest
-from rotators.receipts.missed import SUCCEEDED
 from rotators.receipts.statement import Receipt
 
 
@@ -108,12 +107,14 @@ def _receipt() -> dict[str, Any]:
         "required": ["eventName", "eventTime"],
         "properties": {"eventName": {"const": SUCCEEDED}, "eventTime": {"type": "string"}},
     }
-    succeeded = {"required": ["detail"], "properties": {"detail": detail}}
-    daily = {
-        "required": ["detail-type", "time"],
-        "properties": {"detail-type": {"const": SCHEDULED}, "time": {"type": "string"}},
+    succeeded = {
+        "type": "object",
+        "required": ["detail"],
+        "properties": {"detail": detail},
+        "not": {"required": ["Fill"]},
     }
-    return _schema("receipt", SucceededEvent, {"type": "object", "anyOf": [succeeded, daily]})
+    fill = FillRequest.model_json_schema(by_alias=True, schema_generator=_Untitled)
+    return _schema("receipt", SucceededEvent, {"anyOf": [succeeded, fill]})
 
 
 def receipt_schema() -> dict[str, Any]:

@@ -34,3 +34,11 @@ class ReceiptChainBusy(StoreError):
     code = "receipt-chain-busy"
     remedy = "Wait; the next event or the daily run writes the receipt."
     retryable = True
+
+
+class ReceiptsMissing(StoreError):
+    """Receipts of some secrets could not be written; those of the others were. The daily run tries again."""
+
+    code = "receipts-missing"
+    remedy = "Correct the causes; `rotators receipt fill` lists them and, with --yes, writes the receipts."
+    retryable = True

@@ -26,11 +26,8 @@ if TYPE_CHECKING:
 LOOK_BACK = dt.timedelta(days=7)
 """How far back the log is read for rotations without a receipt."""
 
-# The event is of the second in which the rotation ended, and comes right after the last step. The clocks of
-# the function and of the service may differ.
-_NEAR = dt.timedelta(seconds=60)
-_SECOND = dt.timedelta(seconds=1)
-_PAUSE = dt.timedelta(seconds=5)  # an event that is so near to the newest receipt is about its rotation
+_SKEW = dt.timedelta(seconds=60)  # between the clocks of the function and of the service
+_SECOND = dt.timedelta(seconds=1)  # an event's time is that of its rotation's end, without the fraction
 
 
 @dataclass(frozen=True)
@@ -82,22 +79,22 @@ class Gap:
         since: time from which the log tells their rotations.
         before: version that was AWSCURRENT before the current one, or None.
         event: time of the event RotationSucceeded.
-        head: the newest receipt, or None.
+        is_certain: True if the service says that it has rotated the secret after it stored these versions.
     """
 
     versions: Sequence[Version]
     since: dt.datetime
     before: str | None
     event: dt.datetime
-    head: Receipt | None
+    is_certain: bool
 
     @property
-    def expected(self) -> Version:
+    def expected(self) -> str:
         """The version of the event's rotation: the last one that was stored before its end.
 
         No other version can be stored during a rotation that succeeds: the service abandons it then.
         """
-        return self.versions[0]
+        return self.versions[0].id
 
     def is_logged(self, logged: Sequence[LoggedStep]) -> bool:
         """Return True if a log has the end of the event's rotation.
@@ -105,7 +102,7 @@ class Gap:
         Args:
             logged: steps that the function logged about the secret.
         """
-        return any(each.version == self.expected.id for each in _ended(logged))
+        return any(each.version == self.expected for each in _ended(logged))
 
     def rotations(self, logged: Sequence[LoggedStep]) -> list[Rotated]:
         """Return the rotations without a receipt, oldest first.
@@ -114,12 +111,10 @@ class Gap:
             logged: steps that the function logged about the secret since `since`, oldest first.
         """
         ended = {each.version: each for each in _ended(logged)}
-        found = [ended[version.id] for version in reversed(self.versions) if version.id in ended]
-        told = self.expected.id in ended or any(abs(each.time - self.event) < _NEAR for each in found)
-        repeated = self.head is not None and self.event < self.head.rotated + _PAUSE
-        if not told and not repeated:
-            found.append(Rotated(self.expected.id, self.event))
-        return [self._completed(each) for each in found]
+        if self.is_certain:
+            ended.setdefault(self.expected, Rotated(self.expected, self.event))
+        found = (ended.get(version.id) for version in reversed(self.versions))
+        return [self._completed(each) for each in found if each]
 
     def _completed(self, rotation: Rotated) -> Rotated:
         """Add what the stages tell: they tell what was replaced only while nothing newer is current."""
@@ -127,11 +122,13 @@ class Gap:
         return replace(
             rotation,
             replaced=self.before if rotation.version == current else None,
-            own_event=rotation.version == self.expected.id,
+            own_event=rotation.version == self.expected,
         )
 
 
-def gap(versions: Sequence[Version], head: Receipt | None, event: dt.datetime) -> Gap | None:
+def gap(
+    versions: Sequence[Version], head: Receipt | None, event: dt.datetime, rotated: dt.datetime | None
+) -> Gap | None:
     """Return what may have no receipt at an event; None if the chain has the event's rotation.
 
     The log of a function has the steps of all its secrets, so as little of it is read as possible: if only one
@@ -140,18 +137,27 @@ def gap(versions: Sequence[Version], head: Receipt | None, event: dt.datetime) -
     Args:
         versions: of the secret, newest first.
         head: the newest receipt of the secret, or None.
-        event: time of the event RotationSucceeded, in whole seconds.
+        event: time of the event RotationSucceeded.
+        rotated: time of the last rotation, as the service tells it; None if rotation is switched off. A
+            version that was stored later did not come from a rotation, whatever an event or a log says.
     """
     end = event + _SECOND
+    if rotated is not None:
+        end = min(end, rotated)
     after = _position(versions, head) if head else None
     newer = [each for each in versions if _is_between(each, after, end)]
     if not newer:
         return None
-    stored = newer[-1].created
-    near = stored - _NEAR if stored and head and len(newer) == 1 else event - LOOK_BACK
-    since = near if len(newer) == 1 or after is None else max(after, near)
     before = next((each.id for each in versions if Stage.PREVIOUS in each.stages), None)
-    return Gap(newer, since, before, event, head)
+    return Gap(newer, _log_since(newer, after, event), before, event, rotated is not None)
+
+
+def _log_since(newer: Sequence[Version], after: dt.datetime | None, event: dt.datetime) -> dt.datetime:
+    earliest = event - LOOK_BACK
+    if after is None:
+        return earliest
+    (*_, first) = newer
+    return first.created - _SKEW if len(newer) == 1 and first.created else max(after - _SKEW, earliest)
 
 
 def _position(versions: Sequence[Version], head: Receipt) -> dt.datetime:
@@ -183,8 +189,8 @@ def _ended(logged: Sequence[LoggedStep]) -> list[Rotated]:
 def _rotation(token: str, steps: Sequence[LoggedStep]) -> Rotated | None:
     succeeded = [step for step in steps if step.failure is None and step.outcome != "failed"]
     finish = next((step for step in succeeded if step.step == StepName.FINISH), None)
-    if finish is None:
-        return None
+    if finish is None or not any(step.outcome == Outcome.DONE for step in succeeded):
+        return None  # steps that find their work done are also called for a value that somebody stored
     until = [step for step in succeeded if step.time <= finish.time]
     last = {step.step: step for step in until if step is finish or step.step != StepName.FINISH}
     kept = [last[name] for name in StepName if name in last]

@@ -105,20 +105,44 @@ def write_receipts(
         StoreError: a service refused a call; the call can be repeated.
     """
     places: list[str] = []
+    for _ in range(_TRIES):
+        chain = _examined(secret, event, settings, wait)
+        if chain is None:
+            return None
+        if _written(*chain, settings, places, late=late):
+            return places
+    raise ReceiptChainBusy(f"the receipts of {secret} were continued by others {_TRIES} times")
+
+
+def missing_receipts(secret: str, event: dt.datetime, settings: Settings) -> int:
+    """Return the number of receipts that `write_receipts` would write.
+
+    Args:
+        secret: name or ARN of the secret.
+        event: time of its last rotation.
+        settings: settings of the function.
+
+    Raises:
+        StoreError: a service refused a call.
+    """
+    chain = _examined(secret, event, settings, time.sleep)
+    return len(chain[2]) if chain else 0
+
+
+def _examined(
+    secret: str, event: dt.datetime, settings: Settings, wait: Callable[[float], None]
+) -> tuple[str, _Head, list[Rotated]] | None:
+    """Return a secret's ARN, the end of its chain, and its rotations without a receipt."""
     try:
         described = describe(secret)
         if described.get("RotationLambdaARN") != settings.function_arn:
             return None
         arn = str(described["ARN"])
-        for _ in range(_TRIES):
-            head = _head(arn, settings)
-            found = gap(list_versions(arn), head.receipt, event)
-            rotations = found.rotations(_logged(arn, found, settings, wait)) if found else []
-            if _written(arn, head, rotations, settings, places, late=late):
-                return places
+        head = _head(arn, settings)
+        found = gap(list_versions(arn), head.receipt, event, described.get("LastRotatedDate"))
     except (SecretNotFound, SecretDeleted):
         return None
-    raise ReceiptChainBusy(f"the receipts of {arn} were continued by others {_TRIES} times")
+    return arn, head, found.rotations(_logged(arn, found, settings, wait)) if found else []
 
 
 def _head(arn: str, settings: Settings) -> _Head:

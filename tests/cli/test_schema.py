@@ -28,7 +28,7 @@ from rotators.core.settings import Settings
 from rotators.handlers.events import RetrieveRequest, StoreRequest
 from rotators.handlers.failure_events import FailureEvent
 from rotators.handlers.operate import OperateRequest
-from rotators.handlers.receipt import SucceededEvent
+from rotators.handlers.receipt import read_event
 from rotators.handlers.widget import WidgetRequest
 from tests.functions.inputs import bounded, events, good_members, scalars, whole
 
@@ -224,7 +224,7 @@ READ = {
     "retrieve": RetrieveRequest.from_event,
     "operate": OperateRequest.from_event,
     "notify": FailureEvent.from_event,
-    "receipt": SucceededEvent.from_event,
+    "receipt": read_event,
     "widget": WidgetRequest.from_event,
 }
 

@@ -225,8 +225,7 @@ def test_any_notify_event(scene: Scene, event: Any) -> None:
 
 @bounded(EVENTS)
 @given(event=events("receipt"))
-@example(event={"detail-type": "Scheduled Event", "time": Nested(DEEP)})
-@example(event={"detail-type": "Scheduled Event", "time": "0001-01-01T00:00:00Z"})
+@example(event={"Fill": True, "DryRun": Nested(DEEP)})
 @example(event={"detail": {"eventName": "RotationSucceeded", "eventTime": Nested(DEEP)}})
 @example(
     event={"detail": {"eventName": "RotationSucceeded", "additionalEventData": {"SecretId": Nested(DEEP)}}}

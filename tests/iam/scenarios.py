@@ -505,9 +505,8 @@ def _notify(stack: Stack, arn: str) -> None:
 
 def _write_receipts(stack: Stack) -> None:
     """Run what the schedule runs every day. The events of the rotations before have written receipts."""
-    event = json.loads((ROOT / "events" / "receipt-daily.json").read_text(encoding="utf-8"))
-    event["time"] = dt.datetime.now(dt.UTC).isoformat()
-    assert stack.invoke("receipt", event)["Left"] == 0
+    if stack.signing:
+        assert stack.invoke("receipt", {"Fill": True})["Left"] == 0
 
 
 def _retrieve(stack: Stack, *arns: str) -> None:

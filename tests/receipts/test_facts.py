@@ -43,16 +43,16 @@ def head(version: str, minutes: float) -> Receipt:
     return receipt(1, None, None, version=version, rotated=at(minutes))
 
 
-def the_gap(listed: tuple[Version, ...], newest: Receipt | None, event: float = 0) -> Gap:
-    gone = gap(listed, newest, at(event))
+def the_gap(listed: tuple[Version, ...], newest: Receipt | None, event: float = 0, ended: float = 0) -> Gap:
+    gone = gap(listed, newest, at(event), at(ended))
     assert gone is not None
     return gone
 
 
 def found(
-    listed: tuple[Version, ...], logged: list[LoggedStep], newest: Receipt | None, event: float = 0
+    listed: tuple[Version, ...], logged: list[LoggedStep], newest: Receipt | None, event: float = 0, ended: float = 0
 ) -> list[Rotated]:
-    gone = gap(listed, newest, at(event))
+    gone = gap(listed, newest, at(event), at(ended))
     return gone.rotations(logged) if gone else []
 
 
@@ -119,7 +119,7 @@ def test_a_value_stored_by_hand_gets_no_receipt() -> None:
     listed = versions("by-hand", "b", "a", created=30)
     (one,) = found(listed, rotation("b", 0), head("a", -60))
     assert (one.version, one.replaced) == ("b", None)
-    assert found(listed, rotation("b", 0), head("b", 0), event=0) == []
+    assert found(listed, rotation("b", 0), head("b", 0)) == []
     assert [each.version for each in found(listed, [], head("a", -60))] == ["b"]
 
 
@@ -143,7 +143,7 @@ def test_the_log_is_read_since_createsecret() -> None:
 
 
 def test_after_a_gap_more_log_is_read() -> None:
-    assert the_gap(versions("c", "b", "a"), head("a", -120)).since == at(-130)
+    assert the_gap(versions("c", "b", "a"), head("a", -120)).since == at(-131)
     assert the_gap(versions("c", "b", "a", created=-60 * 24 * 8), head("a", 0)).since == at(0) - LOOK_BACK
 
 
@@ -152,7 +152,7 @@ def test_a_first_receipt_looks_back() -> None:
 
 
 def test_a_chain_that_is_complete_is_no_gap() -> None:
-    assert gap(versions("b", "a"), head("b", 0), at(0)) is None
+    assert gap(versions("b", "a"), head("b", 0), at(0), at(0)) is None
 
 
 def test_the_events_own_rotation_is_awaited() -> None:
@@ -186,10 +186,28 @@ def test_steps_of_other_clocks_are_taken() -> None:
         assert (one.version, one.time, one.unknown) == ("b", at(skew), ())
 
 
-def test_a_value_stored_after_a_repeated_event_is_none() -> None:
-    """It was stored in the second of the event, whose rotation has its receipt."""
-    listed = versions("by-hand", "b", created=0)
-    assert found(listed, [], head("b", 0)) == []
+def test_a_value_stored_after_the_rotation_gets_no_receipt() -> None:
+    """Not even if it was stored in the second of the event, or if somebody calls the function with it."""
+    listed = versions("by-hand", "b", created=0.001)
+    forged = [step("by-hand", name, 1 + index) for index, name in enumerate(STEPS)]
+    for event in (0, 60):
+        assert found(listed, forged, head("b", 0), event) == []
+
+
+def test_without_a_last_rotation_only_the_log_counts() -> None:
+    """Rotation was switched off in the meantime."""
+    listed = versions("b", "a")
+    for logged, count in ((rotation("b", 0), 1), ([], 0)):
+        gone = gap(listed, head("a", -60), at(0), None)
+        assert gone is not None
+        assert len(gone.rotations(logged)) == count
+
+
+def test_steps_that_did_nothing_are_no_rotation() -> None:
+    """The value was stored by hand, and somebody called the function before the next rotation."""
+    listed = versions("c", "by-hand", "a")
+    idle = [step("by-hand", name, -50 + index, "already-current") for index, name in enumerate(STEPS)]
+    assert [each.version for each in found(listed, [*idle, *rotation("c", 0)], head("a", -120))] == ["c"]
 
 
 def test_steps_repeated_for_an_older_version_are_no_rotation() -> None:
@@ -207,5 +225,5 @@ def test_a_step_that_tested_nothing_is_no_passed_test() -> None:
 
 def test_names_from_the_log_are_bounded() -> None:
     odd = LoggedStep("id", at(0), "finishSecret", 0.1, None, "b", "x" * 900, "\ud800\n\x1b" * 300, "y" * 900)
-    (one,) = found(versions("b", "a"), [odd], None)
-    assert (len(one.steps[0].outcome), one.rotator, one.strategy) == (16, "?" * 64, "y" * 64)
+    (one,) = found(versions("b", "a"), [step("b", "setSecret", -1), odd], None)
+    assert (len(one.steps[1].outcome), one.rotator, one.strategy) == (16, "?" * 64, "y" * 64)
