@@ -1,4 +1,4 @@
-"""`rotators receipt`: verify the signed receipts of rotations."""
+"""`rotators receipt`: verify the signed receipts of rotations, and fill gaps."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
+from rotators.cli.aws import ask_function, stack_option
+from rotators.cli.changing import yes_option
 from rotators.cli.errors import ExtraMissing
 from rotators.cli.output import console, counted, json_option, print_json, styled
 from rotators.receipts.envelope import LONGEST_FILE
@@ -30,7 +32,7 @@ _PATH = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.group()
 def receipt() -> None:
-    """Verify signed receipts of rotations."""
+    """Verify signed receipts of rotations, and write missing ones."""
 
 
 @receipt.command(short_help="Verify receipts with a public key.")
@@ -58,6 +60,66 @@ def verify(source: str, keys: tuple[Path, ...], known: Path | None, as_json: boo
         _print(console(), chains)
     if any(chain.findings for chain in chains):
         sys.exit(1)
+
+
+@receipt.command(short_help="List the rotations without a receipt; with --yes, write the receipts.")
+@stack_option
+@yes_option
+@json_option
+def fill(stack: str, yes: bool, as_json: bool) -> None:
+    """List the secrets whose rotations of the last seven days lack a receipt; with --yes, write the receipts.
+
+    The stack's receipt function does both, as it does every day. Exit status 1 means that receipts are missing
+    at the end.
+    """
+    out = console(quiet=as_json)
+    with out.status("comparing secrets and chains …"):
+        listed = ask_function(f"{stack}-receipt", {"Fill": True, "DryRun": True})
+    written = ask_function(f"{stack}-receipt", {"Fill": True}) if yes and listed["Missing"] else {}
+    left = max(listed["Left"], written.get("Left", 0))
+    if as_json:
+        print_json({"missing": listed["Missing"], "written": written.get("Receipts", []), "left": left})
+    else:
+        _print_missing(out, listed["Missing"])
+        if left:
+            out.print(f"There was no time to look at {counted(left, 'secret')}.")
+        _print_filled(out, listed["Missing"], written.get("Receipts"), left)
+    if left or (listed["Missing"] and not yes):
+        sys.exit(1)
+
+
+def _print_missing(out: Screen, missing: list[dict[str, Any]]) -> None:
+    if not missing:
+        out.print("No receipt is missing.")
+        return
+    table = Table()
+    table.add_column("secret", overflow="fold")
+    table.add_column("last rotation (UTC)", no_wrap=True)
+    table.add_column("missing", justify="right")
+    for each in missing[:_SHOWN]:
+        rotated = str(each.get("Rotated", "-"))[:19].replace("T", " ")
+        table.add_row(_name(each["SecretId"]), rotated, str(each.get("Receipts", "unknown")))
+    out.print(table)
+    if len(missing) > _SHOWN:
+        out.print(f"… and {len(missing) - _SHOWN} more secrets; --json shows all.")
+    for each in [each for each in missing if "Error" in each][:_SHOWN]:
+        out.print(f"{_name(each['SecretId'])}: {each['Error']}", soft_wrap=True)
+
+
+def _print_filled(out: Screen, missing: list[Any], written: list[str] | None, left: int) -> None:
+    if written is not None:
+        out.print(f"{counted(len(written), 'receipt')} written.")
+    again = left or (missing and written is None)
+    action = (
+        "`rotators receipt fill --yes` writes what can be written."
+        if again
+        else "verify the chains with `rotators receipt verify`."
+    )
+    out.print(f"\nNext: {action}", soft_wrap=True)
+
+
+def _name(arn: str) -> str:
+    return arn.rpartition(":secret:")[2]
 
 
 def _verifier(keys: tuple[Path, ...]) -> Verify:
@@ -111,7 +173,7 @@ def _print(out: Screen, chains: list[Chain]) -> None:
     table.add_column("newest (UTC)", no_wrap=True)
     table.add_column("result")
     for chain in chains:
-        name = chain.secret.rpartition(":secret:")[2] if chain.secret else chain.folder
+        name = _name(chain.secret) if chain.secret else chain.folder
         newest = f"{chain.receipts[-1].rotated:%Y-%m-%d %H:%M:%S}" if chain.receipts else "-"
         result = styled(counted(len(chain.findings), "finding"), "red") if chain.findings else "intact"
         table.add_row(name, str(len(chain.receipts)), newest, result)

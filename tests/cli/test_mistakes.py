@@ -469,8 +469,7 @@ def test_each_answer_names_the_next_action(
 def test_a_line_about_an_error_is_one_line(entries: list[tuple[str, Done, str]]) -> None:
     for line, done, entry in entries:
         if line != "rotators" and not re.fullmatch(
-            r"rotators (show|rotate|doctor|repair|check|new|invoke|policy|access|key)", line
-            r"rotators (show|rotate|doctor|repair|check|new|invoke|policy|access|receipt)", line
+            r"rotators (show|rotate|doctor|repair|check|new|invoke|policy|access|key|receipt)", line
         ):
             assert done.stderr.count("\n") <= 1, entry
 

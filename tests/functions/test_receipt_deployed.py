@@ -203,18 +203,42 @@ def test_the_daily_run_fills_a_lost_event(deployed: Deployed, tmp_path: Path) ->
     assert "receipt 3 was filled later" in done.stdout
 
 
-def test_a_rotation_succeeds_without_its_receipt(deployed: Deployed) -> None:
-    before, name, functions = deployed.count(), f"{NAME}-receipt", deployed.client("lambda")
-    right = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    wrong = {**right, "RECEIPTS_KEY_ARN": right["ROTATE_FUNCTION_ARN"]}
-    functions.update_function_configuration(FunctionName=name, Environment={"Variables": wrong})
+def test_a_disabled_key_delays_receipts_only(deployed: Deployed) -> None:
+    before, kms = deployed.count(), deployed.client("kms")
+    kms.disable_key(KeyId=deployed.key)
     assert deployed.stack.rotated(deployed.arn).ok
-    deployed.wait("failed", 2)
+    deployed.wait("failed", 6)  # two deliveries, each tried three times
+    fill = ("receipt", "fill", "--stack", NAME)
+    shown = command(*fill)
+    assert (shown.status, "disabled" in shown.stdout) == (1, True)
+    kms.enable_key(KeyId=deployed.key)
+    (listed,) = json.loads(command(*fill, "--json").stdout)["missing"]
+    assert (listed["SecretId"], listed["Receipts"]) == (deployed.arn, 1)
     assert deployed.count() == before
-    functions.update_function_configuration(FunctionName=name, Environment={"Variables": right})
+    assert command(*fill, "--yes").status == 0
+    assert deployed.count() == before + 1
+    assert "No receipt is missing." in command(*fill).stdout
+
+
+def test_a_closed_bucket_delays_receipts_only(deployed: Deployed) -> None:
+    """Nobody may write for a while; the command can be repeated."""
+    storage, at = deployed.client("s3"), {"Bucket": deployed.bucket}
+    policy = storage.get_bucket_policy(**at)["Policy"]
+    closed = json.loads(policy)
+    for statement in closed["Statement"]:
+        if statement["Sid"] == "OnlyTheFunctionWrites":
+            del statement["Condition"]
+    storage.put_bucket_policy(**at, Policy=json.dumps(closed))
+    before = deployed.count()
     assert deployed.stack.rotated(deployed.arn).ok
-    deployed.wait("written", 3)
-    assert deployed.count() == before + 2
+    deployed.wait("failed", 12)
+    fill = ("receipt", "fill", "--stack", NAME, "--yes")
+    refused = command(*fill)
+    assert refused.status == 1
+    assert refused.stderr.startswith("rotators: [receipts-missing]")
+    storage.put_bucket_policy(**at, Policy=policy)
+    assert [command(*fill).status for _ in range(2)] == [0, 0]
+    assert deployed.count() == before + 1
 
 
 def test_the_bucket_is_locked_and_private(deployed: Deployed) -> None:
