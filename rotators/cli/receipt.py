@@ -69,8 +69,8 @@ def verify(source: str, keys: tuple[Path, ...], known: Path | None, as_json: boo
 def fill(stack: str, yes: bool, as_json: bool) -> None:
     """List the secrets whose rotations of the last seven days lack a receipt; with --yes, write the receipts.
 
-    The stack's receipt function does both, as it does every day. Exit status 1 means that receipts are missing
-    at the end.
+    The stack's receipt function does both, as it does every day. Exit status 1 means that receipts are
+    missing at the end.
     """
     out = console(quiet=as_json)
     with out.status("comparing secrets and chains …"):

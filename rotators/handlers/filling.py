@@ -1,7 +1,7 @@
 """Receipts of all secrets: which are missing, and their writing.
 
-The last rotation of each secret is compared with the end of its chain, so a gap is found whether its event was
-lost or its receipt could not be written. As far as the log is read back, earlier rotations are found too.
+The last rotation of each secret is compared with the end of its chain, so a gap is found whether its event
+was lost or its receipt could not be written. As far as the log is read back, earlier rotations are found too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rotators.core.errors import RotatorsError
-from rotators.manage.inventory import Entry, entries
+from rotators.manage.inventory import entries
 from rotators.receipts.errors import ReceiptsMissing
 from rotators.receipts.facts import LOOK_BACK
 from rotators.receipts.statement import now
@@ -46,7 +46,8 @@ def fill(settings: Settings, seconds_left: Callable[[], float]) -> dict[str, Any
     if failed:
         named = ", ".join(f"{name} ({error.full_code})" for name, error in [*failed.items()][:_NAMED])
         more = f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
-        raise ReceiptsMissing(f"{len(written)} receipts were written, but not those of {named}{more}")
+        were = "1 receipt was" if len(written) == 1 else f"{len(written)} receipts were"
+        raise ReceiptsMissing(f"{were} written, but not those of {named}{more}")
     return {"Receipts": written, "Left": left}
 
 
@@ -74,7 +75,9 @@ def missing(settings: Settings, seconds_left: Callable[[], float]) -> dict[str, 
 
 def _for_each(act: _Act, settings: Settings, seconds_left: Callable[[], float]) -> tuple[_Failed, int]:
     """Do something for each secret that was rotated; one that fails does not keep the others from theirs."""
-    rotated = [(entry.arn, entry.rotated) for entry in entries() if _is_recent(entry, settings) and entry.rotated]
+    since = now() - LOOK_BACK
+    own = (entry for entry in entries() if entry.function_arn == settings.function_arn)
+    rotated = [(entry.arn, entry.rotated) for entry in own if entry.rotated and entry.rotated > since]
     random.shuffle(rotated)  # if the time is too short for all, another run looks at others
     failed: _Failed = {}
     for done, (arn, time) in enumerate(rotated):
@@ -85,8 +88,3 @@ def _for_each(act: _Act, settings: Settings, seconds_left: Callable[[], float]) 
         except RotatorsError as error:
             failed[arn] = error
     return failed, 0
-
-
-def _is_recent(entry: Entry, settings: Settings) -> bool:
-    own = entry.function_arn == settings.function_arn
-    return own and entry.rotated is not None and entry.rotated > now() - LOOK_BACK

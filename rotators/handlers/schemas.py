@@ -113,7 +113,8 @@ def _receipt() -> dict[str, Any]:
         "properties": {"detail": detail},
         "not": {"required": ["Fill"]},
     }
-    fill = FillRequest.model_json_schema(by_alias=True, schema_generator=_Untitled)
+    fill = {**_model("receipt", FillRequest)}
+    del fill["title"]
     return _schema("receipt", SucceededEvent, {"anyOf": [succeeded, fill]})
 
 

@@ -3,6 +3,7 @@
 Moto looks whether an object exists and writes it afterwards, so two conditional writes could both succeed; S3
 admits one (S3 guide, conditional-writes). Moto takes a statement with conditions for one that denies
 everything; the policies that have some are evaluated by `rotators.local.iam` for the callers that it watches.
+Its refusal by the others has no code; that of S3 is AccessDenied (API:ErrorResponses).
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from rotators.local.moto_patches import Replacements
     from rotators.local.options import Options
 
+_DENIED = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+
 
 def install(replacements: Replacements, _options: Options, _client: Callable[..., Any]) -> None:
     """Put the replacements in moto's place.
@@ -29,6 +32,7 @@ def install(replacements: Replacements, _options: Options, _client: Callable[...
     """
     replacements.wrap(S3Response, "put_object", _one_at_a_time)
     replacements.wrap(FakeBucket, "get_permission", _without_conditions)
+    replacements.wrap(S3Response, "_key_response", _with_code)
 
 
 def _one_at_a_time(original: Callable[[S3Response], Any]) -> Callable[[S3Response], Any]:
@@ -39,6 +43,14 @@ def _one_at_a_time(original: Callable[[S3Response], Any]) -> Callable[[S3Respons
             return original(response)
 
     return put_object
+
+
+def _with_code(original: Callable[[S3Response, Any, str], Any]) -> Callable[[S3Response, Any, str], Any]:
+    def answer(response: S3Response, request: Any, url: str) -> Any:
+        found = original(response, request, url)
+        return (403, {}, _DENIED) if found == (403, {}, "") else found
+
+    return answer
 
 
 def _without_conditions(original: Callable[[FakeBucket, str, str], Any]) -> Callable[..., Any]:

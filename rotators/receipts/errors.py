@@ -2,7 +2,40 @@
 
 from __future__ import annotations
 
-from rotators.core.errors import InvalidInput, StoreError
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rotators.aws.faults import translated
+from rotators.core.errors import AccessDenied, InvalidInput, KeyUnusable, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_OF_SECRETS = (None, "kms")  # reasons whose next actions are about a secret and its key
+
+
+@contextmanager
+def calling(action: str, resource: str, remedy: str) -> Iterator[None]:
+    """Run calls of boto3 about a bucket or key of receipts; their errors become ours.
+
+    Args:
+        action: name of the API's operation.
+        resource: bucket, object or key.
+        remedy: next action if the call is refused.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        StoreError: as `translated` raises it.
+    """
+    try:
+        with translated(action, resource):
+            yield
+    except (AccessDenied, KeyUnusable) as error:
+        if error.reason not in _OF_SECRETS:
+            raise
+        raise type(error)(error.cause, reason=error.reason, remedy=remedy) from None
 
 
 class ReceiptUnreadable(InvalidInput):

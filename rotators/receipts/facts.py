@@ -2,8 +2,8 @@
 
 Rotations are put in order by the times at which Secrets Manager stored their versions: this is one clock, and
 no stage that is moved later changes it. The steps are those that the rotation function logged: it writes one
-line per step in any case, so a receipt costs a rotation nothing. A line counts only if Secrets Manager has the
-version that it names.
+line per step in any case, so a receipt costs a rotation nothing. A line counts only if Secrets Manager has
+the version that it names.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class Rotated:
     def passed_tests(self) -> tuple[str, ...]:
         """The tests that ran and passed; a step that found its work done did not test."""
         tested = (Outcome.DONE, Outcome.TESTED_CURRENT)
-        return tuple(each.name for each in self.steps if each.name == StepName.TEST and each.outcome in tested)
+        tests = (step for step in self.steps if step.name == StepName.TEST)
+        return tuple(step.name for step in tests if step.outcome in tested)
 
     @property
     def unknown(self) -> tuple[Fact, ...]:
@@ -131,8 +132,8 @@ def gap(
 ) -> Gap | None:
     """Return what may have no receipt at an event; None if the chain has the event's rotation.
 
-    The log of a function has the steps of all its secrets, so as little of it is read as possible: if only one
-    version was stored since the newest receipt, only the steps since then.
+    The log of a function has the steps of all its secrets, so as little of it is read as possible: if only
+    one version was stored since the newest receipt, only the steps since then.
 
     Args:
         versions: of the secret, newest first.
@@ -161,7 +162,7 @@ def _log_since(newer: Sequence[Version], after: dt.datetime | None, event: dt.da
 
 
 def _position(versions: Sequence[Version], head: Receipt) -> dt.datetime:
-    """When the version of a receipt was stored; if the service has deleted it, when it was current at last."""
+    """When a receipt's version was stored; if the service has deleted it, when it had certainly been."""
     stored = (each.created for each in versions if each.id == head.version)
     return next((time for time in stored if time), head.rotated)
 

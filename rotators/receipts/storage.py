@@ -16,10 +16,14 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from rotators.aws import clients
-from rotators.aws.faults import translated
 from rotators.receipts.envelope import LONGEST_FILE
+from rotators.receipts.errors import calling
 
 _LONGEST_WORD = 40
+_REMEDY = (
+    "Permit the caller s3:ListBucketVersions and s3:GetObjectVersion in this bucket, and the receipt "
+    "function also s3:PutObject; look for a Deny in the bucket's policy."
+)
 _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
 
 
@@ -120,7 +124,7 @@ class Bucket:
         Raises:
             StoreError: it cannot be read.
         """
-        with translated("GetObject", f"{self.name}/{listed.key}"):
+        with calling("GetObject", f"{self.name}/{listed.key}", _REMEDY):
             answer = clients.storage().get_object(Bucket=self.name, Key=listed.key, VersionId=listed.version)
             data: bytes = answer["Body"].read(LONGEST_FILE + 1)
         return Stored(listed.key.removeprefix(self.prefix), data, listed.replaced)
@@ -138,7 +142,7 @@ class Bucket:
         Raises:
             StoreError: the bucket refused it.
         """
-        with translated("PutObject", self.name):
+        with calling("PutObject", self.name, _REMEDY):
             try:
                 clients.storage().put_object(
                     Bucket=self.name,
@@ -158,7 +162,7 @@ class Bucket:
         versions: dict[str, list[dict[str, Any]]] = {}
         deleted: set[str] = set()
         pages = clients.storage().get_paginator("list_object_versions")
-        with translated("ListObjectVersions", self.name):
+        with calling("ListObjectVersions", self.name, _REMEDY):
             for page in pages.paginate(Bucket=self.name, Prefix=prefix):
                 for each in page.get("Versions", []):
                     versions.setdefault(each["Key"], []).append(each)

@@ -178,7 +178,10 @@ def _truncated(folder: str, links: Sequence[_Link], known: Known | None) -> Iter
 
 
 def _notes(receipts: Sequence[Receipt]) -> Iterator[str]:
+    first: dict[str, int] = {}
     for receipt in receipts:
+        if (number := first.setdefault(receipt.version, receipt.number)) != receipt.number:
+            yield f"receipts {number} and {receipt.number} are about the same version"
         late = "was filled later" if receipt.filled_later else ""
         unknown = f"does not know {', '.join(receipt.unknown)}" if receipt.unknown else ""
         if late or unknown:

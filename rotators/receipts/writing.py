@@ -19,7 +19,7 @@ from rotators.aws.secrets import describe, list_versions
 from rotators.core.errors import ConfigurationError, SecretDeleted, SecretNotFound
 from rotators.core.request import Step as StepName
 from rotators.receipts.envelope import Envelope, digest_of, signed_bytes
-from rotators.receipts.errors import ReceiptChainBusy, ReceiptUnreadable
+from rotators.receipts.errors import ReceiptChainBusy, ReceiptUnreadable, calling
 from rotators.receipts.facts import Gap, Rotated, gap
 from rotators.receipts.statement import Code, Receipt, decoded, encoded, now
 from rotators.receipts.storage import Bucket, Stored, place_of
@@ -31,6 +31,7 @@ _TRIES = 5
 _MOST_FOREIGN = 100
 _SECOND = dt.timedelta(seconds=1)
 _ALGORITHM = "ECDSA_SHA_256"
+_REMEDY = "Enable the key that signs receipts, and permit the receipt function to sign and verify with it."
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,15 @@ class _Head:
     receipt: Receipt | None = None
 
 
+@dataclass(frozen=True)
+class _Found:
+    """A secret's ARN, the end of its chain, and its rotations without a receipt, oldest first."""
+
+    arn: str
+    head: _Head
+    rotations: list[Rotated]
+
+
 def write_receipts(
     secret: str,
     event: dt.datetime,
@@ -106,10 +116,10 @@ def write_receipts(
     """
     places: list[str] = []
     for _ in range(_TRIES):
-        chain = _examined(secret, event, settings, wait)
-        if chain is None:
+        found = _examined(secret, event, settings, wait)
+        if found is None:
             return None
-        if _written(*chain, settings, places, late=late):
+        if _written(found, settings, places, late=late):
             return places
     raise ReceiptChainBusy(f"the receipts of {secret} were continued by others {_TRIES} times")
 
@@ -125,24 +135,25 @@ def missing_receipts(secret: str, event: dt.datetime, settings: Settings) -> int
     Raises:
         StoreError: a service refused a call.
     """
-    chain = _examined(secret, event, settings, time.sleep)
-    return len(chain[2]) if chain else 0
+    found = _examined(secret, event, settings, time.sleep)
+    return len(found.rotations) if found else 0
 
 
 def _examined(
     secret: str, event: dt.datetime, settings: Settings, wait: Callable[[float], None]
-) -> tuple[str, _Head, list[Rotated]] | None:
-    """Return a secret's ARN, the end of its chain, and its rotations without a receipt."""
+) -> _Found | None:
     try:
         described = describe(secret)
         if described.get("RotationLambdaARN") != settings.function_arn:
             return None
         arn = str(described["ARN"])
-        head = _head(arn, settings)
-        found = gap(list_versions(arn), head.receipt, event, described.get("LastRotatedDate"))
+        versions = list_versions(arn)
     except (SecretNotFound, SecretDeleted):
         return None
-    return arn, head, found.rotations(_logged(arn, found, settings, wait)) if found else []
+    head = _head(arn, settings)
+    missing = gap(versions, head.receipt, event, described.get("LastRotatedDate"))
+    logged = _logged(arn, missing, settings, wait) if missing else []
+    return _Found(arn, head, missing.rotations(logged) if missing else [])
 
 
 def _head(arn: str, settings: Settings) -> _Head:
@@ -187,17 +198,15 @@ def _logged(arn: str, found: Gap, settings: Settings, wait: Callable[[float], No
     return logged
 
 
-def _written(
-    arn: str, head: _Head, rotations: list[Rotated], settings: Settings, places: list[str], *, late: bool
-) -> bool:
+def _written(found: _Found, settings: Settings, places: list[str], *, late: bool) -> bool:
     """Write receipts after a head, and add their places; False if another writer was faster."""
-    configuration = _configuration(settings.function_arn) if rotations else {}
-    number, previous = head.number, head.digest
-    for rotation in rotations:
+    configuration = _configuration(settings.function_arn) if found.rotations else {}
+    number, previous = found.head.number, found.head.digest
+    for rotation in found.rotations:
         number += 1
         code = _code(configuration, rotation)
         receipt = Receipt(
-            secret=arn,
+            secret=found.arn,
             number=number,
             previous=previous,
             version=rotation.version,
@@ -216,7 +225,7 @@ def _written(
             unknown=(*rotation.unknown, *(() if code else ("code",))),
         )
         data = _signed(encoded(receipt), settings.key_arn)
-        place = place_of(arn, number)
+        place = place_of(found.arn, number)
         if not settings.bucket.create(place, data):
             return False
         previous = digest_of(data)
@@ -244,7 +253,7 @@ def _code(configuration: dict[str, Any], rotation: Rotated) -> Code | None:
 
 def _signed(payload: bytes, key_arn: str) -> bytes:
     # RAW: KMS makes the digest itself. It takes 4,096 bytes; the statement's members are bounded accordingly.
-    with translated("Sign", key_arn):
+    with calling("Sign", key_arn, _REMEDY):
         answer = clients.kms().sign(
             KeyId=key_arn,
             Message=signed_bytes(payload),
@@ -255,7 +264,7 @@ def _signed(payload: bytes, key_arn: str) -> bytes:
 
 
 def _is_signed(envelope: Envelope, key_arn: str) -> bool:
-    with translated("Verify", key_arn):
+    with calling("Verify", key_arn, _REMEDY):
         try:
             answer = clients.kms().verify(
                 KeyId=key_arn,

@@ -50,7 +50,11 @@ def the_gap(listed: tuple[Version, ...], newest: Receipt | None, event: float = 
 
 
 def found(
-    listed: tuple[Version, ...], logged: list[LoggedStep], newest: Receipt | None, event: float = 0, ended: float = 0
+    listed: tuple[Version, ...],
+    logged: list[LoggedStep],
+    newest: Receipt | None,
+    event: float = 0,
+    ended: float = 0,
 ) -> list[Rotated]:
     gone = gap(listed, newest, at(event), at(ended))
     return gone.rotations(logged) if gone else []
