@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
+from rotators.aws.events import spellings
 from rotators.cli.aws import ask_function, stack_option
 from rotators.cli.changing import yes_option
 from rotators.cli.errors import ExtraMissing
@@ -98,12 +99,12 @@ def _print_missing(out: Screen, missing: list[dict[str, Any]]) -> None:
     table.add_column("missing", justify="right")
     for each in missing[:_SHOWN]:
         rotated = str(each.get("Rotated", "-"))[:19].replace("T", " ")
-        table.add_row(_name(each["SecretId"]), rotated, str(each.get("Receipts", "unknown")))
+        table.add_row(spellings(each["SecretId"])[-1], rotated, str(each.get("Receipts", "unknown")))
     out.print(table)
     if len(missing) > _SHOWN:
         out.print(f"… and {len(missing) - _SHOWN} more secrets; --json shows all.")
     for each in [each for each in missing if "Error" in each][:_SHOWN]:
-        out.print(f"{_name(each['SecretId'])}: {each['Error']}", soft_wrap=True)
+        out.print(f"{spellings(each['SecretId'])[-1]}: {each['Error']}", soft_wrap=True)
 
 
 def _print_filled(out: Screen, missing: list[Any], written: list[str] | None, left: int) -> None:
@@ -116,10 +117,6 @@ def _print_filled(out: Screen, missing: list[Any], written: list[str] | None, le
         else "verify the chains with `rotators receipt verify`."
     )
     out.print(f"\nNext: {action}", soft_wrap=True)
-
-
-def _name(arn: str) -> str:
-    return arn.rpartition(":secret:")[2]
 
 
 def _verifier(keys: tuple[Path, ...]) -> Verify:
@@ -173,7 +170,7 @@ def _print(out: Screen, chains: list[Chain]) -> None:
     table.add_column("newest (UTC)", no_wrap=True)
     table.add_column("result")
     for chain in chains:
-        name = _name(chain.secret) if chain.secret else chain.folder
+        name = chain.secret.rpartition(":secret:")[2] if chain.secret else chain.folder
         newest = f"{chain.receipts[-1].rotated:%Y-%m-%d %H:%M:%S}" if chain.receipts else "-"
         result = styled(counted(len(chain.findings), "finding"), "red") if chain.findings else "intact"
         table.add_row(name, str(len(chain.receipts)), newest, result)

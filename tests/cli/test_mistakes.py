@@ -118,6 +118,7 @@ rotators policy check picture.png
 rotators policy check wrong.toml
 rotators policy check --preset iso
 rotators receipt
+rotators receipt fill --stack nothing-of-this-name
 rotators receipt verify
 rotators receipt verify folder
 rotators receipt verify folder --key missing.pem

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from pathlib import Path
 
 import pytest
 
+from rotators.local.aws import LocalAws
 from rotators.receipts.envelope import Envelope
 from rotators.receipts.statement import decoded
 from rotators.receipts.storage import Stored
 from tests.cli.command import Done, command
 from tests.cli.documented import ROOT, SESSION, compare, lines, plain
 from tests.receipts.chains import ARN, Key, chain, changed
+from tests.receipts.scene import Scene, registered
 
 PAGE = ROOT / "docs" / "how-to" / "receipts.md"
 SHOP = ARN.replace("prod/db", "prod/shop")
@@ -46,12 +49,40 @@ def verify(*arguments: str) -> Done:
 @pytest.mark.usefixtures("place")
 def test_the_receipts_page_shows_what_is_printed() -> None:
     """After an intended change, run this test with UPDATE_DOCS=1."""
-    sessions = SESSION.findall(PAGE.read_text(encoding="utf-8"))
-    assert len(sessions) == 2
+    show(
+        [old for old in SESSION.findall(PAGE.read_text(encoding="utf-8")) if "verify" in old.splitlines()[0]],
+        2,
+    )
+
+
+def test_the_receipts_page_shows_how_gaps_are_filled(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    client = functools.cache(aws.client)
+    scene = Scene(aws, client, registered(aws, client), monkeypatch, "prod/shop/db")
+    aws.register("receipt", "functions.receipt.handler", scene.environment)
+    client("lambda").update_function_configuration(FunctionName="rotators-receipt", Timeout=900)
+    for _ in range(2):
+        scene.rotate()
+    try:
+        show(
+            [
+                old
+                for old in SESSION.findall(PAGE.read_text(encoding="utf-8"))
+                if "fill" in old.splitlines()[0]
+            ],
+            1,
+        )
+    finally:
+        scene.secrets.delete_secret(SecretId=scene.arn, ForceDeleteWithoutRecovery=True)
+    assert [each.version for each in scene.receipts()] == scene.tokens
+
+
+def show(sessions: list[str], count: int) -> None:
+    """Compare sessions of the page with what is printed."""
+    assert len(sessions) == count
     for old in sessions:
-        (line,) = lines(old)
-        done = command(*line.split()[1:])
-        compare(PAGE, old, plain(f"$ {line}\n{done.text.strip()}"))
+        done = [f"$ {line}\n{command(*line.split()[1:]).text.strip()}" for line in lines(old)]
+        compare(PAGE, old, plain("\n\n".join(done)))
 
 
 @pytest.mark.usefixtures("place")

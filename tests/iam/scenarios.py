@@ -534,6 +534,8 @@ def _operate(stack: Stack, single: str, pair: str) -> None:
             (["invoke", f"{stack.name}-rotate", "-"], {}, 1),
         ):
             _command(arguments, given, status)
+        if stack.signing:
+            _command(["receipt", "fill", "--stack", stack.name, "--yes"], None, 0)
         stack.invoke("rotate", _event("createSecret", single, stack.world.begin(single)))
         _command(["repair", single, "--idle"], None, 0)
         stack.invoke("rotate", _event("createSecret", single, stack.world.begin(single)))
