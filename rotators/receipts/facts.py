@@ -27,7 +27,8 @@ LOOK_BACK = dt.timedelta(days=7)
 """How far back the log is read for rotations without a receipt."""
 
 _SKEW = dt.timedelta(seconds=60)  # between the clocks of the function and of the service
-_SECOND = dt.timedelta(seconds=1)  # an event's time is that of its rotation's end, without the fraction
+_SECOND = dt.timedelta(seconds=1)
+_DELAY = dt.timedelta(seconds=5)  # between the end of the last step and the end of the rotation
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,15 @@ class Rotated:
         return tuple(name for name, missing in facts.items() if missing)
 
 
+def latest(time: dt.datetime) -> dt.datetime:
+    """Return the latest time that a time can stand for: without a fraction, it can be any of its second.
+
+    Args:
+        time: as a service tells it.
+    """
+    return time if time.microsecond else time + _SECOND
+
+
 @dataclass(frozen=True)
 class Gap:
     """The part of a secret's history that may have rotations without a receipt: up to an event.
@@ -79,23 +89,28 @@ class Gap:
         versions: of the secret that were stored after that of the newest receipt, newest first; not empty.
         since: time from which the log tells their rotations.
         before: version that was AWSCURRENT before the current one, or None.
-        event: time of the event RotationSucceeded.
-        is_certain: True if the service says that it has rotated the secret after it stored these versions.
+        end: time of the end of the event's rotation.
+        is_certain: True if the service says that it has rotated the secret since the newest receipt.
     """
 
     versions: Sequence[Version]
     since: dt.datetime
     before: str | None
-    event: dt.datetime
+    end: dt.datetime
     is_certain: bool
 
     @property
     def expected(self) -> str:
-        """The version of the event's rotation: the last one that was stored before its end.
+        """The version of the event's rotation: the current one, if nothing has changed that since.
 
-        No other version can be stored during a rotation that succeeds: the service abandons it then.
+        Otherwise the last one that was stored before the rotation's end: others can be stored between its
+        version and its end only while it is interrupted.
         """
-        return self.versions[0].id
+        return self._current or self.versions[0].id
+
+    @property
+    def _current(self) -> str | None:
+        return next((each.id for each in self.versions if Stage.CURRENT in each.stages), None)
 
     def is_logged(self, logged: Sequence[LoggedStep]) -> bool:
         """Return True if a log has the end of the event's rotation.
@@ -112,17 +127,17 @@ class Gap:
             logged: steps that the function logged about the secret since `since`, oldest first.
         """
         ended = {each.version: each for each in _ended(logged)}
-        if self.is_certain:
-            ended.setdefault(self.expected, Rotated(self.expected, self.event))
+        known = {version.id for version in self.versions} & ended.keys()
+        if self.is_certain and not any(abs(ended[each].time - self.end) < _SKEW for each in known):
+            ended.setdefault(self.expected, Rotated(self.expected, self.end))
         found = (ended.get(version.id) for version in reversed(self.versions))
         return [self._completed(each) for each in found if each]
 
     def _completed(self, rotation: Rotated) -> Rotated:
         """Add what the stages tell: they tell what was replaced only while nothing newer is current."""
-        current = next((each.id for each in self.versions if Stage.CURRENT in each.stages), None)
         return replace(
             rotation,
-            replaced=self.before if rotation.version == current else None,
+            replaced=self.before if rotation.version == self._current else None,
             own_event=rotation.version == self.expected,
         )
 
@@ -142,19 +157,19 @@ def gap(
         rotated: time of the last rotation, as the service tells it; None if rotation is switched off. A
             version that was stored later did not come from a rotation, whatever an event or a log says.
     """
-    end = event + _SECOND
-    if rotated is not None:
-        end = min(end, rotated)
+    end = event if rotated is None else min(event, rotated)
+    stored_before = latest(event) if rotated is None else min(latest(event), latest(rotated))
     after = _position(versions, head) if head else None
-    newer = [each for each in versions if _is_between(each, after, end)]
+    newer = [each for each in versions if _is_between(each, after, stored_before)]
     if not newer:
         return None
     before = next((each.id for each in versions if Stage.PREVIOUS in each.stages), None)
-    return Gap(newer, _log_since(newer, after, event), before, event, rotated is not None)
+    is_certain = rotated is not None and (head is None or head.rotated + _DELAY < end)
+    return Gap(newer, _log_since(newer, after, end), before, end, is_certain)
 
 
-def _log_since(newer: Sequence[Version], after: dt.datetime | None, event: dt.datetime) -> dt.datetime:
-    earliest = event - LOOK_BACK
+def _log_since(newer: Sequence[Version], after: dt.datetime | None, end: dt.datetime) -> dt.datetime:
+    earliest = end - LOOK_BACK
     if after is None:
         return earliest
     (*_, first) = newer

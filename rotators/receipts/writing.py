@@ -20,7 +20,7 @@ from rotators.core.errors import ConfigurationError, SecretDeleted, SecretNotFou
 from rotators.core.request import Step as StepName
 from rotators.receipts.envelope import Envelope, digest_of, signed_bytes
 from rotators.receipts.errors import ReceiptChainBusy, ReceiptUnreadable, calling
-from rotators.receipts.facts import Gap, Rotated, gap
+from rotators.receipts.facts import Gap, Rotated, gap, latest
 from rotators.receipts.statement import Code, Receipt, decoded, encoded, now
 from rotators.receipts.storage import Bucket, Stored, place_of
 
@@ -29,7 +29,6 @@ _WAITS = (1.0, 2.0, 4.0, 8.0)
 _FRESH = dt.timedelta(minutes=15)  # the log of an older rotation is complete
 _TRIES = 5
 _MOST_FOREIGN = 100
-_SECOND = dt.timedelta(seconds=1)
 _ALGORITHM = "ECDSA_SHA_256"
 _REMEDY = "Enable the key that signs receipts, and permit the receipt function to sign and verify with it."
 
@@ -190,7 +189,7 @@ def _logged(arn: str, found: Gap, settings: Settings, wait: Callable[[float], No
     """Read the log; wait for the event's rotation while its lines may still come."""
     since = found.since.timestamp()
     logged = logged_steps(settings.function_arn, arn, since)
-    for seconds in _WAITS if now() - found.event < _FRESH else ():
+    for seconds in _WAITS if now() - found.end < _FRESH else ():
         if found.is_logged(logged):
             break
         wait(seconds)
@@ -243,9 +242,7 @@ def _configuration(function_arn: str) -> dict[str, Any]:
 
 def _code(configuration: dict[str, Any], rotation: Rotated) -> Code | None:
     """The digest of the code, if that code ran all steps: the function was not changed since the first."""
-    changed = dt.datetime.fromisoformat(configuration["LastModified"])
-    if not changed.microsecond:  # Lambda also gives whole seconds
-        changed += _SECOND
+    changed = latest(dt.datetime.fromisoformat(configuration["LastModified"]))
     if len(rotation.steps) < len(StepName) or rotation.steps[0].started < changed:
         return None
     return Code(sha256=base64.b64decode(configuration["CodeSha256"]).hex())

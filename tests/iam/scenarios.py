@@ -662,7 +662,7 @@ def _command(arguments: list[str], given: dict[str, Any] | None, status: int | N
 
 def _name(arguments: list[str]) -> str:
     """The command's name as the page has it: with ``--exclusive``, but without other options."""
-    words = arguments[:2] if arguments[1] in {"check", "matrix", "suggest"} else arguments[:1]
+    words = arguments[:2] if arguments[1] in {"check", "fill", "matrix", "suggest"} else arguments[:1]
     return " ".join([*words, *(["--exclusive"] if "--exclusive" in arguments else [])])
 
 

@@ -192,10 +192,39 @@ def test_steps_of_other_clocks_are_taken() -> None:
 
 def test_a_value_stored_after_the_rotation_gets_no_receipt() -> None:
     """Not even if it was stored in the second of the event, or if somebody calls the function with it."""
-    listed = versions("by-hand", "b", created=0.001)
+    listed = versions("by-hand", "b", created=0.01)
     forged = [step("by-hand", name, 1 + index) for index, name in enumerate(STEPS)]
     for event in (0, 60):
-        assert found(listed, forged, head("b", 0), event) == []
+        assert found(listed, forged, head("b", 0), event, ended=0.005) == []
+
+
+def test_a_value_stored_during_a_stuck_rotation_gets_no_receipt() -> None:
+    """The rotation began before the value was stored, and succeeded after that."""
+    stored = {"b": -300, "by-hand": -200, "a": -400}
+    stages = {"b": ("AWSCURRENT",), "by-hand": ("AWSPREVIOUS",), "a": ()}
+    listed = tuple(Version(name, stages[name], at(stored[name])) for name in ("by-hand", "b", "a"))
+    for logged in (rotation("b", 0), []):
+        (one,) = found(listed, logged, head("a", -350))
+        assert (one.version, one.replaced) == ("b", "by-hand")
+        assert found(listed, logged, head("b", 0)) == []  # the event comes again, or the daily run
+
+
+def test_a_second_rotation_without_log_is_found_later() -> None:
+    """The log has the one a moment before, so the event is taken for that one's."""
+    listed = versions("c", "b", "a")
+    assert [each.version for each in found(listed, rotation("b", -0.5), head("a", -120))] == ["b"]
+    assert [each.version for each in found(listed, rotation("b", -0.5), head("b", -0.5))] == ["c"]
+
+
+def test_an_event_of_the_future_makes_no_later_receipt() -> None:
+    (one,) = found(versions("b", "a"), [], head("a", -60), event=60 * 24 * 365)
+    assert one.time == at(0)
+
+
+def test_a_time_without_a_fraction_is_its_second() -> None:
+    listed = (Version("b", ("AWSCURRENT",), at(0.01)), *versions("a", "x")[:1])
+    (one,) = found(listed, rotation("b", 0.015), head("a", -60))
+    assert one.version == "b"
 
 
 def test_without_a_last_rotation_only_the_log_counts() -> None:
