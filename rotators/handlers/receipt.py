@@ -84,6 +84,9 @@ def read_event(event: object) -> FillRequest | SucceededEvent:
     Args:
         event: event that Lambda got.
 
+    Returns:
+        The order, or the rotation.
+
     Raises:
         InvalidEvent: it is neither of the two.
     """

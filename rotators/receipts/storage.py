@@ -103,10 +103,13 @@ class Bucket:
             yield self.file(each)
 
     def numbered(self, arn: str) -> dict[int, Listed]:
-        """List the files of a secret that have the name of a receipt, by number.
+        """List the files of a secret that have the name of a receipt.
 
         Args:
             arn: of the secret.
+
+        Returns:
+            The files by number.
 
         Raises:
             StoreError: the bucket cannot be read.
@@ -120,6 +123,9 @@ class Bucket:
 
         Args:
             listed: an object of this bucket.
+
+        Returns:
+            Its bytes, at most one more than a receipt can have.
 
         Raises:
             StoreError: it cannot be read.

@@ -178,7 +178,7 @@ def test_a_returned_version_hides_no_rotation() -> None:
     assert (lost.version, lost.replaced) == ("c", None)
 
 
-def test_a_rotation_in_progress_is_left_to_its_event() -> None:
+def test_a_rotation_in_progress_is_left_out() -> None:
     listed = (Version("c", ("AWSPENDING",), at(0)), *versions("b", "a"))
     assert [each.version for each in found(listed, [], head("a", -60))] == ["b"]
 
@@ -190,7 +190,7 @@ def test_steps_of_other_clocks_are_taken() -> None:
         assert (one.version, one.time, one.unknown) == ("b", at(skew), ())
 
 
-def test_a_value_stored_after_the_rotation_gets_no_receipt() -> None:
+def test_a_value_stored_later_gets_no_receipt() -> None:
     """Not even if it was stored in the second of the event, or if somebody calls the function with it."""
     listed = versions("by-hand", "b", created=0.01)
     forged = [step("by-hand", name, 1 + index) for index, name in enumerate(STEPS)]
@@ -198,7 +198,7 @@ def test_a_value_stored_after_the_rotation_gets_no_receipt() -> None:
         assert found(listed, forged, head("b", 0), event, ended=0.005) == []
 
 
-def test_a_value_stored_during_a_stuck_rotation_gets_no_receipt() -> None:
+def test_a_value_stored_meanwhile_gets_no_receipt() -> None:
     """The rotation began before the value was stored, and succeeded after that."""
     stored = {"b": -300, "by-hand": -200, "a": -400}
     stages = {"b": ("AWSCURRENT",), "by-hand": ("AWSPREVIOUS",), "a": ()}
@@ -216,7 +216,7 @@ def test_a_second_rotation_without_log_is_found_later() -> None:
     assert [each.version for each in found(listed, rotation("b", -0.5), head("b", -0.5))] == ["c"]
 
 
-def test_an_event_of_the_future_makes_no_later_receipt() -> None:
+def test_an_event_of_the_future_is_bounded() -> None:
     (one,) = found(versions("b", "a"), [], head("a", -60), event=60 * 24 * 365)
     assert one.time == at(0)
 
@@ -243,14 +243,14 @@ def test_steps_that_did_nothing_are_no_rotation() -> None:
     assert [each.version for each in found(listed, [*idle, *rotation("c", 0)], head("a", -120))] == ["c"]
 
 
-def test_steps_repeated_for_an_older_version_are_no_rotation() -> None:
+def test_steps_of_an_older_version_do_not_count() -> None:
     """Somebody called the function with a token that is current again."""
     listed = (Version("b", ("AWSPREVIOUS",), at(-70)), Version("a", ("AWSCURRENT",), at(-130)))
     again = [step("a", name, 5 + index, "already-current") for index, name in enumerate(STEPS)]
     assert found(listed, again, head("b", -60), event=9) == []
 
 
-def test_a_step_that_tested_nothing_is_no_passed_test() -> None:
+def test_a_step_that_tested_nothing_passed_none() -> None:
     logged = [*rotation("b", 0)[:2], step("b", "testSecret", -0.5, "already-current"), rotation("b", 0)[3]]
     (one,) = found(versions("b", "a"), logged, head("a", -60))
     assert (len(one.steps), one.passed_tests) == (4, ())
