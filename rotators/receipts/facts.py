@@ -169,11 +169,8 @@ def gap(
 
 
 def _log_since(newer: Sequence[Version], after: dt.datetime | None, end: dt.datetime) -> dt.datetime:
-    earliest = end - LOOK_BACK
-    if after is None:
-        return earliest
-    (*_, first) = newer
-    return first.created - _SKEW if len(newer) == 1 and first.created else max(after - _SKEW, earliest)
+    stored = newer[0].created if len(newer) == 1 and after else after
+    return max(stored - _SKEW, end - LOOK_BACK) if stored else end - LOOK_BACK
 
 
 def _position(versions: Sequence[Version], head: Receipt) -> dt.datetime:
