@@ -147,7 +147,7 @@ def _known(path: Path) -> dict[str, Known]:
         chains = json.loads(path.read_bytes())["chains"]
         ends = {str(each["folder"]): each["newest"] for each in chains}
         return {folder: Known(int(end["number"]), str(end["digest"])) for folder, end in ends.items() if end}
-    except (KeyError, RecursionError, TypeError, ValueError):
+    except (KeyError, OverflowError, RecursionError, TypeError, ValueError):
         raise ReceiptInputInvalid(f"{path} is no output of an earlier verification", reason="known") from None
 
 

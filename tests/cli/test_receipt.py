@@ -19,6 +19,7 @@ from tests.receipts.chains import ARN, Key, chain, changed
 from tests.receipts.scene import Scene, registered
 
 PAGE = ROOT / "docs" / "how-to" / "receipts.md"
+INFINITE = b'{"chains": [{"folder": "a", "newest": {"number": Infinity, "digest": ""}}]}'
 SHOP = ARN.replace("prod/db", "prod/shop")
 KEY = Key()
 
@@ -112,7 +113,9 @@ def test_a_folder_without_receipts_is_an_error(place: Path) -> None:
         assert done.stderr.startswith("rotators: [receipts-not-found]")
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"chains": 1}', b'{"chains": [{"folder": "a"}]}', b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b'{"chains": 1}', b'{"chains": [{"folder": "a"}]}', b"\xff", INFINITE]
+)
 def test_an_unsuited_earlier_result_is_an_error(place: Path, content: bytes) -> None:
     (place / "known.json").write_bytes(content)
     done = verify("receipts", "--key", "public.pem", "--known", "known.json")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import json
+import math
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -288,6 +291,18 @@ def test_a_refused_write_leaves_a_chain_to_continue(scene: Scene) -> None:
         handler(event)
     handler(event)
     assert [each.version for each in scene.receipts()] == scene.tokens
+
+
+def test_odd_lines_in_the_log_stop_no_receipt(scene: Scene) -> None:
+    event = scene.rotate(logged=STEPS[:3])
+    line = {"secret": scene.arn, "token": scene.tokens[0], "step": "finishSecret", "outcome": "done"}
+    durations: list[object] = [math.inf, math.nan, -math.inf, 10**400, -1, [], "1"]
+    lines = [json.dumps({**line, "duration_ms": each}) for each in durations]
+    deep = f'{{"secret": "{scene.arn}", "deep": {"[" * 20_000}'
+    scene.log_messages(deep, *lines, since=int(time.time() * 1000))
+    handler(event)
+    (receipt,) = scene.receipts()
+    assert [step.ended - step.started for step in receipt.steps[3:]] == [dt.timedelta(0)]
 
 
 def test_rotations_of_other_functions_are_ignored(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
