@@ -321,8 +321,8 @@ artifact: choices $(BUILD) ## Build the artifact into a folder below build/, and
 	@$(make_artifact); echo "$$folder"
 
 # `sam build` calls these, once per function, with ARTIFACTS_DIR.
-.PHONY: build-RotateFunction build-StoreFunction build-RetrieveFunction build-OperateFunction build-NotifyFunction build-WidgetFunction
-build-RotateFunction build-StoreFunction build-RetrieveFunction build-OperateFunction build-NotifyFunction build-WidgetFunction: choices $(BUILD)
+.PHONY: build-RotateFunction build-StoreFunction build-RetrieveFunction build-OperateFunction build-NotifyFunction build-ReceiptFunction build-WidgetFunction
+build-RotateFunction build-StoreFunction build-RetrieveFunction build-OperateFunction build-NotifyFunction build-ReceiptFunction build-WidgetFunction: choices $(BUILD)
 	@$(make_artifact); cp -R "$$folder"/. "$(ARTIFACTS_DIR)"
 
 .PHONY: tools

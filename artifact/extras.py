@@ -17,7 +17,7 @@ HANDLERS = "handlers"
 """The extra whose packages every artifact contains."""
 
 _DEFAULTS = "lambda"  # names the drivers that an artifact contains by default
-_NOT_DRIVERS = {HANDLERS, _DEFAULTS, "audit", "local"}
+_NOT_DRIVERS = {HANDLERS, _DEFAULTS, "audit", "local", "receipts"}
 _OWN = re.compile(r"rotators\[([\w,-]+)\]")
 
 

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PLATFORMS = {"arm64": "aarch64", "x86_64": "x86_64"}
 """Lambda's names of the processors, with the names that file names of wheels use."""
 
-SERVICES = ("cloudtrail", "iam", "kms", "lambda", "logs", "rds", "secretsmanager", "sns", "sts")
+SERVICES = ("cloudtrail", "iam", "kms", "lambda", "logs", "rds", "s3", "secretsmanager", "sns", "sts")
 """The services that the functions call (rotators/aws/clients.py); botocore's data for them is always kept."""
 
 SERVICES_OF = {

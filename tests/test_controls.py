@@ -63,12 +63,12 @@ def test_secretsmanager_1_rotation_is_on(path: Path, name: str) -> None:
 
 
 def test_secretsmanager_2_failed_rotations_are_reported() -> None:
-    (rule,) = resources(ROOT / "template.yaml", "AWS::Events::Rule").values()
+    rule = resources(ROOT / "template.yaml", "AWS::Events::Rule")["FailedRotations"]
     assert "RotationFailed" in rule["EventPattern"]["detail"]["eventName"]
-    assert len(resources(ROOT / "template.yaml", "AWS::CloudWatch::Alarm")) == 5
+    assert len(resources(ROOT / "template.yaml", "AWS::CloudWatch::Alarm")) == 6
 
 
-def test_only_the_rule_invokes_what_tells_it() -> None:
+def test_only_rules_invoke_functions_of_events() -> None:
     permissions = resources(ROOT / "template.yaml", "AWS::Lambda::Permission")
     assert permissions["NotifyPermission"] == {
         "Action": "lambda:InvokeFunction",
@@ -76,6 +76,15 @@ def test_only_the_rule_invokes_what_tells_it() -> None:
         "Principal": "events.amazonaws.com",
         "SourceArn": {"Fn::GetAtt": ["FailedRotations", "Arn"]},
     }
+    for name, rule in (
+        ("ReceiptPermission", "SucceededRotations"),
+        ("ReceiptRunPermission", "DailyReceipts"),
+    ):
+        assert permissions[name] == {
+            **permissions["NotifyPermission"],
+            "FunctionName": {"Fn::GetAtt": ["ReceiptFunction", "Arn"]},
+            "SourceArn": {"Fn::GetAtt": [rule, "Arn"]},
+        }
 
 
 def test_messages_and_alarms_go_to_the_same_topic() -> None:
@@ -88,7 +97,7 @@ def test_messages_and_alarms_go_to_the_same_topic() -> None:
 def test_only_cloudwatch_needs_the_topics_policy_and_key() -> None:
     """The notify function sends with its own role."""
     (topic,) = resources(ROOT / "template.yaml", "AWS::SNS::TopicPolicy").values()
-    (key,) = resources(ROOT / "template.yaml", "AWS::KMS::Key").values()
+    key = resources(ROOT / "template.yaml", "AWS::KMS::Key")["SecretsKey"]
     policies = [topic["PolicyDocument"], key["KeyPolicy"]]
     alarms = [item for policy in policies for item in policy["Statement"] if item["Sid"] == "Alarms"]
     assert [item["Principal"]["Service"] for item in alarms] == ["cloudwatch.amazonaws.com"] * 2

@@ -29,6 +29,7 @@ FUNCTIONS = {
     "RetrieveFunction": "retrieve",
     "OperateFunction": "operate",
     "NotifyFunction": "notify",
+    "ReceiptFunction": "receipt",
     "WidgetFunction": "widget",
 }
 
@@ -37,6 +38,7 @@ EVERY_RESOURCE = {
     "KeepCodeFromInterfaces": "a denial of the same",
     "FindRedshift": "these actions of Redshift know no resource",
     "SeeWhatFailed": "CloudTrail's look-up knows no resource",
+    "FindGaps": "ListSecrets knows no resource",
     "DescribeDirectories": "DescribeDirectories knows no resource; ResetUserPassword names the directories",
     "ListEverything": "ListSecrets and CloudTrail's look-up know no resource",
     "LookUpAliases": "ListAliases knows no resource",
@@ -57,6 +59,7 @@ EVERY_NAME = {
     "ReadKeyPolicies": "the same",
     "NeverDirectly": "a denial, for every version and alias of the function",
     "DescribeAnySecret": "notify gets the failures of every secret; viewers list every secret anyway",
+    "ListVersionsOfOwnSecrets": "the secret's rotation function decides, not its name",
     "EncryptMessageForGivenTopic": "the topic decides by its encryption context; its key is unknown here",
     "FindDatabasesOfAdmins": "the database's identifier stands in a tag of the admin's secret, unknown here",
     "ReadTaggedAdmins": "the tag decides, not the name",
@@ -367,6 +370,9 @@ def test_keys_are_limited_to_two_services(resources: dict[str, Any]) -> None:
             if statement["Sid"] in {"LookAtKeys", "LookUpKeys", "LookUpAliases", "ReadKeyPolicies"}:
                 looking = ("Describe", "GetKeyPolicy", "List")
                 assert all(action.removeprefix("kms:").startswith(looking) for action in actions(statement))
+                continue
+            if "kms:Sign" in actions(statement):
+                assert statement["Resource"] == {"GetAtt": "ReceiptsKey.Arn"}
                 continue
             condition = statement["Condition"]
             (service,) = condition["StringEquals"]["kms:ViaService"].values()

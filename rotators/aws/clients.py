@@ -47,6 +47,7 @@ _DECIDING = (
     "AWS_ENDPOINT_URL_RDS",
     "AWS_ENDPOINT_URL_REDSHIFT",
     "AWS_ENDPOINT_URL_REDSHIFT_SERVERLESS",
+    "AWS_ENDPOINT_URL_S3",
     "AWS_ENDPOINT_URL_SECRETS_MANAGER",
     "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
     "AWS_MAX_ATTEMPTS",
@@ -266,6 +267,15 @@ def logs() -> Any:
         ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
     """
     return _client("logs", _environment())
+
+
+def storage() -> Any:
+    """The client for S3, where receipts are; kept like the others.
+
+    Raises:
+        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
+    """
+    return _client("s3", _environment())
 
 
 def iam() -> Any:

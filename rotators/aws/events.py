@@ -110,14 +110,13 @@ def _named(detail: Mapping[str, Any]) -> Iterator[str]:
     for place in PLACES:
         members = detail.get(place)
         if isinstance(members, dict):
-            for key in KEYS:
-                if members.get(key):
-                    yield str(members[key])
             listed = members.get("secretIdList")
-            yield from map(str, listed if isinstance(listed, list) else ())
+            values = [members.get(key) for key in KEYS]
+            values += listed if isinstance(listed, list) else []
+            yield from (value for value in values if isinstance(value, str) and value)
 
 
 def _answered(detail: Mapping[str, Any]) -> str:
     members = detail.get("responseElements")
     found = (members.get(key) for key in ANSWERED) if isinstance(members, dict) else ()
-    return str(next(filter(None, found), ""))
+    return next((each for each in found if isinstance(each, str) and each), "")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _MOST_LINES = 4000  # a step has a log line and an audit record
+_LONGEST_MILLISECONDS = 900_000  # of a function (LG: gettingstarted-limits)
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,9 @@ class LoggedStep:
         step: ``createSecret``, ``setSecret``, ``testSecret`` or ``finishSecret``; empty if not logged.
         seconds: duration in the function; 0.0 if not logged.
         failure: None if it succeeded.
+        token: of the rotation; empty if not logged.
+        outcome: such as ``done`` or ``already-current``; empty if not logged.
+        rotator, strategy: names; empty if not logged.
     """
 
     event_id: str
@@ -55,6 +59,10 @@ class LoggedStep:
     step: str
     seconds: float
     failure: FailedStep | None
+    token: str = ""
+    outcome: str = ""
+    rotator: str = ""
+    strategy: str = ""
 
 
 def log_group(function_arn: str) -> str:
@@ -124,20 +132,27 @@ def logged_steps(function_arn: str, of: str, since: float = 0.0) -> list[LoggedS
 def _logged_step(event: Mapping[str, Any], of: str) -> LoggedStep | None:
     try:
         entry = json.loads(event["message"])
-    except ValueError:
+    except (RecursionError, ValueError):
         return None
     if not isinstance(entry, dict) or of not in (entry.get("token"), entry.get("secret")):
         return None
     if "outcome" not in entry:
         return None
-    milliseconds = entry.get("duration_ms")
     return LoggedStep(
         event_id=str(event.get("eventId")),
         time=dt.datetime.fromtimestamp(event["timestamp"] / 1000, dt.UTC),
         step=str(entry.get("step") or ""),
-        seconds=milliseconds / 1000 if isinstance(milliseconds, int | float) else 0.0,
+        seconds=_seconds(entry.get("duration_ms")),
         failure=_failure(entry),
+        **{key: str(entry.get(key) or "") for key in ("token", "outcome", "rotator", "strategy")},
     )
+
+
+def _seconds(milliseconds: object) -> float:
+    """A duration, if a function can take so long; JSON of Python also has infinite numbers."""
+    if isinstance(milliseconds, int | float) and 0 <= milliseconds <= _LONGEST_MILLISECONDS:
+        return milliseconds / 1000
+    return 0.0
 
 
 def _failure(entry: Mapping[str, Any]) -> FailedStep | None:

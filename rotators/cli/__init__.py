@@ -43,6 +43,7 @@ COMMANDS = {
     "new": "Create a package for your own credential type.",
     "outputs": "Show the outputs of a deployed stack.",
     "policy": "Check the inventory against rules: yours, or a preset.",
+    "receipt": "Verify the signed receipts of rotations, and fill gaps.",
     "repair": "Repair a secret if no credential can be lost.",
     "replicate": "Replicate secrets to other Regions.",
     "report": "Write an HTML page about all secrets.",

@@ -35,6 +35,13 @@ class StackNotFound(StoreError):
     remedy = "Check account and Region, name the stack with --stack, or deploy it (docs/how-to/deploying.md)."
 
 
+class ExtraMissing(InvalidInput):
+    """A command needs a package of an extra that is not installed; nothing was done."""
+
+    code = "extra-missing"
+    remedy = "Install the extra with pip."
+
+
 class PortUnusable(InvalidInput):
     """A command cannot listen on the port that was named."""
 

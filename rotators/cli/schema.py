@@ -13,12 +13,12 @@ from rotators.core.registry import GROUP, did_you_mean, load
 from rotators.strategies.rotator import engine_of
 from rotators.strategies.schema import secret_schema
 
-_FUNCTIONS = ("rotate", "store", "retrieve", "operate", "notify", "widget")
+_FUNCTIONS = ("rotate", "store", "retrieve", "operate", "notify", "receipt", "widget")
 EVENTS = tuple(f"{function}-event" for function in _FUNCTIONS)
 """Names of the events' schemas."""
 
-RECORDS = ("audit-record",)
-"""Names of the schemas of lines that functions and commands write."""
+RECORDS = {"audit-record": "a line that functions and commands write", "receipt": "the receipts of rotations"}
+"""Schemas of what functions and commands write, with the words that describe each."""
 
 _DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 
@@ -29,17 +29,17 @@ _DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 def schema(name: str | None, as_json: bool) -> None:
     """Print the JSON Schema NAME (draft 2020-12), or list the names.
 
-    NAME is a function's event, such as `store-event`, an engine, whose secrets the schema describes, or
-    `audit-record`.
+    NAME is a function's event, such as `store-event`, an engine, whose secrets the schema describes,
+    `audit-record`, or `receipt` for the predicate of receipts.
     """
     if name is not None:
         print_json(schema_of(name))
     elif as_json:
-        print_json({"events": EVENTS, "records": RECORDS, "secrets": secrets()})
+        print_json({"events": EVENTS, "records": [*RECORDS], "secrets": secrets()})
     else:
         out = console()
         out.print(*(f"{event:<22}the event of a function" for event in EVENTS), sep="\n")
-        out.print(*(f"{record:<22}a line that functions and commands write" for record in RECORDS), sep="\n")
+        out.print(*(f"{record:<22}{words}" for record, words in RECORDS.items()), sep="\n")
         out.print(*(f"{engine:<22}the secrets of an engine" for engine in secrets()), sep="\n")
         out.print(f"\nNext: `rotators schema {EVENTS[1]}` prints one.")
 
@@ -67,9 +67,9 @@ def schema_of(name: str) -> dict[str, Any]:
 
         return _DIALECT | event_schemas()[name.removesuffix("-event")]
     if name in RECORDS:
-        from rotators.handlers.schemas import audit_schema  # noqa: PLC0415 - as above
+        from rotators.handlers.schemas import record_schemas  # noqa: PLC0415 - as above
 
-        return _DIALECT | audit_schema()
+        return _DIALECT | record_schemas()[name]
     known = [*EVENTS, *RECORDS, *secrets()]
     if name not in known:
         raise SchemaNotFound(

@@ -18,7 +18,9 @@ from rotators.core.request import ID, ROTATION_TOKEN, RotationRequest, Step
 from rotators.handlers.events import Request, RetrieveRequest, StoreRequest
 from rotators.handlers.failure_events import FAILURES, FailureEvent
 from rotators.handlers.operate import OperateRequest
+from rotators.handlers.receipt import SUCCEEDED, FillRequest, SucceededEvent
 from rotators.handlers.widget import WidgetRequest
+from rotators.receipts.statement import Receipt
 
 
 class _Untitled(GenerateJsonSchema):
@@ -40,12 +42,21 @@ def event_schemas() -> dict[str, dict[str, Any]]:
         "retrieve": _model("retrieve", RetrieveRequest),
         "operate": _model("operate", OperateRequest),
         "notify": _notify(),
+        "receipt": _receipt(),
         "widget": _widget(),
     }
 
 
-def audit_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of a line with an audit record, as JSON types."""
+def record_schemas() -> dict[str, dict[str, Any]]:
+    """Return the JSON Schemas (draft 2020-12) of lines with an audit record, and of predicates of receipts.
+
+    Returns:
+        The schemas by name, as JSON types.
+    """
+    return {"audit-record": _audit_record(), "receipt": _receipt_predicate()}
+
+
+def _audit_record() -> dict[str, Any]:
     record = TypeAdapter(AuditRecord).json_schema(schema_generator=_Untitled)
     moves = record.pop("$defs")
     record["required"] = ["version", "id", *record["required"]]
@@ -134,6 +145,31 @@ def _notify() -> dict[str, Any]:
         FailureEvent,
         {"type": "object", "required": ["detail"], "properties": {"detail": detail}},
     )
+
+
+def _receipt() -> dict[str, Any]:
+    detail = {
+        "type": "object",
+        "required": ["eventName", "eventTime"],
+        "properties": {"eventName": {"const": SUCCEEDED}, "eventTime": {"type": "string"}},
+    }
+    succeeded = {
+        "type": "object",
+        "required": ["detail"],
+        "properties": {"detail": detail},
+        "not": {"required": ["Fill"]},
+    }
+    fill = {**_model("receipt", FillRequest)}
+    del fill["title"]
+    return _schema("receipt", SucceededEvent, {"anyOf": [succeeded, fill]})
+
+
+def _receipt_predicate() -> dict[str, Any]:
+    schema = Receipt.model_json_schema(schema_generator=_Untitled)
+    for part in schema.get("$defs", {}).values():
+        part["description"] = _summary(part["description"])
+    about = Receipt.__doc__ or ""
+    return {**schema, "title": "Receipt of a rotation", "description": " ".join(about.split())}
 
 
 def _widget() -> dict[str, Any]:

@@ -81,6 +81,7 @@ _AT_FIRST_REQUEST = {
     "elasticache": "rotators.local.elasticache.elasticache",
     "memorydb": "rotators.local.elasticache.memorydb",
     "redshift": "rotators.local.redshift.patches",
+    "s3": "rotators.local.storage",
 }
 """Services with the module whose ``install`` replaces what is theirs."""
 
@@ -171,6 +172,7 @@ class MotoPatches:
         replace(CloudTrailResponse, "lookup_events", self._lookup_events)
         replace(LambdaFunction, "invoke", self._functions.invoke)
         wrap(LambdaFunction, "_set_function_code", self._functions.set_code)
+        wrap(LambdaFunction, "update_configuration", self._functions.update_configuration)
         replace(IamResponse, "simulate_principal_policy", simulate_principal_policy)
         replace(IamResponse, "get_account_authorization_details", get_account_authorization_details)
         replace(BaseResponse, "access_key_regex", _ACCESS_KEY)

@@ -13,7 +13,7 @@ from tests.cli.documented import ROOT, SESSION, compare, lines, outputs
 pytestmark = pytest.mark.processes
 
 MANAGING = ROOT / "docs" / "how-to" / "managing.md"
-OTHERS = {"recovery.md"}  # with its own states: tests/cli/test_recovery_docs.py
+OTHERS = {"receipts.md", "recovery.md"}  # with their own states: test_receipt.py, test_recovery_docs.py
 PAGES = [
     page
     for page in sorted((ROOT / "docs").rglob("*.md"))
@@ -43,6 +43,7 @@ def test_the_page_shows_every_managing_command() -> None:
         "matrix",
         "new",
         "outputs",
+        "receipt",
         "repair",
         "rotate",
         "schema",

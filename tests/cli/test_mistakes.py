@@ -27,6 +27,7 @@ from rotators.local.aws import LocalAws
 from rotators.local.servers.postgres import PostgresServer
 from rotators.testing import targets
 from tests.cli.command import Done, command
+from tests.receipts.chains import Key
 from tests.world import World, new_password
 
 pytestmark = pytest.mark.processes
@@ -137,6 +138,16 @@ rotators policy check missing.toml --json
 rotators policy check picture.png
 rotators policy check wrong.toml
 rotators policy check --preset iso
+rotators receipt
+rotators receipt fill --stack nothing-of-this-name
+rotators receipt verify
+rotators receipt verify folder
+rotators receipt verify folder --key missing.pem
+rotators receipt verify folder --key picture.png
+rotators receipt verify folder --key public.pem
+rotators receipt verify missing --key public.pem
+rotators receipt verify folder --key public.pem --known wrong.toml
+rotators receipt verify s3://no-such-bucket --key public.pem
 rotators access
 rotators access nothing-of-this-name
 rotators access role/nobody
@@ -307,6 +318,7 @@ FILES: dict[str, str | bytes] = {
     "picture.png": b"\x89PNG\r\n\x1a\n\x00\xff",
     "list.json": "[1, 2]",
     "cut.jsonl": '{"level":"INFO"}\n{"audit":{"version":1,"id":"1"}}\n{"audit":{"version":1,"i',
+    "public.pem": Key().pem,
     "wrong.toml": "[[rule]]\nid = 'age'\nrequire = { max_age = 90 }\n",
     "empty.json": "",
     "missing-secret.json": '{"SecretId": "nothing-of-this-name"}',
@@ -500,7 +512,7 @@ def test_each_answer_names_the_next_action(
 def test_a_line_about_an_error_is_one_line(entries: list[tuple[str, Done, str]]) -> None:
     for line, done, entry in entries:
         if line != "rotators" and not re.fullmatch(
-            r"rotators (show|rotate|doctor|repair|check|new|invoke|policy|access|audit|key)", line
+            r"rotators (show|rotate|doctor|repair|check|new|invoke|policy|access|audit|key|receipt)", line
         ):
             assert done.stderr.count("\n") <= 1, entry
 

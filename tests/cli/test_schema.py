@@ -28,6 +28,7 @@ from rotators.core.settings import Settings
 from rotators.handlers.events import RetrieveRequest, StoreRequest
 from rotators.handlers.failure_events import FailureEvent
 from rotators.handlers.operate import OperateRequest
+from rotators.handlers.receipt import read_event
 from rotators.handlers.widget import WidgetRequest
 from tests.functions.inputs import bounded, events, good_members, scalars, whole
 
@@ -41,6 +42,8 @@ CHECKED_BY_THE_FUNCTION_ONLY = {
     "retrieve-bad-stage-and-version",
     "retrieve-bad-stage-of-many",
     "retrieve-bad-twice",
+    "receipt-bad-time",
+    "receipt-bad-without-secret",
     "retrieve-bad-unknown-secret",
     "rotate-bad-unknown-secret",
     "store-bad-base64",
@@ -221,6 +224,7 @@ READ = {
     "retrieve": RetrieveRequest.from_event,
     "operate": OperateRequest.from_event,
     "notify": FailureEvent.from_event,
+    "receipt": read_event,
     "widget": WidgetRequest.from_event,
 }
 

@@ -203,6 +203,7 @@ DOUBTFUL_ARGUMENTS = {
     "audit": ["audit", "who", "app", "{event}"],
     "access": ["access", "matrix", "{secret}", "--scp", HOSTILE],
     "policy": ["policy", "check", HOSTILE],
+    "receipt": ["receipt", "verify", HOSTILE, "--key", "{event}"],
     "report": ["report", "{secret}", "-o", HOSTILE],
     "dashboard": ["dashboard", "--port", HOSTILE],
     "schema": ["schema", HOSTILE],

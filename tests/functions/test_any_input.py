@@ -22,7 +22,7 @@ import pytest
 from _pytest.logging import LogCaptureHandler
 from hypothesis import example, given
 
-from functions import notify, operate, retrieve, rotate, store, widget
+from functions import notify, operate, receipt, retrieve, rotate, store, widget
 from rotators.aws import clients
 from rotators.aws import secrets as gateway
 from rotators.core.errors import InvalidInput, RotatorsError, SecretFormatError
@@ -143,6 +143,8 @@ def scene(aws: LocalAws) -> Iterator[Scene]:
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         topic = aws.client("sns").create_topic(Name=f"any-{uuid.uuid4()}")["TopicArn"]
         patch.setenv("ALARM_TOPIC_ARN", topic)
+        for name in ("RECEIPTS_BUCKET", "RECEIPTS_KEY_ARN", "ROTATE_FUNCTION_ARN"):
+            patch.setenv(name, "none")
         patch.setenv("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/none")
         # Each environment needs its own clients: read botocore's data once, and do not wait between attempts.
         loader = botocore.session.Session().get_component("data_loader")
@@ -157,6 +159,7 @@ HANDLERS: dict[str, Handler] = {
     "retrieve": retrieve.handler,
     "operate": operate.handler,
     "notify": notify.handler,
+    "receipt": receipt.handler,
 }
 
 
@@ -218,6 +221,18 @@ def test_any_operate_event(scene: Scene, event: Any) -> None:
 @example(event={"detail": {"eventName": "RotationAbandoned", "eventTime": "0001-01-01T00:00:00+14:00"}})
 def test_any_notify_event(scene: Scene, event: Any) -> None:
     check_event(scene, "notify", event)
+
+
+@bounded(EVENTS)
+@given(event=events("receipt"))
+@example(event={"Fill": True, "DryRun": Nested(DEEP)})
+@example(event={"detail": {"eventName": "RotationSucceeded", "eventTime": Nested(DEEP)}})
+@example(
+    event={"detail": {"eventName": "RotationSucceeded", "additionalEventData": {"SecretId": Nested(DEEP)}}}
+)
+@example(event={"detail": {"eventName": "RotationSucceeded", "responseElements": {"arn": Nested(DEEP)}}})
+def test_any_receipt_event(scene: Scene, event: Any) -> None:
+    check_event(scene, "receipt", event)
 
 
 @bounded(WIDGETS)

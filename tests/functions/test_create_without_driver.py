@@ -63,3 +63,4 @@ def test_no_engine_imports_a_driver_in_createsecret(aws: LocalAws) -> None:
     stored = [json.loads(line) for line in lines if '"level"' in line]
     assert {line["rotator"] for line in stored if line["outcome"] == "done"} == engines.keys()
     assert not drivers().intersection(modules.split())
+    assert not {"rotators.receipts", "securesystemslib"}.intersection(modules.split())

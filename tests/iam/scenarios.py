@@ -33,7 +33,8 @@ from tests.world import World, new_password, started, unique
 ROOT = Path(__file__).resolve().parent.parent.parent
 REGION, ACCOUNT = "us-east-1", "123456789012"
 WAIT = 300.0
-FUNCTIONS = ("rotate", "store", "retrieve", "operate", "notify", "widget")
+FUNCTIONS = ("rotate", "store", "retrieve", "operate", "notify", "receipt", "widget")
+"""The functions of the template; `receipt` needs a parameter."""
 OPERATOR = "operator"
 PEOPLE = {
     OPERATOR: ("OperatorPolicy",),
@@ -70,6 +71,7 @@ class Stack:
             and ``caller`` if the stack has rules for callers.
         key: ARN of the secrets' key, or None.
         admin: ARN of the admin's secret.
+        signing: ARN of the key that signs receipts, or None.
         seen: every call, after ``exercise``.
         requests: calls through the function's URL, which is not served locally.
         attempts: calls that must be denied although a statement allows them.
@@ -82,6 +84,7 @@ class Stack:
     policies: dict[str, list[Statement]]
     key: str | None
     admin: str
+    signing: str | None = None
     seen: list[RecordedCall] = field(default_factory=list)
     requests: list[ApiCall] = field(default_factory=list)
     attempts: list[ApiCall] = field(default_factory=list)
@@ -143,16 +146,17 @@ def deploy(world: World, name: str, **parameters: str) -> Stack:
         Capabilities=["CAPABILITY_IAM"],
         Parameters=[{"ParameterKey": key, "ParameterValue": text} for key, text in given.items()],
     )
-    for function in FUNCTIONS:
+    ids = _ids(world, name)
+    for function in _functions(ids):
         aws.client("lambda").update_function_code(FunctionName=f"{name}-{function}", ZipFile=_archive())
     found = formation.describe_stacks(StackName=name)["Stacks"][0].get("Outputs", [])
     outputs = {output["OutputKey"]: output["OutputValue"] for output in found}
     if key := outputs.get("KeyArn"):
         world.secrets.update_secret(SecretId=admin, KmsKeyId=key)
-    ids = _ids(world, name)
     names = {each for held in PEOPLE.values() for each in held}
     single = {each: _managed(world.aws.client("iam"), ids[each]) for each in names}
-    return Stack(world, name, _policies(world, ids), outputs.get("KeyArn"), admin, single=single)
+    policies, key, signing = _policies(world, ids), outputs.get("KeyArn"), outputs.get("ReceiptsKeyArn")
+    return Stack(world, name, policies, key, admin, signing, single=single)
 
 
 def _archive() -> bytes:
@@ -174,14 +178,19 @@ def _ids(world: World, stack: str) -> dict[str, str]:
     return {each.get("LogicalResourceId", ""): each.get("PhysicalResourceId", "") for each in found}
 
 
+def _functions(ids: dict[str, str]) -> list[str]:
+    """The functions of a stack, from its resources."""
+    return [name for name in FUNCTIONS if f"{name.title()}Role" in ids]
+
+
 def _policies(world: World, ids: dict[str, str]) -> dict[str, list[Statement]]:
     iam = world.aws.client("iam")
     documents = {
         name: iam.get_role_policy(RoleName=ids[f"{name.title()}Role"], PolicyName=name)["PolicyDocument"]
-        for name in FUNCTIONS
+        for name in _functions(ids)
     }
     found_statements = {name: list(document["Statement"]) for name, document in documents.items()}
-    for name in FUNCTIONS:
+    for name in _functions(ids):
         attached = iam.list_attached_role_policies(RoleName=ids[f"{name.title()}Role"])["AttachedPolicies"]
         for policy in attached:
             found_statements[name] += _managed(iam, policy["PolicyArn"])
@@ -209,6 +218,7 @@ def exercise(stack: Stack) -> None:
         pair = stack.store("pair", {**world.user(), "masterarn": stack.admin}, Rotation=_rotation(stack))
         _wait_for_trial(stack, pair)
         assert stack.rotated(pair).ok
+        _write_receipts(stack)
         _look_for_databases(stack)
         _retrieve(stack, single, pair)
         _operate(stack, single, pair)
@@ -493,6 +503,12 @@ def _notify(stack: Stack, arn: str) -> None:
     assert stack.invoke("notify", event)["Subject"].startswith("Rotation failed: ")
 
 
+def _write_receipts(stack: Stack) -> None:
+    """Run what the schedule runs every day. The events of the rotations before have written receipts."""
+    if stack.signing:
+        assert stack.invoke("receipt", {"Fill": True})["Left"] == 0
+
+
 def _retrieve(stack: Stack, *arns: str) -> None:
     stack.invoke("retrieve", {"SecretId": arns[0]})
     stack.invoke("retrieve", {"SecretIds": [f"{stack.name}/plain", arns[0]]})
@@ -518,6 +534,8 @@ def _operate(stack: Stack, single: str, pair: str) -> None:
             (["invoke", f"{stack.name}-rotate", "-"], {}, 1),
         ):
             _command(arguments, given, status)
+        if stack.signing:
+            _command(["receipt", "fill", "--stack", stack.name, "--yes"], None, 0)
         stack.invoke("rotate", _event("createSecret", single, stack.world.begin(single)))
         _command(["repair", single, "--idle"], None, 0)
         stack.invoke("rotate", _event("createSecret", single, stack.world.begin(single)))
@@ -644,7 +662,7 @@ def _command(arguments: list[str], given: dict[str, Any] | None, status: int | N
 
 def _name(arguments: list[str]) -> str:
     """The command's name as the page has it: with ``--exclusive``, but without other options."""
-    words = arguments[:2] if arguments[1] in {"check", "matrix", "suggest"} else arguments[:1]
+    words = arguments[:2] if arguments[1] in {"check", "fill", "matrix", "suggest"} else arguments[:1]
     return " ".join([*words, *(["--exclusive"] if "--exclusive" in arguments else [])])
 
 

@@ -46,7 +46,7 @@ def stacks(aws: LocalAws, server: PostgresServer) -> Iterator[dict[str, Stack]]:
     key = aws.client("kms").create_key()["KeyMetadata"]["Arn"]
     no_key = {"CreateKmsKey": "false"}
     made = {
-        "tagged": deploy(world, "tagged", AdminTagValue="yes"),
+        "tagged": deploy(world, "tagged", AdminTagValue="yes", ReceiptRetentionDays="1"),
         "listed": deploy(
             world,
             "listed",
@@ -361,6 +361,17 @@ KEY_OF = {"kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com"}
                 "kms:EncryptionContext:aws:sns:topicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:another",
             },
         ),
+        ("receipt", "secretsmanager:GetSecretValue", SECRET + "tagged/x-AbCdEf", {}),
+        ("receipt", "secretsmanager:ListSecretVersionIds", SECRET + "tagged/x-AbCdEf", {}),
+        ("receipt", "kms:Sign", "KEY", {}),
+        ("receipt", "logs:FilterLogEvents", f"{LOG_GROUP}tagged-store:log-stream:", {}),
+        ("receipt", "s3:PutObject", "arn:aws:s3:::another/000000001.json", {}),
+        ("receipt", "s3:DeleteObject", "arn:aws:s3:::*", {}),
+        ("receipt", "s3:DeleteObjectVersion", "arn:aws:s3:::*", {}),
+        ("receipt", "s3:PutObjectRetention", "arn:aws:s3:::*", {}),
+        ("receipt", "secretsmanager:PutSecretValue", SECRET + "tagged/x-AbCdEf", {}),
+        ("rotate", "kms:Sign", "RECEIPTS", {}),
+        ("operate", "kms:Sign", "RECEIPTS", {}),
         ("widget", "secretsmanager:GetSecretValue", SECRET + "tagged/x-AbCdEf", {}),
         ("widget", "secretsmanager:BatchGetSecretValue", "*", {}),
         ("widget", "secretsmanager:DescribeSecret", SECRET + "tagged/x-AbCdEf", {}),
@@ -436,7 +447,8 @@ def test_calls_beyond_the_policies_are_denied(
     stacks: dict[str, Stack], who: str, action: str, resource: str, context: dict[str, Any]
 ) -> None:
     stack = stacks["tagged"]
-    call = ApiCall(f"tagged-{who}", action, resource.replace("KEY", str(stack.key)), context)
+    arn = resource.replace("KEY", str(stack.key)).replace("RECEIPTS", str(stack.signing))
+    call = ApiCall(f"tagged-{who}", action, arn, context)
     assert not decide(stack.policies[who], call).allowed
 
 
@@ -514,7 +526,10 @@ def plain(resource: str, stack: Stack) -> str:
         rf".*:secret:({stack.name}/|prod/|legacy-).*": "a secret of the prefix",
         r".*:secret:elsewhere.*": "a tagged secret",
         rf".*:secret:{stack.name}-admin.*": "an admin's secret",
+        rf"{stack.signing}": "the receipts' key",
         r"arn:aws:kms:.*": "the secrets' key",
+        r"arn:aws:s3:::[^/]*": "the receipts' bucket",
+        r"arn:aws:s3:::.*": "a receipt",
         rf".*:function:{stack.name}-(\w+)": r"the function `\1`",
         rf".*:log-group:/aws/lambda/{stack.name}-(\w+):.*": r"the log group of `\1`",
         r"arn:aws:sns:.*": "the alarm topic",

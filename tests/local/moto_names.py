@@ -24,6 +24,7 @@ RELIED_ON: dict[str, str | None] = {
     "moto.awslambda.models:LambdaFunction._set_function_code": "(self, updated_spec)",
     "moto.awslambda.models:LambdaFunction.invoke": "(self, body, request_headers, response_headers)",
     "moto.awslambda.models:LambdaFunction.save_logs": "(self, output)",
+    "moto.awslambda.models:LambdaFunction.update_configuration": "(self, config_updates)",
     "moto.awslambda.models:lambda_backends": None,
     "moto.awslambda.policy:Policy.add_statement": "(self, raw, qualifier)",
     "moto.cloudformation.exceptions:ValidationError": "(name_or_id, message)",
@@ -63,6 +64,7 @@ RELIED_ON: dict[str, str | None] = {
     "moto.core.responses:BaseResponse.get_access_key": "(self)",
     "moto.core.responses:method_names_from_class": "(clazz)",
     "moto.core.utils:convert_to_flask_response": "(callback)",
+    "moto.core.utils:iso_8601_datetime_with_nanoseconds": "()",
     "moto.elasticache.exceptions:ElastiCacheException": None,
     "moto.elasticache.exceptions:InvalidParameterValueException": None,
     "moto.elasticache.exceptions:PasswordTooShort": None,
@@ -76,6 +78,7 @@ RELIED_ON: dict[str, str | None] = {
     "moto.events.models:EventsBackend.put_events": "(self, events)",
     "moto.events.models:Rule.send_to_targets": "(self, original_event, transform_input)",
     "moto.events.models:events_backends": None,
+    "moto.iam.access_control:PermissionResult.NEUTRAL": None,
     "moto.iam.models:IAMBackend.create_role": (
         "(self, role_name, assume_role_policy_document, path, permissions_boundary, description, tags, "
         "max_session_duration, linked_service)"
@@ -134,6 +137,10 @@ RELIED_ON: dict[str, str | None] = {
     "moto.secretsmanager.exceptions:InvalidRequestException": "(message)",
     "moto.secretsmanager.exceptions:OperationNotPermittedOnReplica": None,
     "moto.secretsmanager.exceptions:SecretsManagerClientError": "(error_type, message, _, **kwargs)",
+    "moto.s3.models:FakeBucket.get_permission": "(self, action, resource)",
+    "moto.s3.models:s3_backends": None,
+    "moto.s3.responses:S3Response._key_response": "(self, request, full_url)",
+    "moto.s3.responses:S3Response.put_object": "(self)",
     "moto.secretsmanager.models:FakeSecret": (
         "(account_id, region_name, secret_id, secret_version, version_id, secret_string, secret_binary, "
         "description, tags, kms_key_id, version_stages, last_changed_date, created_date, replica_regions, "

@@ -97,6 +97,22 @@ def test_rules_invoke_functions(aws: LocalAws, make: Make, rotate: Make) -> None
     events.delete_rule(Name="told")
 
 
+def test_some_rules_match_no_event(aws: LocalAws, make: Make, rotate: Make, queue: Queue) -> None:
+    """EventBridge API:DisableRule; API:PutRule: a rule with a schedule alone is triggered by its schedule."""
+    events = aws.client("events")
+    pattern = {"detail": {"eventName": ["RotationFailed"]}}
+    read, disabled = queue("enabled", pattern), queue("disabled", pattern)
+    (target,) = events.list_targets_by_rule(Rule="disabled")["Targets"]
+    events.disable_rule(Name="disabled")
+    events.put_rule(Name="scheduled", ScheduleExpression="rate(1 day)")
+    events.put_targets(Rule="scheduled", Targets=[target])
+    arn = make(fail="setSecret")
+    aws.wait_for_rotation(arn, rotate(arn), WAIT)
+    assert (len(read()), disabled()) == (1, [])
+    events.remove_targets(Rule="scheduled", Ids=[target["Id"]])
+    events.delete_rule(Name="scheduled")
+
+
 def test_a_new_current_version_is_told_natively(secrets: Any, make: Make, queue: Queue) -> None:
     """UG:secret-event-notifications: name, labelUpdated, versionId; not for AWSPENDING and AWSPREVIOUS."""
     read = queue("labels", {"detail-type": ["Secret Label Updated"]})

@@ -95,6 +95,7 @@ ALL_PARAMETERS = {
     "AlarmEmail": "oncall@example.com",
     "FindRedshift": "true",
     "NoRotationDays": "7",
+    "ReceiptRetentionDays": "1",
     "SubnetIds": "subnet-1,subnet-2",
     "SecurityGroupIds": "sg-1",
     "RetrieveCallers": "arn:aws:iam::123456789012:role/app=app/",
@@ -111,13 +112,14 @@ def test_every_resource_of_the_template_is_made(
     made = create(formation, "whole", template, **parameters)
     optional = {"AlarmSubscription", "ChangeCaches", "FindRedshiftServers", "NothingRotated"}
     optional |= {"CallerPolicy", "ReadAdmins", "ReadCaches", "ResetDirectoryUsers", "RetrieveUrl"}
+    optional |= {each for each in template["Resources"] if "Receipt" in each} | {"SucceededRotations"}
     without = set() if parameters else optional
     assert set(made) == set(template["Resources"]) - without
     function = aws.client("lambda").get_function_configuration(FunctionName="whole-rotate")
     assert function["Timeout"] == int(parameters.get("RotateTimeout", "60"))
     assert function["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] == "whole"
     alarms = aws.client("cloudwatch").describe_alarms(AlarmNamePrefix="whole-")["MetricAlarms"]
-    assert len(alarms) == (5 if parameters else 4)
+    assert len(alarms) == (6 if parameters else 4)
     assert {tuple(alarm["AlarmActions"]) for alarm in alarms} == {(made["AlarmTopic"],)}
     group = aws.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/whole-rotate")["logGroups"]
     assert [(each["retentionInDays"], "kmsKeyId" in each) for each in group] == [(90, True)]

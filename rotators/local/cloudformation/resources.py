@@ -17,7 +17,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from moto.cloudformation.exceptions import ValidationError
 
-from rotators.local.cloudformation import databases, vpc_endpoints
+from rotators.local.cloudformation import databases, storage, vpc_endpoints
 from rotators.local.cloudformation.resource import Make, Properties, Resource, as_numbers
 
 Client = Callable[..., Any]
@@ -315,5 +315,6 @@ _TYPES: dict[str, Make] = {
     "AWS::SecretsManager::RotationSchedule": _rotation_schedule,
     "AWS::SecretsManager::Secret": _secret,
     **databases.TYPES,
+    **storage.TYPES,
     **vpc_endpoints.TYPES,
 }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from moto.awslambda.exceptions import InvalidParameterValueException
 from moto.awslambda.models import LambdaFunction, lambda_backends
+from moto.core.utils import iso_8601_datetime_with_nanoseconds
 
 from rotators.local.functions.containers import FunctionConfig
 from rotators.local.functions.environment import lambda_environment
@@ -87,8 +88,26 @@ class LambdaService:
             if "ZipFile" in spec:
                 _check_archive(spec["ZipFile"])
             original(function, spec)
+            function.last_modified = iso_8601_datetime_with_nanoseconds()
 
         return checked
+
+    @staticmethod
+    def update_configuration(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+        """Set the time of the last change too (API:FunctionConfiguration, LastModified).
+
+        Args:
+            original: moto's own ``LambdaFunction.update_configuration``.
+
+        Returns:
+            The replacement.
+        """
+
+        def changed(function: LambdaFunction, updates: dict[str, Any]) -> dict[str, Any]:
+            function.last_modified = iso_8601_datetime_with_nanoseconds()
+            return original(function, updates)
+
+        return changed
 
     def _run_later(self, function: LambdaFunction, body: Any) -> None:
         """An asynchronous invocation is repeated twice if the function fails (LG: invocation-async)."""

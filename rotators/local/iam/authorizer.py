@@ -21,6 +21,7 @@ from rotators.iam.evaluator import Decision, decide_with
 from rotators.local.iam.calls import KEY_PREFIX, SignedRequest, calls_of
 from rotators.local.iam.lookup import DEVELOPER
 from rotators.local.iam.per_secret import may_use_key, refusal_of
+from rotators.local.iam.s3_requests import operation_of
 from rotators.local.kms.refusals import UNKNOWN_KEY
 from rotators.local.options import ACCOUNT
 
@@ -111,7 +112,7 @@ class Authorizer:
             if self._policies is not None and (request := self._request(environ)):
                 refused = self._refused(request)
                 if refused:
-                    return _answer(refused, environ, start_response)
+                    return _answer(request.service, refused, environ, start_response)
                 if request.operation in _DECIDED_INSIDE:
                     return self._with_decisions(request, application, environ, start_response)
             return application(environ, start_response)
@@ -164,7 +165,7 @@ class Authorizer:
             return None
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)
-        operation, params = _operation(environ, body)
+        operation, params = operation_of(environ) if signed["service"] == "s3" else _operation(environ, body)
         key, region = signed["key"], signed["region"]
         principal, account, role = DEVELOPER, ACCOUNT, ""
         if found := _ROLE.fullmatch(self._lookup.role(key, region)):
@@ -236,7 +237,10 @@ def _operation(environ: Mapping[str, Any], body: bytes) -> tuple[str, dict[str, 
     return f"{environ.get('REQUEST_METHOD')} {path}", {}
 
 
-def _answer(message: str, environ: Mapping[str, Any], start_response: Any) -> list[bytes]:
+def _answer(service: str, message: str, environ: Mapping[str, Any], start_response: Any) -> list[bytes]:
+    if service == "s3":
+        start_response("403 Forbidden", [("Content-Type", "application/xml")])
+        return [f"<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>".encode()]
     if "urlencoded" in environ.get("CONTENT_TYPE", ""):
         start_response("403 Forbidden", [("Content-Type", "text/xml")])
         error = f"<Error><Type>Sender</Type><Code>AccessDenied</Code><Message>{message}</Message></Error>"

@@ -25,6 +25,7 @@ from rotators.iam.calls import (
     account_of,
     calls_about,
 )
+from rotators.local.iam.s3_requests import calls_to_s3
 from rotators.local.kms.permissions import key_calls
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ def calls_of(request: SignedRequest, lookup: Lookup) -> list[ApiCall]:
         return []  # needs no permission (API:GetCallerIdentity)
     if request.service == "kms":
         return key_calls(request)
+    if request.service == "s3":
+        return calls_to_s3(request)
     resource = _resource(request)
     own = request.call(f"{request.service}:{request.operation}", resource)
     if (request.service, request.operation) == ("sns", "Publish"):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from moto.awslambda.models import lambda_backends
 from moto.iam.models import iam_backends
 from moto.kms.models import kms_backends
+from moto.s3.models import s3_backends
 from moto.sns.models import sns_backends
 from moto.sts.models import sts_backends
 
@@ -95,10 +96,10 @@ class Lookup:
         return self.key(found.kms_master_key_id, region) if found and found.kms_master_key_id else None
 
     def policy(self, resource: str) -> Statements | None:
-        """Return the statements of a secret's or key's policy with its grants, or of a role's trust policy.
+        """Return the statements of a policy of a secret, bucket, key (with its grants) or role (its trust).
 
         Args:
-            resource: ARN of the secret, key or role.
+            resource: ARN of the secret, bucket or object, key, or role.
 
         Returns:
             The statements, as in JSON; None if there is no policy.
@@ -165,6 +166,9 @@ class Lookup:
         if service == "kms":
             key = kms_backends[account][region].keys.get(parts[_RESOURCE].removeprefix("key/"))
             return key.policy if key else None
+        if service == "s3":
+            bucket = s3_backends[ACCOUNT][_PARTITION].buckets.get(parts[_RESOURCE].partition("/")[0])
+            return bucket.policy.decode() if bucket and bucket.policy else None
         if service == "iam":
             role = self._role(arn)
             return role.assume_role_policy_document if role else None

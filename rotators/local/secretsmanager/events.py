@@ -182,6 +182,9 @@ def with_targets(
     """
 
     def send_to_targets(rule: Rule, original_event: Any, transform_input: bool = True) -> None:
+        # EventBridge API:DisableRule; a rule with a schedule alone matches no event (API:PutRule).
+        if rule.state == "DISABLED" or not rule.event_pattern.get_pattern():
+            return
         arns = [target["Arn"] for target in rule.targets if target["Arn"].split(":")[2] in ("sns", "lambda")]
         if arns and rule.event_pattern.matches_event(original_event):
             time = dt.datetime.fromtimestamp(float(original_event["time"]), dt.UTC)

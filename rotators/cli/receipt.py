@@ -1,0 +1,196 @@
+"""`rotators receipt`: verify the signed receipts of rotations, and fill gaps."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from rotators.aws.events import spellings
+from rotators.cli.aws import ask_function, stack_option
+from rotators.cli.changing import yes_option
+from rotators.cli.errors import ExtraMissing
+from rotators.cli.output import console, counted, json_option, print_json, styled
+from rotators.receipts.envelope import LONGEST_FILE
+from rotators.receipts.errors import ReceiptInputInvalid, ReceiptsNotFound
+from rotators.receipts.storage import Bucket, Stored
+from rotators.receipts.verification import Known, verified
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rotators.cli.output import Screen
+    from rotators.receipts.verification import Chain, Verify
+
+_S3 = "s3://"
+_SHOWN = 50
+_PATH = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group()
+def receipt() -> None:
+    """Verify signed receipts of rotations, and write missing ones."""
+
+
+@receipt.command(short_help="Verify receipts with a public key.")
+@click.argument("source")
+@click.option(
+    "--key", "keys", multiple=True, required=True, type=_PATH, metavar="PEM", help="A public key; repeatable."
+)
+@click.option("--known", type=_PATH, metavar="FILE", help="The --json output of an earlier verification.")
+@json_option
+def verify(source: str, keys: tuple[Path, ...], known: Path | None, as_json: bool) -> None:
+    """Verify all receipts in SOURCE, a folder or s3://BUCKET, with public keys.
+
+    A folder needs no network: it is a copy of the bucket, made with `aws s3 sync`. In a bucket, the first
+    version of each object is verified. Receipts that are missing at the end of a chain are detected with
+    --known only. Exit status 1 means that something was changed, forged, exchanged, removed or hidden.
+    """
+    check = _verifier(keys)
+    earlier = _known(known) if known else {}
+    chains = verified(_files(source), check, earlier)
+    if not chains:
+        raise ReceiptsNotFound(f"{source} has no receipts")
+    if as_json:
+        print_json({"chains": [_document(chain) for chain in chains]})
+    else:
+        _print(console(), chains)
+    if any(chain.findings for chain in chains):
+        sys.exit(1)
+
+
+@receipt.command(short_help="List the rotations without a receipt; with --yes, write the receipts.")
+@stack_option
+@yes_option
+@json_option
+def fill(stack: str, yes: bool, as_json: bool) -> None:
+    """List the secrets whose rotations of the last seven days lack a receipt; with --yes, write the receipts.
+
+    The stack's receipt function does both, as it does every day. Exit status 1 means that receipts are
+    missing at the end.
+    """
+    out = console(quiet=as_json)
+    with out.status("comparing secrets and chains …"):
+        listed = ask_function(f"{stack}-receipt", {"Fill": True, "DryRun": True})
+    written = ask_function(f"{stack}-receipt", {"Fill": True}) if yes and listed["Missing"] else {}
+    left = max(listed["Left"], written.get("Left", 0))
+    if as_json:
+        print_json({"missing": listed["Missing"], "written": written.get("Receipts", []), "left": left})
+    else:
+        _print_missing(out, listed["Missing"])
+        if left:
+            out.print(f"There was no time to look at {counted(left, 'secret')}.")
+        _print_filled(out, listed["Missing"], written.get("Receipts"), left)
+    if left or (listed["Missing"] and not yes):
+        sys.exit(1)
+
+
+def _print_missing(out: Screen, missing: list[dict[str, Any]]) -> None:
+    if not missing:
+        out.print("No receipt is missing.")
+        return
+    table = Table()
+    table.add_column("secret", overflow="fold")
+    table.add_column("last rotation (UTC)", no_wrap=True)
+    table.add_column("missing", justify="right")
+    for each in missing[:_SHOWN]:
+        rotated = str(each.get("Rotated", "-"))[:19].replace("T", " ")
+        table.add_row(spellings(each["SecretId"])[-1], rotated, str(each.get("Receipts", "unknown")))
+    out.print(table)
+    if len(missing) > _SHOWN:
+        out.print(f"… and {len(missing) - _SHOWN} more secrets; --json shows all.")
+    for each in [each for each in missing if "Error" in each][:_SHOWN]:
+        out.print(f"{spellings(each['SecretId'])[-1]}: {each['Error']}", soft_wrap=True)
+
+
+def _print_filled(out: Screen, missing: list[Any], written: list[str] | None, left: int) -> None:
+    if written is not None:
+        out.print(f"{counted(len(written), 'receipt')} written.")
+    again = left or (missing and written is None)
+    action = (
+        "`rotators receipt fill --yes` writes what can be written."
+        if again
+        else "verify the chains with `rotators receipt verify`."
+    )
+    out.print(f"\nNext: {action}", soft_wrap=True)
+
+
+def _verifier(keys: tuple[Path, ...]) -> Verify:
+    try:
+        from rotators.receipts.keys import verifier  # noqa: PLC0415 - packages of an extra
+    except ModuleNotFoundError as error:
+        raise ExtraMissing(
+            f"the package {error.name} is not installed", remedy="Run pip install 'rotators[receipts]'."
+        ) from None
+    return verifier([path.read_bytes() for path in keys])
+
+
+def _files(source: str) -> Iterator[Stored]:
+    if source.startswith(_S3):
+        bucket, _, prefix = source.removeprefix(_S3).partition("/")
+        yield from Bucket(bucket, f"{prefix.rstrip('/')}/" if prefix else "").read()
+        return
+    folder = Path(source)
+    if not folder.is_dir():
+        raise ReceiptsNotFound(f"{source} is no folder")
+    for path in sorted(folder.rglob("*.json")):
+        with path.open("rb") as file:
+            yield Stored(path.relative_to(folder).as_posix(), file.read(LONGEST_FILE + 1))
+
+
+def _known(path: Path) -> dict[str, Known]:
+    try:
+        chains = json.loads(path.read_bytes())["chains"]
+        ends = {str(each["folder"]): each["newest"] for each in chains}
+        return {folder: Known(int(end["number"]), str(end["digest"])) for folder, end in ends.items() if end}
+    except (KeyError, OverflowError, RecursionError, TypeError, ValueError):
+        raise ReceiptInputInvalid(f"{path} is no output of an earlier verification", reason="known") from None
+
+
+def _document(chain: Chain) -> dict[str, Any]:
+    return {
+        "folder": chain.folder,
+        "secret": chain.secret,
+        "receipts": len(chain.receipts),
+        "newest": chain.newest and vars(chain.newest),
+        "intact": not chain.findings,
+        "findings": [vars(finding) for finding in chain.findings],
+        "notes": list(chain.notes),
+    }
+
+
+def _print(out: Screen, chains: list[Chain]) -> None:
+    table = Table()
+    table.add_column("secret", overflow="fold")
+    table.add_column("receipts", justify="right")
+    table.add_column("newest (UTC)", no_wrap=True)
+    table.add_column("result")
+    for chain in chains:
+        name = chain.secret.rpartition(":secret:")[2] if chain.secret else chain.folder
+        newest = f"{chain.receipts[-1].rotated:%Y-%m-%d %H:%M:%S}" if chain.receipts else "-"
+        result = styled(counted(len(chain.findings), "finding"), "red") if chain.findings else "intact"
+        table.add_row(name, str(len(chain.receipts)), newest, result)
+    out.print(table)
+    findings = [finding for chain in chains for finding in chain.findings]
+    for finding in findings[:_SHOWN]:
+        out.print(f"{finding.problem}  {finding.place}: {finding.message}", soft_wrap=True)
+    if len(findings) > _SHOWN:
+        out.print(f"… and {len(findings) - _SHOWN} more findings; --json shows all.")
+    notes = [(chain.folder, note) for chain in chains for note in chain.notes]
+    for folder, note in notes[:_SHOWN]:
+        out.print(f"note  {folder}: {note}", soft_wrap=True)
+    if len(notes) > _SHOWN:
+        out.print(f"… and {len(notes) - _SHOWN} more notes; --json shows all.")
+    total = counted(sum(len(chain.receipts) for chain in chains), "receipt")
+    out.print(f"{total} with a valid signature, {counted(len(findings), 'finding')}.")
+    action = (
+        "compare these files with the bucket (`rotators receipt verify s3://BUCKET`), whose first versions "
+        "cannot be changed."
+        if findings
+        else "keep the output of --json; --known compares the next verification with it."
+    )
+    out.print(f"\nNext: {action}", soft_wrap=True)

@@ -1,0 +1,62 @@
+"""S3: what moto does differently around conditional writes and bucket policies.
+
+Moto looks whether an object exists and writes it afterwards, so two conditional writes could both succeed; S3
+admits one (S3 guide, conditional-writes). Moto takes a statement with conditions for one that denies
+everything; the policies that have some are evaluated by `rotators.local.iam` for the callers that it watches.
+Its refusal by the others has no code; that of S3 is AccessDenied (API:ErrorResponses).
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from moto.iam.access_control import PermissionResult
+from moto.s3.models import FakeBucket
+from moto.s3.responses import S3Response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rotators.local.moto_patches import Replacements
+    from rotators.local.options import Options
+
+_DENIED = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+
+
+def install(replacements: Replacements, _options: Options, _client: Callable[..., Any]) -> None:
+    """Put the replacements in moto's place.
+
+    Args:
+        replacements: keeps the originals.
+    """
+    replacements.wrap(S3Response, "put_object", _one_at_a_time)
+    replacements.wrap(FakeBucket, "get_permission", _without_conditions)
+    replacements.wrap(S3Response, "_key_response", _with_code)
+
+
+def _one_at_a_time(original: Callable[[S3Response], Any]) -> Callable[[S3Response], Any]:
+    lock = threading.Lock()
+
+    def put_object(response: S3Response) -> Any:
+        with lock:
+            return original(response)
+
+    return put_object
+
+
+def _with_code(original: Callable[[S3Response, Any, str], Any]) -> Callable[[S3Response, Any, str], Any]:
+    def answer(response: S3Response, request: Any, url: str) -> Any:
+        found = original(response, request, url)
+        return (403, {}, _DENIED) if found == (403, {}, "") else found
+
+    return answer
+
+
+def _without_conditions(original: Callable[[FakeBucket, str, str], Any]) -> Callable[..., Any]:
+    def get_permission(bucket: FakeBucket, action: str, resource: str) -> Any:
+        if bucket.policy is not None and b'"Condition"' in bucket.policy:
+            return PermissionResult.NEUTRAL
+        return original(bucket, action, resource)
+
+    return get_permission

@@ -1,0 +1,1 @@
+"""Receipts: signed statements about finished rotations, in one chain per secret."""

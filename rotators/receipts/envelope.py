@@ -1,0 +1,91 @@
+"""The file of a receipt: a DSSE envelope (secure-systems-lab/dsse, envelope.md and protocol.md).
+
+An envelope has exactly one form in bytes here, so every changed byte of a file shows: the payload and the
+name of the key are signed, and the rest has no second spelling. Only the signature itself has one (ECDSA
+accepts r, n - s too); then the next receipt names another digest.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Self
+
+from rotators.receipts.errors import ReceiptUnreadable
+
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+LONGEST_FILE = 16_384
+"""Bytes of a receipt's file; KMS signs 4,096 bytes."""
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """A signed payload.
+
+    Attributes:
+        payload: the statement.
+        key_id: name of the key; nothing may rely on it, because it is not signed.
+        signature: in DER.
+    """
+
+    payload: bytes
+    key_id: str
+    signature: bytes
+
+    def encoded(self) -> bytes:
+        """Return the bytes of the file."""
+        signatures = [{"keyid": self.key_id, "sig": _text(self.signature)}]
+        envelope = {"payload": _text(self.payload), "payloadType": PAYLOAD_TYPE, "signatures": signatures}
+        return json.dumps(envelope, separators=(",", ":")).encode()
+
+    @classmethod
+    def decoded(cls, data: bytes) -> Self:
+        """Read a file.
+
+        Args:
+            data: its bytes, from outside.
+
+        Returns:
+            The envelope; its signature is not verified.
+
+        Raises:
+            ReceiptUnreadable: it is no envelope, or not in the form that `encoded` gives.
+        """
+        if len(data) > LONGEST_FILE:
+            raise ReceiptUnreadable(f"it has more than {LONGEST_FILE} bytes")
+        try:
+            read = json.loads(data)
+            (signature,) = read["signatures"]
+            texts = read["payload"], signature["sig"]
+            payload, signed = (base64.b64decode(text, validate=True) for text in texts)
+            envelope = cls(payload, str(signature["keyid"]), signed)
+        except (KeyError, RecursionError, TypeError, ValueError):
+            raise ReceiptUnreadable("it is no DSSE envelope with one signature") from None
+        if envelope.encoded() != data:
+            raise ReceiptUnreadable("its bytes are not those that were written")
+        return envelope
+
+
+def signed_bytes(payload: bytes) -> bytes:
+    """Return what is signed for a payload: DSSE's pre-authentication encoding (protocol.md).
+
+    Args:
+        payload: the statement.
+    """
+    kind = PAYLOAD_TYPE.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
+def digest_of(data: bytes) -> str:
+    """Return the SHA-256 of a file, by which the next receipt names it.
+
+    Args:
+        data: the file's bytes.
+    """
+    return hashlib.sha256(data).hexdigest()
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()

@@ -1,0 +1,232 @@
+"""Which rotations of a secret have no receipt yet, and what is known about them (pure functions).
+
+Rotations are put in order by the times at which Secrets Manager stored their versions: this is one clock, and
+no stage that is moved later changes it. The steps are those that the rotation function logged: it writes one
+line per step in any case, so a receipt costs a rotation nothing. A line counts only if Secrets Manager has
+the version that it names.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from rotators.core.request import Step as StepName
+from rotators.core.states import Stage
+from rotators.core.steps import Outcome
+from rotators.receipts.statement import LONGEST_NAME, LONGEST_WORD, Fact, Step
+
+if TYPE_CHECKING:
+    from rotators.aws.failures import LoggedStep
+    from rotators.aws.secrets import Version
+    from rotators.receipts.statement import Receipt
+
+LOOK_BACK = dt.timedelta(days=7)
+"""How far back the log is read for rotations without a receipt."""
+
+_SKEW = dt.timedelta(seconds=60)  # between the clocks of the function and of the service
+_SECOND = dt.timedelta(seconds=1)
+_DELAY = dt.timedelta(seconds=5)  # between the end of the last step and the end of the rotation
+
+
+@dataclass(frozen=True)
+class Rotated:
+    """A rotation that succeeded.
+
+    Attributes:
+        version: the new version.
+        time: its end.
+        steps: the steps that are known.
+        failed_steps: number of steps that failed before; None if the steps are unknown.
+        rotator, strategy: names, or None.
+        replaced: the version that was AWSCURRENT before, or None.
+        own_event: True if the event that is handled is about this rotation.
+    """
+
+    version: str
+    time: dt.datetime
+    steps: tuple[Step, ...] = ()
+    failed_steps: int | None = None
+    rotator: str | None = None
+    strategy: str | None = None
+    replaced: str | None = None
+    own_event: bool = False
+
+    @property
+    def passed_tests(self) -> tuple[str, ...]:
+        """The tests that ran and passed; a step that found its work done did not test."""
+        tested = (Outcome.DONE, Outcome.TESTED_CURRENT)
+        tests = (step for step in self.steps if step.name == StepName.TEST)
+        return tuple(step.name for step in tests if step.outcome in tested)
+
+    @property
+    def unknown(self) -> tuple[Fact, ...]:
+        """The facts that are not known, except the digest of the code."""
+        facts: dict[Fact, bool] = {
+            "replacedVersion": self.replaced is None,
+            "rotator": self.rotator is None,
+            "steps": len(self.steps) < len(StepName),
+        }
+        return tuple(name for name, missing in facts.items() if missing)
+
+
+def latest(time: dt.datetime) -> dt.datetime:
+    """Return the latest time that a time can stand for: without a fraction, it can be any of its second.
+
+    Args:
+        time: as a service tells it.
+    """
+    return time if time.microsecond else time + _SECOND
+
+
+@dataclass(frozen=True)
+class Gap:
+    """The part of a secret's history that may have rotations without a receipt: up to an event.
+
+    Attributes:
+        versions: of the secret that were stored after that of the newest receipt, newest first; not empty.
+        since: time from which the log tells their rotations.
+        before: version that was AWSCURRENT before the current one, or None.
+        end: time of the end of the event's rotation.
+        is_certain: True if the service says that it has rotated the secret since the newest receipt.
+    """
+
+    versions: Sequence[Version]
+    since: dt.datetime
+    before: str | None
+    end: dt.datetime
+    is_certain: bool
+
+    @property
+    def expected(self) -> str:
+        """The version of the event's rotation: the current one, if nothing has changed that since.
+
+        Otherwise the last one that was stored before the rotation's end: others can be stored between its
+        version and its end only while it is interrupted.
+        """
+        return self._current or self.versions[0].id
+
+    @property
+    def _current(self) -> str | None:
+        return next((each.id for each in self.versions if Stage.CURRENT in each.stages), None)
+
+    def is_logged(self, logged: Sequence[LoggedStep]) -> bool:
+        """Return True if a log has the end of the event's rotation.
+
+        Args:
+            logged: steps that the function logged about the secret.
+        """
+        return any(each.version == self.expected for each in _ended(logged))
+
+    def rotations(self, logged: Sequence[LoggedStep]) -> list[Rotated]:
+        """Return the rotations without a receipt, oldest first.
+
+        Args:
+            logged: steps that the function logged about the secret since `since`, oldest first.
+        """
+        ended = {each.version: each for each in _ended(logged)}
+        known = {version.id for version in self.versions} & ended.keys()
+        if self.is_certain and not any(abs(ended[each].time - self.end) < _SKEW for each in known):
+            ended.setdefault(self.expected, Rotated(self.expected, self.end))
+        found = (ended.get(version.id) for version in reversed(self.versions))
+        return [self._completed(each) for each in found if each]
+
+    def _completed(self, rotation: Rotated) -> Rotated:
+        """Add what the stages tell: they tell what was replaced only while nothing newer is current."""
+        return replace(
+            rotation,
+            replaced=self.before if rotation.version == self._current else None,
+            own_event=rotation.version == self.expected,
+        )
+
+
+def gap(
+    versions: Sequence[Version], head: Receipt | None, event: dt.datetime, rotated: dt.datetime | None
+) -> Gap | None:
+    """Return what may have no receipt at an event; None if the chain has the event's rotation.
+
+    The log of a function has the steps of all its secrets, so as little of it is read as possible: if only
+    one version was stored since the newest receipt, only the steps since then.
+
+    Args:
+        versions: of the secret, newest first.
+        head: the newest receipt of the secret, or None.
+        event: time of the event RotationSucceeded.
+        rotated: time of the last rotation, as the service tells it; None if rotation is switched off. A
+            version that was stored later did not come from a rotation, whatever an event or a log says.
+    """
+    end = event if rotated is None else min(event, rotated)
+    stored_before = latest(event) if rotated is None else min(latest(event), latest(rotated))
+    after = _position(versions, head) if head else None
+    newer = [each for each in versions if _is_between(each, after, stored_before)]
+    if not newer:
+        return None
+    before = next((each.id for each in versions if Stage.PREVIOUS in each.stages), None)
+    is_certain = rotated is not None and (head is None or head.rotated + _DELAY < end)
+    return Gap(newer, _log_since(newer, after, end), before, end, is_certain)
+
+
+def _log_since(newer: Sequence[Version], after: dt.datetime | None, end: dt.datetime) -> dt.datetime:
+    stored = newer[0].created if len(newer) == 1 and after else after
+    return max(stored - _SKEW, end - LOOK_BACK) if stored else end - LOOK_BACK
+
+
+def _position(versions: Sequence[Version], head: Receipt) -> dt.datetime:
+    """When a receipt's version was stored; if the service has deleted it, when it had certainly been."""
+    stored = (each.created for each in versions if each.id == head.version)
+    return next((time for time in stored if time), head.rotated)
+
+
+def _is_between(version: Version, after: dt.datetime | None, end: dt.datetime) -> bool:
+    """True for a version that was stored in a time, and does not only wait for its rotation."""
+    waits = Stage.PENDING in version.stages and not {Stage.CURRENT, Stage.PREVIOUS} & {*version.stages}
+    return (
+        not waits
+        and version.created is not None
+        and version.created < end
+        and (after is None or after < version.created)
+    )
+
+
+def _ended(logged: Sequence[LoggedStep]) -> list[Rotated]:
+    """The rotations whose finishSecret succeeded."""
+    by_token: dict[str, list[LoggedStep]] = {}
+    for step in logged:
+        by_token.setdefault(step.token, []).append(step)
+    found = (_rotation(token, steps) for token, steps in by_token.items() if token)
+    return [rotation for rotation in found if rotation]
+
+
+def _rotation(token: str, steps: Sequence[LoggedStep]) -> Rotated | None:
+    succeeded = [step for step in steps if step.failure is None and step.outcome != "failed"]
+    finish = next((step for step in succeeded if step.step == StepName.FINISH), None)
+    if finish is None or not any(step.outcome == Outcome.DONE for step in succeeded):
+        return None  # steps that find their work done are also called for a value that somebody stored
+    until = [step for step in succeeded if step.time <= finish.time]
+    last = {step.step: step for step in until if step is finish or step.step != StepName.FINISH}
+    kept = [last[name] for name in StepName if name in last]
+    named = next((step for step in reversed(kept) if step.rotator), None)
+    return Rotated(
+        version=token,
+        time=finish.time,
+        steps=tuple(map(_step, kept)),
+        failed_steps=sum(step not in succeeded and step.time <= finish.time for step in steps),
+        rotator=_name(named.rotator) if named else None,
+        strategy=(_name(named.strategy) or None) if named else None,
+    )
+
+
+def _step(logged: LoggedStep) -> Step:
+    return Step(
+        name=logged.step,
+        started=logged.time - dt.timedelta(seconds=logged.seconds),
+        ended=logged.time,
+        outcome=_name(logged.outcome, LONGEST_WORD),
+    )
+
+
+def _name(text: str, longest: int = LONGEST_NAME) -> str:
+    """A name from the log, as a receipt can have it."""
+    return "".join(char if char.isprintable() else "?" for char in text[:longest])

@@ -1,0 +1,194 @@
+"""Verifies chains of receipts offline: with the files and the public key, and nothing else (pure).
+
+What is detected: a file that is no receipt, a changed byte, a signature by another key, a receipt at another
+place, a missing one, and one that was signed again (the next receipt has the digest of the first signature).
+The end of a chain has no next receipt: whether receipts are missing there, or the last one was signed again,
+is detected only against a result of an earlier verification (`Known`), or by Object Lock in the bucket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+
+from rotators.receipts.envelope import Envelope, digest_of, signed_bytes
+from rotators.receipts.errors import ReceiptUnreadable
+from rotators.receipts.statement import Receipt, decoded
+from rotators.receipts.storage import Stored, folder_of, number_in
+
+Verify = Callable[[bytes, bytes], bool]
+"""Returns True if a signature of signed bytes is by one of the keys: the bytes, the signature."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """The end of a chain, as it was verified earlier.
+
+    Attributes:
+        number: of the newest receipt.
+        digest: SHA-256 of its file.
+    """
+
+    number: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong in a chain.
+
+    Attributes:
+        place: folder and name of the file; of a missing one, its place.
+        problem: ``unreadable``, ``forged``, ``misplaced``, ``missing``, ``broken``, ``replaced`` or
+            ``truncated``.
+        message: what is wrong, in one sentence without a full stop.
+    """
+
+    place: str
+    problem: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The result for the receipts of one secret.
+
+    Attributes:
+        folder: of its files.
+        secret: ARN of the secret; None if no receipt could be read.
+        receipts: those with a valid signature, by number.
+        newest: number and digest of the last file; None without files.
+        findings: what is wrong; a chain without findings is intact.
+        notes: what is worth knowing, and no fault of the chain.
+    """
+
+    folder: str
+    secret: str | None
+    receipts: tuple[Receipt, ...]
+    newest: Known | None
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Link:
+    """One file with its number, and its receipt if that is valid."""
+
+    place: str
+    number: int
+    digest: str
+    receipt: Receipt | None
+
+
+def verified(stored: Iterable[Stored], verify: Verify, known: Mapping[str, Known]) -> list[Chain]:
+    """Verify all chains.
+
+    Args:
+        stored: the files, in any order; those without the name of a receipt are ignored.
+        verify: checks a signature.
+        known: ends of chains that were verified earlier, by folder.
+
+    Returns:
+        One result per folder, also for a folder that is only known from earlier.
+    """
+    named = (each for each in stored if number_in(each.place) is not None)
+    files = sorted(named, key=lambda each: each.place)
+    by_folder = {
+        folder: list(group) for folder, group in groupby(files, key=lambda each: _folder(each.place))
+    }
+    return [
+        _chain(folder, by_folder.get(folder, []), verify, known.get(folder))
+        for folder in sorted({*by_folder, *known})
+    ]
+
+
+def _folder(place: str) -> str:
+    return place.rpartition("/")[0]
+
+
+def _chain(folder: str, files: Sequence[Stored], verify: Verify, known: Known | None) -> Chain:
+    findings: list[Finding] = []
+    links: list[_Link] = []
+    for file in files:
+        number = number_in(file.place) or 0
+        if file.replaced:
+            message = "the bucket has a later version of it, or a deletion; the first version was verified"
+            findings.append(Finding(file.place, "replaced", message))
+        receipt, wrong = _receipt(file, number, verify)
+        findings += wrong
+        links.append(_Link(file.place, number, digest_of(file.data), receipt))
+    findings += _broken(folder, links)
+    findings += _truncated(folder, links, known)
+    receipts = tuple(link.receipt for link in links if link.receipt)
+    return Chain(
+        folder=folder,
+        secret=receipts[-1].secret if receipts else None,
+        receipts=receipts,
+        newest=Known(links[-1].number, links[-1].digest) if links else None,
+        findings=tuple(findings),
+        notes=tuple(_notes(receipts)),
+    )
+
+
+def _receipt(file: Stored, number: int, verify: Verify) -> tuple[Receipt | None, list[Finding]]:
+    """The receipt in a file, if its signature is valid, and what is wrong with the file by itself."""
+    try:
+        envelope = Envelope.decoded(file.data)
+        if not verify(signed_bytes(envelope.payload), envelope.signature):
+            return None, [Finding(file.place, "forged", "its signature is by none of the given keys")]
+        receipt = decoded(envelope.payload)
+    except ReceiptUnreadable as error:
+        return None, [Finding(file.place, "unreadable", error.cause)]
+    wrong = []
+    if envelope.key_id != receipt.signing_key:
+        wrong.append(Finding(file.place, "forged", "the name of its key was changed"))
+    if (receipt.number, folder_of(receipt.secret)) != (number, _folder(file.place).rpartition("/")[2]):
+        message = f"it is receipt {receipt.number} of {receipt.secret}"
+        wrong.append(Finding(file.place, "misplaced", message))
+    return receipt, wrong
+
+
+def _broken(folder: str, links: Sequence[_Link]) -> Iterator[Finding]:
+    """Compare each link with the one before it."""
+    before: _Link | None = None
+    for link in links:
+        expected = before.number + 1 if before else 1
+        if link.number > expected:
+            last = link.number - 1
+            which = f"receipt {last} is" if last == expected else f"receipts {expected} to {last} are"
+            yield Finding(f"{folder}/{expected:09}.json", "missing", f"{which} not there")
+        elif link.receipt and link.receipt.previous != (before.digest if before else None):
+            of = f"receipt {before.number}" if before else "a receipt before the first"
+            yield Finding(
+                link.place, "broken", f"it continues another file than {of}: one of them was exchanged"
+            )
+        before = link
+
+
+def _truncated(folder: str, links: Sequence[_Link], known: Known | None) -> Iterator[Finding]:
+    if known is None:
+        return
+    found = next((link for link in links if link.number == known.number), None)
+    place = found.place if found else f"{folder}/{known.number:09}.json"
+    if found is None:
+        yield Finding(place, "truncated", "it was there at an earlier verification")
+    elif found.digest != known.digest:
+        yield Finding(place, "replaced", "it is another file than at an earlier verification")
+
+
+def _notes(receipts: Sequence[Receipt]) -> Iterator[str]:
+    first: dict[str, int] = {}
+    for receipt in receipts:
+        if (number := first.setdefault(receipt.version, receipt.number)) != receipt.number:
+            yield f"receipts {number} and {receipt.number} are about the same version"
+        late = "was filled later" if receipt.filled_later else ""
+        unknown = f"does not know {', '.join(receipt.unknown)}" if receipt.unknown else ""
+        if late or unknown:
+            yield f"receipt {receipt.number} {' and '.join(filter(None, (late, unknown)))}"
+    for before, after in pairwise(receipts):
+        if after.number == before.number + 1 and after.replaced_version not in (None, before.version):
+            yield (
+                f"between receipts {before.number} and {after.number} the value changed without a receipt: "
+                f"version {after.replaced_version} was current"
+            )
