@@ -75,7 +75,7 @@ class Lookup:
         Returns:
             The key as IAM looks at it, without tags if it does not exist; None for a key of AWS's services.
         """
-        if key.startswith("alias/aws/"):
+        if key.rpartition(":")[2].startswith("alias/aws/"):
             return None
         account = key.split(":")[_ACCOUNT] if key.startswith("arn:") else ACCOUNT
         backend = kms_backends[account][region]
