@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +23,10 @@ from rotators.cli.output import (
     styled,
 )
 from rotators.cli.selecting import nothing_selected, require_conditions, selector_options
-from rotators.manage.access import CAPABILITIES, NOT_CONSIDERED, Answer, access_to
+from rotators.manage.access import CAPABILITIES, NOT_CONSIDERED, SESSION_POLICIES, Answer, access_to
 from rotators.manage.guards import Guards
 from rotators.manage.inventory import described
-from rotators.manage.principals import read_account, read_scps
+from rotators.manage.principals import read_account, read_policies
 from rotators.manage.selector import Selector
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from rotators.manage.access import Access, Verdict
     from rotators.manage.guards import Guarded
     from rotators.manage.inventory import Entry
+    from rotators.manage.principals import Principal
     from rotators.manage.selector import Selection
 
 _DEFAULT = "of"
@@ -75,13 +76,25 @@ class _Question:
 
     Args:
         scps: files with SCPs.
+        session: file with the policies of a role's session.
     """
 
     scps: Sequence[str]
+    session: str | None = None
     guards: Guards = field(default_factory=Guards)
 
     def __post_init__(self) -> None:
-        self.account = read_account([read_scps(path) for path in self.scps])
+        self._session = read_policies(self.session, "session policy") if self.session else None
+        self.account = read_account([read_policies(path, "SCP") for path in self.scps])
+
+    def asked(self, name: str) -> Principal:
+        """The principal of the question, with its session."""
+        principal = self.account.find(name)
+        if self._session is not None and not principal.is_role:
+            raise click.UsageError(
+                "--session-policy needs a role: a session policy limits a session of a role."
+            )
+        return replace(principal, session=self._session)
 
     def guarded(self, entry: Entry) -> Guarded:
         """The secret with its policies."""
@@ -98,21 +111,32 @@ class _Question:
         unread = [{"what": what, "code": None} for what in self.account.unread]
         unread += [{"what": what, "code": error.full_code} for what, error in self.guards.unread.items()]
         scps = () if self.scps else ("SCPs (give them with --scp)",)
-        return {"complete": not unread, "unread": unread, "not_considered": [*scps, *NOT_CONSIDERED]}
+        given = {SESSION_POLICIES} if self.session else set()
+        left_out = [*scps, *(each for each in NOT_CONSIDERED if each not in given)]
+        return {"complete": not unread, "unread": unread, "not_considered": left_out}
 
 
 @access.command(_DEFAULT, short_help="Tell who has access to a secret, or what a principal has access to.")
 @click.argument("secret", metavar="SECRET|PRINCIPAL")
 @scp_option
+@click.option(
+    "--session-policy",
+    "session",
+    metavar="FILE",
+    help="Policies of a session of the role (a policy or a list).",
+)
 @json_option
-def of(secret: str, scps: tuple[str, ...], as_json: bool) -> None:
+def of(secret: str, scps: tuple[str, ...], session: str | None, as_json: bool) -> None:
     """Tell who has access to a SECRET, or what a PRINCIPAL has access to.
 
     A principal is role/NAME, user/NAME or an ARN of IAM or STS. Give a secret with such a name by its ARN.
     Exit status 1 means that something could not be read: the answer is incomplete then.
     """
+    of_principal = _is_principal(secret)
+    if session and not of_principal:
+        raise click.UsageError("--session-policy needs a role: give role/NAME.")
     with console(quiet=as_json).status("reading policies …"):
-        (_of_principal if _is_principal(secret) else _of_secret)(secret, _Question(scps), as_json)
+        (_of_principal if of_principal else _of_secret)(secret, _Question(scps, session), as_json)
 
 
 def _is_principal(name: str) -> bool:
@@ -140,7 +164,7 @@ def _of_secret(name: str, question: _Question, as_json: bool) -> None:
 
 
 def _of_principal(name: str, question: _Question, as_json: bool) -> None:
-    principal = question.account.find(name)
+    principal = question.asked(name)
     rows = []
     for entry in Selector(everything=True).select(dt.datetime.now(dt.UTC)):
         found = access_to(question.guarded(entry), principal)

@@ -25,7 +25,9 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.serving import ThreadedWSGIServer
 from werkzeug.wrappers import Response
 
+from rotators.iam.errors import PolicyUnsupported
 from rotators.local.errors import ServerStartFailed
+from rotators.local.iam.answers import refused
 from rotators.local.iam.authorizer import Application
 from rotators.local.options import Options
 from rotators.local.redshift import serverless
@@ -110,6 +112,8 @@ class _Service:
             status, headers, content = self._dispatch(request, request.raw_url, request.headers)
         except HTTPException as error:
             return error(environ, start_response)
+        except PolicyUnsupported:
+            raise
         except Exception:
             _logger.exception("moto failed")
             return InternalServerError()(environ, start_response)
@@ -138,7 +142,10 @@ class _Moto(DomainDispatcherApplication):
 
 
 class _Application:
-    """Moto's application, and POST /rotators-local/stage."""
+    """Moto's application, and POST /rotators-local/stage.
+
+    A request that a policy decides about in a way that is not known here gets an error that says so.
+    """
 
     def __init__(self, stage: Stage, moto: Application) -> None:
         self._moto = moto
@@ -146,7 +153,10 @@ class _Application:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if environ.get("PATH_INFO") != STAGE_PATH:
-            return self._moto(environ, start_response)
+            try:
+                return self._moto(environ, start_response)
+            except PolicyUnsupported as error:
+                return refused("PolicyUnsupported", str(error), environ, start_response)
         body = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
         staged = self._stage(body["SecretId"], body["ClientRequestToken"], body["Region"])
         start_response("200 OK", [("Content-Type", "application/json")])

@@ -88,3 +88,25 @@ def test_a_session_has_at_most_ten_managed_policies(aws: LocalAws, session: Call
     assert session(PolicyArns=[reads] * 10)
     with pytest.raises(ClientError, match="less than or equal to 10"):
         session(PolicyArns=[reads] * 11)
+
+
+def test_an_unknown_policy_is_explained(session: Callable[..., bool]) -> None:
+    """What the evaluator does not know is an error that names it, and no lost connection."""
+    with pytest.raises(ClientError, match="the element Principal, which is not known") as caught:
+        session(Policy=document({**READ, "Principal": "*"}))
+    assert caught.value.response["Error"]["Code"] == "PolicyUnsupportedException"
+
+
+def test_an_unknown_policy_of_a_shared_secret_is_explained(aws: LocalAws, secrets: Any) -> None:
+    arn = secrets.create_secret(Name=unique("shared"), SecretString="x")["ARN"]
+    elsewhere = "arn:aws:iam::222222222222:role/people"
+    keys = aws.client("sts").assume_role(RoleArn=elsewhere, RoleSessionName="one")["Credentials"]
+    statement = {
+        **READ,
+        "Principal": {"AWS": elsewhere},
+        "Condition": {"IpAddress": {"aws:SourceIp": "home"}},
+    }
+    secrets.put_resource_policy(SecretId=arn, ResourcePolicy=document(statement))
+    with pytest.raises(ClientError, match="a value that is not known"):
+        aws.client("secretsmanager", credentials=keys).get_secret_value(SecretId=arn)
+    secrets.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)

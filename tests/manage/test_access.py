@@ -11,7 +11,7 @@ import pytest
 
 from rotators.iam.errors import PolicyUnsupported
 from rotators.local.aws import LocalAws
-from rotators.manage.principals import read_account, read_scps
+from rotators.manage.principals import read_account, read_policies
 from tests.cli.command import command
 from tests.manage.conftest import Fleet
 from tests.manage.principals import READ, Identities, allow, answers, arn, deny, forget, policy, told
@@ -121,7 +121,48 @@ def test_a_wrong_scp_names_its_file(tmp_path: Path, text: str) -> None:
     path = tmp_path / "scp.json"
     path.write_text(text)
     with pytest.raises(PolicyUnsupported, match=r"scp\.json"):
-        read_scps(str(path))
+        read_policies(str(path), "SCP")
+
+
+def test_a_session_policy_limits_a_role(secret: str, identities: Identities, tmp_path: Path) -> None:
+    """The answers are those of the local AWS for such a session."""
+    role, path = identities.role(allow("secretsmanager:*")), tmp_path / "session.json"
+    for statement, expected in (
+        (allow("secretsmanager:Get*"), ["yes", "no", "no"]),
+        (allow(*READ, Resource="arn:aws:secretsmanager:*:*:secret:other-*"), ["no", "no", "no"]),
+        (allow("secretsmanager:Get*", **FROM_HOME), ["conditional", "no", "no"]),
+        (allow("secretsmanager:Get*", Principal="*"), ["conditional", "no", "no"]),
+    ):
+        path.write_text(policy(statement))
+        document = told(f"role/{role}", "--session-policy", str(path))
+        (found,) = [each for each in document["secrets"] if each["secret"] == secret]
+        assert [found[name]["access"] for name in ("read", "write", "rotate")] == expected
+        assert "session policies" not in document["not_considered"]
+        assert session_reads(identities, role, policy(statement), secret) == (expected[0] == "yes")
+    assert found["write"]["why"] == "secretsmanager:PutSecretValue is not allowed by the session policy"
+
+
+def session_reads(identities: Identities, role: str, document: str, secret: str) -> bool:
+    sts = identities.aws.client("sts")
+    keys = sts.assume_role(RoleArn=arn(role), RoleSessionName="one", Policy=document)["Credentials"]
+    with identities.enforced():
+        client = identities.aws.client("secretsmanager", credentials=keys)
+        try:
+            return bool(client.get_secret_value(SecretId=secret)["SecretString"])
+        except client.exceptions.ClientError:
+            return False
+
+
+def test_only_a_role_has_a_session_policy(secret: str, aws: LocalAws, tmp_path: Path) -> None:
+    path = tmp_path / "session.json"
+    path.write_text(policy(allow("*")))
+    name = f"user-{secret.partition('/')[0]}"
+    aws.client("iam").create_user(UserName=name)
+    for asked in (secret, f"user/{name}"):
+        done = command("access", asked, "--session-policy", str(path))
+        assert done.status == 2
+        assert "--session-policy needs a role" in done.stderr
+    aws.client("iam").delete_user(UserName=name)
 
 
 def test_the_key_decides_about_reading(keyed: tuple[str, str], identities: Identities) -> None:
