@@ -162,7 +162,7 @@ def read_policies(path: str, kind: str) -> Policy:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
         policies = found if isinstance(found, list) else [found]
         return Policy.joined(Policy(statements_of(policy, f"{kind} {path}")) for policy in policies)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise PolicyUnsupported(f"{path} is no JSON file") from None
     except PolicyUnsupported as error:
         raise PolicyUnsupported(f"{path}: {error.cause}") from None
