@@ -45,6 +45,7 @@ _DEFAULT = "of"
 _FORMATS = ("table", "json", "csv")
 _STYLES = {Answer.YES: "green", Answer.CONDITIONAL: "yellow", Answer.NO: ""}
 _COLUMNS = 6  # secrets in the table of the matrix
+_LONGEST = 500  # characters of a reason in a table
 
 
 class _Group(click.Group):
@@ -96,6 +97,11 @@ class _Question:
             )
         return replace(principal, session=self._session)
 
+    def label(self, principal: Principal) -> str:
+        """The name of a principal in a table: that of a user or role of the account without its account."""
+        owner, _, name = principal.name.rpartition(":")
+        return name if owner.endswith(f":iam::{self.account.id}") else principal.name
+
     def guarded(self, entry: Entry) -> Guarded:
         """The secret with its policies."""
         return self.guards.of(entry)
@@ -143,23 +149,36 @@ def _is_principal(name: str) -> bool:
     return name.startswith(("role/", "user/")) or name.split(":")[2:3] in (["iam"], ["sts"])
 
 
+def _asking(entry: Entry) -> str:
+    """The command that asks about a secret: by its ARN if its name would mean something else there."""
+    means_other = entry.name in access.commands or entry.name.startswith("-") or _is_principal(entry.name)
+    return f"rotators access {entry.arn if means_other else entry.name}"
+
+
 def _of_secret(name: str, question: _Question, as_json: bool) -> None:
     guarded = question.guarded(described(name))
     found = sorted(question.everybody(guarded), key=_order)
     if as_json:
         principals = [{"principal": each.principal.name, **_document(each)} for each in found]
         _print_json(
-            {"secret": guarded.entry.name, "arn": guarded.entry.arn, "principals": principals}, question
+            {
+                "secret": guarded.entry.name,
+                "arn": guarded.entry.arn,
+                "deleted": guarded.entry.deleted is not None,
+                "principals": principals,
+            },
+            question,
         )
         return
     shown = [each for each in found if each.any]
     out = console()
     if shown:
-        out.print(_table("principal", [(each.principal.name, each) for each in shown]))
+        out.print(_table("principal", [(question.label(each.principal), each) for each in shown]))
     out.print(f"{counted(len(shown), 'principal')} of {len(found)} with access to {guarded.entry.name}.")
-    next_ = (
-        f"`rotators access suggest {guarded.entry.name} --for ROLE` prints a policy with no more than needed."
-    )
+    next_ = f"`rotators access suggest {name} --for ROLE` prints a policy with no more than needed."
+    if guarded.entry.deleted:
+        out.print("It is scheduled for deletion, so nobody can read it now.")
+        next_ = f"`rotators restore {name}` restores it."
     _end(question, out, next_)
 
 
@@ -169,17 +188,17 @@ def _of_principal(name: str, question: _Question, as_json: bool) -> None:
     for entry in Selector(everything=True).select(dt.datetime.now(dt.UTC)):
         found = access_to(question.guarded(entry), principal)
         if as_json or found.any:
-            rows.append((entry.name, found))
-    rows.sort(key=lambda row: (_order(row[1])[:-1], row[0]))
+            rows.append((entry, found))
+    rows.sort(key=lambda row: (_order(row[1])[:-1], row[0].name))
     if as_json:
-        secrets = [{"secret": secret, **_document(found)} for secret, found in rows]
+        secrets = [{"secret": entry.name, **_document(found)} for entry, found in rows]
         _print_json({"principal": principal.name, "secrets": secrets}, question)
         return
     out = console()
     if rows:
-        out.print(_table("secret", rows))
+        out.print(_table("secret", [(entry.name, found) for entry, found in rows]))
     out.print(f"{counted(len(rows), 'secret')} that {principal.name} has access to.")
-    next_ = f"`rotators access {rows[0][0]}` tells who else." if rows else "nothing needs to be done."
+    next_ = f"`{_asking(rows[0][0])}` tells who else." if rows else "nothing needs to be done."
     _end(question, out, next_)
 
 
@@ -224,12 +243,12 @@ class _Matrix:
     selection: Selection
     count: int = 0
 
-    def __iter__(self) -> Iterator[tuple[str, Access]]:
+    def __iter__(self) -> Iterator[tuple[Entry, Access]]:
         for guarded in self.secrets:
             self.count += 1
             able = (each for each in self.question.everybody(guarded) if each.any)
             for found in sorted(able, key=_order):
-                yield guarded.entry.name, found
+                yield guarded.entry, found
 
     def end(self) -> None:
         """Exit with 1 if the answer is incomplete."""
@@ -245,17 +264,18 @@ class _Matrix:
 
 
 def _print_matrix_json(found: _Matrix) -> None:
-    rows = ({"secret": secret, "principal": each.principal.name, **_document(each)} for secret, each in found)
+    rows = (
+        {"secret": entry.name, "principal": each.principal.name, **_document(each)} for entry, each in found
+    )
     print_json_stream("access", rows, lambda: {"secrets": found.count, **found.notes})
     found.end()
 
 
 def _print_matrix_csv(found: _Matrix) -> None:
     print_rows([("secret", "principal", *CAPABILITIES, "why")])
-    for secret, each in found:
-        print_rows(
-            [(secret, each.principal.name, *(str(one.answer) for one in each.verdicts.values()), _why(each))]
-        )
+    for entry, each in found:
+        answers = (str(one.answer) for one in each.verdicts.values())
+        print_rows([(entry.name, each.principal.name, *answers, _why(each))])
     for note in found.notes["unread"]:
         print_error(f"could not be read: {_unread_words(note)}")
     found.end()
@@ -263,11 +283,11 @@ def _print_matrix_csv(found: _Matrix) -> None:
 
 def _print_matrix_table(found: _Matrix) -> None:
     cells: dict[str, dict[str, Text]] = {}
-    shown: dict[str, None] = {}
-    for secret, each in found:
-        if secret in shown or len(shown) < _COLUMNS:
-            shown[secret] = None
-            cells.setdefault(each.principal.name, {})[secret] = _cell(each)
+    shown: dict[str, Entry] = {}
+    for entry, each in found:
+        if entry.name in shown or len(shown) < _COLUMNS:
+            shown[entry.name] = entry
+            cells.setdefault(found.question.label(each.principal), {})[entry.name] = _cell(each)
     out = console()
     if shown:
         table = Table()
@@ -279,7 +299,8 @@ def _print_matrix_table(found: _Matrix) -> None:
     out.print(
         f"{len(shown)} of {counted(found.count, 'secret')}. A ? marks access that depends on a condition."
     )
-    next_ = f"`rotators access {next(iter(shown))}` tells why." if shown else "nothing needs to be done."
+    asking = [_asking(entry) for entry in shown.values()]
+    next_ = f"`{asking[0]}` tells why." if asking else "nothing needs to be done."
     _print_notes(found.notes, out)
     out.print(f"\nNext: {next_}", soft_wrap=True)
     found.end()
@@ -317,7 +338,10 @@ def _table(first: str, rows: Sequence[tuple[str, Access]]) -> Table:
         table.add_column(column, overflow="fold")
     for name, found in rows:
         answers = (styled(each.answer, _STYLES[each.answer]) for each in found.verdicts.values())
-        table.add_row(name, *answers, _why(found))
+        why = _why(found)
+        table.add_row(
+            name, *answers, why if len(why) <= _LONGEST else f"{why[:_LONGEST]} … (--json shows all)"
+        )
     return table
 
 

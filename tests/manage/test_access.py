@@ -15,6 +15,7 @@ from rotators.manage.principals import read_account, read_policies
 from tests.cli.command import command
 from tests.manage.conftest import Fleet
 from tests.manage.principals import READ, Identities, allow, answers, arn, deny, forget, policy, told
+from tests.world import unique
 
 FROM_HOME = {"Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}
 SAME_TEAM = {"Condition": {"StringEquals": {"aws:ResourceTag/team": "${aws:PrincipalTag/team}"}}}
@@ -256,6 +257,37 @@ def test_a_principal_is_asked_by_name_and_arn(secret: str, identities: Identitie
     assert secret.partition("/")[0] in command("access", f"role/{role}").stdout
     for other in (session.replace("123456789012", "222222222222"), f"{arn(role)}x", f"user/{role}"):
         assert "[principal-not-found]" in command("access", other).stderr
+
+
+def test_the_next_command_means_the_secret(fleet: Fleet, identities: Identities) -> None:
+    """A secret may have a name that means a role, or a command."""
+    name = unique("role/x")
+    made = fleet.secrets.create_secret(Name=name, SecretString="x")["ARN"]
+    role = identities.role(allow(*READ, Resource=made))
+    for asked in (["access", f"role/{role}"], ["access", "matrix", name]):
+        assert f"Next: `rotators access {made}`" in command(*asked).stdout
+    assert told(made)["secret"] == name
+    fleet.secrets.delete_secret(SecretId=made, ForceDeleteWithoutRecovery=True)
+
+
+def test_a_deleted_secret_is_told(secret: str, fleet: Fleet, identities: Identities) -> None:
+    identities.role(allow(*READ))
+    assert not told(secret)["deleted"]
+    fleet.secrets.delete_secret(SecretId=secret)
+    assert told(secret)["deleted"]
+    shown = command("access", secret).stdout
+    assert "scheduled for deletion, so nobody can read it now" in shown
+    assert f"Next: `rotators restore {secret}`" in shown
+
+
+def test_a_long_condition_is_cut_in_the_table(secret: str, identities: Identities) -> None:
+    long = {"Condition": {"StringEquals": {"aws:UserAgent": "v" * 9_000}}}
+    role = identities.role(allow(*READ, **long))
+    shown = command("access", secret).stdout
+    assert "--json shows all" in " ".join(shown.replace("│", " ").split())
+    assert shown.count("v") < 1_000
+    (found,) = [each for each in told(secret)["principals"] if each["principal"] == arn(role)]
+    assert len(found["read"]["conditions"][0]) > 9_000
 
 
 def test_a_matrix_has_all_pairs_with_access(fleet: Fleet, identities: Identities) -> None:
