@@ -16,7 +16,7 @@ from rotators.aws import clients
 from rotators.aws.failures import FailedStep, LoggedStep, begin_of_log, logged_steps
 from rotators.aws.secrets import Version, describe, list_versions
 from rotators.aws.views import UNTOLD
-from rotators.core.errors import SecretNotFound
+from rotators.core.errors import SecretNotFound, ServiceThrottled, ServiceUnavailable
 from rotators.core.states import Stage
 from rotators.manage.attention import Urgency
 
@@ -195,14 +195,24 @@ def _read_each(
     unread: Counter[str],
     calls: int = _CALLS,
 ) -> list[tuple[Entry, T | None]]:
-    """Read something about each secret; None where the service does not tell it."""
+    """Read something about each secret; None where the service does not tell it.
+
+    A service that did not answer, or throttled a call for too long, is not asked about the other secrets of
+    the Region: each of those calls would take a minute.
+    """
+    silent: set[str] = set()
 
     def told(entry: Entry) -> tuple[Entry, T | None]:
+        if entry.region in silent:
+            return entry, None
         try:
             with clients.in_region_of(entry.arn):
                 return entry, read(entry)
+        except (ServiceThrottled, ServiceUnavailable):
+            silent.add(entry.region)
         except UNTOLD:
-            return entry, None
+            pass  # about this secret
+        return entry, None
 
     with ThreadPoolExecutor(calls) as pool:
         found = list(pool.map(told, entries))

@@ -25,6 +25,7 @@ from rotators.manage.inventory import Entry
 from rotators.manage.page import html
 from rotators.manage.report import collect
 from tests.manage.conftest import Fleet, run
+from tests.manage.pages import answer
 from tests.world import new_password, unique
 
 NOW = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)
@@ -328,6 +329,27 @@ def test_what_may_not_be_read_is_named(fleet: Fleet, tmp_path: Path) -> None:
     shown = section(page, "replicas")
     assert "app unknown" in shown
     assert "Next: allow secretsmanager:DescribeSecret" in shown
+
+
+def test_logs_without_an_answer_are_asked_for_once(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each further question would take a minute."""
+    for number in range(3):
+        fleet.aws.enable_rotation(fleet.add(str(number)))
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    asked: list[object] = []
+
+    def unavailable(request: object, **_: object) -> object:
+        asked.append(request)
+        return answer(503, {"__type": "ServiceUnavailableException"})
+
+    events = clients.logs().meta.events
+    events.register_first("before-send.logs.FilterLogEvents", unavailable)
+    page = written(fleet, tmp_path / "secrets.html")
+    events.unregister("before-send.logs.FilterLogEvents", unavailable)
+    assert len(asked) == 1
+    assert "Logs of 3 secrets could not be read" in section(page, "rotations")
 
 
 def test_steps_are_looked_for_since_the_version(fleet: Fleet, tmp_path: Path) -> None:
