@@ -10,7 +10,7 @@ import json
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
@@ -34,6 +34,8 @@ from rotators.local.redshift import serverless
 
 STAGE_PATH = "/rotators-local/stage"
 HOST = "127.0.0.1"
+_LOCALHOST = "localhost"
+_OWN_NAMES = (HOST, _LOCALHOST)
 
 Stage = Callable[[str, str, str], bool]
 BeforeFirst = Callable[[str], None]
@@ -141,6 +143,22 @@ class _Moto(DomainDispatcherApplication):
         return service
 
 
+def _is_of_another_site(environ: Mapping[str, Any]) -> bool:
+    """Return True for a request that a browser sends for a page of another site.
+
+    It could create a function, whose code runs on this machine. moto allows it to all sites (CORS), and a
+    site can make its own name resolve to this machine (DNS rebinding). SDKs send neither ``Origin`` nor
+    ``Sec-Fetch-Site``.
+    """
+    host = str(environ.get("HTTP_HOST", HOST))
+    name = host.rpartition(":")[0] if ":" in host else host
+    if name not in _OWN_NAMES and not name.endswith(f".{_LOCALHOST}"):
+        return True
+    if environ.get("HTTP_ORIGIN", f"http://{host}") != f"http://{host}":
+        return True
+    return environ.get("HTTP_SEC_FETCH_SITE", "none") not in {"none", "same-origin"}
+
+
 class _Application:
     """Moto's application, and POST /rotators-local/stage.
 
@@ -152,6 +170,8 @@ class _Application:
         self._stage = stage
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if _is_of_another_site(environ):
+            return refused("AccessDenied", "Web pages may not use the local AWS.", environ, start_response)
         if environ.get("PATH_INFO") != STAGE_PATH:
             try:
                 return self._moto(environ, start_response)
