@@ -100,7 +100,8 @@ def widget(seconds_left: Callable[[], float], *, dark: bool) -> str:
 
     Raises:
         AccessDenied: the caller may not list secrets.
-        StoreError: the secrets could not be listed, or no answer came in time.
+        ServiceUnavailable: no answer came in time.
+        StoreError: the secrets could not be listed.
     """
     now = dt.datetime.now(dt.UTC)
     reading = _Reading(seconds_left)

@@ -110,7 +110,7 @@ def test_look_ups_without_an_answer_leave_failures_unknown() -> None:
 
 
 @pytest.mark.usefixtures("aws")
-def test_a_page_without_an_answer_leaves_the_list_incomplete() -> None:
+def test_a_page_without_an_answer_is_told() -> None:
     client = clients.secrets_lister()
     with Pages(300).serving(), unanswered(client, "secretsmanager.ListSecrets", after=1) as sent:
         answer = widget.handler({}, Invocation(sent.is_set))

@@ -97,7 +97,7 @@ def test_an_unknown_policy_is_explained(session: Callable[..., bool]) -> None:
     assert caught.value.response["Error"]["Code"] == "PolicyUnsupportedException"
 
 
-def test_an_unknown_policy_of_a_shared_secret_is_explained(aws: LocalAws, secrets: Any) -> None:
+def test_an_unknown_policy_of_a_secret_is_explained(aws: LocalAws, secrets: Any) -> None:
     arn = secrets.create_secret(Name=unique("shared"), SecretString="x")["ARN"]
     elsewhere = "arn:aws:iam::222222222222:role/people"
     keys = aws.client("sts").assume_role(RoleArn=elsewhere, RoleSessionName="one")["Credentials"]
