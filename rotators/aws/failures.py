@@ -68,7 +68,7 @@ def log_group(function_arn: str) -> str:
 
 
 def begin_of_log(*moments: dt.datetime | None) -> float:
-    """Return the time before which no line can be about a rotation, in seconds since the epoch.
+    """Return the time before which no line can be about a rotation, in seconds since the epoch; 0 if unknown.
 
     A log group has the rotations of all secrets, so reading all of it takes minutes. createSecret may fail
     for hours before there is a version.

@@ -85,20 +85,18 @@ class _Question:
     guards: Guards = field(default_factory=Guards)
 
     def __post_init__(self) -> None:
-        self._session = read_policies(self.session, "session policy") if self.session else None
+        self._session = None if self.session is None else read_policies(self.session, "session policy")
         self.account = read_account([read_policies(path, "SCP") for path in self.scps])
 
     def asked(self, name: str) -> Principal:
-        """The principal of the question, with its session."""
+        """Return the principal of the question, with its session."""
         principal = self.account.find(name)
         if self._session is not None and not principal.is_role:
-            raise click.UsageError(
-                "--session-policy needs a role: a session policy limits a session of a role."
-            )
+            raise click.UsageError("--session-policy needs a role: only a role has sessions.")
         return replace(principal, session=self._session)
 
     def label(self, principal: Principal) -> str:
-        """The name of a principal in a table: that of a user or role of the account without its account."""
+        """Return the name of a principal in a table: of a user or role of the account without its account."""
         owner, _, name = principal.name.rpartition(":")
         return name if owner.endswith(f":iam::{self.account.id}") else principal.name
 
@@ -117,7 +115,7 @@ class _Question:
         unread = [{"what": what, "code": None} for what in self.account.unread]
         unread += [{"what": what, "code": error.full_code} for what, error in self.guards.unread.items()]
         scps = () if self.scps else ("SCPs (give them with --scp)",)
-        given = {SESSION_POLICIES} if self.session else set()
+        given = set() if self.session is None else {SESSION_POLICIES}
         left_out = [*scps, *(each for each in NOT_CONSIDERED if each not in given)]
         return {"complete": not unread, "unread": unread, "not_considered": left_out}
 
@@ -139,7 +137,7 @@ def of(secret: str, scps: tuple[str, ...], session: str | None, as_json: bool) -
     Exit status 1 means that something could not be read: the answer is incomplete then.
     """
     of_principal = _is_principal(secret)
-    if session and not of_principal:
+    if session is not None and not of_principal:
         raise click.UsageError("--session-policy needs a role: give role/NAME.")
     with console(quiet=as_json).status("reading policies …"):
         (_of_principal if of_principal else _of_secret)(secret, _Question(scps, session), as_json)
@@ -150,7 +148,7 @@ def _is_principal(name: str) -> bool:
 
 
 def _asking(entry: Entry) -> str:
-    """The command that asks about a secret: by its ARN if its name would mean something else there."""
+    """Return the command that asks about a secret, with its ARN if its name means something else there."""
     means_other = entry.name in access.commands or entry.name.startswith("-") or _is_principal(entry.name)
     return f"rotators access {entry.arn if means_other else entry.name}"
 

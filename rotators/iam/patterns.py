@@ -62,7 +62,7 @@ def arn_matcher(pattern: str) -> Callable[[str], bool]:
 
 
 def _expression(pattern: str, character: str) -> str:
-    """The regular expression of a pattern.
+    """Return the regular expression of a pattern.
 
     An asterisk ends at the first place where the text before the next asterisk fits. To try other places, as
     ``.*`` does, finds no more matches, and takes hours for a pattern with ten asterisks.
@@ -75,7 +75,7 @@ def _expression(pattern: str, character: str) -> str:
 
 
 def _fixed(text: str, character: str) -> str:
-    """The expression of a text without asterisks."""
+    """Return the expression of a text without asterisks."""
     return "".join(character if each == "?" else re.escape(_TEXT.get(each, each)) for each in text)
 
 

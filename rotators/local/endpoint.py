@@ -35,7 +35,7 @@ from rotators.local.redshift import serverless
 STAGE_PATH = "/rotators-local/stage"
 HOST = "127.0.0.1"
 _LOCALHOST = "localhost"
-_OWN_NAMES = (HOST, _LOCALHOST)
+_OWN_NAMES = (HOST, _LOCALHOST, "host.docker.internal")  # the last one is what containers call this machine
 
 Stage = Callable[[str, str, str], bool]
 BeforeFirst = Callable[[str], None]

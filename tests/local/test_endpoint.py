@@ -85,7 +85,7 @@ def test_pages_of_other_sites_are_refused(
     assert b"Web pages may not use the local AWS" in answer.read()
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "bucket.localhost"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "bucket.localhost", "host.docker.internal"])
 def test_own_names_and_pages_are_answered(
     aws: LocalAws, connection: http.client.HTTPConnection, host: str
 ) -> None:
