@@ -71,6 +71,7 @@ _ATTEMPTS = 5
 # without. In private subnets there may be no way to these services.
 _LOOK_ATTEMPTS = 2
 # Pauses grow to 20 s each (botocore, standard mode), so a command waits two minutes for its share of a quota.
+# An endpoint that does not answer gets only _ATTEMPTS: see _give_up_unanswered.
 _PATIENT_ATTEMPTS = 12
 _FUNCTION_SECONDS = 900  # the longest that Lambda lets a function run (LG: gettingstarted-limits)
 
@@ -397,7 +398,7 @@ def _client(
             from rotators.aws.assuming import assuming  # noqa: PLC0415 - few need it
 
             session = assuming(role, _region(), config)
-        return session.create_client(
+        client: Any = session.create_client(
             service,
             region_name=_region(),
             endpoint_url=_endpoint(service),
@@ -409,6 +410,15 @@ def _client(
             cause,
             remedy="Set AWS_REGION, and correct AWS_PROFILE or the endpoint variable if the cause names it.",
         ) from None
+    if client.meta.config.retries.get("total_max_attempts") == _PATIENT_ATTEMPTS:
+        client.meta.events.register_first("needs-retry", _give_up_unanswered)
+    return client
+
+
+def _give_up_unanswered(*, caught_exception: Exception | None, attempts: int, **_: object) -> None:
+    """End the attempts of a request that had no answer earlier than those of a throttled one."""
+    if caught_exception is not None and attempts >= _ATTEMPTS:
+        raise caught_exception
 
 
 def keep_requests_out_of_logs() -> None:

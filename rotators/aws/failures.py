@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _MOST_LINES = 4000  # a step has a log line and an audit record
 _LONGEST_MILLISECONDS = 900_000  # of a function (LG: gettingstarted-limits)
+_BEFORE_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,20 @@ def log_group(function_arn: str) -> str:
     return f"/aws/lambda/{function_arn.split(':')[6]}"
 
 
-def last_failed_step(function_arn: str, of: str, since: float = 0.0) -> FailedStep | None:
+def begin_of_log(*moments: dt.datetime | None) -> float:
+    """Return the time before which no line can be about a rotation, in seconds since the epoch; 0 if unknown.
+
+    A log group has the rotations of all secrets, so reading all of it takes minutes. createSecret may fail
+    for hours before there is a version.
+
+    Args:
+        *moments: times of the version's creation, the best first; None is unknown.
+    """
+    known = next(filter(None, moments), None)
+    return known.timestamp() - _BEFORE_SECONDS if known else 0.0
+
+
+def last_failed_step(function_arn: str, of: str, since: float) -> FailedStep | None:
     """The newest failed step that a rotation function logged about a rotation or a secret.
 
     Args:
@@ -100,7 +114,7 @@ def newest_failure(steps: Sequence[LoggedStep]) -> FailedStep | None:
     return next(filter(None, (step.failure for step in reversed(steps))), None)
 
 
-def logged_steps(function_arn: str, of: str, since: float = 0.0) -> list[LoggedStep]:
+def logged_steps(function_arn: str, of: str, since: float) -> list[LoggedStep]:
     """The finished steps that a rotation function logged about a rotation or a secret, oldest first.
 
     Args:

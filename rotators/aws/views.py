@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
 from rotators.aws.events import is_about
-from rotators.aws.failures import LoggedStep, logged_steps
+from rotators.aws.failures import LoggedStep, begin_of_log, logged_steps
 from rotators.aws.faults import translated
 from rotators.aws.secrets import Version, describe, list_versions
 from rotators.core.contracts import SecretState
@@ -224,8 +224,9 @@ def steps_of(view: SecretView, token: str | None) -> list[LoggedStep]:
     """
     if view.function_arn is None or token is None:
         return []
+    created = next((each.created for each in view.versions if each.id == token), None)
     try:
-        return logged_steps(view.function_arn, token)
+        return logged_steps(view.function_arn, token, begin_of_log(created, view.last_rotated, view.read_at))
     except UNTOLD:
         return []
 

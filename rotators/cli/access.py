@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +23,10 @@ from rotators.cli.output import (
     styled,
 )
 from rotators.cli.selecting import nothing_selected, require_conditions, selector_options
-from rotators.manage.access import CAPABILITIES, NOT_CONSIDERED, Answer, access_to
+from rotators.manage.access import CAPABILITIES, NOT_CONSIDERED, SESSION_POLICIES, Answer, access_to
 from rotators.manage.guards import Guards
 from rotators.manage.inventory import described
-from rotators.manage.principals import read_account, read_scps
+from rotators.manage.principals import read_account, read_policies
 from rotators.manage.selector import Selector
 
 if TYPE_CHECKING:
@@ -38,12 +38,14 @@ if TYPE_CHECKING:
     from rotators.manage.access import Access, Verdict
     from rotators.manage.guards import Guarded
     from rotators.manage.inventory import Entry
+    from rotators.manage.principals import Principal
     from rotators.manage.selector import Selection
 
 _DEFAULT = "of"
 _FORMATS = ("table", "json", "csv")
 _STYLES = {Answer.YES: "green", Answer.CONDITIONAL: "yellow", Answer.NO: ""}
 _COLUMNS = 6  # secrets in the table of the matrix
+_LONGEST = 500  # characters of a reason in a table
 
 
 class _Group(click.Group):
@@ -75,13 +77,28 @@ class _Question:
 
     Args:
         scps: files with SCPs.
+        session: file with the policies of a role's session.
     """
 
     scps: Sequence[str]
+    session: str | None = None
     guards: Guards = field(default_factory=Guards)
 
     def __post_init__(self) -> None:
-        self.account = read_account([read_scps(path) for path in self.scps])
+        self._session = None if self.session is None else read_policies(self.session, "session policy")
+        self.account = read_account([read_policies(path, "SCP") for path in self.scps])
+
+    def asked(self, name: str) -> Principal:
+        """Return the principal of the question, with its session."""
+        principal = self.account.find(name)
+        if self._session is not None and not principal.is_role:
+            raise click.UsageError("--session-policy needs a role: only a role has sessions.")
+        return replace(principal, session=self._session)
+
+    def label(self, principal: Principal) -> str:
+        """Return the name of a principal in a table: of a user or role of the account without its account."""
+        owner, _, name = principal.name.rpartition(":")
+        return name if owner.endswith(f":iam::{self.account.id}") else principal.name
 
     def guarded(self, entry: Entry) -> Guarded:
         """The secret with its policies."""
@@ -98,25 +115,42 @@ class _Question:
         unread = [{"what": what, "code": None} for what in self.account.unread]
         unread += [{"what": what, "code": error.full_code} for what, error in self.guards.unread.items()]
         scps = () if self.scps else ("SCPs (give them with --scp)",)
-        return {"complete": not unread, "unread": unread, "not_considered": [*scps, *NOT_CONSIDERED]}
+        given = set() if self.session is None else {SESSION_POLICIES}
+        left_out = [*scps, *(each for each in NOT_CONSIDERED if each not in given)]
+        return {"complete": not unread, "unread": unread, "not_considered": left_out}
 
 
 @access.command(_DEFAULT, short_help="Tell who has access to a secret, or what a principal has access to.")
 @click.argument("secret", metavar="SECRET|PRINCIPAL")
 @scp_option
+@click.option(
+    "--session-policy",
+    "session",
+    metavar="FILE",
+    help="Policies of a session of the role (a policy or a list).",
+)
 @json_option
-def of(secret: str, scps: tuple[str, ...], as_json: bool) -> None:
+def of(secret: str, scps: tuple[str, ...], session: str | None, as_json: bool) -> None:
     """Tell who has access to a SECRET, or what a PRINCIPAL has access to.
 
     A principal is role/NAME, user/NAME or an ARN of IAM or STS. Give a secret with such a name by its ARN.
     Exit status 1 means that something could not be read: the answer is incomplete then.
     """
+    of_principal = _is_principal(secret)
+    if session is not None and not of_principal:
+        raise click.UsageError("--session-policy needs a role: give role/NAME.")
     with console(quiet=as_json).status("reading policies …"):
-        (_of_principal if _is_principal(secret) else _of_secret)(secret, _Question(scps), as_json)
+        (_of_principal if of_principal else _of_secret)(secret, _Question(scps, session), as_json)
 
 
 def _is_principal(name: str) -> bool:
     return name.startswith(("role/", "user/")) or name.split(":")[2:3] in (["iam"], ["sts"])
+
+
+def _asking(entry: Entry) -> str:
+    """Return the command that asks about a secret, with its ARN if its name means something else there."""
+    means_other = entry.name in access.commands or _is_principal(entry.name)
+    return f"rotators access {entry.arn if means_other else entry.id}"
 
 
 def _of_secret(name: str, question: _Question, as_json: bool) -> None:
@@ -125,37 +159,44 @@ def _of_secret(name: str, question: _Question, as_json: bool) -> None:
     if as_json:
         principals = [{"principal": each.principal.name, **_document(each)} for each in found]
         _print_json(
-            {"secret": guarded.entry.name, "arn": guarded.entry.arn, "principals": principals}, question
+            {
+                "secret": guarded.entry.name,
+                "arn": guarded.entry.arn,
+                "deleted": guarded.entry.deleted is not None,
+                "principals": principals,
+            },
+            question,
         )
         return
     shown = [each for each in found if each.any]
     out = console()
     if shown:
-        out.print(_table("principal", [(each.principal.name, each) for each in shown]))
+        out.print(_table("principal", [(question.label(each.principal), each) for each in shown]))
     out.print(f"{counted(len(shown), 'principal')} of {len(found)} with access to {guarded.entry.name}.")
-    next_ = (
-        f"`rotators access suggest {guarded.entry.id} --for ROLE` prints a policy with no more than needed."
-    )
+    next_ = f"`rotators access suggest {name} --for ROLE` prints a policy with no more than needed."
+    if guarded.entry.deleted:
+        out.print("It is scheduled for deletion, so nobody can read it now.")
+        next_ = f"`rotators restore {name}` restores it."
     _end(question, out, next_)
 
 
 def _of_principal(name: str, question: _Question, as_json: bool) -> None:
-    principal = question.account.find(name)
+    principal = question.asked(name)
     rows = []
     for entry in Selector(everything=True).select(dt.datetime.now(dt.UTC)):
         found = access_to(question.guarded(entry), principal)
         if as_json or found.any:
-            rows.append((entry.name, found))
-    rows.sort(key=lambda row: (_order(row[1])[:-1], row[0]))
+            rows.append((entry, found))
+    rows.sort(key=lambda row: (_order(row[1])[:-1], row[0].name))
     if as_json:
-        secrets = [{"secret": secret, **_document(found)} for secret, found in rows]
+        secrets = [{"secret": entry.name, **_document(found)} for entry, found in rows]
         _print_json({"principal": principal.name, "secrets": secrets}, question)
         return
     out = console()
     if rows:
-        out.print(_table("secret", rows))
+        out.print(_table("secret", [(entry.name, found) for entry, found in rows]))
     out.print(f"{counted(len(rows), 'secret')} that {principal.name} has access to.")
-    next_ = f"`rotators access {rows[0][0]}` tells who else." if rows else "nothing needs to be done."
+    next_ = f"`{_asking(rows[0][0])}` tells who else." if rows else "nothing needs to be done."
     _end(question, out, next_)
 
 
@@ -200,12 +241,12 @@ class _Matrix:
     selection: Selection
     count: int = 0
 
-    def __iter__(self) -> Iterator[tuple[str, Access]]:
+    def __iter__(self) -> Iterator[tuple[Entry, Access]]:
         for guarded in self.secrets:
             self.count += 1
             able = (each for each in self.question.everybody(guarded) if each.any)
             for found in sorted(able, key=_order):
-                yield guarded.entry.name, found
+                yield guarded.entry, found
 
     def end(self) -> None:
         """Exit with 1 if the answer is incomplete."""
@@ -221,17 +262,18 @@ class _Matrix:
 
 
 def _print_matrix_json(found: _Matrix) -> None:
-    rows = ({"secret": secret, "principal": each.principal.name, **_document(each)} for secret, each in found)
+    rows = (
+        {"secret": entry.name, "principal": each.principal.name, **_document(each)} for entry, each in found
+    )
     print_json_stream("access", rows, lambda: {"secrets": found.count, **found.notes})
     found.end()
 
 
 def _print_matrix_csv(found: _Matrix) -> None:
     print_rows([("secret", "principal", *CAPABILITIES, "why")])
-    for secret, each in found:
-        print_rows(
-            [(secret, each.principal.name, *(str(one.answer) for one in each.verdicts.values()), _why(each))]
-        )
+    for entry, each in found:
+        answers = (str(one.answer) for one in each.verdicts.values())
+        print_rows([(entry.name, each.principal.name, *answers, _why(each))])
     for note in found.notes["unread"]:
         print_error(f"could not be read: {_unread_words(note)}")
     found.end()
@@ -239,11 +281,11 @@ def _print_matrix_csv(found: _Matrix) -> None:
 
 def _print_matrix_table(found: _Matrix) -> None:
     cells: dict[str, dict[str, Text]] = {}
-    shown: dict[str, None] = {}
-    for secret, each in found:
-        if secret in shown or len(shown) < _COLUMNS:
-            shown[secret] = None
-            cells.setdefault(each.principal.name, {})[secret] = _cell(each)
+    shown: dict[str, Entry] = {}
+    for entry, each in found:
+        if entry.name in shown or len(shown) < _COLUMNS:
+            shown[entry.name] = entry
+            cells.setdefault(found.question.label(each.principal), {})[entry.name] = _cell(each)
     out = console()
     if shown:
         table = Table()
@@ -255,7 +297,8 @@ def _print_matrix_table(found: _Matrix) -> None:
     out.print(
         f"{len(shown)} of {counted(found.count, 'secret')}. A ? marks access that depends on a condition."
     )
-    next_ = f"`rotators access {next(iter(shown))}` tells why." if shown else "nothing needs to be done."
+    asking = [_asking(entry) for entry in shown.values()]
+    next_ = f"`{asking[0]}` tells why." if asking else "nothing needs to be done."
     _print_notes(found.notes, out)
     out.print(f"\nNext: {next_}", soft_wrap=True)
     found.end()
@@ -293,7 +336,10 @@ def _table(first: str, rows: Sequence[tuple[str, Access]]) -> Table:
         table.add_column(column, overflow="fold")
     for name, found in rows:
         answers = (styled(each.answer, _STYLES[each.answer]) for each in found.verdicts.values())
-        table.add_row(name, *answers, _why(found))
+        why = _why(found)
+        table.add_row(
+            name, *answers, why if len(why) <= _LONGEST else f"{why[:_LONGEST]} … (--json shows all)"
+        )
     return table
 
 

@@ -11,8 +11,8 @@ from rotators.core.errors import InvalidEvent, RotatorsError
 from rotators.handlers.telemetry import observed
 from rotators.manage.widget import notice, widget
 
-_RESERVE_SECONDS = 20.0
-"""For a page that was requested in time, with the pauses of a throttled request, and for the HTML."""
+_RESERVE_SECONDS = 5.0
+"""For the HTML. A request that has no answer by then is not waited for."""
 
 _DOCUMENTATION = """\
 ## Secrets that need attention

@@ -38,11 +38,11 @@ def statements_of(document: str | Mapping[str, Any], source: str | None = None) 
     try:
         parsed = json.loads(document) if isinstance(document, str) else document
         found = parsed["Statement"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise PolicyUnsupported("a policy is no JSON object with statements") from None
     statements = found if isinstance(found, list) else [found]
-    if not all(isinstance(each, dict) and each.get("Effect") in {"Allow", "Deny"} for each in statements):
-        raise PolicyUnsupported("a statement of a policy has no Effect of Allow or Deny")
+    for each in statements:
+        _check(each)
     version = parsed.get("Version")
     if version not in _VERSIONS:
         raise PolicyUnsupported(f"the version {version} of a policy is not known")
@@ -59,6 +59,44 @@ def unread(what: str) -> tuple[Statement, ...]:
     """
     everything = {"Principal": "*", "Action": "*", "Resource": "*", UNREAD: what, SOURCE: what}
     return {"Effect": "Allow", **everything}, {"Effect": "Deny", **everything}
+
+
+def _check(statement: Any) -> None:
+    """Refuse what no statement can have, because it would match nothing, also in a denial."""
+    if not isinstance(statement, dict) or statement.get("Effect") not in _EFFECTS:
+        raise PolicyUnsupported("a statement of a policy has no Effect of Allow or Deny")
+    for name, element in statement.items():
+        if not _KNOWN.get(name, _is_anything)(element):
+            raise PolicyUnsupported(f"the element {name} of a statement is not one that AWS knows")
+
+
+def _is_anything(_: Any) -> bool:
+    return True
+
+
+def _are_texts(element: Any) -> bool:
+    texts = element if isinstance(element, list) else [element]
+    return bool(texts) and all(isinstance(each, str) for each in texts)
+
+
+def _is_condition(element: Any) -> bool:
+    if not isinstance(element, dict) or not all(isinstance(keys, dict) for keys in element.values()):
+        return False
+    given = [value for keys in element.values() for value in keys.values()]
+    values = [each for value in given for each in (value if isinstance(value, list) else [value])]
+    return all(isinstance(each, str | int | float) for each in values)  # a bool is an int
+
+
+def _is_principal(element: Any) -> bool:
+    return element == "*" or (isinstance(element, dict) and all(map(_are_texts, element.values())))
+
+
+_EFFECTS = ("Allow", "Deny")
+_KNOWN = {
+    **dict.fromkeys(("Action", "NotAction", "Resource", "NotResource"), _are_texts),
+    **dict.fromkeys(("Principal", "NotPrincipal"), _is_principal),
+    "Condition": _is_condition,
+}
 
 
 def _without_variables(value: Any) -> Any:

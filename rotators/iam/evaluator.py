@@ -213,15 +213,17 @@ def _reached(theirs: _Layer, bounds: _Bounds, call: ApiCall) -> _Grant | None:
     reached = theirs.grant(Match.CALLER, Match.SESSION, Match.EVERYBODY)
     if not bounds or _is_user(call):
         return reached
-    return _either(_limited(reached, bounds), theirs.grant(Match.SESSION), _perhaps_unlimited(theirs, call))
+    perhaps = _perhaps_unlimited(theirs, bounds, call)
+    return _either(_limited(reached, bounds), theirs.grant(Match.SESSION), perhaps)
 
 
-def _perhaps_unlimited(theirs: _Layer, call: ApiCall) -> _Grant | None:
-    """Return the grant to everybody, if the boundary does not limit it; None for a real request."""
+def _perhaps_unlimited(theirs: _Layer, bounds: _Bounds, call: ApiCall) -> _Grant | None:
+    """Return the grant to everybody, if the bounds do not limit it; None for a real request."""
     grant = theirs.grant(Match.EVERYBODY)
     if grant is None or call.known is None:
         return None
-    return _Grant(grant.statement, (*grant.conditions, "the boundary does not limit the Principal *"))
+    words = f"the Principal * is not limited by {' and '.join(bounds)}"
+    return _Grant(grant.statement, (*grant.conditions, words))
 
 
 def _decision(granted: _Grant | None, denials: Sequence[_Fitting], missing: str) -> Decision:

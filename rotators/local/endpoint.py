@@ -10,7 +10,7 @@ import json
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
@@ -25,13 +25,17 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.serving import ThreadedWSGIServer
 from werkzeug.wrappers import Response
 
+from rotators.iam.errors import PolicyUnsupported
 from rotators.local.errors import ServerStartFailed
+from rotators.local.iam.answers import refused
 from rotators.local.iam.authorizer import Application
 from rotators.local.options import Options
 from rotators.local.redshift import serverless
 
 STAGE_PATH = "/rotators-local/stage"
 HOST = "127.0.0.1"
+_LOCALHOST = "localhost"
+_OWN_NAMES = (HOST, _LOCALHOST, "host.docker.internal")  # the last one is what containers call this machine
 
 Stage = Callable[[str, str, str], bool]
 BeforeFirst = Callable[[str], None]
@@ -110,6 +114,8 @@ class _Service:
             status, headers, content = self._dispatch(request, request.raw_url, request.headers)
         except HTTPException as error:
             return error(environ, start_response)
+        except PolicyUnsupported:
+            raise
         except Exception:
             _logger.exception("moto failed")
             return InternalServerError()(environ, start_response)
@@ -137,16 +143,40 @@ class _Moto(DomainDispatcherApplication):
         return service
 
 
+def _is_of_another_site(environ: Mapping[str, Any]) -> bool:
+    """Return True for a request that a browser sends for a page of another site.
+
+    It could create a function, whose code runs on this machine. moto allows it to all sites (CORS), and a
+    site can make its own name resolve to this machine (DNS rebinding). SDKs send neither ``Origin`` nor
+    ``Sec-Fetch-Site``.
+    """
+    host = str(environ.get("HTTP_HOST", HOST))
+    name = host.rpartition(":")[0] if ":" in host else host
+    if name not in _OWN_NAMES and not name.endswith(f".{_LOCALHOST}"):
+        return True
+    if environ.get("HTTP_ORIGIN", f"http://{host}") != f"http://{host}":
+        return True
+    return environ.get("HTTP_SEC_FETCH_SITE", "none") not in {"none", "same-origin"}
+
+
 class _Application:
-    """Moto's application, and POST /rotators-local/stage."""
+    """Moto's application, and POST /rotators-local/stage.
+
+    A request that a policy decides about in a way that is not known here gets an error that says so.
+    """
 
     def __init__(self, stage: Stage, moto: Application) -> None:
         self._moto = moto
         self._stage = stage
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if _is_of_another_site(environ):
+            return refused("AccessDenied", "Web pages may not use the local AWS.", environ, start_response)
         if environ.get("PATH_INFO") != STAGE_PATH:
-            return self._moto(environ, start_response)
+            try:
+                return self._moto(environ, start_response)
+            except PolicyUnsupported as error:
+                return refused("PolicyUnsupported", str(error), environ, start_response)
         body = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
         staged = self._stage(body["SecretId"], body["ClientRequestToken"], body["Region"])
         start_response("200 OK", [("Content-Type", "application/json")])

@@ -32,10 +32,12 @@ from moto.secretsmanager.models import (
 )
 from moto.secretsmanager.responses import SecretsManagerResponse
 from moto.sts.models import STSBackend
+from moto.sts.responses import TokenResponse
 
 from rotators.local.iam.account_details import get_account_authorization_details
 from rotators.local.iam.lookup import session_arn
 from rotators.local.iam.policy_simulator import simulate_principal_policy
+from rotators.local.iam.sessions import with_managed_policies
 from rotators.local.kms import patches as kms
 from rotators.local.secretsmanager.events import with_targets
 from rotators.local.secretsmanager.names import CHECKING, check_name
@@ -177,6 +179,8 @@ class MotoPatches:
         replace(IamResponse, "get_account_authorization_details", get_account_authorization_details)
         replace(BaseResponse, "access_key_regex", _ACCESS_KEY)
         wrap(STSBackend, "get_caller_identity", session_arn)
+        for name in ("assume_role", "assume_role_with_saml", "assume_role_with_web_identity"):
+            wrap(TokenResponse, name, with_managed_policies)
         wrap(Rule, "send_to_targets", with_targets, self._client, self._options)
         kms.install(self._replacements)
         wrap(moto.core.responses, "method_names_from_class", cache)  # a fifth of a request's time

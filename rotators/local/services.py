@@ -72,13 +72,14 @@ def start_services(
     calls = ApiCalls(lambda arn, region: lookup.secret(arn, region))  # noqa: PLW0108 - it is made below
     events = EventLog(calls.records)
     rotations = Rotations(events, options)
-    operations = Operations(rotations, Replication(options, events), events)
-    functions = Functions()
     lookup = Lookup(rotations.record)
+    accounts = Accounts(lookup)
+    operations = Operations(rotations, Replication(options, events), events, accounts)
+    functions = Functions()
     authorizer = Authorizer(lookup)
     clients = Clients(lambda: server.endpoint)
     lambdas = LambdaService(functions, exports, authorizer)
-    patches = MotoPatches(operations, lambdas, Accounts(lookup), options, clients)
+    patches = MotoPatches(operations, lambdas, accounts, options, clients)
     undo.callback(patches.remove)
     patches.install()
     # Undone from the last to the first: no step begins any more, then the containers end, then the threads

@@ -29,10 +29,14 @@ CAPABILITIES = {
 }
 """Abilities of a principal, each with the operations of which one is enough."""
 
+SESSION_POLICIES = "session policies"
+"""Policies that only the caller of AssumeRole knows; considered if they are given."""
+
 NOT_CONSIDERED = (
     "resource control policies",
     "policies of VPC endpoints",
-    "session policies and session tags",
+    SESSION_POLICIES,
+    "session tags",
     "the policy of the rotation function",
     "the root user",
 )
@@ -166,6 +170,7 @@ def _decision(guarded: Guarded, principal: Principal, call: ApiCall) -> Decision
         call,
         resource=policies.get(call.action.partition(":")[0]),
         boundary=principal.boundary,
+        session=principal.session,
         organisation=principal.organisation,
     )
 

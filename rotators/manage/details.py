@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from rotators.aws import clients
-from rotators.aws.failures import FailedStep, LoggedStep, logged_steps
+from rotators.aws.failures import FailedStep, LoggedStep, begin_of_log, logged_steps
 from rotators.aws.secrets import Version, describe, list_versions
 from rotators.aws.views import UNTOLD
-from rotators.core.errors import SecretNotFound
+from rotators.core.errors import SecretNotFound, ServiceThrottled, ServiceUnavailable
 from rotators.core.states import Stage
 from rotators.manage.attention import Urgency
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from rotators.manage.inventory import Entry
     from rotators.manage.report import Row
@@ -161,20 +161,25 @@ def read_details(rows: Sequence[Row]) -> Details:
     newest = sorted(rows, key=lambda row: _last_change(row.entry), reverse=True)
     urgent = sorted(newest, key=lambda row: row.attention.urgency)
     unread: Counter[str] = Counter()
-    steps = _read_each(_steps, _rotating(newest), "logs:FilterLogEvents", unread, _LOOKS_AT_LOGS)
-    timelines = [Timeline(entry, found) for entry, found in steps if found]
     versions = _read_each(
         _versions,
         [row.entry for row in urgent[:MOST_VERSIONS]],
         "secretsmanager:ListSecretVersionIds",
         unread,
     )
+    created = {each.id: each.created for _, found in versions for each in found or ()}
+
+    def steps_of(entry: Entry) -> Sequence[LoggedStep]:
+        return _steps(entry, created)
+
+    steps = _read_each(steps_of, _rotating(newest), "logs:FilterLogEvents", unread, _LOOKS_AT_LOGS)
     replicas = _read_each(
         _replicas,
         [row.entry for row in rows if row.entry.is_primary][:MOST_REPLICATED],
         "secretsmanager:DescribeSecret",
         unread,
     )
+    timelines = [Timeline(entry, found) for entry, found in steps if found]
     return Details(
         timelines=sorted(timelines, key=lambda each: each.ended, reverse=True),
         versions=[(entry, _listed(entry) if found is None else found) for entry, found in versions],
@@ -190,14 +195,24 @@ def _read_each(
     unread: Counter[str],
     calls: int = _CALLS,
 ) -> list[tuple[Entry, T | None]]:
-    """Read something about each secret; None where the service does not tell it."""
+    """Read something about each secret; None where the service does not tell it.
+
+    A service that did not answer, or throttled a call for too long, is not asked about the other secrets of
+    the Region: each of those calls would take a minute.
+    """
+    silent: set[str] = set()
 
     def told(entry: Entry) -> tuple[Entry, T | None]:
+        if entry.region in silent:
+            return entry, None
         try:
             with clients.in_region_of(entry.arn):
                 return entry, read(entry)
+        except (ServiceThrottled, ServiceUnavailable):
+            silent.add(entry.region)
         except UNTOLD:
-            return entry, None
+            pass  # about this secret
+        return entry, None
 
     with ThreadPoolExecutor(calls) as pool:
         found = list(pool.map(told, entries))
@@ -219,7 +234,7 @@ def _last_change(entry: Entry) -> float:
     return moment.timestamp() if moment else 0.0
 
 
-def _steps(entry: Entry) -> Sequence[LoggedStep]:
+def _steps(entry: Entry, created: Mapping[str, dt.datetime | None]) -> Sequence[LoggedStep]:
     stages = entry.stages.items()
     token = next((version for version, held in stages if Stage.PENDING in held), None) or next(
         (version for version, held in stages if Stage.CURRENT in held), None
@@ -227,7 +242,8 @@ def _steps(entry: Entry) -> Sequence[LoggedStep]:
     if token is None or entry.function_arn is None:
         return ()
     try:
-        return [step for step in logged_steps(entry.function_arn, token) if step.step in _STEPS]
+        logged = logged_steps(entry.function_arn, token, begin_of_log(created.get(token), entry.value_since))
+        return [step for step in logged if step.step in _STEPS]
     except SecretNotFound:  # the function has no log, because it never ran
         return ()
 

@@ -171,18 +171,19 @@ def entries(filters: Sequence[Mapping[str, Any]] = (), *, deleted: bool = False)
         request["NextToken"] = answer["NextToken"]
 
 
-def named(names: Iterable[str], unread: list[tuple[str, RotatorsError]]) -> Iterator[Entry]:
+def named(names: Iterable[str], unread: list[tuple[str, RotatorsError]], *, deleted: bool) -> Iterator[Entry]:
     """Describe secrets by their names or ARNs.
 
     Args:
         names: names or ARNs; any number, of any Region.
         unread: gets the names of secrets that the caller may not describe, with the error.
+        deleted: True to accept secrets that are scheduled for deletion.
 
     Yields:
         The secrets, each once.
 
     Raises:
-        NothingSelected: one of them does not exist; nothing was yielded.
+        NothingSelected: one of them does not exist, or is scheduled for deletion; nothing was yielded.
         StoreError: one of them cannot be described.
     """
     found: dict[str, Entry] = {}
@@ -200,6 +201,12 @@ def named(names: Iterable[str], unread: list[tuple[str, RotatorsError]]) -> Iter
             found[entry.arn] = entry
     if missing:
         raise NothingSelected(f"there is no secret {', '.join(missing)}")
+    gone = [entry.name for entry in found.values() if entry.deleted]
+    if gone and not deleted:
+        raise NothingSelected(
+            f"these secrets are scheduled for deletion: {', '.join(gone)}",
+            remedy="Leave them out, or restore them; `rotators list --deleted` shows such secrets.",
+        )
     yield from found.values()
 
 

@@ -44,6 +44,7 @@ class Principal:
         identity: its own policies.
         boundary: its permissions boundary; None without one.
         organisation: SCPs, for each level of the organisation.
+        session: the policies of its session; None without one.
     """
 
     name: str
@@ -52,6 +53,12 @@ class Principal:
     identity: Policy = field(default_factory=Policy)
     boundary: Policy | None = None
     organisation: Sequence[Policy] = ()
+    session: Policy | None = None
+
+    @property
+    def is_role(self) -> bool:
+        """True for a role of an account."""
+        return ":role/" in self.name
 
     @cached_property
     def keys(self) -> Keys:
@@ -137,11 +144,12 @@ def read_account(organisation: Sequence[Policy] = ()) -> Account:
     return account
 
 
-def read_scps(path: str) -> Policy:
-    """Read the SCPs of one level of an organisation: of the root, an organisational unit or an account.
+def read_policies(path: str, kind: str) -> Policy:
+    """Read policies that IAM does not have, such as SCPs of one level of an organisation.
 
     Args:
         path: a file with a policy in JSON, or with a list of policies.
+        kind: of the policies, for the answer: ``SCP`` or ``session policy``.
 
     Returns:
         The policies as one.
@@ -153,8 +161,8 @@ def read_scps(path: str) -> Policy:
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
         policies = found if isinstance(found, list) else [found]
-        return Policy.joined(Policy(statements_of(policy, f"SCP {path}")) for policy in policies)
-    except ValueError:
+        return Policy.joined(Policy(statements_of(policy, f"{kind} {path}")) for policy in policies)
+    except (ValueError, RecursionError):
         raise PolicyUnsupported(f"{path} is no JSON file") from None
     except PolicyUnsupported as error:
         raise PolicyUnsupported(f"{path}: {error.cause}") from None

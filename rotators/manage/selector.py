@@ -92,7 +92,10 @@ class Selector:
         """
         meets = self.check(now)
         unread: list[tuple[str, RotatorsError]] = []
-        listed = named(self.ids, unread) if self.ids else entries(self._filters(), deleted=self.deleted)
+        if self.ids:
+            listed = named(self.ids, unread, deleted=self.deleted)
+        else:
+            listed = entries(self._filters(), deleted=self.deleted)
         return Selection(meets, listed, self.engines, unread)
 
     def check(self, now: dt.datetime) -> Callable[[Entry], bool]:

@@ -27,6 +27,9 @@ _DEFAULT_PORT = 80  # which browsers leave out
 _FRESH_SECONDS = 5.0
 """A page is made again when it is older, so that a reload does not list the secrets each time."""
 
+_IDLE_SECONDS = 30.0
+"""The longest wait for a request, because a connection that is open takes a thread."""
+
 _LOOK_SECONDS = 0.1
 """The time between two looks of the server whether it must end."""
 
@@ -57,7 +60,7 @@ class Dashboard:
     def __init__(self, page: Callable[[], str], port: int = 0) -> None:
         self._page = page
         self._lock = threading.Lock()
-        self._made: tuple[float, str] | None = None
+        self._made: tuple[float, tuple[HTTPStatus, str]] | None = None
         self._ended = False
         handler = type("Handler", (_Handler,), {"dashboard": self})
         self._server = _Server((HOST, port), handler)
@@ -101,11 +104,19 @@ class Dashboard:
             if self._ended:
                 return HTTPStatus.SERVICE_UNAVAILABLE, message("Ended", "Start the command again.")
             if self._made is None or time.monotonic() - self._made[0] > _FRESH_SECONDS:
-                try:
-                    self._made = (time.monotonic(), self._page())
-                except RotatorsError as error:
-                    return HTTPStatus.BAD_GATEWAY, message("The secrets could not be read", str(error))
-            return HTTPStatus.OK, self._made[1]
+                made = self._make()
+                # Those who waited get this page, also if it took longer than a page is fresh.
+                self._made = (time.monotonic(), made)
+            return self._made[1]
+
+    def _make(self) -> tuple[HTTPStatus, str]:
+        try:
+            return HTTPStatus.OK, self._page()
+        except RotatorsError as error:
+            return HTTPStatus.BAD_GATEWAY, message("The secrets could not be read", str(error))
+        except Exception as error:  # noqa: BLE001 - a browser shows no reason for an empty answer
+            text = f"Unexpected {type(error).__name__}. Next: run `rotators report`, which shows the error."
+            return HTTPStatus.INTERNAL_SERVER_ERROR, message("The page could not be made", text)
 
 
 class _Server(ThreadingHTTPServer):
@@ -115,6 +126,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     dashboard: Dashboard
+    timeout = _IDLE_SECONDS
 
     def do_GET(self) -> None:
         self._answer(with_body=True)
@@ -127,14 +139,20 @@ class _Handler(BaseHTTPRequestHandler):
         suffix = "" if self.dashboard.port == _DEFAULT_PORT else f":{self.dashboard.port}"
         own = {f"{name}{suffix}" for name in (HOST, "localhost")}
         if self.headers.get_all("Host", []) not in [[each] for each in own]:
-            status, page = (
-                HTTPStatus.MISDIRECTED_REQUEST,
-                message("Wrong host", here),
-            )
+            status, page = HTTPStatus.MISDIRECTED_REQUEST, message("Wrong host", here)
         elif self.path != "/":
             status, page = HTTPStatus.NOT_FOUND, message("No such page", here)
         else:
             status, page = self.dashboard.answer()
+        self._send(status, page, with_body=with_body)
+
+    def send_error(self, code: int, *_: object, **__: object) -> None:
+        """Answer a request that is none with a page of our own; called by the library."""
+        status = HTTPStatus(code)
+        self.close_connection = True
+        self._send(status, message(status.phrase, f"Open {self.dashboard.address}"), with_body=True)
+
+    def _send(self, status: HTTPStatus, page: str, *, with_body: bool) -> None:
         body = page.encode()
         self.send_response(status)
         for name, value in _HEADERS.items():

@@ -8,11 +8,14 @@ widget's own element. Source: CloudWatch User Guide, add_custom_widget_dashboard
 from __future__ import annotations
 
 import datetime as dt
+import threading
+from contextlib import suppress
 from dataclasses import replace
 from importlib import resources
 from typing import TYPE_CHECKING, TypeVar
 
 from rotators.aws.views import UNTOLD
+from rotators.core.errors import ServiceUnavailable
 from rotators.manage.details import Details
 from rotators.manage.failures import failures, newest
 from rotators.manage.inventory import entries
@@ -20,10 +23,11 @@ from rotators.manage.page import rendered
 from rotators.manage.report import collect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Sequence
 
+    from rotators.aws.views import FailedRotation
     from rotators.core.errors import RotatorsError
-    from rotators.manage.failures import FailedRotations
+    from rotators.manage.inventory import Entry
     from rotators.manage.report import Report
 
 T = TypeVar("T")
@@ -31,29 +35,56 @@ T = TypeVar("T")
 _DETAILS = Details()
 """None: they need calls for single secrets."""
 
+_LOOK_SECONDS = 0.1
+"""The time between two looks whether the time is over."""
+
 _STYLE = resources.files("rotators.manage").joinpath("pages", "widget.css").read_text(encoding="utf-8")
 
 
-class _InTime:
-    """Iterates for as long as there is time.
+class _Reading(threading.Thread):
+    """Reads what the widget shows, in a thread, because a call that gets no answer takes a minute.
 
     Args:
         seconds_left: the time that is left, in seconds.
 
     Attributes:
-        over: True if the time was over before an item, which is then missing.
+        secrets: the secrets that were listed so far.
+        listed: True if these are all.
+        failures: the failed rotations that were found so far, see `failures`.
+        known: True if these are all.
+        error: the reason why they could not be read.
     """
 
     def __init__(self, seconds_left: Callable[[], float]) -> None:
+        super().__init__(name="widget", daemon=True)
         self._seconds_left = seconds_left
-        self.over = False
+        self.secrets: list[Entry] = []
+        self.failures: list[Sequence[tuple[str, FailedRotation]]] = []
+        self.listed = self.known = False
+        self.error: Exception | None = None
 
-    def __call__(self, items: Iterable[T]) -> Iterator[T]:
+    def run(self) -> None:
+        """Read until the end, or until the time is over."""
+        try:
+            self.listed = self._reads(entries(), self.secrets)
+            if self.listed:
+                with suppress(*UNTOLD):
+                    self.known = self._reads(failures(), self.failures)
+        except Exception as error:  # noqa: BLE001 - the thread that waits raises it
+            self.error = error
+
+    def wait(self) -> None:
+        """Wait until everything is read, or the time is over."""
+        while self.is_alive() and self._seconds_left() > 0:
+            self.join(_LOOK_SECONDS)
+
+    def _reads(self, items: Iterable[T], into: list[T]) -> bool:
+        """Return True if there was time for all items."""
         for item in items:
             if self._seconds_left() <= 0:
-                self.over = True
-                return
-            yield item
+                return False
+            into.append(item)
+        return True
 
 
 def widget(seconds_left: Callable[[], float], *, dark: bool) -> str:
@@ -61,7 +92,7 @@ def widget(seconds_left: Callable[[], float], *, dark: bool) -> str:
 
     Args:
         seconds_left: the time that is left to read, in seconds. If it is over before all secrets are listed,
-            the widget says so, and shows those that were.
+            the widget says so, and shows those that were; also if AWS does not answer.
         dark: True for the console's dark theme.
 
     Returns:
@@ -69,14 +100,22 @@ def widget(seconds_left: Callable[[], float], *, dark: bool) -> str:
 
     Raises:
         AccessDenied: the caller may not list secrets.
+        ServiceUnavailable: no answer came in time.
         StoreError: the secrets could not be listed.
     """
     now = dt.datetime.now(dt.UTC)
-    listing = _InTime(seconds_left)
-    secrets = list(listing(entries()))
-    failed, known = (None, False) if listing.over else _failed_rotations(_InTime(seconds_left))
-    report = replace(collect(secrets, failed, now), complete=not listing.over, failures_known=known)
-    return shown(report, dark=dark)
+    reading = _Reading(seconds_left)
+    reading.start()
+    reading.wait()
+    # It may go on. The flags are looked at first, so that they never promise more than there is.
+    listed, known = reading.listed, reading.known
+    secrets, failed = list(reading.secrets), newest(list(reading.failures))
+    if reading.error is not None:
+        raise reading.error
+    if not listed and not secrets:
+        raise ServiceUnavailable("ListSecrets got no answer in time", reason="timeout")
+    report = collect(secrets, failed, now)
+    return shown(replace(report, complete=listed, failures_known=known), dark=dark)
 
 
 def shown(report: Report, *, dark: bool) -> str:
@@ -97,12 +136,3 @@ def notice(error: RotatorsError, *, dark: bool) -> str:
         dark: True for the console's dark theme.
     """
     return rendered("widget.html", report=None, details=_DETAILS, error=str(error), dark=dark, style=_STYLE)
-
-
-def _failed_rotations(reading: _InTime) -> tuple[FailedRotations | None, bool]:
-    """Return the failed rotations, and True if all are known."""
-    try:
-        found = newest(reading(failures()))
-    except UNTOLD:
-        return None, False
-    return found, not reading.over

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from rotators import __version__
 from rotators.aws import clients
@@ -14,7 +16,7 @@ from rotators.core.errors import ConfigurationError
 from rotators.local.service_models import shared_service_models
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -90,6 +92,22 @@ def test_a_silent_endpoint_times_out() -> None:
     assert (settings.connect_timeout, settings.read_timeout) == (5, 10)
     assert settings.retries == {"mode": "standard", "total_max_attempts": 5}
     assert f"rotators/{__version__}" in settings.user_agent
+
+
+@pytest.mark.parametrize(("client", "attempts"), [(clients.secrets_lister, 5), (clients.kms, 2)])
+def test_patience_is_for_throttling_only(
+    client: Callable[[], Any], attempts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that waits minutes for its share of a quota does not wait so for an endpoint."""
+    pauses: list[float] = []
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=pauses.append))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    made = client()
+    with pytest.raises(EndpointConnectionError):
+        made.describe_key(KeyId="x") if client is clients.kms else made.list_secrets()
+    assert len(pauses) + 1 == attempts
 
 
 def test_the_user_s_retry_settings_win(monkeypatch: pytest.MonkeyPatch) -> None:

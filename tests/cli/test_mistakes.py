@@ -153,6 +153,9 @@ rotators access nothing-of-this-name
 rotators access role/nobody
 rotators access app --scp missing.json
 rotators access app --scp picture.png
+rotators access app --session-policy missing.json
+rotators access role/rotators-local --session-policy missing.json
+rotators access role/rotators-local --session-policy wrong.toml
 rotators access app extra
 rotators access matrix
 rotators access matrix --name nothing-of-this-name

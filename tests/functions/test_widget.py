@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from functions import widget
 from rotators.aws import clients
-from tests.manage.pages import Pages, throttling
+from tests.manage.pages import Pages, throttling, unanswered
 from tests.world import new_password, unique
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from rotators.local.aws import LocalAws
 
 EVENTS = Path(__file__).parents[2] / "events"
-RESERVE = 20_000
+RESERVE = 5_000
 THROTTLED = "ThrottlingException"
 
 
@@ -29,19 +30,18 @@ def read(name: str) -> Any:
     return json.loads((EVENTS / f"{name}.json").read_text())
 
 
+@dataclass(frozen=True)
 class Invocation:
-    """Lambda's context of an invocation whose time is over after it was asked for that often.
+    """Lambda's context of an invocation.
 
-    Args:
-        asked: number of times.
+    Attributes:
+        over: tells whether its time is over.
     """
 
-    def __init__(self, asked: int) -> None:
-        self._asked = asked
+    over: Callable[[], bool]
 
     def get_remaining_time_in_millis(self) -> int:
-        self._asked -= 1
-        return RESERVE + 1 if self._asked >= 0 else RESERVE
+        return RESERVE if self.over() else RESERVE + 60_000
 
 
 def secrets_shown(answer: str) -> int:
@@ -87,17 +87,44 @@ def test_ten_thousand_secrets_are_listed_in_full() -> None:
 @pytest.mark.usefixtures("aws")
 def test_it_answers_before_its_time_is_over() -> None:
     with Pages(1_000).serving() as pages:
-        answer = widget.handler({}, Invocation(250))
+        answer = widget.handler({}, Invocation(lambda: pages.served == 3))
     assert pages.served == 3
-    assert "Only 250 secrets are shown: the time was over" in answer
+    assert "Only 200 secrets are shown: the time was over" in answer
     assert "?</b>failed rotations" in answer
 
 
 @pytest.mark.usefixtures("aws")
 def test_look_ups_end_before_the_time_is_over() -> None:
-    with Pages(100).serving():
-        assert "0</b>failed rotations" in widget.handler({}, Invocation(103))
-        assert "?</b>failed rotations" in widget.handler({}, Invocation(102))
+    with Pages(100).serving() as pages:
+        assert "0</b>failed rotations" in widget.handler({}, Invocation(lambda: False))
+        assert "?</b>failed rotations" in widget.handler({}, Invocation(lambda: pages.looked_up == 6))
+
+
+@pytest.mark.usefixtures("aws")
+def test_look_ups_without_an_answer_leave_failures_unknown() -> None:
+    with Pages(300).serving(), unanswered(clients.cloudtrail_lister(), "cloudtrail.LookupEvents") as sent:
+        answer = widget.handler(read("widget-dashboard"), Invocation(sent.is_set))
+    assert secrets_shown(answer) == 300
+    assert "the time was over" not in answer
+    assert "?</b>failed rotations" in answer
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_page_without_an_answer_is_told() -> None:
+    client = clients.secrets_lister()
+    with Pages(300).serving(), unanswered(client, "secretsmanager.ListSecrets", after=1) as sent:
+        answer = widget.handler({}, Invocation(sent.is_set))
+    assert "Only 100 secrets are shown: the time was over" in answer
+    assert "?</b>failed rotations" in answer
+
+
+@pytest.mark.usefixtures("aws")
+def test_no_answer_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    with unanswered(clients.secrets_lister(), "secretsmanager.ListSecrets") as sent:
+        answer = widget.handler(read("widget-dashboard"), Invocation(sent.is_set))
+    assert "[service-unavailable/timeout] ListSecrets got no answer in time" in answer
+    assert "There is no secret" not in answer
+    assert '"outcome":"failed"' in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("aws")

@@ -132,6 +132,52 @@ def test_an_arn_matches_part_by_part(patterns: list[str], parts: list[str]) -> N
     assert arn_matches(":".join(patterns), ":".join(parts)) is all(map(matches, patterns, parts))
 
 
+def test_many_wildcards_are_compared_at_once() -> None:
+    """Patterns come from others: one with ten asterisks took hours, in the command and in the local AWS."""
+    pattern, value = f"{'*a' * 300}*b", "a" * 3000
+    assert not matches(pattern, value)
+    assert matches(pattern, f"{value}b")
+    arn = f"arn:aws:s3:::{value}"
+    assert not arn_matches(f"{'*a' * 300}:*:*:*:*:{pattern}", f"{'a' * 3000}:{arn.partition(':')[2]}")
+
+
+@pytest.mark.parametrize("effect", ["Allow", "Deny"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Action": None},
+        {"Action": ["secretsmanager:GetSecretValue", 5]},
+        {"Action": []},
+        {"Resource": {"a": "*"}},
+        {"Resource": [["*"]]},
+        {"Condition": []},
+        {"Condition": {"Bool": "true"}},
+        {"Condition": {"Bool": {"aws:SecureTransport": None}}},
+        {"Condition": {"Bool": {"aws:SecureTransport": [{"a": 1}]}}},
+        {"Principal": 5},
+        {"Principal": ["*"]},
+        {"Principal": {"AWS": 5}},
+        {"NotPrincipal": {"AWS": None}},
+    ],
+)
+def test_a_malformed_element_is_no_statement(changes: dict[str, Any], effect: str) -> None:
+    """It would match nothing, so a denial would permit."""
+    with pytest.raises(PolicyUnsupported, match=f"the element {next(iter(changes))} of a statement"):
+        statements_of({"Version": "2012-10-17", "Statement": statement(Effect=effect, **changes)})
+
+
+@pytest.mark.parametrize("effect", [None, ["Allow"], {"a": "Allow"}, "allow"])
+def test_an_unknown_effect_is_no_statement(effect: Any) -> None:
+    with pytest.raises(PolicyUnsupported, match="no Effect of Allow or Deny"):
+        statements_of({"Statement": [statement(Effect=effect)]})
+
+
+@pytest.mark.parametrize("document", ["null", "[]", "5", '{"Statement": null}', "[" * 100_000])
+def test_no_policy_is_told(document: str) -> None:
+    with pytest.raises(PolicyUnsupported):
+        statements_of(document)
+
+
 # --- the rest of the policy language
 
 

@@ -162,7 +162,7 @@ def test_a_boundary_perhaps_limits_everybody() -> None:
     boundary = allow(Action="kms:*")
     assert not decide_with([], call(), resource=allow("*"), boundary=boundary).allowed
     decision = decide_with([], open_call, resource=allow("*"), boundary=boundary)
-    assert decision.conditions == ("the boundary does not limit the Principal *",)
+    assert decision.conditions == ("the Principal * is not limited by the permissions boundary",)
     assert decide_with([], open_call, resource=allow("*"), boundary=allow()).allowed
 
 

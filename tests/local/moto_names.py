@@ -179,7 +179,11 @@ RELIED_ON: dict[str, str | None] = {
     "moto.sns.models:sns_backends": None,
     "moto.sts.models:STSBackend.get_assumed_role_from_access_key": "(self, access_key_id)",
     "moto.sts.models:STSBackend.get_caller_identity": "(self, access_key_id, region)",
+    "moto.sts.exceptions:STSValidationError": "(*args, **kwargs)",
     "moto.sts.models:sts_backends": None,
+    "moto.sts.responses:TokenResponse.assume_role": "(self)",
+    "moto.sts.responses:TokenResponse.assume_role_with_saml": "(self)",
+    "moto.sts.responses:TokenResponse.assume_role_with_web_identity": "(self)",
 }
 """The path of a name, and the names of its parameters; None if it is not called."""
 

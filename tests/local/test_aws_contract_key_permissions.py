@@ -137,19 +137,3 @@ def test_via_service_is_secrets_manager_of_the_region(
         assert can_read(reader, secret[0])
     else:
         assert refused(reader.get_secret_value, SecretId=secret[0]) == NO_KMS
-
-
-def test_the_session_policy_limits_the_role(aws: LocalAws, secrets: Any, refused: Refused) -> None:
-    """API:AssumeRole, Policy: the session has what both the role's policies and the session policy allow."""
-    arn = secrets.create_secret(Name=unique("session"), SecretString="x")["ARN"]
-    aws.watch({"key-reader": [READ]})
-    for session, reads in ((READ, True), (allow("s3:*"), False)):
-        document = json.dumps({"Version": "2012-10-17", "Statement": session})
-        keys = aws.client("sts").assume_role(RoleArn=ROLE, RoleSessionName="one", Policy=document)
-        client = aws.client("secretsmanager", credentials=keys["Credentials"])
-        if reads:
-            assert can_read(client, arn)
-        else:
-            assert "not authorized" in refused(client.get_secret_value, SecretId=arn)
-    aws.watch(None)
-    secrets.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)

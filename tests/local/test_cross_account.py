@@ -161,6 +161,46 @@ def test_the_default_key_serves_one_account(shared: Shared) -> None:
     assert shared.own.get_secret_value(SecretId=shared.arn)["SecretString"] == "1"
 
 
+def test_the_default_key_has_an_arn_too(shared: Shared) -> None:
+    shared.share()
+    alias = "arn:aws:kms:us-east-1:123456789012:alias/aws/secretsmanager"
+    shared.own.update_secret(SecretId=shared.arn, KmsKeyId=alias)
+    assert shared.own.get_secret_value(SecretId=shared.arn)["SecretString"] == "1"
+    assert "default KMS service key" in shared.refused("get_secret_value")
+
+
+def test_a_batch_reads_secrets_of_other_accounts(aws: LocalAws, shared: Shared) -> None:
+    """API:BatchGetSecretValue: GetSecretValue decides about each secret."""
+    mine = shared.theirs.create_secret(Name=unique("mine"), SecretString="m")["ARN"]
+    closed = shared.own.create_secret(Name=unique("closed"), SecretString="c")["ARN"]
+    default = shared.own.create_secret(Name=unique("default"), SecretString="d")["ARN"]
+    key = aws.client("kms").create_key()["KeyMetadata"]["Arn"]
+    admit_to_key(aws, key)
+    shared.own.update_secret(SecretId=shared.arn, KmsKeyId=key)
+    for arn in (shared.arn, default):
+        Shared(shared.own, shared.theirs, arn).share(Action="secretsmanager:GetSecretValue")
+    ids = [shared.arn, mine, closed, default, shared.own.describe_secret(SecretId=shared.arn)["Name"]]
+    answer = shared.theirs.batch_get_secret_value(SecretIdList=ids)
+    assert {each["ARN"]: each["SecretString"] for each in answer["SecretValues"]} == {
+        shared.arn: "1",
+        mine: "m",
+    }
+    assert [each["ErrorCode"] for each in answer["Errors"]] == [
+        "AccessDeniedException",
+        "InvalidRequestException",
+        "ResourceNotFoundException",
+    ]
+
+
+def admit_to_key(aws: LocalAws, key: str) -> None:
+    """Let the other account's role use a key."""
+    keys = aws.client("kms")
+    admitted = {"Effect": "Allow", "Principal": {"AWS": [ROLE]}, "Action": "kms:*", "Resource": "*"}
+    policy = json.loads(keys.get_key_policy(KeyId=key, PolicyName="default")["Policy"])
+    policy["Statement"].append(admitted)
+    keys.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(policy))
+
+
 def test_the_default_key_guards_values_only(shared: Shared) -> None:
     """Recorded on AWS (LocalStack's tests, test_cross_account_access)."""
     shared.share()
@@ -181,14 +221,10 @@ def test_the_default_key_guards_values_only(shared: Shared) -> None:
 def test_a_key_of_the_account_serves_others(aws: LocalAws, shared: Shared) -> None:
     """Recorded on AWS (LocalStack's tests, test_cross_account_access_non_default_key)."""
     shared.share()
-    keys = aws.client("kms")
-    key = keys.create_key()["KeyMetadata"]["Arn"]
+    key = aws.client("kms").create_key()["KeyMetadata"]["Arn"]
     shared.own.update_secret(SecretId=shared.arn, KmsKeyId=key)
     assert shared.refused("get_secret_value") == "AccessDeniedException: Access to KMS is not allowed"
-    admitted = {"Effect": "Allow", "Principal": {"AWS": [ROLE]}, "Action": "kms:*", "Resource": "*"}
-    policy = json.loads(keys.get_key_policy(KeyId=key, PolicyName="default")["Policy"])
-    policy["Statement"].append(admitted)
-    keys.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(policy))
+    admit_to_key(aws, key)
     shared.theirs.put_secret_value(SecretId=shared.arn, SecretString="2")
     assert shared.theirs.get_secret_value(SecretId=shared.arn)["SecretString"] == "2"
 

@@ -56,3 +56,42 @@ def test_a_body_in_chunks_ends_the_connection(connection: http.client.HTTPConnec
     asked(connection, "PUT", path, body=iter([b"new ", b"content"]), encode_chunked=True)
     assert connection.sock is None
     assert asked(connection, "GET", path) == b"new content"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"Host": "rebound.example"},
+        {"Host": "localhost.example"},
+        {"Host": ""},
+        {"Origin": "http://site.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    ("method", "asked"), [("OPTIONS", "/2015-03-31/functions"), ("GET", "/?Action=ListTopics")]
+)
+def test_pages_of_other_sites_are_refused(
+    connection: http.client.HTTPConnection, sent: dict[str, str], method: str, asked: str
+) -> None:
+    """They could create functions, whose code runs on this machine."""
+    wanted = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    connection.request(method, asked, headers={**wanted, **sent})
+    answer = connection.getresponse()
+    assert answer.status == 400
+    assert not [name for name in answer.headers if name.lower().startswith("access-control")]
+    assert b"Web pages may not use the local AWS" in answer.read()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "bucket.localhost", "host.docker.internal"])
+def test_own_names_and_pages_are_answered(
+    aws: LocalAws, connection: http.client.HTTPConnection, host: str
+) -> None:
+    """The page of moto at /moto-api/ works."""
+    own = f"{host}:{aws.endpoint.rpartition(':')[2]}"
+    connection.request(
+        "GET", "/moto-api/", headers={"Host": own, "Origin": f"http://{own}", "Sec-Fetch-Site": "same-origin"}
+    )
+    assert connection.getresponse().status == 200

@@ -10,6 +10,7 @@ import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from threading import Event
 from typing import Any
 
 from botocore.awsrequest import AWSRequest, AWSResponse
@@ -38,13 +39,14 @@ class Pages:
 
     Attributes:
         served: number of pages that were given.
+        looked_up: number of answers of CloudTrail, all without events.
         blocks: number of allocated blocks of memory in this process, when each page was given.
         held: bytes that were in use when each page was given, if tracemalloc traces.
     """
 
     def __init__(self, secrets: int, errors: dict[int, list[str]] | None = None) -> None:
         self._secrets, self._errors = secrets, errors or {}
-        self.served = 0
+        self.served = self.looked_up = 0
         self.blocks: list[int] = []
         self.held: list[int] = []
 
@@ -66,13 +68,17 @@ class Pages:
         found = _secret(json.loads(request.body)["SecretId"].split("-")[-2])
         return answer(200, {**found, "VersionIdsToStages": found.pop("SecretVersionsToStages")})
 
+    def lookup_events(self, **_: object) -> AWSResponse:
+        self.looked_up += 1
+        return answer(200, {"Events": []})
+
     @contextmanager
     def serving(self) -> Iterator[Pages]:
         """Answer the requests of this process's clients during the block."""
         handlers = [
             (clients.secrets_lister(), "secretsmanager.ListSecrets", self.list_secrets),
             (clients.secrets_lister(), "secretsmanager.DescribeSecret", self.describe_secret),
-            (clients.cloudtrail_lister(), "cloudtrail.LookupEvents", _no_events),
+            (clients.cloudtrail_lister(), "cloudtrail.LookupEvents", self.lookup_events),
         ]
         for client, operation, handler in handlers:
             client.meta.events.register(f"before-send.{operation}", handler)
@@ -98,6 +104,26 @@ def throttling(client: Any, operation: str, times: int) -> Iterator[list[str]]:
         client.meta.events.unregister(f"before-send.{operation}", handler)
 
 
+@contextmanager
+def unanswered(client: Any, operation: str, after: int = 0) -> Iterator[Event]:
+    """Let the requests of a client, after some, get no answer during the block; gives what tells this."""
+    sent, ended, passing = Event(), Event(), iter(range(after))
+
+    def handler(**_: object) -> AWSResponse | None:
+        if next(passing, None) is not None:
+            return None
+        sent.set()
+        ended.wait()
+        return answer(200, {"Events": [], "SecretList": []})
+
+    client.meta.events.register_first(f"before-send.{operation}", handler)
+    try:
+        yield sent
+    finally:
+        client.meta.events.unregister(f"before-send.{operation}", handler)
+        ended.set()
+
+
 def _secret(number: str) -> dict[str, Any]:
     return {
         "ARN": f"arn:aws:secretsmanager:{_REGION}:{_ACCOUNT}:secret:prod/app-{number}-AbCdEf",
@@ -113,10 +139,6 @@ def _secret(number: str) -> dict[str, Any]:
 def _page() -> str:
     """A page whose number is missing in it."""
     return json.dumps([_secret(f"{_PLACE}{number:02}") for number in range(_PAGE)])
-
-
-def _no_events(**_: object) -> AWSResponse:
-    return answer(200, {"Events": []})
 
 
 def answer(status: int, document: object) -> AWSResponse:

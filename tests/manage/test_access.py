@@ -11,10 +11,11 @@ import pytest
 
 from rotators.iam.errors import PolicyUnsupported
 from rotators.local.aws import LocalAws
-from rotators.manage.principals import read_account, read_scps
+from rotators.manage.principals import read_account, read_policies
 from tests.cli.command import command
 from tests.manage.conftest import Fleet
 from tests.manage.principals import READ, Identities, allow, answers, arn, deny, forget, policy, told
+from tests.world import unique
 
 FROM_HOME = {"Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}
 SAME_TEAM = {"Condition": {"StringEquals": {"aws:ResourceTag/team": "${aws:PrincipalTag/team}"}}}
@@ -121,7 +122,48 @@ def test_a_wrong_scp_names_its_file(tmp_path: Path, text: str) -> None:
     path = tmp_path / "scp.json"
     path.write_text(text)
     with pytest.raises(PolicyUnsupported, match=r"scp\.json"):
-        read_scps(str(path))
+        read_policies(str(path), "SCP")
+
+
+def test_a_session_policy_limits_a_role(secret: str, identities: Identities, tmp_path: Path) -> None:
+    """The answers are those of the local AWS for such a session."""
+    role, path = identities.role(allow("secretsmanager:*")), tmp_path / "session.json"
+    for statement, expected in (
+        (allow("secretsmanager:Get*"), ["yes", "no", "no"]),
+        (allow(*READ, Resource="arn:aws:secretsmanager:*:*:secret:other-*"), ["no", "no", "no"]),
+        (allow("secretsmanager:Get*", **FROM_HOME), ["conditional", "no", "no"]),
+        (allow("secretsmanager:Get*", Principal="*"), ["conditional", "no", "no"]),
+    ):
+        path.write_text(policy(statement))
+        document = told(f"role/{role}", "--session-policy", str(path))
+        (found,) = [each for each in document["secrets"] if each["secret"] == secret]
+        assert [found[name]["access"] for name in ("read", "write", "rotate")] == expected
+        assert "session policies" not in document["not_considered"]
+        assert session_reads(identities, role, policy(statement), secret) == (expected[0] == "yes")
+    assert found["write"]["why"] == "secretsmanager:PutSecretValue is not allowed by the session policy"
+
+
+def session_reads(identities: Identities, role: str, document: str, secret: str) -> bool:
+    sts = identities.aws.client("sts")
+    keys = sts.assume_role(RoleArn=arn(role), RoleSessionName="one", Policy=document)["Credentials"]
+    with identities.enforced():
+        client = identities.aws.client("secretsmanager", credentials=keys)
+        try:
+            return bool(client.get_secret_value(SecretId=secret)["SecretString"])
+        except client.exceptions.ClientError:
+            return False
+
+
+def test_only_a_role_has_a_session_policy(secret: str, aws: LocalAws, tmp_path: Path) -> None:
+    path = tmp_path / "session.json"
+    path.write_text(policy(allow("*")))
+    name = f"user-{secret.partition('/')[0]}"
+    aws.client("iam").create_user(UserName=name)
+    for asked in (secret, f"user/{name}"):
+        done = command("access", asked, "--session-policy", str(path))
+        assert done.status == 2
+        assert "--session-policy needs a role" in done.stderr
+    aws.client("iam").delete_user(UserName=name)
 
 
 def test_the_key_decides_about_reading(keyed: tuple[str, str], identities: Identities) -> None:
@@ -215,6 +257,37 @@ def test_a_principal_is_asked_by_name_and_arn(secret: str, identities: Identitie
     assert secret.partition("/")[0] in command("access", f"role/{role}").stdout
     for other in (session.replace("123456789012", "222222222222"), f"{arn(role)}x", f"user/{role}"):
         assert "[principal-not-found]" in command("access", other).stderr
+
+
+def test_the_next_command_means_the_secret(fleet: Fleet, identities: Identities) -> None:
+    """A secret may have a name that means a role, or a command."""
+    name = unique("role/x")
+    made = fleet.secrets.create_secret(Name=name, SecretString="x")["ARN"]
+    role = identities.role(allow(*READ, Resource=made))
+    for asked in (["access", f"role/{role}"], ["access", "matrix", name]):
+        assert f"Next: `rotators access {made}`" in command(*asked).stdout
+    assert told(made)["secret"] == name
+    fleet.secrets.delete_secret(SecretId=made, ForceDeleteWithoutRecovery=True)
+
+
+def test_a_deleted_secret_is_told(secret: str, fleet: Fleet, identities: Identities) -> None:
+    identities.role(allow(*READ))
+    assert not told(secret)["deleted"]
+    fleet.secrets.delete_secret(SecretId=secret)
+    assert told(secret)["deleted"]
+    shown = command("access", secret).stdout
+    assert "scheduled for deletion, so nobody can read it now" in shown
+    assert f"Next: `rotators restore {secret}`" in shown
+
+
+def test_a_long_condition_is_cut_in_the_table(secret: str, identities: Identities) -> None:
+    long = {"Condition": {"StringEquals": {"aws:UserAgent": "v" * 9_000}}}
+    role = identities.role(allow(*READ, **long))
+    shown = command("access", secret).stdout
+    assert "--json shows all" in " ".join(shown.replace("│", " ").split())
+    assert shown.count("v") < 1_000
+    (found,) = [each for each in told(secret)["principals"] if each["principal"] == arn(role)]
+    assert len(found["read"]["conditions"][0]) > 9_000
 
 
 def test_a_matrix_has_all_pairs_with_access(fleet: Fleet, identities: Identities) -> None:

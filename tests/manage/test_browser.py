@@ -22,8 +22,9 @@ from rotators.aws.views import FailedRotation
 from rotators.manage.details import Details, Replica, Timeline
 from rotators.manage.failures import FailedRotations
 from rotators.manage.page import html, message
-from rotators.manage.report import collect
+from rotators.manage.report import Report, collect
 from rotators.manage.serving import Dashboard
+from rotators.manage.widget import shown
 from tests.browser import chromium, console, look, missing
 from tests.manage.test_report import NOW, entry
 
@@ -81,8 +82,22 @@ return {
 """
 
 
+def console_page(*, dark: bool) -> str:
+    """A page with the widget, with the background and colour of the console's theme (Cloudscape)."""
+    back, text = ("#161d26", "#c6c6cd") if dark else ("#ffffff", "#0f141a")
+    widget = shown(full()[0], dark=dark)
+    style = f"margin: 0; background: {back}; color: {text}"
+    head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Dashboard</title>'
+    return f'{head}<body style="{style}"><main><h1>Dashboard</h1>{widget}</main></body></html>'
+
+
 def report() -> str:
-    """A page with every kind of secret, long texts, and more urgent secrets than the first table shows."""
+    """A page about `full`."""
+    return html(*full())
+
+
+def full() -> tuple[Report, Details]:
+    """Every kind of secret, long texts, and more urgent secrets than the first table shows."""
     day = dt.timedelta(days=1)
     secrets = [
         entry("failed", RotationEnabled=True),
@@ -105,7 +120,7 @@ def report() -> str:
         [(each, [Replica("eu-west-1", "Failed", LONG, LONG)] * 2) for each in secrets[:2]],
         Counter({"logs:FilterLogEvents": 1}),
     )
-    return html(collect(secrets, failures, NOW), details)
+    return collect(secrets, failures, NOW), details
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +138,8 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
         "calm": html(collect([entry("app")], FailedRotations({}), NOW), Details()),
         "empty": html(collect([], None, NOW), Details()),
         "message": message("The secrets could not be read", f"[access-denied] {LONG}"),
+        "widget": console_page(dark=False),
+        "dark widget": console_page(dark=True),
     }
     for name, page in pages.items():
         (folder / f"{name}.html").write_text(page, encoding="utf-8")
@@ -131,7 +148,8 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
         yield {**files, "dashboard": server.address}
 
 
-every_page = pytest.mark.parametrize("page", ["report", "calm", "empty", "message", "dashboard"])
+WIDGETS = ["widget", "dark widget"]
+every_page = pytest.mark.parametrize("page", ["report", "calm", "empty", "message", "dashboard", *WIDGETS])
 
 
 def press(browser: Chrome, *keys: str) -> None:
@@ -157,9 +175,14 @@ def test_the_page_loads_nothing_else(browser: Chrome, places: dict[str, str]) ->
 
 
 @pytest.mark.parametrize(
-    ("width", "dark"), [(NARROW, False), (1200, True)], ids=["narrow-light", "wide-dark"]
+    ("page", "width", "dark"),
+    [
+        *((page, NARROW, False) for page in ("report", "calm", "empty", "message")),
+        *((page, 1200, True) for page in ("report", "calm", "empty", "message")),
+        ("widget", NARROW, False),
+        ("dark widget", 1200, True),
+    ],
 )
-@pytest.mark.parametrize("page", ["report", "calm", "empty", "message"])
 def test_no_rule_of_accessibility_is_broken(
     browser: Chrome, places: dict[str, str], page: str, width: int, dark: bool
 ) -> None:
@@ -215,6 +238,13 @@ def test_rows_are_stacked_on_a_narrow_screen(browser: Chrome, places: dict[str, 
     """Each cell has its own line, below the secret, and a label that tells its column."""
     look(browser, places["report"], width=NARROW)
     assert browser.execute_script(STACKED) == []
+
+
+def test_reasons_have_room_in_a_narrow_widget(browser: Chrome, places: dict[str, str]) -> None:
+    """CloudWatch shows dashboards on phones too."""
+    look(browser, places["widget"], width=NARROW)
+    cell = browser.find_element("css selector", "td[data-label=Reason]")
+    assert cell.rect["width"] > NARROW / 4
 
 
 def test_stacked_rows_stay_rows_of_a_table(browser: Chrome, places: dict[str, str]) -> None:

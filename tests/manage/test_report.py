@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from rotators.aws import clients
-from rotators.aws.failures import FailedStep, LoggedStep
+from rotators.aws.failures import FailedStep, LoggedStep, log_group
 from rotators.aws.secrets import Version
 from rotators.aws.views import FailedRotation
 from rotators.manage.details import MOST_REPLICATED, MOST_VERSIONS, Details, Replica, Timeline
@@ -22,7 +25,8 @@ from rotators.manage.inventory import Entry
 from rotators.manage.page import html
 from rotators.manage.report import collect
 from tests.manage.conftest import Fleet, run
-from tests.world import new_password
+from tests.manage.pages import answer
+from tests.world import new_password, unique
 
 NOW = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202e'\"&"
@@ -325,6 +329,52 @@ def test_what_may_not_be_read_is_named(fleet: Fleet, tmp_path: Path) -> None:
     shown = section(page, "replicas")
     assert "app unknown" in shown
     assert "Next: allow secretsmanager:DescribeSecret" in shown
+
+
+def test_logs_without_an_answer_are_asked_for_once(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each further question would take a minute."""
+    for number in range(3):
+        fleet.aws.enable_rotation(fleet.add(str(number)))
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    asked: list[object] = []
+
+    def unavailable(request: object, **_: object) -> object:
+        asked.append(request)
+        return answer(503, {"__type": "ServiceUnavailableException"})
+
+    events = clients.logs().meta.events
+    events.register_first("before-send.logs.FilterLogEvents", unavailable)
+    page = written(fleet, tmp_path / "secrets.html")
+    events.unregister("before-send.logs.FilterLogEvents", unavailable)
+    assert len(asked) == 1
+    assert "Logs of 3 secrets could not be read" in section(page, "rotations")
+
+
+def test_steps_are_looked_for_since_the_version(fleet: Fleet, tmp_path: Path) -> None:
+    """A log group has the rotations of all secrets: reading all of it would take minutes."""
+    name = fleet.add("rotating")
+    fleet.aws.enable_rotation(name)
+    (token,) = fleet.secrets.describe_secret(SecretId=name)["VersionIdsToStages"]
+    function = fleet.secrets.describe_secret(SecretId=name)["RotationLambdaARN"]
+    group, stream = {"logGroupName": log_group(function)}, {"logStreamName": unique("stream")}
+    logs, now = fleet.aws.client("logs"), time.time()
+    with suppress(logs.exceptions.ResourceAlreadyExistsException):
+        logs.create_log_group(**group)
+    logs.create_log_stream(**group, **stream)
+    lines = [
+        {
+            "timestamp": int((now - days * 86400) * 1000),
+            "message": json.dumps({"token": token, "step": step, "outcome": "succeeded"}),
+        }
+        for days, step in ((3, "createSecret"), (0.5, "setSecret"), (0, "finishSecret"))
+    ]
+    logs.put_log_events(**group, **stream, logEvents=lines)
+    shown = section(written(fleet, tmp_path / "secrets.html"), "rotations")
+    assert "setSecret" in shown
+    assert "finishSecret" in shown
+    assert "createSecret" not in shown
 
 
 @pytest.mark.processes

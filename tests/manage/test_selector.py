@@ -71,6 +71,19 @@ def test_each_named_secret_must_exist(three: Fleet) -> None:
     assert three.listed("--tag", "a") == set()
 
 
+def test_a_named_secret_must_not_be_deleted(three: Fleet) -> None:
+    """It would be missing in a plan or a file that looks complete."""
+    gone, there = three.add("gone"), f"{three.prefix}app"
+    three.secrets.delete_secret(SecretId=gone)
+    for words in (["schedule", gone, there, "--every", "30"], ["export", there, gone], ["list", gone]):
+        result = run(*words)
+        assert isinstance(result.exception, NothingSelected)
+        assert f"scheduled for deletion: {gone}" in str(result.exception)
+    assert run("restore", gone, "--yes").exit_code == 0
+    assert run("list", gone, there, "-o", "names").exit_code == 0
+    three.secrets.delete_secret(SecretId=gone, ForceDeleteWithoutRecovery=True)
+
+
 def test_a_secret_named_twice_is_one(three: Fleet) -> None:
     arn = three.secrets.describe_secret(SecretId=f"{three.prefix}api")["ARN"]
     assert run("list", arn, f"{three.prefix}api", "-o", "names").stdout.split() == [f"{three.prefix}api"]

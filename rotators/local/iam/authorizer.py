@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, unquote
 from rotators.iam.calls import ApiCall, key_use
 from rotators.iam.documents import Statements
 from rotators.iam.evaluator import Decision, decide_with
+from rotators.local.iam.answers import refused
 from rotators.local.iam.calls import KEY_PREFIX, SignedRequest, calls_of
 from rotators.local.iam.lookup import DEVELOPER
 from rotators.local.iam.per_secret import may_use_key, refusal_of
@@ -110,9 +111,9 @@ class Authorizer:
 
         def pass_or_refuse(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
             if self._policies is not None and (request := self._request(environ)):
-                refused = self._refused(request)
-                if refused:
-                    return _answer(request.service, refused, environ, start_response)
+                words = self._refused(request)
+                if words:
+                    return refused("AccessDenied", words, environ, start_response)
                 if request.operation in _DECIDED_INSIDE:
                     return self._with_decisions(request, application, environ, start_response)
             return application(environ, start_response)
@@ -235,18 +236,3 @@ def _operation(environ: Mapping[str, Any], body: bytes) -> tuple[str, dict[str, 
     if function := _FUNCTION_PATH.match(path):
         return _FUNCTION_OPERATIONS[function["what"]], {"FunctionName": unquote(function["name"])}
     return f"{environ.get('REQUEST_METHOD')} {path}", {}
-
-
-def _answer(service: str, message: str, environ: Mapping[str, Any], start_response: Any) -> list[bytes]:
-    if service == "s3":
-        start_response("403 Forbidden", [("Content-Type", "application/xml")])
-        return [f"<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>".encode()]
-    if "urlencoded" in environ.get("CONTENT_TYPE", ""):
-        start_response("403 Forbidden", [("Content-Type", "text/xml")])
-        error = f"<Error><Type>Sender</Type><Code>AccessDenied</Code><Message>{message}</Message></Error>"
-        return [f"<ErrorResponse>{error}<RequestId>local</RequestId></ErrorResponse>".encode()]
-    kind = "AccessDeniedException"
-    start_response(
-        "400 Bad Request", [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-errortype", kind)]
-    )
-    return [json.dumps({"__type": kind, "Message": message}).encode()]

@@ -16,6 +16,8 @@ from rotators.iam.calls import KeyResource, SecretResource
 from rotators.iam.documents import Statement, Statements, statements_of
 from rotators.iam.grants import statements_of_grants
 from rotators.local.iam.calls import KEY_PREFIX
+from rotators.local.iam.managed_policies import managed_statements
+from rotators.local.iam.sessions import session_statements
 from rotators.local.options import ACCOUNT
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ class Lookup:
         Returns:
             The key as IAM looks at it, without tags if it does not exist; None for a key of AWS's services.
         """
-        if key.startswith("alias/aws/"):
+        if key.rpartition(":")[2].startswith("alias/aws/"):
             return None
         account = key.split(":")[_ACCOUNT] if key.startswith("arn:") else ACCOUNT
         backend = kms_backends[account][region]
@@ -115,18 +117,16 @@ class Lookup:
         found = self._role(role)
         if found is None or not found.permissions_boundary_arn:
             return None
-        policies = iam_backends[found.account_id][_PARTITION].managed_policies
-        policy = policies[found.permissions_boundary_arn]
-        return statements_of(next(each.document for each in policy.versions if each.is_default))
+        return managed_statements(found.account_id, found.permissions_boundary_arn) or ()
 
     def session_policy(self, access_key: str) -> Statements | None:
-        """Return the statements of the policy that a role was assumed with (API:AssumeRole, Policy), or None.
+        """Return the statements of the policies that a role was assumed with (API:AssumeRole), or None.
 
         Args:
             access_key: of the caller.
         """
         assumed = _assumed_role(access_key)
-        return statements_of(assumed.policy) if assumed and assumed.policy else None
+        return session_statements(assumed) if assumed else None
 
     def role_tags(self, role: str) -> Mapping[str, str]:
         """Return the tags of the role with the ARN ``role``; none if it is no role of moto's IAM."""

@@ -2,8 +2,7 @@
 
 The policies of the secret and of its key must allow the call. The key aws/secretsmanager serves the secret's
 account only: recorded on AWS for GetSecretValue and PutSecretValue (LocalStack's tests,
-test_cross_account_access); UpdateSecret with a value is refused in the same way here. BatchGetSecretValue
-finds secrets of the caller's account only.
+test_cross_account_access); UpdateSecret with a value is refused in the same way here.
 """
 
 from __future__ import annotations

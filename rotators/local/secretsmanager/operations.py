@@ -38,6 +38,7 @@ from rotators.local.secretsmanager.versions import CURRENT, PENDING, PREVIOUS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rotators.local.secretsmanager.accounts import Accounts
     from rotators.local.secretsmanager.events import EventLog
     from rotators.local.secretsmanager.replication import Replication
     from rotators.local.secretsmanager.rotations import Rotations
@@ -68,9 +69,13 @@ class Operations:
         rotations: starts and drives the rotations.
         replication: makes the replicas.
         events: gets the service's events.
+        accounts: finds secrets of other accounts.
     """
 
-    def __init__(self, rotations: Rotations, replication: Replication, events: EventLog) -> None:
+    def __init__(
+        self, rotations: Rotations, replication: Replication, events: EventLog, accounts: Accounts
+    ) -> None:
+        self._accounts = accounts
         self.rotations = rotations
         self.replication = replication
         self.lock = rotations.lock
@@ -144,6 +149,9 @@ class Operations:
     def batch_get_secret_value(self, backend: SecretsManagerBackend, params: Params) -> Params:
         """Read the values of up to 20 secrets, named by the request or selected by filters.
 
+        A secret of another account, which only its ARN names, is read as GetSecretValue reads it. The API
+        reference asks for the permissions of GetSecretValue for each secret, and does not tell more.
+
         Returns:
             SecretValues; Errors, one for each secret that cannot be read; NextToken if filters select more.
 
@@ -173,7 +181,9 @@ class Operations:
             try:
                 if refused := refusal_of.get()(secret_id):
                     raise refusal("AccessDeniedException", refused)
-                values.append(self._read(backend.describe_secret(secret_id), None, None))
+                named = {"SecretId": secret_id}
+                owner = self._accounts.backend(backend, "GetSecretValue", params["AccessKey"], named)
+                values.append(self._read(owner.describe_secret(secret_id), None, None))
             except SecretsManagerClientError as error:
                 errors.append(
                     {"SecretId": secret_id, "ErrorCode": error.error_type, "Message": error.message}
