@@ -43,6 +43,7 @@ _DECIDING = (
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_DIRECTORY_SERVICE",
     "AWS_ENDPOINT_URL_ELASTICACHE",
+    "AWS_ENDPOINT_URL_KMS",
     "AWS_ENDPOINT_URL_MEMORYDB",
     "AWS_ENDPOINT_URL_RDS",
     "AWS_ENDPOINT_URL_REDSHIFT",
@@ -270,6 +271,15 @@ def kms() -> Any:
         ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
     """
     return _client("kms", _environment(), attempts=_LOOK_ATTEMPTS)
+
+
+def kms_sealer() -> Any:
+    """The client for KMS that values are sealed and opened with; kept like the others.
+
+    Raises:
+        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
+    """
+    return _client("kms", _environment())
 
 
 def kms_lister() -> Any:

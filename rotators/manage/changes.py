@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from rotators.aws import clients
+from rotators.aws import clients, sealing
 from rotators.aws.faults import translated
 from rotators.aws.secrets import describe
 from rotators.core.errors import RequestRefused, RotatorsError, SecretFormatError
@@ -231,7 +231,7 @@ def removal_of_replicas(entry: Entry, regions: Sequence[str]) -> Iterator[Change
 def storing(
     name: str, content: str | bytes, known: SecretVersion | None, key: str | None
 ) -> Iterator[Change]:
-    """Plan to store a value.
+    """Plan to store a value, sealed if SEALING_KEYS is set.
 
     Args:
         name: name of the secret.
@@ -240,17 +240,23 @@ def storing(
         key: KMS key of a new secret; None for ``aws/secretsmanager``.
 
     Yields:
-        The change; nothing if the secret has this value.
+        The change; nothing if the secret has this value, and it is sealed if it must be.
     """
-    kind = "SecretBinary" if isinstance(content, bytes) else "SecretString"
-    value = {kind: content}
     if known is None:
         encryption = {"KmsKeyId": key} if key else {}
-        create = partial(call, name, "CreateSecret", {"Name": name, **value, **encryption})
+        create = partial(_store, name, content, "CreateSecret", {"Name": name, **encryption})
         yield Change(name, "create", create)
-    elif not _same(known.content, content):
-        put = partial(call, name, "PutSecretValue", {"SecretId": known.arn, **value})
+        return
+    put = partial(_store, known.name, content, "PutSecretValue", {"SecretId": known.arn})
+    if not _same(known.content, content):
         yield Change(name, "overwrite", put, known.arn)
+    elif sealing.seals() and isinstance(content, str) and not known.sealed:
+        yield Change(name, "seal", put, known.arn)
+
+
+def _store(name: str, content: str | bytes, operation: str, parameters: Mapping[str, Any]) -> None:
+    kind = "SecretBinary" if isinstance(content, bytes) else "SecretString"
+    call(parameters.get("SecretId", name), operation, {kind: sealing.stored(name, content), **parameters})
 
 
 def _same(one: str | bytes, other: str | bytes) -> bool:
