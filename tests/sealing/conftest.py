@@ -12,7 +12,7 @@ from rotators.aws import clients, sealing
 from rotators.local.aws import LocalAws
 from rotators.local.inprocess import InProcessFunction
 from rotators.testing.case import STEPS
-from tests.world import World, unique
+from tests.world import World, remembered, unique
 
 
 class Sealed:
@@ -66,6 +66,7 @@ class Sealed:
         """The clear value of a version."""
         name = arn.split(":")[6][:-7]
         value: dict[str, Any] = json.loads(sealing.opened(name, self.raw(arn, stage)))
+        remembered(value["password"])
         return value
 
 
