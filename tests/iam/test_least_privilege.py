@@ -75,6 +75,7 @@ def stacks(aws: LocalAws, server: PostgresServer) -> Iterator[dict[str, Stack]]:
         made["directory"] = scenarios.with_directory(world, "directory")
     made["again"] = scenarios.redeployed(world, "again")
     made["answering"] = scenarios.with_callers(world, "answering")
+    made["sealing"] = scenarios.with_sealing(world, "sealing")
     made["adopting"] = scenarios.adopted(world, "adopting")
     yield made
     for name in made:
@@ -278,6 +279,34 @@ def test_only_the_url_reaches_a_function_with_callers(stacks: dict[str, Stack]) 
         "answering-caller", "lambda:InvokeFunctionUrl", function, {"lambda:FunctionUrlAuthType": "NONE"}
     )
     assert not decide(stack.policies["caller"], without_signature).allowed
+
+
+def test_sealing_keys_are_for_named_secrets(stacks: dict[str, Stack]) -> None:
+    """The first key seals for the prefix; both open, which reading the secret decides; nothing else."""
+    stack = stacks["sealing"]
+    first, second = stack.sealing
+    named = {"kms:EncryptionContext:SecretName": "sealing/single"}
+    other = {"kms:EncryptionContext:SecretName": "other/single"}
+
+    def allowed(who: str, action: str, key: str, context: dict[str, str]) -> bool:
+        return decide(stack.policies[who], ApiCall(f"sealing-{who}", action, key, {**context})).allowed
+
+    for who, seals, opens in (
+        ("rotate", True, True),
+        ("store", True, False),
+        ("retrieve", False, True),
+        ("operate", False, True),
+        ("notify", False, False),
+        ("widget", False, False),
+        (OPERATOR, False, False),
+        ("values", False, False),
+    ):
+        assert allowed(who, "kms:GenerateDataKey", first, named) is seals
+        assert not allowed(who, "kms:GenerateDataKey", second, named)
+        assert not allowed(who, "kms:GenerateDataKey", first, other)
+        assert all(allowed(who, "kms:Decrypt", key, named) is opens for key in stack.sealing)
+        assert not allowed(who, "kms:Decrypt", first, {})
+        assert not allowed(who, "kms:Encrypt", first, named)
 
 
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:"
@@ -510,6 +539,8 @@ def rows(stacks: dict[str, Stack]) -> list[str]:
 
 def plain(resource: str, stack: Stack) -> str:
     """The page's name of a resource."""
+    if stack.sealing and re.fullmatch("|".join(stack.sealing), resource):
+        return "a sealing key"
     names = {
         rf".*:secret:({stack.name}/|prod/|legacy-).*": "a secret of the prefix",
         r".*:secret:elsewhere.*": "a tagged secret",
