@@ -31,7 +31,6 @@ from rotators.core.errors import (
     RequestRefused,
     RotatorsError,
     SealedValueError,
-    StoreError,
 )
 
 if TYPE_CHECKING:
@@ -151,11 +150,14 @@ def _asking(action: str, key: str) -> Iterator[None]:
     try:
         with translated(action, key), _refusals():
             yield
-    except (AccessDenied, KeyUnusable, RequestRefused) as error:
-        if error.reason in {None, "kms", "key", "asymmetric"}:
-            kind: type[StoreError] = AccessDenied if isinstance(error, AccessDenied) else KeyUnusable
-            raise kind(error.cause, remedy=_REMEDY, reason="sealing-key") from None
-        raise
+    except AccessDenied as error:
+        if error.reason not in {None, "kms"}:
+            raise  # about the credentials
+        cause = f"the sealing key may not be used: {error.cause}"
+        raise AccessDenied(cause, remedy=_REMEDY, reason="sealing-key") from None
+    except (KeyUnusable, RequestRefused) as error:
+        cause = f"the sealing key cannot be used: {error.cause}"
+        raise KeyUnusable(cause, remedy=_REMEDY, reason="sealing-key") from None
 
 
 @contextmanager

@@ -18,7 +18,6 @@ import base64
 import json
 import os
 import re
-from functools import partial
 from typing import TYPE_CHECKING
 
 from rotators.core.errors import ConfigurationError, LimitExceeded, SealedValueError
@@ -39,7 +38,6 @@ MEMBER = "rotators-sealed"
 _MOST_BYTES = 65_536  # API:PutSecretValue, SecretString
 _BEGINNING = re.compile(rf'\s*{{\s*"{MEMBER}"')
 _KEY_ARN = re.compile(r"arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+")
-_altered = partial(SealedValueError, reason="altered")
 
 
 def opened(name: str, content: str, *, clear: bool = False) -> str:
@@ -162,7 +160,9 @@ def _message(name: str, content: str) -> bytes | None:
     except (TypeError, ValueError):
         message = b""
     if not message:
-        raise _altered(f"the sealed value of {name} is cut off or was changed")
+        raise SealedValueError(
+            f"the sealed value of {name} cannot be opened: it was cut off or changed", reason="altered"
+        )
     return message
 
 

@@ -80,7 +80,7 @@ def test_one_unreadable_secret_spares_the_batch(
     assert isinstance(found[copied], SealedValueError)
 
 
-def test_a_key_that_refuses_is_reported_until_it_works(world: World, own_key: Sealed) -> None:
+def test_a_refusing_key_is_reported_until_enabled(world: World, own_key: Sealed) -> None:
     value = {"password": new_password()}
     arn = own_key.secret(value)
     own_key.kms.disable_key(KeyId=own_key.key)

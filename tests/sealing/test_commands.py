@@ -111,7 +111,7 @@ def test_diff_compares_what_was_sealed(world: World, sealed: Sealed) -> None:
     assert set(states.values()) == {"same"}
 
 
-def test_a_renamed_secret_is_sealed_for_its_new_name(
+def test_a_renamed_secret_is_sealed_again(
     world: World, sealed: Sealed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     value = {"password": new_password()}
