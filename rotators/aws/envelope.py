@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 NAME = "SecretName"
 """Member of the encryption context: the name of the secret. KMS logs it, and policies can name it."""
 
+_ENCODING = ("utf-8", "surrogatepass")  # JSON permits half of a surrogate pair
 _SUITE = Algorithm.AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384
 _SDK = EncryptionSDKClient(
     commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT, max_encrypted_data_keys=1
@@ -51,8 +52,9 @@ _REMEDY = (
 # KMS's answers for an encrypted data key or a context that was changed.
 _ALTERED = {"IncorrectKeyException", "InvalidCiphertextException"}
 
-# It logs each failure with its traceback, in addition to raising it.
-logging.getLogger("aws_encryption_sdk").setLevel(logging.CRITICAL)
+# It logs each failure with its traceback, in addition to raising it. A level of the application stays.
+_LOGGER = logging.getLogger("aws_encryption_sdk")
+_LOGGER.setLevel(_LOGGER.level or logging.CRITICAL)
 
 
 def sealed(name: str, text: str, key: str) -> bytes:
@@ -71,7 +73,7 @@ def sealed(name: str, text: str, key: str) -> bytes:
     """
     with clients.in_region_of(key):
         message, _ = _SDK.encrypt(
-            source=text.encode(),
+            source=text.encode(*_ENCODING),
             key_provider=_Key(key_id=key, client=clients.kms_sealer()),
             encryption_context={NAME: name},
             algorithm=_SUITE,
@@ -120,7 +122,7 @@ def _opened_by(key: str, name: str, message: bytes) -> tuple[str, Any] | None:
                 source=source, key_provider=_Key(key_id=key, client=clients.kms_sealer())
             )
         if header.algorithm is _SUITE and source.tell() == len(message):
-            return content.decode(), header
+            return content.decode(*_ENCODING), header
     except DecryptKeyError:
         return None
     except (RotatorsError, BotoCoreError):

@@ -242,7 +242,7 @@ class SecretStore:
                 answer = self._client.get_secret_value(SecretId=arn, VersionId=version)
         except SecretNotFound:
             return None
-        value = with_address(_parsed(answer))
+        value = with_address(_parsed(answer, _name_in(arn)))
         self._values.put((arn, version), value)
         return value
 
@@ -287,7 +287,7 @@ class SecretStore:
         with clients.in_region_of(arn):
             with translated("GetSecretValue", arn):
                 answer = self._client.get_secret_value(SecretId=arn, VersionStage=Stage.CURRENT)
-            value = _parsed(answer, clear=True)
+            value = _parsed(answer, answer["Name"], clear=True)
             if "host" in value:
                 return value
             return with_admin_address(value, describe(arn, self._client).get("Tags", []))
@@ -376,8 +376,9 @@ class SecretsManager:
                 )
             for answer in page.get("SecretValues", []):
                 version = SecretVersion.of(answer)
-                opened = opened_or_error(version)
-                found |= {secret_id: opened for secret_id in secret_ids if _names(secret_id, version)}
+                asked = [secret_id for secret_id in secret_ids if _names(secret_id, version)]
+                if asked:
+                    found |= dict.fromkeys(asked, opened_or_error(asked[0], version))
         return found
 
     def _pages(self, secret_ids: Sequence[str]) -> Iterator[Mapping[str, Any]]:
@@ -398,20 +399,21 @@ def _created(version: Version) -> float:
     return version.created.timestamp() if version.created else 0.0
 
 
-def _parsed(answer: Mapping[str, Any], *, clear: bool = False) -> Secret:
+def _parsed(answer: Mapping[str, Any], name: str, *, clear: bool = False) -> Secret:
     if "SecretString" not in answer:
         raise SecretFormatError("the secret is binary; a rotation needs a SecretString with a JSON object")
-    return Secret.from_string(sealing.opened(answer["Name"], answer["SecretString"], clear=clear))
+    return Secret.from_string(sealing.opened(name, answer["SecretString"], clear=clear))
 
 
-def opened_or_error(version: SecretVersion) -> SecretVersion | RotatorsError:
+def opened_or_error(secret_id: str, version: SecretVersion) -> SecretVersion | RotatorsError:
     """The version with its clear text, or the error of this secret among many.
 
     Args:
-        version: as it is stored.
+        secret_id: name or ARN that was asked for.
+        version: of the answer, as it is stored.
     """
     try:
-        return version.opened()
+        return asked_for(secret_id, version).opened()
     except RotatorsError as error:
         return error
 

@@ -491,6 +491,19 @@ def test_check_names_an_uncovered_prefix_and_key(stacks: dict[str, Stack]) -> No
     assert f"Add {key} to the stack's parameter KmsKeyArns" in used["next"]
 
 
+def test_check_looks_at_the_sealing_keys(stacks: dict[str, Stack]) -> None:
+    stack = stacks["sealing"]
+    world, first = stack.world, stack.sealing[0]
+    value = json.dumps(world.user())
+    results = {}
+    for name in ("sealing/checked", "unsealed"):
+        arn = world.secrets.create_secret(Name=unique(name), SecretString=value)["ARN"]
+        results[name] = checked(stack, arn)["the function's role may use the sealing keys"]
+    assert results["sealing/checked"]["result"] == "ok"
+    assert results["unsealed"]["result"] == "failed"
+    assert results["unsealed"]["detail"].endswith(f"lacks kms:GenerateDataKey on {first}")
+
+
 def test_check_reports_unknown_without_permission_to_ask(stacks: dict[str, Stack]) -> None:
     stack = stacks["tagged"]
     arn = stack.store("unasked", stack.world.user())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,12 +48,18 @@ class Sealed:
         self.world.aws.watch(
             {"sealer": [everything, {"Effect": "Deny", "Action": list(actions), "Resource": self.key}]}
         )
-        self._environment.setenv("AWS_ACCESS_KEY_ID", "local-sealer")
-        clients._client.cache_clear()
+        self._become("local-sealer")
 
     def allow(self) -> None:
         """End ``deny``."""
         self.world.aws.watch(None)
+        self._become("local")
+
+    def _become(self, access_key: str) -> None:
+        """Use an access key in new clients."""
+        if os.environ["AWS_ACCESS_KEY_ID"] != access_key:
+            self._environment.setenv("AWS_ACCESS_KEY_ID", access_key)
+            clients._client.cache_clear()
 
     def text(self, name: str, value: dict[str, Any]) -> str:
         """A value in its sealed form."""
@@ -91,7 +98,7 @@ def own_key(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sealed]:
 def _sealed(world: World, key: str, environment: pytest.MonkeyPatch) -> Iterator[Sealed]:
     environment.setenv("SEALING_KEYS", key)
     InProcessFunction().restart()
-    yield Sealed(world, key, environment)
-    world.aws.watch(None)
-    clients._client.cache_clear()
+    made = Sealed(world, key, environment)
+    yield made
+    made.allow()
     InProcessFunction().restart()

@@ -45,7 +45,7 @@ def refused(text: str, name: str = NAME) -> str:
 
 
 def test_a_sealed_value_opens(sealed: Sealed) -> None:
-    clear = json.dumps({"password": new_password(), "ünï": "çödé" * 300})
+    clear = json.dumps({"password": new_password(), "ünï": "çödé" * 300}) + "\ud800"
     text = sealing.stored(NAME, clear)
     assert clear[:20] not in str(text)
     assert sealing.opened(NAME, str(text)) == clear
