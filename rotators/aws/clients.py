@@ -265,21 +265,15 @@ def iam_lister() -> Any:
 
 
 def kms() -> Any:
-    """The client for KMS, where a preflight looks at a secret's key; kept like the others.
+    """The client for KMS, which seals and opens values, and describes keys; kept like the others.
+
+    Returns:
+        A client that gives up sooner than the others: see ``_LOOK_ATTEMPTS``.
 
     Raises:
         ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
     """
     return _client("kms", _environment(), attempts=_LOOK_ATTEMPTS)
-
-
-def kms_sealer() -> Any:
-    """The client for KMS that values are sealed and opened with; kept like the others.
-
-    Raises:
-        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
-    """
-    return _client("kms", _environment())
 
 
 def kms_lister() -> Any:

@@ -21,7 +21,7 @@ from aws_encryption_sdk import CommitmentPolicy, EncryptionSDKClient
 from aws_encryption_sdk.exceptions import DecryptKeyError, GenerateKeyError
 from aws_encryption_sdk.identifiers import Algorithm
 from aws_encryption_sdk.key_providers.kms import MRKAwareKMSMasterKey
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
@@ -74,7 +74,7 @@ def sealed(name: str, text: str, key: str) -> bytes:
     with clients.in_region_of(key):
         message, _ = _SDK.encrypt(
             source=text.encode(*_ENCODING),
-            key_provider=_Key(key_id=key, client=clients.kms_sealer()),
+            key_provider=_Key(key_id=key, client=clients.kms()),
             encryption_context={NAME: name},
             algorithm=_SUITE,
         )
@@ -118,14 +118,12 @@ def _opened_by(key: str, name: str, message: bytes) -> tuple[str, Any] | None:
     try:
         with clients.in_region_of(key):
             source = io.BytesIO(message)
-            content, header = _SDK.decrypt(
-                source=source, key_provider=_Key(key_id=key, client=clients.kms_sealer())
-            )
+            content, header = _SDK.decrypt(source=source, key_provider=_Key(key_id=key, client=clients.kms()))
         if header.algorithm is _SUITE and source.tell() == len(message):
             return content.decode(*_ENCODING), header
     except DecryptKeyError:
         return None
-    except (RotatorsError, BotoCoreError):
+    except RotatorsError:
         raise
     except Exception:  # noqa: BLE001, S110 - a changed message fails anywhere in the SDK's parser, with any type
         pass

@@ -63,6 +63,8 @@ _TRIALS: tuple[tuple[type[RotatorsError], Trial], ...] = (
     (IdentityMismatch, Trial.FOREIGN),
     (SecretFormatError, Trial.UNREADABLE),
 )
+_CLOSED = {"clear", "no-keys", "other-key", "sealing-key"}
+"""Reasons for which this process may not read a sealed value, or a clear one, that others may."""
 _ACCEPTED = TrialOutcome(Trial.ACCEPTED)
 _UNNEEDED = TrialOutcome(Trial.UNTRIED, reason="unneeded")
 
@@ -124,7 +126,7 @@ class Examination:
         try:
             value = self.store.value(state.arn, version)
         except UNREADABLE as error:
-            if stage is Stage.CURRENT and failed_look_up(error):
+            if stage is Stage.CURRENT and (failed_look_up(error) or error.reason in _CLOSED):
                 raise  # the value is in order, and no older one must take its place
             self.unreadable = self.unreadable or error
             return None

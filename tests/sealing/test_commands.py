@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,32 @@ def test_doctor_names_a_pending_value_of_another_secret(world: World, sealed: Se
     done = run("doctor", arn, "--idle")
     assert "drop-pending" in done.stdout
     assert "sealed-value/other-secret" in done.stdout
+
+
+@pytest.mark.parametrize("closed", ["no keys", "another key", "a denied key", "a clear value"])
+def test_repair_keeps_a_value_it_may_not_read(
+    world: World, own_key: Sealed, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    """The second user of `alternating` still logs in, with a version that the command can read."""
+    monkeypatch.setenv("SEALING_ALLOWS_CLEAR", "true")
+    value = {**world.user(), "strategy": "alternating", "masterarn": world.admin_secret()}
+    arn = world.secret(value)
+    own_key.rotate(arn)
+    if closed == "no keys":
+        monkeypatch.delenv("SEALING_KEYS")
+    elif closed == "another key":
+        monkeypatch.setenv("SEALING_KEYS", own_key.kms.create_key()["KeyMetadata"]["Arn"])
+    elif closed == "a denied key":
+        own_key.deny("kms:Decrypt")
+    else:
+        world.of(arn).put(value, str(uuid.uuid4()), "AWSCURRENT")
+        monkeypatch.delenv("SEALING_ALLOWS_CLEAR")
+    before = world.stages(arn)
+    for name in ("doctor", "repair"):
+        done = run(name, arn, "--idle")
+        assert done.status == 1
+        assert "[sealed-value/" in done.stderr or "/sealing-key]" in done.stderr
+    assert world.stages(arn) == before
 
 
 def test_values_are_exported_and_imported(

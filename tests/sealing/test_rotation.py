@@ -56,7 +56,7 @@ def stopped_by(world: World, sealed: Sealed, number: int) -> bool:
         False if there was no such call.
     """
     arn = sealed.secret({**world.user(), "strategy": "single"}, rotates=True)
-    events, calls = clients.kms_sealer().meta.events, itertools.count(1)
+    events, calls = clients.kms().meta.events, itertools.count(1)
 
     def disable(**_: object) -> None:
         if next(calls) == number:
