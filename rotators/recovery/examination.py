@@ -63,8 +63,8 @@ _TRIALS: tuple[tuple[type[RotatorsError], Trial], ...] = (
     (IdentityMismatch, Trial.FOREIGN),
     (SecretFormatError, Trial.UNREADABLE),
 )
-_CLOSED = {"clear", "no-keys", "other-key", "sealing-key"}
-"""Reasons for which this process may not read a sealed value, or a clear one, that others may."""
+_CLOSED = {"clear", "no-keys", "other-key"}
+"""Reasons of sealed and clear values that this process may not read."""
 _ACCEPTED = TrialOutcome(Trial.ACCEPTED)
 _UNNEEDED = TrialOutcome(Trial.UNTRIED, reason="unneeded")
 
@@ -126,7 +126,7 @@ class Examination:
         try:
             value = self.store.value(state.arn, version)
         except UNREADABLE as error:
-            if stage is Stage.CURRENT and (failed_look_up(error) or error.reason in _CLOSED):
+            if stage is Stage.CURRENT and failed_look_up(error):
                 raise  # the value is in order, and no older one must take its place
             self.unreadable = self.unreadable or error
             return None
@@ -473,8 +473,10 @@ def _outcome(error: RotatorsError) -> TrialOutcome:
 
 def _concerns_version(error: RotatorsError, finding: Finding) -> bool:
     """Return True if an error of reading a version leaves the other versions to be tried."""
-    if isinstance(error, AccessDenied):
-        return not finding.stages  # the caller lacks a permission that the rotation function may have
+    if isinstance(error, AccessDenied) or error.reason in _CLOSED:
+        return (
+            not finding.stages
+        )  # the caller lacks a permission or a key that the rotation function may have
     if isinstance(error, UNREADABLE):
         return True
     return failed_look_up(error) and not {Stage.CURRENT, Stage.PENDING} & {*finding.stages}
