@@ -29,7 +29,10 @@ BOTO3 = {"boto3", "botocore", "jmespath", "python-dateutil", "rotators", "s3tran
 
 BASE = ("aws", "cache", "core", "logins", "manage", "recovery", "strategies")
 ALWAYS = tuple(f"rotators.{name}." for name in BASE)
-"""Packages that need only boto3."""
+"""Packages that need only boto3, except for OF_SEALED."""
+
+OF_SEALED = "rotators.aws.envelope"
+"""The module that needs the extra `sealed`."""
 
 OF_LOCAL = tuple(f"rotators.{name}" for name in ("cli", "local", "testing"))
 """Packages that need the extra `local`."""
@@ -142,7 +145,8 @@ def may_lack(module: str, library: str, extra: str) -> bool:
     if module.startswith(OF_LOCAL):
         return extra != "local"
     providers = {name for name in EXTRAS if library.partition(".")[0] in modules_of(name)}
-    return not module.startswith(ALWAYS) and extra not in providers
+    needs_boto3_only = module.startswith(ALWAYS) and module != OF_SEALED
+    return not needs_boto3_only and extra not in providers
 
 
 @pytest.mark.parametrize("python", [""], indirect=True)

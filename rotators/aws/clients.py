@@ -43,6 +43,7 @@ _DECIDING = (
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_DIRECTORY_SERVICE",
     "AWS_ENDPOINT_URL_ELASTICACHE",
+    "AWS_ENDPOINT_URL_KMS",
     "AWS_ENDPOINT_URL_MEMORYDB",
     "AWS_ENDPOINT_URL_RDS",
     "AWS_ENDPOINT_URL_REDSHIFT",
@@ -301,7 +302,10 @@ def iam_lister() -> Any:
 
 
 def kms() -> Any:
-    """The client for KMS, where a preflight looks at a secret's key; kept like the others.
+    """The client for KMS, which seals and opens values, and describes keys; kept like the others.
+
+    Returns:
+        A client that gives up sooner than the others: see ``_LOOK_ATTEMPTS``.
 
     Raises:
         ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.

@@ -8,11 +8,11 @@ hold a value, so a value that was read or written is kept for a while by its ver
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rotators.aws import clients
+from rotators.aws import clients, sealing
 from rotators.aws.addresses import with_address, with_admin_address
 from rotators.aws.faults import ErrorAnswer, not_aws, translate, translated
 from rotators.cache.cache import Cache
@@ -150,7 +150,8 @@ class SecretVersion:
         arn, name: of the secret.
         version: its VersionId.
         stages: the stages that it had when it was read.
-        content: the SecretString, or the SecretBinary's bytes. Clear text.
+        content: the SecretString, or the SecretBinary's bytes. Clear text, except before ``opened``.
+        sealed: True if the value is stored sealed, and ``content`` is what was sealed.
     """
 
     arn: str
@@ -158,6 +159,7 @@ class SecretVersion:
     version: str
     stages: tuple[str, ...]
     content: str | bytes = field(repr=False)
+    sealed: bool = False
 
     @cached_property
     def secret(self) -> Secret:
@@ -172,7 +174,7 @@ class SecretVersion:
 
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> SecretVersion:
-        """The version that GetSecretValue answered.
+        """The version that GetSecretValue answered, as it is stored.
 
         Args:
             answer: of GetSecretValue.
@@ -185,6 +187,19 @@ class SecretVersion:
             tuple(answer.get("VersionStages", ())),
             content,
         )
+
+    def opened(self) -> SecretVersion:
+        """The version with its clear text, if its value is sealed (see ``sealing``).
+
+        Raises:
+            SealedValueError: it cannot be opened, or it is clear and must be sealed.
+            StoreError: KMS does not decrypt its data key.
+        """
+        if isinstance(self.content, bytes):
+            sealing.require_clear_allowed(self.name)
+            return self
+        content = sealing.opened(self.name, self.content)
+        return self if content is self.content else replace(self, content=content, sealed=True)
 
 
 class SecretStore:
@@ -227,18 +242,25 @@ class SecretStore:
                 answer = self._client.get_secret_value(SecretId=arn, VersionId=version)
         except SecretNotFound:
             return None
-        value = with_address(_parsed(answer))
+        value = with_address(_parsed(answer, _name_in(arn)))
         self._values.put((arn, version), value)
         return value
 
     def put_pending(self, arn: str, token: str, value: Secret, rotation_token: str | None) -> None:
-        """See Store.put_pending. The rotation token proves to the service that its rotation stores this."""
+        """See Store.put_pending. The rotation token proves to the service that its rotation stores this.
+
+        A sealed value is opened before it is stored, because a target must not accept a password that nobody
+        can read.
+        """
         proof: dict[str, Any] = {"RotationToken": rotation_token} if rotation_token else {}
+        content = str(sealing.stored(_name_in(arn), value.to_string()))
+        if sealing.seals():
+            sealing.opened(_name_in(arn), content)
         with translated("PutSecretValue", arn):
             self._client.put_secret_value(
                 SecretId=arn,
                 ClientRequestToken=token,
-                SecretString=value.to_string(),
+                SecretString=content,
                 VersionStages=[Stage.PENDING],
                 **proof,
             )
@@ -259,12 +281,13 @@ class SecretStore:
     def admin(self, arn: str) -> Secret:
         """See Store.admin. Read once a rotation, and never kept: its version is not known beforehand.
 
-        An ARN of another Region is read from that Region.
+        An ARN of another Region is read from that Region. A clear value is accepted, because services of AWS
+        do not seal the secrets that they manage.
         """
         with clients.in_region_of(arn):
             with translated("GetSecretValue", arn):
                 answer = self._client.get_secret_value(SecretId=arn, VersionStage=Stage.CURRENT)
-            value = _parsed(answer)
+            value = _parsed(answer, answer["Name"], clear=True)
             if "host" in value:
                 return value
             return with_admin_address(value, describe(arn, self._client).get("Tags", []))
@@ -331,7 +354,7 @@ class SecretsManager:
             answer = self._client.get_secret_value(
                 SecretId=secret_id, **{name: value for name, value in which.items() if value}
             )
-        return asked_for(secret_id, SecretVersion.of(answer))
+        return asked_for(secret_id, SecretVersion.of(answer)).opened()
 
     def many(self, secret_ids: Sequence[str]) -> dict[str, SecretVersion | RotatorsError]:
         """See Source.many. One call for every 20 secrets."""
@@ -353,7 +376,9 @@ class SecretsManager:
                 )
             for answer in page.get("SecretValues", []):
                 version = SecretVersion.of(answer)
-                found |= {secret_id: version for secret_id in secret_ids if _names(secret_id, version)}
+                asked = [secret_id for secret_id in secret_ids if _names(secret_id, version)]
+                if asked:
+                    found |= dict.fromkeys(asked, opened_or_error(asked[0], version))
         return found
 
     def _pages(self, secret_ids: Sequence[str]) -> Iterator[Mapping[str, Any]]:
@@ -374,10 +399,28 @@ def _created(version: Version) -> float:
     return version.created.timestamp() if version.created else 0.0
 
 
-def _parsed(answer: Mapping[str, Any]) -> Secret:
+def _parsed(answer: Mapping[str, Any], name: str, *, clear: bool = False) -> Secret:
     if "SecretString" not in answer:
         raise SecretFormatError("the secret is binary; a rotation needs a SecretString with a JSON object")
-    return Secret.from_string(answer["SecretString"])
+    return Secret.from_string(sealing.opened(name, answer["SecretString"], clear=clear))
+
+
+def opened_or_error(secret_id: str, version: SecretVersion) -> SecretVersion | RotatorsError:
+    """The version with its clear text, or the error of this secret among many.
+
+    Args:
+        secret_id: name or ARN that was asked for.
+        version: of the answer, as it is stored.
+    """
+    try:
+        return asked_for(secret_id, version).opened()
+    except RotatorsError as error:
+        return error
+
+
+def _name_in(arn: str) -> str:
+    """The name of a secret; a hyphen and six characters follow it in a full ARN."""
+    return arn.split(":", 6)[6][:-7]
 
 
 def asked_for(secret_id: str, version: SecretVersion) -> SecretVersion:

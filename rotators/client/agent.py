@@ -26,7 +26,7 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlencode
 
-from rotators.aws.secrets import SecretsManager, SecretVersion, Source
+from rotators.aws.secrets import SecretsManager, SecretVersion, Source, asked_for, opened_or_error
 from rotators.core.errors import ConfigurationError, RotatorsError
 
 _TOKEN_FILE = "/var/run/awssmatoken"  # noqa: S105 - where the agent's install script puts it
@@ -68,7 +68,11 @@ class Agent:
         if new:
             asked["refreshNow"] = "true"
         found = None if new and not self._refreshes else self._asked(asked)
-        return found or self._direct.one(secret_id, stage, version, new=new)
+        return (
+            asked_for(secret_id, found).opened()
+            if found
+            else self._direct.one(secret_id, stage, version, new=new)
+        )
 
     def many(self, secret_ids: Sequence[str]) -> dict[str, SecretVersion | RotatorsError]:
         """See Source.many. One call per secret while the agent answers; the rest directly."""
@@ -77,7 +81,7 @@ class Agent:
             version = self._asked({"secretId": secret_id})
             if version is None:
                 break
-            found[secret_id] = version
+            found[secret_id] = opened_or_error(secret_id, version)
         rest = [secret_id for secret_id in secret_ids if secret_id not in found]
         return found | (self._direct.many(rest) if rest else {})
 

@@ -6,6 +6,7 @@
     ├── InvalidInput                bad event, environment, secret or argument: nothing was changed
     │   ├── InvalidEvent            ├── UnknownStep
     │   ├── ConfigurationError      ├── SecretFormatError
+    │   │                           │   └── SealedValueError
     │   └── CallerRefused
     ├── RotationStateError          the version labels do not allow this step
     │   ├── RotationNotEnabled      ├── VersionNotStaged
@@ -103,6 +104,16 @@ class SecretFormatError(InvalidInput):
 
     code = "secret-format"
     remedy = "Put a value with the documented keys (docs/reference/secret.md), then rotate again."
+
+
+class SealedValueError(SecretFormatError):
+    """A value that is encrypted before it is stored cannot be opened, or a value should be and is not."""
+
+    code = "sealed-value"
+    remedy = (
+        "Find out who changed it. `rotators doctor SECRET` shows which versions can be opened; store a value "
+        "that works through a function or command that seals it."
+    )
 
 
 class CallerRefused(InvalidInput):

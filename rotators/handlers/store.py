@@ -12,7 +12,7 @@ import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from rotators.aws import clients
+from rotators.aws import clients, sealing
 from rotators.aws.faults import translated
 from rotators.aws.secrets import describe
 from rotators.core.audit import StageMove
@@ -48,6 +48,9 @@ CREATED, UPDATED, UNCHANGED = "created", "updated", "unchanged"
 _VALIDATE = "VALIDATE_SECRETS"
 _CURRENT, _PENDING = "AWSCURRENT", "AWSPENDING"
 _DEFAULT_KEY = "alias/aws/secretsmanager"
+_NOT_COMPARED = (
+    "The version of this ClientRequestToken is stored already. It is sealed, so it was not compared."
+)
 
 
 def handler(event: object, context: object = None) -> dict[str, Any]:
@@ -58,6 +61,9 @@ def handler(event: object, context: object = None) -> dict[str, Any]:
     overwritten, never removed; key, description and rotation that are left out stay. Rotation is configured
     again (and, unless ``RotateImmediately`` is false, started) only when it is off or differs. A new secret
     whose event names no key gets that of the environment's ``STORE_KMS_KEY_ID``, if it is set.
+
+    With ``SEALING_KEYS`` in the environment, the value is sealed (``rotators.aws.sealing``). A repeated token
+    is then not compared with the stored value, because this function cannot open it.
 
     A value that names an installed engine is checked by the rules of its rotation, without a login, before
     anything is called. ``VALIDATE_SECRETS=false`` in the environment leaves that out.
@@ -109,7 +115,7 @@ def _stored(request: StoreRequest, token: str, facts: Facts) -> dict[str, Any]:
         if not storing.done:
             raise
         raise storing.unfinished(error) from None
-    return answer | {"Warnings": [*_warnings(request.name), *unserved]}
+    return answer | {"Warnings": [*_warnings(request.name), *unserved, *storing.warnings]}
 
 
 def _unserved_engine(request: StoreRequest) -> list[str]:
@@ -138,7 +144,7 @@ def _unserved_engine(request: StoreRequest) -> list[str]:
 
 
 class _Storing:
-    """One run: the request, its token, and the changes made so far."""
+    """One run: the request, its token, the changes made so far, and what the caller should know."""
 
     def __init__(self, request: StoreRequest, token: str, facts: Facts) -> None:
         self._request = request
@@ -146,6 +152,7 @@ class _Storing:
         self._facts = facts
         self._action = UNCHANGED
         self.done: list[str] = []
+        self.warnings: list[str] = []
 
     def run(self) -> dict[str, Any]:
         client = clients.secrets_manager()
@@ -219,12 +226,13 @@ class _Storing:
             "Description": request.description,
             "Tags": self._tags(),
         }
+        content = self._content(request.name)
         try:
             with translated("CreateSecret", request.name):
                 made = client.create_secret(
                     Name=request.name,
                     ClientRequestToken=self._token,
-                    **request.content(),
+                    **content,
                     **{name: value for name, value in given.items() if value},
                 )
         except VersionConflict:
@@ -252,9 +260,19 @@ class _Storing:
     def _put(self, client: SecretsManagerClient, found: Mapping[str, Any]) -> dict[str, Any]:
         stages = found.get("VersionIdsToStages", {})
         self._refuse_during_rotation(stages)
+        if sealing.seals() and self._is_repeated(stages):
+            # Sealed again, the same value differs from the stored one, and Secrets Manager refuses it.
+            self.warnings.append(_NOT_COMPARED)
+            return {
+                "ARN": found["ARN"],
+                "Name": found["Name"],
+                "VersionId": self._token,
+                "VersionStages": list(stages[self._token]),
+            }
+        content = self._content(found.get("Name", self._request.name))
         with translated("PutSecretValue", self._request.name):
             put = client.put_secret_value(
-                SecretId=self._request.name, ClientRequestToken=self._token, **self._request.content()
+                SecretId=self._request.name, ClientRequestToken=self._token, **content
             )
         labels = put.get("VersionStages", [])
         # A known token changes nothing. A version without labels is not described, and gets none.
@@ -268,12 +286,17 @@ class _Storing:
             "VersionStages": labels,
         }
 
+    def _content(self, name: str) -> dict[str, Any]:
+        """The value for the API, sealed if SEALING_KEYS is set."""
+        return {kind: sealing.stored(name, value) for kind, value in self._request.content().items()}
+
+    def _is_repeated(self, stages: Mapping[str, list[str]]) -> bool:
+        """True if an earlier call has stored the version of the token."""
+        return self._token in stages and self._token not in _pending(stages)
+
     def _refuse_during_rotation(self, stages: Mapping[str, list[str]]) -> None:
-        pending = [
-            version for version, labels in stages.items() if _PENDING in labels and _CURRENT not in labels
-        ]
-        repeated = self._token in stages and self._token not in pending
-        if not pending or repeated or self._request.during_rotation:
+        pending = _pending(stages)
+        if not pending or self._is_repeated(stages) or self._request.during_rotation:
             return
         cause = (
             f"a rotation of {self._request.name} is under way or got stuck (AWSPENDING is on a version of "
@@ -326,6 +349,11 @@ class _Storing:
         self.done.append(what)
         if self._action == UNCHANGED:
             self._action = UPDATED
+
+
+def _pending(stages: Mapping[str, list[str]]) -> list[str]:
+    """The versions of rotations that are under way or got stuck."""
+    return [version for version, labels in stages.items() if _PENDING in labels and _CURRENT not in labels]
 
 
 def _same_key(wanted: str, known: str | None) -> bool:

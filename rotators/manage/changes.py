@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from rotators.aws import clients
+from rotators.aws import clients, sealing
 from rotators.aws.faults import translated
 from rotators.aws.secrets import describe
 from rotators.aws.views import arn_in
@@ -261,7 +261,7 @@ def removal_of_replicas(entry: Entry, regions: Sequence[str]) -> Iterator[Change
 def storing(
     name: str, content: str | bytes, known: SecretVersion | None, key: str | None
 ) -> Iterator[Change]:
-    """Plan to store a value.
+    """Plan to store a value, sealed if SEALING_KEYS is set.
 
     Args:
         name: name of the secret.
@@ -270,19 +270,21 @@ def storing(
         key: KMS key of a new secret; None for ``aws/secretsmanager``.
 
     Yields:
-        The change; nothing if the secret has this value.
+        The change; nothing if the secret has this value, and it is sealed if it must be.
     """
-    kind = "SecretBinary" if isinstance(content, bytes) else "SecretString"
-    value = {kind: content}
     if known is None:
         encryption = {"KmsKeyId": key} if key else {}
-        create = partial(call, name, "CreateSecret", {"Name": name, **value, **encryption})
+        create = partial(_store, name, content, "CreateSecret", {"Name": name, **encryption})
         yield Change(name, "create", create, operation="CreateSecret")
-    elif not _same(known.content, content):
-        yield Change(name, "overwrite", partial(_overwrite, known, value), known.arn, "PutSecretValue")
+        return
+    put = partial(_overwrite, known, content)
+    if not _same(known.content, content):
+        yield Change(name, "overwrite", put, known.arn, "PutSecretValue")
+    elif sealing.seals() and isinstance(content, str) and not known.sealed:
+        yield Change(name, "seal", put, known.arn, "PutSecretValue")
 
 
-def _overwrite(known: SecretVersion, value: Mapping[str, str | bytes]) -> None:
+def _overwrite(known: SecretVersion, content: str | bytes) -> dict[str, Any]:
     with clients.in_region_of(known.arn):
         stages = describe(known.arn, clients.secrets_lister()).get("VersionIdsToStages", {})
     if holder(stages, Stage.CURRENT) != known.version:
@@ -290,7 +292,13 @@ def _overwrite(known: SecretVersion, value: Mapping[str, str | bytes]) -> None:
             f"another value was stored in {known.name} since the plan",
             remedy="Repeat the command without --yes, and look at its plan.",
         )
-    call(known.arn, "PutSecretValue", {"SecretId": known.arn, **value})
+    return _store(known.name, content, "PutSecretValue", {"SecretId": known.arn})
+
+
+def _store(name: str, content: str | bytes, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    kind = "SecretBinary" if isinstance(content, bytes) else "SecretString"
+    value = {kind: sealing.stored(name, content)}
+    return call(parameters.get("SecretId", name), operation, {**value, **parameters})
 
 
 def _same(one: str | bytes, other: str | bytes) -> bool:

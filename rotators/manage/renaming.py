@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from rotators.aws import clients
+from rotators.aws import clients, sealing
 from rotators.aws.faults import translated
-from rotators.aws.secrets import describe, list_versions
+from rotators.aws.secrets import SecretVersion, describe, list_versions
 from rotators.aws.views import arn_in
 from rotators.core.errors import SecretNotFound
 from rotators.core.states import Stage
@@ -157,9 +157,11 @@ class _Renaming:
             _check_no_rotation(describe(self._arn, clients.secrets_lister()))
             with translated("GetSecretValue", self._arn):
                 read = clients.secrets_lister().get_secret_value(SecretId=self._arn, VersionStage=stage)
-        value: Mapping[str, Any] = read
-        content = {name: value[name] for name in ("SecretString", "SecretBinary") if name in value}
-        given = {"SecretId": self.new, "ClientRequestToken": value["VersionId"], **content}
+        version = SecretVersion.of(read).opened()
+        # A sealed value can be opened for its own secret only, so it is sealed again.
+        content = sealing.stored(self.new, version.content)
+        kind = "SecretBinary" if isinstance(content, bytes) else "SecretString"
+        given = {"SecretId": self.new, "ClientRequestToken": version.version, kind: content}
         return call(self._arn, "PutSecretValue", given)
 
     def _policy(self) -> str | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from rotators.aws import clients
+from rotators.aws import clients, sealing
 from rotators.aws.secrets import describe
 from rotators.aws.views import UNASKED, UNTOLD, arn_in, primary_region
 from rotators.core.contracts import Store
@@ -39,6 +39,7 @@ from rotators.recovery.coverage import (
     FunctionView,
     denied,
     denied_key,
+    denied_sealing,
     function_view,
     key_of,
 )
@@ -125,6 +126,13 @@ class _Preflight:
         yield check
         yield self._function()
         yield from self._permissions("the function's role may use the secret", self.described, ROTATION)
+        if self.view and (keys := self.view.environment.get(sealing.KEYS)):
+            yield self._asked(
+                "the function's role may use the sealing keys",
+                lambda view: denied_sealing(view.role, keys.split(","), self.described["Name"]),
+                "Add the keys to the stack's parameter SealingKeyArns, and the secret's prefix to"
+                " SecretNamePrefixes, and deploy again.",
+            )
         if value is None:
             return
         yield from self._admin_permissions(value)

@@ -7,7 +7,7 @@ organisations are not part of its answer.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,6 +125,30 @@ def denied_key(role: str, key: KeyView, secret: str, *, writes: bool) -> list[st
     # DescribeKey is left out: whether a write needs it is not certain (UG:security-encryption).
     actions = ["kms:Decrypt", *(["kms:GenerateDataKey"] if writes else [])]
     return _denied(role, actions, key.arn, context)
+
+
+def denied_sealing(role: str, keys: Sequence[str], name: str) -> list[str]:
+    """Return the uses of sealing keys that a role's policies do not allow.
+
+    Args:
+        role: ARN of the role.
+        keys: ARNs of the sealing keys; the first one seals, each of them opens.
+        name: name of the secret.
+
+    Returns:
+        Actions with their keys; empty if all are allowed.
+
+    Raises:
+        AccessDenied: the caller may not use the simulator.
+    """
+    context = {"kms:EncryptionContext:SecretName": name}
+    return [
+        f"{action} on {key}"
+        for number, key in enumerate(keys)
+        for action in _denied(
+            role, ["kms:Decrypt", *(["kms:GenerateDataKey"] if number == 0 else [])], key, context
+        )
+    ]
 
 
 def _denied(role: str, actions: list[str], resource: str, context: Context) -> list[str]:

@@ -63,6 +63,8 @@ _TRIALS: tuple[tuple[type[RotatorsError], Trial], ...] = (
     (IdentityMismatch, Trial.FOREIGN),
     (SecretFormatError, Trial.UNREADABLE),
 )
+_CLOSED = {"clear", "no-keys", "other-key"}
+"""Reasons of sealed and clear values that this process may not read."""
 _ACCEPTED = TrialOutcome(Trial.ACCEPTED)
 _UNNEEDED = TrialOutcome(Trial.UNTRIED, reason="unneeded")
 
@@ -471,8 +473,10 @@ def _outcome(error: RotatorsError) -> TrialOutcome:
 
 def _concerns_version(error: RotatorsError, finding: Finding) -> bool:
     """Return True if an error of reading a version leaves the other versions to be tried."""
-    if isinstance(error, AccessDenied):
-        return not finding.stages  # the caller lacks a permission that the rotation function may have
+    if isinstance(error, AccessDenied) or error.reason in _CLOSED:
+        return (
+            not finding.stages
+        )  # the caller lacks a permission or a key that the rotation function may have
     if isinstance(error, UNREADABLE):
         return True
     return failed_look_up(error) and not {Stage.CURRENT, Stage.PENDING} & {*finding.stages}

@@ -77,6 +77,7 @@ class Stack:
         attempts: calls that must be denied although a statement allows them.
         single: statements of each managed policy for people, by its name.
         ran: commands that people ran.
+        sealing: ARNs of the sealing keys.
     """
 
     world: World
@@ -90,6 +91,7 @@ class Stack:
     attempts: list[ApiCall] = field(default_factory=list)
     single: dict[str, list[Statement]] = field(default_factory=dict)
     ran: list[Ran] = field(default_factory=list)
+    sealing: list[str] = field(default_factory=list)
 
     @property
     def rotate_arn(self) -> str:
@@ -369,6 +371,27 @@ def with_callers(world: World, name: str) -> Stack:
     ]
     direct = (function, f"{function}:live")
     stack.attempts = [ApiCall(f"{name}-{CALLER}", "lambda:InvokeFunction", each) for each in direct]
+    return stack
+
+
+def with_sealing(world: World, name: str) -> Stack:
+    """A stack that seals with the first of two keys, and opens with both."""
+    kms = world.aws.client("kms")
+    keys = [kms.create_key()["KeyMetadata"]["Arn"] for _ in range(2)]
+    stack = deploy(world, name, SealingKeyArns=",".join(keys))
+    stack.sealing = keys
+    world.aws.watch(stack.watched())
+    try:
+        arn = stack.store("single", world.user(), Rotation=_rotation(stack))
+        _wait_for_trial(stack, arn)
+        assert stack.rotated(arn).ok
+        assert stack.invoke("retrieve", {"SecretId": f"{name}/single"})["Value"]["username"]
+        stack.invoke("operate", {"Action": "doctor", "SecretId": arn})
+        text = world.secrets.get_secret_value(SecretId=arn)["SecretString"]
+        assert text.startswith('{"rotators-sealed"')
+        stack.seen = world.aws.seen()
+    finally:
+        world.aws.watch(None)
     return stack
 
 

@@ -75,6 +75,7 @@ def stacks(aws: LocalAws, server: PostgresServer) -> Iterator[dict[str, Stack]]:
         made["directory"] = scenarios.with_directory(world, "directory")
     made["again"] = scenarios.redeployed(world, "again")
     made["answering"] = scenarios.with_callers(world, "answering")
+    made["sealing"] = scenarios.with_sealing(world, "sealing")
     made["adopting"] = scenarios.adopted(world, "adopting")
     yield made
     for name in made:
@@ -280,6 +281,34 @@ def test_only_the_url_reaches_a_function_with_callers(stacks: dict[str, Stack]) 
     assert not decide(stack.policies["caller"], without_signature).allowed
 
 
+def test_sealing_keys_are_for_named_secrets(stacks: dict[str, Stack]) -> None:
+    """The first key seals for the prefix; both open, which reading the secret decides; nothing else."""
+    stack = stacks["sealing"]
+    first, second = stack.sealing
+    named = {"kms:EncryptionContext:SecretName": "sealing/single"}
+    other = {"kms:EncryptionContext:SecretName": "other/single"}
+
+    def allowed(who: str, action: str, key: str, context: dict[str, str]) -> bool:
+        return decide(stack.policies[who], ApiCall(f"sealing-{who}", action, key, {**context})).allowed
+
+    for who, seals, opens in (
+        ("rotate", True, True),
+        ("store", True, False),
+        ("retrieve", False, True),
+        ("operate", False, True),
+        ("notify", False, False),
+        ("widget", False, False),
+        (OPERATOR, False, False),
+        ("values", False, False),
+    ):
+        assert allowed(who, "kms:GenerateDataKey", first, named) is seals
+        assert not allowed(who, "kms:GenerateDataKey", second, named)
+        assert not allowed(who, "kms:GenerateDataKey", first, other)
+        assert all(allowed(who, "kms:Decrypt", key, named) is opens for key in stack.sealing)
+        assert not allowed(who, "kms:Decrypt", first, {})
+        assert not allowed(who, "kms:Encrypt", first, named)
+
+
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:"
 LOG_GROUP = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/"
 KEY_OF = {"kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com"}
@@ -474,6 +503,19 @@ def test_check_names_an_uncovered_prefix_and_key(stacks: dict[str, Stack]) -> No
     assert f"Add {key} to the stack's parameter KmsKeyArns" in used["next"]
 
 
+def test_check_looks_at_the_sealing_keys(stacks: dict[str, Stack]) -> None:
+    stack = stacks["sealing"]
+    world, first = stack.world, stack.sealing[0]
+    value = json.dumps(world.user())
+    results = {}
+    for name in ("sealing/checked", "unsealed"):
+        arn = world.secrets.create_secret(Name=unique(name), SecretString=value)["ARN"]
+        results[name] = checked(stack, arn)["the function's role may use the sealing keys"]
+    assert results["sealing/checked"]["result"] == "ok"
+    assert results["unsealed"]["result"] == "failed"
+    assert results["unsealed"]["detail"].endswith(f"lacks kms:GenerateDataKey on {first}")
+
+
 def test_check_reports_unknown_without_permission_to_ask(stacks: dict[str, Stack]) -> None:
     stack = stacks["tagged"]
     arn = stack.store("unasked", stack.world.user())
@@ -522,6 +564,8 @@ def rows(stacks: dict[str, Stack]) -> list[str]:
 
 def plain(resource: str, stack: Stack) -> str:
     """The page's name of a resource."""
+    if stack.sealing and re.fullmatch("|".join(stack.sealing), resource):
+        return "a sealing key"
     names = {
         rf".*:secret:({stack.name}/|prod/|legacy-).*": "a secret of the prefix",
         r".*:secret:elsewhere.*": "a tagged secret",
