@@ -21,6 +21,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from rotators.aws.clients import region_named_by
 from rotators.core.visible import is_visible, json_escape, visible
 
 if TYPE_CHECKING:
@@ -291,9 +292,11 @@ def first_rotation(secret: str) -> str:
     Args:
         secret: its name or ARN.
     """
+    region = region_named_by(secret)
     return (
-        f"turn it on: `rotators schedule {secret} --every 30 --function ARN --yes`; ARN is the stack's"
-        " output RotateFunctionArn."
+        f"turn it on: `aws secretsmanager rotate-secret --secret-id {secret} --rotation-lambda-arn ARN "
+        f"--rotation-rules AutomaticallyAfterDays=30{f' --region {region}' if region else ''}`; ARN is the "
+        "stack's output RotateFunctionArn."
     )
 
 
