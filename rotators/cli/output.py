@@ -292,12 +292,20 @@ def first_rotation(secret: str) -> str:
     Args:
         secret: its name or ARN.
     """
-    region = region_named_by(secret)
     return (
-        f"turn it on: `aws secretsmanager rotate-secret --secret-id {secret} --rotation-lambda-arn ARN "
-        f"--rotation-rules AutomaticallyAfterDays=30{f' --region {region}' if region else ''}`; ARN is the "
-        "stack's output RotateFunctionArn."
+        f"turn it on: `aws secretsmanager rotate-secret {aws_options(secret)} --rotation-lambda-arn ARN "
+        "--rotation-rules AutomaticallyAfterDays=30`; ARN is the stack's output RotateFunctionArn."
     )
+
+
+def aws_options(secret: str) -> str:
+    """Return the options of the AWS CLI that name a secret; unlike this command, it needs its Region too.
+
+    Args:
+        secret: its name or ARN.
+    """
+    region = region_named_by(secret)
+    return f"--secret-id {secret} --region {region}" if region else f"--secret-id {secret}"
 
 
 def versions_table(view: SecretView, title: str) -> Table:
