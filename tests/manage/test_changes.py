@@ -91,7 +91,7 @@ def test_the_next_command_finds_the_secret(two: Fleet) -> None:
             assert f" {known}` " in last or f" {known} --" in last
 
 
-def test_the_aws_cli_gets_the_region_of_a_secret(two: Fleet) -> None:
+def test_commands_of_the_aws_cli_name_the_region(two: Fleet) -> None:
     other = two.aws.client("secretsmanager", region="eu-west-1")
     for value in ({"SecretString": "x"}, {}):
         arn = other.create_secret(Name=f"{two.prefix}far{len(value)}", **value)["ARN"]
