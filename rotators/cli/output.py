@@ -21,6 +21,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from rotators.aws.clients import region_named_by
 from rotators.core.visible import is_visible, json_escape, visible
 
 if TYPE_CHECKING:
@@ -310,9 +311,19 @@ def first_rotation(secret: str) -> str:
         secret: its name or ARN.
     """
     return (
-        f"turn it on: `rotators schedule {secret} --every 30 --function ARN --yes`; ARN is the stack's"
-        " output RotateFunctionArn."
+        f"turn it on: `aws secretsmanager rotate-secret {aws_options(secret)} --rotation-lambda-arn ARN "
+        "--rotation-rules AutomaticallyAfterDays=30`; ARN is the stack's output RotateFunctionArn."
     )
+
+
+def aws_options(secret: str) -> str:
+    """Return the options of the AWS CLI that name a secret; unlike this command, it needs its Region too.
+
+    Args:
+        secret: its name or ARN.
+    """
+    region = region_named_by(secret)
+    return f"--secret-id {secret} --region {region}" if region else f"--secret-id {secret}"
 
 
 def versions_table(view: SecretView, title: str) -> Table:

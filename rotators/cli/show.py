@@ -9,6 +9,7 @@ from rotators.aws.failures import newest_failure
 from rotators.aws.views import FailedRotation, SecretView, last_failure, read_secret, steps_of
 from rotators.cli.output import (
     age,
+    aws_options,
     console,
     first_rotation,
     json_option,
@@ -74,7 +75,7 @@ def _advice(view: SecretView, failure: FailedRotation | None) -> str:
         return f"`rotators show {view.primary_arn}` shows the secret itself; only that one is rotated."
     if view.holder(Stage.CURRENT) is None:
         return (
-            f"store the working credential: `aws secretsmanager put-secret-value --secret-id {view.id} "
+            f"store the working credential: `aws secretsmanager put-secret-value {aws_options(view.id)} "
             "--secret-string file://value.json`; delete the file afterwards."
         )
     return _rotation_advice(view, failure)

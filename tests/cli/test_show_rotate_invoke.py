@@ -155,10 +155,14 @@ def test_a_cancelled_rotation_stays_off_without_enable(
 
 def remedy(*arguments: str) -> list[str]:
     """The command in backquotes that the output names as the next action."""
-    return shlex.split(re.findall(r"`(aws .+?)`", command(*arguments).text)[-1])
+    return shlex.split(re.findall(r"`((?:aws|rotators) .+?)`", command(*arguments).text)[-1])
 
 
 def run_remedy(words: list[str], place: Path) -> None:
+    if words[0] == "rotators":
+        done = command(*words[1:])
+        assert done.status == 0, done.text
+        return
     tool = Path(sys.executable).parent / "aws"
     if not tool.exists():
         pytest.skip("the AWS CLI is not installed in this environment")

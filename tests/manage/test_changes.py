@@ -91,6 +91,13 @@ def test_the_next_command_finds_the_secret(two: Fleet) -> None:
             assert f" {known}` " in last or f" {known} --" in last
 
 
+def test_commands_of_the_aws_cli_name_the_region(two: Fleet) -> None:
+    other = two.aws.client("secretsmanager", region="eu-west-1")
+    for value in ({"SecretString": "x"}, {}):
+        arn = other.create_secret(Name=f"{two.prefix}far{len(value)}", **value)["ARN"]
+        assert f"--secret-id {arn} --region eu-west-1 --" in run("show", arn).stdout
+
+
 def test_a_replica_names_how_to_remove_it(two: Fleet) -> None:
     assert change(two, "replicate", "--to", "eu-west-1")[0] == 0
     replica = str(described(two)["ARN"]).replace("us-east-1", "eu-west-1")
