@@ -31,6 +31,7 @@ from tests.clear_text import (
     record_samba,
     remember_stored,
 )
+from tests.headers import parse_quickly
 from tests.pgbouncer import PgBouncer
 from tests.world import World, remembered, started
 
@@ -55,7 +56,8 @@ settings.load_profile("rotators")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Search for passwords at the end, in every process."""
+    """Search for passwords at the end, in every process; parse headers quickly."""
+    parse_quickly()
     config.pluginmanager.register(ClearText(), "clear-text")
 
 
