@@ -19,7 +19,7 @@ _parsestr = Parser.parsestr
 
 def parse_quickly() -> None:
     """Parse headers of one line each quickly, in the whole process; all other text as before."""
-    Parser.parsestr = _parsed  # type: ignore[method-assign]
+    Parser.parsestr = _parsed  # type: ignore[method-assign, assignment]
 
 
 def _parsed(parser: Parser[Any], text: str, headersonly: bool = False) -> Message[Any, Any]:
