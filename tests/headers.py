@@ -14,7 +14,7 @@ from typing import Any
 _PLAIN = re.compile(r"(?:[!-9;-~]+:[^\r\n]*\r\n)+\r\n")
 _WITH_PARTS = re.compile("multipart/|message/", re.IGNORECASE)
 
-_parsestr = Parser.parsestr
+standard_parser = Parser.parsestr
 
 
 def parse_quickly() -> None:
@@ -25,7 +25,7 @@ def parse_quickly() -> None:
 def _parsed(parser: Parser[Any], text: str, headersonly: bool = False) -> Message[Any, Any]:
     kind = parser._class  # type: ignore[attr-defined] # private to the parser
     if kind is not HTTPMessage or not _PLAIN.fullmatch(text) or _WITH_PARTS.search(text):
-        return _parsestr(parser, text, headersonly)
+        return standard_parser(parser, text, headersonly)
     message = HTTPMessage(policy=parser.policy)  # type: ignore[attr-defined] # the same
     for line in text[:-4].split("\r\n"):
         name, _, value = line.partition(":")
