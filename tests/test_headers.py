@@ -33,4 +33,4 @@ def test_both_parsers_give_the_same(text: str) -> None:
         }
 
     parser: Parser[HTTPMessage] = Parser(_class=HTTPMessage)
-    assert state(parser.parsestr(text)) == state(standard_parser(parser, text))
+    assert state(parser.parsestr(text)) == state(standard_parser(parser, text))  # type: ignore[arg-type]
