@@ -5,8 +5,8 @@
 It prints ``ready``, works from the first line on stdin until the second, and prints its results as one JSON
 document. KIND selects how it gets its credentials: ``naive`` reads AWSCURRENT for each connection, ``cached``
 keeps it for 300 s with AWS's caching library, ``ours`` uses rotators.client. DRIVER is ``psycopg``,
-``pymysql``, ``redis``, ``pymongo`` or ``ldap3``. A session that ends during a statement is not a failed login
-and is counted separately.
+``pymysql``, ``redis``, ``pymongo`` or ``ldap3``. ``BENCH_THREADS`` is the number of threads of each use, 8 by
+default. A session that ends during a statement is not a failed login and is counted separately.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import re
 import sys
 import threading
@@ -38,7 +39,8 @@ from rotators.client.integrations.redis import RedisCredentials
 from rotators.client.integrations.sqlalchemy import attach
 from rotators.core.secret import Secret
 
-THREADS = 8
+THREADS = int(os.environ.get("BENCH_THREADS", "8"))
+"""Threads that log in, and threads that use the pool."""
 PAUSE_SECONDS = 0.02
 RECYCLE_SECONDS = 1
 URLS = {"psycopg": "postgresql+psycopg://", "pymysql": "mysql+pymysql://"}

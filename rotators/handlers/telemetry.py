@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Self
 
 from aws_lambda_powertools.logging import Logger
@@ -262,19 +263,9 @@ class Reporting:
         return EphemeralMetrics(namespace=self.namespace, service=self.service)
 
     def _logger(self) -> Logger:
-        # Created for each report: Powertools configures a service's logger once only, so this costs
-        # microseconds, and a changed level counts at once.
-        logger = Logger(
-            service=self.service,
-            level=self.level,
-            sampling_rate=self.sample_rate or None,
-            logger_handler=_Stdout(),
-            json_serializer=_line,
-            serialize_stacktrace=False,
-            utc=True,
-            location=None,
-        )
-        logger.refresh_sample_rate_calculation()
+        logger = _logger_with(self)
+        if self.sample_rate:
+            logger.refresh_sample_rate_calculation()
         return logger
 
     def _try_out(self) -> None:
@@ -287,6 +278,23 @@ class Reporting:
         except Exception as error:  # noqa: BLE001 - any error must occur before we have acted
             cause = f"logging and metrics cannot be set up: {type(error).__name__}"
             raise ConfigurationError(cause, remedy="Correct the POWERTOOLS_… variables.") from None
+
+
+@lru_cache(maxsize=1)  # one, because a service's logger has one level: that of the newest settings
+def _logger_with(settings: Reporting) -> Logger:
+    logger = Logger(
+        service=settings.service,
+        level=settings.level,
+        sampling_rate=settings.sample_rate or None,
+        logger_handler=_Stdout(),
+        json_serializer=_line,
+        serialize_stacktrace=False,
+        utc=True,
+        location=None,
+    )
+    # Powertools configures a service's logger once only, so this sets the level.
+    logger.refresh_sample_rate_calculation()
+    return logger
 
 
 DEFAULTS = Reporting()

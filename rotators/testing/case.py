@@ -79,6 +79,7 @@ class Kit:
         self.recorder = Recorder(target.operations)
         self.client = aws.client("secretsmanager")
         self._made: list[str] = []
+        self._admins: dict[int | None, str] = {}
 
     def __enter__(self) -> Self:
         self.recorder.__enter__()
@@ -119,16 +120,22 @@ class Kit:
         if self.strategy is not None:
             value["strategy"] = self.strategy
         if self.with_admin:
-            admin = self.target.admin()
-            if admin is None:
-                raise ValueError("with_admin needs a target with an admin")
-            value["masterarn"] = self.store(admin if port is None else self.target.moved(admin, port))
+            value["masterarn"] = self._admin(port)
         stored = value if port is None else self.target.moved(value, port)
         case = Case(self, self.store(stored), value)
         self.aws.enable_rotation(case.arn)
         for _ in range(rotations):
-            case.rotate()
+            case.steps(case.begin())
         return case
+
+    def _admin(self, port: int | None) -> str:
+        """Return the ARN of the admin's secret; cases whose admin is at the same port share it."""
+        if port not in self._admins:
+            admin = self.target.admin()
+            if admin is None:
+                raise ValueError("with_admin needs a target with an admin")
+            self._admins[port] = self.store(admin if port is None else self.target.moved(admin, port))
+        return self._admins[port]
 
     def store(self, value: Value) -> str:
         """Store a value in a new secret, and return its ARN.
@@ -293,11 +300,9 @@ class Case:
         } - set(Secret(EXTRA).sensitive())
 
     def close(self) -> None:
-        """Remove the credential, the secret, and the admin's secret that was created for it."""
+        """Remove the credential and the secret."""
         self.kit.target.remove(self.first)
         self.kit.delete(self.arn)
-        if "masterarn" in self.first:
-            self.kit.delete(self.first["masterarn"])
 
     def _value(self, **which: str) -> Value:
         answer = self.kit.client.get_secret_value(SecretId=self.arn, **which)

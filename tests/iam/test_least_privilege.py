@@ -20,6 +20,7 @@ from click.testing import CliRunner
 from rotators.cli import cli
 from rotators.iam.calls import ApiCall
 from rotators.iam.evaluator import decide
+from rotators.iam.rules import Policy
 from rotators.local.aws import LocalAws
 from rotators.local.servers.postgres import PostgresServer
 from tests.iam import scenarios
@@ -100,8 +101,9 @@ def test_every_recorded_call_is_allowed(stacks: dict[str, Stack]) -> None:
     for stack in stacks.values():
         calls = list(own_calls(stack))
         assert len(calls) > 1
+        policies = {who: Policy.of(statements) for who, statements in stack.policies.items()}
         for who, call in calls:
-            assert decide(stack.policies[who], call).allowed, (stack.name, call)
+            assert decide(policies[who], call).allowed, (stack.name, call)
 
 
 def test_forbidden_calls_of_function_code_are_denied(stacks: dict[str, Stack]) -> None:
@@ -161,10 +163,10 @@ def needed(stacks: dict[str, Stack], who: str, sid: str, action: str) -> bool:
         held = stack.policies.get(who, [])
         denies = any(each["Sid"] == sid and each["Effect"] == "Deny" for each in held)
         more = [EVERYTHING] if denies else []
-        fewer = [*without(held, sid, action), *more]
+        full, fewer = Policy.of([*held, *more]), Policy.of([*without(held, sid, action), *more])
         attempts = [(stack.who(call.principal), call) for call in stack.attempts]
         for caller, call in [*own_calls(stack), *attempts]:
-            if caller == who and decide([*held, *more], call).allowed != decide(fewer, call).allowed:
+            if caller == who and decide(full, call).allowed != decide(fewer, call).allowed:
                 return True
     return False
 

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,7 @@ def _copy(local: socket.socket, remote: socket.socket) -> None:
                 local.sendall(data)
 
 
+@cache
 def _without_environment() -> dict[str, Any]:
     """Return the entries of ``_PARAMETERS`` that this libpq supports."""
     known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}

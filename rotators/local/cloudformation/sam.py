@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -31,9 +33,8 @@ def translated(template: Path, region: str, code: str | None = None) -> dict[str
     from samtranslator.translator.transform import (  # type: ignore[import-untyped]  # noqa: PLC0415 - the same
         transform,
     )
-    from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]  # noqa: PLC0415 - the same
 
-    source = yaml_parse(template.read_text(encoding="utf-8"))
+    source = copy.deepcopy(_parsed(template.read_text(encoding="utf-8")))
     for resource in source["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = code or "s3://none/none"
@@ -53,6 +54,14 @@ def translated(template: Path, region: str, code: str | None = None) -> dict[str
                 f"{template.name} cannot be translated: {causes}", remedy="Correct the template."
             ) from None
     return result
+
+
+@lru_cache(maxsize=4)  # parsing takes longer than translating, and many stacks have the same template
+def _parsed(text: str) -> dict[str, Any]:
+    from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]  # noqa: PLC0415 - as above
+
+    parsed: dict[str, Any] = yaml_parse(text)
+    return parsed
 
 
 class _NoManagedPolicies:
