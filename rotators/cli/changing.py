@@ -135,7 +135,7 @@ def carry_out(plan: Plan, *, yes: bool, as_json: bool) -> None:
     """
     out = console(quiet=as_json)
     _show_plan(plan, out)
-    result = _run(plan, out) if yes else Result(plan, [])
+    result = _run(plan, out) if yes and plan.changes else Result(plan, [])
     try:
         if as_json:
             print_json(_document(result))

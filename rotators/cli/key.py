@@ -94,8 +94,16 @@ def _print_keys(found: Sequence[KeyEntry], counts: dict[str, int]) -> None:
         table.add_row(each.name, each.spec, usage, state, _rotation(each), str(counts.get(each.arn, 0)))
     out.print(table)
     out.print(f"{counted(len(found), 'key')}.")
-    example = found[0].name if found else "KEY"
-    out.print(f"\nNext: `rotators key versions {example}` lists the versions of secrets under a key.")
+    out.print(f"\nNext: {_after_list(found, counts)}", soft_wrap=True)
+
+
+def _after_list(found: Sequence[KeyEntry], counts: dict[str, int]) -> str:
+    """The next action: about the key of the most secrets, because only symmetric keys encrypt secrets."""
+    symmetric = [each for each in found if each.symmetric]
+    if not symmetric:
+        return "`rotators key create alias/NAME` creates a key for secrets."
+    example = max(symmetric, key=lambda each: counts.get(each.arn, 0))
+    return f"`rotators key versions {example.name}` lists the versions of secrets under it."
 
 
 def _rotation(entry: KeyEntry) -> str:
@@ -168,7 +176,7 @@ def _print_versions(asked: KeyEntry, found: Sequence[tuple[str, Version]]) -> No
         f"{needing:,} under no other key.",
         soft_wrap=True,
     )
-    action = f"`rotators show {found[0][0]}` shows one of them." if found else "`rotators key list`."
+    action = f"`rotators show {found[0][0]}` shows one of them." if found else "`rotators key list` lists the keys."
     out.print(f"\nNext: {action}", soft_wrap=True)
 
 

@@ -282,7 +282,7 @@ def _check(old: KeyEntry, new: KeyEntry) -> None:
     for key in (old, new):
         if not key.symmetric:
             raise KeyCannotServe(
-                f"{key.name} is a key {key.spec} for {key.usage}; Secrets Manager takes symmetric ones only",
+                f"{key.name} is a key ({key.spec}, {key.usage}); Secrets Manager takes symmetric ones only",
                 reason="asymmetric",
             )
         if key.managed_by_aws and not key.of_secrets_manager:
