@@ -83,7 +83,7 @@ def _after(old: KeyEntry) -> str:
     if old.managed_by_aws:
         return f"{shows}."
     return (
-        f"{shows}. When nothing needs it any more, delete it yourself: first `aws kms disable-key --key-id "
-        f"{old.id}`, and when nobody has missed it, "
+        f"{shows}. When no version needs it, you can delete it: first `aws kms disable-key --key-id "
+        f"{old.id}`, and if no reader fails for some weeks, "
         f"`aws kms schedule-key-deletion --key-id {old.id} --pending-window-in-days 30`."
     )
