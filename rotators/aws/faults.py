@@ -224,8 +224,8 @@ _FAULTS = (
         codes="InvalidRequestException",
         message="no lambda rotation function",
         reason="no-function",
-        remedy="Name the rotation function: `rotators schedule SECRET --every DAYS --function ARN`; ARN is the "
-        "stack's output RotateFunctionArn.",
+        remedy="Name the rotation function: `rotators schedule SECRET --every DAYS --function ARN`; ARN is "
+        "the stack's output RotateFunctionArn.",
     ),
     _Fault(
         errors.RequestRefused,

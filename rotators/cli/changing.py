@@ -108,7 +108,7 @@ class Plan:
         noun: what is changed: ``secret`` or ``key``.
         lists: the command that lists these.
         refused: changes that cannot be made, with the reasons.
-        remarks: what a person should know about the plan.
+        remarks: facts about the plan, such as versions that it leaves under an old key.
     """
 
     changes: Sequence[Change]
@@ -213,7 +213,7 @@ def _show_plan(plan: Plan, out: Screen) -> None:
 
 
 def _show_reasons(plan: Plan, out: Screen) -> None:
-    """Show what cannot be changed, and what a person should know."""
+    """Show what cannot be changed, and the remarks."""
     for title, facts in (
         ("Cannot be changed:", [(each.change.secret, str(each.error)) for each in plan.refused]),
         ("Remarks:", [(each.secret, each.words) for each in plan.remarks]),

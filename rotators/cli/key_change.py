@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 def change(selector: Selector, old: str, new: str, yes: bool, as_json: bool) -> None:
     """Move secrets from one KMS key to another, and prove that their versions were encrypted again.
 
-    Secrets are named, or selected by the conditions of `rotators list`. Those that are not under the old key
-    are left alone. Before the plan, the use of both keys by the caller and by the rotation functions is
+    Secrets are named, or selected by the conditions of `rotators list`. Secrets that are not under the old
+    key are not changed. Before the plan, the use of both keys by the caller and by the rotation functions is
     checked. A secret is moved completely, or gets its old key back. Versions without a stage stay under the
     old key. An interrupted command is resumed by repeating it. Exit status 1 means that something was not
     changed.

@@ -99,7 +99,7 @@ def _missing(stack: str) -> Any:
         raise ReceiptsNotFound(
             f"the stack {stack} does not write receipts: the function {stack}-receipt does not exist",
             reason="off",
-            remedy="Deploy the stack with the parameter ReceiptRetentionDays, or name another one with --stack.",
+            remedy="Deploy it with the parameter ReceiptRetentionDays, or name another stack with --stack.",
         ) from None
 
 

@@ -1,10 +1,11 @@
 """Moves secrets from one KMS key to another, and proves for each version that it was encrypted again.
 
 UpdateSecret with a new key encrypts the versions with AWSCURRENT, AWSPENDING and AWSPREVIOUS again. Without
-kms:Encrypt on the new key or kms:Decrypt on the old one it succeeds and does not, so only the keys that
-ListSecretVersionIds names prove it. A version that was encrypted again keeps its old key too; each of them
-decrypts it. Versions with other stages must be stored again, and those without a stage stay under the old key
-(API reference, UpdateSecret; User Guide, manage_update-encryption-key and security-encryption).
+kms:Encrypt on the new key or kms:Decrypt on the old one it succeeds and encrypts nothing again, so only the
+keys that ListSecretVersionIds names prove the change. A version that was encrypted again keeps its old key
+too; each of them decrypts it. Versions with other stages must be stored again, and those without a stage stay
+under the old key (API reference, UpdateSecret; User Guide, manage_update-encryption-key and
+security-encryption).
 
 A secret is moved completely or keeps its key: if a version was not encrypted again, the secret gets its old
 key back.
@@ -44,7 +45,7 @@ _FOLLOWING = {Stage.CURRENT, Stage.PENDING, Stage.PREVIOUS}
 
 @dataclass
 class Moves:
-    """What a command has to do for its secrets.
+    """The work of a command: changes, refused secrets and remarks.
 
     Attributes:
         changes: one for each secret that can be moved.
@@ -68,7 +69,7 @@ class KeyChange:
         permissions: tells who may use the keys.
 
     Attributes:
-        moves: what is to be done for the secrets that were planned.
+        moves: the work for the secrets that were planned.
 
     Raises:
         KeyCannotServe: secrets cannot be moved from the one or to the other.
@@ -137,7 +138,7 @@ class KeyChange:
             )
 
     def _remark(self, entry: Entry, found: Sequence[Version], *, moves: bool) -> None:
-        """Remark what stays under the old key, or under others."""
+        """Add remarks about versions that stay under the old key, or under others."""
         old, words = self._old.name, []
         left = [each for each in found if self._is_left(each)]
         if lost := [each for each in left if not each.stages]:

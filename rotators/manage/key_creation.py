@@ -1,7 +1,7 @@
-"""Creation of a KMS key: for secrets, with a policy that suits them, or of another kind.
+"""Creates KMS keys: for secrets, with a policy for their use, or of another kind.
 
-The alias comes last, so a key with its alias is complete. Until then a tag says which alias a key is meant
-for, so a repeated command completes the key that an interrupted one has created.
+The alias is created last, so a key with its alias is complete. Until then, a tag of the key has the alias, so
+a repeated command completes the key of an interrupted one.
 Source: KMS API reference, CreateKey, PutKeyPolicy, EnableKeyRotation and CreateAlias.
 """
 
@@ -79,7 +79,7 @@ def creation(wanted: NewKey) -> list[Change]:
         The changes that remain, each of which needs those before it; empty if the key exists.
 
     Raises:
-        KeyCannotBeCreated: the name is none of an alias or is taken, or spec and usage do not fit.
+        KeyCannotBeCreated: the name is not valid or is taken, or the spec does not have the usage.
         StoreError: the keys could not be read.
     """
     _check(wanted)
