@@ -102,7 +102,7 @@ class KeyChange:
         words = f"move {_counted(staged)} {between}" if staged else f"move new values {between}"
         if entry.interrupted:
             words += "; a rotation is not finished"
-        change = Change(entry.name, words, partial(self._move, entry), entry.arn)
+        change = Change(entry.name, words, partial(self._move, entry), entry.arn, "UpdateSecret")
         try:
             self._check_secret(entry, names)
             self.moves.remarks += self._permissions.check(entry, self._old, self._new)
@@ -155,8 +155,11 @@ class KeyChange:
             words += _replicas(entry)
         self.moves.remarks += [Remark(entry.name, each) for each in words]
 
-    def _move(self, entry: Entry) -> None:
+    def _move(self, entry: Entry) -> object:
         """Move a secret.
+
+        Returns:
+            The answer of UpdateSecret; None if the secret had the new key already.
 
         Raises:
             KeyChangeRefused: the secret or its key is not as it was planned; nothing was changed.
@@ -172,7 +175,7 @@ class KeyChange:
             )
         names = self._key_of(fresh := described(entry.arn))
         self._check_secret(fresh, names)
-        found = self._versions(entry.arn)
+        found, answer = self._versions(entry.arn), None
         for each in found:
             if COPY_STAGE in each.stages:  # of an interrupted command
                 _move_stage(entry, COPY_STAGE, each.id, None)
@@ -180,7 +183,7 @@ class KeyChange:
             self._update(entry, self._old)  # only a change of the key encrypts again
             names = self._old.arn
         if names == self._old.arn:
-            self._update(entry, self._new)
+            answer = self._update(entry, self._new)
             found = self._versions(entry.arn)
         if left := self._following(found):
             spelled = fresh.key if self._key_of(fresh) == self._old.arn else None
@@ -194,6 +197,7 @@ class KeyChange:
             raise KeyChangeIncomplete(
                 f"{entry.name} is moved to {self._new.name}, except {_named(unproved)}", reason="unproved"
             )
+        return answer
 
     def _put_back(self, entry: Entry, left: Sequence[Version], spelled: str | None) -> None:
         """Give a secret its old key back, as the secret named it, and raise the error for it."""
@@ -226,9 +230,9 @@ class KeyChange:
                 _move_stage(entry, stage, version.id, copy)
         _move_stage(entry, COPY_STAGE, copy, None)
 
-    def _update(self, entry: Entry, key: KeyEntry, spelled: str | None = None) -> None:
+    def _update(self, entry: Entry, key: KeyEntry, spelled: str | None = None) -> object:
         named = spelled or (OWN_ALIAS if key.of_secrets_manager else key.arn)
-        call(entry.arn, "UpdateSecret", {"SecretId": entry.arn, "KmsKeyId": named})
+        return call(entry.arn, "UpdateSecret", {"SecretId": entry.arn, "KmsKeyId": named})
 
     def _versions(self, arn: str) -> Sequence[Version]:
         with clients.in_region_of(arn):
