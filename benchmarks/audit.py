@@ -39,7 +39,7 @@ _OTHERS = 10  # of a hundred records: calls of other services
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--measure", "folder", hidden=True, help="Measure the files of a folder in this process.")
 def main(records: int, as_json: bool, folder: str | None) -> None:
-    """Measure loading and every question, in a process of their own.
+    """Measure loading and every question, in a separate process.
 
     The ratio is to decompressing the same files and parsing their JSON, which every reader has to do; it
     compares seconds of the processor.

@@ -9,11 +9,12 @@ How the questions count:
 
 - A secret is account, Region and name. Callers write its name, its ARN, or its ARN without the last
   characters.
-- A caller is the role of a session, because each session has a name of its own; else the user, account or
+- A caller is the role of a session, because each session has its own name; else the user, account or
   service.
 - A BatchGetSecretValue by filters names no secret. Its reads are KMS's records of values that were decrypted
   for the same caller at the same time.
-- A rotation function is a caller that stored a version of the secret as AWSPENDING. Its reads are no use.
+- A rotation function is a caller that stored a version of the secret as AWSPENDING. Its reads do not count
+  as use.
 - "Now" is the time of the newest record, so an answer about the same records stays the same.
 """
 
@@ -41,7 +42,7 @@ class Question:
 
     Attributes:
         name: of the question.
-        parts: names of the common table expressions that it needs besides the shared ones.
+        parts: names of the common table expressions that it needs in addition to the shared ones.
         body: the rest of the SQL.
         filled: SQL of the places in braces.
     """
@@ -116,7 +117,7 @@ def mentions(secret: str) -> Question:
 
 
 def unused(period: dt.timedelta, secrets: Sequence[str]) -> Question:
-    """Return the question which secrets nobody but their rotation functions has read for a time.
+    """Return the question which secrets only their rotation functions have read for a time.
 
     Args:
         period: the time.
@@ -149,10 +150,10 @@ def previous(grace: dt.timedelta) -> Question:
 
 
 def anomalies(period: dt.timedelta) -> Question:
-    """Return the question which reads of the last time are unlike those before.
+    """Return the question which recent reads differ from the reads before.
 
     Args:
-        period: the last time.
+        period: length of the recent time, before the newest record.
     """
     return Question(
         "anomalies", ("known", "recent", "hours"), statements.ANOMALIES, {"period": _seconds(period)}

@@ -1,7 +1,7 @@
 """JSON values in a file: one document, lines, or many records in a list; plain or compressed with gzip.
 
-A file is read in pieces, so that its size does not matter. Damage ends nothing: what comes before it is
-given, then the damage, then what comes after it as far as the next record can be found.
+A file is read in pieces, so that its size does not matter. Reading continues after damage: the values before
+it are given, then the damage, then the values from the next record that can be found.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _elements(text: _Text) -> Iterator[object]:
     element: object = None
     while text.find(_BETWEEN):
         if text.take("]"):
-            text.replace('{"":0')  # the rest of the object around the list, as an object of its own
+            text.replace('{"":0')  # the rest of the object around the list, as a separate object
             rest = text.value()
             if isinstance(rest, Damage):
                 yield rest

@@ -135,7 +135,7 @@ def _context(record: Row) -> Row:
 
 
 def _missing(record: Row) -> Iterator[str]:
-    """What a record lacks, or has in another form."""
+    """Yield a text for each member that a record lacks or has in another form."""
     for name in ("eventSource", "eventName", "awsRegion"):
         if not isinstance(record.get(name), str):
             yield f"{name} is missing"

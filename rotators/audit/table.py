@@ -54,7 +54,7 @@ class Gap:
 
 @dataclass
 class Coverage:
-    """What the answers are about.
+    """The records that the answers cover.
 
     Attributes:
         files: number of files.
@@ -213,7 +213,7 @@ def opened() -> Iterator[Records]:
         except duckdb.Error as error:
             raise AuditFailed(f"DuckDB failed with {type(error).__name__}: {error}") from None
         except RuntimeError as error:
-            if str(error) != "Query interrupted":  # how DuckDB tells of Ctrl-C
+            if str(error) != "Query interrupted":  # how DuckDB reports Ctrl-C
                 raise
             raise KeyboardInterrupt from None
 

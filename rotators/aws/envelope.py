@@ -1,12 +1,12 @@
 """Sealing and opening with the AWS Encryption SDK. Imported only by ``sealing``, when it is needed.
 
-Every value has a data key of its own, which KMS encrypts with the sealing key; data keys are not cached. The
+Every value has its own data key, which KMS encrypts with the sealing key; data keys are not cached. The
 encryption context names the secret. KMS and the message are bound to it, so a value that was copied to
-another secret is refused. The name is used, because the ARN is not known before a secret is created and is
-another one in each Region. The version is not part of it, so that values can be restored from a copy.
+another secret is refused. The context has the name, because the ARN is not known before a secret is created
+and differs in each Region. The version is not part of it, so that values can be restored from a copy.
 
 Only the algorithm suite with key commitment and a signature is accepted: commitment, because a message
-without it can be opened to two texts; a signature, because otherwise everybody who may open a value could
+without it can be opened to two texts; a signature, because otherwise every caller who may open a value could
 make another one with its data key.
 """
 
@@ -162,7 +162,7 @@ def _asking(action: str, key: str) -> Iterator[None]:
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """Raise boto3's error, which the SDK keeps as the cause of its own."""
+    """Raise boto3's error, which is the cause of the SDK's error."""
     try:
         yield
     except (DecryptKeyError, GenerateKeyError) as error:

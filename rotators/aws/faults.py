@@ -221,6 +221,14 @@ _FAULTS = (
     ),
     _Fault(
         errors.RequestRefused,
+        codes="InvalidRequestException",
+        message="no lambda rotation function",
+        reason="no-function",
+        remedy="Name the rotation function: `rotators schedule SECRET --every DAYS --function ARN`; ARN is "
+        "the stack's output RotateFunctionArn.",
+    ),
+    _Fault(
+        errors.RequestRefused,
         codes="PublicPolicyException",
         reason="public-policy",
         remedy="Narrow the resource policy's principals; it gives access to everybody.",

@@ -1,7 +1,7 @@
 """Sealed values: encrypted in this process before they are stored, so that Secrets Manager never has them.
 
-Secrets Manager encrypts every value with the secret's key, and decrypts it for everybody who may read the
-secret. A sealed value is encrypted with a second key before that. Reading it needs ``kms:Decrypt`` on the
+Secrets Manager encrypts every value with the secret's key, and decrypts it for every caller who may read
+the secret. A sealed value is encrypted with a second key before that. Reading it needs ``kms:Decrypt`` on the
 sealing key too.
 
 Configuration is the process's environment. ``SEALING_KEYS`` names the sealing keys: the first one seals

@@ -249,8 +249,8 @@ class SecretStore:
     def put_pending(self, arn: str, token: str, value: Secret, rotation_token: str | None) -> None:
         """See Store.put_pending. The rotation token proves to the service that its rotation stores this.
 
-        A sealed value is opened before it is stored, because a target must not accept a password that nobody
-        can read.
+        A sealed value is opened before it is stored, because a target must not accept a password that
+        cannot be read.
         """
         proof: dict[str, Any] = {"RotationToken": rotation_token} if rotation_token else {}
         content = str(sealing.stored(_name_in(arn), value.to_string()))

@@ -23,7 +23,7 @@ from rotators.core.errors import RotatorsError
 
 COMMANDS = {
     "access": "Tell who can read, write and rotate secrets.",
-    "audit": "Tell who reads secrets, and convert audit records.",
+    "audit": "Show who reads secrets, and convert audit records.",
     "check": "Check whether a rotation would work, before it is scheduled.",
     "dashboard": "Show the page about all secrets in a browser.",
     "delete": "Schedule secrets for deletion, after a recovery window.",

@@ -175,7 +175,7 @@ def _of_secret(name: str, question: _Question, as_json: bool) -> None:
     out.print(f"{counted(len(shown), 'principal')} of {len(found)} with access to {guarded.entry.name}.")
     next_ = f"`rotators access suggest {name} --for ROLE` prints a policy with no more than needed."
     if guarded.entry.deleted:
-        out.print("It is scheduled for deletion, so nobody can read it now.")
+        out.print("It is scheduled for deletion, so no one can read it now.")
         next_ = f"`rotators restore {name}` restores it."
     _end(question, out, next_)
 

@@ -1,4 +1,4 @@
-"""`rotators audit`: who reads secrets, by CloudTrail's records; and audit records for a SIEM."""
+"""`rotators audit`: questions about CloudTrail's records; and audit records for a SIEM."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _LABELS = {
 
 @dataclass(frozen=True)
 class _Asked:
-    """How a question is asked and answered.
+    """The options that all questions have.
 
     Args:
         places: files, folders and buckets with records.
@@ -105,7 +105,7 @@ def _records_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group()
 def audit() -> None:
-    """Tell who reads secrets, by the records of CloudTrail, and convert our own audit records.
+    """Show who reads secrets, from CloudTrail's records, and convert the audit records of rotators.
 
     SOURCE is a log file of a trail, a folder, s3://BUCKET/PREFIX, or what `aws cloudtrail lookup-events
     --output json` prints. No value is read, and no record contains one. Exit status 1 means that something
@@ -116,14 +116,14 @@ def audit() -> None:
 audit.add_command(ocsf)
 
 
-@audit.command(short_help="Tell who reads a secret, and who was refused.")
+@audit.command(short_help="Show who reads a secret, and who was refused.")
 @click.argument("secret")
 @click.argument("source", nargs=-1)
 @_records_options
 def who(secret: str, asked: _Asked) -> None:
-    """Tell who reads SECRET (name or ARN) by the records in SOURCE, and who was refused.
+    """Show who reads SECRET (name or ARN), and who was refused, from the records in SOURCE.
 
-    A caller is a role, whatever its sessions are called, a user, an account or a service.
+    A caller is a role with all its sessions, a user, an account or a service.
     """
     columns = ("principal", "region", "reads", "refused", "addresses", "first_read", "last_read")
     next_ = f"`rotators access {secret}` tells who else could read it."
@@ -140,9 +140,10 @@ def who(secret: str, asked: _Asked) -> None:
 )
 @_records_options
 def unused(age: str, secrets: TextIO | None, asked: _Asked) -> None:
-    """List secrets that nobody has read for a time, before the newest record in SOURCE.
+    """List secrets that were not read for a time, before the newest record in SOURCE.
 
-    Reads by rotation functions do not count. Without --secrets, these are secrets that the records mention.
+    Reads by rotation functions do not count. Without --secrets, the list has secrets that the records
+    mention.
     """
     period = duration(age)
     listed = list(filter(None, map(str.strip, secrets))) if secrets else []
@@ -151,12 +152,12 @@ def unused(age: str, secrets: TextIO | None, asked: _Asked) -> None:
     _answer(asked, _Shown(questions.unused(period, listed), columns, next_, needs=period))
 
 
-@audit.command(short_help="Tell who reads retired versions after the grace period.")
+@audit.command(short_help="Show who reads retired versions after the grace period.")
 @click.argument("source", nargs=-1)
 @click.option("--grace", default="24h", metavar="AGE", help="Time after a rotation (default: 24h).")
 @_records_options
 def previous(grace: str, asked: _Asked) -> None:
-    """Tell who reads retired versions in SOURCE later than a grace period after the rotation.
+    """Show who reads retired versions later than a grace period after the rotation, from SOURCE.
 
     These are reads of AWSPREVIOUS, and of versions by their ids that are no longer AWSCURRENT. Reads by
     rotation functions do not count.
@@ -171,9 +172,9 @@ def previous(grace: str, asked: _Asked) -> None:
 @click.option("--since", default="24h", metavar="AGE", help="Time before the newest record (default: 24h).")
 @_records_options
 def anomalies(since: str, asked: _Asked) -> None:
-    """Show reads of the last time in SOURCE that are unlike the reads before.
+    """Show recent reads in SOURCE that differ from the reads before.
 
-    These are callers that read a secret for the first time, or in a Region that is new for them, and
+    The anomalies are callers that read a secret for the first time, or in a Region that is new for them, and
     bursts: an hour with 50 reads or more, and more than 10 times the caller's usual hour.
     """
     columns = ("event_time", "anomaly", "principal", "secret", "region", "reads", "refused")
@@ -206,7 +207,7 @@ def _answer(asked: _Asked, shown: _Shown) -> None:
 
 
 def _limits(shown: _Shown, records: Records) -> Iterator[str]:
-    """Why an answer may tell less than expected, although all records were read."""
+    """Return why an answer may be incomplete, although all records were read."""
     found = records.coverage
     if shown.secret is not None and not records.ask(questions.mentions(shown.secret)).rows[0]["records"]:
         yield f"No record mentions {shown.secret}: check its name, and the time of the records."
@@ -271,7 +272,7 @@ def _print_coverage(found: Coverage, out: Screen) -> None:
 
 
 def _notes(found: Coverage) -> list[str]:
-    """What the answer does not know."""
+    """Return lines about the reads and files that the answer does not cover."""
     notes = [
         f"{each['principal']} made {counted(each['calls'], 'call')} of BatchGetSecretValue by filters: "
         "no record of KMS tells which secrets were read."

@@ -1,4 +1,4 @@
-"""`rotators audit ocsf`: audit records as events of OCSF, for a SIEM."""
+"""`rotators audit ocsf`: prints audit records as events of OCSF, which a SIEM reads."""
 
 from __future__ import annotations
 

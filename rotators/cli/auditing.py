@@ -2,7 +2,7 @@
 
 Each change of a secret, and each value that `export` and `exec` read, gets a line. Without the variable,
 nothing is written, and STS is not called. A record that cannot be written is printed on stderr with the
-reason, so it is not lost where stderr is kept. It never makes a command fail.
+reason, so a log of stderr still has it. It never makes a command fail.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ class Plan:
         noun: what is changed: ``secret`` or ``key``.
         lists: the command that lists these.
         refused: changes that cannot be made, with the reasons.
-        remarks: what a person should know about the plan.
+        remarks: facts about the plan, such as versions that it leaves under an old key.
     """
 
     changes: Sequence[Change]
@@ -135,7 +135,7 @@ def carry_out(plan: Plan, *, yes: bool, as_json: bool) -> None:
     """
     out = console(quiet=as_json)
     _show_plan(plan, out)
-    result = _run(plan, out) if yes else Result(plan, [])
+    result = _run(plan, out) if yes and plan.changes else Result(plan, [])
     try:
         if as_json:
             print_json(_document(result))
@@ -213,7 +213,7 @@ def _show_plan(plan: Plan, out: Screen) -> None:
 
 
 def _show_reasons(plan: Plan, out: Screen) -> None:
-    """Show what cannot be changed, and what a person should know."""
+    """Show what cannot be changed, and the remarks."""
     for title, facts in (
         ("Cannot be changed:", [(each.change.secret, str(each.error)) for each in plan.refused]),
         ("Remarks:", [(each.secret, each.words) for each in plan.remarks]),

@@ -53,7 +53,7 @@ def list_(of_aws: bool, as_json: bool) -> None:
     """List the KMS keys of the account and Region, symmetric and asymmetric ones.
 
     The last column counts the secrets that name a key; older versions of a secret can be under another one,
-    which `rotators key versions` tells. Exit status 1 means that a key could not be read.
+    which `rotators key versions` shows. Exit status 1 means that a key could not be read.
     """
     unread: list[tuple[str, RotatorsError]] = []
     with console(quiet=as_json).status("listing keys …"):
@@ -94,8 +94,16 @@ def _print_keys(found: Sequence[KeyEntry], counts: dict[str, int]) -> None:
         table.add_row(each.name, each.spec, usage, state, _rotation(each), str(counts.get(each.arn, 0)))
     out.print(table)
     out.print(f"{counted(len(found), 'key')}.")
-    example = found[0].name if found else "KEY"
-    out.print(f"\nNext: `rotators key versions {example}` lists the versions of secrets under a key.")
+    out.print(f"\nNext: {_after_list(found, counts)}", soft_wrap=True)
+
+
+def _after_list(found: Sequence[KeyEntry], counts: dict[str, int]) -> str:
+    """The next action: about the key of the most secrets, because only symmetric keys encrypt secrets."""
+    symmetric = [each for each in found if each.symmetric]
+    if not symmetric:
+        return "`rotators key create alias/NAME` creates a key for secrets."
+    example = max(symmetric, key=lambda each: counts.get(each.arn, 0))
+    return f"`rotators key versions {example.name}` lists the versions of secrets under it."
 
 
 def _rotation(entry: KeyEntry) -> str:
@@ -113,10 +121,10 @@ def _rotation(entry: KeyEntry) -> str:
 def versions(selector: Selector, key: str, as_json: bool) -> None:
     """List the versions of secrets that KEY encrypts: its id, ARN or alias.
 
-    By default, the versions of all secrets are asked for, also of those that are scheduled for deletion; one
-    call for each secret. A version without a stage stays under its key when the secret gets another one. The
-    others are then under both keys, and each of the two decrypts them.
-    Exit status 1 means that a secret could not be read.
+    By default, it asks for the versions of all secrets, also of those that are scheduled for deletion, with
+    one call for each secret. A version without a stage stays under its key when the secret gets another one.
+    The others are then under both keys, and each of the two decrypts them. Exit status 1 means that a secret
+    could not be read.
     """
     with console(quiet=as_json).status("listing versions …"):
         asked = key_entry(key)
@@ -168,7 +176,11 @@ def _print_versions(asked: KeyEntry, found: Sequence[tuple[str, Version]]) -> No
         f"{needing:,} under no other key.",
         soft_wrap=True,
     )
-    action = f"`rotators show {found[0][0]}` shows one of them." if found else "`rotators key list`."
+    action = (
+        f"`rotators show {found[0][0]}` shows one of them."
+        if found
+        else "`rotators key list` lists the keys."
+    )
     out.print(f"\nNext: {action}", soft_wrap=True)
 
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 def change(selector: Selector, old: str, new: str, yes: bool, as_json: bool) -> None:
     """Move secrets from one KMS key to another, and prove that their versions were encrypted again.
 
-    Secrets are named, or selected by the conditions of `rotators list`. Those that are not under the old key
-    are left alone. Before the plan, the use of both keys by the caller and by the rotation functions is
+    Secrets are named, or selected by the conditions of `rotators list`. Secrets that are not under the old
+    key are not changed. Before the plan, the use of both keys by the caller and by the rotation functions is
     checked. A secret is moved completely, or gets its old key back. Versions without a stage stay under the
     old key. An interrupted command is resumed by repeating it. Exit status 1 means that something was not
     changed.
@@ -83,7 +83,7 @@ def _after(old: KeyEntry) -> str:
     if old.managed_by_aws:
         return f"{shows}."
     return (
-        f"{shows}. When nothing needs it any more, delete it yourself: first `aws kms disable-key --key-id "
-        f"{old.id}`, and when nobody has missed it, "
+        f"{shows}. When no version needs it, you can delete it: first `aws kms disable-key --key-id "
+        f"{old.id}`, and if no reader fails for some weeks, "
         f"`aws kms schedule-key-deletion --key-id {old.id} --pending-window-in-days 30`."
     )

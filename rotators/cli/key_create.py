@@ -41,9 +41,9 @@ def create(  # noqa: PLR0913 - one for each option
 ) -> None:
     """Create a KMS key with the name ALIAS, such as alias/app.
 
-    A symmetric key, which secrets need, can be used only through Secrets Manager, by those whose own policies
-    permit it, and rotates automatically. Keys of other kinds get the policy that KMS gives by default. A key
-    costs money from its creation on. An interrupted command can be repeated. Exit status 1 means that
+    Secrets need a symmetric key. It can be used only through Secrets Manager, by callers whose own policies
+    permit it, and rotates automatically. Keys of other kinds get the policy that KMS gives by default. AWS
+    charges for a key from its creation. An interrupted command can be repeated. Exit status 1 means that
     something was not created.
     """
     if days is not None and spec != SYMMETRIC:

@@ -15,6 +15,7 @@ from rotators.cli.aws import ask_function, stack_option
 from rotators.cli.changing import yes_option
 from rotators.cli.errors import ExtraMissing
 from rotators.cli.output import console, counted, json_option, print_json, styled
+from rotators.core.errors import SecretNotFound
 from rotators.receipts.envelope import LONGEST_FILE
 from rotators.receipts.errors import ReceiptInputInvalid, ReceiptsNotFound
 from rotators.receipts.storage import Bucket, Stored
@@ -75,7 +76,7 @@ def fill(stack: str, yes: bool, as_json: bool) -> None:
     """
     out = console(quiet=as_json)
     with out.status("comparing secrets and chains …"):
-        listed = ask_function(f"{stack}-receipt", {"Fill": True, "DryRun": True})
+        listed = _missing(stack)
     written = ask_function(f"{stack}-receipt", {"Fill": True}) if yes and listed["Missing"] else {}
     left = max(listed["Left"], written.get("Left", 0))
     if as_json:
@@ -87,6 +88,19 @@ def fill(stack: str, yes: bool, as_json: bool) -> None:
         _print_filled(out, listed["Missing"], written.get("Receipts"), left)
     if left or (listed["Missing"] and not yes):
         sys.exit(1)
+
+
+def _missing(stack: str) -> Any:
+    try:
+        return ask_function(f"{stack}-receipt", {"Fill": True, "DryRun": True})
+    except SecretNotFound as error:
+        if error.reason != "function":
+            raise
+        raise ReceiptsNotFound(
+            f"the stack {stack} does not write receipts: the function {stack}-receipt does not exist",
+            reason="off",
+            remedy="Deploy it with the parameter ReceiptRetentionDays, or name another stack with --stack.",
+        ) from None
 
 
 def _print_missing(out: Screen, missing: list[dict[str, Any]]) -> None:

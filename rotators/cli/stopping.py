@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 STOPS = (Exception, KeyboardInterrupt)
-"""What can stop a command; it is kept until the output has told what was changed."""
+"""Exceptions that stop a command; they are raised again after the output has named the changes."""
 
 
 def state_of(stopped: BaseException) -> str:
@@ -53,7 +53,7 @@ def end(stopped: BaseException) -> NoReturn:
         stopped: what stopped the command.
 
     Raises:
-        BaseException: ``stopped``, if nobody expects it.
+        BaseException: ``stopped``, if it is not an expected error.
     """
     if not isinstance(stopped, KeyboardInterrupt):
         error = expected(stopped)

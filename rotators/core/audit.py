@@ -66,14 +66,14 @@ class AuditRecord:
     Attributes:
         version: of this format.
         id: of the record.
-        time: begin of the action, in ISO 8601, UTC.
+        time: start of the action, in ISO 8601, UTC.
         duration_ms: duration in milliseconds.
         source: function that acted, or ``command``.
         action: ``rotate``, ``store``, ``retrieve``, ``doctor``, ``repair``, ``check``, or the command's name.
-        operation: operation of Secrets Manager's API, where an action consists of one.
+        operation: operation of Secrets Manager's API, if the action is one call.
         step: step of a rotation.
-        outcome: ``failed`` if it ended with an error; ``unknown`` if it was stopped, or the answer of AWS was
-            lost, so that it may have been done. What it changed before is in ``moved``.
+        outcome: ``failed`` if it ended with an error; ``unknown`` if it was stopped or the answer of AWS was
+            lost, so it may have been done. ``moved`` lists the stages that it had moved.
         result: the result in one word, such as ``already-stored``, ``created`` or ``cached``.
         error_code: code of the error, as in docs/reference/errors.md.
         secret: ARN of the secret; its name where no ARN is known.

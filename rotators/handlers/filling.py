@@ -60,7 +60,7 @@ def missing(settings: Settings, seconds_left: Callable[[], float]) -> dict[str, 
 
     Returns:
         ``Missing``: of each secret ``SecretId``, ``Rotated`` (its last rotation), and ``Receipts`` (number of
-        rotations without one), or ``Error`` if that cannot be told; ``Left``: as for `fill`.
+        rotations without one), or ``Error`` if the number is not known; ``Left``: as for `fill`.
     """
     found: list[dict[str, Any]] = []
 
@@ -74,7 +74,7 @@ def missing(settings: Settings, seconds_left: Callable[[], float]) -> dict[str, 
 
 
 def _for_each(act: _Act, settings: Settings, seconds_left: Callable[[], float]) -> tuple[_Failed, int]:
-    """Do something for each secret that was rotated; one that fails does not keep the others from theirs."""
+    """Do something for each secret that was rotated; a failure for one does not stop the others."""
     since = now() - LOOK_BACK
     own = (entry for entry in entries() if entry.function_arn == settings.function_arn)
     rotated = [(entry.arn, entry.rotated) for entry in own if entry.rotated and entry.rotated > since]

@@ -1,9 +1,9 @@
 """Writes a signed receipt for each rotation that succeeded (docs/how-to/receipts.md).
 
-EventBridge calls the function after a rotation, so a receipt delays none, and a failure of this function does
-not concern the rotation. A rotation whose event was lost, or whose receipt could not be written, is found at
-the next rotation of the secret, or by the daily run, which compares the last rotation of each secret with the
-end of its chain.
+EventBridge calls the function after a rotation, so a receipt delays no rotation, and a failure of this
+function does not affect one. A rotation whose event was lost, or whose receipt could not be written, is found
+at the next rotation of the secret, or by the daily run, which compares the last rotation of each secret with
+the end of its chain.
 """
 
 from __future__ import annotations

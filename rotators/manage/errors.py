@@ -23,7 +23,10 @@ class SecretsUnreadable(InvalidInput):
     """The caller may not read some of the secrets that a command is about; nothing was changed or written."""
 
     code = "secrets-unreadable"
-    remedy = "Grant the caller what the codes in brackets name, or leave these secrets out."
+    remedy = (
+        "Correct what the codes in brackets name, such as a permission or SEALING_KEYS; or leave these "
+        "secrets out."
+    )
 
 
 class RenameRefused(InvalidInput):

@@ -1,10 +1,11 @@
 """Moves secrets from one KMS key to another, and proves for each version that it was encrypted again.
 
 UpdateSecret with a new key encrypts the versions with AWSCURRENT, AWSPENDING and AWSPREVIOUS again. Without
-kms:Encrypt on the new key or kms:Decrypt on the old one it succeeds and does not, so only the keys that
-ListSecretVersionIds names prove it. A version that was encrypted again keeps its old key too; each of them
-decrypts it. Versions with other stages must be stored again, and those without a stage stay under the old key
-(API reference, UpdateSecret; User Guide, manage_update-encryption-key and security-encryption).
+kms:Encrypt on the new key or kms:Decrypt on the old one it succeeds and encrypts nothing again, so only the
+keys that ListSecretVersionIds names prove the change. A version that was encrypted again keeps its old key
+too; each of them decrypts it. Versions with other stages must be stored again, and those without a stage stay
+under the old key (API reference, UpdateSecret; User Guide, manage_update-encryption-key and
+security-encryption).
 
 A secret is moved completely or keeps its key: if a version was not encrypted again, the secret gets its old
 key back.
@@ -44,7 +45,7 @@ _FOLLOWING = {Stage.CURRENT, Stage.PENDING, Stage.PREVIOUS}
 
 @dataclass
 class Moves:
-    """What a command has to do for its secrets.
+    """The work of a command: changes, refused secrets and remarks.
 
     Attributes:
         changes: one for each secret that can be moved.
@@ -68,7 +69,7 @@ class KeyChange:
         permissions: tells who may use the keys.
 
     Attributes:
-        moves: what is to be done for the secrets that were planned.
+        moves: the work for the secrets that were planned.
 
     Raises:
         KeyCannotServe: secrets cannot be moved from the one or to the other.
@@ -101,7 +102,7 @@ class KeyChange:
         words = f"move {_counted(staged)} {between}" if staged else f"move new values {between}"
         if entry.interrupted:
             words += "; a rotation is not finished"
-        change = Change(entry.name, words, partial(self._move, entry), entry.arn)
+        change = Change(entry.name, words, partial(self._move, entry), entry.arn, "UpdateSecret")
         try:
             self._check_secret(entry, names)
             self.moves.remarks += self._permissions.check(entry, self._old, self._new)
@@ -137,7 +138,7 @@ class KeyChange:
             )
 
     def _remark(self, entry: Entry, found: Sequence[Version], *, moves: bool) -> None:
-        """Remark what stays under the old key, or under others."""
+        """Add remarks about versions that stay under the old key, or under others."""
         old, words = self._old.name, []
         left = [each for each in found if self._is_left(each)]
         if lost := [each for each in left if not each.stages]:
@@ -154,8 +155,11 @@ class KeyChange:
             words += _replicas(entry)
         self.moves.remarks += [Remark(entry.name, each) for each in words]
 
-    def _move(self, entry: Entry) -> None:
+    def _move(self, entry: Entry) -> object:
         """Move a secret.
+
+        Returns:
+            The answer of UpdateSecret; None if the secret had the new key already.
 
         Raises:
             KeyChangeRefused: the secret or its key is not as it was planned; nothing was changed.
@@ -171,7 +175,7 @@ class KeyChange:
             )
         names = self._key_of(fresh := described(entry.arn))
         self._check_secret(fresh, names)
-        found = self._versions(entry.arn)
+        found, answer = self._versions(entry.arn), None
         for each in found:
             if COPY_STAGE in each.stages:  # of an interrupted command
                 _move_stage(entry, COPY_STAGE, each.id, None)
@@ -179,7 +183,7 @@ class KeyChange:
             self._update(entry, self._old)  # only a change of the key encrypts again
             names = self._old.arn
         if names == self._old.arn:
-            self._update(entry, self._new)
+            answer = self._update(entry, self._new)
             found = self._versions(entry.arn)
         if left := self._following(found):
             spelled = fresh.key if self._key_of(fresh) == self._old.arn else None
@@ -193,6 +197,7 @@ class KeyChange:
             raise KeyChangeIncomplete(
                 f"{entry.name} is moved to {self._new.name}, except {_named(unproved)}", reason="unproved"
             )
+        return answer
 
     def _put_back(self, entry: Entry, left: Sequence[Version], spelled: str | None) -> None:
         """Give a secret its old key back, as the secret named it, and raise the error for it."""
@@ -225,9 +230,9 @@ class KeyChange:
                 _move_stage(entry, stage, version.id, copy)
         _move_stage(entry, COPY_STAGE, copy, None)
 
-    def _update(self, entry: Entry, key: KeyEntry, spelled: str | None = None) -> None:
+    def _update(self, entry: Entry, key: KeyEntry, spelled: str | None = None) -> object:
         named = spelled or (OWN_ALIAS if key.of_secrets_manager else key.arn)
-        call(entry.arn, "UpdateSecret", {"SecretId": entry.arn, "KmsKeyId": named})
+        return call(entry.arn, "UpdateSecret", {"SecretId": entry.arn, "KmsKeyId": named})
 
     def _versions(self, arn: str) -> Sequence[Version]:
         with clients.in_region_of(arn):
@@ -282,7 +287,7 @@ def _check(old: KeyEntry, new: KeyEntry) -> None:
     for key in (old, new):
         if not key.symmetric:
             raise KeyCannotServe(
-                f"{key.name} is a key {key.spec} for {key.usage}; Secrets Manager takes symmetric ones only",
+                f"{key.name} is a key ({key.spec}, {key.usage}); Secrets Manager takes symmetric ones only",
                 reason="asymmetric",
             )
         if key.managed_by_aws and not key.of_secrets_manager:

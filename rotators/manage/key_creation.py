@@ -1,7 +1,7 @@
-"""Creation of a KMS key: for secrets, with a policy that suits them, or of another kind.
+"""Creates KMS keys: for secrets, with a policy for their use, or of another kind.
 
-The alias comes last, so a key with its alias is complete. Until then a tag says which alias a key is meant
-for, so a repeated command completes the key that an interrupted one has created.
+The alias is created last, so a key with its alias is complete. Until then, a tag of the key has the alias, so
+a repeated command completes the key of an interrupted one.
 Source: KMS API reference, CreateKey, PutKeyPolicy, EnableKeyRotation and CreateAlias.
 """
 
@@ -79,7 +79,7 @@ def creation(wanted: NewKey) -> list[Change]:
         The changes that remain, each of which needs those before it; empty if the key exists.
 
     Raises:
-        KeyCannotBeCreated: the name is none of an alias or is taken, or spec and usage do not fit.
+        KeyCannotBeCreated: the name is not valid or is taken, or the spec does not have the usage.
         StoreError: the keys could not be read.
     """
     _check(wanted)
@@ -88,7 +88,7 @@ def creation(wanted: NewKey) -> list[Change]:
         return list(_Creation(wanted, _begun(wanted)).plan())
     if (existing.spec, existing.usage) != (wanted.spec, wanted.usage):
         raise KeyCannotBeCreated(
-            f"{wanted.alias} is a key {existing.spec} for {existing.usage} already",
+            f"{wanted.alias} is already a key ({existing.spec}, {existing.usage})",
             reason="alias-taken",
             remedy="Choose another alias.",
         )
@@ -104,14 +104,14 @@ def creation(wanted: NewKey) -> list[Change]:
 def _check(wanted: NewKey) -> None:
     if not _ALIAS.fullmatch(wanted.alias):
         raise KeyCannotBeCreated(
-            f"{wanted.alias!r} is no name of an alias",
+            f"{wanted.alias!r} is not a valid name of an alias",
             reason="alias",
             remedy="Write alias/ and letters, digits, '/', '_' or '-'; alias/aws/ belongs to AWS.",
         )
     usages = USAGES.get(wanted.spec, ())
     if wanted.usage not in usages:
         raise KeyCannotBeCreated(
-            f"a key {wanted.spec} is not for {wanted.usage}",
+            f"no key has the spec {wanted.spec} and the usage {wanted.usage}",
             reason="usage",
             remedy=f"Its usages are {', '.join(usages)}." if usages else "Choose another key spec.",
         )
@@ -164,12 +164,12 @@ class _Creation:
         """The changes, in their order."""
         wanted = self._wanted
         if self._arn is None:
-            yield self._change(f"create a key {wanted.spec} for {wanted.usage}", self._create)
+            yield self._change(f"create a key ({wanted.spec}, {wanted.usage})", self._create)
         if wanted.spec == SYMMETRIC:
             yield self._change("permit its use through Secrets Manager only", self._put_policy)
             enable = partial(self._call, "EnableKeyRotation", RotationPeriodInDays=wanted.days)
             yield self._change(f"rotate it every {wanted.days} days", enable)
-        yield self._change("name it", self._name)
+        yield self._change("create the alias", self._name)
 
     def _change(self, words: str, run: Any) -> Change:
         return Change(self._wanted.alias, words, run, self._arn)
@@ -202,8 +202,9 @@ def policy_for_secrets(arn: str) -> dict[str, Any]:
     """Return the policy of a key that encrypts secrets.
 
     The policies of users and roles decide who may use it, as KMS recommends (KMS Developer Guide,
-    key-policy-default), but only through Secrets Manager: nobody can decrypt what Secrets Manager has
-    encrypted past it, and the key encrypts nothing else, so the secrets tell when it is not needed any more.
+    key-policy-default), but only through Secrets Manager: no caller can decrypt what Secrets Manager has
+    encrypted without it. The key encrypts nothing else, so it is needed only as long as a secret has a
+    version under it.
 
     Args:
         arn: ARN of the key.

@@ -1,8 +1,8 @@
 """Who may use the keys of a key change: the caller, the rotation functions, and the readers of secrets.
 
 KMS answers a dry run as it would answer the call: policies of the key and the caller, grants, other accounts
-and the key's state count (KMS Developer Guide, testing-permissions). It does not know that Secrets Manager
-will make the call, which a condition on kms:ViaService compares. What it refuses is therefore decided a
+and the key's state count (KMS Developer Guide, testing-permissions). But the dry run does not come through
+Secrets Manager, so a condition on kms:ViaService can refuse it. A refused dry run is therefore decided a
 second time, by the policies as `rotators access` reads them. IAM's policy simulator looks at no policies of
 keys, and no grants (IAM API reference, SimulatePrincipalPolicy), so it proves nothing here.
 """
@@ -43,7 +43,7 @@ _PLAINTEXT = b"RequestToValidateKeyAccess"
 
 
 class KeyPermissions:
-    """Decides who may use keys. What it has read, it keeps."""
+    """Decides who may use keys, and caches what it has read."""
 
     def __init__(self) -> None:
         self._guards = Guards()

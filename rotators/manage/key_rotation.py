@@ -93,7 +93,7 @@ def _check(key: KeyEntry) -> None:
         )
     if not key.symmetric:
         raise KeyCannotRotate(
-            f"{key.name} is a key {key.spec}; KMS rotates symmetric encryption keys only",
+            f"{key.name} is a key ({key.spec}, {key.usage}); KMS rotates symmetric encryption keys only",
             remedy="Create a new key, and move its alias to it; verifiers need the old public key.",
         )
     if not key.enabled:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rotators.receipts.statement import Receipt
 
 LOOK_BACK = dt.timedelta(days=7)
-"""How far back the log is read for rotations without a receipt."""
+"""Period of the log in which rotations without a receipt are searched."""
 
 _SKEW = dt.timedelta(seconds=60)  # between the clocks of the function and of the service
 _SECOND = dt.timedelta(seconds=1)
@@ -203,7 +203,7 @@ def _rotation(token: str, steps: Sequence[LoggedStep]) -> Rotated | None:
     succeeded = [step for step in steps if step.failure is None and step.outcome != "failed"]
     finish = next((step for step in succeeded if step.step == StepName.FINISH), None)
     if finish is None or not any(step.outcome == Outcome.DONE for step in succeeded):
-        return None  # steps that find their work done are also called for a value that somebody stored
+        return None  # steps that find their work done are also called for a value that a person stored
     until = [step for step in succeeded if step.time <= finish.time]
     last = {step.step: step for step in until if step is finish or step.step != StepName.FINISH}
     kept = [last[name] for name in StepName if name in last]

@@ -1,6 +1,6 @@
 """Verifies chains of receipts offline: with the files and the public key, and nothing else (pure).
 
-What is detected: a file that is no receipt, a changed byte, a signature by another key, a receipt at another
+It detects: a file that is no receipt, a changed byte, a signature by another key, a receipt at another
 place, a missing one, and one that was signed again (the next receipt has the digest of the first signature).
 The end of a chain has no next receipt: whether receipts are missing there, or the last one was signed again,
 is detected only against a result of an earlier verification (`Known`), or by Object Lock in the bucket.
@@ -183,7 +183,7 @@ def _notes(receipts: Sequence[Receipt]) -> Iterator[str]:
         if (number := first.setdefault(receipt.version, receipt.number)) != receipt.number:
             yield f"receipts {number} and {receipt.number} are about the same version"
         late = "was filled later" if receipt.filled_later else ""
-        unknown = f"does not know {', '.join(receipt.unknown)}" if receipt.unknown else ""
+        unknown = f"lacks {', '.join(receipt.unknown)}" if receipt.unknown else ""
         if late or unknown:
             yield f"receipt {receipt.number} {' and '.join(filter(None, (late, unknown)))}"
     for before, after in pairwise(receipts):

@@ -158,8 +158,8 @@ def _examined(
 def _head(arn: str, settings: Settings) -> _Head:
     """Find the end of a chain.
 
-    Anyone who can write into the bucket but not sign can take numbers. Their files become links of the chain,
-    which its verification reports, and are not believed.
+    Anyone who can write into the bucket but not sign can take numbers. Verification reports
+    their files; the function does not use their content.
     """
     bucket, listed, receipt = settings.bucket, settings.bucket.numbered(arn), None
     for number in sorted(listed, reverse=True)[:_MOST_FOREIGN]:

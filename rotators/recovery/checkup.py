@@ -144,7 +144,7 @@ def _checked_up(store: Store, settings: Settings, secret: str, *, idle: bool) ->
 
 @dataclass
 class Mending:
-    """One repair of one secret. It keeps what it did, because whatever stops it, that is told.
+    """One repair of one secret. It records what it did, also if an error or a signal stops it.
 
     Args:
         store: gateway to Secrets Manager.

@@ -96,7 +96,12 @@ def refusal(code: str, message: str = "No.", status: int = 400) -> boto.ClientEr
         ("PublicPolicyException", "broad", RequestRefused, "request-refused/public-policy"),
         ("PreconditionNotMetException", "no", RequestRefused, "request-refused/precondition"),
         ("InvalidParameterException", "The parameter Name is wrong", RequestRefused, "request-refused"),
-        ("InvalidRequestException", "No Lambda rotation function", RequestRefused, "request-refused"),
+        (
+            "InvalidRequestException",
+            "No Lambda rotation function",
+            RequestRefused,
+            "request-refused/no-function",
+        ),
         ("InternalServiceError", "ours", ServiceUnavailable, "service-unavailable"),
         ("SomethingNew", "never seen", RequestRefused, "request-refused"),
     ],

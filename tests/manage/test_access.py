@@ -276,7 +276,7 @@ def test_a_deleted_secret_is_told(secret: str, fleet: Fleet, identities: Identit
     fleet.secrets.delete_secret(SecretId=secret)
     assert told(secret)["deleted"]
     shown = command("access", secret).stdout
-    assert "scheduled for deletion, so nobody can read it now" in shown
+    assert "scheduled for deletion, so no one can read it now" in shown
     assert f"Next: `rotators restore {secret}`" in shown
 
 

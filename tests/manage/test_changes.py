@@ -174,6 +174,13 @@ def test_a_failed_replica_is_replicated_again(two: Fleet) -> None:
     assert [json.loads(run(*words).stdout)["state"] for _ in range(2)] == ["done", "unneeded"]
 
 
+def test_nothing_to_change_is_said_once(two: Fleet) -> None:
+    words = ("unreplicate", f"{two.prefix}app", "--from", "eu-west-1")
+    result = run(*words, "--yes")
+    assert result.output == run(*words).output
+    assert result.output.endswith("Next: `rotators list` shows them.\n")
+
+
 @pytest.mark.parametrize("command", ["tag", "delete", "export"])
 def test_no_condition_does_not_mean_all(aws: object, command: str) -> None:
     options = ("--set", "a=b") if command == "tag" else ()

@@ -19,10 +19,10 @@ def kms(aws: LocalAws) -> Any:
     return aws.client("kms")
 
 
-def new_key(kms: Any, **settings: Any) -> str:
+def new_key(kms: Any, beginning: str = "", **settings: Any) -> str:
     """Create a key with an alias; return the alias."""
     arn = kms.create_key(**settings)["KeyMetadata"]["Arn"]
-    alias = f"alias/{unique('key')}"
+    alias = f"alias/{beginning}{unique('key')}"
     kms.create_alias(AliasName=alias, TargetKeyId=arn)
     return alias
 
@@ -73,6 +73,15 @@ def test_the_table_is_for_people(kms: Any, monkeypatch: pytest.MonkeyPatch) -> N
         "SYMMETRIC_DEFAULT", "encrypt", "Disabled", "off", "0",
     ]  # fmt: skip
     assert "\nNext: `rotators key versions " in result.stdout
+
+
+def test_the_next_action_names_a_symmetric_key(kms: Any, fleet: Fleet) -> None:
+    first = new_key(kms, "0", KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
+    fleet.add("app", KmsKeyId=new_key(kms))
+    found = listed()
+    assert min(found) == first
+    named = run("key", "list").stdout.rpartition("`rotators key versions ")[2].split("`")[0]
+    assert (found[named]["spec"], found[named]["secrets"] > 0) == ("SYMMETRIC_DEFAULT", True)
 
 
 def test_versions_stay_under_an_old_key(kms: Any, fleet: Fleet) -> None:
