@@ -69,6 +69,9 @@ def format_option(*formats: str) -> Callable[[Callable[..., None]], Callable[...
 
     Args:
         formats: formats of the output; ``table`` is the default, and ``json`` is one of them.
+
+    Returns:
+        The decorator of the command.
     """
 
     def decorated(command: Callable[..., None]) -> Callable[..., None]:
