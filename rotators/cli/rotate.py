@@ -126,13 +126,17 @@ class _Asked:
         watch = Watch(self.before, lambda step: self.out.print(*_line(step), soft_wrap=True))
         wanted = str(uuid.uuid4())
         with audited(self.before.arn, "RotateSecret") as facts:
-            facts["versions"] = [self._start(wanted)]
+            try:
+                self._start(wanted)
+            finally:
+                if self.token is not None:
+                    facts["versions"] = [self.token]
         self.ended = watch.wait(str(self.token), timeout, begun=self.token != wanted)
         self.after = read_secret(self.before.arn)
         removed = not self.after.unlisted and all(each.id != self.token for each in self.after.versions)
         return self.ended.outcome == "abandoned" and removed
 
-    def _start(self, token: str) -> str:
+    def _start(self, token: str) -> None:
         self.token = token
         try:
             self.token = start(self.before.arn, token)
@@ -140,7 +144,6 @@ class _Asked:
             if not isinstance(error, ServiceUnavailable):  # its answer may be lost
                 self.token = None
             raise
-        return self.token
 
 
 def _tell_stopped(asked: _Asked, stopped: BaseException, *, as_json: bool) -> None:
@@ -220,7 +223,7 @@ def _closing(secret: str, ended: Ended) -> list[str]:
         return [f"Failed: {ended.message}", f"Then: `rotators rotate {secret}` again."]
     if ended.outcome == "abandoned":
         return [
-            "Abandoned: the label AWSPENDING was taken from the new version meanwhile.",
+            "Abandoned: the label AWSPENDING was taken from the new version (or a schedule's test ended).",
             f"Next: `rotators show {secret}`; then `rotators rotate {secret}` again.",
         ]
     return [

@@ -263,6 +263,23 @@ def test_a_rotation_is_recorded_with_its_token(world: World, file: Path) -> None
     assert (found["action"], found["operation"]) == ("rotate", "RotateSecret")
 
 
+def test_a_lost_answer_leaves_the_token(world: World, file: Path) -> None:
+    arn = world.secret(world.user())
+
+    def lose(**_: object) -> None:
+        raise LOST
+
+    events = clients.secrets_manager().meta.events
+    events.register("after-call.secrets-manager.RotateSecret", lose)
+    try:
+        told = json.loads(command("rotate", arn, "--json").stdout)
+    finally:
+        events.unregister("after-call.secrets-manager.RotateSecret", lose)
+    assert world.aws.wait_for_rotation(arn, told["token"]).ok
+    (found,) = records(file)
+    assert (found["outcome"], found["versions"]) == ("unknown", [told["token"]])
+
+
 def test_repair_and_rollback_name_moved_stages(world: World, file: Path) -> None:
     arn = world.secret(world.user())
     token = world.begin(arn)
