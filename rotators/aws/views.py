@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
-from rotators.aws.events import is_about
+from rotators.aws.events import is_about, record_of
 from rotators.aws.failures import LoggedStep, begin_of_log, logged_steps
 from rotators.aws.faults import translated
 from rotators.aws.secrets import Version, describe, list_versions
@@ -240,7 +239,7 @@ def _newest_event(arn: str, name: str, since: dt.datetime | None = None) -> tupl
     with translated("LookupEvents", arn):
         for page in pages.paginate(**request, **start, PaginationConfig={"MaxItems": 200}):
             for event in page["Events"]:
-                detail = json.loads(event.get("CloudTrailEvent", "{}"))
+                detail = record_of(event)
                 if is_about(detail, arn):
                     return event["EventTime"], str(detail.get("errorMessage", ""))
     return None

@@ -16,7 +16,7 @@ import click
 
 from rotators import __version__
 from rotators.cli.errors import Interrupted
-from rotators.cli.output import error_document, print_error, print_json, print_usage_error, wants_json
+from rotators.cli.output import Form, error_document, print_error, print_json, print_usage_error
 from rotators.cli.signals import finish, interruptible
 from rotators.cli.stopping import expected
 from rotators.core.errors import RotatorsError
@@ -129,14 +129,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             stream.reconfigure(errors="backslashreplace")
     if sys.stdin is None:  # closed before Python started; a command that reads it finds nothing
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 - until the process ends
+    form = Form()
     with interruptible(to_the_end=arguments is None):
         try:
             try:
-                status = cli.main(given, prog_name="rotators", standalone_mode=False)
+                status = cli.main(given, prog_name="rotators", standalone_mode=False, obj=form)
             finally:
                 _flush()  # here, because no code handles an error of the flush at the end of the process
         except (click.ClickException, click.Abort, KeyboardInterrupt, RotatorsError, OSError) as error:
-            status = _told(error, as_json=wants_json(given))
+            status = _told(error, as_json=form.is_json)
     sys.exit(status)
 
 

@@ -15,6 +15,7 @@ from rotators.cli.access_suggest import suggest
 from rotators.cli.output import (
     console,
     counted,
+    format_option,
     json_option,
     print_error,
     print_json,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from rotators.manage.selector import Selection
 
 _DEFAULT = "of"
-_FORMATS = ("table", "json", "csv")
 _STYLES = {Answer.YES: "green", Answer.CONDITIONAL: "yellow", Answer.NO: ""}
 _COLUMNS = 6  # secrets in the table of the matrix
 _LONGEST = 500  # characters of a reason in a table
@@ -203,16 +203,14 @@ def _of_principal(name: str, question: _Question, as_json: bool) -> None:
 @access.command(short_help="Tell who has access to which of many secrets.")
 @selector_options
 @scp_option
-@click.option("-o", "--output", type=click.Choice(_FORMATS), default="table", help="Format of the output.")
-@json_option
-def matrix(selector: Selector, scps: tuple[str, ...], output: str, as_json: bool) -> None:
+@format_option("table", "json", "csv")
+def matrix(selector: Selector, scps: tuple[str, ...], output: str) -> None:
     """Tell who can read, write and rotate the secrets that meet conditions, or that are named.
 
     The table has a column for each of the first secrets; json and csv have a row for each principal and each
     secret that it has access to. Exit status 1 means that something could not be read: the answer is
     incomplete then.
     """
-    output = "json" if as_json else output
     require_conditions(selector)
     with console(quiet=output != "table").status("reading policies …"):
         question = _Question(scps)
@@ -263,17 +261,18 @@ class _Matrix:
 
 def _print_matrix_json(found: _Matrix) -> None:
     rows = (
-        {"secret": entry.name, "principal": each.principal.name, **_document(each)} for entry, each in found
+        {"secret": entry.name, "arn": entry.arn, "principal": each.principal.name, **_document(each)}
+        for entry, each in found
     )
     print_json_stream("access", rows, lambda: {"secrets": found.count, **found.notes})
     found.end()
 
 
 def _print_matrix_csv(found: _Matrix) -> None:
-    print_rows([("secret", "principal", *CAPABILITIES, "why")])
+    print_rows([("secret", "principal", *CAPABILITIES, "why", "arn")])
     for entry, each in found:
         answers = (str(one.answer) for one in each.verdicts.values())
-        print_rows([(entry.name, each.principal.name, *answers, _why(each))])
+        print_rows([(entry.name, each.principal.name, *answers, _why(each), entry.arn)])
     for note in found.notes["unread"]:
         print_error(f"could not be read: {_unread_words(note)}")
     found.end()
@@ -281,18 +280,18 @@ def _print_matrix_csv(found: _Matrix) -> None:
 
 def _print_matrix_table(found: _Matrix) -> None:
     cells: dict[str, dict[str, Text]] = {}
-    shown: dict[str, Entry] = {}
+    shown: dict[str, Entry] = {}  # by ARN, because secrets of two Regions may have one name
     for entry, each in found:
-        if entry.name in shown or len(shown) < _COLUMNS:
-            shown[entry.name] = entry
-            cells.setdefault(found.question.label(each.principal), {})[entry.name] = _cell(each)
+        if entry.arn in shown or len(shown) < _COLUMNS:
+            shown[entry.arn] = entry
+            cells.setdefault(found.question.label(each.principal), {})[entry.arn] = _cell(each)
     out = console()
     if shown:
         table = Table()
-        for column in ("principal", *shown):
+        for column in ("principal", *(entry.id for entry in shown.values())):
             table.add_column(column, overflow="fold")
         for principal, row in sorted(cells.items()):
-            table.add_row(principal, *(row.get(secret, "") for secret in shown))
+            table.add_row(principal, *(row.get(arn, "") for arn in shown))
         out.print(table)
     out.print(
         f"{len(shown)} of {counted(found.count, 'secret')}. A ? marks access that depends on a condition."

@@ -19,7 +19,7 @@ from rotators.cli.audit_ocsf import ocsf
 from rotators.cli.output import (
     console,
     counted,
-    json_option,
+    format_option,
     print_document,
     print_error,
     print_json,
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from rotators.audit.table import Answer, Coverage, Gap, Records
     from rotators.cli.output import Screen
 
-_FORMATS = ("table", "json", "csv")
 _ROWS = 50  # of a table
 _MOST_GAPS = 10  # lines of the table's end
 
@@ -85,20 +84,17 @@ class _Shown:
 def _records_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add what all questions have: the places of the records, and how to print the answer."""
 
-    @json_option
-    @click.option(
-        "-o", "--output", type=click.Choice(_FORMATS), default="table", help="Format of the output."
-    )
+    @format_option("table", "json", "csv")
     @click.option(
         "--athena", metavar="TABLE", help="Print the question as SQL for this table of Athena instead."
     )
     @wraps(command)
-    def wrapped(source: tuple[str, ...], athena: str | None, output: str, as_json: bool, **rest: Any) -> None:
+    def wrapped(source: tuple[str, ...], athena: str | None, output: str, **rest: Any) -> None:
         if bool(source) == (athena is not None):
             raise click.UsageError(
                 "Give files, folders or s3://BUCKET/PREFIX with records, or --athena TABLE."
             )
-        command(asked=_Asked(source, athena, "json" if as_json else output), **rest)
+        command(asked=_Asked(source, athena, output), **rest)
 
     return wrapped
 

@@ -1,8 +1,9 @@
 """The audit records of the commands: lines in the file that ROTATORS_AUDIT_FILE names.
 
-Each change of a secret, and each value that `export` and `exec` read, gets a line. Without the variable,
-nothing is written, and STS is not called. A record that cannot be written is printed on stderr with the
-reason, so a log of stderr still has it. It never makes a command fail.
+Each change of a secret, and each value that a command reads on this machine, gets a line. Values that are
+read only to select by engine, or to copy them (`rename`, `key`), get none. Without the variable, nothing is
+written, and STS is not called. A record that cannot be written is printed on stderr with the reason, so a
+log of stderr still has it. It never makes a command fail.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rotators.aws import clients
+from rotators.aws.secrets import SecretStore
 from rotators.cli.output import print_error
 from rotators.core.audit import AuditRecord, Facts, code_of, line, outcome_of, place_of, timestamp
 from rotators.core.errors import RotatorsError
@@ -27,6 +29,7 @@ from rotators.core.errors import RotatorsError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from rotators.core.secret import Secret
     from rotators.manage.changes import Change
 
 VARIABLE = "ROTATORS_AUDIT_FILE"
@@ -77,15 +80,42 @@ def audited_changes(changes: Iterable[Change], noun: str) -> list[Change]:
     return [replace(each, run=partial(_run, each, noun)) for each in changes]
 
 
-def record_read(arn: str, version: str) -> None:
+def record_read(arn: str, version: str | None) -> None:
     """Record that the command has read a value.
 
     Args:
         arn: ARN of the secret.
-        version: id of the version.
+        version: id of the version; None if it is not known.
     """
-    with audited(arn) as facts:
-        facts["versions"] = [version]
+    with audited(arn, "GetSecretValue") as facts:
+        if version is not None:
+            facts["versions"] = [version]
+
+
+class AuditedStore(SecretStore):
+    """Secrets Manager for a command that tries stored credentials: each version it reads gets one record."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._recorded: set[tuple[str, str | None]] = set()
+
+    def value(self, arn: str, version: str) -> Secret | None:
+        """See Store.value."""
+        found = super().value(arn, version)
+        if found is not None:
+            self._record(arn, version)
+        return found
+
+    def admin(self, arn: str) -> Secret:
+        """See Store.admin."""
+        found = super().admin(arn)
+        self._record(arn, None)
+        return found
+
+    def _record(self, arn: str, version: str | None) -> None:
+        if (arn, version) not in self._recorded:
+            self._recorded.add((arn, version))
+            record_read(arn, version)
 
 
 def _run(change: Change, noun: str) -> None:

@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 from rich.table import Table
 
-from rotators.aws.secrets import SecretStore
+from rotators.cli.auditing import AuditedStore
 from rotators.cli.aws import ask_function, remote_option, stack_option
 from rotators.cli.output import console, json_option, print_json
 from rotators.core.settings import Settings
@@ -49,7 +49,7 @@ def _checked(secret: str, stack: str, *, remote: bool) -> Document:
     function = default if named else None
     if not remote:
         settings = Settings.from_environment(os.environ)
-        return preflight(SecretStore(), settings, secret, function=function, default=default)
+        return preflight(AuditedStore(), settings, secret, function=function, default=default)
     event = {"Action": "check", "SecretId": secret, **({"Function": function} if function else {})}
     document: Document = ask_function(f"{stack}-operate", event)
     return document

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from rotators.aws import clients
 from rotators.aws.secrets import SecretsManager
+from rotators.cli.auditing import record_read
 from rotators.cli.output import console, counted, json_option, print_json
 from rotators.core.states import Stage
 from rotators.manage.differences import differences
@@ -56,4 +57,6 @@ def diff(secret: str, before: str, after: str, as_json: bool) -> None:
 
 def _version(secret: str, which: str) -> SecretVersion:
     is_id = len(which) >= _VERSION_LENGTH
-    return SecretsManager().one(secret, None if is_id else which, which if is_id else None)
+    found = SecretsManager().one(secret, None if is_id else which, which if is_id else None)
+    record_read(found.arn, found.version)
+    return found

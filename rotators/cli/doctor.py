@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from rotators.aws.secrets import SecretStore
+from rotators.cli.auditing import AuditedStore
 from rotators.cli.aws import ask_function, remote_options
 from rotators.cli.output import age, console, json_option, print_json
 from rotators.core.settings import Settings
@@ -63,7 +63,7 @@ def examined(secret: str, *, idle: bool, function: str | None) -> Document:
     """
     if function is None:
         settings = Settings.from_environment(os.environ)
-        return check_up(SecretStore(), settings, secret, idle=idle).document()
+        return check_up(AuditedStore(), settings, secret, idle=idle).document()
     document: Document = ask_function(function, {"Action": "doctor", "SecretId": secret, "Idle": idle})
     return document
 

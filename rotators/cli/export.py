@@ -28,7 +28,12 @@ if TYPE_CHECKING:
 @click.command()
 @selector_options
 @click.option("--format", "form", type=click.Choice(FORMATS), default="json", help="Format of the file.")
-@click.option("-o", "--output", type=click.Path(), help="File to write; only you can read it (mode 0600).")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(),
+    help="File to write; only you can read it (mode 0600). - is standard output.",
+)
 @click.option("--show", is_flag=True, help="Print the values even on a terminal.")
 def export(selector: Selector, form: str, output: str | None, show: bool) -> None:
     """Write the AWSCURRENT values of secrets, in clear text.
@@ -37,6 +42,7 @@ def export(selector: Selector, form: str, output: str | None, show: bool) -> Non
     read, or into a pipe; to a terminal only with --show. The formats dotenv, chamber and vault take one
     secret.
     """
+    output = None if output == "-" else output
     if output is None and sys.stdout is None:
         raise TerminalRefused("the output is closed", remedy="Write the values to a file (-o FILE).")
     if output is None and sys.stdout.isatty() and not show:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rotators.cli.auditing import record_read
 from rotators.cli.changing import Plan, carry_out, yes_option
 from rotators.cli.output import counted, json_option
 from rotators.core.errors import RotatorsError, SecretNotFound
@@ -71,4 +72,5 @@ def _existing(name: str, version: SecretVersion | RotatorsError) -> SecretVersio
         return None
     if isinstance(version, RotatorsError):
         raise version
+    record_read(version.arn, version.version)
     return version

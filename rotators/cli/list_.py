@@ -17,7 +17,7 @@ from rotators.cli.output import (
     age,
     console,
     counted,
-    json_option,
+    format_option,
     print_error,
     print_json_stream,
     print_rows,
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from rotators.manage.selector import Selection, Selector
 
 _FAILURES_UNKNOWN = "Failed rotations are unknown: CloudTrail could not be read (cloudtrail:LookupEvents)."
-_FORMATS = ("table", "json", "names", "csv")
 
 
 @dataclass
@@ -78,10 +77,9 @@ class _Listing:
 @click.command("list")
 @selector_options
 @click.option("--deleted", is_flag=True, help="List secrets too that are scheduled for deletion.")
-@click.option("-o", "--output", type=click.Choice(_FORMATS), default="table", help="Format of the output.")
+@format_option("table", "json", "names", "csv")
 @click.option("--limit", type=click.IntRange(1), default=50, help="Rows of the table (default: 50).")
-@json_option
-def list_(selector: Selector, output: str, limit: int, as_json: bool) -> None:
+def list_(selector: Selector, output: str, limit: int) -> None:
     """List secrets, without reading their values; those that need attention come first.
 
     Name SECRETs, or give conditions. All conditions must hold; of several values of one condition, one must
@@ -89,7 +87,6 @@ def list_(selector: Selector, output: str, limit: int, as_json: bool) -> None:
     give every secret, in the order of Secrets Manager. Exit status 1 means that no secret was found, or that
     one could not be read.
     """
-    output = "json" if as_json else output
     now = dt.datetime.now(dt.UTC)
     failures = None if output == "names" else failed_rotations_if_readable()
     with console(quiet=output != "table").status("listing secrets …"):

@@ -12,6 +12,8 @@ import datetime as dt
 import io
 import json
 import textwrap
+from dataclasses import dataclass
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,18 +38,60 @@ if TYPE_CHECKING:
 
 _FORMULAS = ("=", "+", "-", "@")  # beginnings of cells that spreadsheets run
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+@dataclass
+class Form:
+    """The form of a command's output, known as soon as the command's options are read.
+
+    Attributes:
+        is_json: True if it is one JSON document, also about an error.
+    """
+
+    is_json: bool = False
 
 
-def wants_json(arguments: Sequence[str]) -> bool:
-    """Return True if a command shall print one JSON document, also about an error.
+def _kept(context: click.Context, _: click.Parameter, value: Any) -> Any:
+    """Keep the form for errors, which no command prints itself."""
+    form = context.find_object(Form)
+    if form is not None and value in {True, "json"}:
+        form.is_json = True
+    return value
+
+
+# Read before the other options, so that an error in one of these has the form too.
+json_option = click.option(
+    "--json", "as_json", is_flag=True, is_eager=True, callback=_kept, help="Print one JSON document."
+)
+
+
+def format_option(*formats: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add ``-o`` to a command, and ``--json``, which means ``-o json``. The command gets ``output``.
 
     Args:
-        arguments: the command and its arguments. What stands after ``--``, and all arguments of ``exec``, may
-            belong to a program.
+        formats: formats of the output; ``table`` is the default, and ``json`` is one of them.
+
+    Returns:
+        The decorator of the command.
     """
-    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    return "--json" in own and own[0] != "exec"
+
+    def decorated(command: Callable[..., None]) -> Callable[..., None]:
+        @click.option(
+            "-o",
+            "--output",
+            type=click.Choice(formats),
+            default="table",
+            is_eager=True,
+            callback=_kept,
+            help="Format of the output.",
+        )
+        @json_option
+        @wraps(command)
+        def formatted(*arguments: Any, output: str, as_json: bool, **options: Any) -> None:
+            command(*arguments, output="json" if as_json else output, **options)
+
+        return formatted
+
+    return decorated
 
 
 class Screen(Console):

@@ -14,7 +14,7 @@ from rich.table import Table
 from rotators.cli.output import (
     console,
     counted,
-    json_option,
+    format_option,
     print_document,
     print_json,
     print_json_stream,
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from rotators.manage.policy import Finding, Policy
 
-_FORMATS = ("table", "json", "sarif", "junit")
 _ROWS = 50
 
 
@@ -40,16 +39,14 @@ def policy() -> None:
 @policy.command(short_help="Check all secrets against a file or a preset.")
 @click.argument("file", required=False)
 @click.option("--preset", "name", type=click.Choice(PRESETS), help="A policy that comes with rotators.")
-@click.option("-o", "--output", type=click.Choice(_FORMATS), default="table", help="Format of the output.")
-@json_option
-def check(file: str | None, name: str | None, output: str, as_json: bool) -> None:
+@format_option("table", "json", "sarif", "junit")
+def check(file: str | None, name: str | None, output: str) -> None:
     """Check all secrets of the account and Region against the rules in FILE, or in a preset.
 
     Exit status 1 means that a rule of the level error is broken, or could not be checked. No value is read.
     """
     if (file is None) == (name is None):
         raise click.UsageError("Give a file, or --preset.")
-    output = "json" if as_json else output
     rules = read_policy(file) if file is not None else preset(str(name))
     checked = _Checked(rules, dt.datetime.now(dt.UTC))
     with console(quiet=output != "table").status("checking secrets …"):

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rotators.aws import clients
-from rotators.aws.secrets import SecretStore
-from rotators.cli.auditing import audited
+from rotators.cli.auditing import AuditedStore, audited
 from rotators.cli.aws import ask_function, remote_options
 from rotators.cli.doctor import idle_option, show_checkup
 from rotators.cli.output import console, counted, json_option, print_json
@@ -59,7 +58,7 @@ def repair(secret: str, dry_run: bool, idle: bool, function: str | None, as_json
 
 
 def _mended(secret: str, *, idle: bool, dry_run: bool, as_json: bool) -> Document:
-    mending = Mending(SecretStore(), Settings.from_environment(os.environ), secret, idle)
+    mending = Mending(AuditedStore(), Settings.from_environment(os.environ), secret, idle)
     try:
         document = mending.run(dry_run=True) if dry_run else _recorded(mending)
         finish()

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rotators.aws import clients
-from rotators.aws.secrets import SecretStore
-from rotators.cli.auditing import audited
+from rotators.cli.auditing import AuditedStore, audited
 from rotators.cli.changing import yes_option
 from rotators.cli.output import console, json_option, print_json
 from rotators.cli.signals import finish
@@ -45,7 +44,7 @@ def rollback(secret: str, version: str | None, stage: str | None, yes: bool, as_
         raise click.UsageError("The id after --version is empty.")
     out = console(quiet=as_json)
     with clients.in_region_of(secret):
-        found = Rollback(SecretStore(), Settings.from_environment(os.environ), secret, version)
+        found = Rollback(AuditedStore(), Settings.from_environment(os.environ), secret, version)
         with out.status(f"examining {secret} …"):
             plan = found.plan()
         result = _Result(clients.short_id(secret, plan.arn), found, plan)

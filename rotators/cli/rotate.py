@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,8 +13,10 @@ from rotators.aws.failures import LoggedStep
 from rotators.aws.faults import translated
 from rotators.aws.views import SecretView, read_secret
 from rotators.cli.auditing import audited
+from rotators.cli.errors import Interrupted
 from rotators.cli.output import (
     console,
+    error_document,
     first_rotation,
     json_option,
     print_json,
@@ -22,9 +24,20 @@ from rotators.cli.output import (
     versions_table,
     view_document,
 )
+from rotators.cli.signals import finish
+from rotators.cli.stopping import STOPS, end, expected
 from rotators.cli.watching import Ended, Watch
-from rotators.core.errors import RequestRefused, RotationNotEnabled, SecretDeleted
+from rotators.core.errors import (
+    RequestRefused,
+    RotationNotEnabled,
+    RotatorsError,
+    SecretDeleted,
+    ServiceUnavailable,
+)
 from rotators.core.states import Stage
+
+if TYPE_CHECKING:
+    from rotators.cli.output import Screen
 
 
 @click.command()
@@ -42,7 +55,6 @@ def rotate(secret: str, timeout: float, enable: bool, as_json: bool) -> None:
     SECRET is a name or ARN. Exit status 0 means that the new version is current. A rotation that takes
     longer than --timeout goes on.
     """
-    out = console(quiet=as_json)
     before = read_secret(secret)
     if before.deleted:
         raise SecretDeleted(
@@ -50,19 +62,105 @@ def rotate(secret: str, timeout: float, enable: bool, as_json: bool) -> None:
             remedy=f"`rotators restore {before.id} --yes` restores it; then rotate.",
         )
     _check_enabled(before, enable=enable)
-    with out.status(f"rotating {secret} …"):
-        watch = Watch(before, lambda step: out.print(*_line(step), soft_wrap=True))
-        with audited(before.arn, "RotateSecret") as facts:
-            token = start(before.arn)
-            facts["versions"] = [token]
-        ended = watch.wait(token, timeout)
-    after = read_secret(before.arn)
-    if as_json:
-        print_json(_document(token, ended, after))
-    out.print(versions_table(after, secret))
-    out.print(*_closing(clients.short_id(secret, after.arn), ended), sep="\n", soft_wrap=True)
-    if ended.outcome != "rotated":
+    asked = _Asked(before, console(quiet=as_json))
+    with asked.out.status(f"rotating {secret} …"):
+        stopped = asked.run(timeout)
+    if stopped is not None:
+        _tell_stopped(asked, stopped, as_json=as_json)
+        end(stopped)
+    _show(asked, secret, as_json=as_json)
+    if asked.ended.outcome != "rotated":
         sys.exit(1)
+
+
+class _Asked:
+    """A rotation that the command asks for.
+
+    Args:
+        before: the secret.
+        out: where steps are shown.
+
+    Attributes:
+        token: the rotation's; None while none can have begun.
+        ended: how it ended.
+        after: the secret after it.
+    """
+
+    ended: Ended
+    after: SecretView
+
+    def __init__(self, before: SecretView, out: Screen) -> None:
+        self.before, self.out = before, out
+        self.token: str | None = None
+
+    def run(self, timeout: float) -> BaseException | None:
+        """Rotate, and wait.
+
+        Args:
+            timeout: seconds.
+
+        Returns:
+            What stopped the command after the rotation may have begun; None if nothing did.
+
+        Raises:
+            RotatorsError: no rotation has begun.
+        """
+        try:
+            if self._rotate(timeout):
+                self.out.print("Awaited the test of a changed schedule; the rotation begins now.")
+                self._rotate(timeout)
+            finish()
+        except STOPS as stopped:
+            if self.token is None:
+                raise
+            finish()
+            return stopped
+        return None
+
+    def _rotate(self, timeout: float) -> bool:
+        """Rotate once; gives True if it was no rotation, but the test of a changed schedule.
+
+        For a test, the service creates an AWSPENDING version and then removes it (API:RotateSecret). It
+        refuses a rotation meanwhile, as it does while a rotation runs.
+        """
+        watch = Watch(self.before, lambda step: self.out.print(*_line(step), soft_wrap=True))
+        wanted = str(uuid.uuid4())
+        with audited(self.before.arn, "RotateSecret") as facts:
+            try:
+                self._start(wanted)
+            finally:
+                if self.token is not None:
+                    facts["versions"] = [self.token]
+        self.ended = watch.wait(str(self.token), timeout, begun=self.token != wanted)
+        self.after = read_secret(self.before.arn)
+        removed = not self.after.unlisted and all(each.id != self.token for each in self.after.versions)
+        return self.ended.outcome == "abandoned" and removed
+
+    def _start(self, token: str) -> None:
+        self.token = token
+        try:
+            self.token = start(self.before.arn, token)
+        except RotatorsError as error:
+            if not isinstance(error, ServiceUnavailable):  # its answer may be lost
+                self.token = None
+            raise
+
+
+def _tell_stopped(asked: _Asked, stopped: BaseException, *, as_json: bool) -> None:
+    """Print what is known of a rotation that goes on without the command."""
+    next_ = f"`rotators show {asked.before.id}` tells how it ended."
+    if as_json:
+        told = expected(stopped) or Interrupted("a signal ended the command")
+        print_json({"outcome": "unknown", "token": asked.token, "error": error_document(told), "next": next_})
+    asked.out.print(f"The rotation {asked.token} may have begun, and goes on. Next: {next_}", soft_wrap=True)
+
+
+def _show(asked: _Asked, secret: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(_document(str(asked.token), asked.ended, asked.after))
+    closing = _closing(clients.short_id(secret, asked.after.arn), asked.ended)
+    asked.out.print(versions_table(asked.after, secret))
+    asked.out.print(*closing, sep="\n", soft_wrap=True)
 
 
 def _check_enabled(view: SecretView, *, enable: bool) -> None:
@@ -77,11 +175,13 @@ def _check_enabled(view: SecretView, *, enable: bool) -> None:
     raise RotationNotEnabled(f"{view.name} has no rotation function", remedy=first_rotation(view.id))
 
 
-def start(arn: str) -> str:
+def start(arn: str, token: str, *, again: bool = True) -> str:
     """Request a rotation.
 
     Args:
         arn: ARN of the secret.
+        token: of the rotation.
+        again: True to request it a second time if what was in its way has ended meanwhile.
 
     Returns:
         The token of the rotation that runs now. If an earlier rotation is unfinished, it is the token of that
@@ -90,15 +190,16 @@ def start(arn: str) -> str:
     Raises:
         RequestRefused: rotation is not configured.
     """
-    token = str(uuid.uuid4())
     try:
         with translated("RotateSecret", arn):
             clients.secrets_manager().rotate_secret(SecretId=arn, ClientRequestToken=token)
     except RequestRefused as error:
         pending = read_secret(arn).holder(Stage.PENDING)
-        if error.reason != "rotation-in-progress" or pending is None:
+        if error.reason == "rotation-in-progress" and pending is not None:
+            return pending
+        if error.reason != "rotation-in-progress" or not again:
             raise
-        return pending
+        return start(arn, token, again=False)
     return token
 
 
@@ -122,7 +223,7 @@ def _closing(secret: str, ended: Ended) -> list[str]:
         return [f"Failed: {ended.message}", f"Then: `rotators rotate {secret}` again."]
     if ended.outcome == "abandoned":
         return [
-            "Abandoned: the label AWSPENDING was taken from the new version meanwhile.",
+            "Abandoned: the label AWSPENDING was taken from the new version (or a schedule's test ended).",
             f"Next: `rotators show {secret}`; then `rotators rotate {secret}` again.",
         ]
     return [

@@ -58,12 +58,13 @@ class Watch:
         self._old_failure = last_failure(before.arn)
         self._steps: list[LoggedStep] = []
 
-    def wait(self, token: str, timeout: float) -> Ended:
+    def wait(self, token: str, timeout: float, *, begun: bool = False) -> Ended:
         """Wait until the rotation is over.
 
         Args:
             token: the rotation's.
             timeout: seconds.
+            begun: True if its version has had AWSPENDING already.
 
         Returns:
             The result; its outcome is ``pending`` if the rotation was not over in time.
@@ -71,7 +72,7 @@ class Watch:
         Raises:
             StoreError: the secret cannot be read.
         """
-        self._started, seen = time.monotonic(), False
+        self._started, seen = time.monotonic(), begun
         while True:
             view = read_secret(self._before.arn)
             if view.holder(Stage.CURRENT) == token:

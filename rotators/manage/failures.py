@@ -6,12 +6,11 @@ reference, LookupEvents). Therefore the events are read by their names, not secr
 
 from __future__ import annotations
 
-import json
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
-from rotators.aws.events import secrets_in, spellings
+from rotators.aws.events import record_of, secrets_in, spellings
 from rotators.aws.faults import translated
 from rotators.aws.views import FAILED_EVENTS, UNTOLD, FailedRotation
 
@@ -106,7 +105,7 @@ def failures() -> Iterator[Sequence[tuple[str, FailedRotation]]]:
 
 
 def _failures_in(name: str, event: Mapping[str, Any]) -> Iterator[tuple[str, FailedRotation]]:
-    detail = json.loads(event.get("CloudTrailEvent", "{}"))
+    detail = record_of(event)
     failure = FailedRotation(name, event["EventTime"], str(detail.get("errorMessage", "")))
     for secret in secrets_in(detail):
         yield secret, failure

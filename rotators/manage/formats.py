@@ -11,6 +11,7 @@ import base64
 import binascii
 import io
 import json
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from rotators.core.errors import SecretFormatError
@@ -29,6 +30,7 @@ OF_ONE = ("dotenv", "chamber", "vault")
 FORMATS = (*OF_MANY, *OF_ONE)
 
 _BINARY = "$binary"
+_LARGEST = 1 << 26  # characters of a file of YAML after its aliases are replaced: a thousand secrets
 
 
 def written(form: str, secrets: Mapping[str, Content]) -> str:
@@ -165,21 +167,39 @@ def _of_yaml(text: str) -> Any:
     import yaml  # noqa: PLC0415 - only this format needs it
 
     try:
-        _refuse_duplicates(yaml.compose(text, yaml.SafeLoader))
+        if _size(yaml.compose(text, yaml.SafeLoader), {}) > max(len(text), _LARGEST):
+            raise ValueError
         return yaml.safe_load(text)
     except yaml.YAMLError:
         raise ValueError from None
 
 
-def _refuse_duplicates(node: Any) -> None:
-    """PyYAML takes the last of two members of one name."""
-    if node is not None and node.id == "mapping":
-        names = [key.value for key, _ in node.value]
+def _size(node: Any, known: dict[int, int]) -> int:
+    """Return the characters and nodes of a node of YAML, with its aliases replaced by what they name.
+
+    Args:
+        node: the node.
+        known: sizes by node, so that what many aliases name is measured once.
+
+    Raises:
+        ValueError: two members have one name, of which PyYAML takes the last; or a node contains itself.
+    """
+    if node is None or node.id == "scalar":
+        return 1 + len(node.value if node else "")
+    if id(node) in known:
+        if not known[id(node)]:
+            raise ValueError
+        return known[id(node)]
+    known[id(node)] = 0  # until its parts are measured
+    parts = node.value
+    if node.id == "mapping":
+        names = [key.value for key, _ in parts]
         if len(set(map(str, names))) != len(names):
             raise ValueError
-    for each in getattr(node, "value", ()) if node is not None and node.id != "scalar" else ():
-        for part in each if isinstance(each, tuple) else (each,):
-            _refuse_duplicates(part)
+        parts = chain.from_iterable(parts)
+    size = 1 + sum(_size(part, known) for part in parts)
+    known[id(node)] = size
+    return size
 
 
 def _of_json(text: str) -> dict[str, Any]:

@@ -9,13 +9,12 @@ record. Reads are too many for that, so only those are counted that CloudTrail f
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
-from rotators.aws.events import CHANGES, OF_SERVICE, SOURCE, is_about, secrets_in
+from rotators.aws.events import CHANGES, OF_SERVICE, SOURCE, is_about, record_of, secrets_in
 from rotators.aws.faults import translated
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ def _events(view: SecretView, since: dt.datetime) -> Iterator[tuple[dt.datetime,
         with translated("LookupEvents", view.arn):
             for page in paginator.paginate(LookupAttributes=wanted, StartTime=since):
                 for event in page["Events"]:
-                    detail = json.loads(event.get("CloudTrailEvent", "{}"))
+                    detail = record_of(event)
                     found = key == "ResourceName" and not secrets_in(detail)  # a batch by filters names none
                     own = detail.get("eventSource") == SOURCE and (found or is_about(detail, view.arn))
                     if own and event["EventId"] not in seen:

@@ -43,6 +43,11 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+def changes_in(file: Path) -> list[dict[str, Any]]:
+    """The records of a file that are about no read."""
+    return [each for each in records(file) if each.get("operation") != "GetSecretValue"]
+
+
 def records(file: Path) -> list[dict[str, Any]]:
     """The records of a file, which is searched for passwords at the end of the run."""
     text = file.read_text(encoding="ascii")
@@ -61,8 +66,9 @@ def test_each_change_is_one_record(fleet: Fleet, operation: str, file: Path, tmp
     file.unlink(missing_ok=True)
     done = command(*words, "--yes", "--json")
     assert (done.status, done.stderr) == (0, "")
-    changes, found = json.loads(done.stdout)["changes"], records(file)
+    changes, found = json.loads(done.stdout)["changes"], changes_in(file)
     assert len(found) == len(changes)
+    several = words[:2] == ["key", "change"]  # one change consists of several calls
     for each, change in zip(found, changes, strict=True):
         assert change["arn"] in {each["secret"], None}
         assert f":secret:{change['secret']}-" in each["secret"]
@@ -72,8 +78,8 @@ def test_each_change_is_one_record(fleet: Fleet, operation: str, file: Path, tmp
         assert each["caller"].startswith("arn:aws:")
         assert each["account"] == "123456789012"
         assert each["region"]
-    assert operation in {each["operation"] for each in found}
-    stored = [each for each in found if each["operation"] in {"CreateSecret", "PutSecretValue"}]
+    assert several or operation in {each["operation"] for each in found}
+    stored = [each for each in found if each.get("operation") in {"CreateSecret", "PutSecretValue"}]
     assert all(len(each["versions"]) == 1 for each in stored if words[0] == "import")
     assert len({each["request_id"] for each in found}) == 1
     assert len({each["id"] for each in found}) == len(found)
@@ -211,6 +217,31 @@ def test_read_values_are_recorded(fleet: Fleet, file: Path, tmp_path: Path) -> N
         assert len(each["versions"]) == 1
 
 
+def test_compared_values_are_recorded(fleet: Fleet, file: Path, tmp_path: Path) -> None:
+    name, secrets = fleet.add("0", "old"), tmp_path / "secrets.json"
+    secrets.write_text(json.dumps({name: "old", f"{fleet.prefix}new": "x"}))
+    command("import", str(secrets))
+    (found,) = records(file)
+    assert (found["action"], found["operation"]) == ("import", "GetSecretValue")
+    fleet.secrets.put_secret_value(SecretId=name, SecretString='{"port": 1}')
+    fleet.secrets.put_secret_value(SecretId=name, SecretString='{"port": 2}')
+    assert command("diff", name).status == 0
+    _, before, after = records(file)
+    assert before["action"] == after["action"] == "diff"
+    assert before["versions"] != after["versions"]
+
+
+@pytest.mark.parametrize("action", ["doctor", "check"])
+def test_tried_values_are_recorded_once(world: World, file: Path, action: str) -> None:
+    admin = world.admin_secret()
+    arn = world.secret({**world.user(), "masterarn": admin})
+    command(action, arn)
+    found = [(each["secret"], *each.get("versions", ())) for each in records(file)]
+    assert {(arn, *world.stages(arn)), (admin,)} <= set(found)
+    assert len(set(found)) == len(found)
+    assert {each["action"] for each in records(file)} == {action}
+
+
 def test_a_change_of_a_key_names_the_key(aws: LocalAws, file: Path) -> None:
     key = aws.client("kms").create_key()["KeyMetadata"]["KeyId"]
     done = command("key", "rotate", key, "--yes")
@@ -229,6 +260,23 @@ def test_a_rotation_is_recorded_with_its_token(world: World, file: Path) -> None
     assert (found["action"], found["operation"]) == ("rotate", "RotateSecret")
 
 
+def test_a_lost_answer_leaves_the_token(world: World, file: Path) -> None:
+    arn = world.secret(world.user())
+
+    def lose(**_: object) -> None:
+        raise LOST
+
+    events = clients.secrets_manager().meta.events
+    events.register("after-call.secrets-manager.RotateSecret", lose)
+    try:
+        told = json.loads(command("rotate", arn, "--json").stdout)
+    finally:
+        events.unregister("after-call.secrets-manager.RotateSecret", lose)
+    assert world.aws.wait_for_rotation(arn, told["token"]).ok
+    (found,) = records(file)
+    assert (found["outcome"], found["versions"]) == ("unknown", [told["token"]])
+
+
 def test_repair_and_rollback_name_moved_stages(world: World, file: Path) -> None:
     arn = world.secret(world.user())
     token = world.begin(arn)
@@ -239,7 +287,7 @@ def test_repair_and_rollback_name_moved_stages(world: World, file: Path) -> None
     assert command("repair", arn, "--idle").status == 0
     done = command("rollback", arn, "--yes")
     assert done.status == 0, done.text
-    repaired, rolled = records(file)
+    repaired, rolled = changes_in(file)
     assert (repaired["action"], repaired["result"]) == ("repair", "healthy")
     move = {"stage": "AWSCURRENT", "from_version": current, "to_version": token}
     assert move in repaired["moved"]

@@ -7,12 +7,16 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 from click.testing import CliRunner, Result
 
+from rotators.aws import clients
 from rotators.cli import cli
 from rotators.core.errors import InvalidEvent, RotationNotEnabled, RotationStateError, SecretNotFound
 from rotators.testing.case import STEPS
@@ -141,6 +145,70 @@ def test_a_started_rotation_is_continued_and_awaited(
     result = run("rotate", name, "--json")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["token"] == token
+
+
+@contextmanager
+def hooked(event: str, hook: Callable[..., None]) -> Iterator[None]:
+    """Call a function at an event of the commands' client during the block."""
+    events = clients.secrets_manager().meta.events
+    events.register(f"{event}.secrets-manager", hook)
+    try:
+        yield
+    finally:
+        events.unregister(f"{event}.secrets-manager", hook)
+
+
+@pytest.mark.parametrize("lost", ["RotateSecret", "DescribeSecret"])
+def test_an_error_after_the_start_has_the_token(
+    world: World, secret: tuple[str, dict[str, Any]], lost: str
+) -> None:
+    asked: list[str] = []
+
+    def lose(model: Any, **_: object) -> None:
+        asked.append(model.name)
+        if model.name == lost and "RotateSecret" in asked:
+            raise ReadTimeoutError(endpoint_url="http://localhost")
+
+    name, _ = secret
+    with hooked("after-call", lose):
+        done = command("rotate", name, "--json")
+    document = json.loads(done.stdout)
+    assert (done.status, document["outcome"]) == (1, "unknown")
+    assert document["error"]["code"] == "service-unavailable/timeout"
+    assert world.aws.wait_for_rotation(name, document["token"]).ok
+
+
+def test_a_refused_start_has_no_token(world: World, secret: tuple[str, dict[str, Any]]) -> None:
+    name, _ = secret
+
+    def delete(model: Any, **_: object) -> None:
+        if model.name == "RotateSecret":
+            world.secrets.delete_secret(SecretId=name)
+
+    with hooked("before-call", delete):
+        done = command("rotate", name, "--json")
+    assert (done.status, json.loads(done.stdout).keys()) == (1, {"error"})
+
+
+def test_the_test_of_a_schedule_is_awaited(world: World) -> None:
+    name = unique("cli/scheduled")
+    value = {"password": "old", "slow": "testSecret"}
+    world.secrets.create_secret(Name=name, SecretString=json.dumps(value))
+    world.aws.register("slow", "tests.local.handlers.rotate")
+    arn = world.aws.function_arn("slow")
+    done = command("schedule", name, "--every", "30", "--function", arn, "--yes")
+    assert done.status == 0, done.text
+    (test,) = [token for token, stages in world.stages(name).items() if "AWSPENDING" in stages]
+
+    def release(model: Any, **_: object) -> None:
+        if model.name == "RotateSecret":
+            world.secrets.tag_resource(SecretId=name, Tags=[{"Key": "go", "Value": ""}])
+
+    with hooked("after-call", release):
+        document = json.loads(command("rotate", name, "--json").stdout)
+    assert document["outcome"] == "rotated"
+    assert document["token"] != test
+    assert "AWSCURRENT" in world.stages(name)[document["token"]]
 
 
 def test_a_cancelled_rotation_stays_off_without_enable(

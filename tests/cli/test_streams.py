@@ -92,6 +92,24 @@ def test_an_event_can_be_piped_in(app: str) -> None:
     assert json.loads(done.stdout)["Value"].keys() == {"username"}
 
 
+@pytest.mark.parametrize(
+    "words", ["list no-secret", "access matrix no-secret", "policy check no-file", "audit who x no-folder"]
+)
+@pytest.mark.parametrize("form", ["--json", "-o json", "--output=json", "-ojson"])
+@pytest.mark.usefixtures("world")
+def test_an_error_has_the_form_of_output(words: str, form: str) -> None:
+    done = command(*words.split(), *form.split())
+    assert done.status == 1
+    assert json.loads(done.stdout)["error"]["code"]
+    assert done.stderr.startswith("rotators: ")
+
+
+@pytest.mark.usefixtures("world")
+def test_a_file_called_json_is_no_form() -> None:
+    done = command("report", "no-secret", "-o", "json")
+    assert (done.status, done.stdout) == (1, "")
+
+
 def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: str) -> None:
         raise KeyboardInterrupt

@@ -298,11 +298,31 @@ def test_a_matrix_has_all_pairs_with_access(fleet: Fleet, identities: Identities
     assert {(name, arn(role)) for name in names} <= pairs
     assert document["secrets"] == len(names)
     rows = command("access", "matrix", "--name", fleet.prefix, "-o", "csv").stdout.splitlines()
-    assert rows[0] == "secret,principal,read,write,rotate,why"
-    assert f"{names[0]},{arn(role)},yes,no,no,read: inline policy own" in rows
+    assert rows[0] == "secret,principal,read,write,rotate,why,arn"
+    assert [
+        row for row in rows if row.startswith(f"{names[0]},{arn(role)},yes,no,no,read: inline policy own,")
+    ]
     table = command("access", "matrix", "--name", fleet.prefix).stdout
     assert "2 of 2 secrets" in table
     assert "\nNext: " in table
+
+
+def test_a_matrix_tells_two_regions_apart(
+    fleet: Fleet, identities: Identities, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    role = identities.role(allow(*READ))
+    name = f"{fleet.prefix}one"
+    created = [
+        fleet.aws.client("secretsmanager", region=region).create_secret(Name=name, SecretString="x")["ARN"]
+        for region in ("us-east-1", "eu-west-1")
+    ]
+    done = command("access", "matrix", *created).stdout
+    (header,) = [line for line in done.splitlines() if "principal" in line]
+    (row,) = [line for line in done.splitlines() if f"role/{role}" in line]
+    assert "2 of 2 secrets" in done
+    assert created[1] in header
+    assert row.count("read") == len(created)
 
 
 def test_accounts_are_read_page_by_page(aws: LocalAws) -> None:

@@ -125,7 +125,6 @@ def test_nothing_happens_without_all_selected_secrets(
     "words",
     [
         ("list",),
-        ("list", "-o", "json"),
         ("list", "-o", "names"),
         ("tag", "--set", "a=b"),
         ("schedule", "--off"),

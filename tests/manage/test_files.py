@@ -96,6 +96,28 @@ def test_a_damaged_file_is_refused_without_its_text(form: str, text: str) -> Non
     assert text not in str(caught.value)
 
 
+@pytest.mark.parametrize("merge", ["", "<<: "])
+def test_aliases_of_aliases_are_refused(merge: str) -> None:
+    lines = ["a0: &a0 {name: value}"]
+    for number in range(1, 40):
+        last = f"*a{number - 1}"
+        both = f"[{last}, {last}]"
+        lines.append(f"a{number}: &a{number} {{{merge or 'both: '}{both}}}")
+    with pytest.raises(FileUnreadable):
+        read("yaml", "\n".join(lines), None)
+
+
+def test_a_value_that_contains_itself_is_refused() -> None:
+    with pytest.raises(FileUnreadable):
+        read("yaml", "a: &a\n  b: *a\n", None)
+
+
+def test_an_alias_is_replaced_by_its_value() -> None:
+    text = "a: &a {host: db, port: 1}\nb: *a\nc: {<<: *a, port: 2}\n"
+    one, other = '{"host":"db","port":1}', '{"host":"db","port":2}'
+    assert read("yaml", text, None) == {"a": one, "b": one, "c": other}
+
+
 def test_a_file_of_another_format_is_refused() -> None:
     for text in ('{\n  "a": "b"\n}\n', "A\n", "a b=c\n"):
         with pytest.raises(FileUnreadable):

@@ -118,26 +118,51 @@ def test_the_secret_is_read_from_the_record(name: str, shape: str) -> None:
         assert [each["event"] for each in told(name)["changes"]] == ["RotationSucceeded"]
 
 
+RECORD = {"eventSource": "secretsmanager.amazonaws.com", "readOnly": False}
+
+
 @contextmanager
 def answering(value: str, members: Sequence[dict[str, Any]]) -> Iterator[None]:
     """Answer LookupEvents during the block: events with these members for one attribute, and no others."""
+    with answering_records(value, [json.dumps({**RECORD, "eventName": value, **each}) for each in members]):
+        yield
+
+
+@contextmanager
+def answering_records(value: str, records: Sequence[str]) -> Iterator[None]:
+    """Answer LookupEvents during the block: events with these records for one attribute, and no others."""
     now = dt.datetime.now(dt.UTC).timestamp()
-    detail = {"eventSource": "secretsmanager.amazonaws.com", "eventName": value, "readOnly": False}
     events = [
-        {"EventId": f"{number}", "EventTime": now, "CloudTrailEvent": json.dumps({**detail, **each})}
-        for number, each in enumerate(members)
+        {"EventId": f"{number}", "EventTime": now, "CloudTrailEvent": each}
+        for number, each in enumerate(records)
     ]
 
     def handler(request: Any, **_: object) -> object:
         (asked,) = json.loads(request.body)["LookupAttributes"]
         return answer(200, {"Events": events if asked["AttributeValue"] == value else []})
 
-    hooks = clients.cloudtrail_lister().meta.events
-    hooks.register("before-send.cloudtrail.LookupEvents", handler)
+    both = [client.meta.events for client in (clients.cloudtrail_lister(), clients.cloudtrail())]
+    for hooks in both:
+        hooks.register("before-send.cloudtrail.LookupEvents", handler)
     try:
         yield
     finally:
-        hooks.unregister("before-send.cloudtrail.LookupEvents", handler)
+        for hooks in both:
+            hooks.unregister("before-send.cloudtrail.LookupEvents", handler)
+
+
+@pytest.mark.parametrize("depth", [400, 900, 100_000])
+def test_foreign_and_deep_records_are_left_out(name: str, depth: int) -> None:
+    own = {**RECORD, "eventName": "RotationFailed", "additionalEventData": {"SecretId": name}}
+    nested = '{"a":' * depth + "0" + "}" * depth
+    deep = json.dumps({**own, "requestParameters": 0}).replace(" 0", f" {nested}")
+    odd = {**own, "userIdentity": "somebody", "requestParameters": ["x"], "responseElements": 1}
+    texts = ["", "{", "null", "[1]", '"text"', "9" * 5_000, deep, json.dumps(odd)]
+    with answering_records("RotationFailed", texts):
+        (found,) = told(name)["changes"]
+        assert (found["event"], found["who"], found["request"]) == ("RotationFailed", "unknown", {})
+        assert json.loads(command("show", name, "--json").stdout)["last_failure"]["event"] == "RotationFailed"
+        assert json.loads(command("list", name, "--failed", "--json").stdout)["count"] == 1
 
 
 def test_a_read_that_names_no_secret_counts(name: str) -> None:

@@ -289,6 +289,16 @@ def replicated(fleet: Fleet) -> tuple[str, str]:
     return newer, next(each for each in stages if each != newer)
 
 
+def test_a_page_can_be_piped(fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = fleet.add("one")
+    page = run("report", name, "-o", "-").stdout
+    assert page.lower().startswith("<!doctype html>")
+    assert page.rstrip().endswith("</html>")
+    assert json.loads(run("export", name, "-o", "-").stdout) == {name: "value"}
+    assert not list(tmp_path.iterdir())
+
+
 def test_versions_and_replicas_are_read(fleet: Fleet, tmp_path: Path) -> None:
     newer, older = replicated(fleet)
     page = written(fleet, tmp_path / "secrets.html")
