@@ -149,3 +149,19 @@ def test_a_renamed_secret_is_sealed_again(
     assert run("rename", arn, new, "--yes").status == 0
     copy = str(world.secrets.describe_secret(SecretId=new)["ARN"])
     assert sealed.value(copy) == value
+
+
+@pytest.mark.parametrize("clear", [True, False], ids=["a clear one", "two sealed ones"])
+def test_rollback_needs_both_values(
+    world: World, sealed: Sealed, monkeypatch: pytest.MonkeyPatch, clear: bool
+) -> None:
+    """No function rotates the secret, so only its values say that the stage must not move alone."""
+    arn = world.store(world.user()) if clear else sealed.secret(world.user())
+    name = arn.split(":")[6][:-7]
+    world.secrets.put_secret_value(SecretId=arn, SecretString=sealed.text(name, world.user()))
+    monkeypatch.delenv("SEALING_KEYS")
+    before = world.stages(arn)
+    done = run("rollback", arn, "--yes")
+    assert done.status == 1
+    assert "sealed-value/no-keys" in done.stderr
+    assert world.stages(arn) == before
