@@ -134,6 +134,18 @@ def seals() -> bool:
     return bool(_keys())
 
 
+def names(key: str) -> bool:
+    """Return True if SEALING_KEYS names a key.
+
+    Args:
+        key: its ARN.
+
+    Raises:
+        ConfigurationError: SEALING_KEYS is wrong.
+    """
+    return key in _keys()
+
+
 def _keys() -> list[str]:
     given = os.environ.get(KEYS, "").strip()
     keys = [key.strip() for key in given.split(",")] if given else []

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rotators.aws import clients
 from rotators.aws.faults import translated
 from rotators.aws.secrets import list_versions
-from rotators.core.errors import AccessDenied, RotatorsError
+from rotators.core.errors import AccessDenied, RequestRefused, RotatorsError
 from rotators.manage.keys import OWN_KEY
 
 if TYPE_CHECKING:
@@ -136,10 +136,10 @@ def key_state(arn: str) -> str | None:
     """Return the state of a key that cannot be used now; None if it can.
 
     Args:
-        arn: its ARN.
+        arn: its ARN, or as Secrets Manager names it.
 
     Raises:
-        StoreError: the caller may not describe it.
+        StoreError: there is no such key, or the caller may not describe it.
     """
     with clients.in_region_of(arn):
         state = str(_metadata(clients.kms_lister(), arn)["KeyState"])
@@ -235,10 +235,48 @@ def versions_under(key: KeyEntry, entry: Entry) -> list[Version]:
 
 
 def other_keys(key: KeyEntry, version: Version) -> list[str]:
-    """Return the keys that decrypt a version too, because it was encrypted again.
+    """Return the keys that a version is under too, because it was encrypted again.
 
     Args:
         key: the key.
         version: the version.
     """
     return [each for each in version.keys if each not in spellings(key)]
+
+
+class Needs:
+    """Decides which versions need a key, because no other key that can be used decrypts them.
+
+    Args:
+        key: the key.
+    """
+
+    def __init__(self, key: KeyEntry) -> None:
+        self._key = key
+        self._usable: dict[str, bool] = {}
+
+    def of(self, version: Version) -> bool:
+        """Return True if a version needs the key; also if it is not known whether another one can be used.
+
+        Args:
+            version: a version under the key.
+
+        Raises:
+            StoreError: KMS cannot be asked.
+        """
+        return not any(map(self._is_usable, other_keys(self._key, version)))
+
+    def _is_usable(self, named: str) -> bool:
+        if named == _OWN_KEY_IN_VERSIONS:  # nobody can disable it
+            return True
+        if named not in self._usable:
+            try:
+                with clients.in_region_of(self._key.arn):
+                    self._usable[named] = key_state(named) is None
+            except AccessDenied as error:
+                if error.reason == "credentials":
+                    raise
+                self._usable[named] = False
+            except RequestRefused:  # there is no such key any more
+                self._usable[named] = False
+        return self._usable[named]

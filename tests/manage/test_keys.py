@@ -94,8 +94,33 @@ def test_versions_stay_under_an_old_key(kms: Any, fleet: Fleet) -> None:
     assert versions(new) == [(name, stages, [arn_of(kms, old)]) for stages in moved]
     result = run("key", "versions", old, name)
     assert next(iter(first)) in result.stdout
-    told = f"3 versions of 1 secret under {old}; 1 without a stage, 1 under no other key."
+    told = f"3 versions of 1 secret under {old}; 1 without a stage; needed for 1."
     assert told in result.stdout
+
+
+@pytest.mark.parametrize("spoil", ["disable_key", "schedule_key_deletion", None])
+def test_a_key_is_needed_without_another(kms: Any, fleet: Fleet, spoil: str | None) -> None:
+    """Whoever deletes the key because another one decrypts the version too must find that one enabled."""
+    old, new = new_key(kms), new_key(kms)
+    name = fleet.add("app", KmsKeyId=arn_of(kms, old))
+    fleet.secrets.update_secret(SecretId=name, KmsKeyId=arn_of(kms, new))
+    if spoil:
+        getattr(kms, spoil)(KeyId=arn_of(kms, new))
+    (version,) = json.loads(run("key", "versions", old, name, "--json").stdout)["versions"]
+    assert version["needed"] is (spoil is not None)
+    assert f"needed for {1 if spoil else 0}." in run("key", "versions", old, name).stdout
+
+
+def test_a_sealing_key_is_never_unneeded(kms: Any, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sealed values are under it, whatever key their secrets have."""
+    old, new = new_key(kms), new_key(kms)
+    name = fleet.add("app", KmsKeyId=old)
+    monkeypatch.setenv("SEALING_KEYS", f"{arn_of(kms, new)},{arn_of(kms, old)}")
+    changed = run("key", "change", "--from", old, "--to", new, name, "--yes")
+    assert changed.exit_code == 0, changed.output
+    assert "Keep it: SEALING_KEYS names it" in changed.output
+    assert "schedule-key-deletion" not in changed.output
+    assert "SEALING_KEYS names it" in run("key", "versions", old, name).stdout
 
 
 def test_versions_of_a_deleted_secret_are_found(kms: Any, fleet: Fleet) -> None:
