@@ -7,13 +7,14 @@ Source: KMS API reference, ListKeys, DescribeKey, GetKeyRotationStatus and ListA
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
 from rotators.aws.secrets import list_versions
-from rotators.core.errors import AccessDenied, RequestRefused, RotatorsError
+from rotators.core.errors import AccessDenied, KeyUnusable, RequestRefused, RotatorsError
 from rotators.manage.keys import OWN_KEY
 
 if TYPE_CHECKING:
@@ -110,6 +111,9 @@ def key_entries(unread: list[tuple[str, RotatorsError]]) -> Iterator[KeyEntry]:
             entry = _entry(client, _metadata(client, arn), aliases)
         except AccessDenied as error:
             unread.append((arn, error))
+        except RequestRefused as error:
+            if error.reason != "key":  # it was deleted after it was listed
+                raise
         else:
             yield entry
 
@@ -158,7 +162,8 @@ def _entry(
     of_aws = found["KeyManager"] != _CUSTOMER
     status: Mapping[str, Any] = {}
     if rotation and found["KeySpec"] == _SYMMETRIC and not of_aws:
-        with translated("GetKeyRotationStatus", found["Arn"]):
+        # Refused for keys of custom key stores and for those without key material, which do not rotate.
+        with suppress(KeyUnusable, RequestRefused), translated("GetKeyRotationStatus", found["Arn"]):
             status = client.get_key_rotation_status(KeyId=found["Arn"])
     return KeyEntry(
         arn=found["Arn"],

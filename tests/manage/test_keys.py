@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
 
 from rotators.aws import clients
 from rotators.local.aws import LocalAws
@@ -73,6 +76,42 @@ def test_the_table_is_for_people(kms: Any, monkeypatch: pytest.MonkeyPatch) -> N
         "SYMMETRIC_DEFAULT", "encrypt", "Disabled", "off", "0",
     ]  # fmt: skip
     assert "\nNext: `rotators key versions " in result.stdout
+
+
+@contextmanager
+def answering(operation: str, key: str, code: str, text: str) -> Iterator[None]:
+    """Let KMS answer an operation about a key with an error that the local AWS has no key for."""
+
+    def answer(request: Any, **_: object) -> AWSResponse | None:
+        if key.rpartition("/")[2] not in str(request.body):
+            return None
+        raw = BytesIO(json.dumps({"__type": code, "message": text}).encode())
+        raw.stream = lambda **_: iter([raw.read()])  # type: ignore[attr-defined] # as urllib3's answers
+        return AWSResponse(request.url, 400, {}, raw)
+
+    events = clients.kms_lister().meta.events
+    events.register(f"before-send.kms.{operation}", answer)
+    try:
+        yield
+    finally:
+        events.unregister(f"before-send.kms.{operation}", answer)
+
+
+@pytest.mark.parametrize("code", ["UnsupportedOperationException", "KMSInvalidStateException"])
+def test_keys_without_a_rotation_status_are_listed(kms: Any, code: str) -> None:
+    """API:GetKeyRotationStatus, Errors: keys of custom key stores and those without imported material."""
+    odd, other = new_key(kms), new_key(kms)
+    with answering("GetKeyRotationStatus", arn_of(kms, odd), code, "is pending import."):
+        found = listed()
+        assert run("key", "versions", odd).exit_code == 0
+    assert (found[odd]["rotation_days"], other in found) == (None, True)
+
+
+def test_a_key_that_is_gone_is_left_out(kms: Any) -> None:
+    gone, other = new_key(kms), new_key(kms)
+    with answering("DescribeKey", arn_of(kms, gone), "NotFoundException", "Key 'x' does not exist"):
+        found = listed()
+    assert (gone in found, other in found) == (False, True)
 
 
 def test_versions_stay_under_an_old_key(kms: Any, fleet: Fleet) -> None:
