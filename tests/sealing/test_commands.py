@@ -165,3 +165,21 @@ def test_rollback_needs_both_values(
     assert done.status == 1
     assert "sealed-value/no-keys" in done.stderr
     assert world.stages(arn) == before
+
+
+@pytest.mark.parametrize("closed", ["no keys", "a disabled key"])
+def test_a_rename_begins_with_values_that_open(
+    world: World, own_key: Sealed, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    """Otherwise the copy would have no value, and the old secret no rotation."""
+    arn, new = own_key.secret(world.user(), rotates=True), unique("renamed")
+    if closed == "no keys":
+        monkeypatch.delenv("SEALING_KEYS")
+    else:
+        own_key.kms.disable_key(KeyId=own_key.key)
+    done = run("rename", arn, new, "--yes")
+    assert done.status == 1
+    assert "[sealed-value/no-keys]" in done.stderr or "[key-unusable/sealing-key]" in done.stderr
+    assert world.secrets.describe_secret(SecretId=arn)["RotationEnabled"]
+    with pytest.raises(world.secrets.exceptions.ResourceNotFoundException):
+        world.secrets.describe_secret(SecretId=new)
