@@ -52,6 +52,24 @@ def test_doctor_changes_nothing_without_the_key(
     assert world.stages(arn) == before
 
 
+def test_doctor_finds_nothing_lost_behind_a_key(
+    world: World, own_key: Sealed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The current value is clear still; the pending one, which the target accepts, is sealed."""
+    monkeypatch.setenv("SEALING_ALLOWS_CLEAR", "true")
+    arn = world.secret({**world.user(), "strategy": "single"})
+    token = world.begin(arn)
+    for step in STEPS[:2]:
+        world.step(step, arn, token)
+    own_key.kms.disable_key(KeyId=own_key.key)
+    done = run("doctor", arn, "--idle")
+    assert "unreadable: " in done.stdout
+    assert "enable it" in done.stdout
+    own_key.kms.enable_key(KeyId=own_key.key)
+    assert run("repair", arn, "--idle").status == 0
+    assert world.logs_in(own_key.value(arn))
+
+
 def test_doctor_names_a_pending_value_of_another_secret(world: World, sealed: Sealed) -> None:
     arn = sealed.secret(world.user(), rotates=True)
     token = world.begin(arn)
