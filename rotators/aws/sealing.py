@@ -90,7 +90,7 @@ def stored(name: str, content: str | bytes) -> str | bytes:
     if not keys:
         return content
     if isinstance(content, bytes):
-        require_clear_allowed(name)
+        require_binary_allowed(name)
         return content
     if _message(name, content) is not None:
         raise SealedValueError(
@@ -123,6 +123,25 @@ def require_clear_allowed(name: str) -> None:
             f" {ALLOWS_CLEAR}=true until the next rotation has sealed it.",
             reason="clear",
         )
+
+
+def require_binary_allowed(name: str) -> None:
+    """Refuse a binary value, which is never sealed, if values must be.
+
+    Args:
+        name: of the secret.
+
+    Raises:
+        SealedValueError: as ``require_clear_allowed``.
+    """
+    try:
+        require_clear_allowed(name)
+    except SealedValueError as error:
+        raise SealedValueError(
+            f"the value of {name} is binary, which is never sealed, although {KEYS} is set",
+            remedy=f"Store it as text, or set {ALLOWS_CLEAR}=true, or unset {KEYS} where it is read.",
+            reason=error.reason,
+        ) from None
 
 
 def seals() -> bool:
