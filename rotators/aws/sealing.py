@@ -59,7 +59,7 @@ def opened(name: str, content: str, *, clear: bool = False) -> str:
     keys, message = _keys(), _message(name, content)
     if message is None:
         if keys and not clear:
-            require_clear_allowed(name)
+            _require_clear_allowed(name)
         return content
     if not keys:
         raise SealedValueError(
@@ -107,7 +107,7 @@ def stored(name: str, content: str | bytes) -> str | bytes:
     return sealed
 
 
-def require_clear_allowed(name: str) -> None:
+def _require_clear_allowed(name: str) -> None:
     """Refuse a value that is not sealed, if it must be.
 
     Args:
@@ -132,10 +132,10 @@ def require_binary_allowed(name: str) -> None:
         name: of the secret.
 
     Raises:
-        SealedValueError: as ``require_clear_allowed``.
+        SealedValueError: as ``_require_clear_allowed``.
     """
     try:
-        require_clear_allowed(name)
+        _require_clear_allowed(name)
     except SealedValueError as error:
         raise SealedValueError(
             f"the value of {name} is binary, which is never sealed, although {KEYS} is set",

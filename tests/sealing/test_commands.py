@@ -201,3 +201,17 @@ def test_a_rename_begins_with_values_that_open(
     assert world.secrets.describe_secret(SecretId=arn)["RotationEnabled"]
     with pytest.raises(world.secrets.exceptions.ResourceNotFoundException):
         world.secrets.describe_secret(SecretId=new)
+
+
+def test_versions_stored_again_for_a_key_open(world: World, sealed: Sealed) -> None:
+    """`key change` copies the sealed form, which is bound to the secret's name and to no version."""
+    value = {"password": new_password()}
+    arn = sealed.secret(value)
+    name = arn.split(":")[6][:-7]
+    kept = {"password": new_password()}
+    world.secrets.put_secret_value(SecretId=arn, SecretString=sealed.text(name, kept), VersionStages=["blue"])
+    new = sealed.kms.create_key()["KeyMetadata"]["Arn"]
+    done = run("key", "change", "--from", "alias/aws/secretsmanager", "--to", new, arn, "--yes")
+    assert done.status == 0, done.text
+    assert [sealed.value(arn, stage) for stage in ("AWSCURRENT", "blue")] == [value, kept]
+    assert not [text for text in (value["password"], kept["password"]) if text in done.text]
