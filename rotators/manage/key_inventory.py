@@ -46,6 +46,7 @@ class KeyEntry:
         deletion: time at which it is deleted; None if that is not planned.
         period: days between automatic rotations; None if it is not rotated automatically.
         next_rotation: time of its next automatic rotation, or None.
+        primary: ARN of its primary key if it is the replica of a multi-Region key, else None.
     """
 
     arn: str
@@ -57,6 +58,7 @@ class KeyEntry:
     deletion: dt.datetime | None = None
     period: int | None = None
     next_rotation: dt.datetime | None = None
+    primary: str | None = None
 
     @property
     def id(self) -> str:
@@ -175,7 +177,13 @@ def _entry(
         deletion=found.get("DeletionDate"),
         period=status.get("RotationPeriodInDays") if status.get("KeyRotationEnabled") else None,
         next_rotation=status.get("NextRotationDate"),
+        primary=_primary(found),
     )
+
+
+def _primary(found: Mapping[str, Any]) -> str | None:
+    shared: Mapping[str, Any] = found.get("MultiRegionConfiguration", {})
+    return str(shared["PrimaryKey"]["Arn"]) if shared.get("MultiRegionKeyType") == "REPLICA" else None
 
 
 def _aliases(client: Any) -> dict[str, list[str]]:

@@ -13,6 +13,7 @@ from botocore.awsrequest import AWSResponse
 
 from rotators.aws import clients
 from rotators.local.aws import LocalAws
+from rotators.manage.errors import KeyCannotRotate
 from tests.manage.conftest import Fleet, run
 from tests.world import unique
 
@@ -220,6 +221,17 @@ def test_some_keys_cannot_rotate(kms: Any, settings: dict[str, str], spoil: str 
 def test_a_key_of_aws_is_left_alone(kms: Any) -> None:
     error = run("key", "rotate", "alias/aws/secretsmanager", "--yes").exception
     assert "belongs to AWS" in str(error)
+
+
+def test_a_replica_rotates_with_its_primary(aws: LocalAws, kms: Any) -> None:
+    """API:EnableKeyRotation and RotateKeyOnDemand: on the primary key."""
+    primary = kms.create_key(MultiRegion=True)["KeyMetadata"]["Arn"]
+    replica = kms.replicate_key(KeyId=primary, ReplicaRegion="eu-west-1")["ReplicaKeyMetadata"]["Arn"]
+    for options in ((), ("--every", "90")):
+        result = run("key", "rotate", replica, *options, "--yes")
+        assert isinstance(result.exception, KeyCannotRotate)
+        assert primary in result.exception.remedy
+    assert run("key", "rotate", primary, "--yes").exit_code == 0
 
 
 def test_the_limit_is_told_before(kms: Any) -> None:
