@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 
 from rotators.aws import clients
 from rotators.local.aws import LocalAws
@@ -88,7 +89,7 @@ def answering(operation: str, key: str, code: str, text: str) -> Iterator[None]:
             return None
         raw = BytesIO(json.dumps({"__type": code, "message": text}).encode())
         raw.stream = lambda **_: iter([raw.read()])  # type: ignore[attr-defined] # as urllib3's answers
-        return AWSResponse(request.url, 400, {}, raw)
+        return AWSResponse(request.url, 400, HTTPHeaders(), raw)
 
     events = clients.kms_lister().meta.events
     events.register(f"before-send.kms.{operation}", answer)
