@@ -154,7 +154,7 @@ def seals() -> bool:
 
 
 def names(key: str) -> bool:
-    """Return True if SEALING_KEYS names a key.
+    """Return True if SEALING_KEYS names a key, or another one of the same multi-Region keys.
 
     Args:
         key: its ARN.
@@ -162,7 +162,7 @@ def names(key: str) -> bool:
     Raises:
         ConfigurationError: SEALING_KEYS is wrong.
     """
-    return key in _keys()
+    return any(each.split(":")[4:] == key.split(":")[4:] for each in _keys())
 
 
 def _keys() -> list[str]:
