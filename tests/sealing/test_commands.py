@@ -215,3 +215,20 @@ def test_versions_stored_again_for_a_key_open(world: World, sealed: Sealed) -> N
     assert done.status == 0, done.text
     assert [sealed.value(arn, stage) for stage in ("AWSCURRENT", "blue")] == [value, kept]
     assert not [text for text in (value["password"], kept["password"]) if text in done.text]
+
+
+@pytest.mark.parametrize("spoiled", ["altered", "other-secret"])
+def test_import_replaces_what_nobody_can_open(
+    world: World, sealed: Sealed, tmp_path: Path, spoiled: str
+) -> None:
+    """The error says: store a value that works through a command that seals it."""
+    arn, value = sealed.secret(world.user()), {"password": new_password()}
+    raw = sealed.raw(arn)[:-9] if spoiled == "altered" else sealed.raw(sealed.secret(world.user()))
+    world.secrets.put_secret_value(SecretId=arn, SecretString=raw)
+    name, file = arn.split(":")[6][:-7], tmp_path / "secrets.json"
+    file.write_text(json.dumps({name: value}))
+    refused = run("import", str(file), "--yes")
+    assert "another value is stored" in refused.stderr
+    assert sealed.raw(arn) == raw
+    assert run("import", str(file), "--overwrite", "--yes").status == 0
+    assert sealed.value(arn) == value
