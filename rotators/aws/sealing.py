@@ -59,7 +59,7 @@ def opened(name: str, content: str, *, clear: bool = False) -> str:
     keys, message = _keys(), _message(name, content)
     if message is None:
         if keys and not clear:
-            require_clear_allowed(name)
+            _require_clear_allowed(name)
         return content
     if not keys:
         raise SealedValueError(
@@ -90,7 +90,7 @@ def stored(name: str, content: str | bytes) -> str | bytes:
     if not keys:
         return content
     if isinstance(content, bytes):
-        require_clear_allowed(name)
+        require_binary_allowed(name)
         return content
     if _message(name, content) is not None:
         raise SealedValueError(
@@ -107,7 +107,7 @@ def stored(name: str, content: str | bytes) -> str | bytes:
     return sealed
 
 
-def require_clear_allowed(name: str) -> None:
+def _require_clear_allowed(name: str) -> None:
     """Refuse a value that is not sealed, if it must be.
 
     Args:
@@ -125,6 +125,25 @@ def require_clear_allowed(name: str) -> None:
         )
 
 
+def require_binary_allowed(name: str) -> None:
+    """Refuse a binary value, which is never sealed, if values must be.
+
+    Args:
+        name: of the secret.
+
+    Raises:
+        SealedValueError: as ``_require_clear_allowed``.
+    """
+    try:
+        _require_clear_allowed(name)
+    except SealedValueError as error:
+        raise SealedValueError(
+            f"the value of {name} is binary, which is never sealed, although {KEYS} is set",
+            remedy=f"Store it as text, or set {ALLOWS_CLEAR}=true, or unset {KEYS} where it is read.",
+            reason=error.reason,
+        ) from None
+
+
 def seals() -> bool:
     """Return True if values are sealed before they are stored.
 
@@ -132,6 +151,18 @@ def seals() -> bool:
         ConfigurationError: SEALING_KEYS is wrong.
     """
     return bool(_keys())
+
+
+def names(key: str) -> bool:
+    """Return True if SEALING_KEYS names a key, or another one of the same multi-Region keys.
+
+    Args:
+        key: its ARN.
+
+    Raises:
+        ConfigurationError: SEALING_KEYS is wrong.
+    """
+    return any(each.split(":")[4:] == key.split(":")[4:] for each in _keys())
 
 
 def _keys() -> list[str]:

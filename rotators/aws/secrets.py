@@ -196,7 +196,7 @@ class SecretVersion:
             StoreError: KMS does not decrypt its data key.
         """
         if isinstance(self.content, bytes):
-            sealing.require_clear_allowed(self.name)
+            sealing.require_binary_allowed(self.name)
             return self
         content = sealing.opened(self.name, self.content)
         return self if content is self.content else replace(self, content=content, sealed=True)

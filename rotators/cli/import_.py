@@ -11,11 +11,11 @@ import click
 from rotators.cli.auditing import record_read
 from rotators.cli.changing import Plan, carry_out, yes_option
 from rotators.cli.output import counted, json_option
-from rotators.core.errors import RotatorsError, SecretNotFound
+from rotators.core.errors import RotatorsError, SealedValueError, SecretNotFound
 from rotators.manage.changes import storing
 from rotators.manage.errors import FileUnreadable, WouldOverwrite
 from rotators.manage.formats import FORMATS, read
-from rotators.manage.values import current_values
+from rotators.manage.values import current_values, unopened
 
 if TYPE_CHECKING:
     from rotators.aws.secrets import SecretVersion
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rotators.manage.formats import Content
 
 _MOST_NAMED = 20
+_OPENED_BY_NOBODY = {"altered", "other-secret"}
 
 
 @click.command("import")
@@ -67,9 +68,14 @@ def _plan(secrets: dict[str, Content], key: str | None) -> list[Change]:
 
 
 def _existing(name: str, version: SecretVersion | RotatorsError) -> SecretVersion | None:
-    """The present value; a secret that may not be read cannot be compared, so the import stops."""
+    """The present value; a secret that may not be read cannot be compared, so the import stops.
+
+    A sealed value that nobody can open is different from every other one.
+    """
     if isinstance(version, SecretNotFound) and not name.startswith("arn:"):
         return None
+    if isinstance(version, SealedValueError) and version.reason in _OPENED_BY_NOBODY:
+        return unopened(name)
     if isinstance(version, RotatorsError):
         raise version
     record_read(version.arn, version.version)

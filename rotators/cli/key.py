@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
+from rotators.aws import sealing
 from rotators.cli.changing import Plan, carry_out, yes_option
 from rotators.cli.key_change import change
 from rotators.cli.key_create import create
@@ -20,6 +21,7 @@ from rotators.core.errors import AccessDenied, SecretNotFound
 from rotators.manage import key_rotation
 from rotators.manage.inventory import entries
 from rotators.manage.key_inventory import (
+    Needs,
     key_entries,
     key_entry,
     other_keys,
@@ -123,8 +125,9 @@ def versions(selector: Selector, key: str, as_json: bool) -> None:
 
     By default, it asks for the versions of all secrets, also of those that are scheduled for deletion, with
     one call for each secret. A version without a stage stays under its key when the secret gets another one.
-    The others are then under both keys, and each of the two decrypts them. Exit status 1 means that a secret
-    could not be read.
+    The others are then under both keys, and each of the two decrypts them: KEY is not needed for a version
+    that another enabled key decrypts. Sealed values under KEY are not listed. Exit status 1 means that a
+    secret could not be read.
     """
     with console(quiet=as_json).status("listing versions …"):
         asked = key_entry(key)
@@ -138,6 +141,8 @@ def versions(selector: Selector, key: str, as_json: bool) -> None:
                 continue
             except AccessDenied as error:
                 unread.append((entry.name, error))
+        needs = Needs(asked)
+        judged = [(secret, each, needs.of(each)) for secret, each in found]
     unread += selection.unread
     if as_json:
         listed = [
@@ -147,35 +152,39 @@ def versions(selector: Selector, key: str, as_json: bool) -> None:
                 "stages": list(each.stages),
                 "created": each.created,
                 "other_keys": other_keys(asked, each),
+                "needed": needed,
             }
-            for secret, each in found
+            for secret, each, needed in judged
         ]
-        print_json({"key": asked.arn, "versions": listed, "unread": [secret for secret, _ in unread]})
+        names = [secret for secret, _ in unread]
+        print_json({"key": asked.arn, "seals": sealing.names(asked.arn), "versions": listed, "unread": names})
     else:
-        _print_versions(asked, found)
+        _print_versions(asked, judged)
     _tell_unread(unread)
 
 
-def _print_versions(asked: KeyEntry, found: Sequence[tuple[str, Version]]) -> None:
+def _print_versions(asked: KeyEntry, found: Sequence[tuple[str, Version, bool]]) -> None:
     out, table = console(), Table()
     table.add_column("secret", overflow="fold")
     table.add_column("version", min_width=_ID_WIDTH)
     table.add_column("stages", overflow="fold")
     table.add_column("needed")
-    for secret, each in found[:_ROWS]:
-        needed = "no" if other_keys(asked, each) else styled("yes", "yellow")
-        table.add_row(secret, each.id, ", ".join(each.stages) or styled("none", "yellow"), needed)
+    for secret, each, needed in found[:_ROWS]:
+        stages = ", ".join(each.stages) or styled("none", "yellow")
+        table.add_row(secret, each.id, stages, styled("yes", "yellow") if needed else "no")
     out.print(table)
     if len(found) > _ROWS:
         out.print(f"… and {len(found) - _ROWS:,} more; --json shows all.")
-    secrets = counted(len({secret for secret, _ in found}), "secret")
-    without = sum(not each.stages for _, each in found)
-    needing = sum(not other_keys(asked, each) for _, each in found)
+    secrets = counted(len({secret for secret, *_ in found}), "secret")
+    without = sum(not each.stages for _, each, _ in found)
+    needing = sum(needed for *_, needed in found)
     out.print(
-        f"{counted(len(found), 'version')} of {secrets} under {asked.name}; {without:,} without a stage, "
-        f"{needing:,} under no other key.",
+        f"{counted(len(found), 'version')} of {secrets} under {asked.name}; {without:,} without a stage; "
+        f"needed for {needing:,}.",
         soft_wrap=True,
     )
+    if sealing.names(asked.arn):
+        out.print(f"{sealing.KEYS} names it: values that it seals need it too, and are not listed.")
     action = (
         f"`rotators show {found[0][0]}` shows one of them."
         if found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rotators.aws import sealing
 from rotators.cli.changing import Plan, carry_out, yes_option
 from rotators.cli.output import console, json_option
 from rotators.cli.selecting import nothing_selected, require_conditions, selector_options
@@ -82,8 +83,10 @@ def _after(old: KeyEntry) -> str:
     shows = f"`rotators key versions {old.name}` lists what {old.name} still encrypts, in all secrets"
     if old.managed_by_aws:
         return f"{shows}."
+    if sealing.names(old.arn):
+        return f"{shows}. Keep it: {sealing.KEYS} names it, and the values that it seals need it."
     return (
-        f"{shows}. When no version needs it, you can delete it: first `aws kms disable-key --key-id "
-        f"{old.id}`, and if no reader fails for some weeks, "
+        f"{shows}. When nothing needs it, sealed values and other data included, you can delete it: first "
+        f"`aws kms disable-key --key-id {old.id}`, and if no reader fails for some weeks, "
         f"`aws kms schedule-key-deletion --key-id {old.id} --pending-window-in-days 30`."
     )

@@ -261,19 +261,17 @@ class _Storing:
         stages = found.get("VersionIdsToStages", {})
         self._refuse_during_rotation(stages)
         if sealing.seals() and self._is_repeated(stages):
-            # Sealed again, the same value differs from the stored one, and Secrets Manager refuses it.
-            self.warnings.append(_NOT_COMPARED)
-            return {
-                "ARN": found["ARN"],
-                "Name": found["Name"],
-                "VersionId": self._token,
-                "VersionStages": list(stages[self._token]),
-            }
+            return self._not_compared(found)
         content = self._content(found.get("Name", self._request.name))
-        with translated("PutSecretValue", self._request.name):
-            put = client.put_secret_value(
-                SecretId=self._request.name, ClientRequestToken=self._token, **content
-            )
+        try:
+            with translated("PutSecretValue", self._request.name):
+                put = client.put_secret_value(
+                    SecretId=self._request.name, ClientRequestToken=self._token, **content
+                )
+        except VersionConflict:
+            if not sealing.seals() or self._token in stages:
+                raise
+            return self._not_compared(found)  # its version has lost its stages, so it is not described
         labels = put.get("VersionStages", [])
         # A known token changes nothing. A version without labels is not described, and gets none.
         if self._token not in stages and _CURRENT in labels:
@@ -284,6 +282,16 @@ class _Storing:
             "Name": put["Name"],
             "VersionId": put["VersionId"],
             "VersionStages": labels,
+        }
+
+    def _not_compared(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to a repeated token: sealed again, the same value differs from the stored one."""
+        self.warnings.append(_NOT_COMPARED)
+        return {
+            "ARN": found["ARN"],
+            "Name": found["Name"],
+            "VersionId": self._token,
+            "VersionStages": list(found.get("VersionIdsToStages", {}).get(self._token, ())),
         }
 
     def _content(self, name: str) -> dict[str, Any]:

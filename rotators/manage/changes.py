@@ -13,7 +13,13 @@ from rotators.aws import clients, sealing
 from rotators.aws.faults import translated
 from rotators.aws.secrets import describe
 from rotators.aws.views import arn_in
-from rotators.core.errors import RequestRefused, RotatorsError, SecretFormatError, VersionConflict
+from rotators.core.errors import (
+    RequestRefused,
+    RotationStateError,
+    RotatorsError,
+    SecretFormatError,
+    VersionConflict,
+)
 from rotators.core.secret import Secret
 from rotators.core.states import Stage, holder
 
@@ -291,6 +297,13 @@ def _overwrite(known: SecretVersion, content: str | bytes) -> dict[str, Any]:
         raise VersionConflict(
             f"another value was stored in {known.name} since the plan",
             remedy="Repeat the command without --yes, and look at its plan.",
+        )
+    if holder(stages, Stage.PENDING) not in {None, known.version}:
+        raise RotationStateError(
+            f"a rotation of {known.name} is not finished; a new value would make Secrets Manager abandon it",
+            reason="rotation-in-progress",
+            remedy="Wait until the rotation has ended; if it is stuck, run "
+            f"`rotators doctor {clients.short_id(known.name, known.arn)}`. Then repeat the command.",
         )
     return _store(known.name, content, "PutSecretValue", {"SecretId": known.arn})
 

@@ -105,6 +105,7 @@ class KeyChange:
         change = Change(entry.name, words, partial(self._move, entry), entry.arn, "UpdateSecret")
         try:
             self._check_secret(entry, names)
+            self._check_rotation(entry, found)
             self.moves.remarks += self._permissions.check(entry, self._old, self._new)
         except KeyChangeRefused as error:
             self.moves.refused.append(Outcome(change, error))
@@ -137,13 +138,28 @@ class KeyChange:
                 remedy=f"Run the command with --from {names}; it moves these versions too.",
             )
 
+    def _check_rotation(self, entry: Entry, found: Sequence[Version]) -> None:
+        """Refuse to store versions again during a rotation.
+
+        Secrets Manager abandons a rotation if a value is stored meanwhile, and takes AWSPENDING off
+        (UG:cloudtrail_log_entries, RotationAbandoned); the target may have the pending value already.
+        """
+        if entry.interrupted and (copied := [each for each in found if self._is_copied(each)]):
+            raise KeyChangeRefused(
+                f"{_named(copied)} of {entry.name} must be stored again, and a rotation is not finished: "
+                "Secrets Manager would abandon it",
+                reason="rotation",
+                remedy="Wait until the rotation has ended; if it is stuck, run "
+                f"`rotators doctor {entry.id}`. Then repeat the command.",
+            )
+
     def _remark(self, entry: Entry, found: Sequence[Version], *, moves: bool) -> None:
         """Add remarks about versions that stay under the old key, or under others."""
         old, words = self._old.name, []
         left = [each for each in found if self._is_left(each)]
         if lost := [each for each in left if not each.stages]:
             words.append(f"without a stage, stays under {old}: {_named(lost)}")
-        if moves and (copied := [each for each in left if each.stages and not _follows(each)]):
+        if moves and (copied := [each for each in left if self._is_copied(each)]):
             words.append(f"stored again for its stages; the original stays under {old}: {_named(copied)}")
         if self._key_of(entry) in self._both:
             for each in found:
@@ -176,6 +192,7 @@ class KeyChange:
         names = self._key_of(fresh := described(entry.arn))
         self._check_secret(fresh, names)
         found, answer = self._versions(entry.arn), None
+        self._check_rotation(fresh, found)
         for each in found:
             if COPY_STAGE in each.stages:  # of an interrupted command
                 _move_stage(entry, COPY_STAGE, each.id, None)
@@ -188,7 +205,7 @@ class KeyChange:
         if left := self._following(found):
             spelled = fresh.key if self._key_of(fresh) == self._old.arn else None
             self._put_back(entry, left, spelled)
-        copied = [each for each in found if self._is_left(each) and set(each.stages) - {COPY_STAGE}]
+        copied = [each for each in found if self._is_copied(each)]
         for each in copied:
             self._copy(entry, each)
         if copied:
@@ -216,7 +233,16 @@ class KeyChange:
         """Store a version again, under the new key, and move its stages to the copy.
 
         Each stage is moved only if the version still has it, so no newer value is replaced.
+
+        Raises:
+            KeyChangeIncomplete: a rotation has begun meanwhile, see ``_check_rotation``.
         """
+        if described(entry.arn).interrupted:
+            raise KeyChangeIncomplete(
+                f"{entry.name} is moved to {self._new.name}, except {_named([version])}: a rotation began",
+                reason="rotation",
+                remedy="Keep the old key, and repeat the command when the rotation has ended.",
+            )
         with clients.in_region_of(entry.arn), translated("GetSecretValue", entry.arn):
             value = clients.secrets_lister().get_secret_value(SecretId=entry.arn, VersionId=version.id)
         content: dict[str, Any] = {
@@ -246,6 +272,11 @@ class KeyChange:
         """True if the old key decrypts a version, and the new one does not."""
         keys = {self._arn(key) for key in version.keys}
         return self._old.arn in keys and self._new.arn not in keys
+
+    def _is_copied(self, version: Version) -> bool:
+        """True if a version under the old key is stored again, because no change of the key follows it."""
+        others = {*version.stages} - {COPY_STAGE}
+        return bool(others) and not _follows(version) and self._is_left(version)
 
     def _is_elsewhere(self, version: Version) -> bool:
         """True if other keys than these two decrypt a version."""

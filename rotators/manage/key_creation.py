@@ -169,7 +169,8 @@ class _Creation:
             yield self._change("permit its use through Secrets Manager only", self._put_policy)
             enable = partial(self._call, "EnableKeyRotation", RotationPeriodInDays=wanted.days)
             yield self._change(f"rotate it every {wanted.days} days", enable)
-        yield self._change("create the alias", self._name)
+        begun = f" for the key {self._arn}, which was created for this name before" if self._arn else ""
+        yield self._change(f"create the alias{begun}", self._name)
 
     def _change(self, words: str, run: Any) -> Change:
         return Change(self._wanted.alias, words, run, self._arn)
@@ -189,8 +190,21 @@ class _Creation:
         self._call("PutKeyPolicy", PolicyName=_POLICY, Policy=json.dumps(policy_for_secrets(str(self._arn))))
 
     def _name(self) -> None:
-        with translated("CreateAlias", self._wanted.alias):
-            clients.kms_lister().create_alias(AliasName=self._wanted.alias, TargetKeyId=self._arn)
+        alias = self._wanted.alias
+        try:
+            with translated("CreateAlias", alias):
+                clients.kms_lister().create_alias(AliasName=alias, TargetKeyId=self._arn)
+        except RequestRefused:
+            existing = _named(alias)
+            if existing is None:
+                raise
+            if existing.arn != self._arn:
+                raise KeyCannotBeCreated(
+                    f"another command has named a key {alias} meanwhile; {self._arn} is without a name",
+                    reason="alias-taken",
+                    remedy=f"Delete that key: `aws kms schedule-key-deletion --key-id {self._arn}`.",
+                ) from None
+            # The answer to the first call was lost, and boto3 repeated it.
 
     def _call(self, operation: str, **parameters: Any) -> None:
         method = "".join(f"_{each.lower()}" if each.isupper() else each for each in operation)[1:]

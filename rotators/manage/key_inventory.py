@@ -7,13 +7,14 @@ Source: KMS API reference, ListKeys, DescribeKey, GetKeyRotationStatus and ListA
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
 from rotators.aws.secrets import list_versions
-from rotators.core.errors import AccessDenied, RotatorsError
+from rotators.core.errors import AccessDenied, KeyUnusable, RequestRefused, RotatorsError
 from rotators.manage.keys import OWN_KEY
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class KeyEntry:
         deletion: time at which it is deleted; None if that is not planned.
         period: days between automatic rotations; None if it is not rotated automatically.
         next_rotation: time of its next automatic rotation, or None.
+        primary: ARN of its primary key if it is the replica of a multi-Region key, else None.
     """
 
     arn: str
@@ -56,6 +58,7 @@ class KeyEntry:
     deletion: dt.datetime | None = None
     period: int | None = None
     next_rotation: dt.datetime | None = None
+    primary: str | None = None
 
     @property
     def id(self) -> str:
@@ -110,6 +113,9 @@ def key_entries(unread: list[tuple[str, RotatorsError]]) -> Iterator[KeyEntry]:
             entry = _entry(client, _metadata(client, arn), aliases)
         except AccessDenied as error:
             unread.append((arn, error))
+        except RequestRefused as error:
+            if error.reason != "key":  # it was deleted after it was listed
+                raise
         else:
             yield entry
 
@@ -136,10 +142,10 @@ def key_state(arn: str) -> str | None:
     """Return the state of a key that cannot be used now; None if it can.
 
     Args:
-        arn: its ARN.
+        arn: its ARN, or as Secrets Manager names it.
 
     Raises:
-        StoreError: the caller may not describe it.
+        StoreError: there is no such key, or the caller may not describe it.
     """
     with clients.in_region_of(arn):
         state = str(_metadata(clients.kms_lister(), arn)["KeyState"])
@@ -158,7 +164,8 @@ def _entry(
     of_aws = found["KeyManager"] != _CUSTOMER
     status: Mapping[str, Any] = {}
     if rotation and found["KeySpec"] == _SYMMETRIC and not of_aws:
-        with translated("GetKeyRotationStatus", found["Arn"]):
+        # Refused for keys of custom key stores and for those without key material, which do not rotate.
+        with suppress(KeyUnusable, RequestRefused), translated("GetKeyRotationStatus", found["Arn"]):
             status = client.get_key_rotation_status(KeyId=found["Arn"])
     return KeyEntry(
         arn=found["Arn"],
@@ -170,7 +177,13 @@ def _entry(
         deletion=found.get("DeletionDate"),
         period=status.get("RotationPeriodInDays") if status.get("KeyRotationEnabled") else None,
         next_rotation=status.get("NextRotationDate"),
+        primary=_primary(found),
     )
+
+
+def _primary(found: Mapping[str, Any]) -> str | None:
+    shared: Mapping[str, Any] = found.get("MultiRegionConfiguration", {})
+    return str(shared["PrimaryKey"]["Arn"]) if shared.get("MultiRegionKeyType") == "REPLICA" else None
 
 
 def _aliases(client: Any) -> dict[str, list[str]]:
@@ -235,10 +248,48 @@ def versions_under(key: KeyEntry, entry: Entry) -> list[Version]:
 
 
 def other_keys(key: KeyEntry, version: Version) -> list[str]:
-    """Return the keys that decrypt a version too, because it was encrypted again.
+    """Return the keys that a version is under too, because it was encrypted again.
 
     Args:
         key: the key.
         version: the version.
     """
     return [each for each in version.keys if each not in spellings(key)]
+
+
+class Needs:
+    """Decides which versions need a key, because no other key that can be used decrypts them.
+
+    Args:
+        key: the key.
+    """
+
+    def __init__(self, key: KeyEntry) -> None:
+        self._key = key
+        self._usable: dict[str, bool] = {}
+
+    def of(self, version: Version) -> bool:
+        """Return True if a version needs the key; also if it is not known whether another one can be used.
+
+        Args:
+            version: a version under the key.
+
+        Raises:
+            StoreError: KMS cannot be asked.
+        """
+        return not any(map(self._is_usable, other_keys(self._key, version)))
+
+    def _is_usable(self, named: str) -> bool:
+        if named == _OWN_KEY_IN_VERSIONS:  # nobody can disable it
+            return True
+        if named not in self._usable:
+            try:
+                with clients.in_region_of(self._key.arn):
+                    self._usable[named] = key_state(named) is None
+            except AccessDenied as error:
+                if error.reason == "credentials":
+                    raise
+                self._usable[named] = False
+            except RequestRefused:  # there is no such key any more
+                self._usable[named] = False
+        return self._usable[named]

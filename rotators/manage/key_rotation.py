@@ -96,6 +96,11 @@ def _check(key: KeyEntry) -> None:
             f"{key.name} is a key ({key.spec}, {key.usage}); KMS rotates symmetric encryption keys only",
             remedy="Create a new key, and move its alias to it; verifiers need the old public key.",
         )
+    if key.primary is not None:
+        raise KeyCannotRotate(
+            f"{key.name} is a replica, and has the material and the rotation of its primary key",
+            remedy=f"Rotate {key.primary}.",
+        )
     if not key.enabled:
         raise KeyCannotRotate(
             f"{key.name} is {key.state}",

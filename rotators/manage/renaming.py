@@ -47,6 +47,7 @@ def renaming(old: str, new: str) -> list[Change]:
     Raises:
         RenameRefused: the secret cannot be copied now, or another secret has the name.
         StoreError: one of the secrets cannot be read.
+        SealedValueError: a value that is to be copied cannot be opened.
     """
     with clients.in_region_of(old):
         origin = describe(old, clients.secrets_lister())
@@ -102,6 +103,9 @@ class _Renaming:
     def plan(self) -> Iterator[Change]:
         """The changes, in their order."""
         arn: str | None = self.copy.get("ARN")
+        copied = list(self._copied())
+        for stage, _ in copied:
+            self._value(stage)  # before the rotation is turned off, because a copy without it is no use
         rotates = ROTATES in _tags(self.copy) if self.copy else bool(self.origin.get("RotationEnabled"))
         if not self.copy:
             words = f"create it with the description, the tags and the key of {self._old}"
@@ -110,11 +114,9 @@ class _Renaming:
         if self.origin.get("RotationEnabled"):
             cancel = partial(call, self._arn, "CancelRotateSecret", {"SecretId": self._arn})
             yield Change(self._old, "turn rotation off", cancel, self._arn, "CancelRotateSecret")
-        for stage in () if self._has_own_value() else _COPIED:
-            version = _holder(self.origin, stage)
-            if version and version not in self.copy.get("VersionIdsToStages", {}):
-                words = f"copy the value with {stage} (version {version[:8]})"
-                yield Change(self.new, words, partial(self._put, stage), arn, "PutSecretValue")
+        for stage, version in copied:
+            words = f"copy the value with {stage} (version {version[:8]})"
+            yield Change(self.new, words, partial(self._put, stage), arn, "PutSecretValue")
         if self._policy() is not None and not self._has_policy():
             words = "copy the resource policy, with the new name in it"
             yield Change(self.new, words, self._put_policy, arn, "PutResourcePolicy")
@@ -125,6 +127,13 @@ class _Renaming:
         if rotates:
             words = "turn rotation on, with the schedule of the old name"
             yield Change(self.new, words, self._rotate, arn, "RotateSecret")
+
+    def _copied(self) -> Iterator[tuple[Stage, str]]:
+        """The stages whose values remain to be copied, with their versions."""
+        for stage in () if self._has_own_value() else _COPIED:
+            version = _holder(self.origin, stage)
+            if version and version not in self.copy.get("VersionIdsToStages", {}):
+                yield stage, version
 
     def _has_own_value(self) -> bool:
         """True if the copy has rotated or was written to; then older values must not become current in it."""
@@ -155,14 +164,17 @@ class _Renaming:
         with clients.in_region_of(self._arn):
             # Read again: a rotation may have begun before it was turned off.
             _check_no_rotation(describe(self._arn, clients.secrets_lister()))
-            with translated("GetSecretValue", self._arn):
-                read = clients.secrets_lister().get_secret_value(SecretId=self._arn, VersionStage=stage)
+        return call(self._arn, "PutSecretValue", {"SecretId": self.new, **self._value(stage)})
+
+    def _value(self, stage: Stage) -> dict[str, Any]:
+        """The parameters that store the value of a version of the old secret in the copy."""
+        with clients.in_region_of(self._arn), translated("GetSecretValue", self._arn):
+            read = clients.secrets_lister().get_secret_value(SecretId=self._arn, VersionStage=stage)
         version = SecretVersion.of(read).opened()
         # A sealed value can be opened for its own secret only, so it is sealed again.
         content = sealing.stored(self.new, version.content)
         kind = "SecretBinary" if isinstance(content, bytes) else "SecretString"
-        given = {"SecretId": self.new, "ClientRequestToken": version.version, kind: content}
-        return call(self._arn, "PutSecretValue", given)
+        return {"ClientRequestToken": version.version, kind: content}
 
     def _policy(self) -> str | None:
         """The policy of the old secret, with the new name in ARNs."""

@@ -6,13 +6,13 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from rotators.aws import clients
-from rotators.aws.secrets import SecretsManager
+from rotators.aws.secrets import SecretsManager, SecretVersion, describe
 from rotators.core.errors import RotatorsError
+from rotators.core.states import Stage, holder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from rotators.aws.secrets import SecretVersion
     from rotators.manage.inventory import Entry
 
 _BATCH = 20
@@ -61,3 +61,18 @@ def current_values(secret_ids: Iterable[str]) -> dict[str, SecretVersion | Rotat
         if isinstance(value, RotatorsError) and value.retryable:
             raise value
     return found
+
+
+def unopened(secret_id: str) -> SecretVersion:
+    """Return the AWSCURRENT version of a secret without its value, which is equal to no value.
+
+    Args:
+        secret_id: name or ARN.
+
+    Raises:
+        StoreError: the secret cannot be described.
+    """
+    with clients.in_region_of(secret_id):
+        found = describe(secret_id, clients.secrets_lister())
+    version = holder(found.get("VersionIdsToStages", {}), Stage.CURRENT)
+    return SecretVersion(found["ARN"], found["Name"], version or "", (Stage.CURRENT,), b"", sealed=True)

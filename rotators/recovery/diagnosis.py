@@ -393,6 +393,9 @@ def _lost(found: Findings, name: str) -> Diagnosis:
     current = found.current
     if current is not None and current.trial is Trial.UNREADABLE:
         return Diagnosis("unreadable", f"{sentence}. {current.detail}.", current.next)
+    for label, each in found.labelled():
+        if each.trial is Trial.UNREADABLE and each.reason in _OF_KEYS:
+            return Diagnosis("unreadable", f"{sentence}. {label}: {each.detail}.", each.next)
     return Diagnosis(
         "lost",
         f"{sentence}.",
@@ -402,6 +405,9 @@ def _lost(found: Findings, name: str) -> Diagnosis:
         " a new one and store it so.",
     )
 
+
+_OF_KEYS = {"key-unusable", "sealing-key"}
+"""Reasons of values that can be read, and may be accepted, when their key is enabled."""
 
 _HAS_IT_MOVED = (
     "If the database has moved, store its new address together with the password that works there"

@@ -22,6 +22,7 @@ from rotators.core.contracts import public_members
 from rotators.core.errors import (
     CredentialsRejected,
     RequestRefused,
+    SealedValueError,
     SecretDeleted,
     SecretFormatError,
     SecretManagedByService,
@@ -253,11 +254,11 @@ class Rollback:
             )
 
     def _value(self, versions: Versions, version: str) -> Secret | None:
-        """Return a value; None if it is no JSON object."""
+        """Return a value; None if it is no JSON object. A sealed one may be, so it must be opened."""
         try:
             value = versions.value(version)
         except SecretFormatError as error:
-            if failed_look_up(error):
+            if isinstance(error, SealedValueError) or failed_look_up(error):
                 raise
             return None
         if value is None:

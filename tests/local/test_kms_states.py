@@ -406,6 +406,8 @@ def test_replicas_share_material_and_rotation(aws: LocalAws, kms: Any) -> None:
     sealed = kms.encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"]
     there = aws.client("kms", region="eu-west-1")
     assert there.decrypt(CiphertextBlob=sealed)["KeyId"] == replica["Arn"]
+    for operation in (there.enable_key_rotation, there.disable_key_rotation, there.rotate_key_on_demand):
+        assert refusal(operation, KeyId=replica["Arn"])[0] == "UnsupportedOperationException"
     kinds = [
         metadata(client, key.rpartition("/")[2])["MultiRegionConfiguration"]["MultiRegionKeyType"]
         for client in (kms, there)

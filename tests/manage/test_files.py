@@ -154,6 +154,18 @@ def test_an_export_is_private_and_imported_again(fleet: Fleet, tmp_path: Path) -
     assert (again.exit_code, password in result.output + refused.output + again.output) == (0, False)
 
 
+def test_a_rotation_under_way_is_not_abandoned(fleet: Fleet, tmp_path: Path) -> None:
+    """UG:cloudtrail_log_entries, RotationAbandoned: a new value makes the service take AWSPENDING off."""
+    name = fleet.add("app", "first")
+    fleet.secrets.put_secret_value(SecretId=name, SecretString="new", VersionStages=["AWSPENDING"])
+    file = tmp_path / "secrets.json"
+    file.write_text(json.dumps({name: "imported"}))
+    result = run("import", str(file), "--overwrite", "--yes", "--json")
+    (change,) = json.loads(result.stdout)["changes"]
+    assert change["error"]["code"] == "rotation-state/rotation-in-progress"
+    assert fleet.value("app") == "first"
+
+
 def test_a_value_of_another_writer_is_kept(fleet: Fleet, tmp_path: Path) -> None:
     name = fleet.add("app", "first")
     file = tmp_path / "secrets.json"

@@ -204,6 +204,48 @@ def test_versions_with_other_stages_are_stored_again(case: Case) -> None:
     assert [case.value(name, stage) for stage in ("blue", "keep")] == ["first", "first"]
 
 
+def pend(case: Case, name: str) -> None:
+    """Begin a rotation whose value is stored."""
+    case.secrets.put_secret_value(SecretId=name, SecretString="pending", VersionStages=["AWSPENDING"])
+
+
+def test_nothing_is_stored_during_a_rotation(case: Case) -> None:
+    """UG:cloudtrail_log_entries: the service abandons it, and the target may have the value already."""
+    name = case.add("app")
+    case.secrets.put_secret_value(SecretId=name, SecretString="kept", VersionStages=["blue"])
+    pend(case, name)
+    before = case.versions(name)
+    for yes in (False, True):
+        told = case.told(yes=yes)
+        assert states(told) == [("refused", "key-change-refused/rotation")]
+    assert case.versions(name) == before
+    case.secrets.update_secret_version_stage(
+        SecretId=name,
+        VersionStage="AWSPENDING",
+        RemoveFromVersionId=case.secrets.get_secret_value(SecretId=name, VersionStage="AWSPENDING")[
+            "VersionId"
+        ],
+    )
+    assert case.told()["state"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("operation", "call", "code"),
+    [
+        ("DescribeSecret", 2, "key-change-refused/rotation"),
+        ("UpdateSecret", 1, "key-change-incomplete/rotation"),
+    ],
+)
+def test_a_rotation_beginning_meanwhile_is_kept(case: Case, operation: str, call: int, code: str) -> None:
+    name = case.add("app")
+    case.secrets.put_secret_value(SecretId=name, SecretString="kept", VersionStages=["blue"])
+    with at(operation, call, lambda: pend(case, name)):
+        told = case.told()
+    assert states(told) == [("refused", code)]
+    assert [case.value(name, stage) for stage in ("AWSPENDING", "blue")] == ["pending", "kept"]
+    assert len(case.versions(name)) == 4
+
+
 def test_binary_values_are_stored_again(case: Case) -> None:
     name = case.add("app")
     put = case.secrets.put_secret_value(SecretId=name, SecretBinary=b"\x00\xff", VersionStages=["blue"])

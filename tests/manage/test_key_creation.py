@@ -110,6 +110,28 @@ def test_an_interrupted_creation_is_completed(kms: Any, alias: str, last: int) -
     assert [each["Sid"] for each in policy["Statement"]] == ["Account", "SecretsManagerOnly"]
 
 
+@pytest.mark.parametrize("other", [False, True], ids=["a lost answer", "another command"])
+def test_a_name_given_meanwhile_is_looked_at(kms: Any, alias: str, other: bool) -> None:
+    events, given = clients.kms_lister().meta.events, []
+
+    def name(params: dict[str, Any], **_: object) -> None:
+        key = kms.create_key()["KeyMetadata"]["KeyId"] if other else json.loads(params["body"])["TargetKeyId"]
+        given.append(json.loads(params["body"])["TargetKeyId"])
+        kms.create_alias(AliasName=alias, TargetKeyId=key)
+
+    events.register("before-call.kms.CreateAlias", name)
+    try:
+        done = create(alias)
+    finally:
+        events.unregister("before-call.kms.CreateAlias", name)
+    (last,) = json.loads(done.stdout)["changes"][-1:]
+    if not other:
+        assert (done.status, described(kms, alias)["Arn"]) == (0, given[0])
+        return
+    assert last["error"]["code"] == "key-cannot-be-created/alias-taken"
+    assert f"--key-id {given[0]}" in last["error"]["next"]
+
+
 def test_the_key_serves_secrets_only(aws: LocalAws, kms: Any, fleet: Fleet, alias: str) -> None:
     assert create(alias).status == 0
     name = fleet.add("app", KmsKeyId=alias)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 
 from rotators.aws import clients
 from rotators.local.aws import LocalAws
+from rotators.manage.errors import KeyCannotRotate
 from tests.manage.conftest import Fleet, run
 from tests.world import unique
 
@@ -84,6 +89,42 @@ def test_the_next_action_names_a_symmetric_key(kms: Any, fleet: Fleet) -> None:
     assert (found[named]["spec"], found[named]["secrets"] > 0) == ("SYMMETRIC_DEFAULT", True)
 
 
+@contextmanager
+def answering(operation: str, key: str, code: str, text: str) -> Iterator[None]:
+    """Let KMS answer an operation about a key with an error that the local AWS has no key for."""
+
+    def answer(request: Any, **_: object) -> AWSResponse | None:
+        if key.rpartition("/")[2] not in str(request.body):
+            return None
+        raw = BytesIO(json.dumps({"__type": code, "message": text}).encode())
+        raw.stream = lambda **_: iter([raw.read()])  # type: ignore[attr-defined] # as urllib3's answers
+        return AWSResponse(request.url, 400, HTTPHeaders(), raw)
+
+    events = clients.kms_lister().meta.events
+    events.register(f"before-send.kms.{operation}", answer)
+    try:
+        yield
+    finally:
+        events.unregister(f"before-send.kms.{operation}", answer)
+
+
+@pytest.mark.parametrize("code", ["UnsupportedOperationException", "KMSInvalidStateException"])
+def test_keys_without_a_rotation_status_are_listed(kms: Any, code: str) -> None:
+    """API:GetKeyRotationStatus, Errors: keys of custom key stores and those without imported material."""
+    odd, other = new_key(kms), new_key(kms)
+    with answering("GetKeyRotationStatus", arn_of(kms, odd), code, "is pending import."):
+        found = listed()
+        assert run("key", "versions", odd).exit_code == 0
+    assert (found[odd]["rotation_days"], other in found) == (None, True)
+
+
+def test_a_key_that_is_gone_is_left_out(kms: Any) -> None:
+    gone, other = new_key(kms), new_key(kms)
+    with answering("DescribeKey", arn_of(kms, gone), "NotFoundException", "Key 'x' does not exist"):
+        found = listed()
+    assert (gone in found, other in found) == (False, True)
+
+
 def test_versions_stay_under_an_old_key(kms: Any, fleet: Fleet) -> None:
     """API:UpdateSecret, KmsKeyId: only versions with a stage are encrypted again."""
     old, new = new_key(kms), new_key(kms)
@@ -103,8 +144,33 @@ def test_versions_stay_under_an_old_key(kms: Any, fleet: Fleet) -> None:
     assert versions(new) == [(name, stages, [arn_of(kms, old)]) for stages in moved]
     result = run("key", "versions", old, name)
     assert next(iter(first)) in result.stdout
-    told = f"3 versions of 1 secret under {old}; 1 without a stage, 1 under no other key."
+    told = f"3 versions of 1 secret under {old}; 1 without a stage; needed for 1."
     assert told in result.stdout
+
+
+@pytest.mark.parametrize("spoil", ["disable_key", "schedule_key_deletion", None])
+def test_a_key_is_needed_without_another(kms: Any, fleet: Fleet, spoil: str | None) -> None:
+    """Whoever deletes the key because another one decrypts the version too must find that one enabled."""
+    old, new = new_key(kms), new_key(kms)
+    name = fleet.add("app", KmsKeyId=arn_of(kms, old))
+    fleet.secrets.update_secret(SecretId=name, KmsKeyId=arn_of(kms, new))
+    if spoil:
+        getattr(kms, spoil)(KeyId=arn_of(kms, new))
+    (version,) = json.loads(run("key", "versions", old, name, "--json").stdout)["versions"]
+    assert version["needed"] is (spoil is not None)
+    assert f"needed for {1 if spoil else 0}." in run("key", "versions", old, name).stdout
+
+
+def test_a_sealing_key_is_never_unneeded(kms: Any, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sealed values are under it, whatever key their secrets have."""
+    old, new = new_key(kms), new_key(kms)
+    name = fleet.add("app", KmsKeyId=old)
+    monkeypatch.setenv("SEALING_KEYS", f"{arn_of(kms, new)},{arn_of(kms, old)}")
+    changed = run("key", "change", "--from", old, "--to", new, name, "--yes")
+    assert changed.exit_code == 0, changed.output
+    assert "Keep it: SEALING_KEYS names it" in changed.output
+    assert "schedule-key-deletion" not in changed.output
+    assert "SEALING_KEYS names it" in run("key", "versions", old, name).stdout
 
 
 def test_versions_of_a_deleted_secret_are_found(kms: Any, fleet: Fleet) -> None:
@@ -165,6 +231,17 @@ def test_some_keys_cannot_rotate(kms: Any, settings: dict[str, str], spoil: str 
 def test_a_key_of_aws_is_left_alone(kms: Any) -> None:
     error = run("key", "rotate", "alias/aws/secretsmanager", "--yes").exception
     assert "belongs to AWS" in str(error)
+
+
+def test_a_replica_rotates_with_its_primary(aws: LocalAws, kms: Any) -> None:
+    """API:EnableKeyRotation and RotateKeyOnDemand: on the primary key."""
+    primary = kms.create_key(MultiRegion=True)["KeyMetadata"]["Arn"]
+    replica = kms.replicate_key(KeyId=primary, ReplicaRegion="eu-west-1")["ReplicaKeyMetadata"]["Arn"]
+    for options in ((), ("--every", "90")):
+        result = run("key", "rotate", replica, *options, "--yes")
+        assert isinstance(result.exception, KeyCannotRotate)
+        assert primary in result.exception.remedy
+    assert run("key", "rotate", primary, "--yes").exit_code == 0
 
 
 def test_the_limit_is_told_before(kms: Any) -> None:

@@ -52,6 +52,24 @@ def test_doctor_changes_nothing_without_the_key(
     assert world.stages(arn) == before
 
 
+def test_doctor_finds_nothing_lost_behind_a_key(
+    world: World, own_key: Sealed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The current value is clear still; the pending one, which the target accepts, is sealed."""
+    monkeypatch.setenv("SEALING_ALLOWS_CLEAR", "true")
+    arn = world.secret({**world.user(), "strategy": "single"})
+    token = world.begin(arn)
+    for step in STEPS[:2]:
+        world.step(step, arn, token)
+    own_key.kms.disable_key(KeyId=own_key.key)
+    done = run("doctor", arn, "--idle")
+    assert "unreadable: " in done.stdout
+    assert "enable it" in done.stdout
+    own_key.kms.enable_key(KeyId=own_key.key)
+    assert run("repair", arn, "--idle").status == 0
+    assert world.logs_in(own_key.value(arn))
+
+
 def test_doctor_names_a_pending_value_of_another_secret(world: World, sealed: Sealed) -> None:
     arn = sealed.secret(world.user(), rotates=True)
     token = world.begin(arn)
@@ -149,3 +167,68 @@ def test_a_renamed_secret_is_sealed_again(
     assert run("rename", arn, new, "--yes").status == 0
     copy = str(world.secrets.describe_secret(SecretId=new)["ARN"])
     assert sealed.value(copy) == value
+
+
+@pytest.mark.parametrize("clear", [True, False], ids=["a clear one", "two sealed ones"])
+def test_rollback_needs_both_values(
+    world: World, sealed: Sealed, monkeypatch: pytest.MonkeyPatch, clear: bool
+) -> None:
+    """No function rotates the secret, so only its values say that the stage must not move alone."""
+    arn = world.store(world.user()) if clear else sealed.secret(world.user())
+    name = arn.split(":")[6][:-7]
+    world.secrets.put_secret_value(SecretId=arn, SecretString=sealed.text(name, world.user()))
+    monkeypatch.delenv("SEALING_KEYS")
+    before = world.stages(arn)
+    done = run("rollback", arn, "--yes")
+    assert done.status == 1
+    assert "sealed-value/no-keys" in done.stderr
+    assert world.stages(arn) == before
+
+
+@pytest.mark.parametrize("closed", ["no keys", "a disabled key"])
+def test_a_rename_begins_with_values_that_open(
+    world: World, own_key: Sealed, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    """Otherwise the copy would have no value, and the old secret no rotation."""
+    arn, new = own_key.secret(world.user(), rotates=True), unique("renamed")
+    if closed == "no keys":
+        monkeypatch.delenv("SEALING_KEYS")
+    else:
+        own_key.kms.disable_key(KeyId=own_key.key)
+    done = run("rename", arn, new, "--yes")
+    assert done.status == 1
+    assert "[sealed-value/no-keys]" in done.stderr or "[key-unusable/sealing-key]" in done.stderr
+    assert world.secrets.describe_secret(SecretId=arn)["RotationEnabled"]
+    with pytest.raises(world.secrets.exceptions.ResourceNotFoundException):
+        world.secrets.describe_secret(SecretId=new)
+
+
+def test_versions_stored_again_for_a_key_open(world: World, sealed: Sealed) -> None:
+    """`key change` copies the sealed form, which is bound to the secret's name and to no version."""
+    value = {"password": new_password()}
+    arn = sealed.secret(value)
+    name = arn.split(":")[6][:-7]
+    kept = {"password": new_password()}
+    world.secrets.put_secret_value(SecretId=arn, SecretString=sealed.text(name, kept), VersionStages=["blue"])
+    new = sealed.kms.create_key()["KeyMetadata"]["Arn"]
+    done = run("key", "change", "--from", "alias/aws/secretsmanager", "--to", new, arn, "--yes")
+    assert done.status == 0, done.text
+    assert [sealed.value(arn, stage) for stage in ("AWSCURRENT", "blue")] == [value, kept]
+    assert not [text for text in (value["password"], kept["password"]) if text in done.text]
+
+
+@pytest.mark.parametrize("spoiled", ["altered", "other-secret"])
+def test_import_replaces_what_nobody_can_open(
+    world: World, sealed: Sealed, tmp_path: Path, spoiled: str
+) -> None:
+    """The error says: store a value that works through a command that seals it."""
+    arn, value = sealed.secret(world.user()), {"password": new_password()}
+    raw = sealed.raw(arn)[:-9] if spoiled == "altered" else sealed.raw(sealed.secret(world.user()))
+    world.secrets.put_secret_value(SecretId=arn, SecretString=raw)
+    name, file = arn.split(":")[6][:-7], tmp_path / "secrets.json"
+    file.write_text(json.dumps({name: value}))
+    refused = run("import", str(file), "--yes")
+    assert "another value is stored" in refused.stderr
+    assert sealed.raw(arn) == raw
+    assert run("import", str(file), "--overwrite", "--yes").status == 0
+    assert sealed.value(arn) == value

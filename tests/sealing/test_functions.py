@@ -48,6 +48,19 @@ def test_a_repeated_token_completes_the_work(sealed: Sealed) -> None:
     assert sealed.value(first["ARN"]) == given["Value"]
 
 
+def test_an_old_token_stores_nothing(sealed: Sealed) -> None:
+    """An event that Lambda repeats hours later: its version has lost its stages to newer ones."""
+    given = event(ClientRequestToken=str(uuid.uuid4()))
+    arn = store(given)["ARN"]
+    newer = [event(Name=given["Name"]) for _ in range(2)]
+    for each in newer:
+        store(each)
+    again = store(given)
+    assert (again["Action"], again["VersionStages"]) == ("unchanged", [])
+    assert "not compared" in again["Warnings"][0]
+    assert sealed.value(arn) == newer[-1]["Value"]
+
+
 def test_storing_never_opens_a_value(sealed: Sealed) -> None:
     sealed.deny("kms:Decrypt", "secretsmanager:GetSecretValue")
     given = event()

@@ -182,6 +182,7 @@ def test_binary_values_are_not_sealed(sealed: Sealed, monkeypatch: pytest.Monkey
     with pytest.raises(SealedValueError) as caught:
         sealing.stored(NAME, b"bytes")
     assert caught.value.full_code == "sealed-value/clear"
+    assert "as text" in caught.value.remedy
     monkeypatch.setenv("SEALING_ALLOWS_CLEAR", "true")
     assert sealing.stored(NAME, b"bytes") == b"bytes"
 

@@ -147,6 +147,14 @@ def is_symmetric(key: Key) -> bool:
     return bool(key.key_spec == SYMMETRIC)
 
 
+def is_replica(key: Key) -> bool:
+    """Return True if ``key`` is a replica of a multi-Region key."""
+    if not key.multi_region:
+        return False
+    shared = key.multi_region_configuration  # by the primary and its replicas
+    return bool(shared["PrimaryKey"]["Arn"] != key.arn)
+
+
 def manager(key: Key) -> str:
     """Return the KeyManager of ``key``: ``AWS`` for the key of an alias such as alias/aws/s3."""
     return "AWS" if any(name.startswith(_OF_AWS) for name in key.aliases) else "CUSTOMER"
@@ -182,9 +190,8 @@ def described(key: Key) -> dict[str, Any]:
     if is_symmetric(key):
         metadata["CurrentKeyMaterialId"] = material(key).current.id
     if key.multi_region:
-        shared = key.multi_region_configuration  # by the primary and its replicas
-        kind = "PRIMARY" if shared["PrimaryKey"]["Arn"] == key.arn else "REPLICA"
-        metadata["MultiRegionConfiguration"] = {**shared, "MultiRegionKeyType": kind}
+        kind = "REPLICA" if is_replica(key) else "PRIMARY"
+        metadata["MultiRegionConfiguration"] = {**key.multi_region_configuration, "MultiRegionKeyType": kind}
     if key.deletion_date is not None:
         metadata["DeletionDate"] = unix_time(key.deletion_date)
     return {"KeyMetadata": metadata}

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from rotators.local.kms.specs import SYMMETRIC
 
 _EXPONENT = 65537
+_MAC = "HMAC_"
 _CURVES: dict[str, type[ec.EllipticCurve]] = {
     "ECC_NIST_P256": ec.SECP256R1,
     "ECC_NIST_P384": ec.SECP384R1,
@@ -97,6 +98,7 @@ class Material:
     Attributes:
         lock: Held while the material is changed or a pair is made.
         versions: Versions of symmetric material, the current one last.
+        mac: Secret key of an HMAC key, as long as its digest (CreateKey, KeySpec).
         automatic: Automatic rotation; None if it is not enabled.
     """
 
@@ -104,6 +106,7 @@ class Material:
         self._spec = spec
         self.lock = threading.RLock()
         self.versions = [Version(os.urandom(32))] if spec == SYMMETRIC else []
+        self.mac = os.urandom(int(spec.removeprefix(_MAC)) // 8) if spec.startswith(_MAC) else b""
         self.automatic: AutomaticRotation | None = None
 
     @property
@@ -120,11 +123,6 @@ class Material:
     @cached_property
     def _private(self) -> Any:
         return generate_pair(self._spec)
-
-    @cached_property
-    def mac(self) -> bytes:
-        """The secret key of an HMAC key, as long as its digest (CreateKey, KeySpec)."""
-        return os.urandom(int(self._spec.removeprefix("HMAC_")) // 8)
 
     def version(self, material_id: str) -> Version | None:
         """Return the version with the KeyMaterialId ``material_id``, or None."""

@@ -16,6 +16,7 @@ from rotators.local.kms.keys import (
     PENDING_DELETION,
     check_enabled,
     find,
+    is_replica,
     is_symmetric,
     manager,
     material,
@@ -100,6 +101,8 @@ def _entry(key: Key, version: Version) -> Answer:
 def _changeable(backend: KmsBackend, params: Params) -> Key:
     key = find(backend, params["KeyId"], aliases=False)
     check_enabled(key)
+    if is_replica(key):  # each operation is for the primary (API reference); the code is not documented
+        raise unsupported(f"{key.arn} is a replica key.")
     return _rotatable(key)
 
 
