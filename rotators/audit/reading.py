@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import IO
 
-_PIECE = 1 << 20
+_PIECE = 1 << 16
 _LARGEST = 64 << 20  # characters; a record of CloudTrail has less than 1 MB
 _GZIP = b"\x1f\x8b"
 _GZIP_FORMAT = 31  # for zlib: only gzip, with the largest window
 _HEAD = 1000  # characters of a file in which its list begins
+_MOST_DAMAGES = 100_000  # in a file; after so many, the rest of it is not read
 _NEAR = 16  # an error this close to the end of the text may only mean that the rest is not read yet
 
 _BETWEEN = re.compile(r"[\s,\x00\ufeff]*")
@@ -51,6 +52,16 @@ def values(stream: IO[bytes]) -> Iterator[object]:
     Yields:
         Values, and a `Damage` for each part that could not be read.
     """
+    damages = 0
+    for value in _all_values(stream):
+        yield value
+        damages += isinstance(value, Damage)
+        if damages == _MOST_DAMAGES:
+            yield Damage("not-json", f"{damages:,} places are damaged; the rest was not read")
+            return
+
+
+def _all_values(stream: IO[bytes]) -> Iterator[object]:
     text = _Text(stream)
     if not text.find(_BETWEEN) and not text.damage:
         yield Damage("truncated", "the file is empty")
@@ -142,6 +153,8 @@ class _Text:
                 self._position = len(self._buffer)
                 return damage
         self._position = found.start()
+        if self._position > _PIECE:  # an error counts the lines before it each time
+            self.replace("")
         return damage
 
     def _damage(self, error: Exception) -> Damage:

@@ -111,8 +111,8 @@ def row(record: object) -> Row | Damage | None:
     if missing := next(_missing(record), None):
         return Damage("incomplete", missing)
     made = _row(record)
-    if _should_name_a_secret(record) and not secrets_in(made):
-        return Damage("incomplete", f"{record['eventName']} names no secret")
+    if missing := next(_unnamed(record, made), None):
+        return Damage("incomplete", missing)
     return made
 
 
@@ -156,6 +156,17 @@ def _should_name_a_secret(record: Row) -> bool:
     if record.get("errorCode"):
         return False
     return name == "GetSecretValue" or (name == "BatchGetSecretValue" and "filters" not in request)
+
+
+def _unnamed(record: Row, made: Row) -> Iterator[str]:
+    """Why a record does not tell its secret, or the secret's account: nobody would have read the secret."""
+    named = secrets_in(made)
+    if _should_name_a_secret(record) and not named:
+        yield f"{record['eventName']} names no secret"
+    listed = (made["requestParameters"] or {}).get("secretIdList") or named[:1]
+    tells = made["recipientAccountId"] or made["userIdentity"]["accountId"]
+    if not tells and not all(each.startswith("arn:") for each in listed):
+        yield "recipientAccountId and userIdentity.accountId are missing"
 
 
 def _row(record: Row) -> Row:

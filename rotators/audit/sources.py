@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from rotators.audit.errors import SourceUnreadable
 from rotators.aws import clients
 from rotators.aws.faults import translated
 from rotators.core.errors import StoreError
+from rotators.core.folders import files_below, regular
 
 _S3 = "s3://"
 _DIGESTS = "CloudTrail-Digest"  # folder of the digests with which a trail's files are validated
@@ -48,10 +48,12 @@ def files(places: Sequence[str]) -> Iterator[Source]:
 def _paths(place: str) -> Iterator[Source]:
     path = Path(place)
     if path.is_dir():
-        for folder, folders, names in os.walk(path, onerror=_refuse):
-            folders[:] = sorted(name for name in folders if name != _DIGESTS)
-            for name in sorted(names):
-                yield _file(Path(folder, name))
+        try:
+            for found in files_below(path):
+                if _DIGESTS not in found.relative_to(path).parts:
+                    yield _file(found)
+        except OSError as error:
+            raise SourceUnreadable(f"{error.filename} could not be listed: {error.strerror}") from None
     elif path.is_file():
         yield _file(path)
     else:
@@ -59,11 +61,7 @@ def _paths(place: str) -> Iterator[Source]:
 
 
 def _file(path: Path) -> Source:
-    return Source(str(path), lambda: path.open("rb"))
-
-
-def _refuse(error: OSError) -> None:
-    raise SourceUnreadable(f"{error.filename} could not be listed: {error.strerror}")
+    return Source(str(path), lambda: regular(path))
 
 
 def _objects(place: str) -> Iterator[Source]:

@@ -200,7 +200,7 @@ EXPRESSIONS = {
     HAVING coalesce(max(p.event_time), span.begun) <= r.event_time - {{grace}}
 """,
     "recent": """
-    SELECT begun, ended - {period} AS since FROM span
+    SELECT begun, ended - {period} AS since, date_trunc('hour', ended - {period}) AS first_hour FROM span
 """,
     "hours": """
     SELECT account, principal, date_trunc('hour', event_time) AS hour,
@@ -219,7 +219,8 @@ MENTIONED = """(
 )"""
 
 LISTED = """(
-    SELECT coalesce(k.account, l.account) AS account, coalesce(k.region, l.region) AS region, l.secret
+    SELECT DISTINCT coalesce(k.account, l.account) AS account, coalesce(k.region, l.region) AS region,
+        l.secret
     FROM listed l
     CROSS JOIN span
     LEFT JOIN known k ON k.secret = l.secret
@@ -283,11 +284,11 @@ JOIN (
 UNION ALL
 SELECT 'burst', h.hour, h.account, NULL, NULL, h.principal, h.reads, h.refused, u.usual
 FROM hours h
-JOIN recent ON h.hour >= recent.since AND recent.begun < recent.since
+JOIN recent ON h.hour >= recent.first_hour AND recent.begun < recent.since
 LEFT JOIN (
     SELECT account, principal, avg(hours.reads + hours.refused) AS usual
     FROM hours
-    JOIN recent ON hours.hour < recent.since
+    JOIN recent ON hours.hour < recent.first_hour
     GROUP BY account, principal
 ) AS u ON u.account = h.account AND u.principal = h.principal
 WHERE h.reads + h.refused >= {BURST_LEAST}

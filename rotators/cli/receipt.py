@@ -16,9 +16,10 @@ from rotators.cli.changing import yes_option
 from rotators.cli.errors import ExtraMissing
 from rotators.cli.output import console, counted, json_option, print_json, styled
 from rotators.core.errors import SecretNotFound
+from rotators.core.folders import files_below, regular
 from rotators.receipts.envelope import LONGEST_FILE
 from rotators.receipts.errors import ReceiptInputInvalid, ReceiptsNotFound
-from rotators.receipts.storage import Bucket, Stored
+from rotators.receipts.storage import Bucket, Stored, number_in
 from rotators.receipts.verification import Known, verified
 
 if TYPE_CHECKING:
@@ -151,9 +152,18 @@ def _files(source: str) -> Iterator[Stored]:
     folder = Path(source)
     if not folder.is_dir():
         raise ReceiptsNotFound(f"{source} is no folder")
-    for path in sorted(folder.rglob("*.json")):
-        with path.open("rb") as file:
-            yield Stored(path.relative_to(folder).as_posix(), file.read(LONGEST_FILE + 1))
+    for path in files_below(folder):
+        place = path.relative_to(folder).as_posix()
+        if number_in(place) is not None:
+            yield _stored(path, place)
+
+
+def _stored(path: Path, place: str) -> Stored:
+    try:
+        with regular(path) as file:
+            return Stored(place, file.read(LONGEST_FILE + 1))
+    except OSError as error:
+        return Stored(place, b"", error=error.strerror or type(error).__name__)
 
 
 def _known(path: Path) -> dict[str, Known]:

@@ -35,11 +35,13 @@ class Stored:
         place: folder and name, such as ``prod-db-AbCdEf-…/000000001.json``.
         data: its bytes.
         replaced: True if the bucket has a later version of it, or a deletion.
+        error: why it could not be read; its bytes are empty then.
     """
 
     place: str
     data: bytes
     replaced: bool = False
+    error: str = ""
 
 
 @dataclass(frozen=True)

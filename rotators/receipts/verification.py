@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import pairwise
 
 from rotators.receipts.envelope import Envelope, digest_of, signed_bytes
 from rotators.receipts.errors import ReceiptUnreadable
@@ -79,6 +79,7 @@ class _Link:
     number: int
     digest: str
     receipt: Receipt | None
+    findings: tuple[Finding, ...]
 
 
 def verified(stored: Iterable[Stored], verify: Verify, known: Mapping[str, Known]) -> list[Chain]:
@@ -92,13 +93,13 @@ def verified(stored: Iterable[Stored], verify: Verify, known: Mapping[str, Known
     Returns:
         One result per folder, also for a folder that is only known from earlier.
     """
-    named = (each for each in stored if number_in(each.place) is not None)
-    files = sorted(named, key=lambda each: each.place)
-    by_folder = {
-        folder: list(group) for folder, group in groupby(files, key=lambda each: _folder(each.place))
-    }
+    by_folder: dict[str, list[_Link]] = {}
+    for file in stored:  # one at a time: many files need more memory than their receipts
+        number = number_in(file.place)
+        if number is not None:
+            by_folder.setdefault(_folder(file.place), []).append(_link(file, number, verify))
     return [
-        _chain(folder, by_folder.get(folder, []), verify, known.get(folder))
+        _chain(folder, by_folder.get(folder, []), known.get(folder))
         for folder in sorted({*by_folder, *known})
     ]
 
@@ -107,17 +108,18 @@ def _folder(place: str) -> str:
     return place.rpartition("/")[0]
 
 
-def _chain(folder: str, files: Sequence[Stored], verify: Verify, known: Known | None) -> Chain:
+def _link(file: Stored, number: int, verify: Verify) -> _Link:
     findings: list[Finding] = []
-    links: list[_Link] = []
-    for file in files:
-        number = number_in(file.place) or 0
-        if file.replaced:
-            message = "the bucket has a later version of it, or a deletion; the first version was verified"
-            findings.append(Finding(file.place, "replaced", message))
-        receipt, wrong = _receipt(file, number, verify)
-        findings += wrong
-        links.append(_Link(file.place, number, digest_of(file.data), receipt))
+    if file.replaced:
+        message = "the bucket has a later version of it, or a deletion; the first version was verified"
+        findings.append(Finding(file.place, "replaced", message))
+    receipt, wrong = _receipt(file, number, verify)
+    return _Link(file.place, number, digest_of(file.data), receipt, (*findings, *wrong))
+
+
+def _chain(folder: str, found: Sequence[_Link], known: Known | None) -> Chain:
+    links = sorted(found, key=lambda link: link.number)
+    findings = [finding for link in links for finding in link.findings]
     findings += _broken(folder, links)
     findings += _truncated(folder, links, known)
     receipts = tuple(link.receipt for link in links if link.receipt)
@@ -133,6 +135,8 @@ def _chain(folder: str, files: Sequence[Stored], verify: Verify, known: Known | 
 
 def _receipt(file: Stored, number: int, verify: Verify) -> tuple[Receipt | None, list[Finding]]:
     """The receipt in a file, if its signature is valid, and what is wrong with the file by itself."""
+    if file.error:
+        return None, [Finding(file.place, "unreadable", f"it could not be read: {file.error}")]
     try:
         envelope = Envelope.decoded(file.data)
         if not verify(signed_bytes(envelope.payload), envelope.signature):

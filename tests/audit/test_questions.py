@@ -128,6 +128,15 @@ def test_listed_secrets_need_no_record(rows: Any) -> None:
     assert found[1]["region"] is None
 
 
+def test_a_secret_listed_twice_counts_once(rows: Any) -> None:
+    pending = {"secretId": "app", "clientRequestToken": "v2", "versionStages": ["AWSPENDING"]}
+    stored = record("PutSecretValue", 0, role("rotate"), requestParameters=pending)
+    found = rows(
+        unused(DAY, ["app", arn("app"), "app"]), stored, read("app", 1, role("rotate")), read("z", NOW)
+    )
+    assert [each["reads_by_rotation"] for each in found] == [1]
+
+
 def test_a_batch_by_filters_is_a_use(rows: Any) -> None:
     batch = record("BatchGetSecretValue", 100, requestParameters={"filters": []})
     assert rows(unused(DAY, []), created(NAME), batch, decrypted(ARN, 100)) == []
@@ -262,6 +271,14 @@ def test_a_burst_is_ten_times_the_usual_hour(rows: Any, usual: int, shown: bool)
     found = rows(anomalies(DAY), *past, *burst)
     assert ([each["anomaly"] for each in found] == ["burst"]) is shown
     assert not found or found[0]["usual"] == usual
+
+
+@pytest.mark.parametrize("since", [dt.timedelta(minutes=30), DAY])
+def test_the_first_hour_counts_as_a_whole(rows: Any, since: dt.timedelta) -> None:
+    burst = [read(NAME, 10.6 + number / 3600) for number in range(60)]
+    end = read("other", 10.65 + since / dt.timedelta(hours=1))
+    found = rows(anomalies(since), read("other", 0), read(NAME, 0), *burst, end)
+    assert [each["anomaly"] for each in found if each["reads"] == 60] == ["burst"]
 
 
 def test_refused_reads_are_part_of_a_burst(rows: Any) -> None:

@@ -116,6 +116,14 @@ def test_a_value_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> Non
     assert last == RECORDS[0]
 
 
+def test_a_file_of_damages_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_MOST_DAMAGES", 3)
+    damages = found(b"{\n" * 3 + b'{"a": 1}' + b" " * 100)
+    assert [each.cause for each in damages] == ["this is no JSON"] * 3 + [
+        "3 places are damaged; the rest was not read"
+    ]
+
+
 @given(st.binary(max_size=300))
 def test_any_bytes_end_without_an_exception(content: bytes) -> None:
     found(content)

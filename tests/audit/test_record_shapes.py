@@ -247,6 +247,10 @@ INCOMPLETE: dict[str, tuple[object, str]] = {
         "BatchGetSecretValue names no secret",
     ),
     "event of the service": (record("RotationStarted"), "RotationStarted names no secret"),
+    "no account": (
+        changed(recipientAccountId=..., userIdentity={"invokedBy": "x"}),
+        "recipientAccountId and userIdentity.accountId are missing",
+    ),
     "large": (changed(sourceIPAddress="x" * (1 << 20)), "the record is larger than 1 MB"),
 }
 

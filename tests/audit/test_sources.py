@@ -59,6 +59,21 @@ def test_a_damaged_file_hides_no_other_file(tmp_path: Path) -> None:
     }
 
 
+def test_links_are_followed_and_pipes_are_not(tmp_path: Path) -> None:
+    """Neither may a part be missing without a word, nor may a pipe stop the command."""
+    for name in ("source", "elsewhere"):
+        (tmp_path / name).mkdir()
+    save(tmp_path / "elsewhere" / "log.json", read("app"))
+    (tmp_path / "source" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "source")
+    os.mkfifo(tmp_path / "source" / "pipe")
+    count, coverage = reads(str(tmp_path / "source"))
+    assert (count, coverage.files) == (1, 2)
+    assert [(gap.code, gap.cause) for gap in coverage.gaps] == [
+        ("unreadable", "the file could not be read: it is no regular file")
+    ]
+
+
 def test_the_same_answer_comes_again(tmp_path: Path) -> None:
     (tmp_path / "a.json.gz").write_bytes(packed(*(read("app") for _ in range(9)))[:-20])
     save(tmp_path / "b.json", read("app"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -128,6 +129,33 @@ def test_a_missing_extra_is_named(place: Path, monkeypatch: pytest.MonkeyPatch) 
     done = verify(str(place / "receipts"), "--key", "public.pem")
     assert done.stderr.startswith("rotators: [extra-missing]")
     assert "pip install 'rotators[receipts]'" in done.stderr
+
+
+def test_an_unreadable_file_hides_no_other_finding(place: Path) -> None:
+    (folder,) = {each.parent for each in place.glob("receipts/*/000000004.json")}
+    os.mkfifo(folder / "notes.json")
+    (folder / "000000002.json").unlink()
+    (folder / "000000002.json").symlink_to("nowhere")
+    (folder / "000000003.json").unlink()
+    (folder / "000000003.json").touch()
+    os.mkfifo(folder / "000000005.json")
+    done = verify("receipts", "--key", "public.pem", "--json")
+    findings = [each for chain in json.loads(done.stdout)["chains"] for each in chain["findings"]]
+    assert [each["message"] for each in findings if each["problem"] == "unreadable"] == [
+        "it could not be read: No such file or directory",
+        "it is no DSSE envelope with one signature",
+        "it could not be read: it is no regular file",
+    ]
+
+
+def test_receipts_behind_a_link_are_verified(place: Path) -> None:
+    (folder,) = {each.parent for each in place.glob("receipts/*/000000004.json")}
+    (place / "elsewhere").mkdir()
+    folder.rename(place / "elsewhere" / folder.name)
+    folder.symlink_to(place / "elsewhere" / folder.name)
+    assert verify("receipts", "--key", "public.pem").status == 0
+    next(folder.glob("*2.json")).unlink()
+    assert verify("receipts", "--key", "public.pem").status == 1
 
 
 def test_hostile_names_are_shown_as_text(place: Path) -> None:

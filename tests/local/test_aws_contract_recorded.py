@@ -202,7 +202,7 @@ def test_a_new_secret_has_one_date(raw: Raw) -> None:
 
 
 def test_versions_name_their_keys(secrets: Any, name: str) -> None:
-    """Recorded, local-aws.md F12 and F13; API:UpdateSecret encrypts versions with stages again."""
+    """Recorded, local-aws.md F12 and F13. UG:manage_update-encryption-key: versions with stages get both keys."""
     for value in "23":
         secrets.put_secret_value(SecretId=name, SecretString=value)
     kms = boto3.client("kms")
@@ -211,4 +211,6 @@ def test_versions_name_their_keys(secrets: Any, name: str) -> None:
     secrets.update_secret(SecretId=name, KmsKeyId=key)
     listed = secrets.list_secret_version_ids(SecretId=name, IncludeDeprecated=True)["Versions"]
     keys = {tuple(each.get("VersionStages", ["none"])): each["KmsKeyIds"] for each in listed}
-    assert keys == {("none",): ["DefaultEncryptionKey"], ("AWSPREVIOUS",): [key], ("AWSCURRENT",): [key]}
+    default = "DefaultEncryptionKey"
+    both = [key, default]
+    assert keys == {("none",): [default], ("AWSPREVIOUS",): both, ("AWSCURRENT",): both}

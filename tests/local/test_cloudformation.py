@@ -100,6 +100,7 @@ ALL_PARAMETERS = {
     "SecurityGroupIds": "sg-1",
     "RetrieveCallers": "arn:aws:iam::123456789012:role/app=app/",
     "RetrieveTagValue": "app",
+    "SealingKeyArns": "arn:aws:kms:us-east-1:123456789012:key/11111111-1111-4111-8111-111111111111",
     "RotateTimeout": "900",
 }
 
@@ -113,6 +114,7 @@ def test_every_resource_of_the_template_is_made(
     optional = {"AlarmSubscription", "ChangeCaches", "FindRedshiftServers", "NothingRotated"}
     optional |= {"CallerPolicy", "ReadAdmins", "ReadCaches", "ResetDirectoryUsers", "RetrieveUrl"}
     optional |= {each for each in template["Resources"] if "Receipt" in each} | {"SucceededRotations"}
+    optional |= {"OpenSealedPolicy", "SealPolicy"}
     without = set() if parameters else optional
     assert set(made) == set(template["Resources"]) - without
     function = aws.client("lambda").get_function_configuration(FunctionName="whole-rotate")
