@@ -42,6 +42,9 @@ def regular(path: Path) -> IO[bytes]:
     Args:
         path: of the file.
 
+    Returns:
+        The open file.
+
     Raises:
         OSError: it cannot be opened, or it is no regular file: reading a pipe could wait without end.
     """

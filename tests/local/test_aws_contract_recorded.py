@@ -202,7 +202,7 @@ def test_a_new_secret_has_one_date(raw: Raw) -> None:
 
 
 def test_versions_name_their_keys(secrets: Any, name: str) -> None:
-    """Recorded, local-aws.md F12 and F13. UG:manage_update-encryption-key: versions with stages get both keys."""
+    """Recorded, local-aws.md F12, F13. UG:manage_update-encryption-key: stages keep both keys."""
     for value in "23":
         secrets.put_secret_value(SecretId=name, SecretString=value)
     kms = boto3.client("kms")
