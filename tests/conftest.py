@@ -74,7 +74,8 @@ def pytest_collection() -> Generator[None, object, object]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests without servers, and start the longest first, so that all processes end together."""
     for item in items:
-        if not _needs_server(item) and item.get_closest_marker("processes") is None:
+        marked = any(item.get_closest_marker(name) for name in ("processes", "duckdb"))
+        if not marked and not _needs_server(item):
             item.add_marker("unit")
     items.sort(key=_rank)
 

@@ -19,6 +19,8 @@ from rotators.audit.sources import files
 from rotators.audit.table import opened
 from tests.audit.trail import Record, arn, decrypted, denied, promoted, read, record, role, save
 
+pytestmark = pytest.mark.duckdb
+
 DAY = dt.timedelta(days=1)
 ARN = arn("app")
 FILTERS = {"filters": [{"key": "name", "values": ["app"]}]}

@@ -19,6 +19,8 @@ from tests.cli.command import command
 from tests.cli.test_untrusted_text import HOSTILE, assert_harmless
 from tests.world import unique
 
+pytestmark = pytest.mark.duckdb
+
 EVERY = {
     "who": ["who", "app"],
     "unused": ["unused", "--for", "1d"],

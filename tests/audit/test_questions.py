@@ -12,6 +12,8 @@ from rotators.audit.errors import AuditNameInvalid
 from rotators.audit.questions import Question, anomalies, mentions, previous, unused, who
 from tests.audit.trail import ACCOUNT, arn, decrypted, denied, promoted, read, record, role
 
+pytestmark = pytest.mark.duckdb
+
 NAME = "app"
 ARN = arn(NAME)
 DAY = dt.timedelta(days=1)

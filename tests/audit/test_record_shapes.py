@@ -20,6 +20,8 @@ from rotators.audit.table import opened
 from rotators.aws.events import secrets_in
 from tests.audit.trail import ACCOUNT, arn, decrypted, denied, read, record, role, save
 
+pytestmark = pytest.mark.duckdb
+
 NAME = "prod/shop/db"
 ARN = arn(NAME)
 PARTIAL = ARN.removesuffix("-AbCdEf")

@@ -19,6 +19,8 @@ from rotators.local.aws import LocalAws
 from tests.audit.trail import read, save
 from tests.world import unique
 
+pytestmark = pytest.mark.duckdb
+
 KEY = "AWSLogs/123456789012/CloudTrail/us-east-1/2026/03/01/log.json.gz"
 
 
