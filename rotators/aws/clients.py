@@ -271,15 +271,6 @@ def logs() -> Any:
     return _client("logs", _environment())
 
 
-def storage() -> Any:
-    """The client for S3, where receipts are; kept like the others.
-
-    Raises:
-        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
-    """
-    return _client("s3", _environment())
-
-
 def iam() -> Any:
     """The client for IAM, whose simulator a preflight asks; kept like the others.
 
@@ -335,7 +326,7 @@ def sts() -> Any:
 
 
 def s3() -> Any:
-    """The client for S3, where a trail stores its records; kept like the others.
+    """The client for S3, where receipts and the records of trails are; kept like the others.
 
     Returns:
         A client that pauses when S3 throttles it: see ``_PATIENT_ATTEMPTS``.

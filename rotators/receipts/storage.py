@@ -133,7 +133,7 @@ class Bucket:
             StoreError: it cannot be read.
         """
         with calling("GetObject", f"{self.name}/{listed.key}", _REMEDY):
-            answer = clients.storage().get_object(Bucket=self.name, Key=listed.key, VersionId=listed.version)
+            answer = clients.s3().get_object(Bucket=self.name, Key=listed.key, VersionId=listed.version)
             data: bytes = answer["Body"].read(LONGEST_FILE + 1)
         return Stored(listed.key.removeprefix(self.prefix), data, listed.replaced)
 
@@ -152,7 +152,7 @@ class Bucket:
         """
         with calling("PutObject", self.name, _REMEDY):
             try:
-                clients.storage().put_object(
+                clients.s3().put_object(
                     Bucket=self.name,
                     Key=self.prefix + place,
                     Body=data,
@@ -169,7 +169,7 @@ class Bucket:
     def _objects(self, prefix: str) -> list[Listed]:
         versions: dict[str, list[dict[str, Any]]] = {}
         deleted: set[str] = set()
-        pages = clients.storage().get_paginator("list_object_versions")
+        pages = clients.s3().get_paginator("list_object_versions")
         with calling("ListObjectVersions", self.name, _REMEDY):
             for page in pages.paginate(Bucket=self.name, Prefix=prefix):
                 for each in page.get("Versions", []):

@@ -474,9 +474,8 @@ def _outcome(error: RotatorsError) -> TrialOutcome:
 def _concerns_version(error: RotatorsError, finding: Finding) -> bool:
     """Return True if an error of reading a version leaves the other versions to be tried."""
     if isinstance(error, AccessDenied) or error.reason in _CLOSED:
-        return (
-            not finding.stages
-        )  # the caller lacks a permission or a key that the rotation function may have
+        # The caller lacks a permission or a key that the rotation function may have.
+        return not finding.stages
     if isinstance(error, UNREADABLE):
         return True
     return failed_look_up(error) and not {Stage.CURRENT, Stage.PENDING} & {*finding.stages}
