@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     Handler = Callable[[int, FrameType | None], object] | signal.Handlers
 
 _INTERRUPTING = {
-    signal.SIGINT: signal.default_int_handler,
-    signal.SIGTERM: signal.SIG_DFL,
-    signal.SIGHUP: signal.SIG_DFL,
+    signal.Signals[name]: usual
+    for name, usual in (
+        ("SIGINT", signal.default_int_handler),
+        ("SIGTERM", signal.SIG_DFL),
+        ("SIGHUP", signal.SIG_DFL),
+    )
+    if name in signal.Signals.__members__  # Windows has no SIGHUP
 }
 """Signals that end a command, with their usual handlers: Ctrl-C, ``kill``, a closed terminal."""
-
 
 _QUIET_SECONDS = 1.0
 
