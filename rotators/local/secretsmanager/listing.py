@@ -68,7 +68,10 @@ def matching(secrets: Iterable[Entry], filters: Sequence[Params]) -> list[Entry]
         secrets: moto's records.
         filters: as ``check_filters`` accepts them.
     """
-    return [secret for secret in secrets if all(_selects(each, secret) for each in filters)]
+    found = list(secrets)
+    for each in filters:
+        found = [secret for secret in found if _selects(each, secret)]
+    return found
 
 
 def in_order(secrets: list[Entry], params: Params) -> list[Entry]:
@@ -184,8 +187,9 @@ def _is_replicated(secret: Entry) -> bool:
 
 
 def _of_source(secret: Entry) -> FakeSecret:
-    source: FakeSecret | None = getattr(secret, "source", None)
-    return source or secret  # type: ignore[return-value] # only a replica has a source
+    # Only a replica has a source.
+    found: FakeSecret = getattr(secret, "source", secret)  # type: ignore[arg-type]
+    return found
 
 
 def _begins(value: str, text: str) -> bool:
