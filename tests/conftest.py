@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 from collections import Counter
 from collections.abc import Generator, Iterator
 
@@ -68,6 +69,11 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.enable()
         gc.freeze()
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Keep ``::`` out of ids: xdist takes the text before the last one for the name of the module."""
+    return re.sub(":(?=:)", ":.", val) if isinstance(val, str) and "::" in val else None
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects
