@@ -1,16 +1,13 @@
-"""Messages on a topic of the local AWS, and the logged results of the notify function."""
+"""Messages on a topic of the local AWS."""
 
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_WAIT = 300.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,6 @@ class Inbox:
     """
 
     def __init__(self, client: Callable[[str], Any], topic: str, name: str) -> None:
-        self._client = client
         self._sqs = client("sqs")
         self._queue = self._sqs.create_queue(QueueName=name)["QueueUrl"]
         arn = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]
@@ -50,31 +46,3 @@ class Inbox:
     def _receive(self) -> list[dict[str, Any]]:
         answer = self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10)
         return list(answer.get("Messages", []))
-
-    def handled(self, stack: str, secret: str, count: int) -> list[str]:
-        """Wait until a stack's notify function has ended `count` times for a secret.
-
-        Args:
-            stack: name of the stack.
-            secret: ARN of the secret.
-            count: number of invocations.
-
-        Returns:
-            Their outcomes, in order.
-        """
-        deadline = time.monotonic() + _WAIT
-        while len(outcomes := self._outcomes(stack, secret)) < count:
-            assert time.monotonic() < deadline, outcomes
-            time.sleep(0.05)
-        return outcomes
-
-    def _outcomes(self, stack: str, secret: str) -> list[str]:
-        group = f"/aws/lambda/{stack}-notify"
-        pages = (
-            self._client("logs")
-            .get_paginator("filter_log_events")
-            .paginate(logGroupName=group, filterPattern=f'"{secret}"')
-        )
-        found: list[dict[str, Any]] = [event for page in pages for event in page["events"]]
-        lines = [json.loads(event["message"]) for event in sorted(found, key=lambda each: each["timestamp"])]
-        return [line["outcome"] for line in lines if line.get("secret") == secret and "outcome" in line]

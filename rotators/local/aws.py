@@ -249,22 +249,23 @@ class LocalAws(Options):
         """
         return self._services.events.wait(self._arn(secret_id), names, times, timeout)
 
-    def wait_for_log(self, name: str, text: str, timeout: float = 60.0) -> str:
+    def wait_for_log(self, name: str, text: str, timeout: float = 60.0, *, times: int = 1) -> str:
         """Wait until a function has printed a text.
 
         Args:
-            name: Short name under which the function was registered.
+            name: Short name under which the function was registered, or the ARN of a function.
             text: Part of its log.
             timeout: Seconds.
+            times: Number of times that the log must have the text.
 
         Returns:
             The log so far.
 
         Raises:
-            LocalStackError: It did not print the text in time.
+            LocalStackError: It did not print the text so often in time.
         """
-        function = _function_name(name)
-        return self._services.functions.runner(function).wait_for_log(function, text, timeout)
+        function = name.rpartition(":")[2] if name.startswith("arn:") else _function_name(name)
+        return self._services.functions.runner(function).wait_for_log(function, text, timeout, times)
 
     def wait_for_rotation(self, secret_id: str, token: str, timeout: float = 60.0) -> RotationOutcome:
         """Wait until a rotation has ended.

@@ -119,7 +119,7 @@ class KeyChange:
             raise KeyChangeRefused(
                 f"{entry.name} is scheduled for deletion, and stays under {self._old.name}",
                 reason="deleted",
-                remedy=f"Run `rotators restore {entry.name} --yes`, or keep the key until it is deleted.",
+                remedy=f"Run `rotators restore {entry.id} --yes`, or keep the key until it is deleted.",
             )
         if entry.owner is not None:
             raise KeyChangeRefused(

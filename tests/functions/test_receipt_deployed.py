@@ -6,7 +6,6 @@ A real PostgreSQL is rotated. The receipts are verified offline by the command, 
 from __future__ import annotations
 
 import json
-import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -34,10 +33,11 @@ EVERYTHING = [{"Sid": "Everything", "Effect": "Allow", "Action": "*", "Resource"
 
 @dataclass(frozen=True)
 class Deployed:
-    """The stack, a secret with two rotations, and the names of bucket, key and rule."""
+    """The stack, a secret with two rotations, and the names of function, bucket, key and rule."""
 
     stack: scenarios.Stack
     arn: str
+    function: str
     bucket: str
     key: str
     rule: str
@@ -52,19 +52,8 @@ class Deployed:
 
     def wait(self, outcome: str, times: int) -> None:
         """Wait until the function has ended so often with an outcome."""
-        deadline = time.monotonic() + WAIT
-        while self._outcomes().count(outcome) < times:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-
-    def _outcomes(self) -> list[str]:
-        pages = (
-            self.client("logs")
-            .get_paginator("filter_log_events")
-            .paginate(logGroupName=f"/aws/lambda/{NAME}-receipt", filterPattern=f'"{self.arn}"')
-        )
-        lines = (json.loads(event["message"]) for page in pages for event in page["events"])
-        return [line["outcome"] for line in lines if "outcome" in line]
+        ended = f'"outcome":"{outcome}","secret":"{self.arn}"'
+        self.stack.world.aws.wait_for_log(self.function, ended, WAIT, times=times)
 
     def pem(self) -> bytes:
         der = self.client("kms").get_public_key(KeyId=self.key)["PublicKey"]
@@ -84,7 +73,12 @@ def deployed(aws: LocalAws, server: PostgresServer) -> Iterator[Deployed]:
     scenarios._wait_for_trial(stack, arn)
     ids = scenarios._ids(world, NAME)
     made = Deployed(
-        stack, arn, outputs["ReceiptsBucketName"], outputs["ReceiptsKeyArn"], ids["SucceededRotations"]
+        stack,
+        arn,
+        function=outputs["ReceiptFunctionArn"],
+        bucket=outputs["ReceiptsBucketName"],
+        key=outputs["ReceiptsKeyArn"],
+        rule=ids["SucceededRotations"],
     )
     for number in (1, 2):  # each event arrives twice
         assert stack.rotated(arn).ok

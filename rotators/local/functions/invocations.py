@@ -113,11 +113,12 @@ class Runner:
         """Return the last 2 MB of what the function printed; empty if it never ran."""
         return self._log.text()
 
-    def wait_for_log(self, name: str, text: str, timeout: float) -> str:
+    def wait_for_log(self, name: str, text: str, timeout: float, times: int) -> str:
         """Wait until the function ``name`` has printed a text. See ``LocalAws.wait_for_log``."""
-        if not self._log.wait_for(text, timeout):
+        if not self._log.wait_for(text, timeout, times):
+            often = f" {times} times" if times > 1 else ""
             raise LocalStackError(
-                f"{name} did not print {text!r} within {timeout:g} s",
+                f"{name} did not print {text!r}{often} within {timeout:g} s",
                 remedy="Read the function's log.",
                 reason="timeout",
             )
@@ -211,6 +212,6 @@ class _Log:
         with self._changed:
             return "".join(self._pieces)[max(0, mark - self._dropped) :]
 
-    def wait_for(self, text: str, timeout: float) -> bool:
+    def wait_for(self, text: str, timeout: float, times: int) -> bool:
         with self._changed:
-            return self._changed.wait_for(lambda: text in "".join(self._pieces), timeout)
+            return self._changed.wait_for(lambda: "".join(self._pieces).count(text) >= times, timeout)
