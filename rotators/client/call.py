@@ -112,11 +112,11 @@ class Destination:
 
     Attributes:
         given: names of the arguments that the caller passes to the driver.
-        port: the driver's default; None if it depends on the secret's engine.
+        driver: of the logins; None if it is not known.
     """
 
     given: frozenset[str] = frozenset()
-    port: int | None = None
+    driver: Driver | None = None
 
     @classmethod
     def of(cls, driver: Driver, given: Iterable[str]) -> Destination:
@@ -126,7 +126,7 @@ class Destination:
             driver: of the logins.
             given: names of the arguments that the caller passes to it.
         """
-        return cls(frozenset(given), driver.port)
+        return cls(frozenset(given), driver)
 
     @property
     def names_host(self) -> bool:
@@ -156,11 +156,12 @@ class Destination:
             "host": self.names_host,
             "port": "port" in self.given,
             **dict.fromkeys(
-                ("ssl", "sslrootcert"), any(name.startswith(("ssl", "tls")) for name in self.given)
+                ("ssl", "sslrootcert", "start_tls"),
+                any(name.startswith(("ssl", "tls")) for name in self.given),
             ),
         }
         left = Secret({key: value for key, value in secret.items() if not decided.get(key)})
-        default = default_port_of(secret) if self.port is None else self.port
+        default = default_port_of(secret, self.driver)
         return TargetIdentity.of(left, default, os.environ.get("SSL_ROOT_CERT") or None)
 
     def same(self, one: Secret, other: Secret) -> bool:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import itertools
 import sys
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
@@ -66,8 +67,29 @@ def engine_of(secret: Secret) -> str:
     Args:
         secret: a secret's value.
     """
-    named = str(secret.get("engine") or "").lower()
-    return next((side.engines[named] for side in _client_sides() if named in side.engines), named)
+    named = _engine_named(secret)
+    side = declared_for(secret)
+    return side.engines[named] if side else named
+
+
+def declared_for(secret: Secret, driver: Driver | None = None) -> ClientSide | None:
+    """Return the declaration of a secret's engine; None if no engine declares its name.
+
+    Args:
+        secret: a secret's value.
+        driver: of the login. Its own engine is asked first, so that usually no other one is loaded.
+    """
+    named = _engine_named(secret)
+    own = [_points()[driver.name].load()] if driver and driver.name in _points() else []
+    return (
+        next((side for side in itertools.chain(own, _client_sides()) if named in side.engines), None)
+        if named
+        else None
+    )
+
+
+def _engine_named(secret: Secret) -> str:
+    return str(secret.get("engine") or "").lower()
 
 
 def same_engine(one: Secret, other: Secret) -> bool:
@@ -80,14 +102,27 @@ def same_engine(one: Secret, other: Secret) -> bool:
     return one.get("engine") == other.get("engine") or len({engine_of(one), engine_of(other)} - {""}) < 2  # noqa: PLR2004 - two that differ
 
 
-def default_port_of(secret: Secret) -> int:
-    """Return the default port of a secret's engine; 0 if it is not known.
+def default_port_of(secret: Secret, driver: Driver | None) -> int:
+    """Return the default port of a secret's engine; the driver's if it names none; 0 if none is known.
 
     Args:
         secret: a secret's value.
+        driver: of the login; None if it is not known.
     """
-    engine = engine_of(secret)
-    return next((side.port for side in _client_sides() if engine in side.engines.values()), 0)
+    side = declared_for(secret, driver)
+    return side.port if side else (driver.port if driver else None) or 0
+
+
+def completed(secret: Secret, driver: Driver) -> Secret:
+    """Return a secret with the defaults of its engine: a driver's own may be those of another engine.
+
+    Args:
+        secret: a secret's value.
+        driver: of the login.
+    """
+    side = declared_for(secret, driver)
+    defaults = {"port": side.port, **side.target_defaults} if side else {}
+    return secret.replace(**{key: value for key, value in defaults.items() if secret.get(key) is None})
 
 
 def _judge_by_engine(error: Exception, secret: Secret) -> Verdict:

@@ -46,7 +46,7 @@ from typing import Any, TypeVar
 from rotators.aws.secrets import SecretVersion
 from rotators.cache.backoff import backoff_seconds, is_transient
 from rotators.client.call import Destination
-from rotators.client.drivers import check_owner
+from rotators.client.drivers import check_owner, completed
 from rotators.client.login_results import Admission, LoginResults
 from rotators.core.errors import AccessDenied, ConfigurationError, CredentialsRejected, RotatorsError
 from rotators.core.redaction import redacted, without_frames
@@ -83,7 +83,7 @@ class Attempt:
     """Log in once; the result is `Connected`, the exception raised, or a `FailedLogin`.
 
     Attributes:
-        secret: user, credential and server. Its repr shows no value.
+        secret: user, credential and server, with the defaults of its engine. Its repr shows no value.
         version: the version's id.
         seconds: time limit of this login.
     """
@@ -305,7 +305,7 @@ class LoginFlow:
     def _attempt(self, version: SecretVersion) -> Flow[FailedLogin | None]:
         """Try to log in once; None if there is a connection now."""
         result: Connected | FailedLogin | Exception = yield Attempt(
-            version.secret, version.version, self._seconds
+            completed(version.secret, self._driver), version.version, self._seconds
         )
         self._since = self._mark()
         if isinstance(result, Connected):

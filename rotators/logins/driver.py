@@ -7,7 +7,7 @@ of the group ``rotators.drivers`` names it. The module imports a driver's librar
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +112,7 @@ class Driver:
             ``limit``.
         unpacked: function that returns the caller's arguments with a connection string split into its parts.
         shortest: smallest time limit that the driver accepts, in seconds.
-        port: its default port; None if that depends on the secret's engine.
+        port: its default port, for a secret that names no engine; None if it is not known.
         common: True for the common kind: any error is judged, and the names of its TLS arguments are unknown.
         dialect: SQLAlchemy's name for it, if that differs from its name.
         reconnects: True if its function creates a client that opens connections by itself later. Such a
@@ -161,6 +161,7 @@ class ClientSide:
         engines: supported values of the secret's ``engine`` key, each with the canonical name that is used to
             compare them.
         port: default port of the servers.
+        target_defaults: other keys of the secret that say where it leads, with their defaults.
         words: parts of other values of the ``engine`` key whose servers send the same messages.
         messages: messages of the servers and their drivers about failed logins.
         drivers: known drivers; each is an entry point of the group ``rotators.drivers``.
@@ -171,6 +172,7 @@ class ClientSide:
     words: tuple[str, ...]
     messages: Messages
     drivers: tuple[Driver, ...]
+    target_defaults: Mapping[str, str] = field(default_factory=dict)
 
 
 def common_kind(

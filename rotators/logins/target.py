@@ -11,10 +11,10 @@ import re
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from rotators.core.errors import SecretFormatError
-from rotators.logins.connecting import wants_tls
+from rotators.logins.connecting import wants_start_tls, wants_tls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from rotators.core.secret import Secret
     from rotators.core.settings import Settings
@@ -43,32 +43,41 @@ class Server(Protocol):
     Attributes:
         names: values of the secret's ``engine`` key for such servers.
         default_port: port if the secret has no ``port``.
+        target_defaults: keys beside host and port that say where a value leads, with their defaults.
     """
 
     @property
     def names(self) -> frozenset[str]: ...  # noqa: D102 - see Attributes
     @property
     def default_port(self) -> int: ...  # noqa: D102 - see Attributes
+    @property
+    def target_defaults(self) -> Mapping[str, str]: ...  # noqa: D102 - see Attributes
 
 
 class TargetIdentity(NamedTuple):
     """Target of a value and protection of the connection, normalized so that equal targets compare equal.
 
+    Each attribute is the meaning of the key of the same name. This is the only comparison of targets.
+
     Attributes:
         host: in lower case; None if the value names none.
         port: number; the default if the value names none.
-        admin: host and port of logins that make changes; ``host`` and ``port`` unless the value differs.
-        tls: True if the connection is encrypted and the server verified.
-        roots: file of trusted certificates; None for the system's, and without TLS.
-        public_key: the server's RSA key as PEM, without its blanks; None if the value names none.
+        admin_host: host of logins that make changes; ``host`` unless the value differs.
+        admin_port: port of logins that make changes; ``port`` unless the value differs.
+        ssl: True if the connection is encrypted and the server verified.
+        sslrootcert: file of trusted certificates; None for the system's, and without TLS.
+        start_tls: True if TLS is negotiated on a connection that begins without it.
+        server_public_key: the server's RSA key as PEM, without its blanks; None if the value names none.
     """
 
     host: str | None
     port: int
-    admin: tuple[str | None, int]
-    tls: bool
-    roots: str | None
-    public_key: str | None
+    admin_host: str | None
+    admin_port: int
+    ssl: bool
+    sslrootcert: str | None
+    start_tls: bool
+    server_public_key: str | None
 
     @classmethod
     def of(cls, secret: Secret, default_port: int, default_roots: str | None = None) -> TargetIdentity:
@@ -87,10 +96,12 @@ class TargetIdentity(NamedTuple):
         return cls(
             host=host,
             port=port,
-            admin=(_lower(secret, "admin_host") or host, port_of(secret, port, "admin_port")),
-            tls=tls,
-            roots=(_text(secret, "sslrootcert") or default_roots) if tls else None,
-            public_key=key and "".join(key.split()),
+            admin_host=_lower(secret, "admin_host") or host,
+            admin_port=port_of(secret, port, "admin_port"),
+            ssl=tls,
+            sslrootcert=(_text(secret, "sslrootcert") or default_roots) if tls else None,
+            start_tls=wants_start_tls(secret),
+            server_public_key=key and "".join(key.split()),
         )
 
     def is_as_safe_as(self, other: TargetIdentity) -> bool:
@@ -99,23 +110,25 @@ class TargetIdentity(NamedTuple):
         Args:
             other: identity of another target.
         """
-        if not self.tls:
-            return not other.tls and self.public_key == other.public_key
-        return not other.tls or self.roots == other.roots
+        if not self.ssl:
+            return not other.ssl and self.server_public_key == other.server_public_key
+        return not other.ssl or self.sslrootcert == other.sslrootcert
 
 
-def differing_keys(one: Secret, other: Secret, keys: Iterable[str], default_port: int) -> list[str]:
+def differing_keys(one: Secret, other: Secret, keys: Iterable[str], server: Server | None) -> list[str]:
     """Return the keys whose meaning differs between two values, in alphabetical order.
 
     Args:
         one: value.
         other: another value.
         keys: keys to compare.
-        default_port: default of the engine; 0 if it is unknown.
+        server: kind of server of both values; None if it is unknown.
     """
-    return sorted(
-        key for key in keys if _meaning(one, key, default_port) != _meaning(other, key, default_port)
-    )
+    named = [key for key in keys if key in one or key in other]
+    ours, theirs = _meanings(one, server), _meanings(other, server)
+    if not ours or not theirs:
+        ours, theirs = one, other
+    return sorted(key for key in named if ours.get(key) != theirs.get(key))
 
 
 def host_of(secret: Secret, key: str = "host") -> str:
@@ -248,14 +261,12 @@ def _text(secret: Secret, key: str) -> str | None:
     return secret.text(key) if key in secret else None
 
 
-def _meaning(secret: Secret, key: str, default_port: int) -> object:
-    """Return the meaning of a key independent of its spelling; a value that no login accepts stays as is."""
-    value = secret.get(key)
-    if key in {"host", "admin_host"} and isinstance(value, str):
-        return value.lower()
-    if key == "port":
-        try:
-            return port_of(secret, default_port)
-        except SecretFormatError:
-            return value
-    return value
+def _meanings(secret: Secret, server: Server | None) -> Mapping[str, object]:
+    """Return a value with the meanings of its keys instead of their spellings; empty if it is malformed."""
+    defaults = server.target_defaults if server else {}
+    try:
+        texts = {key: secret.text(key, default) for key, default in defaults.items()}
+        identity = TargetIdentity.of(secret, server.default_port if server else 0)
+    except SecretFormatError:
+        return {}
+    return {**secret, **texts, **identity._asdict()}

@@ -32,7 +32,7 @@ from rotators.core.rotation import Rotation
 from rotators.core.secret import PUBLIC_KEYS, Secret
 from rotators.core.states import Stage, holder
 from rotators.core.versions import UNREADABLE, Seen, failed_look_up
-from rotators.logins.target import TARGET_KEYS, differing_keys, direct, same_target
+from rotators.logins.target import TARGET_KEYS, TargetIdentity, differing_keys, direct, same_target
 from rotators.recovery.faults import fault_of, public_members_of, remarks_on, rotator_of
 from rotators.recovery.findings import Finding, Findings, Trial, TrialOutcome
 from rotators.strategies.alternating import SUFFIX, other_user, partner
@@ -171,11 +171,12 @@ class _Logins:
         return self._stopped or ("limit" if len(self.rejected) >= self.limit else "")
 
     def _key(self, value: Secret) -> tuple[object, ...]:
-        """Return the members that determine a login. Values with equal members are tried once."""
+        """Return what determines a login. Values that differ in their spelling only are tried once."""
         engine = engine_of(self.rotator)
         if engine is None:
             return (value.to_string(),)
-        return tuple(value.get(key) for key in ("username", *engine.credential.fields, *sorted(TARGET_KEYS)))
+        target = TargetIdentity.of(value, engine.default_port, self.settings.ssl_root_cert)
+        return (*(value.get(key) for key in ("username", *engine.credential.fields)), target)
 
     def _try(self, value: Secret) -> tuple[TrialOutcome, TrialOutcome | None]:
         engine = engine_of(self.rotator)
@@ -356,10 +357,8 @@ class _Look:
 
     def _differing(self, value: Secret) -> list[str]:
         """Return the public keys whose meaning differs from the current value's."""
-        engine = engine_of(self.rotator)
-        port = engine.default_port if engine else 0
         keys = PUBLIC_KEYS.union(public_members(self.rotator)) - _USERS
-        return differing_keys(value, self.base, keys, port)
+        return differing_keys(value, self.base, keys, engine_of(self.rotator))
 
     def _leads_here(self, value: Secret) -> bool:
         """Return True if the password of a value may be sent to the current value's target."""

@@ -269,7 +269,7 @@ class Rollback:
         keys = PUBLIC_KEYS.union(public_members(rotator))
         if not _same_user(old, new):
             keys -= _USERS  # the two users of a pair name each other
-        differing = differing_keys(new, old, keys, engine.default_port)
+        differing = differing_keys(new, old, keys, engine)
         if differing or not same_target(new, old, engine, self.settings):
             differs = ", ".join(differing) or "its address or TLS settings"
             raise RollbackRefused(

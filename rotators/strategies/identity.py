@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rotators.core.errors import IdentityMismatch, SecretFormatError
 from rotators.logins.connecting import sends_clear_text, wants_start_tls, wants_tls
-from rotators.logins.target import addresses, direct, host_of, port_of
+from rotators.logins.target import TARGET_KEYS, addresses, differing_keys, direct, host_of, port_of
 from rotators.strategies.engine import identifiers_of, members_of
 
 if TYPE_CHECKING:
@@ -21,18 +21,8 @@ if TYPE_CHECKING:
     from rotators.core.settings import Settings
     from rotators.strategies.engine import Engine
 
-# Not part of the address, but after promotion they would be trusted as much as it.
-_TRUSTED_KEYS = (
-    "masterarn",
-    "strategy",
-    "ssl",
-    "sslrootcert",
-    "admin_host",
-    "admin_port",
-    "server_public_key",
-    "clear_text",
-    "start_tls",
-)
+# Not part of the target, but after promotion they would be trusted as much as it.
+_TRUSTED_KEYS = ("clear_text", "engine", "masterarn", "strategy")
 
 _HAS_IT_MOVED = (
     "If the named cluster or workgroup has got another address since createSecret, take AWSPENDING off this"
@@ -128,17 +118,18 @@ def check_target(pending: Secret, current: Secret, engine: Engine) -> None:
         IdentityMismatch: engine, host, port, dbname, or a key that guards the connection, differs.
         SecretFormatError: a key is missing or wrong.
     """
-    _equal("engine", pending.get("engine"), current.get("engine"))
+    for value in (pending, current):
+        check_shape(value, engine)
     remedy = _HAS_IT_MOVED if any(key in current for key in identifiers_of(engine)) else None
     _check_host(pending, current, remedy=remedy)
-    ours, theirs = port_of(current, engine.default_port), port_of(pending, engine.default_port)
-    _equal("port", theirs, ours, remedy)
-    for key, default in engine.target_defaults.items():
-        _equal(key, pending.text(key, default), current.text(key, default))
-    for key in (*_TRUSTED_KEYS, *members_of(engine), *identifiers_of(engine)):
-        _equal(key, pending.get(key), current.get(key))
-    for value in (pending, current):
-        _refuse_reserved(value, engine)
+    keys = TARGET_KEYS.union(
+        _TRUSTED_KEYS, engine.target_defaults, members_of(engine), identifiers_of(engine)
+    )
+    for key in differing_keys(pending, current, keys, engine):
+        raise IdentityMismatch(
+            f"the pending value has another {key} than the current one",
+            remedy=remedy if key == "port" else None,
+        )
 
 
 def _refuse_reserved(secret: Secret, engine: Engine) -> None:
@@ -243,8 +234,3 @@ def _check_host(found: Secret, current: Secret, prefix: str = "", remedy: str | 
             f"{prefix}for host {theirs!r}, and the current value is for host {ours!r}",
             remedy=remedy,
         )
-
-
-def _equal(key: str, pending: object, current: object, remedy: str | None = None) -> None:
-    if pending != current:
-        raise IdentityMismatch(f"the pending value has another {key} than the current one", remedy=remedy)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rotators.client.call import Destination
+from rotators.client.drivers import driver_named
 from rotators.core.errors import ConfigurationError, IdentityMismatch, SecretFormatError
+from rotators.core.registry import load
 from rotators.core.rotation import Rotation
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.engines.mysql import MySqlEngine
 from rotators.engines.mysql.mariadb import MariaDbEngine
 from rotators.engines.postgres import PostgresEngine
-from rotators.logins.target import TargetIdentity, same_target
+from rotators.logins.target import TARGET_KEYS, TargetIdentity, differing_keys, same_target
 from rotators.strategies.engine import Engine
+from rotators.strategies.identity import check_target
 from rotators.strategies.rotator import EngineRotator
 
 ENGINES: list[Engine] = [PostgresEngine(), MySqlEngine(), MariaDbEngine()]
@@ -162,6 +167,72 @@ def test_equal_targets_have_equal_identities(changes: dict[str, Any], same: bool
         TargetIdentity.of(Secret(value), 5432, "/opt/default.pem") for value in (BASE, BASE | changes)
     )
     assert (identity == changed) is same
+
+
+SPELT = {"engine": "postgres", "host": "db.internal", "username": "app", "password": "pw"}
+
+
+@pytest.mark.parametrize(
+    ("spelling", "same"),
+    [
+        ({"host": "DB.Internal"}, True),
+        ({"host": "replica.internal"}, False),
+        ({"port": 5432}, True),
+        ({"port": "5432"}, True),
+        ({"port": None}, True),
+        ({"port": 5433}, False),
+        ({"admin_host": "DB.INTERNAL"}, True),
+        ({"admin_host": "direct.internal"}, False),
+        ({"admin_port": "5432"}, True),
+        ({"admin_port": 6543}, False),
+        ({"ssl": True}, True),
+        ({"ssl": "TRUE"}, True),
+        ({"ssl": False}, False),
+        ({"start_tls": False}, True),
+        ({"sslrootcert": "/opt/other.pem"}, False),
+    ],
+)
+def test_every_caller_compares_targets_alike(spelling: dict[str, Any], same: bool) -> None:
+    engine, one, other = PostgresEngine(), Secret(SPELT), Secret({**SPELT, **spelling})
+    assert leads_alike(one, other, engine) is same
+    assert leads_alike(other, one, engine) is same
+    assert same_target(one, other, engine, Settings.from_environment({})) is (
+        same or spelling == {"ssl": True}
+    )
+    assert Destination().same(one, other) is same
+    assert (differing_keys(one, other, TARGET_KEYS, engine) == []) is same
+
+
+def leads_alike(pending: Secret, current: Secret, engine: Engine) -> bool:
+    try:
+        check_target(pending, current, engine)
+    except IdentityMismatch:
+        return False
+    return True
+
+
+def test_differences_are_told_by_their_keys() -> None:
+    one, engine = Secret(SPELT), PostgresEngine()
+    for changes, keys in (
+        ({"host": "other.internal"}, ["host"]),
+        ({"host": "other.internal", "admin_host": "db.internal"}, ["host"]),
+        ({"ssl": False, "port": 1}, ["port", "ssl"]),
+        ({"port": "many"}, ["port"]),
+        ({"dbname": "postgres"}, []),
+        ({"dbname": "shop"}, ["dbname"]),
+    ):
+        other = Secret({**SPELT, **changes})
+        assert differing_keys(one, other, TARGET_KEYS | {"dbname"}, engine) == keys
+
+
+@pytest.mark.parametrize("name", sorted(entry_points(group="rotators").names))
+@pytest.mark.parametrize("driver", sorted(entry_points(group="rotators.drivers").names))
+def test_the_default_port_is_the_engine_s(name: str, driver: str) -> None:
+    rotator = load(name)
+    assert isinstance(rotator, EngineRotator)
+    unported = Secret({"engine": name, "host": "db.internal"})
+    ported = unported.replace(port=rotator.engine.default_port)
+    assert Destination.of(driver_named(driver), ()).same(unported, ported)
 
 
 def test_roots_mean_nothing_without_tls() -> None:

@@ -62,6 +62,19 @@ def test_versions_for_other_targets_name_differing_keys(world: World, elsewhere:
     assert isinstance(run("repair", arn, "--idle").exception, RepairRefused)
 
 
+def test_two_spellings_of_a_target_are_one_login(world: World) -> None:
+    """Servers lock a user after some rejected logins, so no value is tried twice."""
+    user = world.user()
+    arn = world.secret(user)
+    wrong = {**user, "password": new_password()}
+    put(world, arn, {**wrong, "port": str(wrong["port"])}, "AWSPENDING")
+    put(world, arn, {**wrong, "host": str(wrong["host"]).upper()}, "AWSCURRENT")
+    before = world.logins()
+    document = examined(arn)
+    assert document["state"] != "other-target", document
+    assert world.logins() - before == 2, "the wrong password once, and the right one"
+
+
 @pytest.mark.parametrize(
     "key", ["host", "port", "ssl", "sslrootcert", "admin_host", "admin_port", "server_public_key"]
 )

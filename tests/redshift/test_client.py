@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from rotators.client import Credentials
+from rotators.client.drivers import completed
 from rotators.core.secret import Secret
 from rotators.engines.postgres.driver import PSYCOPG
 from rotators.engines.redshift import RedshiftEngine
@@ -44,7 +45,7 @@ def logged_in(credentials: Credentials) -> Any:
 
 def test_psycopg_gets_the_defaults_of_redshift() -> None:
     value = {"engine": "redshift", "host": "h", "username": "u", "password": "p"}
-    found = PSYCOPG.parameters(Secret(value), {})
+    found = PSYCOPG.parameters(completed(Secret(value), PSYCOPG), {})
     assert (found["port"], found["dbname"]) == (
         RedshiftEngine.default_port,
         RedshiftEngine.target_defaults["dbname"],

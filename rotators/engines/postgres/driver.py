@@ -18,20 +18,16 @@ if TYPE_CHECKING:
     from rotators.core.secret import Secret
 
 _PORT = PostgresEngine.default_port
-# Amazon Redshift is another engine with the same driver: rotators/engines/redshift/.
-_DEFAULTS = {"redshift": (5439, "dev")}
-_COMMON = ("asyncpg", "pg8000", "redshift_connector")
+_COMMON = ("asyncpg", "pg8000")
 _REQUIRE_AUTH = 160000
 """First version of libpq that supports ``require_auth``."""
 
 
 def _parameters(secret: Secret, given: Mapping[str, Any]) -> dict[str, Any]:
-    usual = _PORT, PostgresEngine.target_defaults["dbname"]
-    port, dbname = _DEFAULTS.get(str(secret.get("engine")), usual)
     return {
         **where(secret, given, "hostaddr", "service"),
-        "port": port_of(secret, port),
-        "dbname": secret.text("dbname", dbname),
+        "port": port_of(secret, _PORT),
+        "dbname": secret.text("dbname", PostgresEngine.target_defaults["dbname"]),
         "user": secret.text("username"),
         "password": secret.text("password"),
         **_tls_parameters(secret),
@@ -91,7 +87,8 @@ PSYCOPG = Driver(
 CLIENT_SIDE = ClientSide(
     engines=dict.fromkeys((*PostgresEngine.names, "postgresql"), "postgres"),
     port=_PORT,
-    words=("postgres", "redshift"),
+    target_defaults=PostgresEngine.target_defaults,
+    words=("postgres",),
     messages=MESSAGES,
     drivers=(
         PSYCOPG,
