@@ -40,7 +40,7 @@ class Checkup:
         diagnosis: diagnosis of the findings.
         function: ``yes`` if Secrets Manager may invoke the function, else ``no``, ``unknown`` (the caller may
             not read its policy) or ``none``.
-        failure: last failed rotation and its reason in words, or None.
+        failure: last failed rotation, with the reason that the function logged if it did; or None.
         seen: strings of all values that were read; they are masked in the document.
     """
 
@@ -48,7 +48,7 @@ class Checkup:
     found: Findings
     diagnosis: Diagnosis
     function: str
-    failure: tuple[FailedRotation, str] | None
+    failure: FailedRotation | None
     seen: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
@@ -93,7 +93,7 @@ class Checkup:
             "rotation_enabled": self.view.rotation_enabled,
             "schedule": self.view.schedule,
             "next_rotation": self.view.next_rotation,
-            "last_failure": self.failure and {**vars(self.failure[0]), "message": self.failure[1]},
+            "last_failure": self.failure and vars(self.failure),
         }
         plain: Document = json.loads(json.dumps(document, default=_iso))
         # Servers and rotators choose these texts, so they may contain a value.
@@ -117,29 +117,18 @@ def check_up(store: Store, settings: Settings, secret: str, *, idle: bool) -> Ch
         StoreError, RegistryError, ConfigurationError: see ``Examination.examine``.
     """
     with clients.in_region_of(secret):
-        return _checked_up(store, settings, secret, idle=idle)
-
-
-def _checked_up(store: Store, settings: Settings, secret: str, *, idle: bool) -> Checkup:
-    view = read_secret(secret)
-    if view.primary_region and view.primary_arn:
-        diagnosis = replica(view.primary_region, view.primary_arn)
-        return Checkup(view, _untouched(view), diagnosis, "unknown", None)
-    failure = last_failure(view.arn)
-    steps = steps_of(view, view.holder("AWSPENDING"))
-    over = idle or _is_over(view, failure, steps)
-    examination = Examination(store, settings, view, over)
-    found = examination.examine()
-    failed = newest_failure(steps)
-    why = (failed or failure).message if failure else ""
-    return Checkup(
-        view,
-        found,
-        diagnose(found, view.id),
-        _invocable(view),
-        (failure, why) if failure else None,
-        frozenset(examination.seen),
-    )
+        view = read_secret(secret)
+        if view.primary_region and view.primary_arn:
+            diagnosis = replica(view.primary_region, view.primary_arn)
+            return Checkup(view, _untouched(view), diagnosis, "unknown", None)
+        failure = last_failure(view.arn)
+        steps = steps_of(view, view.holder(Stage.PENDING))
+        examination = Examination(store, settings, view, idle or _is_over(view, failure, steps))
+        found = examination.examine()
+        if failure and (logged := newest_failure(steps)):
+            failure = replace(failure, message=logged.message)
+        seen = frozenset(examination.seen)
+        return Checkup(view, found, diagnose(found, view.id), _invocable(view), failure, seen)
 
 
 @dataclass

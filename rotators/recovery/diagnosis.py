@@ -53,6 +53,8 @@ class Move(StrEnum):
     """Take AWSPENDING off the version."""
     RESET = "reset"
     """Make the target accept the AWSCURRENT value again."""
+    SET = "set"
+    """Make the target accept the version, and test it: only for `rotators rollback`."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Act:
 
     Attributes:
         move: the change.
-        version: version that gets or loses the label, or whose password is set.
+        version: version that gets or loses the label, or whose value is set.
         login: for RESET: version whose password logs in; None for the admin.
         rejected: for RESET: versions whose passwords were rejected.
     """
@@ -78,6 +80,7 @@ class Act:
             Move.PROMOTE: f"put AWSCURRENT on version {short}",
             Move.DROP_PENDING: f"take AWSPENDING off version {short}; its value stays",
             Move.RESET: f"set the target's password to that of version {short} (AWSCURRENT)",
+            Move.SET: f"set the target to the value of version {short}, and test it",
         }[self.move]
 
 

@@ -30,7 +30,7 @@ from rotators.core.errors import (
 from rotators.core.redaction import masking
 from rotators.core.rotation import Rotation
 from rotators.core.secret import PUBLIC_KEYS, Secret
-from rotators.core.states import Stage, holder
+from rotators.core.states import Stage
 from rotators.core.versions import UNREADABLE, Seen, failed_look_up
 from rotators.logins.target import TARGET_KEYS, differing_keys, direct, same_target
 from rotators.recovery.faults import fault_of, public_members_of, remarks_on, rotator_of
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rotators.aws.views import SecretView
-    from rotators.core.contracts import Rotator, SecretState, Store, Unlabelled
+    from rotators.core.contracts import Rotator, Store, Unlabelled
     from rotators.core.settings import Settings
     from rotators.strategies.engine import Clones, Engine
 
@@ -105,26 +105,25 @@ class Examination:
             return self._examine()
 
     def _examine(self) -> Findings:
-        state = self.view.state
-        current = self._readable(state, Stage.CURRENT)
+        current = self._readable(Stage.CURRENT)
         self.seen.public = public_members_of(current, self.settings)
         if current is not None and (fault := fault_of(current, self.settings)):
-            return _Look(self, state, current, None).untried(_outcome(fault))
-        base = current or self._readable(state, Stage.PENDING) or self._readable(state, Stage.PREVIOUS)
+            return self._untried(current, fault)
+        base = current or self._readable(Stage.PENDING) or self._readable(Stage.PREVIOUS)
         if base is None:
             raise self.unreadable or SecretFormatError(
                 "no labelled version of the secret holds a JSON object"
             )
         rotator = rotator_of(base, self.settings)
         self.seen.public = public_members(rotator)
-        return _Look(self, state, base, rotator).findings()
+        return _Look(self, base, rotator).findings()
 
-    def _readable(self, state: SecretState, stage: Stage) -> Secret | None:
-        version = holder(state.stages, stage)
+    def _readable(self, stage: Stage) -> Secret | None:
+        version = self.view.holder(stage)
         if version is None:
             return None
         try:
-            value = self.store.value(state.arn, version)
+            value = self.store.value(self.view.arn, version)
         except UNREADABLE as error:
             if stage is Stage.CURRENT and failed_look_up(error):
                 raise  # the value is in order, and no older one must take its place
@@ -133,6 +132,50 @@ class Examination:
         if value is not None:
             self.seen.add(value)
         return value
+
+    def _untried(self, current: Secret, fault: RotatorsError) -> Findings:
+        """Return the versions without any login, because the AWSCURRENT value has a fault."""
+        return Findings(
+            self.labelled(Stage.CURRENT),
+            self.pending(),
+            self.labelled(Stage.PREVIOUS),
+            tuple(self.blank(version) for version in unlabelled(self.view.versions)),
+            Trial.UNTRIED if "masterarn" in current else None,
+            unlisted=self.view.unlisted,
+            fault=_outcome(fault),
+        )
+
+    def labelled(self, stage: Stage) -> Finding | None:
+        """Return the version with a stage, untried; None if no version has it.
+
+        Args:
+            stage: of the version.
+        """
+        version = self.view.holder(stage)
+        return None if version is None else self.blank(version)
+
+    def pending(self) -> Finding | None:
+        """Return the AWSPENDING version, untried, if it is not the current one."""
+        finding = self.labelled(Stage.PENDING)
+        if finding is None or Stage.CURRENT in finding.stages:
+            return None
+        return replace(finding, fresh=not self.idle and self._is_fresh(finding.version))
+
+    def blank(self, version: str) -> Finding:
+        """Return a version, untried.
+
+        Args:
+            version: its id.
+        """
+        stages = tuple(sorted(self.view.state.stages.get(version, ())))
+        return Finding(version, stages, Trial.UNTRIED, reason="unneeded")
+
+    def _is_fresh(self, version: str) -> bool:
+        """Return True if a version is so recent that its rotation can still run, or if its age is unknown."""
+        created = next((each.created for each in self.view.versions if each.id == version), None)
+        if created is None:
+            return True
+        return dt.datetime.now(dt.UTC) - created < dt.timedelta(minutes=ROTATION_MINUTES)
 
 
 @dataclass
@@ -233,43 +276,25 @@ class _Look:
     """Versions of one secret, tried by its rotator."""
 
     by: Examination
-    state: SecretState
     base: Secret = field(repr=False)
-    rotator: Rotator | None
-
-    def untried(self, fault: TrialOutcome) -> Findings:
-        """Return the versions without any login.
-
-        Args:
-            fault: fault of the AWSCURRENT value.
-        """
-        labelled = {stage: self._labelled(stage) for stage in Stage}
-        return Findings(
-            labelled[Stage.CURRENT],
-            self._pending(),
-            labelled[Stage.PREVIOUS],
-            tuple(self._blank(version) for version in unlabelled(self.by.view.versions)),
-            Trial.UNTRIED if "masterarn" in self.base else None,
-            unlisted=self.by.view.unlisted,
-            fault=fault,
-        )
+    rotator: Rotator
 
     def findings(self) -> Findings:
         """Return the versions, each tried if that is needed to determine the state."""
-        assert self.rotator is not None  # noqa: S101 - only `untried` works without it
-        settings = self.by.settings
+        settings, view = self.by.settings, self.by.view
         admin = self._admin()
         limit = (
             settings.most_rejected if admin.allowed is None else min(settings.most_rejected, admin.allowed)
         )
         logins = _Logins(self.rotator, settings, max(limit, 1), pooled_admin=admin.pooler)
-        current = self._seen(self._labelled(Stage.CURRENT), logins)
-        pending = self._seen(self._pending(), logins, strict=True)
-        others = unlabelled(self.by.view.versions)
+        current, pending = self.by.labelled(Stage.CURRENT), self.by.pending()
+        current = current and self._try(current, logins)
+        pending = pending and self._try(pending, logins, strict=True)
+        others = unlabelled(view.versions)
         known = any(each is not None and Trial.ACCEPTED in each.trials for each in (current, pending))
         doubtful = self._newer(others) if pending is None or Trial.ACCEPTED not in pending.trials else set()
         older = {each.version: each for each in self._older(others, logins, known=known, doubtful=doubtful)}
-        previous = holder(self.state.stages, Stage.PREVIOUS)
+        previous = view.holder(Stage.PREVIOUS)
         found = Findings(
             current,
             pending,
@@ -278,7 +303,7 @@ class _Look:
             admin.login.trial if admin.login else None,
             _told(admin.login) if admin.login else "",
             admin.clone,
-            self.by.view.unlisted,
+            view.unlisted,
             pooler=logins.pooler or ("admin_host" not in self.base and logins.pooled_admin),
             pooled_admin=logins.pooled_admin,
             remarks=remarks_on(self.base, engine_of(self.rotator)),
@@ -296,16 +321,16 @@ class _Look:
             known: True if AWSCURRENT or AWSPENDING was accepted.
             doubtful: versions that are tried nevertheless.
         """
-        previous = holder(self.state.stages, Stage.PREVIOUS)
+        previous = self.by.view.holder(Stage.PREVIOUS)
         ordered = [*others.lost, *([previous] if previous else []), *others.replaced]
         for number, version in enumerate(ordered):
             unneeded = known and version not in doubtful
             if unneeded or number > MOST_OLDER:
-                yield self._blank(version).tried(
+                yield self.by.blank(version).tried(
                     _UNNEEDED if unneeded else TrialOutcome(Trial.UNTRIED, reason="limit")
                 )
                 continue
-            finding = self._try(self._blank(version), logins)
+            finding = self._try(self.by.blank(version), logins)
             if Trial.ACCEPTED in finding.trials:
                 known, doubtful = True, set()
             yield finding
@@ -319,9 +344,6 @@ class _Look:
         recent = {each.id for each in self.by.view.versions if each.created is None or each.created > since}
         return recent.intersection(others.lost)
 
-    def _seen(self, finding: Finding | None, logins: _Logins, *, strict: bool = False) -> Finding | None:
-        return None if finding is None else self._try(finding, logins, strict=strict)
-
     def _try(self, finding: Finding, logins: _Logins, *, strict: bool = False) -> Finding:
         """Read a version and log in with it, if it was stored for the user and target of AWSCURRENT.
 
@@ -331,7 +353,7 @@ class _Look:
             strict: True if every public key must equal the current value's, as in a rotation's AWSPENDING.
         """
         try:
-            value = self.by.store.value(self.state.arn, finding.version)
+            value = self.by.store.value(self.by.view.arn, finding.version)
         except (StoreError, *UNREADABLE) as error:
             if not _concerns_version(error, finding):
                 raise
@@ -376,28 +398,6 @@ class _Look:
             return {user}
         return {user, user + SUFFIX, user.removesuffix(SUFFIX), base.get("alternate_username", user)}
 
-    def _labelled(self, stage: Stage) -> Finding | None:
-        version = holder(self.state.stages, stage)
-        return None if version is None else self._blank(version)
-
-    def _pending(self) -> Finding | None:
-        """Return the AWSPENDING version, if it is not the current one."""
-        finding = self._labelled(Stage.PENDING)
-        if finding is None or Stage.CURRENT in finding.stages:
-            return None
-        return replace(finding, fresh=not self.by.idle and self._is_fresh(finding.version))
-
-    def _blank(self, version: str) -> Finding:
-        stages = tuple(sorted(self.state.stages.get(version, ())))
-        return Finding(version, stages, Trial.UNTRIED, reason="unneeded")
-
-    def _is_fresh(self, version: str) -> bool:
-        """Return True if a version is so recent that its rotation can still run, or if its age is unknown."""
-        created = next((each.created for each in self.by.view.versions if each.id == version), None)
-        if created is None:
-            return True
-        return dt.datetime.now(dt.UTC) - created < dt.timedelta(minutes=ROTATION_MINUTES)
-
     def _admin(self) -> _Admin:
         """Log in once as the admin, and read the user's limit and the second user."""
         if "masterarn" not in self.base:
@@ -410,8 +410,7 @@ class _Look:
         engine = engine_of(self.rotator)
         if engine is None:
             rotation = Rotation(value, self.by.settings, value)
-            verify = self.rotator.verify if self.rotator else None
-            return _Admin(value, tried(lambda: verify(rotation)) if verify else None)
+            return _Admin(value, tried(lambda: self.rotator.verify(rotation)))
         found = _Admin(value)
         found.login = tried(lambda: self._ask(found, value, engine))
         return found
