@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rotators.core.errors import IdentityMismatch, SecretFormatError
 from rotators.logins.connecting import sends_clear_text, wants_start_tls, wants_tls
-from rotators.logins.target import addresses, direct, host_of, port_of
+from rotators.logins.target import TARGET_KEYS, addresses, direct, host_of, port_of
 from rotators.strategies.engine import identifiers_of, members_of
 
 if TYPE_CHECKING:
@@ -21,18 +21,8 @@ if TYPE_CHECKING:
     from rotators.core.settings import Settings
     from rotators.strategies.engine import Engine
 
-# Not part of the address, but after promotion they would be trusted as much as it.
-_TRUSTED_KEYS = (
-    "masterarn",
-    "strategy",
-    "ssl",
-    "sslrootcert",
-    "admin_host",
-    "admin_port",
-    "server_public_key",
-    "clear_text",
-    "start_tls",
-)
+# After promotion they would be trusted as much as engine, host and port, which are compared by their meaning.
+_TRUSTED_KEYS = ("masterarn", "strategy", "clear_text", *sorted(TARGET_KEYS - {"engine", "host", "port"}))
 
 _HAS_IT_MOVED = (
     "If the named cluster or workgroup has got another address since createSecret, take AWSPENDING off this"
