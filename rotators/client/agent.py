@@ -22,7 +22,6 @@ import http.client
 import json
 import os
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -43,7 +42,6 @@ class Agent:
         port: on 127.0.0.1; PARAMETERS_SECRETS_EXTENSION_HTTP_PORT or 2773 if None.
         token: the token it expects; if None, looked up with each load, because it may change.
         direct: source used if it does not answer; Secrets Manager if None.
-        refreshes: True if it can bypass its cache; if None, True except in Lambda.
 
     Raises:
         ConfigurationError: PARAMETERS_SECRETS_EXTENSION_HTTP_PORT is no port number.
@@ -55,19 +53,17 @@ class Agent:
         port: int | None = None,
         token: str | None = None,
         direct: Source | None = None,
-        refreshes: bool | None = None,
     ) -> None:
         self._port = port or _port()
         self._token = token
-        self._given = direct
-        self._refreshes = not _in_lambda() if refreshes is None else refreshes
+        self._direct: Source = direct or SecretsManager()
 
     def one(self, secret_id: str, stage: str | None, version: str | None, *, new: bool) -> SecretVersion:
         """See Source.one."""
         asked = {"secretId": secret_id, "versionStage": stage, "versionId": version}
         if new:
             asked["refreshNow"] = "true"
-        found = None if new and not self._refreshes else self._asked(asked)
+        found = None if new and _in_lambda() else self._asked(asked)
         return (
             asked_for(secret_id, found).opened()
             if found
@@ -84,10 +80,6 @@ class Agent:
             found[secret_id] = opened_or_error(secret_id, version)
         rest = [secret_id for secret_id in secret_ids if secret_id not in found]
         return found | (self._direct.many(rest) if rest else {})
-
-    @cached_property
-    def _direct(self) -> Source:
-        return self._given or SecretsManager()
 
     def _asked(self, asked: dict[str, str | None]) -> SecretVersion | None:
         token = self._token or find_token()

@@ -19,7 +19,7 @@ from rotators.core.secret import Secret
 from rotators.logins.target import TargetIdentity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from rotators.aws.secrets import SecretVersion
     from rotators.client.flow import Attempt
@@ -117,16 +117,6 @@ class Destination:
 
     given: frozenset[str] = frozenset()
     port: int | None = None
-
-    @classmethod
-    def of(cls, driver: Driver, given: Iterable[str]) -> Destination:
-        """Return the destination of a driver's logins.
-
-        Args:
-            driver: of the logins.
-            given: names of the arguments that the caller passes to it.
-        """
-        return cls(frozenset(given), driver.port)
 
     @property
     def names_host(self) -> bool:

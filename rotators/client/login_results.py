@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
@@ -40,7 +40,6 @@ class Admission(Enum):
     HELD = "held"  # it was rejected recently
 
 
-@dataclass(eq=False)
 class LoginResults:
     """Results of earlier logins with the versions of one secret; safe for threads and after a fork.
 
@@ -48,18 +47,17 @@ class LoginResults:
     account records or reads the result for it.
     """
 
-    _worked: SecretVersion | None = None
-    _current: str | None = None  # AWSCURRENT's version id at that time
-    _proven: dict[str, None] = field(default_factory=dict)  # a set in order of insertion
-    _trying: dict[str, float] = field(default_factory=dict)  # start times
-    _held: dict[str, _Hold] = field(default_factory=dict)
-    _blocked: dict[Hashable, _Hold] = field(default_factory=dict)  # by account
-    _latest: str | None = None
-    _read_at: float = -math.inf
-    _denied: dict[str, float] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
+        self._worked: SecretVersion | None = None
+        self._current: str | None = None  # AWSCURRENT's version id at that time
+        self._proven: dict[str, None] = {}  # a set in order of insertion
+        self._trying: dict[str, float] = {}  # start times
+        self._held: dict[str, _Hold] = {}
+        self._blocked: dict[Hashable, _Hold] = {}  # by account
+        self._latest: str | None = None
+        self._read_at = -math.inf
+        self._denied: dict[str, float] = {}
+        self._lock = threading.Lock()
         forks.register(self)
 
     def renew_after_fork(self) -> None:

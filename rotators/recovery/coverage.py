@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,12 +68,11 @@ def key_of(secret: Mapping[str, Any]) -> KeyView | None:
         fault = f"the key is {found['KeyState']}"
     elif found.get("KeySpec", "SYMMETRIC_DEFAULT") != "SYMMETRIC_DEFAULT":
         fault = "the key is not a symmetric encryption key"
-    try:
-        with translated("ListResourceTags", found["Arn"]):
-            listed = clients.kms().list_resource_tags(KeyId=found["Arn"])["Tags"]
-    except UNASKED:
-        return KeyView(found["Arn"], fault, None)
-    return KeyView(found["Arn"], fault, {tag["TagKey"]: tag["TagValue"] for tag in listed})
+    tags = None
+    with suppress(*UNASKED), translated("ListResourceTags", found["Arn"]):
+        listed = clients.kms().list_resource_tags(KeyId=found["Arn"])["Tags"]
+        tags = {tag["TagKey"]: tag["TagValue"] for tag in listed}
+    return KeyView(found["Arn"], fault, tags)
 
 
 def denied(role: str, secret: Mapping[str, Any], operations: tuple[str, ...], function: str) -> list[str]:

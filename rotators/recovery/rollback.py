@@ -56,17 +56,17 @@ class RollbackPlan:
         name, arn: of the secret.
         current: version that has AWSCURRENT.
         wanted: version that gets it.
+        reason: why these changes, and what is true afterwards, in words.
         acts: the changes, in order; empty if the wanted version is the current one. AWSPENDING is taken off
             the current version, where a complete rotation left it.
-        reason: why these, and what is true afterwards, in words.
     """
 
     name: str
     arn: str
     current: str
     wanted: str
-    acts: tuple[Act, ...]
     reason: str
+    acts: tuple[Act, ...]
 
 
 @dataclass
@@ -109,14 +109,14 @@ class Rollback:
         current, wanted = self._versions_of(view)
         self._rotates = view.rotation_enabled or view.function_arn is not None
         if wanted == current:
-            return RollbackPlan(view.name, view.arn, current, wanted, (), "it is AWSCURRENT already")
+            return RollbackPlan(view.name, view.arn, current, wanted, "it is AWSCURRENT already", ())
         versions = self._versions = _Unmoved(self.store, view.state)
         with masking(versions.seen):
             reason, sets = self._judged(versions, current, wanted)
         acts = [Act(Move.SET, wanted), Act(Move.PROMOTE, wanted)] if sets else [Act(Move.PROMOTE, wanted)]
         if versions.holder(Stage.PENDING) == current:
             acts.insert(0, Act(Move.DROP_PENDING, current))
-        return RollbackPlan(view.name, view.arn, current, wanted, tuple(acts), reason)
+        return RollbackPlan(view.name, view.arn, current, wanted, reason, tuple(acts))
 
     def run(self, plan: RollbackPlan) -> None:
         """Do what a plan says; it may be repeated after a stop, with a new plan.
@@ -377,11 +377,4 @@ def document(plan: RollbackPlan) -> dict[str, Any]:
     Args:
         plan: of a rollback.
     """
-    return {
-        "name": plan.name,
-        "arn": plan.arn,
-        "current": plan.current,
-        "wanted": plan.wanted,
-        "reason": plan.reason,
-        "acts": [str(act.move) for act in plan.acts],
-    }
+    return {**vars(plan), "acts": [str(act.move) for act in plan.acts]}

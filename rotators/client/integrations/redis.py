@@ -170,7 +170,7 @@ class ConnectionLogin:
             ConfigurationError: the version is for another server.
         """
         connection, first = self._connection, not self._begun
-        require_same(Destination.of(REDIS, self.given), attempt.secret, self._place)
+        require_same(Destination(self.given, REDIS.port), attempt.secret, self._place)
         connection.credential_provider = redis.UsernamePasswordCredentialProvider(
             *user_and_password(attempt.secret)
         )
