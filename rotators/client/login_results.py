@@ -45,6 +45,9 @@ class LoginResults:
 
     Each ``now`` is in seconds on any one clock that does not go back. A method that takes a version or an
     account records or reads the result for it.
+
+    Attributes:
+        latest: version id that ``reread`` recorded last; None if none.
     """
 
     def __init__(self) -> None:
@@ -54,7 +57,7 @@ class LoginResults:
         self._trying: dict[str, float] = {}  # start times
         self._held: dict[str, _Hold] = {}
         self._blocked: dict[Hashable, _Hold] = {}  # by account
-        self._latest: str | None = None
+        self.latest: str | None = None
         self._read_at = -math.inf
         self._denied: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -188,12 +191,7 @@ class LoginResults:
             current: the version as read.
         """
         with self._lock:
-            self._latest = current.version
-
-    @property
-    def latest(self) -> str | None:
-        """Version id that ``reread`` recorded last; None if none."""
-        return self._latest
+            self.latest = current.version
 
     def deny(self, stage: str, now: float) -> None:
         """Record that a stage's version may not be read; it is not requested for five minutes.

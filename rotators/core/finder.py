@@ -70,10 +70,7 @@ class Finder:
         Args:
             text: any text.
         """
-        forms = list(_forms(text))
-        if any(short in form.text.casefold() for form in forms for short in self._short):
-            return WITHHELD
-        return _replaced(text, [span for form in forms for span in self._spans(form)])
+        return WITHHELD if self.shows_short(text) else self.masked_long(text)
 
     def masked_long(self, text: str) -> str:
         """The text with ``***`` in place of each value of four characters or more; for words of our own.
@@ -97,7 +94,7 @@ class Finder:
         Args:
             text: any text.
         """
-        return any(short in form.text.casefold() for form in _forms(text) for short in self._short)
+        return any(short in form.text.casefold() for short in self._short for form in _forms(text))
 
     def names(self, text: str) -> bool:
         """True if a text is one of the values.

@@ -7,6 +7,7 @@ number or text, a key with its default or without a value.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -254,8 +255,6 @@ def _meaning(secret: Secret, key: str, default_port: int) -> object:
     if key in {"host", "admin_host"} and isinstance(value, str):
         return value.lower()
     if key == "port":
-        try:
+        with contextlib.suppress(SecretFormatError):
             return port_of(secret, default_port)
-        except SecretFormatError:
-            return value
     return value

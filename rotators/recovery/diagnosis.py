@@ -192,7 +192,6 @@ def _in_doubt(found: Findings, name: str) -> Diagnosis | None:
 
 def _pooled(found: Findings, name: str) -> Diagnosis | None:
     """Diagnosis if a pooler and the server disagree, or only a pooler has answered."""
-    again = f"then run `rotators doctor {name}` again"
     disagreeing = [(label, each) for label, each in found.labelled() if _disagreed(each)]
     # The server decides, and the pooler has to be changed.
     for label, each in sorted(disagreeing, key=lambda pair: pair[1].direct is not Trial.ACCEPTED):
@@ -201,15 +200,14 @@ def _pooled(found: Findings, name: str) -> Diagnosis | None:
                 "pooler",
                 f"The server accepts {label}, and the pooler or proxy at `host` rejects it: it does not know"
                 " that password.",
-                f"Give the pooler the password of {label} (PgBouncer: its user list, or an auth_query; RDS"
-                f" Proxy: its secrets), {again}. Move no label before.",
+                _give_password(label, name),
             )
         return Diagnosis(
             "pooler",
             f"The pooler or proxy at `host` accepts {label}, and the server rejects it: the pooler has a"
             " separate password for this user, or an old one.",
             "Find out which stored version the server accepts, or who set its password; give the pooler that"
-            f" password, {again}. Move no label before.",
+            f" password, then run `rotators doctor {name}` again. Move no label before.",
         )
     if not any(each.works for each in found.versions()):
         return None
@@ -222,15 +220,22 @@ def _pooled(found: Findings, name: str) -> Diagnosis | None:
                 "pooler",
                 f"{label} is rejected, but a pooler or proxy gave that answer: it may not know the password,"
                 " and the server may know no other.",
-                f"Give the pooler the password of {label} (PgBouncer: its user list, or an auth_query; RDS"
-                f" Proxy: its secrets), {again}. Move no label before. Once the secret is healthy, name the"
-                " server's own address in `admin_host`.",
+                f"{_give_password(label, name)} Once the secret is healthy, name the server's own address in"
+                " `admin_host`.",
             )
     return None
 
 
 def _disagreed(finding: Finding) -> bool:
     return set(finding.trials) == {Trial.ACCEPTED, Trial.REJECTED}
+
+
+def _give_password(label: str, name: str) -> str:
+    """Return the action if a pooler does not know a version's password."""
+    return (
+        f"Give the pooler the password of {label} (PgBouncer: its user list, or an auth_query; RDS Proxy: its"
+        f" secrets), then run `rotators doctor {name}` again. Move no label before."
+    )
 
 
 def _server_judged(finding: Finding, found: Findings) -> bool:

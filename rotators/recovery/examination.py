@@ -102,21 +102,18 @@ class Examination:
             RegistryError: ROTATOR names no rotator, or the rotator cannot be loaded.
         """
         with masking(self.seen):
-            return self._examine()
-
-    def _examine(self) -> Findings:
-        current = self._readable(Stage.CURRENT)
-        self.seen.public = public_members_of(current, self.settings)
-        if current is not None and (fault := fault_of(current, self.settings)):
-            return self._untried(current, fault)
-        base = current or self._readable(Stage.PENDING) or self._readable(Stage.PREVIOUS)
-        if base is None:
-            raise self.unreadable or SecretFormatError(
-                "no labelled version of the secret holds a JSON object"
-            )
-        rotator = rotator_of(base, self.settings)
-        self.seen.public = public_members(rotator)
-        return _Look(self, base, rotator).findings()
+            current = self._readable(Stage.CURRENT)
+            self.seen.public = public_members_of(current, self.settings)
+            if current is not None and (fault := fault_of(current, self.settings)):
+                return self.untried(Trial.UNTRIED if "masterarn" in current else None, _outcome(fault))
+            base = current or self._readable(Stage.PENDING) or self._readable(Stage.PREVIOUS)
+            if base is None:
+                raise self.unreadable or SecretFormatError(
+                    "no labelled version of the secret holds a JSON object"
+                )
+            rotator = rotator_of(base, self.settings)
+            self.seen.public = public_members(rotator)
+            return _Look(self, base, rotator).findings()
 
     def _readable(self, stage: Stage) -> Secret | None:
         version = self.view.holder(stage)
@@ -133,16 +130,21 @@ class Examination:
             self.seen.add(value)
         return value
 
-    def _untried(self, current: Secret, fault: RotatorsError) -> Findings:
-        """Return the versions without any login, because the AWSCURRENT value has a fault."""
+    def untried(self, admin: Trial | None, fault: TrialOutcome | None = None) -> Findings:
+        """Return the versions without any login.
+
+        Args:
+            admin: None if the secret names no admin.
+            fault: fault of the AWSCURRENT value, if one is the reason.
+        """
         return Findings(
             self.labelled(Stage.CURRENT),
             self.pending(),
             self.labelled(Stage.PREVIOUS),
             tuple(self.blank(version) for version in unlabelled(self.view.versions)),
-            Trial.UNTRIED if "masterarn" in current else None,
+            admin,
             unlisted=self.view.unlisted,
-            fault=_outcome(fault),
+            fault=fault,
         )
 
     def labelled(self, stage: Stage) -> Finding | None:
