@@ -42,6 +42,7 @@ class Agent:
         port: on 127.0.0.1; PARAMETERS_SECRETS_EXTENSION_HTTP_PORT or 2773 if None.
         token: the token it expects; if None, looked up with each load, because it may change.
         direct: source used if it does not answer; Secrets Manager if None.
+        refreshes: True if it can bypass its cache; if None, True except in Lambda.
 
     Raises:
         ConfigurationError: PARAMETERS_SECRETS_EXTENSION_HTTP_PORT is no port number.
@@ -53,17 +54,19 @@ class Agent:
         port: int | None = None,
         token: str | None = None,
         direct: Source | None = None,
+        refreshes: bool | None = None,
     ) -> None:
         self._port = port or _port()
         self._token = token
         self._direct: Source = direct or SecretsManager()
+        self._refreshes = not _in_lambda() if refreshes is None else refreshes
 
     def one(self, secret_id: str, stage: str | None, version: str | None, *, new: bool) -> SecretVersion:
         """See Source.one."""
         asked = {"secretId": secret_id, "versionStage": stage, "versionId": version}
         if new:
             asked["refreshNow"] = "true"
-        found = None if new and _in_lambda() else self._asked(asked)
+        found = None if new and not self._refreshes else self._asked(asked)
         return (
             asked_for(secret_id, found).opened()
             if found

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
 from rotators.cache import forks
+from rotators.cache.backoff import doubled_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -217,6 +218,6 @@ def _hold(holds: dict[K, _Hold], key: K, now: float) -> None:
     """Hold a key, twice as long as last time."""
     earlier = holds.get(key)
     times = earlier.times + 1 if earlier else 1
-    holds[key] = _Hold(now + min(_FIRST_HOLD * 2.0 ** (times - 1), _LONGEST_HOLD), times)
+    holds[key] = _Hold(now + doubled_seconds(times, _FIRST_HOLD, _LONGEST_HOLD), times)
     if len(holds) > _MOST_KNOWN:
         del holds[min(holds, key=lambda other: holds[other].until)]

@@ -20,7 +20,6 @@ from rotators.core.errors import (
     AccessDenied,
     CredentialsRejected,
     IdentityMismatch,
-    RotatorFailure,
     RotatorsError,
     SecretFormatError,
     StoreError,
@@ -56,13 +55,13 @@ MOST_OLDER = 10
 """Number of versions without a label that are read: each is a call of GetSecretValue."""
 
 _USERS = frozenset({"username", "alternate_username"})
-_TRIALS: tuple[tuple[type[RotatorsError], Trial], ...] = (
-    (CredentialsRejected, Trial.REJECTED),
-    (TargetUnavailable, Trial.UNREACHABLE),
-    (TargetRefused, Trial.REFUSED),
-    (IdentityMismatch, Trial.FOREIGN),
-    (SecretFormatError, Trial.UNREADABLE),
-)
+_TRIALS: dict[type[RotatorsError], Trial] = {
+    CredentialsRejected: Trial.REJECTED,
+    TargetUnavailable: Trial.UNREACHABLE,
+    TargetRefused: Trial.REFUSED,
+    IdentityMismatch: Trial.FOREIGN,
+    SecretFormatError: Trial.UNREADABLE,
+}
 _CLOSED = {"clear", "no-keys", "other-key"}
 """Reasons of sealed and clear values that this process may not read."""
 _ACCEPTED = TrialOutcome(Trial.ACCEPTED)
@@ -460,15 +459,13 @@ def tried(call: Callable[[], object]) -> TrialOutcome:
     """
     try:
         call()
-    except (RotatorFailure, SecretFormatError) as error:
-        if not isinstance(error, tuple(kind for kind, _ in _TRIALS)):
-            raise
+    except tuple(_TRIALS) as error:
         return _outcome(error)
     return _ACCEPTED
 
 
 def _outcome(error: RotatorsError) -> TrialOutcome:
-    trial = next((trial for kind, trial in _TRIALS if isinstance(error, kind)), Trial.UNREADABLE)
+    trial = next((trial for kind, trial in _TRIALS.items() if isinstance(error, kind)), Trial.UNREADABLE)
     return TrialOutcome(trial, f"[{error.full_code}] {error.cause}", error.remedy, error.reason or error.code)
 
 
