@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from rotators.client.flow import Attempt
     from rotators.logins.driver import Driver
 
-_CREDENTIALS = frozenset({"user", "username", "password", "passwd"})
+CREDENTIALS = frozenset({"user", "username", "password", "passwd"})
+"""Arguments of drivers that come from the secret, never from the caller."""
+
 _PLACES = frozenset({"host", "hostaddr", "port", "dbname", "database", "db", "unix_socket"})
 
 
@@ -79,7 +81,7 @@ class ConnectCall:
         # Without those that are None: they may be in the connection string, or be positional.
         args, given = known.unpacked(args, _without_unset_places(given))
         given = _without_unset_places(given)
-        if named := sorted(_CREDENTIALS & given.keys()):
+        if named := sorted(CREDENTIALS & given.keys()):
             raise InvalidInput(
                 f"{' and '.join(named)} given to connect()",
                 remedy="Leave them out: they come from the secret and change with it.",

@@ -123,8 +123,7 @@ def denied_key(role: str, key: KeyView, secret: str, *, writes: bool) -> list[st
     }
     context |= {f"aws:ResourceTag/{name}": value for name, value in (key.tags or {}).items()}
     # DescribeKey is left out: whether a write needs it is not certain (UG:security-encryption).
-    actions = ["kms:Decrypt", *(["kms:GenerateDataKey"] if writes else [])]
-    return _denied(role, actions, key.arn, context)
+    return _denied(role, _uses(writes=writes), key.arn, context)
 
 
 def denied_sealing(role: str, keys: Sequence[str], name: str) -> list[str]:
@@ -145,10 +144,12 @@ def denied_sealing(role: str, keys: Sequence[str], name: str) -> list[str]:
     return [
         f"{action} on {key}"
         for number, key in enumerate(keys)
-        for action in _denied(
-            role, ["kms:Decrypt", *(["kms:GenerateDataKey"] if number == 0 else [])], key, context
-        )
+        for action in _denied(role, _uses(writes=number == 0), key, context)
     ]
+
+
+def _uses(*, writes: bool) -> list[str]:
+    return ["kms:Decrypt", "kms:GenerateDataKey"] if writes else ["kms:Decrypt"]
 
 
 def _denied(role: str, actions: list[str], resource: str, context: Context) -> list[str]:

@@ -31,7 +31,7 @@ from rotators.core.rotation import Rotation
 from rotators.core.secret import PUBLIC_KEYS, Secret
 from rotators.core.states import Stage
 from rotators.core.versions import UNREADABLE, Seen, failed_look_up
-from rotators.logins.target import TARGET_KEYS, differing_keys, direct, same_target
+from rotators.logins.target import TARGET_KEYS, USER_KEYS, differing_keys, direct, same_target
 from rotators.recovery.faults import fault_of, public_members_of, remarks_on, rotator_of
 from rotators.recovery.findings import Finding, Findings, Trial, TrialOutcome
 from rotators.strategies.alternating import SUFFIX, other_user, partner
@@ -54,7 +54,6 @@ ROTATION_MINUTES = 20
 MOST_OLDER = 10
 """Number of versions without a label that are read: each is a call of GetSecretValue."""
 
-_USERS = frozenset({"username", "alternate_username"})
 _TRIALS: dict[type[RotatorsError], Trial] = {
     CredentialsRejected: Trial.REJECTED,
     TargetUnavailable: Trial.UNREACHABLE,
@@ -381,7 +380,7 @@ class _Look:
         """Return the public keys whose meaning differs from the current value's."""
         engine = engine_of(self.rotator)
         port = engine.default_port if engine else 0
-        keys = PUBLIC_KEYS.union(public_members(self.rotator)) - _USERS
+        keys = PUBLIC_KEYS.union(public_members(self.rotator)) - USER_KEYS
         return differing_keys(value, self.base, keys, port)
 
     def _leads_here(self, value: Secret) -> bool:

@@ -32,7 +32,7 @@ from rotators.core.rotation import Rotation
 from rotators.core.secret import PUBLIC_KEYS
 from rotators.core.states import Stage
 from rotators.core.versions import Versions, failed_look_up
-from rotators.logins.target import differing_keys, direct, same_target
+from rotators.logins.target import USER_KEYS, differing_keys, direct, same_target
 from rotators.recovery.diagnosis import Act, Move
 from rotators.recovery.errors import RollbackRefused
 from rotators.recovery.faults import rotator_of
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from rotators.core.secret import Secret
     from rotators.core.settings import Settings
     from rotators.strategies.engine import Engine
-
-_USERS = frozenset({"username", "alternate_username"})
 
 
 @dataclass(frozen=True)
@@ -247,7 +245,7 @@ class Rollback:
     def _require_same_target(self, old: Secret, new: Secret, rotator: Rotator, engine: Engine) -> None:
         keys = PUBLIC_KEYS.union(public_members(rotator))
         if not _same_user(old, new):
-            keys -= _USERS  # the two users of a pair name each other
+            keys -= USER_KEYS
         differing = differing_keys(new, old, keys, engine.default_port)
         if differing or not same_target(new, old, engine, self.settings):
             differs = ", ".join(differing) or "its address or TLS settings"
