@@ -265,8 +265,9 @@ def _of_backslash(escape: str) -> list[str]:
     """Return the meaning of an escape that begins with a backslash in Python, JSON, SQL and shells."""
     digits = escape[2:]
     match escape[1]:
-        case "u" if len(escape) > _JSON_ESCAPE:
-            return [_of_pair(escape), ""]
+        case "u" if len(escape) > _JSON_ESCAPE:  # two surrogates, as JSON writes a character
+            units = bytes.fromhex(escape[2:6] + escape[8:12])
+            return [units.decode("utf-16-be", "surrogatepass"), ""]
         case "x" | "u" | "U" if digits:
             return [chr(min(int(digits, 16), 0x10FFFF))]
         case digit if digit in "01234567":
@@ -277,12 +278,6 @@ def _of_backslash(escape: str) -> list[str]:
 
 _JSON_ESCAPE = len("\\uXXXX")
 _CONTROLS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
-
-
-def _of_pair(escape: str) -> str:
-    """The character of two surrogates, as JSON writes it."""
-    units = bytes.fromhex(escape[2:6] + escape[8:12])
-    return units.decode("utf-16-be", "surrogatepass")
 
 
 def _of_entity(entity: str) -> list[str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rotators.aws.secrets import unlabelled
 from rotators.core.contracts import public_members
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from rotators.aws.views import SecretView
     from rotators.core.contracts import Rotator, Store, Unlabelled
     from rotators.core.settings import Settings
-    from rotators.strategies.engine import Clones, Engine
+    from rotators.strategies.engine import Engine
 
 ROTATION_MINUTES = 20
 """Four steps of a function, fifteen minutes at most in all, and the service's pauses between them."""
@@ -369,12 +369,10 @@ class _Look:
         if not self._leads_here(value) or (strict and differing):
             away = [key for key in differing if key in TARGET_KEYS] or differing
             return _foreign(finding, "target", f"stored for another target ({', '.join(away)})")
-        if fault := fault_of(value.replace(**self._here(differing)), self.by.settings):
+        here = value.replace(**{key: self.base.get(key) for key in differing})
+        if fault := fault_of(here, self.by.settings):
             return replace(finding.tried(_outcome(fault)), trial=Trial.UNREADABLE, movable=False)
-        return logins.tried(finding, value.replace(**self._here(differing)))
-
-    def _here(self, differing: list[str]) -> dict[str, object]:
-        return {key: self.base.get(key) for key in differing}
+        return logins.tried(finding, here)
 
     def _differing(self, value: Secret) -> list[str]:
         """Return the public keys whose meaning differs from the current value's."""
@@ -420,13 +418,11 @@ class _Look:
         with engine.login(for_users_of(value, self.base, engine), self.by.settings) as session:
             session.check()
             found.pooler = session.behind_pooler
-            found.allowed = rejections_left(session, self.base.text("username"), 0)
+            user = self.base.text("username")
+            found.allowed = rejections_left(session, user, 0)
             if strategy_of(self.base, engine) == "alternating":
-                found.clone = self._clone(session, engine)
-
-    def _clone(self, session: Clones[Any], engine: Engine) -> str:
-        user = self.base.text("username")
-        return _told(tried(lambda: session.require_clone(user, other_user(self.base, engine))))
+                clone = tried(lambda: session.require_clone(user, other_user(self.base, engine)))
+                found.clone = _told(clone)
 
     def _no_reset(self, found: Findings, admin: _Admin, logins: _Logins) -> TrialOutcome | None:
         """Return why the admin must not set the user's password; checked only if nothing else helps."""
