@@ -94,7 +94,9 @@ class Finder:
         Args:
             text: any text.
         """
-        return any(short in form.text.casefold() for short in self._short for form in _forms(text))
+        return bool(self._short) and any(
+            short in form.text.casefold() for form in _forms(text) for short in self._short
+        )
 
     def names(self, text: str) -> bool:
         """True if a text is one of the values.
