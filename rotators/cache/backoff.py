@@ -36,5 +36,15 @@ def backoff_seconds(failures: int, *, first: float = _FIRST, longest: float = _L
     Returns:
         Seconds to wait: a random number between half of the doubled limit and the limit.
     """
-    limit = min(first * 2.0 ** min(failures - 1, _DOUBLINGS), longest)
-    return limit * _random.uniform(0.5, 1)
+    return doubled_seconds(failures, first, longest) * _random.uniform(0.5, 1)
+
+
+def doubled_seconds(failures: int, first: float, longest: float) -> float:
+    """Return the seconds after a number of failures, twice as many after each further one.
+
+    Args:
+        failures: consecutive failures so far, 1 or more; any number of them.
+        first: seconds after the first failure.
+        longest: seconds after any failure, at most.
+    """
+    return min(first * 2.0 ** min(failures - 1, _DOUBLINGS), longest)

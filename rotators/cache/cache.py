@@ -33,7 +33,7 @@ import time
 import weakref
 from collections.abc import Callable, Generator, Hashable
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from rotators.cache import forks
@@ -47,33 +47,11 @@ _DUE = 0.8  # part of an entry's life before it is reloaded in the background
 _STALE_AFTER_SECONDS = 1.0  # of waiting for a load; then an expired value is returned
 _HUNG_SECONDS = 30.0  # after that, new callers do not join a load
 _FORGOTTEN_SECONDS = 60.0  # after the pause that follows a failure, the next failure counts as the first
+_COUNTERS = ("hits", "loads", "background", "failures", "stale", "negative", "evicted")
 # A timer that fires slightly before the entry's end would find nothing to delete, and wait for a whole life.
 _SLACK_SECONDS = 0.05
 
 _random = random.SystemRandom()
-
-
-@dataclass(slots=True)
-class Counts:
-    """Counters of a cache.
-
-    Attributes:
-        hits: values returned from memory.
-        loads: loads started.
-        background: loads started before expiry, while the value was still returned.
-        failures: loads that failed.
-        stale: expired values returned because loading failed or was slow.
-        negative: errors raised from memory.
-        evicted: entries deleted to make room.
-    """
-
-    hits: int = 0
-    loads: int = 0
-    background: int = 0
-    failures: int = 0
-    stale: int = 0
-    negative: int = 0
-    evicted: int = 0
 
 
 class Flight(Future[V]):
@@ -161,7 +139,7 @@ class Cache(Generic[K, V]):
         self._clock = clock
         self._entries: dict[K, _Entry[V]] = {}
         self._failures: dict[K, _FailedLoad] = {}
-        self._counts = Counts()
+        self._counts = dict.fromkeys(_COUNTERS, 0)
         self._timer: threading.Timer | None = None
         self._sweeps_at = 0.0
         self._last_number = 0
@@ -190,7 +168,7 @@ class Cache(Generic[K, V]):
             now = self._clock()
             if entry.began <= now < entry.due:
                 entry.used = now
-                self._counts.hits += 1
+                self._counts["hits"] += 1
                 return entry.value
         steps = self.steps(key, load, since=since, timeout=timeout)
         try:
@@ -242,11 +220,11 @@ class Cache(Generic[K, V]):
             entry = self._alive(key, now)
             failure = self._recent_failure(key, now)
             if entry and now < entry.expires and _answers(entry, since):
-                self._counts.hits += 1
+                self._counts["hits"] += 1
                 entry.used = now
                 if now < entry.due or failure or key in self._flights:
                     return entry.value
-                self._counts.background += 1
+                self._counts["background"] += 1
                 flight = self._new_flight(key, now, forced=False)
                 found: V | Wait[V] = entry.value
             else:
@@ -304,11 +282,6 @@ class Cache(Generic[K, V]):
             self._last_number += 1
             self._keep(key, value, self._last_number, self._clock(), forced=False)
 
-    def purge(self) -> None:
-        """Delete all entries that may no longer be returned."""
-        with self._lock:
-            self._drop(self._clock())
-
     def clear(self) -> None:
         """Delete everything, and discard the results of loads in progress."""
         with self._lock:
@@ -316,11 +289,17 @@ class Cache(Generic[K, V]):
                 memory.clear()
 
     def counts(self) -> dict[str, int]:
-        """Return the counters by name; see ``Counts``.
+        """Return the counters by name.
 
         Hits are counted without a lock, so two simultaneous hits may count as one.
+
+        Returns:
+            ``hits`` (values returned from memory), ``loads`` (started), ``background`` (loads started before
+            expiry, while the value was still returned), ``failures`` (loads that failed), ``stale`` (expired
+            values returned because loading failed or was slow), ``negative`` (errors raised from memory) and
+            ``evicted`` (entries deleted to make room).
         """
-        return asdict(self._counts)
+        return dict(self._counts)
 
     def __len__(self) -> int:
         """Number of entries in memory, including expired ones that are not deleted yet."""
@@ -346,7 +325,7 @@ class Cache(Generic[K, V]):
                 return self._return_stale(stale, now)
             if left > failure.until - now:
                 return Wait(failure.until - now)
-        self._counts.negative += 1
+        self._counts["negative"] += 1
         # A copy: an error that is raised repeatedly would keep the frames of every caller alive.
         raise copy.copy(failure.error)
 
@@ -362,12 +341,12 @@ class Cache(Generic[K, V]):
         return Wait(left, flight)
 
     def _return_stale(self, entry: _Entry[V], now: float) -> V:
-        self._counts.stale += 1
+        self._counts["stale"] += 1
         entry.used = now
         return entry.value
 
     def _new_flight(self, key: K, now: float, *, forced: bool) -> Flight[V]:
-        self._counts.loads += 1
+        self._counts["loads"] += 1
         self._last_number += 1
         flight: Flight[V] = Flight(self._last_number, now, forced=forced)
         self._flights[key] = flight
@@ -398,7 +377,7 @@ class Cache(Generic[K, V]):
 
     def _note_failure(self, key: K, flight: Flight[V], error: BaseException) -> None:
         with self._lock:
-            self._counts.failures += 1
+            self._counts["failures"] += 1
             if self._flights.get(key) is not flight:
                 return
             del self._flights[key]
@@ -434,7 +413,7 @@ class Cache(Generic[K, V]):
         while len(self._entries) > self._max_entries:
             # Hits change `used` without the lock, but never the dictionary.
             del self._entries[min(self._entries, key=lambda other: self._entries[other].used)]
-            self._counts.evicted += 1
+            self._counts["evicted"] += 1
         self._schedule_sweep()
 
     def _drop(self, now: float) -> None:

@@ -17,7 +17,8 @@ from rotators.cli.signals import finish
 from rotators.cli.stopping import STOPS, end, error_member, state_of
 from rotators.core.settings import Settings
 from rotators.core.states import Stage
-from rotators.recovery.rollback import Rollback, RollbackPlan, document, left, moves
+from rotators.recovery.mending import moves
+from rotators.recovery.rollback import Rollback, RollbackPlan, document, left
 
 if TYPE_CHECKING:
     from rotators.cli.output import Screen
@@ -82,7 +83,7 @@ class _Result:
                 try:
                     self.found.run(self.plan)
                 finally:
-                    facts["moved"] = moves(self.plan, self.found.made)
+                    facts["moved"] = moves(self.found.made, self.plan.current)
             finish()
         except STOPS as error:
             finish()
@@ -122,7 +123,7 @@ class _Result:
         return {
             **document(self.plan),
             "state": self.state,
-            "made": self.found.made,
+            "made": [str(act.move) for act in self.found.made],
             "left": told,
             "error": error_member(self.stopped),
             "next": self.next,
@@ -138,8 +139,8 @@ class _Result:
 def _show(result: _Result, out: Screen, *, yes: bool) -> None:
     plan = result.plan
     out.print(f"Plan: return {plan.name} to version {plan.wanted}; {plan.reason}.", soft_wrap=True)
-    for line in plan.words():
-        out.print(f"  {line}", soft_wrap=True)
+    for act in plan.acts:
+        out.print(f"  {act}", soft_wrap=True)
     if plan.acts and yes:
         out.print(f"If it does not end with Done, repeat it with `{result.again}`.", soft_wrap=True)
     if not plan.acts:

@@ -22,7 +22,6 @@ import http.client
 import json
 import os
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -59,7 +58,7 @@ class Agent:
     ) -> None:
         self._port = port or _port()
         self._token = token
-        self._given = direct
+        self._direct: Source = direct or SecretsManager()
         self._refreshes = not _in_lambda() if refreshes is None else refreshes
 
     def one(self, secret_id: str, stage: str | None, version: str | None, *, new: bool) -> SecretVersion:
@@ -84,10 +83,6 @@ class Agent:
             found[secret_id] = opened_or_error(secret_id, version)
         rest = [secret_id for secret_id in secret_ids if secret_id not in found]
         return found | (self._direct.many(rest) if rest else {})
-
-    @cached_property
-    def _direct(self) -> Source:
-        return self._given or SecretsManager()
 
     def _asked(self, asked: dict[str, str | None]) -> SecretVersion | None:
         token = self._token or find_token()

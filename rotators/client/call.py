@@ -19,13 +19,15 @@ from rotators.core.secret import Secret
 from rotators.logins.target import TargetIdentity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from rotators.aws.secrets import SecretVersion
     from rotators.client.flow import Attempt
     from rotators.logins.driver import Driver
 
-_CREDENTIALS = frozenset({"user", "username", "password", "passwd"})
+CREDENTIALS = frozenset({"user", "username", "password", "passwd"})
+"""Arguments of drivers that come from the secret, never from the caller."""
+
 _PLACES = frozenset({"host", "hostaddr", "port", "dbname", "database", "db", "unix_socket"})
 
 
@@ -79,7 +81,7 @@ class ConnectCall:
         # Without those that are None: they may be in the connection string, or be positional.
         args, given = known.unpacked(args, _without_unset_places(given))
         given = _without_unset_places(given)
-        if named := sorted(_CREDENTIALS & given.keys()):
+        if named := sorted(CREDENTIALS & given.keys()):
             raise InvalidInput(
                 f"{' and '.join(named)} given to connect()",
                 remedy="Leave them out: they come from the secret and change with it.",
@@ -117,16 +119,6 @@ class Destination:
 
     given: frozenset[str] = frozenset()
     driver: Driver | None = None
-
-    @classmethod
-    def of(cls, driver: Driver, given: Iterable[str]) -> Destination:
-        """Return the destination of a driver's logins.
-
-        Args:
-            driver: of the logins.
-            given: names of the arguments that the caller passes to it.
-        """
-        return cls(frozenset(given), driver)
 
     @property
     def names_host(self) -> bool:

@@ -181,7 +181,7 @@ class LoginFlow:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._results, self._limits, self._note, self._driver = results, limits, note, driver
-        self._destination = Destination.of(driver, given)
+        self._destination = Destination(frozenset(given), driver)
         self._mark, self._clock = mark, clock
         self._since = mark()
         # A login started later could end after the deadline; a short call can still use half of its time.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
 from rotators.cache import forks
+from rotators.cache.backoff import doubled_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -40,26 +41,27 @@ class Admission(Enum):
     HELD = "held"  # it was rejected recently
 
 
-@dataclass(eq=False)
 class LoginResults:
     """Results of earlier logins with the versions of one secret; safe for threads and after a fork.
 
     Each ``now`` is in seconds on any one clock that does not go back. A method that takes a version or an
     account records or reads the result for it.
+
+    Attributes:
+        latest: version id that ``reread`` recorded last; None if none.
     """
 
-    _worked: SecretVersion | None = None
-    _current: str | None = None  # AWSCURRENT's version id at that time
-    _proven: dict[str, None] = field(default_factory=dict)  # a set in order of insertion
-    _trying: dict[str, float] = field(default_factory=dict)  # start times
-    _held: dict[str, _Hold] = field(default_factory=dict)
-    _blocked: dict[Hashable, _Hold] = field(default_factory=dict)  # by account
-    _latest: str | None = None
-    _read_at: float = -math.inf
-    _denied: dict[str, float] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
+        self._worked: SecretVersion | None = None
+        self._current: str | None = None  # AWSCURRENT's version id at that time
+        self._proven: dict[str, None] = {}  # a set in order of insertion
+        self._trying: dict[str, float] = {}  # start times
+        self._held: dict[str, _Hold] = {}
+        self._blocked: dict[Hashable, _Hold] = {}  # by account
+        self.latest: str | None = None
+        self._read_at = -math.inf
+        self._denied: dict[str, float] = {}
+        self._lock = threading.Lock()
         forks.register(self)
 
     def renew_after_fork(self) -> None:
@@ -190,12 +192,7 @@ class LoginResults:
             current: the version as read.
         """
         with self._lock:
-            self._latest = current.version
-
-    @property
-    def latest(self) -> str | None:
-        """Version id that ``reread`` recorded last; None if none."""
-        return self._latest
+            self.latest = current.version
 
     def deny(self, stage: str, now: float) -> None:
         """Record that a stage's version may not be read; it is not requested for five minutes.
@@ -221,6 +218,6 @@ def _hold(holds: dict[K, _Hold], key: K, now: float) -> None:
     """Hold a key, twice as long as last time."""
     earlier = holds.get(key)
     times = earlier.times + 1 if earlier else 1
-    holds[key] = _Hold(now + min(_FIRST_HOLD * 2.0 ** (times - 1), _LONGEST_HOLD), times)
+    holds[key] = _Hold(now + doubled_seconds(times, _FIRST_HOLD, _LONGEST_HOLD), times)
     if len(holds) > _MOST_KNOWN:
         del holds[min(holds, key=lambda other: holds[other].until)]

@@ -164,21 +164,12 @@ def _outcomes(
     failed, secrets = answer.get("Errors"), answer.get("Secrets")
     if not isinstance(failed, list) or not isinstance(secrets, list):
         raise not_aws(_ACTION, ", ".join(asked))
-    refusals = {name: _refusal(HTTPStatus.OK, each, name) for name, each in _named(failed, asked)}
-    rest = [name for name in asked if name not in refusals]
-    if len(rest) != len(secrets):
+    named: list[Any] = [each.get("SecretId") if isinstance(each, dict) else None for each in failed]
+    rest = [name for name in asked if name not in named]
+    if len(rest) != len(secrets) or any(name not in asked for name in named):
         raise not_aws(_ACTION, ", ".join(asked))
-    yield from refusals.items()
+    yield from ((name, _refusal(HTTPStatus.OK, each, name)) for name, each in zip(named, failed, strict=True))
     yield from ((name, _version(secret, name)) for name, secret in zip(rest, secrets, strict=True))
-
-
-def _named(failed: Sequence[Any], asked: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Each error of an answer with the name of its secret."""
-    for each in failed:
-        name = each.get("SecretId") if isinstance(each, dict) else None
-        if not isinstance(name, str) or name not in asked:
-            raise not_aws(_ACTION, ", ".join(asked))
-        yield name, each
 
 
 def _json_object(content: bytes) -> dict[str, Any] | None:

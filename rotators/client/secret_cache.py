@@ -6,7 +6,6 @@ library, so changing the import replaces it.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import json
 import time
@@ -282,13 +281,11 @@ class SecretCache:
             time.sleep(pause)
         return found
 
-    def _load(self, key: _Key, *, new: bool = False) -> SecretVersion:
-        secret_id, stage, version = key
-        return self._source.one(secret_id, stage, version, new=new)
+    def _load(self, key: _Key) -> SecretVersion:
+        return self._source.one(*key, new=False)
 
-    @property
-    def _load_past_caches(self) -> functools.partial[SecretVersion]:
-        return functools.partial(self._load, new=True)
+    def _load_past_caches(self, key: _Key) -> SecretVersion:
+        return self._source.one(*key, new=True)
 
     def __repr__(self) -> str:
         return f"<SecretCache with {self.cache!r}>"

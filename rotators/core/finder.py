@@ -56,9 +56,9 @@ class Finder:
     def __init__(self, values: Iterable[str]) -> None:
         self._values = {value for value in values if value}
         whole = {part for value in self._values for part in _parts(value)}
-        self._short = {_folded(part) for part in whole if len(part) < _SHORT}
+        self._short = {part.casefold() for part in whole if len(part) < _SHORT}
         long = {part for part in whole if len(part) >= _SHORT}
-        self._long = {_folded(shown) for part in long for shown in (part, *_wide(part))}
+        self._long = {shown.casefold() for part in long for shown in (part, *_wide(part))}
         self._hex = {data.hex() for part in long for data in _encodings(part)}
         self._base64 = {core for part in long for data in _encodings(part) for core in _base64_cores(data)}
 
@@ -70,10 +70,7 @@ class Finder:
         Args:
             text: any text.
         """
-        forms = list(_forms(text))
-        if any(short in _folded(form.text) for form in forms for short in self._short):
-            return WITHHELD
-        return _replaced(text, [span for form in forms for span in self._spans(form)])
+        return WITHHELD if self.shows_short(text) else self.masked_long(text)
 
     def masked_long(self, text: str) -> str:
         """The text with ``***`` in place of each value of four characters or more; for words of our own.
@@ -97,7 +94,9 @@ class Finder:
         Args:
             text: any text.
         """
-        return any(short in _folded(form.text) for form in _forms(text) for short in self._short)
+        return bool(self._short) and any(
+            short in form.text.casefold() for form in _forms(text) for short in self._short
+        )
 
     def names(self, text: str) -> bool:
         """True if a text is one of the values.
@@ -165,16 +164,12 @@ def _base64_cores(data: bytes) -> Iterator[str]:
 _URL_SAFE = str.maketrans("+/", "-_")
 
 
-def _folded(text: str) -> str:
-    return text.casefold()
-
-
 def _lowered(form: _Form) -> tuple[str, Sequence[int]]:
     """The form without the difference of cases, and where each character begins in the original."""
-    text = _folded(form.text)
+    text = form.text.casefold()
     if len(text) == len(form.text):
         return text, form.starts
-    starts = [start for start, char in zip(form.starts, form.text, strict=False) for _ in _folded(char)]
+    starts = [start for start, char in zip(form.starts, form.text, strict=False) for _ in char.casefold()]
     return text, [*starts, form.starts[-1]]
 
 
@@ -268,20 +263,13 @@ def _of_bytes(data: bytes) -> list[str]:
     return parts
 
 
-def _of_percents(run: str) -> list[str]:
-    return _of_bytes(bytes.fromhex(run.replace("%", "")))
-
-
-def _of_latin(run: str) -> list[str]:
-    return _of_bytes(run.encode("latin-1"))
-
-
 def _of_backslash(escape: str) -> list[str]:
     """Return the meaning of an escape that begins with a backslash in Python, JSON, SQL and shells."""
     digits = escape[2:]
     match escape[1]:
-        case "u" if len(escape) > _JSON_ESCAPE:
-            return [_of_pair(escape), ""]
+        case "u" if len(escape) > _JSON_ESCAPE:  # two surrogates, as JSON writes a character
+            units = bytes.fromhex(escape[2:6] + escape[8:12])
+            return [units.decode("utf-16-be", "surrogatepass"), ""]
         case "x" | "u" | "U" if digits:
             return [chr(min(int(digits, 16), 0x10FFFF))]
         case digit if digit in "01234567":
@@ -294,12 +282,6 @@ _JSON_ESCAPE = len("\\uXXXX")
 _CONTROLS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
-def _of_pair(escape: str) -> str:
-    """The character of two surrogates, as JSON writes it."""
-    units = bytes.fromhex(escape[2:6] + escape[8:12])
-    return units.decode("utf-16-be", "surrogatepass")
-
-
 def _of_entity(entity: str) -> list[str]:
     if entity[1] == "#":
         digits = entity[2:-1]
@@ -308,10 +290,6 @@ def _of_entity(entity: str) -> list[str]:
     import html  # noqa: PLC0415 - a table of 2,231 names that few errors need
 
     return [html.unescape(entity)]
-
-
-def _without_separators(dump: str) -> list[str]:
-    return [char if char.isalnum() else "" for char in dump]
 
 
 _Decoder = tuple[re.Pattern[str], Callable[[str], list[str]]]
@@ -325,13 +303,16 @@ _DECODERS: tuple[_Decoder, ...] = (
         ),
         _of_backslash,
     ),
-    (re.compile(r"(?:%[0-9a-fA-F]{2})+"), _of_percents),
+    (re.compile(r"(?:%[0-9a-fA-F]{2})+"), lambda run: _of_bytes(bytes.fromhex(run.replace("%", "")))),
     (re.compile(r"\+"), lambda _plus: [" "]),  # in the query of a URL
     (re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"), _of_entity),
     # Quotes within quotes: doubled in SQL and CSV; '"'"' and '\\'' in shells.
     (re.compile(r"""'"'"'|'\\''|''|""|``"""), lambda quotes: [quotes[0]]),
-    (re.compile(r"[\x80-\xff]{2,}"), _of_latin),
-    # Base64 and hex digits wrapped into lines.
+    (re.compile(r"[\x80-\xff]{2,}"), lambda run: _of_bytes(run.encode("latin-1"))),
+    # Base64 and hex digits wrapped into lines; bytes with separators between them.
     (re.compile(r"(?<=[\w+/=-])\r?\n[ \t]*(?=[\w+/-])"), lambda _wrap: [""]),
-    (re.compile(r"(?:[0-9a-fA-F]{2}[ :-]){3,}[0-9a-fA-F]{2}"), _without_separators),
+    (
+        re.compile(r"(?:[0-9a-fA-F]{2}[ :-]){3,}[0-9a-fA-F]{2}"),
+        lambda dump: [char if char.isalnum() else "" for char in dump],
+    ),
 )

@@ -89,18 +89,6 @@ class Rejected:
         return hashlib.blake2b(repr(credential).encode(errors="surrogatepass"), key=self._key).digest()
 
 
-class Tested(NamedTuple):
-    """The rotator that tested a pending value.
-
-    Attributes:
-        rotator: the rotator's name.
-        strategy: the strategy's name.
-    """
-
-    rotator: str
-    strategy: str
-
-
 class Progress:
     """The rotations that this process took part in; a new container starts without any.
 
@@ -109,7 +97,7 @@ class Progress:
 
     def __init__(self) -> None:
         self._stored: dict[tuple[str, str], bool] = {}
-        self._tested: dict[tuple[str, str], Tested] = {}
+        self._tested: dict[tuple[str, str], tuple[str, str]] = {}
         self._rejected: dict[tuple[str, str, str | None], Rejected] = {}
         self._lock = threading.Lock()
 
@@ -135,19 +123,19 @@ class Progress:
         """
         return self._stored.pop((arn, token), False)
 
-    def tested(self, arn: str, token: str, by: Tested) -> None:
+    def tested(self, arn: str, token: str, by: tuple[str, str]) -> None:
         """Note that testSecret passed with the pending value.
 
         Args:
             arn: of the secret.
             token: of the rotation.
-            by: the rotator that tested.
+            by: names of the rotator that tested and of its strategy.
         """
         with self._lock:
             _remember(self._tested, (arn, token), by)
 
-    def passed(self, arn: str, token: str) -> Tested | None:
-        """The rotator with which testSecret passed in this process; None if it did not.
+    def passed(self, arn: str, token: str) -> tuple[str, str] | None:
+        """The rotator and the strategy with which testSecret passed in this process; None if it did not.
 
         Args:
             arn: of the secret.

@@ -15,17 +15,6 @@ _MOST = timedelta(days=999)
 
 
 @dataclass(frozen=True)
-class Rate:
-    """``rate(10 days)``: a rotation each time this interval has passed.
-
-    Attributes:
-        interval: from 4 hours to 999 days.
-    """
-
-    interval: timedelta
-
-
-@dataclass(frozen=True)
 class Cron:
     """``cron(0 H D M W *)``: a rotation at full hours. Each field is text in AWS's notation.
 
@@ -42,14 +31,15 @@ class Cron:
     weekdays: str
 
 
-def parse_schedule(expression: str) -> Rate | Cron:
+def parse_schedule(expression: str) -> timedelta | Cron:
     """Parse the ScheduleExpression of a rotation.
 
     Args:
         expression: as in the API.
 
     Returns:
-        The schedule.
+        The interval of ``rate()``, from 4 hours to 999 days: a rotation each time it has passed. Or the parts
+        of ``cron()``.
 
     Raises:
         ValueError: the rule that the expression breaks; it does not quote the expression.
@@ -58,7 +48,7 @@ def parse_schedule(expression: str) -> Rate | Cron:
         interval = timedelta(**{f"{rate[2]}s": int(rate[1])})
         if not _LEAST <= interval <= _MOST:
             raise ValueError("a rate is from 4 hours to 999 days")
-        return Rate(interval)
+        return interval
     cron = re.fullmatch(r"cron\(0 (\S+) (\S+) (\S+) (\S+) \*\)", expression)
     if cron is None or (cron[2] == "?") == (cron[4] == "?"):
         raise ValueError("must be rate(N hours), rate(N days), or cron(0 H D M W *) with ? for D or W")

@@ -147,7 +147,8 @@ class Secret(Mapping[str, object]):
         private = {
             key: value for key, value in self._values.items() if key not in PUBLIC_KEYS and key not in public
         }
-        found = {text for text in _strings(private) if len(text) >= _shortest_masked(text)}
+        # Digits occur in ARNs and ports, so a number must be longer to count.
+        found = {text for text in _strings(private) if len(text) >= (6 if text.isdigit() else 4)}
         return frozenset(found | set(_strings(self._present.get("password"))) - {""})
 
     def _near(self, key: str) -> str:
@@ -220,11 +221,6 @@ def is_too_deep(value: object) -> bool:
 
 def _refuse_constant(_name: str) -> object:
     raise ValueError
-
-
-def _shortest_masked(text: str) -> int:
-    """Digits occur in ARNs and ports, so a number must be longer to count."""
-    return 6 if text.isdigit() else 4
 
 
 def _strings(value: object) -> Iterator[str]:

@@ -97,14 +97,17 @@ class Settings:
             allowed_targets=_targets(environment, "ALLOWED_TARGETS"),
             cache_hosts=_targets(environment, "CACHE_HOSTS"),
             directory_hosts=_targets(environment, "DIRECTORY_HOSTS"),
-            most_rejected=_most_rejected(environment),
+            # With one, a wrong current value would be the only one that is ever tried.
+            most_rejected=_number(
+                environment, "MAX_REJECTED_LOGINS", MOST_REJECTED, range(2, 1000), "from 2 to 999"
+            ),
             password_encryption=_encryption(environment),
         )
 
 
 def _policy(environment: Mapping[str, str]) -> PasswordPolicy:
     return PasswordPolicy(
-        length=_length(environment),
+        length=_number(environment, "PASSWORD_LENGTH", 32, range(10_000), "of at most 4096"),
         excluded=environment.get("EXCLUDE_CHARACTERS", DEFAULT_EXCLUDED),
         numbers=not flag(environment, "EXCLUDE_NUMBERS", default=False),
         punctuation=not flag(environment, "EXCLUDE_PUNCTUATION", default=False),
@@ -114,10 +117,10 @@ def _policy(environment: Mapping[str, str]) -> PasswordPolicy:
     )
 
 
-def _length(environment: Mapping[str, str]) -> int:
-    text = environment.get("PASSWORD_LENGTH", "").strip() or "32"
-    if not (text.isascii() and text.isdigit() and len(text) <= 4):  # noqa: PLR2004 - API: at most 4096
-        raise ConfigurationError("PASSWORD_LENGTH must be a whole number of at most 4096")
+def _number(environment: Mapping[str, str], name: str, default: int, allowed: range, rule: str) -> int:
+    text = environment.get(name, "").strip() or str(default)
+    if not (re.fullmatch("[0-9]{1,4}", text) and int(text) in allowed):
+        raise ConfigurationError(f"{name} must be a whole number {rule}")
     return int(text)
 
 
@@ -134,14 +137,6 @@ def _target(entry: str, variable: str) -> AllowedTarget:
             " with or without :port, separated by commas"
         )
     return AllowedTarget(found["v6"] or found["name"], int(found["port"]) if found["port"] else None)
-
-
-def _most_rejected(environment: Mapping[str, str]) -> int:
-    text = environment.get("MAX_REJECTED_LOGINS", "").strip() or str(MOST_REJECTED)
-    if not (text.isascii() and text.isdigit() and len(text) <= 3 and int(text) > 1):  # noqa: PLR2004 - three digits
-        # With one, a wrong current value would be the only one that is ever tried.
-        raise ConfigurationError("MAX_REJECTED_LOGINS must be a whole number from 2 to 999")
-    return int(text)
 
 
 def _encryption(environment: Mapping[str, str]) -> str:

@@ -21,7 +21,7 @@ from rotators.core.audit import StageMove
 from rotators.core.contracts import HasStrategies, Rotator, Store, public_members
 from rotators.core.errors import RequestRefused, VersionConflict
 from rotators.core.finder import MASK
-from rotators.core.progress import Tested, progress
+from rotators.core.progress import progress
 from rotators.core.redaction import masking
 from rotators.core.registry import load, rotator_name
 from rotators.core.request import RotationRequest, Step
@@ -170,7 +170,7 @@ def _test(work: _Work) -> Outcome:
     work.rotator(current).verify(work.rotation(current, current if pending is None else pending))
     if pending is None or pending == current:
         return Outcome.TESTED_CURRENT
-    progress.tested(work.arn, work.request.token, Tested(work.report.rotator, work.report.strategy))
+    progress.tested(work.arn, work.request.token, (work.report.rotator, work.report.strategy))
     return Outcome.DONE
 
 

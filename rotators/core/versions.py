@@ -121,7 +121,10 @@ class Versions:
         Args:
             version: its VersionId.
         """
-        return self._noted(self.store.value(self.state.arn, version))
+        value = self.store.value(self.state.arn, version)
+        if value is not None:
+            self.seen.add(value)
+        return value
 
     def current(self) -> Secret:
         """The AWSCURRENT value.
@@ -170,7 +173,7 @@ class Versions:
             arn: the admin's secret.
         """
         value = self.store.admin(arn)
-        self._noted(value)
+        self.seen.add(value)
         return value
 
     def may_act(self) -> bool:
@@ -212,8 +215,3 @@ class Versions:
             if failed_look_up(error):
                 return None
             raise
-
-    def _noted(self, value: Secret | None) -> Secret | None:
-        if value is not None:
-            self.seen.add(value)
-        return value

@@ -134,7 +134,8 @@ def resolved(host: str, port: int, seconds: float = _RESOLVE_SECONDS) -> list[st
     Raises:
         TargetUnavailable: there are none, or the resolver did not answer in time. A later step tries again.
     """
-    if _is_address(host):
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(host)  # a complete address needs neither the resolver nor its thread
         return [host]
     found: list[str] = []
 
@@ -152,15 +153,6 @@ def resolved(host: str, port: int, seconds: float = _RESOLVE_SECONDS) -> list[st
     if found:
         return found
     raise failure("unknown-host", f"resolving {host!r}")
-
-
-def _is_address(host: str) -> bool:
-    """Return True for a complete IP address, which needs neither the resolver nor its thread."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 @contextlib.contextmanager

@@ -38,9 +38,7 @@ class Verdict(Enum):
 
 _SERVER = (
     "access-rule",
-    "elsewhere",
     "needs-certificate",
-    "needs-tls",
     "protocol",
     "tls",
     "tls-expired",

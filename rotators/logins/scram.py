@@ -116,8 +116,13 @@ class Exchange:
             raise IterationsError(iterations)
         without_proof = f"c={base64.b64encode(self._binding).decode()},r={found[1]}"
         conversation = f"{self._bare},{said},{without_proof}".encode()
-        proof, self._expected = _signed(password, _decoded(found[2]), iterations, conversation, self._digest)
-        return f"{without_proof},p={proof}".encode()
+        salted = _salted(password, _decoded(found[2]), iterations, self._digest)
+        client = hmac.digest(salted, b"Client Key", self._digest)
+        stored, server = _stored_keys(salted, self._digest)
+        signature = hmac.digest(stored, conversation, self._digest)
+        proof = bytes(a ^ b for a, b in zip(client, signature, strict=True))
+        self._expected = b"v=" + base64.b64encode(hmac.digest(server, conversation, self._digest))
+        return f"{without_proof},p={base64.b64encode(proof).decode()}".encode()
 
     def check(self, server_final: bytes) -> None:
         """Check the server's proof that it has the password's verifier.
@@ -227,24 +232,8 @@ def _salted(password: str, salt: bytes, iterations: int, digest: str = "sha256")
 
 
 def _stored_keys(salted: bytes, digest: str = "sha256") -> tuple[bytes, bytes]:
-    client = _hmac(salted, b"Client Key", digest)
-    return hashlib.new(digest, client).digest(), _hmac(salted, b"Server Key", digest)
-
-
-def _signed(
-    password: str, salt: bytes, iterations: int, conversation: bytes, digest: str
-) -> tuple[str, bytes]:
-    """Return the client's proof, and the expected last message of the server."""
-    salted = _salted(password, salt, iterations, digest)
-    client = _hmac(salted, b"Client Key", digest)
-    stored, server = _stored_keys(salted, digest)
-    proof = bytes(a ^ b for a, b in zip(client, _hmac(stored, conversation, digest), strict=True))
-    expected = b"v=" + base64.b64encode(_hmac(server, conversation, digest))
-    return base64.b64encode(proof).decode(), expected
-
-
-def _hmac(key: bytes, message: bytes, digest: str) -> bytes:
-    return hmac.digest(key, message, digest)
+    client = hmac.digest(salted, b"Client Key", digest)
+    return hashlib.new(digest, client).digest(), hmac.digest(salted, b"Server Key", digest)
 
 
 def _md5(data: bytes) -> str:

@@ -34,6 +34,9 @@ TARGET_KEYS = frozenset(
 )
 """Keys that determine where a value leads and how the connection is protected."""
 
+USER_KEYS = frozenset({"username", "alternate_username"})
+"""Keys that name the users of a value; the two users of a pair name each other."""
+
 _WITH_PORT = re.compile(r"([^:]+|\[.*\]):[0-9]+")
 
 

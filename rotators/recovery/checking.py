@@ -71,14 +71,10 @@ def preflight(store: Store, own: Settings, secret_id: str, *, function: str | No
         SecretNotFound, AccessDenied: the secret cannot be described; nothing else was looked at.
     """
     with clients.in_region_of(secret_id):
-        return _preflight(store, own, secret_id, function, default)
-
-
-def _preflight(store: Store, own: Settings, secret_id: str, function: str | None, default: str) -> Document:
-    described = describe(secret_id)
-    run = _Preflight(store, own, described, function or described.get("RotationLambdaARN") or default)
-    with masking(run.seen):
-        checks = list(run.checks())
+        described = describe(secret_id)
+        run = _Preflight(store, own, described, function or described.get("RotationLambdaARN") or default)
+        with masking(run.seen):
+            checks = list(run.checks())
     failed = next((check for check in checks if check.result is CheckResult.FAILED), None)
     unknown = sum(check.result is CheckResult.UNKNOWN for check in checks)
     document: Document = {
@@ -121,6 +117,9 @@ class _Preflight:
     def arn(self) -> str:
         return str(self.described["ARN"])
 
+    def _holder(self, stage: Stage) -> str | None:
+        return holder(self.described.get("VersionIdsToStages", {}), stage)
+
     def checks(self) -> Iterator[Check]:
         value, check = self._value()
         yield check
@@ -147,8 +146,7 @@ class _Preflight:
             return
 
         login = partial(rotator.verify, Rotation(value, settings, value))
-        engine = engine_of(rotator)
-        if engine is not None:
+        if (engine := engine_of(rotator)) is not None:
             known = self.settings is not None
             yield from DatabaseChecks(engine, value, self.admin, settings, known).all(login)
         else:
@@ -168,7 +166,7 @@ class _Preflight:
                 )
             if owner := self.described.get("OwningService"):
                 raise SecretManagedByService(f"the secret belongs to {owner}, which rotates it itself")
-            version = holder(self.described.get("VersionIdsToStages", {}), Stage.CURRENT)
+            version = self._holder(Stage.CURRENT)
             value = self.store.value(self.arn, version) if version else None
             if value is None:
                 raise SecretFormatError("the secret has no AWSCURRENT version that holds a value")
@@ -267,9 +265,7 @@ class _Preflight:
 
     def _schedule(self) -> Check:
         name = "rotation and schedule"
-        pending = holder(self.described.get("VersionIdsToStages", {}), Stage.PENDING)
-        current = holder(self.described.get("VersionIdsToStages", {}), Stage.CURRENT)
-        if pending is not None and pending != current:
+        if self._holder(Stage.PENDING) not in {None, self._holder(Stage.CURRENT)}:
             return Check.failed(
                 name,
                 "AWSPENDING is on a separate version: a rotation runs or was cut off",

@@ -55,6 +55,18 @@ class Check:
         return cls(name, CheckResult.FAILED, detail, next)
 
     @classmethod
+    def unless(cls, fault: str, name: str, detail: str, next: str) -> Check:  # noqa: A002 - the attribute's name
+        """Return a check that failed if there is a fault, otherwise one that passed.
+
+        Args:
+            fault: cause of the failure, or an empty string.
+            name: subject of the check.
+            detail: result in words if there is no fault.
+            next: next action after the failure.
+        """
+        return cls.failed(name, fault, next) if fault else cls.ok(name, detail)
+
+    @classmethod
     def unknown(cls, name: str, detail: str = "") -> Check:
         """Return a check that could not be made. See Attributes."""
         return cls(name, CheckResult.UNKNOWN, detail)

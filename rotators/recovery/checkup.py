@@ -21,7 +21,7 @@ from rotators.core.states import Stage
 from rotators.recovery.coverage import may_invoke
 from rotators.recovery.diagnosis import Act, Diagnosis, diagnose, replica, without_effect
 from rotators.recovery.examination import Examination
-from rotators.recovery.findings import Finding, Findings, Trial
+from rotators.recovery.findings import Findings, Trial
 from rotators.recovery.mending import moves, refuse_unsure, repair
 
 Document = dict[str, Any]
@@ -40,7 +40,7 @@ class Checkup:
         diagnosis: diagnosis of the findings.
         function: ``yes`` if Secrets Manager may invoke the function, else ``no``, ``unknown`` (the caller may
             not read its policy) or ``none``.
-        failure: last failed rotation and its reason in words, or None.
+        failure: last failed rotation, with the reason that the function logged if it did; or None.
         seen: strings of all values that were read; they are masked in the document.
     """
 
@@ -48,7 +48,7 @@ class Checkup:
     found: Findings
     diagnosis: Diagnosis
     function: str
-    failure: tuple[FailedRotation, str] | None
+    failure: FailedRotation | None
     seen: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
@@ -93,7 +93,7 @@ class Checkup:
             "rotation_enabled": self.view.rotation_enabled,
             "schedule": self.view.schedule,
             "next_rotation": self.view.next_rotation,
-            "last_failure": self.failure and {**vars(self.failure[0]), "message": self.failure[1]},
+            "last_failure": self.failure and vars(self.failure),
         }
         plain: Document = json.loads(json.dumps(document, default=_iso))
         # Servers and rotators choose these texts, so they may contain a value.
@@ -117,29 +117,18 @@ def check_up(store: Store, settings: Settings, secret: str, *, idle: bool) -> Ch
         StoreError, RegistryError, ConfigurationError: see ``Examination.examine``.
     """
     with clients.in_region_of(secret):
-        return _checked_up(store, settings, secret, idle=idle)
-
-
-def _checked_up(store: Store, settings: Settings, secret: str, *, idle: bool) -> Checkup:
-    view = read_secret(secret)
-    if view.primary_region and view.primary_arn:
-        diagnosis = replica(view.primary_region, view.primary_arn)
-        return Checkup(view, _untouched(view), diagnosis, "unknown", None)
-    failure = last_failure(view.arn)
-    steps = steps_of(view, view.holder("AWSPENDING"))
-    over = idle or _is_over(view, failure, steps)
-    examination = Examination(store, settings, view, over)
-    found = examination.examine()
-    failed = newest_failure(steps)
-    why = (failed or failure).message if failure else ""
-    return Checkup(
-        view,
-        found,
-        diagnose(found, view.id),
-        _invocable(view),
-        (failure, why) if failure else None,
-        frozenset(examination.seen),
-    )
+        view = read_secret(secret)
+        if view.primary_region and view.primary_arn:
+            untried = Examination(store, settings, view, idle=True).untried(Trial.UNTRIED)
+            return Checkup(view, untried, replica(view.primary_region, view.primary_arn), "unknown", None)
+        failure = last_failure(view.arn)
+        steps = steps_of(view, view.holder(Stage.PENDING))
+        examination = Examination(store, settings, view, idle or _is_over(view, failure, steps))
+        found = examination.examine()
+        if failure and (logged := newest_failure(steps)):
+            failure = replace(failure, message=logged.message)
+        seen = frozenset(examination.seen)
+        return Checkup(view, found, diagnose(found, view.id), _invocable(view), failure, seen)
 
 
 @dataclass
@@ -184,7 +173,8 @@ class Mending:
         if not dry_run and diagnosis.acts:
             self.begun = True
             with clients.in_region_of(found.view.arn):
-                repair(self.store, self.settings, found.view.arn, _current(found), diagnosis, self._made)
+                current = found.view.holder(Stage.CURRENT)
+                repair(self.store, self.settings, found.view.arn, current, diagnosis, self._made)
             found = check_up(self.store, self.settings, found.view.arn, idle=True)
             found = replace(found, diagnosis=without_effect(found.diagnosis, diagnosis.acts))
         return {"dry_run": dry_run, **self.told(), **found.document()}
@@ -192,7 +182,7 @@ class Mending:
     @property
     def moved(self) -> list[StageMove]:
         """The stages that were moved."""
-        return moves(self._made, _current(self._found)) if self._found else []
+        return moves(self._made, self._found.view.holder(Stage.CURRENT)) if self._found else []
 
     def told(self) -> Document:
         """Return what is known so far.
@@ -212,19 +202,6 @@ class Mending:
             "made": [str(act) for act in self._made],
             "before": {"state": diagnosis.state, "sentence": masked(diagnosis.sentence, seen)},
         }
-
-
-def _current(found: Checkup) -> str | None:
-    return found.found.current.version if found.found.current else None
-
-
-def _untouched(view: SecretView) -> Findings:
-    """Return the versions of a secret without any attempt."""
-    all_of_them = {each.id: Finding(each.id, each.stages, Trial.UNTRIED) for each in view.versions}
-    current, pending, previous = (all_of_them.get(view.holder(stage) or "") for stage in Stage)
-    older = [each for each in all_of_them.values() if not {*each.stages} & {*Stage}]
-    pending = pending if pending is not current else None
-    return Findings(current, pending, previous, tuple(older), Trial.UNTRIED)
 
 
 def _is_over(view: SecretView, failure: FailedRotation | None, steps: list[LoggedStep]) -> bool:
@@ -251,8 +228,7 @@ def _invocable(view: SecretView) -> str:
     """Return ``yes`` if Secrets Manager may invoke the function, else ``no``, ``unknown`` or ``none``."""
     if view.function_arn is None:
         return "none"
-    admitted = may_invoke(view.function_arn, view.arn.split(":")[4])
-    return {True: "yes", False: "no", None: "unknown"}[admitted]
+    return {True: "yes", False: "no", None: "unknown"}[may_invoke(view.function_arn, view.arn.split(":")[4])]
 
 
 def _iso(value: object) -> str:

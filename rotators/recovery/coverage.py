@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,12 +68,11 @@ def key_of(secret: Mapping[str, Any]) -> KeyView | None:
         fault = f"the key is {found['KeyState']}"
     elif found.get("KeySpec", "SYMMETRIC_DEFAULT") != "SYMMETRIC_DEFAULT":
         fault = "the key is not a symmetric encryption key"
-    try:
-        with translated("ListResourceTags", found["Arn"]):
-            listed = clients.kms().list_resource_tags(KeyId=found["Arn"])["Tags"]
-    except UNASKED:
-        return KeyView(found["Arn"], fault, None)
-    return KeyView(found["Arn"], fault, {tag["TagKey"]: tag["TagValue"] for tag in listed})
+    tags = None
+    with suppress(*UNASKED), translated("ListResourceTags", found["Arn"]):
+        listed = clients.kms().list_resource_tags(KeyId=found["Arn"])["Tags"]
+        tags = {tag["TagKey"]: tag["TagValue"] for tag in listed}
+    return KeyView(found["Arn"], fault, tags)
 
 
 def denied(role: str, secret: Mapping[str, Any], operations: tuple[str, ...], function: str) -> list[str]:
@@ -123,8 +123,7 @@ def denied_key(role: str, key: KeyView, secret: str, *, writes: bool) -> list[st
     }
     context |= {f"aws:ResourceTag/{name}": value for name, value in (key.tags or {}).items()}
     # DescribeKey is left out: whether a write needs it is not certain (UG:security-encryption).
-    actions = ["kms:Decrypt", *(["kms:GenerateDataKey"] if writes else [])]
-    return _denied(role, actions, key.arn, context)
+    return _denied(role, _uses(writes=writes), key.arn, context)
 
 
 def denied_sealing(role: str, keys: Sequence[str], name: str) -> list[str]:
@@ -145,10 +144,12 @@ def denied_sealing(role: str, keys: Sequence[str], name: str) -> list[str]:
     return [
         f"{action} on {key}"
         for number, key in enumerate(keys)
-        for action in _denied(
-            role, ["kms:Decrypt", *(["kms:GenerateDataKey"] if number == 0 else [])], key, context
-        )
+        for action in _denied(role, _uses(writes=number == 0), key, context)
     ]
+
+
+def _uses(*, writes: bool) -> list[str]:
+    return ["kms:Decrypt", "kms:GenerateDataKey"] if writes else ["kms:Decrypt"]
 
 
 def _denied(role: str, actions: list[str], resource: str, context: Context) -> list[str]:

@@ -136,29 +136,20 @@ class DatabaseChecks:
     def _own_rights(self, session: Any) -> Iterator[Check]:
         """Check the right that a user needs to set two passwords without an admin; most users lack it."""
         missing = session.missing_for_own_pair()
-        if missing:
-            remedy = f"Grant it to the user ({missing}), or give the secret a masterarn."
-            yield Check.failed("user rights", f"the user lacks {missing}", remedy)
-        else:
-            yield Check.ok("user rights", "it may set both of its passwords")
+        fault = missing and f"the user lacks {missing}"
+        remedy = f"Grant it to the user ({missing}), or give the secret a masterarn."
+        yield Check.unless(fault, "user rights", "it may set both of its passwords", remedy)
 
     def _rights(self, session: Any, strategy: str) -> Iterator[Check]:
-        user, name = self.value.text("username"), "admin rights"
+        user = self.value.text("username")
         missing = session.missing_for_reset(user)
-        if missing:
-            yield Check.failed(name, f"the admin lacks {missing}", f"Grant it to the admin: {missing}.")
-        else:
-            yield Check.ok(name, f"it may set the password of {user!r}")
+        fault, detail = missing and f"the admin lacks {missing}", f"it may set the password of {user!r}"
+        yield Check.unless(fault, "admin rights", detail, f"Grant it to the admin: {missing}.")
         if isinstance(session, Forgetful):
-            yield self._restart(session)
-        yield self._second_user(session, user, strategy)
-
-    def _restart(self, session: Forgetful) -> Check:
-        name = "a restart keeps the password"
-        if forgotten := session.forgets():
+            name, detail = "a restart keeps the password", "every node saves its users"
             remedy = "Start the server with an ACL file or a configuration file that it can write."
-            return Check.failed(name, forgotten, remedy)
-        return Check.ok(name, "every node saves its users")
+            yield Check.unless(session.forgets(), name, detail, remedy)
+        yield self._second_user(session, user, strategy)
 
     def _second_user(self, session: Any, user: str, strategy: str) -> Check:
         name = "second user"
@@ -175,20 +166,17 @@ class DatabaseChecks:
             if error.reason != "no-user" or not made_by_us:
                 return failed_by(name, error)
             return self._new_second_user(session, user, other)
-        if missing := session.missing_for_reset(other):
-            cause = f"the admin lacks {missing}, to set the password of {other!r}"
-            return Check.failed(name, cause, f"Grant it to the admin: {missing}.")
-        return Check.ok(name, f"{other!r} exists and belongs to {user!r}")
+        missing = session.missing_for_reset(other)
+        fault = missing and f"the admin lacks {missing}, to set the password of {other!r}"
+        detail = f"{other!r} exists and belongs to {user!r}"
+        return Check.unless(fault, name, detail, f"Grant it to the admin: {missing}.")
 
     def _new_second_user(self, session: Any, user: str, other: str) -> Check:
-        name, missing = "second user", session.missing_for_clone(user)
-        if missing:
-            return Check.failed(
-                name,
-                f"{other!r} does not exist, and the admin lacks {missing}",
-                f"Grant it to the admin ({missing}), or create a user and name it in alternate_username.",
-            )
-        return Check.ok(name, f"{other!r} does not exist; the first rotation creates it")
+        missing = session.missing_for_clone(user)
+        fault = missing and f"{other!r} does not exist, and the admin lacks {missing}"
+        detail = f"{other!r} does not exist; the first rotation creates it"
+        remedy = f"Grant it to the admin ({missing}), or create a user and name it in alternate_username."
+        return Check.unless(fault, "second user", detail, remedy)
 
     def _questions(self, value: Secret, ask: Callable[[Any], Iterator[Check]]) -> Iterator[Check]:
         """Make checks in a separate login. If the server refuses an answer, the check has failed."""

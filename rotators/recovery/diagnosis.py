@@ -53,6 +53,8 @@ class Move(StrEnum):
     """Take AWSPENDING off the version."""
     RESET = "reset"
     """Make the target accept the AWSCURRENT value again."""
+    SET = "set"
+    """Make the target accept the version, and test it: only for `rotators rollback`."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Act:
 
     Attributes:
         move: the change.
-        version: version that gets or loses the label, or whose password is set.
+        version: version that gets or loses the label, or whose value is set.
         login: for RESET: version whose password logs in; None for the admin.
         rejected: for RESET: versions whose passwords were rejected.
     """
@@ -78,6 +80,7 @@ class Act:
             Move.PROMOTE: f"put AWSCURRENT on version {short}",
             Move.DROP_PENDING: f"take AWSPENDING off version {short}; its value stays",
             Move.RESET: f"set the target's password to that of version {short} (AWSCURRENT)",
+            Move.SET: f"set the target to the value of version {short}, and test it",
         }[self.move]
 
 
@@ -189,7 +192,6 @@ def _in_doubt(found: Findings, name: str) -> Diagnosis | None:
 
 def _pooled(found: Findings, name: str) -> Diagnosis | None:
     """Diagnosis if a pooler and the server disagree, or only a pooler has answered."""
-    again = f"then run `rotators doctor {name}` again"
     disagreeing = [(label, each) for label, each in found.labelled() if _disagreed(each)]
     # The server decides, and the pooler has to be changed.
     for label, each in sorted(disagreeing, key=lambda pair: pair[1].direct is not Trial.ACCEPTED):
@@ -198,15 +200,14 @@ def _pooled(found: Findings, name: str) -> Diagnosis | None:
                 "pooler",
                 f"The server accepts {label}, and the pooler or proxy at `host` rejects it: it does not know"
                 " that password.",
-                f"Give the pooler the password of {label} (PgBouncer: its user list, or an auth_query; RDS"
-                f" Proxy: its secrets), {again}. Move no label before.",
+                _give_password(label, name),
             )
         return Diagnosis(
             "pooler",
             f"The pooler or proxy at `host` accepts {label}, and the server rejects it: the pooler has a"
             " separate password for this user, or an old one.",
             "Find out which stored version the server accepts, or who set its password; give the pooler that"
-            f" password, {again}. Move no label before.",
+            f" password, then run `rotators doctor {name}` again. Move no label before.",
         )
     if not any(each.works for each in found.versions()):
         return None
@@ -219,15 +220,22 @@ def _pooled(found: Findings, name: str) -> Diagnosis | None:
                 "pooler",
                 f"{label} is rejected, but a pooler or proxy gave that answer: it may not know the password,"
                 " and the server may know no other.",
-                f"Give the pooler the password of {label} (PgBouncer: its user list, or an auth_query; RDS"
-                f" Proxy: its secrets), {again}. Move no label before. Once the secret is healthy, name the"
-                " server's own address in `admin_host`.",
+                f"{_give_password(label, name)} Once the secret is healthy, name the server's own address in"
+                " `admin_host`.",
             )
     return None
 
 
 def _disagreed(finding: Finding) -> bool:
     return set(finding.trials) == {Trial.ACCEPTED, Trial.REJECTED}
+
+
+def _give_password(label: str, name: str) -> str:
+    """Return the action if a pooler does not know a version's password."""
+    return (
+        f"Give the pooler the password of {label} (PgBouncer: its user list, or an auth_query; RDS Proxy: its"
+        f" secrets), then run `rotators doctor {name}` again. Move no label before."
+    )
 
 
 def _server_judged(finding: Finding, found: Findings) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rotators.aws.secrets import unlabelled
 from rotators.core.contracts import public_members
@@ -20,7 +20,6 @@ from rotators.core.errors import (
     AccessDenied,
     CredentialsRejected,
     IdentityMismatch,
-    RotatorFailure,
     RotatorsError,
     SecretFormatError,
     StoreError,
@@ -30,9 +29,16 @@ from rotators.core.errors import (
 from rotators.core.redaction import masking
 from rotators.core.rotation import Rotation
 from rotators.core.secret import PUBLIC_KEYS, Secret
-from rotators.core.states import Stage, holder
+from rotators.core.states import Stage
 from rotators.core.versions import UNREADABLE, Seen, failed_look_up
-from rotators.logins.target import TARGET_KEYS, TargetIdentity, differing_keys, direct, same_target
+from rotators.logins.target import (
+    TARGET_KEYS,
+    USER_KEYS,
+    TargetIdentity,
+    differing_keys,
+    direct,
+    same_target,
+)
 from rotators.recovery.faults import fault_of, public_members_of, remarks_on, rotator_of
 from rotators.recovery.findings import Finding, Findings, Trial, TrialOutcome
 from rotators.strategies.alternating import SUFFIX, other_user, partner
@@ -45,9 +51,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rotators.aws.views import SecretView
-    from rotators.core.contracts import Rotator, SecretState, Store, Unlabelled
+    from rotators.core.contracts import Rotator, Store, Unlabelled
     from rotators.core.settings import Settings
-    from rotators.strategies.engine import Clones, Engine
+    from rotators.strategies.engine import Engine
 
 ROTATION_MINUTES = 20
 """Four steps of a function, fifteen minutes at most in all, and the service's pauses between them."""
@@ -55,14 +61,13 @@ ROTATION_MINUTES = 20
 MOST_OLDER = 10
 """Number of versions without a label that are read: each is a call of GetSecretValue."""
 
-_USERS = frozenset({"username", "alternate_username"})
-_TRIALS: tuple[tuple[type[RotatorsError], Trial], ...] = (
-    (CredentialsRejected, Trial.REJECTED),
-    (TargetUnavailable, Trial.UNREACHABLE),
-    (TargetRefused, Trial.REFUSED),
-    (IdentityMismatch, Trial.FOREIGN),
-    (SecretFormatError, Trial.UNREADABLE),
-)
+_TRIALS: dict[type[RotatorsError], Trial] = {
+    CredentialsRejected: Trial.REJECTED,
+    TargetUnavailable: Trial.UNREACHABLE,
+    TargetRefused: Trial.REFUSED,
+    IdentityMismatch: Trial.FOREIGN,
+    SecretFormatError: Trial.UNREADABLE,
+}
 _CLOSED = {"clear", "no-keys", "other-key"}
 """Reasons of sealed and clear values that this process may not read."""
 _ACCEPTED = TrialOutcome(Trial.ACCEPTED)
@@ -102,29 +107,25 @@ class Examination:
             RegistryError: ROTATOR names no rotator, or the rotator cannot be loaded.
         """
         with masking(self.seen):
-            return self._examine()
+            current = self._readable(Stage.CURRENT)
+            self.seen.public = public_members_of(current, self.settings)
+            if current is not None and (fault := fault_of(current, self.settings)):
+                return self.untried(Trial.UNTRIED if "masterarn" in current else None, _outcome(fault))
+            base = current or self._readable(Stage.PENDING) or self._readable(Stage.PREVIOUS)
+            if base is None:
+                raise self.unreadable or SecretFormatError(
+                    "no labelled version of the secret holds a JSON object"
+                )
+            rotator = rotator_of(base, self.settings)
+            self.seen.public = public_members(rotator)
+            return _Look(self, base, rotator).findings()
 
-    def _examine(self) -> Findings:
-        state = self.view.state
-        current = self._readable(state, Stage.CURRENT)
-        self.seen.public = public_members_of(current, self.settings)
-        if current is not None and (fault := fault_of(current, self.settings)):
-            return _Look(self, state, current, None).untried(_outcome(fault))
-        base = current or self._readable(state, Stage.PENDING) or self._readable(state, Stage.PREVIOUS)
-        if base is None:
-            raise self.unreadable or SecretFormatError(
-                "no labelled version of the secret holds a JSON object"
-            )
-        rotator = rotator_of(base, self.settings)
-        self.seen.public = public_members(rotator)
-        return _Look(self, state, base, rotator).findings()
-
-    def _readable(self, state: SecretState, stage: Stage) -> Secret | None:
-        version = holder(state.stages, stage)
+    def _readable(self, stage: Stage) -> Secret | None:
+        version = self.view.holder(stage)
         if version is None:
             return None
         try:
-            value = self.store.value(state.arn, version)
+            value = self.store.value(self.view.arn, version)
         except UNREADABLE as error:
             if stage is Stage.CURRENT and failed_look_up(error):
                 raise  # the value is in order, and no older one must take its place
@@ -133,6 +134,55 @@ class Examination:
         if value is not None:
             self.seen.add(value)
         return value
+
+    def untried(self, admin: Trial | None, fault: TrialOutcome | None = None) -> Findings:
+        """Return the versions without any login.
+
+        Args:
+            admin: None if the secret names no admin.
+            fault: fault of the AWSCURRENT value, if one is the reason.
+        """
+        return Findings(
+            self.labelled(Stage.CURRENT),
+            self.pending(),
+            self.labelled(Stage.PREVIOUS),
+            tuple(self.blank(version) for version in unlabelled(self.view.versions)),
+            admin,
+            unlisted=self.view.unlisted,
+            fault=fault,
+        )
+
+    def labelled(self, stage: Stage) -> Finding | None:
+        """Return the version with a stage, untried; None if no version has it.
+
+        Args:
+            stage: of the version.
+        """
+        version = self.view.holder(stage)
+        return None if version is None else self.blank(version)
+
+    def pending(self) -> Finding | None:
+        """Return the AWSPENDING version, untried, if it is not the current one."""
+        finding = self.labelled(Stage.PENDING)
+        if finding is None or Stage.CURRENT in finding.stages:
+            return None
+        return replace(finding, fresh=not self.idle and self._is_fresh(finding.version))
+
+    def blank(self, version: str) -> Finding:
+        """Return a version, untried.
+
+        Args:
+            version: its id.
+        """
+        stages = tuple(sorted(self.view.state.stages.get(version, ())))
+        return Finding(version, stages, Trial.UNTRIED, reason="unneeded")
+
+    def _is_fresh(self, version: str) -> bool:
+        """Return True if a version is so recent that its rotation can still run, or if its age is unknown."""
+        created = next((each.created for each in self.view.versions if each.id == version), None)
+        if created is None:
+            return True
+        return dt.datetime.now(dt.UTC) - created < dt.timedelta(minutes=ROTATION_MINUTES)
 
 
 @dataclass
@@ -234,43 +284,25 @@ class _Look:
     """Versions of one secret, tried by its rotator."""
 
     by: Examination
-    state: SecretState
     base: Secret = field(repr=False)
-    rotator: Rotator | None
-
-    def untried(self, fault: TrialOutcome) -> Findings:
-        """Return the versions without any login.
-
-        Args:
-            fault: fault of the AWSCURRENT value.
-        """
-        labelled = {stage: self._labelled(stage) for stage in Stage}
-        return Findings(
-            labelled[Stage.CURRENT],
-            self._pending(),
-            labelled[Stage.PREVIOUS],
-            tuple(self._blank(version) for version in unlabelled(self.by.view.versions)),
-            Trial.UNTRIED if "masterarn" in self.base else None,
-            unlisted=self.by.view.unlisted,
-            fault=fault,
-        )
+    rotator: Rotator
 
     def findings(self) -> Findings:
         """Return the versions, each tried if that is needed to determine the state."""
-        assert self.rotator is not None  # noqa: S101 - only `untried` works without it
-        settings = self.by.settings
+        settings, view = self.by.settings, self.by.view
         admin = self._admin()
         limit = (
             settings.most_rejected if admin.allowed is None else min(settings.most_rejected, admin.allowed)
         )
         logins = _Logins(self.rotator, settings, max(limit, 1), pooled_admin=admin.pooler)
-        current = self._seen(self._labelled(Stage.CURRENT), logins)
-        pending = self._seen(self._pending(), logins, strict=True)
-        others = unlabelled(self.by.view.versions)
+        current, pending = self.by.labelled(Stage.CURRENT), self.by.pending()
+        current = current and self._try(current, logins)
+        pending = pending and self._try(pending, logins, strict=True)
+        others = unlabelled(view.versions)
         known = any(each is not None and Trial.ACCEPTED in each.trials for each in (current, pending))
         doubtful = self._newer(others) if pending is None or Trial.ACCEPTED not in pending.trials else set()
         older = {each.version: each for each in self._older(others, logins, known=known, doubtful=doubtful)}
-        previous = holder(self.state.stages, Stage.PREVIOUS)
+        previous = view.holder(Stage.PREVIOUS)
         found = Findings(
             current,
             pending,
@@ -279,7 +311,7 @@ class _Look:
             admin.login.trial if admin.login else None,
             _told(admin.login) if admin.login else "",
             admin.clone,
-            self.by.view.unlisted,
+            view.unlisted,
             pooler=logins.pooler or ("admin_host" not in self.base and logins.pooled_admin),
             pooled_admin=logins.pooled_admin,
             remarks=remarks_on(self.base, engine_of(self.rotator)),
@@ -297,16 +329,16 @@ class _Look:
             known: True if AWSCURRENT or AWSPENDING was accepted.
             doubtful: versions that are tried nevertheless.
         """
-        previous = holder(self.state.stages, Stage.PREVIOUS)
+        previous = self.by.view.holder(Stage.PREVIOUS)
         ordered = [*others.lost, *([previous] if previous else []), *others.replaced]
         for number, version in enumerate(ordered):
             unneeded = known and version not in doubtful
             if unneeded or number > MOST_OLDER:
-                yield self._blank(version).tried(
+                yield self.by.blank(version).tried(
                     _UNNEEDED if unneeded else TrialOutcome(Trial.UNTRIED, reason="limit")
                 )
                 continue
-            finding = self._try(self._blank(version), logins)
+            finding = self._try(self.by.blank(version), logins)
             if Trial.ACCEPTED in finding.trials:
                 known, doubtful = True, set()
             yield finding
@@ -320,9 +352,6 @@ class _Look:
         recent = {each.id for each in self.by.view.versions if each.created is None or each.created > since}
         return recent.intersection(others.lost)
 
-    def _seen(self, finding: Finding | None, logins: _Logins, *, strict: bool = False) -> Finding | None:
-        return None if finding is None else self._try(finding, logins, strict=strict)
-
     def _try(self, finding: Finding, logins: _Logins, *, strict: bool = False) -> Finding:
         """Read a version and log in with it, if it was stored for the user and target of AWSCURRENT.
 
@@ -332,7 +361,7 @@ class _Look:
             strict: True if every public key must equal the current value's, as in a rotation's AWSPENDING.
         """
         try:
-            value = self.by.store.value(self.state.arn, finding.version)
+            value = self.by.store.value(self.by.view.arn, finding.version)
         except (StoreError, *UNREADABLE) as error:
             if not _concerns_version(error, finding):
                 raise
@@ -348,16 +377,14 @@ class _Look:
         if not self._leads_here(value) or (strict and differing):
             away = [key for key in differing if key in TARGET_KEYS] or differing
             return _foreign(finding, "target", f"stored for another target ({', '.join(away)})")
-        if fault := fault_of(value.replace(**self._here(differing)), self.by.settings):
+        here = value.replace(**{key: self.base.get(key) for key in differing})
+        if fault := fault_of(here, self.by.settings):
             return replace(finding.tried(_outcome(fault)), trial=Trial.UNREADABLE, movable=False)
-        return logins.tried(finding, value.replace(**self._here(differing)))
-
-    def _here(self, differing: list[str]) -> dict[str, object]:
-        return {key: self.base.get(key) for key in differing}
+        return logins.tried(finding, here)
 
     def _differing(self, value: Secret) -> list[str]:
         """Return the public keys whose meaning differs from the current value's."""
-        keys = PUBLIC_KEYS.union(public_members(self.rotator)) - _USERS
+        keys = PUBLIC_KEYS.union(public_members(self.rotator)) - USER_KEYS
         return differing_keys(value, self.base, keys, engine_of(self.rotator))
 
     def _leads_here(self, value: Secret) -> bool:
@@ -375,28 +402,6 @@ class _Look:
             return {user}
         return {user, user + SUFFIX, user.removesuffix(SUFFIX), base.get("alternate_username", user)}
 
-    def _labelled(self, stage: Stage) -> Finding | None:
-        version = holder(self.state.stages, stage)
-        return None if version is None else self._blank(version)
-
-    def _pending(self) -> Finding | None:
-        """Return the AWSPENDING version, if it is not the current one."""
-        finding = self._labelled(Stage.PENDING)
-        if finding is None or Stage.CURRENT in finding.stages:
-            return None
-        return replace(finding, fresh=not self.by.idle and self._is_fresh(finding.version))
-
-    def _blank(self, version: str) -> Finding:
-        stages = tuple(sorted(self.state.stages.get(version, ())))
-        return Finding(version, stages, Trial.UNTRIED, reason="unneeded")
-
-    def _is_fresh(self, version: str) -> bool:
-        """Return True if a version is so recent that its rotation can still run, or if its age is unknown."""
-        created = next((each.created for each in self.by.view.versions if each.id == version), None)
-        if created is None:
-            return True
-        return dt.datetime.now(dt.UTC) - created < dt.timedelta(minutes=ROTATION_MINUTES)
-
     def _admin(self) -> _Admin:
         """Log in once as the admin, and read the user's limit and the second user."""
         if "masterarn" not in self.base:
@@ -409,8 +414,7 @@ class _Look:
         engine = engine_of(self.rotator)
         if engine is None:
             rotation = Rotation(value, self.by.settings, value)
-            verify = self.rotator.verify if self.rotator else None
-            return _Admin(value, tried(lambda: verify(rotation)) if verify else None)
+            return _Admin(value, tried(lambda: self.rotator.verify(rotation)))
         found = _Admin(value)
         found.login = tried(lambda: self._ask(found, value, engine))
         return found
@@ -420,13 +424,11 @@ class _Look:
         with engine.login(for_users_of(value, self.base, engine), self.by.settings) as session:
             session.check()
             found.pooler = session.behind_pooler
-            found.allowed = rejections_left(session, self.base.text("username"), 0)
+            user = self.base.text("username")
+            found.allowed = rejections_left(session, user, 0)
             if strategy_of(self.base, engine) == "alternating":
-                found.clone = self._clone(session, engine)
-
-    def _clone(self, session: Clones[Any], engine: Engine) -> str:
-        user = self.base.text("username")
-        return _told(tried(lambda: session.require_clone(user, other_user(self.base, engine))))
+                clone = tried(lambda: session.require_clone(user, other_user(self.base, engine)))
+                found.clone = _told(clone)
 
     def _no_reset(self, found: Findings, admin: _Admin, logins: _Logins) -> TrialOutcome | None:
         """Return why the admin must not set the user's password; checked only if nothing else helps."""
@@ -458,15 +460,13 @@ def tried(call: Callable[[], object]) -> TrialOutcome:
     """
     try:
         call()
-    except (RotatorFailure, SecretFormatError) as error:
-        if not isinstance(error, tuple(kind for kind, _ in _TRIALS)):
-            raise
+    except tuple(_TRIALS) as error:
         return _outcome(error)
     return _ACCEPTED
 
 
 def _outcome(error: RotatorsError) -> TrialOutcome:
-    trial = next((trial for kind, trial in _TRIALS if isinstance(error, kind)), Trial.UNREADABLE)
+    trial = next((trial for kind, trial in _TRIALS.items() if isinstance(error, kind)), Trial.UNREADABLE)
     return TrialOutcome(trial, f"[{error.full_code}] {error.cause}", error.remedy, error.reason or error.code)
 
 

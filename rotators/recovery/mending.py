@@ -34,7 +34,7 @@ def repair(  # noqa: PLR0913, PLR0917 - what a repair needs, and its result
     arn: str,
     current: str | None,
     diagnosis: Diagnosis,
-    made: list[Act] | None = None,
+    made: list[Act],
 ) -> None:
     """Apply a diagnosis, in its order; each act may be repeated.
 
@@ -59,9 +59,10 @@ def repair(  # noqa: PLR0913, PLR0917 - what a repair needs, and its result
         elif act.move is Move.DROP_PENDING:
             drop_pending(arn, act.version)
         else:
-            _Reset(Versions.of(store, arn), settings, act).run()
-        if made is not None:
-            made.append(act)
+            versions = Versions.of(store, arn)
+            with masking(versions.seen):
+                _reset(versions, settings, act)
+        made.append(act)
 
 
 def moves(made: Iterable[Act], current: str | None) -> list[StageMove]:
@@ -108,55 +109,47 @@ class _OnlyAdmin(Versions):
         return iter(())
 
 
-class _Reset:
-    """Sets the target's password to that of AWSCURRENT, with the login that the diagnosis found."""
+def _reset(versions: Versions, settings: Settings, act: Act) -> None:
+    """Set the target's password to that of AWSCURRENT, with the login that the diagnosis found.
 
-    def __init__(self, versions: Versions, settings: Settings, act: Act) -> None:
-        self._versions, self._settings, self._act = versions, settings, act
+    Raises:
+        VersionConflict: AWSCURRENT moved since the diagnosis.
+        NoCurrentValue: the version has no value any more.
+        RotatorFailure, StoreError: the password was not set.
+    """
+    if versions.holder(Stage.CURRENT) != act.version:
+        raise VersionConflict("AWSCURRENT moved since the diagnosis; nothing was changed")
+    current = _value(versions, act.version)
+    rotator = load(rotator_name(current, settings))
+    versions.seen.public = public_members(rotator)
+    engine, rotation = engine_of(rotator), Rotation(current, settings, current, versions=versions)
+    if engine is None:
+        rotator.apply(rotation)
+    elif act.login is None:
+        _reset_by_admin(engine, rotation, versions, act.rejected)
+    else:
+        # This is a rotation from the value that logs in to the current one, and nothing else is tried.
+        # The admin helps if this user may not change its own credential.
+        offered = [each.name for each in engine.strategies]
+        one_user = current.replace(strategy="single" if "single" in offered else offered[0])
+        accepted = _value(versions, act.login)
+        working = one_user.replace(**{key: accepted[key] for key in engine.credential.fields})
+        others = _OnlyAdmin(versions.store, versions.state, seen=versions.seen)
+        rotator.apply(Rotation(working, settings, one_user, versions=others))
 
-    def run(self) -> None:
-        """Set the password.
 
-        Raises:
-            VersionConflict: AWSCURRENT moved since the diagnosis.
-            NoCurrentValue: the version has no value any more.
-            RotatorFailure, StoreError: the password was not set.
-        """
-        with masking(self._versions.seen):
-            self._run()
+def _reset_by_admin(engine: Engine, rotation: Rotation, versions: Versions, rejected: Iterable[str]) -> None:
+    admin, current = proven_admin(rotation, engine), rotation.current
+    if admin is None:
+        raise SecretFormatError("the secret names no masterarn any more")
+    credentials = [engine.credential.of(_value(versions, version)) for version in rejected]
+    with engine.login(admin, rotation.settings) as session:
+        require_reset_helps(session, current, credentials)
+        session.set_credential(current.text("username"), engine.credential.of(current))
 
-    def _run(self) -> None:
-        if self._versions.holder(Stage.CURRENT) != self._act.version:
-            raise VersionConflict("AWSCURRENT moved since the diagnosis; nothing was changed")
-        current = self._value(self._act.version)
-        rotator = load(rotator_name(current, self._settings))
-        self._versions.seen.public = public_members(rotator)
-        engine = engine_of(rotator)
-        if engine is None:
-            rotator.apply(Rotation(current, self._settings, current, versions=self._versions))
-        elif self._act.login is None:
-            self._by_admin(engine, current)
-        else:
-            # This is a rotation from the value that logs in to the current one, and nothing else is tried.
-            # The admin helps if this user may not change its own credential.
-            offered = [each.name for each in engine.strategies]
-            one_user = current.replace(strategy="single" if "single" in offered else offered[0])
-            accepted = self._value(self._act.login)
-            working = one_user.replace(**{key: accepted[key] for key in engine.credential.fields})
-            others = _OnlyAdmin(self._versions.store, self._versions.state, seen=self._versions.seen)
-            rotator.apply(Rotation(working, self._settings, one_user, versions=others))
 
-    def _by_admin(self, engine: Engine, current: Secret) -> None:
-        admin = proven_admin(Rotation(current, self._settings, current, versions=self._versions), engine)
-        if admin is None:
-            raise SecretFormatError("the secret names no masterarn any more")
-        rejected = [engine.credential.of(self._value(version)) for version in self._act.rejected]
-        with engine.login(admin, self._settings) as session:
-            require_reset_helps(session, current, rejected)
-            session.set_credential(current.text("username"), engine.credential.of(current))
-
-    def _value(self, version: str) -> Secret:
-        value = self._versions.value(version)
-        if value is None:
-            raise NoCurrentValue(f"the version {version} holds no value any more")
-        return value
+def _value(versions: Versions, version: str) -> Secret:
+    value = versions.value(version)
+    if value is None:
+        raise NoCurrentValue(f"the version {version} holds no value any more")
+    return value

@@ -12,12 +12,10 @@ AWSCURRENT it would look like a rotation under way, and Secrets Manager would se
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from rotators.aws.secrets import drop_pending
 from rotators.aws.views import SecretView, read_secret
-from rotators.core.audit import StageMove
 from rotators.core.contracts import public_members
 from rotators.core.errors import (
     CredentialsRejected,
@@ -34,32 +32,18 @@ from rotators.core.rotation import Rotation
 from rotators.core.secret import PUBLIC_KEYS
 from rotators.core.states import Stage
 from rotators.core.versions import Versions, failed_look_up
-from rotators.logins.target import differing_keys, direct, same_target
+from rotators.logins.target import USER_KEYS, differing_keys, direct, same_target
+from rotators.recovery.diagnosis import Act, Move
 from rotators.recovery.errors import RollbackRefused
 from rotators.recovery.faults import rotator_of
 from rotators.strategies.engine import previous_hours_of
 from rotators.strategies.rotator import engine_of, strategy_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from rotators.core.contracts import Rotator, Store
     from rotators.core.secret import Secret
     from rotators.core.settings import Settings
     from rotators.strategies.engine import Engine
-
-_USERS = frozenset({"username", "alternate_username"})
-
-
-class Act(StrEnum):
-    """One change of a rollback."""
-
-    DROP_PENDING = "drop-pending"
-    """Take AWSPENDING off the current version, where a complete rotation left it."""
-    SET = "set"
-    """Make the target accept the wanted version, and test it."""
-    PROMOTE = "promote"
-    """Put AWSCURRENT on the wanted version."""
 
 
 @dataclass(frozen=True)
@@ -70,25 +54,17 @@ class RollbackPlan:
         name, arn: of the secret.
         current: version that has AWSCURRENT.
         wanted: version that gets it.
-        acts: the changes, in order; empty if the wanted version is the current one.
-        reason: why these, and what is true afterwards, in words.
+        reason: why these changes, and what is true afterwards, in words.
+        acts: the changes, in order; empty if the wanted version is the current one. AWSPENDING is taken off
+            the current version, where a complete rotation left it.
     """
 
     name: str
     arn: str
     current: str
     wanted: str
-    acts: tuple[Act, ...]
     reason: str
-
-    def words(self) -> list[str]:
-        """Return the changes in words."""
-        said = {
-            Act.DROP_PENDING: f"take AWSPENDING off version {self.current[:8]}; its value stays",
-            Act.SET: f"set the target to the value of version {self.wanted[:8]}, and test it",
-            Act.PROMOTE: f"put AWSCURRENT on version {self.wanted[:8]}",
-        }
-        return [said[act] for act in self.acts]
+    acts: tuple[Act, ...]
 
 
 @dataclass
@@ -103,7 +79,7 @@ class Rollback:
 
     Attributes:
         made: the changes that `run` has made.
-        begun: the last change that `run` has begun. If it was stopped there, it may have been made.
+        begun: the last kind of change that `run` has begun. If it was stopped there, it may have been made.
     """
 
     store: Store
@@ -111,7 +87,7 @@ class Rollback:
     secret: str
     version: str | None = None
     made: list[Act] = field(default_factory=list, init=False)
-    begun: Act | None = field(default=None, init=False)
+    begun: Move | None = field(default=None, init=False)
     _versions: Versions | None = field(default=None, init=False, repr=False)
     _logins: _Logins | None = field(default=None, init=False, repr=False)
     _rotates: bool = field(default=False, init=False)
@@ -131,13 +107,14 @@ class Rollback:
         current, wanted = self._versions_of(view)
         self._rotates = view.rotation_enabled or view.function_arn is not None
         if wanted == current:
-            return RollbackPlan(view.name, view.arn, current, wanted, (), "it is AWSCURRENT already")
+            return RollbackPlan(view.name, view.arn, current, wanted, "it is AWSCURRENT already", ())
         versions = self._versions = _Unmoved(self.store, view.state)
         with masking(versions.seen):
             reason, sets = self._judged(versions, current, wanted)
-        left = (Act.DROP_PENDING,) if versions.holder(Stage.PENDING) == current else ()
-        acts = (*left, *((Act.SET,) if sets else ()), Act.PROMOTE)
-        return RollbackPlan(view.name, view.arn, current, wanted, acts, reason)
+        acts = [Act(Move.SET, wanted), Act(Move.PROMOTE, wanted)] if sets else [Act(Move.PROMOTE, wanted)]
+        if versions.holder(Stage.PENDING) == current:
+            acts.insert(0, Act(Move.DROP_PENDING, current))
+        return RollbackPlan(view.name, view.arn, current, wanted, reason, tuple(acts))
 
     def run(self, plan: RollbackPlan) -> None:
         """Do what a plan says; it may be repeated after a stop, with a new plan.
@@ -152,14 +129,14 @@ class Rollback:
         if self._versions is not None:
             self._versions.confirm()
         for act in plan.acts:
-            self.begun = act
-            self._make(act, plan)
+            self.begun = act.move
+            self._make(act.move, plan)
             self.made.append(act)
 
-    def _make(self, act: Act, plan: RollbackPlan) -> None:
-        if act is Act.DROP_PENDING:
+    def _make(self, move: Move, plan: RollbackPlan) -> None:
+        if move is Move.DROP_PENDING:
             drop_pending(plan.arn, plan.current)
-        elif act is Act.PROMOTE:
+        elif move is Move.PROMOTE:
             self._promote(plan)
         elif self._logins is not None:
             with masking(self._logins.versions.seen):
@@ -268,7 +245,7 @@ class Rollback:
     def _require_same_target(self, old: Secret, new: Secret, rotator: Rotator, engine: Engine) -> None:
         keys = PUBLIC_KEYS.union(public_members(rotator))
         if not _same_user(old, new):
-            keys -= _USERS  # the two users of a pair name each other
+            keys -= USER_KEYS
         differing = differing_keys(new, old, keys, engine)
         if differing or not same_target(new, old, engine, self.settings):
             differs = ", ".join(differing) or "its address or TLS settings"
@@ -378,32 +355,18 @@ def _effect(old: Secret, new: Secret, engine: Engine) -> str:
     return "the wanted version logs in, so only the stage moves"
 
 
-def left(plan: RollbackPlan, begun: Act | None) -> str:
+def left(plan: RollbackPlan, begun: Move | None) -> str:
     """Return in words what a stopped rollback left.
 
     Args:
         plan: of the rollback.
-        begun: the change during which it was stopped; None before the first one.
+        begun: the kind of change during which it was stopped; None before the first one.
     """
-    if begun is Act.PROMOTE:
-        accepted = ", which the target accepts" if Act.SET in plan.acts else ""
+    if begun is Move.PROMOTE:
+        accepted = ", which the target accepts" if Act(Move.SET, plan.wanted) in plan.acts else ""
         return f"AWSCURRENT is on version {plan.current}, or already on {plan.wanted}{accepted}"
-    target = f"may accept version {plan.wanted} already" if begun is Act.SET else "was not changed"
+    target = f"may accept version {plan.wanted} already" if begun is Move.SET else "was not changed"
     return f"the command did not move AWSCURRENT from version {plan.current}; the target {target}"
-
-
-def moves(plan: RollbackPlan, made: Iterable[Act]) -> list[StageMove]:
-    """Return the stages that a rollback has moved.
-
-    Args:
-        plan: of the rollback.
-        made: the changes that were made.
-    """
-    of = {
-        Act.DROP_PENDING: StageMove(Stage.PENDING, plan.current),
-        Act.PROMOTE: StageMove(Stage.CURRENT, plan.current, plan.wanted),
-    }
-    return [of[act] for act in made if act in of]
 
 
 def document(plan: RollbackPlan) -> dict[str, Any]:
@@ -412,11 +375,4 @@ def document(plan: RollbackPlan) -> dict[str, Any]:
     Args:
         plan: of a rollback.
     """
-    return {
-        "name": plan.name,
-        "arn": plan.arn,
-        "current": plan.current,
-        "wanted": plan.wanted,
-        "reason": plan.reason,
-        "acts": [str(act) for act in plan.acts],
-    }
+    return {**vars(plan), "acts": [str(act.move) for act in plan.acts]}

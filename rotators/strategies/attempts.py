@@ -6,7 +6,6 @@ A server that cannot be reached ends the step: that is no rejection.
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from rotators.core.progress import Credential
     from rotators.core.rotation import Rotation
     from rotators.core.secret import Secret
-    from rotators.core.tries import StoredValue
     from rotators.strategies.engine import Administers, Engine
 
 
@@ -68,7 +66,6 @@ def changing(rotation: Rotation) -> Iterator[None]:
     rotation.rejected.clear()
 
 
-@dataclass
 class Attempts:
     """The logins of one step. Each object serves one step.
 
@@ -77,22 +74,18 @@ class Attempts:
         rotation: whose values.
     """
 
-    engine: Engine
-    rotation: Rotation
-    _tries: Tries = field(init=False, repr=False)
-    _waiting: Iterator[StoredValue] = field(init=False, repr=False)
-    _refuted: bool = field(default=False, init=False)
-
-    def __post_init__(self) -> None:
-        current = self._credential(self.rotation.current)
-        untried = current is not None and current not in self.rotation.rejected
-        self._tries = Tries(self.rotation, current_first=untried)
+    def __init__(self, engine: Engine, rotation: Rotation) -> None:
+        self._engine, self._rotation = engine, rotation
+        current = self._credential(rotation.current)
+        untried = current is not None and current not in rotation.rejected
+        self._tries = Tries(rotation, current_first=untried)
         self._waiting = iter(self._tries)
+        self._refuted = False
 
     @property
     def rejected(self) -> list[Credential]:
         """The credentials that were rejected in this rotation."""
-        return [self.engine.credential.of(value) for value in self._tries.rejected]
+        return [self._engine.credential.of(value) for value in self._tries.rejected]
 
     @contextmanager
     def login(self) -> Iterator[tuple[Any, Credential] | None]:
@@ -119,26 +112,26 @@ class Attempts:
 
     def failure(self) -> CredentialsRejected:
         """The error for the caller to raise when nothing was accepted."""
-        user = self.rotation.pending.text("username")
+        user = self._rotation.pending.text("username")
         return self._tries.failure(f"Unable to log into database as {user!r}")
 
     def _admin_can_help(self, error: TargetRefused) -> bool:
         """Return True if an admin can change the credential of a user whose login was refused."""
-        return error.reason in _FOR_ADMIN and self.rotation.current.get("masterarn") is not None
+        return error.reason in _FOR_ADMIN and self._rotation.current.get("masterarn") is not None
 
     def _first(self, sessions: ExitStack) -> tuple[Any, Credential] | None:
-        current, settings = self.rotation.current, self.rotation.settings
+        current, settings = self._rotation.current, self._rotation.settings
         if self._tries.repeated or self._refuted:
             self._tries.limit(self._allowed_by_server)
         for stored in self._waiting:
             credential = self._credential(stored.value)
-            here = same_target(stored.value, current, self.engine, settings)
+            here = same_target(stored.value, current, self._engine, settings)
             if credential is None or not self._tries.may_send(stored, credential, same_target=here):
                 continue
-            fields = {key: stored.value[key] for key in self.engine.credential.fields}
-            secret = direct(current.replace(**fields), self.engine)
+            fields = {key: stored.value[key] for key in self._engine.credential.fields}
+            secret = direct(current.replace(**fields), self._engine)
             try:
-                session = sessions.enter_context(self.engine.login(secret, settings))
+                session = sessions.enter_context(self._engine.login(secret, settings))
             except CredentialsRejected:
                 self._tries.limit(self._allowed_by_server)
                 continue
@@ -152,10 +145,10 @@ class Attempts:
         return None
 
     def _credential(self, stored: Secret) -> Credential | None:
-        if stored.get("username") != self.rotation.current["username"]:
+        if stored.get("username") != self._rotation.current["username"]:
             return None
         try:
-            return self.engine.credential.of(stored)
+            return self._engine.credential.of(stored)
         except SecretFormatError:
             return None
 
@@ -163,13 +156,13 @@ class Attempts:
     def _allowed_by_server(self) -> int | None:
         """The server's own limit as an admin reads it; None without an admin, or if it cannot be read."""
         try:
-            admin = proven_admin(self.rotation, self.engine)
+            admin = proven_admin(self._rotation, self._engine)
             if admin is None:
                 return None
             session: Administers[Any]
-            with self.engine.login(admin, self.rotation.settings) as session:
+            with self._engine.login(admin, self._rotation.settings) as session:
                 return rejections_left(
-                    session, self.rotation.current.text("username"), self._tries.rejections
+                    session, self._rotation.current.text("username"), self._tries.rejections
                 )
         except (RotatorFailure, StoreError, *UNREADABLE):
             # The admin is needed only if no stored value works, and its error is reported then.

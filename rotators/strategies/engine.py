@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
+from rotators.logins.target import Server
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from contextlib import AbstractContextManager
@@ -244,24 +246,19 @@ class AcceptsPrevious(Protocol):
     def previous_hours(self) -> int: ...  # noqa: D102 - see Attributes
 
 
-class Engine(Protocol):
+class Engine(Server, Protocol):
     """A credential type: what it declares, and its login.
 
     It may declare more: see `Proved`, `HasMembers`, `Identified`, `AcceptsPrevious`.
 
     Attributes:
-        names: the values of the secret's ``engine`` key that mean this engine.
-        default_port: used when the secret has no ``port``.
+        names, default_port: see Server.
         target_defaults: the members, beside host and port, that say where a value leads, with their defaults.
         longest_username: in bytes of UTF-8.
         credential: the members that a rotation replaces.
         strategies: those it supports; its sessions have the methods that these need.
     """
 
-    @property
-    def names(self) -> frozenset[str]: ...  # noqa: D102 - see Attributes
-    @property
-    def default_port(self) -> int: ...  # noqa: D102 - see Attributes
     @property
     def target_defaults(self) -> Mapping[str, str]: ...  # noqa: D102 - see Attributes
     @property

@@ -69,10 +69,12 @@ def check_shape(secret: Secret, engine: Engine) -> None:
     if len(secret.text("username").encode(errors="surrogatepass")) > engine.longest_username:
         # A server may cut a longer name off, and so mean another user.
         raise SecretFormatError(f"key 'username' of the secret exceeds {engine.longest_username} bytes")
-    if lacks_address(secret, engine):
-        _check_partial_address(secret, engine)
-    else:
-        addresses(secret, engine)
+    if not lacks_address(secret, engine):
+        host_of(secret)
+    for key in ("port", "admin_port"):
+        port_of(secret, engine.default_port, key)
+    if "admin_host" in secret:
+        host_of(secret, "admin_host")
     for key, default in engine.target_defaults.items():
         secret.text(key, default)
     for key in (_OPTIONAL_TEXTS | members_of(engine).keys()) & secret.keys():
@@ -81,13 +83,6 @@ def check_shape(secret: Secret, engine: Engine) -> None:
     wants_tls(secret)
     wants_start_tls(secret)
     sends_clear_text(secret)
-
-
-def _check_partial_address(secret: Secret, engine: Engine) -> None:
-    for key in ("port", "admin_port"):
-        port_of(secret, engine.default_port, key)
-    if "admin_host" in secret:
-        host_of(secret, "admin_host")
 
 
 def lacks_address(secret: Secret, engine: Engine) -> bool:
@@ -100,9 +95,7 @@ def lacks_address(secret: Secret, engine: Engine) -> bool:
     Raises:
         SecretFormatError: an identifier is not a string.
     """
-    named = [key for key in identifiers_of(engine) if key in secret]
-    for key in named:
-        secret.text(key)
+    named = [secret.text(key) for key in identifiers_of(engine) if key in secret]
     return bool(named) and "engine" in secret and "host" not in secret
 
 

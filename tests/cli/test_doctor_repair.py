@@ -163,7 +163,7 @@ def test_a_stage_moved_after_the_diagnosis_stays(world: World) -> None:
     assert found.current is not None
     moved = put(world, arn, {**world.value(arn), "password": new_password()}, "AWSCURRENT")
     with pytest.raises(RequestRefused):
-        repair(SecretStore(), Settings(), arn, found.current.version, diagnose(found, arn))
+        repair(SecretStore(), Settings(), arn, found.current.version, diagnose(found, arn), [])
     assert "AWSCURRENT" in world.stages(arn)[moved]
 
 

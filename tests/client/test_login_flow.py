@@ -52,6 +52,16 @@ def test_previous_version_logs_in_to_a_lagging_replica() -> None:
     assert world.reads() == ["AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"]
 
 
+def test_rejections_for_days_end_as_the_first() -> None:
+    world = World(accepts=set())
+    for _ in range(1100):
+        with pytest.raises(WrongPassword):
+            world.connect(Limits(logins=1))
+        world.now += 61
+    world.accepts = {"v1"}
+    assert world.connect() == "v1"
+
+
 def test_stage_moved_between_reads_is_found_next_round() -> None:
     moved: dict[str, object] = {"current": "v2", "pending": None, "previous": "v1"}
     world = World(pending="v2", accepts={"v2"}, script=[(4, moved)])

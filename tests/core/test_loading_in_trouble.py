@@ -38,8 +38,8 @@ def test_a_value_survives_an_outage_for_a_while(passing: Time, service: Service)
     with pytest.raises(ServiceUnavailable, match="down"):
         kept.get("k", service.load, timeout=3)
     assert len(kept) == 1
-    kept.purge()
-    assert len(kept) == 0
+    kept.put("other", "v")
+    assert len(kept) == 1
 
 
 def test_an_outage_costs_a_call_every_two_seconds(passing: Time, service: Service) -> None:

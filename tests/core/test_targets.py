@@ -232,7 +232,7 @@ def test_the_default_port_is_the_engine_s(name: str, driver: str) -> None:
     assert isinstance(rotator, EngineRotator)
     unported = Secret({"engine": name, "host": "db.internal"})
     ported = unported.replace(port=rotator.engine.default_port)
-    assert Destination.of(driver_named(driver), ()).same(unported, ported)
+    assert Destination(driver=driver_named(driver)).same(unported, ported)
 
 
 def test_roots_mean_nothing_without_tls() -> None:

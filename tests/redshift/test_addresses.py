@@ -350,4 +350,4 @@ def test_repair_shows_the_public_members_of_an_engine(shift: World) -> None:
     version = next(iter(shift.stages(arn)))
     reset = Diagnosis("forgotten", "", "", (Act(Move.RESET, version),))
     with pytest.raises(SecretFormatError, match=named):
-        repair(SecretStore(), Settings(), arn, version, reset)
+        repair(SecretStore(), Settings(), arn, version, reset, [])

@@ -109,7 +109,7 @@ class ClientLogins:
         Raises:
             ConfigurationError: the version is for another target.
         """
-        require_same(Destination.of(PYMONGO, self.given), attempt.secret, self._place)
+        require_same(Destination(frozenset(self.given), PYMONGO), attempt.secret, self._place)
         token = _CREDENTIAL.set(self._credential(attempt, options))
         try:
             with pymongo.timeout(attempt.seconds):

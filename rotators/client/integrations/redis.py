@@ -39,7 +39,7 @@ from rotators.logins.target import port_of
 C = TypeVar("C")
 
 # Those of redis-py 8.
-RETRIES, FIRST_PAUSE, LONGEST_PAUSE = 10, 0.01, 1.0
+_RETRIES, _FIRST_PAUSE, _LONGEST_PAUSE = 10, 0.01, 1.0
 
 
 class RedisCredentials(redis.CredentialProvider):
@@ -66,15 +66,7 @@ class RedisCredentials(redis.CredentialProvider):
             StoreError: the secret cannot be read and is not in memory.
             SecretFormatError: the secret has no host, and none was passed; or a key is wrong.
         """
-        secret = Secret(self._credentials.secret())
-        place = place_of(secret)
-        return {
-            **server_parameters(secret, given),
-            "credential_provider": self,
-            "redis_connect_func": functools.partial(self.log_in, place=place),
-            "retry": _Retry(ExponentialWithJitterBackoff(base=FIRST_PAUSE, cap=LONGEST_PAUSE), RETRIES),
-            **given,
-        }
+        return client_options(self, Secret(self._credentials.secret()), given, _Retry)
 
     def get_credentials(self) -> tuple[str, str]:
         """Return user and password of the version that the next login would try first. Clear text.
@@ -119,6 +111,29 @@ class RedisCredentials(redis.CredentialProvider):
                     raise Final(error) from None
                 raise
         _limit(connection)
+
+
+def client_options(
+    provider: Any, secret: Secret, given: dict[str, Any], retry: Callable[..., object]
+) -> dict[str, Any]:
+    """Return the arguments of a client of one server.
+
+    Args:
+        provider: a credential provider with a method ``log_in``.
+        secret: names the server.
+        given: the caller's own arguments; they override the secret.
+        retry: class of the client's retries.
+
+    Raises:
+        SecretFormatError: the secret has no host, and none was passed; or a key is wrong.
+    """
+    return {
+        **server_parameters(secret, given),
+        "credential_provider": provider,
+        "redis_connect_func": functools.partial(provider.log_in, place=place_of(secret)),
+        "retry": retry(ExponentialWithJitterBackoff(base=_FIRST_PAUSE, cap=_LONGEST_PAUSE), _RETRIES),
+        **given,
+    }
 
 
 class ConnectionLogin:
@@ -170,7 +185,7 @@ class ConnectionLogin:
             ConfigurationError: the version is for another server.
         """
         connection, first = self._connection, not self._begun
-        require_same(Destination.of(REDIS, self.given), attempt.secret, self._place)
+        require_same(Destination(self.given, REDIS), attempt.secret, self._place)
         connection.credential_provider = redis.UsernamePasswordCredentialProvider(
             *user_and_password(attempt.secret)
         )

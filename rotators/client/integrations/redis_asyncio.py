@@ -15,18 +15,16 @@ from typing import Any
 
 import redis
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.backoff import NoBackoff
 
 from rotators.client.aio import AsyncCredentials
 from rotators.client.flow import Attempt
 from rotators.client.integrations import place_of, require_kind
 from rotators.client.integrations.redis import (
-    FIRST_PAUSE,
-    LONGEST_PAUSE,
-    RETRIES,
     ConnectionLogin,
     Final,
     LoggedIn,
+    client_options,
     is_asyncio,
 )
 from rotators.core.errors import ConfigurationError
@@ -50,14 +48,7 @@ class AsyncRedisCredentials(redis.CredentialProvider):
 
     async def options(self, **given: Any) -> dict[str, Any]:
         """See `RedisCredentials.options`."""
-        secret = Secret(await self._credentials.secret())
-        return {
-            **server_parameters(secret, given),
-            "credential_provider": self,
-            "redis_connect_func": functools.partial(self.log_in, place=place_of(secret)),
-            "retry": _Retry(ExponentialWithJitterBackoff(base=FIRST_PAUSE, cap=LONGEST_PAUSE), RETRIES),
-            **given,
-        }
+        return client_options(self, Secret(await self._credentials.secret()), given, _Retry)
 
     async def get_credentials_async(self) -> tuple[str, str]:
         """See `RedisCredentials.get_credentials`."""

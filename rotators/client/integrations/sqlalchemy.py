@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event, exc
 
+from rotators.client.call import CREDENTIALS
 from rotators.client.credentials import Credentials
 from rotators.client.drivers import driver_of_dialect
 from rotators.client.integrations import require_kind
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from rotators.client.flow import Attempt
 
 _VERSION, _NEW = "rotators_version", "rotators_new"
-_OURS = ("user", "username", "password", "passwd")
 
 
 def attach(engine: Engine, credentials: Credentials) -> None:
@@ -55,7 +55,7 @@ def attach(engine: Engine, credentials: Credentials) -> None:
         dialect: Dialect, record: ConnectionPoolEntry, cargs: tuple[Any, ...], cparams: dict[str, Any]
     ) -> Any:
         driver = driver_of_dialect(dialect.driver)
-        given = {name: value for name, value in cparams.items() if name not in _OURS}
+        given = {name: value for name, value in cparams.items() if name not in CREDENTIALS}
 
         def login(attempt: Attempt) -> Any:
             connection = dialect.connect(*cargs, **driver.arguments(attempt.secret, attempt.seconds, given))

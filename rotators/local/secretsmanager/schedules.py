@@ -15,7 +15,7 @@ from typing import Any
 
 from cronsim import CronSim, CronSimError
 
-from rotators.core.schedule import Cron, Rate, parse_schedule
+from rotators.core.schedule import Cron, parse_schedule
 from rotators.local.secretsmanager.refusals import invalid_parameter
 
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
@@ -76,11 +76,11 @@ def next_rotation(rules: Mapping[str, Any], last: dt.datetime, now: dt.datetime)
     expression, days = str(rules.get("ScheduleExpression") or ""), rules.get("AutomaticallyAfterDays") or 0
     if not expression and not days:
         return None
-    schedule = parse_schedule(expression) if expression else Rate(dt.timedelta(days=days))
+    schedule = parse_schedule(expression) if expression else dt.timedelta(days=days)
     if isinstance(schedule, Cron):
         hourly, begin = not schedule.hours.isdigit(), next(_occurrences(schedule, now))
     else:
-        hourly, due = "hour" in expression, last + schedule.interval
+        hourly, due = "hour" in expression, last + schedule
         begin = due.replace(hour=due.hour if hourly else 0, minute=0, second=0, microsecond=0)
     return begin + _length(begin, rules.get("Duration"), hourly=hourly) - dt.timedelta(seconds=1)
 
