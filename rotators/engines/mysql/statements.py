@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
+
+import pymysql
 
 from rotators.core.errors import TargetRefused
+from rotators.core.secret import Secret
+from rotators.engines.mysql.authentication import Connection
 from rotators.engines.mysql.failures import (
     EXPIRED,
     invalid_password,
@@ -17,12 +22,6 @@ from rotators.engines.mysql.failures import (
 from rotators.engines.mysql.rights import EXACT, Account
 from rotators.logins.causes import failure
 from rotators.logins.connecting import STATEMENT_SECONDS, sends_clear_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rotators.core.secret import Secret
-    from rotators.engines.mysql.authentication import Connection
 
 # Longer than a session may last, so it ends only sessions whose client has disappeared.
 _IDLE_SECONDS = 10
@@ -114,8 +113,6 @@ class DatabaseSession:
         another character set, quotes with another meaning, or transactions that may not write. Roles are
         left alone: they can only add rights.
         """
-        import pymysql  # noqa: PLC0415 - the driver, when first needed
-
         try:
             self._rows(
                 "SET NAMES utf8mb4, SESSION autocommit = 1, SESSION lc_messages = 'en_US',"
@@ -165,8 +162,6 @@ class DatabaseSession:
 
     def _refusal(self, statement: str, account: Account | None, *, clear: bool) -> TargetRefused | None:
         """Run a statement; return the refusal of the password validation, if there is one."""
-        import pymysql  # noqa: PLC0415 - the driver, when first needed
-
         try:
             self._run(statement)
         except pymysql.Error as error:
