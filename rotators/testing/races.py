@@ -111,7 +111,7 @@ class RotatorRacesV1(Suite):
             for done, lagging in enumerate(STEPS[1:], 1):
                 *earlier, last = STEPS[:done]
                 token = case.begin(*earlier)
-                answer = _answer_of_now(case, token)
+                answer = _answer_of_now(case, token, filled=bool(earlier))
                 case.step(last, token)
                 kit.function.restart()
                 kit.recorder.begin(answer=answer)
@@ -172,16 +172,15 @@ def _fails_once(case: Case, number: int, when: When, name: str, kind: type[Rotat
     _done(case, token)
 
 
-def _answer_of_now(case: Case, token: str) -> Answer:
-    """Return an argument for `Recorder.begin`: a replica of the service that gets no later writes."""
-    client = case.kit.client
-    described = client.describe_secret(SecretId=case.arn)
-    try:
-        case.pending(token)
-    except client.exceptions.ResourceNotFoundException:
-        filled = False
-    else:
-        filled = True
+def _answer_of_now(case: Case, token: str, *, filled: bool) -> Answer:
+    """Return an argument for `Recorder.begin`: a replica of the service that gets no later writes.
+
+    Args:
+        case: case of the secret.
+        token: token of the rotation.
+        filled: True if its version has a value.
+    """
+    described = case.kit.client.describe_secret(SecretId=case.arn)
 
     def answer(operation: Operation, args: tuple[Any, ...], call: Callable[[], Any]) -> Any:
         if operation.kind is not Kind.API or args[2].get("SecretId") != case.arn:

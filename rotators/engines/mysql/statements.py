@@ -54,6 +54,9 @@ class DatabaseSession:
     Args:
         connection: connection whose login was accepted; no statement was run.
         secret: value that the connection logged in with.
+
+    Attributes:
+        behind_pooler: True if the greeting's number differs from that of the server's connection.
     """
 
     mode = "STRICT_ALL_TABLES"
@@ -65,7 +68,7 @@ class DatabaseSession:
         self._clear_text = sends_clear_text(secret)
         self._chosen: Account | None = None
         self._seen = ""
-        self._pooled = False
+        self.behind_pooler = False
         self._begin()
 
     @property
@@ -76,11 +79,6 @@ class DatabaseSession:
             TargetRefused: it belongs to another user than requested; nothing may be done in its name.
         """
         return ServerAccount(self._own())
-
-    @property
-    def behind_pooler(self) -> bool:
-        """See Session.behind_pooler: the greeting's number differs from that of the server's connection."""
-        return self._pooled
 
     def check(self, other: str = "") -> None:
         """See Session.check. A server may treat an unknown user as its anonymous one.
@@ -134,7 +132,7 @@ class DatabaseSession:
             [(chosen, asked, number)] = rows
             user, _, host = text_of(chosen).rpartition("@")
             self._seen = text_of(asked).rpartition("@")[2]
-            self._pooled = int(number) % _THREADS != self._connection.number % _THREADS
+            self.behind_pooler = int(number) % _THREADS != self._connection.number % _THREADS
         except (AttributeError, TypeError, ValueError):
             raise failure("protocol", f"asking who {self._user!r} is") from None
         self._chosen = Account(user, host)
