@@ -226,7 +226,7 @@ def _table(name: str, results: list[StopResult]) -> Table:
     for column in ("before", "step", "operation", "stops", "outcome", "AWSCURRENT"):
         table.add_column(column)
     for operation, rotations, group in by_operation(results):
-        dead = sorted({str(result.when) for result in group if not result.usable}, reverse=True)
+        dead = sorted({str(result.point.when) for result in group if not result.usable}, reverse=True)
         counts = Counter(str(result.outcome) for result in group)
         table.add_row(
             f"{rotations}+" if rotations else "0",

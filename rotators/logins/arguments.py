@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 from rotators.core.errors import SecretFormatError
+from rotators.core.secret import Secret
 from rotators.core.settings import Settings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from rotators.core.secret import Secret
 
 
 def where(secret: Secret, given: Iterable[str], *others: str) -> dict[str, Any]:

@@ -243,6 +243,13 @@ class Messages:
         return TargetUnavailable(f"{doing}: {first_line}", reason="unknown")
 
 
+CERTIFICATES = (
+    (r"[Hh]ostname mismatch|IP address mismatch|doesn't match", "tls-host"),
+    (r"certificate has expired", "tls-expired"),
+    (r"certificate is not yet valid", "tls-not-yet-valid"),
+    (r"certificate verify failed|CERTIFICATE_VERIFY_FAILED", "tls-untrusted"),
+)
+"""Patterns for messages of OpenSSL and Python about a server's certificate, which all drivers repeat."""
 NETWORK = (
     (r"Connection refused", "closed-port"),
     (r"[Nn]o route to host|[Nn]etwork is unreachable|[Hh]ost is unreachable", "unreachable"),

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from rotators.core.errors import RotatorFailure, TargetUnavailable
 from rotators.logins.causes import CONNECT_SECONDS, failure
-from rotators.logins.connecting import SESSION_SECONDS, SYSTEM_ROOTS, cut_after, resolved
+from rotators.logins.connecting import SESSION_SECONDS, SYSTEM_ROOTS, addresses_with_time, cut_after
 
 # OpenSSL's documentation, X509_STORE_CTX_get_error.
 _REASONS = {9: "tls-not-yet-valid", 10: "tls-expired", 62: "tls-host", 64: "tls-host"}
@@ -72,12 +72,8 @@ def opened(host: str, port: int, roots: str | None, deadline: float, doing: str)
         TargetUnavailable: no address answered in time, or TLS failed; the reason is a key of CAUSES.
     """
     context = None if roots is None else tls_context(roots)
-    addresses = resolved(host, port, deadline - time.monotonic())
     failed: RotatorFailure = failure("timeout", doing)
-    for position, address in enumerate(addresses):
-        share = (deadline - time.monotonic()) / (len(addresses) - position)
-        if share <= 0:
-            break
+    for address, share in addresses_with_time(host, port, deadline):
         try:
             return _opened(address, host, port, context, share)
         except (OSError, ValueError) as error:

@@ -9,17 +9,14 @@ import socket
 import ssl
 import stat
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rotators.core.errors import SecretFormatError
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
 from rotators.logins.causes import failure
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rotators.core.secret import Secret
-    from rotators.core.settings import Settings
 
 STATEMENT_SECONDS = 5.0
 """Seconds for one statement, enforced by the server."""
@@ -153,6 +150,31 @@ def resolved(host: str, port: int, seconds: float = _RESOLVE_SECONDS) -> list[st
     if found:
         return found
     raise failure("unknown-host", f"resolving {host!r}")
+
+
+def addresses_with_time(
+    host: str, port: int, deadline: float, shortest: float = 0.0
+) -> Iterator[tuple[str, float]]:
+    """Yield the addresses of a host to try in turn, each with its share of the time that is left.
+
+    Args:
+        host: name or address.
+        port: TCP port.
+        deadline: of the login, by ``time.monotonic``; the last address has all the time that is left.
+        shortest: least share in seconds of an address that is not the first one.
+
+    Yields:
+        Address and seconds, until the time is over.
+
+    Raises:
+        TargetUnavailable: as ``resolved``.
+    """
+    addresses = resolved(host, port, deadline - time.monotonic())
+    for position, address in enumerate(addresses):
+        share = (deadline - time.monotonic()) / (len(addresses) - position)
+        if share <= (shortest if position else 0):
+            return
+        yield address, share
 
 
 @contextlib.contextmanager

@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rotators.core.errors import ConfigurationError
+from rotators.core.secret import Secret
 from rotators.logins.arguments import where
+from rotators.logins.causes import Messages
 from rotators.logins.connecting import wants_tls
 from rotators.logins.target import port_of
-
-if TYPE_CHECKING:
-    from rotators.core.secret import Secret
-    from rotators.logins.causes import Messages
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 """Positional arguments, and keyword arguments by name."""
@@ -159,17 +157,17 @@ class ClientSide:
         engines: supported values of the secret's ``engine`` key, each with the canonical name that is used to
             compare them.
         port: default port of the servers.
-        target_defaults: other keys of the secret that say where it leads, with their defaults.
-        words: parts of other values of the ``engine`` key whose servers send the same messages.
         messages: messages of the servers and their drivers about failed logins.
         drivers: known drivers; each is an entry point of the group ``rotators.drivers``.
+        words: parts of other values of the ``engine`` key whose servers send the same messages.
+        target_defaults: other keys of the secret that say where it leads, with their defaults.
     """
 
     engines: Mapping[str, str]
     port: int
-    words: tuple[str, ...]
     messages: Messages
     drivers: tuple[Driver, ...]
+    words: tuple[str, ...] = ()
     target_defaults: Mapping[str, str] = field(default_factory=dict)
 
 

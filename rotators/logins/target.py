@@ -8,16 +8,13 @@ number or text, a key with its default or without a value.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, Protocol
 
 from rotators.core.errors import SecretFormatError
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
 from rotators.logins.connecting import wants_start_tls, wants_tls
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from rotators.core.secret import Secret
-    from rotators.core.settings import Settings
 
 TARGET_KEYS = frozenset(
     {

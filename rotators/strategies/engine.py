@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from rotators.logins.target import Server
 
@@ -284,6 +285,21 @@ class Engine(Server, Protocol):
             TargetRefused: it answered and refused for another reason (no such database, a rule by host).
             SecretFormatError: a key is missing or wrong.
         """
+
+
+class DriverEngine:
+    """Base of an engine whose session is in a module of its own, because it imports the driver.
+
+    Attributes:
+        session: name of the module; its function ``logged_in`` gets the secret, the settings and the engine.
+    """
+
+    session: ClassVar[str]
+
+    def login(self, secret: Secret, settings: Settings) -> AbstractContextManager[Any]:
+        """See Engine.login."""
+        opened: AbstractContextManager[Any] = import_module(self.session).logged_in(secret, settings, self)
+        return opened
 
 
 def members_of(engine: Engine) -> Mapping[str, str]:

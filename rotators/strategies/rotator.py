@@ -18,19 +18,6 @@ if TYPE_CHECKING:
     from rotators.strategies.engine import Engine, Strategy
 
 
-def require_driver(module: str) -> None:
-    """Look for a driver without importing it, so that a rotation without one stops before it stores a value.
-
-    Args:
-        module: its top-level package.
-
-    Raises:
-        ModuleNotFoundError: it is not installed; the registry turns this into a BrokenRotator.
-    """
-    if find_spec(module) is None:
-        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
-
-
 def engine_of(rotator: Rotator | None) -> Engine | None:
     """The engine of a rotator; None for a rotator that was written without one.
 
@@ -79,9 +66,16 @@ class EngineRotator:
 
     Args:
         engine: the credential type.
+        driver: top-level package of the driver; empty if the engine needs none.
+
+    Raises:
+        ModuleNotFoundError: the driver is not installed; the registry turns this into a BrokenRotator. It is
+            not imported yet, but a rotation without it must stop before it stores a value.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, driver: str = "") -> None:
+        if driver and find_spec(driver) is None:
+            raise ModuleNotFoundError(f"No module named {driver!r}", name=driver)
         self.engine = engine
 
     def propose(self, rotation: Rotation) -> Secret:

@@ -6,11 +6,13 @@ import io
 import itertools
 import json
 import secrets
+import time
 import uuid
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Self
 
 from rotators.core.contracts import public_members
+from rotators.core.errors import RotatorsError
 from rotators.core.registry import load
 from rotators.core.request import Step
 from rotators.core.secret import Secret
@@ -19,7 +21,7 @@ from rotators.local.inprocess import InProcessFunction
 from rotators.testing.recorder import Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
     from rotators.core.contracts import Rotator
     from rotators.local.aws import LocalAws
@@ -29,6 +31,9 @@ STEPS = tuple(str(step) for step in Step)
 
 EXTRA = {"team": "payments", "nested": {"list": [1, 2.5, None, True]}, "ünï": "çödé"}
 """Members of every secret of the kit that no rotator uses, and that must be kept."""
+
+_SESSION_END_SECONDS = 3.0
+"""Most seconds until a server notices a closed connection."""
 
 _numbers = itertools.count(1)
 
@@ -125,7 +130,7 @@ class Kit:
         case = Case(self, self.store(stored), value)
         self.aws.enable_rotation(case.arn)
         for _ in range(rotations):
-            case.steps(case.begin())
+            case.begin(*STEPS)
         return case
 
     def _admin(self, port: int | None) -> str:
@@ -180,10 +185,16 @@ class Case:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def begin(self) -> str:
-        """Stage an empty AWSPENDING version as the service does before createSecret; return its token."""
+    def begin(self, *steps: str) -> str:
+        """Stage an empty AWSPENDING version as the service does before createSecret; return its token.
+
+        Args:
+            *steps: names of the steps to run with it.
+        """
         token = str(uuid.uuid4())
         self.kit.aws.stage(self.arn, token)
+        for step in steps:
+            self.step(step, token)
         return token
 
     def event(self, step: str, token: str) -> dict[str, str]:
@@ -205,6 +216,19 @@ class Case:
         with redirect_stdout(self.output), self.kit.recorder.step(step):
             self.kit.function.invoke(self.event(step, token))
 
+    def succeeds(self, step: str, token: str) -> bool:
+        """Run one step, recorded; return False if it failed with an error of this project.
+
+        Args:
+            step: name of the step.
+            token: token of the rotation.
+        """
+        try:
+            self.step(step, token)
+        except RotatorsError:
+            return False
+        return True
+
     def steps(self, token: str, *steps: str) -> None:
         """Run several steps.
 
@@ -217,7 +241,7 @@ class Case:
 
     def rotate(self) -> Value:
         """Run a whole rotation with a new token, and return the new current value."""
-        self.steps(self.begin())
+        self.begin(*STEPS)
         return self.current()
 
     def current(self) -> Value:
@@ -241,11 +265,8 @@ class Case:
         found: dict[str, list[str]] = self.kit.client.describe_secret(SecretId=self.arn)["VersionIdsToStages"]
         return found
 
-    def values(self) -> list[Value]:
-        """Return the values of all versions, those with a label first."""
-        return list(self._each_value())
-
-    def _each_value(self) -> Iterator[Value]:
+    def values(self) -> Iterator[Value]:
+        """Yield the values of all versions, those with a label first."""
         listed = self.kit.client.list_secret_version_ids(SecretId=self.arn, IncludeDeprecated=True)
         for version in sorted(listed["Versions"], key=lambda version: not version.get("VersionStages")):
             try:
@@ -253,20 +274,22 @@ class Case:
             except self.kit.client.exceptions.ResourceNotFoundException:
                 continue  # staged, without a value
 
-    def put(self, value: Value, token: str, stage: str) -> None:
-        """Store a value by hand.
+    def put(self, value: Value, token: str = "", stage: str = Stage.CURRENT) -> str:
+        """Store a value by hand, and return the id of the new version.
 
         Args:
             value: value to store.
-            token: id of the new version.
+            token: id of the new version; empty for a new one.
             stage: label of the new version.
         """
+        token = token or str(uuid.uuid4())
         self.kit.client.put_secret_value(
             SecretId=self.arn,
             ClientRequestToken=token,
             SecretString=json.dumps(value),
             VersionStages=[stage],
         )
+        return token
 
     def drop_pending(self, token: str) -> None:
         """Take AWSPENDING off a version if it has it, as operators do to end a stuck rotation.
@@ -279,22 +302,32 @@ class Case:
                 SecretId=self.arn, VersionStage=Stage.PENDING, RemoveFromVersionId=token
             )
 
+    def keeps_a_session(self) -> bool:
+        """Return True if the target still has a session of the credential after three seconds."""
+        deadline = time.monotonic() + _SESSION_END_SECONDS
+        while self.kit.target.sessions(self.first):
+            if time.monotonic() > deadline:
+                return True
+            time.sleep(0.01)
+        return False
+
     def current_logs_in(self) -> bool:
         """Return True if the AWSCURRENT value logs in."""
         return self.kit.target.logs_in(self.current())
 
     def some_logs_in(self) -> bool:
         """Return True if any stored value logs in; reads no more values than needed."""
-        return any(self.kit.target.logs_in(value) for value in self._each_value())
+        return any(self.kit.target.logs_in(value) for value in self.values())
 
-    def public_members(self) -> Collection[str]:
-        """Return the members that the rotator declares as public, beside PUBLIC_KEYS."""
-        return public_members(self.kit.rotator or load(self.first["engine"]))
+    @property
+    def rotator(self) -> Rotator:
+        """Return the rotator of the secret."""
+        return self.kit.rotator or load(str(self.first["engine"]))
 
     def sensitive(self) -> set[str]:
         """Return all strings of all values, and of the admin's value, that must not appear anywhere."""
         admin = self.kit.target.admin() or {}
-        public = self.public_members()
+        public = public_members(self.rotator)
         return {
             text for value in (*self.values(), self.first, admin) for text in Secret(value).sensitive(public)
         } - set(Secret(EXTRA).sensitive())

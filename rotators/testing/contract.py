@@ -11,6 +11,7 @@ from functools import partial
 
 import pytest
 
+from rotators.core.contracts import public_members
 from rotators.core.errors import (
     CredentialsRejected,
     InvalidInput,
@@ -20,8 +21,8 @@ from rotators.core.errors import (
 from rotators.core.secret import PUBLIC_KEYS
 from rotators.testing.case import EXTRA, STEPS, Case, Kit
 from rotators.testing.proxy import Proxy, closed_port
-from rotators.testing.recorder import Kind, Operation, When
-from rotators.testing.secrecy import Witness, the_rotator
+from rotators.testing.recorder import Act, Kind, When, at
+from rotators.testing.secrecy import Witness
 from rotators.testing.suite import Suite, failure
 
 CREATE, SET, TEST, FINISH = STEPS
@@ -59,11 +60,7 @@ class RotatorContractV1(Suite):
         Fails if two proposals, or a proposal and the current, are equal.
         """
         with kit.case() as case:
-            values = []
-            for _ in range(2):
-                token = case.begin()
-                case.step(CREATE, token)
-                values.append(case.pending(token))
+            values = [case.pending(case.begin(CREATE)) for _ in range(2)]
             assert values[0] != values[1], "two proposals are equal"
             assert case.first not in values, "a proposal equals the current value"
 
@@ -73,7 +70,7 @@ class RotatorContractV1(Suite):
         The user's name may change only if the strategy has two users.
         """
         with kit.case() as case:
-            kept = {*PUBLIC_KEYS, *EXTRA, *case.public_members()} - {"alternate_username"}
+            kept = {*PUBLIC_KEYS, *EXTRA, *public_members(case.rotator)} - {"alternate_username"}
             if kit.always_usable and kit.strategy == "alternating":
                 kept.remove("username")
             before = case.current()
@@ -91,7 +88,7 @@ class RotatorContractV1(Suite):
         with kit.case() as case:
             footprint = kit.target.footprint(case.first)
             kit.recorder.begin()
-            case.step(CREATE, case.begin())
+            case.begin(CREATE)
             touched = [found.name for found in kit.recorder.operations if found.kind is not Kind.API]
             assert not touched, f"createSecret reached the target: {touched}"
             assert kit.target.footprint(case.first) == footprint, "createSecret changed users or rights"
@@ -103,8 +100,7 @@ class RotatorContractV1(Suite):
         Fails if it passes before ``apply``: a value that does not work would be promoted.
         """
         with kit.case(rotations=2) as case:
-            token = case.begin()
-            case.step(CREATE, token)
+            token = case.begin(CREATE)
             failure(CredentialsRejected, lambda: case.step(TEST, token), "testSecret before setSecret")
             case.steps(token, SET, TEST)
             assert kit.target.logs_in(case.pending(token)), "testSecret passed a value that does not log in"
@@ -115,8 +111,7 @@ class RotatorContractV1(Suite):
         Fails if users or rights change, or if the value does not log in after finishSecret.
         """
         with kit.case() as case:
-            token = case.begin()
-            case.steps(token, CREATE, SET)
+            token = case.begin(CREATE, SET)
             footprint = kit.target.footprint(case.first)
             kit.function.restart()
             case.step(SET, token)
@@ -133,9 +128,7 @@ class RotatorContractV1(Suite):
         """
         for order in ORDERS:
             with kit.case() as case:
-                token = case.begin()
-                for step in order:
-                    case.step(step, token)
+                token = case.begin(*order)
                 assert case.current_version() == token, f"not promoted by {order}"
                 assert case.current_logs_in(), f"does not log in after {order}"
 
@@ -171,10 +164,7 @@ class RotatorContractV1(Suite):
     def test_no_session_stays(self, kit: Kit) -> None:
         """A rotation leaves no open session; fails if the target still has one after three seconds."""
         with kit.case(rotations=2) as case:
-            deadline = time.monotonic() + 3
-            while kit.target.sessions(case.first):
-                assert time.monotonic() < deadline, "a session stayed open"
-                time.sleep(0.02)
+            assert not case.keeps_a_session(), "a session stayed open"
 
     def test_a_pending_value_of_somebody_else_is_refused(self, kit: Kit) -> None:
         """A pending value of another user is refused; fails if setSecret or testSecret accepts it.
@@ -185,12 +175,7 @@ class RotatorContractV1(Suite):
             token = case.begin()
             same = {key: case.first[key] for key in ("masterarn",) if key in case.first}
             case.put({**other.first, **same}, token, "AWSPENDING")
-            for step in (SET, TEST):
-                failure(
-                    (RotatorFailure, InvalidInput),
-                    partial(case.step, step, token),
-                    f"{step} of another user's value",
-                )
+            refuses(case, token, "of another user's value")
             assert kit.target.logs_in(other.first), "the other user's password was changed"
 
     def test_a_stranger_with_the_clones_name_is_refused(self, kit: Kit) -> None:
@@ -200,8 +185,7 @@ class RotatorContractV1(Suite):
         user.
         """
         with kit.case() as case:
-            token = case.begin()
-            case.step(CREATE, token)
+            token = case.begin(CREATE)
             clone = case.pending(token).get("username")
             if clone == case.first.get("username"):
                 return
@@ -212,8 +196,7 @@ class RotatorContractV1(Suite):
     def test_a_server_that_is_down(self, kit: Kit) -> None:
         """No server means ``TargetUnavailable``, which may be retried; fails if the error is another one."""
         with kit.case(port=closed_port()) as case:
-            token = case.begin()
-            case.step(CREATE, token)
+            token = case.begin(CREATE)
             for step in (SET, TEST):
                 self._unavailable(partial(case.step, step, token), step)
 
@@ -224,48 +207,35 @@ class RotatorContractV1(Suite):
         """
         port = port_of_target(kit)
         with Proxy(port) as proxy, kit.case(port=proxy.port) as case:
-            token = case.begin()
-            case.step(CREATE, token)
+            token = case.begin(CREATE)
             proxy.silence()
             self._unavailable(lambda: case.step(SET, token), "setSecret")
-            proxy.cut()
-            proxy.flow()
-            case.steps(token, SET, TEST, FINISH)
-            assert case.current_logs_in()
+            _recovers(case, token, proxy)
 
     def test_a_server_that_falls_silent_in_a_statement(self, kit: Kit) -> None:
         """A server that stops answering in the last statement of setSecret does no harm.
 
         Fails if the step takes longer than `Suite.timeout`, or if the rotation cannot be completed later.
         """
-        self._disturbed(kit, lambda proxy: proxy.silence(), last_only=True)
+        self._disturbed(kit, Proxy.silence, last_only=True)
 
     def test_a_server_that_hangs_up_before_a_statement(self, kit: Kit) -> None:
         """A connection that is closed before any statement or commit of setSecret does no harm.
 
         Fails if the error is not ``TargetUnavailable``, or if the rotation cannot be completed later.
         """
-        self._disturbed(kit, lambda proxy: proxy.cut(), last_only=False)
+        self._disturbed(kit, Proxy.cut, last_only=False)
 
     def _disturbed(self, kit: Kit, disturb: Callable[[Proxy], None], *, last_only: bool) -> None:
         with Proxy(port_of_target(kit)) as proxy:
             places = _places(kit, proxy.port)
             for place in places[-1:] if last_only else places:
                 with kit.case(port=proxy.port) as case:
-                    token = case.begin()
-                    case.step(CREATE, token)
-
-                    def act(operation: Operation, when: When, place: int = place) -> None:
-                        if (operation.index, when) == (place, When.BEFORE):
-                            disturb(proxy)
-
-                    kit.recorder.begin(act)
+                    token = case.begin(CREATE)
+                    kit.recorder.begin(at(place, When.BEFORE, partial(disturb, proxy)))
                     self._unavailable(lambda: case.step(SET, token), "setSecret")  # noqa: B023 - called at once
                     kit.recorder.begin()
-                    proxy.cut()
-                    proxy.flow()
-                    case.steps(token, SET, TEST, FINISH)
-                    assert case.current_logs_in()
+                    _recovers(case, token, proxy)
 
     def _unavailable(self, call: Callable[[], None], what: str) -> None:
         started = time.monotonic()
@@ -280,7 +250,7 @@ class RotatorContractV1(Suite):
             places = _places(kit, proxy.port)
             for place in dict.fromkeys((places[0], places[-1])):
                 with kit.case(port=proxy.port, rotations=1) as case:
-                    self._shows_nothing(kit, case, _cut_at(place, proxy))
+                    self._shows_nothing(kit, case, at(place, When.BEFORE, proxy.cut))
         with kit.case(rotations=1) as case:
             kit.target.reset(case.current())
             self._shows_nothing(kit, case, None)
@@ -288,10 +258,9 @@ class RotatorContractV1(Suite):
             self._shows_nothing(kit, case, None)
 
     @staticmethod
-    def _shows_nothing(kit: Kit, case: Case, act: Callable[[Operation, When], None] | None) -> None:
-        token = case.begin()
-        case.step(CREATE, token)
-        rotator = the_rotator(kit, case)
+    def _shows_nothing(kit: Kit, case: Case, act: Act | None) -> None:
+        token = case.begin(CREATE)
+        rotator = case.rotator
         rotation = kit.function.rotation(case.arn, token)
         witness = Witness(case.sensitive())
         for call in (rotator.propose, rotator.apply, rotator.verify):
@@ -321,21 +290,44 @@ def port_of_target(kit: Kit) -> int:
     return port
 
 
-def _places(kit: Kit, port: int) -> list[int]:
-    """Return the indexes of the statements and commits in an undisturbed setSecret."""
-    with kit.case(port=port) as case:
-        token = case.begin()
-        case.step(CREATE, token)
-        kit.recorder.begin()
-        case.step(SET, token)
-        found = [each.index for each in kit.recorder.operations if each.kind in {Kind.STATEMENT, Kind.COMMIT}]
-    assert found, "setSecret reached the target by no operation that Target.operations names"
+def refuses(case: Case, token: str, what: str) -> None:
+    """Check that setSecret and testSecret are refused.
+
+    Args:
+        case: case of a secret.
+        token: token of the rotation.
+        what: reason, in words, for the report if a step is not refused.
+    """
+    for step in (SET, TEST):
+        failure((RotatorFailure, InvalidInput), partial(case.step, step, token), f"{step} {what}")
+
+
+def places_in_set(case: Case, *kinds: Kind) -> list[int]:
+    """Return the indexes of the operations of some kinds in an undisturbed setSecret.
+
+    Args:
+        case: case of a secret, which is rotated.
+        *kinds: kinds of the operations.
+    """
+    token = case.begin(CREATE)
+    case.kit.recorder.begin()
+    case.step(SET, token)
+    found = [each.index for each in case.kit.recorder.operations if each.kind in kinds]
+    case.kit.recorder.begin()
     return found
 
 
-def _cut_at(place: int, proxy: Proxy) -> Callable[[Operation, When], None]:
-    def act(operation: Operation, when: When) -> None:
-        if (operation.index, when) == (place, When.BEFORE):
-            proxy.cut()
+def _recovers(case: Case, token: str, proxy: Proxy) -> None:
+    """Check that a rotation can be completed after the proxy has forwarded nothing, or has hung up."""
+    proxy.cut()
+    proxy.flow()
+    case.steps(token, SET, TEST, FINISH)
+    assert case.current_logs_in()
 
-    return act
+
+def _places(kit: Kit, port: int) -> list[int]:
+    """Return the indexes of the statements and commits in an undisturbed setSecret."""
+    with kit.case(port=port) as case:
+        found = places_in_set(case, Kind.STATEMENT, Kind.COMMIT)
+    assert found, "setSecret reached the target by no operation that Target.operations names"
+    return found

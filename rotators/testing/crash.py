@@ -9,44 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from time import monotonic, sleep
-from typing import TYPE_CHECKING
 
 from rotators.core.errors import RotatorsError
 from rotators.testing.case import STEPS, Case, Kit
+from rotators.testing.killed import Killer
 from rotators.testing.recorder import Operation, Stop, StopAt, When
-from rotators.testing.results import Container, Recovery, StopOutcome, StopResult
-
-if TYPE_CHECKING:
-    from rotators.testing.killed import Killer
-
-_SESSION_END_SECONDS = 3.0
-"""Most seconds until a server notices a closed connection."""
-
+from rotators.testing.results import Container, Point, Recovery, StopOutcome, StopResult
 
 _MOST_USES = 8
 """Stops per credential. Each stop leaves one or two versions, which make the search slower."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """A point where a rotation is stopped, and its recovery.
-
-    Attributes:
-        rotations: number of rotations that the credential has had before, at least.
-        operation, when: operation of the stop, and its side.
-        recovery, container: recovery after the stop, and the container that runs it.
-        killed: True if a process is killed.
-        again: index of the operation where the retry is stopped again, for `Recovery.STOPPED_AGAIN`.
-    """
-
-    rotations: int
-    operation: Operation
-    when: When
-    recovery: Recovery
-    container: Container = Container.FRESH
-    killed: bool = False
-    again: int = 0
 
 
 @dataclass(frozen=True)
@@ -105,10 +76,9 @@ class CrashMatrix:
         """
         if rotations not in self._undisturbed:
             with self._kit.case(rotations=rotations) as case:
-                token = case.begin()
                 self._kit.function.restart()
                 self._kit.recorder.begin()
-                case.steps(token)
+                case.begin(*STEPS)
                 operations = tuple(self._kit.recorder.operations)
                 self._undisturbed[rotations] = Undisturbed(
                     operations, self._kit.target.footprint(case.current())
@@ -178,19 +148,7 @@ class CrashMatrix:
         trial = _Trial(self._kit, case, point, undisturbed, self._killer)
         outcome = trial.run()
         self._give_back(case, reusable=outcome is StopOutcome.OK)
-        return StopResult(
-            name=self.name,
-            rotations=point.rotations,
-            operation=point.operation,
-            when=point.when,
-            killed=point.killed,
-            recovery=point.recovery,
-            container=point.container,
-            usable=trial.usable,
-            further=trial.further,
-            outcome=outcome,
-            detail=trial.detail,
-        )
+        return StopResult(self.name, point, trial.usable, trial.further, outcome, trial.detail)
 
     def close(self) -> None:
         """Remove the credential that is kept for the next use."""
@@ -335,8 +293,5 @@ class _Trial:
         footprint = self._kit.target.footprint(self._case.current())
         if footprint != self._undisturbed.footprint:
             raise _Failed(StopOutcome.LEFTOVER, f"{footprint} instead of {self._undisturbed.footprint}")
-        deadline = monotonic() + _SESSION_END_SECONDS
-        while self._kit.target.sessions(self._case.first):
-            if monotonic() > deadline:
-                raise _Failed(StopOutcome.LEFTOVER, "a session of the credential stayed open")
-            sleep(0.01)
+        if self._case.keeps_a_session():
+            raise _Failed(StopOutcome.LEFTOVER, "a session of the credential stayed open")

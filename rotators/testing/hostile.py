@@ -4,33 +4,20 @@
 
 from __future__ import annotations
 
-import threading
-import uuid
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 from unittest.mock import patch
 
 import pytest
 
-from rotators.core.errors import (
-    InvalidInput,
-    RotationStateError,
-    RotatorFailure,
-    RotatorsError,
-    VersionConflict,
-)
+from rotators.core.errors import RotationStateError, RotatorFailure, VersionConflict
 from rotators.core.settings import MOST_REJECTED
-from rotators.core.states import Stage
 from rotators.testing.case import STEPS, Case, Kit
-from rotators.testing.contract import RotatorContractV1, port_of_target
+from rotators.testing.contract import RotatorContractV1, places_in_set, port_of_target, refuses
 from rotators.testing.proxy import Proxy
-from rotators.testing.recorder import Kind, Operation, When
-from rotators.testing.suite import failure
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rotators.testing.target import Value
+from rotators.testing.recorder import Kind, When, at
+from rotators.testing.suite import at_once, failure
+from rotators.testing.target import Value
 
 CREATE, SET, TEST, FINISH = STEPS
 
@@ -38,7 +25,6 @@ _OLDER = 7  # versions with a wrong password, more than a step may try
 _AT_ONCE = 4  # repetitions of a failed step
 _REPEATS = 150  # steps until a value is found by chance; each finds it with a probability of at least 0.1
 _ADMIN_LOGINS = 2
-_THREAD_SECONDS = 60.0
 
 
 class RotatorContractV2(RotatorContractV1):
@@ -70,15 +56,9 @@ class RotatorContractV2(RotatorContractV1):
         with Proxy(port_of_target(kit)) as proxy:
             for reached in ((CREATE,), (CREATE, SET)):
                 with kit.case() as case:
-                    token = case.begin()
-                    case.steps(token, *reached)
-                    case.put(kit.target.moved(case.current(), proxy.port), _token(), Stage.CURRENT)
-                    for step in (SET, TEST):
-                        failure(
-                            (RotatorFailure, InvalidInput),
-                            partial(case.step, step, token),
-                            f"{step} elsewhere",
-                        )
+                    token = case.begin(*reached)
+                    case.put(kit.target.moved(case.current(), proxy.port))
+                    refuses(case, token, "elsewhere")
 
     def test_a_similar_name_is_another_account(self, kit: Kit) -> None:
         """Names with blanks, patterns or other case are other users.
@@ -89,8 +69,7 @@ class RotatorContractV2(RotatorContractV1):
             original = case.first
             for name in kit.target.lookalikes(str(original["username"])):
                 for value in (original, kit.target.wrong(original)):
-                    planted = _token()
-                    case.put({**value, "username": name}, planted, Stage.CURRENT)
+                    planted = case.put({**value, "username": name})
                     _fails(case)
                     assert case.current_version() == planted, f"a value for {name!r} was promoted"
                     assert kit.target.logs_in(original), f"{name!r} changed another user's credential"
@@ -101,15 +80,12 @@ class RotatorContractV2(RotatorContractV1):
         Fails if it makes more, or if repeated steps do not find the value that works.
         """
         with kit.case() as case:
-            for _ in range(_OLDER):
-                case.put(kit.target.wrong(case.first), _token(), Stage.CURRENT)
-            token = case.begin()
-            case.step(CREATE, token)
+            token = _begun_with_older(case)
             for _ in range(_REPEATS):
                 kit.recorder.begin()
                 kit.function.restart()
-                done = _succeeds(case, SET, token)
-                logins = sum(each.kind is Kind.CONNECT for each in kit.recorder.operations)
+                done = case.succeeds(SET, token)
+                logins = _logins(kit)
                 most = MOST_REJECTED + (_ADMIN_LOGINS if kit.with_admin else 0)
                 assert logins <= most, f"setSecret logged in {logins} times, of {most} allowed"
                 if done:
@@ -124,15 +100,12 @@ class RotatorContractV2(RotatorContractV1):
         Secrets Manager repeats a failed step at once, and servers lock accounts by the total.
         """
         with kit.case() as case:
-            for _ in range(_OLDER):
-                case.put(kit.target.wrong(case.first), _token(), Stage.CURRENT)
-            token = case.begin()
-            case.step(CREATE, token)
+            token = _begun_with_older(case)
             logins, most = 0, MOST_REJECTED
             for _ in range(_AT_ONCE):
                 kit.recorder.begin()
-                done = _succeeds(case, SET, token)
-                logins += sum(each.kind is Kind.CONNECT for each in kit.recorder.operations)
+                done = case.succeeds(SET, token)
+                logins += _logins(kit)
                 most += _ADMIN_LOGINS if kit.with_admin else 0
                 assert logins <= most, (
                     f"setSecret logged in {logins} times in one rotation, of {most} allowed"
@@ -154,7 +127,7 @@ class RotatorContractV2(RotatorContractV1):
                 pytest.skip("this target gives no other reason for a rejected login")
             token = case.begin()
             # With two users, the other one may log in.
-            all(_succeeds(case, step, token) for step in (CREATE, SET, TEST))
+            all(case.succeeds(step, token) for step in (CREATE, SET, TEST))
             kit.target.admit(current)
             assert kit.target.logs_in(current), "a credential that was right has been reset"
             assert case.current() == current
@@ -164,11 +137,10 @@ class RotatorContractV2(RotatorContractV1):
 
         Fails if it succeeds, or if the current value does not log in afterwards.
         """
-        for place in _logins(kit):
+        for place in _places_of_logins(kit):
             with kit.case(rotations=1) as case, patch("rotators.core.versions.STAGES_SECONDS", 0.0):
-                late = case.begin()
-                case.step(CREATE, late)
-                kit.recorder.begin(_after(place, partial(_in_another_container, case)))
+                late = case.begin(CREATE)
+                kit.recorder.begin(at(place, When.AFTER, partial(_in_another_container, case)))
                 failure(
                     (RotationStateError, VersionConflict, RotatorFailure),
                     partial(case.step, SET, late),
@@ -182,13 +154,12 @@ class RotatorContractV2(RotatorContractV1):
 
         Fails if its value does not log in.
         """
-        for place in _logins(kit):
+        for place in _places_of_logins(kit):
             with kit.case(rotations=1) as case, patch("rotators.core.versions.STAGES_SECONDS", 0.0):
-                late = case.begin()
-                case.step(CREATE, late)
+                late = case.begin(CREATE)
                 later: list[str] = []
-                kit.recorder.begin(_after(place, partial(_finish_and_begin, case, late, later)))
-                _succeeds(case, SET, late)
+                kit.recorder.begin(at(place, When.AFTER, partial(_finish_and_begin, case, late, later)))
+                case.succeeds(SET, late)
                 kit.recorder.begin()
                 case.step(FINISH, later[0])
                 assert case.current_logs_in(), "a late setSecret broke the next rotation"
@@ -201,10 +172,9 @@ class RotatorContractV2(RotatorContractV1):
         """
         for reached in ((CREATE,), (CREATE, SET)):
             with kit.case(rotations=1) as case:
-                token = case.begin()
-                case.steps(token, *reached)
+                token = case.begin(*reached)
                 kit.function.restart()
-                done = _succeeds(case, FINISH, token)
+                done = case.succeeds(FINISH, token)
                 assert done == (SET in reached), f"finishSecret after {reached}"
                 assert case.current_logs_in() or SET in reached, "a value was promoted that does not log in"
                 case.steps(token, SET, TEST, FINISH)
@@ -213,48 +183,37 @@ class RotatorContractV2(RotatorContractV1):
 
 def _plant(case: Case, value: Value, *, labelled: bool) -> None:
     """Store a value as current; the previous one keeps AWSPREVIOUS, or has no label."""
-    case.put(value, _token(), Stage.CURRENT)
+    case.put(value)
     if not labelled:
-        case.put({**value, "planted": "again"}, _token(), Stage.CURRENT)
+        case.put({**value, "planted": "again"})
+
+
+def _begun_with_older(case: Case) -> str:
+    """Store versions with wrong credentials as current, and begin a rotation; return its token."""
+    for _ in range(_OLDER):
+        case.put(case.kit.target.wrong(case.first))
+    return case.begin(CREATE)
+
+
+def _logins(kit: Kit) -> int:
+    """Return the number of recorded logins."""
+    return sum(each.kind is Kind.CONNECT for each in kit.recorder.operations)
 
 
 def _fails(case: Case) -> None:
     """Run a rotation that must fail before its last step."""
     token = case.begin()
-    assert not all(_succeeds(case, step, token) for step in (CREATE, SET, TEST)), "the rotation succeeded"
+    assert not all(case.succeeds(step, token) for step in (CREATE, SET, TEST)), "the rotation succeeded"
     case.drop_pending(token)
 
 
-def _succeeds(case: Case, step: str, token: str) -> bool:
-    try:
-        case.step(step, token)
-    except RotatorsError:
-        return False
-    return True
-
-
-def _logins(kit: Kit) -> list[int]:
+def _places_of_logins(kit: Kit) -> list[int]:
     """Return the indexes of the logins in an undisturbed setSecret."""
     with kit.case(rotations=1) as case:
-        token = case.begin()
-        case.step(CREATE, token)
-        kit.recorder.begin()
-        case.step(SET, token)
-        found = [each.index for each in kit.recorder.operations if each.kind is Kind.CONNECT]
-    kit.recorder.begin()
+        found = places_in_set(case, Kind.CONNECT)
     if not found:
         pytest.skip("Target.operations names no login")
     return found
-
-
-def _after(place: int, do: Callable[[], object]) -> Callable[[Operation, When], None]:
-    """Return a hook that calls ``do`` right after the operation at a place."""
-
-    def act(operation: Operation, when: When) -> None:
-        if (operation.index, when) == (place, When.AFTER):
-            do()
-
-    return act
 
 
 def _finish_and_begin(case: Case, token: str, later: list[str]) -> None:
@@ -274,19 +233,7 @@ def _in_another_container(case: Case, token: str | None = None, *steps: str) -> 
     Returns:
         The token.
     """
-    begun: list[str] = []
-
-    def rotate() -> None:
-        begun.append(token or case.begin())
-        for step in steps or STEPS:
-            case.kit.function.invoke(case.event(step, begun[0]))
-
-    thread = threading.Thread(target=rotate, daemon=True)
-    thread.start()
-    thread.join(_THREAD_SECONDS)
-    assert not thread.is_alive(), "the other rotation waits for ever"
-    return begun[0]
-
-
-def _token() -> str:
-    return str(uuid.uuid4())
+    token = token or case.begin()
+    for step in steps or STEPS:
+        assert not at_once(case.kit, [case.event(step, token)]), f"{step} in another container failed"
+    return token

@@ -15,15 +15,13 @@ import signal
 import subprocess
 import sys
 from contextlib import redirect_stdout
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from rotators.local.errors import LocalStackError
 from rotators.local.inprocess import InProcessFunction
 from rotators.testing.case import STEPS, Case, step_event
-from rotators.testing.recorder import Operation, Recorder, When
-
-if TYPE_CHECKING:
-    from rotators.testing.target import Target
+from rotators.testing.recorder import Recorder, When, at
+from rotators.testing.target import Target
 
 
 class Killer:
@@ -70,19 +68,10 @@ class Killer:
             raise LocalStackError(f"the process was to be killed and said {said}", remedy="Read its stderr.")
 
 
-class _KillAt:
-    def __init__(self, index: int, when: str) -> None:
-        self._point = (index, When(when))
-
-    def __call__(self, operation: Operation, when: When) -> None:
-        if (operation.index, when) == self._point:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
 def _rotate(job: dict[str, Any], recorder: Recorder) -> None:
     """Run the child: it is killed, or its exit status reports that it was not."""
     function = InProcessFunction()
-    recorder.begin(_KillAt(job["index"], job["when"]))
+    recorder.begin(at(job["index"], When(job["when"]), lambda: os.kill(os.getpid(), signal.SIGKILL)))
     with redirect_stdout(io.StringIO()):
         for step in STEPS:
             with recorder.step(step):

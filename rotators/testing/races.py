@@ -4,11 +4,7 @@
 
 from __future__ import annotations
 
-import io
-import threading
-import uuid
 from collections.abc import Callable
-from contextlib import redirect_stdout
 from functools import partial
 from typing import Any
 
@@ -21,10 +17,9 @@ from rotators.core.errors import (
     ServiceThrottled,
     ServiceUnavailable,
 )
-from rotators.core.states import Stage
 from rotators.testing.case import STEPS, Case, Kit
-from rotators.testing.recorder import Kind, Operation, When
-from rotators.testing.suite import Suite, failure
+from rotators.testing.recorder import Answer, Kind, Operation, When
+from rotators.testing.suite import Suite, at_once, failure
 
 CREATE, SET, TEST, FINISH = STEPS
 
@@ -34,8 +29,6 @@ FAULTS = {
     "AccessDeniedException": AccessDenied,
 }
 """Error codes of the service, and the errors that they must be translated to."""
-
-_THREAD_SECONDS = 60.0
 
 
 class RotatorRacesV1(Suite):
@@ -47,13 +40,12 @@ class RotatorRacesV1(Suite):
         Fails if both do, or if the rotation cannot be completed.
         """
         with kit.case(rotations=1) as case:
-            for twice in STEPS:
-                token = case.begin()
-                case.steps(token, *STEPS[: STEPS.index(twice)])
-                errors = _at_once(kit, [case.event(twice, token)] * 2)
+            for done, twice in enumerate(STEPS):
+                token = case.begin(*STEPS[:done])
+                errors = at_once(kit, [case.event(twice, token)] * 2)
                 assert len(errors) < 2, f"both deliveries of {twice} failed: {errors}"  # noqa: PLR2004 - both
                 _usable(case, f"two deliveries of {twice} at once")
-                case.steps(token, *STEPS[STEPS.index(twice) :])
+                case.steps(token, *STEPS[done:])
                 _done(case, token)
 
     def test_two_tokens_interleaved(self, kit: Kit) -> None:
@@ -63,10 +55,8 @@ class RotatorRacesV1(Suite):
         """
         with kit.case(rotations=1) as case:
             for reached in range(1, len(STEPS)):
-                elder = case.begin()
-                case.steps(elder, *STEPS[:reached])
-                younger = case.begin()
-                case.step(CREATE, younger)
+                elder = case.begin(*STEPS[:reached])
+                younger = case.begin(CREATE)
                 for late in STEPS[reached:]:
                     failure(
                         RotationStateError, partial(_again, case, late, elder), f"{late} of an older token"
@@ -83,9 +73,9 @@ class RotatorRacesV1(Suite):
         with kit.case(rotations=1) as case:
             tokens = [case.begin(), case.begin()]
             for step in STEPS:
-                _at_once(kit, [case.event(step, token) for token in tokens])
+                at_once(kit, [case.event(step, token) for token in tokens])
                 _usable(case, f"{step} of two tokens at once")
-            _done(case, _rotated(case))
+            _done(case, case.begin(*STEPS))
 
     def test_a_value_put_by_hand(self, kit: Kit) -> None:
         """A person may reset the credential and store it as current between any two steps.
@@ -94,17 +84,13 @@ class RotatorRacesV1(Suite):
         """
         for reached in range(len(STEPS)):
             with kit.case(rotations=1) as case:
-                token = case.begin()
-                case.steps(token, *STEPS[:reached])
-                case.put(kit.target.reset(case.current()), str(uuid.uuid4()), Stage.CURRENT)
-                for step in STEPS[reached:]:
-                    try:
-                        case.step(step, token)
-                    except RotatorsError:
-                        break  # the service calls no further step after a failed one
+                token = case.begin(*STEPS[:reached])
+                case.put(kit.target.reset(case.current()))
+                # The service calls no further step after a failed one.
+                all(case.succeeds(step, token) for step in STEPS[reached:])
                 assert case.some_logs_in(), "no stored value logs in any more"
                 case.drop_pending(token)
-                _done(case, _rotated(case))
+                _done(case, case.begin(*STEPS))
 
     def test_failing_api_calls(self, kit: Kit) -> None:
         """A failed call to the service gets the right error, and the same token continues.
@@ -122,13 +108,15 @@ class RotatorRacesV1(Suite):
         Fails if the rotation cannot be completed afterwards.
         """
         with kit.case(rotations=1) as case:
-            for lagging in STEPS[1:]:
-                token = case.begin()
-                late = _Late(case, token)
-                case.steps(token, *STEPS[: STEPS.index(lagging) - 1])
-                late.remember()
-                case.step(STEPS[STEPS.index(lagging) - 1], token)
-                late.deliver(lagging)
+            for done, lagging in enumerate(STEPS[1:], 1):
+                *earlier, last = STEPS[:done]
+                token = case.begin(*earlier)
+                answer = _answer_of_now(case, token, filled=bool(earlier))
+                case.step(last, token)
+                kit.function.restart()
+                kit.recorder.begin(answer=answer)
+                case.succeeds(lagging, token)
+                kit.recorder.begin()
                 _usable(case, f"a read in {lagging} that lags")
                 kit.function.restart()
                 case.steps(token)
@@ -138,12 +126,6 @@ class RotatorRacesV1(Suite):
 def _again(case: Case, step: str, token: str) -> None:
     case.kit.function.restart()
     case.step(step, token)
-
-
-def _rotated(case: Case) -> str:
-    token = case.begin()
-    case.steps(token)
-    return token
 
 
 def _usable(case: Case, after: str) -> None:
@@ -158,36 +140,11 @@ def _done(case: Case, token: str) -> None:
     assert case.current_logs_in(), "the current value does not log in"
 
 
-def _at_once(kit: Kit, events: list[dict[str, str]]) -> list[Exception]:
-    """Deliver events at the same time, each in a thread; return the errors of those that failed."""
-    barrier, errors = threading.Barrier(len(events)), []
-
-    def deliver(event: dict[str, str]) -> None:
-        barrier.wait()
-        try:
-            kit.function.invoke(event)
-        except Exception as error:  # noqa: BLE001 - kept for the calling thread
-            errors.append(error)
-
-    threads = [threading.Thread(target=deliver, args=(event,), daemon=True) for event in events]
-    # Here and not in each thread, because all threads share stdout.
-    with redirect_stdout(io.StringIO()):
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(_THREAD_SECONDS)
-    assert not any(thread.is_alive() for thread in threads), "a step waits for ever"
-    strange = [error for error in errors if not isinstance(error, RotatorsError)]
-    assert not strange, f"a step failed with an error that is none of ours: {strange}"
-    return errors
-
-
 def _api_points(kit: Kit) -> list[tuple[int, When]]:
     with kit.case(rotations=1) as case:
         kit.function.restart()
-        token = case.begin()
         kit.recorder.begin()
-        case.steps(token)
+        case.begin(*STEPS)
         calls = sum(each.kind is Kind.API for each in kit.recorder.operations)
     return [(number, when) for number in range(calls) for when in When]
 
@@ -203,7 +160,7 @@ def _fails_once(case: Case, number: int, when: When, name: str, kind: type[Rotat
         if operation.index not in seen:
             seen.append(operation.index)
         if (len(seen) - 1, side) == (number, when):
-            raise ClientError({"Error": {"Code": name, "Message": "as ordered"}}, operation.name)
+            raise _api_error(name, operation)
 
     token = case.begin()
     kit.function.restart()
@@ -215,52 +172,27 @@ def _fails_once(case: Case, number: int, when: When, name: str, kind: type[Rotat
     _done(case, token)
 
 
-class _Late:
-    """A replica of the service that does not have the last step's writes yet."""
+def _answer_of_now(case: Case, token: str, *, filled: bool) -> Answer:
+    """Return an argument for `Recorder.begin`: a replica of the service that gets no later writes.
 
-    def __init__(self, case: Case, token: str) -> None:
-        self._case, self._token = case, token
+    Args:
+        case: case of the secret.
+        token: token of the rotation.
+        filled: True if its version has a value.
+    """
+    described = case.kit.client.describe_secret(SecretId=case.arn)
 
-    def remember(self) -> None:
-        """Remember the current labels, and whether the token's version has a value."""
-        self._described = self._case.kit.client.describe_secret(SecretId=self._case.arn)
-        self._versions = {
-            version["VersionId"]
-            for version in self._case.kit.client.list_secret_version_ids(SecretId=self._case.arn)["Versions"]
-        }
-        try:
-            self._case.pending(self._token)
-            self._filled = True
-        except self._case.kit.client.exceptions.ResourceNotFoundException:
-            self._filled = False
-
-    def deliver(self, step: str) -> None:
-        """Run a step against the remembered state; it may fail.
-
-        Args:
-            step: name of the step.
-        """
-        kit = self._case.kit
-        kit.function.restart()
-        kit.recorder.begin(answer=self._answer)
-        try:
-            self._case.step(step, self._token)
-        except RotatorsError:
-            return
-        finally:
-            kit.recorder.begin()
-
-    def _answer(self, operation: Operation, args: tuple[Any, ...], call: Callable[[], Any]) -> Any:
-        if operation.kind is not Kind.API or args[2].get("SecretId") != self._case.arn:
+    def answer(operation: Operation, args: tuple[Any, ...], call: Callable[[], Any]) -> Any:
+        if operation.kind is not Kind.API or args[2].get("SecretId") != case.arn:
             return call()
         if operation.name == "DescribeSecret":
-            return self._described
-        if (
-            operation.name == "GetSecretValue"
-            and args[2].get("VersionId") == self._token
-            and not self._filled
-        ):
-            raise ClientError(
-                {"Error": {"Code": "ResourceNotFoundException", "Message": "not yet"}}, operation.name
-            )
+            return described
+        if operation.name == "GetSecretValue" and args[2].get("VersionId") == token and not filled:
+            raise _api_error("ResourceNotFoundException", operation)
         return call()
+
+    return answer
+
+
+def _api_error(code: str, operation: Operation) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": "as ordered"}}, operation.name)

@@ -69,11 +69,7 @@ class Hook:
     close: str = "close"
 
 
-def _api_name(arguments: tuple[Any, ...]) -> str:
-    return str(arguments[1])
-
-
-API_CALLS = Hook("botocore.client:BaseClient._make_api_call", Kind.API, _api_name)
+API_CALLS = Hook("botocore.client:BaseClient._make_api_call", Kind.API, lambda arguments: str(arguments[1]))
 """Hook for every call of every boto3 client; retries are part of the call."""
 
 
@@ -197,6 +193,22 @@ class Recorder:
             if close is not None:
                 close()  # as the kernel does with the open files of a dead process
             raise
+
+
+def at(index: int, when: When, do: Callable[[], object]) -> Act:
+    """Return an argument for `Recorder.begin` that makes a call at one side of one operation.
+
+    Args:
+        index: index of the operation.
+        when: before it, or after it.
+        do: call to make.
+    """
+
+    def act(operation: Operation, side: When) -> None:
+        if (operation.index, side) == (index, when):
+            do()
+
+    return act
 
 
 class StopAt:

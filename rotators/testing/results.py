@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from rotators.testing.recorder import Operation, When
+from rotators.testing.recorder import Operation, When
 
 
 class Recovery(StrEnum):
@@ -45,17 +43,33 @@ class StopOutcome(StrEnum):
 
 
 @dataclass(frozen=True)
+class Point:
+    """A point where a rotation is stopped, and its recovery.
+
+    Attributes:
+        rotations: number of rotations that the credential has had before, at least.
+        operation, when: operation of the stop, and its side.
+        recovery, container: recovery after the stop, and the container that runs it.
+        killed: True if a process is killed, False if an exception stops the rotation.
+        again: index of the operation where the retry is stopped again, for `Recovery.STOPPED_AGAIN`.
+    """
+
+    rotations: int
+    operation: Operation
+    when: When
+    recovery: Recovery
+    container: Container = Container.FRESH
+    killed: bool = False
+    again: int = 0
+
+
+@dataclass(frozen=True)
 class StopResult:
     """One stop and its recovery.
 
     Attributes:
         name: name of the matrix.
-        rotations: number of rotations before the stopped one.
-        operation: operation of the stop.
-        when: before or after the operation.
-        killed: True if a process was killed, False if an exception stopped the rotation.
-        recovery: recovery after the stop.
-        container: container that ran the recovery.
+        point: point of the stop.
         usable: True if AWSCURRENT logged in right after the first stop; with a strategy that promises it,
             after each later step too.
         further: number of full rotations that were needed after the recovery.
@@ -64,12 +78,7 @@ class StopResult:
     """
 
     name: str
-    rotations: int
-    operation: Operation
-    when: When
-    killed: bool
-    recovery: Recovery
-    container: Container
+    point: Point
     usable: bool
     further: int
     outcome: StopOutcome
@@ -77,7 +86,10 @@ class StopResult:
 
     def document(self) -> dict[str, Any]:
         """Return the result as JSON types."""
-        return asdict(self)
+        result = asdict(self)
+        point = result.pop("point")
+        del point["again"]
+        return {"name": self.name, **point, **result}
 
 
 @dataclass(frozen=True)
@@ -118,13 +130,13 @@ def summary(name: str, results: Sequence[StopResult]) -> Summary:
     Returns:
         The numbers of points, runs and outcomes, and where the current value could not log in.
     """
-    points = {_point(result) for result in results}
-    unusable = sorted({_point(result) for result in results if not result.usable})
+    points = {_place(result.point) for result in results}
+    unusable = sorted({_place(result.point) for result in results if not result.usable})
     return Summary(
         name=name,
         points=len(points),
         runs=len(results),
-        killed=sum(result.killed for result in results),
+        killed=sum(result.point.killed for result in results),
         outcomes=dict(Counter(str(result.outcome) for result in results)),
         unusable=len(unusable),
         window=tuple(dict.fromkeys(place for _, _, _, place in unusable)),
@@ -139,11 +151,11 @@ def by_operation(results: Iterable[StopResult]) -> list[tuple[Operation, int, li
     """
     found: dict[tuple[int, int], list[StopResult]] = {}
     for result in results:
-        found.setdefault((result.rotations, result.operation.index), []).append(result)
-    return [(group[0].operation, rotations, group) for (rotations, _), group in sorted(found.items())]
+        found.setdefault((result.point.rotations, result.point.operation.index), []).append(result)
+    return [(group[0].point.operation, rotations, group) for (rotations, _), group in sorted(found.items())]
 
 
-def _point(result: StopResult) -> tuple[int, int, bool, str]:
-    operation = result.operation
-    place = f"{result.when} {operation.step} {operation.name}"
-    return result.rotations, operation.index, result.when == "after", place
+def _place(point: Point) -> tuple[int, int, bool, str]:
+    operation = point.operation
+    words = f"{point.when} {operation.step} {operation.name}"
+    return point.rotations, operation.index, point.when is When.AFTER, words

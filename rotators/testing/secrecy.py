@@ -5,17 +5,10 @@ from __future__ import annotations
 import io
 import logging
 import traceback
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
-from typing import TYPE_CHECKING
 
 from rotators.core.redaction import masked
-from rotators.core.registry import load
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from rotators.core.contracts import Rotator
-    from rotators.testing.case import Case, Kit
 
 
 class Witness:
@@ -91,13 +84,3 @@ def _shown(error: BaseException) -> Iterator[str]:
         waiting += [member.__cause__, None if member.__suppress_context__ else member.__context__]
         yield f"{member} {member!r} {vars(member)!r} {member.args!r}"
     yield "".join(traceback.format_exception(error))
-
-
-def the_rotator(kit: Kit, case: Case) -> Rotator:
-    """Return the rotator of a case.
-
-    Args:
-        kit: kit of the case.
-        case: case of the secret.
-    """
-    return kit.rotator or load(str(case.first["engine"]))

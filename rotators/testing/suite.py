@@ -1,11 +1,17 @@
 """Base of the suites: a kit for each test, and a check for expected failures."""
 
+# ruff: noqa: S101 - a suite of tests uses assert, even in the package
+
 from __future__ import annotations
 
+import io
+import threading
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import pytest
 
+from rotators.core.errors import RotatorsError
 from rotators.testing.case import Kit
 
 if TYPE_CHECKING:
@@ -16,6 +22,8 @@ if TYPE_CHECKING:
     from rotators.testing.target import Target
 
 E = TypeVar("E", bound=BaseException)
+
+_THREAD_SECONDS = 60.0
 
 
 class Suite:
@@ -67,3 +75,38 @@ def failure(kind: type[E] | tuple[type[E], ...], call: Callable[[], object], why
     except Exception as error:
         raise AssertionError(f"{why}: it failed with {type(error).__name__} instead") from error
     raise AssertionError(f"{why}: it did not fail")
+
+
+def at_once(kit: Kit, events: list[dict[str, str]]) -> list[Exception]:
+    """Deliver events at the same time, each in a thread of its own, where nothing is recorded.
+
+    Args:
+        kit: kit of the secrets.
+        events: events of steps.
+
+    Returns:
+        The errors of those that failed.
+
+    Raises:
+        AssertionError: a step does not end, or fails with an error that is none of this project.
+    """
+    barrier, errors = threading.Barrier(len(events)), []
+
+    def deliver(event: dict[str, str]) -> None:
+        barrier.wait()
+        try:
+            kit.function.invoke(event)
+        except Exception as error:  # noqa: BLE001 - kept for the calling thread
+            errors.append(error)
+
+    threads = [threading.Thread(target=deliver, args=(event,), daemon=True) for event in events]
+    # Here and not in each thread, because all threads share stdout.
+    with redirect_stdout(io.StringIO()):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(_THREAD_SECONDS)
+    assert not any(thread.is_alive() for thread in threads), "a step waits for ever"
+    strange = [error for error in errors if not isinstance(error, RotatorsError)]
+    assert not strange, f"a step failed with an error that is none of ours: {strange}"
+    return errors

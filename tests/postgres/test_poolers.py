@@ -38,7 +38,7 @@ def refusal_of_set(world: World, value: dict[str, Any]) -> str:
 def seen(value: dict[str, Any]) -> bool:
     with PostgresEngine().login(Secret(value), Settings()) as session:
         session.check()
-        return session.behind_pooler
+        return bool(session.behind_pooler)
 
 
 def test_a_server_is_not_taken_for_a_pooler(world: World) -> None:

@@ -22,31 +22,25 @@ aws-samples/aws-secrets-manager-rotation-lambdas, SecretsManagerActiveDirectoryR
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from rotators.core.passwords import PasswordRules
 from rotators.engines.activedirectory.strategy import OverTls
 from rotators.strategies.credential import Password
+from rotators.strategies.engine import DriverEngine
 from rotators.strategies.proof import Proof
-from rotators.strategies.rotator import EngineRotator, require_driver
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from rotators.core.secret import Secret
-    from rotators.core.settings import Settings
-    from rotators.engines.activedirectory.session import ActiveDirectorySession
+from rotators.strategies.rotator import EngineRotator
 
 
 def rotator() -> EngineRotator:
     """Return the rotator of Active Directory; the entry point."""
-    require_driver("ldap3")
-    return EngineRotator(ActiveDirectoryEngine())
+    return EngineRotator(ActiveDirectoryEngine(), "ldap3")
 
 
-class ActiveDirectoryEngine:
+class ActiveDirectoryEngine(DriverEngine):
     """Limits and login of Active Directory."""
 
+    session = "rotators.engines.activedirectory.session"
     names = frozenset({"activedirectory"})
     default_port = 636
     target_defaults: ClassVar[dict[str, str]] = {"domain": "none", "directory_id": "none"}
@@ -59,9 +53,3 @@ class ActiveDirectoryEngine:
     proved_on: ClassVar[dict[str, Proof]] = {
         "activedirectory": Proof("Samba 4.17.12", "2026-11-26", substitute=True)
     }
-
-    def login(self, secret: Secret, settings: Settings) -> AbstractContextManager[ActiveDirectorySession]:
-        """See Engine.login."""
-        from rotators.engines.activedirectory.session import logged_in  # noqa: PLC0415 - the driver, when first needed
-
-        return logged_in(secret, settings, self.default_port)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection
+from typing import NamedTuple, Self
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
@@ -14,13 +15,8 @@ from rotators.core.errors import (
     TargetRefused,
     TargetUnavailable,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from typing import Self
-
-    from rotators.core.secret import Secret
-    from rotators.core.settings import Settings
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
 
 
 class AwsDirectory(NamedTuple):
@@ -33,26 +29,21 @@ class AwsDirectory(NamedTuple):
     identifier: str
 
     @classmethod
-    def of(cls, secret: Secret, settings: Settings, servers: Collection[tuple[str, int]]) -> Self | None:
+    def of(cls, secret: Secret, settings: Settings, servers: Collection[tuple[str, int]]) -> Self:
         """The directory of a secret, if DIRECTORY_HOSTS names the secret's servers.
 
         The function's role may reset any user of the directory. Only a login proves that who wrote the secret
         has the password, and it proves that only at a server that the stack's owner has named.
 
         Args:
-            secret: value.
+            secret: value that names a directory.
             settings: of the function.
             servers: hosts and ports that the value logs into.
-
-        Returns:
-            None if the secret names no directory.
 
         Raises:
             SecretFormatError: the identifier is none.
             IdentityMismatch: DIRECTORY_HOSTS does not name one of the servers.
         """
-        if "directory_id" not in secret:
-            return None
         identifier = secret.text("directory_id")
         if not re.fullmatch("d-[0-9a-f]{10}", identifier):
             raise SecretFormatError("key 'directory_id' of the secret is no identifier such as d-1234567890")

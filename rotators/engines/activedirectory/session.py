@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import ldap3
 from ldap3.utils.conv import escape_bytes, escape_filter_chars
 
 from rotators.core.errors import IdentityMismatch, RotatorFailure, SecretFormatError, TargetRefused
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
 from rotators.engines.activedirectory.refusals import data_code_failure, password_failure, too_young
 from rotators.engines.ldap.connection import Changes, Directory, Login, connected
 from rotators.engines.ldap.principals import login_name, require_tls
-from rotators.logins.connecting import SESSION_SECONDS, trusted_roots, wants_start_tls
-from rotators.logins.target import host_of, port_of
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
-    from rotators.core.secret import Secret
-    from rotators.core.settings import Settings
+from rotators.logins.connecting import SESSION_SECONDS
+from rotators.strategies.engine import Engine
 
 _DISABLED = 0x2  # userAccountControl, ADS_UF_ACCOUNTDISABLE
 # Of a trust or a computer, or trusted for delegation (MS-ADTS 2.2.16: the bits ID, WT, ST, TD, TA, PS).
@@ -53,13 +49,13 @@ class DomainController(Directory):
 
 
 @contextmanager
-def logged_in(secret: Secret, settings: Settings, default_port: int) -> Iterator[ActiveDirectorySession]:
+def logged_in(secret: Secret, settings: Settings, engine: Engine) -> Iterator[ActiveDirectorySession]:
     """Log into the domain controller that a secret names, over TLS.
 
     Args:
         secret: user, password and target.
         settings: of the function: trusted certificates and ALLOWED_TARGETS.
-        default_port: port of LDAPS.
+        engine: engine with the default port.
 
     Yields:
         The session, which is closed at the end of the block.
@@ -68,14 +64,7 @@ def logged_in(secret: Secret, settings: Settings, default_port: int) -> Iterator
         CredentialsRejected, TargetUnavailable, TargetRefused, SecretFormatError: see Engine.login.
     """
     require_tls(secret)
-    login = Login(
-        host_of(secret),
-        port_of(secret, default_port),
-        login_name(secret),
-        secret.text("password"),
-        trusted_roots(secret, settings, "LDAPTLS_CACERT"),
-        wants_start_tls(secret),
-    )
+    login = Login.of(secret, settings, engine, login_name(secret))
     with connected(login, time.monotonic() + SESSION_SECONDS, DomainController) as controller:
         yield ActiveDirectorySession(
             controller, login, secret.text("username"), secret.text("for_domain", "none")

@@ -30,34 +30,27 @@ from typing import TYPE_CHECKING
 from rotators.core.passwords import PasswordRules
 from rotators.engines.elasticache.strategy import ApiDual
 from rotators.strategies.credential import Password
+from rotators.strategies.engine import DriverEngine
 from rotators.strategies.proof import Proof
-from rotators.strategies.rotator import EngineRotator, require_driver
+from rotators.strategies.rotator import EngineRotator
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from rotators.core.secret import Secret
-    from rotators.core.settings import Settings
     from rotators.engines.elasticache.resources import Resource
-    from rotators.engines.elasticache.session import CacheSession
 
 
 def elasticache() -> EngineRotator:
     """Return the rotator of ElastiCache (entry point)."""
-    return _rotator("elasticache", "ElastiCache", "user_arn", "replication_group_arn")
+    engine = CacheEngine("elasticache", "ElastiCache", "user_arn", "replication_group_arn")
+    return EngineRotator(engine, "redis")
 
 
 def memorydb() -> EngineRotator:
     """Return the rotator of MemoryDB (entry point)."""
-    return _rotator("memorydb", "MemoryDB", "user_arn")
+    return EngineRotator(CacheEngine("memorydb", "MemoryDB", "user_arn"), "redis")
 
 
-def _rotator(engine: str, title: str, *members: str) -> EngineRotator:
-    require_driver("redis")
-    return EngineRotator(CacheEngine(engine, title, *members))
-
-
-class CacheEngine:
+class CacheEngine(DriverEngine):
     """Limits and login of ElastiCache or MemoryDB.
 
     Args:
@@ -66,6 +59,7 @@ class CacheEngine:
         *members: members of a secret that can name its resource; each secret has one of them.
     """
 
+    session = "rotators.engines.elasticache.session"
     default_port = 6379
     longest_username = 128
     # The pages of the API allow different punctuation; "-" is on all of them.
@@ -76,18 +70,20 @@ class CacheEngine:
     def __init__(self, engine: str, title: str, *members: str) -> None:
         self.names = frozenset({engine})
         self.target_defaults = dict.fromkeys(members, "none")
-        self.strategies = (ApiDual(self._resource),)
+        self.strategies = (ApiDual(self.resource),)
         proof = Proof(f"local {title} API, Redis 7.0.15", "2026-11-26", substitute=True)
         self.proved_on = {engine: proof}
         self._service = engine
 
-    def login(self, secret: Secret, settings: Settings) -> AbstractContextManager[CacheSession]:
-        """See Engine.login."""
-        from rotators.engines.elasticache.session import logged_in  # noqa: PLC0415 - the driver, when first needed
+    def resource(self, secret: Secret) -> Resource:
+        """Return the resource that a secret names.
 
-        return logged_in(self._resource(secret), secret, settings, self.default_port)
+        Args:
+            secret: value.
 
-    def _resource(self, secret: Secret) -> Resource:
+        Raises:
+            SecretFormatError: see ``named``.
+        """
         from rotators.engines.elasticache.resources import named  # noqa: PLC0415 - boto3, when first needed
 
         return named(secret, self._service, self.target_defaults)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
@@ -16,12 +17,8 @@ from rotators.core.errors import (
     TargetRefused,
     TargetUnavailable,
 )
+from rotators.core.secret import Secret
 from rotators.logins.target import host_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from rotators.core.secret import Secret
 
 _ACTIVE = "active"
 _PASSWORD = "password"  # noqa: S105 - a kind of authentication

@@ -20,32 +20,26 @@ Sources: RFC 3062, RFC 4511, RFC 4514, draft-behera-ldap-password-policy, slapo-
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from rotators.core.passwords import PasswordRules
 from rotators.strategies.credential import Password
 from rotators.strategies.dual import Dual
+from rotators.strategies.engine import DriverEngine
 from rotators.strategies.proof import Proof
-from rotators.strategies.rotator import EngineRotator, require_driver
+from rotators.strategies.rotator import EngineRotator
 from rotators.strategies.single import Single
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from rotators.core.secret import Secret
-    from rotators.core.settings import Settings
-    from rotators.engines.ldap.session import LdapSession
 
 
 def rotator() -> EngineRotator:
     """Return the rotator of OpenLDAP; the entry point."""
-    require_driver("ldap3")
-    return EngineRotator(LdapEngine())
+    return EngineRotator(LdapEngine(), "ldap3")
 
 
-class LdapEngine:
+class LdapEngine(DriverEngine):
     """Limits and login of OpenLDAP."""
 
+    session = "rotators.engines.ldap.session"
     names = frozenset({"ldap"})
     default_port = 636
     target_defaults: ClassVar[dict[str, str]] = {}
@@ -56,9 +50,3 @@ class LdapEngine:
     credential = Password(PasswordRules(shortest=8, longest=128))
     strategies = (Dual(), Single())
     proved_on: ClassVar[dict[str, Proof]] = {"ldap": Proof("OpenLDAP 2.5.13", "2026-11-26")}
-
-    def login(self, secret: Secret, settings: Settings) -> AbstractContextManager[LdapSession]:
-        """See Engine.login."""
-        from rotators.engines.ldap.session import logged_in  # noqa: PLC0415 - the driver, when first needed
-
-        return logged_in(secret, settings, self.default_port)

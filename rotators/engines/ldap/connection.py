@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import ldap3
 from ldap3.core.exceptions import (
@@ -13,15 +15,15 @@ from ldap3.core.exceptions import (
     LDAPSocketReceiveError,
 )
 
+from rotators.core.errors import RotatorFailure, SecretFormatError
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
 from rotators.engines.ldap.refusals import MUST_CHANGE, SUCCESS, change_failure, login_failure
 from rotators.logins.causes import failure
 from rotators.logins.channel import held, reason_of, tls_context
-
-if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable, Iterator, Sequence
-
-    from rotators.core.errors import RotatorFailure, SecretFormatError
+from rotators.logins.connecting import trusted_roots, wants_start_tls
+from rotators.logins.target import host_of, port_of
+from rotators.strategies.engine import Engine
 
 AnyDirectory = TypeVar("AnyDirectory", bound="Directory")
 
@@ -55,6 +57,29 @@ class Login:
     password: str = field(repr=False)
     roots: str | None
     start_tls: bool
+
+    @classmethod
+    def of(cls, secret: Secret, settings: Settings, engine: Engine, user: str) -> Login:
+        """Return the login of a secret's user.
+
+        Args:
+            secret: password, target and trust.
+            settings: of the function: trusted certificates.
+            engine: engine with the default port.
+            user: name that the server knows.
+
+        Raises:
+            SecretFormatError: a member is missing or wrong.
+            TargetUnavailable: as ``trusted_roots``.
+        """
+        return cls(
+            host_of(secret),
+            port_of(secret, engine.default_port),
+            user,
+            secret.text("password"),
+            trusted_roots(secret, settings, "LDAPTLS_CACERT"),
+            wants_start_tls(secret),
+        )
 
 
 class Directory:

@@ -5,19 +5,15 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
-from rotators.core.secret import AWS_NAMES
+from rotators.core.secret import AWS_NAMES, Secret
 from rotators.engines.ldap.messages import MESSAGES
 from rotators.logins.arguments import application_settings
 from rotators.logins.connecting import SYSTEM_ROOTS, trusted_roots, wants_start_tls
 from rotators.logins.driver import ClientSide, Driver, judge_of
 from rotators.logins.target import host_of, port_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from rotators.core.secret import Secret
 
 _PORT = 636
 
@@ -83,7 +79,6 @@ LDAP3 = Driver(
 CLIENT_SIDE = ClientSide(
     engines=dict.fromkeys(("activedirectory", "ldap"), "ldap"),
     port=_PORT,
-    words=(),
     messages=MESSAGES,
     drivers=(LDAP3,),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rotators.logins.causes import NETWORK, Messages
+from rotators.logins.causes import CERTIFICATES, NETWORK, Messages
 
 DATA_CODES = {
     "525": "password",  # no such user; Samba answers 52e instead
@@ -29,9 +29,8 @@ _PATTERNS = (
     (r"[iI]nappropriateAuthentication", "auth-method"),
     (r"[uU]nwillingToPerform", "no-login"),
     (r"\bbusy\b|\bunavailable\b|LDAP(Busy|Unavailable)Result", "starting"),
-    (r"certificate has expired", "tls-expired"),
-    (r"[hH]ostname mismatch|doesn't match|does not match", "tls-host"),
-    (r"CERTIFICATE_VERIFY_FAILED", "tls-untrusted"),
+    (r"does not match", "tls-host"),
+    *CERTIFICATES,
     (r"StartTLS|startTLS", "tls-unsupported"),
     *NETWORK,
     (r"UNEXPECTED_EOF|session terminated|Connection reset", "closed"),

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rotators.core.errors import SecretFormatError
+from rotators.core.secret import Secret
 from rotators.logins.connecting import wants_tls
-
-if TYPE_CHECKING:
-    from rotators.core.secret import Secret
 
 
 def login_name(secret: Secret) -> str:

@@ -6,13 +6,10 @@ the same result code covers several of them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from rotators.core.errors import RotatorFailure, SecretFormatError, TargetRefused, TargetUnavailable
 from rotators.logins.causes import failure
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 EXPIRED, LOCKED, MUST_CHANGE = 0, 1, 2
 """Codes of ppolicy in the response to a login."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import ldap3
 from ldap3.utils.conv import escape_filter_chars
@@ -16,31 +17,27 @@ from rotators.core.errors import (
     TargetRefused,
     TargetUnavailable,
 )
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
 from rotators.engines.ldap.connection import PASSWORD_POLICY, Changes, Directory, Login, connected
 from rotators.engines.ldap.hashes import SCHEMES, hashed, matches, scheme_of
 from rotators.engines.ldap.names import normalized, same_name
 from rotators.logins.causes import failure
-from rotators.logins.connecting import SESSION_SECONDS, trusted_roots, wants_start_tls
-from rotators.logins.target import host_of, port_of
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-
-    from rotators.core.secret import Secret
-    from rotators.core.settings import Settings
+from rotators.logins.connecting import SESSION_SECONDS
+from rotators.strategies.engine import Engine
 
 _PERMANENTLY = b"000001010000Z"  # slapo-ppolicy(5), pwdAccountLockedTime
 _GROUPS = ("member", "uniqueMember", "roleOccupant")
 
 
 @contextmanager
-def logged_in(secret: Secret, settings: Settings, default_port: int) -> Iterator[LdapSession]:
+def logged_in(secret: Secret, settings: Settings, engine: Engine) -> Iterator[LdapSession]:
     """Log into the directory that a secret names.
 
     Args:
         secret: user, password and target.
         settings: of the function: the trusted certificates.
-        default_port: port of LDAPS.
+        engine: engine with the default port.
 
     Yields:
         The session, which is closed at the end of the block.
@@ -48,14 +45,7 @@ def logged_in(secret: Secret, settings: Settings, default_port: int) -> Iterator
     Raises:
         CredentialsRejected, TargetUnavailable, TargetRefused, SecretFormatError: see Engine.login.
     """
-    login = Login(
-        host_of(secret),
-        port_of(secret, default_port),
-        _name(secret),
-        secret.text("password"),
-        trusted_roots(secret, settings, "LDAPTLS_CACERT"),
-        wants_start_tls(secret),
-    )
+    login = Login.of(secret, settings, engine, _name(secret))
     scheme = _scheme(secret)
     until = time.monotonic() + SESSION_SECONDS
     with connected(login, until, Directory) as directory:
@@ -211,9 +201,7 @@ class LdapSession:
 
     def _prove(self, user: str, password: str, scheme: str) -> None:
         """Log in with an added value: a server without the scheme's module takes the value, but no login."""
-        login = Login(
-            self._login.host, self._login.port, user, password, self._login.roots, self._login.start_tls
-        )
+        login = replace(self._login, user=user, password=password)
         try:
             with connected(login, self._until, Directory):
                 pass

@@ -27,34 +27,28 @@ developer guide, role-based access control.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from rotators.core.passwords import PasswordRules
 from rotators.strategies.alternating import Alternating
 from rotators.strategies.credential import Password
+from rotators.strategies.engine import DriverEngine
 from rotators.strategies.proof import Proof
-from rotators.strategies.rotator import EngineRotator, require_driver
+from rotators.strategies.rotator import EngineRotator
 from rotators.strategies.single import Single
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from rotators.core.secret import Secret
-    from rotators.core.settings import Settings
-    from rotators.engines.mongodb.session import MongoSession
 
 _STANDIN = Proof("a test gateway with documentdb 1.0 in PostgreSQL 18.6", "2026-11-26", substitute=True)
 
 
 def rotator() -> EngineRotator:
     """Return the rotator of MongoDB and Amazon DocumentDB; the entry point."""
-    require_driver("bson")
-    return EngineRotator(MongoEngine())
+    return EngineRotator(MongoEngine(), "bson")
 
 
-class MongoEngine:
+class MongoEngine(DriverEngine):
     """Limits and login of MongoDB and Amazon DocumentDB."""
 
+    session = "rotators.engines.mongodb.session"
     names = frozenset({"mongodb", "mongo", "documentdb"})
     default_port = 27017
     target_defaults: ClassVar[dict[str, str]] = {"dbname": "admin"}
@@ -70,9 +64,3 @@ class MongoEngine:
         "mongo": _STANDIN,
         "documentdb": _STANDIN,
     }
-
-    def login(self, secret: Secret, settings: Settings) -> AbstractContextManager[MongoSession]:
-        """See Engine.login."""
-        from rotators.engines.mongodb.session import logged_in  # noqa: PLC0415 - the driver, when first needed
-
-        return logged_in(secret, settings, self.default_port)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
+import socket
 import struct
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import bson
 
@@ -17,10 +19,6 @@ from rotators.engines.mongodb.messages import MECHANISM_UNAVAILABLE, MESSAGES
 from rotators.logins.causes import CONNECT_SECONDS, failure
 from rotators.logins.channel import held, reason_of
 from rotators.logins.scram import SHA_1, SHA_256, Exchange, IterationsError, ScramError
-
-if TYPE_CHECKING:
-    import socket
-    from collections.abc import Iterator
 
 _HEADER = struct.Struct("<iiii")
 _OP_MSG = 2013

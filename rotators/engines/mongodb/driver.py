@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from rotators.core.errors import InvalidInput
+from rotators.core.secret import Secret
 from rotators.engines.mongodb import MongoEngine
 from rotators.engines.mongodb.messages import MESSAGES
 from rotators.logins.arguments import application_settings, where
 from rotators.logins.connecting import SYSTEM_ROOTS, trusted_roots
-from rotators.logins.driver import ClientSide, Driver, judge_of
+from rotators.logins.driver import Arguments, ClientSide, Driver, judge_of
 from rotators.logins.target import port_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from rotators.core.secret import Secret
-    from rotators.logins.driver import Arguments
 
 _PORT = MongoEngine.default_port
 _POSITIONAL = ("host", "port", "document_class", "tz_aware", "connect", "type_registry")
@@ -68,7 +64,6 @@ PYMONGO = Driver(
 CLIENT_SIDE = ClientSide(
     engines=dict.fromkeys(MongoEngine.names, "mongodb"),
     port=_PORT,
-    words=(),
     messages=MESSAGES,
     drivers=(PYMONGO,),
 )

@@ -7,7 +7,7 @@ Source: MongoDB source, ``src/mongo/base/error_codes.yml``.
 
 from __future__ import annotations
 
-from rotators.logins.causes import NETWORK, Messages
+from rotators.logins.causes import CERTIFICATES, NETWORK, Messages
 
 NOT_PRIMARY = frozenset({91, 189, 10107, 11600, 11602, 13435, 13436})
 """Codes of a member that is no primary, or no longer: it stops, or an election goes on."""
@@ -23,10 +23,7 @@ _CODES = (
 )
 _PATTERNS = (
     *((rf"^code={code}\b", reason) for reason, code in _CODES),
-    (r"[Hh]ostname mismatch|doesn't match|IP address mismatch", "tls-host"),
-    (r"certificate has expired", "tls-expired"),
-    (r"certificate is not yet valid", "tls-not-yet-valid"),
-    (r"CERTIFICATE_VERIFY_FAILED", "tls-untrusted"),
+    *CERTIFICATES,
     *NETWORK,
     (r"\bSSL\b", "tls"),
     (r"connection closed|Connection reset", "closed"),

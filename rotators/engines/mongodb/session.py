@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rotators.core.errors import IdentityMismatch, TargetRefused, TargetUnavailable
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
 from rotators.engines.mongodb.connection import CommandFailed, Connection, connected, known_mechanisms
 from rotators.engines.mongodb.messages import (
     NOT_PRIMARY,
@@ -18,13 +21,8 @@ from rotators.engines.mongodb.messages import (
 from rotators.engines.mongodb.users import MARK, changes_for, proves, require_ordinary_user
 from rotators.logins.connecting import SESSION_SECONDS, trusted_roots
 from rotators.logins.target import host_of, port_of
+from rotators.strategies.engine import Engine
 from rotators.strategies.preflight import Demands
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
-    from rotators.core.secret import Secret
-    from rotators.core.settings import Settings
 
 _RESET = frozenset({"changePassword", "viewUser"})
 _CONFIRMED = {"w": "majority", "wtimeout": 4000}  # milliseconds; a change of fewer members can be rolled back
@@ -32,13 +30,13 @@ _CLONE = frozenset({"createUser", "grantRole", "revokeRole", "changeCustomData"}
 
 
 @contextmanager
-def logged_in(secret: Secret, settings: Settings, default_port: int) -> Iterator[MongoSession]:
+def logged_in(secret: Secret, settings: Settings, engine: Engine) -> Iterator[MongoSession]:
     """Log into the server that a secret names, or into the primary of its replica set.
 
     Args:
         secret: user, password and target.
         settings: of the function: trusted certificates, and ALLOWED_TARGETS for the primary.
-        default_port: used when the secret has no port.
+        engine: engine with the default port.
 
     Yields:
         The session, which is closed at the end of the block.
@@ -51,7 +49,7 @@ def logged_in(secret: Secret, settings: Settings, default_port: int) -> Iterator
     password, roots = secret.text("password"), trusted_roots(secret, settings, "SSL_CERT_FILE")
     until = time.monotonic() + SESSION_SECONDS
     with ExitStack() as stack:
-        address = host_of(secret), port_of(secret, default_port)
+        address = host_of(secret), port_of(secret, engine.default_port)
         connection = stack.enter_context(connected(*address, roots, until))
         about = connection.hello(user, database)
         replica_set = secret.text("replicaSet") if "replicaSet" in secret else about.get("setName")

@@ -24,34 +24,27 @@ Sources: MySQL 8.4 manual, ALTER USER, CREATE USER, GRANT, "Password Management"
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 from rotators.core.passwords import PasswordRules
 from rotators.strategies.alternating import Alternating
 from rotators.strategies.credential import Password
 from rotators.strategies.dual import Dual
+from rotators.strategies.engine import DriverEngine
 from rotators.strategies.proof import Proof
-from rotators.strategies.rotator import EngineRotator, require_driver
+from rotators.strategies.rotator import EngineRotator
 from rotators.strategies.single import Single
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rotators.core.secret import Secret
-    from rotators.core.settings import Settings
-    from rotators.engines.mysql.accounts import AccountSession
 
 
 def rotator() -> EngineRotator:
     """Return the rotator of MySQL (entry point)."""
-    require_driver("pymysql")
-    return EngineRotator(MySqlEngine())
+    return EngineRotator(MySqlEngine(), "pymysql")
 
 
-class MySqlEngine:
+class MySqlEngine(DriverEngine):
     """Limits and login of MySQL."""
 
+    session = "rotators.engines.mysql.mysql_session"
     names = frozenset({"mysql", "aurora-mysql"})
     default_port = 3306
     # Every server has this database and every user may connect to it.
@@ -63,17 +56,3 @@ class MySqlEngine:
         "mysql": Proof("MySQL 9.7.4", "2026-11-26"),
         "aurora-mysql": Proof("MySQL 9.7.4", "2026-11-26", substitute=True),
     }
-
-    @contextmanager
-    def login(self, secret: Secret, settings: Settings) -> Iterator[AccountSession]:
-        """See Engine.login."""
-        from rotators.engines.mysql.connection import connected  # noqa: PLC0415 - the driver, when first needed
-
-        with connected(secret, settings, self) as connection:
-            yield self._session(connection, secret)
-
-    def _session(self, connection: Any, secret: Secret) -> AccountSession:
-        """Return the session of a login."""
-        from rotators.engines.mysql.mysql_session import MySqlSession  # noqa: PLC0415 - when first needed
-
-        return MySqlSession(connection, secret)

@@ -6,10 +6,16 @@ Rights are read as rows of information_schema and mysql.*; no text rendered by t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from rotators.core.errors import TargetRefused
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
+from rotators.engines.mysql.authentication import Connection
+from rotators.engines.mysql.connection import connected
 from rotators.engines.mysql.plugins import Kinds, Way, password_plugins
 from rotators.engines.mysql.resets import Seen, Stored, require_reset_helps
 from rotators.engines.mysql.rights import (
@@ -27,13 +33,8 @@ from rotators.engines.mysql.rights import (
     quoted,
 )
 from rotators.engines.mysql.statements import DatabaseSession, ServerAccount, missing, text_of
+from rotators.strategies.engine import Engine
 from rotators.strategies.preflight import Demands
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
-    from rotators.core.secret import Secret
-    from rotators.engines.mysql.authentication import Connection
 
 _LIMITS = ("MAX_QUERIES_PER_HOUR", "MAX_UPDATES_PER_HOUR", "MAX_CONNECTIONS_PER_HOUR", "MAX_USER_CONNECTIONS")
 _REQUIREMENTS = (
@@ -62,6 +63,19 @@ class AccountSession(DatabaseSession, ABC):
         self._seconds: dict[str, Account] = {}
         super().__init__(connection, secret)
 
+    @classmethod
+    @contextmanager
+    def logged_in(cls, secret: Secret, settings: Settings, engine: Engine) -> Iterator[Self]:
+        """Log in, and yield the session. See ``connected``.
+
+        Args:
+            secret: value to log in with.
+            settings: of the function; its trusted certificates.
+            engine: engine with the default port and database.
+        """
+        with connected(secret, settings, engine) as connection:
+            yield cls(connection, secret)
+
     def set_credential(self, user: str, password: str) -> None:
         """See Session.set_credential. Every password plugin of the account gets the new password."""
         if self._is_own(user):
@@ -80,10 +94,10 @@ class AccountSession(DatabaseSession, ABC):
         """See KeepsTwo.set_pair. Every password plugin of the account gets these passwords."""
         if self._is_own(user):
             self.check()
-            self._set_own_two(old, new)
+            self._set_own(old, new)
         else:
             account = self._account(user)
-            self._set_two(account, self._ways(account), old, new)
+            self._set_other(account, self._ways(account), old, new)
 
     def require_resettable(self, user: str, rejected: Collection[str], *, tls: bool) -> None:
         """See Session.require_resettable."""
@@ -269,18 +283,9 @@ class AccountSession(DatabaseSession, ABC):
     def _rights(self, account: Account) -> frozenset[Right]:
         grantee = f"'{account.user}'@'{account.host}'"
         rights = (
-            Right(
-                text_of(kind),
-                text_of(place),
-                text_of(thing),
-                text_of(column),
-                text_of(privilege),
-                bool(grantable),
-            )
+            Right._make((*map(text_of, texts), bool(grantable)))
             for query in RIGHTS
-            for kind, place, thing, column, privilege, grantable in self._rows(
-                query, grantee=grantee, **account._asdict()
-            )
+            for *texts, grantable in self._rows(query, grantee=grantee, **account._asdict())
         )
         return frozenset(right for right in rights if right.privilege != "USAGE" or right.grantable)
 
@@ -328,9 +333,10 @@ class AccountSession(DatabaseSession, ABC):
     def _ways(self, account: Account) -> tuple[Way, ...]:
         """Return the authentication ways of an account, as an admin can read them."""
 
-    @abstractmethod
     def _second_ways(self, account: Account) -> tuple[Way, ...]:
         """Return the way with a second password, if it is not already one of the ways."""
+        del account
+        return ()
 
     @abstractmethod
     def _locked(self, account: Account) -> bool:
@@ -341,20 +347,15 @@ class AccountSession(DatabaseSession, ABC):
         """See Session.rejections_allowed."""
 
     @abstractmethod
-    def _set_other(self, account: Account, ways: Sequence[Way], password: str) -> None:
-        """Set an account's password in each of its ways that stores one. This also unblocks the account."""
+    def _set_other(self, account: Account, ways: Sequence[Way], *passwords: str) -> None:
+        """Set exactly these passwords for an account, in each of its ways that stores one, and unblock it.
+
+        The first of two passwords works at every instant.
+        """
 
     @abstractmethod
-    def _set_own(self, password: str) -> None:
-        """Change the password of the logged-in account, which may have no other right."""
-
-    @abstractmethod
-    def _set_two(self, account: Account, ways: Sequence[Way], old: str, new: str) -> None:
-        """Set exactly these two passwords for an account; the old one works at every instant."""
-
-    @abstractmethod
-    def _set_own_two(self, old: str, new: str) -> None:
-        """Set exactly these two passwords for the logged-in account."""
+    def _set_own(self, *passwords: str) -> None:
+        """Set exactly these passwords for the logged-in account, which may have no right to do more."""
 
     @abstractmethod
     def _create(self, clone: Account, of: Account) -> None:

@@ -9,15 +9,13 @@ plugins instead. Its errors are translated into the driver's, which applications
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pymysql import Error, OperationalError
 
 from rotators.core.errors import TargetRefused
+from rotators.core.secret import Secret
 from rotators.engines.mysql.authentication import PLUGINS, server_key
-
-if TYPE_CHECKING:
-    from rotators.core.secret import Secret
 
 _CANNOT_LOAD = 2061  # CR_AUTH_PLUGIN_ERR
 _MALFORMED = 2027  # CR_MALFORMED_PACKET

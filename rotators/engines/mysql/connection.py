@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pymysql
 from pymysql.constants import CLIENT
 
 from rotators.core.errors import RotatorsError, TargetUnavailable
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
 from rotators.engines.mysql.authentication import PLUGINS, Connection, server_key
 from rotators.engines.mysql.failures import statement_failure
 from rotators.engines.mysql.messages import MESSAGES
 from rotators.engines.mysql.tls import tls_parameters
 from rotators.logins.causes import CONNECT_SECONDS, failure
-from rotators.logins.connecting import (
-    SESSION_SECONDS,
-    cut_after,
-    resolved,
-)
+from rotators.logins.connecting import SESSION_SECONDS, addresses_with_time, cut_after
 from rotators.logins.target import port_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rotators.core.secret import Secret
-    from rotators.core.settings import Settings
-    from rotators.strategies.engine import Engine
+from rotators.strategies.engine import Engine
 
 
 @contextmanager
@@ -76,12 +69,8 @@ def _connected(secret: Secret, parameters: dict[str, Any]) -> Any:
     """Try the host's addresses in turn under one deadline; the first one that answers decides."""
     deadline = time.monotonic() + CONNECT_SECONDS
     where = f"{parameters['host']}:{parameters['port']} as {parameters['user']!r}"
-    addresses = resolved(parameters["host"], parameters["port"])
     failed = failure("timeout", f"Unable to log into database at {where}")
-    for position, address in enumerate(addresses):
-        share = (deadline - time.monotonic()) / (len(addresses) - position)
-        if share <= 0:
-            break
+    for address, share in addresses_with_time(parameters["host"], parameters["port"], deadline):
         try:
             return _opened(address, share, secret, parameters)
         except TimeoutError:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
+from rotators.core.secret import Secret
 from rotators.engines.mysql import MySqlEngine
 from rotators.engines.mysql.mariadb import MariaDbEngine
 from rotators.engines.mysql.messages import MESSAGES
@@ -11,11 +13,6 @@ from rotators.logins.arguments import application_settings, where
 from rotators.logins.connecting import wants_tls
 from rotators.logins.driver import ClientSide, Driver, common_kind, judge_of
 from rotators.logins.target import port_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from rotators.core.secret import Secret
 
 _PORT = MySqlEngine.default_port
 

@@ -26,31 +26,22 @@ Sources: MariaDB knowledge base, ALTER USER, GRANT, SET PASSWORD, Roles.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 from rotators.engines.mysql import MySqlEngine
 from rotators.strategies.proof import Proof
-from rotators.strategies.rotator import EngineRotator, require_driver
-
-if TYPE_CHECKING:
-    from rotators.core.secret import Secret
-    from rotators.engines.mysql.accounts import AccountSession
+from rotators.strategies.rotator import EngineRotator
 
 
 def rotator() -> EngineRotator:
     """Return the rotator of MariaDB (entry point)."""
-    require_driver("pymysql")
-    return EngineRotator(MariaDbEngine())
+    return EngineRotator(MariaDbEngine(), "pymysql")
 
 
 class MariaDbEngine(MySqlEngine):
     """Limits and login of MariaDB, where they differ from MySQL's."""
 
+    session = "rotators.engines.mysql.mariadb_session"
     names = frozenset({"mariadb"})
     longest_username = 80
     proved_on: ClassVar[dict[str, Proof]] = {"mariadb": Proof("MariaDB 10.11.19", "2026-11-26")}
-
-    def _session(self, connection: Any, secret: Secret) -> AccountSession:
-        from rotators.engines.mysql.mariadb_session import MariaDbSession  # noqa: PLC0415 - when first needed
-
-        return MariaDbSession(connection, secret)

@@ -8,6 +8,8 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
+import pymysql
+
 from rotators.core.errors import TargetRefused
 from rotators.engines.mysql.accounts import AccountSession
 from rotators.engines.mysql.failures import NO_PASSWORD_PLUGIN, number_of
@@ -45,19 +47,18 @@ class MariaDbSession(AccountSession):
         # An empty entry in the list of alternatives stands for the one stored outside the list.
         return tuple(_way(each or stored) for each in stored.get("auth_or", [stored]))
 
-    def _second_ways(self, account: Account) -> tuple[Way, ...]:
-        del account
-        return ()
-
     def _locked(self, account: Account) -> bool:
         locked = "JSON_VALUE(Priv, '$.account_locked') = 1"
         return bool(self._rows_of(account, "SELECT 1 FROM mysql.global_priv", locked))
 
-    def _set_other(self, account: Account, ways: Sequence[Way], password: str) -> None:
-        self._alter(account, ways, password)
-
-    def _alter(self, account: Account, ways: Sequence[Way], *passwords: str) -> None:
-        password_plugins(ways, self.kinds, account)
+    def _set_other(self, account: Account, ways: Sequence[Way], *passwords: str) -> None:
+        if "ed25519" in password_plugins(ways, self.kinds, account) and len(passwords) > 1:
+            raise TargetRefused(
+                f"user {str(account)!r} logs in with ed25519, and clients such as PyMySQL try only the first"
+                " of two such passwords",
+                reason="plugin",
+                remedy="Use strategy alternating, or give the user mysql_native_password.",
+            )
         self._change(
             lambda clear: f"ALTER USER {self._sql(account)} {self._identified(ways, passwords, clear)}",
             account,
@@ -80,7 +81,14 @@ class MariaDbSession(AccountSession):
             return f"PASSWORD({self._literal(password)})"
         return self._literal(str(self.kinds.hashes[plugin](password)))
 
-    def _set_own(self, password: str) -> None:
+    def _set_own(self, *passwords: str) -> None:
+        if len(passwords) > 1:
+            # Not CURRENT_USER(), with which the server drops the second alternative without an error.
+            self._set_other(self._own(), self._own_ways(), *passwords)
+        else:
+            self._set_first(*passwords)
+
+    def _set_first(self, password: str) -> None:
         """Change the password of the first way that stores one; changing more would need CREATE USER."""
         ways = self._own_ways()
         plugins = password_plugins(ways, self.kinds, self._user)
@@ -90,8 +98,6 @@ class MariaDbSession(AccountSession):
                 reason="plugin",
                 remedy="Use strategy dual or alternating with an admin (masterarn), which change both.",
             )
-        import pymysql  # noqa: PLC0415 - the driver, when first needed
-
         try:
             self._change(lambda clear: f"SET PASSWORD = {self._stored(plugins[0], password, clear)}")
         except pymysql.Error as error:
@@ -112,20 +118,6 @@ class MariaDbSession(AccountSession):
             way.plugin == plugin and is_password(plugin, way.stored.encode(), password)
             for way in self._own_ways()
         )
-
-    def _set_two(self, account: Account, ways: Sequence[Way], old: str, new: str) -> None:
-        if "ed25519" in password_plugins(ways, self.kinds, account):
-            raise TargetRefused(
-                f"user {str(account)!r} logs in with ed25519, and clients such as PyMySQL try only the first"
-                " of two such passwords",
-                reason="plugin",
-                remedy="Use strategy alternating, or give the user mysql_native_password.",
-            )
-        self._alter(account, ways, old, new)
-
-    def _set_own_two(self, old: str, new: str) -> None:
-        # Not CURRENT_USER(), with which the server drops the second alternative without an error.
-        self._set_two(self._own(), self._own_ways(), old, new)
 
     def _rights(self, account: Account) -> frozenset[Right]:
         rights = super()._rights(account)
@@ -171,6 +163,9 @@ class MariaDbSession(AccountSession):
 
     def _role(self, name: str, host: str) -> str:
         return quoted(name)
+
+
+logged_in = MariaDbSession.logged_in
 
 
 def _mark(clone: Account, of: Account) -> str:

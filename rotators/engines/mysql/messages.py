@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rotators.logins.causes import NETWORK, Messages
+from rotators.logins.causes import CERTIFICATES, NETWORK, Messages
 
 _PATTERNS = (
     (r"^(1045|1698)\b", "password"),
@@ -17,10 +17,7 @@ _PATTERNS = (
     (r"^1040\b", "connections"),
     (r"^(1044|1049)\b", "database"),
     (r"^1053\b", "starting"),
-    (r"[Hh]ostname mismatch|IP address mismatch|doesn't match", "tls-host"),
-    (r"certificate has expired", "tls-expired"),
-    (r"certificate is not yet valid", "tls-not-yet-valid"),
-    (r"certificate verify failed", "tls-untrusted"),
+    *CERTIFICATES,
     (r"server doesn't support it", "tls-unsupported"),
     # A server that is stopping closes the connection during the handshake.
     (r"UNEXPECTED_EOF|EOF occurred in violation", "closed"),

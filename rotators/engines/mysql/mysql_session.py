@@ -15,6 +15,7 @@ from rotators.engines.mysql.rights import Account, MySqlRole, Right
 from rotators.engines.mysql.statements import text_of
 
 _MARK = "rotators_clone_of"
+_RETAIN = "RETAIN CURRENT PASSWORD"
 _WAIT_SECONDS = 4
 
 
@@ -76,32 +77,29 @@ class MySqlSession(AccountSession):
         written = f"0x{stored.hex()}" if isinstance(stored, bytes) else self._literal(stored)
         return f"IDENTIFIED WITH {plugin} AS {written}"
 
-    def _set_other(self, account: Account, ways: Sequence[Way], password: str) -> None:
-        clause = self._identified(ways, account, password)
-        self._change(
-            lambda _: f"ALTER USER {self._sql(account)} {clause}{self._unblocking(account)}", account
-        )
+    def _set_other(self, account: Account, ways: Sequence[Way], *passwords: str) -> None:
+        target = self._sql(account)
+        first, *second = (self._identified(ways, account, password) for password in passwords)
+        if second:
+            self._wait_for_others(target)
+        # The first makes its password the primary one in any case; the second one retains the primary.
+        self._alter(f"{target} {first}{self._unblocking(account)}", account)
+        for clause in second:
+            self._alter(f"{target} {clause} {_RETAIN}", account)
 
-    def _set_own(self, password: str) -> None:
+    def _set_own(self, *passwords: str) -> None:
         self._require_tls()
         password_plugins([Way(self._connection.accepted_plugin)], self.kinds, self._user)
         # Without WITH the account keeps its plugin (MySQL, sql_user.cc).
-        self._change(lambda _: f"ALTER USER CURRENT_USER() IDENTIFIED BY {self._literal(password)}")
+        first, *second = (f"CURRENT_USER() IDENTIFIED BY {self._literal(each)}" for each in passwords)
+        if second:
+            self._wait_for_others(self._sql(self._own()))
+        self._alter(first)
+        for change in second:
+            self._alter(f"{change} {_RETAIN}")
 
-    def _set_two(self, account: Account, ways: Sequence[Way], old: str, new: str) -> None:
-        target = self._sql(account)
-        clauses = [self._identified(ways, account, password) for password in (old, new)]
-        self._wait_for_others(target)
-        # The first makes the old password the primary one in any case; the next one retains the primary.
-        self._change(lambda _: f"ALTER USER {target} {clauses[0]}{self._unblocking(account)}", account)
-        self._change(lambda _: f"ALTER USER {target} {clauses[1]} RETAIN CURRENT PASSWORD", account)
-
-    def _set_own_two(self, old: str, new: str) -> None:
-        self._wait_for_others(self._sql(self._own()))
-        self._set_own(old)
-        self._change(
-            lambda _: f"ALTER USER CURRENT_USER() IDENTIFIED BY {self._literal(new)} RETAIN CURRENT PASSWORD"
-        )
+    def _alter(self, change: str, account: Account | None = None) -> None:
+        self._change(lambda _: f"ALTER USER {change}", account)
 
     def _wait_for_others(self, target: str) -> None:
         """Make other sessions of ours that set this account's pair wait until this session ends.
@@ -166,6 +164,9 @@ class MySqlSession(AccountSession):
 
     def _role(self, name: str, host: str) -> str:
         return self._sql(Account(name, host))
+
+
+logged_in = MySqlSession.logged_in
 
 
 def _latin(stored: str | bytes) -> str:

@@ -7,14 +7,11 @@ A password change keeps all ways. A way that stores a password gets the new one;
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 from rotators.core.errors import TargetRefused
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from rotators.engines.mysql.rights import Account
+from rotators.engines.mysql.rights import Account
 
 _NAME = r"`(?:[^`]|``)*`"
 _WAY = r"(?P<plugin>\w+)(?: (?:USING|AS) '(?P<stored>(?:[^'\\]|\\.|'')*)')?"

@@ -6,17 +6,14 @@ admit, for a connection without TLS and for a missing client certificate.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection
+from typing import NamedTuple
 
 from rotators.core.errors import TargetRefused
 from rotators.engines.mysql.hashes import is_password
 from rotators.engines.mysql.hosts import admits, nearer
 from rotators.engines.mysql.plugins import Kinds, Way, password_plugins
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from rotators.engines.mysql.rights import Account
+from rotators.engines.mysql.rights import Account
 
 _CERTIFICATE = "X509"
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
+
+import pymysql
 
 from rotators.core.errors import TargetRefused
+from rotators.core.secret import Secret
+from rotators.engines.mysql.authentication import Connection
 from rotators.engines.mysql.failures import (
     EXPIRED,
     invalid_password,
@@ -17,12 +22,6 @@ from rotators.engines.mysql.failures import (
 from rotators.engines.mysql.rights import EXACT, Account
 from rotators.logins.causes import failure
 from rotators.logins.connecting import STATEMENT_SECONDS, sends_clear_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rotators.core.secret import Secret
-    from rotators.engines.mysql.authentication import Connection
 
 # Longer than a session may last, so it ends only sessions whose client has disappeared.
 _IDLE_SECONDS = 10
@@ -55,6 +54,9 @@ class DatabaseSession:
     Args:
         connection: connection whose login was accepted; no statement was run.
         secret: value that the connection logged in with.
+
+    Attributes:
+        behind_pooler: True if the greeting's number differs from that of the server's connection.
     """
 
     mode = "STRICT_ALL_TABLES"
@@ -66,7 +68,7 @@ class DatabaseSession:
         self._clear_text = sends_clear_text(secret)
         self._chosen: Account | None = None
         self._seen = ""
-        self._pooled = False
+        self.behind_pooler = False
         self._begin()
 
     @property
@@ -77,11 +79,6 @@ class DatabaseSession:
             TargetRefused: it belongs to another user than requested; nothing may be done in its name.
         """
         return ServerAccount(self._own())
-
-    @property
-    def behind_pooler(self) -> bool:
-        """See Session.behind_pooler: the greeting's number differs from that of the server's connection."""
-        return self._pooled
 
     def check(self, other: str = "") -> None:
         """See Session.check. A server may treat an unknown user as its anonymous one.
@@ -114,8 +111,6 @@ class DatabaseSession:
         another character set, quotes with another meaning, or transactions that may not write. Roles are
         left alone: they can only add rights.
         """
-        import pymysql  # noqa: PLC0415 - the driver, when first needed
-
         try:
             self._rows(
                 "SET NAMES utf8mb4, SESSION autocommit = 1, SESSION lc_messages = 'en_US',"
@@ -137,7 +132,7 @@ class DatabaseSession:
             [(chosen, asked, number)] = rows
             user, _, host = text_of(chosen).rpartition("@")
             self._seen = text_of(asked).rpartition("@")[2]
-            self._pooled = int(number) % _THREADS != self._connection.number % _THREADS
+            self.behind_pooler = int(number) % _THREADS != self._connection.number % _THREADS
         except (AttributeError, TypeError, ValueError):
             raise failure("protocol", f"asking who {self._user!r} is") from None
         self._chosen = Account(user, host)
@@ -165,8 +160,6 @@ class DatabaseSession:
 
     def _refusal(self, statement: str, account: Account | None, *, clear: bool) -> TargetRefused | None:
         """Run a statement; return the refusal of the password validation, if there is one."""
-        import pymysql  # noqa: PLC0415 - the driver, when first needed
-
         try:
             self._run(statement)
         except pymysql.Error as error:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
 from rotators.logins.channel import tls_context
 from rotators.logins.connecting import trusted_roots
-
-if TYPE_CHECKING:
-    from rotators.core.secret import Secret
-    from rotators.core.settings import Settings
 
 
 def tls_parameters(secret: Secret, settings: Settings) -> dict[str, Any]:

@@ -22,32 +22,26 @@ Sources: PostgreSQL manual, ALTER ROLE, Appendix A (SQLSTATE).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from rotators.core.passwords import PasswordRules
 from rotators.strategies.alternating import Alternating
 from rotators.strategies.credential import Password
+from rotators.strategies.engine import DriverEngine
 from rotators.strategies.proof import Proof
-from rotators.strategies.rotator import EngineRotator, require_driver
+from rotators.strategies.rotator import EngineRotator
 from rotators.strategies.single import Single
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from rotators.core.secret import Secret
-    from rotators.core.settings import Settings
-    from rotators.engines.postgres.session import PostgresSession
 
 
 def rotator() -> EngineRotator:
     """Return the rotator of PostgreSQL (entry point)."""
-    require_driver("psycopg")
-    return EngineRotator(PostgresEngine())
+    return EngineRotator(PostgresEngine(), "psycopg")
 
 
-class PostgresEngine:
+class PostgresEngine(DriverEngine):
     """Limits and login of PostgreSQL."""
 
+    session = "rotators.engines.postgres.session"
     names = frozenset({"postgres", "aurora-postgresql"})
     default_port = 5432
     target_defaults: ClassVar[dict[str, str]] = {"dbname": "postgres"}
@@ -58,9 +52,3 @@ class PostgresEngine:
         "postgres": Proof("PostgreSQL 15.18", "2026-11-26"),
         "aurora-postgresql": Proof("PostgreSQL 15.18", "2026-11-26", substitute=True),
     }
-
-    def login(self, secret: Secret, settings: Settings) -> AbstractContextManager[PostgresSession]:
-        """See Engine.login."""
-        from rotators.engines.postgres.session import logged_in  # noqa: PLC0415 - imports the driver when first needed
-
-        return logged_in(secret, settings, self)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from rotators.core.errors import InvalidInput
+from rotators.core.secret import Secret
 from rotators.engines.postgres import PostgresEngine
 from rotators.engines.postgres.messages import MESSAGES
 from rotators.logins.arguments import application_settings, where
 from rotators.logins.connecting import trusted_roots, wants_tls
 from rotators.logins.driver import Arguments, ClientSide, Driver, common_kind, judge_of
 from rotators.logins.target import port_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from rotators.core.secret import Secret
 
 _PORT = PostgresEngine.default_port
 _COMMON = ("asyncpg", "pg8000")

@@ -15,11 +15,12 @@ from __future__ import annotations
 import socket
 import struct
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from rotators.core.errors import RotatorFailure
+from rotators.core.secret import Secret
 from rotators.engines.postgres.digest import DigestError, digest_answer
 from rotators.engines.postgres.messages import MESSAGES
 from rotators.engines.postgres.tls import binding_of, secured
@@ -33,11 +34,6 @@ from rotators.logins.scram import (
     ScramError,
     md5_answer,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rotators.core.secret import Secret
 
 _TLS_REQUEST = struct.pack("!ii", 8, 80877103)
 _VERSION = 3 << 16
@@ -55,14 +51,12 @@ class AuthenticationRequest:
         port: port of the server.
         dbname: name of the database.
         roots: file of the trusted certificates or SYSTEM_ROOTS; None for an unencrypted connection.
-        options: settings for the start-up message, ``-c name=value …``; empty for none. Poolers refuse them.
     """
 
     secret: Secret
     port: int
     dbname: str
     roots: str | None
-    options: str = ""
 
     @property
     def where(self) -> str:
@@ -242,7 +236,6 @@ def _start(request: AuthenticationRequest) -> bytes:
         "database": request.dbname,
         "application_name": "rotators",
         "client_encoding": "UTF8",
-        **({"options": request.options} if request.options else {}),
     }
     pairs = b"".join(f"{name}\0{value}\0".encode() for name, value in parameters.items())
     return struct.pack("!i", _VERSION) + pairs + b"\0"

@@ -67,6 +67,7 @@ class Role:
     """A user as recorded in the catalogue.
 
     Attributes:
+        name: its name.
         attributes: column of pg_roles to its value.
         can_login: True if the user may log in at all.
         limit: connection limit; -1 for none.
@@ -77,6 +78,7 @@ class Role:
         settings: database ("" for all) to setting to its stored text.
     """
 
+    name: str
     attributes: Mapping[str, bool]
     can_login: bool
     limit: int
@@ -127,6 +129,7 @@ def _role(row: Mapping[str, Any]) -> Role:
         name, _, text = pair.partition("=")
         settings.setdefault(database, {})[name] = text
     return Role(
+        name=row["name"],
         attributes=dict(zip(ATTRIBUTES, row["flags"], strict=True)),
         can_login=row["rolcanlogin"],
         limit=row["rolconnlimit"],
@@ -266,46 +269,44 @@ def may_become(connection: Connection, user: str, other: str) -> bool:
     return bool(row and row[0])
 
 
-def missing_for_reset(connection: Connection, user: str, role: Role) -> str:
+def missing_for_reset(connection: Connection, user: Role) -> str:
     """Return the right that the session's user lacks to set another user's password; empty if none.
 
     PostgreSQL manual, CREATE ROLE and role attributes: CREATEROLE, and from 16 on the ADMIN OPTION.
 
     Args:
         connection: connection in a transaction.
-        user: name of the user whose password is to be set.
-        role: that user's role.
+        user: user whose password is to be set.
     """
-    own, admin = _own_attributes(connection, user)
+    own, admin = _own_attributes(connection, user.name)
     if own["rolsuper"]:
         return ""
-    if role.attributes["rolsuper"]:
+    if user.attributes["rolsuper"]:
         return "SUPERUSER"
     if not own["rolcreaterole"]:
         return "CREATEROLE"
-    return "" if admin else f"the ADMIN OPTION on {user}"
+    return "" if admin else f"the ADMIN OPTION on {user.name}"
 
 
-def missing_for_clone(connection: Connection, of: str, role: Role) -> str:
+def missing_for_clone(connection: Connection, of: Role) -> str:
     """Return the right that the session's user lacks to create a second user for ``of``; empty if none.
 
     Args:
         connection: connection in a transaction.
-        of: name of the original.
-        role: the original's role.
+        of: the original.
     """
-    own, admin = _own_attributes(connection, of)
+    own, admin = _own_attributes(connection, of.name)
     if own["rolsuper"]:
         return ""
     lacking = [
         keyword
         for name, keyword in ATTRIBUTES.items()
-        if name not in {"rolinherit", "rolcreaterole"} and role.attributes[name] and not own[name]
+        if name not in {"rolinherit", "rolcreaterole"} and of.attributes[name] and not own[name]
     ]
     if not own["rolcreaterole"]:
         lacking.insert(0, "CREATEROLE")
     if not admin:
-        lacking.append(f"the ADMIN OPTION on {of}")
+        lacking.append(f"the ADMIN OPTION on {of.name}")
     return ", ".join(lacking)
 
 
@@ -329,7 +330,7 @@ def _own_attributes(connection: Connection, user: str) -> tuple[Mapping[str, boo
     return row, bool(row["admin"]) or connection.info.server_version < _SET_OPTION
 
 
-def prove_clone(original: str, original_role: Role, clone: str, clone_role: Role) -> None:
+def prove_clone(original: Role, clone: Role) -> None:
     """Check that an existing user is only the clone of another one.
 
     It must be a direct member of the original. People are also made members of an application's role, so in
@@ -337,35 +338,34 @@ def prove_clone(original: str, original_role: Role, clone: str, clone_role: Role
     no object, no right granted by name, and no attribute or membership that the original lacks.
 
     Args:
-        original: name of the original.
-        original_role: the original's role.
-        clone: name of the clone.
-        clone_role: the clone's role.
+        original: the original.
+        clone: the clone.
 
     Raises:
         TargetRefused: it is not proven; the cause names the obstacle.
     """
-    if original not in clone_role.groups:
+    of, name = original.name, clone.name
+    if of not in clone.groups:
         raise _stranger(
-            f"user {clone!r} exists and is not the clone of {original!r}: it is no member of it",
-            f"If it is one: GRANT {original} TO {clone}. Else set alternate_username to another user.",
+            f"user {name!r} exists and is not the clone of {of!r}: it is no member of it",
+            f"If it is one: GRANT {of} TO {name}. Else set alternate_username to another user.",
         )
     more = [
         keyword
-        for name, keyword in ATTRIBUTES.items()
-        if name != "rolinherit" and clone_role.attributes[name] and not original_role.attributes[name]
+        for column, keyword in ATTRIBUTES.items()
+        if column != "rolinherit" and clone.attributes[column] and not original.attributes[column]
     ]
-    more += sorted(clone_role.groups - original_role.groups - {original})
+    more += sorted(clone.groups - original.groups - {of})
     if more:
         raise _stranger(
-            f"user {clone!r} has rights that {original!r} lacks ({', '.join(more)}), so it is not its clone",
+            f"user {name!r} has rights that {of!r} lacks ({', '.join(more)}), so it is not its clone",
             "Revoke them, or set alternate_username to another user.",
         )
-    if clone_role.belongings and not clone_role.acts_as(original):
+    if clone.belongings and not clone.acts_as(of):
         raise _stranger(
-            f"user {clone!r} owns objects or has rights by its own name, so it may be somebody",
-            f"If it is a clone: REASSIGN OWNED BY {clone} TO {original} in each database and revoke its own "
-            f"rights; or mark it: COMMENT ON ROLE {clone} IS 'clone of {original}'.",
+            f"user {name!r} owns objects or has rights by its own name, so it may be somebody",
+            f"If it is a clone: REASSIGN OWNED BY {name} TO {of} in each database and revoke its own "
+            f"rights; or mark it: COMMENT ON ROLE {name} IS 'clone of {of}'.",
         )
 
 
@@ -373,56 +373,42 @@ def _stranger(cause: str, remedy: str) -> TargetRefused:
     return TargetRefused(cause, reason="stranger", remedy=remedy)
 
 
-def synchronise(
-    connection: Connection, original: str, original_role: Role, clone: str, clone_role: Role
-) -> None:
+def synchronise(connection: Connection, original: Role, clone: Role) -> None:
     """Give the clone the original's attributes and settings; equal ones are left unchanged.
 
     Args:
         connection: connection in a writing transaction.
-        original: name of the original.
-        original_role: the original's role.
-        clone: name of the clone.
-        clone_role: the clone's role.
+        original: the original.
+        clone: the clone.
     """
-    _synchronise_attributes(connection, original_role, clone, clone_role)
-    _synchronise_settings(connection, original, original_role, clone, clone_role)
-
-
-def _synchronise_attributes(
-    connection: Connection, original_role: Role, clone: str, clone_role: Role
-) -> None:
-    """Set only the attributes that differ: naming SUPERUSER at all requires a superuser."""
-    options: list[sql.Composable] = [
-        sql.SQL(keyword if original_role.attributes[name] else f"NO{keyword}")
-        for name, keyword in ATTRIBUTES.items()
-        if original_role.attributes[name] != clone_role.attributes[name]
-    ]
-    if original_role.limit != clone_role.limit:
-        options.append(sql.SQL("CONNECTION LIMIT {}").format(sql.Literal(original_role.limit)))
-    if original_role.until != clone_role.until:
-        options.append(sql.SQL("VALID UNTIL {}").format(sql.Literal(original_role.until)))
-    if options:
-        statement = sql.SQL("ALTER ROLE {} {}").format(sql.Identifier(clone), sql.SQL(" ").join(options))
-        connection.execute(statement)
-
-
-def _synchronise_settings(
-    connection: Connection, original: str, original_role: Role, clone: str, clone_role: Role
-) -> None:
-    of_all = {"role": original, **original_role.settings.get("", {})}
-    wanted = {**original_role.settings, "": of_all}
-    for database in sorted(wanted.keys() | clone_role.settings.keys()):
+    alter = sql.SQL("ALTER ROLE {}").format(sql.Identifier(clone.name))
+    if options := _differing_options(original, clone):
+        connection.execute(sql.SQL(" ").join([alter, *options]))
+    of_all = {"role": original.name, **original.settings.get("", {})}
+    wanted = {**original.settings, "": of_all}
+    for database in sorted(wanted.keys() | clone.settings.keys()):
         values = wanted.get(database, {})
-        if values == clone_role.settings.get(database, {}):
+        if values == clone.settings.get(database, {}):
             continue
-        place = sql.SQL("ALTER ROLE {}").format(sql.Identifier(clone))
-        if database:
-            place += sql.SQL(" IN DATABASE {}").format(sql.Identifier(database))
+        place = alter + sql.SQL(" IN DATABASE {}").format(sql.Identifier(database)) if database else alter
         connection.execute(place + sql.SQL(" RESET ALL"))
         for name, text in values.items():
             setting = sql.SQL(" SET {} = {}").format(sql.Identifier(name), _setting(name, text))
             connection.execute(place + setting)
+
+
+def _differing_options(original: Role, clone: Role) -> list[sql.Composable]:
+    """Return the options of ALTER ROLE that differ: naming SUPERUSER at all requires a superuser."""
+    options: list[sql.Composable] = [
+        sql.SQL(keyword if original.attributes[column] else f"NO{keyword}")
+        for column, keyword in ATTRIBUTES.items()
+        if original.attributes[column] != clone.attributes[column]
+    ]
+    if original.limit != clone.limit:
+        options.append(sql.SQL("CONNECTION LIMIT {}").format(sql.Literal(original.limit)))
+    if original.until != clone.until:
+        options.append(sql.SQL("VALID UNTIL {}").format(sql.Literal(original.until)))
+    return options
 
 
 def _setting(name: str, text: str) -> sql.Composable:

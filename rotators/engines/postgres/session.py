@@ -6,13 +6,16 @@ Separate from the engine because it needs the driver, which steps that touch no 
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, LiteralString
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import LiteralString
 
 import psycopg
 from psycopg import errors, sql
 
 from rotators.core.errors import RotatorFailure, TargetRefused, TargetUnavailable
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
 from rotators.engines.postgres.bridge import Bridge
 from rotators.engines.postgres.login import AuthenticationRequest
 from rotators.engines.postgres.passwords import (
@@ -42,21 +45,14 @@ from rotators.logins.causes import CONNECT_SECONDS, failure
 from rotators.logins.connecting import (
     SESSION_SECONDS,
     STATEMENT_SECONDS,
+    addresses_with_time,
     cut_after,
-    resolved,
     sends_clear_text,
     trusted_roots,
 )
 from rotators.logins.target import port_of
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-    from contextlib import AbstractContextManager
-
-    from rotators.core.secret import Secret
-    from rotators.core.settings import Settings
-    from rotators.strategies.engine import Engine
-    from rotators.strategies.preflight import Demands
+from rotators.strategies.engine import Engine
+from rotators.strategies.preflight import Demands
 
 _SHORTEST_ATTEMPT = 1.0  # seconds
 
@@ -112,12 +108,9 @@ def connected(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Co
 def _connected(request: AuthenticationRequest) -> Bridge:
     """Try the host's addresses in turn under one deadline; the first one that answers decides."""
     deadline = time.monotonic() + CONNECT_SECONDS
-    addresses = resolved(request.secret.text("host"), request.port)
     failed = failure("timeout", f"Unable to log into database at {request.where}")
-    for position, address in enumerate(addresses):
-        share = (deadline - time.monotonic()) / (len(addresses) - position)
-        if position and share < _SHORTEST_ATTEMPT:
-            break
+    host = request.secret.text("host")
+    for address, share in addresses_with_time(host, request.port, deadline, _SHORTEST_ATTEMPT):
         try:
             return Bridge(request, address, share)
         except TargetUnavailable as error:
@@ -251,7 +244,7 @@ class PostgresSession:
             roles = read_roles(self._connection, of, clone)
             one, other = existing(roles, of), existing(roles, clone)
             if not (clone in one.groups and may_become(self._connection, of, clone)):
-                prove_clone(of, one, clone, other)
+                prove_clone(one, other)
             require_resettable(self._connection, clone, ())
 
     def ensure_clone(self, of: str, clone: str, password: str) -> None:
@@ -262,14 +255,14 @@ class PostgresSession:
             # The clone gets the original's expiry of the password and limit of connections.
             require_resettable(self._connection, of, ())
             if clone in roles:
-                prove_clone(of, original, clone, existing(roles, clone))
+                prove_clone(original, existing(roles, clone))
                 self._change_password("ALTER ROLE {} PASSWORD {}", clone, password)
             else:
                 names = sql.Identifier(clone), sql.Identifier(of)
                 self._change_password("CREATE ROLE {} LOGIN PASSWORD {}", clone, password)
                 self._connection.execute(sql.SQL("GRANT {1} TO {0}").format(*names))
                 roles |= read_roles(self._connection, clone)
-            synchronise(self._connection, of, original, clone, roles[clone])
+            synchronise(self._connection, original, roles[clone])
 
     def writable(self) -> bool:
         """See Preflight.writable."""
@@ -285,14 +278,12 @@ class PostgresSession:
     def missing_for_reset(self, user: str) -> str:
         """See Preflight.missing_for_reset."""
         with self._reading():
-            target = existing(read_roles(self._connection, user), user)
-            return missing_for_reset(self._connection, user, target)
+            return missing_for_reset(self._connection, existing(read_roles(self._connection, user), user))
 
     def missing_for_clone(self, of: str) -> str:
         """See Preflight.missing_for_clone."""
         with self._reading():
-            original = existing(read_roles(self._connection, of), of)
-            return missing_for_clone(self._connection, of, original)
+            return missing_for_clone(self._connection, existing(read_roles(self._connection, of), of))
 
     def _is_administrator(self, user: str) -> bool:
         with self._reading():

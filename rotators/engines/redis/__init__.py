@@ -22,32 +22,26 @@ Sources: Redis documentation, ACL, ACL SETUSER, ACL SAVE, CONFIG REWRITE, CLUSTE
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from rotators.core.passwords import PasswordRules
 from rotators.strategies.credential import Password
 from rotators.strategies.dual import Dual
+from rotators.strategies.engine import DriverEngine
 from rotators.strategies.proof import Proof
-from rotators.strategies.rotator import EngineRotator, require_driver
+from rotators.strategies.rotator import EngineRotator
 from rotators.strategies.single import Single
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from rotators.core.secret import Secret
-    from rotators.core.settings import Settings
-    from rotators.engines.redis.session import RedisSession
 
 
 def rotator() -> EngineRotator:
     """Return the rotator of Redis and Valkey; the entry point."""
-    require_driver("redis")
-    return EngineRotator(RedisEngine())
+    return EngineRotator(RedisEngine(), "redis")
 
 
-class RedisEngine:
+class RedisEngine(DriverEngine):
     """Limits and login of Redis and Valkey."""
 
+    session = "rotators.engines.redis.session"
     names = frozenset({"redis", "valkey"})
     default_port = 6379
     target_defaults: ClassVar[dict[str, str]] = {}
@@ -58,9 +52,3 @@ class RedisEngine:
         "redis": Proof("Redis 7.0.15", "2026-11-26"),
         "valkey": Proof("Valkey 8.1.1", "2026-11-26"),
     }
-
-    def login(self, secret: Secret, settings: Settings) -> AbstractContextManager[RedisSession]:
-        """See Engine.login."""
-        from rotators.engines.redis.session import logged_in  # noqa: PLC0415 - the driver, when first needed
-
-        return logged_in(secret, settings, self.default_port)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
+from rotators.core.secret import Secret
 from rotators.engines.redis.messages import MESSAGES
 from rotators.logins.arguments import application_settings, where
 from rotators.logins.connecting import SYSTEM_ROOTS, trusted_roots
 from rotators.logins.driver import ClientSide, Driver, judge_of
 from rotators.logins.target import port_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from rotators.core.secret import Secret
 
 _PORT = 6379
 
@@ -67,7 +64,6 @@ REDIS = Driver(
 CLIENT_SIDE = ClientSide(
     engines=dict.fromkeys(("elasticache", "memorydb", "redis", "valkey"), "redis"),
     port=_PORT,
-    words=(),
     messages=MESSAGES,
     drivers=(REDIS,),
 )

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from rotators.core.errors import RotatorFailure, TargetRefused, TargetUnavailable
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
 from rotators.engines.redis.messages import MESSAGES
 from rotators.logins.causes import CONNECT_SECONDS, failure
 from rotators.logins.channel import held
 from rotators.logins.connecting import trusted_roots
-
-if TYPE_CHECKING:
-    import socket
-    from collections.abc import Iterator
-
-    from rotators.core.secret import Secret
-    from rotators.core.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -100,24 +97,33 @@ class Node:
             raise failure("protocol", f"{command[0]} at {self}") from None
 
 
-def require_user(node: Node, user: str) -> None:
-    """Check that a session is of a user.
-
-    A user without the right to ask for its name has logged in all the same.
+class UserSession:
+    """One login, without changes.
 
     Args:
-        node: the user's logged-in connection.
-        user: name of the user.
-
-    Raises:
-        TargetRefused: the session is of another user.
+        node: the logged-in connection.
+        login: user that logged in.
     """
-    try:
-        name = node.run("ACL WHOAMI")
-    except redis.exceptions.NoPermissionError:
-        return
-    if name != user:
-        raise TargetRefused(f"the session is of {name!r}, not of {user!r}", reason="user")
+
+    behind_pooler = False
+
+    def __init__(self, node: Node, login: Login) -> None:
+        self._node, self._login = node, login
+
+    @property
+    def account(self) -> str:
+        """See Session.account."""
+        return self._login.user
+
+    def check(self, other: str = "") -> None:
+        """See Session.check. A user without the right to ask for its name has logged in all the same."""
+        del other
+        try:
+            name = self._node.run("ACL WHOAMI")
+        except redis.exceptions.NoPermissionError:
+            return
+        if name != self.account:
+            raise TargetRefused(f"the session is of {name!r}, not of {self.account!r}", reason="user")
 
 
 @contextmanager

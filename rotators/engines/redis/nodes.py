@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import redis
 
 from rotators.core.errors import TargetRefused, TargetUnavailable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rotators.engines.redis.node import Node
+from rotators.engines.redis.node import Node
 
 
 class Address(NamedTuple):

@@ -5,23 +5,21 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import redis
 
 from rotators.core.errors import CredentialsRejected, IdentityMismatch, TargetRefused
-from rotators.engines.redis.node import Login, Node, connected, require_user
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
+from rotators.engines.redis.node import Login, Node, UserSession, connected
 from rotators.engines.redis.nodes import lacks, other_nodes
 from rotators.logins.connecting import SESSION_SECONDS
 from rotators.logins.target import port_of
+from rotators.strategies.engine import Engine
 from rotators.strategies.preflight import Demands
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-
-    from rotators.core.secret import Secret
-    from rotators.core.settings import Settings
 
 _log = logging.getLogger("rotators")
 
@@ -38,13 +36,13 @@ _ADMINISTRATIVE = (
 
 
 @contextmanager
-def logged_in(secret: Secret, settings: Settings, default_port: int) -> Iterator[RedisSession]:
+def logged_in(secret: Secret, settings: Settings, engine: Engine) -> Iterator[RedisSession]:
     """Log into the node that a secret names.
 
     Args:
         secret: user, password and target.
         settings: of the function: trusted certificates, and ALLOWED_TARGETS for the other nodes.
-        default_port: used when the secret has no port.
+        engine: engine with the default port.
 
     Yields:
         The session, which is closed at the end of the block.
@@ -54,11 +52,11 @@ def logged_in(secret: Secret, settings: Settings, default_port: int) -> Iterator
     """
     login = Login.of(secret, settings)
     until = time.monotonic() + SESSION_SECONDS
-    with connected(secret.text("host"), port_of(secret, default_port), login, until) as node:
+    with connected(secret.text("host"), port_of(secret, engine.default_port), login, until) as node:
         yield RedisSession(node, login, settings, until)
 
 
-class RedisSession:
+class RedisSession(UserSession):
     """One login. The changes are for an admin's session.
 
     Args:
@@ -68,20 +66,9 @@ class RedisSession:
         until: end of the session, by ``time.monotonic``.
     """
 
-    behind_pooler = False
-
     def __init__(self, node: Node, login: Login, settings: Settings, until: float) -> None:
-        self._node, self._login, self._settings, self._until = node, login, settings, until
-
-    @property
-    def account(self) -> str:
-        """See Session.account."""
-        return self._login.user
-
-    def check(self, other: str = "") -> None:
-        """See Session.check."""
-        del other
-        require_user(self._node, self._login.user)
+        super().__init__(node, login)
+        self._settings, self._until = settings, until
 
     def require_ordinary(self, user: str) -> None:
         """See Administers.require_ordinary. Needs ACL DRYRUN, which Redis has since version 7."""

@@ -37,31 +37,25 @@ aws-samples/aws-secrets-manager-rotation-lambdas (ALTER USER in a transaction).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from rotators.engines.redshift.passwords import HashedPassword
 from rotators.strategies.alternating import Alternating
+from rotators.strategies.engine import DriverEngine
 from rotators.strategies.proof import Proof
-from rotators.strategies.rotator import EngineRotator, require_driver
+from rotators.strategies.rotator import EngineRotator
 from rotators.strategies.single import Single
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from rotators.core.secret import Secret
-    from rotators.core.settings import Settings
-    from rotators.engines.redshift.session import RedshiftSession
 
 
 def rotator() -> EngineRotator:
     """Return the rotator of Amazon Redshift (entry point)."""
-    require_driver("psycopg")
-    return EngineRotator(RedshiftEngine())
+    return EngineRotator(RedshiftEngine(), "psycopg")
 
 
-class RedshiftEngine:
+class RedshiftEngine(DriverEngine):
     """Limits and login of Amazon Redshift."""
 
+    session = "rotators.engines.redshift.session"
     names = frozenset({"redshift"})
     default_port = 5439
     target_defaults: ClassVar[dict[str, str]] = {"dbname": "dev"}
@@ -75,9 +69,3 @@ class RedshiftEngine:
     proved_on: ClassVar[dict[str, Proof]] = {
         "redshift": Proof("PostgreSQL 15.18", "2026-11-26", substitute=True)
     }
-
-    def login(self, secret: Secret, settings: Settings) -> AbstractContextManager[RedshiftSession]:
-        """See Engine.login."""
-        from rotators.engines.redshift.session import logged_in  # noqa: PLC0415 - imports the driver when first needed
-
-        return logged_in(secret, settings, self)

@@ -10,16 +10,13 @@ import secrets
 import string
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from rotators.core.errors import ConfigurationError, SecretFormatError, TargetRefused
 from rotators.core.passwords import PasswordRules
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
 from rotators.logins.scram import md5_verifier
 from rotators.strategies.credential import Password
-
-if TYPE_CHECKING:
-    from rotators.core.secret import Secret
-    from rotators.core.settings import Settings
 
 _RULES = PasswordRules(shortest=8, longest=64, forbidden="'\"\\/@")
 _CLASSES = (string.ascii_uppercase, string.ascii_lowercase, string.digits)

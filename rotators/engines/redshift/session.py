@@ -6,15 +6,19 @@ Separate from the engine because it needs the driver, which steps that touch no 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, LiteralString
+from typing import LiteralString
 
 import psycopg
 from psycopg import errors, sql
 from psycopg.rows import dict_row
 
 from rotators.core.errors import TargetRefused
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
 from rotators.engines.postgres.resets import correct_password, expired
+from rotators.engines.postgres.roles import Connection
 from rotators.engines.postgres.session import PostgresSession, connected
 from rotators.engines.redshift.passwords import form_of, stored_form
 from rotators.engines.redshift.users import (
@@ -31,15 +35,8 @@ from rotators.engines.redshift.users import (
 from rotators.logins.causes import failure
 from rotators.logins.connecting import STATEMENT_SECONDS
 from rotators.logins.scram import matches
+from rotators.strategies.engine import Engine
 from rotators.strategies.preflight import Demands
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
-    from rotators.core.secret import Secret
-    from rotators.core.settings import Settings
-    from rotators.engines.postgres.roles import Connection
-    from rotators.strategies.engine import Engine
 
 _MOST_FAILED = 5
 """Default of max_failed_login_attempts."""

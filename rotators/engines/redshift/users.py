@@ -6,17 +6,13 @@ tests, has no such views and no roles in them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
+from collections.abc import Iterator
+from typing import Any, LiteralString, NamedTuple
 
 from psycopg import errors, sql
 
 from rotators.core.errors import TargetRefused
-from rotators.engines.postgres.roles import no_user
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rotators.engines.postgres.roles import Connection
+from rotators.engines.postgres.roles import Connection, no_user
 
 _PERMANENT: LiteralString = (
     "relnamespace NOT IN (SELECT oid FROM pg_catalog.pg_namespace"

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import ldap3
 from ldap3.utils.dn import escape_rdn
 
-from rotators.local.servers.ldap import ADMINS, PEOPLE, SUFFIX, LdapServer, password_hash
+from rotators.local.servers.ldap import ADMINS, PEOPLE, SUFFIX, password_hash
 from rotators.testing.recorder import Hook, Kind
 from rotators.testing.target import HOSTILE_PASSWORDS, ServerTarget, Value
 
@@ -20,14 +20,35 @@ LDAP_OPERATIONS = (
 )
 
 
-class LdapTarget(ServerTarget):
-    """Users of an OpenLDAP server.
+class DirectoryTarget(ServerTarget):
+    """Users of a directory.
 
     Args:
         server: a running server.
     """
 
     operations: ClassVar[Sequence[Hook]] = LDAP_OPERATIONS
+
+    def __init__(self, server: Any) -> None:
+        super().__init__(server)
+        self._admin = server.connect()
+
+    def close(self) -> None:
+        """See Target.close."""
+        self._admin.unbind()
+
+    def logs_in(self, value: Mapping[str, Any]) -> bool:
+        """See Target.logs_in."""
+        connection = self._server.connect(value["username"], value["password"])
+        try:
+            return bool(connection.bound)
+        finally:
+            connection.unbind()
+
+
+class LdapTarget(DirectoryTarget):
+    """Users of an OpenLDAP server."""
+
     commits: ClassVar[str] = "extended"
     hostile_names: ClassVar[Sequence[str]] = (
         "o'brien",
@@ -45,27 +66,9 @@ class LdapTarget(ServerTarget):
         "{SSHA}no-hash",
     )
 
-    _server: LdapServer
-
-    def __init__(self, server: LdapServer) -> None:
-        super().__init__(server)
-        self._admin = server.connect()
-
-    def close(self) -> None:
-        """See Target.close."""
-        self._admin.unbind()
-
     def username(self, text: str) -> str:
         """See Target.username."""
         return text if text.endswith(f",{SUFFIX}") else f"uid={escape_rdn(text)},{PEOPLE}"
-
-    def logs_in(self, value: Mapping[str, Any]) -> bool:
-        """See Target.logs_in."""
-        connection = self._server.connect(value["username"], value["password"])
-        try:
-            return bool(connection.bound)
-        finally:
-            connection.unbind()
 
     def remove(self, value: Mapping[str, Any]) -> None:
         """See Target.remove."""
@@ -107,7 +110,7 @@ class LdapTarget(ServerTarget):
         entry = {"cn": "app", "sn": "app", "userPassword": password_hash(password)}
         if not self._admin.add(name, ["inetOrgPerson"], entry):
             raise ValueError(f"{name!r} was not created: {self._admin.result['message']}")
-        return self._server.secret(name, password)
+        return dict(self._server.secret(name, password))
 
     def _set_password(self, value: Mapping[str, Any], password: str) -> None:
         self._modify(value, "userPassword", password_hash(password))

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import pymysql
 
+from rotators.local.servers.mariadb import MariaDbServer
 from rotators.testing.recorder import Hook, Kind, words
 from rotators.testing.target import HOSTILE_PASSWORDS, ServerTarget, Value
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from rotators.local.servers.mariadb import MariaDbServer
 
 _REJECTED = 1045
 _HOST = "127.%"

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, LiteralString
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, LiteralString
 
 import psycopg
 from psycopg import sql
 
+from rotators.local.servers.postgres import ExternalPostgres, PostgresServer
 from rotators.testing.recorder import Hook, Kind, words
 from rotators.testing.target import HOSTILE_PASSWORDS, ServerTarget, Value
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from rotators.local.servers.postgres import ExternalPostgres, PostgresServer
 
 
 def _text(arguments: tuple[Any, ...]) -> str:

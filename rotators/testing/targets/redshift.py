@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import secrets
 import string
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from psycopg import sql
 
+from rotators.local.servers.redshift import RedshiftStandIn
+from rotators.testing.target import Value
 from rotators.testing.targets.postgres import PostgresTarget
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from rotators.local.servers.redshift import RedshiftStandIn
-    from rotators.testing.target import Value
 
 
 class RedshiftTarget(PostgresTarget):

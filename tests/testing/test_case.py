@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from rotators.local.aws import LocalAws
+from rotators.testing.case import STEPS, Kit
+from rotators.testing.targets.postgres import PostgresTarget
+
+
+def test_a_rotation_begins_with_the_given_steps(aws: LocalAws, target: PostgresTarget) -> None:
+    with Kit(aws, target, strategy="single") as kit, kit.case() as case:
+        for done in range(len(STEPS)):
+            kit.recorder.begin()
+            token = case.begin(*STEPS[:done])
+            assert {operation.step for operation in kit.recorder.operations} == set(STEPS[:done])
+            assert case.stages()[token] == ["AWSPENDING"]
