@@ -33,15 +33,10 @@ import psycopg
 from bson import json_util
 from psycopg import sql
 
-TABLE = """CREATE TABLE gateway_users (name text, db text, roles jsonb, custom jsonb, restrictions jsonb,
-  mechanisms jsonb, PRIMARY KEY (name, db))"""
+TABLE = "CREATE TABLE gateway_users (name text, db text, fields jsonb, PRIMARY KEY (name, db))"
 _ADMINISTRATORS = {"root", "userAdmin", "userAdminAnyDatabase"}
-_COLUMNS = {
-    "roles": "roles",
-    "customData": "custom",
-    "authenticationRestrictions": "restrictions",
-    "mechanisms": "mechanisms",
-}
+_ADMINISTERED = ("roles", "customData", "authenticationRestrictions")
+"""Fields of a user that only administrators may change."""
 _MECHANISMS = ["SCRAM-SHA-1", "SCRAM-SHA-256"]
 """Those that MongoDB gives a user with a new password; no login with the first one works here."""
 _CONNECTIONS = 4
@@ -122,17 +117,17 @@ class Session:
             return await self._sasl_continue(command)
         if self.user is None:
             raise Refused(13, f"Command {name} requires authentication")
+        run = {
+            "connectionStatus": self._status,
+            "usersInfo": self._info,
+            "createUser": self._create,
+            "updateUser": self._update,
+            "dropUser": self._drop,
+            "testSessions": self._sessions,
+        }.get(name)
+        if run is None:
+            raise Refused(59, f"no such command: '{name}'")
         async with self._store.transaction() as store:
-            run = {
-                "connectionStatus": self._status,
-                "usersInfo": self._info,
-                "createUser": self._create,
-                "updateUser": self._update,
-                "dropUser": self._drop,
-                "testSessions": self._sessions,
-            }.get(name)
-            if run is None:
-                raise Refused(59, f"no such command: '{name}'")
             return await run(store, command)
 
     async def _mechanisms(self, asked: str | None) -> dict[str, Any]:
@@ -212,7 +207,7 @@ class Session:
         if await _user(store, name, db):
             raise Refused(51003, "user exists")
         await _call(store, "documentdb_api.create_user", new_user(role_name(name, db), command["pwd"]))
-        await store.execute("INSERT INTO gateway_users (name, db, roles) VALUES (%s, %s, '[]')", (name, db))
+        await store.execute("INSERT INTO gateway_users VALUES (%s, %s, '{\"roles\": []}')", (name, db))
         await _describe(store, name, db, command)
         return {}
 
@@ -220,9 +215,7 @@ class Session:
         name, db = command["updateUser"], command["$db"]
         administers, own = await self._administers(store), (name, db) == self.user
         found = await _user(store, name, db)
-        if not administers and (
-            set(command) & (_COLUMNS.keys() - {"mechanisms"}) or _may_not(found, own=own)
-        ):
+        if not administers and (command.keys() & set(_ADMINISTERED) or _may_not(found, own=own)):
             raise Refused(13, "not authorized to execute updateUser")
         if found is None:
             raise Refused(11, "user not found")
@@ -282,27 +275,22 @@ def _may_not(found: dict[str, Any] | None, *, own: bool) -> bool:
 
 
 async def _user(store: Any, name: str, db: str) -> dict[str, Any] | None:
-    columns = ", ".join(_COLUMNS.values())
-    found = await store.execute(
-        f"SELECT {columns} FROM gateway_users WHERE name = %s AND db = %s",  # noqa: S608 - constants
-        (name, db),
-    )
+    found = await store.execute("SELECT fields FROM gateway_users WHERE name = %s AND db = %s", (name, db))
     row = await found.fetchone()
-    if row is None:
-        return None
-    fields = {key: value for key, value in zip(_COLUMNS, row, strict=True) if value is not None}
-    return {"_id": f"{db}.{name}", "user": name, "db": db, "mechanisms": _MECHANISMS, **fields}
+    return (
+        {"_id": f"{db}.{name}", "user": name, "db": db, "mechanisms": _MECHANISMS, **row[0]} if row else None
+    )
 
 
 async def _describe(store: Any, name: str, db: str, command: dict[str, Any]) -> None:
+    """Store what a command says about a user."""
+    fields = {key: command[key] for key in (*_ADMINISTERED, "mechanisms") if key in command}
     if "pwd" in command:
-        command.setdefault("mechanisms", _MECHANISMS)
-    for key, column in _COLUMNS.items():
-        if key in command:
-            await store.execute(
-                f"UPDATE gateway_users SET {column} = %s WHERE name = %s AND db = %s",  # noqa: S608 - constants
-                (json.dumps(command[key]), name, db),
-            )
+        fields.setdefault("mechanisms", _MECHANISMS)
+    await store.execute(
+        "UPDATE gateway_users SET fields = fields || %s WHERE name = %s AND db = %s",
+        (json.dumps(fields), name, db),
+    )
 
 
 async def _call(store: Any, function: str, *arguments: str) -> dict[str, Any]:
