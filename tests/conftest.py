@@ -168,9 +168,7 @@ def redshift() -> Iterator[RedshiftStandIn]:
 @pytest.fixture(scope="session")
 def clear_server() -> Iterator[PostgresServer]:
     """A private PostgreSQL without TLS."""
-    running = started(
-        PostgresServer(settings={"ssl": "off"}, hba=["host all all 127.0.0.1/32 scram-sha-256"])
-    )
+    running = started(PostgresServer(tls=False))
     yield running
     record("the log of the server without TLS", running.log())
     running.stop()
@@ -229,7 +227,7 @@ def maria() -> Iterator[MariaDbServer]:
 @pytest.fixture(scope="session")
 def clear_maria() -> Iterator[MariaDbServer]:
     """A private MariaDB without TLS."""
-    running = started(MariaDbServer(tls=False, settings={"ssl": "0"}))
+    running = started(MariaDbServer(tls=False))
     yield running
     running.stop()
 

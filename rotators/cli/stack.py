@@ -55,7 +55,7 @@ class Stack:
     Args:
         port: of the local AWS; 0 takes a free one.
         functions: as for LocalAws; None is the project's own.
-        engine: of the server; one of ``rotators.testing.targets.names_for_up()``.
+        engine: of the server; one of ``rotators.testing.targets.names()``.
 
     Attributes:
         aws: the local AWS.

@@ -39,7 +39,7 @@ _CURRENT = (
 )
 @click.option(
     "--engine",
-    type=click.Choice(targets.names_for_up()),
+    type=click.Choice(targets.names()),
     default="postgres",
     show_default=True,
     help="Engine of the server.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from moto.core.base_backend import BackendDict
 
@@ -13,16 +14,16 @@ from rotators.local.endpoint import Endpoint
 from rotators.local.functions.invocations import Functions
 from rotators.local.functions.lambda_service import LambdaService
 from rotators.local.functions.own import OwnFunctions
-from rotators.local.iam.authorizer import Application, Authorizer
+from rotators.local.iam.authorizer import Authorizer
 from rotators.local.iam.lookup import Lookup
-from rotators.local.moto_patches import MotoPatches
+from rotators.local.moto_patches import FirstRequests, Replacements, install
 from rotators.local.options import Options
-from rotators.local.secretsmanager.accounts import Accounts
 from rotators.local.secretsmanager.api_calls import ApiCalls
 from rotators.local.secretsmanager.events import EventLog
 from rotators.local.secretsmanager.operations import Operations
 from rotators.local.secretsmanager.replication import Replication
 from rotators.local.secretsmanager.rotations import Rotations
+from rotators.local.wsgi import Application
 
 
 @dataclass(frozen=True)
@@ -73,15 +74,14 @@ def start_services(
     events = EventLog(calls.records)
     rotations = Rotations(events, options)
     lookup = Lookup(rotations.record)
-    accounts = Accounts(lookup)
-    operations = Operations(rotations, Replication(options, events), events, accounts)
+    operations = Operations(rotations, Replication(options, events), events, lookup)
     functions = Functions()
     authorizer = Authorizer(lookup)
     clients = Clients(lambda: server.endpoint)
     lambdas = LambdaService(functions, exports, authorizer)
-    patches = MotoPatches(operations, lambdas, accounts, options, clients)
-    undo.callback(patches.remove)
-    patches.install()
+    replacements = undo.enter_context(Replacements())
+    install(replacements, operations, lambdas, options, clients.of_account)
+    first = FirstRequests(replacements, options, clients.of_account)
     # Undone from the last to the first: no step begins any more, then the containers end, then the threads
     # that wait for them.
     undo.callback(rotations.stop)
@@ -95,8 +95,8 @@ def start_services(
     own = OwnFunctions(forget)
 
     def around(moto: Application) -> Application:
-        return calls.recorded(authorizer.guarded(own.kept(moto)))
+        return partial(calls.recorded, partial(authorizer.guarded, partial(own.kept, moto)))
 
-    server = Endpoint(port, rotations.stage, around, patches.before_request, options)
+    server = Endpoint(port, rotations.stage, around, first.before, options)
     undo.callback(server.stop)
     return Services(server, authorizer, events, rotations, operations, functions, own, clients)

@@ -19,7 +19,7 @@ import pytest
 
 from rotators.core.registry import load
 from rotators.local.errors import ServerNotFound
-from rotators.local.servers.postgres import PostgresServer, find_binaries
+from rotators.local.servers.postgres import PostgresServer
 from rotators.strategies.rotator import engine_of
 from rotators.testing import targets
 from tests.cli.command import command
@@ -35,7 +35,7 @@ AWS = Path(sys.executable).parent / "aws"
 @pytest.fixture(autouse=True)
 def _needs_postgres() -> None:
     try:
-        find_binaries()
+        PostgresServer.find()
     except ServerNotFound as error:
         if os.environ.get("CI"):
             raise
@@ -286,7 +286,7 @@ def examples() -> dict[str, dict[str, Any]]:
     """Results of commands for each engine that runs on this machine, by strategy."""
     environment = clean_environment()
     done = subprocess.run(
-        [sys.executable, "-m", "tests.cli.example_secrets", *filter(_runs_here, targets.names_for_up())],
+        [sys.executable, "-m", "tests.cli.example_secrets", *filter(_runs_here, targets.names())],
         env=environment,
         capture_output=True,
         text=True,
@@ -309,7 +309,7 @@ def _runs_here(engine: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("engine", targets.names_for_up())
+@pytest.mark.parametrize("engine", targets.names())
 def test_each_example_secret_is_ready_and_healthy(engine: str, examples: dict[str, dict[str, Any]]) -> None:
     """Each secret of `up` is rotated first."""
     if not _runs_here(engine):

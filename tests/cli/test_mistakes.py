@@ -450,7 +450,7 @@ def normalised(done: Done, folder: Path, places: dict[str, str]) -> str:
         text = re.sub(pattern, word, text)
     text = re.sub(r'"stackTrace": \[.*?\n  \]', '"stackTrace": […]', text, flags=re.S)
     # The transcript is about mistakes, not about the engines.
-    for names in (known_engines(), targets.names(), targets.names_for_up()):
+    for names in (known_engines(), targets.names()):
         text = text.replace(", ".join(names), "ENGINES").replace(", ".join(map(repr, names)), "ENGINES")
     # The width of a column depends on how old a version is.
     text = re.sub(r" +(?=[│┃])", " ", text)

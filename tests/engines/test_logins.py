@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from rotators.core.errors import CredentialsRejected
 from rotators.local.servers import private
-from rotators.local.servers.tls import EXPIRED, NOT_YET_VALID, Validity, issue
+from rotators.local.servers.tls import Validity, issue
 from rotators.logins.causes import CONNECT_SECONDS
 from rotators.strategies.engine import Engine
 from rotators.testing import Target
@@ -98,7 +99,10 @@ def test_trusted_roots_must_be_a_regular_file(
 @pytest.mark.processes
 @pytest.mark.parametrize(
     ("validity", "code", "advice"),
-    [(EXPIRED, "tls-expired", "Renew"), (NOT_YET_VALID, "tls-not-yet-valid", "clock")],
+    [
+        (Validity(timedelta(days=-30), timedelta(days=-1)), "tls-expired", "Renew"),
+        (Validity(timedelta(days=1), timedelta(days=30)), "tls-not-yet-valid", "clock"),
+    ],
 )
 def test_certificates_outside_their_validity_have_separate_errors(
     facts: Engine,

@@ -18,7 +18,7 @@ from psycopg import sql
 
 from rotators.local.aws import LocalAws
 from rotators.local.cloudformation.sam import translated
-from rotators.local.servers.postgres import PostgresServer, find_binaries
+from rotators.local.servers.postgres import PostgresServer
 from tests.examples.checkout import ROOT, Checkout, Shell
 from tests.examples.place import PROD, REGION, Place, secret_of_prod
 from tests.world import World, remembered
@@ -43,7 +43,7 @@ def place(aws: LocalAws, server: PostgresServer, tmp_path_factory: pytest.TempPa
         template=path,
         authority=str(server.ca),
         functions=functions,
-        more_path=[] if shutil.which("psql") else [find_binaries().directory],
+        more_path=[] if shutil.which("psql") else [PostgresServer.find().directory],
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(aws, "database", lambda given: _database(world, given))

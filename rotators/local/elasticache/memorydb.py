@@ -6,7 +6,6 @@ Sources: MemoryDB API reference, CreateACL, UpdateUser.
 from __future__ import annotations
 
 import json
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from moto.core.responses import ActionResult
@@ -29,38 +28,22 @@ if TYPE_CHECKING:
 
     _Operation = Callable[[MemoryDBResponse], ActionResult]
 
-SERVICE = "memorydb"
 
-
-class InvalidUserStateFault(MemoryDBClientError):
-    """A change of the user is under way.
-
-    Args:
-        message: text for the caller.
-    """
-
-    def __init__(self, message: str) -> None:
-        super().__init__("InvalidUserStateFault", message)
-
-
-def install(replacements: Replacements, options: Options, client: Callable[..., Any]) -> None:
+def install(replacements: Replacements, options: Options, _client: Callable[..., Any]) -> None:
     """Put the replacements in moto's place.
 
     Args:
         replacements: keeps the originals.
         options: options of the local AWS.
-        client: not used.
     """
-    del client
-    changes, moto = Changes(options), MemoryDBResponse
-    operations = {
-        "create_acl": partial(_create_acl, changes),
-        "create_user": partial(_create_user, changes, moto.create_user),
-        "delete_user": partial(_delete_user, changes, moto.delete_user),
-        "describe_users": partial(_describe_users, changes, moto.describe_users),
-        "update_user": partial(_update_user, changes, moto.update_user),
+    operations: dict[str, Callable[..., ActionResult]] = {
+        "create_acl": _create_acl,
+        "create_user": _create_user,
+        "delete_user": _delete_user,
+        "describe_users": _describe_users,
+        "update_user": _update_user,
     }
-    changes.install(replacements, moto, operations)
+    Changes(options, "memorydb").install(replacements, MemoryDBResponse, operations)
 
 
 def _user(response: MemoryDBResponse, name: str) -> MemoryDBUser:
@@ -84,13 +67,13 @@ def _create_user(changes: Changes, moto: _Operation, response: MemoryDBResponse)
     return answer
 
 
-def _create_acl(changes: Changes, response: MemoryDBResponse) -> ActionResult:
+def _create_acl(changes: Changes, _moto: object, response: MemoryDBResponse) -> ActionResult:
     params = json.loads(response.body)
     name, users = params["ACLName"], params.get("UserNames", [])
     for user in [_user(response, each) for each in users]:
         user.acl_names.append(name)
         if user.authentication["Type"] == "password":
-            changes.create(SERVICE, user.user_name, user.access_string, changes.credentials[user.arn])
+            changes.create(user.user_name, user.access_string, changes.credentials[user.arn])
     return ActionResult({"ACL": {"Name": name, "Status": "active", "UserNames": users}})
 
 
@@ -98,18 +81,16 @@ def _update_user(changes: Changes, moto: _Operation, response: MemoryDBResponse)
     params = json.loads(response.body)
     user, passwords = _user(response, params["UserName"]), _passwords(params)
     if changes.under_way(user.arn):
-        raise InvalidUserStateFault(
-            f"User {user.user_name} has status modifying. Only active users can be modified."
-        )
+        message = f"User {user.user_name} has status modifying. Only active users can be modified."
+        raise MemoryDBClientError("InvalidUserStateFault", message)
 
     def effect() -> None:
-        changes.credentials[user.arn], user.status = passwords, "active"
+        changes.credentials[user.arn] = passwords
         if user.acl_names and passwords:
-            changes.set_passwords(SERVICE, user.user_name, passwords)
+            changes.set_passwords(user.user_name, passwords)
 
     answer = moto(response)
-    user.status = "modifying"
-    changes.begin(user.arn, effect)
+    changes.begin(user, "active", effect)
     return answer
 
 
@@ -120,5 +101,5 @@ def _describe_users(changes: Changes, moto: _Operation, response: MemoryDBRespon
 
 
 def _delete_user(changes: Changes, moto: _Operation, response: MemoryDBResponse) -> ActionResult:
-    changes.delete(SERVICE, json.loads(response.body)["UserName"])
+    changes.delete(json.loads(response.body)["UserName"])
     return moto(response)

@@ -35,7 +35,6 @@ class Invocation:
         log: text printed meanwhile, with Lambda's START and END lines.
     """
 
-    request_id: str
     payload: str = field(repr=False)
     failed: bool
     log: str = field(repr=False)
@@ -52,7 +51,7 @@ class Functions:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._runners: dict[str, Runner] = {}
-        self._places: dict[str, str] = {}
+        self._places: dict[str, str | None] = {}
         self.archives = Archives()
         self.stopped = False
         atexit.register(self.stop)
@@ -65,9 +64,7 @@ class Functions:
             code: its folder, or None if there is none.
         """
         with self._lock:
-            self._places.pop(arn, None)
-            if code:
-                self._places[arn] = code
+            self._places[arn] = code
 
     def code(self, arn: str, archive: bytes | None) -> str | None:
         """The folder of a function's artifact, or None.
@@ -139,7 +136,7 @@ class Runner:
             begin = self._log.mark()
             self._log.add(f"START RequestId: {request_id} Version: $LATEST\n")
             document, failed = self._answer(config, request_id, event)
-            return Invocation(request_id, json.dumps(document), failed, self._log.text(begin))
+            return Invocation(json.dumps(document), failed, self._log.text(begin))
 
     def stop(self) -> None:
         """End the container, if there is one."""
@@ -151,17 +148,15 @@ class Runner:
         process, error = self._ready(config)
         if error is not None or process is None:
             return error, True
-        seconds = config.timeout
-        answer = process.ask(
-            {"id": request_id, "event": event, "arn": config.arn, "seconds": seconds}, seconds
-        )
+        answer = process.ask({"id": request_id, "event": event, "arn": config.arn}, config.timeout)
         if answer is None:
             self.stop()
-            message = f"RequestId: {request_id} Error: Task timed out after {seconds:.2f} seconds"
-            self._log.add(message + "\n")
-            return {"errorType": "Sandbox.Timedout", "errorMessage": message}, True
+            how = f"Task timed out after {config.timeout:.2f} seconds"
+            return self._ended("Sandbox.Timedout", request_id, how), True
         if answer is GONE:
-            return self._exited(process, request_id), True
+            self._process = None
+            how = f"Runtime exited with error: {process.end(_END_SECONDS)}"
+            return self._ended("Runtime.ExitError", request_id, how), True
         return (answer["error"], True) if "error" in answer else (answer["result"], False)
 
     def _ready(self, config: FunctionConfig) -> tuple[FunctionContainer | None, Any]:
@@ -180,12 +175,11 @@ class Runner:
             return None, first["init_error"]
         return None, {"errorType": "Runtime.ExitError", "errorMessage": "Error: Runtime failed to start"}
 
-    def _exited(self, process: FunctionContainer, request_id: str) -> dict[str, str]:
-        how = process.end(_END_SECONDS)
-        self._process = None
-        message = f"RequestId: {request_id} Error: Runtime exited with error: {how}"
+    def _ended(self, kind: str, request_id: str, how: str) -> dict[str, str]:
+        """Lambda's answer and line of the log about an invocation that ended without an answer."""
+        message = f"RequestId: {request_id} Error: {how}"
         self._log.add(message + "\n")
-        return {"errorType": "Runtime.ExitError", "errorMessage": message}
+        return {"errorType": kind, "errorMessage": message}
 
 
 class _Log:

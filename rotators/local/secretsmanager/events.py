@@ -13,7 +13,6 @@ import datetime as dt
 import json
 import logging
 import threading
-import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,12 +21,11 @@ from moto.events.models import Rule, events_backends
 
 from rotators.local.errors import LocalStackError
 from rotators.local.options import Options
-from rotators.local.records import ServiceEvent, cloudtrail_record
-from rotators.local.secretsmanager.trail import lookup
+from rotators.local.records import ServiceEvent
+from rotators.local.secretsmanager import trail
 
 SERVICE_EVENT = "AWS Service Event via CloudTrail"
 LABEL_UPDATED = "Secret Label Updated"
-_SOURCE = "secretsmanager.amazonaws.com"
 
 _logger = logging.getLogger(__name__)
 
@@ -55,32 +53,21 @@ class EventLog:
         """
         now = dt.datetime.now(dt.UTC)
         region, account = secret_arn.split(":")[3:5]
-        event_id = str(uuid.uuid4())
-        detail: dict[str, Any] = {
-            "eventVersion": "1.08",
-            "userIdentity": {"accountId": account, "invokedBy": _SOURCE},
-            "eventTime": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "eventSource": _SOURCE,
-            "eventName": name,
-            "awsRegion": region,
-            "sourceIPAddress": _SOURCE,
-            "userAgent": _SOURCE,
-            "requestParameters": None,
-            "responseElements": None,
-            "additionalEventData": {"SecretId": secret_arn},
-            "eventID": event_id,
-            "readOnly": False,
-            "eventType": "AwsServiceEvent",
-            "managementEvent": True,
-            "recipientAccountId": account,
-            "eventCategory": "Management",
-        }
-        if error is not None:
-            detail["errorMessage"] = error
-        event = ServiceEvent(name, now, secret_arn, region, account, SERVICE_EVENT, detail)
+        detail = trail.record(
+            now,
+            name,
+            region,
+            account,
+            eventVersion="1.08",
+            userIdentity={"accountId": account, "invokedBy": trail.SECRETS_MANAGER},
+            additionalEventData={"SecretId": secret_arn},
+            readOnly=False,
+            eventType="AwsServiceEvent",
+            **({} if error is None else {"errorMessage": error}),
+        )
         with self._changed:
-            self._records.append(cloudtrail_record(event, event_id))
-        self._publish(event)
+            self._records.append(trail.element(detail, now))
+        self._publish(ServiceEvent(name, now, secret_arn, SERVICE_EVENT, detail))
 
     def label_updated(self, secret_arn: str, name: str, label: str, version_id: str) -> None:
         """Record and publish that a label moved.
@@ -91,10 +78,9 @@ class EventLog:
             label: Any stage other than AWSPENDING and AWSPREVIOUS.
             version_id: Id of the version that has the stage now.
         """
-        region, account = secret_arn.split(":")[3:5]
         detail = {"name": name, "labelUpdated": label, "versionId": version_id}
         now = dt.datetime.now(dt.UTC)
-        self._publish(ServiceEvent(LABEL_UPDATED, now, secret_arn, region, account, LABEL_UPDATED, detail))
+        self._publish(ServiceEvent(LABEL_UPDATED, now, secret_arn, LABEL_UPDATED, detail))
 
     def events(self, secret_arn: str | None = None) -> list[ServiceEvent]:
         """Return the events so far, oldest first.
@@ -143,12 +129,13 @@ class EventLog:
         """
         with self._changed:
             records = [*self._records, *self._api_calls()]
-        return lookup(records, region, params)
+        return trail.lookup(records, region, params)
 
     def _publish(self, event: ServiceEvent) -> None:
         with self._changed:
             self._events.append(event)
             self._changed.notify_all()
+        region, account = event.secret_id.split(":")[3:5]
         entry = {
             "Source": "aws.secretsmanager",
             "DetailType": event.detail_type,
@@ -157,16 +144,21 @@ class EventLog:
             "Time": event.time.timestamp(),
         }
         try:
-            events_backends[event.account][event.region].put_events([entry])
+            events_backends[account][region].put_events([entry])
         except (BotoCoreError, ClientError, NotImplementedError) as error:
             # A failing target does not affect the service.
             _logger.warning("a target of a rule on %s was not reached: %r", event.name, error)
 
 
 def with_targets(
-    original: Callable[..., None], client: Callable[[str, str], Any], options: Options
-) -> Callable[..., None]:
-    """Replace the delivery of an event to a rule's targets: moto delivers neither to SNS nor to Lambda.
+    original: Callable[..., None],
+    client: Callable[[str, str], Any],
+    options: Options,
+    rule: Rule,
+    event: Any,
+    **named: Any,
+) -> None:
+    """Deliver an event to a rule's targets: moto delivers neither to SNS nor to Lambda.
 
     A function is invoked asynchronously, and only if its policy admits EventBridge for this rule
     (EventBridge guide: eb-use-resource-based). EventBridge delivers an event at least once, so there can be
@@ -176,32 +168,28 @@ def with_targets(
         original: Moto's own delivery.
         client: Returns a client for a service and a Region.
         options: Options of the local AWS; they set how often each event is delivered to a function.
-
-    Returns:
-        The replacement.
+        rule: Moto's record of the rule.
+        event: The event.
+        **named: What else moto's own gets.
     """
-
-    def send_to_targets(rule: Rule, original_event: Any, transform_input: bool = True) -> None:
-        # EventBridge API:DisableRule; a rule with a schedule alone matches no event (API:PutRule).
-        if rule.state == "DISABLED" or not rule.event_pattern.get_pattern():
-            return
-        arns = [target["Arn"] for target in rule.targets if target["Arn"].split(":")[2] in ("sns", "lambda")]
-        if arns and rule.event_pattern.matches_event(original_event):
-            time = dt.datetime.fromtimestamp(float(original_event["time"]), dt.UTC)
-            event = json.dumps({**original_event, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ")})
-            for arn in arns:
-                if ":sns:" in arn:
-                    client("sns", rule.region_name).publish(TopicArn=arn, Message=event)
-                elif _admits(client("lambda", rule.region_name), arn, rule.arn):
-                    for _ in range(options.event_deliveries):
-                        answer = client("lambda", rule.region_name).invoke(
-                            FunctionName=arn, InvocationType="Event", Payload=event
-                        )
-                        answer["Payload"].read()  # empty; an unread answer keeps its connection open
-        if len(arns) < len(rule.targets):
-            original(rule, original_event, transform_input)
-
-    return send_to_targets
+    # EventBridge API:DisableRule; a rule with a schedule alone matches no event (API:PutRule).
+    if rule.state == "DISABLED" or not rule.event_pattern.get_pattern():
+        return
+    arns = [target["Arn"] for target in rule.targets if target["Arn"].split(":")[2] in ("sns", "lambda")]
+    if arns and rule.event_pattern.matches_event(event):
+        time = dt.datetime.fromtimestamp(float(event["time"]), dt.UTC)
+        text = json.dumps({**event, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ")})
+        for arn in arns:
+            if ":sns:" in arn:
+                client("sns", rule.region_name).publish(TopicArn=arn, Message=text)
+            elif _admits(client("lambda", rule.region_name), arn, rule.arn):
+                for _ in range(options.event_deliveries):
+                    answer = client("lambda", rule.region_name).invoke(
+                        FunctionName=arn, InvocationType="Event", Payload=text
+                    )
+                    answer["Payload"].read()  # empty; an unread answer keeps its connection open
+    if len(arns) < len(rule.targets):
+        original(rule, event, **named)
 
 
 def _admits(functions: Any, function_arn: str, rule_arn: str) -> bool:

@@ -54,8 +54,7 @@ def check_policy(policy: str, *, block_public: bool) -> None:
     Raises:
         SecretsManagerClientError: MalformedPolicyDocumentException or PublicPolicyException.
     """
-    fault = _syntax_fault(policy)
-    if fault:
+    if fault := _syntax_fault(policy):
         raise refusal("MalformedPolicyDocumentException", fault)
     if block_public and _is_public(policy):
         raise refusal("PublicPolicyException", PUBLIC)
@@ -72,8 +71,7 @@ def findings(policy: str, secret: str, caller: str) -> list[dict[str, str]]:
     Returns:
         ValidationErrors of the answer; empty when it passes.
     """
-    fault = _syntax_fault(policy)
-    if fault:
+    if fault := _syntax_fault(policy):
         return [{"CheckName": "POLICY_SYNTAX", "ErrorMessage": fault}]
     found = []
     if _is_public(policy):
@@ -91,15 +89,11 @@ def _locks_out(policy: str, secret: str, caller: str) -> bool:
         "aws:SecureTransport": "true",
     }
     call = ApiCall(caller, "secretsmanager:PutResourcePolicy", secret, context)
-    # The caller's own policies allow it, or the call would not have come here.
+    # The caller's own policies allow it, or the call would not have come here; permissions lock nobody out.
+    denials = [each for each in statements_of(policy) if each["Effect"] == "Deny"]
     return not decide_with(
-        [{"Effect": "Allow", "Action": "*", "Resource": "*"}], call, resource=_deciding(policy)
+        [{"Effect": "Allow", "Action": "*", "Resource": "*"}], call, resource=denials
     ).allowed
-
-
-def _deciding(policy: str) -> list[Any]:
-    """The statements that deny; permissions lock no caller out."""
-    return [each for each in statements_of(policy) if each["Effect"] == "Deny"]
 
 
 def _syntax_fault(policy: str) -> str | None:
@@ -175,7 +169,4 @@ def _statements(document: Any) -> list[Any]:
 
 
 def _principals(principal: Any) -> list[str]:
-    if isinstance(principal, str):
-        return [principal]
-    aws = principal.get("AWS", []) if isinstance(principal, dict) else []
-    return [aws] if isinstance(aws, str) else list(aws)
+    return listed(principal.get("AWS", []) if isinstance(principal, dict) else principal)

@@ -11,7 +11,6 @@ import os
 import re
 import secrets
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -33,32 +32,8 @@ USERS = f"CN=Users,{SUFFIX}"
 
 _PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin"))
 _ADMIN_PASSWORD = re.compile(r"Admin password: +(\S+)")
-_ENABLED = "512"  # userAccountControl, NORMAL_ACCOUNT
-
-
-def find_samba() -> tuple[Path, Path]:
-    """Find the programs of a domain controller.
-
-    Returns:
-        Paths of ``samba`` and ``samba-tool``.
-
-    Raises:
-        ServerNotFound: one is missing, or this process cannot make a network namespace.
-    """
-    if sys.platform != "linux" or os.geteuid() != 0:
-        raise ServerNotFound(
-            "Samba has fixed ports, and only root on Linux can give it a separate network",
-            reason="privilege",
-            remedy="Run as root, for example in a container.",
-        )
-    found = [shutil.which(name, path=_PATH) for name in ("samba", "samba-tool")]
-    if None in found or not Path("/usr/share/samba/setup/provision.ldif").exists():
-        raise ServerNotFound(
-            "no Samba domain controller was found on this machine",
-            remedy="Install samba, samba-ad-provision, samba-dsdb-modules and samba-vfs-modules.",
-        )
-    samba, tool = (Path(str(each)).absolute() for each in found)
-    return samba, tool
+ENABLED = "512"
+"""``userAccountControl`` of an ordinary user, NORMAL_ACCOUNT."""
 
 
 class ActiveDirectoryServer(PrivateServer):
@@ -84,12 +59,64 @@ class ActiveDirectoryServer(PrivateServer):
         self._settings = tuple(settings)
         self.clear_port = 0
 
+    @classmethod
+    def find(cls) -> tuple[Path, Path]:
+        """Find the programs of a domain controller.
+
+        Returns:
+            Paths of ``samba`` and ``samba-tool``.
+
+        Raises:
+            ServerNotFound: one is missing, or this process cannot make a network namespace.
+        """
+        if sys.platform != "linux" or os.geteuid() != 0:
+            raise ServerNotFound(
+                "Samba has fixed ports, and only root on Linux can give it a separate network",
+                reason="privilege",
+                remedy="Run as root, for example in a container.",
+            )
+        found = [shutil.which(name, path=_PATH) for name in ("samba", "samba-tool")]
+        if None in found or not Path("/usr/share/samba/setup/provision.ldif").exists():
+            raise ServerNotFound(
+                "no Samba domain controller was found on this machine",
+                remedy="Install samba, samba-ad-provision, samba-dsdb-modules and samba-vfs-modules.",
+            )
+        samba, tool = (Path(str(each)).absolute() for each in found)
+        return samba, tool
+
     def _prepare(self) -> None:
-        self._samba, tool = find_samba()
-        domain = _provisioned(tool, version_of(self._samba, r"(\S+)\s*$") or "unknown")
+        self._samba, tool = self.find()
+        domain = self._provisioned(tool, version_of(self._samba, r"(\S+)\s*$") or "unknown")
         shutil.copytree(domain, self.directory, dirs_exist_ok=True, symlinks=True)
         self.password = (self.directory / "password").read_text()
         write_private(self.directory / "smb.conf", _configuration(self.directory, self._settings))
+
+    def _provisioned(self, tool: Path, version: str) -> Path:
+        """The folder of a new domain, made if it is not in the cache."""
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "rotators")
+        domain = cache / f"samba-{version}"
+        if not domain.exists():
+            cache.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=cache) as place:
+                made = Path(place, "domain")
+                self._provision(tool, made)
+                try:
+                    made.rename(domain)  # as a whole, because another process may make it too
+                except OSError:
+                    if not domain.exists():
+                        raise
+        return domain
+
+    def _provision(self, tool: Path, made: Path) -> None:
+        options = ("--server-role=dc", "--dns-backend=NONE", "--host-name=dc", "--host-ip=127.0.0.1")
+        where = (f"--realm={DOMAIN}", f"--domain={DOMAIN.partition('.')[0]}", f"--targetdir={made}")
+        said = self._run(tool, "domain", "provision", *options, *where)
+        found = _ADMIN_PASSWORD.search(said)
+        if found is None:
+            raise ServerStartFailed("samba-tool did not say the administrator's password")
+        write_private(made / "password", found[1])
+        rules = ("--min-pwd-age=0", "--complexity=off", f"--configfile={made}/etc/smb.conf")
+        self._run(tool, "domain", "passwordsettings", "set", *rules)
 
     def _command(self) -> list[str]:
         self.clear_port = free_port()
@@ -174,50 +201,12 @@ def add_user(connection: Connection, name: str, password: str) -> str:
     entry = {
         "sAMAccountName": account,
         "userPrincipalName": name,
-        "userAccountControl": _ENABLED,
+        "userAccountControl": ENABLED,
         "unicodePwd": encoded(password),
     }
     if not connection.add(f"CN={account},{USERS}", ["user"], entry):
         raise LocalStackError(f"the directory did not create {name!r}: {connection.result['message']}")
     return f"CN={account},{USERS}"
-
-
-def _provisioned(tool: Path, version: str) -> Path:
-    """The folder of a new domain, made if it is not in the cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "rotators")
-    domain = cache / f"samba-{version}"
-    if not domain.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as place:
-            made = Path(place, "domain")
-            _provision(tool, made)
-            try:
-                made.rename(domain)  # as a whole, because another process may make it too
-            except OSError:
-                if not domain.exists():
-                    raise
-    return domain
-
-
-def _provision(tool: Path, made: Path) -> None:
-    options = ("--server-role=dc", "--dns-backend=NONE", "--host-name=dc", "--host-ip=127.0.0.1")
-    where = (f"--realm={DOMAIN}", f"--domain={DOMAIN.partition('.')[0]}", f"--targetdir={made}")
-    said = _told(tool, "domain", "provision", *options, *where)
-    found = _ADMIN_PASSWORD.search(said)
-    if found is None:
-        raise ServerStartFailed("samba-tool did not say the administrator's password")
-    write_private(made / "password", found[1])
-    rules = ("--min-pwd-age=0", "--complexity=off", f"--configfile={made}/etc/smb.conf")
-    _told(tool, "domain", "passwordsettings", "set", *rules)
-
-
-def _told(*command: str | Path) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ServerStartFailed(
-            f"{Path(command[0]).name} failed: {(done.stdout + done.stderr)[-600:].strip()}"
-        )
-    return done.stdout + done.stderr
 
 
 def _configuration(place: Path, settings: Sequence[str]) -> str:
@@ -250,16 +239,4 @@ def _configuration(place: Path, settings: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def open_server() -> ActiveDirectoryServer:
-    """A private server for `rotators up`; not started yet."""
-    return ActiveDirectoryServer()
-
-
-def small_server() -> ActiveDirectoryServer:
-    """A private server for tests that rotate very often; not started yet.
-
-    Raises:
-        ServerNotFound: there is no Samba on this machine, or it cannot be run here.
-    """
-    find_samba()
-    return ActiveDirectoryServer()
+SERVER = ActiveDirectoryServer

@@ -6,7 +6,7 @@ import os
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from rotators.local.servers.redis import RIGHTS, RedisServer, find_redis
+from rotators.local.servers.redis import RIGHTS, RedisServer
 
 if TYPE_CHECKING:
     from rotators.local.aws import LocalAws
@@ -75,12 +75,4 @@ class ElastiCacheServer(RedisServer):
         return str(user["ARN"])
 
 
-def open_server() -> ElastiCacheServer:
-    """Return a private server for `rotators up`, not started yet."""
-    return ElastiCacheServer()
-
-
-def small_server() -> ElastiCacheServer:
-    """See redis.small_server."""
-    find_redis()
-    return ElastiCacheServer()
+SERVER = ElastiCacheServer

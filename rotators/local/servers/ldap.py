@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import secrets
 import shutil
 import socket
@@ -14,7 +13,7 @@ from urllib.parse import quote
 
 from rotators.local.errors import LocalStackError, ServerNotFound
 from rotators.local.servers.files import write_private
-from rotators.local.servers.private import PrivateServer, free_port
+from rotators.local.servers.private import PrivateServer, find_program, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,27 +42,6 @@ access to *
   by dn.exact="cn=admin,{SUFFIX}" manage
   by users read
 """
-
-
-def find_slapd() -> Path:
-    """Find a ``slapd``: in the directory that SLAPD_BIN names, else on PATH or in the usual places.
-
-    Returns:
-        Path of the program.
-
-    Raises:
-        ServerNotFound: there is none, or SLAPD_BIN names a directory without one.
-    """
-    named = os.environ.get("SLAPD_BIN")
-    found = shutil.which("slapd", path=named or os.pathsep.join((os.environ.get("PATH", ""), *_SYSTEM)))
-    if found:
-        return Path(found).absolute()
-    if named:
-        raise ServerNotFound(f"SLAPD_BIN names {named!r}, where there is no slapd")
-    raise ServerNotFound(
-        "no OpenLDAP was found on this machine",
-        remedy="Install slapd, or set SLAPD_BIN to the directory of slapd.",
-    )
 
 
 class LdapServer(PrivateServer):
@@ -100,8 +78,17 @@ class LdapServer(PrivateServer):
         self.clear_port = 0
         self._settings, self._modules, self._policy = tuple(settings), tuple(modules), policy
 
+    @classmethod
+    def find(cls) -> Path:
+        """Find ``slapd``; see find_program."""
+        missing = ServerNotFound(
+            "no OpenLDAP was found on this machine",
+            remedy="Install slapd, or set SLAPD_BIN to the directory of slapd.",
+        )
+        return find_program("slapd", "SLAPD_BIN", _SYSTEM, missing)
+
     def _prepare(self) -> None:
-        program = find_slapd()
+        program = self.find()
         for module in self._modules:
             if not Path(_MODULES, f"{module}.so").exists():
                 raise ServerNotFound(f"the module {module} of OpenLDAP was not found on this machine")
@@ -119,7 +106,11 @@ class LdapServer(PrivateServer):
     def _configuration(self) -> str:
         schemas = [f"include {_SCHEMAS}/{name}.schema" for name in ("core", "cosine", "inetorgperson")]
         modules = ["back_mdb", *self._modules, *(["ppolicy"] if self._policy is not None else [])]
-        overlay = [] if self._policy is None else self._overlay()
+        overlay = [
+            "overlay ppolicy",
+            f'ppolicy_default "cn=default,ou=policies,{SUFFIX}"',
+            "ppolicy_use_lockout",
+        ]
         lines = [
             *schemas,
             f"modulepath {_MODULES}",
@@ -134,16 +125,9 @@ class LdapServer(PrivateServer):
             "dbnosync",
             _ACCESS,
             *self._settings,
-            *overlay,
+            *(overlay if self._policy is not None else []),
         ]
         return "\n".join(lines) + "\n"
-
-    def _overlay(self) -> list[str]:
-        return [
-            "overlay ppolicy",
-            f'ppolicy_default "cn=default,ou=policies,{SUFFIX}"',
-            "ppolicy_use_lockout",
-        ]
 
     def _entries(self) -> Iterator[str]:
         yield f"dn: {SUFFIX}\nobjectClass: dcObject\nobjectClass: organization\no: example\n"
@@ -239,16 +223,4 @@ def password_hash(password: str) -> str:
     return "{SSHA}" + base64.b64encode(digest + salt).decode()
 
 
-def open_server() -> LdapServer:
-    """A private server for `rotators up`; not started yet."""
-    return LdapServer()
-
-
-def small_server() -> LdapServer:
-    """A private server for tests that rotate very often; not started yet.
-
-    Raises:
-        ServerNotFound: there is no OpenLDAP on this machine.
-    """
-    find_slapd()
-    return LdapServer()
+SERVER = LdapServer

@@ -43,30 +43,6 @@ class MariaDbBinaries:
     version: str
 
 
-def find_mariadb() -> MariaDbBinaries:
-    """Find a MariaDB: in the directory that MARIADB_BIN names, else the system's.
-
-    Returns:
-        Its programs and version.
-
-    Raises:
-        ServerNotFound: there is none, or MARIADB_BIN names a directory without one.
-    """
-    named = os.environ.get("MARIADB_BIN")
-    for place in (named,) if named else _SYSTEM:
-        found = _binaries(Path(place).resolve())
-        if found:
-            return found
-    if named:
-        raise ServerNotFound(
-            f"MARIADB_BIN names {named!r}, where there is no working mariadbd and mariadb-install-db"
-        )
-    raise ServerNotFound(
-        "no MariaDB was found on this machine",
-        remedy="Install MariaDB (mariadb-server), or set MARIADB_BIN to its bin directory.",
-    )
-
-
 def _binaries(directory: Path) -> MariaDbBinaries | None:
     server = directory / "mariadbd"
     beside = directory / "mariadb-install-db"
@@ -81,17 +57,19 @@ class MariaDbServer(PrivateServer):
     Args:
         settings: the server's options beside the defaults, such as ``{"general-log": "1"}``.
         tls: True if it offers TLS.
-        binaries: which MariaDB; found when left out.
 
     Attributes:
         defaults: the options that every server gets.
         version: of the server that runs.
+        clearing: SQL that drops the users of a new data directory.
     """
 
     engine = "mariadb"
+    test_options: Mapping[str, Any] = {"tls": False}
     ready_text = "ready for connections"
     failed_texts = ("Aborting",)
     version: str
+    clearing = "DELETE FROM mysql.global_priv WHERE User IN ('root', '');\nFLUSH PRIVILEGES;"
     defaults: Mapping[str, str] = {
         "bind-address": "127.0.0.1",
         # No socket outside of the server's own directory, no name service, no binary log.
@@ -106,33 +84,49 @@ class MariaDbServer(PrivateServer):
         "performance-schema": "0",
     }
 
-    def __init__(
-        self,
-        *,
-        settings: Mapping[str, str] | None = None,
-        tls: bool = True,
-        binaries: MariaDbBinaries | None = None,
-    ) -> None:
+    def __init__(self, *, settings: Mapping[str, str] | None = None, tls: bool = True) -> None:
         super().__init__()
         self.tls = tls
         self._settings = {**self.defaults, **(settings or {})}
-        self._binaries = binaries
 
     def _prepare(self) -> None:
-        found = self._binaries or self._find()
+        found = self.find()
         self._program, self.version = found.server, found.version
         # A server that starts clears its folder of temporary tables, other servers' included.
         self._settings |= {name: str(self.directory / folder) for name, folder in _FOLDERS.items()}
         for folder in _FOLDERS.values():
             (self.directory / folder).mkdir()
-        if self.tls:
-            self._settings |= {name: str(self.directory / file) for name, file in _CERTIFICATE.items()}
+        certificate = {name: str(self.directory / file) for name, file in _CERTIFICATE.items()}
+        self._settings |= certificate if self.tls else {"ssl": "0"}
         self._own()
         self._initialise(found)
-        write_private(self.directory / "init.sql", self._init())
+        # The server runs this before it takes connections. The users without a password are gone by then.
+        create = f"CREATE USER 'root'@'%' {self.identified(self.password)};"
+        grant = "GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;"
+        write_private(self.directory / "init.sql", f"{self.clearing}\n{create}\n{grant}\n")
 
-    def _find(self) -> MariaDbBinaries:
-        return find_mariadb()
+    @classmethod
+    def find(cls) -> MariaDbBinaries:
+        """Find a MariaDB: in the directory that MARIADB_BIN names, else the system's.
+
+        Returns:
+            Its programs and version.
+
+        Raises:
+            ServerNotFound: there is none, or MARIADB_BIN names a directory without one.
+        """
+        named = os.environ.get("MARIADB_BIN")
+        for place in (named,) if named else _SYSTEM:
+            if found := _binaries(Path(place).resolve()):
+                return found
+        if named:
+            raise ServerNotFound(
+                f"MARIADB_BIN names {named!r}, where there is no working mariadbd and mariadb-install-db"
+            )
+        raise ServerNotFound(
+            "no MariaDB was found on this machine",
+            remedy="Install MariaDB (mariadb-server), or set MARIADB_BIN to its bin directory.",
+        )
 
     def _initialise(self, found: MariaDbBinaries) -> None:
         """Make the data directory."""
@@ -144,15 +138,6 @@ class MariaDbServer(PrivateServer):
             "--auth-root-authentication-method=normal",
             "--skip-name-resolve",
             TMPDIR=self._settings["tmpdir"],
-        )
-
-    def _init(self) -> str:
-        """The statements that the server runs before it takes connections: they make the administrator."""
-        # Only a hash is written, and the users without a password are gone before the first connection.
-        return (
-            "DELETE FROM mysql.global_priv WHERE User IN ('root', '');\nFLUSH PRIVILEGES;\n"  # noqa: S608 - a hash that we made
-            f"CREATE USER 'root'@'%' {self.identified(self.password)};\n"
-            "GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;\n"
         )
 
     def identified(self, password: str) -> str:
@@ -233,15 +218,4 @@ class MariaDbServer(PrivateServer):
         )
 
 
-def open_server() -> MariaDbServer:
-    """A private server for `rotators up`; not started yet."""
-    return MariaDbServer()
-
-
-def small_server() -> MariaDbServer:
-    """A private server without TLS, for tests that rotate very often; not started yet.
-
-    Raises:
-        ServerNotFound: there is no MariaDB on this machine.
-    """
-    return MariaDbServer(tls=False, settings={"ssl": "0"}, binaries=find_mariadb())
+SERVER = MariaDbServer

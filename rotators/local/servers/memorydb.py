@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from rotators.local.servers.elasticache import ElastiCacheServer
-from rotators.local.servers.redis import find_redis
 
 
 class MemoryDbServer(ElastiCacheServer):
@@ -33,12 +32,4 @@ def _mode(password: str) -> dict[str, Any]:
     return {"Type": "password", "Passwords": [password]}
 
 
-def open_server() -> MemoryDbServer:
-    """Return a private server for `rotators up`, not started yet."""
-    return MemoryDbServer()
-
-
-def small_server() -> MemoryDbServer:
-    """See redis.small_server."""
-    find_redis()
-    return MemoryDbServer()
+SERVER = MemoryDbServer

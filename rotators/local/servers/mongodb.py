@@ -35,24 +35,6 @@ _SETTINGS = {
 }
 
 
-def find_documentdb() -> Path:
-    """Find a PostgreSQL with the extension documentdb in the directory that DOCUMENTDB_BIN names.
-
-    Returns:
-        The directory with initdb and postgres.
-
-    Raises:
-        ServerNotFound: there is none.
-    """
-    named = os.environ.get("DOCUMENTDB_BIN")
-    if named and (Path(named) / "initdb").is_file():
-        return Path(named).resolve()
-    raise ServerNotFound(
-        "no PostgreSQL with the extension documentdb was found on this machine",
-        remedy="Run `.ci/documentdb FOLDER` on Debian, and set DOCUMENTDB_BIN to its programs.",
-    )
-
-
 class _Store(PrivateServer):
     """The PostgreSQL that stores the users. It takes no logins except through its socket.
 
@@ -74,8 +56,26 @@ class _Store(PrivateServer):
         """Connection string."""
         return f"host={self.directory} port={self.port} user=postgres dbname=postgres"
 
+    @classmethod
+    def find(cls) -> Path:
+        """Find a PostgreSQL with the extension documentdb in the directory that DOCUMENTDB_BIN names.
+
+        Returns:
+            The directory with initdb and postgres.
+
+        Raises:
+            ServerNotFound: there is none.
+        """
+        named = os.environ.get("DOCUMENTDB_BIN")
+        if named and (Path(named) / "initdb").is_file():
+            return Path(named).resolve()
+        raise ServerNotFound(
+            "no PostgreSQL with the extension documentdb was found on this machine",
+            remedy="Run `.ci/documentdb FOLDER` on Debian, and set DOCUMENTDB_BIN to its programs.",
+        )
+
     def _prepare(self) -> None:
-        self._programs = find_documentdb()
+        self._programs = self.find()
         options = ("-U", "postgres", "--auth=trust", "--no-sync", "--no-locale", "--encoding=UTF8")
         self._run(self._programs / "initdb", "-D", self.directory / "data", *options)
 
@@ -104,6 +104,11 @@ class MongoServer(PrivateServer):
         self._store = _Store(settings or {})
         self._uid = None  # the gateway may run as anybody
 
+    @classmethod
+    def find(cls) -> Path:
+        """See _Store.find."""
+        return _Store.find()
+
     def _prepare(self) -> None:
         import psycopg  # noqa: PLC0415 - only those who start it need the drivers
 
@@ -115,8 +120,8 @@ class MongoServer(PrivateServer):
             store.execute(TABLE.encode())
             store.execute("SELECT documentdb_api.create_user(%s)", [new_user(self.superuser, self.password)])
             store.execute(
-                "INSERT INTO gateway_users (name, db, roles) VALUES (%s, 'admin', %s)",
-                [self.superuser, json.dumps([{"role": "root", "db": "admin"}])],
+                "INSERT INTO gateway_users VALUES (%s, 'admin', %s)",
+                [self.superuser, json.dumps({"roles": [{"role": "root", "db": "admin"}]})],
             )
 
     def _command(self) -> list[str]:
@@ -202,16 +207,4 @@ class MongoServer(PrivateServer):
         return "MONGODB_PASSWORD", f'mongosh {tls}--username {user} --password "$MONGODB_PASSWORD" "{place}"'
 
 
-def open_server() -> MongoServer:
-    """A private server for `rotators up`; not started yet."""
-    return MongoServer()
-
-
-def small_server() -> MongoServer:
-    """A private server for tests that rotate very often; not started yet.
-
-    Raises:
-        ServerNotFound: there is no documentdb on this machine.
-    """
-    find_documentdb()
-    return MongoServer()
+SERVER = MongoServer

@@ -33,18 +33,14 @@ import psycopg
 from bson import json_util
 from psycopg import sql
 
-TABLE = """CREATE TABLE gateway_users (name text, db text, roles jsonb, custom jsonb, restrictions jsonb,
-  mechanisms jsonb, PRIMARY KEY (name, db))"""
+TABLE = "CREATE TABLE gateway_users (name text, db text, fields jsonb, PRIMARY KEY (name, db))"
 _ADMINISTRATORS = {"root", "userAdmin", "userAdminAnyDatabase"}
-_COLUMNS = {
-    "roles": "roles",
-    "customData": "custom",
-    "authenticationRestrictions": "restrictions",
-    "mechanisms": "mechanisms",
-}
+_ADMINISTERED = ("roles", "customData", "authenticationRestrictions")
+"""Fields of a user that only administrators may change."""
 _MECHANISMS = ["SCRAM-SHA-1", "SCRAM-SHA-256"]
 """Those that MongoDB gives a user with a new password; no login with the first one works here."""
 _CONNECTIONS = 4
+_INTERNAL = "documentdb_api_internal"
 _STORED_ROLES = [{"role": "readAnyDatabase", "db": "admin"}]
 
 
@@ -102,48 +98,47 @@ class Session:
             return {"ok": 0.0, "code": refused.code, "errmsg": str(refused)}
 
     async def _run(self, name: str, command: dict[str, Any]) -> dict[str, Any]:
-        if name in {"hello", "isMaster", "ismaster"}:
-            return {
-                **await self._mechanisms(command.get("saslSupportedMechs")),
-                "ismaster": True,
-                "isWritablePrimary": True,
-                "helloOk": True,
-                "maxBsonObjectSize": 16777216,
-                "maxMessageSizeBytes": 48000000,
-                "maxWriteBatchSize": 100000,
-                "minWireVersion": 0,
-                "maxWireVersion": 21,
-            }
         if name in {"ping", "endSessions"}:
             return {}
-        if name == "saslStart":
-            return await self._sasl_start(command)
-        if name == "saslContinue":
-            return await self._sasl_continue(command)
-        if self.user is None:
+        before_login = {
+            "hello": self._hello,
+            "isMaster": self._hello,
+            "ismaster": self._hello,
+            "saslStart": self._sasl_start,
+            "saslContinue": self._sasl_continue,
+        }
+        if name not in before_login and self.user is None:
             raise Refused(13, f"Command {name} requires authentication")
+        after_login = {
+            "connectionStatus": self._status,
+            "usersInfo": self._info,
+            "createUser": self._create,
+            "updateUser": self._update,
+            "dropUser": self._drop,
+            "testSessions": self._sessions,
+        }
+        run = {**before_login, **after_login}.get(name)
+        if run is None:
+            raise Refused(59, f"no such command: '{name}'")
         async with self._store.transaction() as store:
-            run = {
-                "connectionStatus": self._status,
-                "usersInfo": self._info,
-                "createUser": self._create,
-                "updateUser": self._update,
-                "dropUser": self._drop,
-                "testSessions": self._sessions,
-            }.get(name)
-            if run is None:
-                raise Refused(59, f"no such command: '{name}'")
             return await run(store, command)
 
-    async def _mechanisms(self, asked: str | None) -> dict[str, Any]:
-        if asked is None:
-            return {}
-        db, _, name = asked.partition(".")
-        async with self._store.transaction() as store:
-            found = await _user(store, name, db)
-        return {"saslSupportedMechs": found["mechanisms"]} if found else {}
+    async def _hello(self, store: Any, command: dict[str, Any]) -> dict[str, Any]:
+        db, _, name = command.get("saslSupportedMechs", "").partition(".")
+        found = await _user(store, name, db)
+        return {
+            **({"saslSupportedMechs": found["mechanisms"]} if found else {}),
+            "ismaster": True,
+            "isWritablePrimary": True,
+            "helloOk": True,
+            "maxBsonObjectSize": 16777216,
+            "maxMessageSizeBytes": 48000000,
+            "maxWriteBatchSize": 100000,
+            "minWireVersion": 0,
+            "maxWireVersion": 21,
+        }
 
-    async def _sasl_start(self, command: dict[str, Any]) -> dict[str, Any]:
+    async def _sasl_start(self, store: Any, command: dict[str, Any]) -> dict[str, Any]:
         if command["mechanism"] != "SCRAM-SHA-256":
             raise Refused(18, "Authentication failed.")
         bare = bytes(command["payload"]).decode().split(",", 2)[2]
@@ -151,31 +146,26 @@ class Session:
         name = fields["n"].replace("=2C", ",").replace("=3D", "=")
         self._conversation = {"name": name, "db": command["$db"], "bare": bare}
         role = role_name(name, command["$db"])
-        found = await self._internal("scram_sha256_get_salt_and_iterations", role)
+        found = await _call(store, f"{_INTERNAL}.scram_sha256_get_salt_and_iterations", role)
         if not found["ok"]:
             found = {"salt": base64.b64encode(secrets.token_bytes(28)).decode(), "iterations": 4096}
         first = f"r={fields['r']}{secrets.token_urlsafe(18)},s={found['salt']},i={found['iterations']}"
         self._conversation["first"] = first
         return {"conversationId": 1, "done": False, "payload": first.encode()}
 
-    async def _sasl_continue(self, command: dict[str, Any]) -> dict[str, Any]:
+    async def _sasl_continue(self, store: Any, command: dict[str, Any]) -> dict[str, Any]:
         said, (without, proof) = self._conversation, bytes(command["payload"]).decode().rsplit(",p=", 1)
         message = ",".join([said["bare"], said["first"], without])
         role = role_name(said["name"], said["db"])
-        found = await self._internal("authenticate_with_scram_sha256", role, message, proof)
-        if not found["ok"] or not await self._admitted(said["name"], said["db"]):
+        found = await _call(store, f"{_INTERNAL}.authenticate_with_scram_sha256", role, message, proof)
+        if not found["ok"] or not await self._admitted(store, said["name"], said["db"]):
             raise Refused(18, "Authentication failed.")
         self.user = said["name"], said["db"]
         SESSIONS.append(self)
         return {"conversationId": 1, "done": True, "payload": f"v={found['ServerSignature']}".encode()}
 
-    async def _internal(self, function: str, *arguments: str) -> dict[str, Any]:
-        async with self._store.transaction() as store:
-            return await _call(store, f"documentdb_api_internal.{function}", *arguments)
-
-    async def _admitted(self, name: str, db: str) -> bool:
-        async with self._store.transaction() as store:
-            found = await _user(store, name, db)
+    async def _admitted(self, store: Any, name: str, db: str) -> bool:
+        found = await _user(store, name, db)
         for each in (found or {}).get("authenticationRestrictions") or ():
             sources = [ipaddress.ip_network(source) for source in each.get("clientSource", ())]
             if sources and not any(ipaddress.ip_address(self._address) in source for source in sources):
@@ -212,7 +202,7 @@ class Session:
         if await _user(store, name, db):
             raise Refused(51003, "user exists")
         await _call(store, "documentdb_api.create_user", new_user(role_name(name, db), command["pwd"]))
-        await store.execute("INSERT INTO gateway_users (name, db, roles) VALUES (%s, %s, '[]')", (name, db))
+        await store.execute("INSERT INTO gateway_users VALUES (%s, %s, '{\"roles\": []}')", (name, db))
         await _describe(store, name, db, command)
         return {}
 
@@ -220,9 +210,7 @@ class Session:
         name, db = command["updateUser"], command["$db"]
         administers, own = await self._administers(store), (name, db) == self.user
         found = await _user(store, name, db)
-        if not administers and (
-            set(command) & (_COLUMNS.keys() - {"mechanisms"}) or _may_not(found, own=own)
-        ):
+        if not administers and (command.keys() & set(_ADMINISTERED) or _may_not(found, own=own)):
             raise Refused(13, "not authorized to execute updateUser")
         if found is None:
             raise Refused(11, "user not found")
@@ -282,27 +270,22 @@ def _may_not(found: dict[str, Any] | None, *, own: bool) -> bool:
 
 
 async def _user(store: Any, name: str, db: str) -> dict[str, Any] | None:
-    columns = ", ".join(_COLUMNS.values())
-    found = await store.execute(
-        f"SELECT {columns} FROM gateway_users WHERE name = %s AND db = %s",  # noqa: S608 - constants
-        (name, db),
-    )
+    found = await store.execute("SELECT fields FROM gateway_users WHERE name = %s AND db = %s", (name, db))
     row = await found.fetchone()
-    if row is None:
-        return None
-    fields = {key: value for key, value in zip(_COLUMNS, row, strict=True) if value is not None}
-    return {"_id": f"{db}.{name}", "user": name, "db": db, "mechanisms": _MECHANISMS, **fields}
+    return (
+        {"_id": f"{db}.{name}", "user": name, "db": db, "mechanisms": _MECHANISMS, **row[0]} if row else None
+    )
 
 
 async def _describe(store: Any, name: str, db: str, command: dict[str, Any]) -> None:
+    """Store what a command says about a user."""
+    fields = {key: command[key] for key in (*_ADMINISTERED, "mechanisms") if key in command}
     if "pwd" in command:
-        command.setdefault("mechanisms", _MECHANISMS)
-    for key, column in _COLUMNS.items():
-        if key in command:
-            await store.execute(
-                f"UPDATE gateway_users SET {column} = %s WHERE name = %s AND db = %s",  # noqa: S608 - constants
-                (json.dumps(command[key]), name, db),
-            )
+        fields.setdefault("mechanisms", _MECHANISMS)
+    await store.execute(
+        "UPDATE gateway_users SET fields = fields || %s WHERE name = %s AND db = %s",
+        (json.dumps(fields), name, db),
+    )
 
 
 async def _call(store: Any, function: str, *arguments: str) -> dict[str, Any]:

@@ -5,35 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rotators.local.errors import ServerNotFound
 from rotators.local.servers.mariadb import MariaDbBinaries, MariaDbServer
 from rotators.local.servers.private import version_of
 
 
-def find_mysql() -> MariaDbBinaries:
-    """Find a MySQL: ``mysqld`` in the directory that MYSQL_BIN names, else the system's.
-
-    Returns:
-        Its program and version.
-
-    Raises:
-        ServerNotFound: there is none; a MariaDB under that name does not count.
-    """
-    server = Path(os.environ.get("MYSQL_BIN", "/usr/sbin")).resolve() / "mysqld"
-    version = version_of(server, r"Ver ([\d.]+)(?!.*MariaDB)")
-    if version is None:
-        raise ServerNotFound(
-            "no MySQL was found on this machine",
-            remedy="Install MySQL, or set MYSQL_BIN to the directory of mysqld.",
-        )
-    return MariaDbBinaries(server, server, version)
-
-
 class MySqlServer(MariaDbServer):
     """As MariaDbServer; see there. MySQL makes its data directory itself."""
 
     engine = "mysql"
+    clearing = "DROP USER 'root'@'localhost';"
+    test_options: Mapping[str, Any] = {}
     defaults: Mapping[str, str] = {
         "bind-address": "127.0.0.1",
         "socket": "socket",
@@ -45,8 +29,24 @@ class MySqlServer(MariaDbServer):
         "innodb-buffer-pool-size": "32M",
     }
 
-    def _find(self) -> MariaDbBinaries:
-        return find_mysql()
+    @classmethod
+    def find(cls) -> MariaDbBinaries:
+        """Find a MySQL: ``mysqld`` in the directory that MYSQL_BIN names, else the system's.
+
+        Returns:
+            Its program and version.
+
+        Raises:
+            ServerNotFound: there is none; a MariaDB under that name does not count.
+        """
+        server = Path(os.environ.get("MYSQL_BIN", "/usr/sbin")).resolve() / "mysqld"
+        version = version_of(server, r"Ver ([\d.]+)(?!.*MariaDB)")
+        if version is None:
+            raise ServerNotFound(
+                "no MySQL was found on this machine",
+                remedy="Install MySQL, or set MYSQL_BIN to the directory of mysqld.",
+            )
+        return MariaDbBinaries(server, server, version)
 
     def _initialise(self, found: MariaDbBinaries) -> None:
         self._run(
@@ -68,28 +68,10 @@ class MySqlServer(MariaDbServer):
     def _client_trust(self) -> str:
         return f"--ssl-ca={self.ca} --ssl-mode=VERIFY_IDENTITY"
 
-    def _init(self) -> str:
-        return (
-            f"CREATE USER 'root'@'%' {self.identified(self.password)};\n"
-            "GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;\n"
-            "DROP USER 'root'@'localhost';\n"
-        )
-
     def _launch(self) -> None:
         super()._launch()
         # It holds the password. MariaDB's holds a hash only.
         (self.directory / "init.sql").unlink()
 
 
-def open_server() -> MySqlServer:
-    """A private server for `rotators up`; not started yet."""
-    return MySqlServer()
-
-
-def small_server() -> MySqlServer:
-    """A private server, for tests that rotate very often; not started yet.
-
-    Raises:
-        ServerNotFound: there is no MySQL on this machine.
-    """
-    return MySqlServer(binaries=find_mysql())
+SERVER = MySqlServer

