@@ -25,6 +25,7 @@ _NEAR = 16  # an error this close to the end of the text may only mean that the 
 
 _BETWEEN = re.compile(r"[\s,\x00\ufeff]*")
 _LIST = re.compile(r'\{\s*"(?:Records|Events)"\s*:\s*\[')
+_LIST_END = re.compile(r"\]")
 _NEXT_RECORD = re.compile(r'(?<=\n)\{|\{\s*"eventVersion"')
 # Numbers stay texts: nothing counts with them, and Python refuses some. NaN is no JSON for other readers.
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
@@ -76,7 +77,7 @@ def _all_values(stream: IO[bytes]) -> Iterator[object]:
 def _elements(text: _Text) -> Iterator[object]:
     element: object = None
     while text.find(_BETWEEN):
-        if text.take("]"):
+        if text.begins(_LIST_END):
             text.replace('{"":0')  # the rest of the object around the list, as a separate object
             rest = text.value()
             if isinstance(rest, Damage):
@@ -99,15 +100,15 @@ class _Text:
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
-        self._pieces = _decoded(_bytes(stream))
+        self.damage: list[Damage] = []
+        self._pieces = _decoded(_bytes(stream, self.damage))
         self._buffer, self._position = "", 0
         self._ended = False
-        self.damage: list[Damage] = []
 
     def find(self, ignored: re.Pattern[str]) -> bool:
         """Move behind ignored characters; False at the end of the file."""
         while True:
-            self._position = self._end(ignored)
+            self._passes(ignored)
             if self._position < len(self._buffer):
                 return True
             if not self._more():
@@ -117,15 +118,7 @@ class _Text:
         """Move behind a pattern, if the text begins with it."""
         while len(self._buffer) - self._position < _HEAD and self._more():
             pass
-        found = pattern.match(self._buffer, self._position)
-        self._position = found.end() if found else self._position
-        return found is not None
-
-    def take(self, character: str) -> bool:
-        """Move behind a character, if it is the next one."""
-        found = self._buffer.startswith(character, self._position)
-        self._position += found
-        return found
+        return self._passes(pattern)
 
     def replace(self, beginning: str) -> None:
         """Put a text before the rest."""
@@ -173,31 +166,17 @@ class _Text:
             return False
         rest = self._buffer[self._position :]
         pieces, size = [rest], 0
-        try:
-            while size <= len(rest) and (piece := next(self._pieces, "")):
-                pieces.append(piece)
-                size += len(piece)
-        except _Unreadable as error:
-            self.damage.append(error.damage)
+        while size <= len(rest) and (piece := next(self._pieces, "")):
+            pieces.append(piece)
+            size += len(piece)
         self._buffer, self._position = "".join(pieces), 0
         self._ended = size == 0
         return not self._ended
 
-    def _end(self, pattern: re.Pattern[str]) -> int:
+    def _passes(self, pattern: re.Pattern[str]) -> bool:
         found = pattern.match(self._buffer, self._position)
-        return found.end() if found else self._position
-
-
-class _Unreadable(Exception):
-    """The file cannot be read on.
-
-    Args:
-        damage: the reason.
-    """
-
-    def __init__(self, damage: Damage) -> None:
-        super().__init__(damage.cause)
-        self.damage = damage
+        self._position = found.end() if found else self._position
+        return found is not None
 
 
 def _is_wrong(error: json.JSONDecodeError, size: int) -> bool:
@@ -215,25 +194,26 @@ def _decoded(pieces: Iterator[bytes]) -> Iterator[str]:
         yield rest
 
 
-def _bytes(stream: IO[bytes]) -> Iterator[bytes]:
+def _bytes(stream: IO[bytes], damage: list[Damage]) -> Iterator[bytes]:
+    """Pieces of a file, decompressed; ``damage`` gets the reason if it cannot be read to its end."""
     piece = stream.read(_PIECE)
     if piece.startswith(_GZIP):
-        yield from _unpacked(piece, stream)
+        yield from _unpacked(piece, stream, damage)
         return
     while piece:
         yield piece
         piece = stream.read(_PIECE)
 
 
-def _unpacked(piece: bytes, stream: IO[bytes]) -> Iterator[bytes]:
+def _unpacked(piece: bytes, stream: IO[bytes], damage: list[Damage]) -> Iterator[bytes]:
     """Decompress all members of a file; an output is no larger than a piece, whatever is in it."""
     unpacking = zlib.decompressobj(_GZIP_FORMAT)
     while piece:
         try:
             unpacked = unpacking.decompress(piece, _PIECE)
         except zlib.error:
-            damage = Damage("not-gzip", "the compressed data is damaged")
-            raise _Unreadable(damage) from None
+            damage.append(Damage("not-gzip", "the compressed data is damaged"))
+            return
         if unpacked:
             yield unpacked
         if not unpacking.eof:
@@ -243,4 +223,4 @@ def _unpacked(piece: bytes, stream: IO[bytes]) -> Iterator[bytes]:
         if piece:
             unpacking = zlib.decompressobj(_GZIP_FORMAT)
     if not unpacking.eof:
-        raise _Unreadable(Damage("truncated", "the compressed data ends too early"))
+        damage.append(Damage("truncated", "the compressed data ends too early"))

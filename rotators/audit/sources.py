@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -61,7 +62,7 @@ def _paths(place: str) -> Iterator[Source]:
 
 
 def _file(path: Path) -> Source:
-    return Source(str(path), lambda: regular(path))
+    return Source(str(path), partial(regular, path))
 
 
 def _objects(place: str) -> Iterator[Source]:
@@ -72,19 +73,15 @@ def _objects(place: str) -> Iterator[Source]:
             for page in pages:
                 for each in page.get("Contents", ()):
                     if not each["Key"].endswith("/") and f"/{_DIGESTS}/" not in each["Key"]:
-                        yield Source(f"{_S3}{bucket}/{each['Key']}", _opener(bucket, each["Key"]))
+                        yield Source(f"{_S3}{bucket}/{each['Key']}", partial(_object, bucket, each["Key"]))
     except StoreError as error:
         raise SourceUnreadable(error.cause) from None
 
 
-def _opener(bucket: str, key: str) -> Callable[[], AbstractContextManager[IO[bytes]]]:
-    @contextmanager
-    def opened() -> Iterator[IO[bytes]]:
-        with translated("GetObject", f"{_S3}{bucket}/{key}"):
-            body = clients.s3().get_object(Bucket=bucket, Key=key)["Body"]
-            try:
-                yield body
-            finally:
-                body.close()
-
-    return opened
+@contextmanager
+def _object(bucket: str, key: str) -> Iterator[IO[bytes]]:
+    with (
+        translated("GetObject", f"{_S3}{bucket}/{key}"),
+        closing(clients.s3().get_object(Bucket=bucket, Key=key)["Body"]) as body,
+    ):
+        yield body

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,12 +14,11 @@ from rotators.audit.errors import AuditFailed, AuditLibraryMissing, NoRecords
 from rotators.audit.questions import SPAN, UNNAMED, Question, literal, shared
 from rotators.audit.reading import Damage, values
 from rotators.audit.records import COLUMNS, line, row, unwrapped
+from rotators.audit.sources import Source
 from rotators.core.errors import RotatorsError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-
-    from rotators.audit.sources import Source
 
 _TABLE = "cloudtrail"
 _BATCH = 32 << 20  # bytes of rows that are inserted at once
@@ -33,7 +31,7 @@ _MACROS = (
 """Functions of Athena that DuckDB does not have. The only format of a time is CloudTrail's."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Gap:
     """Records of a file that could not be read.
 
@@ -49,7 +47,7 @@ class Gap:
     code: str
     cause: str
     after: int
-    count: int
+    count: int = 0
 
 
 @dataclass
@@ -153,22 +151,19 @@ class Records:
         self.coverage.unnamed = self.ask(UNNAMED).rows
 
     def _lines(self, source: Source) -> Iterator[bytes]:
-        damages: Counter[str] = Counter()
-        first: dict[str, Gap] = {}
+        gaps: dict[str, Gap] = {}
         count = 0
         for found in _rows(source):
             if isinstance(found, Damage):
-                damages[found.code] += 1
-                first.setdefault(found.code, Gap(source.name, found.code, found.cause, count, 1))
+                gap = gaps.setdefault(found.code, Gap(source.name, found.code, found.cause, count))
+                gap.count += 1
                 continue
             count += 1
             if found:
                 yield found
         self.coverage.records += count
-        self.coverage.gap_count += damages.total()
-        for code, gap in first.items():
-            if len(self.coverage.gaps) < _MOST_GAPS:
-                self.coverage.gaps.append(Gap(gap.file, code, gap.cause, gap.after, damages[code]))
+        self.coverage.gap_count += sum(gap.count for gap in gaps.values())
+        self.coverage.gaps = [*self.coverage.gaps, *gaps.values()][:_MOST_GAPS]
 
     def _insert(self, rows: Any) -> None:
         rows.flush()

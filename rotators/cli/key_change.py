@@ -41,15 +41,14 @@ def change(selector: Selector, old: str, new: str, yes: bool, as_json: bool) -> 
     source, target = key_entry(old, rotation=False), key_entry(new, rotation=False)
     key_change = KeyChange(source, target, KeyPermissions())
     selected = _plan(replace(selector, deleted=True), key_change, quiet=as_json)
-    moves = key_change.moves
     plan = Plan(
-        moves.changes,
+        key_change.changes,
         selected,
-        moves.unchanged,
+        key_change.unchanged,
         after=_after(source),
         lists=f"rotators key versions {source.name}",
-        refused=moves.refused,
-        remarks=moves.remarks,
+        refused=key_change.refused,
+        remarks=key_change.remarks,
     )
     carry_out(plan, yes=yes, as_json=as_json)
 

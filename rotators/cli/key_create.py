@@ -7,7 +7,8 @@ import click
 from rotators.cli.changing import Plan, carry_out, yes_option
 from rotators.cli.output import json_option
 from rotators.cli.tag import tags_of
-from rotators.manage.key_creation import DAYS, ENCRYPT, MAC, SIGN, SYMMETRIC, USAGES, NewKey, creation
+from rotators.manage.key_creation import DAYS, ENCRYPT, MAC, SIGN, USAGES, NewKey, creation
+from rotators.manage.key_inventory import SYMMETRIC
 
 _USAGES = {"encrypt": ENCRYPT, "mac": MAC, "sign": SIGN}
 

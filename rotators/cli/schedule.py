@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from rotators.cli.changing import changes_secrets
-from rotators.manage.changes import Schedule, no_rotation
+from rotators.manage.changes import no_rotation, scheduling
 
 if TYPE_CHECKING:
     from rotators.cli.changing import Planner
@@ -35,4 +36,4 @@ def schedule(
     if off:
         return no_rotation
     days = f"rate({every} day{'s' if every != 1 else ''})"
-    return Schedule(expression or days, window, function).planned
+    return partial(scheduling, expression=expression or days, window=window, function=function)

@@ -23,6 +23,11 @@ READS = ("GetSecretValue", "ReplicateSecretToRegions")
 """Operations with which Secrets Manager decrypts as the caller."""
 
 _WRITES = ("CreateSecret", "PutSecretValue", "UpdateSecret")
+_KEY_ACTIONS = {
+    **dict.fromkeys(READS, ("kms:Decrypt",)),
+    # Decrypt too: a repeated value is compared with the stored one.
+    **dict.fromkeys(_WRITES, ("kms:GenerateDataKey", "kms:Decrypt")),
+}
 _MANAGER = "secretsmanager"
 
 
@@ -185,9 +190,12 @@ def calls_about(
     if operation == "RotateSecret" and function:
         yield make("lambda:InvokeFunction", function, {})
     key = parameters.key or secret.key
-    if key is not None:
-        encryption = _encryption_context(secret, parameters.version)
-        yield from _key_calls(make, operation, key, _via(secret, key), encryption)
+    if key is None:
+        return
+    if operation in _WRITES:
+        yield make("kms:DescribeKey", key.arn, _via(secret, key))
+    for action in _KEY_ACTIONS.get(operation, ()):
+        yield key_use(make, action, secret, key, parameters.version)
 
 
 def key_use(
@@ -202,7 +210,12 @@ def key_use(
         key: the key.
         version: VersionId in the encryption context; None if it is not known.
     """
-    return make(action, key.arn, {**_via(secret, key), **_encryption_context(secret, version)})
+    encryption: Context = {
+        "kms:EncryptionContext:SecretARN": secret.arn,
+        **({"kms:EncryptionContext:SecretVersionId": version} if version else {}),
+        "kms:EncryptionContextKeys": ("SecretARN", "SecretVersionId"),
+    }
+    return make(action, key.arn, {**_via(secret, key), **encryption})
 
 
 def _of_secret(secret: SecretResource) -> dict[str, str | tuple[str, ...]]:
@@ -221,26 +234,6 @@ def _via(secret: SecretResource, key: KeyResource) -> Context:
         "kms:ViaService": f"{_MANAGER}.{region_of(secret.arn)}.amazonaws.com",
         **{f"aws:ResourceTag/{name}": value for name, value in key.tags.items()},
     }
-
-
-def _encryption_context(secret: SecretResource, version: str | None) -> Context:
-    return {
-        "kms:EncryptionContext:SecretARN": secret.arn,
-        **({"kms:EncryptionContext:SecretVersionId": version} if version else {}),
-        "kms:EncryptionContextKeys": ("SecretARN", "SecretVersionId"),
-    }
-
-
-def _key_calls(
-    make: Make[Call], operation: str, key: KeyResource, via: Context, encryption: Context
-) -> Iterator[Call]:
-    if operation in READS:
-        yield make("kms:Decrypt", key.arn, {**via, **encryption})
-    if operation in _WRITES:
-        yield make("kms:DescribeKey", key.arn, via)
-        # Decrypt too: a repeated value is compared with the stored one.
-        for action in ("kms:GenerateDataKey", "kms:Decrypt"):
-            yield make(action, key.arn, {**via, **encryption})
 
 
 def account_of(arn: str) -> str:

@@ -16,8 +16,9 @@ import base64
 import datetime as dt
 import ipaddress
 import operator
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 
 from rotators.iam.calls import ApiCall, Missing
 from rotators.iam.errors import PolicyUnsupported
@@ -135,20 +136,6 @@ class Comparison:
         return [*self._constant, *found]
 
 
-def comparisons_of(conditions: Mapping[str, Any]) -> tuple[Comparison, ...]:
-    """Prepare the conditions of a statement.
-
-    Args:
-        conditions: the element ``Condition``.
-
-    Returns:
-        Comparisons that all must hold.
-    """
-    return tuple(
-        Comparison(name, key, wanted) for name, keys in conditions.items() for key, wanted in keys.items()
-    )
-
-
 def held(comparisons: Iterable[Comparison], call: ApiCall) -> Open | None:
     """Check the conditions of a statement.
 
@@ -193,14 +180,15 @@ def listed(value: Any) -> list[str]:
     return [str(each).lower() if isinstance(each, bool) else str(each) for each in values]
 
 
-_T = TypeVar("_T")
-
-
-def _compared(read: Callable[[str], _T], compare: Callable[[_T, _T], bool]) -> _Read:
+def _compared(
+    read: Callable[[str], Any],
+    compare: Callable[[Any, Any], bool],
+    read_wanted: Callable[[str], Any] | None = None,
+) -> _Read:
     """An operator that reads both values and compares that of the request with that of the policy."""
 
     def matcher_of(wanted: str) -> Matcher:
-        limit = read(wanted)
+        limit = (read_wanted or read)(wanted)
 
         def fits(actual: str) -> bool:
             try:
@@ -237,34 +225,26 @@ def _boolean(text: str) -> str:
     return text.lower()
 
 
-def _in_network(wanted: str) -> Matcher:
-    network = ipaddress.ip_network(wanted, strict=False)
-
-    def fits(actual: str) -> bool:
-        try:
-            return ipaddress.ip_address(actual) in network
-        except ValueError:
-            return False
-
-    return fits
-
+_ORDERS = {
+    "Equals": operator.eq,
+    "GreaterThan": operator.gt,
+    "GreaterThanEquals": operator.ge,
+    "LessThan": operator.lt,
+    "LessThanEquals": operator.le,
+}
 
 _OPERATORS: dict[str, _Read] = {
     "ArnEquals": arn_matcher,
     "ArnLike": arn_matcher,
     "BinaryEquals": _compared(base64.b64decode, operator.eq),
     "Bool": _compared(_boolean, operator.eq),
-    "DateEquals": _compared(_moment, operator.eq),
-    "DateGreaterThan": _compared(_moment, operator.gt),
-    "DateGreaterThanEquals": _compared(_moment, operator.ge),
-    "DateLessThan": _compared(_moment, operator.lt),
-    "DateLessThanEquals": _compared(_moment, operator.le),
-    "IpAddress": _in_network,
-    "NumericEquals": _compared(float, operator.eq),
-    "NumericGreaterThan": _compared(float, operator.gt),
-    "NumericGreaterThanEquals": _compared(float, operator.ge),
-    "NumericLessThan": _compared(float, operator.lt),
-    "NumericLessThanEquals": _compared(float, operator.le),
+    **{f"Date{name}": _compared(_moment, compare) for name, compare in _ORDERS.items()},
+    "IpAddress": _compared(
+        ipaddress.ip_address,
+        lambda address, network: address in network,
+        partial(ipaddress.ip_network, strict=False),
+    ),
+    **{f"Numeric{name}": _compared(float, compare) for name, compare in _ORDERS.items()},
     "StringEquals": _equal(str),
     "StringEqualsIgnoreCase": _equal(str.lower),
     "StringLike": matcher,

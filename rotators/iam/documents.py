@@ -66,12 +66,8 @@ def _check(statement: Any) -> None:
     if not isinstance(statement, dict) or statement.get("Effect") not in _EFFECTS:
         raise PolicyUnsupported("a statement of a policy has no Effect of Allow or Deny")
     for name, element in statement.items():
-        if not _KNOWN.get(name, _is_anything)(element):
+        if name in CHECKS and not CHECKS[name](element):
             raise PolicyUnsupported(f"the element {name} of a statement is not one that AWS knows")
-
-
-def _is_anything(_: Any) -> bool:
-    return True
 
 
 def _are_texts(element: Any) -> bool:
@@ -92,11 +88,12 @@ def _is_principal(element: Any) -> bool:
 
 
 _EFFECTS = ("Allow", "Deny")
-_KNOWN = {
+CHECKS = {
     **dict.fromkeys(("Action", "NotAction", "Resource", "NotResource"), _are_texts),
     **dict.fromkeys(("Principal", "NotPrincipal"), _is_principal),
     "Condition": _is_condition,
 }
+"""Elements to the check of their values, except for Sid and Effect."""
 
 
 def _without_variables(value: Any) -> Any:

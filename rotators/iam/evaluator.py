@@ -62,20 +62,12 @@ _UNGRANTED = Decision(allowed=False, missing="the caller's policies")
 
 
 @dataclass(frozen=True)
-class _Grant:
-    """A permission: the statement, and the conditions that are undecided."""
+class _Fitting:
+    """A statement that fits a call, if its undecided conditions hold."""
 
     statement: Statement
     conditions: Open = ()
-
-
-@dataclass(frozen=True)
-class _Fitting:
-    """A statement that fits a call, if its conditions hold."""
-
-    statement: Statement
-    match: Match
-    conditions: Open
+    match: Match = Match.CALLER
 
 
 class _Layer:
@@ -87,32 +79,32 @@ class _Layer:
         for each in fitting:
             (self.denials if each.statement["Effect"] == "Deny" else self._allowances).append(each)
 
-    def grant(self, *matches: Match) -> _Grant | None:
+    def grant(self, *matches: Match) -> _Fitting | None:
         """Return the grant of statements that mean the caller in one of these ways (default: in any)."""
         if not self._allowances:
             return None
-        fitting = [each for each in self._allowances if not matches or each.match in matches]
-        return _either(*(_Grant(each.statement, each.conditions) for each in fitting))
+        return _either(*(each for each in self._allowances if not matches or each.match in matches))
 
 
 _NOTHING = _Layer()
 
 
-def _either(*grants: _Grant | None) -> _Grant | None:
+def _either(*grants: _Fitting | None) -> _Fitting | None:
     """One of them is enough. A certain one comes first; else any of the conditions may decide."""
     found = [grant for grant in grants if grant is not None]
     certain = next((grant for grant in found if not grant.conditions), None)
     if certain or not found:
         return certain
-    return _Grant(found[0].statement, tuple(dict.fromkeys(each for one in found for each in one.conditions)))
+    conditions = dict.fromkeys(each for one in found for each in one.conditions)
+    return _Fitting(found[0].statement, tuple(conditions))
 
 
-def _both(first: _Grant | None, *others: _Grant | None) -> _Grant | None:
+def _both(first: _Fitting | None, *others: _Fitting | None) -> _Fitting | None:
     """All of them are needed. The first one decides."""
     if first is None or any(other is None for other in others):
         return None
     conditions = [*first.conditions, *(each for other in others if other for each in other.conditions)]
-    return _Grant(first.statement, tuple(dict.fromkeys(conditions)))
+    return _Fitting(first.statement, tuple(dict.fromkeys(conditions)))
 
 
 def decide(statements: Iterable[Statement], call: ApiCall) -> Decision:
@@ -164,10 +156,8 @@ def decide_with(  # noqa: PLR0913 - one for each kind of policy
     if own is _NOTHING and not organisation and resource is endpoint is boundary is session is None:
         return _UNGRANTED  # the answer for most pairs of a matrix
     theirs = _theirs(resource, call, bounded=boundary is not None)
-    bounds = {
-        **({"the permissions boundary": _own(boundary, call)} if boundary is not None else {}),
-        **({"the session policy": _own(session, call)} if session is not None else {}),
-    }
+    limits = {"the permissions boundary": boundary, "the session policy": session}
+    bounds = {name: _own(each, call) for name, each in limits.items() if each is not None}
     filters = {
         **{f"level {number} of the SCPs": _own(each, call) for number, each in enumerate(organisation, 1)},
         **({"the endpoint's policy": _theirs(endpoint, call)} if endpoint is not None else {}),
@@ -186,7 +176,7 @@ _Bounds = Mapping[str, _Layer]
 
 def _granted(
     own: _Layer, theirs: _Layer, bounds: _Bounds, call: ApiCall, *, by_policy: bool
-) -> tuple[_Grant | None, str]:
+) -> tuple[_Fitting | None, str]:
     """Return the grant of the caller's and the resource's policies, and what would be missing."""
     mine, admitted = own.grant(), theirs.grant()
     by_resource_alone = by_policy and call.action.startswith(_BY_RESOURCE_ALONE)
@@ -204,11 +194,11 @@ def _granted(
     return _either(mine, reached), missing
 
 
-def _limited(grant: _Grant | None, bounds: _Bounds) -> _Grant | None:
+def _limited(grant: _Fitting | None, bounds: _Bounds) -> _Fitting | None:
     return _both(grant, *(layer.grant() for layer in bounds.values())) if bounds else grant
 
 
-def _reached(theirs: _Layer, bounds: _Bounds, call: ApiCall) -> _Grant | None:
+def _reached(theirs: _Layer, bounds: _Bounds, call: ApiCall) -> _Fitting | None:
     """Return the grant of the resource's policy to the caller itself."""
     reached = theirs.grant(Match.CALLER, Match.SESSION, Match.EVERYBODY)
     if not bounds or _is_user(call):
@@ -217,16 +207,16 @@ def _reached(theirs: _Layer, bounds: _Bounds, call: ApiCall) -> _Grant | None:
     return _either(_limited(reached, bounds), theirs.grant(Match.SESSION), perhaps)
 
 
-def _perhaps_unlimited(theirs: _Layer, bounds: _Bounds, call: ApiCall) -> _Grant | None:
+def _perhaps_unlimited(theirs: _Layer, bounds: _Bounds, call: ApiCall) -> _Fitting | None:
     """Return the grant to everybody, if the bounds do not limit it; None for a real request."""
     grant = theirs.grant(Match.EVERYBODY)
     if grant is None or call.known is None:
         return None
     words = f"the Principal * is not limited by {' and '.join(bounds)}"
-    return _Grant(grant.statement, (*grant.conditions, words))
+    return _Fitting(grant.statement, (*grant.conditions, words))
 
 
-def _decision(granted: _Grant | None, denials: Sequence[_Fitting], missing: str) -> Decision:
+def _decision(granted: _Fitting | None, denials: Sequence[_Fitting], missing: str) -> Decision:
     certain = next((each for each in denials if not each.conditions), None)
     if certain is not None:
         return Decision(allowed=False, statement=certain.statement)
@@ -242,7 +232,7 @@ def _decision(granted: _Grant | None, denials: Sequence[_Fitting], missing: str)
 
 def _own(statements: Iterable[Statement], call: ApiCall) -> _Layer:
     fitting = [
-        _Fitting(rule.statement, Match.CALLER, conditions)
+        _Fitting(rule.statement, conditions)
         for rule in Policy.of(statements).about(call.action)
         if (conditions := rule.fits(call, of_resource=False)) is not None
     ]
@@ -261,7 +251,7 @@ def _matching(rules: Iterable[Rule], call: ApiCall, *, bounded: bool) -> Iterato
             continue
         conditions = rule.fits(call, of_resource=True)
         if conditions is not None:
-            yield _Fitting(rule.statement, match, (*undecided, *conditions))
+            yield _Fitting(rule.statement, (*undecided, *conditions), match)
 
 
 def _is_user(call: ApiCall) -> bool:

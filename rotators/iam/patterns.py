@@ -21,33 +21,17 @@ _ITSELF = {"*", "?", "$"}
 _TEXT = {mark: wildcard for wildcard, mark in _AS_TEXT.items()}
 
 
-def matches(pattern: str, value: str) -> bool:
-    """Return True if ``value`` matches ``pattern``, in which ``*`` is any text and ``?`` one character."""
-    return matcher(pattern)(value)
-
-
 @lru_cache(maxsize=8192)
 def matcher(pattern: str) -> Callable[[str], bool]:
-    """Return what tells whether a text matches ``pattern``; see `matches`."""
+    """Return what tells whether a text matches ``pattern``: ``*`` is any text and ``?`` one character."""
     return _matcher(_expression(pattern, "."))
-
-
-def arn_matches(pattern: str, arn: str) -> bool:
-    """Return True if ``arn`` matches ``pattern`` part by part: no wildcard spans the first five colons.
-
-    Args:
-        pattern: ARN that may have wildcards.
-        arn: the ARN.
-
-    Raises:
-        ValueError: the pattern does not have the six parts of an ARN.
-    """
-    return arn_matcher(pattern)(arn)
 
 
 @lru_cache(maxsize=8192)
 def arn_matcher(pattern: str) -> Callable[[str], bool]:
-    """Return what tells whether an ARN matches a pattern; see `arn_matches`.
+    """Return what tells whether an ARN matches a pattern, part by part.
+
+    No wildcard spans the first five colons.
 
     Args:
         pattern: ARN that may have wildcards.

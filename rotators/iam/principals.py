@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
-from typing import Any
 
 from rotators.iam.calls import ApiCall, Missing
 from rotators.iam.conditions import Open
@@ -119,22 +118,6 @@ def _denied(certain: Match, undecided: Open, *, account: bool, bounded: bool) ->
     if certain >= Match.CALLER and account:
         return Match.NOBODY, ()
     return Match.CALLER, undecided or ("NotPrincipal does not name the caller's account",)
-
-
-def principal_matches(principal: Any, call: ApiCall) -> Match:
-    """Compare a Principal with the caller of a call; see `Principals`.
-
-    Args:
-        principal: the element: ``"*"``, or a mapping of kinds to one or many names.
-        call: the call.
-
-    Returns:
-        The relation of the two.
-
-    Raises:
-        PolicyUnsupported: the kind of a principal is not known.
-    """
-    return Principals({"Principal": principal}).match(call)[0]
 
 
 def _match(kind: str, name: str, call: ApiCall) -> tuple[Match, Open]:

@@ -6,25 +6,13 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from rotators.iam.calls import ApiCall, Missing
-from rotators.iam.conditions import Comparison, Matcher, Open, comparisons_of, held, listed
-from rotators.iam.documents import SOURCE, UNREAD, Statement
+from rotators.iam.conditions import Comparison, Matcher, Open, held, listed
+from rotators.iam.documents import CHECKS, SOURCE, UNREAD, Statement
 from rotators.iam.errors import PolicyUnsupported
 from rotators.iam.patterns import ARN_PARTS, arn_matcher, is_resolvable, matcher, resolved
 from rotators.iam.principals import Match, Principals
 
-ELEMENTS = frozenset(
-    (
-        "Sid",
-        "Effect",
-        "Action",
-        "NotAction",
-        "Resource",
-        "NotResource",
-        "Condition",
-        "Principal",
-        "NotPrincipal",
-    )
-)
+ELEMENTS = frozenset(("Sid", "Effect", *CHECKS))
 """Elements that a statement can have (reference_policies_elements)."""
 
 _PAIRS = ("Action", "Resource")
@@ -56,8 +44,13 @@ class Rule:
         )
 
     def _comparisons(self) -> tuple[Comparison, ...]:
+        conditions = self.statement.get("Condition") or {}
         try:
-            return comparisons_of(self.statement.get("Condition") or {})
+            return tuple(
+                Comparison(name, key, wanted)
+                for name, keys in conditions.items()
+                for key, wanted in keys.items()
+            )
         except AttributeError:
             self._unknown += ("the element Condition",)
             return ()

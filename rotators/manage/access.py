@@ -6,21 +6,15 @@ time, its endpoint) is not known here: an answer that depends on it is condition
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-from rotators.iam.documents import SOURCE
-from rotators.iam.evaluator import decide_with
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from rotators.iam.calls import ApiCall
-    from rotators.iam.documents import Statement
-    from rotators.iam.evaluator import Decision
-    from rotators.manage.guards import Guarded
-    from rotators.manage.principals import Principal
+from rotators.iam.calls import ApiCall
+from rotators.iam.documents import SOURCE, Statement
+from rotators.iam.evaluator import Decision, decide_with
+from rotators.manage.guards import Guarded
+from rotators.manage.principals import Principal
 
 CAPABILITIES = {
     "read": ("GetSecretValue",),
@@ -51,7 +45,7 @@ _PERHAPS = "kms:DescribeKey"
 
 
 class Answer(StrEnum):
-    """The answer about one ability of a principal."""
+    """The answer about one ability of a principal; the most permissive first."""
 
     YES = "yes"
     CONDITIONAL = "conditional"
@@ -102,7 +96,7 @@ def access_to(guarded: Guarded, principal: Principal) -> Access:
         The answer for each capability, with its reason.
     """
     verdicts = {
-        name: max((_verdict(guarded, principal, each) for each in operations), key=_rank)
+        name: min((_verdict(guarded, principal, each) for each in operations), key=_rank)
         for name, operations in CAPABILITIES.items()
     }
     return Access(principal, verdicts)
@@ -129,22 +123,25 @@ def key_use(guarded: Guarded, principal: Principal, actions: Iterable[str]) -> V
     Returns:
         The answer.
     """
-    found = list(guarded.key.undecided)
-    for call in guarded.key_uses(principal, actions):
-        decision = _decision(guarded, principal, call)
-        if not decision.allowed and not decision.conditions:
-            return Verdict(Answer.NO, _refusal(call, decision))
-        found += decision.conditions
-    conditions = tuple(dict.fromkeys(found))
-    return Verdict(Answer.CONDITIONAL if conditions else Answer.YES, "", conditions)
+    calls = guarded.key_uses(principal, actions)
+    return _verdict_about(guarded, principal, calls, guarded.key.undecided)
 
 
 def _verdict(guarded: Guarded, principal: Principal, operation: str) -> Verdict:
-    if operation not in _WITHOUT_KEY and guarded.key.is_of_aws and _is_of_another_account(guarded, principal):
+    uses_key = operation not in _WITHOUT_KEY
+    if uses_key and guarded.key.is_of_aws and _is_of_another_account(guarded, principal):
         return Verdict(Answer.NO, "the key aws/secretsmanager admits its own account only")
+    calls = guarded.calls(principal, operation)
+    return _verdict_about(guarded, principal, calls, guarded.key.undecided if uses_key else ())
+
+
+def _verdict_about(
+    guarded: Guarded, principal: Principal, calls: Iterable[ApiCall], undecided: Iterable[str]
+) -> Verdict:
+    """The answer about calls that are all needed; ``undecided`` are conditions in addition."""
     found: list[str] = []
     statement = None
-    for call in guarded.calls(principal, operation):
+    for call in calls:
         decision = _decision(guarded, principal, call)
         statement = statement or decision.statement  # that of the operation itself
         if decision.allowed or decision.conditions:
@@ -153,9 +150,7 @@ def _verdict(guarded: Guarded, principal: Principal, operation: str) -> Verdict:
             found.append(f"AWS does not ask for {_PERHAPS}")
         else:
             return Verdict(Answer.NO, _refusal(call, decision))
-    if operation not in _WITHOUT_KEY:
-        found += guarded.key.undecided
-    conditions = tuple(dict.fromkeys(found))
+    conditions = tuple(dict.fromkeys([*found, *undecided]))
     return Verdict(Answer.CONDITIONAL if conditions else Answer.YES, _where(statement), conditions)
 
 
@@ -175,11 +170,11 @@ def _decision(guarded: Guarded, principal: Principal, call: ApiCall) -> Decision
     )
 
 
-_RANKS = {Answer.NO: 0, Answer.CONDITIONAL: 1, Answer.YES: 2}
+_RANKS = tuple(Answer)
 
 
 def _rank(verdict: Verdict) -> int:
-    return _RANKS[verdict.answer]
+    return _RANKS.index(verdict.answer)
 
 
 def _refusal(call: ApiCall, decision: Decision) -> str:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
 
+from rotators.aws.views import FailedRotation
 from rotators.core.states import Stage
+from rotators.manage.inventory import Entry
 from rotators.manage.selector import is_overdue
-
-if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Iterator
-
-    from rotators.aws.views import FailedRotation
-    from rotators.manage.inventory import Entry
 
 
 class Urgency(IntEnum):

@@ -5,13 +5,13 @@ A plan contains only what is not done yet. An interrupted command is therefore r
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rotators.aws import clients, sealing
-from rotators.aws.faults import translated
-from rotators.aws.secrets import describe
+from rotators.aws.secrets import SecretVersion
 from rotators.aws.views import arn_in
 from rotators.core.errors import (
     RequestRefused,
@@ -22,13 +22,8 @@ from rotators.core.errors import (
 )
 from rotators.core.secret import Secret
 from rotators.core.states import Stage, holder
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from rotators.aws.secrets import SecretVersion
-    from rotators.manage.inventory import Entry
-
+from rotators.manage.calls import call, call_secrets_manager, description_of, replicas_of
+from rotators.manage.inventory import Entry
 
 _FAILED = "Failed"  # status of a replica; the User Guide (replicate-secrets_troubleshoot) says to retry
 
@@ -165,45 +160,30 @@ def restoration(entry: Entry) -> Iterator[Change]:
         yield _change(entry, "restore", "RestoreSecret")
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """A rotation schedule.
+def scheduling(entry: Entry, expression: str, window: str | None, function: str | None) -> Iterator[Change]:
+    """Plan a rotation schedule of a secret.
 
-    Attributes:
+    Args:
+        entry: the secret.
         expression: ``rate(30 days)`` or ``cron(…)``, as Secrets Manager takes it.
         window: duration of the rotation window, such as ``2h``; None for the service's default.
         function: ARN of the rotation function; None for the one that the secret has.
+
+    Yields:
+        The change; nothing if the secret has this schedule already.
     """
-
-    expression: str
-    window: str | None = None
-    function: str | None = None
-
-    def planned(self, entry: Entry) -> Iterator[Change]:
-        """Plan this schedule for a secret.
-
-        Args:
-            entry: the secret.
-
-        Yields:
-            The change; nothing if the secret has this schedule already.
-        """
-        function = self.function or entry.function_arn
-        same = entry.rotation_enabled and (entry.schedule, entry.window, entry.function_arn) == (
-            self.expression,
-            self.window,
-            function,
-        )
-        if same:
-            return
-        rules = {"ScheduleExpression": self.expression, **({"Duration": self.window} if self.window else {})}
-        named = {"RotationLambdaARN": function} if function else {}
-        words = f"rotate by {self.expression}"
-        if not entry.rotation_enabled:
-            words += ", which turns rotation on"
-        if function != entry.function_arn:
-            words += f", with {function} in place of {entry.function_arn or 'no function'}"
-        yield _change(entry, words, "RotateSecret", RotationRules=rules, RotateImmediately=False, **named)
+    function = function or entry.function_arn
+    present = (entry.schedule, entry.window, entry.function_arn)
+    if entry.rotation_enabled and present == (expression, window, function):
+        return
+    rules = {"ScheduleExpression": expression, **({"Duration": window} if window else {})}
+    named = {"RotationLambdaARN": function} if function else {}
+    words = f"rotate by {expression}"
+    if not entry.rotation_enabled:
+        words += ", which turns rotation on"
+    if function != entry.function_arn:
+        words += f", with {function} in place of {entry.function_arn or 'no function'}"
+    yield _change(entry, words, "RotateSecret", RotationRules=rules, RotateImmediately=False, **named)
 
 
 def no_rotation(entry: Entry) -> Iterator[Change]:
@@ -280,7 +260,7 @@ def storing(
     """
     if known is None:
         encryption = {"KmsKeyId": key} if key else {}
-        create = partial(_store, name, content, "CreateSecret", {"Name": name, **encryption})
+        create = partial(_create, name, content, **encryption)
         yield Change(name, "create", create, operation="CreateSecret")
         return
     put = partial(_overwrite, known, content)
@@ -290,9 +270,8 @@ def storing(
         yield Change(name, "seal", put, known.arn, "PutSecretValue")
 
 
-def _overwrite(known: SecretVersion, content: str | bytes) -> dict[str, Any]:
-    with clients.in_region_of(known.arn):
-        stages = describe(known.arn, clients.secrets_lister()).get("VersionIdsToStages", {})
+def _overwrite(known: SecretVersion, content: str | bytes) -> object:
+    stages = description_of(known.arn).get("VersionIdsToStages", {})
     if holder(stages, Stage.CURRENT) != known.version:
         raise VersionConflict(
             f"another value was stored in {known.name} since the plan",
@@ -305,13 +284,23 @@ def _overwrite(known: SecretVersion, content: str | bytes) -> dict[str, Any]:
             remedy="Wait until the rotation has ended; if it is stuck, run "
             f"`rotators doctor {clients.short_id(known.name, known.arn)}`. Then repeat the command.",
         )
-    return _store(known.name, content, "PutSecretValue", {"SecretId": known.arn})
+    return call_secrets_manager(known.arn, "PutSecretValue", **stored(known.name, content))
 
 
-def _store(name: str, content: str | bytes, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _create(name: str, content: str | bytes, **parameters: Any) -> object:
+    given = {"Name": name, **stored(name, content), **parameters}
+    return call(clients.secrets_lister(), "CreateSecret", name, **given)
+
+
+def stored(name: str, content: str | bytes) -> dict[str, Any]:
+    """Return the parameter with a value that is stored, sealed if SEALING_KEYS is set.
+
+    Args:
+        name: name of the secret.
+        content: its SecretString or SecretBinary.
+    """
     kind = "SecretBinary" if isinstance(content, bytes) else "SecretString"
-    value = {kind: sealing.stored(name, content)}
-    return call(parameters.get("SecretId", name), operation, {**value, **parameters})
+    return {kind: sealing.stored(name, content)}
 
 
 def _same(one: str | bytes, other: str | bytes) -> bool:
@@ -331,50 +320,9 @@ def _sorted(content: str) -> dict[str, object]:
 
 def _replicas(entry: Entry) -> dict[str, str]:
     """Region to status of each replica."""
-    with clients.in_region_of(entry.arn):
-        described = describe(entry.arn, clients.secrets_lister())
-    return {each["Region"]: str(each.get("Status")) for each in described.get("ReplicationStatus", ())}
+    return {each["Region"]: str(each.get("Status")) for each in replicas_of(entry.arn)}
 
 
 def _change(entry: Entry, words: str, operation: str, **parameters: Any) -> Change:
-    made = partial(call, entry.arn, operation, {"SecretId": entry.arn, **parameters})
+    made = partial(call_secrets_manager, entry.arn, operation, **parameters)
     return Change(entry.name, words, made, entry.arn, operation)
-
-
-def call(secret_id: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Call Secrets Manager in the Region of a secret.
-
-    Args:
-        secret_id: name or ARN of the secret.
-        operation: name of the operation, a key of ``_METHODS``.
-        parameters: of the operation.
-
-    Returns:
-        The service's answer.
-
-    Raises:
-        StoreError: the service refused the call.
-    """
-    with clients.in_region_of(secret_id):
-        method = getattr(clients.secrets_lister(), _METHODS[operation])
-        with translated(operation, secret_id):
-            answer: dict[str, Any] = method(**parameters)
-    return answer
-
-
-_METHODS = {
-    "CancelRotateSecret": "cancel_rotate_secret",
-    "CreateSecret": "create_secret",
-    "DeleteSecret": "delete_secret",
-    "PutResourcePolicy": "put_resource_policy",
-    "PutSecretValue": "put_secret_value",
-    "RemoveRegionsFromReplication": "remove_regions_from_replication",
-    "ReplicateSecretToRegions": "replicate_secret_to_regions",
-    "RestoreSecret": "restore_secret",
-    "RotateSecret": "rotate_secret",
-    "TagResource": "tag_resource",
-    "UntagResource": "untag_resource",
-    "UpdateSecret": "update_secret",
-    "UpdateSecretVersionStage": "update_secret_version_stage",
-}
-"""Operations of the API to the methods of boto3."""

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import TypeVar
 
 from rotators.aws import clients
 from rotators.aws.failures import FailedStep, LoggedStep, begin_of_log, logged_steps
-from rotators.aws.secrets import Version, describe, list_versions
+from rotators.aws.secrets import Version
 from rotators.aws.views import UNTOLD
 from rotators.core.errors import SecretNotFound, ServiceThrottled, ServiceUnavailable
-from rotators.core.states import Stage
+from rotators.core.request import Step
+from rotators.core.states import Stage, holder
 from rotators.manage.attention import Urgency
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from rotators.manage.inventory import Entry
-    from rotators.manage.report import Row
+from rotators.manage.calls import replicas_of, versions_of
+from rotators.manage.inventory import Entry
+from rotators.manage.report import Row
 
 T = TypeVar("T")
 
@@ -41,7 +41,6 @@ _MOST_ROTATIONS, _MOST_FAILED = 12, 6
 _MOST_STEPS = 12
 _CALLS = 8  # at a time; a client keeps ten connections
 _LOOKS_AT_LOGS = 1  # CloudWatch Logs answers five a second (repost.aws, cloudwatch-logs-throttling)
-_STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ class Timeline:
         last = self.logged[-1]
         if last.failure:
             return "failed"
-        return "ended" if last.step == _STEPS[-1] else "last step"
+        return "ended" if last.step == Step.FINISH else "last step"
 
     @property
     def ended(self) -> dt.datetime:
@@ -161,24 +160,13 @@ def read_details(rows: Sequence[Row]) -> Details:
     newest = sorted(rows, key=lambda row: _last_change(row.entry), reverse=True)
     urgent = sorted(newest, key=lambda row: row.attention.urgency)
     unread: Counter[str] = Counter()
-    versions = _read_each(
-        _versions,
-        [row.entry for row in urgent[:MOST_VERSIONS]],
-        "secretsmanager:ListSecretVersionIds",
-        unread,
-    )
+    listed = [row.entry for row in urgent[:MOST_VERSIONS]]
+    versions = _read_each(_versions, listed, "secretsmanager:ListSecretVersionIds", unread)
     created = {each.id: each.created for _, found in versions for each in found or ()}
-
-    def steps_of(entry: Entry) -> Sequence[LoggedStep]:
-        return _steps(entry, created)
-
+    steps_of = partial(_steps, created)
     steps = _read_each(steps_of, _rotating(newest), "logs:FilterLogEvents", unread, _LOOKS_AT_LOGS)
-    replicas = _read_each(
-        _replicas,
-        [row.entry for row in rows if row.entry.is_primary][:MOST_REPLICATED],
-        "secretsmanager:DescribeSecret",
-        unread,
-    )
+    primaries = [row.entry for row in rows if row.entry.is_primary][:MOST_REPLICATED]
+    replicas = _read_each(_replicas, primaries, "secretsmanager:DescribeSecret", unread)
     timelines = [Timeline(entry, found) for entry, found in steps if found]
     return Details(
         timelines=sorted(timelines, key=lambda each: each.ended, reverse=True),
@@ -234,22 +222,19 @@ def _last_change(entry: Entry) -> float:
     return moment.timestamp() if moment else 0.0
 
 
-def _steps(entry: Entry, created: Mapping[str, dt.datetime | None]) -> Sequence[LoggedStep]:
-    stages = entry.stages.items()
-    token = next((version for version, held in stages if Stage.PENDING in held), None) or next(
-        (version for version, held in stages if Stage.CURRENT in held), None
-    )
+def _steps(created: Mapping[str, dt.datetime | None], entry: Entry) -> Sequence[LoggedStep]:
+    token = holder(entry.stages, Stage.PENDING) or holder(entry.stages, Stage.CURRENT)
     if token is None or entry.function_arn is None:
         return ()
     try:
         logged = logged_steps(entry.function_arn, token, begin_of_log(created.get(token), entry.value_since))
-        return [step for step in logged if step.step in _STEPS]
+        return [step for step in logged if step.step in tuple(Step)]
     except SecretNotFound:  # the function has no log, because it never ran
         return ()
 
 
 def _versions(entry: Entry) -> Sequence[Version]:
-    return list_versions(entry.arn, clients.secrets_lister())
+    return versions_of(entry.arn)
 
 
 def _listed(entry: Entry) -> Sequence[Version]:
@@ -257,10 +242,9 @@ def _listed(entry: Entry) -> Sequence[Version]:
 
 
 def _replicas(entry: Entry) -> Sequence[Replica]:
-    described = describe(entry.arn, clients.secrets_lister())
     return [
         Replica(each["Region"], each.get("Status", ""), each.get("StatusMessage", ""), each.get("KmsKeyId"))
-        for each in described.get("ReplicationStatus", ())
+        for each in replicas_of(entry.arn)
     ]
 
 

@@ -5,14 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
+from rotators.core.secret import Secret
 from rotators.manage.errors import EnvironmentUnsuited
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from rotators.core.secret import Secret
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Variables with which the writer of a secret could make the program run something else. sudo removes those of

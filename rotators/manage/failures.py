@@ -6,29 +6,26 @@ reference, LookupEvents). Therefore the events are read by their names, not secr
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rotators.aws import clients
 from rotators.aws.events import record_of, secrets_in, spellings
-from rotators.aws.faults import translated
 from rotators.aws.views import FAILED_EVENTS, UNTOLD, FailedRotation
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from rotators.manage.inventory import Entry
+from rotators.manage.calls import looked_up
+from rotators.manage.inventory import Entry
 
 
+@dataclass(frozen=True)
 class FailedRotations:
     """The newest failed rotation of each secret.
 
-    Args:
+    Attributes:
         by_secret: ARN or name of a secret, as its events have it, to its newest failure.
     """
 
-    def __init__(self, by_secret: Mapping[str, FailedRotation]) -> None:
-        self._by_secret = by_secret
+    by_secret: Mapping[str, FailedRotation]
 
     def last(self, entry: Entry) -> FailedRotation | None:
         """Return the failure of a secret, if no rotation succeeded after it.
@@ -36,7 +33,7 @@ class FailedRotations:
         Args:
             entry: the secret.
         """
-        found = (self._by_secret.get(each) for each in spellings(entry.arn))
+        found = (self.by_secret.get(each) for each in spellings(entry.arn))
         failure = max(filter(None, found), key=lambda each: each.time, default=None)
         # An earlier secret may have had its name. CloudTrail has no fractions of a second.
         created = entry.created and entry.created.replace(microsecond=0)
@@ -96,12 +93,9 @@ def failures() -> Iterator[Sequence[tuple[str, FailedRotation]]]:
         AccessDenied: the caller may not use cloudtrail:LookupEvents.
         ServiceThrottled: others use up CloudTrail's two lookups per second; try again.
     """
-    client = clients.cloudtrail_lister()
     for name in FAILED_EVENTS:
-        wanted = [{"AttributeKey": "EventName", "AttributeValue": name}]
-        with translated("LookupEvents", name):
-            for page in client.get_paginator("lookup_events").paginate(LookupAttributes=wanted):
-                yield [found for event in page["Events"] for found in _failures_in(name, event)]
+        for events in looked_up("EventName", name, about=name):
+            yield [found for event in events for found in _failures_in(name, event)]
 
 
 def _failures_in(name: str, event: Mapping[str, Any]) -> Iterator[tuple[str, FailedRotation]]:

@@ -11,16 +11,15 @@ import base64
 import binascii
 import io
 import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rotators.core.errors import SecretFormatError
 from rotators.core.secret import Secret
 from rotators.core.visible import is_visible, json_escape
 from rotators.manage.errors import FileUnreadable, FormatUnsuited
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 Content = str | bytes
 """A SecretString or a SecretBinary."""
@@ -121,18 +120,15 @@ def _content(value: Any) -> Content:
             raise FileUnreadable(f"the member {_BINARY} of a secret is not base64") from None
     if isinstance(value, dict):
         return Secret(value).to_string()
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return _flat(value)
 
 
 def _members(name: str, content: Content) -> dict[str, Any]:
-    try:
-        secret = None if isinstance(content, bytes) else Secret.from_string(content)
-    except SecretFormatError:
-        secret = None
-    if secret is None:
-        raise FormatUnsuited(f"the value of {name} is no JSON object", remedy="Export it as json or yaml.")
-    members: dict[str, Any] = json.loads(secret.to_string())
-    return members
+    if isinstance(content, str):
+        with suppress(SecretFormatError):
+            members: dict[str, Any] = json.loads(Secret.from_string(content).to_string())
+            return members
+    raise FormatUnsuited(f"the value of {name} is no JSON object", remedy="Export it as json or yaml.")
 
 
 def _flat(value: Any) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rotators.aws import clients
-from rotators.aws.faults import translated
 from rotators.core.errors import AccessDenied, RequestRefused, RotatorsError, SecretDeleted, SecretNotFound
 from rotators.iam.calls import (
     ApiCall,
+    Context,
     KeyResource,
     Keys,
     Parameters,
@@ -23,15 +24,10 @@ from rotators.iam.errors import PolicyUnsupported
 from rotators.iam.grants import statements_of_grants
 from rotators.iam.principals import principals_of
 from rotators.iam.rules import Policy
+from rotators.manage.calls import call, elements
+from rotators.manage.inventory import Entry
 from rotators.manage.keys import OWN_KEY
-from rotators.manage.principals import outsider
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from rotators.iam.calls import Context
-    from rotators.manage.inventory import Entry
-    from rotators.manage.principals import Principal
+from rotators.manage.principals import Principal, outsider
 
 _KNOWN = (
     "aws:RequestTag/",
@@ -131,10 +127,10 @@ class Guarded:
         Returns:
             The calls, the operation's own first.
         """
-        requests = self._requests.get(operation)
-        if requests is None:
-            requests = self._requests[operation] = tuple(self._requests_of(operation))
-        return (each.by(principal) for each in requests)
+        if operation not in self._requests:
+            found = calls_about(self._request, operation, self._secret, Parameters())
+            self._requests[operation] = tuple(found)
+        return (each.by(principal) for each in self._requests[operation])
 
     def key_uses(self, principal: Principal, actions: Iterable[str]) -> Iterator[ApiCall]:
         """List the calls of KMS that Secrets Manager makes for a principal.
@@ -152,9 +148,6 @@ class Guarded:
             if action not in self._requests:
                 self._requests[action] = (key_use(self._request, action, self._secret, resource),)
             yield from (each.by(principal) for each in self._requests[action])
-
-    def _requests_of(self, operation: str) -> Iterator[_Request]:
-        return calls_about(self._request, operation, self._secret, Parameters())
 
     @property
     def _secret(self) -> SecretResource:
@@ -204,9 +197,7 @@ class Guards:
     def _secret_policy(self, entry: Entry) -> Policy | None:
         what = f"the policy of {entry.name}"
         client = clients.secrets_lister()
-        answer = self._asked(
-            what, "GetResourcePolicy", entry.arn, client.get_resource_policy, SecretId=entry.arn
-        )
+        answer = self._asked(what, call, client, "GetResourcePolicy", entry.arn, SecretId=entry.arn)
         if answer is None:
             return Policy(unread(what))
         document = answer.get("ResourcePolicy")
@@ -215,16 +206,14 @@ class Guards:
     def _key(self, entry: Entry) -> Key:
         if not entry.key or entry.key.endswith(f"alias/{OWN_KEY}"):
             return Key()
-        found = self._keys.get((entry.region, entry.key))
-        if found is None:
-            found = self._keys[entry.region, entry.key] = self.key(entry.key)
-        return found
+        return self.key(entry.key, entry.region)
 
-    def key(self, name: str) -> Key:
-        """Read what guards a key.
+    def key(self, name: str, region: str) -> Key:
+        """Read what guards a key, once.
 
         Args:
             name: its id, ARN or alias.
+            region: its Region.
 
         Returns:
             The key with its policy and grants. What could not be read may allow and deny everything.
@@ -232,28 +221,30 @@ class Guards:
         Raises:
             StoreError: AWS cannot be asked.
         """
+        if (region, name) not in self._keys:
+            self._keys[region, name] = self._read_key(name)
+        return self._keys[region, name]
+
+    def _read_key(self, name: str) -> Key:
         client, what = clients.kms_lister(), f"the key {name}"
-        described = self._asked(what, "DescribeKey", name, client.describe_key, KeyId=name)
+        described = self._asked(what, call, client, "DescribeKey", name, KeyId=name)
         if described is None:
             return Key(undecided=(what,))
         arn = described["KeyMetadata"]["Arn"]
-        tags = self._tags(arn)
-        policy = Policy.joined([self._key_policy(arn), self._grants(arn)])
-        return Key(KeyResource(arn, tags or {}), policy, tags is not None)
+        what = f"the tags of {arn}"
+        tags = self._asked(what, elements, client, "ListResourceTags", arn, "Tags", KeyId=arn)
+        resource = KeyResource(arn, {each["TagKey"]: each["TagValue"] for each in tags or ()})
+        policy = Policy.joined([self._key_policy(client, arn), self._grants(client, arn)])
+        return Key(resource, policy, tags is not None)
 
-    def _key_policy(self, arn: str) -> Policy:
-        what, method = f"the policy of {arn}", clients.kms_lister().get_key_policy
-        found = self._asked(what, "GetKeyPolicy", arn, method, KeyId=arn, PolicyName="default")
+    def _key_policy(self, client: Any, arn: str) -> Policy:
+        what = f"the policy of {arn}"
+        found = self._asked(what, call, client, "GetKeyPolicy", arn, KeyId=arn, PolicyName="default")
         return Policy(unread(what)) if found is None else self._policy(found["Policy"], what)
 
-    def _tags(self, arn: str) -> dict[str, str] | None:
-        pages = clients.kms_lister().get_paginator("list_resource_tags").paginate
-        found = self._asked(f"the tags of {arn}", "ListResourceTags", arn, _all("Tags", pages), KeyId=arn)
-        return None if found is None else {each["TagKey"]: each["TagValue"] for each in found}
-
-    def _grants(self, arn: str) -> Policy:
-        what, pages = f"the grants of {arn}", clients.kms_lister().get_paginator("list_grants").paginate
-        found = self._asked(what, "ListGrants", arn, _all("Grants", pages), KeyId=arn)
+    def _grants(self, client: Any, arn: str) -> Policy:
+        what = f"the grants of {arn}"
+        found = self._asked(what, elements, client, "ListGrants", arn, "Grants", KeyId=arn)
         return Policy(unread(what)[:1] if found is None else statements_of_grants(found))
 
     def _policy(self, document: str, what: str) -> Policy:
@@ -266,20 +257,12 @@ class Guards:
             self.unread[what] = error
             return Policy(unread(what))
 
-    def _asked(
-        self, what: str, operation: str, about: str, method: Callable[..., Any], **parameters: Any
-    ) -> Any:
+    def _asked(self, what: str, ask: Callable[..., Any], *given: Any, **parameters: Any) -> Any:
         """The answer of AWS; None if the caller may not have it."""
         try:
-            with translated(operation, about):
-                return method(**parameters)
+            return ask(*given, **parameters)
         except (AccessDenied, RequestRefused, SecretDeleted, SecretNotFound) as error:
             if error.reason == "credentials":
                 raise
             self.unread[what] = error
             return None
-
-
-def _all(name: str, pages: Callable[..., Iterable[Any]]) -> Callable[..., list[Any]]:
-    """A method that gives the elements of all pages."""
-    return lambda **parameters: [each for page in pages(**parameters) for each in page[name]]

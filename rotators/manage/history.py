@@ -10,17 +10,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import Any
 
-from rotators.aws import clients
 from rotators.aws.events import CHANGES, OF_SERVICE, SOURCE, is_about, record_of, secrets_in
-from rotators.aws.faults import translated
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from rotators.aws.views import SecretView
+from rotators.aws.views import SecretView
+from rotators.manage.calls import looked_up
 
 KEPT = dt.timedelta(days=90)
 """The time for which CloudTrail has events."""
@@ -99,18 +96,14 @@ def _events(view: SecretView, since: dt.datetime) -> Iterator[tuple[dt.datetime,
     lookups = [("ResourceName", view.arn), ("ResourceName", view.name)]
     lookups += [("EventName", name) for name in (*CHANGES, *OF_SERVICE)]
     seen: set[str] = set()
-    paginator = clients.cloudtrail_lister().get_paginator("lookup_events")
     for key, value in lookups:
-        wanted = [{"AttributeKey": key, "AttributeValue": value}]
-        with translated("LookupEvents", view.arn):
-            for page in paginator.paginate(LookupAttributes=wanted, StartTime=since):
-                for event in page["Events"]:
-                    detail = record_of(event)
-                    found = key == "ResourceName" and not secrets_in(detail)  # a batch by filters names none
-                    own = detail.get("eventSource") == SOURCE and (found or is_about(detail, view.arn))
-                    if own and event["EventId"] not in seen:
-                        seen.add(event["EventId"])
-                        yield event["EventTime"], detail
+        for event in chain.from_iterable(looked_up(key, value, about=view.arn, StartTime=since)):
+            detail = record_of(event)
+            found = key == "ResourceName" and not secrets_in(detail)  # a batch by filters names none
+            own = detail.get("eventSource") == SOURCE and (found or is_about(detail, view.arn))
+            if own and event["EventId"] not in seen:
+                seen.add(event["EventId"])
+                yield event["EventTime"], detail
 
 
 def _change(time: dt.datetime, detail: Mapping[str, Any]) -> Change:

@@ -9,19 +9,17 @@ Source: API reference, ListSecrets and SecretListEntry.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
-from rotators.aws.secrets import describe
 from rotators.aws.views import schedule_of
 from rotators.core.errors import AccessDenied, RotatorsError, SecretNotFound
 from rotators.core.states import Stage
+from rotators.manage.calls import description_of
 from rotators.manage.errors import NothingSelected
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _PAGE = 100
 
@@ -223,6 +221,5 @@ def described(secret_id: str) -> Entry:
         SecretNotFound: there is no such secret.
         StoreError: it cannot be described.
     """
-    with clients.in_region_of(secret_id):
-        answer = describe(secret_id, clients.secrets_lister())
+    answer = description_of(secret_id)
     return Entry.of({**answer, "SecretVersionsToStages": answer.get("VersionIdsToStages", {})})

@@ -14,50 +14,24 @@ key back.
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
-from rotators.aws import clients
-from rotators.aws.faults import translated
-from rotators.aws.secrets import describe, list_versions
+from rotators.aws.secrets import Version
 from rotators.core.errors import RotatorsError
 from rotators.core.states import Stage
-from rotators.manage.changes import Change, Outcome, Remark, call
+from rotators.manage.calls import call_secrets_manager, replicas_of, versions_of
+from rotators.manage.changes import Change, Outcome, Remark
 from rotators.manage.errors import KeyCannotServe, KeyChangeIncomplete, KeyChangeRefused
-from rotators.manage.inventory import described
-from rotators.manage.key_inventory import OWN_ALIAS, key_entry, key_state, spellings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from rotators.aws.secrets import Version
-    from rotators.manage.inventory import Entry
-    from rotators.manage.key_inventory import KeyEntry
-    from rotators.manage.key_permissions import KeyPermissions
+from rotators.manage.inventory import Entry, described
+from rotators.manage.key_inventory import OWN_ALIAS, KeyEntry, key_entry, key_state, spellings
+from rotators.manage.key_permissions import KeyPermissions
 
 COPY_STAGE = "rotators-key-change"
 """Stage of a version that is stored again, until it has the stages of the version that it replaces."""
 
 _FOLLOWING = {Stage.CURRENT, Stage.PENDING, Stage.PREVIOUS}
 """Stages whose versions UpdateSecret encrypts again."""
-
-
-@dataclass
-class Moves:
-    """The work of a command: changes, refused secrets and remarks.
-
-    Attributes:
-        changes: one for each secret that can be moved.
-        refused: secrets that cannot be moved, each with the reason.
-        remarks: what stays under the old key, and what was not checked.
-        unchanged: number of the secrets that are not under the old key.
-    """
-
-    changes: list[Change] = field(default_factory=list)
-    refused: list[Outcome] = field(default_factory=list)
-    remarks: list[Remark] = field(default_factory=list)
-    unchanged: int = 0
 
 
 class KeyChange:
@@ -69,7 +43,10 @@ class KeyChange:
         permissions: tells who may use the keys.
 
     Attributes:
-        moves: the work for the secrets that were planned.
+        changes: one for each planned secret that can be moved.
+        refused: planned secrets that cannot be moved, each with the reason.
+        remarks: what stays under the old key, and what was not checked.
+        unchanged: number of the planned secrets that are not under the old key.
 
     Raises:
         KeyCannotServe: secrets cannot be moved from the one or to the other.
@@ -80,7 +57,10 @@ class KeyChange:
         self._old, self._new, self._permissions = old, new, permissions
         self._names = {**dict.fromkeys(spellings(old), old.arn), **dict.fromkeys(spellings(new), new.arn)}
         self._both = {old.arn, new.arn}
-        self.moves = Moves()
+        self.changes: list[Change] = []
+        self.refused: list[Outcome] = []
+        self.remarks: list[Remark] = []
+        self.unchanged = 0
 
     def plan(self, entry: Entry) -> None:
         """Plan the change of a secret.
@@ -91,11 +71,11 @@ class KeyChange:
         Raises:
             StoreError: its versions could not be listed, or it could not be described.
         """
-        found = self._versions(entry.arn)
+        found = versions_of(entry.arn)
         names, staged = self._key_of(entry), [each for each in found if each.stages and self._is_left(each)]
         begun = any(COPY_STAGE in each.stages for each in found)
         if not staged and not begun and names != self._old.arn:
-            self.moves.unchanged += 1
+            self.unchanged += 1
             self._remark(entry, found, moves=False)
             return
         between = f"from {self._old.name} to {self._new.name}"
@@ -106,12 +86,12 @@ class KeyChange:
         try:
             self._check_secret(entry, names)
             self._check_rotation(entry, found)
-            self.moves.remarks += self._permissions.check(entry, self._old, self._new)
+            self.remarks += self._permissions.check(entry, self._old, self._new)
         except KeyChangeRefused as error:
-            self.moves.refused.append(Outcome(change, error))
+            self.refused.append(Outcome(change, error))
             self._remark(entry, found, moves=False)
         else:
-            self.moves.changes.append(change)
+            self.changes.append(change)
             self._remark(entry, found, moves=True)
 
     def _check_secret(self, entry: Entry, names: str) -> None:
@@ -169,7 +149,7 @@ class KeyChange:
                     words.append(f"{_named([each])} is under {', '.join(each.keys)}, and {then}")
         if moves and entry.is_primary:
             words += _replicas(entry)
-        self.moves.remarks += [Remark(entry.name, each) for each in words]
+        self.remarks += [Remark(entry.name, each) for each in words]
 
     def _move(self, entry: Entry) -> object:
         """Move a secret.
@@ -191,7 +171,7 @@ class KeyChange:
             )
         names = self._key_of(fresh := described(entry.arn))
         self._check_secret(fresh, names)
-        found, answer = self._versions(entry.arn), None
+        found, answer = versions_of(entry.arn), None
         self._check_rotation(fresh, found)
         for each in found:
             if COPY_STAGE in each.stages:  # of an interrupted command
@@ -201,7 +181,7 @@ class KeyChange:
             names = self._old.arn
         if names == self._old.arn:
             answer = self._update(entry, self._new)
-            found = self._versions(entry.arn)
+            found = versions_of(entry.arn)
         if left := self._following(found):
             spelled = fresh.key if self._key_of(fresh) == self._old.arn else None
             self._put_back(entry, left, spelled)
@@ -209,7 +189,7 @@ class KeyChange:
         for each in copied:
             self._copy(entry, each)
         if copied:
-            found = self._versions(entry.arn)
+            found = versions_of(entry.arn)
         if unproved := [each for each in found if self._is_unproved(each)]:
             raise KeyChangeIncomplete(
                 f"{entry.name} is moved to {self._new.name}, except {_named(unproved)}", reason="unproved"
@@ -243,14 +223,11 @@ class KeyChange:
                 reason="rotation",
                 remedy="Keep the old key, and repeat the command when the rotation has ended.",
             )
-        with clients.in_region_of(entry.arn), translated("GetSecretValue", entry.arn):
-            value = clients.secrets_lister().get_secret_value(SecretId=entry.arn, VersionId=version.id)
-        content: dict[str, Any] = {
-            name: value.get(name) for name in ("SecretString", "SecretBinary") if name in value
-        }
+        value = call_secrets_manager(entry.arn, "GetSecretValue", VersionId=version.id)
+        content = {name: value[name] for name in ("SecretString", "SecretBinary") if name in value}
         copy = str(uuid.uuid4())
         staged = {"ClientRequestToken": copy, "VersionStages": [COPY_STAGE]}
-        call(entry.arn, "PutSecretValue", {"SecretId": entry.arn, **staged, **content})
+        call_secrets_manager(entry.arn, "PutSecretValue", **staged, **content)
         for stage in version.stages:
             if stage != COPY_STAGE:
                 _move_stage(entry, stage, version.id, copy)
@@ -258,11 +235,7 @@ class KeyChange:
 
     def _update(self, entry: Entry, key: KeyEntry, spelled: str | None = None) -> object:
         named = spelled or (OWN_ALIAS if key.of_secrets_manager else key.arn)
-        return call(entry.arn, "UpdateSecret", {"SecretId": entry.arn, "KmsKeyId": named})
-
-    def _versions(self, arn: str) -> Sequence[Version]:
-        with clients.in_region_of(arn):
-            return list_versions(arn, clients.secrets_lister())
+        return call_secrets_manager(entry.arn, "UpdateSecret", KmsKeyId=named)
 
     def _following(self, found: Iterable[Version]) -> list[Version]:
         """The versions under the old key that a change of the key encrypts again."""
@@ -270,7 +243,7 @@ class KeyChange:
 
     def _is_left(self, version: Version) -> bool:
         """True if the old key decrypts a version, and the new one does not."""
-        keys = {self._arn(key) for key in version.keys}
+        keys = self._keys(version)
         return self._old.arn in keys and self._new.arn not in keys
 
     def _is_copied(self, version: Version) -> bool:
@@ -280,18 +253,21 @@ class KeyChange:
 
     def _is_elsewhere(self, version: Version) -> bool:
         """True if other keys than these two decrypt a version."""
-        return bool(version.keys) and self._both.isdisjoint(self._arn(key) for key in version.keys)
+        return bool(version.keys) and self._both.isdisjoint(self._keys(version))
 
     def _is_unproved(self, version: Version) -> bool:
         """True if a version should be under the new key, and nothing proves it.
 
         A pending version without keys has no value yet.
         """
-        keys = {self._arn(key) for key in version.keys}
+        keys = self._keys(version)
         if self._new.arn in keys:
             return False
         empty = not keys and _FOLLOWING & {*version.stages} == {Stage.PENDING}
         return (_follows(version) and not empty) or (bool(version.stages) and self._old.arn in keys)
+
+    def _keys(self, version: Version) -> set[str]:
+        return {self._arn(key) for key in version.keys}
 
     def _key_of(self, entry: Entry) -> str:
         return self._arn(entry.key or OWN_ALIAS)
@@ -334,18 +310,15 @@ def _check(old: KeyEntry, new: KeyEntry) -> None:
 
 
 def _replicas(entry: Entry) -> Iterator[str]:
-    with clients.in_region_of(entry.arn):
-        answer = describe(entry.arn, clients.secrets_lister())
-    for each in answer.get("ReplicationStatus", ()):
+    for each in replicas_of(entry.arn):
         key = each.get("KmsKeyId") or OWN_ALIAS
         yield f"its replica in {each['Region']} has a key of that Region, and keeps it: {key}"
 
 
 def _move_stage(entry: Entry, stage: str, source: str, target: str | None) -> None:
-    parameters = {"VersionStage": stage, "RemoveFromVersionId": source}
-    if target is not None:
-        parameters["MoveToVersionId"] = target
-    call(entry.arn, "UpdateSecretVersionStage", {"SecretId": entry.arn, **parameters})
+    moved = {"VersionStage": stage, "RemoveFromVersionId": source}
+    to = {} if target is None else {"MoveToVersionId": target}
+    call_secrets_manager(entry.arn, "UpdateSecretVersionStage", **moved, **to)
 
 
 def _follows(version: Version) -> bool:

@@ -9,24 +9,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rotators.aws import clients
-from rotators.aws.faults import translated
 from rotators.core.errors import AccessDenied, RequestRefused, RotatorsError
+from rotators.manage.calls import call, elements
 from rotators.manage.changes import Change
 from rotators.manage.errors import KeyCannotBeCreated
-from rotators.manage.key_inventory import key_entries, key_entry
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from rotators.manage.key_inventory import KeyEntry
-
-SYMMETRIC = "SYMMETRIC_DEFAULT"
-"""Key spec of the keys that encrypt secrets."""
+from rotators.manage.key_inventory import SYMMETRIC, KeyEntry, key_entries, key_entry
 
 DAYS = 365
 """Days between automatic rotations, as KMS has it by default (API reference, EnableKeyRotation)."""
@@ -140,13 +133,12 @@ def _begun(wanted: NewKey) -> str | None:
 def _tags(arn: str) -> Mapping[str, str]:
     """The tags of a key; none if they may not be read, as those of its creator may."""
     try:
-        with translated("ListResourceTags", arn):
-            pages = clients.kms_lister().get_paginator("list_resource_tags").paginate(KeyId=arn)
-            return {tag["TagKey"]: tag["TagValue"] for page in pages for tag in page["Tags"]}
+        tags = elements(clients.kms_lister(), "ListResourceTags", arn, "Tags", KeyId=arn)
     except AccessDenied as error:
         if error.reason is not None:  # about the caller
             raise
         return {}
+    return {tag["TagKey"]: tag["TagValue"] for tag in tags}
 
 
 class _Creation:
@@ -178,13 +170,9 @@ class _Creation:
     def _create(self) -> None:
         wanted = self._wanted
         tags = {**wanted.tags, MEANT_FOR: wanted.alias}
-        with translated("CreateKey", wanted.alias):
-            created = clients.kms_lister().create_key(
-                KeySpec=wanted.spec,
-                KeyUsage=wanted.usage,
-                Tags=[{"TagKey": key, "TagValue": value} for key, value in tags.items()],
-            )
-            self._arn = created["KeyMetadata"]["Arn"]
+        listed = [{"TagKey": key, "TagValue": value} for key, value in tags.items()]
+        given = {"KeySpec": wanted.spec, "KeyUsage": wanted.usage, "Tags": listed}
+        self._arn = call(clients.kms_lister(), "CreateKey", wanted.alias, "KeyMetadata", **given)["Arn"]
 
     def _put_policy(self) -> None:
         self._call("PutKeyPolicy", PolicyName=_POLICY, Policy=json.dumps(policy_for_secrets(str(self._arn))))
@@ -192,8 +180,7 @@ class _Creation:
     def _name(self) -> None:
         alias = self._wanted.alias
         try:
-            with translated("CreateAlias", alias):
-                clients.kms_lister().create_alias(AliasName=alias, TargetKeyId=self._arn)
+            call(clients.kms_lister(), "CreateAlias", alias, AliasName=alias, TargetKeyId=self._arn)
         except RequestRefused:
             existing = _named(alias)
             if existing is None:
@@ -207,9 +194,7 @@ class _Creation:
             # The answer to the first call was lost, and boto3 repeated it.
 
     def _call(self, operation: str, **parameters: Any) -> None:
-        method = "".join(f"_{each.lower()}" if each.isupper() else each for each in operation)[1:]
-        with translated(operation, self._wanted.alias):
-            getattr(clients.kms_lister(), method)(KeyId=self._arn, **parameters)
+        call(clients.kms_lister(), operation, self._wanted.alias, KeyId=self._arn, **parameters)
 
 
 def policy_for_secrets(arn: str) -> dict[str, Any]:

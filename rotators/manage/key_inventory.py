@@ -7,28 +7,28 @@ Source: KMS API reference, ListKeys, DescribeKey, GetKeyRotationStatus and ListA
 
 from __future__ import annotations
 
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rotators.aws import clients
-from rotators.aws.faults import translated
-from rotators.aws.secrets import list_versions
+from rotators.aws.secrets import Version
 from rotators.core.errors import AccessDenied, KeyUnusable, RequestRefused, RotatorsError
+from rotators.manage.calls import call, elements, versions_of
+from rotators.manage.inventory import Entry
 from rotators.manage.keys import OWN_KEY
 
-if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from rotators.aws.secrets import Version
-    from rotators.manage.inventory import Entry
+SYMMETRIC = "SYMMETRIC_DEFAULT"
+"""Key spec of the keys that encrypt secrets."""
 
 OWN_ALIAS = f"alias/{OWN_KEY}"
 """Alias of the key of Secrets Manager, as UpdateSecret takes it."""
 
 _OWN_KEY_IN_VERSIONS = "DefaultEncryptionKey"  # API reference, SecretVersionsListEntry, KmsKeyIds
-_SYMMETRIC = "SYMMETRIC_DEFAULT"
+_ALL_KEYS = "the keys of the account"
 _ENABLED = "Enabled"
 _CUSTOMER = "CUSTOMER"
 
@@ -88,7 +88,7 @@ class KeyEntry:
     @property
     def symmetric(self) -> bool:
         """True if it is a symmetric encryption key, the only kind that encrypts secrets and that rotates."""
-        return self.spec == _SYMMETRIC
+        return self.spec == SYMMETRIC
 
 
 def key_entries(unread: list[tuple[str, RotatorsError]]) -> Iterator[KeyEntry]:
@@ -103,12 +103,10 @@ def key_entries(unread: list[tuple[str, RotatorsError]]) -> Iterator[KeyEntry]:
     Raises:
         StoreError: the keys or the aliases could not be listed, or a key could not be read.
     """
-    client, about = clients.kms_lister(), "the keys of the account"
+    client = clients.kms_lister()
     aliases = _aliases(client)
-    with translated("ListKeys", about):
-        pages = client.get_paginator("list_keys").paginate()
-        arns = [each["KeyArn"] for page in pages for each in page["Keys"]]
-    for arn in arns:
+    for each in elements(client, "ListKeys", _ALL_KEYS, "Keys"):
+        arn = each["KeyArn"]
         try:
             entry = _entry(client, _metadata(client, arn), aliases)
         except AccessDenied as error:
@@ -152,10 +150,8 @@ def key_state(arn: str) -> str | None:
     return None if state == _ENABLED else state
 
 
-def _metadata(client: Any, named: str) -> Mapping[str, Any]:
-    with translated("DescribeKey", named):
-        found: Mapping[str, Any] = client.describe_key(KeyId=named)["KeyMetadata"]
-    return found
+def _metadata(client: Any, named: str) -> Any:
+    return call(client, "DescribeKey", named, "KeyMetadata", KeyId=named)
 
 
 def _entry(
@@ -163,10 +159,10 @@ def _entry(
 ) -> KeyEntry:
     of_aws = found["KeyManager"] != _CUSTOMER
     status: Mapping[str, Any] = {}
-    if rotation and found["KeySpec"] == _SYMMETRIC and not of_aws:
+    if rotation and found["KeySpec"] == SYMMETRIC and not of_aws:
         # Refused for keys of custom key stores and for those without key material, which do not rotate.
-        with suppress(KeyUnusable, RequestRefused), translated("GetKeyRotationStatus", found["Arn"]):
-            status = client.get_key_rotation_status(KeyId=found["Arn"])
+        with suppress(KeyUnusable, RequestRefused):
+            status = call(client, "GetKeyRotationStatus", found["Arn"], KeyId=found["Arn"])
     return KeyEntry(
         arn=found["Arn"],
         aliases=aliases.get(found["KeyId"], ()),
@@ -189,11 +185,9 @@ def _primary(found: Mapping[str, Any]) -> str | None:
 def _aliases(client: Any) -> dict[str, list[str]]:
     """The names of the aliases of each key, by the key's id."""
     found: dict[str, list[str]] = {}
-    with translated("ListAliases", "the keys of the account"):
-        for page in client.get_paginator("list_aliases").paginate():
-            for each in page["Aliases"]:
-                if key_id := each.get("TargetKeyId"):  # aliases of AWS may have no key yet
-                    found.setdefault(key_id, []).append(each["AliasName"])
+    for each in elements(client, "ListAliases", _ALL_KEYS, "Aliases"):
+        if key_id := each.get("TargetKeyId"):  # aliases of AWS may have no key yet
+            found.setdefault(key_id, []).append(each["AliasName"])
     return found
 
 
@@ -208,12 +202,8 @@ def secrets_by_key(keys: Iterable[KeyEntry], entries: Iterable[Entry]) -> dict[s
         The ARN of a key to the number of secrets.
     """
     arns = {spelling: key.arn for key in keys for spelling in spellings(key)}
-    counts: dict[str, int] = {}
-    for entry in entries:
-        arn = arns.get(entry.key or OWN_ALIAS)
-        if arn:
-            counts[arn] = counts.get(arn, 0) + 1
-    return counts
+    named = (entry.key or OWN_ALIAS for entry in entries)
+    return Counter(arns[each] for each in named if each in arns)
 
 
 def spellings(key: KeyEntry) -> frozenset[str]:
@@ -242,9 +232,7 @@ def versions_under(key: KeyEntry, entry: Entry) -> list[Version]:
         StoreError: the versions could not be listed.
     """
     names = spellings(key)
-    with clients.in_region_of(entry.arn):
-        listed = list_versions(entry.arn, clients.secrets_lister())
-    return [version for version in listed if not names.isdisjoint(version.keys)]
+    return [version for version in versions_of(entry.arn) if not names.isdisjoint(version.keys)]
 
 
 def other_keys(key: KeyEntry, version: Version) -> list[str]:
@@ -286,10 +274,8 @@ class Needs:
             try:
                 with clients.in_region_of(self._key.arn):
                     self._usable[named] = key_state(named) is None
-            except AccessDenied as error:
+            except (AccessDenied, RequestRefused) as error:  # RequestRefused: there is no such key any more
                 if error.reason == "credentials":
                     raise
-                self._usable[named] = False
-            except RequestRefused:  # there is no such key any more
                 self._usable[named] = False
         return self._usable[named]

@@ -10,29 +10,26 @@ keys, and no grants (IAM API reference, SimulatePrincipalPolicy), so it proves n
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
+from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
 from rotators.aws.views import UNASKED, UNTOLD
 from rotators.core.errors import AccessDenied, RequestRefused, RotatorsError
-from rotators.core.states import Stage
+from rotators.core.states import Stage, holder
 from rotators.manage.access import Answer, key_use, reads
 from rotators.manage.changes import Remark
 from rotators.manage.errors import AccessUnknown, KeyChangeRefused, PrincipalNotFound
 from rotators.manage.guards import Guarded, Guards
-from rotators.manage.principals import caller_arn, read_account
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from rotators.manage.guards import Key
-    from rotators.manage.inventory import Entry
-    from rotators.manage.key_inventory import KeyEntry
-    from rotators.manage.principals import Account, Principal
+from rotators.manage.inventory import Entry
+from rotators.manage.key_inventory import KeyEntry
+from rotators.manage.principals import Account, Principal, caller_arn, read_account
 
 _ROLE = "TARGET_ROLE_ARN"
 _TO_NEW = ("Encrypt", "GenerateDataKey", "Decrypt")
@@ -47,8 +44,6 @@ class KeyPermissions:
 
     def __init__(self) -> None:
         self._guards = Guards()
-        self._keys: dict[str, Key] = {}
-        self._account: Account | RotatorsError | None = None
         self._roles: dict[str, str | RotatorsError] = {}
 
     def check(self, entry: Entry, old: KeyEntry, new: KeyEntry) -> list[Remark]:
@@ -113,7 +108,7 @@ class KeyPermissions:
 
     def _readers(self, entry: Entry, old: KeyEntry, new: KeyEntry) -> Iterator[str]:
         """Tell which users and roles read the secret now, and will not read its next value."""
-        account = self._read_account()
+        account = self._account
         if isinstance(account, RotatorsError):
             yield f"whether all who read it may use {new.name} was not checked: {account.cause}"
             return
@@ -150,27 +145,23 @@ class KeyPermissions:
 
     def _principal(self, arn: str) -> Principal | None:
         """A user or role with its policies; None if they may not be read, or are of another account."""
-        account = self._read_account()
-        if isinstance(account, RotatorsError):
+        if isinstance(self._account, RotatorsError):
             return None
         try:
-            return account.find(arn)
+            return self._account.find(arn)
         except PrincipalNotFound:
             return None
 
-    def _read_account(self) -> Account | RotatorsError:
-        if self._account is None:
-            try:
-                self._account = read_account()
-            except (AccessUnknown, *UNASKED) as error:
-                self._account = error
-        return self._account
+    @cached_property
+    def _account(self) -> Account | RotatorsError:
+        try:
+            return read_account()
+        except (AccessUnknown, *UNASKED) as error:
+            return error
 
     def _guarded(self, entry: Entry, key: KeyEntry) -> Guarded:
-        if key.arn not in self._keys:
-            with clients.in_region_of(key.arn):
-                self._keys[key.arn] = self._guards.key(key.arn)
-        return Guarded(entry, None, self._keys[key.arn])
+        with clients.in_region_of(key.arn):
+            return Guarded(entry, None, self._guards.key(key.arn, key.region))
 
 
 def _dry_run(key: KeyEntry, operation: str, entry: Entry) -> bool:
@@ -179,19 +170,14 @@ def _dry_run(key: KeyEntry, operation: str, entry: Entry) -> bool:
     Raises:
         StoreError: KMS refuses it for another reason than permissions, or cannot be asked.
     """
-    current = next((version for version, stages in entry.stages.items() if Stage.CURRENT in stages), "")
-    parameters: dict[str, Any] = {
-        "KeyId": key.arn,
-        "DryRun": True,
-        "EncryptionContext": {"SecretARN": entry.arn, **({"SecretVersionId": current} if current else {})},
-        **_PARAMETERS[operation],
-    }
+    current = holder(entry.stages, Stage.CURRENT)
+    context = {"SecretARN": entry.arn, **({"SecretVersionId": current} if current else {})}
     with clients.in_region_of(key.arn):
-        method = getattr(clients.kms_lister(), _METHODS[operation])
+        method = getattr(clients.kms_lister(), xform_name(operation))
     try:
         with translated(operation, key.name):
             try:
-                method(**parameters)
+                method(KeyId=key.arn, DryRun=True, EncryptionContext=context, **_PARAMETERS[operation])
             except ClientError as error:
                 if error.response["Error"]["Code"] != "DryRunOperationException":
                     raise
@@ -206,7 +192,6 @@ def _dry_run(key: KeyEntry, operation: str, entry: Entry) -> bool:
     return True
 
 
-_METHODS = {"Decrypt": "decrypt", "Encrypt": "encrypt", "GenerateDataKey": "generate_data_key"}
 _PARAMETERS: dict[str, dict[str, Any]] = {
     "Decrypt": {"DryRunModifiers": ["IGNORE_CIPHERTEXT"]},
     "Encrypt": {"Plaintext": _PLAINTEXT},

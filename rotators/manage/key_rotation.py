@@ -6,18 +6,15 @@ encrypts no secret again (KMS Developer Guide, rotate-keys).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rotators.aws import clients
-from rotators.aws.faults import translated
+from rotators.manage.calls import call, elements
 from rotators.manage.changes import Change
 from rotators.manage.errors import KeyCannotRotate
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rotators.manage.key_inventory import KeyEntry
+from rotators.manage.key_inventory import KeyEntry
 
 MOST_ON_DEMAND = 25
 """On-demand rotations of a key (KMS API reference, RotateKeyOnDemand)."""
@@ -37,16 +34,15 @@ def now(key: KeyEntry) -> Iterator[Change]:
         StoreError: its rotations could not be listed.
     """
     _check(key)
-    with translated("ListKeyRotations", key.name):
-        pages = _client(key).get_paginator("list_key_rotations").paginate(KeyId=key.arn)
-        made = sum(each.get("RotationType") == "ON_DEMAND" for page in pages for each in page["Rotations"])
+    rotations = elements(_client(key), "ListKeyRotations", key.name, "Rotations", KeyId=key.arn)
+    made = sum(each.get("RotationType") == "ON_DEMAND" for each in rotations)
     if made >= MOST_ON_DEMAND:
         raise KeyCannotRotate(
             f"{key.name} was rotated on demand {made} times, and KMS permits no more",
             remedy="Use automatic rotation (--every), or move the secrets to a new key.",
         )
     words = f"rotate now; {made} of {MOST_ON_DEMAND} on-demand rotations were made"
-    yield Change(key.name, words, partial(_call, key, "rotate_key_on_demand"))
+    yield Change(key.name, words, partial(_call, key, "RotateKeyOnDemand"))
 
 
 def automatic(key: KeyEntry, days: int) -> Iterator[Change]:
@@ -66,7 +62,7 @@ def automatic(key: KeyEntry, days: int) -> Iterator[Change]:
     if key.period != days:
         before = f" in place of every {key.period} days" if key.period else ""
         words = f"rotate every {days} days{before}, first in {days} days"
-        yield Change(key.name, words, partial(_call, key, "enable_key_rotation", RotationPeriodInDays=days))
+        yield Change(key.name, words, partial(_call, key, "EnableKeyRotation", RotationPeriodInDays=days))
 
 
 def off(key: KeyEntry) -> Iterator[Change]:
@@ -83,7 +79,7 @@ def off(key: KeyEntry) -> Iterator[Change]:
     """
     _check(key)
     if key.period is not None:
-        yield Change(key.name, "turn automatic rotation off", partial(_call, key, "disable_key_rotation"))
+        yield Change(key.name, "turn automatic rotation off", partial(_call, key, "DisableKeyRotation"))
 
 
 def _check(key: KeyEntry) -> None:
@@ -115,7 +111,5 @@ def _client(key: KeyEntry) -> Any:
         return clients.kms_lister()
 
 
-def _call(key: KeyEntry, method: str, **parameters: Any) -> None:
-    operation = "".join(part.capitalize() for part in method.split("_"))
-    with translated(operation, key.name):
-        getattr(_client(key), method)(KeyId=key.arn, **parameters)
+def _call(key: KeyEntry, operation: str, **parameters: Any) -> None:
+    call(_client(key), operation, key.name, KeyId=key.arn, **parameters)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rotators.aws import clients
-from rotators.aws.faults import translated
+from rotators.manage.calls import call, elements
 
 OWN_KEY = "aws/secretsmanager"
 """The key that AWS manages. ListSecrets leaves it out."""
@@ -26,10 +26,7 @@ def key_ids(named: str) -> frozenset[str]:
         return frozenset({"", OWN_KEY, alias, named})
     with clients.in_region_of(named):
         client = clients.kms()
-    with translated("DescribeKey", named):
-        key = client.describe_key(KeyId=named)["KeyMetadata"]
-    with translated("ListAliases", named):
-        pages = client.get_paginator("list_aliases").paginate(KeyId=key["KeyId"])
-        aliases = [each for page in pages for each in page["Aliases"]]
+    key = call(client, "DescribeKey", named, "KeyMetadata", KeyId=named)
+    aliases = elements(client, "ListAliases", named, "Aliases", KeyId=key["KeyId"])
     names = {text for each in aliases for text in (each["AliasName"], each["AliasArn"])}
     return frozenset({named, key["KeyId"], key["Arn"], *names})

@@ -14,15 +14,13 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rotators import __version__
 from rotators.core.audit import KEY, AuditRecord, StageMove
 from rotators.manage.errors import RecordInvalid
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 _SCHEMA = "1.8.0"
 _CATEGORY, _CLASS = 3, 3004
@@ -118,6 +116,9 @@ def ocsf_event(audited: AuditRecord) -> dict[str, Any]:
     activity = _activity(record)
     number = _ACTIVITIES[activity]
     status, status_name = _STATUS[record["outcome"]]
+    account, caller = record.get("account"), record.get("caller")
+    operation = record.get("operation") or record.get("step") or record["action"]
+    request = record.get("api_request_id") or record.get("request_id")
     event = {
         "activity_id": number,
         "activity_name": activity,
@@ -133,15 +134,27 @@ def ocsf_event(audited: AuditRecord) -> dict[str, Any]:
         "status": status_name,
         "time": _milliseconds(record["time"]),
         "metadata": _metadata(record),
-        "cloud": _cloud(record),
-        "api": _api(record),
-        "actor": _actor(record),
+        "cloud": {
+            "provider": "AWS",
+            "region": record.get("region"),
+            "account": account and {"uid": account, "type_id": 10, "type": "AWS Account"},
+        },
+        "api": {"operation": operation, "request": request and {"uid": request}},
+        "actor": {"app_name": f"rotators {record['source']}", "user": caller and {"uid": caller}},
         "entity": _entity(record),
         "unmapped": {name: value for name, value in record.items() if name not in _MAPPED},
+        "status_code": record.get("error_code"),
     }
-    if "error_code" in record:
-        event["status_code"] = record["error_code"]
-    return event
+    return _known(event)
+
+
+def _known(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out the members that are None, in objects too."""
+    return {
+        name: _known(value) if isinstance(value, dict) else value
+        for name, value in members.items()
+        if value is not None
+    }
 
 
 def _activity(record: Mapping[str, Any]) -> str:
@@ -163,7 +176,6 @@ def _milliseconds(time: str) -> int | None:
 
 
 def _metadata(record: Mapping[str, Any]) -> dict[str, Any]:
-    related = record.get("token") or record.get("request_id")
     return {
         "version": _SCHEMA,
         "profiles": ["cloud"],
@@ -172,32 +184,8 @@ def _metadata(record: Mapping[str, Any]) -> dict[str, Any]:
         "log_version": str(record["version"]),
         "original_event_uid": record["id"],
         "original_time": record["time"],
-        **({"correlation_uid": related} if related else {}),
+        "correlation_uid": record.get("token") or record.get("request_id"),
     }
-
-
-def _cloud(record: Mapping[str, Any]) -> dict[str, Any]:
-    cloud: dict[str, Any] = {"provider": "AWS"}
-    if record.get("region"):
-        cloud["region"] = record["region"]
-    if record.get("account"):
-        cloud["account"] = {"uid": record["account"], "type_id": 10, "type": "AWS Account"}
-    return cloud
-
-
-def _api(record: Mapping[str, Any]) -> dict[str, Any]:
-    api: dict[str, Any] = {"operation": record.get("operation") or record.get("step") or record["action"]}
-    request = record.get("api_request_id") or record.get("request_id")
-    if request:
-        api["request"] = {"uid": request}
-    return api
-
-
-def _actor(record: Mapping[str, Any]) -> dict[str, Any]:
-    actor: dict[str, Any] = {"app_name": f"rotators {record['source']}"}
-    if record.get("caller"):
-        actor["user"] = {"uid": record["caller"]}
-    return actor
 
 
 def _entity(record: Mapping[str, Any]) -> dict[str, Any]:

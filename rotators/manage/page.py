@@ -9,27 +9,24 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import hashlib
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from rotators import __version__
+from rotators.aws.secrets import Version
 from rotators.core.states import Stage
 from rotators.core.visible import visible
 from rotators.manage.attention import Urgency
 from rotators.manage.details import IN_SYNC, MOST_REPLICATED, MOST_VERSIONS, Details, read_details
+from rotators.manage.inventory import Entry
 from rotators.manage.keys import OWN_KEY
-from rotators.manage.report import current_report
+from rotators.manage.report import Bar, Report, current_report
+from rotators.manage.selector import Selector
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from jinja2 import Environment
-
-    from rotators.aws.secrets import Version
-    from rotators.manage.inventory import Entry
-    from rotators.manage.report import Bar, Report
-    from rotators.manage.selector import Selector
 
 _STYLE = resources.files("rotators.manage").joinpath("pages", "page.css").read_text(encoding="utf-8")
 _DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()

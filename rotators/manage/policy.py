@@ -10,23 +10,18 @@ import datetime as dt
 import re
 import tomllib
 from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from rotators.core.errors import AccessDenied, RequestRefused, SecretDeleted, SecretNotFound
 from rotators.manage.errors import PolicyInvalid, SelectorInvalid
-from rotators.manage.inventory import entries
-from rotators.manage.requirements import REQUIREMENTS
+from rotators.manage.inventory import Entry, entries
+from rotators.manage.requirements import REQUIREMENTS, Check
 from rotators.manage.selector import Selector, duration
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from rotators.manage.inventory import Entry
-    from rotators.manage.requirements import Check
 
 _Place = tuple[str | int, ...]
 """Where a key is in a file: the keys of the tables around it, the number of its rule, and itself."""
@@ -40,7 +35,6 @@ _RULE_KEYS = ("id", "title", "level", "select", "require")
 _HEADER = re.compile(r"""\s*\[\[\s*["']?rule["']?\s*\]\]""")
 # Their values would have to be read, or name single secrets.
 _NOT_IN_RULES = {"ids", "engines", "deleted", "everything"}
-_DURATIONS = {"max_age", "max_unused"}
 _ASKING = {"keys", "failed"}  # conditions that AWS is asked about, so that they are not tried here
 _ANY_TIME = dt.datetime.min.replace(tzinfo=dt.UTC)
 _SELECT_KEYS = tuple(each.name for each in fields(Selector) if each.name not in _NOT_IN_RULES)
@@ -113,7 +107,7 @@ class Policy:
         """
         self.checked = 0
         self.applied = Counter({rule.id: 0 for rule in self.rules})
-        prepared = [(rule, rule.selector.check(now), list(_checks(rule, now))) for rule in self.rules]
+        prepared = [(rule, rule.selector.check(now), _checks(rule, now)) for rule in self.rules]
         for entry in entries():
             self.checked += 1
             for rule, applies, checks in prepared:
@@ -123,9 +117,8 @@ class Policy:
                         yield from _finding(rule, entry, check)
 
 
-def _checks(rule: Rule, now: dt.datetime) -> Iterator[Check]:
-    for name, value in rule.requirements.items():
-        yield REQUIREMENTS[name].check(value, now)
+def _checks(rule: Rule, now: dt.datetime) -> list[Check]:
+    return [REQUIREMENTS[name].check(value, now) for name, value in rule.requirements.items()]
 
 
 def _finding(rule: Rule, entry: Entry, check: Check) -> Iterator[Finding]:
@@ -226,7 +219,7 @@ class _Reader:
         texts = not isinstance(value, list) or all(isinstance(each, str) for each in value)
         if not isinstance(value, kind) or not texts or value == []:
             self._refuse(place, f"it must be a {'list of texts' if kind is list else 'text'}")
-        if name in _DURATIONS:
+        if REQUIREMENTS[name].prepare is duration:
             self._readable(place, partial(duration, str(value)))
 
     def _readable(self, place: _Place, read: Callable[[], object]) -> None:

@@ -7,10 +7,11 @@ the answer, or that cannot be read, counts as one that may allow and deny everyt
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
@@ -19,10 +20,8 @@ from rotators.iam.calls import Keys
 from rotators.iam.documents import statements_of, unread
 from rotators.iam.errors import PolicyUnsupported
 from rotators.iam.rules import Policy
+from rotators.manage.calls import call
 from rotators.manage.errors import AccessUnknown, PrincipalNotFound
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
 
 _KINDS = ("User", "Group", "Role", "LocalManagedPolicy", "AWSManagedPolicy")
 _PAGE = 1000  # the most of a page
@@ -119,8 +118,7 @@ def caller_arn() -> str:
     Raises:
         StoreError: STS does not answer.
     """
-    with translated("GetCallerIdentity", "the caller"):
-        return str(clients.sts().get_caller_identity()["Arn"])
+    return str(call(clients.sts(), "GetCallerIdentity", "the caller", "Arn"))
 
 
 def read_account(organisation: Sequence[Policy] = ()) -> Account:
@@ -137,9 +135,7 @@ def read_account(organisation: Sequence[Policy] = ()) -> Account:
         StoreError: they could not be read.
     """
     account = Account(caller_arn().split(":")[4])
-    details = _Details(account)
-    for page in _pages():
-        details.add(page)
+    details = _Details(account, _authorization_details())
     account.principals = sorted(details.principals(organisation), key=lambda each: each.name)
     return account
 
@@ -168,52 +164,40 @@ def read_policies(path: str, kind: str) -> Policy:
         raise PolicyUnsupported(f"{path}: {error.cause}") from None
 
 
-def _pages() -> Iterator[Mapping[str, Any]]:
-    client = clients.iam_lister()
-    request: dict[str, Any] = {"Filter": list(_KINDS), "MaxItems": _PAGE}
-    while True:
-        try:
-            with translated("GetAccountAuthorizationDetails", "the account"):
-                answer = client.get_account_authorization_details(**request)
-        except AccessDenied as error:
-            if error.reason is not None:  # about the caller's credentials
-                raise
-            raise AccessUnknown(error.cause) from None
-        yield answer
-        if not answer.get("IsTruncated"):
-            return
-        request["Marker"] = answer["Marker"]
+def _authorization_details() -> Mapping[str, Any]:
+    pages = clients.iam_lister().get_paginator("get_account_authorization_details")
+    asked = pages.paginate(Filter=list(_KINDS), PaginationConfig={"PageSize": _PAGE})
+    try:
+        with translated("GetAccountAuthorizationDetails", "the account"):
+            found: Mapping[str, Any] = asked.build_full_result()
+    except AccessDenied as error:
+        if error.reason is not None:  # about the caller's credentials
+            raise
+        raise AccessUnknown(error.cause) from None
+    return found
 
 
 class _Details:
     """What IAM answers about an account, joined."""
 
-    def __init__(self, account: Account) -> None:
-        self._account = account
-        self._users: list[Mapping[str, Any]] = []
-        self._roles: list[Mapping[str, Any]] = []
-        self._groups: dict[str, Mapping[str, Any]] = {}
+    def __init__(self, account: Account, answer: Mapping[str, Any]) -> None:
+        self._account, self._answer = account, answer
+        self._groups = {each["GroupName"]: each for each in answer.get("GroupDetailList", ())}
         self._policies: dict[str, Policy] = {}
-
-    def add(self, page: Mapping[str, Any]) -> None:
-        """Add a page of the answer."""
-        self._users += page.get("UserDetailList", ())
-        self._roles += page.get("RoleDetailList", ())
-        self._groups |= {each["GroupName"]: each for each in page.get("GroupDetailList", ())}
-        for policy in page.get("Policies", ()):
+        for policy in answer.get("Policies", ()):
             name = f"policy {policy['PolicyName']}"
             versions = policy.get("PolicyVersionList", ())
             document = next((each["Document"] for each in versions if each["IsDefaultVersion"]), None)
             self._policies[policy["Arn"]] = self._policy(document, name)
 
     def principals(self, organisation: Sequence[Policy]) -> Iterator[Principal]:
-        """The users and roles; after the last page."""
-        for user in self._users:
+        """The users and roles."""
+        for user in self._answer.get("UserDetailList", ()):
             groups = map(self._of_group, user.get("GroupList", ()))
             context = {"aws:username": user["UserName"]}
             own = Policy.joined([self._policies_of(user, "UserPolicyList"), *groups])
             yield self._principal(user, context, own, organisation)
-        for role in self._roles:
+        for role in self._answer.get("RoleDetailList", ()):
             own = self._policies_of(role, "RolePolicyList")
             levels = () if _SERVICE_LINKED in role["Arn"] else organisation
             yield self._principal(role, {}, own, levels)

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from rotators.aws import clients, sealing
-from rotators.aws.faults import translated
-from rotators.aws.secrets import SecretVersion, describe, list_versions
+from rotators.aws import clients
+from rotators.aws.secrets import SecretVersion, describe
 from rotators.aws.views import arn_in
 from rotators.core.errors import SecretNotFound
-from rotators.core.states import Stage
-from rotators.manage.changes import Change, call
+from rotators.core.states import Stage, holder
+from rotators.manage.calls import call, call_secrets_manager, description_of, policy_of, versions_of
+from rotators.manage.changes import Change, stored
 from rotators.manage.errors import RenameRefused
 
 ORIGIN = "renamed-from"
@@ -86,144 +85,121 @@ def _check_no_rotation(origin: Mapping[str, Any]) -> None:
         )
 
 
-@dataclass(frozen=True)
 class _Renaming:
     """The changes that remain.
 
-    Attributes:
+    Args:
         origin: DescribeSecret of the old secret.
         copy: DescribeSecret of the new one; empty if there is none.
         new: its name.
     """
 
-    origin: Mapping[str, Any]
-    copy: Mapping[str, Any]
-    new: str
+    def __init__(self, origin: Mapping[str, Any], copy: Mapping[str, Any], new: str) -> None:
+        self._origin, self._copy, self._new = origin, copy, new
+        self._old, self._arn = str(origin["Name"]), str(origin["ARN"])
 
     def plan(self) -> Iterator[Change]:
         """The changes, in their order."""
-        arn: str | None = self.copy.get("ARN")
+        arn: str | None = self._copy.get("ARN")
         copied = list(self._copied())
         for stage, _ in copied:
             self._value(stage)  # before the rotation is turned off, because a copy without it is no use
-        rotates = ROTATES in _tags(self.copy) if self.copy else bool(self.origin.get("RotationEnabled"))
-        if not self.copy:
+        rotates = ROTATES in _tags(self._copy) if self._copy else bool(self._origin.get("RotationEnabled"))
+        if not self._copy:
             words = f"create it with the description, the tags and the key of {self._old}"
             create = partial(self._create, rotates=rotates)
-            yield Change(self.new, words, create, operation="CreateSecret")
-        if self.origin.get("RotationEnabled"):
-            cancel = partial(call, self._arn, "CancelRotateSecret", {"SecretId": self._arn})
+            yield Change(self._new, words, create, operation="CreateSecret")
+        if self._origin.get("RotationEnabled"):
+            cancel = partial(call_secrets_manager, self._arn, "CancelRotateSecret")
             yield Change(self._old, "turn rotation off", cancel, self._arn, "CancelRotateSecret")
         for stage, version in copied:
             words = f"copy the value with {stage} (version {version[:8]})"
-            yield Change(self.new, words, partial(self._put, stage), arn, "PutSecretValue")
+            yield Change(self._new, words, partial(self._put, stage), arn, "PutSecretValue")
         if self._policy() is not None and not self._has_policy():
             words = "copy the resource policy, with the new name in it"
-            yield Change(self.new, words, self._put_policy, arn, "PutResourcePolicy")
+            yield Change(self._new, words, self._put_policy, arn, "PutResourcePolicy")
         if missing := self._missing_replicas():
             regions = ", ".join(each["Region"] for each in missing)
-            replicate = partial(self._replicate, missing)
-            yield Change(self.new, f"replicate to {regions}", replicate, arn, "ReplicateSecretToRegions")
+            replicate = partial(self._call, "ReplicateSecretToRegions", AddReplicaRegions=missing)
+            yield Change(self._new, f"replicate to {regions}", replicate, arn, "ReplicateSecretToRegions")
         if rotates:
             words = "turn rotation on, with the schedule of the old name"
-            yield Change(self.new, words, self._rotate, arn, "RotateSecret")
+            yield Change(self._new, words, self._rotate, arn, "RotateSecret")
 
     def _copied(self) -> Iterator[tuple[Stage, str]]:
         """The stages whose values remain to be copied, with their versions."""
         for stage in () if self._has_own_value() else _COPIED:
-            version = _holder(self.origin, stage)
-            if version and version not in self.copy.get("VersionIdsToStages", {}):
+            version = _holder(self._origin, stage)
+            if version and version not in self._copy.get("VersionIdsToStages", {}):
                 yield stage, version
 
     def _has_own_value(self) -> bool:
         """True if the copy has rotated or was written to; then older values must not become current in it."""
-        current = _holder(self.copy, Stage.CURRENT)
+        current = _holder(self._copy, Stage.CURRENT)
         if current is None:
             return False
-        return current not in {each.id for each in list_versions(self._arn, clients.secrets_lister())}
+        return current not in {each.id for each in versions_of(self._arn)}
 
-    @property
-    def _old(self) -> str:
-        return str(self.origin["Name"])
+    def _call(self, operation: str, **parameters: Any) -> Any:
+        """Call Secrets Manager about the new secret, in the Region of the old one."""
+        return call_secrets_manager(self._arn, operation, SecretId=self._new, **parameters)
 
-    @property
-    def _arn(self) -> str:
-        return str(self.origin["ARN"])
-
-    def _create(self, *, rotates: bool) -> dict[str, Any]:
+    def _create(self, *, rotates: bool) -> object:
         # Only AWS sets tags of its own, and the other ones say what was to be done with the old secret.
         tags = {
-            key: value for key, value in _tags(self.origin).items() if not key.startswith(("aws:", ROTATES))
+            key: value for key, value in _tags(self._origin).items() if not key.startswith(("aws:", ROTATES))
         }
         tags |= {ORIGIN: _origin(self._arn), **({ROTATES: "true"} if rotates else {})}
-        more = {name: self.origin[name] for name in ("Description", "KmsKeyId") if self.origin.get(name)}
+        more = {name: self._origin[name] for name in ("Description", "KmsKeyId") if self._origin.get(name)}
         listed = [{"Key": key, "Value": value} for key, value in tags.items()]
-        return call(self._arn, "CreateSecret", {"Name": self.new, "Tags": listed, **more})
-
-    def _put(self, stage: Stage) -> dict[str, Any]:
         with clients.in_region_of(self._arn):
-            # Read again: a rotation may have begun before it was turned off.
-            _check_no_rotation(describe(self._arn, clients.secrets_lister()))
-        return call(self._arn, "PutSecretValue", {"SecretId": self.new, **self._value(stage)})
+            client = clients.secrets_lister()
+        return call(client, "CreateSecret", self._arn, Name=self._new, Tags=listed, **more)
+
+    def _put(self, stage: Stage) -> object:
+        # Read again: a rotation may have begun before it was turned off.
+        _check_no_rotation(description_of(self._arn))
+        return self._call("PutSecretValue", **self._value(stage))
 
     def _value(self, stage: Stage) -> dict[str, Any]:
         """The parameters that store the value of a version of the old secret in the copy."""
-        with clients.in_region_of(self._arn), translated("GetSecretValue", self._arn):
-            read = clients.secrets_lister().get_secret_value(SecretId=self._arn, VersionStage=stage)
+        read = call_secrets_manager(self._arn, "GetSecretValue", VersionStage=stage)
         version = SecretVersion.of(read).opened()
         # A sealed value can be opened for its own secret only, so it is sealed again.
-        content = sealing.stored(self.new, version.content)
-        kind = "SecretBinary" if isinstance(content, bytes) else "SecretString"
-        return {"ClientRequestToken": version.version, kind: content}
+        return {"ClientRequestToken": version.version, **stored(self._new, version.content)}
 
     def _policy(self) -> str | None:
         """The policy of the old secret, with the new name in ARNs."""
-        policy = _policy_of(self._arn)
+        policy = policy_of(self._arn)
         beginning = self._arn[: -len("-AbCdEf")]
-        return policy and policy.replace(self._arn, f"{beginning[: -len(self._old)]}{self.new}-??????")
+        return policy and policy.replace(self._arn, f"{beginning[: -len(self._old)]}{self._new}-??????")
 
     def _has_policy(self) -> bool:
-        return bool(self.copy) and _policy_of(str(self.copy["ARN"])) is not None
+        return bool(self._copy) and policy_of(str(self._copy["ARN"])) is not None
 
-    def _put_policy(self) -> dict[str, Any]:
-        given = {"SecretId": self.new, "ResourcePolicy": self._policy(), "BlockPublicPolicy": True}
-        return call(self._arn, "PutResourcePolicy", given)
+    def _put_policy(self) -> object:
+        return self._call("PutResourcePolicy", ResourcePolicy=self._policy(), BlockPublicPolicy=True)
 
     def _missing_replicas(self) -> list[dict[str, str]]:
-        there = {each["Region"] for each in self.copy.get("ReplicationStatus", ())}
+        there = {each["Region"] for each in self._copy.get("ReplicationStatus", ())}
         names = ("Region", "KmsKeyId")
         return [
             {name: each[name] for name in names if each.get(name)}
-            for each in self.origin.get("ReplicationStatus", ())
+            for each in self._origin.get("ReplicationStatus", ())
             if each["Region"] not in there
         ]
 
-    def _replicate(self, regions: list[dict[str, str]]) -> dict[str, Any]:
-        given = {"SecretId": self.new, "AddReplicaRegions": regions}
-        return call(self._arn, "ReplicateSecretToRegions", given)
-
     def _rotate(self) -> None:
-        rules = dict(self.origin.get("RotationRules", {}))
+        rules = dict(self._origin.get("RotationRules", {}))
         if "ScheduleExpression" in rules:
             rules.pop("AutomaticallyAfterDays", None)  # the service calculates it, and takes one of the two
-        given = {
-            "SecretId": self.new,
-            "RotationLambdaARN": self.origin["RotationLambdaARN"],
-            "RotationRules": rules,
-            "RotateImmediately": False,
-        }
-        call(self._arn, "RotateSecret", given)
-        call(self._arn, "UntagResource", {"SecretId": self.new, "TagKeys": [ROTATES]})
-
-
-def _policy_of(arn: str) -> str | None:
-    with clients.in_region_of(arn), translated("GetResourcePolicy", arn):
-        return clients.secrets_lister().get_resource_policy(SecretId=arn).get("ResourcePolicy")
+        function = self._origin["RotationLambdaARN"]
+        self._call("RotateSecret", RotationLambdaARN=function, RotationRules=rules, RotateImmediately=False)
+        self._call("UntagResource", TagKeys=[ROTATES])
 
 
 def _holder(described: Mapping[str, Any], stage: Stage) -> str | None:
-    versions: Mapping[str, list[str]] = described.get("VersionIdsToStages", {})
-    return next((version for version, stages in versions.items() if stage in stages), None)
+    return holder(described.get("VersionIdsToStages", {}), stage)
 
 
 def _origin(arn: str) -> str:

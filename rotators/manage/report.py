@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from rotators.aws.views import FailedRotation
 from rotators.manage.attention import Attention, Urgency, attention
-from rotators.manage.failures import failed_rotations_if_readable
+from rotators.manage.failures import FailedRotations, failed_rotations_if_readable
+from rotators.manage.inventory import Entry
 from rotators.manage.keys import OWN_KEY
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from rotators.aws.views import FailedRotation
-    from rotators.manage.failures import FailedRotations
-    from rotators.manage.inventory import Entry
-    from rotators.manage.selector import Selector
+from rotators.manage.selector import Selector
 
 _AGES = ((1, "1 day"), (7, "7 days"), (30, "30 days"), (90, "90 days"), (180, "180 days"), (365, "1 year"))
 _DUE_DAYS = 30
@@ -168,14 +163,11 @@ def collect(entries: Iterable[Entry], failures: FailedRotations | None, now: dt.
     Raises:
         StoreError: the secrets could not be read.
     """
-    rows = [_row(entry, failures.last(entry) if failures else None, now) for entry in entries]
+    found = ((entry, failures.last(entry) if failures else None) for entry in entries)
+    rows = [Row(entry, attention(entry, failure, now), failure) for entry, failure in found]
     rows.sort(key=lambda row: (row.attention.urgency, row.entry.name))
     region, account = rows[0].entry.arn.split(":")[3:5] if rows else ("", "")
     return Report(now, region, account, rows, failures is not None)
-
-
-def _row(entry: Entry, failure: FailedRotation | None, now: dt.datetime) -> Row:
-    return Row(entry, attention(entry, failure, now), failure)
 
 
 def _failed_at(row: Row) -> float:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from rotators import __version__
 from rotators.core.visible import visible
-from rotators.manage.policy import LEVELS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rotators.manage.inventory import Entry
-    from rotators.manage.policy import Finding, Policy
+from rotators.manage.inventory import Entry
+from rotators.manage.policy import LEVELS, Finding, Policy
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 

@@ -10,24 +10,20 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rotators.core.errors import AccessDenied, RotatorsError, SecretNotFound
-from rotators.manage.engines import engines_of
+from rotators.aws.secrets import SecretVersion
+from rotators.core.errors import AccessDenied, RotatorsError, SecretFormatError, SecretNotFound
 from rotators.manage.errors import SecretsUnreadable, SelectorInvalid
 from rotators.manage.failures import failed_rotations
-from rotators.manage.inventory import described, entries, named
+from rotators.manage.inventory import Entry, described, entries, named
 from rotators.manage.keys import key_ids
+from rotators.manage.values import values_of
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from rotators.manage.inventory import Entry
-
-_Check = Callable[["Entry"], bool]
+_Check = Callable[[Entry], bool]
 
 _DURATION = re.compile(r"([0-9]{1,6})(min|h|d|w)")
 _UNITS = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -143,33 +139,26 @@ class Selector:
         ]
 
 
+@dataclass(frozen=True)
 class Selection:
     """The secrets that a selector finds; iterate once.
 
-    Args:
+    Attributes:
         meets: check of all conditions but the engine.
         found: the secrets to check.
         engines: values of the condition on the engine; the secrets' values are read only if there are any.
-        unread: gets the secrets that the caller may not read.
-
-    Attributes:
         unread: names of secrets that the caller may not describe, or whose engine is unknown because their
             values could not be read, with the error. They are not selected. Complete after the iteration.
     """
 
-    def __init__(
-        self,
-        meets: _Check,
-        found: Iterable[Entry],
-        engines: Sequence[str],
-        unread: list[tuple[str, RotatorsError]],
-    ) -> None:
-        self._meets, self._engines = meets, engines
-        self._met = filter(meets, found)
-        self.unread = unread
+    meets: _Check
+    found: Iterable[Entry]
+    engines: Sequence[str]
+    unread: list[tuple[str, RotatorsError]]
 
     def __iter__(self) -> Iterator[Entry]:
-        return self._with_engines() if self._engines else self._met
+        met = filter(self.meets, self.found)
+        return self._with_engines(met) if self.engines else met
 
     def now(self, entry: Entry) -> Entry | None:
         """Describe a selected secret again, because listings lag behind.
@@ -193,7 +182,7 @@ class Selection:
                 raise
             self.unread.append((entry.name, error))
             return None
-        return fresh if self._meets(fresh) else None
+        return fresh if self.meets(fresh) else None
 
     def require_complete(self) -> None:
         """Refuse the selection if secrets are missing in it. Call it after the iteration.
@@ -203,13 +192,21 @@ class Selection:
         """
         refuse_unread(self.unread)
 
-    def _with_engines(self) -> Iterator[Entry]:
-        meets = _check(self._engines, lambda text: lambda entry: entry.engine == text.lower())
-        for entry, engine in engines_of(self._met):
-            if isinstance(engine, RotatorsError):
-                self.unread.append((entry.name, engine))
-            elif meets(known := replace(entry, engine=engine)):
+    def _with_engines(self, met: Iterable[Entry]) -> Iterator[Entry]:
+        meets = _check(self.engines, lambda text: lambda entry: entry.engine == text.lower())
+        for entry, value in values_of(met):
+            if isinstance(value, RotatorsError):
+                self.unread.append((entry.name, value))
+            elif meets(known := replace(entry, engine=_engine_of(value))):
                 yield known
+
+
+def _engine_of(value: SecretVersion) -> str | None:
+    try:
+        engine = value.secret.get("engine")
+    except SecretFormatError:
+        return None
+    return engine.lower() if isinstance(engine, str) else None
 
 
 def refuse_unread(unread: Sequence[tuple[str, RotatorsError]]) -> None:

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 from rotators.core.errors import RotatorsError
 from rotators.manage.page import POLICY, message
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
-    from typing import Self
 
 HOST = "127.0.0.1"
 
@@ -64,7 +60,6 @@ class Dashboard:
         self._ended = False
         handler = type("Handler", (_Handler,), {"dashboard": self})
         self._server = _Server((HOST, port), handler)
-        self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(_LOOK_SECONDS,), name="dashboard", daemon=True
         )
@@ -73,12 +68,7 @@ class Dashboard:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended = True
         self._server.shutdown()
         self._server.server_close()
@@ -129,12 +119,6 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = _IDLE_SECONDS
 
     def do_GET(self) -> None:
-        self._answer(with_body=True)
-
-    def do_HEAD(self) -> None:
-        self._answer(with_body=False)
-
-    def _answer(self, *, with_body: bool) -> None:
         here = f"Open {self.dashboard.address}"
         suffix = "" if self.dashboard.port == _DEFAULT_PORT else f":{self.dashboard.port}"
         own = {f"{name}{suffix}" for name in (HOST, "localhost")}
@@ -144,22 +128,24 @@ class _Handler(BaseHTTPRequestHandler):
             status, page = HTTPStatus.NOT_FOUND, message("No such page", here)
         else:
             status, page = self.dashboard.answer()
-        self._send(status, page, with_body=with_body)
+        self._send(status, page)
+
+    do_HEAD = do_GET  # noqa: N815 - the library's name
 
     def send_error(self, code: int, *_: object, **__: object) -> None:
         """Answer a request that is none with a page of our own; called by the library."""
         status = HTTPStatus(code)
         self.close_connection = True
-        self._send(status, message(status.phrase, f"Open {self.dashboard.address}"), with_body=True)
+        self._send(status, message(status.phrase, f"Open {self.dashboard.address}"))
 
-    def _send(self, status: HTTPStatus, page: str, *, with_body: bool) -> None:
+    def _send(self, status: HTTPStatus, page: str) -> None:
         body = page.encode()
         self.send_response(status)
         for name, value in _HEADERS.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if with_body:
+        if self.command != "HEAD":
             self.wfile.write(body)
 
     def version_string(self) -> str:

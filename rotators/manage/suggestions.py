@@ -8,23 +8,19 @@ it takes kms:Decrypt, which is permitted through Secrets Manager and for these s
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rotators.aws import clients
-from rotators.aws.faults import translated
 from rotators.core.errors import AccessDenied, SecretNotFound
 from rotators.iam.documents import statements_of
 from rotators.iam.rules import Policy
 from rotators.manage.access import Answer, access_to
+from rotators.manage.calls import call, faults_of_policy, policy_of
 from rotators.manage.errors import PrincipalNotFound, SuggestionRefused
-from rotators.manage.principals import caller_arn
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from rotators.manage.guards import Guarded
-    from rotators.manage.principals import Account, Principal
+from rotators.manage.guards import Guarded
+from rotators.manage.principals import Account, Principal, caller_arn
 
 Document = dict[str, Any]
 
@@ -186,7 +182,8 @@ def exclusive_policy(secret: Guarded, kept: Sequence[str]) -> Document:
     Raises:
         StoreError: the policy of the secret cannot be read, so its statements cannot be kept.
     """
-    document = _present_policy(secret)
+    text = policy_of(secret.entry.arn)
+    document: Document = json.loads(text) if text else {"Version": _VERSION, "Statement": []}
     found = document["Statement"]
     listed = found if isinstance(found, list) else [found]
     present = [each for each in listed if each.get("Sid") != _EXCLUSIVE]
@@ -202,14 +199,6 @@ def exclusive_policy(secret: Guarded, kept: Sequence[str]) -> Document:
         },
     }
     return {**document, "Statement": [*present, denial]}
-
-
-def _present_policy(secret: Guarded) -> Document:
-    entry = secret.entry
-    with clients.in_region_of(entry.arn), translated("GetResourcePolicy", entry.arn):
-        text = clients.secrets_lister().get_resource_policy(SecretId=entry.arn).get("ResourcePolicy")
-    found: Document = json.loads(text) if text else {"Version": _VERSION, "Statement": []}
-    return found
 
 
 def kept_principals(secret: Guarded, account: Account, role: str, named: Sequence[str]) -> list[str]:
@@ -263,8 +252,8 @@ def _function_roles(secret: Guarded) -> Iterator[str]:
 
 
 def _role_of(function: str) -> str:
-    with translated("GetFunctionConfiguration", function):
-        return str(clients.functions().get_function_configuration(FunctionName=function)["Role"])
+    client = clients.functions()
+    return str(call(client, "GetFunctionConfiguration", function, "Role", FunctionName=function))
 
 
 def validated(secret: Guarded, document: Document) -> ResourcePolicy:
@@ -280,14 +269,8 @@ def validated(secret: Guarded, document: Document) -> ResourcePolicy:
     Raises:
         AccessDenied: the caller lacks secretsmanager:ValidateResourcePolicy or PutResourcePolicy.
     """
-    arn = secret.entry.arn
-    with clients.in_region_of(arn), translated("ValidateResourcePolicy", arn):
-        answer = clients.secrets_lister().validate_resource_policy(
-            SecretId=arn, ResourcePolicy=json.dumps(document)
-        )
-        findings = [each.get("ErrorMessage", "") for each in answer.get("ValidationErrors", ())]
-        passed = answer["PolicyValidationPassed"]
-    return ResourcePolicy(secret, document, [] if passed else findings or ["it did not pass"])
+    faults = faults_of_policy(secret.entry.arn, json.dumps(document))
+    return ResourcePolicy(secret, document, [] if faults is None else faults or ["it did not pass"])
 
 
 def faults_of(suggestion: Suggestion, secrets: Sequence[Guarded], account: Account) -> Iterator[str]:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from rotators.aws import clients
-from rotators.aws.secrets import SecretsManager, SecretVersion, describe
+from rotators.aws.secrets import SecretsManager, SecretVersion
 from rotators.core.errors import RotatorsError
 from rotators.core.states import Stage, holder
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from rotators.manage.inventory import Entry
+from rotators.manage.calls import description_of
+from rotators.manage.inventory import Entry
 
 _BATCH = 20
 
@@ -72,7 +69,6 @@ def unopened(secret_id: str) -> SecretVersion:
     Raises:
         StoreError: the secret cannot be described.
     """
-    with clients.in_region_of(secret_id):
-        found = describe(secret_id, clients.secrets_lister())
+    found = description_of(secret_id)
     version = holder(found.get("VersionIdsToStages", {}), Stage.CURRENT)
     return SecretVersion(found["ARN"], found["Name"], version or "", (Stage.CURRENT,), b"", sealed=True)

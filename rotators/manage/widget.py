@@ -9,26 +9,19 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from importlib import resources
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from rotators.aws.views import UNTOLD
-from rotators.core.errors import ServiceUnavailable
+from rotators.aws.views import UNTOLD, FailedRotation
+from rotators.core.errors import RotatorsError, ServiceUnavailable
 from rotators.manage.details import Details
 from rotators.manage.failures import failures, newest
-from rotators.manage.inventory import entries
+from rotators.manage.inventory import Entry, entries
 from rotators.manage.page import rendered
-from rotators.manage.report import collect
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from rotators.aws.views import FailedRotation
-    from rotators.core.errors import RotatorsError
-    from rotators.manage.inventory import Entry
-    from rotators.manage.report import Report
+from rotators.manage.report import Report, collect
 
 T = TypeVar("T")
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from rotators.aws.faults import translated
 from rotators.core.errors import AccessDenied, InvalidInput, KeyUnusable, StoreError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _OF_SECRETS = (None, "kms")  # reasons whose next actions are about a secret and its key
 

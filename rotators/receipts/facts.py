@@ -11,17 +11,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
+from rotators.aws.failures import LoggedStep
+from rotators.aws.secrets import Version
 from rotators.core.request import Step as StepName
 from rotators.core.states import Stage
 from rotators.core.steps import Outcome
-from rotators.receipts.statement import LONGEST_NAME, LONGEST_WORD, Fact, Step
-
-if TYPE_CHECKING:
-    from rotators.aws.failures import LoggedStep
-    from rotators.aws.secrets import Version
-    from rotators.receipts.statement import Receipt
+from rotators.receipts.statement import LONGEST_NAME, LONGEST_WORD, Fact, Receipt, Step
 
 LOOK_BACK = dt.timedelta(days=7)
 """Period of the log in which rotations without a receipt are searched."""

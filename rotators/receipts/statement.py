@@ -10,7 +10,7 @@ The members are bounded, because KMS signs at most 4,096 bytes (API:Sign, Messag
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
     AwareDatetime,
@@ -25,8 +25,8 @@ from pydantic.alias_generators import to_camel
 
 from rotators.receipts.errors import ReceiptUnreadable
 
-STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
-PREDICATE_TYPE = "urn:rotators:receipt:v1"
+STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE: Final = "urn:rotators:receipt:v1"
 
 LONGEST_NAME = 64
 """Most characters of a rotator's or strategy's name."""
@@ -128,13 +128,8 @@ def encoded(receipt: Receipt) -> bytes:
     Args:
         receipt: the predicate.
     """
-    statement = _Statement.model_validate(
-        {
-            "_type": STATEMENT_TYPE,
-            "subject": [_subject(receipt)],
-            "predicateType": PREDICATE_TYPE,
-            "predicate": receipt,
-        }
+    statement = _Statement(
+        _type=STATEMENT_TYPE, subject=(_subject(receipt),), predicate_type=PREDICATE_TYPE, predicate=receipt
     )
     return statement.model_dump_json(by_alias=True).encode()
 

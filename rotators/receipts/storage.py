@@ -175,8 +175,8 @@ class Bucket:
                 for each in page.get("Versions", []):
                     versions.setdefault(each["Key"], []).append(each)
                 deleted.update(each["Key"] for each in page.get("DeleteMarkers", []))
-        found = []
-        for key in sorted(versions):
-            first = versions[key][-1]  # S3 lists the newest version first (API:ListObjectVersions)
-            found.append(Listed(key, first["VersionId"], len(versions[key]) > 1 or key in deleted))
-        return found
+        # S3 lists the newest version first (API:ListObjectVersions).
+        return [
+            Listed(key, listed[-1]["VersionId"], len(listed) > 1 or key in deleted)
+            for key, listed in sorted(versions.items())
+        ]

@@ -174,11 +174,11 @@ def _truncated(folder: str, links: Sequence[_Link], known: Known | None) -> Iter
     if known is None:
         return
     found = next((link for link in links if link.number == known.number), None)
-    place = found.place if found else f"{folder}/{known.number:09}.json"
     if found is None:
+        place = f"{folder}/{known.number:09}.json"
         yield Finding(place, "truncated", "it was there at an earlier verification")
     elif found.digest != known.digest:
-        yield Finding(place, "replaced", "it is another file than at an earlier verification")
+        yield Finding(found.place, "replaced", "it is another file than at an earlier verification")
 
 
 def _notes(receipts: Sequence[Receipt]) -> Iterator[str]:

@@ -250,28 +250,29 @@ def _code(configuration: dict[str, Any], rotation: Rotated) -> Code | None:
     return Code(sha256=base64.b64decode(configuration["CodeSha256"]).hex())
 
 
+def _message(payload: bytes, key_arn: str) -> dict[str, Any]:
+    """The parameters of Sign and Verify.
+
+    RAW: KMS makes the digest itself. It takes 4,096 bytes; the statement's members are bounded accordingly.
+    """
+    return {
+        "KeyId": key_arn,
+        "Message": signed_bytes(payload),
+        "MessageType": "RAW",
+        "SigningAlgorithm": _ALGORITHM,
+    }
+
+
 def _signed(payload: bytes, key_arn: str) -> bytes:
-    # RAW: KMS makes the digest itself. It takes 4,096 bytes; the statement's members are bounded accordingly.
     with calling("Sign", key_arn, _REMEDY):
-        answer = clients.kms().sign(
-            KeyId=key_arn,
-            Message=signed_bytes(payload),
-            MessageType="RAW",
-            SigningAlgorithm=_ALGORITHM,
-        )
+        answer = clients.kms().sign(**_message(payload, key_arn))
     return Envelope(payload, key_arn, answer["Signature"]).encoded()
 
 
 def _is_signed(envelope: Envelope, key_arn: str) -> bool:
     with calling("Verify", key_arn, _REMEDY):
         try:
-            answer = clients.kms().verify(
-                KeyId=key_arn,
-                Message=signed_bytes(envelope.payload),
-                MessageType="RAW",
-                Signature=envelope.signature,
-                SigningAlgorithm=_ALGORITHM,
-            )
+            answer = clients.kms().verify(**_message(envelope.payload, key_arn), Signature=envelope.signature)
         except ClientError as error:
             if error.response["Error"]["Code"] != "KMSInvalidSignatureException":
                 raise

@@ -11,7 +11,7 @@ from rotators.iam.calls import ApiCall, Context
 from rotators.iam.errors import PolicyUnsupported
 from rotators.iam.evaluator import decide_with
 from rotators.iam.grants import statements_of_grants
-from rotators.iam.principals import Match, principal_matches
+from rotators.iam.principals import Match, Principals
 
 HERE, THERE = "123456789012", "222222222222"
 ROLE = f"arn:aws:iam::{HERE}:role/app"
@@ -28,6 +28,10 @@ def call(resource: str = SECRET, action: str = "secretsmanager:GetSecretValue", 
 def allow(principal: Any = None, **changes: Any) -> list[dict[str, Any]]:
     statement = {"Sid": "A", "Effect": "Allow", "Action": "*", "Resource": "*", **changes}
     return [{**statement, "Principal": principal} if principal is not None else statement]
+
+
+def relation(principal: Any, to: ApiCall) -> Match:
+    return Principals({"Principal": principal}).match(to)[0]
 
 
 ROOT = {"AWS": f"arn:aws:iam::{HERE}:root"}
@@ -60,13 +64,13 @@ PLAIN_DENIED = [
     ],
 )
 def test_whom_a_principal_means(principal: Any, match: Match) -> None:
-    assert principal_matches(principal, call()) is match
+    assert relation(principal, call()) is match
 
 
 @pytest.mark.parametrize("principal", [None, {}, {"CanonicalUser": "x"}])
 def test_an_unknown_principal_is_an_error(principal: Any) -> None:
     with pytest.raises(PolicyUnsupported, match="not known"):
-        principal_matches(principal, call())
+        relation(principal, call())
 
 
 @pytest.mark.parametrize(
@@ -147,8 +151,8 @@ def test_an_identity_provider_token_has_no_account() -> None:
         f"arn:aws:iam::{HERE}:role/pod",
         {"aws:FederatedProvider": "oidc"},
     )
-    assert principal_matches({"Federated": "*"}, federated) is Match.CALLER
-    assert principal_matches({"AWS": HERE}, federated) is Match.NOBODY
+    assert relation({"Federated": "*"}, federated) is Match.CALLER
+    assert relation({"AWS": HERE}, federated) is Match.NOBODY
 
 
 def test_a_session_is_a_condition() -> None:
