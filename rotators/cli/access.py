@@ -9,7 +9,6 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.table import Table
 
 from rotators.cli.access_suggest import suggest
 from rotators.cli.output import (
@@ -22,6 +21,7 @@ from rotators.cli.output import (
     print_json_stream,
     print_rows,
     styled,
+    table,
 )
 from rotators.cli.selecting import nothing_selected, require_conditions, selector_options
 from rotators.manage.access import CAPABILITIES, NOT_CONSIDERED, SESSION_POLICIES, Answer, access_to
@@ -33,6 +33,7 @@ from rotators.manage.selector import Selector
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from rich.table import Table
     from rich.text import Text
 
     from rotators.cli.output import Screen
@@ -140,7 +141,10 @@ def of(secret: str, scps: tuple[str, ...], session: str | None, as_json: bool) -
     if session is not None and not of_principal:
         raise click.UsageError("--session-policy needs a role: give role/NAME.")
     with console(quiet=as_json).status("reading policies …"):
-        (_of_principal if of_principal else _of_secret)(secret, _Question(scps, session), as_json)
+        question = _Question(scps, session)
+        (_of_principal if of_principal else _of_secret)(secret, question, as_json)
+    if not question.notes["complete"]:
+        sys.exit(1)
 
 
 def _is_principal(name: str) -> bool:
@@ -156,28 +160,20 @@ def _asking(entry: Entry) -> str:
 def _of_secret(name: str, question: _Question, as_json: bool) -> None:
     guarded = question.guarded(described(name))
     found = sorted(question.everybody(guarded), key=_order)
+    entry, out = guarded.entry, console(quiet=as_json)
     if as_json:
         principals = [{"principal": each.principal.name, **_document(each)} for each in found]
-        _print_json(
-            {
-                "secret": guarded.entry.name,
-                "arn": guarded.entry.arn,
-                "deleted": guarded.entry.deleted is not None,
-                "principals": principals,
-            },
-            question,
-        )
-        return
+        document = {"secret": entry.name, "arn": entry.arn, "deleted": entry.deleted is not None}
+        print_json({**document, "principals": principals, **question.notes})
     shown = [each for each in found if each.any]
-    out = console()
     if shown:
         out.print(_table("principal", [(question.label(each.principal), each) for each in shown]))
-    out.print(f"{counted(len(shown), 'principal')} of {len(found)} with access to {guarded.entry.name}.")
+    out.print(f"{counted(len(shown), 'principal')} of {len(found)} with access to {entry.name}.")
     next_ = f"`rotators access suggest {name} --for ROLE` prints a policy with no more than needed."
-    if guarded.entry.deleted:
+    if entry.deleted:
         out.print("It is scheduled for deletion, so no one can read it now.")
         next_ = f"`rotators restore {name}` restores it."
-    _end(question, out, next_)
+    _print_end(question.notes, out, next_)
 
 
 def _of_principal(name: str, question: _Question, as_json: bool) -> None:
@@ -188,16 +184,15 @@ def _of_principal(name: str, question: _Question, as_json: bool) -> None:
         if as_json or found.any:
             rows.append((entry, found))
     rows.sort(key=lambda row: (_order(row[1])[:-1], row[0].name))
+    out = console(quiet=as_json)
     if as_json:
         secrets = [{"secret": entry.name, **_document(found)} for entry, found in rows]
-        _print_json({"principal": principal.name, "secrets": secrets}, question)
-        return
-    out = console()
+        print_json({"principal": principal.name, "secrets": secrets, **question.notes})
     if rows:
         out.print(_table("secret", [(entry.name, found) for entry, found in rows]))
     out.print(f"{counted(len(rows), 'secret')} that {principal.name} has access to.")
     next_ = f"`{_asking(rows[0][0])}` tells who else." if rows else "nothing needs to be done."
-    _end(question, out, next_)
+    _print_end(question.notes, out, next_)
 
 
 @access.command(short_help="Tell who has access to which of many secrets.")
@@ -220,7 +215,10 @@ def matrix(selector: Selector, scps: tuple[str, ...], output: str) -> None:
         if first is None:
             selection.require_complete()
             raise nothing_selected()
-        _PRINTERS[output](_Matrix(question, chain([first], guarded), selection))
+        found = _Matrix(question, chain([first], guarded), selection)
+        _PRINTERS[output](found)
+    if not found.notes["complete"]:
+        sys.exit(1)
 
 
 @dataclass
@@ -246,11 +244,6 @@ class _Matrix:
             for found in sorted(able, key=_order):
                 yield guarded.entry, found
 
-    def end(self) -> None:
-        """Exit with 1 if the answer is incomplete."""
-        if not self.notes["complete"]:
-            sys.exit(1)
-
     @property
     def notes(self) -> dict[str, Any]:
         """The parts that the answer leaves out, with the secrets."""
@@ -265,7 +258,6 @@ def _print_matrix_json(found: _Matrix) -> None:
         for entry, each in found
     )
     print_json_stream("access", rows, lambda: {"secrets": found.count, **found.notes})
-    found.end()
 
 
 def _print_matrix_csv(found: _Matrix) -> None:
@@ -275,7 +267,6 @@ def _print_matrix_csv(found: _Matrix) -> None:
         print_rows([(entry.name, each.principal.name, *answers, _why(each), entry.arn)])
     for note in found.notes["unread"]:
         print_error(f"could not be read: {_unread_words(note)}")
-    found.end()
 
 
 def _print_matrix_table(found: _Matrix) -> None:
@@ -287,20 +278,15 @@ def _print_matrix_table(found: _Matrix) -> None:
             cells.setdefault(found.question.label(each.principal), {})[entry.arn] = _cell(each)
     out = console()
     if shown:
-        table = Table()
-        for column in ("principal", *(entry.id for entry in shown.values())):
-            table.add_column(column, overflow="fold")
-        for principal, row in sorted(cells.items()):
-            table.add_row(principal, *(row.get(arn, "") for arn in shown))
-        out.print(table)
+        columns = ["principal", *(entry.id for entry in shown.values())]
+        rows = ((principal, *(row.get(arn, "") for arn in shown)) for principal, row in sorted(cells.items()))
+        out.print(table(columns, rows))
     out.print(
         f"{len(shown)} of {counted(found.count, 'secret')}. A ? marks access that depends on a condition."
     )
     asking = [_asking(entry) for entry in shown.values()]
     next_ = f"`{asking[0]}` tells why." if asking else "nothing needs to be done."
-    _print_notes(found.notes, out)
-    out.print(f"\nNext: {next_}", soft_wrap=True)
-    found.end()
+    _print_end(found.notes, out, next_)
 
 
 _PRINTERS: dict[str, Callable[[_Matrix], None]] = {
@@ -323,23 +309,15 @@ def _document(found: Access) -> dict[str, Any]:
     }
 
 
-def _print_json(document: dict[str, Any], question: _Question) -> None:
-    print_json({**document, **question.notes})
-    if not question.notes["complete"]:
-        sys.exit(1)
-
-
 def _table(first: str, rows: Sequence[tuple[str, Access]]) -> Table:
-    table = Table()
-    for column in (first, *CAPABILITIES, "why"):
-        table.add_column(column, overflow="fold")
-    for name, found in rows:
-        answers = (styled(each.answer, _STYLES[each.answer]) for each in found.verdicts.values())
-        why = _why(found)
-        table.add_row(
-            name, *answers, why if len(why) <= _LONGEST else f"{why[:_LONGEST]} … (--json shows all)"
-        )
-    return table
+    return table((first, *CAPABILITIES, "why"), ((name, *_row(found)) for name, found in rows))
+
+
+def _row(found: Access) -> Iterator[str | Text]:
+    for each in found.verdicts.values():
+        yield styled(each.answer, _STYLES[each.answer])
+    why = _why(found)
+    yield why if len(why) <= _LONGEST else f"{why[:_LONGEST]} … (--json shows all)"
 
 
 def _why(found: Access) -> str:
@@ -365,17 +343,11 @@ def _unread_words(note: dict[str, Any]) -> str:
     return f"{note['what']} [{note['code']}]" if note["code"] else str(note["what"])
 
 
-def _print_notes(notes: dict[str, Any], out: Screen) -> None:
-    out.print(f"Not considered: {', '.join(notes['not_considered'])}.", soft_wrap=True)
+def _print_end(notes: dict[str, Any], out: Screen, next_: str) -> None:
+    out.print(f"Not considered: {', '.join(notes['not_considered'])}.")
     for note in notes["unread"]:
-        out.print(f"Incomplete, because this could not be read: {_unread_words(note)}.", soft_wrap=True)
-
-
-def _end(question: _Question, out: Screen, next_: str) -> None:
-    _print_notes(question.notes, out)
-    out.print(f"\nNext: {next_}", soft_wrap=True)
-    if not question.notes["complete"]:
-        sys.exit(1)
+        out.print(f"Incomplete, because this could not be read: {_unread_words(note)}.")
+    out.next(next_)
 
 
 access.add_command(suggest)

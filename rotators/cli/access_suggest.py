@@ -89,45 +89,37 @@ def _others(tag: Tag | None, entries: Sequence[Entry]) -> list[str]:
 
 
 def _print_json(found: Suggestion, others: Sequence[str]) -> None:
-    print_json(
+    resources = [
         {
-            "role": found.role,
-            "identity_policy": found.identity,
-            "resource_policies": [
-                {
-                    "secret": each.guarded.entry.name,
-                    "policy": each.document,
-                    "block_public_policy": True,
-                    "findings": list(each.findings),
-                }
-                for each in found.resources
-            ],
-            "other_secrets": list(others),
-            "faults": found.faults,
+            "secret": each.guarded.entry.name,
+            "policy": each.document,
+            "block_public_policy": True,
+            "findings": each.findings,
         }
-    )
+        for each in found.resources
+    ]
+    policies = {"role": found.role, "identity_policy": found.identity, "resource_policies": resources}
+    print_json({**policies, "other_secrets": others, "faults": found.faults})
 
 
 def _print_text(found: Suggestion, others: Sequence[str]) -> None:
     out = console()
-    out.print(f"Policy for {found.role}:", soft_wrap=True)
+    out.print(f"Policy for {found.role}:")
     _print_policy(out, found.identity)
     for each in found.resources:
-        out.print(f"\nPolicy for the secret {each.guarded.entry.name}:", soft_wrap=True)
+        out.print(f"\nPolicy for the secret {each.guarded.entry.name}:")
         _print_policy(out, each.document)
     if others:
         more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
-        listed = ", ".join(others[:_NAMED])
-        out.print(
-            f"The tag also permits {counted(len(others), 'other secret')}: {listed}{more}.", soft_wrap=True
-        )
+        named = ", ".join(others[:_NAMED])
+        out.print(f"The tag also permits {counted(len(others), 'other secret')}: {named}{more}.")
     for fault in found.faults:
-        out.print(f"Fault: {fault}.", soft_wrap=True)
-    out.print(f"\nNext: {_next(found)}", soft_wrap=True)
+        out.print(f"Fault: {fault}.")
+    out.next(_next(found))
 
 
 def _print_policy(out: Screen, document: Document) -> None:
-    out.print(*json.dumps(document, indent=2).split("\n"), sep="\n", soft_wrap=True)
+    out.print(*json.dumps(document, indent=2).split("\n"), sep="\n")
 
 
 def _next(found: Suggestion) -> str:

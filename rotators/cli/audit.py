@@ -10,7 +10,6 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
-from rich.table import Table
 
 from rotators.audit import questions
 from rotators.audit.sources import files
@@ -20,18 +19,20 @@ from rotators.cli.output import (
     console,
     counted,
     format_option,
+    members,
     print_document,
     print_error,
     print_json,
     print_rows,
+    table,
 )
 from rotators.manage.selector import duration
 
 if TYPE_CHECKING:
     from rotators.audit.questions import Question
     from rotators.audit.table import Answer, Coverage, Gap, Records
-    from rotators.cli.output import Screen
 
+_COVERAGE = "files records events begun ended complete gap_count unnamed"
 _ROWS = 50  # of a table
 _MOST_GAPS = 10  # lines of the table's end
 
@@ -192,8 +193,8 @@ def _answer(asked: _Asked, shown: _Shown) -> None:
         found = records.coverage
     next_ = shown.next_ if answer.rows else "give older records too, if this is not the time that you mean."
     if asked.output == "json":
-        document = {"question": shown.question.name, "rows": answer.rows, **_document(found)}
-        print_json({**document, "notes": notes, "next": next_})
+        document = {"question": shown.question.name, "rows": answer.rows, **members(found, _COVERAGE)}
+        print_json({**document, "gaps": [vars(gap) for gap in found.gaps], "notes": notes, "next": next_})
     elif asked.output == "csv":
         _print_csv(answer, found)
     else:
@@ -219,20 +220,6 @@ def _print_sql(question: Question, asked: _Asked) -> None:
         print_document(sql)
 
 
-def _document(found: Coverage) -> dict[str, Any]:
-    return {
-        "files": found.files,
-        "records": found.records,
-        "events": found.events,
-        "begun": found.begun,
-        "ended": found.ended,
-        "complete": found.complete,
-        "gap_count": found.gap_count,
-        "gaps": [vars(gap) for gap in found.gaps],
-        "unnamed": found.unnamed,
-    }
-
-
 def _print_csv(answer: Answer, found: Coverage) -> None:
     print_rows([answer.columns])
     print_rows([_csv_cell(value) for value in row.values()] for row in answer.rows)
@@ -245,25 +232,14 @@ def _print_table(
 ) -> None:
     out = console()
     if rows:
-        table = Table()
-        for name in columns:
-            table.add_column(_LABELS.get(name, name), overflow="fold")
-        for row in rows[:_ROWS]:
-            table.add_row(*(_cell(_short(row[name])) for name in columns))
-        out.print(table)
+        cells = ([_cell(_short(row[name])) for name in columns] for row in rows[:_ROWS])
+        out.print(table([_LABELS.get(name, name) for name in columns], cells))
     if len(rows) > _ROWS:
         out.print(f"The first {_ROWS} of {len(rows):,} rows; -o csv lists all.")
-    _print_coverage(found, out)
-    for line in [*_notes(found), *ends]:
-        out.print(line, soft_wrap=True)
-
-
-def _print_coverage(found: Coverage, out: Screen) -> None:
     span = f", {_cell(found.begun)} to {_cell(found.ended)} (UTC)" if found.begun else ""
+    read = f"{counted(found.records, 'record')} in {counted(found.files, 'file')}"
     out.print(
-        f"{counted(found.records, 'record')} in {counted(found.files, 'file')}; "
-        f"{counted(found.events, 'event')} about secrets{span}.",
-        soft_wrap=True,
+        f"{read}; {counted(found.events, 'event')} about secrets{span}.", *_notes(found), *ends, sep="\n"
     )
 
 

@@ -9,7 +9,6 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.table import Table
 
 from rotators.cli.auditing import audited_changes
 from rotators.cli.output import (
@@ -21,6 +20,7 @@ from rotators.cli.output import (
     print_json,
     progress_bars,
     styled,
+    table,
 )
 from rotators.cli.selecting import nothing_selected, require_conditions, selector_options
 from rotators.cli.signals import finish
@@ -195,20 +195,14 @@ def _show_plan(plan: Plan, out: Screen) -> None:
         remains = "no change can be made" if plan.refused else "nothing remains to be changed"
         out.print(f"{counted(plan.selected, plan.noun)} selected; {remains}.")
         _show_reasons(plan, out)
-        out.print(f"\nNext: {Result(plan, []).next}", soft_wrap=True)
+        out.next(Result(plan, []).next)
         return
     verb = "needs" if plan.unchanged == 1 else "need"
     done = f" {plan.unchanged:,} of them {verb} no change." if plan.unchanged else ""
     count = counted(len(plan.changes), "change")
     out.print(f"Plan: {count}, {counted(plan.selected, plan.noun)} selected.{done}")
-    table = Table()
-    table.add_column(plan.noun, overflow="fold")
-    table.add_column("change", overflow="fold")
-    for each in plan.changes[:_ROWS]:
-        table.add_row(each.secret, each.words)
-    out.print(table)
-    if len(plan.changes) > _ROWS:
-        out.print(f"… and {len(plan.changes) - _ROWS} more; --json shows all.")
+    out.print(table((plan.noun, "change"), ((each.secret, each.words) for each in plan.changes[:_ROWS])))
+    out.rest(len(plan.changes) - _ROWS)
     _show_reasons(plan, out)
 
 
@@ -225,7 +219,7 @@ def _show_reasons(plan: Plan, out: Screen) -> None:
             out.print(title)
         for words, names in list(about.items())[:_ROWS]:
             others = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
-            out.print(f"  {names[0]}{others}:", words, soft_wrap=True)
+            out.print(f"  {names[0]}{others}:", words)
         if len(about) > _ROWS:
             out.print(f"  … and {len(about) - _ROWS:,} more; --json shows all.")
 
@@ -239,7 +233,7 @@ def _run(plan: Plan, out: Screen) -> Result:
             for outcome in bars.track(made, total=len(plan.changes), description="changing"):
                 outcomes.append(outcome)
                 if outcome.error:
-                    out.print(outcome.change.secret, styled(str(outcome.error), "red"), soft_wrap=True)
+                    out.print(outcome.change.secret, styled(str(outcome.error), "red"))
         finish()
     except STOPS as stopped:
         finish()
@@ -254,7 +248,7 @@ def _show_end(result: Result, out: Screen) -> None:
     out.print(_made(result))
     if result.stopped is not None:
         out.print(f"{result.state.capitalize()}; the change that was under way may have been made.")
-    out.print(f"\nNext: {result.next}", soft_wrap=True)
+    out.next(result.next)
 
 
 def _made(result: Result) -> str:

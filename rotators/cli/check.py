@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
-from rich.table import Table
 
 from rotators.cli.auditing import AuditedStore
 from rotators.cli.aws import ask_function, remote_option, stack_option
-from rotators.cli.output import console, json_option, print_json
+from rotators.cli.output import console, json_option, print_json, table
 from rotators.core.settings import Settings
 from rotators.recovery.checking import Document, preflight
 
@@ -37,8 +36,7 @@ def check(secret: str, remote: bool, stack: str, as_json: bool) -> None:
         document = _checked(secret, stack, remote=remote)
     if as_json:
         print_json(document)
-    else:
-        show_preflight(document, out)
+    show_preflight(document, out)
     if not document["ready"]:
         sys.exit(1)
 
@@ -62,10 +60,6 @@ def show_preflight(document: Document, out: Console) -> None:
         document: result of ``preflight``.
         out: console to print on.
     """
-    table = Table(title=document["name"], title_justify="left")
-    for column in ("check", "result", "detail"):
-        table.add_column(column, overflow="fold")
-    for each in document["checks"]:
-        table.add_row(each["name"], each["result"], each["detail"])
-    out.print(table)
-    out.print(f"Next: {document['next']}", soft_wrap=True)
+    rows = ((each["name"], each["result"], each["detail"]) for each in document["checks"])
+    out.print(table(("check", "result", "detail"), rows, document["name"]))
+    out.print(f"Next: {document['next']}")

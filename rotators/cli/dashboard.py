@@ -38,6 +38,6 @@ def dashboard(selector: Selector, port: int) -> None:
     out = console()
     with server, endings() as ended:
         out.print(f"The page is at {server.address}")
-        out.print("\nNext: open it in a browser; Ctrl-C ends it.")
+        out.next("open it in a browser; Ctrl-C ends it.")
         while not ended:
             time.sleep(_LOOK_SECONDS)

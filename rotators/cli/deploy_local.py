@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.table import Table
 
 from rotators.cli.check import show_preflight
 from rotators.cli.deployed import DeployedStack
 from rotators.cli.doctor import show_checkup
 from rotators.cli.failing import fail_once
-from rotators.cli.output import console, json_option, print_json
+from rotators.cli.output import console, json_option, print_json, table
 from rotators.local.errors import LocalStackError
 
 if TYPE_CHECKING:
@@ -61,7 +60,8 @@ def _parsed(parameters: tuple[str, ...]) -> dict[str, str]:
 
 def _run(stack: DeployedStack, out: Console) -> dict[str, Any]:
     resources = _timed(out, "building, packaging and deploying the stack", stack.deploy)
-    _show_resources(resources, out)
+    rows = ((resource["id"], resource["type"]) for resource in resources)
+    out.print(table(("resource", "type"), rows, "what the stack made"))
     seeded = _timed(out, "storing secrets through the deployed store function", stack.seed)
     ready = _operated(stack, "check", seeded, out)
     rotations = [_rotate(stack, secret, out) for secret in seeded]
@@ -85,15 +85,6 @@ def _timed(out: Console, what: str, work: Callable[[], Any]) -> Any:
         result = work()
     out.print(f"  {what:<60}{time.monotonic() - begun:>6.1f} s")
     return result
-
-
-def _show_resources(resources: list[dict[str, str]], out: Console) -> None:
-    table = Table(title="what the stack made", title_justify="left")
-    for column in ("resource", "type"):
-        table.add_column(column)
-    for resource in resources:
-        table.add_row(resource["id"], resource["type"])
-    out.print(table)
 
 
 def _rotate(stack: DeployedStack, secret: Seeded, out: Console) -> dict[str, Any]:
@@ -150,11 +141,12 @@ def _told(stack: DeployedStack, out: Console) -> dict[str, Any]:
 def _fail(stack: DeployedStack, secret: Seeded, out: Console) -> dict[str, str]:
     """Let a rotation fail, and show the message on the alarm topic."""
     out.rule("a rotation that fails, because the password was changed at the database", align="left")
-    message = _timed(out, "rotating, and waiting for the message", lambda: fail_once(stack, secret))
+    message: dict[str, str] = _timed(
+        out, "rotating, and waiting for the message", lambda: fail_once(stack, secret)
+    )
     # Line by line: a line break within outside text is shown as a control character.
-    for line in ("", f"Subject: {message.subject}", "", *message.body.splitlines()):
-        out.print(line, soft_wrap=True)
-    return {"subject": message.subject, "body": message.body}
+    out.print("", f"Subject: {message['subject']}", "", *message["body"].splitlines(), sep="\n")
+    return message
 
 
 def _finish(document: dict[str, Any], out: Console) -> None:
@@ -169,9 +161,6 @@ def _finish(document: dict[str, Any], out: Console) -> None:
     )
     if not held:
         raise LocalStackError("the deployed stack did not rotate as it should", remedy="Run with --json.")
-    out.print(
-        f"\nDeployed, rotated by the AWS CLI, and removed in {document['seconds']:.1f} s; nothing is left.",
-        "Next: `make build`, then `sam deploy --guided`; docs/how-to/deploying.md says what to choose.",
-        sep="\n",
-        soft_wrap=True,
-    )
+    seconds = f"{document['seconds']:.1f} s"
+    out.print(f"\nDeployed, rotated by the AWS CLI, and removed in {seconds}; nothing is left.")
+    out.print("Next: `make build`, then `sam deploy --guided`; docs/how-to/deploying.md says what to choose.")

@@ -8,11 +8,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.table import Table
 
 from rotators.cli.auditing import AuditedStore
 from rotators.cli.aws import ask_function, remote_options
-from rotators.cli.output import age, console, json_option, print_json
+from rotators.cli.output import age, console, json_option, print_json, table
 from rotators.core.settings import Settings
 from rotators.recovery.checkup import Document, check_up
 
@@ -41,8 +40,7 @@ def doctor(secret: str, idle: bool, function: str | None, as_json: bool) -> None
         document = examined(secret, idle=idle, function=function)
     if as_json:
         print_json(document)
-    else:
-        show_checkup(document, out)
+    show_checkup(document, out)
     if not document["healthy"]:
         sys.exit(1)
 
@@ -75,29 +73,27 @@ def show_checkup(document: Document, out: Console) -> None:
         document: result of ``examined``.
         out: console to print on.
     """
-    table = Table(title=document["name"], title_justify="left")
-    for column in ("version", "stages", "age", "login"):
-        table.add_column(column)
-    for version in document["versions"]:
-        table.add_row(
-            version["version"][:8],
-            ", ".join(version["stages"]) or "(none)",
-            age(_time(version["created"])),
-            _login(version),
+    rows = (
+        (
+            each["version"][:8],
+            ", ".join(each["stages"]) or "(none)",
+            age(_time(each["created"])),
+            _login(each),
         )
-    out.print(table)
+        for each in document["versions"]
+    )
+    out.print(table(("version", "stages", "age", "login"), rows, document["name"]))
     out.print(f"admin      {document['admin']['login'] if document['admin'] else 'none'}")
     out.print(f"schedule   {_schedule(document)}")
     out.print(f"function   {_FUNCTION[document['function']]}")
     if failure := document["last_failure"]:
         out.print(
             f"failure    {failure['event']} {age(_time(failure['time']))} ago: {failure['message']}",
-            soft_wrap=True,
         )
-    out.print(f"\n{document['state']}: {document['sentence']}", soft_wrap=True)
+    out.print(f"\n{document['state']}: {document['sentence']}")
     for note in document["notes"]:
-        out.print(f"also: {note}", soft_wrap=True)
-    out.print(f"Next: {document['action']}", soft_wrap=True)
+        out.print(f"also: {note}")
+    out.print(f"Next: {document['action']}")
 
 
 def _login(version: dict[str, Any]) -> str:

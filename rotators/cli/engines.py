@@ -7,9 +7,9 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.table import Table
+from rich.table import Column
 
-from rotators.cli.output import console, json_option, print_json
+from rotators.cli.output import console, json_option, print_json, table
 from rotators.core.errors import RegistryError
 from rotators.core.registry import GROUP, load
 from rotators.core.secret import Secret
@@ -37,15 +37,10 @@ def engines(as_json: bool) -> None:
     following = next((row["next"] for row in rows if row["next"]), _NEXT)
     if as_json:
         print_json({"engines": rows, "next": following})
-        return
-    table = Table()
-    for column in COLUMNS:
-        table.add_column(column, no_wrap=column in {"engine", "date"})
-    for row in rows:
-        table.add_row(*cells(row))
-    out = console()
-    out.print(table)
-    out.print(f"Next: {following}", soft_wrap=True)
+    columns = (Column(name, no_wrap=name in {"engine", "date"}) for name in COLUMNS)
+    out = console(quiet=as_json)
+    out.print(table(columns, map(cells, rows)))
+    out.print(f"Next: {following}")
 
 
 def known_engines() -> list[dict[str, Any]]:

@@ -54,8 +54,9 @@ def export(selector: Selector, form: str, output: str | None, show: bool) -> Non
         print_document(text)
         return
     _write(output, text)
-    console().print(f"{counted(len(secrets), 'secret')} written to {output}, in clear text.")
-    console().print("\nNext: delete the file as soon as it is no longer needed.")
+    out = console()
+    out.print(f"{counted(len(secrets), 'secret')} written to {output}, in clear text.")
+    out.next("delete the file as soon as it is no longer needed.")
 
 
 def _values(selector: Selector) -> dict[str, Content]:

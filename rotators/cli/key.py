@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
+from collections import Counter
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
+from rich.table import Column
 
 from rotators.aws import sealing
 from rotators.cli.changing import Plan, carry_out, yes_option
 from rotators.cli.key_change import change
 from rotators.cli.key_create import create
-from rotators.cli.output import console, counted, json_option, print_error, print_json, styled
+from rotators.cli.output import (
+    console,
+    counted,
+    json_option,
+    members,
+    print_error,
+    print_json,
+    styled,
+    table,
+)
 from rotators.cli.selecting import selector_options
 from rotators.core.errors import AccessDenied, SecretNotFound
 from rotators.manage import key_rotation
@@ -30,16 +40,19 @@ from rotators.manage.key_inventory import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Mapping, Sequence
+
+    from rich.text import Text
 
     from rotators.aws.secrets import Version
+    from rotators.cli.output import Screen
     from rotators.core.errors import RotatorsError
-    from rotators.manage.changes import Change
     from rotators.manage.key_inventory import KeyEntry
     from rotators.manage.selector import Selector
 
 _ROWS = 50
 _ID_WIDTH = 36  # of a version
+_KEY = "arn aliases spec usage state managed_by_aws deletion next_rotation"
 _USAGES = {"ENCRYPT_DECRYPT": "encrypt", "GENERATE_VERIFY_MAC": "mac", "SIGN_VERIFY": "sign"}
 
 
@@ -60,51 +73,34 @@ def list_(of_aws: bool, as_json: bool) -> None:
     unread: list[tuple[str, RotatorsError]] = []
     with console(quiet=as_json).status("listing keys …"):
         found = [each for each in key_entries(unread) if of_aws or not each.managed_by_aws]
-        counts = secrets_by_key(found, entries())
+        counts = Counter(secrets_by_key(found, entries()))
     found.sort(key=lambda each: (each.name, each.arn))
     if as_json:
-        keys = [_document(each, counts.get(each.arn, 0)) for each in found]
+        keys = [
+            {**members(each, _KEY), "rotation_days": each.period, "secrets": counts[each.arn]}
+            for each in found
+        ]
         print_json({"keys": keys, "unread": [name for name, _ in unread]})
-    else:
-        _print_keys(found, counts)
+    out = console(quiet=as_json)
+    columns = ("key", "spec", "usage", "state", "rotation", Column("secrets", justify="right"))
+    out.print(table(columns, (_row(each, counts[each.arn]) for each in found)))
+    out.print(f"{counted(len(found), 'key')}.")
+    out.next(_after_list(found, counts))
     _tell_unread(unread)
 
 
-def _document(entry: KeyEntry, secrets: int) -> dict[str, Any]:
-    return {
-        "arn": entry.arn,
-        "aliases": list(entry.aliases),
-        "spec": entry.spec,
-        "usage": entry.usage,
-        "state": entry.state,
-        "managed_by_aws": entry.managed_by_aws,
-        "deletion": entry.deletion,
-        "rotation_days": entry.period,
-        "next_rotation": entry.next_rotation,
-        "secrets": secrets,
-    }
+def _row(entry: KeyEntry, secrets: int) -> tuple[str | Text, ...]:
+    state = entry.state if entry.enabled else styled(entry.state, "red")
+    usage = _USAGES.get(entry.usage, entry.usage)
+    return entry.name, entry.spec, usage, state, _rotation(entry), str(secrets)
 
 
-def _print_keys(found: Sequence[KeyEntry], counts: dict[str, int]) -> None:
-    out, table = console(), Table()
-    for column in ("key", "spec", "usage", "state", "rotation"):
-        table.add_column(column, overflow="fold")
-    table.add_column("secrets", justify="right")
-    for each in found:
-        state = each.state if each.enabled else styled(each.state, "red")
-        usage = _USAGES.get(each.usage, each.usage)
-        table.add_row(each.name, each.spec, usage, state, _rotation(each), str(counts.get(each.arn, 0)))
-    out.print(table)
-    out.print(f"{counted(len(found), 'key')}.")
-    out.print(f"\nNext: {_after_list(found, counts)}", soft_wrap=True)
-
-
-def _after_list(found: Sequence[KeyEntry], counts: dict[str, int]) -> str:
+def _after_list(found: Sequence[KeyEntry], counts: Mapping[str, int]) -> str:
     """The next action: about the key of the most secrets, because only symmetric keys encrypt secrets."""
     symmetric = [each for each in found if each.symmetric]
     if not symmetric:
         return "`rotators key create alias/NAME` creates a key for secrets."
-    example = max(symmetric, key=lambda each: counts.get(each.arn, 0))
+    example = max(symmetric, key=lambda each: counts[each.arn])
     return f"`rotators key versions {example.name}` lists the versions of secrets under it."
 
 
@@ -149,7 +145,7 @@ def versions(selector: Selector, key: str, as_json: bool) -> None:
             {
                 "secret": secret,
                 "version": each.id,
-                "stages": list(each.stages),
+                "stages": each.stages,
                 "created": each.created,
                 "other_keys": other_keys(asked, each),
                 "needed": needed,
@@ -158,39 +154,29 @@ def versions(selector: Selector, key: str, as_json: bool) -> None:
         ]
         names = [secret for secret, _ in unread]
         print_json({"key": asked.arn, "seals": sealing.names(asked.arn), "versions": listed, "unread": names})
-    else:
-        _print_versions(asked, judged)
+    _print_versions(asked, judged, console(quiet=as_json))
     _tell_unread(unread)
 
 
-def _print_versions(asked: KeyEntry, found: Sequence[tuple[str, Version, bool]]) -> None:
-    out, table = console(), Table()
-    table.add_column("secret", overflow="fold")
-    table.add_column("version", min_width=_ID_WIDTH)
-    table.add_column("stages", overflow="fold")
-    table.add_column("needed")
-    for secret, each, needed in found[:_ROWS]:
-        stages = ", ".join(each.stages) or styled("none", "yellow")
-        table.add_row(secret, each.id, stages, styled("yes", "yellow") if needed else "no")
-    out.print(table)
-    if len(found) > _ROWS:
-        out.print(f"… and {len(found) - _ROWS:,} more; --json shows all.")
+def _print_versions(asked: KeyEntry, found: Sequence[tuple[str, Version, bool]], out: Screen) -> None:
+    none, yes = styled("none", "yellow"), styled("yes", "yellow")
+    rows = (
+        (secret, each.id, ", ".join(each.stages) or none, yes if needed else "no")
+        for secret, each, needed in found[:_ROWS]
+    )
+    out.print(table(("secret", Column("version", min_width=_ID_WIDTH), "stages", "needed"), rows))
+    out.rest(len(found) - _ROWS)
     secrets = counted(len({secret for secret, *_ in found}), "secret")
     without = sum(not each.stages for _, each, _ in found)
     needing = sum(needed for *_, needed in found)
     out.print(
         f"{counted(len(found), 'version')} of {secrets} under {asked.name}; {without:,} without a stage; "
-        f"needed for {needing:,}.",
-        soft_wrap=True,
+        f"needed for {needing:,}."
     )
     if sealing.names(asked.arn):
         out.print(f"{sealing.KEYS} names it: values that it seals need it too, and are not listed.")
-    action = (
-        f"`rotators show {found[0][0]}` shows one of them."
-        if found
-        else "`rotators key list` lists the keys."
-    )
-    out.print(f"\nNext: {action}", soft_wrap=True)
+    shows = f"`rotators show {found[0][0]}` shows one of them." if found else ""
+    out.next(shows or "`rotators key list` lists the keys.")
 
 
 def _tell_unread(unread: Sequence[tuple[str, RotatorsError]]) -> None:
@@ -217,18 +203,12 @@ def rotate(key: tuple[str, ...], days: int | None, off: bool, yes: bool, as_json
     """
     if days is not None and off:
         raise click.UsageError("Give --every or --off, not both.")
-    planned = key_rotation.off if off else partial(_every, days) if days is not None else key_rotation.now
-    carry_out(_plan(key, planned), yes=yes, as_json=as_json)
-
-
-def _every(days: int, entry: KeyEntry) -> Iterable[Change]:
-    return key_rotation.automatic(entry, days)
-
-
-def _plan(names: Sequence[str], planned: Callable[[KeyEntry], Iterable[Change]]) -> Plan:
-    found = {entry.arn: entry for entry in map(key_entry, names)}
+    planned = key_rotation.off if off else key_rotation.now
+    if days is not None:
+        planned = partial(key_rotation.automatic, days=days)
+    found = {entry.arn: entry for entry in map(key_entry, key)}
     plans = [list(planned(entry)) for entry in found.values()]
-    return Plan(
+    plan = Plan(
         [change for plan in plans for change in plan],
         selected=len(found),
         unchanged=sum(not plan for plan in plans),
@@ -236,6 +216,7 @@ def _plan(names: Sequence[str], planned: Callable[[KeyEntry], Iterable[Change]])
         noun="key",
         lists="rotators key list",
     )
+    carry_out(plan, yes=yes, as_json=as_json)
 
 
 key.add_command(create)

@@ -13,9 +13,8 @@ from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.table import Table
 
-from rotators.cli.output import console, json_option, print_json, progress_bars
+from rotators.cli.output import console, json_option, print_json, progress_bars, table
 from rotators.core.registry import load
 from rotators.local.errors import ServerNotFound
 from rotators.strategies.rotator import engine_of
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.console import Console
+    from rich.table import Table
 
     from rotators.local.aws import LocalAws
     from rotators.testing.killed import Killer
@@ -123,14 +123,13 @@ def matrix(
     summaries = [summary(job.name, results[job.name]) for job in jobs]
     if as_json:
         print_json(_document(missing, summaries, results, seconds))
-    else:
-        for job in jobs:
-            out.print(_table(job.name, results[job.name]))
-        for each in summaries:
-            out.print(_line(each), soft_wrap=True)
-        for engine, why in missing.items():
-            out.print(f"{engine}: not run: {why}", soft_wrap=True)
-        out.print(_closing(summaries, seconds), soft_wrap=True)
+    for job in jobs:
+        out.print(_table(job.name, results[job.name]))
+    for each in summaries:
+        out.print(_line(each))
+    for engine, why in missing.items():
+        out.print(f"{engine}: not run: {why}")
+    out.print(_closing(summaries, seconds))
     if any(each.failures for each in summaries):
         sys.exit(1)
 
@@ -222,21 +221,16 @@ def _reporter(name: str, total: int) -> Callable[[StopResult], None]:
 
 
 def _table(name: str, results: list[StopResult]) -> Table:
-    table = Table(title=f"{name}: stopped before and after each operation", title_justify="left")
-    for column in ("before", "step", "operation", "stops", "outcome", "AWSCURRENT"):
-        table.add_column(column)
+    columns = ("before", "step", "operation", "stops", "outcome", "AWSCURRENT")
+    rows = []
     for operation, rotations, group in by_operation(results):
         dead = sorted({str(result.when) for result in group if not result.usable}, reverse=True)
         counts = Counter(str(result.outcome) for result in group)
-        table.add_row(
-            f"{rotations}+" if rotations else "0",
-            operation.step,
-            operation.name,
-            str(len(group)),
-            ", ".join(f"{outcome} {count}" for outcome, count in counts.items()),
-            f"dead {' and '.join(dead)}" if dead else "logs in",
-        )
-    return table
+        outcomes = ", ".join(f"{outcome} {count}" for outcome, count in counts.items())
+        before = f"{rotations}+" if rotations else "0"
+        works = f"dead {' and '.join(dead)}" if dead else "logs in"
+        rows.append((before, operation.step, operation.name, str(len(group)), outcomes, works))
+    return table(columns, rows, f"{name}: stopped before and after each operation")
 
 
 def _line(each: Summary) -> str:

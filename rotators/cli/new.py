@@ -47,14 +47,10 @@ def new(name: str, directory: Path | None, as_json: bool) -> None:
         ) from None
     if as_json:
         print_json({"name": name, "directory": str(folder), "files": written})
-        return
-    out = console()
+    out = console(quiet=as_json)
     for file in written:
-        out.print(f"  {folder / file}", soft_wrap=True)
-    out.print(
-        f"\nNext: `cd {folder} && pip install '.[test]' && pytest`; then make it yours: see README.md.",
-        soft_wrap=True,
-    )
+        out.print(f"  {folder / file}")
+    out.next(f"`cd {folder} && pip install '.[test]' && pytest`; then make it yours: see README.md.")
 
 
 def check(name: str, folder: Path) -> None:

@@ -20,7 +20,7 @@ import click
 from rich.console import Console
 from rich.protocol import is_renderable
 from rich.segment import Segment
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from rotators.aws.clients import region_named_by
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from rotators.core.errors import RotatorsError
 
 _FORMULAS = ("=", "+", "-", "@")  # beginnings of cells that spreadsheets run
+_VIEW = (
+    "arn name primary_region rotation_enabled deleted function_arn schedule window last_rotated next_rotation"
+)
 
 
 @dataclass
@@ -100,7 +103,7 @@ class Screen(Console):
     Every character that is not visible is shown as an escape (see ``rotators.core.visible``). That includes
     a newline, because a newline in a label would start a line that looks like ours; newlines at the beginning
     of a string are kept. Print several lines with ``print(first, second, sep="\n")``. Use ``styled`` for
-    colours.
+    colours. Lines are not wrapped: a terminal does that, and other programs get whole lines.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -113,7 +116,27 @@ class Screen(Console):
             *objects: objects to print; one that rich cannot render is printed as a string.
             **options: options of rich.
         """
-        super().print(*(each if is_renderable(each) else str(each) for each in objects), **options)
+        shown = [each if is_renderable(each) else str(each) for each in objects]
+        lines = all(isinstance(each, str | Text) for each in shown)
+        super().print(*shown, **{"soft_wrap": lines, **options})
+
+    def next(self, action: str) -> None:
+        """Print the last line.
+
+        Args:
+            action: the next action.
+        """
+        self.print(f"\nNext: {action}")
+
+    def rest(self, number: int, noun: str = "") -> None:
+        """Print that a list is longer than what is shown.
+
+        Args:
+            number: of the elements that are not shown; nothing is printed if there are none.
+            noun: what they are, in the plural.
+        """
+        if number > 0:
+            self.print(f"… and {number:,} more{noun and f' {noun}'}; --json shows all.")
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return a string as a text: unchanged, on one line, without markup.
@@ -163,6 +186,21 @@ def console(*, quiet: bool = False) -> Screen:
         quiet: True to print nothing, because the command prints JSON.
     """
     return Screen(quiet=quiet)
+
+
+def table(columns: Iterable[str | Column], rows: Iterable[Iterable[str | Text]], title: str = "") -> Table:
+    """Return a table.
+
+    Args:
+        columns: headers; the cells of a column that is only a header are folded where they do not fit.
+        rows: cells of each row.
+        title: line above the table.
+    """
+    headers = (each if isinstance(each, Column) else Column(each, overflow="fold") for each in columns)
+    made = Table(*headers, title=title or None, title_justify="left")
+    for row in rows:
+        made.add_row(*row)
+    return made
 
 
 def styled(text: str, style: str) -> Text:
@@ -243,6 +281,16 @@ def error_document(error: RotatorsError) -> dict[str, str]:
         error: the error.
     """
     return {"code": error.full_code, "cause": error.cause, "next": error.remedy}
+
+
+def members(found: object, names: str) -> dict[str, Any]:
+    """Return attributes of an object as members of a JSON document.
+
+    Args:
+        found: the object.
+        names: of the attributes, in the order of the document, with blanks between them.
+    """
+    return {name: getattr(found, name) for name in names.split()}
 
 
 def print_json_stream(name: str, items: Iterable[object], rest: Callable[[], Mapping[str, object]]) -> None:
@@ -377,13 +425,9 @@ def versions_table(view: SecretView, title: str) -> Table:
         view: the secret without values.
         title: title of the table.
     """
-    table = Table(title=title, title_justify="left")
-    table.add_column("version", no_wrap=True)
-    table.add_column("stages", overflow="fold")
-    table.add_column("age", justify="right")
-    for version in view.versions:
-        table.add_row(version.id[:8], ", ".join(version.stages) or "(none)", age(version.created))
-    return table
+    columns = (Column("version", no_wrap=True), "stages", Column("age", justify="right"))
+    rows = ((each.id[:8], ", ".join(each.stages) or "(none)", age(each.created)) for each in view.versions)
+    return table(columns, rows, title)
 
 
 def view_document(view: SecretView) -> dict[str, Any]:
@@ -392,19 +436,5 @@ def view_document(view: SecretView) -> dict[str, Any]:
     Args:
         view: the secret without values.
     """
-    return {
-        "arn": view.arn,
-        "name": view.name,
-        "primary_region": view.primary_region,
-        "rotation_enabled": view.rotation_enabled,
-        "deleted": view.deleted,
-        "function_arn": view.function_arn,
-        "schedule": view.schedule,
-        "window": view.window,
-        "last_rotated": view.last_rotated,
-        "next_rotation": view.next_rotation,
-        "versions": [
-            {"id": version.id, "stages": list(version.stages), "created": version.created}
-            for version in view.versions
-        ],
-    }
+    versions = [members(each, "id stages created") for each in view.versions]
+    return members(view, _VIEW) | {"versions": versions}

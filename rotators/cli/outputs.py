@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
-from rich.table import Table
+from rich.table import Column
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
-from rotators.cli.aws import stack_option
+from rotators.cli.aws import STACK, stack_option
 from rotators.cli.errors import StackNotFound
-from rotators.cli.output import console, json_option, print_json
+from rotators.cli.output import console, json_option, print_json, table
 from rotators.core.errors import AccessDenied, StoreError
 
 _MARK = "RotateFunctionArn"
@@ -34,7 +34,7 @@ def outputs(stack: str, shell: bool, as_json: bool) -> None:
         print_json(found)
     elif shell:
         for name, value in found.items():
-            console().print(f"export {variable(name)}={shlex.quote(value)}", soft_wrap=True)
+            console().print(f"export {variable(name)}={shlex.quote(value)}")
     else:
         _print_table(stack, found)
 
@@ -101,16 +101,7 @@ def _remedy() -> str:
 
 
 def _print_table(stack: str, found: Mapping[str, str]) -> None:
-    table = Table(title=f"stack {stack}", title_justify="left")
-    table.add_column("output", no_wrap=True)
-    table.add_column("value", overflow="fold")
-    for name, value in found.items():
-        table.add_row(name, value)
     out = console()
-    out.print(table)
-    again = "" if stack == "rotators" else f" --stack {stack}"
-    out.print(
-        f'\nNext: `eval "$(rotators outputs{again} --shell)"` sets them as variables of the shell.',
-        soft_wrap=True,
-        markup=False,
-    )
+    out.print(table((Column("output", no_wrap=True), "value"), found.items(), f"stack {stack}"))
+    again = "" if stack == STACK else f" --stack {stack}"
+    out.next(f'`eval "$(rotators outputs{again} --shell)"` sets them as variables of the shell.')

@@ -50,7 +50,7 @@ def repair(secret: str, dry_run: bool, idle: bool, function: str | None, as_json
     if dry_run or not document["acts"]:
         known = clients.short_id(document["name"], document["arn"])
         again = f"Next: `rotators repair {known}` does it." if document["acts"] else ""
-        out.print("Nothing was changed. " + again if dry_run else "Nothing to do.", soft_wrap=True)
+        out.print("Nothing was changed. " + again if dry_run else "Nothing to do.")
         return
     show_checkup(document, out)
     if not document["healthy"]:
@@ -92,10 +92,10 @@ def _tell_stopped(told: Document, stopped: BaseException, *, as_json: bool) -> N
     _show_acts(told, out, "")
     made = f"{len(told['made'])} of {counted(len(told['acts']), 'change')} made"
     out.print(f"{made}, {state_of(stopped)}; the next one may have been made.")
-    out.print(f"\nNext: {_AGAIN}", soft_wrap=True)
+    out.next(_AGAIN)
 
 
 def _show_acts(document: Document, out: Screen, would: str) -> None:
-    out.print(f"{document['before']['state']}: {document['before']['sentence']}", soft_wrap=True)
+    out.print(f"{document['before']['state']}: {document['before']['sentence']}")
     for act in document["acts"]:
-        out.print(f"  {would}{act}", soft_wrap=True)
+        out.print(f"  {would}{act}")

@@ -43,4 +43,4 @@ def report(selector: Selector, output: str) -> None:
         return
     Path(output).write_text(html(found, details), encoding="utf-8")
     out.print(f"{counted(len(found.rows), 'secret')} in {output}.")
-    out.print(f"\nNext: open {output} in a browser.", soft_wrap=True)
+    out.next(f"open {output} in a browser.")

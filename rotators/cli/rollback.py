@@ -55,7 +55,7 @@ def rollback(secret: str, version: str | None, stage: str | None, yes: bool, as_
     if as_json:
         print_json(result.document())
     elif plan.acts:
-        out.print(f"\n{result.ending}Next: {result.next}", soft_wrap=True)
+        out.print(f"\n{result.ending}Next: {result.next}")
     result.end()
 
 
@@ -137,10 +137,10 @@ class _Result:
 
 def _show(result: _Result, out: Screen, *, yes: bool) -> None:
     plan = result.plan
-    out.print(f"Plan: return {plan.name} to version {plan.wanted}; {plan.reason}.", soft_wrap=True)
+    out.print(f"Plan: return {plan.name} to version {plan.wanted}; {plan.reason}.")
     for line in plan.words():
-        out.print(f"  {line}", soft_wrap=True)
+        out.print(f"  {line}")
     if plan.acts and yes:
-        out.print(f"If it does not end with Done, repeat it with `{result.again}`.", soft_wrap=True)
+        out.print(f"If it does not end with Done, repeat it with `{result.again}`.")
     if not plan.acts:
-        out.print(f"\nNothing to do. Next: {result.next}", soft_wrap=True)
+        out.print(f"\nNothing to do. Next: {result.next}")

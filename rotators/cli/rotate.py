@@ -123,7 +123,7 @@ class _Asked:
         For a test, the service creates an AWSPENDING version and then removes it (API:RotateSecret). It
         refuses a rotation meanwhile, as it does while a rotation runs.
         """
-        watch = Watch(self.before, lambda step: self.out.print(*_line(step), soft_wrap=True))
+        watch = Watch(self.before, lambda step: self.out.print(*_line(step)))
         wanted = str(uuid.uuid4())
         with audited(self.before.arn, "RotateSecret") as facts:
             try:
@@ -152,7 +152,7 @@ def _tell_stopped(asked: _Asked, stopped: BaseException, *, as_json: bool) -> No
     if as_json:
         told = expected(stopped) or Interrupted("a signal ended the command")
         print_json({"outcome": "unknown", "token": asked.token, "error": error_document(told), "next": next_})
-    asked.out.print(f"The rotation {asked.token} may have begun, and goes on. Next: {next_}", soft_wrap=True)
+    asked.out.print(f"The rotation {asked.token} may have begun, and goes on. Next: {next_}")
 
 
 def _show(asked: _Asked, secret: str, *, as_json: bool) -> None:
@@ -160,7 +160,7 @@ def _show(asked: _Asked, secret: str, *, as_json: bool) -> None:
         print_json(_document(str(asked.token), asked.ended, asked.after))
     closing = _closing(clients.short_id(secret, asked.after.arn), asked.ended)
     asked.out.print(versions_table(asked.after, secret))
-    asked.out.print(*closing, sep="\n", soft_wrap=True)
+    asked.out.print(*closing, sep="\n")
 
 
 def _check_enabled(view: SecretView, *, enable: bool) -> None:

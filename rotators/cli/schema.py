@@ -37,11 +37,11 @@ def schema(name: str | None, as_json: bool) -> None:
     elif as_json:
         print_json({"events": EVENTS, "records": [*RECORDS], "secrets": secrets()})
     else:
+        listed = dict.fromkeys(EVENTS, "the event of a function") | RECORDS
+        listed |= dict.fromkeys(secrets(), "the secrets of an engine")
         out = console()
-        out.print(*(f"{event:<22}the event of a function" for event in EVENTS), sep="\n")
-        out.print(*(f"{record:<22}{words}" for record, words in RECORDS.items()), sep="\n")
-        out.print(*(f"{engine:<22}the secrets of an engine" for engine in secrets()), sep="\n")
-        out.print(f"\nNext: `rotators schema {EVENTS[1]}` prints one.")
+        out.print(*(f"{each:<22}{words}" for each, words in listed.items()), sep="\n")
+        out.next(f"`rotators schema {EVENTS[1]}` prints one.")
 
 
 def secrets() -> list[str]:

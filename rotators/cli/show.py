@@ -38,16 +38,15 @@ def _show(view: SecretView, *, as_json: bool) -> None:
         return
     out = console()
     out.print(versions_table(view, f"{view.name}"))
-    out.print(f"rotation   {_rotation(view)}", soft_wrap=True)
+    out.print(f"rotation   {_rotation(view)}")
     out.print(f"last       {age(view.last_rotated)} ago" if view.last_rotated else "last       never")
     if view.next_rotation:
         out.print(f"next       {view.next_rotation:%Y-%m-%d %H:%M} UTC at the latest")
     if failure:
         out.print(
             f"failure    {failure.event} {age(failure.time)} ago: {_why(view, failure)}",
-            soft_wrap=True,
         )
-    out.print(f"\nNext: {_advice(view, failure)}", soft_wrap=True)
+    out.next(_advice(view, failure))
 
 
 def _why(view: SecretView, failure: FailedRotation) -> str:

@@ -125,4 +125,4 @@ def _print(stack: Stack, seeded: list[Seeded], page: str) -> None:
         f"# a page about the secrets: {page}",
         "# Ctrl-C stops and removes everything.",
     ]
-    console().print(*lines, sep="\n", soft_wrap=True)
+    console().print(*lines, sep="\n")
