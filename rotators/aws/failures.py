@@ -88,23 +88,6 @@ def begin_of_log(*moments: dt.datetime | None) -> float:
     return known.timestamp() - _BEFORE_SECONDS if known else 0.0
 
 
-def last_failed_step(function_arn: str, of: str, since: float) -> FailedStep | None:
-    """The newest failed step that a rotation function logged about a rotation or a secret.
-
-    Args:
-        function_arn: the rotation function.
-        of: the rotation's token, or the secret's ARN; without quotation marks.
-        since: seconds since the epoch; older lines do not count.
-
-    Returns:
-        The step; None when no line reports one.
-
-    Raises:
-        StoreError: the log could not be read (no permission, no such group, throttled …).
-    """
-    return newest_failure(logged_steps(function_arn, of, since))
-
-
 def newest_failure(steps: Sequence[LoggedStep]) -> FailedStep | None:
     """The failure of the last step that failed, or None.
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol
+
+from botocore.exceptions import ClientError
 
 from rotators.aws import clients, sealing
 from rotators.aws.addresses import with_address, with_admin_address
-from rotators.aws.faults import ErrorAnswer, not_aws, translate, translated
+from rotators.aws.faults import not_aws, translate, translated
 from rotators.cache.cache import Cache
 from rotators.core.contracts import SecretState, Unlabelled
 from rotators.core.errors import (
@@ -28,7 +30,7 @@ from rotators.core.secret import Secret
 from rotators.core.states import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
@@ -90,25 +92,32 @@ def list_versions(arn: str, client: SecretsManagerClient | None = None) -> tuple
     Raises:
         AccessDenied: the role lacks secretsmanager:ListSecretVersionIds.
     """
-    client = client or clients.secrets_manager()
-    found: list[Version] = []
-    page: dict[str, Any] = {}
+    ask = (client or clients.secrets_manager()).list_secret_version_ids
+    pages = _pages("ListSecretVersionIds", arn, partial(ask, SecretId=arn, IncludeDeprecated=True))
+    found = [
+        Version(
+            each["VersionId"],
+            tuple(each.get("VersionStages", ())),
+            each.get("CreatedDate"),
+            each.get("LastAccessedDate"),
+            tuple(each.get("KmsKeyIds", ())),
+        )
+        for page in pages
+        for each in page["Versions"]
+    ]
+    return tuple(sorted(found, key=_created, reverse=True))
+
+
+def _pages(action: str, about: str, ask: Callable[..., Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the pages of an answer; botocore has no paginator for these operations."""
+    more: dict[str, str] = {}
     while True:
-        with translated("ListSecretVersionIds", arn):
-            answer = client.list_secret_version_ids(SecretId=arn, IncludeDeprecated=True, **page)
-        found += [
-            Version(
-                each["VersionId"],
-                tuple(each.get("VersionStages", ())),
-                each.get("CreatedDate"),
-                each.get("LastAccessedDate"),
-                tuple(each.get("KmsKeyIds", ())),
-            )
-            for each in answer["Versions"]
-        ]
-        if not answer.get("NextToken"):
-            return tuple(sorted(found, key=_created, reverse=True))
-        page = {"NextToken": answer["NextToken"]}
+        with translated(action, about):
+            page = ask(**more)
+        yield page
+        if not page.get("NextToken"):
+            return
+        more = {"NextToken": page["NextToken"]}
 
 
 def unlabelled(versions: Iterable[Version]) -> Unlabelled:
@@ -359,8 +368,11 @@ class SecretsManager:
     def many(self, secret_ids: Sequence[str]) -> dict[str, SecretVersion | RotatorsError]:
         """See Source.many. One call for every 20 secrets."""
         found: dict[str, SecretVersion | RotatorsError] = {}
-        for start in range(0, len(secret_ids), _BATCH):
-            found |= self._batch(secret_ids[start : start + _BATCH])
+        try:
+            for start in range(0, len(secret_ids), _BATCH):
+                found |= self._batch(secret_ids[start : start + _BATCH])
+        except AccessDenied as denied:
+            raise _without_batch(denied) from None
         missing = "the answer does not hold it"
         return {
             secret_id: found.get(secret_id) or _failed(secret_id, "ResourceNotFoundException", missing)
@@ -369,7 +381,8 @@ class SecretsManager:
 
     def _batch(self, secret_ids: Sequence[str]) -> dict[str, SecretVersion | RotatorsError]:
         found: dict[str, SecretVersion | RotatorsError] = {}
-        for page in self._pages(secret_ids):
+        ask = partial(self._client.batch_get_secret_value, SecretIdList=secret_ids)
+        for page in _pages("BatchGetSecretValue", f"{len(secret_ids)} secrets", ask):
             for error in page.get("Errors", []):
                 found[error["SecretId"]] = _failed(
                     error["SecretId"], error["ErrorCode"], error.get("Message", "")
@@ -380,19 +393,6 @@ class SecretsManager:
                 if asked:
                     found |= dict.fromkeys(asked, opened_or_error(asked[0], version))
         return found
-
-    def _pages(self, secret_ids: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-        more: dict[str, Any] = {}
-        while True:
-            try:
-                with translated("BatchGetSecretValue", f"{len(secret_ids)} secrets"):
-                    page = self._client.batch_get_secret_value(SecretIdList=secret_ids, **more)
-            except AccessDenied as denied:
-                raise _without_batch(denied) from None
-            yield page
-            if not page.get("NextToken"):
-                return
-            more = {"NextToken": page["NextToken"]}
 
 
 def _created(version: Version) -> float:
@@ -441,7 +441,8 @@ def asked_for(secret_id: str, version: SecretVersion) -> SecretVersion:
 
 
 def _failed(secret_id: str, code: str, message: str) -> RotatorsError:
-    return translate(ErrorAnswer(code, message, "GetSecretValue"), "BatchGetSecretValue", secret_id)
+    refusal = ClientError({"Error": {"Code": code, "Message": message}}, "GetSecretValue")
+    return translate(refusal, "BatchGetSecretValue", secret_id)
 
 
 def _names(secret_id: str, version: SecretVersion) -> bool:
