@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,7 +21,8 @@ from rotators.cli.output import (
     styled,
     table,
 )
-from rotators.cli.selecting import nothing_selected, require_conditions, selector_options
+from rotators.cli.selecting import not_empty, require_conditions, selector_options
+from rotators.cli.stopping import exit_unless
 from rotators.manage.access import CAPABILITIES, NOT_CONSIDERED, SESSION_POLICIES, Answer, access_to
 from rotators.manage.guards import Guards
 from rotators.manage.inventory import described
@@ -101,10 +100,6 @@ class _Question:
         owner, _, name = principal.name.rpartition(":")
         return name if owner.endswith(f":iam::{self.account.id}") else principal.name
 
-    def guarded(self, entry: Entry) -> Guarded:
-        """The secret with its policies."""
-        return self.guards.of(entry)
-
     def everybody(self, guarded: Guarded) -> Iterator[Access]:
         """Yield the access of each principal to a secret."""
         for principal in [*self.account.principals, *guarded.outsiders(self.account.id)]:
@@ -143,8 +138,7 @@ def of(secret: str, scps: tuple[str, ...], session: str | None, as_json: bool) -
     with console(quiet=as_json).status("reading policies …"):
         question = _Question(scps, session)
         (_of_principal if of_principal else _of_secret)(secret, question, as_json)
-    if not question.notes["complete"]:
-        sys.exit(1)
+    exit_unless(question.notes["complete"])
 
 
 def _is_principal(name: str) -> bool:
@@ -158,7 +152,7 @@ def _asking(entry: Entry) -> str:
 
 
 def _of_secret(name: str, question: _Question, as_json: bool) -> None:
-    guarded = question.guarded(described(name))
+    guarded = question.guards.of(described(name))
     found = sorted(question.everybody(guarded), key=_order)
     entry, out = guarded.entry, console(quiet=as_json)
     if as_json:
@@ -180,7 +174,7 @@ def _of_principal(name: str, question: _Question, as_json: bool) -> None:
     principal = question.asked(name)
     rows = []
     for entry in Selector(everything=True).select(dt.datetime.now(dt.UTC)):
-        found = access_to(question.guarded(entry), principal)
+        found = access_to(question.guards.of(entry), principal)
         if as_json or found.any:
             rows.append((entry, found))
     rows.sort(key=lambda row: (_order(row[1])[:-1], row[0].name))
@@ -210,15 +204,10 @@ def matrix(selector: Selector, scps: tuple[str, ...], output: str) -> None:
     with console(quiet=output != "table").status("reading policies …"):
         question = _Question(scps)
         selection = selector.select(dt.datetime.now(dt.UTC))
-        guarded = (question.guarded(entry) for entry in selection)
-        first = next(guarded, None)
-        if first is None:
-            selection.require_complete()
-            raise nothing_selected()
-        found = _Matrix(question, chain([first], guarded), selection)
+        guarded = not_empty(map(question.guards.of, selection), selection)
+        found = _Matrix(question, guarded, selection)
         _PRINTERS[output](found)
-    if not found.notes["complete"]:
-        sys.exit(1)
+    exit_unless(found.notes["complete"])
 
 
 @dataclass
@@ -248,8 +237,9 @@ class _Matrix:
     def notes(self) -> dict[str, Any]:
         """The parts that the answer leaves out, with the secrets."""
         notes = self.question.notes
-        unread = [{"what": name, "code": error.full_code} for name, error in self.selection.unread]
-        return {**notes, "complete": notes["complete"] and not unread, "unread": [*notes["unread"], *unread]}
+        unread = notes["unread"]
+        unread += [{"what": name, "code": error.full_code} for name, error in self.selection.unread]
+        return {**notes, "complete": not unread}
 
 
 def _print_matrix_json(found: _Matrix) -> None:

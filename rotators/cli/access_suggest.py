@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from rotators.cli.output import console, counted, json_option, print_json
-from rotators.cli.selecting import nothing_selected
+from rotators.cli.selecting import not_empty
+from rotators.cli.stopping import exit_unless
 from rotators.manage.guards import Guards
 from rotators.manage.principals import read_account
 from rotators.manage.selector import Selector
@@ -66,16 +66,13 @@ def suggest(  # noqa: PLR0913, PLR0917 - options of the command
         found = suggested(guarded, account, role, tag, keep if exclusive else None)
         others = _others(tag, entries)
     (_print_json if as_json else _print_text)(found, others)
-    if found.faults:
-        sys.exit(1)
+    exit_unless(not found.faults)
 
 
 def _selected(selector: Selector) -> list[Entry]:
     selection = selector.select(dt.datetime.now(dt.UTC))
-    entries = list(selection)
+    entries = list(not_empty(selection, selection))
     selection.require_complete()
-    if not entries:
-        raise nothing_selected()
     return entries
 
 

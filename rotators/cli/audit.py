@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -26,6 +25,7 @@ from rotators.cli.output import (
     print_rows,
     table,
 )
+from rotators.cli.stopping import exit_unless
 from rotators.manage.selector import duration
 
 if TYPE_CHECKING:
@@ -50,21 +50,6 @@ _LABELS = {
 
 @dataclass(frozen=True)
 class _Asked:
-    """The options that all questions have.
-
-    Args:
-        places: files, folders and buckets with records.
-        athena: table of Athena for which the SQL is printed instead.
-        output: format of the output.
-    """
-
-    places: Sequence[str]
-    athena: str | None
-    output: str
-
-
-@dataclass(frozen=True)
-class _Shown:
     """A question, and how its answer is shown.
 
     Args:
@@ -82,9 +67,10 @@ class _Shown:
     needs: dt.timedelta | None = None
 
 
-def _records_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add what all questions have: the places of the records, and how to print the answer."""
+def _asks(command: Callable[..., _Asked]) -> Callable[..., None]:
+    """Make a command from a function that gives the question; add the places of the records."""
 
+    @click.argument("source", nargs=-1)
     @format_option("table", "json", "csv")
     @click.option(
         "--athena", metavar="TABLE", help="Print the question as SQL for this table of Athena instead."
@@ -95,7 +81,13 @@ def _records_options(command: Callable[..., None]) -> Callable[..., None]:
             raise click.UsageError(
                 "Give files, folders or s3://BUCKET/PREFIX with records, or --athena TABLE."
             )
-        command(asked=_Asked(source, athena, output), **rest)
+        asked = command(**rest)
+        if athena is None:
+            _answer(asked, source, output)
+        elif output == "json":
+            print_json({"question": asked.question.name, "sql": asked.question.athena(athena)})
+        else:
+            print_document(asked.question.athena(athena))
 
     return wrapped
 
@@ -115,28 +107,26 @@ audit.add_command(ocsf)
 
 @audit.command(short_help="Show who reads a secret, and who was refused.")
 @click.argument("secret")
-@click.argument("source", nargs=-1)
-@_records_options
-def who(secret: str, asked: _Asked) -> None:
+@_asks
+def who(secret: str) -> _Asked:
     """Show who reads SECRET (name or ARN), and who was refused, from the records in SOURCE.
 
     A caller is a role with all its sessions, a user, an account or a service.
     """
     columns = ("principal", "region", "reads", "refused", "addresses", "first_read", "last_read")
     next_ = f"`rotators access {secret}` tells who else could read it."
-    _answer(asked, _Shown(questions.who(secret), columns, next_, secret=secret))
+    return _Asked(questions.who(secret), columns, next_, secret=secret)
 
 
 @audit.command(short_help="List secrets that only their rotation functions read.")
-@click.argument("source", nargs=-1)
 @click.option("--for", "age", default="90d", metavar="AGE", help="Time without a read (default: 90d).")
 @click.option(
     "--secrets",
     type=click.File("r", errors="replace"),
     help="File with names or ARNs, one per line: only these secrets, also if no record mentions them.",
 )
-@_records_options
-def unused(age: str, secrets: TextIO | None, asked: _Asked) -> None:
+@_asks
+def unused(age: str, secrets: TextIO | None) -> _Asked:
     """List secrets that were not read for a time, before the newest record in SOURCE.
 
     Reads by rotation functions do not count. Without --secrets, the list has secrets that the records
@@ -146,14 +136,13 @@ def unused(age: str, secrets: TextIO | None, asked: _Asked) -> None:
     listed = list(filter(None, map(str.strip, secrets))) if secrets else []
     columns = ("secret", "region", "last_read", "reads_by_rotation")
     next_ = "`rotators delete SECRET` schedules a deletion, with a recovery window."
-    _answer(asked, _Shown(questions.unused(period, listed), columns, next_, needs=period))
+    return _Asked(questions.unused(period, listed), columns, next_, needs=period)
 
 
 @audit.command(short_help="Show who reads retired versions after the grace period.")
-@click.argument("source", nargs=-1)
 @click.option("--grace", default="24h", metavar="AGE", help="Time after a rotation (default: 24h).")
-@_records_options
-def previous(grace: str, asked: _Asked) -> None:
+@_asks
+def previous(grace: str) -> _Asked:
     """Show who reads retired versions later than a grace period after the rotation, from SOURCE.
 
     These are reads of AWSPREVIOUS, and of versions by their ids that are no longer AWSCURRENT. Reads by
@@ -161,14 +150,13 @@ def previous(grace: str, asked: _Asked) -> None:
     """
     columns = ("secret", "principal", "region", "reads", "last_read", "retired")
     next_ = "let these callers read AWSCURRENT, before the retired credential stops working."
-    _answer(asked, _Shown(questions.previous(duration(grace)), columns, next_))
+    return _Asked(questions.previous(duration(grace)), columns, next_)
 
 
 @audit.command(short_help="Show first-time readers, new Regions and bursts.")
-@click.argument("source", nargs=-1)
 @click.option("--since", default="24h", metavar="AGE", help="Time before the newest record (default: 24h).")
-@_records_options
-def anomalies(since: str, asked: _Asked) -> None:
+@_asks
+def anomalies(since: str) -> _Asked:
     """Show recent reads in SOURCE that differ from the reads before.
 
     The anomalies are callers that read a secret for the first time, or in a Region that is new for them, and
@@ -177,47 +165,34 @@ def anomalies(since: str, asked: _Asked) -> None:
     columns = ("event_time", "anomaly", "principal", "secret", "region", "reads", "refused")
     next_ = "`rotators audit who SECRET SOURCE` shows all callers of a secret."
     period = duration(since)
-    _answer(asked, _Shown(questions.anomalies(period), columns, next_, needs=period))
+    return _Asked(questions.anomalies(period), columns, next_, needs=period)
 
 
-def _answer(asked: _Asked, shown: _Shown) -> None:
-    """Answer a question, or print it."""
-    if asked.athena is not None:
-        _print_sql(shown.question, asked)
-        return
+def _answer(asked: _Asked, places: Sequence[str], output: str) -> None:
     with opened() as records:
-        with console(quiet=asked.output != "table").status("reading records …"):
-            records.load(files(asked.places))
-            answer = records.ask(shown.question)
-            notes = list(_limits(shown, records))
+        with console(quiet=output != "table").status("reading records …"):
+            records.load(files(places))
+            answer = records.ask(asked.question)
+            notes = list(_limits(asked, records))
         found = records.coverage
-    next_ = shown.next_ if answer.rows else "give older records too, if this is not the time that you mean."
-    if asked.output == "json":
-        document = {"question": shown.question.name, "rows": answer.rows, **members(found, _COVERAGE)}
+    next_ = asked.next_ if answer.rows else "give older records too, if this is not the time that you mean."
+    if output == "json":
+        document = {"question": asked.question.name, "rows": answer.rows, **members(found, _COVERAGE)}
         print_json({**document, "gaps": [vars(gap) for gap in found.gaps], "notes": notes, "next": next_})
-    elif asked.output == "csv":
+    elif output == "csv":
         _print_csv(answer, found)
     else:
-        _print_table(answer.rows, shown.columns, found, [*notes, f"\nNext: {next_}"])
-    if not found.complete:
-        sys.exit(1)
+        _print_table(answer.rows, asked.columns, found, [*notes, f"\nNext: {next_}"])
+    exit_unless(found.complete)
 
 
-def _limits(shown: _Shown, records: Records) -> Iterator[str]:
+def _limits(asked: _Asked, records: Records) -> Iterator[str]:
     """Return why an answer may be incomplete, although all records were read."""
     found = records.coverage
-    if shown.secret is not None and not records.ask(questions.mentions(shown.secret)).rows[0]["records"]:
-        yield f"No record mentions {shown.secret}: check its name, and the time of the records."
-    if shown.needs is not None and found.begun and found.ended and found.ended - found.begun <= shown.needs:
+    if asked.secret is not None and not records.ask(questions.mentions(asked.secret)).rows[0]["records"]:
+        yield f"No record mentions {asked.secret}: check its name, and the time of the records."
+    if asked.needs is not None and found.begun and found.ended and found.ended - found.begun <= asked.needs:
         yield "The records are not older than the time asked for: what happened before them is unknown."
-
-
-def _print_sql(question: Question, asked: _Asked) -> None:
-    sql = question.athena(str(asked.athena))
-    if asked.output == "json":
-        print_json({"question": question.name, "sql": sql})
-    else:
-        print_document(sql)
 
 
 def _print_csv(answer: Answer, found: Coverage) -> None:

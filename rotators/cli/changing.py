@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 from dataclasses import asdict, dataclass, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,7 @@ from rotators.cli.output import (
 )
 from rotators.cli.selecting import nothing_selected, require_conditions, selector_options
 from rotators.cli.signals import finish
-from rotators.cli.stopping import STOPS, end, error_member, state_of
+from rotators.cli.stopping import STOPS, end, error_member, exit_unless, state_of
 from rotators.core.errors import ServiceUnavailable
 from rotators.manage.changes import run_all
 
@@ -146,8 +145,7 @@ def carry_out(plan: Plan, *, yes: bool, as_json: bool) -> None:
         raise
     if result.stopped is not None:
         end(result.stopped)
-    if result.state not in {"done", "unneeded"}:
-        sys.exit(1)
+    exit_unless(result.state in {"done", "unneeded"})
 
 
 @dataclass(frozen=True)

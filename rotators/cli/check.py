@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +11,7 @@ from click.core import ParameterSource
 from rotators.cli.auditing import AuditedStore
 from rotators.cli.aws import ask_function, remote_option, stack_option
 from rotators.cli.output import console, json_option, print_json, table
+from rotators.cli.stopping import exit_unless
 from rotators.core.settings import Settings
 from rotators.recovery.checking import Document, preflight
 
@@ -37,8 +37,7 @@ def check(secret: str, remote: bool, stack: str, as_json: bool) -> None:
     if as_json:
         print_json(document)
     show_preflight(document, out)
-    if not document["ready"]:
-        sys.exit(1)
+    exit_unless(document["ready"])
 
 
 def _checked(secret: str, stack: str, *, remote: bool) -> Document:

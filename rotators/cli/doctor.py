@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +11,7 @@ import click
 from rotators.cli.auditing import AuditedStore
 from rotators.cli.aws import ask_function, remote_options
 from rotators.cli.output import age, console, json_option, print_json, table
+from rotators.cli.stopping import exit_unless
 from rotators.core.settings import Settings
 from rotators.recovery.checkup import Document, check_up
 
@@ -41,8 +41,7 @@ def doctor(secret: str, idle: bool, function: str | None, as_json: bool) -> None
     if as_json:
         print_json(document)
     show_checkup(document, out)
-    if not document["healthy"]:
-        sys.exit(1)
+    exit_unless(document["healthy"])
 
 
 def examined(secret: str, *, idle: bool, function: str | None) -> Document:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +13,7 @@ from rich.table import Column
 from rotators.aws import clients
 from rotators.aws.views import UNTOLD, SecretView, read_secret
 from rotators.cli.output import age, console, counted, error_document, json_option, print_json, styled, table
+from rotators.cli.stopping import exit_unless
 from rotators.manage.history import KEPT, Change, History
 from rotators.manage.history import history as read_history
 from rotators.manage.selector import duration
@@ -60,8 +60,7 @@ def history(secret: str, since: str, as_json: bool) -> None:
     if as_json:
         print_json(_document(view, found, unread))
     _print(secret, view, found, unread, console(quiet=as_json))
-    if found is None:
-        sys.exit(1)
+    exit_unless(found is not None)
 
 
 def _document(view: SecretView, found: History | None, unread: RotatorsError | None) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -27,6 +26,7 @@ from rotators.cli.output import (
     table,
 )
 from rotators.cli.selecting import selector_options
+from rotators.cli.stopping import exit_unless
 from rotators.core.errors import AccessDenied, SecretNotFound
 from rotators.manage import key_rotation
 from rotators.manage.inventory import entries
@@ -182,8 +182,7 @@ def _print_versions(asked: KeyEntry, found: Sequence[tuple[str, Version, bool]],
 def _tell_unread(unread: Sequence[tuple[str, RotatorsError]]) -> None:
     for _, error in unread:
         print_error(str(error))
-    if unread:
-        sys.exit(1)
+    exit_unless(not unread)
 
 
 @key.command(short_help="Rotate keys now, or set their automatic rotation.")

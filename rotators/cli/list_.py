@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import heapq
-import sys
 from collections import Counter
 from dataclasses import dataclass, field, fields
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,7 +21,8 @@ from rotators.cli.output import (
     styled,
     table,
 )
-from rotators.cli.selecting import nothing_selected, selector_options
+from rotators.cli.selecting import not_empty, selector_options
+from rotators.cli.stopping import exit_unless
 from rotators.manage.attention import Attention, Urgency, attention
 from rotators.manage.failures import FailedRotations, failed_rotations_if_readable
 
@@ -54,12 +53,7 @@ class _Listing:
 
     def __post_init__(self) -> None:
         """Look for the first secret, so that nothing is printed if there is none."""
-        entries = iter(self.selection)
-        first = next(entries, None)
-        if first is None:
-            self.selection.require_complete()
-            raise nothing_selected()
-        self._entries = chain([first], entries)
+        self._entries = not_empty(self.selection, self.selection)
 
     def __iter__(self) -> Iterator[tuple[Entry, Attention]]:
         for entry in self._entries:
@@ -93,10 +87,9 @@ def list_(selector: Selector, output: str, limit: int) -> None:
         _PRINTERS[output](listing, limit)
     if failures is None and output == "csv":  # the others that need them tell it
         print_error(_FAILURES_UNKNOWN)
-    if listing.selection.unread:
-        if output in {"names", "csv"}:
-            listing.selection.require_complete()
-        sys.exit(1)  # the others have shown these
+    if output in {"names", "csv"}:
+        listing.selection.require_complete()
+    exit_unless(not listing.selection.unread)  # the others have shown these
 
 
 def document(entry: Entry, found: Attention) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import sys
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rotators.cli.output import console, json_option, print_json, progress_bars, table
+from rotators.cli.stopping import exit_unless
 from rotators.core.registry import load
 from rotators.local.errors import ServerNotFound
 from rotators.strategies.rotator import engine_of
@@ -130,8 +130,7 @@ def matrix(
     for engine, why in missing.items():
         out.print(f"{engine}: not run: {why}")
     out.print(_closing(summaries, seconds))
-    if any(each.failures for each in summaries):
-        sys.exit(1)
+    exit_unless(not any(each.failures for each in summaries))
 
 
 def _missing(wanted: tuple[str, ...]) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from rotators.cli.output import (
     styled,
     table,
 )
+from rotators.cli.stopping import exit_unless
 from rotators.manage.policy import LEVELS, PRESETS, preset, read_policy
 from rotators.manage.reports import junit, sarif
 
@@ -52,8 +52,7 @@ def check(file: str | None, name: str | None, output: str) -> None:
     checked = _Checked(rules, dt.datetime.now(dt.UTC))
     with console(quiet=output != "table").status("checking secrets …"):
         _PRINTERS[output](checked)
-    if checked.failed:
-        sys.exit(1)
+    exit_unless(not checked.failed)
 
 
 class _Checked:

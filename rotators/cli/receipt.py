@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from rotators.cli.aws import ask_function, stack_option
 from rotators.cli.changing import yes_option
 from rotators.cli.errors import ExtraMissing
 from rotators.cli.output import console, counted, json_option, print_json, styled, table
+from rotators.cli.stopping import exit_unless
 from rotators.core.errors import SecretNotFound
 from rotators.core.folders import files_below, regular
 from rotators.receipts.envelope import LONGEST_FILE
@@ -62,8 +62,7 @@ def verify(source: str, keys: tuple[Path, ...], known: Path | None, as_json: boo
     if as_json:
         print_json({"chains": [_document(chain) for chain in chains]})
     _print(console(quiet=as_json), chains)
-    if any(chain.findings for chain in chains):
-        sys.exit(1)
+    exit_unless(not any(chain.findings for chain in chains))
 
 
 @receipt.command(short_help="List the rotations without a receipt; with --yes, write the receipts.")
@@ -91,8 +90,7 @@ def fill(stack: str, yes: bool, as_json: bool) -> None:
     again = left or (listed["Missing"] and not yes)
     fills = "`rotators receipt fill --yes` writes what can be written."
     out.next(fills if again else "verify the chains with `rotators receipt verify`.")
-    if again:
-        sys.exit(1)
+    exit_unless(not again)
 
 
 def _missing(stack: str) -> Any:

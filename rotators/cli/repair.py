@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +13,7 @@ from rotators.cli.aws import ask_function, remote_options
 from rotators.cli.doctor import idle_option, show_checkup
 from rotators.cli.output import console, counted, json_option, print_json
 from rotators.cli.signals import finish
-from rotators.cli.stopping import STOPS, end, error_member, state_of
+from rotators.cli.stopping import STOPS, end, error_member, exit_unless, state_of
 from rotators.core.settings import Settings
 from rotators.recovery.checkup import Document, Mending
 
@@ -53,8 +52,7 @@ def repair(secret: str, dry_run: bool, idle: bool, function: str | None, as_json
         out.print("Nothing was changed. " + again if dry_run else "Nothing to do.")
         return
     show_checkup(document, out)
-    if not document["healthy"]:
-        sys.exit(1)
+    exit_unless(document["healthy"])
 
 
 def _mended(secret: str, *, idle: bool, dry_run: bool, as_json: bool) -> Document:

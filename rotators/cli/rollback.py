@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from rotators.cli.auditing import AuditedStore, audited
 from rotators.cli.changing import yes_option
 from rotators.cli.output import console, json_option, print_json
 from rotators.cli.signals import finish
-from rotators.cli.stopping import STOPS, end, error_member, state_of
+from rotators.cli.stopping import STOPS, end, error_member, exit_unless, state_of
 from rotators.core.settings import Settings
 from rotators.core.states import Stage
 from rotators.recovery.rollback import Rollback, RollbackPlan, document, left, moves
@@ -131,8 +130,7 @@ class _Result:
     def end(self) -> None:
         if self.stopped is not None:
             end(self.stopped)
-        if self.state not in {"done", "unneeded"}:
-            sys.exit(1)
+        exit_unless(self.state in {"done", "unneeded"})
 
 
 def _show(result: _Result, out: Screen, *, yes: bool) -> None:

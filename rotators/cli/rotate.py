@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,6 @@ from rotators.aws.failures import LoggedStep
 from rotators.aws.faults import translated
 from rotators.aws.views import SecretView, read_secret
 from rotators.cli.auditing import audited
-from rotators.cli.errors import Interrupted
 from rotators.cli.output import (
     console,
     error_document,
@@ -25,7 +23,7 @@ from rotators.cli.output import (
     view_document,
 )
 from rotators.cli.signals import finish
-from rotators.cli.stopping import STOPS, end, expected
+from rotators.cli.stopping import STOPS, end, exit_unless, told
 from rotators.cli.watching import Ended, Watch
 from rotators.core.errors import (
     RequestRefused,
@@ -69,8 +67,7 @@ def rotate(secret: str, timeout: float, enable: bool, as_json: bool) -> None:
         _tell_stopped(asked, stopped, as_json=as_json)
         end(stopped)
     _show(asked, secret, as_json=as_json)
-    if asked.ended.outcome != "rotated":
-        sys.exit(1)
+    exit_unless(asked.ended.outcome == "rotated")
 
 
 class _Asked:
@@ -150,8 +147,8 @@ def _tell_stopped(asked: _Asked, stopped: BaseException, *, as_json: bool) -> No
     """Print what is known of a rotation that goes on without the command."""
     next_ = f"`rotators show {asked.before.id}` tells how it ended."
     if as_json:
-        told = expected(stopped) or Interrupted("a signal ended the command")
-        print_json({"outcome": "unknown", "token": asked.token, "error": error_document(told), "next": next_})
+        error = error_document(told(stopped))
+        print_json({"outcome": "unknown", "token": asked.token, "error": error, "next": next_})
     asked.out.print(f"The rotation {asked.token} may have begun, and goes on. Next: {next_}")
 
 
