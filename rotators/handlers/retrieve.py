@@ -95,15 +95,13 @@ def _permitted(event: object, observation: Observation) -> tuple[RetrieveRequest
     return request, rules.require(role, names, _described)
 
 
-def _described(name: str) -> callers.Described | None:
+def _described(name: str) -> Mapping[str, Any] | None:
     try:
-        answer = describe(name, clients.secrets_reader())
+        return describe(name, clients.secrets_reader())
     except (SecretNotFound, AccessDenied) as error:
         if error.reason is not None:  # about the function's credentials
             raise
         return None
-    tags = {tag["Key"]: tag.get("Value", "") for tag in answer.get("Tags", ())}
-    return callers.Described(answer["ARN"], tags)
 
 
 def _names(request: RetrieveRequest) -> list[str]:

@@ -162,20 +162,15 @@ def _log(
         **observation.keys,
         "duration_ms": milliseconds,
     }
-    if error is None:
-        reporting.log(f"{observation.function} succeeded", extra)
-    else:
-        extra |= {"outcome": "failed", **_described(error)}
-        reporting.log(f"{observation.function} failed", extra, error)
-
-
-def _described(error: RotatorsError) -> dict[str, str | bool]:
-    return {
-        "error_code": error.full_code,
-        "error_type": type(error).__name__,
-        "error_message": str(error),
-        "retryable": error.retryable,
-    }
+    if error is not None:
+        extra |= {
+            "outcome": "failed",
+            "error_code": error.full_code,
+            "error_type": type(error).__name__,
+            "error_message": str(error),
+            "retryable": error.retryable,
+        }
+    reporting.log(f"{observation.function} {'failed' if error else 'succeeded'}", extra, error)
 
 
 def _emit_metrics(
