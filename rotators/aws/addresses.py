@@ -8,9 +8,10 @@ guide, redshift-secrets-manager-integration. Amazon DocumentDB's clusters are in
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -23,11 +24,7 @@ from rotators.core.errors import (
     ServiceThrottled,
     ServiceUnavailable,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from rotators.core.secret import Secret
+from rotators.core.secret import Secret
 
 _REDSHIFT = "redshift"
 

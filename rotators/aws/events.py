@@ -8,12 +8,10 @@ So events are looked up by their names too, and the secret is read from the reco
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from rotators.core.secret import is_too_deep
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 SOURCE = "secretsmanager.amazonaws.com"
 """``eventSource`` of all of them."""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 _MOST_LINES = 4000  # a step has a log line and an audit record
 _LONGEST_MILLISECONDS = 900_000  # of a function (LG: gettingstarted-limits)

@@ -8,18 +8,15 @@ service's own message.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
 from rotators.core import errors
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @contextmanager

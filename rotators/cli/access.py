@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from rotators.cli.access_suggest import suggest
 from rotators.cli.output import (
+    Cell,
+    Screen,
     console,
     counted,
     format_option,
@@ -23,24 +26,19 @@ from rotators.cli.output import (
 )
 from rotators.cli.selecting import not_empty, require_conditions, selector_options
 from rotators.cli.stopping import exit_unless
-from rotators.manage.access import CAPABILITIES, NOT_CONSIDERED, SESSION_POLICIES, Answer, access_to
-from rotators.manage.guards import Guards
-from rotators.manage.inventory import described
-from rotators.manage.principals import read_account, read_policies
-from rotators.manage.selector import Selector
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from rich.table import Table
-    from rich.text import Text
-
-    from rotators.cli.output import Screen
-    from rotators.manage.access import Access, Verdict
-    from rotators.manage.guards import Guarded
-    from rotators.manage.inventory import Entry
-    from rotators.manage.principals import Principal
-    from rotators.manage.selector import Selection
+from rotators.manage.access import (
+    CAPABILITIES,
+    NOT_CONSIDERED,
+    SESSION_POLICIES,
+    Access,
+    Answer,
+    Verdict,
+    access_to,
+)
+from rotators.manage.guards import Guarded, Guards
+from rotators.manage.inventory import Entry, described
+from rotators.manage.principals import Principal, read_account, read_policies
+from rotators.manage.selector import Selection, Selector
 
 _DEFAULT = "of"
 _STYLES = {Answer.YES: "green", Answer.CONDITIONAL: "yellow", Answer.NO: ""}
@@ -161,7 +159,7 @@ def _of_secret(name: str, question: _Question, as_json: bool) -> None:
         print_json({**document, "principals": principals, **question.notes})
     shown = [each for each in found if each.any]
     if shown:
-        out.print(_table("principal", [(question.label(each.principal), each) for each in shown]))
+        _print_access(out, "principal", [(question.label(each.principal), each) for each in shown])
     out.print(f"{counted(len(shown), 'principal')} of {len(found)} with access to {entry.name}.")
     next_ = f"`rotators access suggest {name} --for ROLE` prints a policy with no more than needed."
     if entry.deleted:
@@ -183,7 +181,7 @@ def _of_principal(name: str, question: _Question, as_json: bool) -> None:
         secrets = [{"secret": entry.name, **_document(found)} for entry, found in rows]
         print_json({"principal": principal.name, "secrets": secrets, **question.notes})
     if rows:
-        out.print(_table("secret", [(entry.name, found) for entry, found in rows]))
+        _print_access(out, "secret", [(entry.name, found) for entry, found in rows])
     out.print(f"{counted(len(rows), 'secret')} that {principal.name} has access to.")
     next_ = f"`{_asking(rows[0][0])}` tells who else." if rows else "nothing needs to be done."
     _print_end(question.notes, out, next_)
@@ -260,7 +258,7 @@ def _print_matrix_csv(found: _Matrix) -> None:
 
 
 def _print_matrix_table(found: _Matrix) -> None:
-    cells: dict[str, dict[str, Text]] = {}
+    cells: dict[str, dict[str, Cell]] = {}
     shown: dict[str, Entry] = {}  # by ARN, because secrets of two Regions may have one name
     for entry, each in found:
         if entry.arn in shown or len(shown) < _COLUMNS:
@@ -299,11 +297,11 @@ def _document(found: Access) -> dict[str, Any]:
     }
 
 
-def _table(first: str, rows: Sequence[tuple[str, Access]]) -> Table:
-    return table((first, *CAPABILITIES, "why"), ((name, *_row(found)) for name, found in rows))
+def _print_access(out: Screen, first: str, rows: Sequence[tuple[str, Access]]) -> None:
+    out.print(table((first, *CAPABILITIES, "why"), ((name, *_cells(found)) for name, found in rows)))
 
 
-def _row(found: Access) -> Iterator[str | Text]:
+def _cells(found: Access) -> Iterator[Cell]:
     for each in found.verdicts.values():
         yield styled(each.answer, _STYLES[each.answer])
     why = _why(found)
@@ -323,7 +321,7 @@ def _reason(verdict: Verdict) -> str:
     return f"{verdict.why} if {', '.join(verdict.conditions)}" if verdict.conditions else verdict.why
 
 
-def _cell(found: Access) -> Text:
+def _cell(found: Access) -> Cell:
     marks = {Answer.YES: "", Answer.CONDITIONAL: "?"}
     words = [f"{name}{marks[each.answer]}" for name, each in found.verdicts.items() if each.answer in marks]
     return styled(" ".join(words), "")

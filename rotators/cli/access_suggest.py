@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import click
 
-from rotators.cli.output import console, counted, json_option, print_json
+from rotators.cli.output import Screen, console, counted, json_option, print_json
 from rotators.cli.selecting import not_empty
 from rotators.cli.stopping import exit_unless
 from rotators.manage.guards import Guards
+from rotators.manage.inventory import Entry
 from rotators.manage.principals import read_account
 from rotators.manage.selector import Selector
-from rotators.manage.suggestions import Tag, suggested
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rotators.cli.output import Screen
-    from rotators.manage.inventory import Entry
-    from rotators.manage.suggestions import Document, Suggestion
+from rotators.manage.suggestions import Document, Suggestion, Tag, suggested
 
 _NAMED = 5  # other secrets in the text
 

@@ -6,13 +6,14 @@ import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import click
 
 from rotators.audit import questions
+from rotators.audit.questions import Question
 from rotators.audit.sources import files
-from rotators.audit.table import opened
+from rotators.audit.table import Answer, Coverage, Gap, Records, opened
 from rotators.cli.audit_ocsf import ocsf
 from rotators.cli.output import (
     console,
@@ -27,10 +28,6 @@ from rotators.cli.output import (
 )
 from rotators.cli.stopping import exit_unless
 from rotators.manage.selector import duration
-
-if TYPE_CHECKING:
-    from rotators.audit.questions import Question
-    from rotators.audit.table import Answer, Coverage, Gap, Records
 
 _COVERAGE = "files records events begun ended complete gap_count unnamed"
 _ROWS = 50  # of a table

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from rotators.cli.auditing import audited_changes
 from rotators.cli.output import (
+    Screen,
     console,
     counted,
     error_document,
@@ -24,19 +26,12 @@ from rotators.cli.output import (
 from rotators.cli.selecting import nothing_selected, require_conditions, selector_options
 from rotators.cli.signals import finish
 from rotators.cli.stopping import STOPS, end, error_member, exit_unless, state_of
-from rotators.core.errors import ServiceUnavailable
-from rotators.manage.changes import run_all
+from rotators.core.errors import RotatorsError, ServiceUnavailable
+from rotators.manage.changes import Change, Outcome, Remark, run_all
+from rotators.manage.inventory import Entry
+from rotators.manage.selector import Selector
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from rotators.cli.output import Screen
-    from rotators.core.errors import RotatorsError
-    from rotators.manage.changes import Change, Outcome, Remark
-    from rotators.manage.inventory import Entry
-    from rotators.manage.selector import Selector
-
-    Planner = Callable[[Entry], Iterable[Change]]
+Planner = Callable[[Entry], Iterable[Change]]
 
 _ROWS = 50
 

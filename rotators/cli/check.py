@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
 from rotators.cli.auditing import AuditedStore
 from rotators.cli.aws import ask_function, remote_option, stack_option
-from rotators.cli.output import console, json_option, print_json, table
+from rotators.cli.output import Screen, console, json_option, print_json, table
 from rotators.cli.stopping import exit_unless
 from rotators.core.settings import Settings
 from rotators.recovery.checking import Document, preflight
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 @click.command()
@@ -52,7 +48,7 @@ def _checked(secret: str, stack: str, *, remote: bool) -> Document:
     return document
 
 
-def show_preflight(document: Document, out: Console) -> None:
+def show_preflight(document: Document, out: Screen) -> None:
     """Print every check and the first thing to do.
 
     Args:

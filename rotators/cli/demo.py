@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.columns import Columns
 
 from rotators.aws.views import read_secret
 from rotators.cli.output import (
+    Screen,
     console,
     json_option,
     print_error,
@@ -22,9 +23,6 @@ from rotators.cli.output import (
     view_document,
 )
 from rotators.cli.stack import PostgresStack, Seeded
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 _ROTATION_SECONDS = 60.0
 # A password of `alternating` stays valid until the user's next turn, so that one rotates twice.
@@ -51,7 +49,7 @@ def demo(as_json: bool) -> None:
     _finish(document, out)
 
 
-def _rotate_all(stack: PostgresStack, out: Console) -> dict[str, Any]:
+def _rotate_all(stack: PostgresStack, out: Screen) -> dict[str, Any]:
     begun = time.monotonic()
     with out.status("storing secrets through the store function …"):
         seeded = stack.seed()
@@ -59,7 +57,7 @@ def _rotate_all(stack: PostgresStack, out: Console) -> dict[str, Any]:
     return {"secrets": [_rotate_one(stack, secret, out) for secret in seeded]}
 
 
-def _rotate_one(stack: PostgresStack, secret: Seeded, out: Console) -> dict[str, Any]:
+def _rotate_one(stack: PostgresStack, secret: Seeded, out: Screen) -> dict[str, Any]:
     old, before = stack.value(secret.arn), read_secret(secret.arn)
     out.rule(f"{secret.name}, strategy {secret.strategy}", align="left")
     rotations = [_rotation(stack, secret, out) for _ in range(_ROTATIONS[secret.strategy])]
@@ -80,7 +78,7 @@ def _rotate_one(stack: PostgresStack, secret: Seeded, out: Console) -> dict[str,
     }
 
 
-def _rotation(stack: PostgresStack, secret: Seeded, out: Console) -> dict[str, Any]:
+def _rotation(stack: PostgresStack, secret: Seeded, out: Screen) -> dict[str, Any]:
     token = str(uuid.uuid4())
     stack.aws.client("secretsmanager").rotate_secret(SecretId=secret.arn, ClientRequestToken=token)
     with out.status("rotating …"):
@@ -97,7 +95,7 @@ def _rotation(stack: PostgresStack, secret: Seeded, out: Console) -> dict[str, A
     }
 
 
-def _finish(document: dict[str, Any], out: Console) -> None:
+def _finish(document: dict[str, Any], out: Screen) -> None:
     bad = [
         secret["name"]
         for secret in document["secrets"]

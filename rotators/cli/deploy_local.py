@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -12,15 +13,9 @@ from rotators.cli.check import show_preflight
 from rotators.cli.deployed import DeployedStack
 from rotators.cli.doctor import show_checkup
 from rotators.cli.failing import fail_once
-from rotators.cli.output import console, json_option, print_json, table
+from rotators.cli.output import Screen, console, json_option, print_json, table
+from rotators.cli.stack import Seeded
 from rotators.local.errors import LocalStackError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rich.console import Console
-
-    from rotators.cli.stack import Seeded
 
 _ROTATION_SECONDS = 120.0
 _STEPS = 4
@@ -58,7 +53,7 @@ def _parsed(parameters: tuple[str, ...]) -> dict[str, str]:
     return dict(text.split("=", 1) for text in parameters)
 
 
-def _run(stack: DeployedStack, out: Console) -> dict[str, Any]:
+def _run(stack: DeployedStack, out: Screen) -> dict[str, Any]:
     resources = _timed(out, "building, packaging and deploying the stack", stack.deploy)
     rows = ((resource["id"], resource["type"]) for resource in resources)
     out.print(table(("resource", "type"), rows, "what the stack made"))
@@ -79,7 +74,7 @@ def _run(stack: DeployedStack, out: Console) -> dict[str, Any]:
     }
 
 
-def _timed(out: Console, what: str, work: Callable[[], Any]) -> Any:
+def _timed(out: Screen, what: str, work: Callable[[], Any]) -> Any:
     begun = time.monotonic()
     with out.status(f"{what} …"):
         result = work()
@@ -87,7 +82,7 @@ def _timed(out: Console, what: str, work: Callable[[], Any]) -> Any:
     return result
 
 
-def _rotate(stack: DeployedStack, secret: Seeded, out: Console) -> dict[str, Any]:
+def _rotate(stack: DeployedStack, secret: Seeded, out: Screen) -> dict[str, Any]:
     """Rotate by the AWS CLI, and check which passwords log in.
 
     A pair of users needs two rotations until the old password is invalid.
@@ -113,7 +108,7 @@ def _rotate(stack: DeployedStack, secret: Seeded, out: Console) -> dict[str, Any
     }
 
 
-def _operated(stack: DeployedStack, action: str, secrets: list[Seeded], out: Console) -> list[str]:
+def _operated(stack: DeployedStack, action: str, secrets: list[Seeded], out: Screen) -> list[str]:
     """Run check or doctor in the deployed operate function, as --remote does, and show its answer."""
     states = []
     for secret in secrets:
@@ -124,7 +119,7 @@ def _operated(stack: DeployedStack, action: str, secrets: list[Seeded], out: Con
     return states
 
 
-def _told(stack: DeployedStack, out: Console) -> dict[str, Any]:
+def _told(stack: DeployedStack, out: Screen) -> dict[str, Any]:
     lines = stack.log_lines("rotate")
     told = {
         "log_lines": sum("outcome" in line for line in lines),
@@ -138,7 +133,7 @@ def _told(stack: DeployedStack, out: Console) -> dict[str, Any]:
     return told
 
 
-def _fail(stack: DeployedStack, secret: Seeded, out: Console) -> dict[str, str]:
+def _fail(stack: DeployedStack, secret: Seeded, out: Screen) -> dict[str, str]:
     """Let a rotation fail, and show the message on the alarm topic."""
     out.rule("a rotation that fails, because the password was changed at the database", align="left")
     message: dict[str, str] = _timed(
@@ -149,7 +144,7 @@ def _fail(stack: DeployedStack, secret: Seeded, out: Console) -> dict[str, str]:
     return message
 
 
-def _finish(document: dict[str, Any], out: Console) -> None:
+def _finish(document: dict[str, Any], out: Screen) -> None:
     rotations = document["rotations"]
     steps = [step for rotation in rotations for step in rotation["steps"]]
     held = (

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import click
 
 from rotators.aws import clients
-from rotators.aws.secrets import SecretsManager
+from rotators.aws.secrets import SecretsManager, SecretVersion
 from rotators.cli.auditing import record_read
 from rotators.cli.output import console, counted, json_option, print_json, table
 from rotators.core.states import Stage
 from rotators.manage.differences import differences
-
-if TYPE_CHECKING:
-    from rotators.aws.secrets import SecretVersion
 
 _VERSION_LENGTH = 32  # the shortest VersionId (API reference, PutSecretValue, ClientRequestToken)
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from rotators.cli.auditing import AuditedStore
 from rotators.cli.aws import ask_function, remote_options
-from rotators.cli.output import age, console, json_option, print_json, table
+from rotators.cli.output import Screen, age, console, json_option, print_json, table
 from rotators.cli.stopping import exit_unless
 from rotators.core.settings import Settings
 from rotators.recovery.checkup import Document, check_up
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
 
 idle_option = click.option(
     "--idle", is_flag=True, help="No rotation is running now: examine a recent AWSPENDING too."
@@ -65,7 +61,7 @@ def examined(secret: str, *, idle: bool, function: str | None) -> Document:
     return document
 
 
-def show_checkup(document: Document, out: Console) -> None:
+def show_checkup(document: Document, out: Screen) -> None:
     """Print the versions, the state in one sentence, and the action.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.table import Column
@@ -13,11 +13,9 @@ from rotators.cli.output import console, json_option, print_json, table
 from rotators.core.errors import RegistryError
 from rotators.core.registry import GROUP, load
 from rotators.core.secret import Secret
+from rotators.strategies.engine import Engine
 from rotators.strategies.proof import Proved
 from rotators.strategies.rotator import engine_of, lacks_admin, strategy_of
-
-if TYPE_CHECKING:
-    from rotators.strategies.engine import Engine
 
 COLUMNS = ("engine", "strategies", "installed", "proved on", "date")
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from typing import TYPE_CHECKING
 
+from rotators.cli.deployed import DeployedStack
+from rotators.cli.stack import Seeded
 from rotators.local.errors import LocalStackError
-
-if TYPE_CHECKING:
-    from rotators.cli.deployed import DeployedStack
-    from rotators.cli.stack import Seeded
 
 _QUEUE = "rotators-messages"
 _ROTATION_SECONDS = 120.0

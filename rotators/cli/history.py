@@ -5,25 +5,30 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from rich.table import Column
+from rich.table import Column, Table
 
 from rotators.aws import clients
 from rotators.aws.views import UNTOLD, SecretView, read_secret
-from rotators.cli.output import age, console, counted, error_document, json_option, print_json, styled, table
+from rotators.cli.output import (
+    Cell,
+    Screen,
+    age,
+    console,
+    counted,
+    error_document,
+    json_option,
+    print_json,
+    styled,
+    table,
+)
 from rotators.cli.stopping import exit_unless
+from rotators.core.errors import RotatorsError
 from rotators.manage.history import KEPT, Change, History
 from rotators.manage.history import history as read_history
 from rotators.manage.selector import duration
-
-if TYPE_CHECKING:
-    from rich.table import Table
-    from rich.text import Text
-
-    from rotators.cli.output import Screen
-    from rotators.core.errors import RotatorsError
 
 _NAMES = {"clientRequestToken": "version"}  # the id of the version that the call made or filled
 _LONGEST = 200  # a policy has 20,000 characters; the JSON document has them all
@@ -117,7 +122,7 @@ def _print_changes(found: History, out: Screen) -> None:
     out.print(f"{counted(number, 'change')} and {counted(reads, 'read')}{by} in {age(found.since)}.")
 
 
-def _what(change: Change) -> Text:
+def _what(change: Change) -> Cell:
     if change.error:
         return styled(change.error, "red")
     text = ", ".join(f"{_NAMES.get(name, name)}={_shown(value)}" for name, value in change.request.items())

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from rotators.aws.secrets import SecretVersion
 from rotators.cli.auditing import record_read
 from rotators.cli.changing import Plan, carry_out, yes_option
 from rotators.cli.output import counted, json_option
 from rotators.core.errors import RotatorsError, SealedValueError, SecretNotFound
-from rotators.manage.changes import storing
+from rotators.manage.changes import Change, storing
 from rotators.manage.errors import FileUnreadable, WouldOverwrite
-from rotators.manage.formats import FORMATS, read
+from rotators.manage.formats import FORMATS, Content, read
 from rotators.manage.values import current_values, unopened
-
-if TYPE_CHECKING:
-    from rotators.aws.secrets import SecretVersion
-    from rotators.manage.changes import Change
-    from rotators.manage.formats import Content
 
 _MOST_NAMED = 20
 _OPENED_BY_NOBODY = {"altered", "other-secret"}

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import click
 from rich.table import Column
 
 from rotators.aws import sealing
+from rotators.aws.secrets import Version
 from rotators.cli.changing import Plan, carry_out, yes_option
 from rotators.cli.key_change import change
 from rotators.cli.key_create import create
 from rotators.cli.output import (
+    Cell,
+    Screen,
     console,
     counted,
     json_option,
@@ -27,10 +30,11 @@ from rotators.cli.output import (
 )
 from rotators.cli.selecting import selector_options
 from rotators.cli.stopping import exit_unless
-from rotators.core.errors import AccessDenied, SecretNotFound
+from rotators.core.errors import AccessDenied, RotatorsError, SecretNotFound
 from rotators.manage import key_rotation
 from rotators.manage.inventory import entries
 from rotators.manage.key_inventory import (
+    KeyEntry,
     Needs,
     key_entries,
     key_entry,
@@ -38,17 +42,7 @@ from rotators.manage.key_inventory import (
     secrets_by_key,
     versions_under,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from rich.text import Text
-
-    from rotators.aws.secrets import Version
-    from rotators.cli.output import Screen
-    from rotators.core.errors import RotatorsError
-    from rotators.manage.key_inventory import KeyEntry
-    from rotators.manage.selector import Selector
+from rotators.manage.selector import Selector
 
 _ROWS = 50
 _ID_WIDTH = 36  # of a version
@@ -89,7 +83,7 @@ def list_(of_aws: bool, as_json: bool) -> None:
     _tell_unread(unread)
 
 
-def _row(entry: KeyEntry, secrets: int) -> tuple[str | Text, ...]:
+def _row(entry: KeyEntry, secrets: int) -> tuple[Cell, ...]:
     state = entry.state if entry.enabled else styled(entry.state, "red")
     usage = _USAGES.get(entry.usage, entry.usage)
     return entry.name, entry.spec, usage, state, _rotation(entry), str(secrets)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import click
 
@@ -14,12 +13,9 @@ from rotators.cli.output import console, json_option
 from rotators.cli.selecting import nothing_selected, require_conditions, selector_options
 from rotators.core.errors import AccessDenied, SecretNotFound
 from rotators.manage.key_change import KeyChange
-from rotators.manage.key_inventory import key_entry
+from rotators.manage.key_inventory import KeyEntry, key_entry
 from rotators.manage.key_permissions import KeyPermissions
-
-if TYPE_CHECKING:
-    from rotators.manage.key_inventory import KeyEntry
-    from rotators.manage.selector import Selector
+from rotators.manage.selector import Selector
 
 
 @click.command(short_help="Move secrets from one key to another.")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import heapq
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -25,12 +26,8 @@ from rotators.cli.selecting import not_empty, selector_options
 from rotators.cli.stopping import exit_unless
 from rotators.manage.attention import Attention, Urgency, attention
 from rotators.manage.failures import FailedRotations, failed_rotations_if_readable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from rotators.manage.inventory import Entry
-    from rotators.manage.selector import Selection, Selector
+from rotators.manage.inventory import Entry
+from rotators.manage.selector import Selection, Selector
 
 _FAILURES_UNKNOWN = "Failed rotations are unknown: CloudTrail could not be read (cloudtrail:LookupEvents)."
 

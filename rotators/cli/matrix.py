@@ -24,9 +24,9 @@ from rotators.testing.results import StopOutcome, StopResult, Summary, by_operat
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rich.console import Console
     from rich.table import Table
 
+    from rotators.cli.output import Screen
     from rotators.local.aws import LocalAws
     from rotators.testing.killed import Killer
     from rotators.testing.target import Target
@@ -150,7 +150,7 @@ def _missing(wanted: tuple[str, ...]) -> dict[str, str]:
     return missing
 
 
-def _run(jobs: list[Job], out: Console) -> dict[str, list[StopResult]]:
+def _run(jobs: list[Job], out: Screen) -> dict[str, list[StopResult]]:
     """Run the matrices of two engines at a time: each has its own local AWS and server."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()

@@ -188,7 +188,11 @@ def console(*, quiet: bool = False) -> Screen:
     return Screen(quiet=quiet)
 
 
-def table(columns: Iterable[str | Column], rows: Iterable[Iterable[str | Text]], title: str = "") -> Table:
+Cell = str | Text
+"""A cell of a table."""
+
+
+def table(columns: Iterable[str | Column], rows: Iterable[Iterable[Cell]], title: str = "") -> Table:
     """Return a table.
 
     Args:

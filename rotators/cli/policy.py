@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.table import Column
@@ -21,13 +22,8 @@ from rotators.cli.output import (
     table,
 )
 from rotators.cli.stopping import exit_unless
-from rotators.manage.policy import LEVELS, PRESETS, preset, read_policy
+from rotators.manage.policy import LEVELS, PRESETS, Finding, Policy, preset, read_policy
 from rotators.manage.reports import junit, sarif
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from rotators.manage.policy import Finding, Policy
 
 _ROWS = 50
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.table import Column
@@ -13,22 +14,14 @@ from rotators.aws.events import spellings
 from rotators.cli.aws import ask_function, stack_option
 from rotators.cli.changing import yes_option
 from rotators.cli.errors import ExtraMissing
-from rotators.cli.output import console, counted, json_option, print_json, styled, table
+from rotators.cli.output import Cell, Screen, console, counted, json_option, print_json, styled, table
 from rotators.cli.stopping import exit_unless
 from rotators.core.errors import SecretNotFound
 from rotators.core.folders import files_below, regular
 from rotators.receipts.envelope import LONGEST_FILE
 from rotators.receipts.errors import ReceiptInputInvalid, ReceiptsNotFound
 from rotators.receipts.storage import Bucket, Stored, number_in
-from rotators.receipts.verification import Known, verified
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rich.text import Text
-
-    from rotators.cli.output import Screen
-    from rotators.receipts.verification import Chain, Verify
+from rotators.receipts.verification import Chain, Known, Verify, verified
 
 _S3 = "s3://"
 _SHOWN = 50
@@ -178,7 +171,7 @@ def _document(chain: Chain) -> dict[str, Any]:
     }
 
 
-def _row(chain: Chain) -> tuple[str | Text, ...]:
+def _row(chain: Chain) -> tuple[Cell, ...]:
     name = chain.secret.rpartition(":secret:")[2] if chain.secret else chain.folder
     newest = f"{chain.receipts[-1].rotated:%Y-%m-%d %H:%M:%S}" if chain.receipts else "-"
     result = styled(counted(len(chain.findings), "finding"), "red") if chain.findings else "intact"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 import click
 
@@ -11,14 +10,11 @@ from rotators.aws import clients
 from rotators.cli.auditing import AuditedStore, audited
 from rotators.cli.aws import ask_function, remote_options
 from rotators.cli.doctor import idle_option, show_checkup
-from rotators.cli.output import console, counted, json_option, print_json
+from rotators.cli.output import Screen, console, counted, json_option, print_json
 from rotators.cli.signals import finish
 from rotators.cli.stopping import STOPS, end, error_member, exit_unless, state_of
 from rotators.core.settings import Settings
 from rotators.recovery.checkup import Document, Mending
-
-if TYPE_CHECKING:
-    from rotators.cli.output import Screen
 
 _AGAIN = "repeat the command; it examines the secret again, and does what remains."
 

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from rotators.aws import clients
 from rotators.cli.auditing import AuditedStore, audited
 from rotators.cli.changing import yes_option
-from rotators.cli.output import console, json_option, print_json
+from rotators.cli.output import Screen, console, json_option, print_json
 from rotators.cli.signals import finish
 from rotators.cli.stopping import STOPS, end, error_member, exit_unless, state_of
 from rotators.core.settings import Settings
 from rotators.core.states import Stage
 from rotators.recovery.rollback import Rollback, RollbackPlan, document, left, moves
-
-if TYPE_CHECKING:
-    from rotators.cli.output import Screen
 
 
 @click.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -13,6 +13,7 @@ from rotators.aws.faults import translated
 from rotators.aws.views import SecretView, read_secret
 from rotators.cli.auditing import audited
 from rotators.cli.output import (
+    Screen,
     console,
     error_document,
     first_rotation,
@@ -33,9 +34,6 @@ from rotators.core.errors import (
     ServiceUnavailable,
 )
 from rotators.core.states import Stage
-
-if TYPE_CHECKING:
-    from rotators.cli.output import Screen
 
 
 @click.command()

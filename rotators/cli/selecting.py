@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from functools import wraps
 from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from rotators.manage.errors import NothingSelected, SelectorInvalid
-from rotators.manage.selector import Selector
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from rotators.manage.selector import Selection
+from rotators.manage.selector import Selection, Selector
 
 _T = TypeVar("_T")
 

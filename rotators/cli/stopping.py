@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any, NoReturn
 
 from rotators.cli.errors import Interrupted, SystemRefused
 from rotators.cli.output import error_document, print_error
 from rotators.core.errors import RotatorsError
-
-if TYPE_CHECKING:
-    from typing import NoReturn
 
 STOPS = (Exception, KeyboardInterrupt)
 """Exceptions that stop a command; they are raised again after the output has named the changes."""

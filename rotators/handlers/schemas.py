@@ -128,7 +128,7 @@ def _notify() -> dict[str, Any]:
 def _receipt() -> dict[str, Any]:
     detail = _object({"eventName": {"const": SUCCEEDED}, "eventTime": {"type": "string"}}, {})
     succeeded = {**_object({"detail": detail}, {}), "not": {"required": ["Fill"]}}
-    fill = {**_model(FillRequest), "description": _summary(FillRequest.__doc__)}
+    fill = _schema("receipt", FillRequest, _model(FillRequest))
     del fill["title"]
     return _schema("receipt", SucceededEvent, {"anyOf": [succeeded, fill]})
 

@@ -23,17 +23,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
+from rotators.core.audit import Facts
 from rotators.core.errors import ConfigurationError, RotatorsError, UnexpectedError
 from rotators.core.redaction import name_of, raise_unchained
 from rotators.handlers.audit import write_records
-
-if TYPE_CHECKING:
-    from rotators.core.audit import Facts
 
 _DIMENSIONS = ("rotator", "step")
 _LAST_STEP = "finishSecret"
