@@ -215,25 +215,15 @@ class SecretStore:
     """Secrets Manager; see core/contracts.py ``Store`` for the methods.
 
     Args:
-        client: a boto3 client; the process's shared one when left out.
         values: the cache of values; the process's shared one when left out.
     """
 
-    def __init__(
-        self,
-        client: SecretsManagerClient | None = None,
-        values: Cache[tuple[str, str], Secret] | None = None,
-    ) -> None:
-        self._given = client
+    def __init__(self, values: Cache[tuple[str, str], Secret] | None = None) -> None:
         self._values = _values if values is None else values
-
-    @property
-    def _client(self) -> SecretsManagerClient:
-        return self._given or clients.secrets_manager()
 
     def describe(self, secret_id: str) -> SecretState:
         """See Store.describe."""
-        answer = describe(secret_id, self._client)
+        answer = describe(secret_id)
         # The service leaves empty fields out (API:DescribeSecret).
         return SecretState(
             arn=answer["ARN"],
@@ -248,7 +238,7 @@ class SecretStore:
             return known
         try:
             with translated("GetSecretValue", arn):
-                answer = self._client.get_secret_value(SecretId=arn, VersionId=version)
+                answer = clients.secrets_manager().get_secret_value(SecretId=arn, VersionId=version)
         except SecretNotFound:
             return None
         value = with_address(_parsed(answer, _name_in(arn)))
@@ -266,7 +256,7 @@ class SecretStore:
         if sealing.seals():
             sealing.opened(_name_in(arn), content)
         with translated("PutSecretValue", arn):
-            self._client.put_secret_value(
+            clients.secrets_manager().put_secret_value(
                 SecretId=arn,
                 ClientRequestToken=token,
                 SecretString=content,
@@ -279,13 +269,13 @@ class SecretStore:
         """See Store.promote. One call; AWSPREVIOUS follows by itself (API:UpdateSecretVersionStage)."""
         source = {"RemoveFromVersionId": current} if current else {}
         with translated("UpdateSecretVersionStage", arn):
-            self._client.update_secret_version_stage(
+            clients.secrets_manager().update_secret_version_stage(
                 SecretId=arn, VersionStage=Stage.CURRENT, MoveToVersionId=token, **source
             )
 
     def unlabelled(self, arn: str) -> Unlabelled:
         """See Store.unlabelled."""
-        return unlabelled(list_versions(arn, self._client))
+        return unlabelled(list_versions(arn))
 
     def admin(self, arn: str) -> Secret:
         """See Store.admin. Read once a rotation, and never kept: its version is not known beforehand.
@@ -295,11 +285,11 @@ class SecretStore:
         """
         with clients.in_region_of(arn):
             with translated("GetSecretValue", arn):
-                answer = self._client.get_secret_value(SecretId=arn, VersionStage=Stage.CURRENT)
+                answer = clients.secrets_manager().get_secret_value(SecretId=arn, VersionStage=Stage.CURRENT)
             value = _parsed(answer, answer["Name"], clear=True)
             if "host" in value:
                 return value
-            return with_admin_address(value, describe(arn, self._client).get("Tags", []))
+            return with_admin_address(value, describe(arn).get("Tags", []))
 
 
 class Source(Protocol):

@@ -251,8 +251,16 @@ def refusal(error: RotatorsError) -> dict[str, Any]:
     Args:
         error: error of the request.
     """
-    content = {"Code": error.full_code, "Message": f"{error.cause}. Next: {error.remedy}"}
-    return response(_status(error), content)
+    return response(_status(error), told(error))
+
+
+def told(error: RotatorsError) -> dict[str, str]:
+    """Return an error as answers have it.
+
+    Args:
+        error: error of a request, or of one secret of many.
+    """
+    return {"Code": error.full_code, "Message": f"{error.cause}. Next: {error.remedy}"}
 
 
 def _status(error: RotatorsError) -> int:

@@ -154,13 +154,7 @@ def _many(cache: SecretCache, request: RetrieveRequest) -> dict[str, Any]:
                 raise found
             secrets.append(_answer(found, request.fields, cached=secret_id in cached))
         except RotatorsError as error:
-            failures.append(
-                {
-                    "SecretId": secret_id,
-                    "Code": error.full_code,
-                    "Message": f"{error.cause}. Next: {error.remedy}",
-                }
-            )
+            failures.append({"SecretId": secret_id, **callers.told(error)})
     return {"Secrets": secrets, "Errors": failures}
 
 
