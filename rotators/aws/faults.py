@@ -239,7 +239,7 @@ def _of_boto(error: boto.BotoCoreError, action: str, secret_id: str) -> errors.R
             f"{action} on {secret_id} failed: nothing listens at {endpoint}",
             remedy="Run `rotators up` in another terminal and paste the exports that it prints here; "
             "for real AWS, unset AWS_ENDPOINT_URL.",
-            reason=fault.reason,
+            reason="endpoint",
         )
     at = f" at {endpoint}" if endpoint else ""
     return fault.kind(f"{cause}: {fault.what}{at}", reason=fault.reason, remedy=fault.remedy)

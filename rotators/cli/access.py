@@ -18,7 +18,6 @@ from rotators.cli.output import (
     format_option,
     json_option,
     print_error,
-    print_json,
     print_json_stream,
     print_rows,
     styled,
@@ -153,10 +152,9 @@ def _of_secret(name: str, question: _Question, as_json: bool) -> None:
     guarded = question.guards.of(described(name))
     found = sorted(question.everybody(guarded), key=_order)
     entry, out = guarded.entry, console(quiet=as_json)
-    if as_json:
-        principals = [{"principal": each.principal.name, **_document(each)} for each in found]
-        document = {"secret": entry.name, "arn": entry.arn, "deleted": entry.deleted is not None}
-        print_json({**document, "principals": principals, **question.notes})
+    principals = [{"principal": each.principal.name, **_document(each)} for each in found]
+    about = {"secret": entry.name, "arn": entry.arn, "deleted": entry.deleted is not None}
+    out.document({**about, "principals": principals, **question.notes})
     shown = [each for each in found if each.any]
     if shown:
         _print_access(out, "principal", [(question.label(each.principal), each) for each in shown])
@@ -177,9 +175,8 @@ def _of_principal(name: str, question: _Question, as_json: bool) -> None:
             rows.append((entry, found))
     rows.sort(key=lambda row: (_order(row[1])[:-1], row[0].name))
     out = console(quiet=as_json)
-    if as_json:
-        secrets = [{"secret": entry.name, **_document(found)} for entry, found in rows]
-        print_json({"principal": principal.name, "secrets": secrets, **question.notes})
+    secrets = [{"secret": entry.name, **_document(found)} for entry, found in rows]
+    out.document({"principal": principal.name, "secrets": secrets, **question.notes})
     if rows:
         _print_access(out, "secret", [(entry.name, found) for entry, found in rows])
     out.print(f"{counted(len(rows), 'secret')} that {principal.name} has access to.")
@@ -267,7 +264,7 @@ def _print_matrix_table(found: _Matrix) -> None:
     out = console()
     if shown:
         columns = ["principal", *(entry.id for entry in shown.values())]
-        rows = ((principal, *(row.get(arn, "") for arn in shown)) for principal, row in sorted(cells.items()))
+        rows = [(principal, *(row.get(arn, "") for arn in shown)) for principal, row in sorted(cells.items())]
         out.print(table(columns, rows))
     out.print(
         f"{len(shown)} of {counted(found.count, 'secret')}. A ? marks access that depends on a condition."
@@ -298,7 +295,7 @@ def _document(found: Access) -> dict[str, Any]:
 
 
 def _print_access(out: Screen, first: str, rows: Sequence[tuple[str, Access]]) -> None:
-    out.print(table((first, *CAPABILITIES, "why"), ((name, *_cells(found)) for name, found in rows)))
+    out.print(table((first, *CAPABILITIES, "why"), [(name, *_cells(found)) for name, found in rows]))
 
 
 def _cells(found: Access) -> Iterator[Cell]:

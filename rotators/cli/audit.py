@@ -74,6 +74,7 @@ def _asks(command: Callable[..., _Asked]) -> Callable[..., None]:
     )
     @wraps(command)
     def wrapped(source: tuple[str, ...], athena: str | None, output: str, **rest: Any) -> None:
+        """Answer the question from the records in SOURCE."""
         if bool(source) == (athena is not None):
             raise click.UsageError(
                 "Give files, folders or s3://BUCKET/PREFIX with records, or --athena TABLE."
@@ -204,7 +205,7 @@ def _print_table(
 ) -> None:
     out = console()
     if rows:
-        cells = ([_cell(_short(row[name])) for name in columns] for row in rows[:_ROWS])
+        cells = [[_cell(_short(row[name])) for name in columns] for row in rows[:_ROWS]]
         out.print(table([_LABELS.get(name, name) for name in columns], cells))
     if len(rows) > _ROWS:
         out.print(f"The first {_ROWS} of {len(rows):,} rows; -o csv lists all.")

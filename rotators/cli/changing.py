@@ -18,7 +18,6 @@ from rotators.cli.output import (
     error_document,
     json_option,
     print_error,
-    print_json,
     progress_bars,
     styled,
     table,
@@ -131,9 +130,8 @@ def carry_out(plan: Plan, *, yes: bool, as_json: bool) -> None:
     _show_plan(plan, out)
     result = _run(plan, out) if yes and plan.changes else Result(plan, [])
     try:
-        if as_json:
-            print_json(_document(result))
-        elif plan.changes:
+        out.document(_document(result))
+        if plan.changes:
             _show_end(result, out)
     except OSError:  # told by the caller
         print_error(f"{_made(result)} Next: {result.next}")
@@ -194,7 +192,7 @@ def _show_plan(plan: Plan, out: Screen) -> None:
     done = f" {plan.unchanged:,} of them {verb} no change." if plan.unchanged else ""
     count = counted(len(plan.changes), "change")
     out.print(f"Plan: {count}, {counted(plan.selected, plan.noun)} selected.{done}")
-    out.print(table((plan.noun, "change"), ((each.secret, each.words) for each in plan.changes[:_ROWS])))
+    out.print(table((plan.noun, "change"), [(each.secret, each.words) for each in plan.changes[:_ROWS]]))
     out.rest(len(plan.changes) - _ROWS)
     _show_reasons(plan, out)
 

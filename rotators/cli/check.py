@@ -9,7 +9,7 @@ from click.core import ParameterSource
 
 from rotators.cli.auditing import AuditedStore
 from rotators.cli.aws import ask_function, remote_option, stack_option
-from rotators.cli.output import Screen, console, json_option, print_json, table
+from rotators.cli.output import Screen, console, json_option, table
 from rotators.cli.stopping import exit_unless
 from rotators.core.settings import Settings
 from rotators.recovery.checking import Document, preflight
@@ -30,8 +30,7 @@ def check(secret: str, remote: bool, stack: str, as_json: bool) -> None:
     out = console(quiet=as_json)
     with out.status(f"checking {secret} …"):
         document = _checked(secret, stack, remote=remote)
-    if as_json:
-        print_json(document)
+    out.document(document)
     show_preflight(document, out)
     exit_unless(document["ready"])
 
@@ -55,6 +54,6 @@ def show_preflight(document: Document, out: Screen) -> None:
         document: result of ``preflight``.
         out: console to print on.
     """
-    rows = ((each["name"], each["result"], each["detail"]) for each in document["checks"])
+    rows = [(each["name"], each["result"], each["detail"]) for each in document["checks"]]
     out.print(table(("check", "result", "detail"), rows, document["name"]))
     out.print(f"Next: {document['next']}")

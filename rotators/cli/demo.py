@@ -16,7 +16,6 @@ from rotators.cli.output import (
     console,
     json_option,
     print_error,
-    print_json,
     step_line,
     styled,
     versions_table,
@@ -44,8 +43,7 @@ def demo(as_json: bool) -> None:
     finally:
         stack.__exit__()
     document["seconds"] = round(time.monotonic() - started, 2)
-    if as_json:
-        print_json(document)
+    out.document(document)
     _finish(document, out)
 
 

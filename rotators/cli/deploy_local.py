@@ -13,7 +13,7 @@ from rotators.cli.check import show_preflight
 from rotators.cli.deployed import DeployedStack
 from rotators.cli.doctor import show_checkup
 from rotators.cli.failing import fail_once
-from rotators.cli.output import Screen, console, json_option, print_json, table
+from rotators.cli.output import Screen, console, json_option, table
 from rotators.cli.stack import Seeded
 from rotators.local.errors import LocalStackError
 
@@ -41,8 +41,7 @@ def deploy_local(template: Path, parameters: tuple[str, ...], as_json: bool) -> 
     with DeployedStack(template, _parsed(parameters)) as stack:
         document = _run(stack, out)
     document["seconds"] = round(time.monotonic() - started, 2)
-    if as_json:
-        print_json(document)
+    out.document(document)
     _finish(document, out)
 
 
@@ -55,7 +54,7 @@ def _parsed(parameters: tuple[str, ...]) -> dict[str, str]:
 
 def _run(stack: DeployedStack, out: Screen) -> dict[str, Any]:
     resources = _timed(out, "building, packaging and deploying the stack", stack.deploy)
-    rows = ((resource["id"], resource["type"]) for resource in resources)
+    rows = [(resource["id"], resource["type"]) for resource in resources]
     out.print(table(("resource", "type"), rows, "what the stack made"))
     seeded = _timed(out, "storing secrets through the deployed store function", stack.seed)
     ready = _operated(stack, "check", seeded, out)

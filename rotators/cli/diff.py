@@ -9,7 +9,7 @@ import click
 from rotators.aws import clients
 from rotators.aws.secrets import SecretsManager, SecretVersion
 from rotators.cli.auditing import record_read
-from rotators.cli.output import console, counted, json_option, print_json, table
+from rotators.cli.output import console, counted, json_option, table
 from rotators.core.states import Stage
 from rotators.manage.differences import differences
 
@@ -32,12 +32,11 @@ def diff(secret: str, before: str, after: str, as_json: bool) -> None:
     with clients.in_region_of(secret):
         one, other = _version(secret, before), _version(secret, after)
     found = differences(one.secret.stored(), other.secret.stored())
-    if as_json:
-        members = [asdict(each) for each in found]
-        print_json({"name": other.name, "before": one.version, "after": other.version, "members": members})
     out = console(quiet=as_json)
+    members = [asdict(each) for each in found]
+    out.document({"name": other.name, "before": one.version, "after": other.version, "members": members})
     out.print(f"{other.name}: {before} ({one.version[:8]}) and {after} ({other.version[:8]})")
-    rows = ((each.member, each.state, each.before, each.after) for each in found)
+    rows = [(each.member, each.state, each.before, each.after) for each in found]
     out.print(table(("member", "state", "before", "after"), rows))
     changed = sum(each.state != "same" for each in found)
     out.print(f"{counted(changed, 'member')} of {len(found)} differ.")

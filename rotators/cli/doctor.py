@@ -10,7 +10,7 @@ import click
 
 from rotators.cli.auditing import AuditedStore
 from rotators.cli.aws import ask_function, remote_options
-from rotators.cli.output import Screen, age, console, json_option, print_json, table
+from rotators.cli.output import Screen, age, console, json_option, table
 from rotators.cli.stopping import exit_unless
 from rotators.core.settings import Settings
 from rotators.recovery.checkup import Document, check_up
@@ -34,8 +34,7 @@ def doctor(secret: str, idle: bool, function: str | None, as_json: bool) -> None
     out = console(quiet=as_json)
     with out.status(f"examining {secret} …"):
         document = examined(secret, idle=idle, function=function)
-    if as_json:
-        print_json(document)
+    out.document(document)
     show_checkup(document, out)
     exit_unless(document["healthy"])
 
@@ -68,7 +67,7 @@ def show_checkup(document: Document, out: Screen) -> None:
         document: result of ``examined``.
         out: console to print on.
     """
-    rows = (
+    rows = [
         (
             each["version"][:8],
             ", ".join(each["stages"]) or "(none)",
@@ -76,7 +75,7 @@ def show_checkup(document: Document, out: Screen) -> None:
             _login(each),
         )
         for each in document["versions"]
-    )
+    ]
     out.print(table(("version", "stages", "age", "login"), rows, document["name"]))
     out.print(f"admin      {document['admin']['login'] if document['admin'] else 'none'}")
     out.print(f"schedule   {_schedule(document)}")

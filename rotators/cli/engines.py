@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.table import Column
 
-from rotators.cli.output import console, json_option, print_json, table
+from rotators.cli.output import console, json_option, table
 from rotators.core.errors import RegistryError
 from rotators.core.registry import GROUP, load
 from rotators.core.secret import Secret
@@ -33,11 +33,10 @@ def engines(as_json: bool) -> None:
     """
     rows = known_engines()
     following = next((row["next"] for row in rows if row["next"]), _NEXT)
-    if as_json:
-        print_json({"engines": rows, "next": following})
-    columns = (Column(name, no_wrap=name in {"engine", "date"}) for name in COLUMNS)
     out = console(quiet=as_json)
-    out.print(table(columns, map(cells, rows)))
+    out.document({"engines": rows, "next": following})
+    columns = (Column(name, no_wrap=name in {"engine", "date"}) for name in COLUMNS)
+    out.print(table(columns, [cells(row) for row in rows]))
     out.print(f"Next: {following}")
 
 

@@ -20,7 +20,6 @@ from rotators.cli.output import (
     counted,
     error_document,
     json_option,
-    print_json,
     styled,
     table,
 )
@@ -62,9 +61,9 @@ def history(secret: str, since: str, as_json: bool) -> None:
                 found = read_history(view, period)
         except UNTOLD as error:
             unread = error
-    if as_json:
-        print_json(_document(view, found, unread))
-    _print(secret, view, found, unread, console(quiet=as_json))
+    out = console(quiet=as_json)
+    out.document(_document(view, found, unread))
+    _print(secret, view, found, unread, out)
     exit_unless(found is not None)
 
 
@@ -100,7 +99,7 @@ def _print(
 
 def _versions(view: SecretView) -> Table:
     columns = ("version", "stages", Column("created", no_wrap=True), Column("last read", no_wrap=True))
-    rows = (
+    rows = [
         (
             each.id,
             ", ".join(each.stages) or "(none)",
@@ -108,14 +107,14 @@ def _versions(view: SecretView) -> Table:
             f"{each.accessed:%Y-%m-%d}" if each.accessed else "-",
         )
         for each in view.versions
-    )
+    ]
     return table(columns, rows, view.name)
 
 
 def _print_changes(found: History, out: Screen) -> None:
     if found.changes:
         columns = (Column("time (UTC)", no_wrap=True), "change", "by", "what")
-        rows = ((_moment(each.time), each.event, _short(each.who), _what(each)) for each in found.changes)
+        rows = [(_moment(each.time), each.event, _short(each.who), _what(each)) for each in found.changes]
         out.print(table(columns, rows))
     number, reads = len(found.changes), sum(found.reads.values())
     by = f" by {counted(len(found.reads), 'caller')}" if reads else ""

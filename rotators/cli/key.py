@@ -24,7 +24,6 @@ from rotators.cli.output import (
     json_option,
     members,
     print_error,
-    print_json,
     styled,
     table,
 )
@@ -69,15 +68,13 @@ def list_(of_aws: bool, as_json: bool) -> None:
         found = [each for each in key_entries(unread) if of_aws or not each.managed_by_aws]
         counts = Counter(secrets_by_key(found, entries()))
     found.sort(key=lambda each: (each.name, each.arn))
-    if as_json:
-        keys = [
-            {**members(each, _KEY), "rotation_days": each.period, "secrets": counts[each.arn]}
-            for each in found
-        ]
-        print_json({"keys": keys, "unread": [name for name, _ in unread]})
     out = console(quiet=as_json)
+    keys = [
+        {**members(each, _KEY), "rotation_days": each.period, "secrets": counts[each.arn]} for each in found
+    ]
+    out.document({"keys": keys, "unread": [name for name, _ in unread]})
     columns = ("key", "spec", "usage", "state", "rotation", Column("secrets", justify="right"))
-    out.print(table(columns, (_row(each, counts[each.arn]) for each in found)))
+    out.print(table(columns, [_row(each, counts[each.arn]) for each in found]))
     out.print(f"{counted(len(found), 'key')}.")
     out.next(_after_list(found, counts))
     _tell_unread(unread)
@@ -134,30 +131,29 @@ def versions(selector: Selector, key: str, as_json: bool) -> None:
         needs = Needs(asked)
         judged = [(secret, each, needs.of(each)) for secret, each in found]
     unread += selection.unread
-    if as_json:
-        listed = [
-            {
-                "secret": secret,
-                "version": each.id,
-                "stages": each.stages,
-                "created": each.created,
-                "other_keys": other_keys(asked, each),
-                "needed": needed,
-            }
-            for secret, each, needed in judged
-        ]
-        names = [secret for secret, _ in unread]
-        print_json({"key": asked.arn, "seals": sealing.names(asked.arn), "versions": listed, "unread": names})
-    _print_versions(asked, judged, console(quiet=as_json))
+    out = console(quiet=as_json)
+    listed = [
+        {
+            "secret": secret,
+            "version": each.id,
+            **members(each, "stages created"),
+            "other_keys": other_keys(asked, each),
+            "needed": needed,
+        }
+        for secret, each, needed in judged
+    ]
+    names = [secret for secret, _ in unread]
+    out.document({"key": asked.arn, "seals": sealing.names(asked.arn), "versions": listed, "unread": names})
+    _print_versions(asked, judged, out)
     _tell_unread(unread)
 
 
 def _print_versions(asked: KeyEntry, found: Sequence[tuple[str, Version, bool]], out: Screen) -> None:
     none, yes = styled("none", "yellow"), styled("yes", "yellow")
-    rows = (
+    rows = [
         (secret, each.id, ", ".join(each.stages) or none, yes if needed else "no")
         for secret, each, needed in found[:_ROWS]
-    )
+    ]
     out.print(table(("secret", Column("version", min_width=_ID_WIDTH), "stages", "needed"), rows))
     out.rest(len(found) - _ROWS)
     secrets = counted(len({secret for secret, *_ in found}), "secret")

@@ -140,7 +140,7 @@ def _cell(value: object) -> str:
 
 def _print_table(listing: _Listing, limit: int) -> None:
     urgent = heapq.nsmallest(limit, listing, key=lambda each: (each[1].urgency, each[0].name))
-    rows = (
+    rows = [
         (
             entry.name,
             age(entry.value_since),
@@ -150,7 +150,7 @@ def _print_table(listing: _Listing, limit: int) -> None:
             styled(found.reason, "red") if found.urgency <= Urgency.OVERDUE else found.reason,
         )
         for entry, found in urgent
-    )
+    ]
     out = console()
     out.print(table(("secret", "age", "rotation", "next", "last read", "attention"), rows))
     if listing.failures is None:

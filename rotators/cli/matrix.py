@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rotators.cli.output import console, json_option, print_json, progress_bars, table
+from rotators.cli.output import console, json_option, progress_bars, table
 from rotators.cli.stopping import exit_unless
 from rotators.core.registry import load
 from rotators.local.errors import ServerNotFound
@@ -121,8 +121,7 @@ def matrix(
     results = _run(jobs, out)
     seconds = time.monotonic() - started
     summaries = [summary(job.name, results[job.name]) for job in jobs]
-    if as_json:
-        print_json(_document(missing, summaries, results, seconds))
+    out.document(_document(missing, summaries, results, seconds))
     for job in jobs:
         out.print(_table(job.name, results[job.name]))
     for each in summaries:

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from rotators.cli.errors import ScaffoldRefused
-from rotators.cli.output import console, json_option, print_json
+from rotators.cli.output import console, json_option
 from rotators.core.registry import GROUP
 
 EXAMPLE = Path(__file__).parent / "example"
@@ -45,9 +45,8 @@ def new(name: str, directory: Path | None, as_json: bool) -> None:
             f"{error.filename} cannot be written: {error.strerror}",
             remedy="Name a --directory in a folder that you may write to.",
         ) from None
-    if as_json:
-        print_json({"name": name, "directory": str(folder), "files": written})
     out = console(quiet=as_json)
+    out.document({"name": name, "directory": str(folder), "files": written})
     for file in written:
         out.print(f"  {folder / file}")
     out.next(f"`cd {folder} && pip install '.[test]' && pytest`; then make it yours: see README.md.")

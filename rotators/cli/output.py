@@ -27,7 +27,7 @@ from rotators.aws.clients import region_named_by
 from rotators.core.visible import is_visible, json_escape, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from rich.console import ConsoleOptions, RenderableType
     from rich.progress import Progress
@@ -120,6 +120,15 @@ class Screen(Console):
         lines = all(isinstance(each, str | Text) for each in shown)
         super().print(*shown, **{"soft_wrap": lines, **options})
 
+    def document(self, document: object) -> None:
+        """Print one JSON document, if the command prints that in place of all else.
+
+        Args:
+            document: JSON types, and times.
+        """
+        if self.quiet:
+            print_json(document)
+
     def next(self, action: str) -> None:
         """Print the last line.
 
@@ -183,7 +192,7 @@ def console(*, quiet: bool = False) -> Screen:
     """Return the output for people, on stdout; without colours if stdout is not a terminal.
 
     Args:
-        quiet: True to print nothing, because the command prints JSON.
+        quiet: True to print nothing but a JSON document.
     """
     return Screen(quiet=quiet)
 
@@ -192,7 +201,7 @@ Cell = str | Text
 """A cell of a table."""
 
 
-def table(columns: Iterable[str | Column], rows: Iterable[Iterable[Cell]], title: str = "") -> Table:
+def table(columns: Iterable[str | Column], rows: Collection[Iterable[Cell]], title: str = "") -> Table:
     """Return a table.
 
     Args:
@@ -430,7 +439,7 @@ def versions_table(view: SecretView, title: str) -> Table:
         title: title of the table.
     """
     columns = (Column("version", no_wrap=True), "stages", Column("age", justify="right"))
-    rows = ((each.id[:8], ", ".join(each.stages) or "(none)", age(each.created)) for each in view.versions)
+    rows = [(each.id[:8], ", ".join(each.stages) or "(none)", age(each.created)) for each in view.versions]
     return table(columns, rows, title)
 
 

@@ -113,7 +113,7 @@ def _print_table(checked: _Checked) -> None:
     for _ in findings:  # only counted
         pass
     numbers = (Column("about", justify="right"), Column("broken by", justify="right"))
-    rows = (
+    rows = [
         (
             rule.id,
             rule.level,
@@ -122,7 +122,7 @@ def _print_table(checked: _Checked) -> None:
             styled(str(checked.broken[rule.id]), "red") if checked.broken[rule.id] else "0",
         )
         for rule in rules.rules
-    )
+    ]
     out.print(table(("rule", "level", "title", *numbers), rows))
     for rule in rules.rules:
         if not rules.applied[rule.id]:

@@ -14,7 +14,7 @@ from rotators.aws.events import spellings
 from rotators.cli.aws import ask_function, stack_option
 from rotators.cli.changing import yes_option
 from rotators.cli.errors import ExtraMissing
-from rotators.cli.output import Cell, Screen, console, counted, json_option, print_json, styled, table
+from rotators.cli.output import Cell, Screen, console, counted, json_option, styled, table
 from rotators.cli.stopping import exit_unless
 from rotators.core.errors import SecretNotFound
 from rotators.core.folders import files_below, regular
@@ -52,9 +52,9 @@ def verify(source: str, keys: tuple[Path, ...], known: Path | None, as_json: boo
     chains = verified(_files(source), check, earlier)
     if not chains:
         raise ReceiptsNotFound(f"{source} has no receipts")
-    if as_json:
-        print_json({"chains": [_document(chain) for chain in chains]})
-    _print(console(quiet=as_json), chains)
+    out = console(quiet=as_json)
+    out.document({"chains": [_document(chain) for chain in chains]})
+    _print(out, chains)
     exit_unless(not any(chain.findings for chain in chains))
 
 
@@ -73,8 +73,7 @@ def fill(stack: str, yes: bool, as_json: bool) -> None:
         listed = _missing(stack)
     written = ask_function(f"{stack}-receipt", {"Fill": True}) if yes and listed["Missing"] else {}
     left = max(listed["Left"], written.get("Left", 0))
-    if as_json:
-        print_json({"missing": listed["Missing"], "written": written.get("Receipts", []), "left": left})
+    out.document({"missing": listed["Missing"], "written": written.get("Receipts", []), "left": left})
     _print_missing(out, listed["Missing"])
     if left:
         out.print(f"There was no time to look at {counted(left, 'secret')}.")
@@ -104,14 +103,14 @@ def _print_missing(out: Screen, missing: list[dict[str, Any]]) -> None:
         out.print("No receipt is missing.")
         return
     columns = ("secret", Column("last rotation (UTC)", no_wrap=True), Column("missing", justify="right"))
-    rows = (
+    rows = [
         (
             spellings(each["SecretId"])[-1],
             str(each.get("Rotated", "-"))[:19].replace("T", " "),
             str(each.get("Receipts", "unknown")),
         )
         for each in missing[:_SHOWN]
-    )
+    ]
     out.print(table(columns, rows))
     out.rest(len(missing) - _SHOWN, "secrets")
     for each in [each for each in missing if "Error" in each][:_SHOWN]:
@@ -180,7 +179,7 @@ def _row(chain: Chain) -> tuple[Cell, ...]:
 
 def _print(out: Screen, chains: list[Chain]) -> None:
     columns = ("secret", Column("receipts", justify="right"), Column("newest (UTC)", no_wrap=True), "result")
-    out.print(table(columns, map(_row, chains)))
+    out.print(table(columns, [_row(chain) for chain in chains]))
     findings = [finding for chain in chains for finding in chain.findings]
     for finding in findings[:_SHOWN]:
         out.print(f"{finding.problem}  {finding.place}: {finding.message}")

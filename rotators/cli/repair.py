@@ -10,7 +10,7 @@ from rotators.aws import clients
 from rotators.cli.auditing import AuditedStore, audited
 from rotators.cli.aws import ask_function, remote_options
 from rotators.cli.doctor import idle_option, show_checkup
-from rotators.cli.output import Screen, console, counted, json_option, print_json
+from rotators.cli.output import Screen, console, counted, json_option
 from rotators.cli.signals import finish
 from rotators.cli.stopping import STOPS, end, error_member, exit_unless, state_of
 from rotators.core.settings import Settings
@@ -39,8 +39,7 @@ def repair(secret: str, dry_run: bool, idle: bool, function: str | None, as_json
         else:
             event = {"Action": "repair", "SecretId": secret, "Idle": idle, "DryRun": dry_run}
             document = ask_function(function, event)
-    if as_json:
-        print_json(document)
+    out.document(document)
     _show_acts(document, out, "would " if dry_run else "")
     if dry_run or not document["acts"]:
         known = clients.short_id(document["name"], document["arn"])
@@ -78,11 +77,9 @@ def _recorded(mending: Mending) -> Document:
 
 def _tell_stopped(told: Document, stopped: BaseException, *, as_json: bool) -> None:
     """Print what a stopped repair did; the next change, or the examination after the last one, is missing."""
-    if as_json:
-        state = {"healthy": False, "state": state_of(stopped), "error": error_member(stopped), "next": _AGAIN}
-        print_json({"dry_run": False, **told, **state})
-        return
-    out = console()
+    out = console(quiet=as_json)
+    state = {"healthy": False, "state": state_of(stopped), "error": error_member(stopped), "next": _AGAIN}
+    out.document({"dry_run": False, **told, **state})
     _show_acts(told, out, "")
     made = f"{len(told['made'])} of {counted(len(told['acts']), 'change')} made"
     out.print(f"{made}, {state_of(stopped)}; the next one may have been made.")

@@ -11,7 +11,7 @@ import click
 from rotators.aws import clients
 from rotators.cli.auditing import AuditedStore, audited
 from rotators.cli.changing import yes_option
-from rotators.cli.output import Screen, console, json_option, print_json
+from rotators.cli.output import Screen, console, json_option
 from rotators.cli.signals import finish
 from rotators.cli.stopping import STOPS, end, error_member, exit_unless, state_of
 from rotators.core.settings import Settings
@@ -48,9 +48,8 @@ def rollback(secret: str, version: str | None, stage: str | None, yes: bool, as_
         if yes and plan.acts:
             with out.status(f"rolling {secret} back …"):
                 result.run()
-    if as_json:
-        print_json(result.document())
-    elif plan.acts:
+    out.document(result.document())
+    if plan.acts:
         out.print(f"\n{result.ending}Next: {result.next}")
     result.end()
 

@@ -18,7 +18,6 @@ from rotators.cli.output import (
     error_document,
     first_rotation,
     json_option,
-    print_json,
     step_line,
     versions_table,
     view_document,
@@ -62,9 +61,9 @@ def rotate(secret: str, timeout: float, enable: bool, as_json: bool) -> None:
     with asked.out.status(f"rotating {secret} …"):
         stopped = asked.run(timeout)
     if stopped is not None:
-        _tell_stopped(asked, stopped, as_json=as_json)
+        _tell_stopped(asked, stopped)
         end(stopped)
-    _show(asked, secret, as_json=as_json)
+    _show(asked, secret)
     exit_unless(asked.ended.outcome == "rotated")
 
 
@@ -118,7 +117,7 @@ class _Asked:
         For a test, the service creates an AWSPENDING version and then removes it (API:RotateSecret). It
         refuses a rotation meanwhile, as it does while a rotation runs.
         """
-        watch = Watch(self.before, lambda step: self.out.print(*_line(step)))
+        watch = Watch(self.before, self._show_step)
         wanted = str(uuid.uuid4())
         with audited(self.before.arn, "RotateSecret") as facts:
             try:
@@ -131,6 +130,9 @@ class _Asked:
         removed = not self.after.unlisted and all(each.id != self.token for each in self.after.versions)
         return self.ended.outcome == "abandoned" and removed
 
+    def _show_step(self, step: LoggedStep) -> None:
+        self.out.print(*step_line(step.step, step.seconds, "" if step.failure else None))
+
     def _start(self, token: str) -> None:
         self.token = token
         try:
@@ -141,18 +143,16 @@ class _Asked:
             raise
 
 
-def _tell_stopped(asked: _Asked, stopped: BaseException, *, as_json: bool) -> None:
+def _tell_stopped(asked: _Asked, stopped: BaseException) -> None:
     """Print what is known of a rotation that goes on without the command."""
     next_ = f"`rotators show {asked.before.id}` tells how it ended."
-    if as_json:
-        error = error_document(told(stopped))
-        print_json({"outcome": "unknown", "token": asked.token, "error": error, "next": next_})
+    error = error_document(told(stopped))
+    asked.out.document({"outcome": "unknown", "token": asked.token, "error": error, "next": next_})
     asked.out.print(f"The rotation {asked.token} may have begun, and goes on. Next: {next_}")
 
 
-def _show(asked: _Asked, secret: str, *, as_json: bool) -> None:
-    if as_json:
-        print_json(_document(str(asked.token), asked.ended, asked.after))
+def _show(asked: _Asked, secret: str) -> None:
+    asked.out.document(_document(str(asked.token), asked.ended, asked.after))
     closing = _closing(clients.short_id(secret, asked.after.arn), asked.ended)
     asked.out.print(versions_table(asked.after, secret))
     asked.out.print(*closing, sep="\n")
@@ -196,10 +196,6 @@ def start(arn: str, token: str, *, again: bool = True) -> str:
             raise
         return start(arn, token, again=False)
     return token
-
-
-def _line(step: LoggedStep) -> tuple[Any, ...]:
-    return step_line(step.step, step.seconds, "" if step.failure else None)
 
 
 def _document(token: str, ended: Ended, after: SecretView) -> dict[str, Any]:
