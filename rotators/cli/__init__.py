@@ -136,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             finally:
                 _flush()  # here, because no code handles an error of the flush at the end of the process
         except (click.ClickException, click.Abort, KeyboardInterrupt, RotatorsError, OSError) as error:
-            status = _told(error, as_json=form.is_json)
+            status = _told(error, as_json=form.name == "json")
     sys.exit(status)
 
 

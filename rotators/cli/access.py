@@ -123,7 +123,7 @@ class _Question:
     help="Policies of a session of the role (a policy or a list).",
 )
 @json_option
-def of(secret: str, scps: tuple[str, ...], session: str | None, as_json: bool) -> None:
+def of(secret: str, scps: tuple[str, ...], session: str | None) -> None:
     """Tell who has access to a SECRET, or what a PRINCIPAL has access to.
 
     A principal is role/NAME, user/NAME or an ARN of IAM or STS. Give a secret with such a name by its ARN.
@@ -132,9 +132,9 @@ def of(secret: str, scps: tuple[str, ...], session: str | None, as_json: bool) -
     of_principal = _is_principal(secret)
     if session is not None and not of_principal:
         raise click.UsageError("--session-policy needs a role: give role/NAME.")
-    with console(quiet=as_json).status("reading policies …"):
+    with console().status("reading policies …"):
         question = _Question(scps, session)
-        (_of_principal if of_principal else _of_secret)(secret, question, as_json)
+        (_of_principal if of_principal else _of_secret)(secret, question)
     exit_unless(question.notes["complete"])
 
 
@@ -148,10 +148,10 @@ def _asking(entry: Entry) -> str:
     return f"rotators access {entry.arn if means_other else entry.id}"
 
 
-def _of_secret(name: str, question: _Question, as_json: bool) -> None:
+def _of_secret(name: str, question: _Question) -> None:
     guarded = question.guards.of(described(name))
     found = sorted(question.everybody(guarded), key=_order)
-    entry, out = guarded.entry, console(quiet=as_json)
+    entry, out = guarded.entry, console()
     principals = [{"principal": each.principal.name, **_document(each)} for each in found]
     about = {"secret": entry.name, "arn": entry.arn, "deleted": entry.deleted is not None}
     out.document({**about, "principals": principals, **question.notes})
@@ -166,15 +166,14 @@ def _of_secret(name: str, question: _Question, as_json: bool) -> None:
     _print_end(question.notes, out, next_)
 
 
-def _of_principal(name: str, question: _Question, as_json: bool) -> None:
-    principal = question.asked(name)
+def _of_principal(name: str, question: _Question) -> None:
+    principal, out = question.asked(name), console()
     rows = []
     for entry in Selector(everything=True).select(dt.datetime.now(dt.UTC)):
         found = access_to(question.guards.of(entry), principal)
-        if as_json or found.any:
+        if out.quiet or found.any:
             rows.append((entry, found))
     rows.sort(key=lambda row: (_order(row[1])[:-1], row[0].name))
-    out = console(quiet=as_json)
     secrets = [{"secret": entry.name, **_document(found)} for entry, found in rows]
     out.document({"principal": principal.name, "secrets": secrets, **question.notes})
     if rows:
@@ -196,7 +195,7 @@ def matrix(selector: Selector, scps: tuple[str, ...], output: str) -> None:
     incomplete then.
     """
     require_conditions(selector)
-    with console(quiet=output != "table").status("reading policies …"):
+    with console().status("reading policies …"):
         question = _Question(scps)
         selection = selector.select(dt.datetime.now(dt.UTC))
         guarded = not_empty(map(question.guards.of, selection), selection)

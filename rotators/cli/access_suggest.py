@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 
-from rotators.cli.output import Screen, console, counted, json_option, print_json
+from rotators.cli.output import Screen, console, counted, json_option
 from rotators.cli.selecting import not_empty
 from rotators.cli.stopping import exit_unless
 from rotators.manage.guards import Guards
@@ -36,13 +36,12 @@ def _tag(_context: click.Context, _option: click.Parameter, given: str | None) -
 @click.option("--exclusive", is_flag=True, help="Print policies of the secrets too, which deny all others.")
 @click.option("--keep", multiple=True, metavar="PRINCIPAL", help="With --exclusive: do not deny this one.")
 @json_option
-def suggest(  # noqa: PLR0913, PLR0917 - options of the command
+def suggest(
     secret: tuple[str, ...],
     role: str,
     tag: Tag | None,
     exclusive: bool,
     keep: tuple[str, ...],
-    as_json: bool,
 ) -> None:
     """Print the policies that permit a role to read each SECRET, and nothing more. Nothing is changed.
 
@@ -53,13 +52,13 @@ def suggest(  # noqa: PLR0913, PLR0917 - options of the command
     """
     if keep and not exclusive:
         raise click.UsageError("--keep needs --exclusive.")
-    with console(quiet=as_json).status("reading policies …"):
+    with console().status("reading policies …"):
         entries = _selected(Selector(ids=secret))
         account, guards = read_account(), Guards()
         guarded = [guards.of(entry) for entry in entries]
         found = suggested(guarded, account, role, tag, keep if exclusive else None)
         others = _others(tag, entries)
-    (_print_json if as_json else _print_text)(found, others)
+    _print(found, others)
     exit_unless(not found.faults)
 
 
@@ -79,7 +78,8 @@ def _others(tag: Tag | None, entries: Sequence[Entry]) -> list[str]:
     return [entry.name for entry in tagged if entry.arn not in arns]
 
 
-def _print_json(found: Suggestion, others: Sequence[str]) -> None:
+def _print(found: Suggestion, others: Sequence[str]) -> None:
+    out = console()
     resources = [
         {
             "secret": each.guarded.entry.name,
@@ -90,11 +90,7 @@ def _print_json(found: Suggestion, others: Sequence[str]) -> None:
         for each in found.resources
     ]
     policies = {"role": found.role, "identity_policy": found.identity, "resource_policies": resources}
-    print_json({**policies, "other_secrets": others, "faults": found.faults})
-
-
-def _print_text(found: Suggestion, others: Sequence[str]) -> None:
-    out = console()
+    out.document({**policies, "other_secrets": others, "faults": found.faults})
     out.print(f"Policy for {found.role}:")
     _print_policy(out, found.identity)
     for each in found.resources:

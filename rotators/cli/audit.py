@@ -168,7 +168,7 @@ def anomalies(since: str) -> _Asked:
 
 def _answer(asked: _Asked, places: Sequence[str], output: str) -> None:
     with opened() as records:
-        with console(quiet=output != "table").status("reading records …"):
+        with console().status("reading records …"):
             records.load(files(places))
             answer = records.ask(asked.question)
             notes = list(_limits(asked, records))

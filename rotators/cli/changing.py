@@ -53,16 +53,16 @@ def changes_secrets(*, deleted: bool = False) -> Callable[[Callable[..., Planner
         @yes_option
         @json_option
         @wraps(command)
-        def changing(selector: Selector, yes: bool, as_json: bool, **options: Any) -> None:
+        def changing(selector: Selector, yes: bool, **options: Any) -> None:
             chosen = replace(selector, deleted=deleted)
-            _change(chosen, command(**options), yes=yes, as_json=as_json)
+            _change(chosen, command(**options), yes=yes)
 
         return changing
 
     return decorated
 
 
-def _change(selector: Selector, planned: Planner, *, yes: bool, as_json: bool) -> None:
+def _change(selector: Selector, planned: Planner, *, yes: bool) -> None:
     """Show the plan, and make the changes with ``yes``.
 
     Raises:
@@ -70,7 +70,7 @@ def _change(selector: Selector, planned: Planner, *, yes: bool, as_json: bool) -
         NothingSelected: no secret meets the conditions.
     """
     require_conditions(selector)
-    out = console(quiet=as_json)
+    out = console()
     with out.status("listing secrets …"):
         selection = selector.select(dt.datetime.now(dt.UTC))
         selected = unchanged = 0
@@ -85,7 +85,7 @@ def _change(selector: Selector, planned: Planner, *, yes: bool, as_json: bool) -
     selection.require_complete()
     if not selected:
         raise nothing_selected()
-    carry_out(Plan(plan, selected, unchanged), yes=yes, as_json=as_json)
+    carry_out(Plan(plan, selected, unchanged), yes=yes)
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Plan:
     remarks: Sequence[Remark] = ()
 
 
-def carry_out(plan: Plan, *, yes: bool, as_json: bool) -> None:
+def carry_out(plan: Plan, *, yes: bool) -> None:
     """Show a plan, and make its changes with ``yes``.
 
     A signal ends it between two changes, or during one. The process ends with status 1 if something was not
@@ -124,9 +124,8 @@ def carry_out(plan: Plan, *, yes: bool, as_json: bool) -> None:
     Args:
         plan: the changes.
         yes: True to make the changes.
-        as_json: True to print one JSON document.
     """
-    out = console(quiet=as_json)
+    out = console()
     _show_plan(plan, out)
     result = _run(plan, out) if yes and plan.changes else Result(plan, [])
     try:

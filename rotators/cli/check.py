@@ -20,14 +20,14 @@ from rotators.recovery.checking import Document, preflight
 @remote_option
 @stack_option
 @json_option
-def check(secret: str, remote: bool, stack: str, as_json: bool) -> None:
+def check(secret: str, remote: bool, stack: str) -> None:
     """Check whether a rotation of SECRET would work. Changes nothing and shows no value.
 
     SECRET is a name or ARN. Checks the function and its permissions, the way to the database, TLS, logins,
     the admin's rights, the second user, password rules and the schedule. Run it where the database can be
     reached, or with --remote. Exit status 0 means that nothing failed.
     """
-    out = console(quiet=as_json)
+    out = console()
     with out.status(f"checking {secret} …"):
         document = _checked(secret, stack, remote=remote)
     out.document(document)

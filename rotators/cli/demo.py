@@ -31,9 +31,9 @@ _WANTED = ("refused", "accepted")  # the old password, the new one
 
 @click.command()
 @json_option
-def demo(as_json: bool) -> None:
+def demo() -> None:
     """Start a local AWS and a PostgreSQL, rotate two credentials, and show that it worked."""
-    out = console(quiet=as_json)
+    out = console()
     started = time.monotonic()
     with out.status("starting a local AWS and PostgreSQL …"):
         stack = PostgresStack().__enter__()

@@ -31,12 +31,12 @@ _STEPS = 4
 )
 @click.option("--parameter", "parameters", multiple=True, metavar="KEY=VALUE", help="A stack parameter.")
 @json_option
-def deploy_local(template: Path, parameters: tuple[str, ...], as_json: bool) -> None:
+def deploy_local(template: Path, parameters: tuple[str, ...]) -> None:
     """Deploy template.yaml into a local AWS, and rotate two users with the built artifact.
 
     Then one rotation fails, and the message about it is shown.
     """
-    out = console(quiet=as_json)
+    out = console()
     started = time.monotonic()
     with DeployedStack(template, _parsed(parameters)) as stack:
         document = _run(stack, out)

@@ -21,7 +21,7 @@ _VERSION_LENGTH = 32  # the shortest VersionId (API reference, PutSecretValue, C
 @click.argument("before", default=Stage.PREVIOUS)
 @click.argument("after", default=Stage.CURRENT)
 @json_option
-def diff(secret: str, before: str, after: str, as_json: bool) -> None:
+def diff(secret: str, before: str, after: str) -> None:
     """Compare two versions of SECRET: the names of members that were added, removed or changed.
 
     BEFORE and AFTER are stages or version ids; by default AWSPREVIOUS and AWSCURRENT. Values are not shown.
@@ -32,7 +32,7 @@ def diff(secret: str, before: str, after: str, as_json: bool) -> None:
     with clients.in_region_of(secret):
         one, other = _version(secret, before), _version(secret, after)
     found = differences(one.secret.stored(), other.secret.stored())
-    out = console(quiet=as_json)
+    out = console()
     members = [asdict(each) for each in found]
     out.document({"name": other.name, "before": one.version, "after": other.version, "members": members})
     out.print(f"{other.name}: {before} ({one.version[:8]}) and {after} ({other.version[:8]})")

@@ -25,13 +25,13 @@ idle_option = click.option(
 @idle_option
 @remote_options
 @json_option
-def doctor(secret: str, idle: bool, function: str | None, as_json: bool) -> None:
+def doctor(secret: str, idle: bool, function: str | None) -> None:
     """Try the stored credentials of SECRET and explain its state. Changes nothing and shows no value.
 
     SECRET is a name or ARN. Run it where the target can be reached, or with --remote. It stops when the
     state is known, and after MAX_REJECTED_LOGINS rejected logins (4). Exit status 0 means healthy.
     """
-    out = console(quiet=as_json)
+    out = console()
     with out.status(f"examining {secret} …"):
         document = examined(secret, idle=idle, function=function)
     out.document(document)

@@ -26,14 +26,14 @@ _NEXT = (
 
 @click.command()
 @json_option
-def engines(as_json: bool) -> None:
+def engines() -> None:
     """List the installed engines with their strategies.
 
     Shows for each engine if its driver is installed, and the server that the engine was proved on.
     """
     rows = known_engines()
     following = next((row["next"] for row in rows if row["next"]), _NEXT)
-    out = console(quiet=as_json)
+    out = console()
     out.document({"engines": rows, "next": following})
     columns = (Column(name, no_wrap=name in {"engine", "date"}) for name in COLUMNS)
     out.print(table(columns, [cells(row) for row in rows]))

@@ -44,7 +44,7 @@ _UNLISTED = (
     "--since", default="7d", metavar="AGE", help="Age of the oldest change, at most 90d (default: 7d)."
 )
 @json_option
-def history(secret: str, since: str, as_json: bool) -> None:
+def history(secret: str, since: str) -> None:
     """Show the versions of SECRET (name or ARN), and who changed it when. No value is read.
 
     The changes are from CloudTrail: calls, also refused ones, and events of rotations. Reads are only
@@ -57,11 +57,11 @@ def history(secret: str, since: str, as_json: bool) -> None:
         found: History | None = None
         unread: RotatorsError | None = None
         try:
-            with console(quiet=as_json).status(f"reading CloudTrail about {secret} …"):
+            with console().status(f"reading CloudTrail about {secret} …"):
                 found = read_history(view, period)
         except UNTOLD as error:
             unread = error
-    out = console(quiet=as_json)
+    out = console()
     out.document(_document(view, found, unread))
     _print(secret, view, found, unread, out)
     exit_unless(found is not None)

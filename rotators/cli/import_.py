@@ -30,7 +30,7 @@ _OPENED_BY_NOBODY = {"altered", "other-secret"}
 @yes_option
 @json_option
 def import_(  # noqa: PLR0913, PLR0917 - options of the command
-    file: str, form: str, name: str | None, new_key: str | None, overwrite: bool, yes: bool, as_json: bool
+    file: str, form: str, name: str | None, new_key: str | None, overwrite: bool, yes: bool
 ) -> None:
     """Store the secrets of FILE; - reads standard input. Secrets that have the same value are left alone.
 
@@ -42,7 +42,7 @@ def import_(  # noqa: PLR0913, PLR0917 - options of the command
     if replaced and not overwrite:
         named = ", ".join(replaced[:_MOST_NAMED]) + (", …" if len(replaced) > _MOST_NAMED else "")
         raise WouldOverwrite(f"another value is stored in {counted(len(replaced), 'secret')}: {named}")
-    carry_out(Plan(plan, len(secrets), len(secrets) - len(plan)), yes=yes, as_json=as_json)
+    carry_out(Plan(plan, len(secrets), len(secrets) - len(plan)), yes=yes)
 
 
 def _text(file: str) -> str:

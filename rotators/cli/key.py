@@ -57,18 +57,18 @@ def key() -> None:
 @key.command("list", short_help="List the keys, with their rotation and their secrets.")
 @click.option("--aws", "of_aws", is_flag=True, help="List the keys of AWS's services too.")
 @json_option
-def list_(of_aws: bool, as_json: bool) -> None:
+def list_(of_aws: bool) -> None:
     """List the KMS keys of the account and Region, symmetric and asymmetric ones.
 
     The last column counts the secrets that name a key; older versions of a secret can be under another one,
     which `rotators key versions` shows. Exit status 1 means that a key could not be read.
     """
     unread: list[tuple[str, RotatorsError]] = []
-    with console(quiet=as_json).status("listing keys …"):
+    with console().status("listing keys …"):
         found = [each for each in key_entries(unread) if of_aws or not each.managed_by_aws]
         counts = Counter(secrets_by_key(found, entries()))
     found.sort(key=lambda each: (each.name, each.arn))
-    out = console(quiet=as_json)
+    out = console()
     keys = [
         {**members(each, _KEY), "rotation_days": each.period, "secrets": counts[each.arn]} for each in found
     ]
@@ -107,7 +107,7 @@ def _rotation(entry: KeyEntry) -> str:
 @click.argument("key")
 @selector_options
 @json_option
-def versions(selector: Selector, key: str, as_json: bool) -> None:
+def versions(selector: Selector, key: str) -> None:
     """List the versions of secrets that KEY encrypts: its id, ARN or alias.
 
     By default, it asks for the versions of all secrets, also of those that are scheduled for deletion, with
@@ -116,7 +116,7 @@ def versions(selector: Selector, key: str, as_json: bool) -> None:
     that another enabled key decrypts. Sealed values under KEY are not listed. Exit status 1 means that a
     secret could not be read.
     """
-    with console(quiet=as_json).status("listing versions …"):
+    with console().status("listing versions …"):
         asked = key_entry(key)
         selection = replace(selector, deleted=True).select(dt.datetime.now(dt.UTC))
         found: list[tuple[str, Version]] = []
@@ -131,7 +131,7 @@ def versions(selector: Selector, key: str, as_json: bool) -> None:
         needs = Needs(asked)
         judged = [(secret, each, needs.of(each)) for secret, each in found]
     unread += selection.unread
-    out = console(quiet=as_json)
+    out = console()
     listed = [
         {
             "secret": secret,
@@ -183,7 +183,7 @@ def _tell_unread(unread: Sequence[tuple[str, RotatorsError]]) -> None:
 @click.option("--off", is_flag=True, help="Turn automatic rotation off.")
 @yes_option
 @json_option
-def rotate(key: tuple[str, ...], days: int | None, off: bool, yes: bool, as_json: bool) -> None:
+def rotate(key: tuple[str, ...], days: int | None, off: bool, yes: bool) -> None:
     """Rotate the material of symmetric keys: each KEY is an id, ARN or alias.
 
     The key keeps its id, and old ciphertexts are still decrypted; no secret is encrypted again. KMS permits
@@ -205,7 +205,7 @@ def rotate(key: tuple[str, ...], days: int | None, off: bool, yes: bool, as_json
         noun="key",
         lists="rotators key list",
     )
-    carry_out(plan, yes=yes, as_json=as_json)
+    carry_out(plan, yes=yes)
 
 
 key.add_command(create)

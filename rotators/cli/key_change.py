@@ -24,7 +24,7 @@ from rotators.manage.selector import Selector
 @click.option("--to", "new", required=True, metavar="KEY", help="Their new key, in the same Region.")
 @yes_option
 @json_option
-def change(selector: Selector, old: str, new: str, yes: bool, as_json: bool) -> None:
+def change(selector: Selector, old: str, new: str, yes: bool) -> None:
     """Move secrets from one KMS key to another, and prove that their versions were encrypted again.
 
     Secrets are named, or selected by the conditions of `rotators list`. Secrets that are not under the old
@@ -36,7 +36,7 @@ def change(selector: Selector, old: str, new: str, yes: bool, as_json: bool) -> 
     require_conditions(selector)
     source, target = key_entry(old, rotation=False), key_entry(new, rotation=False)
     key_change = KeyChange(source, target, KeyPermissions())
-    selected = _plan(replace(selector, deleted=True), key_change, quiet=as_json)
+    selected = _plan(replace(selector, deleted=True), key_change)
     moves = key_change.moves
     plan = Plan(
         moves.changes,
@@ -47,12 +47,12 @@ def change(selector: Selector, old: str, new: str, yes: bool, as_json: bool) -> 
         refused=moves.refused,
         remarks=moves.remarks,
     )
-    carry_out(plan, yes=yes, as_json=as_json)
+    carry_out(plan, yes=yes)
 
 
-def _plan(selector: Selector, key_change: KeyChange, *, quiet: bool) -> int:
+def _plan(selector: Selector, key_change: KeyChange) -> int:
     """Plan the change of the selected secrets; return their number."""
-    out = console(quiet=quiet)
+    out = console()
     with out.status("looking at keys and versions …") as status:
         selection, selected = selector.select(dt.datetime.now(dt.UTC)), 0
         for entry in selection:

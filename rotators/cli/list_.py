@@ -79,7 +79,7 @@ def list_(selector: Selector, output: str, limit: int) -> None:
     """
     now = dt.datetime.now(dt.UTC)
     failures = None if output == "names" else failed_rotations_if_readable()
-    with console(quiet=output != "table").status("listing secrets …"):
+    with console().status("listing secrets …"):
         listing = _Listing(selector.select(now), failures, now)
         _PRINTERS[output](listing, limit)
     if failures is None and output == "csv":  # the others that need them tell it

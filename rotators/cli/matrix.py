@@ -98,9 +98,7 @@ def matrices(engine: str) -> list[str]:
 @click.option("--every", type=click.IntRange(min=1), default=1, help="Try every Nth point only.")
 @click.option("--thorough", is_flag=True, help="Every recovery in every container; takes hours.")
 @json_option
-def matrix(
-    engines: tuple[str, ...], strategies: tuple[str, ...], every: int, thorough: bool, as_json: bool
-) -> None:
+def matrix(engines: tuple[str, ...], strategies: tuple[str, ...], every: int, thorough: bool) -> None:
     """Stop rotations before and after each operation, recover them, and show the results."""
     known = {engine: matrices(engine) for engine in engines or targets.names()}
     if strategies and not any(set(names).intersection(strategies) for names in known.values()):
@@ -116,7 +114,7 @@ def matrix(
         for name in names
         if not strategies or name in strategies
     ]
-    out = console(quiet=as_json)
+    out = console()
     started = time.monotonic()
     results = _run(jobs, out)
     seconds = time.monotonic() - started

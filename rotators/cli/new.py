@@ -30,7 +30,7 @@ _LEGAL = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
     help="Folder to create; default: ./NAME.",
 )
 @json_option
-def new(name: str, directory: Path | None, as_json: bool) -> None:
+def new(name: str, directory: Path | None) -> None:
     """Create a package with a rotator called NAME, the `engine` of its secrets.
 
     It rotates the API keys of a small HTTP service, which is included, and passes the conformance kit.
@@ -45,7 +45,7 @@ def new(name: str, directory: Path | None, as_json: bool) -> None:
             f"{error.filename} cannot be written: {error.strerror}",
             remedy="Name a --directory in a folder that you may write to.",
         ) from None
-    out = console(quiet=as_json)
+    out = console()
     out.document({"name": name, "directory": str(folder), "files": written})
     for file in written:
         out.print(f"  {folder / file}")

@@ -47,24 +47,27 @@ class Form:
     """The form of a command's output, known as soon as the command's options are read.
 
     Attributes:
-        is_json: True if it is one JSON document, also about an error.
+        name: ``text``, or one that an option chose: ``json`` is one JSON document, also about an error.
     """
 
-    is_json: bool = False
+    name: str = "text"
 
 
-def _kept(context: click.Context, _: click.Parameter, value: Any) -> Any:
-    """Keep the form for errors, which no command prints itself."""
-    form = context.find_object(Form)
-    if form is not None and value in {True, "json"}:
-        form.is_json = True
-    return value
+def _keep(context: click.Context, _: click.Parameter, value: str | bool) -> None:
+    form = context.ensure_object(Form)
+    if value and form.name != "json":
+        form.name = "json" if value is True else str(value)
 
 
-# Read before the other options, so that an error in one of these has the form too.
-json_option = click.option(
-    "--json", "as_json", is_flag=True, is_eager=True, callback=_kept, help="Print one JSON document."
-)
+def _form() -> Form:
+    """Return the form of the running command."""
+    context = click.get_current_context(silent=True)
+    return (context.find_object(Form) if context else None) or Form()
+
+
+# Read before the other options, so that an error in one of these has the form too. `console` knows it then.
+_about_form: Any = {"is_eager": True, "expose_value": False, "callback": _keep}
+json_option = click.option("--json", is_flag=True, help="Print one JSON document.", **_about_form)
 
 
 def format_option(*formats: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -76,21 +79,16 @@ def format_option(*formats: str) -> Callable[[Callable[..., None]], Callable[...
     Returns:
         The decorator of the command.
     """
+    choice = click.Choice(formats)
 
     def decorated(command: Callable[..., None]) -> Callable[..., None]:
         @click.option(
-            "-o",
-            "--output",
-            type=click.Choice(formats),
-            default="table",
-            is_eager=True,
-            callback=_kept,
-            help="Format of the output.",
+            "-o", "--output", type=choice, default="table", help="Format of the output.", **_about_form
         )
         @json_option
         @wraps(command)
-        def formatted(*arguments: Any, output: str, as_json: bool, **options: Any) -> None:
-            command(*arguments, output="json" if as_json else output, **options)
+        def formatted(*arguments: Any, **options: Any) -> None:
+            command(*arguments, output=_form().name, **options)
 
         return formatted
 
@@ -191,10 +189,13 @@ class Screen(Console):
 def console(*, quiet: bool = False) -> Screen:
     """Return the output for people, on stdout; without colours if stdout is not a terminal.
 
+    It prints nothing but a JSON document if an option of the command chose that, and nothing if it chose
+    another form for programs.
+
     Args:
-        quiet: True to print nothing but a JSON document.
+        quiet: True to print nothing in any case.
     """
-    return Screen(quiet=quiet)
+    return Screen(quiet=quiet or _form().name not in {"text", "table"})
 
 
 Cell = str | Text

@@ -46,7 +46,7 @@ def check(file: str | None, name: str | None, output: str) -> None:
         raise click.UsageError("Give a file, or --preset.")
     rules = read_policy(file) if file is not None else preset(str(name))
     checked = _Checked(rules, dt.datetime.now(dt.UTC))
-    with console(quiet=output != "table").status("checking secrets …"):
+    with console().status("checking secrets …"):
         _PRINTERS[output](checked)
     exit_unless(not checked.failed)
 

@@ -40,7 +40,7 @@ def receipt() -> None:
 )
 @click.option("--known", type=_PATH, metavar="FILE", help="The --json output of an earlier verification.")
 @json_option
-def verify(source: str, keys: tuple[Path, ...], known: Path | None, as_json: bool) -> None:
+def verify(source: str, keys: tuple[Path, ...], known: Path | None) -> None:
     """Verify all receipts in SOURCE, a folder or s3://BUCKET, with public keys.
 
     A folder needs no network: it is a copy of the bucket, made with `aws s3 sync`. In a bucket, the first
@@ -52,7 +52,7 @@ def verify(source: str, keys: tuple[Path, ...], known: Path | None, as_json: boo
     chains = verified(_files(source), check, earlier)
     if not chains:
         raise ReceiptsNotFound(f"{source} has no receipts")
-    out = console(quiet=as_json)
+    out = console()
     out.document({"chains": [_document(chain) for chain in chains]})
     _print(out, chains)
     exit_unless(not any(chain.findings for chain in chains))
@@ -62,13 +62,13 @@ def verify(source: str, keys: tuple[Path, ...], known: Path | None, as_json: boo
 @stack_option
 @yes_option
 @json_option
-def fill(stack: str, yes: bool, as_json: bool) -> None:
+def fill(stack: str, yes: bool) -> None:
     """List the secrets whose rotations of the last seven days lack a receipt; with --yes, write the receipts.
 
     The stack's receipt function does both, as it does every day. Exit status 1 means that receipts are
     missing at the end.
     """
-    out = console(quiet=as_json)
+    out = console()
     with out.status("comparing secrets and chains …"):
         listed = _missing(stack)
     written = ask_function(f"{stack}-receipt", {"Fill": True}) if yes and listed["Missing"] else {}

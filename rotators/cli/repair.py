@@ -25,17 +25,17 @@ _AGAIN = "repeat the command; it examines the secret again, and does what remain
 @idle_option
 @remote_options
 @json_option
-def repair(secret: str, dry_run: bool, idle: bool, function: str | None, as_json: bool) -> None:
+def repair(secret: str, dry_run: bool, idle: bool, function: str | None) -> None:
     """Repair SECRET: move stages, or make the target accept the current password again.
 
     SECRET is a name or ARN. Nothing is deleted. If a credential could be lost, nothing is changed and the
     action for a person is named. Exit status 0 means that the secret is healthy (with --dry-run: that it
     would be repaired).
     """
-    out = console(quiet=as_json)
+    out = console()
     with out.status(f"examining {secret} …"):
         if function is None:
-            document = _mended(secret, idle=idle, dry_run=dry_run, as_json=as_json)
+            document = _mended(secret, idle=idle, dry_run=dry_run)
         else:
             event = {"Action": "repair", "SecretId": secret, "Idle": idle, "DryRun": dry_run}
             document = ask_function(function, event)
@@ -50,7 +50,7 @@ def repair(secret: str, dry_run: bool, idle: bool, function: str | None, as_json
     exit_unless(document["healthy"])
 
 
-def _mended(secret: str, *, idle: bool, dry_run: bool, as_json: bool) -> Document:
+def _mended(secret: str, *, idle: bool, dry_run: bool) -> Document:
     mending = Mending(AuditedStore(), Settings.from_environment(os.environ), secret, idle)
     try:
         document = mending.run(dry_run=True) if dry_run else _recorded(mending)
@@ -59,7 +59,7 @@ def _mended(secret: str, *, idle: bool, dry_run: bool, as_json: bool) -> Documen
         finish()
         if not mending.begun:
             raise
-        _tell_stopped(mending.told(), stopped, as_json=as_json)
+        _tell_stopped(mending.told(), stopped)
         end(stopped)
     return document
 
@@ -75,9 +75,9 @@ def _recorded(mending: Mending) -> Document:
     return document
 
 
-def _tell_stopped(told: Document, stopped: BaseException, *, as_json: bool) -> None:
+def _tell_stopped(told: Document, stopped: BaseException) -> None:
     """Print what a stopped repair did; the next change, or the examination after the last one, is missing."""
-    out = console(quiet=as_json)
+    out = console()
     state = {"healthy": False, "state": state_of(stopped), "error": error_member(stopped), "next": _AGAIN}
     out.document({"dry_run": False, **told, **state})
     _show_acts(told, out, "")

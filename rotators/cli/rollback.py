@@ -27,7 +27,7 @@ from rotators.recovery.rollback import Rollback, RollbackPlan, document, left, m
 )
 @yes_option
 @json_option
-def rollback(secret: str, version: str | None, stage: str | None, yes: bool, as_json: bool) -> None:
+def rollback(secret: str, version: str | None, stage: str | None, yes: bool) -> None:
     """Return SECRET to an older version: the target and AWSCURRENT move together.
 
     SECRET is a name or ARN. Run it where the target can be reached. The wanted version is tried first: if it
@@ -38,7 +38,7 @@ def rollback(secret: str, version: str | None, stage: str | None, yes: bool, as_
         raise click.UsageError("Give --version or --stage, not both.")
     if version == "":
         raise click.UsageError("The id after --version is empty.")
-    out = console(quiet=as_json)
+    out = console()
     with clients.in_region_of(secret):
         found = Rollback(AuditedStore(), Settings.from_environment(os.environ), secret, version)
         with out.status(f"examining {secret} …"):

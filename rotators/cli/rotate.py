@@ -44,7 +44,7 @@ from rotators.core.states import Stage
     "--enable", is_flag=True, help="Rotate even if rotation was cancelled. This turns rotation on again."
 )
 @json_option
-def rotate(secret: str, timeout: float, enable: bool, as_json: bool) -> None:
+def rotate(secret: str, timeout: float, enable: bool) -> None:
     """Rotate SECRET now, show each step with its duration, and wait until the new version is current.
 
     SECRET is a name or ARN. Exit status 0 means that the new version is current. A rotation that takes
@@ -57,7 +57,7 @@ def rotate(secret: str, timeout: float, enable: bool, as_json: bool) -> None:
             remedy=f"`rotators restore {before.id} --yes` restores it; then rotate.",
         )
     _check_enabled(before, enable=enable)
-    asked = _Asked(before, console(quiet=as_json))
+    asked = _Asked(before, console())
     with asked.out.status(f"rotating {secret} …"):
         stopped = asked.run(timeout)
     if stopped is not None:

@@ -25,10 +25,10 @@ from rotators.core.states import Stage
 @click.command()
 @click.argument("secret")
 @json_option
-def show(secret: str, as_json: bool) -> None:
+def show(secret: str) -> None:
     """Show versions, stages, ages, schedule and last failure of SECRET (name or ARN). No value is read."""
     with clients.in_region_of(secret):
-        _show(read_secret(secret), console(quiet=as_json))
+        _show(read_secret(secret), console())
 
 
 def _show(view: SecretView, out: Screen) -> None:
