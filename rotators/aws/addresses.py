@@ -106,8 +106,9 @@ def _asking(operation: str, name: str, grant: str) -> Iterator[None]:
         with translated(operation, name), _naming(name):
             yield
     except AccessDenied as error:
-        remedy = grant if error.reason is None else error.remedy
-        raise AccessDenied(error.cause, remedy=remedy, reason=error.reason) from None
+        if error.reason is not None:  # about the credentials
+            raise
+        raise AccessDenied(error.cause, remedy=grant) from None
     except (ServiceUnavailable, ServiceThrottled) as error:
         raise ServiceUnavailable(error.cause, remedy=error.remedy, reason="address") from None
     except RequestRefused as error:
