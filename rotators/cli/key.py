@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -86,7 +86,7 @@ def _row(entry: KeyEntry, secrets: int) -> tuple[Cell, ...]:
     return entry.name, entry.spec, usage, state, _rotation(entry), str(secrets)
 
 
-def _after_list(found: Sequence[KeyEntry], counts: Mapping[str, int]) -> str:
+def _after_list(found: Sequence[KeyEntry], counts: Counter[str]) -> str:
     """The next action: about the key of the most secrets, because only symmetric keys encrypt secrets."""
     symmetric = [each for each in found if each.symmetric]
     if not symmetric:

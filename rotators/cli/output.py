@@ -143,7 +143,8 @@ class Screen(Console):
             noun: what they are, in the plural.
         """
         if number > 0:
-            self.print(f"… and {number:,} more{noun and f' {noun}'}; --json shows all.")
+            more = f"… and {number:,} more {noun}".rstrip()
+            self.print(f"{more}; --json shows all.")
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return a string as a text: unchanged, on one line, without markup.
