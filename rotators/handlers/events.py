@@ -72,9 +72,10 @@ class Request(BaseModel):
 
     @model_validator(mode="after")
     def _one_of_choice(self) -> Self:
-        given = [field for field in self.choice if getattr(self, field) is not None]
-        *others, last = map(to_pascal, self.choice or ("",))
-        _require(len(given) == 1 or not self.choice, f"give exactly one of {', '.join(others)} and {last}")
+        if self.choice:
+            given = [field for field in self.choice if getattr(self, field) is not None]
+            *others, last = map(to_pascal, self.choice)
+            _require(len(given) == 1, f"give exactly one of {', '.join(others)} and {last}")
         return self
 
     @classmethod
