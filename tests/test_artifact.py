@@ -88,7 +88,7 @@ def test_the_widget_finds_its_templates(folder: Path) -> None:
 
 def test_the_trimmed_botocore_makes_every_needed_client(folder: Path) -> None:
     source = (artifact.ROOT / "rotators" / "aws" / "clients.py").read_text(encoding="utf-8")
-    called = {*re.findall(r'_client\(\s*"([a-z]+)"', source), "sts"}
+    called = {*re.findall(r'_shared, "([a-z0-9]+)"', source), "sts"}
     called -= {"cloudformation"}  # for the command only, which does not run in Lambda
     called -= {
         service for services in SERVICES_OF.values() for service in services

@@ -8,8 +8,10 @@ guide, redshift-secrets-manager-integration. Amazon DocumentDB's clusters are in
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -22,11 +24,7 @@ from rotators.core.errors import (
     ServiceThrottled,
     ServiceUnavailable,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from rotators.core.secret import Secret
+from rotators.core.secret import Secret
 
 _REDSHIFT = "redshift"
 
@@ -108,8 +106,9 @@ def _asking(operation: str, name: str, grant: str) -> Iterator[None]:
         with translated(operation, name), _naming(name):
             yield
     except AccessDenied as error:
-        remedy = grant if error.reason is None else error.remedy
-        raise AccessDenied(error.cause, remedy=remedy, reason=error.reason) from None
+        if error.reason is not None:  # about the credentials
+            raise
+        raise AccessDenied(error.cause, remedy=grant) from None
     except (ServiceUnavailable, ServiceThrottled) as error:
         raise ServiceUnavailable(error.cause, remedy=error.remedy, reason="address") from None
     except RequestRefused as error:
@@ -126,7 +125,7 @@ def _naming(name: str) -> Iterator[None]:
         raise
 
 
-def _only(found: Sequence[Mapping[str, Any]], name: str) -> Mapping[str, Any]:
+def _first(found: Sequence[Mapping[str, Any]], name: str) -> Mapping[str, Any]:
     if not found:
         raise _unknown(name)
     return found[0]
@@ -135,14 +134,14 @@ def _only(found: Sequence[Mapping[str, Any]], name: str) -> Mapping[str, Any]:
 def _instance(name: str) -> _Endpoint:
     with _asking("DescribeDBInstances", name, _GRANT_RDS):
         instances = clients.rds().describe_db_instances(DBInstanceIdentifier=name)["DBInstances"]
-        found = _only(instances, name)
+        found = _first(instances, name)
         engine = found["Engine"]
     return _complete(engine, found.get("Endpoint"), name)
 
 
 def _cluster(name: str) -> _Endpoint:
     with _asking("DescribeDBClusters", name, _GRANT_RDS):
-        found = _only(clients.rds().describe_db_clusters(DBClusterIdentifier=name)["DBClusters"], name)
+        found = _first(clients.rds().describe_db_clusters(DBClusterIdentifier=name)["DBClusters"], name)
         engine = found["Engine"]
     return _complete(engine, {"address": found.get("Endpoint"), "port": found.get("Port")}, name)
 
@@ -150,7 +149,7 @@ def _cluster(name: str) -> _Endpoint:
 def _redshift_cluster(name: str) -> _Endpoint:
     owner, _, cluster = name.rpartition(":")  # the API takes no ARN
     with _asking("DescribeClusters", cluster, _GRANT_REDSHIFT):
-        found = _only(clients.redshift().describe_clusters(ClusterIdentifier=cluster)["Clusters"], cluster)
+        found = _first(clients.redshift().describe_clusters(ClusterIdentifier=cluster)["Clusters"], cluster)
         if owner and _account(name) != _account(found["ClusterNamespaceArn"]):
             raise SecretFormatError(
                 f"{name} is of another account or Region than the cluster {cluster} that was found",
@@ -166,32 +165,20 @@ def _account(arn: str) -> list[str]:
     return arn.split(":")[1:5]
 
 
-def _workgroup(name: str) -> _Endpoint:
-    return _of_workgroup("workgroupName", name)
-
-
-def _namespace(name: str) -> _Endpoint:
-    return _of_workgroup("namespaceName", name)
-
-
 def _namespace_arn(arn: str) -> _Endpoint:
-    named = [each["namespaceName"] for each in _listed("namespaces") if each.get("namespaceArn") == arn]
-    if not named:
-        raise _unknown(arn)
-    return _namespace(named[0])
+    found = _first([each for each in _listed("namespaces") if each.get("namespaceArn") == arn], arn)
+    return _of_workgroup("namespaceName", found["namespaceName"])
 
 
 def _of_workgroup(key: str, name: str) -> _Endpoint:
     found = [each for each in _listed("workgroups") if each.get(key) == name]
-    if not found:
-        raise _unknown(name)
     if len(found) > 1:
         raise SecretFormatError(
             f"the namespace {name} has {len(found)} workgroups",
             remedy="Name one of them in the secret's key workgroupName, or its address in host and port.",
             reason="address",
         )
-    return _complete(_REDSHIFT, found[0].get("endpoint"), name)
+    return _complete(_REDSHIFT, _first(found, name).get("endpoint"), name)
 
 
 def _listed(kind: str) -> list[dict[str, Any]]:
@@ -239,9 +226,9 @@ _TAGS = {
     "aws:redshift-serverless:namespacearn": _namespace_arn,
 }
 _RDS_KEYS = {"dbInstanceIdentifier": _instance, "dbClusterIdentifier": _cluster}
-_REDSHIFT_KEYS = {
+_REDSHIFT_KEYS: Mapping[str, Callable[[str], _Endpoint]] = {
     "clusterIdentifier": _redshift_cluster,
     "dbClusterIdentifier": _redshift_cluster,
-    "workgroupName": _workgroup,
-    "namespaceName": _namespace,
+    "workgroupName": partial(_of_workgroup, "workgroupName"),
+    "namespaceName": partial(_of_workgroup, "namespaceName"),
 }

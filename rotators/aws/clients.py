@@ -7,14 +7,14 @@ import os
 import re
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from rotators import __version__
 from rotators.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from botocore.config import Config
     from botocore.loaders import Loader
@@ -131,253 +131,102 @@ def _profile_region(profile: str | None) -> str | None:
     return region
 
 
-def secrets_manager() -> SecretsManagerClient:
-    """The client for Secrets Manager; the same one until the environment changes.
-
-    If ``TARGET_ROLE_ARN`` is set, calls to Secrets Manager, RDS, Redshift, KMS, ElastiCache, MemoryDB and
-    Directory Service are made as that role. ``SECRETS_MANAGER_ENDPOINT``, the variable of AWS's sample
-    rotation lambdas, names the endpoint if set; else boto3's own configuration decides.
-
-    Returns:
-        A client that gives up a silent endpoint after 5 s (connect) or 10 s (read) per attempt.
-
-    Raises:
-        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
-    """
-    client: SecretsManagerClient = _client("secretsmanager", _environment())
-    return client
-
-
-def secrets_reader() -> SecretsManagerClient:
-    """The client that values are read with through a cache; kept like the other.
-
-    Returns:
-        A client that tries once, unless ``AWS_MAX_ATTEMPTS`` or the profile says otherwise: the cache knows
-        how long its callers can wait, and repeats for all of them together (``rotators.cache.cache``).
-
-    Raises:
-        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
-    """
-    client: SecretsManagerClient = _client("secretsmanager", _environment(), attempts=1)
-    return client
-
-
-def secrets_lister() -> SecretsManagerClient:
-    """The client that many secrets are listed and changed with; kept like the others.
-
-    Returns:
-        A client that pauses for up to two minutes when the service throttles it: see ``_PATIENT_ATTEMPTS``.
-
-    Raises:
-        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
-    """
-    client: SecretsManagerClient = _client("secretsmanager", _environment(), attempts=_PATIENT_ATTEMPTS)
-    return client
-
-
-def rds() -> RDSClient:
-    """The client for RDS, needed only for secrets that RDS manages; kept like the other.
-
-    Returns:
-        A client that gives up sooner than the others: see ``_LOOK_ATTEMPTS``.
-
-    Raises:
-        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
-    """
-    client: RDSClient = _client("rds", _environment(), attempts=_LOOK_ATTEMPTS)
-    return client
-
-
-def redshift() -> Any:
-    """The client for Redshift, which gives the addresses of clusters; kept like the others.
-
-    Raises:
-        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
-    """
-    return _client("redshift", _environment(), attempts=_LOOK_ATTEMPTS)
-
-
-def redshift_serverless() -> Any:
-    """The client for Redshift Serverless, which gives the addresses of workgroups; kept like the others.
-
-    Raises:
-        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
-    """
-    return _client("redshift-serverless", _environment(), attempts=_LOOK_ATTEMPTS)
-
-
-def of_cache(service: str) -> Any:
-    """The client for ElastiCache or MemoryDB, which set passwords and AUTH tokens; kept like the others.
+def _shared(service: str, attempts: int = _ATTEMPTS, read_seconds: int = _READ_SECONDS) -> Any:
+    """The client of a service; the same one until the environment changes.
 
     Args:
-        service: ``elasticache`` or ``memorydb``.
+        service: name in botocore.
+        attempts: of a request, unless ``AWS_MAX_ATTEMPTS`` or the profile says otherwise.
+        read_seconds: time in which an attempt must be answered.
 
     Raises:
         ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
     """
-    return _client(service, _environment())
-
-
-def directory_service() -> Any:
-    """The client for Directory Service, which resets passwords of users; kept like the others.
-
-    Raises:
-        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
-    """
-    return _client("ds", _environment())
-
-
-def functions() -> LambdaClient:
-    """The client for Lambda, where functions and their policies are looked at; kept like the others.
-
-    Returns:
-        A client that gives up sooner than the others: see ``_LOOK_ATTEMPTS``.
-
-    Raises:
-        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
-    """
-    client: LambdaClient = _client("lambda", _environment(), attempts=_LOOK_ATTEMPTS)
-    return client
-
-
-def invoker() -> LambdaClient:
-    """The client for Lambda that functions are invoked with; kept like the others.
-
-    Returns:
-        A client that waits for as long as a function may run, and does not invoke it a second time.
-
-    Raises:
-        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
-    """
-    client: LambdaClient = _client("lambda", _environment(), attempts=1, read_seconds=_FUNCTION_SECONDS)
-    return client
-
-
-def sns() -> Any:
-    """The client for SNS, which the notify function sends messages with; kept like the others.
-
-    Raises:
-        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
-    """
-    return _client("sns", _environment())
-
-
-def logs() -> Any:
-    """The client for CloudWatch Logs, where the reason of a failure is found; kept like the others.
-
-    Raises:
-        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
-    """
-    return _client("logs", _environment())
-
-
-def iam() -> Any:
-    """The client for IAM, whose simulator a preflight asks; kept like the others.
-
-    Raises:
-        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
-    """
-    return _client("iam", _environment(), attempts=_LOOK_ATTEMPTS)
-
-
-def iam_lister() -> Any:
-    """The client for IAM that all users, roles and policies are read with; kept like the others.
-
-    Returns:
-        A client that pauses when IAM throttles it: see ``_PATIENT_ATTEMPTS``.
-
-    Raises:
-        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
-    """
-    return _client("iam", _environment(), attempts=_PATIENT_ATTEMPTS)
-
-
-def kms() -> Any:
-    """The client for KMS, which seals and opens values, and describes keys; kept like the others.
-
-    Returns:
-        A client that gives up sooner than the others: see ``_LOOK_ATTEMPTS``.
-
-    Raises:
-        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
-    """
-    return _client("kms", _environment(), attempts=_LOOK_ATTEMPTS)
-
-
-def kms_lister() -> Any:
-    """The client for KMS that policies and grants of many keys are read with; kept like the others.
-
-    Returns:
-        A client that pauses when KMS throttles it: see ``_PATIENT_ATTEMPTS``.
-
-    Raises:
-        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
-    """
-    return _client("kms", _environment(), attempts=_PATIENT_ATTEMPTS)
-
-
-def sts() -> Any:
-    """The client for STS, which tells who the caller is; kept like the others.
-
-    Raises:
-        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
-    """
-    return _client("sts", _environment())
-
-
-def s3() -> Any:
-    """The client for S3, where receipts and the records of trails are; kept like the others.
-
-    Returns:
-        A client that pauses when S3 throttles it: see ``_PATIENT_ATTEMPTS``.
-
-    Raises:
-        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
-    """
-    return _client("s3", _environment(), attempts=_PATIENT_ATTEMPTS)
-
-
-def stacks() -> Any:
-    """The client for CloudFormation, whose outputs the command shows; kept like the others.
-
-    Raises:
-        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
-    """
-    return _client("cloudformation", _environment())
-
-
-def cloudtrail() -> Any:
-    """The client for CloudTrail, where the command finds failed rotations; kept like the others.
-
-    Raises:
-        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
-    """
-    return _client("cloudtrail", _environment(), attempts=_LOOK_ATTEMPTS)
-
-
-def cloudtrail_lister() -> Any:
-    """The client for CloudTrail that the events of many secrets are read with; kept like the others.
-
-    Returns:
-        A client that pauses when CloudTrail throttles it: see ``_PATIENT_ATTEMPTS``.
-
-    Raises:
-        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
-    """
-    return _client("cloudtrail", _environment(), attempts=_PATIENT_ATTEMPTS)
-
-
-def _environment() -> tuple[str | None, ...]:
     # A forked child makes its own clients: two processes on one connection get each other's answers.
-    return str(os.getpid()), _chosen_region.get(), *(os.environ.get(name) for name in _DECIDING)
+    deciding = (str(os.getpid()), _chosen_region.get(), *(os.environ.get(name) for name in _DECIDING))
+    return _client(service, deciding, attempts, read_seconds)
+
+
+# Each of these gives a client as `_shared` describes it.
+
+secrets_manager: Callable[[], SecretsManagerClient] = partial(_shared, "secretsmanager")
+"""Secrets Manager.
+
+If ``TARGET_ROLE_ARN`` is set, Secrets Manager and the other services of ``_OF_THE_SECRETS`` are called as
+that role. ``SECRETS_MANAGER_ENDPOINT``, the variable of AWS's sample rotation lambdas, names the endpoint if
+set; else boto3's own configuration decides.
+"""
+
+secrets_reader: Callable[[], SecretsManagerClient] = partial(_shared, "secretsmanager", attempts=1)
+"""Secrets Manager, to read values through a cache.
+
+The cache knows how long its callers can wait, and repeats for all of them (``rotators.cache.cache``).
+"""
+
+secrets_lister: Callable[[], SecretsManagerClient] = partial(_shared, "secretsmanager", _PATIENT_ATTEMPTS)
+"""Secrets Manager, to list and change many secrets."""
+
+rds: Callable[[], RDSClient] = partial(_shared, "rds", _LOOK_ATTEMPTS)
+"""RDS, needed only for secrets that RDS manages."""
+
+redshift = partial(_shared, "redshift", _LOOK_ATTEMPTS)
+"""Redshift, which gives the addresses of clusters."""
+
+redshift_serverless = partial(_shared, "redshift-serverless", _LOOK_ATTEMPTS)
+"""Redshift Serverless, which gives the addresses of workgroups."""
+
+of_cache = _shared
+"""ElastiCache or MemoryDB (``elasticache``, ``memorydb``), which set passwords and AUTH tokens."""
+
+directory_service = partial(_shared, "ds")
+"""Directory Service, which resets passwords of users."""
+
+functions: Callable[[], LambdaClient] = partial(_shared, "lambda", _LOOK_ATTEMPTS)
+"""Lambda, to look at functions and their policies."""
+
+invoker: Callable[[], LambdaClient] = partial(_shared, "lambda", attempts=1, read_seconds=_FUNCTION_SECONDS)
+"""Lambda, to invoke functions. It waits for as long as one may run, and does not invoke it a second time."""
+
+sns = partial(_shared, "sns")
+"""SNS, which the notify function sends messages with."""
+
+logs = partial(_shared, "logs")
+"""CloudWatch Logs, where the reason of a failure is found."""
+
+iam = partial(_shared, "iam", _LOOK_ATTEMPTS)
+"""IAM, whose simulator a preflight asks."""
+
+iam_lister = partial(_shared, "iam", _PATIENT_ATTEMPTS)
+"""IAM, to read all users, roles and policies."""
+
+kms = partial(_shared, "kms", _LOOK_ATTEMPTS)
+"""KMS, which seals and opens values, and describes keys."""
+
+kms_lister = partial(_shared, "kms", _PATIENT_ATTEMPTS)
+"""KMS, to read policies and grants of many keys."""
+
+sts = partial(_shared, "sts")
+"""STS, which tells who the caller is."""
+
+s3 = partial(_shared, "s3", _PATIENT_ATTEMPTS)
+"""S3, where receipts and the records of trails are."""
+
+stacks = partial(_shared, "cloudformation")
+"""CloudFormation, whose outputs the command shows."""
+
+cloudtrail = partial(_shared, "cloudtrail", _LOOK_ATTEMPTS)
+"""CloudTrail, where the command finds failed rotations."""
+
+cloudtrail_lister = partial(_shared, "cloudtrail", _PATIENT_ATTEMPTS)
+"""CloudTrail, to read the events of many secrets."""
 
 
 @lru_cache(maxsize=32)
 def _client(
     service: str,
     _decided_by: tuple[str | None, ...],
-    attempts: int = _ATTEMPTS,
-    read_seconds: int = _READ_SECONDS,
+    attempts: int,
+    read_seconds: int,
 ) -> Any:
     keep_requests_out_of_logs()
     # botocore's session makes the same clients as boto3's, without importing the file transfers to S3. It is

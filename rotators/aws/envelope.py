@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aws_encryption_sdk import CommitmentPolicy, EncryptionSDKClient
 from aws_encryption_sdk.exceptions import DecryptKeyError, GenerateKeyError
@@ -32,9 +33,6 @@ from rotators.core.errors import (
     RotatorsError,
     SealedValueError,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 NAME = "SecretName"
 """Member of the encryption context: the name of the secret. KMS logs it, and policies can name it."""

@@ -8,10 +8,10 @@ So events are looked up by their names too, and the secret is read from the reco
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+from rotators.core.secret import is_too_deep
 
 SOURCE = "secretsmanager.amazonaws.com"
 """``eventSource`` of all of them."""
@@ -66,7 +66,6 @@ ANSWERED = ("arn", "aRN")
 
 _SUFFIX = len("-AbCdEf")
 _OBJECTS = (*PLACES, "responseElements", "userIdentity")
-_DEEPEST = 100  # levels of a record; CloudTrail's have fewer than ten, and deep JSON cannot be printed
 
 
 def record_of(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,28 +75,16 @@ def record_of(event: Mapping[str, Any]) -> dict[str, Any]:
         event: of an answer.
 
     Returns:
-        The record; empty if it is no JSON object, or deeper than a record. A member that should be an object,
-        and is none, is left out.
+        The record; empty if it is no JSON object, or deeper than a record (deep JSON cannot be printed). A
+        member that should be an object, and is none, is left out.
     """
     try:
         found = json.loads(event.get("CloudTrailEvent") or "{}")
     except (ValueError, RecursionError):
         return {}
-    if not isinstance(found, dict) or _is_deep(found):
+    if not isinstance(found, dict) or is_too_deep(found):
         return {}
     return {name: value for name, value in found.items() if name not in _OBJECTS or isinstance(value, dict)}
-
-
-def _is_deep(value: object) -> bool:
-    level = [value]
-    for _ in range(_DEEPEST):
-        level = [
-            part
-            for each in level
-            if isinstance(each, (dict, list))
-            for part in (each.values() if isinstance(each, dict) else each)
-        ]
-    return bool(level)
 
 
 def secrets_in(detail: Mapping[str, Any]) -> tuple[str, ...]:

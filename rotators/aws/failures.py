@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 _MOST_LINES = 4000  # a step has a log line and an audit record
 _LONGEST_MILLISECONDS = 900_000  # of a function (LG: gettingstarted-limits)
@@ -86,23 +84,6 @@ def begin_of_log(*moments: dt.datetime | None) -> float:
     """
     known = next(filter(None, moments), None)
     return known.timestamp() - _BEFORE_SECONDS if known else 0.0
-
-
-def last_failed_step(function_arn: str, of: str, since: float) -> FailedStep | None:
-    """The newest failed step that a rotation function logged about a rotation or a secret.
-
-    Args:
-        function_arn: the rotation function.
-        of: the rotation's token, or the secret's ARN; without quotation marks.
-        since: seconds since the epoch; older lines do not count.
-
-    Returns:
-        The step; None when no line reports one.
-
-    Raises:
-        StoreError: the log could not be read (no permission, no such group, throttled …).
-    """
-    return newest_failure(logged_steps(function_arn, of, since))
 
 
 def newest_failure(steps: Sequence[LoggedStep]) -> FailedStep | None:

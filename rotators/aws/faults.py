@@ -8,18 +8,15 @@ service's own message.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
 from rotators.core import errors
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @contextmanager
@@ -41,7 +38,7 @@ def translated(action: str, secret_id: str) -> Iterator[None]:
     try:
         yield
     except boto.ClientError as error:
-        raise _of_service(error, action, secret_id) from None
+        raise translate(error, action, secret_id) from None
     except boto.BotoCoreError as error:
         raise _of_boto(error, action, secret_id) from None
     except (ResponseParserError, KeyError):  # KeyError: a member is missing that every answer of AWS has
@@ -62,24 +59,7 @@ def not_aws(action: str, secret_id: str) -> errors.ServiceUnavailable:
     )
 
 
-@dataclass(frozen=True)
-class ErrorAnswer:
-    """An error that the service answered.
-
-    Attributes:
-        code: the error code, such as ``ResourceNotFoundException``.
-        message: the service's text.
-        operation: the API operation that was refused.
-        status: the HTTP status.
-    """
-
-    code: str
-    message: str
-    operation: str
-    status: int = 400
-
-
-def translate(refusal: ErrorAnswer, action: str, secret_id: str) -> errors.StoreError:
+def translate(refusal: boto.ClientError, action: str, secret_id: str) -> errors.StoreError:
     """The error for a refusal; ``translated`` uses it, and who finds one inside a successful answer.
 
     Args:
@@ -90,12 +70,15 @@ def translate(refusal: ErrorAnswer, action: str, secret_id: str) -> errors.Store
     Returns:
         The nearest error, to raise or to report.
     """
-    fault = next((fault for fault in _FAULTS if fault.fits(refusal.code, refusal.message)), None)
-    cause = f"{action} on {secret_id} failed with {refusal.code}: {_sanitised(refusal.message)}"
+    said = refusal.response.get("Error", {})
+    code, message = said.get("Code", "Unknown"), said.get("Message", "")
+    fault = next((fault for fault in _FAULTS if fault.fits(code, message)), None)
+    cause = f"{action} on {secret_id} failed with {code}: {_sanitised(message)}"
     if fault is None:
-        kind = errors.ServiceUnavailable if refusal.status >= _SERVER_ERROR else errors.RequestRefused
+        status = refusal.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        kind = errors.ServiceUnavailable if status >= _SERVER_ERROR else errors.RequestRefused
         return kind(cause)
-    remedy = fault.remedy and fault.remedy.format(operation=refusal.operation)
+    remedy = fault.remedy and fault.remedy.format(operation=refusal.operation_name)
     if fault.kind is errors.SecretNotFound and fault.reason is None:
         remedy = _not_found_remedy(secret_id)
     return fault.kind(cause, remedy=remedy, reason=fault.reason)
@@ -243,13 +226,6 @@ _FAULTS = (
         remedy="Try again; the service failed on its side.",
     ),
 )
-
-
-def _of_service(error: boto.ClientError, action: str, secret_id: str) -> errors.StoreError:
-    said = error.response.get("Error", {})
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
-    refusal = ErrorAnswer(said.get("Code", "Unknown"), said.get("Message", ""), error.operation_name, status)
-    return translate(refusal, action, secret_id)
 
 
 def _of_boto(error: boto.BotoCoreError, action: str, secret_id: str) -> errors.RotatorsError:

@@ -18,13 +18,10 @@ import base64
 import json
 import os
 import re
-from typing import TYPE_CHECKING
+from types import ModuleType
 
 from rotators.core.errors import ConfigurationError, LimitExceeded, SealedValueError
 from rotators.core.settings import flag
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 KEYS = "SEALING_KEYS"
 """Environment variable with the ARNs of the sealing keys, separated by commas."""

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol
+
+from botocore.exceptions import ClientError
 
 from rotators.aws import clients, sealing
 from rotators.aws.addresses import with_address, with_admin_address
-from rotators.aws.faults import ErrorAnswer, not_aws, translate, translated
+from rotators.aws.faults import not_aws, translate, translated
 from rotators.cache.cache import Cache
 from rotators.core.contracts import SecretState, Unlabelled
 from rotators.core.errors import (
@@ -28,7 +30,7 @@ from rotators.core.secret import Secret
 from rotators.core.states import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
@@ -90,25 +92,32 @@ def list_versions(arn: str, client: SecretsManagerClient | None = None) -> tuple
     Raises:
         AccessDenied: the role lacks secretsmanager:ListSecretVersionIds.
     """
-    client = client or clients.secrets_manager()
-    found: list[Version] = []
-    page: dict[str, Any] = {}
+    ask = (client or clients.secrets_manager()).list_secret_version_ids
+    pages = _pages("ListSecretVersionIds", arn, partial(ask, SecretId=arn, IncludeDeprecated=True))
+    found = [
+        Version(
+            each["VersionId"],
+            tuple(each.get("VersionStages", ())),
+            each.get("CreatedDate"),
+            each.get("LastAccessedDate"),
+            tuple(each.get("KmsKeyIds", ())),
+        )
+        for page in pages
+        for each in page["Versions"]
+    ]
+    return tuple(sorted(found, key=_created, reverse=True))
+
+
+def _pages(action: str, about: str, ask: Callable[..., Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the pages of an answer; botocore has no paginator for these operations."""
+    more: dict[str, str] = {}
     while True:
-        with translated("ListSecretVersionIds", arn):
-            answer = client.list_secret_version_ids(SecretId=arn, IncludeDeprecated=True, **page)
-        found += [
-            Version(
-                each["VersionId"],
-                tuple(each.get("VersionStages", ())),
-                each.get("CreatedDate"),
-                each.get("LastAccessedDate"),
-                tuple(each.get("KmsKeyIds", ())),
-            )
-            for each in answer["Versions"]
-        ]
-        if not answer.get("NextToken"):
-            return tuple(sorted(found, key=_created, reverse=True))
-        page = {"NextToken": answer["NextToken"]}
+        with translated(action, about):
+            page = ask(**more)
+        yield page
+        if not page.get("NextToken"):
+            return
+        more = {"NextToken": page["NextToken"]}
 
 
 def unlabelled(versions: Iterable[Version]) -> Unlabelled:
@@ -206,25 +215,15 @@ class SecretStore:
     """Secrets Manager; see core/contracts.py ``Store`` for the methods.
 
     Args:
-        client: a boto3 client; the process's shared one when left out.
         values: the cache of values; the process's shared one when left out.
     """
 
-    def __init__(
-        self,
-        client: SecretsManagerClient | None = None,
-        values: Cache[tuple[str, str], Secret] | None = None,
-    ) -> None:
-        self._given = client
+    def __init__(self, values: Cache[tuple[str, str], Secret] | None = None) -> None:
         self._values = _values if values is None else values
-
-    @property
-    def _client(self) -> SecretsManagerClient:
-        return self._given or clients.secrets_manager()
 
     def describe(self, secret_id: str) -> SecretState:
         """See Store.describe."""
-        answer = describe(secret_id, self._client)
+        answer = describe(secret_id)
         # The service leaves empty fields out (API:DescribeSecret).
         return SecretState(
             arn=answer["ARN"],
@@ -239,7 +238,7 @@ class SecretStore:
             return known
         try:
             with translated("GetSecretValue", arn):
-                answer = self._client.get_secret_value(SecretId=arn, VersionId=version)
+                answer = clients.secrets_manager().get_secret_value(SecretId=arn, VersionId=version)
         except SecretNotFound:
             return None
         value = with_address(_parsed(answer, _name_in(arn)))
@@ -257,7 +256,7 @@ class SecretStore:
         if sealing.seals():
             sealing.opened(_name_in(arn), content)
         with translated("PutSecretValue", arn):
-            self._client.put_secret_value(
+            clients.secrets_manager().put_secret_value(
                 SecretId=arn,
                 ClientRequestToken=token,
                 SecretString=content,
@@ -270,13 +269,13 @@ class SecretStore:
         """See Store.promote. One call; AWSPREVIOUS follows by itself (API:UpdateSecretVersionStage)."""
         source = {"RemoveFromVersionId": current} if current else {}
         with translated("UpdateSecretVersionStage", arn):
-            self._client.update_secret_version_stage(
+            clients.secrets_manager().update_secret_version_stage(
                 SecretId=arn, VersionStage=Stage.CURRENT, MoveToVersionId=token, **source
             )
 
     def unlabelled(self, arn: str) -> Unlabelled:
         """See Store.unlabelled."""
-        return unlabelled(list_versions(arn, self._client))
+        return unlabelled(list_versions(arn))
 
     def admin(self, arn: str) -> Secret:
         """See Store.admin. Read once a rotation, and never kept: its version is not known beforehand.
@@ -286,11 +285,11 @@ class SecretStore:
         """
         with clients.in_region_of(arn):
             with translated("GetSecretValue", arn):
-                answer = self._client.get_secret_value(SecretId=arn, VersionStage=Stage.CURRENT)
+                answer = clients.secrets_manager().get_secret_value(SecretId=arn, VersionStage=Stage.CURRENT)
             value = _parsed(answer, answer["Name"], clear=True)
             if "host" in value:
                 return value
-            return with_admin_address(value, describe(arn, self._client).get("Tags", []))
+            return with_admin_address(value, describe(arn).get("Tags", []))
 
 
 class Source(Protocol):
@@ -359,8 +358,11 @@ class SecretsManager:
     def many(self, secret_ids: Sequence[str]) -> dict[str, SecretVersion | RotatorsError]:
         """See Source.many. One call for every 20 secrets."""
         found: dict[str, SecretVersion | RotatorsError] = {}
-        for start in range(0, len(secret_ids), _BATCH):
-            found |= self._batch(secret_ids[start : start + _BATCH])
+        try:
+            for start in range(0, len(secret_ids), _BATCH):
+                found |= self._batch(secret_ids[start : start + _BATCH])
+        except AccessDenied as denied:
+            raise _without_batch(denied) from None
         missing = "the answer does not hold it"
         return {
             secret_id: found.get(secret_id) or _failed(secret_id, "ResourceNotFoundException", missing)
@@ -369,7 +371,8 @@ class SecretsManager:
 
     def _batch(self, secret_ids: Sequence[str]) -> dict[str, SecretVersion | RotatorsError]:
         found: dict[str, SecretVersion | RotatorsError] = {}
-        for page in self._pages(secret_ids):
+        ask = partial(self._client.batch_get_secret_value, SecretIdList=secret_ids)
+        for page in _pages("BatchGetSecretValue", f"{len(secret_ids)} secrets", ask):
             for error in page.get("Errors", []):
                 found[error["SecretId"]] = _failed(
                     error["SecretId"], error["ErrorCode"], error.get("Message", "")
@@ -380,19 +383,6 @@ class SecretsManager:
                 if asked:
                     found |= dict.fromkeys(asked, opened_or_error(asked[0], version))
         return found
-
-    def _pages(self, secret_ids: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-        more: dict[str, Any] = {}
-        while True:
-            try:
-                with translated("BatchGetSecretValue", f"{len(secret_ids)} secrets"):
-                    page = self._client.batch_get_secret_value(SecretIdList=secret_ids, **more)
-            except AccessDenied as denied:
-                raise _without_batch(denied) from None
-            yield page
-            if not page.get("NextToken"):
-                return
-            more = {"NextToken": page["NextToken"]}
 
 
 def _created(version: Version) -> float:
@@ -441,7 +431,8 @@ def asked_for(secret_id: str, version: SecretVersion) -> SecretVersion:
 
 
 def _failed(secret_id: str, code: str, message: str) -> RotatorsError:
-    return translate(ErrorAnswer(code, message, "GetSecretValue"), "BatchGetSecretValue", secret_id)
+    refusal = ClientError({"Error": {"Code": code, "Message": message}}, "GetSecretValue")
+    return translate(refusal, "BatchGetSecretValue", secret_id)
 
 
 def _names(secret_id: str, version: SecretVersion) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rotators.aws import clients
 from rotators.aws.events import is_about, record_of
@@ -22,9 +23,6 @@ from rotators.core.errors import (
     ServiceThrottled,
     ServiceUnavailable,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 # A role may lack the right to look, and CloudTrail takes two questions a second; the command goes on without.
 UNASKED = (AccessDenied, RequestRefused, ServiceThrottled, ServiceUnavailable)

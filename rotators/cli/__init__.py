@@ -15,10 +15,9 @@ from typing import Any, NoReturn, TextIO
 import click
 
 from rotators import __version__
-from rotators.cli.errors import Interrupted
 from rotators.cli.output import Form, error_document, print_error, print_json, print_usage_error
 from rotators.cli.signals import finish, interruptible
-from rotators.cli.stopping import expected
+from rotators.cli.stopping import told
 from rotators.core.errors import RotatorsError
 
 COMMANDS = {
@@ -137,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             finally:
                 _flush()  # here, because no code handles an error of the flush at the end of the process
         except (click.ClickException, click.Abort, KeyboardInterrupt, RotatorsError, OSError) as error:
-            status = _told(error, as_json=form.is_json)
+            status = _told(error, as_json=form.name == "json")
     sys.exit(status)
 
 
@@ -149,11 +148,10 @@ def _told(error: BaseException, *, as_json: bool) -> int:
         return error.exit_code
     if isinstance(error, OSError):
         _discard_unwritable()
-    told = expected(error) or Interrupted("a signal ended the command")
     if as_json:
         try:
-            print_json({"error": error_document(told)})
-        except OSError:  # the output takes nothing, which `told` says then
+            print_json({"error": error_document(told(error))})
+        except OSError:  # the output takes nothing, which the error says then
             _discard_unwritable()
-    print_error(str(told))
+    print_error(str(told(error)))
     return 1

@@ -3,44 +3,41 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from rich.table import Table
 
 from rotators.cli.access_suggest import suggest
 from rotators.cli.output import (
+    Cell,
+    Screen,
     console,
     counted,
     format_option,
     json_option,
     print_error,
-    print_json,
     print_json_stream,
     print_rows,
     styled,
+    table,
 )
-from rotators.cli.selecting import nothing_selected, require_conditions, selector_options
-from rotators.manage.access import CAPABILITIES, NOT_CONSIDERED, SESSION_POLICIES, Answer, access_to
-from rotators.manage.guards import Guards
-from rotators.manage.inventory import described
-from rotators.manage.principals import read_account, read_policies
-from rotators.manage.selector import Selector
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from rich.text import Text
-
-    from rotators.cli.output import Screen
-    from rotators.manage.access import Access, Verdict
-    from rotators.manage.guards import Guarded
-    from rotators.manage.inventory import Entry
-    from rotators.manage.principals import Principal
-    from rotators.manage.selector import Selection
+from rotators.cli.selecting import not_empty, require_conditions, selector_options
+from rotators.cli.stopping import exit_unless
+from rotators.manage.access import (
+    CAPABILITIES,
+    NOT_CONSIDERED,
+    SESSION_POLICIES,
+    Access,
+    Answer,
+    Verdict,
+    access_to,
+)
+from rotators.manage.guards import Guarded, Guards
+from rotators.manage.inventory import Entry, described
+from rotators.manage.principals import Principal, read_account, read_policies
+from rotators.manage.selector import Selection, Selector
 
 _DEFAULT = "of"
 _STYLES = {Answer.YES: "green", Answer.CONDITIONAL: "yellow", Answer.NO: ""}
@@ -100,10 +97,6 @@ class _Question:
         owner, _, name = principal.name.rpartition(":")
         return name if owner.endswith(f":iam::{self.account.id}") else principal.name
 
-    def guarded(self, entry: Entry) -> Guarded:
-        """The secret with its policies."""
-        return self.guards.of(entry)
-
     def everybody(self, guarded: Guarded) -> Iterator[Access]:
         """Yield the access of each principal to a secret."""
         for principal in [*self.account.principals, *guarded.outsiders(self.account.id)]:
@@ -130,7 +123,7 @@ class _Question:
     help="Policies of a session of the role (a policy or a list).",
 )
 @json_option
-def of(secret: str, scps: tuple[str, ...], session: str | None, as_json: bool) -> None:
+def of(secret: str, scps: tuple[str, ...], session: str | None) -> None:
     """Tell who has access to a SECRET, or what a PRINCIPAL has access to.
 
     A principal is role/NAME, user/NAME or an ARN of IAM or STS. Give a secret with such a name by its ARN.
@@ -139,8 +132,10 @@ def of(secret: str, scps: tuple[str, ...], session: str | None, as_json: bool) -
     of_principal = _is_principal(secret)
     if session is not None and not of_principal:
         raise click.UsageError("--session-policy needs a role: give role/NAME.")
-    with console(quiet=as_json).status("reading policies …"):
-        (_of_principal if of_principal else _of_secret)(secret, _Question(scps, session), as_json)
+    with console().status("reading policies …"):
+        question = _Question(scps, session)
+        (_of_principal if of_principal else _of_secret)(secret, question)
+    exit_unless(question.notes["complete"])
 
 
 def _is_principal(name: str) -> bool:
@@ -153,51 +148,39 @@ def _asking(entry: Entry) -> str:
     return f"rotators access {entry.arn if means_other else entry.id}"
 
 
-def _of_secret(name: str, question: _Question, as_json: bool) -> None:
-    guarded = question.guarded(described(name))
+def _of_secret(name: str, question: _Question) -> None:
+    guarded = question.guards.of(described(name))
     found = sorted(question.everybody(guarded), key=_order)
-    if as_json:
-        principals = [{"principal": each.principal.name, **_document(each)} for each in found]
-        _print_json(
-            {
-                "secret": guarded.entry.name,
-                "arn": guarded.entry.arn,
-                "deleted": guarded.entry.deleted is not None,
-                "principals": principals,
-            },
-            question,
-        )
-        return
+    entry, out = guarded.entry, console()
+    principals = [{"principal": each.principal.name, **_document(each)} for each in found]
+    about = {"secret": entry.name, "arn": entry.arn, "deleted": entry.deleted is not None}
+    out.document({**about, "principals": principals, **question.notes})
     shown = [each for each in found if each.any]
-    out = console()
     if shown:
-        out.print(_table("principal", [(question.label(each.principal), each) for each in shown]))
-    out.print(f"{counted(len(shown), 'principal')} of {len(found)} with access to {guarded.entry.name}.")
+        _print_access(out, "principal", [(question.label(each.principal), each) for each in shown])
+    out.print(f"{counted(len(shown), 'principal')} of {len(found)} with access to {entry.name}.")
     next_ = f"`rotators access suggest {name} --for ROLE` prints a policy with no more than needed."
-    if guarded.entry.deleted:
+    if entry.deleted:
         out.print("It is scheduled for deletion, so no one can read it now.")
         next_ = f"`rotators restore {name}` restores it."
-    _end(question, out, next_)
+    _print_end(question.notes, out, next_)
 
 
-def _of_principal(name: str, question: _Question, as_json: bool) -> None:
-    principal = question.asked(name)
+def _of_principal(name: str, question: _Question) -> None:
+    principal, out = question.asked(name), console()
     rows = []
     for entry in Selector(everything=True).select(dt.datetime.now(dt.UTC)):
-        found = access_to(question.guarded(entry), principal)
-        if as_json or found.any:
+        found = access_to(question.guards.of(entry), principal)
+        if out.quiet or found.any:
             rows.append((entry, found))
     rows.sort(key=lambda row: (_order(row[1])[:-1], row[0].name))
-    if as_json:
-        secrets = [{"secret": entry.name, **_document(found)} for entry, found in rows]
-        _print_json({"principal": principal.name, "secrets": secrets}, question)
-        return
-    out = console()
+    secrets = [{"secret": entry.name, **_document(found)} for entry, found in rows]
+    out.document({"principal": principal.name, "secrets": secrets, **question.notes})
     if rows:
-        out.print(_table("secret", [(entry.name, found) for entry, found in rows]))
+        _print_access(out, "secret", [(entry.name, found) for entry, found in rows])
     out.print(f"{counted(len(rows), 'secret')} that {principal.name} has access to.")
     next_ = f"`{_asking(rows[0][0])}` tells who else." if rows else "nothing needs to be done."
-    _end(question, out, next_)
+    _print_end(question.notes, out, next_)
 
 
 @access.command(short_help="Tell who has access to which of many secrets.")
@@ -212,15 +195,13 @@ def matrix(selector: Selector, scps: tuple[str, ...], output: str) -> None:
     incomplete then.
     """
     require_conditions(selector)
-    with console(quiet=output != "table").status("reading policies …"):
+    with console().status("reading policies …"):
         question = _Question(scps)
         selection = selector.select(dt.datetime.now(dt.UTC))
-        guarded = (question.guarded(entry) for entry in selection)
-        first = next(guarded, None)
-        if first is None:
-            selection.require_complete()
-            raise nothing_selected()
-        _PRINTERS[output](_Matrix(question, chain([first], guarded), selection))
+        guarded = not_empty(map(question.guards.of, selection), selection)
+        found = _Matrix(question, guarded, selection)
+        _PRINTERS[output](found)
+    exit_unless(found.notes["complete"])
 
 
 @dataclass
@@ -246,17 +227,13 @@ class _Matrix:
             for found in sorted(able, key=_order):
                 yield guarded.entry, found
 
-    def end(self) -> None:
-        """Exit with 1 if the answer is incomplete."""
-        if not self.notes["complete"]:
-            sys.exit(1)
-
     @property
     def notes(self) -> dict[str, Any]:
         """The parts that the answer leaves out, with the secrets."""
         notes = self.question.notes
-        unread = [{"what": name, "code": error.full_code} for name, error in self.selection.unread]
-        return {**notes, "complete": notes["complete"] and not unread, "unread": [*notes["unread"], *unread]}
+        unread = notes["unread"]
+        unread += [{"what": name, "code": error.full_code} for name, error in self.selection.unread]
+        return {**notes, "complete": not unread}
 
 
 def _print_matrix_json(found: _Matrix) -> None:
@@ -265,7 +242,6 @@ def _print_matrix_json(found: _Matrix) -> None:
         for entry, each in found
     )
     print_json_stream("access", rows, lambda: {"secrets": found.count, **found.notes})
-    found.end()
 
 
 def _print_matrix_csv(found: _Matrix) -> None:
@@ -275,11 +251,10 @@ def _print_matrix_csv(found: _Matrix) -> None:
         print_rows([(entry.name, each.principal.name, *answers, _why(each), entry.arn)])
     for note in found.notes["unread"]:
         print_error(f"could not be read: {_unread_words(note)}")
-    found.end()
 
 
 def _print_matrix_table(found: _Matrix) -> None:
-    cells: dict[str, dict[str, Text]] = {}
+    cells: dict[str, dict[str, Cell]] = {}
     shown: dict[str, Entry] = {}  # by ARN, because secrets of two Regions may have one name
     for entry, each in found:
         if entry.arn in shown or len(shown) < _COLUMNS:
@@ -287,20 +262,15 @@ def _print_matrix_table(found: _Matrix) -> None:
             cells.setdefault(found.question.label(each.principal), {})[entry.arn] = _cell(each)
     out = console()
     if shown:
-        table = Table()
-        for column in ("principal", *(entry.id for entry in shown.values())):
-            table.add_column(column, overflow="fold")
-        for principal, row in sorted(cells.items()):
-            table.add_row(principal, *(row.get(arn, "") for arn in shown))
-        out.print(table)
+        columns = ["principal", *(entry.id for entry in shown.values())]
+        rows = [(principal, *(row.get(arn, "") for arn in shown)) for principal, row in sorted(cells.items())]
+        out.print(table(columns, rows))
     out.print(
         f"{len(shown)} of {counted(found.count, 'secret')}. A ? marks access that depends on a condition."
     )
     asking = [_asking(entry) for entry in shown.values()]
     next_ = f"`{asking[0]}` tells why." if asking else "nothing needs to be done."
-    _print_notes(found.notes, out)
-    out.print(f"\nNext: {next_}", soft_wrap=True)
-    found.end()
+    _print_end(found.notes, out, next_)
 
 
 _PRINTERS: dict[str, Callable[[_Matrix], None]] = {
@@ -323,23 +293,15 @@ def _document(found: Access) -> dict[str, Any]:
     }
 
 
-def _print_json(document: dict[str, Any], question: _Question) -> None:
-    print_json({**document, **question.notes})
-    if not question.notes["complete"]:
-        sys.exit(1)
+def _print_access(out: Screen, first: str, rows: Sequence[tuple[str, Access]]) -> None:
+    out.print(table((first, *CAPABILITIES, "why"), [(name, *_cells(found)) for name, found in rows]))
 
 
-def _table(first: str, rows: Sequence[tuple[str, Access]]) -> Table:
-    table = Table()
-    for column in (first, *CAPABILITIES, "why"):
-        table.add_column(column, overflow="fold")
-    for name, found in rows:
-        answers = (styled(each.answer, _STYLES[each.answer]) for each in found.verdicts.values())
-        why = _why(found)
-        table.add_row(
-            name, *answers, why if len(why) <= _LONGEST else f"{why[:_LONGEST]} … (--json shows all)"
-        )
-    return table
+def _cells(found: Access) -> Iterator[Cell]:
+    for each in found.verdicts.values():
+        yield styled(each.answer, _STYLES[each.answer])
+    why = _why(found)
+    yield why if len(why) <= _LONGEST else f"{why[:_LONGEST]} … (--json shows all)"
 
 
 def _why(found: Access) -> str:
@@ -355,7 +317,7 @@ def _reason(verdict: Verdict) -> str:
     return f"{verdict.why} if {', '.join(verdict.conditions)}" if verdict.conditions else verdict.why
 
 
-def _cell(found: Access) -> Text:
+def _cell(found: Access) -> Cell:
     marks = {Answer.YES: "", Answer.CONDITIONAL: "?"}
     words = [f"{name}{marks[each.answer]}" for name, each in found.verdicts.items() if each.answer in marks]
     return styled(" ".join(words), "")
@@ -365,17 +327,11 @@ def _unread_words(note: dict[str, Any]) -> str:
     return f"{note['what']} [{note['code']}]" if note["code"] else str(note["what"])
 
 
-def _print_notes(notes: dict[str, Any], out: Screen) -> None:
-    out.print(f"Not considered: {', '.join(notes['not_considered'])}.", soft_wrap=True)
+def _print_end(notes: dict[str, Any], out: Screen, next_: str) -> None:
+    out.print(f"Not considered: {', '.join(notes['not_considered'])}.")
     for note in notes["unread"]:
-        out.print(f"Incomplete, because this could not be read: {_unread_words(note)}.", soft_wrap=True)
-
-
-def _end(question: _Question, out: Screen, next_: str) -> None:
-    _print_notes(question.notes, out)
-    out.print(f"\nNext: {next_}", soft_wrap=True)
-    if not question.notes["complete"]:
-        sys.exit(1)
+        out.print(f"Incomplete, because this could not be read: {_unread_words(note)}.")
+    out.next(next_)
 
 
 access.add_command(suggest)

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import sys
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import click
 
-from rotators.cli.output import console, counted, json_option, print_json
-from rotators.cli.selecting import nothing_selected
+from rotators.cli.output import Screen, console, counted, json_option
+from rotators.cli.selecting import not_empty
+from rotators.cli.stopping import exit_unless
 from rotators.manage.guards import Guards
+from rotators.manage.inventory import Entry
 from rotators.manage.principals import read_account
 from rotators.manage.selector import Selector
-from rotators.manage.suggestions import Tag, suggested
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rotators.cli.output import Screen
-    from rotators.manage.inventory import Entry
-    from rotators.manage.suggestions import Document, Suggestion
+from rotators.manage.suggestions import Document, Suggestion, Tag, suggested
 
 _NAMED = 5  # other secrets in the text
 
@@ -42,13 +36,12 @@ def _tag(_context: click.Context, _option: click.Parameter, given: str | None) -
 @click.option("--exclusive", is_flag=True, help="Print policies of the secrets too, which deny all others.")
 @click.option("--keep", multiple=True, metavar="PRINCIPAL", help="With --exclusive: do not deny this one.")
 @json_option
-def suggest(  # noqa: PLR0913, PLR0917 - options of the command
+def suggest(
     secret: tuple[str, ...],
     role: str,
     tag: Tag | None,
     exclusive: bool,
     keep: tuple[str, ...],
-    as_json: bool,
 ) -> None:
     """Print the policies that permit a role to read each SECRET, and nothing more. Nothing is changed.
 
@@ -59,23 +52,20 @@ def suggest(  # noqa: PLR0913, PLR0917 - options of the command
     """
     if keep and not exclusive:
         raise click.UsageError("--keep needs --exclusive.")
-    with console(quiet=as_json).status("reading policies …"):
+    with console().status("reading policies …"):
         entries = _selected(Selector(ids=secret))
         account, guards = read_account(), Guards()
         guarded = [guards.of(entry) for entry in entries]
         found = suggested(guarded, account, role, tag, keep if exclusive else None)
         others = _others(tag, entries)
-    (_print_json if as_json else _print_text)(found, others)
-    if found.faults:
-        sys.exit(1)
+    _print(found, others)
+    exit_unless(not found.faults)
 
 
 def _selected(selector: Selector) -> list[Entry]:
     selection = selector.select(dt.datetime.now(dt.UTC))
-    entries = list(selection)
+    entries = list(not_empty(selection, selection))
     selection.require_complete()
-    if not entries:
-        raise nothing_selected()
     return entries
 
 
@@ -88,46 +78,35 @@ def _others(tag: Tag | None, entries: Sequence[Entry]) -> list[str]:
     return [entry.name for entry in tagged if entry.arn not in arns]
 
 
-def _print_json(found: Suggestion, others: Sequence[str]) -> None:
-    print_json(
-        {
-            "role": found.role,
-            "identity_policy": found.identity,
-            "resource_policies": [
-                {
-                    "secret": each.guarded.entry.name,
-                    "policy": each.document,
-                    "block_public_policy": True,
-                    "findings": list(each.findings),
-                }
-                for each in found.resources
-            ],
-            "other_secrets": list(others),
-            "faults": found.faults,
-        }
-    )
-
-
-def _print_text(found: Suggestion, others: Sequence[str]) -> None:
+def _print(found: Suggestion, others: Sequence[str]) -> None:
     out = console()
-    out.print(f"Policy for {found.role}:", soft_wrap=True)
+    resources = [
+        {
+            "secret": each.guarded.entry.name,
+            "policy": each.document,
+            "block_public_policy": True,
+            "findings": each.findings,
+        }
+        for each in found.resources
+    ]
+    policies = {"role": found.role, "identity_policy": found.identity, "resource_policies": resources}
+    out.document({**policies, "other_secrets": others, "faults": found.faults})
+    out.print(f"Policy for {found.role}:")
     _print_policy(out, found.identity)
     for each in found.resources:
-        out.print(f"\nPolicy for the secret {each.guarded.entry.name}:", soft_wrap=True)
+        out.print(f"\nPolicy for the secret {each.guarded.entry.name}:")
         _print_policy(out, each.document)
     if others:
         more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
-        listed = ", ".join(others[:_NAMED])
-        out.print(
-            f"The tag also permits {counted(len(others), 'other secret')}: {listed}{more}.", soft_wrap=True
-        )
+        named = ", ".join(others[:_NAMED])
+        out.print(f"The tag also permits {counted(len(others), 'other secret')}: {named}{more}.")
     for fault in found.faults:
-        out.print(f"Fault: {fault}.", soft_wrap=True)
-    out.print(f"\nNext: {_next(found)}", soft_wrap=True)
+        out.print(f"Fault: {fault}.")
+    out.next(_next(found))
 
 
 def _print_policy(out: Screen, document: Document) -> None:
-    out.print(*json.dumps(document, indent=2).split("\n"), sep="\n", soft_wrap=True)
+    out.print(*json.dumps(document, indent=2).split("\n"), sep="\n")
 
 
 def _next(found: Suggestion) -> str:

@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import click
-from rich.table import Table
 
 from rotators.audit import questions
+from rotators.audit.questions import Question
 from rotators.audit.sources import files
-from rotators.audit.table import opened
+from rotators.audit.table import Answer, Coverage, Gap, Records, opened
 from rotators.cli.audit_ocsf import ocsf
 from rotators.cli.output import (
     console,
     counted,
     format_option,
+    members,
     print_document,
     print_error,
     print_json,
     print_rows,
+    table,
 )
+from rotators.cli.stopping import exit_unless
 from rotators.manage.selector import duration
 
-if TYPE_CHECKING:
-    from rotators.audit.questions import Question
-    from rotators.audit.table import Answer, Coverage, Gap, Records
-    from rotators.cli.output import Screen
-
+_COVERAGE = "files records events begun ended complete gap_count unnamed"
 _ROWS = 50  # of a table
 _MOST_GAPS = 10  # lines of the table's end
 
@@ -49,21 +47,6 @@ _LABELS = {
 
 @dataclass(frozen=True)
 class _Asked:
-    """The options that all questions have.
-
-    Args:
-        places: files, folders and buckets with records.
-        athena: table of Athena for which the SQL is printed instead.
-        output: format of the output.
-    """
-
-    places: Sequence[str]
-    athena: str | None
-    output: str
-
-
-@dataclass(frozen=True)
-class _Shown:
     """A question, and how its answer is shown.
 
     Args:
@@ -81,20 +64,28 @@ class _Shown:
     needs: dt.timedelta | None = None
 
 
-def _records_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add what all questions have: the places of the records, and how to print the answer."""
+def _asks(command: Callable[..., _Asked]) -> Callable[..., None]:
+    """Make a command from a function that gives the question; add the places of the records."""
 
+    @click.argument("source", nargs=-1)
     @format_option("table", "json", "csv")
     @click.option(
         "--athena", metavar="TABLE", help="Print the question as SQL for this table of Athena instead."
     )
     @wraps(command)
     def wrapped(source: tuple[str, ...], athena: str | None, output: str, **rest: Any) -> None:
+        """Answer the question from the records in SOURCE."""
         if bool(source) == (athena is not None):
             raise click.UsageError(
                 "Give files, folders or s3://BUCKET/PREFIX with records, or --athena TABLE."
             )
-        command(asked=_Asked(source, athena, output), **rest)
+        asked = command(**rest)
+        if athena is None:
+            _answer(asked, source, output)
+        elif output == "json":
+            print_json({"question": asked.question.name, "sql": asked.question.athena(athena)})
+        else:
+            print_document(asked.question.athena(athena))
 
     return wrapped
 
@@ -114,28 +105,26 @@ audit.add_command(ocsf)
 
 @audit.command(short_help="Show who reads a secret, and who was refused.")
 @click.argument("secret")
-@click.argument("source", nargs=-1)
-@_records_options
-def who(secret: str, asked: _Asked) -> None:
+@_asks
+def who(secret: str) -> _Asked:
     """Show who reads SECRET (name or ARN), and who was refused, from the records in SOURCE.
 
     A caller is a role with all its sessions, a user, an account or a service.
     """
     columns = ("principal", "region", "reads", "refused", "addresses", "first_read", "last_read")
     next_ = f"`rotators access {secret}` tells who else could read it."
-    _answer(asked, _Shown(questions.who(secret), columns, next_, secret=secret))
+    return _Asked(questions.who(secret), columns, next_, secret=secret)
 
 
 @audit.command(short_help="List secrets that only their rotation functions read.")
-@click.argument("source", nargs=-1)
 @click.option("--for", "age", default="90d", metavar="AGE", help="Time without a read (default: 90d).")
 @click.option(
     "--secrets",
     type=click.File("r", errors="replace"),
     help="File with names or ARNs, one per line: only these secrets, also if no record mentions them.",
 )
-@_records_options
-def unused(age: str, secrets: TextIO | None, asked: _Asked) -> None:
+@_asks
+def unused(age: str, secrets: TextIO | None) -> _Asked:
     """List secrets that were not read for a time, before the newest record in SOURCE.
 
     Reads by rotation functions do not count. Without --secrets, the list has secrets that the records
@@ -145,14 +134,13 @@ def unused(age: str, secrets: TextIO | None, asked: _Asked) -> None:
     listed = list(filter(None, map(str.strip, secrets))) if secrets else []
     columns = ("secret", "region", "last_read", "reads_by_rotation")
     next_ = "`rotators delete SECRET` schedules a deletion, with a recovery window."
-    _answer(asked, _Shown(questions.unused(period, listed), columns, next_, needs=period))
+    return _Asked(questions.unused(period, listed), columns, next_, needs=period)
 
 
 @audit.command(short_help="Show who reads retired versions after the grace period.")
-@click.argument("source", nargs=-1)
 @click.option("--grace", default="24h", metavar="AGE", help="Time after a rotation (default: 24h).")
-@_records_options
-def previous(grace: str, asked: _Asked) -> None:
+@_asks
+def previous(grace: str) -> _Asked:
     """Show who reads retired versions later than a grace period after the rotation, from SOURCE.
 
     These are reads of AWSPREVIOUS, and of versions by their ids that are no longer AWSCURRENT. Reads by
@@ -160,14 +148,13 @@ def previous(grace: str, asked: _Asked) -> None:
     """
     columns = ("secret", "principal", "region", "reads", "last_read", "retired")
     next_ = "let these callers read AWSCURRENT, before the retired credential stops working."
-    _answer(asked, _Shown(questions.previous(duration(grace)), columns, next_))
+    return _Asked(questions.previous(duration(grace)), columns, next_)
 
 
 @audit.command(short_help="Show first-time readers, new Regions and bursts.")
-@click.argument("source", nargs=-1)
 @click.option("--since", default="24h", metavar="AGE", help="Time before the newest record (default: 24h).")
-@_records_options
-def anomalies(since: str, asked: _Asked) -> None:
+@_asks
+def anomalies(since: str) -> _Asked:
     """Show recent reads in SOURCE that differ from the reads before.
 
     The anomalies are callers that read a secret for the first time, or in a Region that is new for them, and
@@ -176,61 +163,34 @@ def anomalies(since: str, asked: _Asked) -> None:
     columns = ("event_time", "anomaly", "principal", "secret", "region", "reads", "refused")
     next_ = "`rotators audit who SECRET SOURCE` shows all callers of a secret."
     period = duration(since)
-    _answer(asked, _Shown(questions.anomalies(period), columns, next_, needs=period))
+    return _Asked(questions.anomalies(period), columns, next_, needs=period)
 
 
-def _answer(asked: _Asked, shown: _Shown) -> None:
-    """Answer a question, or print it."""
-    if asked.athena is not None:
-        _print_sql(shown.question, asked)
-        return
+def _answer(asked: _Asked, places: Sequence[str], output: str) -> None:
     with opened() as records:
-        with console(quiet=asked.output != "table").status("reading records …"):
-            records.load(files(asked.places))
-            answer = records.ask(shown.question)
-            notes = list(_limits(shown, records))
+        with console().status("reading records …"):
+            records.load(files(places))
+            answer = records.ask(asked.question)
+            notes = list(_limits(asked, records))
         found = records.coverage
-    next_ = shown.next_ if answer.rows else "give older records too, if this is not the time that you mean."
-    if asked.output == "json":
-        document = {"question": shown.question.name, "rows": answer.rows, **_document(found)}
-        print_json({**document, "notes": notes, "next": next_})
-    elif asked.output == "csv":
+    next_ = asked.next_ if answer.rows else "give older records too, if this is not the time that you mean."
+    if output == "json":
+        document = {"question": asked.question.name, "rows": answer.rows, **members(found, _COVERAGE)}
+        print_json({**document, "gaps": [vars(gap) for gap in found.gaps], "notes": notes, "next": next_})
+    elif output == "csv":
         _print_csv(answer, found)
     else:
-        _print_table(answer.rows, shown.columns, found, [*notes, f"\nNext: {next_}"])
-    if not found.complete:
-        sys.exit(1)
+        _print_table(answer.rows, asked.columns, found, [*notes, f"\nNext: {next_}"])
+    exit_unless(found.complete)
 
 
-def _limits(shown: _Shown, records: Records) -> Iterator[str]:
+def _limits(asked: _Asked, records: Records) -> Iterator[str]:
     """Return why an answer may be incomplete, although all records were read."""
     found = records.coverage
-    if shown.secret is not None and not records.ask(questions.mentions(shown.secret)).rows[0]["records"]:
-        yield f"No record mentions {shown.secret}: check its name, and the time of the records."
-    if shown.needs is not None and found.begun and found.ended and found.ended - found.begun <= shown.needs:
+    if asked.secret is not None and not records.ask(questions.mentions(asked.secret)).rows[0]["records"]:
+        yield f"No record mentions {asked.secret}: check its name, and the time of the records."
+    if asked.needs is not None and found.begun and found.ended and found.ended - found.begun <= asked.needs:
         yield "The records are not older than the time asked for: what happened before them is unknown."
-
-
-def _print_sql(question: Question, asked: _Asked) -> None:
-    sql = question.athena(str(asked.athena))
-    if asked.output == "json":
-        print_json({"question": question.name, "sql": sql})
-    else:
-        print_document(sql)
-
-
-def _document(found: Coverage) -> dict[str, Any]:
-    return {
-        "files": found.files,
-        "records": found.records,
-        "events": found.events,
-        "begun": found.begun,
-        "ended": found.ended,
-        "complete": found.complete,
-        "gap_count": found.gap_count,
-        "gaps": [vars(gap) for gap in found.gaps],
-        "unnamed": found.unnamed,
-    }
 
 
 def _print_csv(answer: Answer, found: Coverage) -> None:
@@ -245,25 +205,14 @@ def _print_table(
 ) -> None:
     out = console()
     if rows:
-        table = Table()
-        for name in columns:
-            table.add_column(_LABELS.get(name, name), overflow="fold")
-        for row in rows[:_ROWS]:
-            table.add_row(*(_cell(_short(row[name])) for name in columns))
-        out.print(table)
+        cells = [[_cell(_short(row[name])) for name in columns] for row in rows[:_ROWS]]
+        out.print(table([_LABELS.get(name, name) for name in columns], cells))
     if len(rows) > _ROWS:
         out.print(f"The first {_ROWS} of {len(rows):,} rows; -o csv lists all.")
-    _print_coverage(found, out)
-    for line in [*_notes(found), *ends]:
-        out.print(line, soft_wrap=True)
-
-
-def _print_coverage(found: Coverage, out: Screen) -> None:
     span = f", {_cell(found.begun)} to {_cell(found.ended)} (UTC)" if found.begun else ""
+    read = f"{counted(found.records, 'record')} in {counted(found.files, 'file')}"
     out.print(
-        f"{counted(found.records, 'record')} in {counted(found.files, 'file')}; "
-        f"{counted(found.events, 'event')} about secrets{span}.",
-        soft_wrap=True,
+        f"{read}; {counted(found.events, 'event')} about secrets{span}.", *_notes(found), *ends, sep="\n"
     )
 
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 import gzip
 import sys
 import zlib
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from rotators.cli.output import counted, print_json_line
 from rotators.manage.errors import FileUnreadable, RecordInvalid
 from rotators.manage.ocsf import ocsf_event, record_in
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from contextlib import AbstractContextManager
 
 _MOST_NAMED = 10
 _GZIP = b"\x1f\x8b"

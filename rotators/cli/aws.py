@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,17 +45,6 @@ def remote_options(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-@contextmanager
-def invoking(name: str) -> Iterator[Any]:
-    """Yield the Lambda client; its errors are translated to ours.
-
-    Args:
-        name: name of the function; shown in errors.
-    """
-    with translated("Invoke", name):
-        yield clients.invoker()
-
-
 @dataclass(frozen=True)
 class Answer:
     """The answer of a function.
@@ -94,8 +82,8 @@ def answer_of(name: str, event: object) -> Answer:
         StoreError: the function could not be invoked.
         ServiceUnavailable: the answer is no JSON; try again.
     """
-    with invoking(name) as client:
-        answer = client.invoke(FunctionName=name, Payload=json.dumps(event).encode())
+    with translated("Invoke", name):
+        answer = clients.invoker().invoke(FunctionName=name, Payload=json.dumps(event).encode())
     try:
         payload = json.loads(answer["Payload"].read() or b"null")
     except ValueError:

@@ -3,41 +3,34 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from rich.table import Table
 
 from rotators.cli.auditing import audited_changes
 from rotators.cli.output import (
+    Screen,
     console,
     counted,
     error_document,
     json_option,
     print_error,
-    print_json,
     progress_bars,
     styled,
+    table,
 )
 from rotators.cli.selecting import nothing_selected, require_conditions, selector_options
 from rotators.cli.signals import finish
-from rotators.cli.stopping import STOPS, end, error_member, state_of
-from rotators.core.errors import ServiceUnavailable
-from rotators.manage.changes import run_all
+from rotators.cli.stopping import STOPS, end, error_member, exit_unless, state_of
+from rotators.core.errors import RotatorsError, ServiceUnavailable
+from rotators.manage.changes import Change, Outcome, Remark, run_all
+from rotators.manage.inventory import Entry
+from rotators.manage.selector import Selector
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from rotators.cli.output import Screen
-    from rotators.core.errors import RotatorsError
-    from rotators.manage.changes import Change, Outcome, Remark
-    from rotators.manage.inventory import Entry
-    from rotators.manage.selector import Selector
-
-    Planner = Callable[[Entry], Iterable[Change]]
+Planner = Callable[[Entry], Iterable[Change]]
 
 _ROWS = 50
 
@@ -60,16 +53,16 @@ def changes_secrets(*, deleted: bool = False) -> Callable[[Callable[..., Planner
         @yes_option
         @json_option
         @wraps(command)
-        def changing(selector: Selector, yes: bool, as_json: bool, **options: Any) -> None:
+        def changing(selector: Selector, yes: bool, **options: Any) -> None:
             chosen = replace(selector, deleted=deleted)
-            _change(chosen, command(**options), yes=yes, as_json=as_json)
+            _change(chosen, command(**options), yes=yes)
 
         return changing
 
     return decorated
 
 
-def _change(selector: Selector, planned: Planner, *, yes: bool, as_json: bool) -> None:
+def _change(selector: Selector, planned: Planner, *, yes: bool) -> None:
     """Show the plan, and make the changes with ``yes``.
 
     Raises:
@@ -77,7 +70,7 @@ def _change(selector: Selector, planned: Planner, *, yes: bool, as_json: bool) -
         NothingSelected: no secret meets the conditions.
     """
     require_conditions(selector)
-    out = console(quiet=as_json)
+    out = console()
     with out.status("listing secrets …"):
         selection = selector.select(dt.datetime.now(dt.UTC))
         selected = unchanged = 0
@@ -92,7 +85,7 @@ def _change(selector: Selector, planned: Planner, *, yes: bool, as_json: bool) -
     selection.require_complete()
     if not selected:
         raise nothing_selected()
-    carry_out(Plan(plan, selected, unchanged), yes=yes, as_json=as_json)
+    carry_out(Plan(plan, selected, unchanged), yes=yes)
 
 
 @dataclass(frozen=True)
@@ -122,7 +115,7 @@ class Plan:
     remarks: Sequence[Remark] = ()
 
 
-def carry_out(plan: Plan, *, yes: bool, as_json: bool) -> None:
+def carry_out(plan: Plan, *, yes: bool) -> None:
     """Show a plan, and make its changes with ``yes``.
 
     A signal ends it between two changes, or during one. The process ends with status 1 if something was not
@@ -131,23 +124,20 @@ def carry_out(plan: Plan, *, yes: bool, as_json: bool) -> None:
     Args:
         plan: the changes.
         yes: True to make the changes.
-        as_json: True to print one JSON document.
     """
-    out = console(quiet=as_json)
+    out = console()
     _show_plan(plan, out)
     result = _run(plan, out) if yes and plan.changes else Result(plan, [])
     try:
-        if as_json:
-            print_json(_document(result))
-        elif plan.changes:
+        out.document(_document(result))
+        if plan.changes:
             _show_end(result, out)
     except OSError:  # told by the caller
         print_error(f"{_made(result)} Next: {result.next}")
         raise
     if result.stopped is not None:
         end(result.stopped)
-    if result.state not in {"done", "unneeded"}:
-        sys.exit(1)
+    exit_unless(result.state in {"done", "unneeded"})
 
 
 @dataclass(frozen=True)
@@ -195,20 +185,14 @@ def _show_plan(plan: Plan, out: Screen) -> None:
         remains = "no change can be made" if plan.refused else "nothing remains to be changed"
         out.print(f"{counted(plan.selected, plan.noun)} selected; {remains}.")
         _show_reasons(plan, out)
-        out.print(f"\nNext: {Result(plan, []).next}", soft_wrap=True)
+        out.next(Result(plan, []).next)
         return
     verb = "needs" if plan.unchanged == 1 else "need"
     done = f" {plan.unchanged:,} of them {verb} no change." if plan.unchanged else ""
     count = counted(len(plan.changes), "change")
     out.print(f"Plan: {count}, {counted(plan.selected, plan.noun)} selected.{done}")
-    table = Table()
-    table.add_column(plan.noun, overflow="fold")
-    table.add_column("change", overflow="fold")
-    for each in plan.changes[:_ROWS]:
-        table.add_row(each.secret, each.words)
-    out.print(table)
-    if len(plan.changes) > _ROWS:
-        out.print(f"… and {len(plan.changes) - _ROWS} more; --json shows all.")
+    out.print(table((plan.noun, "change"), [(each.secret, each.words) for each in plan.changes[:_ROWS]]))
+    out.rest(len(plan.changes) - _ROWS)
     _show_reasons(plan, out)
 
 
@@ -225,7 +209,7 @@ def _show_reasons(plan: Plan, out: Screen) -> None:
             out.print(title)
         for words, names in list(about.items())[:_ROWS]:
             others = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
-            out.print(f"  {names[0]}{others}:", words, soft_wrap=True)
+            out.print(f"  {names[0]}{others}:", words)
         if len(about) > _ROWS:
             out.print(f"  … and {len(about) - _ROWS:,} more; --json shows all.")
 
@@ -239,7 +223,7 @@ def _run(plan: Plan, out: Screen) -> Result:
             for outcome in bars.track(made, total=len(plan.changes), description="changing"):
                 outcomes.append(outcome)
                 if outcome.error:
-                    out.print(outcome.change.secret, styled(str(outcome.error), "red"), soft_wrap=True)
+                    out.print(outcome.change.secret, styled(str(outcome.error), "red"))
         finish()
     except STOPS as stopped:
         finish()
@@ -254,7 +238,7 @@ def _show_end(result: Result, out: Screen) -> None:
     out.print(_made(result))
     if result.stopped is not None:
         out.print(f"{result.state.capitalize()}; the change that was under way may have been made.")
-    out.print(f"\nNext: {result.next}", soft_wrap=True)
+    out.next(result.next)
 
 
 def _made(result: Result) -> str:

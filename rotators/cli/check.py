@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
-from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
-from rich.table import Table
 
 from rotators.cli.auditing import AuditedStore
 from rotators.cli.aws import ask_function, remote_option, stack_option
-from rotators.cli.output import console, json_option, print_json
+from rotators.cli.output import Screen, console, json_option, table
+from rotators.cli.stopping import exit_unless
 from rotators.core.settings import Settings
 from rotators.recovery.checking import Document, preflight
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 @click.command()
@@ -25,22 +20,19 @@ if TYPE_CHECKING:
 @remote_option
 @stack_option
 @json_option
-def check(secret: str, remote: bool, stack: str, as_json: bool) -> None:
+def check(secret: str, remote: bool, stack: str) -> None:
     """Check whether a rotation of SECRET would work. Changes nothing and shows no value.
 
     SECRET is a name or ARN. Checks the function and its permissions, the way to the database, TLS, logins,
     the admin's rights, the second user, password rules and the schedule. Run it where the database can be
     reached, or with --remote. Exit status 0 means that nothing failed.
     """
-    out = console(quiet=as_json)
+    out = console()
     with out.status(f"checking {secret} …"):
         document = _checked(secret, stack, remote=remote)
-    if as_json:
-        print_json(document)
-    else:
-        show_preflight(document, out)
-    if not document["ready"]:
-        sys.exit(1)
+    out.document(document)
+    show_preflight(document, out)
+    exit_unless(document["ready"])
 
 
 def _checked(secret: str, stack: str, *, remote: bool) -> Document:
@@ -55,17 +47,13 @@ def _checked(secret: str, stack: str, *, remote: bool) -> Document:
     return document
 
 
-def show_preflight(document: Document, out: Console) -> None:
+def show_preflight(document: Document, out: Screen) -> None:
     """Print every check and the first thing to do.
 
     Args:
         document: result of ``preflight``.
         out: console to print on.
     """
-    table = Table(title=document["name"], title_justify="left")
-    for column in ("check", "result", "detail"):
-        table.add_column(column, overflow="fold")
-    for each in document["checks"]:
-        table.add_row(each["name"], each["result"], each["detail"])
-    out.print(table)
-    out.print(f"Next: {document['next']}", soft_wrap=True)
+    rows = [(each["name"], each["result"], each["detail"]) for each in document["checks"]]
+    out.print(table(("check", "result", "detail"), rows, document["name"]))
+    out.print(f"Next: {document['next']}")

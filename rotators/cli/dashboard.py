@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import time
 from functools import partial
-from typing import TYPE_CHECKING
 
 import click
 
@@ -14,10 +13,8 @@ from rotators.cli.output import console
 from rotators.cli.selecting import selector_options
 from rotators.cli.signals import endings
 from rotators.manage.page import current_page
+from rotators.manage.selector import Selector
 from rotators.manage.serving import HOST, Dashboard
-
-if TYPE_CHECKING:
-    from rotators.manage.selector import Selector
 
 _LOOK_SECONDS = 0.1
 
@@ -38,6 +35,6 @@ def dashboard(selector: Selector, port: int) -> None:
     out = console()
     with server, endings() as ended:
         out.print(f"The page is at {server.address}")
-        out.print("\nNext: open it in a browser; Ctrl-C ends it.")
+        out.next("open it in a browser; Ctrl-C ends it.")
         while not ended:
             time.sleep(_LOOK_SECONDS)

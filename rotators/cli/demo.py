@@ -5,17 +5,17 @@ from __future__ import annotations
 import sys
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.columns import Columns
 
-from rotators.aws.views import SecretView, read_secret
+from rotators.aws.views import read_secret
 from rotators.cli.output import (
+    Screen,
     console,
     json_option,
     print_error,
-    print_json,
     step_line,
     styled,
     versions_table,
@@ -23,19 +23,17 @@ from rotators.cli.output import (
 )
 from rotators.cli.stack import PostgresStack, Seeded
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
 _ROTATION_SECONDS = 60.0
 # A password of `alternating` stays valid until the user's next turn, so that one rotates twice.
 _ROTATIONS = {"single": 1, "alternating": 2}
+_WANTED = ("refused", "accepted")  # the old password, the new one
 
 
 @click.command()
 @json_option
-def demo(as_json: bool) -> None:
+def demo() -> None:
     """Start a local AWS and a PostgreSQL, rotate two credentials, and show that it worked."""
-    out = console(quiet=as_json)
+    out = console()
     started = time.monotonic()
     with out.status("starting a local AWS and PostgreSQL …"):
         stack = PostgresStack().__enter__()
@@ -45,12 +43,11 @@ def demo(as_json: bool) -> None:
     finally:
         stack.__exit__()
     document["seconds"] = round(time.monotonic() - started, 2)
-    if as_json:
-        print_json(document)
+    out.document(document)
     _finish(document, out)
 
 
-def _rotate_all(stack: PostgresStack, out: Console) -> dict[str, Any]:
+def _rotate_all(stack: PostgresStack, out: Screen) -> dict[str, Any]:
     begun = time.monotonic()
     with out.status("storing secrets through the store function …"):
         seeded = stack.seed()
@@ -58,25 +55,28 @@ def _rotate_all(stack: PostgresStack, out: Console) -> dict[str, Any]:
     return {"secrets": [_rotate_one(stack, secret, out) for secret in seeded]}
 
 
-def _rotate_one(stack: PostgresStack, secret: Seeded, out: Console) -> dict[str, Any]:
+def _rotate_one(stack: PostgresStack, secret: Seeded, out: Screen) -> dict[str, Any]:
     old, before = stack.value(secret.arn), read_secret(secret.arn)
     out.rule(f"{secret.name}, strategy {secret.strategy}", align="left")
     rotations = [_rotation(stack, secret, out) for _ in range(_ROTATIONS[secret.strategy])]
     after, new = read_secret(secret.arn), stack.value(secret.arn)
-    accepted = {"old": stack.server.logs_in(old), "new": stack.server.logs_in(new)}
-    _show(before, after, accepted, out)
+    accepted = ["accepted" if stack.server.logs_in(value) else "refused" for value in (old, new)]
+    columns = [versions_table(before, "before"), versions_table(after, "after")]
+    out.print(Columns(columns, padding=(0, 4)))
+    for which, found, wanted in zip(("old", "new"), accepted, _WANTED, strict=True):
+        out.print(f"  {which} password:", styled(found, "green" if found == wanted else "red"))
     return {
         "name": secret.name,
         "strategy": secret.strategy,
         "rotations": rotations,
         "before": view_document(before)["versions"],
         "after": view_document(after)["versions"],
-        "old_password": "accepted" if accepted["old"] else "refused",
-        "new_password": "accepted" if accepted["new"] else "refused",
+        "old_password": accepted[0],
+        "new_password": accepted[1],
     }
 
 
-def _rotation(stack: PostgresStack, secret: Seeded, out: Console) -> dict[str, Any]:
+def _rotation(stack: PostgresStack, secret: Seeded, out: Screen) -> dict[str, Any]:
     token = str(uuid.uuid4())
     stack.aws.client("secretsmanager").rotate_secret(SecretId=secret.arn, ClientRequestToken=token)
     with out.status("rotating …"):
@@ -93,25 +93,14 @@ def _rotation(stack: PostgresStack, secret: Seeded, out: Console) -> dict[str, A
     }
 
 
-def _show(before: SecretView, after: SecretView, accepted: dict[str, bool], out: Console) -> None:
-    out.print(Columns([versions_table(before, "before"), versions_table(after, "after")], padding=(0, 4)))
-    for which, wanted in (("old", False), ("new", True)):
-        style = "green" if accepted[which] is wanted else "red"
-        out.print(f"  {which} password:", styled("accepted" if accepted[which] else "refused", style))
-
-
-def _finish(document: dict[str, Any], out: Console) -> None:
+def _finish(document: dict[str, Any], out: Screen) -> None:
     bad = [
         secret["name"]
         for secret in document["secrets"]
-        if (secret["old_password"], secret["new_password"]) != ("refused", "accepted")
+        if (secret["old_password"], secret["new_password"]) != _WANTED
     ]
     if bad:
         print_error(f"{', '.join(bad)} did not rotate as it should. Next: run with --json.")
         sys.exit(1)
-    out.print(
-        f"\nFinished in {document['seconds']:.1f} s; nothing is left running.",
-        "Next: `rotators up` keeps such a stack running; docs/how-to/deploying.md describes AWS.",
-        sep="\n",
-        soft_wrap=True,
-    )
+    out.print(f"\nFinished in {document['seconds']:.1f} s; nothing is left running.")
+    out.print("Next: `rotators up` keeps such a stack running; docs/how-to/deploying.md describes AWS.")

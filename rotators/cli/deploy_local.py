@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from rich.table import Table
 
 from rotators.cli.check import show_preflight
 from rotators.cli.deployed import DeployedStack
 from rotators.cli.doctor import show_checkup
 from rotators.cli.failing import fail_once
-from rotators.cli.output import console, json_option, print_json
+from rotators.cli.output import Screen, console, json_option, table
+from rotators.cli.stack import Seeded
 from rotators.local.errors import LocalStackError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rich.console import Console
-
-    from rotators.cli.stack import Seeded
 
 _ROTATION_SECONDS = 120.0
 _STEPS = 4
@@ -37,18 +31,17 @@ _STEPS = 4
 )
 @click.option("--parameter", "parameters", multiple=True, metavar="KEY=VALUE", help="A stack parameter.")
 @json_option
-def deploy_local(template: Path, parameters: tuple[str, ...], as_json: bool) -> None:
+def deploy_local(template: Path, parameters: tuple[str, ...]) -> None:
     """Deploy template.yaml into a local AWS, and rotate two users with the built artifact.
 
     Then one rotation fails, and the message about it is shown.
     """
-    out = console(quiet=as_json)
+    out = console()
     started = time.monotonic()
     with DeployedStack(template, _parsed(parameters)) as stack:
         document = _run(stack, out)
     document["seconds"] = round(time.monotonic() - started, 2)
-    if as_json:
-        print_json(document)
+    out.document(document)
     _finish(document, out)
 
 
@@ -59,9 +52,10 @@ def _parsed(parameters: tuple[str, ...]) -> dict[str, str]:
     return dict(text.split("=", 1) for text in parameters)
 
 
-def _run(stack: DeployedStack, out: Console) -> dict[str, Any]:
+def _run(stack: DeployedStack, out: Screen) -> dict[str, Any]:
     resources = _timed(out, "building, packaging and deploying the stack", stack.deploy)
-    _show_resources(resources, out)
+    rows = [(resource["id"], resource["type"]) for resource in resources]
+    out.print(table(("resource", "type"), rows, "what the stack made"))
     seeded = _timed(out, "storing secrets through the deployed store function", stack.seed)
     ready = _operated(stack, "check", seeded, out)
     rotations = [_rotate(stack, secret, out) for secret in seeded]
@@ -79,7 +73,7 @@ def _run(stack: DeployedStack, out: Console) -> dict[str, Any]:
     }
 
 
-def _timed(out: Console, what: str, work: Callable[[], Any]) -> Any:
+def _timed(out: Screen, what: str, work: Callable[[], Any]) -> Any:
     begun = time.monotonic()
     with out.status(f"{what} …"):
         result = work()
@@ -87,16 +81,7 @@ def _timed(out: Console, what: str, work: Callable[[], Any]) -> Any:
     return result
 
 
-def _show_resources(resources: list[dict[str, str]], out: Console) -> None:
-    table = Table(title="what the stack made", title_justify="left")
-    for column in ("resource", "type"):
-        table.add_column(column)
-    for resource in resources:
-        table.add_row(resource["id"], resource["type"])
-    out.print(table)
-
-
-def _rotate(stack: DeployedStack, secret: Seeded, out: Console) -> dict[str, Any]:
+def _rotate(stack: DeployedStack, secret: Seeded, out: Screen) -> dict[str, Any]:
     """Rotate by the AWS CLI, and check which passwords log in.
 
     A pair of users needs two rotations until the old password is invalid.
@@ -122,7 +107,7 @@ def _rotate(stack: DeployedStack, secret: Seeded, out: Console) -> dict[str, Any
     }
 
 
-def _operated(stack: DeployedStack, action: str, secrets: list[Seeded], out: Console) -> list[str]:
+def _operated(stack: DeployedStack, action: str, secrets: list[Seeded], out: Screen) -> list[str]:
     """Run check or doctor in the deployed operate function, as --remote does, and show its answer."""
     states = []
     for secret in secrets:
@@ -133,7 +118,7 @@ def _operated(stack: DeployedStack, action: str, secrets: list[Seeded], out: Con
     return states
 
 
-def _told(stack: DeployedStack, out: Console) -> dict[str, Any]:
+def _told(stack: DeployedStack, out: Screen) -> dict[str, Any]:
     lines = stack.log_lines("rotate")
     told = {
         "log_lines": sum("outcome" in line for line in lines),
@@ -147,17 +132,18 @@ def _told(stack: DeployedStack, out: Console) -> dict[str, Any]:
     return told
 
 
-def _fail(stack: DeployedStack, secret: Seeded, out: Console) -> dict[str, str]:
+def _fail(stack: DeployedStack, secret: Seeded, out: Screen) -> dict[str, str]:
     """Let a rotation fail, and show the message on the alarm topic."""
     out.rule("a rotation that fails, because the password was changed at the database", align="left")
-    message = _timed(out, "rotating, and waiting for the message", lambda: fail_once(stack, secret))
+    message: dict[str, str] = _timed(
+        out, "rotating, and waiting for the message", lambda: fail_once(stack, secret)
+    )
     # Line by line: a line break within outside text is shown as a control character.
-    for line in ("", f"Subject: {message.subject}", "", *message.body.splitlines()):
-        out.print(line, soft_wrap=True)
-    return {"subject": message.subject, "body": message.body}
+    out.print("", f"Subject: {message['subject']}", "", *message["body"].splitlines(), sep="\n")
+    return message
 
 
-def _finish(document: dict[str, Any], out: Console) -> None:
+def _finish(document: dict[str, Any], out: Screen) -> None:
     rotations = document["rotations"]
     steps = [step for rotation in rotations for step in rotation["steps"]]
     held = (
@@ -169,9 +155,6 @@ def _finish(document: dict[str, Any], out: Console) -> None:
     )
     if not held:
         raise LocalStackError("the deployed stack did not rotate as it should", remedy="Run with --json.")
-    out.print(
-        f"\nDeployed, rotated by the AWS CLI, and removed in {document['seconds']:.1f} s; nothing is left.",
-        "Next: `make build`, then `sam deploy --guided`; docs/how-to/deploying.md says what to choose.",
-        sep="\n",
-        soft_wrap=True,
-    )
+    seconds = f"{document['seconds']:.1f} s"
+    out.print(f"\nDeployed, rotated by the AWS CLI, and removed in {seconds}; nothing is left.")
+    out.print("Next: `make build`, then `sam deploy --guided`; docs/how-to/deploying.md says what to choose.")

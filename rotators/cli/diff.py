@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
 
 from rotators.aws import clients
-from rotators.aws.secrets import SecretsManager
+from rotators.aws.secrets import SecretsManager, SecretVersion
 from rotators.cli.auditing import record_read
-from rotators.cli.output import console, counted, json_option, print_json
+from rotators.cli.output import console, counted, json_option, table
 from rotators.core.states import Stage
 from rotators.manage.differences import differences
-
-if TYPE_CHECKING:
-    from rotators.aws.secrets import SecretVersion
 
 _VERSION_LENGTH = 32  # the shortest VersionId (API reference, PutSecretValue, ClientRequestToken)
 
@@ -26,7 +21,7 @@ _VERSION_LENGTH = 32  # the shortest VersionId (API reference, PutSecretValue, C
 @click.argument("before", default=Stage.PREVIOUS)
 @click.argument("after", default=Stage.CURRENT)
 @json_option
-def diff(secret: str, before: str, after: str, as_json: bool) -> None:
+def diff(secret: str, before: str, after: str) -> None:
     """Compare two versions of SECRET: the names of members that were added, removed or changed.
 
     BEFORE and AFTER are stages or version ids; by default AWSPREVIOUS and AWSCURRENT. Values are not shown.
@@ -37,22 +32,15 @@ def diff(secret: str, before: str, after: str, as_json: bool) -> None:
     with clients.in_region_of(secret):
         one, other = _version(secret, before), _version(secret, after)
     found = differences(one.secret.stored(), other.secret.stored())
-    if as_json:
-        members = [asdict(each) for each in found]
-        print_json({"name": other.name, "before": one.version, "after": other.version, "members": members})
-        return
     out = console()
+    members = [asdict(each) for each in found]
+    out.document({"name": other.name, "before": one.version, "after": other.version, "members": members})
     out.print(f"{other.name}: {before} ({one.version[:8]}) and {after} ({other.version[:8]})")
-    table = Table()
-    for column in ("member", "state", "before", "after"):
-        table.add_column(column, overflow="fold")
-    for each in found:
-        table.add_row(each.member, each.state, each.before, each.after)
-    out.print(table)
+    rows = [(each.member, each.state, each.before, each.after) for each in found]
+    out.print(table(("member", "state", "before", "after"), rows))
     changed = sum(each.state != "same" for each in found)
     out.print(f"{counted(changed, 'member')} of {len(found)} differ.")
-    known = clients.short_id(other.name, other.arn)
-    out.print(f"\nNext: `rotators show {known}` shows its versions.", soft_wrap=True)
+    out.next(f"`rotators show {clients.short_id(other.name, other.arn)}` shows its versions.")
 
 
 def _version(secret: str, which: str) -> SecretVersion:

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from rich.table import Table
 
 from rotators.cli.auditing import AuditedStore
 from rotators.cli.aws import ask_function, remote_options
-from rotators.cli.output import age, console, json_option, print_json
+from rotators.cli.output import Screen, age, console, json_option, table
+from rotators.cli.stopping import exit_unless
 from rotators.core.settings import Settings
 from rotators.recovery.checkup import Document, check_up
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
 
 idle_option = click.option(
     "--idle", is_flag=True, help="No rotation is running now: examine a recent AWSPENDING too."
@@ -30,21 +25,18 @@ idle_option = click.option(
 @idle_option
 @remote_options
 @json_option
-def doctor(secret: str, idle: bool, function: str | None, as_json: bool) -> None:
+def doctor(secret: str, idle: bool, function: str | None) -> None:
     """Try the stored credentials of SECRET and explain its state. Changes nothing and shows no value.
 
     SECRET is a name or ARN. Run it where the target can be reached, or with --remote. It stops when the
     state is known, and after MAX_REJECTED_LOGINS rejected logins (4). Exit status 0 means healthy.
     """
-    out = console(quiet=as_json)
+    out = console()
     with out.status(f"examining {secret} …"):
         document = examined(secret, idle=idle, function=function)
-    if as_json:
-        print_json(document)
-    else:
-        show_checkup(document, out)
-    if not document["healthy"]:
-        sys.exit(1)
+    out.document(document)
+    show_checkup(document, out)
+    exit_unless(document["healthy"])
 
 
 def examined(secret: str, *, idle: bool, function: str | None) -> Document:
@@ -68,36 +60,34 @@ def examined(secret: str, *, idle: bool, function: str | None) -> Document:
     return document
 
 
-def show_checkup(document: Document, out: Console) -> None:
+def show_checkup(document: Document, out: Screen) -> None:
     """Print the versions, the state in one sentence, and the action.
 
     Args:
         document: result of ``examined``.
         out: console to print on.
     """
-    table = Table(title=document["name"], title_justify="left")
-    for column in ("version", "stages", "age", "login"):
-        table.add_column(column)
-    for version in document["versions"]:
-        table.add_row(
-            version["version"][:8],
-            ", ".join(version["stages"]) or "(none)",
-            age(_time(version["created"])),
-            _login(version),
+    rows = [
+        (
+            each["version"][:8],
+            ", ".join(each["stages"]) or "(none)",
+            age(_time(each["created"])),
+            _login(each),
         )
-    out.print(table)
+        for each in document["versions"]
+    ]
+    out.print(table(("version", "stages", "age", "login"), rows, document["name"]))
     out.print(f"admin      {document['admin']['login'] if document['admin'] else 'none'}")
     out.print(f"schedule   {_schedule(document)}")
     out.print(f"function   {_FUNCTION[document['function']]}")
     if failure := document["last_failure"]:
         out.print(
             f"failure    {failure['event']} {age(_time(failure['time']))} ago: {failure['message']}",
-            soft_wrap=True,
         )
-    out.print(f"\n{document['state']}: {document['sentence']}", soft_wrap=True)
+    out.print(f"\n{document['state']}: {document['sentence']}")
     for note in document["notes"]:
-        out.print(f"also: {note}", soft_wrap=True)
-    out.print(f"Next: {document['action']}", soft_wrap=True)
+        out.print(f"also: {note}")
+    out.print(f"Next: {document['action']}")
 
 
 def _login(version: dict[str, Any]) -> str:

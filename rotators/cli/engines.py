@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import re
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from rich.table import Table
+from rich.table import Column
 
-from rotators.cli.output import console, json_option, print_json
+from rotators.cli.output import console, json_option, table
 from rotators.core.errors import RegistryError
 from rotators.core.registry import GROUP, load
 from rotators.core.secret import Secret
+from rotators.strategies.engine import Engine
 from rotators.strategies.proof import Proved
 from rotators.strategies.rotator import engine_of, lacks_admin, strategy_of
-
-if TYPE_CHECKING:
-    from rotators.strategies.engine import Engine
 
 COLUMNS = ("engine", "strategies", "installed", "proved on", "date")
 
@@ -28,24 +26,18 @@ _NEXT = (
 
 @click.command()
 @json_option
-def engines(as_json: bool) -> None:
+def engines() -> None:
     """List the installed engines with their strategies.
 
     Shows for each engine if its driver is installed, and the server that the engine was proved on.
     """
     rows = known_engines()
     following = next((row["next"] for row in rows if row["next"]), _NEXT)
-    if as_json:
-        print_json({"engines": rows, "next": following})
-        return
-    table = Table()
-    for column in COLUMNS:
-        table.add_column(column, no_wrap=column in {"engine", "date"})
-    for row in rows:
-        table.add_row(*cells(row))
     out = console()
-    out.print(table)
-    out.print(f"Next: {following}", soft_wrap=True)
+    out.document({"engines": rows, "next": following})
+    columns = (Column(name, no_wrap=name in {"engine", "date"}) for name in COLUMNS)
+    out.print(table(columns, [cells(row) for row in rows]))
+    out.print(f"Next: {following}")
 
 
 def known_engines() -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from typing import TYPE_CHECKING
+from typing import NoReturn
 
 import click
 
@@ -15,9 +15,6 @@ from rotators.cli.auditing import record_read
 from rotators.cli.signals import handled
 from rotators.manage.environment import variables
 from rotators.manage.errors import EnvironmentUnsuited, ProgramNotStarted
-
-if TYPE_CHECKING:
-    from typing import NoReturn
 
 
 @click.command("exec", context_settings={"ignore_unknown_options": True})

@@ -7,7 +7,6 @@ import errno
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -16,13 +15,9 @@ from rotators.cli.output import console, counted, print_document
 from rotators.cli.selecting import nothing_selected, require_conditions, selector_options
 from rotators.core.errors import RotatorsError
 from rotators.manage.errors import FormatUnsuited, TerminalRefused
-from rotators.manage.formats import FORMATS, written
-from rotators.manage.selector import refuse_unread
+from rotators.manage.formats import FORMATS, Content, written
+from rotators.manage.selector import Selector, refuse_unread
 from rotators.manage.values import values_of
-
-if TYPE_CHECKING:
-    from rotators.manage.formats import Content
-    from rotators.manage.selector import Selector
 
 
 @click.command()
@@ -54,8 +49,9 @@ def export(selector: Selector, form: str, output: str | None, show: bool) -> Non
         print_document(text)
         return
     _write(output, text)
-    console().print(f"{counted(len(secrets), 'secret')} written to {output}, in clear text.")
-    console().print("\nNext: delete the file as soon as it is no longer needed.")
+    out = console()
+    out.print(f"{counted(len(secrets), 'secret')} written to {output}, in clear text.")
+    out.next("delete the file as soon as it is no longer needed.")
 
 
 def _values(selector: Selector) -> dict[str, Content]:

@@ -5,14 +5,10 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from rotators.cli.deployed import DeployedStack
+from rotators.cli.stack import Seeded
 from rotators.local.errors import LocalStackError
-
-if TYPE_CHECKING:
-    from rotators.cli.deployed import DeployedStack
-    from rotators.cli.stack import Seeded
 
 _QUEUE = "rotators-messages"
 _ROTATION_SECONDS = 120.0
@@ -20,20 +16,7 @@ _MESSAGE_SECONDS = 60.0
 _LONG_POLL_SECONDS = 1
 
 
-@dataclass(frozen=True)
-class Message:
-    """A message that arrived on the alarm topic.
-
-    Attributes:
-        subject: one line.
-        body: plain text.
-    """
-
-    subject: str
-    body: str
-
-
-def fail_once(stack: DeployedStack, secret: Seeded) -> Message:
+def fail_once(stack: DeployedStack, secret: Seeded) -> dict[str, str]:
     """Change the user's password at the database, let the next rotation fail, and wait for the message.
 
     Args:
@@ -41,7 +24,7 @@ def fail_once(stack: DeployedStack, secret: Seeded) -> Message:
         secret: of a single user; afterwards its rotation is not complete and its password does not log in.
 
     Returns:
-        The message on the stack's alarm topic.
+        The message on the stack's alarm topic: ``subject``, one line, and ``body``, plain text.
 
     Raises:
         LocalStackError: the rotation succeeded, or no message came.
@@ -70,13 +53,13 @@ def _change_password(stack: DeployedStack, user: str) -> None:
         admin.execute(server.with_verifier("ALTER ROLE {} PASSWORD {}", user, password, admin))
 
 
-def _message(stack: DeployedStack, queue: str) -> Message:
+def _message(stack: DeployedStack, queue: str) -> dict[str, str]:
     sqs, deadline = stack.aws.client("sqs"), time.monotonic() + _MESSAGE_SECONDS
     while time.monotonic() < deadline:
         received = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=_LONG_POLL_SECONDS)
         for message in received.get("Messages", []):
             envelope = json.loads(message["Body"])
-            return Message(envelope["Subject"], envelope["Message"])
+            return {"subject": envelope["Subject"], "body": envelope["Message"]}
     raise LocalStackError(
         "no message about the failed rotation came",
         remedy="Run with --parameter LogLevel=DEBUG and read the log of the function rotators-notify.",

@@ -5,24 +5,29 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from rich.table import Table
+from rich.table import Column, Table
 
 from rotators.aws import clients
 from rotators.aws.views import UNTOLD, SecretView, read_secret
-from rotators.cli.output import age, console, counted, error_document, json_option, print_json, styled
+from rotators.cli.output import (
+    Cell,
+    Screen,
+    age,
+    console,
+    counted,
+    error_document,
+    json_option,
+    styled,
+    table,
+)
+from rotators.cli.stopping import exit_unless
+from rotators.core.errors import RotatorsError
 from rotators.manage.history import KEPT, Change, History
 from rotators.manage.history import history as read_history
 from rotators.manage.selector import duration
-
-if TYPE_CHECKING:
-    from rich.text import Text
-
-    from rotators.cli.output import Screen
-    from rotators.core.errors import RotatorsError
 
 _NAMES = {"clientRequestToken": "version"}  # the id of the version that the call made or filled
 _LONGEST = 200  # a policy has 20,000 characters; the JSON document has them all
@@ -39,7 +44,7 @@ _UNLISTED = (
     "--since", default="7d", metavar="AGE", help="Age of the oldest change, at most 90d (default: 7d)."
 )
 @json_option
-def history(secret: str, since: str, as_json: bool) -> None:
+def history(secret: str, since: str) -> None:
     """Show the versions of SECRET (name or ARN), and who changed it when. No value is read.
 
     The changes are from CloudTrail: calls, also refused ones, and events of rotations. Reads are only
@@ -52,23 +57,21 @@ def history(secret: str, since: str, as_json: bool) -> None:
         found: History | None = None
         unread: RotatorsError | None = None
         try:
-            with console(quiet=as_json).status(f"reading CloudTrail about {secret} …"):
+            with console().status(f"reading CloudTrail about {secret} …"):
                 found = read_history(view, period)
         except UNTOLD as error:
             unread = error
-    if as_json:
-        print_json(_document(view, found, unread))
-    else:
-        _print(secret, view, found, unread)
-    if found is None:
-        sys.exit(1)
+    out = console()
+    out.document(_document(view, found, unread))
+    _print(secret, view, found, unread, out)
+    exit_unless(found is not None)
 
 
 def _document(view: SecretView, found: History | None, unread: RotatorsError | None) -> dict[str, Any]:
     return {
         "arn": view.arn,
         "name": view.name,
-        "versions": [{**vars(version), "stages": list(version.stages)} for version in view.versions],
+        "versions": [vars(version) for version in view.versions],
         "versions_complete": not view.unlisted,
         "changes_known": found is not None,
         "since": found and found.since,
@@ -78,48 +81,47 @@ def _document(view: SecretView, found: History | None, unread: RotatorsError | N
     }
 
 
-def _print(secret: str, view: SecretView, found: History | None, unread: RotatorsError | None) -> None:
-    out = console()
+def _print(
+    secret: str, view: SecretView, found: History | None, unread: RotatorsError | None, out: Screen
+) -> None:
     out.print(_versions(view))
     if view.unlisted:
-        out.print(_UNLISTED, soft_wrap=True)
+        out.print(_UNLISTED)
     if found is None:
         cause = unread.cause if unread else ""
         out.print(f"Changes are unknown: CloudTrail could not be read (cloudtrail:LookupEvents): {cause}.")
-        out.print("\nNext: get the permission cloudtrail:LookupEvents, or try again.", soft_wrap=True)
+        out.next("get the permission cloudtrail:LookupEvents, or try again.")
         return
     _print_changes(found, out)
-    out.print(_LIMITS, soft_wrap=True)
-    out.print(f"\nNext: {_next(clients.short_id(secret, view.arn), view, found)}", soft_wrap=True)
+    out.print(_LIMITS)
+    out.next(_next(clients.short_id(secret, view.arn), view, found))
 
 
 def _versions(view: SecretView) -> Table:
-    table = Table(title=view.name, title_justify="left")
-    table.add_column("version", overflow="fold")
-    table.add_column("stages", overflow="fold")
-    table.add_column("created", no_wrap=True)
-    table.add_column("last read", no_wrap=True)
-    for version in view.versions:
-        accessed = f"{version.accessed:%Y-%m-%d}" if version.accessed else "-"
-        table.add_row(version.id, ", ".join(version.stages) or "(none)", _moment(version.created), accessed)
-    return table
+    columns = ("version", "stages", Column("created", no_wrap=True), Column("last read", no_wrap=True))
+    rows = [
+        (
+            each.id,
+            ", ".join(each.stages) or "(none)",
+            _moment(each.created),
+            f"{each.accessed:%Y-%m-%d}" if each.accessed else "-",
+        )
+        for each in view.versions
+    ]
+    return table(columns, rows, view.name)
 
 
 def _print_changes(found: History, out: Screen) -> None:
     if found.changes:
-        table = Table()
-        table.add_column("time (UTC)", no_wrap=True)
-        for column in ("change", "by", "what"):
-            table.add_column(column, overflow="fold")
-        for change in found.changes:
-            table.add_row(_moment(change.time), change.event, _short(change.who), _what(change))
-        out.print(table)
+        columns = (Column("time (UTC)", no_wrap=True), "change", "by", "what")
+        rows = [(_moment(each.time), each.event, _short(each.who), _what(each)) for each in found.changes]
+        out.print(table(columns, rows))
     number, reads = len(found.changes), sum(found.reads.values())
     by = f" by {counted(len(found.reads), 'caller')}" if reads else ""
     out.print(f"{counted(number, 'change')} and {counted(reads, 'read')}{by} in {age(found.since)}.")
 
 
-def _what(change: Change) -> Text:
+def _what(change: Change) -> Cell:
     if change.error:
         return styled(change.error, "red")
     text = ", ".join(f"{_NAMES.get(name, name)}={_shown(value)}" for name, value in change.request.items())

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from rotators.aws.secrets import SecretVersion
 from rotators.cli.auditing import record_read
 from rotators.cli.changing import Plan, carry_out, yes_option
 from rotators.cli.output import counted, json_option
 from rotators.core.errors import RotatorsError, SealedValueError, SecretNotFound
-from rotators.manage.changes import storing
+from rotators.manage.changes import Change, storing
 from rotators.manage.errors import FileUnreadable, WouldOverwrite
-from rotators.manage.formats import FORMATS, read
+from rotators.manage.formats import FORMATS, Content, read
 from rotators.manage.values import current_values, unopened
-
-if TYPE_CHECKING:
-    from rotators.aws.secrets import SecretVersion
-    from rotators.manage.changes import Change
-    from rotators.manage.formats import Content
 
 _MOST_NAMED = 20
 _OPENED_BY_NOBODY = {"altered", "other-secret"}
@@ -35,7 +30,7 @@ _OPENED_BY_NOBODY = {"altered", "other-secret"}
 @yes_option
 @json_option
 def import_(  # noqa: PLR0913, PLR0917 - options of the command
-    file: str, form: str, name: str | None, new_key: str | None, overwrite: bool, yes: bool, as_json: bool
+    file: str, form: str, name: str | None, new_key: str | None, overwrite: bool, yes: bool
 ) -> None:
     """Store the secrets of FILE; - reads standard input. Secrets that have the same value are left alone.
 
@@ -47,7 +42,7 @@ def import_(  # noqa: PLR0913, PLR0917 - options of the command
     if replaced and not overwrite:
         named = ", ".join(replaced[:_MOST_NAMED]) + (", …" if len(replaced) > _MOST_NAMED else "")
         raise WouldOverwrite(f"another value is stored in {counted(len(replaced), 'secret')}: {named}")
-    carry_out(Plan(plan, len(secrets), len(secrets) - len(plan)), yes=yes, as_json=as_json)
+    carry_out(Plan(plan, len(secrets), len(secrets) - len(plan)), yes=yes)
 
 
 def _text(file: str) -> str:

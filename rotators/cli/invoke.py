@@ -23,7 +23,7 @@ _OURS = ("rotate", "store", "retrieve")
 @click.argument("function")
 @click.argument("event", type=click.File("r", encoding="utf-8"))
 @json_option
-def invoke(function: str, event: Any, as_json: bool) -> None:
+def invoke(function: str, event: Any) -> None:
     """Invoke FUNCTION (rotate, store, retrieve, or any Lambda function's name) with EVENT, a JSON file or -.
 
     The answer is printed as JSON. If the function fails, its error is printed as a sentence; with --json, all
@@ -35,10 +35,11 @@ def invoke(function: str, event: Any, as_json: bool) -> None:
         _stage_if_needed(document)
     name = f"rotators-{function}" if function in _OURS else function
     answer = answer_of(name, document)
-    if answer.failed and not as_json:
+    out = console()
+    if answer.failed and not out.quiet:
         raise answer.error
-    if answer.payload is None and not as_json:
-        console().print(f"{name} succeeded. It answers nothing.")
+    if answer.payload is None and not out.quiet:
+        out.print(f"{name} succeeded. It answers nothing.")
     else:
         print_json(answer.payload)
     if answer.failed:

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 import click
-from rich.table import Table
+from rich.table import Column
 
 from rotators.aws import sealing
+from rotators.aws.secrets import Version
 from rotators.cli.changing import Plan, carry_out, yes_option
 from rotators.cli.key_change import change
 from rotators.cli.key_create import create
-from rotators.cli.output import console, counted, json_option, print_error, print_json, styled
+from rotators.cli.output import (
+    Cell,
+    Screen,
+    console,
+    counted,
+    json_option,
+    members,
+    print_error,
+    styled,
+    table,
+)
 from rotators.cli.selecting import selector_options
-from rotators.core.errors import AccessDenied, SecretNotFound
+from rotators.cli.stopping import exit_unless
+from rotators.core.errors import AccessDenied, RotatorsError, SecretNotFound
 from rotators.manage import key_rotation
 from rotators.manage.inventory import entries
 from rotators.manage.key_inventory import (
+    KeyEntry,
     Needs,
     key_entries,
     key_entry,
@@ -28,18 +41,11 @@ from rotators.manage.key_inventory import (
     secrets_by_key,
     versions_under,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from rotators.aws.secrets import Version
-    from rotators.core.errors import RotatorsError
-    from rotators.manage.changes import Change
-    from rotators.manage.key_inventory import KeyEntry
-    from rotators.manage.selector import Selector
+from rotators.manage.selector import Selector
 
 _ROWS = 50
 _ID_WIDTH = 36  # of a version
+_KEY = "arn aliases spec usage state managed_by_aws deletion next_rotation"
 _USAGES = {"ENCRYPT_DECRYPT": "encrypt", "GENERATE_VERIFY_MAC": "mac", "SIGN_VERIFY": "sign"}
 
 
@@ -51,60 +57,41 @@ def key() -> None:
 @key.command("list", short_help="List the keys, with their rotation and their secrets.")
 @click.option("--aws", "of_aws", is_flag=True, help="List the keys of AWS's services too.")
 @json_option
-def list_(of_aws: bool, as_json: bool) -> None:
+def list_(of_aws: bool) -> None:
     """List the KMS keys of the account and Region, symmetric and asymmetric ones.
 
     The last column counts the secrets that name a key; older versions of a secret can be under another one,
     which `rotators key versions` shows. Exit status 1 means that a key could not be read.
     """
     unread: list[tuple[str, RotatorsError]] = []
-    with console(quiet=as_json).status("listing keys …"):
+    with console().status("listing keys …"):
         found = [each for each in key_entries(unread) if of_aws or not each.managed_by_aws]
-        counts = secrets_by_key(found, entries())
+        counts = Counter(secrets_by_key(found, entries()))
     found.sort(key=lambda each: (each.name, each.arn))
-    if as_json:
-        keys = [_document(each, counts.get(each.arn, 0)) for each in found]
-        print_json({"keys": keys, "unread": [name for name, _ in unread]})
-    else:
-        _print_keys(found, counts)
+    out = console()
+    keys = [
+        {**members(each, _KEY), "rotation_days": each.period, "secrets": counts[each.arn]} for each in found
+    ]
+    out.document({"keys": keys, "unread": [name for name, _ in unread]})
+    columns = ("key", "spec", "usage", "state", "rotation", Column("secrets", justify="right"))
+    out.print(table(columns, [_row(each, counts[each.arn]) for each in found]))
+    out.print(f"{counted(len(found), 'key')}.")
+    out.next(_after_list(found, counts))
     _tell_unread(unread)
 
 
-def _document(entry: KeyEntry, secrets: int) -> dict[str, Any]:
-    return {
-        "arn": entry.arn,
-        "aliases": list(entry.aliases),
-        "spec": entry.spec,
-        "usage": entry.usage,
-        "state": entry.state,
-        "managed_by_aws": entry.managed_by_aws,
-        "deletion": entry.deletion,
-        "rotation_days": entry.period,
-        "next_rotation": entry.next_rotation,
-        "secrets": secrets,
-    }
+def _row(entry: KeyEntry, secrets: int) -> tuple[Cell, ...]:
+    state = entry.state if entry.enabled else styled(entry.state, "red")
+    usage = _USAGES.get(entry.usage, entry.usage)
+    return entry.name, entry.spec, usage, state, _rotation(entry), str(secrets)
 
 
-def _print_keys(found: Sequence[KeyEntry], counts: dict[str, int]) -> None:
-    out, table = console(), Table()
-    for column in ("key", "spec", "usage", "state", "rotation"):
-        table.add_column(column, overflow="fold")
-    table.add_column("secrets", justify="right")
-    for each in found:
-        state = each.state if each.enabled else styled(each.state, "red")
-        usage = _USAGES.get(each.usage, each.usage)
-        table.add_row(each.name, each.spec, usage, state, _rotation(each), str(counts.get(each.arn, 0)))
-    out.print(table)
-    out.print(f"{counted(len(found), 'key')}.")
-    out.print(f"\nNext: {_after_list(found, counts)}", soft_wrap=True)
-
-
-def _after_list(found: Sequence[KeyEntry], counts: dict[str, int]) -> str:
+def _after_list(found: Sequence[KeyEntry], counts: Counter[str]) -> str:
     """The next action: about the key of the most secrets, because only symmetric keys encrypt secrets."""
     symmetric = [each for each in found if each.symmetric]
     if not symmetric:
         return "`rotators key create alias/NAME` creates a key for secrets."
-    example = max(symmetric, key=lambda each: counts.get(each.arn, 0))
+    example = max(symmetric, key=lambda each: counts[each.arn])
     return f"`rotators key versions {example.name}` lists the versions of secrets under it."
 
 
@@ -120,7 +107,7 @@ def _rotation(entry: KeyEntry) -> str:
 @click.argument("key")
 @selector_options
 @json_option
-def versions(selector: Selector, key: str, as_json: bool) -> None:
+def versions(selector: Selector, key: str) -> None:
     """List the versions of secrets that KEY encrypts: its id, ARN or alias.
 
     By default, it asks for the versions of all secrets, also of those that are scheduled for deletion, with
@@ -129,7 +116,7 @@ def versions(selector: Selector, key: str, as_json: bool) -> None:
     that another enabled key decrypts. Sealed values under KEY are not listed. Exit status 1 means that a
     secret could not be read.
     """
-    with console(quiet=as_json).status("listing versions …"):
+    with console().status("listing versions …"):
         asked = key_entry(key)
         selection = replace(selector, deleted=True).select(dt.datetime.now(dt.UTC))
         found: list[tuple[str, Version]] = []
@@ -144,60 +131,48 @@ def versions(selector: Selector, key: str, as_json: bool) -> None:
         needs = Needs(asked)
         judged = [(secret, each, needs.of(each)) for secret, each in found]
     unread += selection.unread
-    if as_json:
-        listed = [
-            {
-                "secret": secret,
-                "version": each.id,
-                "stages": list(each.stages),
-                "created": each.created,
-                "other_keys": other_keys(asked, each),
-                "needed": needed,
-            }
-            for secret, each, needed in judged
-        ]
-        names = [secret for secret, _ in unread]
-        print_json({"key": asked.arn, "seals": sealing.names(asked.arn), "versions": listed, "unread": names})
-    else:
-        _print_versions(asked, judged)
+    out = console()
+    listed = [
+        {
+            "secret": secret,
+            "version": each.id,
+            **members(each, "stages created"),
+            "other_keys": other_keys(asked, each),
+            "needed": needed,
+        }
+        for secret, each, needed in judged
+    ]
+    names = [secret for secret, _ in unread]
+    out.document({"key": asked.arn, "seals": sealing.names(asked.arn), "versions": listed, "unread": names})
+    _print_versions(asked, judged, out)
     _tell_unread(unread)
 
 
-def _print_versions(asked: KeyEntry, found: Sequence[tuple[str, Version, bool]]) -> None:
-    out, table = console(), Table()
-    table.add_column("secret", overflow="fold")
-    table.add_column("version", min_width=_ID_WIDTH)
-    table.add_column("stages", overflow="fold")
-    table.add_column("needed")
-    for secret, each, needed in found[:_ROWS]:
-        stages = ", ".join(each.stages) or styled("none", "yellow")
-        table.add_row(secret, each.id, stages, styled("yes", "yellow") if needed else "no")
-    out.print(table)
-    if len(found) > _ROWS:
-        out.print(f"… and {len(found) - _ROWS:,} more; --json shows all.")
+def _print_versions(asked: KeyEntry, found: Sequence[tuple[str, Version, bool]], out: Screen) -> None:
+    none, yes = styled("none", "yellow"), styled("yes", "yellow")
+    rows = [
+        (secret, each.id, ", ".join(each.stages) or none, yes if needed else "no")
+        for secret, each, needed in found[:_ROWS]
+    ]
+    out.print(table(("secret", Column("version", min_width=_ID_WIDTH), "stages", "needed"), rows))
+    out.rest(len(found) - _ROWS)
     secrets = counted(len({secret for secret, *_ in found}), "secret")
     without = sum(not each.stages for _, each, _ in found)
     needing = sum(needed for *_, needed in found)
     out.print(
         f"{counted(len(found), 'version')} of {secrets} under {asked.name}; {without:,} without a stage; "
-        f"needed for {needing:,}.",
-        soft_wrap=True,
+        f"needed for {needing:,}."
     )
     if sealing.names(asked.arn):
         out.print(f"{sealing.KEYS} names it: values that it seals need it too, and are not listed.")
-    action = (
-        f"`rotators show {found[0][0]}` shows one of them."
-        if found
-        else "`rotators key list` lists the keys."
-    )
-    out.print(f"\nNext: {action}", soft_wrap=True)
+    shows = f"`rotators show {found[0][0]}` shows one of them." if found else ""
+    out.next(shows or "`rotators key list` lists the keys.")
 
 
 def _tell_unread(unread: Sequence[tuple[str, RotatorsError]]) -> None:
     for _, error in unread:
         print_error(str(error))
-    if unread:
-        sys.exit(1)
+    exit_unless(not unread)
 
 
 @key.command(short_help="Rotate keys now, or set their automatic rotation.")
@@ -208,7 +183,7 @@ def _tell_unread(unread: Sequence[tuple[str, RotatorsError]]) -> None:
 @click.option("--off", is_flag=True, help="Turn automatic rotation off.")
 @yes_option
 @json_option
-def rotate(key: tuple[str, ...], days: int | None, off: bool, yes: bool, as_json: bool) -> None:
+def rotate(key: tuple[str, ...], days: int | None, off: bool, yes: bool) -> None:
     """Rotate the material of symmetric keys: each KEY is an id, ARN or alias.
 
     The key keeps its id, and old ciphertexts are still decrypted; no secret is encrypted again. KMS permits
@@ -217,18 +192,12 @@ def rotate(key: tuple[str, ...], days: int | None, off: bool, yes: bool, as_json
     """
     if days is not None and off:
         raise click.UsageError("Give --every or --off, not both.")
-    planned = key_rotation.off if off else partial(_every, days) if days is not None else key_rotation.now
-    carry_out(_plan(key, planned), yes=yes, as_json=as_json)
-
-
-def _every(days: int, entry: KeyEntry) -> Iterable[Change]:
-    return key_rotation.automatic(entry, days)
-
-
-def _plan(names: Sequence[str], planned: Callable[[KeyEntry], Iterable[Change]]) -> Plan:
-    found = {entry.arn: entry for entry in map(key_entry, names)}
+    planned = key_rotation.off if off else key_rotation.now
+    if days is not None:
+        planned = partial(key_rotation.automatic, days=days)
+    found = {entry.arn: entry for entry in map(key_entry, key)}
     plans = [list(planned(entry)) for entry in found.values()]
-    return Plan(
+    plan = Plan(
         [change for plan in plans for change in plan],
         selected=len(found),
         unchanged=sum(not plan for plan in plans),
@@ -236,6 +205,7 @@ def _plan(names: Sequence[str], planned: Callable[[KeyEntry], Iterable[Change]])
         noun="key",
         lists="rotators key list",
     )
+    carry_out(plan, yes=yes)
 
 
 key.add_command(create)

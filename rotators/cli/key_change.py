@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import click
 
@@ -14,12 +13,9 @@ from rotators.cli.output import console, json_option
 from rotators.cli.selecting import nothing_selected, require_conditions, selector_options
 from rotators.core.errors import AccessDenied, SecretNotFound
 from rotators.manage.key_change import KeyChange
-from rotators.manage.key_inventory import key_entry
+from rotators.manage.key_inventory import KeyEntry, key_entry
 from rotators.manage.key_permissions import KeyPermissions
-
-if TYPE_CHECKING:
-    from rotators.manage.key_inventory import KeyEntry
-    from rotators.manage.selector import Selector
+from rotators.manage.selector import Selector
 
 
 @click.command(short_help="Move secrets from one key to another.")
@@ -28,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--to", "new", required=True, metavar="KEY", help="Their new key, in the same Region.")
 @yes_option
 @json_option
-def change(selector: Selector, old: str, new: str, yes: bool, as_json: bool) -> None:
+def change(selector: Selector, old: str, new: str, yes: bool) -> None:
     """Move secrets from one KMS key to another, and prove that their versions were encrypted again.
 
     Secrets are named, or selected by the conditions of `rotators list`. Secrets that are not under the old
@@ -40,7 +36,7 @@ def change(selector: Selector, old: str, new: str, yes: bool, as_json: bool) -> 
     require_conditions(selector)
     source, target = key_entry(old, rotation=False), key_entry(new, rotation=False)
     key_change = KeyChange(source, target, KeyPermissions())
-    selected = _plan(replace(selector, deleted=True), key_change, quiet=as_json)
+    selected = _plan(replace(selector, deleted=True), key_change)
     plan = Plan(
         key_change.changes,
         selected,
@@ -50,12 +46,12 @@ def change(selector: Selector, old: str, new: str, yes: bool, as_json: bool) -> 
         refused=key_change.refused,
         remarks=key_change.remarks,
     )
-    carry_out(plan, yes=yes, as_json=as_json)
+    carry_out(plan, yes=yes)
 
 
-def _plan(selector: Selector, key_change: KeyChange, *, quiet: bool) -> int:
+def _plan(selector: Selector, key_change: KeyChange) -> int:
     """Plan the change of the selected secrets; return their number."""
-    out = console(quiet=quiet)
+    out = console()
     with out.status("looking at keys and versions …") as status:
         selection, selected = selector.select(dt.datetime.now(dt.UTC)), 0
         for entry in selection:

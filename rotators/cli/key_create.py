@@ -38,7 +38,6 @@ def create(  # noqa: PLR0913 - one for each option
     days: int | None,
     pairs: tuple[str, ...],
     yes: bool,
-    as_json: bool,
 ) -> None:
     """Create a KMS key with the name ALIAS, such as alias/app.
 
@@ -58,16 +57,13 @@ def create(  # noqa: PLR0913 - one for each option
     )
     changes = creation(wanted)
     after = f"`rotators key change --from KEY --to {alias}` moves secrets to it."
-    carry_out(
-        Plan(
-            changes,
-            selected=1,
-            unchanged=int(not changes),
-            ordered=True,
-            after=after if spec == SYMMETRIC else "`rotators key list` shows it.",
-            noun="key",
-            lists="rotators key list",
-        ),
-        yes=yes,
-        as_json=as_json,
+    plan = Plan(
+        changes,
+        selected=1,
+        unchanged=int(not changes),
+        ordered=True,
+        after=after if spec == SYMMETRIC else "`rotators key list` shows it.",
+        noun="key",
+        lists="rotators key list",
     )
+    carry_out(plan, yes=yes)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import heapq
-import sys
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
-from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from rich.table import Table
 
 from rotators.cli.output import (
     age,
@@ -22,17 +20,14 @@ from rotators.cli.output import (
     print_json_stream,
     print_rows,
     styled,
+    table,
 )
-from rotators.cli.selecting import nothing_selected, selector_options
+from rotators.cli.selecting import not_empty, selector_options
+from rotators.cli.stopping import exit_unless
 from rotators.manage.attention import Attention, Urgency, attention
 from rotators.manage.failures import FailedRotations, failed_rotations_if_readable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from rotators.cli.output import Screen
-    from rotators.manage.inventory import Entry
-    from rotators.manage.selector import Selection, Selector
+from rotators.manage.inventory import Entry
+from rotators.manage.selector import Selection, Selector
 
 _FAILURES_UNKNOWN = "Failed rotations are unknown: CloudTrail could not be read (cloudtrail:LookupEvents)."
 
@@ -55,12 +50,7 @@ class _Listing:
 
     def __post_init__(self) -> None:
         """Look for the first secret, so that nothing is printed if there is none."""
-        entries = iter(self.selection)
-        first = next(entries, None)
-        if first is None:
-            self.selection.require_complete()
-            raise nothing_selected()
-        self._entries = chain([first], entries)
+        self._entries = not_empty(self.selection, self.selection)
 
     def __iter__(self) -> Iterator[tuple[Entry, Attention]]:
         for entry in self._entries:
@@ -89,15 +79,14 @@ def list_(selector: Selector, output: str, limit: int) -> None:
     """
     now = dt.datetime.now(dt.UTC)
     failures = None if output == "names" else failed_rotations_if_readable()
-    with console(quiet=output != "table").status("listing secrets …"):
+    with console().status("listing secrets …"):
         listing = _Listing(selector.select(now), failures, now)
         _PRINTERS[output](listing, limit)
     if failures is None and output == "csv":  # the others that need them tell it
         print_error(_FAILURES_UNKNOWN)
-    if listing.selection.unread:
-        if output in {"names", "csv"}:
-            listing.selection.require_complete()
-        sys.exit(1)  # the others have shown these
+    if output in {"names", "csv"}:
+        listing.selection.require_complete()
+    exit_unless(not listing.selection.unread)  # the others have shown these
 
 
 def document(entry: Entry, found: Attention) -> dict[str, Any]:
@@ -151,12 +140,8 @@ def _cell(value: object) -> str:
 
 def _print_table(listing: _Listing, limit: int) -> None:
     urgent = heapq.nsmallest(limit, listing, key=lambda each: (each[1].urgency, each[0].name))
-    table = Table()
-    for column, style in (("secret", ""), ("age", ""), ("rotation", ""), ("next", ""), ("last read", "")):
-        table.add_column(column, overflow="fold", style=style)
-    table.add_column("attention", overflow="fold")
-    for entry, found in urgent:
-        table.add_row(
+    rows = [
+        (
             entry.name,
             age(entry.value_since),
             _rotation(entry),
@@ -164,32 +149,25 @@ def _print_table(listing: _Listing, limit: int) -> None:
             f"{entry.accessed:%Y-%m-%d}" if entry.accessed else "never",
             styled(found.reason, "red") if found.urgency <= Urgency.OVERDUE else found.reason,
         )
+        for entry, found in urgent
+    ]
     out = console()
-    out.print(table)
-    _print_notes(listing, out)
+    out.print(table(("secret", "age", "rotation", "next", "last read", "attention"), rows))
+    if listing.failures is None:
+        out.print(_FAILURES_UNKNOWN)
+    for name, error in listing.selection.unread:
+        out.print(f"{name}: not listed, because it could not be read [{error.full_code}].")
     total = counted(listing.counts.total(), "secret")
     out.print(f"{len(urgent)} of {total}; {listing.needing} needing attention.")
-    out.print(f"\nNext: {_next(urgent[0], listing)}", soft_wrap=True)
+    entry, found = urgent[0]
+    shows = f"nothing needs attention; `rotators show {entry.id}` shows its versions."
+    out.next(f"{found.next}, which is the most urgent one." if found.next else shows)
 
 
 def _rotation(entry: Entry) -> str:
     if entry.owner:
         return f"by {entry.owner}"
     return entry.schedule or "on" if entry.rotation_enabled else "off"
-
-
-def _print_notes(listing: _Listing, out: Screen) -> None:
-    if listing.failures is None:
-        out.print(_FAILURES_UNKNOWN)
-    for name, error in listing.selection.unread:
-        out.print(f"{name}: not listed, because it could not be read [{error.full_code}].")
-
-
-def _next(first: tuple[Entry, Attention], listing: _Listing) -> str:
-    entry, found = first
-    if found.next:
-        return f"{found.next}, which is the most urgent one."
-    return f"nothing needs attention; `rotators show {entry.id}` shows its versions."
 
 
 _PRINTERS: dict[str, Callable[[_Listing, int], None]] = {

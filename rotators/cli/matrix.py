@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import sys
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
@@ -13,9 +12,9 @@ from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.table import Table
 
-from rotators.cli.output import console, json_option, print_json, progress_bars
+from rotators.cli.output import console, json_option, progress_bars, table
+from rotators.cli.stopping import exit_unless
 from rotators.core.registry import load
 from rotators.local.errors import ServerNotFound
 from rotators.strategies.rotator import engine_of
@@ -25,8 +24,9 @@ from rotators.testing.results import StopOutcome, StopResult, Summary, by_operat
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rich.console import Console
+    from rich.table import Table
 
+    from rotators.cli.output import Screen
     from rotators.local.aws import LocalAws
     from rotators.testing.killed import Killer
     from rotators.testing.target import Target
@@ -98,9 +98,7 @@ def matrices(engine: str) -> list[str]:
 @click.option("--every", type=click.IntRange(min=1), default=1, help="Try every Nth point only.")
 @click.option("--thorough", is_flag=True, help="Every recovery in every container; takes hours.")
 @json_option
-def matrix(
-    engines: tuple[str, ...], strategies: tuple[str, ...], every: int, thorough: bool, as_json: bool
-) -> None:
+def matrix(engines: tuple[str, ...], strategies: tuple[str, ...], every: int, thorough: bool) -> None:
     """Stop rotations before and after each operation, recover them, and show the results."""
     known = {engine: matrices(engine) for engine in engines or targets.names()}
     if strategies and not any(set(names).intersection(strategies) for names in known.values()):
@@ -116,23 +114,20 @@ def matrix(
         for name in names
         if not strategies or name in strategies
     ]
-    out = console(quiet=as_json)
+    out = console()
     started = time.monotonic()
     results = _run(jobs, out)
     seconds = time.monotonic() - started
     summaries = [summary(job.name, results[job.name]) for job in jobs]
-    if as_json:
-        print_json(_document(missing, summaries, results, seconds))
-    else:
-        for job in jobs:
-            out.print(_table(job.name, results[job.name]))
-        for each in summaries:
-            out.print(_line(each), soft_wrap=True)
-        for engine, why in missing.items():
-            out.print(f"{engine}: not run: {why}", soft_wrap=True)
-        out.print(_closing(summaries, seconds), soft_wrap=True)
-    if any(each.failures for each in summaries):
-        sys.exit(1)
+    out.document(_document(missing, summaries, results, seconds))
+    for job in jobs:
+        out.print(_table(job.name, results[job.name]))
+    for each in summaries:
+        out.print(_line(each))
+    for engine, why in missing.items():
+        out.print(f"{engine}: not run: {why}")
+    out.print(_closing(summaries, seconds))
+    exit_unless(not any(each.failures for each in summaries))
 
 
 def _missing(wanted: tuple[str, ...]) -> dict[str, str]:
@@ -152,7 +147,7 @@ def _missing(wanted: tuple[str, ...]) -> dict[str, str]:
     return missing
 
 
-def _run(jobs: list[Job], out: Console) -> dict[str, list[StopResult]]:
+def _run(jobs: list[Job], out: Screen) -> dict[str, list[StopResult]]:
     """Run the matrices of two engines at a time: each has its own local AWS and server."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
@@ -222,21 +217,16 @@ def _reporter(name: str, total: int) -> Callable[[StopResult], None]:
 
 
 def _table(name: str, results: list[StopResult]) -> Table:
-    table = Table(title=f"{name}: stopped before and after each operation", title_justify="left")
-    for column in ("before", "step", "operation", "stops", "outcome", "AWSCURRENT"):
-        table.add_column(column)
+    columns = ("before", "step", "operation", "stops", "outcome", "AWSCURRENT")
+    rows = []
     for operation, rotations, group in by_operation(results):
         dead = sorted({str(result.point.when) for result in group if not result.usable}, reverse=True)
         counts = Counter(str(result.outcome) for result in group)
-        table.add_row(
-            f"{rotations}+" if rotations else "0",
-            operation.step,
-            operation.name,
-            str(len(group)),
-            ", ".join(f"{outcome} {count}" for outcome, count in counts.items()),
-            f"dead {' and '.join(dead)}" if dead else "logs in",
-        )
-    return table
+        outcomes = ", ".join(f"{outcome} {count}" for outcome, count in counts.items())
+        before = f"{rotations}+" if rotations else "0"
+        works = f"dead {' and '.join(dead)}" if dead else "logs in"
+        rows.append((before, operation.step, operation.name, str(len(group)), outcomes, works))
+    return table(columns, rows, f"{name}: stopped before and after each operation")
 
 
 def _line(each: Summary) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from rotators.cli.errors import ScaffoldRefused
-from rotators.cli.output import console, json_option, print_json
+from rotators.cli.output import console, json_option
 from rotators.core.registry import GROUP
 
 EXAMPLE = Path(__file__).parent / "example"
@@ -30,7 +30,7 @@ _LEGAL = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
     help="Folder to create; default: ./NAME.",
 )
 @json_option
-def new(name: str, directory: Path | None, as_json: bool) -> None:
+def new(name: str, directory: Path | None) -> None:
     """Create a package with a rotator called NAME, the `engine` of its secrets.
 
     It rotates the API keys of a small HTTP service, which is included, and passes the conformance kit.
@@ -45,16 +45,11 @@ def new(name: str, directory: Path | None, as_json: bool) -> None:
             f"{error.filename} cannot be written: {error.strerror}",
             remedy="Name a --directory in a folder that you may write to.",
         ) from None
-    if as_json:
-        print_json({"name": name, "directory": str(folder), "files": written})
-        return
     out = console()
+    out.document({"name": name, "directory": str(folder), "files": written})
     for file in written:
-        out.print(f"  {folder / file}", soft_wrap=True)
-    out.print(
-        f"\nNext: `cd {folder} && pip install '.[test]' && pytest`; then make it yours: see README.md.",
-        soft_wrap=True,
-    )
+        out.print(f"  {folder / file}")
+    out.next(f"`cd {folder} && pip install '.[test]' && pytest`; then make it yours: see README.md.")
 
 
 def check(name: str, folder: Path) -> None:

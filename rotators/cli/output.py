@@ -20,14 +20,14 @@ import click
 from rich.console import Console
 from rich.protocol import is_renderable
 from rich.segment import Segment
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from rotators.aws.clients import region_named_by
 from rotators.core.visible import is_visible, json_escape, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from rich.console import ConsoleOptions, RenderableType
     from rich.progress import Progress
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from rotators.core.errors import RotatorsError
 
 _FORMULAS = ("=", "+", "-", "@")  # beginnings of cells that spreadsheets run
+_VIEW = (
+    "arn name primary_region rotation_enabled deleted function_arn schedule window last_rotated next_rotation"
+)
 
 
 @dataclass
@@ -44,24 +47,27 @@ class Form:
     """The form of a command's output, known as soon as the command's options are read.
 
     Attributes:
-        is_json: True if it is one JSON document, also about an error.
+        name: ``text``, or one that an option chose: ``json`` is one JSON document, also about an error.
     """
 
-    is_json: bool = False
+    name: str = "text"
 
 
-def _kept(context: click.Context, _: click.Parameter, value: Any) -> Any:
-    """Keep the form for errors, which no command prints itself."""
-    form = context.find_object(Form)
-    if form is not None and value in {True, "json"}:
-        form.is_json = True
-    return value
+def _keep(context: click.Context, _: click.Parameter, value: str | bool) -> None:
+    form = context.ensure_object(Form)
+    if value and form.name != "json":
+        form.name = "json" if value is True else str(value)
 
 
-# Read before the other options, so that an error in one of these has the form too.
-json_option = click.option(
-    "--json", "as_json", is_flag=True, is_eager=True, callback=_kept, help="Print one JSON document."
-)
+def _form() -> Form:
+    """Return the form of the running command."""
+    context = click.get_current_context(silent=True)
+    return (context.find_object(Form) if context else None) or Form()
+
+
+# Read before the other options, so that an error in one of these has the form too. `console` knows it then.
+_about_form: Any = {"is_eager": True, "expose_value": False, "callback": _keep}
+json_option = click.option("--json", is_flag=True, help="Print one JSON document.", **_about_form)
 
 
 def format_option(*formats: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -73,21 +79,16 @@ def format_option(*formats: str) -> Callable[[Callable[..., None]], Callable[...
     Returns:
         The decorator of the command.
     """
+    choice = click.Choice(formats)
 
     def decorated(command: Callable[..., None]) -> Callable[..., None]:
         @click.option(
-            "-o",
-            "--output",
-            type=click.Choice(formats),
-            default="table",
-            is_eager=True,
-            callback=_kept,
-            help="Format of the output.",
+            "-o", "--output", type=choice, default="table", help="Format of the output.", **_about_form
         )
         @json_option
         @wraps(command)
-        def formatted(*arguments: Any, output: str, as_json: bool, **options: Any) -> None:
-            command(*arguments, output="json" if as_json else output, **options)
+        def formatted(*arguments: Any, **options: Any) -> None:
+            command(*arguments, output=_form().name, **options)
 
         return formatted
 
@@ -100,7 +101,7 @@ class Screen(Console):
     Every character that is not visible is shown as an escape (see ``rotators.core.visible``). That includes
     a newline, because a newline in a label would start a line that looks like ours; newlines at the beginning
     of a string are kept. Print several lines with ``print(first, second, sep="\n")``. Use ``styled`` for
-    colours.
+    colours. Lines are not wrapped: a terminal does that, and other programs get whole lines.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -113,7 +114,37 @@ class Screen(Console):
             *objects: objects to print; one that rich cannot render is printed as a string.
             **options: options of rich.
         """
-        super().print(*(each if is_renderable(each) else str(each) for each in objects), **options)
+        shown = [each if is_renderable(each) else str(each) for each in objects]
+        lines = all(isinstance(each, str | Text) for each in shown)
+        super().print(*shown, **{"soft_wrap": lines, **options})
+
+    def document(self, document: object) -> None:
+        """Print one JSON document, if the command prints that in place of all else.
+
+        Args:
+            document: JSON types, and times.
+        """
+        if self.quiet:
+            print_json(document)
+
+    def next(self, action: str) -> None:
+        """Print the last line.
+
+        Args:
+            action: the next action.
+        """
+        self.print(f"\nNext: {action}")
+
+    def rest(self, number: int, noun: str = "") -> None:
+        """Print that a list is longer than what is shown.
+
+        Args:
+            number: of the elements that are not shown; nothing is printed if there are none.
+            noun: what they are, in the plural.
+        """
+        if number > 0:
+            more = f"… and {number:,} more {noun}".rstrip()
+            self.print(f"{more}; --json shows all.")
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return a string as a text: unchanged, on one line, without markup.
@@ -159,10 +190,32 @@ class Screen(Console):
 def console(*, quiet: bool = False) -> Screen:
     """Return the output for people, on stdout; without colours if stdout is not a terminal.
 
+    It prints nothing but a JSON document if an option of the command chose that, and nothing if it chose
+    another form for programs.
+
     Args:
-        quiet: True to print nothing, because the command prints JSON.
+        quiet: True to print nothing in any case.
     """
-    return Screen(quiet=quiet)
+    return Screen(quiet=quiet or _form().name not in {"text", "table"})
+
+
+Cell = str | Text
+"""A cell of a table."""
+
+
+def table(columns: Iterable[str | Column], rows: Collection[Iterable[Cell]], title: str = "") -> Table:
+    """Return a table.
+
+    Args:
+        columns: headers; the cells of a column that is only a header are folded where they do not fit.
+        rows: cells of each row.
+        title: line above the table.
+    """
+    headers = (each if isinstance(each, Column) else Column(each, overflow="fold") for each in columns)
+    made = Table(*headers, title=title or None, title_justify="left")
+    for row in rows:
+        made.add_row(*row)
+    return made
 
 
 def styled(text: str, style: str) -> Text:
@@ -243,6 +296,16 @@ def error_document(error: RotatorsError) -> dict[str, str]:
         error: the error.
     """
     return {"code": error.full_code, "cause": error.cause, "next": error.remedy}
+
+
+def members(found: object, names: str) -> dict[str, Any]:
+    """Return attributes of an object as members of a JSON document.
+
+    Args:
+        found: the object.
+        names: of the attributes, in the order of the document, with blanks between them.
+    """
+    return {name: getattr(found, name) for name in names.split()}
 
 
 def print_json_stream(name: str, items: Iterable[object], rest: Callable[[], Mapping[str, object]]) -> None:
@@ -377,13 +440,9 @@ def versions_table(view: SecretView, title: str) -> Table:
         view: the secret without values.
         title: title of the table.
     """
-    table = Table(title=title, title_justify="left")
-    table.add_column("version", no_wrap=True)
-    table.add_column("stages", overflow="fold")
-    table.add_column("age", justify="right")
-    for version in view.versions:
-        table.add_row(version.id[:8], ", ".join(version.stages) or "(none)", age(version.created))
-    return table
+    columns = (Column("version", no_wrap=True), "stages", Column("age", justify="right"))
+    rows = [(each.id[:8], ", ".join(each.stages) or "(none)", age(each.created)) for each in view.versions]
+    return table(columns, rows, title)
 
 
 def view_document(view: SecretView) -> dict[str, Any]:
@@ -392,19 +451,5 @@ def view_document(view: SecretView) -> dict[str, Any]:
     Args:
         view: the secret without values.
     """
-    return {
-        "arn": view.arn,
-        "name": view.name,
-        "primary_region": view.primary_region,
-        "rotation_enabled": view.rotation_enabled,
-        "deleted": view.deleted,
-        "function_arn": view.function_arn,
-        "schedule": view.schedule,
-        "window": view.window,
-        "last_rotated": view.last_rotated,
-        "next_rotation": view.next_rotation,
-        "versions": [
-            {"id": version.id, "stages": list(version.stages), "created": version.created}
-            for version in view.versions
-        ],
-    }
+    versions = [members(each, "id stages created") for each in view.versions]
+    return members(view, _VIEW) | {"versions": versions}

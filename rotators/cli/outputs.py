@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
-from rich.table import Table
+from rich.table import Column
 
 from rotators.aws import clients
 from rotators.aws.faults import translated
-from rotators.cli.aws import stack_option
+from rotators.cli.aws import STACK, stack_option
 from rotators.cli.errors import StackNotFound
-from rotators.cli.output import console, json_option, print_json
+from rotators.cli.output import console, json_option, table
 from rotators.core.errors import AccessDenied, StoreError
 
 _MARK = "RotateFunctionArn"
@@ -25,18 +25,20 @@ _MARK = "RotateFunctionArn"
 @stack_option
 @click.option("--shell", is_flag=True, help='Print export lines, for eval "$(rotators outputs --shell)".')
 @json_option
-def outputs(stack: str, shell: bool, as_json: bool) -> None:
+def outputs(stack: str, shell: bool) -> None:
     """Show the outputs of a deployed stack: ARNs of functions, key, policy and topic."""
-    if shell and as_json:
+    out = console()
+    if shell and out.quiet:
         raise click.UsageError("Give --shell or --json, not both.")
     found = read_outputs(stack)
-    if as_json:
-        print_json(found)
-    elif shell:
+    out.document(found)
+    if shell:
         for name, value in found.items():
-            console().print(f"export {variable(name)}={shlex.quote(value)}", soft_wrap=True)
-    else:
-        _print_table(stack, found)
+            out.print(f"export {variable(name)}={shlex.quote(value)}")
+        return
+    out.print(table((Column("output", no_wrap=True), "value"), found.items(), f"stack {stack}"))
+    again = "" if stack == STACK else f" --stack {stack}"
+    out.next(f'`eval "$(rotators outputs{again} --shell)"` sets them as variables of the shell.')
 
 
 def read_outputs(stack: str) -> dict[str, str]:
@@ -98,19 +100,3 @@ def _remedy() -> str:
     if names:
         return f"Name one of these with --stack: {', '.join(sorted(names))}."
     return "Check account and Region, name the stack with --stack, or deploy it (docs/how-to/deploying.md)."
-
-
-def _print_table(stack: str, found: Mapping[str, str]) -> None:
-    table = Table(title=f"stack {stack}", title_justify="left")
-    table.add_column("output", no_wrap=True)
-    table.add_column("value", overflow="fold")
-    for name, value in found.items():
-        table.add_row(name, value)
-    out = console()
-    out.print(table)
-    again = "" if stack == "rotators" else f" --stack {stack}"
-    out.print(
-        f'\nNext: `eval "$(rotators outputs{again} --shell)"` sets them as variables of the shell.',
-        soft_wrap=True,
-        markup=False,
-    )

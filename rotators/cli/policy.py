@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 from collections import Counter
+from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from rich.table import Table
+from rich.table import Column
 
 from rotators.cli.output import (
     console,
@@ -19,14 +19,11 @@ from rotators.cli.output import (
     print_json,
     print_json_stream,
     styled,
+    table,
 )
-from rotators.manage.policy import LEVELS, PRESETS, preset, read_policy
+from rotators.cli.stopping import exit_unless
+from rotators.manage.policy import LEVELS, PRESETS, Finding, Policy, preset, read_policy
 from rotators.manage.reports import junit, sarif
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from rotators.manage.policy import Finding, Policy
 
 _ROWS = 50
 
@@ -49,10 +46,9 @@ def check(file: str | None, name: str | None, output: str) -> None:
         raise click.UsageError("Give a file, or --preset.")
     rules = read_policy(file) if file is not None else preset(str(name))
     checked = _Checked(rules, dt.datetime.now(dt.UTC))
-    with console(quiet=output != "table").status("checking secrets …"):
+    with console().status("checking secrets …"):
         _PRINTERS[output](checked)
-    if checked.failed:
-        sys.exit(1)
+    exit_unless(not checked.failed)
 
 
 class _Checked:
@@ -116,27 +112,28 @@ def _print_table(checked: _Checked) -> None:
     shown = list(islice(findings, _ROWS))
     for _ in findings:  # only counted
         pass
-    table = Table()
-    for column in ("rule", "level", "title"):
-        table.add_column(column, overflow="fold")
-    table.add_column("about", justify="right")
-    table.add_column("broken by", justify="right")
-    for rule in rules.rules:
-        number = checked.broken[rule.id]
-        found = styled(str(number), "red") if number else "0"
-        table.add_row(rule.id, rule.level, rule.title, str(rules.applied[rule.id]), found)
-    out.print(table)
+    numbers = (Column("about", justify="right"), Column("broken by", justify="right"))
+    rows = [
+        (
+            rule.id,
+            rule.level,
+            rule.title,
+            str(rules.applied[rule.id]),
+            styled(str(checked.broken[rule.id]), "red") if checked.broken[rule.id] else "0",
+        )
+        for rule in rules.rules
+    ]
+    out.print(table(("rule", "level", "title", *numbers), rows))
     for rule in rules.rules:
         if not rules.applied[rule.id]:
             out.print(f"{rule.id} is about no secret; check its conditions.")
     for each in shown:
-        out.print(f"{each.rule.id}  {each.secret.name}: {each.message}", soft_wrap=True)
+        out.print(f"{each.rule.id}  {each.secret.name}: {each.message}")
     if checked.count > _ROWS:
         out.print(f"… and {checked.count - _ROWS} more; -o json shows all.")
     out.print(f"{counted(checked.count, 'finding')} in {counted(rules.checked, 'secret')}.")
-    first = shown[0].secret.id if shown else ""
-    action = f"`rotators show {first}` shows the first secret." if first else "nothing needs to be done."
-    out.print(f"\nNext: {action}", soft_wrap=True)
+    first = f"`rotators show {shown[0].secret.id}` shows the first secret." if shown else ""
+    out.next(first or "nothing needs to be done.")
 
 
 _PRINTERS: dict[str, Callable[[_Checked], None]] = {

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from rich.table import Table
+from rich.table import Column
 
 from rotators.aws.events import spellings
 from rotators.cli.aws import ask_function, stack_option
 from rotators.cli.changing import yes_option
 from rotators.cli.errors import ExtraMissing
-from rotators.cli.output import console, counted, json_option, print_json, styled
+from rotators.cli.output import Cell, Screen, console, counted, json_option, styled, table
+from rotators.cli.stopping import exit_unless
 from rotators.core.errors import SecretNotFound
 from rotators.core.folders import files_below, regular
 from rotators.receipts.envelope import LONGEST_FILE
 from rotators.receipts.errors import ReceiptInputInvalid, ReceiptsNotFound
 from rotators.receipts.storage import Bucket, Stored, number_in
-from rotators.receipts.verification import Known, verified
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rotators.cli.output import Screen
-    from rotators.receipts.verification import Chain, Verify
+from rotators.receipts.verification import Chain, Known, Verify, verified
 
 _S3 = "s3://"
 _SHOWN = 50
@@ -45,7 +40,7 @@ def receipt() -> None:
 )
 @click.option("--known", type=_PATH, metavar="FILE", help="The --json output of an earlier verification.")
 @json_option
-def verify(source: str, keys: tuple[Path, ...], known: Path | None, as_json: bool) -> None:
+def verify(source: str, keys: tuple[Path, ...], known: Path | None) -> None:
     """Verify all receipts in SOURCE, a folder or s3://BUCKET, with public keys.
 
     A folder needs no network: it is a copy of the bucket, made with `aws s3 sync`. In a bucket, the first
@@ -57,38 +52,37 @@ def verify(source: str, keys: tuple[Path, ...], known: Path | None, as_json: boo
     chains = verified(_files(source), check, earlier)
     if not chains:
         raise ReceiptsNotFound(f"{source} has no receipts")
-    if as_json:
-        print_json({"chains": [_document(chain) for chain in chains]})
-    else:
-        _print(console(), chains)
-    if any(chain.findings for chain in chains):
-        sys.exit(1)
+    out = console()
+    out.document({"chains": [_document(chain) for chain in chains]})
+    _print(out, chains)
+    exit_unless(not any(chain.findings for chain in chains))
 
 
 @receipt.command(short_help="List the rotations without a receipt; with --yes, write the receipts.")
 @stack_option
 @yes_option
 @json_option
-def fill(stack: str, yes: bool, as_json: bool) -> None:
+def fill(stack: str, yes: bool) -> None:
     """List the secrets whose rotations of the last seven days lack a receipt; with --yes, write the receipts.
 
     The stack's receipt function does both, as it does every day. Exit status 1 means that receipts are
     missing at the end.
     """
-    out = console(quiet=as_json)
+    out = console()
     with out.status("comparing secrets and chains …"):
         listed = _missing(stack)
     written = ask_function(f"{stack}-receipt", {"Fill": True}) if yes and listed["Missing"] else {}
     left = max(listed["Left"], written.get("Left", 0))
-    if as_json:
-        print_json({"missing": listed["Missing"], "written": written.get("Receipts", []), "left": left})
-    else:
-        _print_missing(out, listed["Missing"])
-        if left:
-            out.print(f"There was no time to look at {counted(left, 'secret')}.")
-        _print_filled(out, listed["Missing"], written.get("Receipts"), left)
-    if left or (listed["Missing"] and not yes):
-        sys.exit(1)
+    out.document({"missing": listed["Missing"], "written": written.get("Receipts", []), "left": left})
+    _print_missing(out, listed["Missing"])
+    if left:
+        out.print(f"There was no time to look at {counted(left, 'secret')}.")
+    if "Receipts" in written:
+        out.print(f"{counted(len(written['Receipts']), 'receipt')} written.")
+    again = left or (listed["Missing"] and not yes)
+    fills = "`rotators receipt fill --yes` writes what can be written."
+    out.next(fills if again else "verify the chains with `rotators receipt verify`.")
+    exit_unless(not again)
 
 
 def _missing(stack: str) -> Any:
@@ -108,30 +102,19 @@ def _print_missing(out: Screen, missing: list[dict[str, Any]]) -> None:
     if not missing:
         out.print("No receipt is missing.")
         return
-    table = Table()
-    table.add_column("secret", overflow="fold")
-    table.add_column("last rotation (UTC)", no_wrap=True)
-    table.add_column("missing", justify="right")
-    for each in missing[:_SHOWN]:
-        rotated = str(each.get("Rotated", "-"))[:19].replace("T", " ")
-        table.add_row(spellings(each["SecretId"])[-1], rotated, str(each.get("Receipts", "unknown")))
-    out.print(table)
-    if len(missing) > _SHOWN:
-        out.print(f"… and {len(missing) - _SHOWN} more secrets; --json shows all.")
+    columns = ("secret", Column("last rotation (UTC)", no_wrap=True), Column("missing", justify="right"))
+    rows = [
+        (
+            spellings(each["SecretId"])[-1],
+            str(each.get("Rotated", "-"))[:19].replace("T", " "),
+            str(each.get("Receipts", "unknown")),
+        )
+        for each in missing[:_SHOWN]
+    ]
+    out.print(table(columns, rows))
+    out.rest(len(missing) - _SHOWN, "secrets")
     for each in [each for each in missing if "Error" in each][:_SHOWN]:
-        out.print(f"{spellings(each['SecretId'])[-1]}: {each['Error']}", soft_wrap=True)
-
-
-def _print_filled(out: Screen, missing: list[Any], written: list[str] | None, left: int) -> None:
-    if written is not None:
-        out.print(f"{counted(len(written), 'receipt')} written.")
-    again = left or (missing and written is None)
-    action = (
-        "`rotators receipt fill --yes` writes what can be written."
-        if again
-        else "verify the chains with `rotators receipt verify`."
-    )
-    out.print(f"\nNext: {action}", soft_wrap=True)
+        out.print(f"{spellings(each['SecretId'])[-1]}: {each['Error']}")
 
 
 def _verifier(keys: tuple[Path, ...]) -> Verify:
@@ -187,28 +170,24 @@ def _document(chain: Chain) -> dict[str, Any]:
     }
 
 
+def _row(chain: Chain) -> tuple[Cell, ...]:
+    name = chain.secret.rpartition(":secret:")[2] if chain.secret else chain.folder
+    newest = f"{chain.receipts[-1].rotated:%Y-%m-%d %H:%M:%S}" if chain.receipts else "-"
+    result = styled(counted(len(chain.findings), "finding"), "red") if chain.findings else "intact"
+    return name, str(len(chain.receipts)), newest, result
+
+
 def _print(out: Screen, chains: list[Chain]) -> None:
-    table = Table()
-    table.add_column("secret", overflow="fold")
-    table.add_column("receipts", justify="right")
-    table.add_column("newest (UTC)", no_wrap=True)
-    table.add_column("result")
-    for chain in chains:
-        name = chain.secret.rpartition(":secret:")[2] if chain.secret else chain.folder
-        newest = f"{chain.receipts[-1].rotated:%Y-%m-%d %H:%M:%S}" if chain.receipts else "-"
-        result = styled(counted(len(chain.findings), "finding"), "red") if chain.findings else "intact"
-        table.add_row(name, str(len(chain.receipts)), newest, result)
-    out.print(table)
+    columns = ("secret", Column("receipts", justify="right"), Column("newest (UTC)", no_wrap=True), "result")
+    out.print(table(columns, [_row(chain) for chain in chains]))
     findings = [finding for chain in chains for finding in chain.findings]
     for finding in findings[:_SHOWN]:
-        out.print(f"{finding.problem}  {finding.place}: {finding.message}", soft_wrap=True)
-    if len(findings) > _SHOWN:
-        out.print(f"… and {len(findings) - _SHOWN} more findings; --json shows all.")
+        out.print(f"{finding.problem}  {finding.place}: {finding.message}")
+    out.rest(len(findings) - _SHOWN, "findings")
     notes = [(chain.folder, note) for chain in chains for note in chain.notes]
     for folder, note in notes[:_SHOWN]:
-        out.print(f"note  {folder}: {note}", soft_wrap=True)
-    if len(notes) > _SHOWN:
-        out.print(f"… and {len(notes) - _SHOWN} more notes; --json shows all.")
+        out.print(f"note  {folder}: {note}")
+    out.rest(len(notes) - _SHOWN, "notes")
     total = counted(sum(len(chain.receipts) for chain in chains), "receipt")
     out.print(f"{total} with a valid signature, {counted(len(findings), 'finding')}.")
     action = (
@@ -217,4 +196,4 @@ def _print(out: Screen, chains: list[Chain]) -> None:
         if findings
         else "keep the output of --json; --known compares the next verification with it."
     )
-    out.print(f"\nNext: {action}", soft_wrap=True)
+    out.next(action)

@@ -15,7 +15,7 @@ from rotators.manage.renaming import renaming
 @click.argument("name")
 @yes_option
 @json_option
-def rename(secret: str, name: str, yes: bool, as_json: bool) -> None:
+def rename(secret: str, name: str, yes: bool) -> None:
     """Give SECRET the new NAME, by a copy, because Secrets Manager cannot rename. The old secret stays.
 
     The copy has the values with AWSCURRENT and AWSPREVIOUS, description, tags, key, resource policy, replicas
@@ -28,4 +28,4 @@ def rename(secret: str, name: str, yes: bool, as_json: bool) -> None:
         f"let applications, policies and the masterarn of other secrets use {name};"
         f" when nothing reads {old} any more (`rotators list {old}`), `rotators delete {old}`."
     )
-    carry_out(Plan(plan, 1, ordered=True, after=after), yes=yes, as_json=as_json)
+    carry_out(Plan(plan, 1, ordered=True, after=after), yes=yes)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
-from typing import TYPE_CHECKING
 
 import click
 
@@ -12,14 +10,11 @@ from rotators.aws import clients
 from rotators.cli.auditing import AuditedStore, audited
 from rotators.cli.aws import ask_function, remote_options
 from rotators.cli.doctor import idle_option, show_checkup
-from rotators.cli.output import console, counted, json_option, print_json
+from rotators.cli.output import Screen, console, counted, json_option
 from rotators.cli.signals import finish
-from rotators.cli.stopping import STOPS, end, error_member, state_of
+from rotators.cli.stopping import STOPS, end, error_member, exit_unless, state_of
 from rotators.core.settings import Settings
 from rotators.recovery.checkup import Document, Mending
-
-if TYPE_CHECKING:
-    from rotators.cli.output import Screen
 
 _AGAIN = "repeat the command; it examines the secret again, and does what remains."
 
@@ -30,34 +25,32 @@ _AGAIN = "repeat the command; it examines the secret again, and does what remain
 @idle_option
 @remote_options
 @json_option
-def repair(secret: str, dry_run: bool, idle: bool, function: str | None, as_json: bool) -> None:
+def repair(secret: str, dry_run: bool, idle: bool, function: str | None) -> None:
     """Repair SECRET: move stages, or make the target accept the current password again.
 
     SECRET is a name or ARN. Nothing is deleted. If a credential could be lost, nothing is changed and the
     action for a person is named. Exit status 0 means that the secret is healthy (with --dry-run: that it
     would be repaired).
     """
-    out = console(quiet=as_json)
+    out = console()
     with out.status(f"examining {secret} …"):
         if function is None:
-            document = _mended(secret, idle=idle, dry_run=dry_run, as_json=as_json)
+            document = _mended(secret, idle=idle, dry_run=dry_run)
         else:
             event = {"Action": "repair", "SecretId": secret, "Idle": idle, "DryRun": dry_run}
             document = ask_function(function, event)
-    if as_json:
-        print_json(document)
+    out.document(document)
     _show_acts(document, out, "would " if dry_run else "")
     if dry_run or not document["acts"]:
         known = clients.short_id(document["name"], document["arn"])
         again = f"Next: `rotators repair {known}` does it." if document["acts"] else ""
-        out.print("Nothing was changed. " + again if dry_run else "Nothing to do.", soft_wrap=True)
+        out.print("Nothing was changed. " + again if dry_run else "Nothing to do.")
         return
     show_checkup(document, out)
-    if not document["healthy"]:
-        sys.exit(1)
+    exit_unless(document["healthy"])
 
 
-def _mended(secret: str, *, idle: bool, dry_run: bool, as_json: bool) -> Document:
+def _mended(secret: str, *, idle: bool, dry_run: bool) -> Document:
     mending = Mending(AuditedStore(), Settings.from_environment(os.environ), secret, idle)
     try:
         document = mending.run(dry_run=True) if dry_run else _recorded(mending)
@@ -66,7 +59,7 @@ def _mended(secret: str, *, idle: bool, dry_run: bool, as_json: bool) -> Documen
         finish()
         if not mending.begun:
             raise
-        _tell_stopped(mending.told(), stopped, as_json=as_json)
+        _tell_stopped(mending.told(), stopped)
         end(stopped)
     return document
 
@@ -82,20 +75,18 @@ def _recorded(mending: Mending) -> Document:
     return document
 
 
-def _tell_stopped(told: Document, stopped: BaseException, *, as_json: bool) -> None:
+def _tell_stopped(told: Document, stopped: BaseException) -> None:
     """Print what a stopped repair did; the next change, or the examination after the last one, is missing."""
-    if as_json:
-        state = {"healthy": False, "state": state_of(stopped), "error": error_member(stopped), "next": _AGAIN}
-        print_json({"dry_run": False, **told, **state})
-        return
     out = console()
+    state = {"healthy": False, "state": state_of(stopped), "error": error_member(stopped), "next": _AGAIN}
+    out.document({"dry_run": False, **told, **state})
     _show_acts(told, out, "")
     made = f"{len(told['made'])} of {counted(len(told['acts']), 'change')} made"
     out.print(f"{made}, {state_of(stopped)}; the next one may have been made.")
-    out.print(f"\nNext: {_AGAIN}", soft_wrap=True)
+    out.next(_AGAIN)
 
 
 def _show_acts(document: Document, out: Screen, would: str) -> None:
-    out.print(f"{document['before']['state']}: {document['before']['sentence']}", soft_wrap=True)
+    out.print(f"{document['before']['state']}: {document['before']['sentence']}")
     for act in document["acts"]:
-        out.print(f"  {would}{act}", soft_wrap=True)
+        out.print(f"  {would}{act}")

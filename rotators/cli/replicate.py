@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import click
 
-from rotators.cli.changing import changes_secrets
+from rotators.cli.changing import Planner, changes_secrets
 from rotators.manage.changes import replication
-
-if TYPE_CHECKING:
-    from rotators.cli.changing import Planner
 
 
 @click.command()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -12,9 +11,7 @@ from rotators.cli.selecting import nothing_selected, selector_options
 from rotators.manage.details import read_details
 from rotators.manage.page import html
 from rotators.manage.report import current_report
-
-if TYPE_CHECKING:
-    from rotators.manage.selector import Selector
+from rotators.manage.selector import Selector
 
 
 @click.command()
@@ -43,4 +40,4 @@ def report(selector: Selector, output: str) -> None:
         return
     Path(output).write_text(html(found, details), encoding="utf-8")
     out.print(f"{counted(len(found.rows), 'secret')} in {output}.")
-    out.print(f"\nNext: open {output} in a browser.", soft_wrap=True)
+    out.next(f"open {output} in a browser.")

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
-from rotators.cli.changing import changes_secrets
+from rotators.cli.changing import Planner, changes_secrets
 from rotators.manage.changes import restoration
-
-if TYPE_CHECKING:
-    from rotators.cli.changing import Planner
 
 
 @click.command()

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from rotators.aws import clients
 from rotators.cli.auditing import AuditedStore, audited
 from rotators.cli.changing import yes_option
-from rotators.cli.output import console, json_option, print_json
+from rotators.cli.output import Screen, console, json_option
 from rotators.cli.signals import finish
-from rotators.cli.stopping import STOPS, end, error_member, state_of
+from rotators.cli.stopping import STOPS, end, error_member, exit_unless, state_of
 from rotators.core.settings import Settings
 from rotators.core.states import Stage
 from rotators.recovery.mending import moves
 from rotators.recovery.rollback import Rollback, RollbackPlan, document, left
-
-if TYPE_CHECKING:
-    from rotators.cli.output import Screen
 
 
 @click.command()
@@ -32,7 +28,7 @@ if TYPE_CHECKING:
 )
 @yes_option
 @json_option
-def rollback(secret: str, version: str | None, stage: str | None, yes: bool, as_json: bool) -> None:
+def rollback(secret: str, version: str | None, stage: str | None, yes: bool) -> None:
     """Return SECRET to an older version: the target and AWSCURRENT move together.
 
     SECRET is a name or ARN. Run it where the target can be reached. The wanted version is tried first: if it
@@ -43,7 +39,7 @@ def rollback(secret: str, version: str | None, stage: str | None, yes: bool, as_
         raise click.UsageError("Give --version or --stage, not both.")
     if version == "":
         raise click.UsageError("The id after --version is empty.")
-    out = console(quiet=as_json)
+    out = console()
     with clients.in_region_of(secret):
         found = Rollback(AuditedStore(), Settings.from_environment(os.environ), secret, version)
         with out.status(f"examining {secret} …"):
@@ -53,10 +49,9 @@ def rollback(secret: str, version: str | None, stage: str | None, yes: bool, as_
         if yes and plan.acts:
             with out.status(f"rolling {secret} back …"):
                 result.run()
-    if as_json:
-        print_json(result.document())
-    elif plan.acts:
-        out.print(f"\n{result.ending}Next: {result.next}", soft_wrap=True)
+    out.document(result.document())
+    if plan.acts:
+        out.print(f"\n{result.ending}Next: {result.next}")
     result.end()
 
 
@@ -132,16 +127,15 @@ class _Result:
     def end(self) -> None:
         if self.stopped is not None:
             end(self.stopped)
-        if self.state not in {"done", "unneeded"}:
-            sys.exit(1)
+        exit_unless(self.state in {"done", "unneeded"})
 
 
 def _show(result: _Result, out: Screen, *, yes: bool) -> None:
     plan = result.plan
-    out.print(f"Plan: return {plan.name} to version {plan.wanted}; {plan.reason}.", soft_wrap=True)
+    out.print(f"Plan: return {plan.name} to version {plan.wanted}; {plan.reason}.")
     for act in plan.acts:
-        out.print(f"  {act}", soft_wrap=True)
+        out.print(f"  {act}")
     if plan.acts and yes:
-        out.print(f"If it does not end with Done, repeat it with `{result.again}`.", soft_wrap=True)
+        out.print(f"If it does not end with Done, repeat it with `{result.again}`.")
     if not plan.acts:
-        out.print(f"\nNothing to do. Next: {result.next}", soft_wrap=True)
+        out.print(f"\nNothing to do. Next: {result.next}")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -13,19 +12,18 @@ from rotators.aws.failures import LoggedStep
 from rotators.aws.faults import translated
 from rotators.aws.views import SecretView, read_secret
 from rotators.cli.auditing import audited
-from rotators.cli.errors import Interrupted
 from rotators.cli.output import (
+    Screen,
     console,
     error_document,
     first_rotation,
     json_option,
-    print_json,
     step_line,
     versions_table,
     view_document,
 )
 from rotators.cli.signals import finish
-from rotators.cli.stopping import STOPS, end, expected
+from rotators.cli.stopping import STOPS, end, exit_unless, told
 from rotators.cli.watching import Ended, Watch
 from rotators.core.errors import (
     RequestRefused,
@@ -35,9 +33,6 @@ from rotators.core.errors import (
     ServiceUnavailable,
 )
 from rotators.core.states import Stage
-
-if TYPE_CHECKING:
-    from rotators.cli.output import Screen
 
 
 @click.command()
@@ -49,7 +44,7 @@ if TYPE_CHECKING:
     "--enable", is_flag=True, help="Rotate even if rotation was cancelled. This turns rotation on again."
 )
 @json_option
-def rotate(secret: str, timeout: float, enable: bool, as_json: bool) -> None:
+def rotate(secret: str, timeout: float, enable: bool) -> None:
     """Rotate SECRET now, show each step with its duration, and wait until the new version is current.
 
     SECRET is a name or ARN. Exit status 0 means that the new version is current. A rotation that takes
@@ -62,15 +57,14 @@ def rotate(secret: str, timeout: float, enable: bool, as_json: bool) -> None:
             remedy=f"`rotators restore {before.id} --yes` restores it; then rotate.",
         )
     _check_enabled(before, enable=enable)
-    asked = _Asked(before, console(quiet=as_json))
+    asked = _Asked(before, console())
     with asked.out.status(f"rotating {secret} …"):
         stopped = asked.run(timeout)
     if stopped is not None:
-        _tell_stopped(asked, stopped, as_json=as_json)
+        _tell_stopped(asked, stopped)
         end(stopped)
-    _show(asked, secret, as_json=as_json)
-    if asked.ended.outcome != "rotated":
-        sys.exit(1)
+    _show(asked, secret)
+    exit_unless(asked.ended.outcome == "rotated")
 
 
 class _Asked:
@@ -123,7 +117,7 @@ class _Asked:
         For a test, the service creates an AWSPENDING version and then removes it (API:RotateSecret). It
         refuses a rotation meanwhile, as it does while a rotation runs.
         """
-        watch = Watch(self.before, lambda step: self.out.print(*_line(step), soft_wrap=True))
+        watch = Watch(self.before, self._show_step)
         wanted = str(uuid.uuid4())
         with audited(self.before.arn, "RotateSecret") as facts:
             try:
@@ -136,6 +130,9 @@ class _Asked:
         removed = not self.after.unlisted and all(each.id != self.token for each in self.after.versions)
         return self.ended.outcome == "abandoned" and removed
 
+    def _show_step(self, step: LoggedStep) -> None:
+        self.out.print(*step_line(step.step, step.seconds, "" if step.failure else None))
+
     def _start(self, token: str) -> None:
         self.token = token
         try:
@@ -146,21 +143,19 @@ class _Asked:
             raise
 
 
-def _tell_stopped(asked: _Asked, stopped: BaseException, *, as_json: bool) -> None:
+def _tell_stopped(asked: _Asked, stopped: BaseException) -> None:
     """Print what is known of a rotation that goes on without the command."""
     next_ = f"`rotators show {asked.before.id}` tells how it ended."
-    if as_json:
-        told = expected(stopped) or Interrupted("a signal ended the command")
-        print_json({"outcome": "unknown", "token": asked.token, "error": error_document(told), "next": next_})
-    asked.out.print(f"The rotation {asked.token} may have begun, and goes on. Next: {next_}", soft_wrap=True)
+    error = error_document(told(stopped))
+    asked.out.document({"outcome": "unknown", "token": asked.token, "error": error, "next": next_})
+    asked.out.print(f"The rotation {asked.token} may have begun, and goes on. Next: {next_}")
 
 
-def _show(asked: _Asked, secret: str, *, as_json: bool) -> None:
-    if as_json:
-        print_json(_document(str(asked.token), asked.ended, asked.after))
+def _show(asked: _Asked, secret: str) -> None:
+    asked.out.document(_document(str(asked.token), asked.ended, asked.after))
     closing = _closing(clients.short_id(secret, asked.after.arn), asked.ended)
     asked.out.print(versions_table(asked.after, secret))
-    asked.out.print(*closing, sep="\n", soft_wrap=True)
+    asked.out.print(*closing, sep="\n")
 
 
 def _check_enabled(view: SecretView, *, enable: bool) -> None:
@@ -201,10 +196,6 @@ def start(arn: str, token: str, *, again: bool = True) -> str:
             raise
         return start(arn, token, again=False)
     return token
-
-
-def _line(step: LoggedStep) -> tuple[Any, ...]:
-    return step_line(step.step, step.seconds, "" if step.failure else None)
 
 
 def _document(token: str, ended: Ended, after: SecretView) -> dict[str, Any]:

@@ -26,7 +26,7 @@ _DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 @click.command()
 @click.argument("name", required=False)
 @json_option
-def schema(name: str | None, as_json: bool) -> None:
+def schema(name: str | None) -> None:
     """Print the JSON Schema NAME (draft 2020-12), or list the names.
 
     NAME is a function's event, such as `store-event`, an engine, whose secrets the schema describes,
@@ -34,14 +34,13 @@ def schema(name: str | None, as_json: bool) -> None:
     """
     if name is not None:
         print_json(schema_of(name))
-    elif as_json:
-        print_json({"events": EVENTS, "records": [*RECORDS], "secrets": secrets()})
-    else:
-        out = console()
-        out.print(*(f"{event:<22}the event of a function" for event in EVENTS), sep="\n")
-        out.print(*(f"{record:<22}{words}" for record, words in RECORDS.items()), sep="\n")
-        out.print(*(f"{engine:<22}the secrets of an engine" for engine in secrets()), sep="\n")
-        out.print(f"\nNext: `rotators schema {EVENTS[1]}` prints one.")
+        return
+    out, engines = console(), secrets()
+    out.document({"events": EVENTS, "records": [*RECORDS], "secrets": engines})
+    listed = dict.fromkeys(EVENTS, "the event of a function") | RECORDS
+    listed |= dict.fromkeys(engines, "the secrets of an engine")
+    out.print(*(f"{each:<22}{words}" for each, words in listed.items()), sep="\n")
+    out.next(f"`rotators schema {EVENTS[1]}` prints one.")
 
 
 def secrets() -> list[str]:

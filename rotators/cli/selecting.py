@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import Any, TypeVar
 
 import click
 
 from rotators.manage.errors import NothingSelected, SelectorInvalid
-from rotators.manage.selector import Selector
+from rotators.manage.selector import Selection, Selector
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+_T = TypeVar("_T")
 
 _OPTIONS = (
     click.argument("ids", metavar="[SECRET]...", nargs=-1),
@@ -93,6 +94,25 @@ def require_conditions(selector: Selector) -> None:
             "no secret is named, and there is no condition",
             remedy="Name the secrets, give conditions, or give --all.",
         )
+
+
+def not_empty(found: Iterable[_T], selection: Selection) -> Iterator[_T]:
+    """Return the secrets of a selection after a look for the first one, before anything is printed.
+
+    Args:
+        found: the secrets, or what is made of each.
+        selection: the selection.
+
+    Raises:
+        NothingSelected: no secret meets the conditions.
+        SecretsUnreadable: the same, but some secrets could not be read.
+    """
+    rest = iter(found)
+    first = next(rest, None)
+    if first is None:
+        selection.require_complete()
+        raise nothing_selected()
+    return chain([first], rest)
 
 
 def nothing_selected() -> NothingSelected:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from rotators.aws import clients
 from rotators.aws.failures import newest_failure
 from rotators.aws.views import FailedRotation, SecretView, last_failure, read_secret, steps_of
 from rotators.cli.output import (
+    Screen,
     age,
     aws_options,
     console,
     first_rotation,
     json_option,
-    print_json,
     versions_table,
     view_document,
 )
@@ -23,31 +25,24 @@ from rotators.core.states import Stage
 @click.command()
 @click.argument("secret")
 @json_option
-def show(secret: str, as_json: bool) -> None:
+def show(secret: str) -> None:
     """Show versions, stages, ages, schedule and last failure of SECRET (name or ARN). No value is read."""
     with clients.in_region_of(secret):
-        _show(read_secret(secret), as_json=as_json)
+        _show(read_secret(secret), console())
 
 
-def _show(view: SecretView, *, as_json: bool) -> None:
-    failure = last_failure(view.arn)
-    if as_json:
-        document = view_document(view)
-        document["last_failure"] = {**vars(failure), "message": _why(view, failure)} if failure else None
-        print_json(document)
-        return
-    out = console()
+def _show(view: SecretView, out: Screen) -> None:
+    found = last_failure(view.arn)
+    failure = replace(found, message=_why(view, found)) if found else None
+    out.document({**view_document(view), "last_failure": failure and vars(failure)})
     out.print(versions_table(view, f"{view.name}"))
-    out.print(f"rotation   {_rotation(view)}", soft_wrap=True)
+    out.print(f"rotation   {_rotation(view)}")
     out.print(f"last       {age(view.last_rotated)} ago" if view.last_rotated else "last       never")
     if view.next_rotation:
         out.print(f"next       {view.next_rotation:%Y-%m-%d %H:%M} UTC at the latest")
     if failure:
-        out.print(
-            f"failure    {failure.event} {age(failure.time)} ago: {_why(view, failure)}",
-            soft_wrap=True,
-        )
-    out.print(f"\nNext: {_advice(view, failure)}", soft_wrap=True)
+        out.print(f"failure    {failure.event} {age(failure.time)} ago: {failure.message}")
+    out.next(_advice(view, failure))
 
 
 def _why(view: SecretView, failure: FailedRotation) -> str:

@@ -1,16 +1,13 @@
-"""The end of a command that was stopped between its changes, and has printed what it changed."""
+"""The end of a command that was stopped between its changes, or did less than was asked. Its output tells."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any, NoReturn
 
-from rotators.cli.errors import SystemRefused
+from rotators.cli.errors import Interrupted, SystemRefused
 from rotators.cli.output import error_document, print_error
 from rotators.core.errors import RotatorsError
-
-if TYPE_CHECKING:
-    from typing import NoReturn
 
 STOPS = (Exception, KeyboardInterrupt)
 """Exceptions that stop a command; they are raised again after the output has named the changes."""
@@ -36,6 +33,15 @@ def expected(stopped: BaseException | None) -> RotatorsError | None:
     return stopped if isinstance(stopped, RotatorsError) else None
 
 
+def told(stopped: BaseException) -> RotatorsError:
+    """Return the error with code, cause and next action; that of a signal for anything unexpected.
+
+    Args:
+        stopped: what stopped the command.
+    """
+    return expected(stopped) or Interrupted("a signal ended the command")
+
+
 def error_member(stopped: BaseException | None) -> dict[str, Any] | None:
     """Return the member ``error`` of a document.
 
@@ -44,6 +50,16 @@ def error_member(stopped: BaseException | None) -> dict[str, Any] | None:
     """
     error = expected(stopped)
     return error_document(error) if error else None
+
+
+def exit_unless(done: object) -> None:
+    """End the process with status 1 if the command did not do what was asked. The output has told why.
+
+    Args:
+        done: true if it did.
+    """
+    if not done:
+        sys.exit(1)
 
 
 def end(stopped: BaseException) -> NoReturn:

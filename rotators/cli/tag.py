@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import click
 
-from rotators.cli.changing import changes_secrets
+from rotators.cli.changing import Planner, changes_secrets
 from rotators.manage.changes import tagging
 from rotators.manage.errors import SelectorInvalid
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from rotators.cli.changing import Planner
 
 
 @click.command()

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from rotators.cli.output import console, json_option, print_json
+from rotators.cli.output import Screen, console, json_option
 from rotators.cli.signals import endings
 from rotators.cli.stack import ADMIN, Seeded, Stack
 from rotators.local.errors import ServerStartFailed
@@ -45,7 +45,7 @@ _CURRENT = (
     help="Engine of the server.",
 )
 @json_option
-def up(port: int, engine: str, as_json: bool) -> None:
+def up(port: int, engine: str) -> None:
     """Keep a local AWS and a server running until Ctrl-C, with a secret for each strategy of the engine.
 
     Prints the exports for the AWS CLI, the command that logs into the server, and the address of the page of
@@ -53,7 +53,7 @@ def up(port: int, engine: str, as_json: bool) -> None:
     """
     _check_port(port)
 
-    out = console(quiet=as_json)
+    out = console()
     with ExitStack() as later:
         with out.status(f"starting a local AWS and {engine} …"):
             stack = Stack(port, engine=engine).__enter__()
@@ -63,10 +63,8 @@ def up(port: int, engine: str, as_json: bool) -> None:
                 endings()
             )  # until the end, because a second signal must not stop the stop
             with Dashboard(partial(current_page, Selector())) as page:
-                if as_json:
-                    print_json(_document(stack, seeded, page.address))
-                else:
-                    _print(stack, seeded, page.address)
+                out.document(_document(stack, seeded, page.address))
+                _print(stack, seeded, page.address, out)
                 while not ended:
                     time.sleep(_LOOK_SECONDS)
         finally:
@@ -105,7 +103,7 @@ def _document(stack: Stack, seeded: list[Seeded], page: str) -> dict[str, Any]:
     }
 
 
-def _print(stack: Stack, seeded: list[Seeded], page: str) -> None:
+def _print(stack: Stack, seeded: list[Seeded], page: str, out: Screen) -> None:
     first, *others = seeded
     variable, client = stack.server.client(stack.user(first.strategy))
     lines = ["# in another terminal:", "unset AWS_PROFILE AWS_SESSION_TOKEN"]
@@ -125,4 +123,4 @@ def _print(stack: Stack, seeded: list[Seeded], page: str) -> None:
         f"# a page about the secrets: {page}",
         "# Ctrl-C stops and removes everything.",
     ]
-    console().print(*lines, sep="\n", soft_wrap=True)
+    out.print(*lines, sep="\n")

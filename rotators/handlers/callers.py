@@ -146,29 +146,16 @@ class UrlRequest(_Part):
 
 
 @dataclass(frozen=True)
-class Described:
-    """The facts of a secret that a rule by tag compares.
-
-    Attributes:
-        arn: of the secret.
-        tags: of the secret.
-    """
-
-    arn: str
-    tags: Mapping[str, str]
-
-
-@dataclass(frozen=True)
 class Callers:
     """The rules.
 
     Attributes:
         prefixes: the beginnings of the names that each role may retrieve.
-        tags: the tags, key and value, of which a secret that the role may retrieve needs one.
+        tags: the tags, ``Key`` and ``Value``, of which a secret that the role may retrieve needs one.
     """
 
     prefixes: Mapping[Role, tuple[str, ...]]
-    tags: Mapping[Role, tuple[tuple[str, str], ...]]
+    tags: Mapping[Role, tuple[Mapping[str, str], ...]]
 
     @classmethod
     def from_environment(cls) -> Callers:
@@ -178,7 +165,7 @@ class Callers:
             ConfigurationError: a rule cannot be read; then no caller gets anything.
         """
         prefixes: dict[Role, tuple[str, ...]] = {}
-        tags: dict[Role, tuple[tuple[str, str], ...]] = {}
+        tags: dict[Role, tuple[Mapping[str, str], ...]] = {}
         for number, item in enumerate(os.environ.get(VARIABLE, "").split(","), 1):
             found = _RULE.fullmatch(item.strip())
             if found is None:
@@ -189,11 +176,11 @@ class Callers:
             if found["prefix"]:
                 prefixes[role] = (*prefixes.get(role, ()), found["prefix"])
             else:
-                tags[role] = (*tags.get(role, ()), (found["key"], found["value"]))
+                tags[role] = (*tags.get(role, ()), {"Key": found["key"], "Value": found["value"]})
         return cls(prefixes, tags)
 
     def require(
-        self, role: Role, names: Iterable[str], describe: Callable[[str], Described | None]
+        self, role: Role, names: Iterable[str], describe: Callable[[str], Mapping[str, Any] | None]
     ) -> dict[str, str]:
         """Require that a role may retrieve secrets.
 
@@ -203,7 +190,7 @@ class Callers:
         Args:
             role: the caller.
             names: names as the caller gave them; an ARN begins with no permitted prefix.
-            describe: gives a secret by its name; None if there is none that may be read.
+            describe: gives the answer of DescribeSecret by the name; None if there is none that may be read.
 
         Returns:
             The ARNs of the secrets that a tag permits, by name. Only these may be answered: a secret in
@@ -219,9 +206,9 @@ class Callers:
         arns = {}
         for name in rest:
             found = describe(name)
-            if found is None or not any(found.tags.get(key) == value for key, value in tags):
+            if found is None or not any(tag in found.get("Tags", ()) for tag in tags):
                 raise _refused()
-            arns[name] = found.arn
+            arns[name] = found["ARN"]
         return arns
 
 
@@ -264,8 +251,16 @@ def refusal(error: RotatorsError) -> dict[str, Any]:
     Args:
         error: error of the request.
     """
-    content = {"Code": error.full_code, "Message": f"{error.cause}. Next: {error.remedy}"}
-    return response(_status(error), content)
+    return response(_status(error), told(error))
+
+
+def told(error: RotatorsError) -> dict[str, str]:
+    """Return an error as answers have it.
+
+    Args:
+        error: error of a request, or of one secret of many.
+    """
+    return {"Code": error.full_code, "Message": f"{error.cause}. Next: {error.remedy}"}
 
 
 def _status(error: RotatorsError) -> int:

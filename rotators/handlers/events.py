@@ -13,14 +13,13 @@ import os
 import re
 from difflib import get_close_matches
 from itertools import takewhile
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
-    JsonValue,
     StringConstraints,
     ValidationError,
     model_validator,
@@ -45,20 +44,39 @@ _SIZE_RULE = f"a value has at most {LONGEST_VALUE} bytes"
 R = TypeVar("R", bound="Request")
 
 
-def _exactly_one(*fields: str) -> ConfigDict:
-    """Return a model's configuration with a JSON Schema rule: exactly one of these fields is not null."""
-    given: list[JsonValue] = [
-        {"required": [field], "properties": {field: {"not": {"type": "null"}}}} for field in fields
-    ]
-    return ConfigDict(json_schema_extra={"oneOf": given})
+def _add_choice(schema: dict[str, Any], model: type[Request]) -> None:
+    """Add the rule of ``choice`` to a model's JSON Schema."""
+    if model.choice:
+        schema["oneOf"] = [
+            {"required": [field], "properties": {field: {"not": {"type": "null"}}}}
+            for field in map(to_pascal, model.choice)
+        ]
 
 
 class Request(BaseModel):
-    """A part of an event: fields in AWS's spelling, no others, no conversions, no inputs in errors."""
+    """A part of an event: fields in AWS's spelling, no others, no conversions, no inputs in errors.
+
+    Attributes:
+        choice: fields of which exactly one is not null.
+    """
 
     model_config = ConfigDict(
-        alias_generator=to_pascal, extra="forbid", strict=True, frozen=True, hide_input_in_errors=True
+        alias_generator=to_pascal,
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        hide_input_in_errors=True,
+        json_schema_extra=_add_choice,
     )
+    choice: ClassVar[tuple[str, ...]] = ()
+
+    @model_validator(mode="after")
+    def _one_of_choice(self) -> Self:
+        if self.choice:
+            given = [field for field in self.choice if getattr(self, field) is not None]
+            *others, last = map(to_pascal, self.choice)
+            _require(len(given) == 1, f"give exactly one of {', '.join(others)} and {last}")
+        return self
 
     @classmethod
     def from_event(cls: type[R], event: object) -> R:
@@ -188,7 +206,7 @@ class Tag(Request):
 class RotationRules(Request):
     """Schedule and function of the secret's rotation."""
 
-    model_config = _exactly_one("AutomaticallyAfterDays", "ScheduleExpression")
+    choice = ("automatically_after_days", "schedule_expression")
 
     function_arn: Annotated[str, StringConstraints(max_length=2048), AfterValidator(_function_arn)] = Field(
         alias="FunctionArn"
@@ -200,14 +218,6 @@ class RotationRules(Request):
     duration: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]?h$")] | None = None
     rotate_immediately: bool = True
 
-    @model_validator(mode="after")
-    def _one_schedule(self) -> Self:
-        _require(
-            (self.automatically_after_days is None) != (self.schedule_expression is None),
-            "give exactly one of AutomaticallyAfterDays and ScheduleExpression",
-        )
-        return self
-
     def rules(self) -> dict[str, Any]:
         """Return the ``RotationRules`` of the API."""
         return self.model_dump(
@@ -218,7 +228,7 @@ class RotationRules(Request):
 class StoreRequest(Request):
     """A request to ``store``. Exactly one of ``Value``, ``SecretString`` and ``SecretBinary``."""
 
-    model_config = _exactly_one("Value", "SecretString", "SecretBinary")
+    choice = ("value", "secret_string", "secret_binary")
 
     name: Name
     value: Annotated[dict[str, Any], AfterValidator(_json_object)] | None = Field(default=None, repr=False)
@@ -236,11 +246,7 @@ class StoreRequest(Request):
     during_rotation: bool = False
 
     @model_validator(mode="after")
-    def _one_value(self) -> Self:
-        given = [self.value, self.secret_string, self.secret_binary]
-        _require(
-            given.count(None) == len(given) - 1, "give exactly one of Value, SecretString and SecretBinary"
-        )
+    def _each_tag_once(self) -> Self:
         _require(len({tag.key for tag in self.tags}) == len(self.tags), "Tags: a key may be given once")
         return self
 
@@ -268,7 +274,7 @@ class StoreRequest(Request):
 class RetrieveRequest(Request):
     """A request to ``retrieve``. Exactly one of ``SecretId`` and ``SecretIds``."""
 
-    model_config = _exactly_one("SecretId", "SecretIds")
+    choice = ("secret_id", "secret_ids")
 
     secret_id: SecretId | None = None
     secret_ids: Annotated[list[SecretId], Field(min_length=1, max_length=MOST_SECRETS)] | None = None
@@ -280,12 +286,8 @@ class RetrieveRequest(Request):
     refresh: bool = False
 
     @model_validator(mode="after")
-    def _one_choice(self) -> Self:
+    def _of_one_version(self) -> Self:
         one_version = self.version_stage is not None or self.version_id is not None
-        _require(
-            (self.secret_id is None) != (self.secret_ids is None),
-            "give exactly one of SecretId and SecretIds",
-        )
         _require(
             self.version_stage is None or self.version_id is None, "give VersionStage or VersionId, not both"
         )

@@ -12,13 +12,14 @@ import datetime as dt
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from rotators.core.errors import InvalidEvent
 
 FAILED, ABANDONED, TEST_FAILED = "RotationFailed", "RotationAbandoned", "TestRotationFailed"
 FAILURES = (FAILED, ABANDONED, TEST_FAILED)
 
+_T = TypeVar("_T")
 _SECRET_ID = re.compile(r"[A-Za-z0-9/_+=.@!:-]{1,2048}")
 _EVENT_ID = r"[A-Za-z0-9-]{1,64}"
 _SPELLINGS = ("SecretId", "secretId", "ARN", "arn", "aRN")
@@ -73,8 +74,8 @@ class FailureEvent:
         Raises:
             InvalidEvent: it is no event about a rotation that did not succeed.
         """
-        outer = _mapping(event)
-        detail = _mapping(outer.get("detail"))
+        outer = _typed(dict, event)
+        detail = _typed(dict, outer.get("detail"))
         name = detail.get("eventName")
         if name not in FAILURES:
             raise InvalidEvent(
@@ -82,7 +83,7 @@ class FailureEvent:
                 remedy="Only EventBridge's rule for failed rotations calls this function; "
                 "see events/notify-*.json.",
             )
-        error = _text(detail.get("errorMessage"))
+        error = _typed(str, detail.get("errorMessage"))
         executing = _EXECUTING.search(error)
         return cls(
             id=_matching(_EVENT_ID, outer.get("id")) or _matching(_EVENT_ID, detail.get("eventID")),
@@ -97,30 +98,21 @@ class FailureEvent:
         )
 
 
-def _text(value: object) -> str:
-    """Return a text; empty for anything else, which may be nested too deeply to be shown."""
-    return value if isinstance(value, str) else ""
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _typed(kind: type[_T], value: object) -> _T:
+    """Return a value of a type; an empty one for anything else, which may be too deep to be shown."""
+    return value if isinstance(value, kind) else kind()
 
 
 def _secrets(outer: Mapping[str, Any], detail: Mapping[str, Any]) -> Iterator[str]:
     """Yield the places where the secret may be named, the most likely first."""
     members = ("additionalEventData", "serviceEventDetails", "requestParameters")
-    places = [_mapping(detail.get(member)) for member in members]
-    listed = [*_sequence(detail.get("resources")), *_sequence(outer.get("resources"))]
+    places = [_typed(dict, detail.get(member)) for member in members]
     found: list[object] = [place.get(spelling) for place in places for spelling in _SPELLINGS]
-    for resource in listed:
-        found += [resource, _mapping(resource).get("ARN")]
+    for resource in [*_typed(list, detail.get("resources")), *_typed(list, outer.get("resources"))]:
+        found += [resource, _typed(dict, resource).get("ARN")]
     for each in found:
         if isinstance(each, str) and _SECRET_ID.fullmatch(each):
             yield each
-
-
-def _sequence(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
 
 
 def _matching(pattern: str, value: object) -> str:
@@ -129,7 +121,7 @@ def _matching(pattern: str, value: object) -> str:
 
 def _time(text: object) -> dt.datetime:
     try:
-        found = dt.datetime.fromisoformat(_text(text))
+        found = dt.datetime.fromisoformat(_typed(str, text))
         return found.astimezone(dt.UTC) if found.tzinfo else found.replace(tzinfo=dt.UTC)
     except (ValueError, OverflowError):  # OverflowError: before the year 1 or after 9999 in UTC
         return dt.datetime.now(dt.UTC)  # the event is only seconds old, and the mail needs a time

@@ -28,6 +28,11 @@ _WIDTH = 14
 _DEFAULT_STACK = "rotators"
 
 _TITLES = {FAILED: "Rotation failed", ABANDONED: "Rotation abandoned", TEST_FAILED: "Rotation test failed"}
+_HAPPENED = {
+    FAILED: "a rotation failed (RotationFailed); AWSCURRENT was not moved",
+    ABANDONED: "Secrets Manager gave a rotation up (RotationAbandoned) and removed AWSPENDING",
+    TEST_FAILED: "the test of the rotation failed (TestRotationFailed); nothing was rotated",
+}
 _OWN_MESSAGE = re.compile(r"(?:\[[^\]]*\] )?(?P<cause>.*)\. Next: (?P<remedy>.*)", re.DOTALL)
 
 
@@ -83,7 +88,7 @@ def composed(found: Situation) -> Mail:
     step = _step(found)
     subject = _subject(_TITLES[found.event.name], found.name, step)
     facts = [
-        ("What happened", _what_happened(found)),
+        ("What happened", _HAPPENED[found.event.name]),
         ("When", f"{found.event.time:%Y-%m-%d %H:%M:%S} UTC"),
         ("Secret", line(found.name or "not named by the event", _LONGEST_NAME)),
         ("ARN", line(found.event.secret, _LONGEST_TEXT) if found.event.secret.startswith("arn:") else ""),
@@ -127,14 +132,6 @@ def _step(found: Situation) -> str:
     if found.step and re.fullmatch("[A-Za-z]{1,32}", found.step.step):
         return found.step.step
     return found.event.step
-
-
-def _what_happened(found: Situation) -> str:
-    return {
-        FAILED: "a rotation failed (RotationFailed); AWSCURRENT was not moved",
-        ABANDONED: "Secrets Manager gave a rotation up (RotationAbandoned) and removed AWSPENDING",
-        TEST_FAILED: "the test of the rotation failed (TestRotationFailed); nothing was rotated",
-    }[found.event.name]
 
 
 def _schedule(found: Situation) -> str:

@@ -25,9 +25,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rotators.aws import clients
-from rotators.aws.failures import FailedStep, last_failed_step
+from rotators.aws.failures import FailedStep, logged_steps, newest_failure
 from rotators.aws.faults import translated
 from rotators.aws.secrets import describe
+from rotators.aws.views import schedule_of
 from rotators.core.errors import ConfigurationError, StoreError
 from rotators.handlers.failure_events import ABANDONED, TEST_FAILED, FailureEvent
 from rotators.handlers.failure_mail import Mail, Situation, composed
@@ -135,9 +136,7 @@ def _pending(described: Mapping[str, Any]) -> str | None:
 
 
 def _in_words(rules: Mapping[str, Any]) -> str | None:
-    days = rules.get("AutomaticallyAfterDays")
-    schedule = rules.get("ScheduleExpression") or (f"every {days} days" if days else None)
-    window = rules.get("Duration")
+    schedule, window = schedule_of(rules), rules.get("Duration")
     return f"{schedule}, window {window}" if schedule and window else schedule
 
 
@@ -150,7 +149,7 @@ def _failed_step(
         for seconds in (0.0, *_WAITS):
             if seconds:
                 wait(seconds)
-            if step := last_failed_step(function, of, since):
+            if step := newest_failure(logged_steps(function, of, since)):
                 return step, []
     except StoreError as error:
         return None, [f"the step's error: {error}"]

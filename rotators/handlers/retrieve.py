@@ -95,15 +95,13 @@ def _permitted(event: object, observation: Observation) -> tuple[RetrieveRequest
     return request, rules.require(role, names, _described)
 
 
-def _described(name: str) -> callers.Described | None:
+def _described(name: str) -> Mapping[str, Any] | None:
     try:
-        answer = describe(name, clients.secrets_reader())
+        return describe(name, clients.secrets_reader())
     except (SecretNotFound, AccessDenied) as error:
         if error.reason is not None:  # about the function's credentials
             raise
         return None
-    tags = {tag["Key"]: tag.get("Value", "") for tag in answer.get("Tags", ())}
-    return callers.Described(answer["ARN"], tags)
 
 
 def _names(request: RetrieveRequest) -> list[str]:
@@ -156,13 +154,7 @@ def _many(cache: SecretCache, request: RetrieveRequest) -> dict[str, Any]:
                 raise found
             secrets.append(_answer(found, request.fields, cached=secret_id in cached))
         except RotatorsError as error:
-            failures.append(
-                {
-                    "SecretId": secret_id,
-                    "Code": error.full_code,
-                    "Message": f"{error.cause}. Next: {error.remedy}",
-                }
-            )
+            failures.append({"SecretId": secret_id, **callers.told(error)})
     return {"Secrets": secrets, "Errors": failures}
 
 

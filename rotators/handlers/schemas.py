@@ -10,12 +10,12 @@ import inspect
 import re
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from rotators.core.audit import KEY, LONGEST, AuditRecord, StageMove
 from rotators.core.request import ID, ROTATION_TOKEN, RotationRequest, Step
-from rotators.handlers.events import Request, RetrieveRequest, StoreRequest
+from rotators.handlers.events import RetrieveRequest, StoreRequest
 from rotators.handlers.failure_events import FAILURES, FailureEvent
 from rotators.handlers.operate import OperateRequest
 from rotators.handlers.receipt import SUCCEEDED, FillRequest, SucceededEvent
@@ -38,9 +38,9 @@ def event_schemas() -> dict[str, dict[str, Any]]:
     """
     return {
         "rotate": _rotate(),
-        "store": _model("store", StoreRequest),
-        "retrieve": _model("retrieve", RetrieveRequest),
-        "operate": _model("operate", OperateRequest),
+        "store": _schema("store", StoreRequest, _model(StoreRequest)),
+        "retrieve": _schema("retrieve", RetrieveRequest, _model(RetrieveRequest)),
+        "operate": _schema("operate", OperateRequest, _model(OperateRequest)),
         "notify": _notify(),
         "receipt": _receipt(),
         "widget": _widget(),
@@ -61,15 +61,11 @@ def _audit_record() -> dict[str, Any]:
     moves = record.pop("$defs")
     record["required"] = ["version", "id", *record["required"]]
     moves["StageMove"] = _written(moves["StageMove"], StageMove)
+    lost = {"type": "string", "description": "Why the line is on stderr and not on stdout."}
     return {
         "title": "Line with an audit record",
         "description": "A line of a function's log, or of the file of ROTATORS_AUDIT_FILE.",
-        "type": "object",
-        "required": [KEY],
-        "properties": {
-            KEY: _written(record, AuditRecord),
-            "audit_lost": {"type": "string", "description": "Why the line is on stderr and not on stdout."},
-        },
+        **_object({KEY: _written(record, AuditRecord)}, {"audit_lost": lost}),
         "$defs": moves,
     }
 
@@ -89,20 +85,21 @@ def _written(schema: dict[str, Any], of: type) -> dict[str, Any]:
     return {**schema, "description": _summary(docstring), "properties": properties}
 
 
+def _object(required: dict[str, Any], optional: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an object with members that must or may be there."""
+    return {"type": "object", "required": [*required], "properties": required | optional}
+
+
 def _schema(function: str, about: type, rest: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "title": f"Event of the {function} function",
-        "description": _summary(about.__doc__),
-        **rest,
-    }
+    told = {"title": f"Event of the {function} function", "description": _summary(about.__doc__)}
+    return told | rest | told  # first, and in place of what pydantic says
 
 
-def _model(function: str, model: type[Request]) -> dict[str, Any]:
+def _model(model: type[BaseModel]) -> dict[str, Any]:
     schema = model.model_json_schema(schema_generator=_Untitled)
     for part in schema.get("$defs", {}).values():
         part["description"] = _summary(part["description"])
-    del schema["title"], schema["description"]
-    return _schema(function, model, schema)
+    return schema
 
 
 def _summary(docstring: str | None) -> str:
@@ -111,71 +108,37 @@ def _summary(docstring: str | None) -> str:
 
 
 def _rotate() -> dict[str, Any]:
-    return _schema(
-        "rotate",
-        RotationRequest,
-        {
-            "type": "object",
-            "required": ["Step", "SecretId", "ClientRequestToken"],
-            "properties": {
-                "Step": {"enum": [*Step]},
-                "SecretId": {"type": "string", "maxLength": 2048, "pattern": f"^{ID.pattern}$"},
-                "ClientRequestToken": {
-                    "type": "string",
-                    "minLength": 32,
-                    "maxLength": 64,
-                    "pattern": f"^{ID.pattern}$",
-                },
-                "RotationToken": {
-                    "anyOf": [
-                        {"type": "string", "pattern": f"^{ROTATION_TOKEN.pattern}$"},
-                        {"type": "null"},
-                    ]
-                },
-            },
-        },
-    )
+    of_id = {"pattern": f"^{ID.pattern}$"}
+    proof = {"type": "string", "pattern": f"^{ROTATION_TOKEN.pattern}$"}
+    required = {
+        "Step": {"enum": [*Step]},
+        "SecretId": {"type": "string", "maxLength": 2048, **of_id},
+        "ClientRequestToken": {"type": "string", "minLength": 32, "maxLength": 64, **of_id},
+    }
+    optional = {"RotationToken": {"anyOf": [proof, {"type": "null"}]}}
+    return _schema("rotate", RotationRequest, _object(required, optional))
 
 
 def _notify() -> dict[str, Any]:
     # The function reads what it finds of the other members.
-    detail = {"type": "object", "required": ["eventName"], "properties": {"eventName": {"enum": [*FAILURES]}}}
-    return _schema(
-        "notify",
-        FailureEvent,
-        {"type": "object", "required": ["detail"], "properties": {"detail": detail}},
-    )
+    detail = _object({"eventName": {"enum": [*FAILURES]}}, {})
+    return _schema("notify", FailureEvent, _object({"detail": detail}, {}))
 
 
 def _receipt() -> dict[str, Any]:
-    detail = {
-        "type": "object",
-        "required": ["eventName", "eventTime"],
-        "properties": {"eventName": {"const": SUCCEEDED}, "eventTime": {"type": "string"}},
-    }
-    succeeded = {
-        "type": "object",
-        "required": ["detail"],
-        "properties": {"detail": detail},
-        "not": {"required": ["Fill"]},
-    }
-    fill = {**_model("receipt", FillRequest)}
+    detail = _object({"eventName": {"const": SUCCEEDED}, "eventTime": {"type": "string"}}, {})
+    succeeded = {**_object({"detail": detail}, {}), "not": {"required": ["Fill"]}}
+    fill = _schema("receipt", FillRequest, _model(FillRequest))
     del fill["title"]
     return _schema("receipt", SucceededEvent, {"anyOf": [succeeded, fill]})
 
 
 def _receipt_predicate() -> dict[str, Any]:
-    schema = Receipt.model_json_schema(schema_generator=_Untitled)
-    for part in schema.get("$defs", {}).values():
-        part["description"] = _summary(part["description"])
-    about = Receipt.__doc__ or ""
-    return {**schema, "title": "Receipt of a rotation", "description": " ".join(about.split())}
+    about = " ".join((Receipt.__doc__ or "").split())
+    return {**_model(Receipt), "title": "Receipt of a rotation", "description": about}
 
 
 def _widget() -> dict[str, Any]:
     # Members of any kind are accepted; the console sends these.
-    return _schema(
-        "widget",
-        WidgetRequest,
-        {"type": "object", "properties": {"describe": {}, "widgetContext": {}}},
-    )
+    members = {"type": "object", "properties": {"describe": {}, "widgetContext": {}}}
+    return _schema("widget", WidgetRequest, members)

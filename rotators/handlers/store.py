@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import re
 import uuid
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from rotators.aws import clients, sealing
 from rotators.aws.faults import translated
 from rotators.aws.secrets import describe
-from rotators.core.audit import StageMove
+from rotators.core.audit import Facts, StageMove
 from rotators.core.contracts import ChecksValues
 from rotators.core.errors import (
     BrokenRotator,
@@ -33,15 +34,9 @@ from rotators.core.errors import (
 from rotators.core.redaction import masking
 from rotators.core.registry import load
 from rotators.core.settings import Settings, flag
+from rotators.core.states import holder
 from rotators.handlers.events import StoreRequest
 from rotators.handlers.telemetry import observed
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mypy_boto3_secretsmanager import SecretsManagerClient
-
-    from rotators.core.audit import Facts
 
 CREATED, UPDATED, UNCHANGED = "created", "updated", "unchanged"
 
@@ -155,15 +150,14 @@ class _Storing:
         self.warnings: list[str] = []
 
     def run(self) -> dict[str, Any]:
-        client = clients.secrets_manager()
-        found = self._described(client)
+        found = self._described()
         self._check_function(found or {})
-        answer = self._create(client) if found is None else None
+        answer = self._create() if found is None else None
         if answer is None:
             # Another call created it after our DescribeSecret (or that came from a stale replica).
-            found = found or self._described(client) or {}
-            answer = self._update(client, found)
-        enabled = self._rotation(client, found or {})
+            found = found or self._described() or {}
+            answer = self._update(found)
+        enabled = self._rotation(found or {})
         return {**answer, "Action": self._action, "RotationEnabled": enabled}
 
     def unfinished(self, error: RotatorsError) -> RotatorsError:
@@ -208,17 +202,16 @@ class _Storing:
         same = found.get("RotationLambdaARN") == rotation.function_arn
         return same and all(known.get(name) == value for name, value in rotation.rules().items())
 
-    def _described(self, client: SecretsManagerClient) -> Mapping[str, Any] | None:
+    def _described(self) -> Mapping[str, Any] | None:
         try:
-            found = describe(self._request.name, client)
+            found = describe(self._request.name)
         except SecretNotFound:
             return None
         if found.get("DeletedDate"):
-            cause = f"the secret {self._request.name} is scheduled for deletion"
-            raise SecretDeleted(cause)
+            raise SecretDeleted(f"the secret {self._request.name} is scheduled for deletion")
         return found
 
-    def _create(self, client: SecretsManagerClient) -> dict[str, Any] | None:
+    def _create(self) -> dict[str, Any] | None:
         """Create the secret; return None if it exists by now."""
         request = self._request
         given: dict[str, Any] = {
@@ -229,7 +222,7 @@ class _Storing:
         content = self._content(request.name)
         try:
             with translated("CreateSecret", request.name):
-                made = client.create_secret(
+                made = clients.secrets_manager().create_secret(
                     Name=request.name,
                     ClientRequestToken=self._token,
                     **content,
@@ -240,24 +233,19 @@ class _Storing:
         self._action = CREATED
         self.done.append(f"the secret {made['ARN']} was created")
         self._stored(made["ARN"], None)
-        return {
-            "ARN": made["ARN"],
-            "Name": made["Name"],
-            "VersionId": self._token,
-            "VersionStages": [_CURRENT],
-        }
+        return self._answer(made, [_CURRENT])
 
-    def _update(self, client: SecretsManagerClient, found: Mapping[str, Any]) -> dict[str, Any]:
-        answer = self._put(client, found)
-        self._properties(client, found)
+    def _update(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        answer = self._put(found)
+        self._properties(found)
         missing = [tag for tag in self._tags() if tag not in found.get("Tags", [])]
         if missing:
             with translated("TagResource", self._request.name):
-                client.tag_resource(SecretId=self._request.name, Tags=missing)
+                clients.secrets_manager().tag_resource(SecretId=self._request.name, Tags=missing)
             self._changed("tags were set")
         return answer
 
-    def _put(self, client: SecretsManagerClient, found: Mapping[str, Any]) -> dict[str, Any]:
+    def _put(self, found: Mapping[str, Any]) -> dict[str, Any]:
         stages = found.get("VersionIdsToStages", {})
         self._refuse_during_rotation(stages)
         if sealing.seals() and self._is_repeated(stages):
@@ -265,7 +253,7 @@ class _Storing:
         content = self._content(found.get("Name", self._request.name))
         try:
             with translated("PutSecretValue", self._request.name):
-                put = client.put_secret_value(
+                put = clients.secrets_manager().put_secret_value(
                     SecretId=self._request.name, ClientRequestToken=self._token, **content
                 )
         except VersionConflict:
@@ -276,23 +264,17 @@ class _Storing:
         # A known token changes nothing. A version without labels is not described, and gets none.
         if self._token not in stages and _CURRENT in labels:
             self._changed(f"the value of {put['ARN']} was stored")
-            self._stored(put["ARN"], next((each for each in stages if _CURRENT in stages[each]), None))
-        return {
-            "ARN": put["ARN"],
-            "Name": put["Name"],
-            "VersionId": put["VersionId"],
-            "VersionStages": labels,
-        }
+            self._stored(put["ARN"], holder(stages, _CURRENT))
+        return self._answer(put, labels)
 
     def _not_compared(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to a repeated token: sealed again, the same value differs from the stored one."""
         self.warnings.append(_NOT_COMPARED)
-        return {
-            "ARN": found["ARN"],
-            "Name": found["Name"],
-            "VersionId": self._token,
-            "VersionStages": list(found.get("VersionIdsToStages", {}).get(self._token, ())),
-        }
+        return self._answer(found, found.get("VersionIdsToStages", {}).get(self._token, []))
+
+    def _answer(self, secret: Mapping[str, Any], stages: list[str]) -> dict[str, Any]:
+        version = {"VersionId": self._token, "VersionStages": stages}
+        return {"ARN": secret["ARN"], "Name": secret["Name"], **version}
 
     def _content(self, name: str) -> dict[str, Any]:
         """The value for the API, sealed if SEALING_KEYS is set."""
@@ -306,17 +288,14 @@ class _Storing:
         pending = _pending(stages)
         if not pending or self._is_repeated(stages) or self._request.during_rotation:
             return
-        cause = (
-            f"a rotation of {self._request.name} is under way or got stuck (AWSPENDING is on a version of "
-            "its own); a new value would make Secrets Manager abandon it"
-        )
         raise RotationStateError(
-            cause,
+            f"a rotation of {self._request.name} is under way or got stuck (AWSPENDING is on a version of "
+            "its own); a new value would make Secrets Manager abandon it",
             reason="rotation-in-progress",
             remedy='Wait until the rotation has ended, or send "DuringRotation": true to abandon it.',
         )
 
-    def _properties(self, client: SecretsManagerClient, found: Mapping[str, Any]) -> None:
+    def _properties(self, found: Mapping[str, Any]) -> None:
         request, changes = self._request, {}
         if request.kms_key_id and not _same_key(request.kms_key_id, found.get("KmsKeyId")):
             changes["KmsKeyId"] = request.kms_key_id
@@ -324,10 +303,10 @@ class _Storing:
             changes["Description"] = request.description
         if changes:
             with translated("UpdateSecret", request.name):
-                client.update_secret(SecretId=request.name, **changes)
+                clients.secrets_manager().update_secret(SecretId=request.name, **changes)
             self._changed(f"{' and '.join(changes)} was changed")
 
-    def _rotation(self, client: SecretsManagerClient, found: Mapping[str, Any]) -> bool:
+    def _rotation(self, found: Mapping[str, Any]) -> bool:
         """Configure rotation if the event asks for it and it differs; return True if it is on afterwards."""
         rotation = self._request.rotation
         enabled = bool(found.get("RotationEnabled"))
@@ -336,7 +315,7 @@ class _Storing:
         if self._rotates_already(found):
             return True
         with translated("RotateSecret", self._request.name):
-            client.rotate_secret(
+            clients.secrets_manager().rotate_secret(
                 SecretId=self._request.name,
                 RotationLambdaARN=rotation.function_arn,
                 RotationRules=rotation.rules(),  # type: ignore[arg-type]  # checked by the model

@@ -23,17 +23,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
+from rotators.core.audit import Facts
 from rotators.core.errors import ConfigurationError, RotatorsError, UnexpectedError
 from rotators.core.redaction import name_of, raise_unchained
 from rotators.handlers.audit import write_records
-
-if TYPE_CHECKING:
-    from rotators.core.audit import Facts
 
 _DIMENSIONS = ("rotator", "step")
 _LAST_STEP = "finishSecret"
@@ -162,20 +160,15 @@ def _log(
         **observation.keys,
         "duration_ms": milliseconds,
     }
-    if error is None:
-        reporting.log(f"{observation.function} succeeded", extra)
-    else:
-        extra |= {"outcome": "failed", **_described(error)}
-        reporting.log(f"{observation.function} failed", extra, error)
-
-
-def _described(error: RotatorsError) -> dict[str, str | bool]:
-    return {
-        "error_code": error.full_code,
-        "error_type": type(error).__name__,
-        "error_message": str(error),
-        "retryable": error.retryable,
-    }
+    if error is not None:
+        extra |= {
+            "outcome": "failed",
+            "error_code": error.full_code,
+            "error_type": type(error).__name__,
+            "error_message": str(error),
+            "retryable": error.retryable,
+        }
+    reporting.log(f"{observation.function} {'failed' if error else 'succeeded'}", extra, error)
 
 
 def _emit_metrics(
@@ -229,16 +222,15 @@ class Reporting:
         Raises:
             ConfigurationError: a variable cannot be used; it is named, and its value is not shown.
         """
-        environment = os.environ
         for name in _FLAGS:
-            _require(name not in environment or _FLAG.fullmatch(environment[name]), name, "be true or false")
+            _require(name not in os.environ or _FLAG.fullmatch(os.environ[name]), name, "be true or false")
         reporting = cls(
-            service=_matching(environment, _SERVICE, _SERVICE_RULE, "1 to 255 printable ASCII characters"),
+            service=_matching(_SERVICE, _SERVICE_RULE, "1 to 255 printable ASCII characters"),
             namespace=_matching(
-                environment, _NAMESPACE, _NAMESPACE_RULE, "1 to 255 letters, digits, blanks and . - _ / # :"
+                _NAMESPACE, _NAMESPACE_RULE, "1 to 255 letters, digits, blanks and . - _ / # :"
             ),
-            level=_level(environment),
-            sample_rate=_sample_rate(environment),
+            level=_level(),
+            sample_rate=_sample_rate(),
         )
         reporting._try_out()
         return reporting
@@ -318,25 +310,25 @@ def _require(holds: object, name: str, rule: str) -> None:
         raise ConfigurationError(f"{name} must {rule}", remedy=f"Correct or remove {name} on the function.")
 
 
-def _matching(environment: Mapping[str, str], name: str, rule: re.Pattern[str], words: str) -> str:
-    value = environment.get(name) or _NAME
+def _matching(name: str, rule: re.Pattern[str], words: str) -> str:
+    value = os.environ.get(name) or _NAME
     _require(rule.fullmatch(value), name, f"have {words}, and not begin with a colon")
     return value
 
 
-def _level(environment: Mapping[str, str]) -> str:
+def _level() -> str:
     known = logging.getLevelNamesMapping()
     found = "INFO"
     for name in reversed(_LEVELS):
-        if text := environment.get(name):
+        if text := os.environ.get(name):
             # Lambda has a level below DEBUG (LG: monitoring-cloudwatchlogs-advanced).
             found = "DEBUG" if text == "TRACE" and name == _LEVELS[0] else text.upper()
             _require(found in known, name, "be DEBUG, INFO, WARNING, ERROR or CRITICAL")
     return found
 
 
-def _sample_rate(environment: Mapping[str, str]) -> float:
-    text = environment.get(_SAMPLE_RATE) or "0"
+def _sample_rate() -> float:
+    text = os.environ.get(_SAMPLE_RATE) or "0"
     try:
         rate = float(text)
     except ValueError:

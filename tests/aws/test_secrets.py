@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from rotators.aws import clients
 from rotators.aws.secrets import CLEAR_TEXT_SECONDS, SecretStore
 from rotators.cache.cache import Cache
 from rotators.core.errors import RequestRefused, SecretFormatError, SecretNotFound, VersionConflict
@@ -34,7 +35,7 @@ def clock() -> Clock:
 @pytest.fixture
 def store(world: World, clock: Clock) -> SecretStore:
     """A store with a separate cache that uses the test's clock."""
-    return SecretStore(world.secrets, Cache(ttl=CLEAR_TEXT_SECONDS, max_entries=4, clock=clock))
+    return SecretStore(Cache(ttl=CLEAR_TEXT_SECONDS, max_entries=4, clock=clock))
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def calls(world: World) -> Iterator[Counter[str]]:
     def count(model: Any, **_: object) -> None:
         counter[model.name] += 1
 
-    events = world.secrets.meta.events
+    events = clients.secrets_manager().meta.events
     events.register("before-call.secrets-manager", count, unique_id="store-count")
     yield counter
     events.unregister("before-call.secrets-manager", count, unique_id="store-count")
@@ -97,7 +98,7 @@ def test_a_stored_version_is_never_replaced(world: World, store: SecretStore) ->
     store.put_pending(arn, token, first, None)
     with pytest.raises(VersionConflict):
         store.put_pending(arn, token, Secret({"password": new_password()}), None)
-    assert SecretStore(world.secrets, Cache(ttl=1, max_entries=1)).value(arn, token) == first
+    assert SecretStore(Cache(ttl=1, max_entries=1)).value(arn, token) == first
 
 
 def test_a_promotion_moves_one_label_and_previous_follows(world: World, store: SecretStore) -> None:

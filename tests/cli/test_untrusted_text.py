@@ -15,7 +15,7 @@ from rich.columns import Columns
 from rich.table import Table
 from rich.text import Text
 
-from rotators.cli import cli
+from rotators.cli import cli, output
 from rotators.cli.output import Screen, print_error, print_json, print_rows, progress_bars, styled
 from tests.cli.command import command
 from tests.world import World, unique
@@ -76,6 +76,15 @@ def test_our_own_lines_and_colours_are_kept() -> None:
     file = io.StringIO()
     Screen(file=file, force_terminal=True, color_system="standard").print(styled("ok", "green"))
     assert file.getvalue() == "\x1b[32mok\x1b[0m\n"
+
+
+def test_lines_are_not_wrapped_and_cells_are_complete() -> None:
+    file = io.StringIO()
+    screen = Screen(file=file, width=20)
+    screen.print("a " * 30)
+    assert file.getvalue() == "a " * 30 + "\n"
+    screen.print(output.table(("one", "two"), [("x" * 30, "y" * 30)]))
+    assert file.getvalue().count("x") == file.getvalue().count("y") == 30
 
 
 def test_rules_status_lines_and_bars_are_literal() -> None:
