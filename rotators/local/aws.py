@@ -26,11 +26,7 @@ if TYPE_CHECKING:
     from rotators.local.services import Services
 
 DEFAULT_FUNCTIONS = {
-    "rotate": "rotators.handlers.rotate.handler",
-    "store": "rotators.handlers.store.handler",
-    "retrieve": "rotators.handlers.retrieve.handler",
-    "operate": "rotators.handlers.operate.handler",
-    "widget": "rotators.handlers.widget.handler",
+    name: f"rotators.handlers.{name}.handler" for name in ("rotate", "store", "retrieve", "operate", "widget")
 }
 _LOOPBACK = "127.0.0.1,localhost"
 _one_at_a_time = threading.Lock()

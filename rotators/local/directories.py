@@ -5,7 +5,6 @@ Importing this module loads moto's models. Source: Directory Service API referen
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ldap3
@@ -26,21 +25,19 @@ if TYPE_CHECKING:
 _ENABLED = "512"  # userAccountControl, NORMAL_ACCOUNT
 
 
-def install(replacements: Replacements, options: Options, client: Callable[..., Any]) -> None:
+def install(replacements: Replacements, options: Options, _client: Callable[..., Any]) -> None:
     """Put the operation into moto.
 
     Args:
         replacements: keeps the originals.
         options: options of the local AWS: the servers behind the directories.
-        client: not used.
     """
-    del client
     replacements.replace(DirectoryServiceResponse, "reset_user_password", _operation(options))
 
 
 def _operation(options: Options) -> Callable[[DirectoryServiceResponse], EmptyResult]:
     def reset_user_password(response: DirectoryServiceResponse) -> EmptyResult:
-        ask = partial(response._get_param)  # noqa: SLF001 - as moto's own operations do
+        ask = response._get_param  # noqa: SLF001 - as moto's own operations do
         identifier, account, password = ask("DirectoryId"), ask("UserName"), ask("NewPassword")
         directory = response.ds_backend.directories.get(identifier)
         if directory is None:

@@ -27,10 +27,9 @@ from werkzeug.wrappers import Response
 
 from rotators.iam.errors import PolicyUnsupported
 from rotators.local.errors import ServerStartFailed
-from rotators.local.iam.answers import refused
-from rotators.local.iam.authorizer import Application
 from rotators.local.options import Options
 from rotators.local.redshift import serverless
+from rotators.local.wsgi import Application, as_json, body_of, refused
 
 STAGE_PATH = "/rotators-local/stage"
 HOST = "127.0.0.1"
@@ -159,30 +158,6 @@ def _is_of_another_site(environ: Mapping[str, Any]) -> bool:
     return environ.get("HTTP_SEC_FETCH_SITE", "none") not in {"none", "same-origin"}
 
 
-class _Application:
-    """Moto's application, and POST /rotators-local/stage.
-
-    A request that a policy decides about in a way that is not known here gets an error that says so.
-    """
-
-    def __init__(self, stage: Stage, moto: Application) -> None:
-        self._moto = moto
-        self._stage = stage
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if _is_of_another_site(environ):
-            return refused("AccessDenied", "Web pages may not use the local AWS.", environ, start_response)
-        if environ.get("PATH_INFO") != STAGE_PATH:
-            try:
-                return self._moto(environ, start_response)
-            except PolicyUnsupported as error:
-                return refused("PolicyUnsupported", str(error), environ, start_response)
-        body = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
-        staged = self._stage(body["SecretId"], body["ClientRequestToken"], body["Region"])
-        start_response("200 OK", [("Content-Type", "application/json")])
-        return [json.dumps({"staged": staged}).encode()]
-
-
 class Endpoint:
     """Moto's server in its own thread.
 
@@ -200,6 +175,7 @@ class Endpoint:
     def __init__(
         self, port: int, stage: Stage, around: Around, before: BeforeFirst, options: Options
     ) -> None:
+        self._stage, self._moto = stage, around(_Moto(before, options))
         # Bound here, for werkzeug prints and exits when a port is taken.
         try:
             bound = socket.create_server((HOST, port))
@@ -209,8 +185,7 @@ class Endpoint:
                 remedy="Stop what listens there, or choose another port (0 takes a free one).",
             ) from None
         with bound:
-            application = _Application(stage, around(_Moto(before, options)))
-            self._server = _Server(port, application, bound.fileno())
+            self._server = _Server(port, self._answer, bound.fileno())
         self._port: int = self._server.socket.getsockname()[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
@@ -219,6 +194,18 @@ class Endpoint:
     def endpoint(self) -> str:
         """Its URL."""
         return f"http://{HOST}:{self._port}"
+
+    def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if _is_of_another_site(environ):
+            return refused("AccessDenied", "Web pages may not use the local AWS.", environ, start_response)
+        if environ.get("PATH_INFO") == STAGE_PATH:
+            body = json.loads(body_of(environ))
+            staged = self._stage(body["SecretId"], body["ClientRequestToken"], body["Region"])
+            return as_json({"staged": staged}, start_response)
+        try:
+            return self._moto(environ, start_response)
+        except PolicyUnsupported as error:
+            return refused("PolicyUnsupported", str(error), environ, start_response)
 
     def stop(self) -> None:
         """Take no more requests, and free the port."""

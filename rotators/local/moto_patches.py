@@ -13,9 +13,11 @@ import inspect
 import json
 import re
 import threading
+from contextlib import ExitStack
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import moto.core.responses
 from moto.awslambda.models import LambdaFunction
@@ -24,12 +26,7 @@ from moto.core.responses import BaseResponse
 from moto.events.models import Rule
 from moto.iam.responses import IamResponse
 from moto.secretsmanager.exceptions import SecretsManagerClientError
-from moto.secretsmanager.models import (
-    FakeSecret,
-    ReplicaSecret,
-    SecretsManagerBackend,
-    secretsmanager_backends,
-)
+from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend, secretsmanager_backends
 from moto.secretsmanager.responses import SecretsManagerResponse
 from moto.sts.models import STSBackend
 from moto.sts.responses import TokenResponse
@@ -51,7 +48,6 @@ if TYPE_CHECKING:
     from rotators.local.clients import Clients
     from rotators.local.functions.lambda_service import LambdaService
     from rotators.local.options import Options
-    from rotators.local.secretsmanager.accounts import Accounts
     from rotators.local.secretsmanager.operations import Operations
 
 _OPERATIONS = (
@@ -88,11 +84,8 @@ _AT_FIRST_REQUEST = {
 """Services with the module whose ``install`` replaces what is theirs."""
 
 
-class Replacements:
-    """Methods and functions that were replaced, with their originals."""
-
-    def __init__(self) -> None:
-        self._replaced: list[tuple[type | ModuleType, str, Any]] = []
+class Replacements(ExitStack):
+    """Methods and functions that are replaced until it is closed."""
 
     def wrap(
         self, owner: type | ModuleType, name: str, wrapper: Callable[..., Callable[..., Any]], *args: Any
@@ -115,17 +108,8 @@ class Replacements:
             name: its name.
             replacement: function, property, or method of another object.
         """
-        self._replaced.append((owner, name, owner.__dict__.get(name)))
-        setattr(owner, name, _function(replacement) if inspect.ismethod(replacement) else replacement)
-
-    def remove(self) -> None:
-        """Put the originals back."""
-        while self._replaced:
-            owner, name, original = self._replaced.pop()
-            if original is None:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, original)
+        function = _function(replacement) if inspect.ismethod(replacement) else replacement
+        self.enter_context(mock.patch.object(owner, name, function, create=True))
 
 
 class MotoPatches:
@@ -134,25 +118,24 @@ class MotoPatches:
     Args:
         operations: Secrets Manager's operations that answer instead of moto's.
         functions: Invokes Lambda functions instead of moto.
-        accounts: Finds the secrets of other accounts.
         options: Options of the local AWS.
         clients: Makes clients of this AWS.
+        replacements: keeps the originals.
     """
 
     def __init__(
         self,
         operations: Operations,
         functions: LambdaService,
-        accounts: Accounts,
         options: Options,
         clients: Clients,
+        replacements: Replacements,
     ) -> None:
         self._operations = operations
-        self._accounts = accounts
         self._functions = functions
         self._options = options
         self._client = clients.of_account
-        self._replacements = Replacements()
+        self._replacements = replacements
         self._installing = threading.Lock()
         self._installed: set[str] = set()
 
@@ -170,7 +153,7 @@ class MotoPatches:
         wrap(SecretsManagerBackend, "delete_secret", self._operations.deleting)
         wrap(SecretsManagerBackend, "_add_secret", self._operations.adding)
         wrap(FakeSecret, "to_dict", self._operations.described)
-        replace(FakeSecret, "create_replicas", self._create_replicas)
+        replace(FakeSecret, "create_replicas", self._operations.replication.request)
         replace(CloudTrailResponse, "lookup_events", self._lookup_events)
         replace(LambdaFunction, "invoke", self._functions.invoke)
         wrap(LambdaFunction, "_set_function_code", self._functions.set_code)
@@ -201,14 +184,10 @@ class MotoPatches:
                 patches.install(self._replacements, self._options, self._client)
                 self._installed.add(module)
 
-    def remove(self) -> None:
-        """Put moto's own methods back."""
-        self._replacements.remove()
-
     def _backend(self, response: SecretsManagerResponse) -> SecretsManagerBackend:
         own = secretsmanager_backends[response.current_account][response.region]
         operation = response.headers["X-Amz-Target"].rpartition(".")[2]
-        return self._accounts.backend(own, operation, response.get_access_key(), _params(response))
+        return self._operations.accounts.backend(own, operation, response.get_access_key(), _params(response))
 
     def _answer(self, operation: Callable[..., dict[str, Any]]) -> Callable[[SecretsManagerResponse], str]:
         def answer(response: SecretsManagerResponse) -> str:
@@ -230,11 +209,6 @@ class MotoPatches:
                 return answer
 
         return checked
-
-    def _create_replicas(
-        self, secret: FakeSecret, replica_regions: list[dict[str, str]], force_overwrite: bool
-    ) -> list[ReplicaSecret]:
-        return self._operations.replication.request(secret, replica_regions, overwrite=force_overwrite)
 
     def _lookup_events(self, response: CloudTrailResponse) -> str:
         return json.dumps(self._operations.events.lookup(response.region, _params(response)))

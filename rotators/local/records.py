@@ -19,7 +19,6 @@ class ServiceEvent:
         name: ``RotationStarted``, ``RotationFailed``, …; ``Secret Label Updated`` for EventBridge's own.
         time: Time of the event, in UTC.
         secret_id: ARN of the secret.
-        region, account: Region and account of the secret.
         detail_type: ``detail-type`` of the EventBridge event.
         detail: ``detail`` of the EventBridge event; for service events also CloudTrail's record.
     """
@@ -27,8 +26,6 @@ class ServiceEvent:
     name: str
     time: dt.datetime
     secret_id: str
-    region: str
-    account: str
     detail_type: str
     detail: dict[str, Any]
 
@@ -91,25 +88,3 @@ class RotationOutcome:
     def ok(self) -> bool:
         """Return True if the run succeeded."""
         return self.result == "succeeded"
-
-
-def cloudtrail_record(event: ServiceEvent, event_id: str) -> dict[str, Any]:
-    """Convert an event to an element of CloudTrail's LookupEvents answer.
-
-    Args:
-        event: A service event.
-        event_id: Its id, a UUID.
-
-    Returns:
-        The element; ``EventTime`` in seconds since the epoch, ``CloudTrailEvent`` not encoded yet. It lists
-        no resource: the event names its secret in ``additionalEventData`` only.
-    """
-    return {
-        "EventId": event_id,
-        "EventName": event.name,
-        "ReadOnly": "false",
-        "EventTime": event.time.timestamp(),
-        "EventSource": "secretsmanager.amazonaws.com",
-        "Resources": [],
-        "CloudTrailEvent": event.detail,
-    }

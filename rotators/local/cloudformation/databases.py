@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from moto.cloudformation.exceptions import ValidationError
 
-from rotators.local.cloudformation.resource import Make, Properties, Resource, as_numbers
+from rotators.local.cloudformation.resource import Client, Make, Properties, Resource, as_numbers, with_texts
 
 # CFN/dynamic-references-secretsmanager; version stage and version id are not used here.
 _REFERENCE = re.compile(
@@ -19,7 +18,7 @@ _REFERENCE = re.compile(
 )
 
 
-def with_secrets(client: Callable[[str], Any], value: Any) -> Any:
+def with_secrets(client: Client, value: Any) -> Any:
     """Replace the dynamic references to secrets in a resource's properties by values.
 
     Args:
@@ -29,21 +28,17 @@ def with_secrets(client: Callable[[str], Any], value: Any) -> Any:
     Returns:
         The same structure with values.
     """
-    if isinstance(value, dict):
-        return {key: with_secrets(client, each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [with_secrets(client, each) for each in value]
-    if isinstance(value, str) and "{{resolve:secretsmanager:" in value:
-        return _REFERENCE.sub(lambda found: _field(client, found["secret"], found["key"]), value)
-    return value
+    return with_texts(
+        value, lambda text: _REFERENCE.sub(lambda found: _field(client, found["secret"], found["key"]), text)
+    )
 
 
-def _field(client: Callable[[str], Any], secret: str, key: str) -> str:
+def _field(client: Client, secret: str, key: str) -> str:
     text = client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
     return str(json.loads(text)[key])
 
 
-def _target_attachment(client: Callable[[str], Any], _name: str, given: Properties) -> Resource:
+def _target_attachment(client: Client, _name: str, given: Properties) -> Resource:
     """CFN/aws-resource-secretsmanager-secrettargetattachment: the target's address goes into the JSON."""
     manager, rds, target = client("secretsmanager"), client("rds"), given["TargetId"]
     if given["TargetType"] == "AWS::RDS::DBCluster":
@@ -64,7 +59,7 @@ def _target_attachment(client: Callable[[str], Any], _name: str, given: Properti
     return Resource(given["SecretId"], {"Id": given["SecretId"]})
 
 
-def _cluster(client: Callable[[str], Any], name: str, given: Properties) -> Resource:
+def _cluster(client: Client, name: str, given: Properties) -> Resource:
     rds = client("rds")
     identifier = given.get("DBClusterIdentifier", name).lower()
     made = rds.create_db_cluster(**as_numbers({**given, "DBClusterIdentifier": identifier}))["DBCluster"]
@@ -79,7 +74,7 @@ def _cluster(client: Callable[[str], Any], name: str, given: Properties) -> Reso
     return Resource(identifier, attributes, delete)
 
 
-def _instance(client: Callable[[str], Any], name: str, given: Properties) -> Resource:
+def _instance(client: Client, name: str, given: Properties) -> Resource:
     """Moto has instances, but none of a cluster."""
     rds = client("rds")
     identifier = given.get("DBInstanceIdentifier", name).lower()
@@ -94,7 +89,7 @@ def _instance(client: Callable[[str], Any], name: str, given: Properties) -> Res
     return Resource(identifier, attributes, delete)
 
 
-def _subnet_group(client: Callable[[str], Any], name: str, given: Properties) -> Resource:
+def _subnet_group(client: Client, name: str, given: Properties) -> Resource:
     """Moto has subnet groups, but `Ref` of one gives no name."""
     rds = client("rds")
     name = given.get("DBSubnetGroupName", name).lower()

@@ -1,4 +1,4 @@
-"""A created resource of the local CloudFormation."""
+"""A created resource of the local CloudFormation, and what the makers of resources share."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from botocore.exceptions import ClientError
 from moto.cloudformation.exceptions import ValidationError
 
 Properties = dict[str, Any]
-Make = Callable[[Callable[[str], Any], str, Properties], "Resource"]
+Client = Callable[[str], Any]
+"""Returns a client for a service."""
+
+Make = Callable[[Client, str, Properties], "Resource"]
+
+_GONE = {"KMSInvalidStateException", "NoSuchBucket", "NoSuchEntity", "ResourceNotFoundException"}
+"""Codes of errors that tell that something has gone, or, of a key, that it is pending deletion."""
 
 
 @dataclass
@@ -58,10 +65,42 @@ def as_numbers(value: Any) -> Any:
     Returns:
         The same structure, as boto3 needs it.
     """
+    return with_texts(value, _number)
+
+
+def with_texts(value: Any, change: Callable[[str], Any]) -> Any:
+    """Change the texts of a template's properties.
+
+    Args:
+        value: The properties, or a part of them.
+        change: Returns what replaces a text.
+
+    Returns:
+        The same structure.
+    """
     if isinstance(value, dict):
-        return {key: as_numbers(each) for key, each in value.items()}
+        return {key: with_texts(each, change) for key, each in value.items()}
     if isinstance(value, list):
-        return [as_numbers(each) for each in value]
-    if isinstance(value, str) and value.isdigit():
-        return int(value)
-    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+        return [with_texts(each, change) for each in value]
+    return change(value) if isinstance(value, str) else value
+
+
+def unless_gone(operation: Callable[..., object], **named: Any) -> None:
+    """Delete something that may have gone already, with another resource.
+
+    Args:
+        operation: Method of a client that deletes it.
+        **named: Parameters of the operation.
+
+    Raises:
+        ClientError: The service refused it for another reason.
+    """
+    try:
+        operation(**named)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _GONE:
+            raise
+
+
+def _number(text: str) -> Any:
+    return int(text) if text.isdigit() else {"true": True, "false": False}.get(text, text)

@@ -18,9 +18,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from moto.cloudformation.exceptions import ValidationError
 
 from rotators.local.cloudformation import databases, storage, vpc_endpoints
-from rotators.local.cloudformation.resource import Make, Properties, Resource, as_numbers
+from rotators.local.cloudformation.resource import Client, Make, Properties, Resource, as_numbers, unless_gone
 
-Client = Callable[..., Any]
 _ROTATION_PERIOD = 365  # days, if EnableKeyRotation has no period (API:EnableKeyRotation)
 _STACK_DELETES_AT_ONCE = {"ForceDeleteWithoutRecovery": True}
 
@@ -33,7 +32,7 @@ class ResourceType:
         client: Returns a client for a service, a Region and an account.
     """
 
-    def __init__(self, make: Make, client: Client) -> None:
+    def __init__(self, make: Make, client: Callable[..., Any]) -> None:
         self._make = make
         self._client = client
 
@@ -88,7 +87,7 @@ class ResourceType:
         )
 
 
-def completed(original: Callable[[str], Any], client: Client) -> Callable[[str], Any]:
+def completed(original: Callable[[str], Any], client: Callable[..., Any]) -> Callable[[str], Any]:
     """Complete moto's function that finds the class of a type.
 
     Args:
@@ -112,7 +111,7 @@ def completed(original: Callable[[str], Any], client: Client) -> Callable[[str],
     return resource_class_from_type
 
 
-def _secret(client: Callable[[str], Any], name: str, given: Properties) -> Resource:
+def _secret(client: Client, name: str, given: Properties) -> Resource:
     manager = client("secretsmanager")
     name = given.get("Name", name)
     settings = {key: given[key] for key in ("Description", "KmsKeyId") if key in given}
@@ -140,7 +139,7 @@ def _generated(manager: Any, wanted: Properties) -> str:
 _TEMPLATE = ("GenerateStringKey", "SecretStringTemplate")
 
 
-def _rotation_schedule(client: Callable[[str], Any], _name: str, given: Properties) -> Resource:
+def _rotation_schedule(client: Client, _name: str, given: Properties) -> Resource:
     """CFN/aws-resource-secretsmanager-rotationschedule; it rotates at once unless told otherwise."""
     manager, secret = client("secretsmanager"), given["SecretId"]
     if "HostedRotationLambda" in given:
@@ -151,30 +150,22 @@ def _rotation_schedule(client: Callable[[str], Any], _name: str, given: Properti
         RotationRules=as_numbers(given.get("RotationRules", {})),
         RotateImmediately=str(given.get("RotateImmediatelyOnUpdate", True)).lower() == "true",
     )
-    return Resource(secret, {"Id": secret}, _unless_gone(manager, "cancel_rotate_secret", secret))
+    remove = partial(unless_gone, manager.cancel_rotate_secret, SecretId=secret)
+    return Resource(secret, {"Id": secret}, remove)
 
 
-def _resource_policy(client: Callable[[str], Any], _name: str, given: Properties) -> Resource:
+def _resource_policy(client: Client, _name: str, given: Properties) -> Resource:
     manager, secret = client("secretsmanager"), given["SecretId"]
     manager.put_resource_policy(
         SecretId=secret,
         ResourcePolicy=json.dumps(given["ResourcePolicy"]),
         BlockPublicPolicy=str(given.get("BlockPublicPolicy", False)).lower() == "true",
     )
-    return Resource(secret, {"Id": secret}, _unless_gone(manager, "delete_resource_policy", secret))
+    remove = partial(unless_gone, manager.delete_resource_policy, SecretId=secret)
+    return Resource(secret, {"Id": secret}, remove)
 
 
-def _unless_gone(manager: Any, operation: str, secret: str) -> Callable[[], None]:
-    """An operation on a secret, for when its stack goes: the secret may have gone first."""
-
-    def remove() -> None:
-        with contextlib.suppress(manager.exceptions.ResourceNotFoundException):
-            getattr(manager, operation)(SecretId=secret)
-
-    return remove
-
-
-def _alarm(client: Callable[[str], Any], name: str, given: Properties) -> Resource:
+def _alarm(client: Client, name: str, given: Properties) -> Resource:
     watch = client("cloudwatch")
     name = given.get("AlarmName", name)
     watch.put_metric_alarm(**as_numbers({**given, "AlarmName": name}))
@@ -182,7 +173,7 @@ def _alarm(client: Callable[[str], Any], name: str, given: Properties) -> Resour
     return Resource(name, {"Arn": arn}, partial(watch.delete_alarms, AlarmNames=[name]))
 
 
-def _log_group(client: Callable[[str], Any], name: str, given: Properties) -> Resource:
+def _log_group(client: Client, name: str, given: Properties) -> Resource:
     logs = client("logs")
     name = given.get("LogGroupName", name)
     key = {"kmsKeyId": given["KmsKeyId"]} if "KmsKeyId" in given else {}
@@ -194,20 +185,20 @@ def _log_group(client: Callable[[str], Any], name: str, given: Properties) -> Re
     return Resource(name, {"Arn": arn}, partial(logs.delete_log_group, logGroupName=name))
 
 
-def _topic_policy(client: Callable[[str], Any], name: str, given: Properties) -> Resource:
+def _topic_policy(client: Client, name: str, given: Properties) -> Resource:
     document = json.dumps(given["PolicyDocument"])
     for topic in given["Topics"]:
         client("sns").set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=document)
     return Resource(name)
 
 
-def _subscription(client: Callable[[str], Any], _name: str, given: Properties) -> Resource:
+def _subscription(client: Client, _name: str, given: Properties) -> Resource:
     sns = client("sns")
     arn = sns.subscribe(**given, ReturnSubscriptionArn=True)["SubscriptionArn"]
     return Resource(arn, {}, partial(sns.unsubscribe, SubscriptionArn=arn))
 
 
-def _role(client: Callable[[str], Any], name: str, given: Properties) -> Resource:
+def _role(client: Client, name: str, given: Properties) -> Resource:
     """Moto has roles, but stores their policies in a form that is no JSON."""
     iam = client("iam")
     name = given.get("RoleName", name)
@@ -228,17 +219,15 @@ def _role(client: Callable[[str], Any], name: str, given: Properties) -> Resourc
     def remove() -> None:
         # moto tries again when something is still attached, so what has gone already must not stop it.
         for policy in inline:
-            with contextlib.suppress(iam.exceptions.NoSuchEntityException):
-                iam.delete_role_policy(RoleName=name, PolicyName=policy)
+            unless_gone(iam.delete_role_policy, RoleName=name, PolicyName=policy)
         for arn in managed:
-            with contextlib.suppress(iam.exceptions.NoSuchEntityException):
-                iam.detach_role_policy(RoleName=name, PolicyArn=arn)
+            unless_gone(iam.detach_role_policy, RoleName=name, PolicyArn=arn)
         iam.delete_role(RoleName=name)
 
     return Resource(name, {"Arn": role["Arn"], "RoleId": role["RoleId"]}, remove)
 
 
-def _key(client: Callable[[str], Any], name: str, given: Properties) -> Resource:
+def _key(client: Client, name: str, given: Properties) -> Resource:
     """Moto has keys, but fails on their tags. Deletion waits thirty days (CFN/aws-resource-kms-key)."""
     kms = client("kms")
     with contextlib.suppress(kms.exceptions.NotFoundException):
@@ -259,14 +248,11 @@ def _key(client: Callable[[str], Any], name: str, given: Properties) -> Resource
 
 
 def _made_key(kms: Any, key: Properties) -> Resource:
-    def delete() -> None:
-        with contextlib.suppress(kms.exceptions.KMSInvalidStateException):  # pending deletion already
-            kms.schedule_key_deletion(KeyId=key["KeyId"])
-
+    delete = partial(unless_gone, kms.schedule_key_deletion, KeyId=key["KeyId"])
     return Resource(key["KeyId"], {"Arn": key["Arn"], "KeyId": key["KeyId"]}, delete)
 
 
-def _managed_policy(client: Callable[[str], Any], name: str, given: Properties) -> Resource:
+def _managed_policy(client: Client, name: str, given: Properties) -> Resource:
     iam = client("iam")
     name = given.get("ManagedPolicyName", name.rpartition("/")[2])
     document = json.dumps(given["PolicyDocument"])
@@ -284,21 +270,17 @@ def _managed_policy(client: Callable[[str], Any], name: str, given: Properties) 
 
     def remove() -> None:
         for role in roles:
-            with contextlib.suppress(iam.exceptions.NoSuchEntityException):
-                iam.detach_role_policy(RoleName=role, PolicyArn=arn)
+            unless_gone(iam.detach_role_policy, RoleName=role, PolicyArn=arn)
         iam.delete_policy(PolicyArn=arn)
 
     return Resource(arn, {"PolicyArn": arn}, remove)
 
 
-def _function_url(client: Callable[[str], Any], _name: str, given: Properties) -> Resource:
+def _function_url(client: Client, _name: str, given: Properties) -> Resource:
     functions, arn = client("lambda"), given["TargetFunctionArn"]
     url = functions.create_function_url_config(FunctionName=arn, AuthType=given["AuthType"])["FunctionUrl"]
 
-    def remove() -> None:
-        with contextlib.suppress(functions.exceptions.ResourceNotFoundException):  # gone with its function
-            functions.delete_function_url_config(FunctionName=arn)
-
+    remove = partial(unless_gone, functions.delete_function_url_config, FunctionName=arn)
     return Resource(arn, {"FunctionArn": arn, "FunctionUrl": url}, remove)
 
 

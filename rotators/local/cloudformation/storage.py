@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
-from rotators.local.cloudformation.resource import Make, Properties, Resource, as_numbers
+from rotators.local.cloudformation.resource import Client, Make, Properties, Resource, as_numbers, unless_gone
 
 _BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 
 
-def _bucket(client: Callable[[str], Any], name: str, given: Properties) -> Resource:
+def _bucket(client: Client, name: str, given: Properties) -> Resource:
     """CFN/aws-resource-s3-bucket. A bucket with receipts is kept, so its deletion fails as on AWS."""
     storage, wanted = client("s3"), as_numbers(given)
     name = given.get("BucketName", name.lower())
@@ -40,14 +38,11 @@ def _bucket(client: Callable[[str], Any], name: str, given: Properties) -> Resou
     return Resource(name, {"Arn": f"arn:aws:s3:::{name}"}, partial(storage.delete_bucket, Bucket=name))
 
 
-def _bucket_policy(client: Callable[[str], Any], _name: str, given: Properties) -> Resource:
+def _bucket_policy(client: Client, _name: str, given: Properties) -> Resource:
     storage, bucket = client("s3"), given["Bucket"]
     storage.put_bucket_policy(Bucket=bucket, Policy=json.dumps(given["PolicyDocument"]))
 
-    def remove() -> None:
-        with contextlib.suppress(storage.exceptions.NoSuchBucket):
-            storage.delete_bucket_policy(Bucket=bucket)
-
+    remove = partial(unless_gone, storage.delete_bucket_policy, Bucket=bucket)
     return Resource(f"{bucket}-policy", {}, remove)
 
 

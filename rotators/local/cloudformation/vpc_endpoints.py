@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from moto.cloudformation.exceptions import ValidationError
 
-from rotators.local.cloudformation.resource import Make, Properties, Resource, as_numbers
+from rotators.local.cloudformation.resource import Client, Make, Properties, Resource, as_numbers
 
 
-def _endpoint(client: Callable[[str], Any], name: str, given: Properties) -> Resource:
+def _endpoint(client: Client, name: str, given: Properties) -> Resource:
     """CFN/aws-resource-ec2-vpcendpoint.
 
     As in AWS, a VPC has at most one endpoint with private DNS for a service (PrivateLink guide,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from rotators.local.moto_patches import Replacements
     from rotators.local.options import Options
+    from rotators.local.servers.redis import RedisServer
 
 
 @dataclass
@@ -22,17 +23,18 @@ class _Change:
 
 
 class Changes:
-    """The changes of one local AWS that are under way.
+    """The changes of one service of a local AWS that are under way.
 
     Args:
         options: of the local AWS.
+        service: name of the service.
 
     Attributes:
         credentials: passwords and tokens that moto does not keep, by ARN.
     """
 
-    def __init__(self, options: Options) -> None:
-        self._options = options
+    def __init__(self, options: Options, service: str) -> None:
+        self._options, self._service = options, service
         self._under_way: dict[str, _Change] = {}
         self._lock = threading.Lock()
         self.credentials: dict[str, Sequence[str]] = {}
@@ -57,31 +59,34 @@ class Changes:
 
         return locked
 
-    def begin(self, arn: str, effect: Callable[[], None]) -> None:
+    def begin(self, resource: Any, done: str, effect: Callable[[], None]) -> None:
         """Start a change; without a delay it takes effect now.
 
         Args:
-            arn: the resource that is changed.
-            effect: makes the change on the server.
+            resource: moto's record of what is changed.
+            done: its status after the change.
+            effect: makes the change, also on the server.
         """
-        self._under_way[arn] = _Change(effect)
-        if not self._options.cache_delay:
-            self._end(arn)
 
-    def describe(self, arn: str) -> bool:
+        def end() -> None:
+            resource.status = done
+            effect()
+
+        resource.status = "modifying"
+        self._under_way[resource.arn] = _Change(end)
+        if not self._options.cache_delay:
+            self._end(resource.arn)
+
+    def describe(self, arn: str) -> None:
         """Count a description of a resource, with which its change may take effect.
 
         Args:
             arn: the resource.
-
-        Returns:
-            True if a change is still under way.
         """
         if change := self._under_way.get(arn):
             change.descriptions += 1
             if change.descriptions > self._options.cache_delay:
                 self._end(arn)
-        return self.under_way(arn)
 
     def under_way(self, arn: str) -> bool:
         """Return True if a change of a resource is under way.
@@ -91,50 +96,42 @@ class Changes:
         """
         return arn in self._under_way
 
-    def host(self, service: str) -> str | None:
-        """The host of the server behind the caches of a service; None if there is no server.
+    @property
+    def server(self) -> RedisServer | None:
+        """The server behind the caches of the service, if there is one."""
+        return self._options.caches.get(self._service)
+
+    def create(self, user: str, access: str, passwords: Sequence[str]) -> None:
+        """Create a user on the server, if there is one.
 
         Args:
-            service: name of the service.
-        """
-        server = self._options.caches.get(service)
-        return server.host if server else None
-
-    def create(self, service: str, user: str, access: str, passwords: Sequence[str]) -> None:
-        """Create a user on the server behind the caches of a service, if there is one.
-
-        Args:
-            service: name of the service.
             user: name of the user.
             access: rights as AWS's access string has them.
             passwords: all passwords; none means that every password is accepted.
         """
         rules = [password_hash(each) for each in passwords] or ["nopass"]
-        self._run(service, "SETUSER", user, "reset", *access.split(), *rules)
+        self._run("SETUSER", user, "reset", *access.split(), *rules)
 
-    def set_passwords(self, service: str, user: str, passwords: Sequence[str]) -> None:
+    def set_passwords(self, user: str, passwords: Sequence[str]) -> None:
         """Replace the passwords of a user on the server.
 
         Args:
-            service: name of the service.
             user: name of the user.
             passwords: all passwords.
         """
-        self._run(service, "SETUSER", user, "resetpass", *map(password_hash, passwords))
+        self._run("SETUSER", user, "resetpass", *map(password_hash, passwords))
 
-    def delete(self, service: str, user: str) -> None:
+    def delete(self, user: str) -> None:
         """Delete a user from the server.
 
         Args:
-            service: name of the service.
             user: name of the user.
         """
-        self._run(service, "DELUSER", user)
+        self._run("DELUSER", user)
 
-    def _run(self, service: str, command: str, *rules: str) -> None:
-        server = self._options.caches.get(service)
-        if server is not None:
-            server.acl(command, *rules)
+    def _run(self, command: str, *rules: str) -> None:
+        if self.server:
+            self.server.acl(command, *rules)
 
     def _end(self, arn: str) -> None:
         self._under_way.pop(arn).effect()

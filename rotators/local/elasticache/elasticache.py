@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     _Operation = Callable[[ElastiCacheResponse], ActionResult]
 
-SERVICE = "elasticache"
 _ACCESS = "on ~* &* +@all"
 _LOOPBACK = "127.0.0.1"  # another name of the only server
 
@@ -52,16 +51,14 @@ class InvalidReplicationGroupState(ElastiCacheException):
     code = "InvalidReplicationGroupState"
 
 
-def install(replacements: Replacements, options: Options, client: Callable[..., Any]) -> None:
+def install(replacements: Replacements, options: Options, _client: Callable[..., Any]) -> None:
     """Put the replacements in moto's place.
 
     Args:
         replacements: keeps the originals.
         options: options of the local AWS.
-        client: not used.
     """
-    del client
-    changes, moto = Changes(options), ElastiCacheResponse
+    changes, moto = Changes(options, "elasticache"), ElastiCacheResponse
     operations = {
         "create_replication_group": partial(_create_group, changes, moto.create_replication_group),
         "create_user_group": partial(_create_user_group, changes),
@@ -87,7 +84,7 @@ def _create_user_group(changes: Changes, response: ElastiCacheResponse) -> Actio
     for user in [_user(response, each) for each in params.get("UserIds", [])]:
         user.user_group_ids.append(group)
         if user.authentication_type == "password":
-            changes.create(SERVICE, user.name, user.access_string, user.passwords)
+            changes.create(user.name, user.access_string, user.passwords)
     return ActionResult({"UserGroupId": group, "Status": "active", "UserIds": params.get("UserIds", [])})
 
 
@@ -101,12 +98,11 @@ def _modify_user(changes: Changes, response: ElastiCacheResponse) -> ActionResul
         raise PasswordTooShort if passwords else InvalidParameterValueException("No password was provided.")
 
     def effect() -> None:
-        user.passwords, user.status = list(passwords), "active"
+        user.passwords = list(passwords)
         if user.user_group_ids:
-            changes.set_passwords(SERVICE, user.name, passwords)
+            changes.set_passwords(user.name, passwords)
 
-    user.status = "modifying"
-    changes.begin(user.arn, effect)
+    changes.begin(user, "active", effect)
     return ActionResult(user)
 
 
@@ -118,7 +114,7 @@ def _describe_users(changes: Changes, moto: _Operation, response: ElastiCacheRes
 
 def _delete_user(changes: Changes, moto: _Operation, response: ElastiCacheResponse) -> ActionResult:
     user = _user(response, response._get_params()["UserId"])  # noqa: SLF001 - as moto's own operations do
-    changes.delete(SERVICE, user.name)
+    changes.delete(user.name)
     return moto(response)
 
 
@@ -134,10 +130,10 @@ def _create_group(changes: Changes, moto: _Operation, response: ElastiCacheRespo
     answer, group = moto(response), _group(response)
     token = response._get_param("AuthToken")  # noqa: SLF001 - as moto's own operations do
     changes.credentials[group.arn] = [token] if token else []
-    changes.create(SERVICE, "default", _ACCESS, changes.credentials[group.arn])
-    if (host := changes.host(SERVICE)) is not None:
+    changes.create("default", _ACCESS, changes.credentials[group.arn])
+    if server := changes.server:
         for node in group.node_groups:
-            node["primary_endpoint"] = {"address": host, "port": group.port}
+            node["primary_endpoint"] = {"address": server.host, "port": group.port}
             node["reader_endpoint"] = {"address": _LOOPBACK, "port": group.port}
     return answer
 
@@ -167,10 +163,9 @@ def _modify_group(changes: Changes, moto: _Operation, response: ElastiCacheRespo
         kept = [*tokens, token][-2:]
 
     def effect() -> None:
-        changes.credentials[group.arn], group.status = kept, "available"
+        changes.credentials[group.arn] = kept
         if tokens:
-            changes.set_passwords(SERVICE, "default", kept)
+            changes.set_passwords("default", kept)
 
-    group.status = "modifying"
-    changes.begin(group.arn, effect)
+    changes.begin(group, "available", effect)
     return ActionResult({"ReplicationGroup": group})

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     _Operation = Callable[[MemoryDBResponse], ActionResult]
 
-SERVICE = "memorydb"
-
 
 class InvalidUserStateFault(MemoryDBClientError):
     """A change of the user is under way.
@@ -43,16 +41,14 @@ class InvalidUserStateFault(MemoryDBClientError):
         super().__init__("InvalidUserStateFault", message)
 
 
-def install(replacements: Replacements, options: Options, client: Callable[..., Any]) -> None:
+def install(replacements: Replacements, options: Options, _client: Callable[..., Any]) -> None:
     """Put the replacements in moto's place.
 
     Args:
         replacements: keeps the originals.
         options: options of the local AWS.
-        client: not used.
     """
-    del client
-    changes, moto = Changes(options), MemoryDBResponse
+    changes, moto = Changes(options, "memorydb"), MemoryDBResponse
     operations = {
         "create_acl": partial(_create_acl, changes),
         "create_user": partial(_create_user, changes, moto.create_user),
@@ -90,7 +86,7 @@ def _create_acl(changes: Changes, response: MemoryDBResponse) -> ActionResult:
     for user in [_user(response, each) for each in users]:
         user.acl_names.append(name)
         if user.authentication["Type"] == "password":
-            changes.create(SERVICE, user.user_name, user.access_string, changes.credentials[user.arn])
+            changes.create(user.user_name, user.access_string, changes.credentials[user.arn])
     return ActionResult({"ACL": {"Name": name, "Status": "active", "UserNames": users}})
 
 
@@ -103,13 +99,12 @@ def _update_user(changes: Changes, moto: _Operation, response: MemoryDBResponse)
         )
 
     def effect() -> None:
-        changes.credentials[user.arn], user.status = passwords, "active"
+        changes.credentials[user.arn] = passwords
         if user.acl_names and passwords:
-            changes.set_passwords(SERVICE, user.user_name, passwords)
+            changes.set_passwords(user.user_name, passwords)
 
     answer = moto(response)
-    user.status = "modifying"
-    changes.begin(user.arn, effect)
+    changes.begin(user, "active", effect)
     return answer
 
 
@@ -120,5 +115,5 @@ def _describe_users(changes: Changes, moto: _Operation, response: MemoryDBRespon
 
 
 def _delete_user(changes: Changes, moto: _Operation, response: MemoryDBResponse) -> ActionResult:
-    changes.delete(SERVICE, json.loads(response.body)["UserName"])
+    changes.delete(json.loads(response.body)["UserName"])
     return moto(response)

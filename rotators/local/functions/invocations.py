@@ -35,7 +35,6 @@ class Invocation:
         log: text printed meanwhile, with Lambda's START and END lines.
     """
 
-    request_id: str
     payload: str = field(repr=False)
     failed: bool
     log: str = field(repr=False)
@@ -139,7 +138,7 @@ class Runner:
             begin = self._log.mark()
             self._log.add(f"START RequestId: {request_id} Version: $LATEST\n")
             document, failed = self._answer(config, request_id, event)
-            return Invocation(request_id, json.dumps(document), failed, self._log.text(begin))
+            return Invocation(json.dumps(document), failed, self._log.text(begin))
 
     def stop(self) -> None:
         """End the container, if there is one."""
@@ -151,13 +150,10 @@ class Runner:
         process, error = self._ready(config)
         if error is not None or process is None:
             return error, True
-        seconds = config.timeout
-        answer = process.ask(
-            {"id": request_id, "event": event, "arn": config.arn, "seconds": seconds}, seconds
-        )
+        answer = process.ask({"id": request_id, "event": event, "arn": config.arn}, config.timeout)
         if answer is None:
             self.stop()
-            message = f"RequestId: {request_id} Error: Task timed out after {seconds:.2f} seconds"
+            message = f"RequestId: {request_id} Error: Task timed out after {config.timeout:.2f} seconds"
             self._log.add(message + "\n")
             return {"errorType": "Sandbox.Timedout", "errorMessage": message}, True
         if answer is GONE:

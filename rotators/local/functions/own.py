@@ -18,7 +18,7 @@ from rotators.local.options import ACCOUNT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from rotators.local.iam.authorizer import Application
+    from rotators.local.wsgi import Application
 
 RESET_PATH = "/moto-api/reset"
 

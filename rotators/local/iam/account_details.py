@@ -27,17 +27,16 @@ def get_account_authorization_details(response: IamResponse) -> ActionResult:
     """
     params = response._get_params()  # noqa: SLF001 - what moto's own handlers use
     found = response.backend.get_account_authorization_details(params.get("Filter", []))
-    items = [
-        *(("UserDetailList", each) for each in found["users"]),
-        *(("GroupDetailList", each) for each in found["groups"]),
-        *(("RoleDetailList", each) for each in found["roles"]),
-        *(("Policies", _policy(each)) for each in found["managed_policies"]),
-    ]
+    details = {
+        "UserDetailList": found["users"],
+        "GroupDetailList": found["groups"],
+        "RoleDetailList": found["roles"],
+        "Policies": map(_policy, found["managed_policies"]),
+    }
+    items = [(name, each) for name, of_name in details.items() for each in of_name]
     start = int(params.get("Marker", 0))
     end = start + int(params.get("MaxItems", _DEFAULT_ITEMS))
-    answer: dict[str, Any] = {
-        name: [] for name in ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies")
-    }
+    answer: dict[str, Any] = {name: [] for name in details}
     for name, item in items[start:end]:
         answer[name].append(item)
     more = {"Marker": str(end)} if end < len(items) else {}

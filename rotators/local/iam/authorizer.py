@@ -6,11 +6,10 @@ The access key names the caller: a function's is ``local-NAME``. Requests are re
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
@@ -18,18 +17,17 @@ from urllib.parse import parse_qsl, unquote
 from rotators.iam.calls import ApiCall, key_use
 from rotators.iam.documents import Statements
 from rotators.iam.evaluator import Decision, decide_with
-from rotators.local.iam.answers import refused
-from rotators.local.iam.calls import KEY_PREFIX, SignedRequest, calls_of
-from rotators.local.iam.lookup import DEVELOPER
+from rotators.local.iam.calls import KEY_PREFIX, SignedRequest, calls_of, denial
+from rotators.local.iam.lookup import caller
 from rotators.local.iam.per_secret import may_use_key, refusal_of
 from rotators.local.iam.s3_requests import operation_of
 from rotators.local.kms.refusals import UNKNOWN_KEY
 from rotators.local.options import ACCOUNT
+from rotators.local.wsgi import Application, body_of, refused, signature
 
 if TYPE_CHECKING:
     from rotators.local.iam.lookup import Lookup
 
-_CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/[^/]+/(?P<region>[^/]+)/(?P<service>[^/]+)/")
 _FUNCTION_PATH = re.compile(
     r"/2015-03-31/functions/(?P<name>[^/]+)/(?P<what>invocations|policy|configuration)"
 )
@@ -49,11 +47,6 @@ INTERFACE_ACTIONS = (
 )
 
 _DECIDED_INSIDE = ("BatchGetSecretValue", "UpdateSecret")
-
-Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
-
-
-_ROLE = re.compile(r"arn:[a-z-]+:iam::(?P<account>\d{12}):role/(?:.*/)?(?P<name>[^/]+)")
 
 
 @dataclass(frozen=True)
@@ -152,7 +145,7 @@ class Authorizer:
         if self._policies is None:
             return
         group = f"arn:aws:logs:{region}:{ACCOUNT}:log-group:/aws/lambda/{function}:log-stream:local"
-        role = self._lookup.role(f"{KEY_PREFIX}{function}", region)
+        role = caller(f"{KEY_PREFIX}{function}", region).role
         lambdas = SignedRequest(function, ACCOUNT, region, "lambda", "Invoke", {}, role)
         calls = [lambdas.call(f"logs:{name}", group) for name in ("CreateLogStream", "PutLogEvents")]
         if in_vpc:
@@ -161,21 +154,16 @@ class Authorizer:
             self._decide(lambdas, call)
 
     def _request(self, environ: dict[str, Any]) -> SignedRequest | None:
-        signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
+        signed = signature(environ)
         if signed is None:
             return None
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        environ["wsgi.input"] = io.BytesIO(body)
-        operation, params = operation_of(environ) if signed["service"] == "s3" else _operation(environ, body)
-        key, region = signed["key"], signed["region"]
-        principal, account, role = DEVELOPER, ACCOUNT, ""
-        if found := _ROLE.fullmatch(self._lookup.role(key, region)):
-            role, account = found[0], found["account"]
-            principal = key.removeprefix(KEY_PREFIX) if key.startswith(KEY_PREFIX) else found["name"]
-        tags = self._lookup.role_tags(role)
-        session = self._lookup.session_policy(key)
+        key, region, service = signed["key"], signed["region"], signed["service"]
+        operation, params = operation_of(environ) if service == "s3" else _operation(environ)
+        who = caller(key, region)
+        principal = who.session if key.startswith(KEY_PREFIX) else who.name
+        tags, session = self._lookup.role_tags(who.role), self._lookup.session_policy(key)
         return SignedRequest(
-            principal, account, region, signed["service"], operation, params, role, tags, session
+            principal, who.account, region, service, operation, params, who.role, tags, session
         )
 
     def _refused(self, request: SignedRequest) -> str | None:
@@ -209,24 +197,20 @@ class Authorizer:
 
 
 def _words(request: SignedRequest, call: ApiCall, decision: Decision) -> str:
-    """The text of a refusal (IAM User Guide, troubleshoot_access-denied).
+    """The text of a refusal.
 
     Decrypt hides the key of a ciphertext if the request does not name it; seen on AWS in
     https://github.com/aceew/aws-lambda-env-vars/issues/7.
     """
-    if call.action.startswith("kms:") and request.service != "kms":
-        return "Access to KMS is not allowed"
-    if call.action == "kms:Decrypt" and "KeyId" not in request.params:
+    if request.service == "kms" and request.operation == "Decrypt" and "KeyId" not in request.params:
         return UNKNOWN_KEY
-    caller = f"arn:aws:sts::{ACCOUNT}:assumed-role/{call.principal}/{call.principal}"
+    arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/{call.principal}/{call.principal}"
     kind = "resource" if decision.missing == "the resource's policy" else "identity"
-    return (
-        f"User: {caller} is not authorized to perform: {call.action} on resource: {call.resource} because"
-        f" no {kind}-based policy allows the {call.action} action"
-    )
+    return denial(request, call, arn, kind)
 
 
-def _operation(environ: Mapping[str, Any], body: bytes) -> tuple[str, dict[str, Any]]:
+def _operation(environ: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    body = body_of(environ)
     if target := environ.get("HTTP_X_AMZ_TARGET"):
         return target.rpartition(".")[2], json.loads(body or b"{}")
     if "urlencoded" in environ.get("CONTENT_TYPE", ""):

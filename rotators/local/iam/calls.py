@@ -95,6 +95,23 @@ class SignedRequest:
         return ApiCall(self.principal, action, resource, {**told, **(context or {})})
 
 
+def denial(request: SignedRequest, call: ApiCall, caller: str, kind: str) -> str:
+    """Return the text of a refusal (IAM User Guide, troubleshoot_access-denied).
+
+    Args:
+        request: the request.
+        call: the refused one of its calls.
+        caller: ARN of the caller.
+        kind: ``identity`` or ``resource``: the kind of policy that does not allow the call.
+    """
+    if call.action.startswith("kms:") and request.service != "kms":
+        return "Access to KMS is not allowed"
+    return (
+        f"User: {caller} is not authorized to perform: {call.action} on resource: {call.resource} because"
+        f" no {kind}-based policy allows the {call.action} action"
+    )
+
+
 def calls_of(request: SignedRequest, lookup: Lookup) -> list[ApiCall]:
     """List the calls that IAM decides about for a request.
 
@@ -145,17 +162,13 @@ def _manager_calls(request: SignedRequest, lookup: Lookup) -> Iterator[ApiCall]:
             yield request.call(f"{_MANAGER}:ListSecrets", "*")
         return
     target = _target(request, lookup)
-    if target is None:
-        # IAM knows a secret that does not exist by its name alone.
-        target = SecretResource(_new_arn(request, str(params.get("SecretId", "*"))), None, None, {})
-    named = params.get("KmsKeyId")
     calls = calls_about(
         request.call,
         request.operation,
         target,
         Parameters(
             _context(request, lookup),
-            lookup.key(str(named), request.region) if named else None,
+            lookup.key(params.get("KmsKeyId"), request.region),
             params.get("RotationLambdaARN"),
             _version(request, target),
         ),
@@ -170,12 +183,14 @@ def _manager_calls(request: SignedRequest, lookup: Lookup) -> Iterator[ApiCall]:
             yield replace(call, action=f"{_MANAGER}:PutResourcePolicy")
 
 
-def _target(request: SignedRequest, lookup: Lookup) -> SecretResource | None:
-    if request.operation != "CreateSecret":
-        return lookup.secret(str(request.params.get("SecretId", "")), request.region)
-    key = request.params.get("KmsKeyId")
-    arn = _new_arn(request, str(request.params.get("Name", "")))
-    return SecretResource(arn, lookup.key(str(key), request.region) if key else None, None, {})
+def _target(request: SignedRequest, lookup: Lookup) -> SecretResource:
+    params, region = request.params, request.region
+    if request.operation == "CreateSecret":
+        arn = _new_arn(request, str(params.get("Name", "")))
+        return SecretResource(arn, lookup.key(params.get("KmsKeyId"), region), None, {})
+    named = str(params.get("SecretId", "*"))
+    # IAM knows a secret that does not exist by its name alone.
+    return lookup.secret(named, region) or SecretResource(_new_arn(request, named), None, None, {})
 
 
 def _new_arn(request: SignedRequest, name: str) -> str:

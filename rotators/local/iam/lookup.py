@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from moto.awslambda.models import lambda_backends
@@ -13,7 +14,7 @@ from moto.sns.models import sns_backends
 from moto.sts.models import sts_backends
 
 from rotators.iam.calls import KeyResource, SecretResource
-from rotators.iam.documents import Statement, Statements, statements_of
+from rotators.iam.documents import Statements, statements_of
 from rotators.iam.grants import statements_of_grants
 from rotators.local.iam.calls import KEY_PREFIX
 from rotators.local.iam.managed_policies import managed_statements
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from rotators.local.secretsmanager.replication import Replica
 
-_SERVICE, _REGION, _ACCOUNT, _RESOURCE = 2, 3, 4, 5
+_REGION, _ACCOUNT = 3, 4
 _ARN_PARTS = 6
 _PARTITION = "aws"
 _UNKNOWN_TO_MOTO = ":user/moto"
@@ -57,7 +58,7 @@ class Lookup:
         secret = self._find_secret(secret_id, region)
         if secret is None:
             return None
-        key = self.key(secret.kms_key_id, region) if secret.kms_key_id else None
+        key = self.key(secret.kms_key_id, region)
         tags = {tag["Key"]: tag["Value"] for tag in secret.tags or []}
         labels = {
             label: version_id
@@ -66,7 +67,7 @@ class Lookup:
         }
         return SecretResource(secret.arn, key, secret.rotation_lambda_arn or None, tags, labels)
 
-    def key(self, key: str, region: str) -> KeyResource | None:
+    def key(self, key: str | None, region: str) -> KeyResource | None:
         """Find a key.
 
         Args:
@@ -76,7 +77,7 @@ class Lookup:
         Returns:
             The key as IAM looks at it, without tags if it does not exist; None for a key of AWS's services.
         """
-        if key.rpartition(":")[2].startswith("alias/aws/"):
+        if not key or key.rpartition(":")[2].startswith("alias/aws/"):
             return None
         account = key.split(":")[_ACCOUNT] if key.startswith("arn:") else ACCOUNT
         backend = kms_backends[account][region]
@@ -95,7 +96,7 @@ class Lookup:
             return None
         region = parts[_REGION]
         found = sns_backends[parts[_ACCOUNT]][region].topics.get(topic)
-        return self.key(found.kms_master_key_id, region) if found and found.kms_master_key_id else None
+        return self.key(found.kms_master_key_id, region) if found else None
 
     def policy(self, resource: str) -> Statements | None:
         """Return the statements of a policy of a secret, bucket, key (with its grants) or role (its trust).
@@ -109,8 +110,20 @@ class Lookup:
         parts = resource.split(":", _ARN_PARTS - 1)
         if len(parts) < _ARN_PARTS:
             return None
-        document = self._document(resource, parts)
-        return (*statements_of(document), *self._grants(parts)) if document else None
+        _, _, service, region, account, name = parts
+        document: Any = None
+        grants: tuple[dict[str, Any], ...] = ()
+        if service == "secretsmanager" and (secret := self._find_secret(resource, region)):
+            document = secret.policy
+        elif service == "kms" and (key := kms_backends[account][region].keys.get(name.removeprefix("key/"))):
+            document, grants = key.policy, tuple(grant.to_json() for grant in key.grants.values())
+        elif service == "s3" and (
+            bucket := s3_backends[ACCOUNT][_PARTITION].buckets.get(name.partition("/")[0])
+        ):
+            document = bucket.policy.decode() if bucket.policy else None
+        elif service == "iam" and (role := self._role(resource)):
+            document = role.assume_role_policy_document
+        return (*statements_of(document), *statements_of_grants(grants)) if document else None
 
     def boundary(self, role: str) -> Statements | None:
         """Return the statements of the permissions boundary of the role with the ARN ``role``, or None."""
@@ -133,18 +146,6 @@ class Lookup:
         found = self._role(role)
         return {tag["Key"]: tag["Value"] for tag in found.tags or []} if found else {}
 
-    def role(self, access_key: str, region: str) -> str:
-        """Find the role that the owner of an access key acts as.
-
-        Args:
-            access_key: ``local-NAME`` of a function or named caller, or that of an assumed role.
-            region: Region of the function.
-
-        Returns:
-            ARN of the role; empty for a developer's key.
-        """
-        return caller(access_key, region)[0]
-
     def _role(self, arn: str) -> Any:
         """Moto's record of a role, or None."""
         if not arn:
@@ -152,46 +153,56 @@ class Lookup:
         roles = iam_backends[arn.split(":")[_ACCOUNT]][_PARTITION].roles.values()
         return next((role for role in roles if role.arn == arn), None)
 
-    def _grants(self, parts: list[str]) -> tuple[Statement, ...]:
-        if parts[_SERVICE] != "kms":
-            return ()
-        key = kms_backends[parts[_ACCOUNT]][parts[_REGION]].keys[parts[_RESOURCE].removeprefix("key/")]
-        return statements_of_grants(grant.to_json() for grant in key.grants.values())
 
-    def _document(self, arn: str, parts: list[str]) -> Any:
-        service, region, account = parts[_SERVICE], parts[_REGION], parts[_ACCOUNT]
-        if service == "secretsmanager":
-            secret = self._find_secret(arn, region)
-            return secret.policy if secret else None
-        if service == "kms":
-            key = kms_backends[account][region].keys.get(parts[_RESOURCE].removeprefix("key/"))
-            return key.policy if key else None
-        if service == "s3":
-            bucket = s3_backends[ACCOUNT][_PARTITION].buckets.get(parts[_RESOURCE].partition("/")[0])
-            return bucket.policy.decode() if bucket and bucket.policy else None
-        if service == "iam":
-            role = self._role(arn)
-            return role.assume_role_policy_document if role else None
-        return None
+@dataclass(frozen=True)
+class Caller:
+    """The owner of an access key.
+
+    Attributes:
+        role: ARN of its role; empty for a developer's key.
+        session: name of the session of the role, for a function its name.
+    """
+
+    role: str = ""
+    session: str = ""
+
+    @property
+    def account(self) -> str:
+        """Its account."""
+        return self.role.split(":")[_ACCOUNT] if self.role else ACCOUNT
+
+    @property
+    def name(self) -> str:
+        """Name of the role or user."""
+        return self.role.rpartition("/")[2] or DEVELOPER
+
+    @property
+    def principal(self) -> str:
+        """ARN of the role or user, which IAM compares."""
+        return self.role or f"arn:aws:iam::{ACCOUNT}:user/{DEVELOPER}"
+
+    @property
+    def arn(self) -> str:
+        """ARN by which AWS names the caller in its answers: of the session of a role."""
+        if not self.role:
+            return self.principal
+        return f"arn:aws:sts::{self.account}:assumed-role/{self.name}/{self.session}"
 
 
-def caller(access_key: str, region: str) -> tuple[str, str]:
-    """Find the role of an access key and the name of its session, for a function its name.
+def caller(access_key: str, region: str) -> Caller:
+    """Find the owner of an access key.
 
     Args:
         access_key: ``local-NAME`` of a function or named caller, or that of an assumed role.
         region: Region of the function.
-
-    Returns:
-        ARN of the role and name of the session; two empty strings for a developer's key.
     """
     if access_key.startswith(KEY_PREFIX):
         name = access_key.removeprefix(KEY_PREFIX)
         functions = lambda_backends[ACCOUNT][region].list_functions()
         function = next((each for each in functions if each.function_name == name), None)
-        return str(function.role) if function else f"arn:aws:iam::{ACCOUNT}:role/{name}", name
+        return Caller(str(function.role) if function else f"arn:aws:iam::{ACCOUNT}:role/{name}", name)
     assumed = _assumed_role(access_key)
-    return (str(assumed.role_arn), str(assumed.session_name)) if assumed else ("", "")
+    return Caller(str(assumed.role_arn), str(assumed.session_name)) if assumed else Caller()
 
 
 def _assumed_role(access_key: str) -> Any:
@@ -199,31 +210,6 @@ def _assumed_role(access_key: str) -> Any:
     accounts = (backend for backends in sts_backends.values() for backend in backends.values())
     found = (backend.get_assumed_role_from_access_key(access_key) for backend in accounts)
     return next((each for each in found if each), None)
-
-
-def principal_arn(access_key: str, region: str) -> str:
-    """Return the ARN of the role or user that IAM compares for the owner of an access key.
-
-    Args:
-        access_key: see `caller`.
-        region: Region of the call.
-    """
-    role, _ = caller(access_key, region)
-    return role or f"arn:aws:iam::{ACCOUNT}:user/{DEVELOPER}"
-
-
-def session_name(access_key: str, region: str) -> str:
-    """Return the ARN by which AWS names the owner of an access key in its answers: of the session of a role.
-
-    Args:
-        access_key: see `caller`.
-        region: Region of the call.
-    """
-    role, session = caller(access_key, region)
-    if not role:
-        return principal_arn(access_key, region)
-    account, name = role.split(":")[_ACCOUNT], role.rpartition("/")[2]
-    return f"arn:aws:sts::{account}:assumed-role/{name}/{session}"
 
 
 def session_arn(original: Callable[..., tuple[str, str, str]]) -> Callable[..., tuple[str, str, str]]:
@@ -240,9 +226,7 @@ def session_arn(original: Callable[..., tuple[str, str, str]]) -> Callable[..., 
         found = original(backend, access_key, region)
         if not found[1].endswith(_UNKNOWN_TO_MOTO):
             return found
-        role, session = caller(access_key, region)
-        arn = session_name(access_key, region)
-        unique = f"{role.rpartition('/')[2]}:{session}" if role else access_key
-        return unique, arn, arn.split(":")[_ACCOUNT]
+        who = caller(access_key, region)
+        return f"{who.name}:{who.session}" if who.role else access_key, who.arn, who.account
 
     return identity

@@ -9,6 +9,7 @@ from moto.core.responses import ActionResult
 from rotators.iam.calls import ApiCall
 from rotators.iam.documents import Statement, statements_of
 from rotators.iam.evaluator import decide
+from rotators.local.iam.managed_policies import managed_statements
 
 if TYPE_CHECKING:
     from moto.iam.models import IAMBackend
@@ -49,9 +50,7 @@ def role_statements(backend: IAMBackend, role: str) -> list[Statement]:
         backend: Moto's IAM of the account.
         role: Name of the role.
     """
-    documents = [backend.get_role_policy(role, name)[1] for name in backend.list_role_policies(role)]
-    attached, _ = backend.list_attached_role_policies(role)
-    documents += [
-        next(version.document for version in policy.versions if version.is_default) for policy in attached
-    ]
-    return [statement for document in documents for statement in statements_of(document)]
+    names, (attached, _) = backend.list_role_policies(role), backend.list_attached_role_policies(role)
+    own = [statements_of(backend.get_role_policy(role, name)[1]) for name in names]
+    managed = [managed_statements(backend.account_id, policy.arn) or () for policy in attached]
+    return [statement for statements in (*own, *managed) for statement in statements]

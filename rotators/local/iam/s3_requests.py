@@ -71,10 +71,6 @@ def calls_to_s3(request: SignedRequest) -> list[ApiCall]:
         The calls.
     """
     params = request.params
-    resource = f"arn:aws:s3:::{params['Bucket']}"
+    path = f"{params['Bucket']}/{params['Key']}" if params["Key"] else params["Bucket"]
     context = {name: str(value) for name, value in params.items() if name.startswith("s3:")}
-    return [
-        request.call(
-            f"s3:{request.operation}", f"{resource}/{params['Key']}" if params["Key"] else resource, context
-        )
-    ]
+    return [request.call(f"s3:{request.operation}", f"arn:aws:s3:::{path}", context)]

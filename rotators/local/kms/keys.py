@@ -55,6 +55,24 @@ def find(backend: KmsBackend, named: str, *, aliases: bool = True) -> Key:
     return backend.keys[named]
 
 
+def enabled_key(account: str, region: str, named: str) -> Key | None:
+    """Find a key for a service that uses it for its caller.
+
+    Args:
+        account: of the caller.
+        region: in which the key must be.
+        named: Id or ARN, or alias or its ARN.
+
+    Returns:
+        The key; None if there is no such key, or it is not enabled.
+    """
+    try:
+        key = find(kms_backends[account][region], named)
+    except KmsRefusal:
+        return None
+    return key if key.key_state == ENABLED else None
+
+
 def name_in_ciphertexts(key: Key) -> str:
     """Return account and id of ``key``, as at the end of its ARN."""
     return f"{key.account_id}:{_KEY}{key.id}"

@@ -7,6 +7,7 @@ LocalStack's tests.
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from moto.core.utils import unix_time, utcnow
@@ -67,14 +68,6 @@ def _put_key_policy(backend: KmsBackend, params: Params) -> Answer:
     _check_policy(params["Policy"])
     key.policy = params["Policy"]
     return {}
-
-
-def _enable_key(backend: KmsBackend, params: Params) -> Answer:
-    return _in_state(backend, params, ENABLED)
-
-
-def _disable_key(backend: KmsBackend, params: Params) -> Answer:
-    return _in_state(backend, params, DISABLED)
 
 
 def _schedule_key_deletion(backend: KmsBackend, params: Params) -> Answer:
@@ -180,8 +173,8 @@ OPERATIONS: dict[str, Operation] = {
     "CreateGrant": _create_grant,
     "CreateKey": _create_key,
     "DescribeKey": _describe_key,
-    "DisableKey": _disable_key,
-    "EnableKey": _enable_key,
+    "DisableKey": partial(_in_state, state=DISABLED),
+    "EnableKey": partial(_in_state, state=ENABLED),
     "PutKeyPolicy": _put_key_policy,
     "ScheduleKeyDeletion": _schedule_key_deletion,
     "UpdateAlias": _update_alias,

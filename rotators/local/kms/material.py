@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
@@ -22,13 +22,12 @@ from rotators.local.kms.specs import SYMMETRIC
 
 _EXPONENT = 65537
 _MAC = "HMAC_"
-_CURVES: dict[str, type[ec.EllipticCurve]] = {
-    "ECC_NIST_P256": ec.SECP256R1,
-    "ECC_NIST_P384": ec.SECP384R1,
-    "ECC_NIST_P521": ec.SECP521R1,
-    "ECC_SECG_P256K1": ec.SECP256K1,
-}
-_OTHERS: dict[str, Callable[[], Any]] = {
+_GENERATE: dict[str, Callable[[], Any]] = {
+    **{f"RSA_{bits}": partial(rsa.generate_private_key, _EXPONENT, bits) for bits in (2048, 3072, 4096)},
+    "ECC_NIST_P256": partial(ec.generate_private_key, ec.SECP256R1()),
+    "ECC_NIST_P384": partial(ec.generate_private_key, ec.SECP384R1()),
+    "ECC_NIST_P521": partial(ec.generate_private_key, ec.SECP521R1()),
+    "ECC_SECG_P256K1": partial(ec.generate_private_key, ec.SECP256K1()),
     "ECC_NIST_EDWARDS25519": ed25519.Ed25519PrivateKey.generate,
     "ML_DSA_44": mldsa.MLDSA44PrivateKey.generate,
     "ML_DSA_65": mldsa.MLDSA65PrivateKey.generate,
@@ -45,11 +44,7 @@ def generate_pair(spec: str) -> Any:
     Returns:
         The private key, of a class of ``cryptography``.
     """
-    if spec.startswith("RSA_"):
-        return rsa.generate_private_key(_EXPONENT, int(spec.removeprefix("RSA_")))
-    if spec in _CURVES:
-        return ec.generate_private_key(_CURVES[spec]())
-    return _OTHERS[spec]()
+    return _GENERATE[spec]()
 
 
 def public_der(private: Any) -> bytes:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -44,35 +43,15 @@ def _encrypt(backend: KmsBackend, params: Params) -> Answer:
     return {"CiphertextBlob": sealed, "KeyId": key.arn, "EncryptionAlgorithm": algorithm}
 
 
-@dataclass(frozen=True)
-class _ToDecrypt:
-    """What Decrypt and ReEncrypt decrypt; they name their parameters differently.
-
-    Attributes:
-        key: Key that the request names, or None.
-        algorithm: Encryption algorithm.
-        ciphertext: Ciphertext.
-        context: Encryption context, or None.
-    """
-
-    key: str | None
-    algorithm: str
-    ciphertext: bytes
-    context: ciphertexts.Context | None
-
-
 def _decrypt(backend: KmsBackend, params: Params) -> Answer:
     if params.get("DryRun") and params.get("DryRunModifiers") == ["IGNORE_CIPHERTEXT"] and "KeyId" in params:
         return {"KeyId": usable(find(backend, params["KeyId"]), ENCRYPT, "Decrypt").arn}
-    asked = _to_decrypt(params, "")
-    key, plaintext, used = _decrypted(backend, "Decrypt", asked)
-    found = {"KeyId": key.arn, "Plaintext": plaintext, "EncryptionAlgorithm": asked.algorithm}
-    return {**found, "KeyMaterialId": used} if used else found
+    key, plaintext, used = _decrypted(backend, params, "Decrypt", "")
+    return {"KeyId": key.arn, "Plaintext": plaintext, **used}
 
 
 def _re_encrypt(backend: KmsBackend, params: Params) -> Answer:
-    asked = _to_decrypt(params, "Source")
-    source, plaintext, used = _decrypted(backend, "ReEncrypt", asked)
+    source, plaintext, used = _decrypted(backend, params, "ReEncrypt", "Source")
     algorithm = params.get("DestinationEncryptionAlgorithm", SYMMETRIC)
     key = usable(find(backend, params["DestinationKeyId"]), ENCRYPT, "ReEncrypt")
     sealed = _encrypted(key, algorithm, plaintext, params.get("DestinationEncryptionContext"))
@@ -80,9 +59,8 @@ def _re_encrypt(backend: KmsBackend, params: Params) -> Answer:
         "CiphertextBlob": sealed,
         "SourceKeyId": source.arn,
         "KeyId": key.arn,
-        "SourceEncryptionAlgorithm": asked.algorithm,
+        **used,
         "DestinationEncryptionAlgorithm": algorithm,
-        **({"SourceKeyMaterialId": used} if used else {}),
         **({"DestinationKeyMaterialId": material(key).current.id} if is_symmetric(key) else {}),
     }
 
@@ -172,31 +150,32 @@ def _encrypted(key: Key, algorithm: str, plaintext: bytes, context: ciphertexts.
     return ciphertexts.encrypt_rsa(material(key).private.public_key(), key.key_spec, algorithm, plaintext)
 
 
-def _to_decrypt(params: Params, prefix: str) -> _ToDecrypt:
+def _decrypted(backend: KmsBackend, params: Params, operation: str, prefix: str) -> tuple[Key, bytes, Answer]:
+    """The key, the plaintext, and what the answer says of algorithm and material.
+
+    Args:
+        backend: keys of the caller's account and Region.
+        params: the request.
+        operation: name in the API.
+        prefix: of the members of request and answer that are about the ciphertext.
+    """
     # botocore's model does not require the ciphertext, because of DryRunModifiers.
     if "CiphertextBlob" not in params:
         raise invalid("CiphertextBlob is required.")
-    return _ToDecrypt(
-        params.get(f"{prefix}KeyId"),
-        params.get(f"{prefix}EncryptionAlgorithm", SYMMETRIC),
-        params["CiphertextBlob"],
-        params.get(f"{prefix}EncryptionContext"),
-    )
-
-
-def _decrypted(backend: KmsBackend, operation: str, asked: _ToDecrypt) -> tuple[Key, bytes, str | None]:
-    """The key, the plaintext, and the KeyMaterialId of a symmetric key."""
-    if asked.algorithm == SYMMETRIC:
-        sealed = ciphertexts.parse(asked.ciphertext)
-        key = usable(_sealing_key(backend, sealed.key, asked.key), ENCRYPT, operation)
-        plaintext = ciphertexts.unseal(sealed, material(key), asked.context or {})
-        return key, plaintext, sealed.material_id
-    if asked.key is None:
+    named, ciphertext = params.get(f"{prefix}KeyId"), params["CiphertextBlob"]
+    algorithm = params.get(f"{prefix}EncryptionAlgorithm", SYMMETRIC)
+    context, used = params.get(f"{prefix}EncryptionContext"), {f"{prefix}EncryptionAlgorithm": algorithm}
+    if algorithm == SYMMETRIC:
+        sealed = ciphertexts.parse(ciphertext)
+        key = usable(_sealing_key(backend, sealed.key, named), ENCRYPT, operation)
+        plaintext = ciphertexts.unseal(sealed, material(key), context or {})
+        return key, plaintext, {**used, f"{prefix}KeyMaterialId": sealed.material_id}
+    if named is None:
         raise invalid("KeyId is required for asymmetric keys.")
-    key = usable(find(backend, asked.key), ENCRYPT, operation)
-    check_algorithm(key, asked.algorithm)
-    _check_no_context(asked.context)
-    return key, ciphertexts.decrypt_rsa(material(key).private, asked.algorithm, asked.ciphertext), None
+    key = usable(find(backend, named), ENCRYPT, operation)
+    check_algorithm(key, algorithm)
+    _check_no_context(context)
+    return key, ciphertexts.decrypt_rsa(material(key).private, algorithm, ciphertext), used
 
 
 def _sealing_key(backend: KmsBackend, name: str, named: str | None) -> Key:

@@ -6,7 +6,6 @@ Source: KMS API reference (CreateKey, KeySpec and KeyUsage) and Developer Guide,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from rotators.local.kms.refusals import invalid, unsupported
 
@@ -24,39 +23,26 @@ _RSA = {
 }
 
 
-@dataclass(frozen=True)
-class Spec:
-    """The properties of a key spec.
-
-    Attributes:
-        algorithms: Algorithms by usage.
-        elsewhere: Usages that AWS allows and the local AWS does not have.
-    """
-
-    algorithms: Mapping[str, tuple[str, ...]]
-    elsewhere: tuple[str, ...] = ()
-
-
-_SPECS = {
-    SYMMETRIC: Spec({ENCRYPT: (SYMMETRIC,)}),
-    "RSA_2048": Spec(_RSA),
-    "RSA_3072": Spec(_RSA),
-    "RSA_4096": Spec(_RSA),
-    "ECC_NIST_P256": Spec({SIGN: ("ECDSA_SHA_256",)}, (AGREE,)),
-    "ECC_NIST_P384": Spec({SIGN: ("ECDSA_SHA_384",)}, (AGREE,)),
-    "ECC_NIST_P521": Spec({SIGN: ("ECDSA_SHA_512",)}, (AGREE,)),
-    "ECC_SECG_P256K1": Spec({SIGN: ("ECDSA_SHA_256",)}),
-    "ECC_NIST_EDWARDS25519": Spec({SIGN: ("ED25519_SHA_512", "ED25519_PH_SHA_512")}),
-    "ML_DSA_44": Spec({SIGN: ("ML_DSA_SHAKE_256",)}),
-    "ML_DSA_65": Spec({SIGN: ("ML_DSA_SHAKE_256",)}),
-    "ML_DSA_87": Spec({SIGN: ("ML_DSA_SHAKE_256",)}),
-    **{f"HMAC_{bits}": Spec({MAC: (f"HMAC_SHA_{bits}",)}) for bits in (224, 256, 384, 512)},
+_SPECS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    SYMMETRIC: {ENCRYPT: (SYMMETRIC,)},
+    **{f"RSA_{bits}": _RSA for bits in (2048, 3072, 4096)},
+    "ECC_NIST_P256": {SIGN: ("ECDSA_SHA_256",)},
+    "ECC_NIST_P384": {SIGN: ("ECDSA_SHA_384",)},
+    "ECC_NIST_P521": {SIGN: ("ECDSA_SHA_512",)},
+    "ECC_SECG_P256K1": {SIGN: ("ECDSA_SHA_256",)},
+    "ECC_NIST_EDWARDS25519": {SIGN: ("ED25519_SHA_512", "ED25519_PH_SHA_512")},
+    **{f"ML_DSA_{kind}": {SIGN: ("ML_DSA_SHAKE_256",)} for kind in (44, 65, 87)},
+    **{f"HMAC_{bits}": {MAC: (f"HMAC_SHA_{bits}",)} for bits in (224, 256, 384, 512)},
 }
+"""Algorithms by key spec and usage."""
+
+_AGREEING = ("ECC_NIST_P256", "ECC_NIST_P384", "ECC_NIST_P521")
+"""Key specs that AWS also allows for key agreement, which the local AWS does not have."""
 
 
 def algorithms(spec: str, usage: str) -> tuple[str, ...]:
     """Return the algorithms of a key with the key spec ``spec`` and the key usage ``usage``."""
-    return _SPECS[spec].algorithms[usage]
+    return _SPECS[spec][usage]
 
 
 def checked_usage(spec: str, usage: str | None) -> str:
@@ -80,8 +66,8 @@ def checked_usage(spec: str, usage: str | None) -> str:
                 "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys."
             )
         return ENCRYPT
-    if usage in _SPECS[spec].elsewhere:
+    if usage == AGREE and spec in _AGREEING:
         raise unsupported(f"The local AWS has no keys with the key usage {usage}.")
-    if usage not in _SPECS[spec].algorithms:
+    if usage not in _SPECS[spec]:
         raise invalid(f"KeyUsage {usage} is not compatible with KeySpec {spec}")
     return usage

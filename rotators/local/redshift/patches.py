@@ -15,15 +15,13 @@ if TYPE_CHECKING:
     from rotators.local.options import Options
 
 
-def install(replacements: Replacements, options: Options, client: Callable[..., Any]) -> None:
+def install(replacements: Replacements, options: Options, _client: Callable[..., Any]) -> None:
     """Put the replacements in moto's place.
 
     Args:
         replacements: keeps the originals.
         options: options of the local AWS.
-        client: not used.
     """
-    del client
     replacements.wrap(RedshiftBackend, "create_cluster", with_server, options)
     replacements.replace(Cluster, "address", property(with_host(Cluster.address)))
     replacements.replace(Cluster, "cluster_namespace_arn", property(_namespace_arn))

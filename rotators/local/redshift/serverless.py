@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from rotators.local.options import ACCOUNT
+from rotators.local.wsgi import as_json, body_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,7 +25,7 @@ def is_for(environ: Mapping[str, Any]) -> bool:
     return str(environ.get("HTTP_X_AMZ_TARGET", "")).startswith(_PREFIX)
 
 
-def answer(environ: Mapping[str, Any], start_response: Any, options: Options) -> Iterable[bytes]:
+def answer(environ: dict[str, Any], start_response: Any, options: Options) -> Iterable[bytes]:
     """Answer ListNamespaces and ListWorkgroups, one item on each page.
 
     Args:
@@ -36,16 +37,14 @@ def answer(environ: Mapping[str, Any], start_response: Any, options: Options) ->
         The body.
     """
     operation = environ["HTTP_X_AMZ_TARGET"].removeprefix(_PREFIX)
-    body = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or b"{}")
+    body = json.loads(body_of(environ) or b"{}")
     describe = {"ListNamespaces": _namespace, "ListWorkgroups": _workgroup}.get(operation)
     if describe is None:
-        start_response("400 Bad Request", [("Content-Type", "application/x-amz-json-1.1")])
-        return [json.dumps({"__type": "UnknownOperationException"}).encode()]
+        return as_json({"__type": "UnknownOperationException"}, start_response, "400 Bad Request")
     position = int(body.get("nextToken") or 0)
     page = [describe(each) for each in options.workgroups[position : position + 1]]
     more = {"nextToken": str(position + 1)} if position + 1 < len(options.workgroups) else {}
-    start_response("200 OK", [("Content-Type", "application/x-amz-json-1.1")])
-    return [json.dumps({operation.removeprefix("List").lower(): page, **more}).encode()]
+    return as_json({operation.removeprefix("List").lower(): page, **more}, start_response)
 
 
 def _namespace(of: Workgroup) -> dict[str, Any]:

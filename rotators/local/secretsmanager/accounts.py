@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from moto.secretsmanager.models import SecretsManagerBackend, secretsmanager_backends
 
 from rotators.iam.evaluator import decide_with
-from rotators.local.iam.calls import SignedRequest, calls_of
-from rotators.local.iam.lookup import caller, principal_arn, session_name
+from rotators.local.iam.calls import SignedRequest, calls_of, denial
+from rotators.local.iam.lookup import caller
 from rotators.local.secretsmanager.refusals import invalid_request, refusal
 
 if TYPE_CHECKING:
@@ -59,11 +59,13 @@ class Accounts:
         owner = _OWNER.fullmatch(named)
         if owner is None or owner[1] == own.account_id:
             return own
-        region, role = own.region_name, principal_arn(access_key, own.region_name)
-        request = SignedRequest("", own.account_id, region, "secretsmanager", operation, params, role)
+        region, who = own.region_name, caller(access_key, own.region_name)
+        request = SignedRequest(
+            "", own.account_id, region, "secretsmanager", operation, params, who.principal
+        )
         for call in calls_of(request, self._lookup):
-            if not self._allows(call, caller(access_key, region)[1]):
-                raise _denied(call, session_name(access_key, region))
+            if not self._allows(call, who.session):
+                raise refusal("AccessDeniedException", denial(request, call, who.arn, "resource"))
         secret = self._lookup.secret(named, region)
         uses_value = operation == "GetSecretValue" or params.keys() & {"SecretString", "SecretBinary"}
         if uses_value and secret is not None and secret.key is None:
@@ -73,13 +75,3 @@ class Accounts:
     def _allows(self, call: ApiCall, session: str) -> bool:
         decision = decide_with((_EVERYTHING,), call, resource=self._lookup.policy(call.resource))
         return decision.allowed or decision.conditions == (f"the session {session}",)
-
-
-def _denied(call: ApiCall, name: str) -> Exception:
-    if call.action.startswith("kms:"):
-        return refusal("AccessDeniedException", "Access to KMS is not allowed")
-    return refusal(
-        "AccessDeniedException",
-        f"User: {name} is not authorized to perform: {call.action} on resource: {call.resource} because no "
-        f"resource-based policy allows the {call.action} action",
-    )

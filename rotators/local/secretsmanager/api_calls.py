@@ -12,16 +12,15 @@ are none for secrets without a key of the account.
 from __future__ import annotations
 
 import datetime as dt
-import io
 import json
-import re
 import threading
 import uuid
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from rotators.local.iam.lookup import DEVELOPER, caller
+from rotators.local.iam.lookup import caller
 from rotators.local.options import ACCOUNT
+from rotators.local.secretsmanager import trail
 from rotators.local.secretsmanager.recorded_members import (
     READ_ONLY,
     is_operation,
@@ -29,17 +28,18 @@ from rotators.local.secretsmanager.recorded_members import (
     request_parameters,
     response_elements,
 )
+from rotators.local.wsgi import body_of, signature
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Iterable, Iterator
 
     from rotators.iam.calls import SecretResource
-    from rotators.local.iam.authorizer import Application
+    from rotators.local.iam.lookup import Caller
+    from rotators.local.wsgi import Application
 
 _MOST = 5_000  # about 15 MB
-_SOURCE = "secretsmanager.amazonaws.com"
-_KMS = "kms.amazonaws.com"
-_CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/[^/]+/(?P<region>[^/]+)/secretsmanager/")
+_KEY = "AWS::KMS::Key"
 _DENIED = "AccessDeniedException"
 _REFUSED, _FAILED = "4", "5"
 
@@ -77,11 +77,10 @@ class ApiCalls:
         """
 
         def record(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-            signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
-            if signed is None:
+            signed = signature(environ)
+            if signed is None or signed["service"] != "secretsmanager":
                 return application(environ, start_response)
-            body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            environ["wsgi.input"] = io.BytesIO(body)
+            body = body_of(environ)
             status: list[str] = []
 
             def start(line: str, headers: Any, *rest: Any) -> Any:
@@ -101,57 +100,43 @@ class ApiCalls:
         name = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
         if not is_operation(name):
             return
-        request, response, now = _parsed(body), _parsed(answer), dt.datetime.now(dt.UTC)
-        detail = _detail(name, signed, environ, request, now)
-        if refused := status.startswith(_REFUSED):
+        key, region = signed["key"], signed["region"]
+        who, now = caller(key, region), dt.datetime.now(dt.UTC)
+        request, response = _parsed(body), _parsed(answer)
+        record = trail.record(
+            now,
+            name,
+            region,
+            ACCOUNT,
+            eventVersion="1.09",
+            userIdentity=_identity(key, who),
+            sourceIPAddress=environ.get("REMOTE_ADDR", ""),
+            userAgent=environ.get("HTTP_USER_AGENT", ""),
+            requestParameters=request_parameters(name, request) or None,
+            requestID=str(uuid.uuid4()),
+            readOnly=name.startswith(READ_ONLY),
+            eventType="AwsApiCall",
+        )
+        refused = status.startswith(_REFUSED)
+        if refused:
             code = str(response.get("__type", "")).rpartition("#")[2]
             message = str(response.get("message") or response.get("Message") or "")
-            detail["errorCode"] = "AccessDenied" if code == _DENIED else code
-            detail["errorMessage"] = recorded_message(message, request, detail["requestParameters"])
+            record["errorCode"] = "AccessDenied" if code == _DENIED else code
+            record["errorMessage"] = recorded_message(message, request, record["requestParameters"])
         else:
-            detail["responseElements"] = response_elements(name, response)
-        element = _element(detail, signed, now)
+            record["responseElements"] = response_elements(name, response)
+        listed = {"AccessKeyId": key, "Username": who.session or who.name}
+        secrets = dict.fromkeys(_named(record))
+        elements = [trail.element(record, now, "AWS::SecretsManager::Secret", secrets, **listed)]
+        for operation, arn, version in () if refused else _key_calls(name, request, response):
+            secret = self._secret(arn, region)
+            if secret is not None and secret.key is not None:
+                use = _key_use(
+                    record, operation, {"SecretARN": arn, "SecretVersionId": version}, secret.key.arn
+                )
+                elements.append(trail.element(use, now, _KEY, [secret.key.arn], **listed))
         with self._lock:
-            self._records.append(element)
-        if not refused:
-            for operation, arn, version in _key_calls(name, request, response):
-                self._record_key_call(element, operation, arn, version)
-
-    def _record_key_call(self, cause: dict[str, Any], operation: str, arn: str, version: str) -> None:
-        detail = cause["CloudTrailEvent"]
-        secret = self._secret(arn, detail["awsRegion"])
-        if secret is None or secret.key is None:
-            return
-        key = secret.key.arn
-        request: dict[str, Any] = {"encryptionContext": {"SecretARN": arn, "SecretVersionId": version}}
-        if operation == "GenerateDataKey":
-            request |= {"keyId": key, "keySpec": "AES_256"}
-        event_id = str(uuid.uuid4())
-        record = {
-            **detail,
-            "userIdentity": {**detail["userIdentity"], "invokedBy": _SOURCE},
-            "eventSource": _KMS,
-            "eventName": operation,
-            "sourceIPAddress": _SOURCE,
-            "userAgent": _SOURCE,
-            "requestParameters": request,
-            "responseElements": None,
-            "requestID": str(uuid.uuid4()),
-            "eventID": event_id,
-            "readOnly": True,
-            "resources": [{"accountId": key.split(":")[4], "type": "AWS::KMS::Key", "ARN": key}],
-        }
-        element = {
-            **cause,
-            "EventId": event_id,
-            "EventName": operation,
-            "ReadOnly": "true",
-            "EventSource": _KMS,
-            "Resources": [{"ResourceType": "AWS::KMS::Key", "ResourceName": key}],
-            "CloudTrailEvent": record,
-        }
-        with self._lock:
-            self._records.append(element)
+            self._records.extend(elements)
 
 
 def _parsed(text: bytes) -> dict[str, Any]:
@@ -176,65 +161,36 @@ def _key_calls(
         yield "GenerateDataKey", response["ARN"], response["VersionId"]
 
 
-def _detail(
-    name: str, signed: re.Match[str], environ: dict[str, Any], request: dict[str, Any], now: dt.datetime
-) -> dict[str, Any]:
-    """The record of a call, without its answer."""
-    role, session = caller(signed["key"], signed["region"])
+def _key_use(cause: dict[str, Any], operation: str, context: dict[str, str], key: str) -> dict[str, Any]:
+    """The record of a call of KMS that Secrets Manager makes for the caller of another one."""
+    new_key = {"keyId": key, "keySpec": "AES_256"} if operation == "GenerateDataKey" else {}
     return {
-        "eventVersion": "1.09",
-        "userIdentity": _identity(signed["key"], role, session),
-        "eventTime": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "eventSource": _SOURCE,
-        "eventName": name,
-        "awsRegion": signed["region"],
-        "sourceIPAddress": environ.get("REMOTE_ADDR", ""),
-        "userAgent": environ.get("HTTP_USER_AGENT", ""),
-        "requestParameters": request_parameters(name, request) or None,
+        **cause,
+        "userIdentity": {**cause["userIdentity"], "invokedBy": trail.SECRETS_MANAGER},
+        "eventSource": "kms.amazonaws.com",
+        "eventName": operation,
+        "sourceIPAddress": trail.SECRETS_MANAGER,
+        "userAgent": trail.SECRETS_MANAGER,
+        "requestParameters": {"encryptionContext": context, **new_key},
         "responseElements": None,
         "requestID": str(uuid.uuid4()),
         "eventID": str(uuid.uuid4()),
-        "readOnly": name.startswith(READ_ONLY),
-        "eventType": "AwsApiCall",
-        "managementEvent": True,
-        "recipientAccountId": ACCOUNT,
-        "eventCategory": "Management",
+        "readOnly": True,
+        "resources": [{"accountId": key.split(":")[4], "type": _KEY, "ARN": key}],
     }
 
 
-def _element(detail: dict[str, Any], signed: re.Match[str], now: dt.datetime) -> dict[str, Any]:
-    """A record as LookupEvents lists it."""
-    _, session = caller(signed["key"], signed["region"])
-    return {
-        "EventId": detail["eventID"],
-        "EventName": detail["eventName"],
-        "ReadOnly": str(detail["readOnly"]).lower(),
-        "AccessKeyId": signed["key"],
-        "EventTime": now.timestamp(),
-        "EventSource": _SOURCE,
-        "Username": session or detail["userIdentity"]["userName"],
-        "Resources": [
-            {"ResourceType": "AWS::SecretsManager::Secret", "ResourceName": each}
-            for each in dict.fromkeys(_named(detail))
-        ],
-        "CloudTrailEvent": detail,
-    }
-
-
-def _identity(key: str, role: str, session: str) -> dict[str, Any]:
+def _identity(key: str, who: Caller) -> dict[str, Any]:
     """Return CloudTrail's ``userIdentity`` (CloudTrail guide: cloudtrail-event-reference-user-identity)."""
-    if not role:
-        user = {"arn": f"arn:aws:iam::{ACCOUNT}:user/{DEVELOPER}", "accountId": ACCOUNT}
-        return {"type": "IAMUser", "principalId": key, **user, "accessKeyId": key, "userName": DEVELOPER}
-    account, name = role.split(":")[4], role.rpartition("/")[2]
-    issuer = {"type": "Role", "principalId": name, "arn": role, "accountId": account, "userName": name}
+    shown = {"arn": who.arn, "accountId": who.account, "accessKeyId": key}
+    if not who.role:
+        return {"type": "IAMUser", "principalId": key, **shown, "userName": who.name}
+    issuer = {"type": "Role", "principalId": who.name, "arn": who.role, "accountId": who.account}
     return {
         "type": "AssumedRole",
-        "principalId": f"{name}:{session}",
-        "arn": f"arn:aws:sts::{account}:assumed-role/{name}/{session}",
-        "accountId": account,
-        "accessKeyId": key,
-        "sessionContext": {"sessionIssuer": issuer},
+        "principalId": f"{who.name}:{who.session}",
+        **shown,
+        "sessionContext": {"sessionIssuer": {**issuer, "userName": who.name}},
     }
 
 

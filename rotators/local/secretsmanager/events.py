@@ -13,7 +13,6 @@ import datetime as dt
 import json
 import logging
 import threading
-import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,12 +21,11 @@ from moto.events.models import Rule, events_backends
 
 from rotators.local.errors import LocalStackError
 from rotators.local.options import Options
-from rotators.local.records import ServiceEvent, cloudtrail_record
-from rotators.local.secretsmanager.trail import lookup
+from rotators.local.records import ServiceEvent
+from rotators.local.secretsmanager import trail
 
 SERVICE_EVENT = "AWS Service Event via CloudTrail"
 LABEL_UPDATED = "Secret Label Updated"
-_SOURCE = "secretsmanager.amazonaws.com"
 
 _logger = logging.getLogger(__name__)
 
@@ -55,32 +53,21 @@ class EventLog:
         """
         now = dt.datetime.now(dt.UTC)
         region, account = secret_arn.split(":")[3:5]
-        event_id = str(uuid.uuid4())
-        detail: dict[str, Any] = {
-            "eventVersion": "1.08",
-            "userIdentity": {"accountId": account, "invokedBy": _SOURCE},
-            "eventTime": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "eventSource": _SOURCE,
-            "eventName": name,
-            "awsRegion": region,
-            "sourceIPAddress": _SOURCE,
-            "userAgent": _SOURCE,
-            "requestParameters": None,
-            "responseElements": None,
-            "additionalEventData": {"SecretId": secret_arn},
-            "eventID": event_id,
-            "readOnly": False,
-            "eventType": "AwsServiceEvent",
-            "managementEvent": True,
-            "recipientAccountId": account,
-            "eventCategory": "Management",
-        }
-        if error is not None:
-            detail["errorMessage"] = error
-        event = ServiceEvent(name, now, secret_arn, region, account, SERVICE_EVENT, detail)
+        detail = trail.record(
+            now,
+            name,
+            region,
+            account,
+            eventVersion="1.08",
+            userIdentity={"accountId": account, "invokedBy": trail.SECRETS_MANAGER},
+            additionalEventData={"SecretId": secret_arn},
+            readOnly=False,
+            eventType="AwsServiceEvent",
+            **({} if error is None else {"errorMessage": error}),
+        )
         with self._changed:
-            self._records.append(cloudtrail_record(event, event_id))
-        self._publish(event)
+            self._records.append(trail.element(detail, now))
+        self._publish(ServiceEvent(name, now, secret_arn, SERVICE_EVENT, detail))
 
     def label_updated(self, secret_arn: str, name: str, label: str, version_id: str) -> None:
         """Record and publish that a label moved.
@@ -91,10 +78,9 @@ class EventLog:
             label: Any stage other than AWSPENDING and AWSPREVIOUS.
             version_id: Id of the version that has the stage now.
         """
-        region, account = secret_arn.split(":")[3:5]
         detail = {"name": name, "labelUpdated": label, "versionId": version_id}
         now = dt.datetime.now(dt.UTC)
-        self._publish(ServiceEvent(LABEL_UPDATED, now, secret_arn, region, account, LABEL_UPDATED, detail))
+        self._publish(ServiceEvent(LABEL_UPDATED, now, secret_arn, LABEL_UPDATED, detail))
 
     def events(self, secret_arn: str | None = None) -> list[ServiceEvent]:
         """Return the events so far, oldest first.
@@ -143,12 +129,13 @@ class EventLog:
         """
         with self._changed:
             records = [*self._records, *self._api_calls()]
-        return lookup(records, region, params)
+        return trail.lookup(records, region, params)
 
     def _publish(self, event: ServiceEvent) -> None:
         with self._changed:
             self._events.append(event)
             self._changed.notify_all()
+        region, account = event.secret_id.split(":")[3:5]
         entry = {
             "Source": "aws.secretsmanager",
             "DetailType": event.detail_type,
@@ -157,7 +144,7 @@ class EventLog:
             "Time": event.time.timestamp(),
         }
         try:
-            events_backends[event.account][event.region].put_events([entry])
+            events_backends[account][region].put_events([entry])
         except (BotoCoreError, ClientError, NotImplementedError) as error:
             # A failing target does not affect the service.
             _logger.warning("a target of a rule on %s was not reached: %r", event.name, error)

@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from moto.kms.models import kms_backends
 from moto.secretsmanager.models import FakeSecret, ReplicaSecret, SecretsManagerBackend
 
 from rotators.local.iam.per_secret import may_use_key
+from rotators.local.kms.keys import enabled_key, is_symmetric
 from rotators.local.secretsmanager.refusals import refusal
 from rotators.local.secretsmanager.versions import CURRENT, PENDING, PREVIOUS, has_value
 
@@ -25,7 +25,6 @@ DEFAULT_KEY = "DefaultEncryptionKey"
 
 _OF_AWS = "alias/aws/"
 _OWN = f"{_OF_AWS}secretsmanager"
-_SYMMETRIC = "SYMMETRIC_DEFAULT"
 _FOLLOWS = {CURRENT, PENDING, PREVIOUS}
 _CANNOT_DECRYPT = "Secrets Manager can't decrypt the protected secret text using the provided KMS key."
 _CANNOT_ENCRYPT = (
@@ -122,9 +121,5 @@ def _is_default(key: str | None) -> bool:
 def _usable(account: str, region: str, key: str | None) -> bool:
     if _is_default(key):
         return True
-    parts = str(key).split(":")
-    backend = kms_backends[parts[4] if parts[0] == "arn" else account][region]
-    name = parts[-1]
-    key_id = backend.get_key_id_from_alias(name) if name.startswith("alias/") else name.rpartition("/")[2]
-    found = backend.keys.get(str(key_id))
-    return found is not None and found.key_state == "Enabled" and found.key_spec == _SYMMETRIC
+    found = enabled_key(account, region, str(key))
+    return found is not None and is_symmetric(found)

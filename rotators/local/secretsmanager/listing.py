@@ -15,7 +15,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rotators.local.secretsmanager.refusals import invalid_next_token, invalid_parameter, validation
+from rotators.local.secretsmanager.refusals import invalid_next_token, invalid_parameter, too_long, validation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -45,7 +45,7 @@ def check_filters(filters: object) -> None:
     """
     given = filters if isinstance(filters, list) else []
     if len(given) > _MOST_FILTERS:
-        raise validation("filters", f"Member must have length less than or equal to {_MOST_FILTERS}")
+        raise too_long("filters", _MOST_FILTERS)
     for place, each in enumerate(given, 1):
         values = each.get("Values") or []
         if each.get("Key") not in _ATTRIBUTES:
@@ -54,8 +54,7 @@ def check_filters(filters: object) -> None:
         if not values:
             raise invalid_parameter("Invalid filter values: must have at least one value")
         if len(values) > _MOST_VALUES:
-            name = f"filters.{place}.member.values"
-            raise validation(name, f"Member must have length less than or equal to {_MOST_VALUES}")
+            raise too_long(f"filters.{place}.member.values", _MOST_VALUES)
         if not all(isinstance(value, str) and _VALUE.fullmatch(value) for value in values):
             name = f"filters.{place}.member.values"
             raise validation(name, f"Member must satisfy regular expression pattern: {_VALUE.pattern}")
@@ -95,7 +94,7 @@ def in_order(secrets: list[Entry], params: Params) -> list[Entry]:
     return sorted(secrets, key=_SORT_KEYS[by], reverse=order == "desc")
 
 
-def page(found: list[Element], params: Params, most: int) -> tuple[list[Element], str | None]:
+def page(found: list[Element], params: Params, most: int) -> tuple[list[Element], dict[str, str]]:
     """Return one page, and the token of the next one.
 
     Args:
@@ -113,7 +112,7 @@ def page(found: list[Element], params: Params, most: int) -> tuple[list[Element]
         raise validation("maxResults", "Member must have value greater than or equal to 1")
     begin = _offset(params.get("NextToken"), params)
     end = begin + size
-    return found[begin:end], _token(end, params) if end < len(found) else None
+    return found[begin:end], {"NextToken": _token(end, params)} if end < len(found) else {}
 
 
 def _digest(params: Params) -> str:

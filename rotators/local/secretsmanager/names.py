@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from rotators.local.secretsmanager.refusals import refusal, validation
+from rotators.local.secretsmanager.refusals import refusal, too_long
 
 CHECKING = {
     "create_secret": "Name",
@@ -49,4 +49,4 @@ def check_name(params: Mapping[str, Any], member: str) -> None:
         message = "Invalid name. Must be a valid name containing alphanumeric characters, or any of the"
         raise refusal("ValidationException", f"{message} following: -/_+=.@!")
     if member == "Name" and len(name) > _LONGEST_NAME:
-        raise validation("name", f"Member must have length less than or equal to {_LONGEST_NAME}")
+        raise too_long("name", _LONGEST_NAME)

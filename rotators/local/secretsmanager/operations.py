@@ -17,7 +17,7 @@ from moto.awslambda.models import lambda_backends
 from moto.secretsmanager.exceptions import OperationNotPermittedOnReplica, SecretsManagerClientError
 from moto.secretsmanager.models import FakeSecret, ReplicaSecret, SecretsManagerBackend
 
-from rotators.local.iam.lookup import principal_arn
+from rotators.local.iam.lookup import caller
 from rotators.local.iam.per_secret import refusal_of
 from rotators.local.secretsmanager import keys, listing, versions
 from rotators.local.secretsmanager.refusals import (
@@ -28,7 +28,7 @@ from rotators.local.secretsmanager.refusals import (
     invalid_request,
     not_found,
     refusal,
-    validation,
+    too_long,
 )
 from rotators.local.secretsmanager.replication import Replica, check_not_replicated, replicas_of
 from rotators.local.secretsmanager.resource_policies import check_policy, findings
@@ -75,7 +75,7 @@ class Operations:
     def __init__(
         self, rotations: Rotations, replication: Replication, events: EventLog, accounts: Accounts
     ) -> None:
-        self._accounts = accounts
+        self.accounts = accounts
         self.rotations = rotations
         self.replication = replication
         self.lock = rotations.lock
@@ -106,7 +106,7 @@ class Operations:
         _check_function(backend, arn)
         self.configure(secret, arn, rules)
         self.rotations.request(secret, token, immediately=params.get("RotateImmediately", True) is not False)
-        return {"ARN": secret.arn, "Name": secret.name, "VersionId": token}
+        return {**_named(secret), "VersionId": token}
 
     def configure(self, secret: FakeSecret, function_arn: str, rules: Params) -> None:
         """Enable rotation without starting one.
@@ -167,14 +167,13 @@ class Operations:
             )
             raise invalid_parameter(message)
         if len(ids) > _MOST_OF_A_BATCH:
-            message = f"Member must have length less than or equal to {_MOST_OF_A_BATCH}"
-            raise validation("secretIdList", message)
-        token = None
+            raise too_long("secretIdList", _MOST_OF_A_BATCH)
+        more: Params = {}
         if filters:
             listing.check_filters(filters)
             there = [secret for secret in backend.secrets.values() if not secret.is_deleted()]
             found = listing.matching(there, filters)
-            chosen, token = listing.page(found, params, _MOST_OF_A_BATCH)
+            chosen, more = listing.page(found, params, _MOST_OF_A_BATCH)
             ids = [secret.arn for secret in chosen]
         values, errors = [], []
         for secret_id in ids:
@@ -182,14 +181,13 @@ class Operations:
                 if refused := refusal_of.get()(secret_id):
                     raise refusal("AccessDeniedException", refused)
                 named = {"SecretId": secret_id}
-                owner = self._accounts.backend(backend, "GetSecretValue", params["AccessKey"], named)
+                owner = self.accounts.backend(backend, "GetSecretValue", params["AccessKey"], named)
                 values.append(self._read(owner.describe_secret(secret_id), None, None))
             except SecretsManagerClientError as error:
                 errors.append(
                     {"SecretId": secret_id, "ErrorCode": error.error_type, "Message": error.message}
                 )
-        answer: Params = {"SecretValues": values, "Errors": errors}
-        return {**answer, "NextToken": token} if token else answer
+        return {"SecretValues": values, "Errors": errors, **more}
 
     def list_secrets(self, backend: SecretsManagerBackend, params: Params) -> Params:
         """List the secrets that all filters select; with IncludePlannedDeletion also deleted ones.
@@ -205,9 +203,8 @@ class Operations:
         deleted = bool(params.get("IncludePlannedDeletion"))
         there = [secret for secret in backend.secrets.values() if deleted or not secret.is_deleted()]
         found = listing.in_order(listing.matching(there, filters), params)
-        secrets, token = listing.page(found, params, _MOST_OF_A_PAGE)
-        entries = [_entry(secret.to_dict()) for secret in secrets]
-        return {"SecretList": entries, "NextToken": token} if token else {"SecretList": entries}
+        secrets, more = listing.page(found, params, _MOST_OF_A_PAGE)
+        return {"SecretList": [_entry(secret.to_dict()) for secret in secrets], **more}
 
     def _read(self, secret: FakeSecret | ReplicaSecret, version_id: str | None, stage: str | None) -> Params:
         if secret.is_deleted():
@@ -224,15 +221,14 @@ class Operations:
             raise not_found(f"Secrets Manager can't find the specified secret value for {wanted}")
         keys.check_decrypting(secret, version)
         versions.note_read(secret, version)
-        answer = {
-            "ARN": secret.arn,
-            "Name": secret.name,
+        names = {"secret_string": "SecretString", "secret_binary": "SecretBinary"}
+        return {
+            **_named(secret),
             "VersionId": version["version_id"],
             "VersionStages": version["version_stages"],
             "CreatedDate": version["createdate"],
+            **{name: version[key] for key, name in names.items() if key in version},
         }
-        names = {"secret_string": "SecretString", "secret_binary": "SecretBinary"}
-        return {**answer, **{name: version[key] for key, name in names.items() if key in version}}
 
     def check_create(self, backend: SecretsManagerBackend, params: Params) -> None:
         """Refuse what CreateSecret refuses and moto does not.
@@ -281,15 +277,13 @@ class Operations:
         self._check_rotation_token(secret, params, labels)
         if not secret.versions and CURRENT not in labels:
             labels.append(CURRENT)
-        version = secret.versions.get(token, {})
-        if versions.has_value(version):
-            if not versions.same_value(version, value):
-                raise _in_use(token, secret)
+        if versions.has_value(secret.versions.get(token, {})):
+            _check_repeated(secret, token, value)
         else:
             keys.check_encrypting(backend, secret.kms_key_id)
             versions.put(secret, token, value, labels, self._label_moved)
         stages = list(secret.versions[token]["version_stages"])
-        return {"ARN": secret.arn, "Name": secret.name, "VersionId": token, "VersionStages": stages}
+        return {**_named(secret), "VersionId": token, "VersionStages": stages}
 
     def update_secret(self, backend: SecretsManagerBackend, params: Params) -> Params:
         """Change description, key or value. A repeated call is no error; another value for its token is one.
@@ -308,24 +302,22 @@ class Operations:
         if isinstance(replica, Replica) and _changes_key_only(params):
             keys.check_encrypting(backend, params["KmsKeyId"])
             replica.change_key(params["KmsKeyId"])
-            return {"ARN": replica.arn, "Name": replica.name}
+            return _named(replica)
         secret = self._writable(backend, params)
         value = versions.read_value(params)
         if value is not None and token in secret.versions:
-            if not versions.same_value(secret.versions[token], value):
-                raise _in_use(token, secret)
-            return {"ARN": secret.arn, "Name": secret.name, "VersionId": token}
+            _check_repeated(secret, token, value)
+            return {**_named(secret), "VersionId": token}
         if value is not None or "KmsKeyId" in params:
             keys.check_encrypting(backend, params.get("KmsKeyId", secret.kms_key_id))
         secret.description = params.get("Description", secret.description)
         if "KmsKeyId" in params:
             keys.change(secret, params["KmsKeyId"])
         secret.last_changed_date = versions.now()  # type: ignore[assignment] # moto: seconds
-        answer = {"ARN": secret.arn, "Name": secret.name}
         if value is None:
-            return answer
+            return _named(secret)
         versions.put(secret, token, value, [CURRENT], self._label_moved)
-        return {**answer, "VersionId": token}
+        return {**_named(secret), "VersionId": token}
 
     # --- versions
 
@@ -366,7 +358,7 @@ class Operations:
             )
         else:
             versions.detach(secret, label)
-        return {"ARN": secret.arn, "Name": secret.name}
+        return _named(secret)
 
     def list_secret_version_ids(self, backend: SecretsManagerBackend, params: Params) -> Params:
         """List the versions with a label; with IncludeDeprecated also the others.
@@ -389,9 +381,8 @@ class Operations:
             for version_id, version in secret.versions.items()
             if version["version_stages"] or params.get("IncludeDeprecated")
         ]
-        page, token = listing.page(found, params, _MOST_OF_A_PAGE)
-        answer: Params = {"ARN": secret.arn, "Name": secret.name, "Versions": page}
-        return {**answer, "NextToken": token} if token else answer
+        page, more = listing.page(found, params, _MOST_OF_A_PAGE)
+        return {**_named(secret), "Versions": page, **more}
 
     def described(self, to_dict: Callable[[FakeSecret], Params]) -> Callable[[FakeSecret], Params]:
         """Complete moto's description of a secret.
@@ -413,28 +404,21 @@ class Operations:
         """Moto's description, with rotation as the service shows it and only versions that have labels."""
         self.replication.proceed(secret, described=True)
         state = self.rotations.state(secret)
-        answer = {key: value for key, value in described.items() if value is not None}
-        for key in ("VersionIdsToStages", "SecretVersionsToStages"):
-            stages = {name: list(labels) for name, labels in answer.pop(key, {}).items() if labels}
-            if stages:
-                answer[key] = stages
-        for key in ("RotationLambdaARN", "RotationRules", "LastRotatedDate", "NextRotationDate"):
-            answer.pop(key, None)
-        if accessed := getattr(secret, "accessed", None):
-            answer["LastAccessedDate"] = accessed
-        if secret.replicas:
-            answer["PrimaryRegion"] = secret.region
-            answer["ReplicationStatus"] = _replication(secret)["ReplicationStatus"]
-        if secret.rotation_lambda_arn:
-            answer["RotationLambdaARN"] = secret.rotation_lambda_arn
-        if state.rules:
-            answer["RotationRules"] = dict(state.rules)
-        if state.last_rotated:
-            answer["LastRotatedDate"] = round(state.last_rotated.timestamp(), 3)
         due = next_rotation(state.rules, state.last_changed, dt.datetime.now(dt.UTC))
-        if due and secret.rotation_enabled:
-            answer["NextRotationDate"] = due.timestamp()
-        return answer
+        stages = {name: list(each["version_stages"]) for name, each in secret.versions.items()}
+        labelled = {name: labels for name, labels in stages.items() if labels} or None
+        ours = {
+            "VersionIdsToStages": labelled,
+            "SecretVersionsToStages": labelled,
+            "LastAccessedDate": getattr(secret, "accessed", None),
+            "PrimaryRegion": secret.region if secret.replicas else None,
+            "ReplicationStatus": _replication(secret)["ReplicationStatus"] or None,
+            "RotationLambdaARN": secret.rotation_lambda_arn or None,
+            "RotationRules": dict(state.rules) or None,
+            "LastRotatedDate": round(state.last_rotated.timestamp(), 3) if state.last_rotated else None,
+            "NextRotationDate": due.timestamp() if due and secret.rotation_enabled else None,
+        }
+        return {key: value for key, value in {**described, **ours}.items() if value is not None}
 
     # --- tags
 
@@ -480,7 +464,7 @@ class Operations:
         secret = self._writable(backend, params)
         check_policy(params["ResourcePolicy"], block_public=bool(params.get("BlockPublicPolicy")))
         secret.policy = params["ResourcePolicy"]
-        return {"ARN": secret.arn, "Name": secret.name}
+        return _named(secret)
 
     def validate_resource_policy(self, backend: SecretsManagerBackend, params: Params) -> Params:
         """Say what is wrong with a policy, and change nothing.
@@ -490,8 +474,8 @@ class Operations:
         """
         named = params.get("SecretId")
         secret = backend.describe_secret(named).arn if named else "*"
-        caller = principal_arn(params["AccessKey"], backend.region_name)
-        found = findings(params["ResourcePolicy"], secret, caller)
+        principal = caller(params["AccessKey"], backend.region_name).principal
+        found = findings(params["ResourcePolicy"], secret, principal)
         return {"PolicyValidationPassed": not found, "ValidationErrors": found}
 
     def get_resource_policy(self, backend: SecretsManagerBackend, params: Params) -> Params:
@@ -502,8 +486,7 @@ class Operations:
         """
         secret = backend.describe_secret(params["SecretId"])
         source = secret.source if isinstance(secret, ReplicaSecret) else secret
-        answer = {"ARN": secret.arn, "Name": secret.name}
-        return {**answer, "ResourcePolicy": source.policy} if source.policy else answer
+        return {**_named(secret), **({"ResourcePolicy": source.policy} if source.policy else {})}
 
     def replicate_secret_to_regions(self, backend: SecretsManagerBackend, params: Params) -> Params:
         """Request replicas in other Regions; they are made after the answer.
@@ -516,7 +499,7 @@ class Operations:
         """
         secret = self._writable(backend, params)
         overwrite = bool(params.get("ForceOverwriteReplicaSecret"))
-        secret.replicas = self.replication.request(secret, params["AddReplicaRegions"], overwrite=overwrite)
+        secret.replicas = self.replication.request(secret, params["AddReplicaRegions"], overwrite)
         answer = _replication(secret)
         self.replication.proceed(secret)
         return answer
@@ -645,12 +628,16 @@ def check_tags(given: list[dict[str, str]], total: int) -> None:
         for member, longest in (("Key", _LONGEST_KEY), ("Value", _LONGEST_VALUE)):
             if len(tag.get(member, "")) > longest:
                 where = f"tags.{number}.member.{member.lower()}"
-                raise validation(where, f"Member must have length less than or equal to {longest}")
+                raise too_long(where, longest)
     keys = [tag["Key"] for tag in given]
     if total > _MOST_TAGS:
         raise invalid_parameter(f"A secret can have at most {_MOST_TAGS} tags.")
     if len(set(keys)) < len(keys):
         raise invalid_parameter("A tag key may be given only once.")
+
+
+def _named(secret: FakeSecret | ReplicaSecret) -> Params:
+    return {"ARN": secret.arn, "Name": secret.name}
 
 
 def _entry(described: Params) -> Params:
@@ -676,12 +663,14 @@ def _changes_key_only(params: Params) -> bool:
     return "KmsKeyId" in params and not params.keys() & {"Description", "SecretString", "SecretBinary"}
 
 
-def _in_use(token: str, secret: FakeSecret) -> Exception:
-    return refusal(
-        "ResourceExistsException",
-        f"You can't use ClientRequestToken {token} because that value is already in use for a version of "
-        f"secret {secret.arn}.",
-    )
+def _check_repeated(secret: FakeSecret, token: str, value: versions.Value) -> None:
+    """Refuse another value than that which the version of the token has."""
+    if not versions.same_value(secret.versions[token], value):
+        raise refusal(
+            "ResourceExistsException",
+            f"You can't use ClientRequestToken {token} because that value is already in use for a version of "
+            f"secret {secret.arn}.",
+        )
 
 
 def _check_function(backend: SecretsManagerBackend, arn: str) -> None:

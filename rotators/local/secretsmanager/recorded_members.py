@@ -80,17 +80,13 @@ def _written(value: object, shape: Shape | None) -> Any:
     if shape is None or shape.metadata.get("sensitive"):
         return None
     if isinstance(shape, StructureShape) and isinstance(value, dict):
-        members = shape.members.items()
-        return _present({_name(name): _written(value.get(name), member) for name, member in members})
+        members = {_name(name): _written(value.get(name), each) for name, each in shape.members.items()}
+        return {name: each for name, each in members.items() if each is not None}
     if isinstance(shape, ListShape) and isinstance(value, list):
         return [each for each in (_written(each, shape.member) for each in value) if each is not None]
     # No request and no recorded response has a map.
     of_one_text = shape.type_name not in {"structure", "list", "map"}
     return value if of_one_text and isinstance(value, str | int | float) else None
-
-
-def _present(members: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in members.items() if value is not None}
 
 
 def _name(member: str) -> str:

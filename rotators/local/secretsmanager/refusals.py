@@ -78,6 +78,19 @@ def validation(member: str, constraint: str) -> SecretsManagerClientError:
     return refusal("ValidationException", message)
 
 
+def too_long(member: str, most: int) -> SecretsManagerClientError:
+    """Create the ``ValidationException`` of a member of a request that is too long.
+
+    Args:
+        member: see `validation`.
+        most: the largest length.
+
+    Returns:
+        The exception; the caller raises it.
+    """
+    return validation(member, f"Member must have length less than or equal to {most}")
+
+
 def invalid_next_token() -> SecretsManagerClientError:
     """Return an ``InvalidNextTokenException``; the caller raises it."""
     return refusal("InvalidNextTokenException", "The NextToken value is invalid.")

@@ -16,7 +16,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, cast
 
-from moto.kms.models import kms_backends
 from moto.secretsmanager.models import (
     FakeSecret,
     ReplicaSecret,
@@ -24,6 +23,7 @@ from moto.secretsmanager.models import (
     secretsmanager_backends,
 )
 
+from rotators.local.kms.keys import enabled_key
 from rotators.local.secretsmanager import versions
 from rotators.local.secretsmanager.refusals import invalid_parameter, validation
 from rotators.local.secretsmanager.versions import CURRENT
@@ -122,20 +122,20 @@ class Replication:
         self._events = events
 
     def request(
-        self, secret: FakeSecret, regions: Iterable[Mapping[str, str]], *, overwrite: bool
+        self, secret: FakeSecret, replica_regions: Iterable[Mapping[str, str]], force_overwrite: bool
     ) -> list[ReplicaSecret]:
         """Return the replicas of a secret with those that are to be made in other Regions.
 
         Args:
             secret: moto's record.
-            regions: ``AddReplicaRegions`` of the request.
-            overwrite: ``ForceOverwriteReplicaSecret`` of the request.
+            replica_regions: ``AddReplicaRegions`` of the request.
+            force_overwrite: ``ForceOverwriteReplicaSecret`` of the request.
 
         Raises:
             SecretsManagerClientError: a Region is the secret's own, or there is no such Region.
         """
         known = secretsmanager_backends[secret.account_id].regions
-        wanted = {each["Region"]: each.get("KmsKeyId") for each in regions}
+        wanted = {each["Region"]: each.get("KmsKeyId") for each in replica_regions}
         for region in wanted:
             if not _REGION.fullmatch(region):
                 pattern = f"Member must satisfy regular expression pattern: {_REGION.pattern}"
@@ -150,7 +150,7 @@ class Replication:
         there, delay = {each.region for each in replicas}, self._options.replication_delay
         for region, key in wanted.items():
             if region not in there:
-                replicas.append(Replica(secret, region, key, overwrite=overwrite, delay=delay))
+                replicas.append(Replica(secret, region, key, overwrite=force_overwrite, delay=delay))
                 self._events.service_event("ReplicationStarted", secret.arn)
         return replicas
 
@@ -254,18 +254,11 @@ def _obstacle(replica: Replica) -> str | None:
         return f"Secret name {name} is currently replicated to {region} with a different arn."
     if there is not None and not replica.overwrite:
         return f"Secret name {name} already exists in region {region}."
-    if replica.kms_key_id != _DEFAULT_KEY and not _is_enabled(replica):
+    if replica.kms_key_id != _DEFAULT_KEY and not enabled_key(
+        replica.source.account_id, region, replica.kms_key_id
+    ):
         return f"The KMS key {replica.kms_key_id} is disabled or not found."
     return None
-
-
-def _is_enabled(replica: Replica) -> bool:
-    given, keys = replica.kms_key_id, kms_backends[replica.source.account_id][replica.region]
-    if given.startswith("arn:") and given.split(":")[3] != replica.region:
-        return False
-    name = given.rpartition(":")[2].removeprefix("key/")
-    key = keys.keys.get(str(keys.get_key_id_from_alias(name)) if name.startswith("alias/") else name)
-    return key is not None and key.key_state == "Enabled"
 
 
 def _secrets(replica: ReplicaSecret) -> Any:

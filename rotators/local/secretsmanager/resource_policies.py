@@ -175,7 +175,4 @@ def _statements(document: Any) -> list[Any]:
 
 
 def _principals(principal: Any) -> list[str]:
-    if isinstance(principal, str):
-        return [principal]
-    aws = principal.get("AWS", []) if isinstance(principal, dict) else []
-    return [aws] if isinstance(aws, str) else list(aws)
+    return listed(principal.get("AWS", []) if isinstance(principal, dict) else principal)

