@@ -143,9 +143,7 @@ def cold_start(aws: LocalAws, contender: Contender, arn: str, token: str) -> flo
     own = {"PYTHONDONTWRITEBYTECODE": "1"}
     environment = lambda_environment("cold", contender.handler, 512, endpoint=aws.exports(), own=own)
     function = aws.function_arn("rotate")
-    config = FunctionConfig(
-        "cold", function, contender.handler, SECONDS, 512, environment, str(contender.folder)
-    )
+    config = FunctionConfig(function, contender.handler, SECONDS, environment, str(contender.folder))
     event = {
         "Step": "createSecret",
         "SecretId": arn,

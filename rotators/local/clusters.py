@@ -13,38 +13,33 @@ if TYPE_CHECKING:
 _HOST = "rotators_host"
 
 
-def with_server(original: Callable[..., Any], options: Options) -> Callable[..., Any]:
-    """Replace the creation of a cluster, so that its address is that of a real server.
+def with_server(
+    original: Callable[..., Any], options: Options, backend: Any, *given: Any, **named: Any
+) -> Any:
+    """Create a cluster, whose address is that of a real server if there is one.
 
     Args:
         original: Moto's own.
         options: Options of the local AWS; ``database`` gives host and port of the server.
+        backend: Moto's records of one account and Region.
+        *given: What moto's own gets: the parameters of the cluster,
+        **named: or each by its name.
 
     Returns:
-        The replacement.
+        Moto's record of the cluster.
     """
-
-    def create(backend: Any, *given: dict[str, Any], **named: Any) -> Any:
-        cluster = original(backend, *given, **named)
-        if server := options.database:
-            host, cluster.port = server(given[0] if given else named)
-            setattr(cluster, _HOST, host)
-        return cluster
-
-    return create
+    cluster = original(backend, *given, **named)
+    if server := options.database:
+        host, cluster.port = server(given[0] if given else named)
+        setattr(cluster, _HOST, host)
+    return cluster
 
 
-def with_host(original: Any) -> Callable[[Any], str]:
-    """Replace the address of a cluster: that of the real server, or moto's.
+def with_host(original: Any, cluster: Any) -> str:
+    """Return the address of a cluster: that of the real server, or moto's.
 
     Args:
         original: Moto's own property.
-
-    Returns:
-        The getter of the replacement.
+        cluster: Moto's record of the cluster.
     """
-
-    def address(cluster: Any) -> str:
-        return str(getattr(cluster, _HOST, None) or original.fget(cluster))
-
-    return address
+    return str(getattr(cluster, _HOST, None) or original.fget(cluster))

@@ -32,27 +32,24 @@ def install(replacements: Replacements, options: Options, _client: Callable[...,
         replacements: keeps the originals.
         options: options of the local AWS: the servers behind the directories.
     """
-    replacements.replace(DirectoryServiceResponse, "reset_user_password", _operation(options))
+    replacements.replace(DirectoryServiceResponse, "reset_user_password", _reset_user_password, options)
 
 
-def _operation(options: Options) -> Callable[[DirectoryServiceResponse], EmptyResult]:
-    def reset_user_password(response: DirectoryServiceResponse) -> EmptyResult:
-        ask = response._get_param  # noqa: SLF001 - as moto's own operations do
-        identifier, account, password = ask("DirectoryId"), ask("UserName"), ask("NewPassword")
-        directory = response.ds_backend.directories.get(identifier)
-        if directory is None:
-            raise EntityDoesNotExistException(f"Directory {identifier} does not exist")
-        server = options.directories.get(directory.name)
-        if server is None:
-            raise JsonRESTError("DirectoryUnavailableException", "no server is behind the directory")
-        admin = server.connect()
-        try:
-            _reset(admin, account, password)
-        finally:
-            admin.unbind()
-        return EmptyResult()
-
-    return reset_user_password
+def _reset_user_password(options: Options, response: DirectoryServiceResponse) -> EmptyResult:
+    ask = response._get_param  # noqa: SLF001 - as moto's own operations do
+    identifier, account, password = ask("DirectoryId"), ask("UserName"), ask("NewPassword")
+    directory = response.ds_backend.directories.get(identifier)
+    if directory is None:
+        raise EntityDoesNotExistException(f"Directory {identifier} does not exist")
+    server = options.directories.get(directory.name)
+    if server is None:
+        raise JsonRESTError("DirectoryUnavailableException", "no server is behind the directory")
+    admin = server.connect()
+    try:
+        _reset(admin, account, password)
+    finally:
+        admin.unbind()
+    return EmptyResult()
 
 
 def _reset(admin: ldap3.Connection, account: str, password: str) -> None:

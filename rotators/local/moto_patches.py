@@ -36,6 +36,7 @@ from rotators.local.iam.lookup import session_arn
 from rotators.local.iam.policy_simulator import simulate_principal_policy
 from rotators.local.iam.sessions import with_managed_policies
 from rotators.local.kms import patches as kms
+from rotators.local.secretsmanager.accounts import owning_backend
 from rotators.local.secretsmanager.events import with_targets
 from rotators.local.secretsmanager.names import CHECKING, check_name
 from rotators.local.secretsmanager.refusals import with_answer_of_aws
@@ -87,29 +88,29 @@ _AT_FIRST_REQUEST = {
 class Replacements(ExitStack):
     """Methods and functions that are replaced until it is closed."""
 
-    def wrap(
-        self, owner: type | ModuleType, name: str, wrapper: Callable[..., Callable[..., Any]], *args: Any
-    ) -> None:
-        """Replace a function by what ``wrapper`` makes of it.
+    def wrap(self, owner: type | ModuleType, name: str, replacement: Callable[..., Any], *args: Any) -> None:
+        """Replace a function that the replacement uses.
 
         Args:
             owner: class or module of the function.
             name: name of the function.
-            wrapper: function of the original and ``args`` that returns the replacement.
-            *args: further arguments of ``wrapper``.
+            replacement: gets the original, then ``args``, then what the original gets.
+            *args: further arguments of the replacement.
         """
-        self.replace(owner, name, wrapper(getattr(owner, name), *args))
+        self.replace(owner, name, replacement, getattr(owner, name), *args)
 
-    def replace(self, owner: type | ModuleType, name: str, replacement: Any) -> None:
+    def replace(self, owner: type | ModuleType, name: str, replacement: Any, *args: Any) -> None:
         """Replace a function or property.
 
         Args:
             owner: its class or module.
             name: its name.
             replacement: function, property, or method of another object.
+            *args: first arguments of the replacement, before those that the original gets.
         """
-        function = _function(replacement) if inspect.ismethod(replacement) else replacement
-        self.enter_context(mock.patch.object(owner, name, function, create=True))
+        if args or inspect.ismethod(replacement):
+            replacement = _function(replacement, args)
+        self.enter_context(mock.patch.object(owner, name, replacement, create=True))
 
 
 class MotoPatches:
@@ -143,7 +144,7 @@ class MotoPatches:
         """Put the replacements in moto's place, but for those of `before_request`."""
         replace, wrap = self._replacements.replace, self._replacements.wrap
         for name in _OPERATIONS:
-            replace(SecretsManagerResponse, name, self._answer(getattr(self._operations, name)))
+            replace(SecretsManagerResponse, name, self._answer, getattr(self._operations, name))
         wrap(SecretsManagerClientError, "__init__", with_answer_of_aws)
         wrap(SecretsManagerResponse, "create_secret", self._checked)
         for name, member in CHECKING.items():
@@ -166,7 +167,8 @@ class MotoPatches:
             wrap(TokenResponse, name, with_managed_policies)
         wrap(Rule, "send_to_targets", with_targets, self._client, self._options)
         kms.install(self._replacements)
-        wrap(moto.core.responses, "method_names_from_class", cache)  # a fifth of a request's time
+        cached = cache(moto.core.responses.method_names_from_class)  # type: ignore[attr-defined] # not exported
+        replace(moto.core.responses, "method_names_from_class", cached)  # a fifth of a request's time
 
     def before_request(self, service: str) -> None:
         """Replace what is replaced at a service's first request.
@@ -187,28 +189,23 @@ class MotoPatches:
     def _backend(self, response: SecretsManagerResponse) -> SecretsManagerBackend:
         own = secretsmanager_backends[response.current_account][response.region]
         operation = response.headers["X-Amz-Target"].rpartition(".")[2]
-        return self._operations.accounts.backend(own, operation, response.get_access_key(), _params(response))
+        key, lookup = response.get_access_key(), self._operations.lookup
+        return owning_backend(own, operation, key, _params(response), lookup)
 
-    def _answer(self, operation: Callable[..., dict[str, Any]]) -> Callable[[SecretsManagerResponse], str]:
-        def answer(response: SecretsManagerResponse) -> str:
-            params = {**_params(response), "AccessKey": response.get_access_key()}
-            with self._operations.lock:
-                return json.dumps(operation(response.backend, params))
-
-        return answer
+    def _answer(self, operation: Callable[..., dict[str, Any]], response: SecretsManagerResponse) -> str:
+        params = {**_params(response), "AccessKey": response.get_access_key()}
+        with self._operations.lock:
+            return json.dumps(operation(response.backend, params))
 
     def _checked(
-        self, create_secret: Callable[[SecretsManagerResponse], str]
-    ) -> Callable[[SecretsManagerResponse], str]:
-        def checked(response: SecretsManagerResponse) -> str:
-            with self._operations.lock:
-                params = _params(response)
-                self._operations.check_create(response.backend, params)
-                answer = create_secret(response)
-                self._operations.created(response.backend, params)
-                return answer
-
-        return checked
+        self, create_secret: Callable[[SecretsManagerResponse], str], response: SecretsManagerResponse
+    ) -> str:
+        with self._operations.lock:
+            params = _params(response)
+            self._operations.check_create(response.backend, params)
+            answer = create_secret(response)
+            self._operations.created(response.backend, params)
+            return answer
 
     def _lookup_events(self, response: CloudTrailResponse) -> str:
         return json.dumps(self._operations.events.lookup(response.region, _params(response)))
@@ -219,20 +216,17 @@ def _params(response: SecretsManagerResponse | CloudTrailResponse) -> dict[str, 
     return params
 
 
-def _function(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a function of a method, so that as an attribute of moto's class it also gets moto's object."""
+def _function(method: Callable[..., Any], first: tuple[Any, ...]) -> Callable[..., Any]:
+    """Make a function that, as an attribute of moto's class, also gets moto's object, after ``first``."""
 
     def function(*args: Any, **named: Any) -> Any:
-        return method(*args, **named)
+        return method(*first, *args, **named)
 
     return function
 
 
 def _with_checked_name(
-    operation: Callable[[SecretsManagerResponse], str], member: str
-) -> Callable[[SecretsManagerResponse], str]:
-    def checked(response: SecretsManagerResponse) -> str:
-        check_name(_params(response), member)
-        return operation(response)
-
-    return checked
+    operation: Callable[[SecretsManagerResponse], str], member: str, response: SecretsManagerResponse
+) -> str:
+    check_name(_params(response), member)
+    return operation(response)

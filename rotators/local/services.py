@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from moto.core.base_backend import BackendDict
 
@@ -17,7 +18,6 @@ from rotators.local.iam.authorizer import Authorizer
 from rotators.local.iam.lookup import Lookup
 from rotators.local.moto_patches import MotoPatches, Replacements
 from rotators.local.options import Options
-from rotators.local.secretsmanager.accounts import Accounts
 from rotators.local.secretsmanager.api_calls import ApiCalls
 from rotators.local.secretsmanager.events import EventLog
 from rotators.local.secretsmanager.operations import Operations
@@ -74,7 +74,7 @@ def start_services(
     events = EventLog(calls.records)
     rotations = Rotations(events, options)
     lookup = Lookup(rotations.record)
-    operations = Operations(rotations, Replication(options, events), events, Accounts(lookup))
+    operations = Operations(rotations, Replication(options, events), events, lookup)
     functions = Functions()
     authorizer = Authorizer(lookup)
     clients = Clients(lambda: server.endpoint)
@@ -94,7 +94,7 @@ def start_services(
     own = OwnFunctions(forget)
 
     def around(moto: Application) -> Application:
-        return calls.recorded(authorizer.guarded(own.kept(moto)))
+        return partial(calls.recorded, partial(authorizer.guarded, partial(own.kept, moto)))
 
     server = Endpoint(port, rotations.stage, around, patches.before_request, options)
     undo.callback(server.stop)

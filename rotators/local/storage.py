@@ -30,33 +30,26 @@ def install(replacements: Replacements, _options: Options, _client: Callable[...
     Args:
         replacements: keeps the originals.
     """
-    replacements.wrap(S3Response, "put_object", _one_at_a_time)
+    replacements.wrap(S3Response, "put_object", _one_at_a_time, threading.Lock())
     replacements.wrap(FakeBucket, "get_permission", _without_conditions)
     replacements.wrap(S3Response, "_key_response", _with_code)
 
 
-def _one_at_a_time(original: Callable[[S3Response], Any]) -> Callable[[S3Response], Any]:
-    lock = threading.Lock()
-
-    def put_object(response: S3Response) -> Any:
-        with lock:
-            return original(response)
-
-    return put_object
+def _one_at_a_time(original: Callable[[S3Response], Any], lock: threading.Lock, response: S3Response) -> Any:
+    with lock:
+        return original(response)
 
 
-def _with_code(original: Callable[[S3Response, Any, str], Any]) -> Callable[[S3Response, Any, str], Any]:
-    def answer(response: S3Response, request: Any, url: str) -> Any:
-        found = original(response, request, url)
-        return (403, {}, _DENIED) if found == (403, {}, "") else found
+def _with_code(
+    original: Callable[[S3Response, Any, str], Any], response: S3Response, request: Any, url: str
+) -> Any:
+    found = original(response, request, url)
+    return (403, {}, _DENIED) if found == (403, {}, "") else found
 
-    return answer
 
-
-def _without_conditions(original: Callable[[FakeBucket, str, str], Any]) -> Callable[..., Any]:
-    def get_permission(bucket: FakeBucket, action: str, resource: str) -> Any:
-        if bucket.policy is not None and b'"Condition"' in bucket.policy:
-            return PermissionResult.NEUTRAL
-        return original(bucket, action, resource)
-
-    return get_permission
+def _without_conditions(
+    original: Callable[[FakeBucket, str, str], Any], bucket: FakeBucket, action: str, resource: str
+) -> Any:
+    if bucket.policy is not None and b'"Condition"' in bucket.policy:
+        return PermissionResult.NEUTRAL
+    return original(bucket, action, resource)

@@ -161,7 +161,7 @@ def recorded(operation: str, request: bytes, status: str, answer: bytes, calls: 
         "CONTENT_LENGTH": str(len(request)),
         "wsgi.input": io.BytesIO(request),
     }
-    assert calls.recorded(service)(environ, lambda *_: None) == [answer]
+    assert calls.recorded(service, environ, lambda *_: None) == [answer]
 
 
 def test_old_calls_are_forgotten() -> None:

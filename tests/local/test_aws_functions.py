@@ -41,7 +41,7 @@ def test_a_function_gets_event_and_context(aws: LocalAws, functions: Any) -> Non
 
 
 def test_ending_a_container_twice_closes_nothing_else(tmp_path: Path) -> None:
-    config = FunctionConfig("echo", "arn", "tests.local.handlers.echo", 3, 128, dict(os.environ))
+    config = FunctionConfig("arn", "tests.local.handlers.echo", 3, dict(os.environ))
     container = FunctionContainer(config, lambda _: None)
     container.end()
     with ExitStack() as stack:

@@ -145,7 +145,9 @@ def _evaluated(expression: Any, values: Values) -> Any:
         return expression
     ((function, argument),) = expression.items()
     if function == "Ref":
-        return _referred(argument, values)
+        if argument not in values:
+            raise _UnsupportedError(f"Ref names no parameter: {argument}")
+        return values[argument]
     if function in _NEEDS_ACCOUNT:
         raise _UnsupportedError(
             f"{function} asks for resources of an account, which the local AWS does not do"
@@ -153,12 +155,6 @@ def _evaluated(expression: Any, values: Values) -> Any:
     if function not in _FUNCTIONS:
         raise _UnsupportedError(f"Following functions are not supported in the Rules block: [{function}]")
     return _FUNCTIONS[function](*_evaluated(argument, values))
-
-
-def _referred(name: str, values: Values) -> str | list[str]:
-    if name not in values:
-        raise _UnsupportedError(f"Ref names no parameter: {name}")
-    return values[name]
 
 
 def _texts(value: Any) -> list[str]:

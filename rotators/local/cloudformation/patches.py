@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from moto.cloudformation import parsing
@@ -37,10 +38,10 @@ def install(replacements: Replacements, options: Options, client: Callable[..., 
     """
     replace, wrap = replacements.replace, replacements.wrap
     wrap(RDSBackend, "create_db_cluster", with_server, options)
-    replace(DBCluster, "endpoint", property(with_host(DBCluster.endpoint)))
+    replace(DBCluster, "endpoint", property(partial(with_host, DBCluster.endpoint)))
     wrap(parsing, "resource_class_from_type", completed, client)
     wrap(parsing, "clean_json", without_gaps)
-    wrap(Stack, "parse_template", json_first)
+    replace(Stack, "parse_template", staticmethod(partial(json_first, Stack.parse_template)))
     for name in ("create_change_set", "create_stack", "update_stack"):
         wrap(CloudFormationBackend, name, with_constraints)
     wrap(parsing.ResourceMap, "delete", with_retention)

@@ -87,28 +87,26 @@ class ResourceType:
         )
 
 
-def completed(original: Callable[[str], Any], client: Callable[..., Any]) -> Callable[[str], Any]:
-    """Complete moto's function that finds the class of a type.
+def completed(original: Callable[[str], Any], client: Callable[..., Any], resource_type: str) -> Any:
+    """Find the class of a type of resource: one of those below, or moto's.
 
     Args:
-        original: Moto's own.
+        original: Moto's own function.
         client: Returns a client for a service, a Region and an account.
+        resource_type: The type.
 
     Returns:
-        The replacement. It finds the types below and moto's, and raises a ValidationError for any other type,
-        which fails the stack.
+        The class, or what has its methods.
+
+    Raises:
+        ValidationError: There is no such class, which fails the stack.
     """
-    kinds = {name: ResourceType(make, client) for name, make in _TYPES.items()}
-
-    def resource_class_from_type(resource_type: str) -> Any:
-        if resource_type in kinds:
-            return kinds[resource_type]
-        found = original(resource_type)
-        if found is None:
-            raise ValidationError(message=f"The local AWS cannot make resources of type {resource_type}")
-        return found
-
-    return resource_class_from_type
+    found = (
+        ResourceType(_TYPES[resource_type], client) if resource_type in _TYPES else original(resource_type)
+    )
+    if found is None:
+        raise ValidationError(message=f"The local AWS cannot make resources of type {resource_type}")
+    return found
 
 
 def _secret(client: Client, name: str, given: Properties) -> Resource:
@@ -208,8 +206,8 @@ def _role(client: Client, name: str, given: Properties) -> Resource:
     except iam.exceptions.EntityAlreadyExistsException:
         iam.update_assume_role_policy(RoleName=name, PolicyDocument=trust)
         role = iam.get_role(RoleName=name)["Role"]
-    inline = [policy["PolicyName"] for policy in given.get("Policies", [])]
-    for policy in given.get("Policies", []):
+    inline = given.get("Policies", [])
+    for policy in inline:
         document = json.dumps(policy["PolicyDocument"])
         iam.put_role_policy(RoleName=name, PolicyName=policy["PolicyName"], PolicyDocument=document)
     managed = given.get("ManagedPolicyArns", [])
@@ -219,7 +217,7 @@ def _role(client: Client, name: str, given: Properties) -> Resource:
     def remove() -> None:
         # moto tries again when something is still attached, so what has gone already must not stop it.
         for policy in inline:
-            unless_gone(iam.delete_role_policy, RoleName=name, PolicyName=policy)
+            unless_gone(iam.delete_role_policy, RoleName=name, PolicyName=policy["PolicyName"])
         for arn in managed:
             unless_gone(iam.detach_role_policy, RoleName=name, PolicyArn=arn)
         iam.delete_role(RoleName=name)

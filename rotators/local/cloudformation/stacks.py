@@ -23,89 +23,72 @@ if TYPE_CHECKING:
 Difference = dict[str, list[str]]
 
 
-def with_lists(original: Callable[[ResourceMap], None]) -> Callable[[ResourceMap], None]:
-    """Replace the reading of a stack's parameters: lists are split and their items trimmed, also in defaults.
+def with_lists(original: Callable[[ResourceMap], None], resources: ResourceMap) -> None:
+    """Read a stack's parameters: lists are split and their items trimmed, also in defaults.
 
     Args:
         original: Moto's own, which splits given texts only.
-
-    Returns:
-        The replacement.
+        resources: Resources of the stack.
     """
-
-    def load_parameters(resources: ResourceMap) -> None:
-        template = resources._template  # noqa: SLF001 - checked by tests/local/moto_names.py
-        # A stack that waits for its first change set has parameters, but no template yet.
-        given = resources.input_parameters
-        resources.input_parameters = {**given, **with_defaults(template, given)}
-        original(resources)
-
-    return load_parameters
+    template = resources._template  # noqa: SLF001 - checked by tests/local/moto_names.py
+    # A stack that waits for its first change set has parameters, but no template yet.
+    given = resources.input_parameters
+    resources.input_parameters = {**given, **with_defaults(template, given)}
+    original(resources)
 
 
-def without_gaps(original: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Replace the evaluation of a template's functions.
+def without_gaps(original: Callable[[Any, Any], Any], resource_json: Any, resources_map: Any) -> Any:
+    """Evaluate a template's functions.
 
     AWS::NoValue removes its item from a list; moto leaves None. In YAML's short form, `!GetAtt
     Cluster.Endpoint.Port` names the attribute `Endpoint.Port`; moto takes `Endpoint`.
 
     Args:
-        original: Moto's own, which calls itself by name and so calls the replacement.
+        original: Moto's own, which calls itself by name and so calls this function.
+        resource_json: A part of the template.
+        resources_map: Resources of the stack.
 
     Returns:
-        The replacement.
+        The part with values.
     """
-
-    def clean_json(resource_json: Any, resources_map: Any) -> Any:
-        if isinstance(resource_json, dict) and isinstance(named := resource_json.get("Fn::GetAtt"), list):
-            resource_json = {"Fn::GetAtt": [named[0], ".".join(named[1:])]}
-        resolved = original(resource_json, resources_map)
-        if isinstance(resolved, list):
-            return [item for item in resolved if item is not None]
-        return resolved
-
-    return clean_json
+    if isinstance(resource_json, dict) and isinstance(named := resource_json.get("Fn::GetAtt"), list):
+        resource_json = {"Fn::GetAtt": [named[0], ".".join(named[1:])]}
+    resolved = original(resource_json, resources_map)
+    if isinstance(resolved, list):
+        return [item for item in resolved if item is not None]
+    return resolved
 
 
-def with_retention(original: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Replace the deletion of a stack's resources: RetainExceptOnCreate keeps a resource, like Retain.
+def with_retention(original: Callable[[Any], None], resources: Any) -> None:
+    """Delete a stack's resources: RetainExceptOnCreate keeps a resource, like Retain.
 
     Both keep the resource of a stack that was created (CFN/aws-attribute-deletionpolicy); moto supports
     Retain only.
 
     Args:
         original: Moto's own.
-
-    Returns:
-        The replacement.
+        resources: Resources of the stack.
     """
-
-    def delete(resources: Any) -> None:
-        for definition in resources._resource_json_map.values():  # noqa: SLF001 - the same
-            if definition.get("DeletionPolicy") == "RetainExceptOnCreate":
-                definition["DeletionPolicy"] = "Retain"
-        original(resources)
-
-    return delete
+    for definition in resources._resource_json_map.values():  # noqa: SLF001 - the same
+        if definition.get("DeletionPolicy") == "RetainExceptOnCreate":
+            definition["DeletionPolicy"] = "Retain"
+    original(resources)
 
 
-def json_first(original: Callable[[str], Any]) -> Any:
-    """The parsing of a template. moto parses JSON as YAML, which takes seconds for a large template.
+def json_first(original: Callable[[str], Any], template: str) -> Any:
+    """Parse a template. moto parses JSON as YAML, which takes seconds for a large template.
 
     Args:
         original: Moto's own.
+        template: JSON or YAML.
 
     Returns:
-        The replacement, a static method.
+        The template.
     """
-
-    def parse_template(template: str) -> Any:
-        try:
-            return json.loads(template)
-        except ValueError:
-            return original(template)
-
-    return staticmethod(parse_template)
+    try:
+        return json.loads(template)
+    except ValueError:
+        return original(template)
 
 
 def difference(
@@ -180,26 +163,27 @@ def _resolved(node: Any, parameters: dict[str, Any], conditions: Any) -> Any:
     return found
 
 
-def with_constraints(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Replace moto's create_stack, update_stack or create_change_set by one that validates the parameters.
+def with_constraints(original: Callable[..., Any], backend: Any, **arguments: Any) -> Any:
+    """Validate a stack's parameters, and then create or change it as moto does.
 
     Args:
-        original: Moto's own; takes `template` and `parameters` by name.
+        original: Moto's own create_stack, update_stack or create_change_set.
+        backend: Moto's records of one account and Region.
+        **arguments: Its arguments, with `template` and `parameters`.
 
     Returns:
-        The replacement. It raises a ValidationError with the reason before anything is created or changed.
+        What moto's own returns.
+
+    Raises:
+        ValidationError: The reason; nothing was created or changed.
     """
-
-    def checked(backend: Any, **arguments: Any) -> Any:
-        parameters = arguments["parameters"]
-        if isinstance(parameters, list):
-            stack = backend.get_stack(arguments["name"])
-            parameters = backend._resolve_update_parameters(  # noqa: SLF001 - checked by tests/local/moto_names.py
-                instance=stack, incoming_params=parameters
-            )
-        reason = refusal(Stack.parse_template(arguments["template"]), parameters)
-        if reason:
-            raise ValidationError(message=reason)
-        return original(backend, **arguments)
-
-    return checked
+    parameters = arguments["parameters"]
+    if isinstance(parameters, list):
+        stack = backend.get_stack(arguments["name"])
+        parameters = backend._resolve_update_parameters(  # noqa: SLF001 - checked by tests/local/moto_names.py
+            instance=stack, incoming_params=parameters
+        )
+    reason = refusal(Stack.parse_template(arguments["template"]), parameters)
+    if reason:
+        raise ValidationError(message=reason)
+    return original(backend, **arguments)

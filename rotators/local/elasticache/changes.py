@@ -50,14 +50,11 @@ class Changes:
             operations: functions of an object of that class, by their names in moto. They run one at a time.
         """
         for name, operation in operations.items():
-            replacements.replace(owner, name, self._one_at_a_time(operation))
+            replacements.replace(owner, name, self._one_at_a_time, operation)
 
-    def _one_at_a_time(self, operation: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        def locked(response: Any) -> Any:
-            with self._lock:
-                return operation(response)
-
-        return locked
+    def _one_at_a_time(self, operation: Callable[[Any], Any], response: Any) -> Any:
+        with self._lock:
+            return operation(response)
 
     def begin(self, resource: Any, done: str, effect: Callable[[], None]) -> None:
         """Start a change; without a delay it takes effect now.

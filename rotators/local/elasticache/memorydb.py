@@ -30,17 +30,6 @@ if TYPE_CHECKING:
     _Operation = Callable[[MemoryDBResponse], ActionResult]
 
 
-class InvalidUserStateFault(MemoryDBClientError):
-    """A change of the user is under way.
-
-    Args:
-        message: text for the caller.
-    """
-
-    def __init__(self, message: str) -> None:
-        super().__init__("InvalidUserStateFault", message)
-
-
 def install(replacements: Replacements, options: Options, _client: Callable[..., Any]) -> None:
     """Put the replacements in moto's place.
 
@@ -94,9 +83,8 @@ def _update_user(changes: Changes, moto: _Operation, response: MemoryDBResponse)
     params = json.loads(response.body)
     user, passwords = _user(response, params["UserName"]), _passwords(params)
     if changes.under_way(user.arn):
-        raise InvalidUserStateFault(
-            f"User {user.user_name} has status modifying. Only active users can be modified."
-        )
+        message = f"User {user.user_name} has status modifying. Only active users can be modified."
+        raise MemoryDBClientError("InvalidUserStateFault", message)
 
     def effect() -> None:
         changes.credentials[user.arn] = passwords

@@ -41,10 +41,9 @@ class FunctionConfig:
     """Configuration of a function. When it changes, the next invocation starts a new container.
 
     Attributes:
-        name, arn: Of the function.
+        arn: Of the function.
         handler: Dotted path.
         timeout: Seconds that one invocation may take.
-        memory: MB, passed to the handler and not enforced.
         environment: The container's whole environment.
         code: Folder of a built artifact, which then runs in Lambda's own runtime client. None: the handler is
             run from where this process imports it.
@@ -53,11 +52,9 @@ class FunctionConfig:
         layers: Folders with the content of its layers, in the order in which they were named.
     """
 
-    name: str
     arn: str
     handler: str
     timeout: float
-    memory: int
     environment: Mapping[str, str] = field(repr=False)
     code: str | None = None
     uploaded: str | None = None

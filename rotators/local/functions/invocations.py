@@ -153,11 +153,12 @@ class Runner:
         answer = process.ask({"id": request_id, "event": event, "arn": config.arn}, config.timeout)
         if answer is None:
             self.stop()
-            message = f"RequestId: {request_id} Error: Task timed out after {config.timeout:.2f} seconds"
-            self._log.add(message + "\n")
-            return {"errorType": "Sandbox.Timedout", "errorMessage": message}, True
+            how = f"Task timed out after {config.timeout:.2f} seconds"
+            return self._ended("Sandbox.Timedout", request_id, how), True
         if answer is GONE:
-            return self._exited(process, request_id), True
+            self._process = None
+            how = f"Runtime exited with error: {process.end(_END_SECONDS)}"
+            return self._ended("Runtime.ExitError", request_id, how), True
         return (answer["error"], True) if "error" in answer else (answer["result"], False)
 
     def _ready(self, config: FunctionConfig) -> tuple[FunctionContainer | None, Any]:
@@ -176,12 +177,11 @@ class Runner:
             return None, first["init_error"]
         return None, {"errorType": "Runtime.ExitError", "errorMessage": "Error: Runtime failed to start"}
 
-    def _exited(self, process: FunctionContainer, request_id: str) -> dict[str, str]:
-        how = process.end(_END_SECONDS)
-        self._process = None
-        message = f"RequestId: {request_id} Error: Runtime exited with error: {how}"
+    def _ended(self, kind: str, request_id: str, how: str) -> dict[str, str]:
+        """Lambda's answer and line of the log about an invocation that ended without an answer."""
+        message = f"RequestId: {request_id} Error: {how}"
         self._log.add(message + "\n")
-        return {"errorType": "Runtime.ExitError", "errorMessage": message}
+        return {"errorType": kind, "errorMessage": message}
 
 
 class _Log:

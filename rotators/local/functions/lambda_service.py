@@ -71,43 +71,39 @@ class LambdaService:
             threading.Thread(target=self._run_later, args=(function, body), daemon=True).start()
         return ""
 
-    def set_code(self, original: Callable[..., None]) -> Callable[..., None]:
-        """Check the archive that a request gives a function, as Lambda does; moto takes anything.
+    @staticmethod
+    def set_code(original: Callable[..., None], function: LambdaFunction, spec: dict[str, Any]) -> None:
+        """Set the code of a function, and check the archive as Lambda does; moto takes anything.
 
         The answers are those of AWS: without an archive as recorded by LocalStack's tests (test_lambda_api,
         ``invalid_zip_exc``), with an empty one as in adieuadieu/serverless-chrome#331.
 
         Args:
             original: moto's own ``LambdaFunction._set_function_code``.
-
-        Returns:
-            The replacement.
+            function: Moto's record of the function.
+            spec: The request.
         """
-
-        def checked(function: LambdaFunction, spec: dict[str, Any]) -> None:
-            if "ZipFile" in spec:
-                _check_archive(spec["ZipFile"])
-            original(function, spec)
-            function.last_modified = iso_8601_datetime_with_nanoseconds()
-
-        return checked
+        if "ZipFile" in spec:
+            _check_archive(spec["ZipFile"])
+        original(function, spec)
+        function.last_modified = iso_8601_datetime_with_nanoseconds()
 
     @staticmethod
-    def update_configuration(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    def update_configuration(
+        original: Callable[..., Any], function: LambdaFunction, updates: dict[str, Any]
+    ) -> Any:
         """Set the time of the last change too (API:FunctionConfiguration, LastModified).
 
         Args:
             original: moto's own ``LambdaFunction.update_configuration``.
+            function: Moto's record of the function.
+            updates: The changes.
 
         Returns:
-            The replacement.
+            What moto's own returns.
         """
-
-        def changed(function: LambdaFunction, updates: dict[str, Any]) -> dict[str, Any]:
-            function.last_modified = iso_8601_datetime_with_nanoseconds()
-            return original(function, updates)
-
-        return changed
+        function.last_modified = iso_8601_datetime_with_nanoseconds()
+        return original(function, updates)
 
     def _run_later(self, function: LambdaFunction, body: Any) -> None:
         """An asynchronous invocation is repeated twice if the function fails (LG: invocation-async)."""
@@ -120,7 +116,8 @@ class LambdaService:
     def _run(self, function: LambdaFunction, body: Any, response_headers: dict[str, Any]) -> bytes:
         config = self._config(function)
         self._authorizer.invoked(function.function_name, function.region, in_vpc=bool(function.vpc_config))
-        invocation = self._functions.runner(config.name).invoke(config, json.loads(body) if body else {})
+        runner = self._functions.runner(function.function_name)
+        invocation = runner.invoke(config, json.loads(body) if body else {})
         if invocation.failed:
             response_headers["x-amz-function-error"] = "Unhandled"
         tail = invocation.log.encode()[-_LOG_TAIL:]
@@ -135,13 +132,11 @@ class LambdaService:
         exports = self._exports(function.region)
         # Code in S3 is a deployment's; other code came in the request itself.
         deployed = "S3Bucket" in function.code and "ZipFile" not in function.code
-        uploaded = not deployed and "ZipFile" in function.code and SOURCE not in function.code
+        uploaded = "ZipFile" in function.code and SOURCE not in function.code
         return FunctionConfig(
-            name,
             function.function_arn,
             handler,
             float(function.timeout),
-            memory,
             lambda_environment(name, handler, memory, endpoint=exports, own=own),
             self._functions.code(function.function_arn, function.code_bytes if deployed else None),
             self._functions.archives.folder(function.code_bytes) if uploaded else None,

@@ -46,24 +46,22 @@ class OwnFunctions:
             self._created[region, name] = handler, variables
             return create_function(region, name, handler, variables)
 
-    def kept(self, application: Application) -> Application:
-        """Wrap moto's application, so that its reset (POST /moto-api/reset) leaves the functions.
+    def kept(self, application: Application, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer a request as moto does, but let its reset (POST /moto-api/reset) leave the functions.
 
         Args:
-            application: The application.
+            application: Moto's application.
+            environ: The request.
+            start_response: Of WSGI.
 
         Returns:
-            The application, which creates the functions again after a reset, and then answers.
+            The body. After a reset the functions were created again.
         """
-
-        def keep(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-            answer = application(environ, start_response)
-            if (environ["REQUEST_METHOD"], environ["PATH_INFO"]) == ("POST", RESET_PATH):
-                answer = list(answer)
-                self._restore()
-            return answer
-
-        return keep
+        answer = application(environ, start_response)
+        if (environ["REQUEST_METHOD"], environ["PATH_INFO"]) == ("POST", RESET_PATH):
+            answer = list(answer)
+            self._restore()
+        return answer
 
     def _restore(self) -> None:
         with self._lock:

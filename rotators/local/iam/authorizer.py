@@ -92,26 +92,26 @@ class Authorizer:
         with self._lock:
             return list(self._seen)
 
-    def guarded(self, application: Application) -> Application:
-        """Wrap a WSGI application, so that refused requests do not reach it.
+    def guarded(
+        self, application: Application, environ: dict[str, Any], start_response: Any
+    ) -> Iterable[bytes]:
+        """Answer a request as an application does, unless it is refused.
 
         Args:
             application: The application.
+            environ: The request.
+            start_response: Of WSGI.
 
         Returns:
-            The application with authorization.
+            The body.
         """
-
-        def pass_or_refuse(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-            if self._policies is not None and (request := self._request(environ)):
-                words = self._refused(request)
-                if words:
-                    return refused("AccessDenied", words, environ, start_response)
-                if request.operation in _DECIDED_INSIDE:
-                    return self._with_decisions(request, application, environ, start_response)
-            return application(environ, start_response)
-
-        return pass_or_refuse
+        if self._policies is not None and (request := self._request(environ)):
+            words = self._refused(request)
+            if words:
+                return refused("AccessDenied", words, environ, start_response)
+            if request.operation in _DECIDED_INSIDE:
+                return self._with_decisions(request, application, environ, start_response)
+        return application(environ, start_response)
 
     def _with_decisions(
         self, request: SignedRequest, application: Application, environ: dict[str, Any], start_response: Any

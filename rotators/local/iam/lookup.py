@@ -212,21 +212,22 @@ def _assumed_role(access_key: str) -> Any:
     return next((each for each in found if each), None)
 
 
-def session_arn(original: Callable[..., tuple[str, str, str]]) -> Callable[..., tuple[str, str, str]]:
+def session_arn(
+    original: Callable[..., tuple[str, str, str]], backend: Any, access_key: str, region: str
+) -> tuple[str, str, str]:
     """Let STS name the callers of this AWS, which moto does not know (API:GetCallerIdentity).
 
     Args:
-        original: moto's method of its STS, which gives the id, the ARN and the account of an access key.
+        original: moto's method of its STS.
+        backend: Moto's STS.
+        access_key: of the caller.
+        region: Region of the call.
 
     Returns:
-        The replacement.
+        Id, ARN and account of the caller.
     """
-
-    def identity(backend: Any, access_key: str, region: str) -> tuple[str, str, str]:
-        found = original(backend, access_key, region)
-        if not found[1].endswith(_UNKNOWN_TO_MOTO):
-            return found
-        who = caller(access_key, region)
-        return f"{who.name}:{who.session}" if who.role else access_key, who.arn, who.account
-
-    return identity
+    found = original(backend, access_key, region)
+    if not found[1].endswith(_UNKNOWN_TO_MOTO):
+        return found
+    who = caller(access_key, region)
+    return f"{who.name}:{who.session}" if who.role else access_key, who.arn, who.account

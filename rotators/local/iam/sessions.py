@@ -26,35 +26,35 @@ _ACCOUNT = 4
 
 
 def with_managed_policies(
-    assume: Callable[[TokenResponse], ActionResult],
-) -> Callable[[TokenResponse], ActionResult]:
-    """Keep the managed policies of a session.
+    assume: Callable[[TokenResponse], ActionResult], response: TokenResponse
+) -> ActionResult:
+    """Assume a role, and keep the managed policies of the session.
 
     Args:
         assume: moto's handler of AssumeRole or of one of its kinds.
+        response: Moto's handler of the request.
 
     Returns:
-        The replacement. It refuses more than ten policies, and policies that do not exist.
+        The answer.
+
+    Raises:
+        STSValidationError: There are more than ten policies, or one does not exist.
     """
-
-    def complete(response: TokenResponse) -> ActionResult:
-        params = response._get_params()  # noqa: SLF001 - what moto's own handlers use
-        arns = [each["arn"] for each in params.get("PolicyArns", ())]
-        if len(arns) > _MOST_POLICIES:
-            raise STSValidationError(
-                "1 validation error detected: Value at 'policyArns' failed to satisfy constraint: "
-                f"Member must have length less than or equal to {_MOST_POLICIES}"
-            )
-        account = params["RoleArn"].split(":")[_ACCOUNT]
-        for arn in arns:
-            if managed_statements(account, arn) is None:
-                raise STSValidationError(f"Policy {arn} does not exist in the account of the role.")
-        answer = assume(response)
-        session: Any = answer.result["Credentials"]  # type: ignore[index] # moto's record of it
-        session.policy_arns = arns
-        return answer
-
-    return complete
+    params = response._get_params()  # noqa: SLF001 - what moto's own handlers use
+    arns = [each["arn"] for each in params.get("PolicyArns", ())]
+    if len(arns) > _MOST_POLICIES:
+        raise STSValidationError(
+            "1 validation error detected: Value at 'policyArns' failed to satisfy constraint: "
+            f"Member must have length less than or equal to {_MOST_POLICIES}"
+        )
+    account = params["RoleArn"].split(":")[_ACCOUNT]
+    for arn in arns:
+        if managed_statements(account, arn) is None:
+            raise STSValidationError(f"Policy {arn} does not exist in the account of the role.")
+    answer = assume(response)
+    session: Any = answer.result["Credentials"]  # type: ignore[index] # moto's record of it
+    session.policy_arns = arns
+    return answer
 
 
 def session_statements(session: Any) -> Statements | None:

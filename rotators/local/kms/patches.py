@@ -50,43 +50,35 @@ def install(replacements: Replacements) -> None:
     replacements.replace(moto.kms.models, "generate_private_key", Material)
     replacements.replace(Key, "to_dict", described)
     for name, operation in {**operations.OPERATIONS, **management.OPERATIONS, **rotation.OPERATIONS}.items():
-        replacements.replace(KmsResponse, camelcase_to_underscores(name), _answer(name, operation))
+        replacements.replace(KmsResponse, camelcase_to_underscores(name), _answer, name, operation)
     for name, check in _OF_MOTO.items():
         replacements.wrap(KmsResponse, camelcase_to_underscores(name), _with_key, name, check)
 
 
-def _answer(name: str, operation: Operation) -> Callable[[KmsResponse], str]:
-    def answer(response: KmsResponse) -> str:
-        params = read(name, response.body)
-        found = operation(response.kms_backend, params)
-        if name in operations.OPERATIONS and params.get("DryRun"):
-            text = "The request would have succeeded, but the DryRun option is set."
-            raise KmsRefusal("DryRunOperationException", text)
-        if name.endswith(_WITHOUT):
-            found = {key: value for key, value in found.items() if key not in _PLAINTEXTS}
-        return json.dumps(found, default=_base64)
-
-    return answer
+def _answer(name: str, operation: Operation, response: KmsResponse) -> str:
+    params = read(name, response.body)
+    found = operation(response.kms_backend, params)
+    if name in operations.OPERATIONS and params.get("DryRun"):
+        text = "The request would have succeeded, but the DryRun option is set."
+        raise KmsRefusal("DryRunOperationException", text)
+    if name.endswith(_WITHOUT):
+        found = {key: value for key, value in found.items() if key not in _PLAINTEXTS}
+    return json.dumps(found, default=lambda value: base64.b64encode(value).decode())
 
 
 def _with_key(
-    original: Callable[[KmsResponse], str], name: str, check: Callable[[Key], None] | None
-) -> Callable[[KmsResponse], str]:
+    original: Callable[[KmsResponse], str],
+    name: str,
+    check: Callable[[Key], None] | None,
+    response: KmsResponse,
+) -> str:
     """Let moto answer about an existing key, which moto expects to be named by its id."""
-
-    def answer(response: KmsResponse) -> str:
-        key = find(response.kms_backend, read(name, response.body)["KeyId"], aliases=False)
-        if key.account_id != response.current_account:
-            if name not in _ACROSS_ACCOUNTS:
-                raise KmsRefusal("AccessDeniedException")
-            response.current_account = key.account_id
-        if check is not None:
-            check(key)
-        response.body = json.dumps({"PolicyName": "default", **json.loads(response.body), "KeyId": key.id})
-        return original(response)
-
-    return answer
-
-
-def _base64(value: bytes) -> str:
-    return base64.b64encode(value).decode()
+    key = find(response.kms_backend, read(name, response.body)["KeyId"], aliases=False)
+    if key.account_id != response.current_account:
+        if name not in _ACROSS_ACCOUNTS:
+            raise KmsRefusal("AccessDeniedException")
+        response.current_account = key.account_id
+    if check is not None:
+        check(key)
+    response.body = json.dumps({"PolicyName": "default", **json.loads(response.body), "KeyId": key.id})
+    return original(response)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from moto.redshift.models import Cluster, RedshiftBackend
@@ -23,7 +24,7 @@ def install(replacements: Replacements, options: Options, _client: Callable[...,
         options: options of the local AWS.
     """
     replacements.wrap(RedshiftBackend, "create_cluster", with_server, options)
-    replacements.replace(Cluster, "address", property(with_host(Cluster.address)))
+    replacements.replace(Cluster, "address", property(partial(with_host, Cluster.address)))
     replacements.replace(Cluster, "cluster_namespace_arn", property(_namespace_arn))
 
 

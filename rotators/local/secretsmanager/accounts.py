@@ -19,7 +19,6 @@ from rotators.local.iam.lookup import caller
 from rotators.local.secretsmanager.refusals import invalid_request, refusal
 
 if TYPE_CHECKING:
-    from rotators.iam.calls import ApiCall
     from rotators.local.iam.lookup import Lookup
 
 _OWNER = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:(\d{12}):secret:.+")
@@ -30,48 +29,34 @@ _DEFAULT_KEY = (
 )
 
 
-class Accounts:
-    """The accounts of one local AWS.
+def owning_backend(
+    own: SecretsManagerBackend, operation: str, access_key: str, params: Mapping[str, Any], lookup: Lookup
+) -> SecretsManagerBackend:
+    """Return moto's records of the account that owns the secret of a request.
 
     Args:
+        own: those of the caller's account, in the Region of the request.
+        operation: such as ``GetSecretValue``.
+        access_key: of the caller.
+        params: members of the request.
         lookup: finds secrets, keys and their policies.
+
+    Raises:
+        SecretsManagerClientError: the secret is of another account, and a policy does not allow the call,
+            or its value is encrypted with the key aws/secretsmanager.
     """
-
-    def __init__(self, lookup: Lookup) -> None:
-        self._lookup = lookup
-
-    def backend(
-        self, own: SecretsManagerBackend, operation: str, access_key: str, params: Mapping[str, Any]
-    ) -> SecretsManagerBackend:
-        """Return moto's records of the account that owns the secret of a request.
-
-        Args:
-            own: those of the caller's account, in the Region of the request.
-            operation: such as ``GetSecretValue``.
-            access_key: of the caller.
-            params: members of the request.
-
-        Raises:
-            SecretsManagerClientError: the secret is of another account, and a policy does not allow the call,
-                or its value is encrypted with the key aws/secretsmanager.
-        """
-        named = str(params.get("SecretId", ""))
-        owner = _OWNER.fullmatch(named)
-        if owner is None or owner[1] == own.account_id:
-            return own
-        region, who = own.region_name, caller(access_key, own.region_name)
-        request = SignedRequest(
-            "", own.account_id, region, "secretsmanager", operation, params, who.principal
-        )
-        for call in calls_of(request, self._lookup):
-            if not self._allows(call, who.session):
-                raise refusal("AccessDeniedException", denial(request, call, who.arn, "resource"))
-        secret = self._lookup.secret(named, region)
-        uses_value = operation == "GetSecretValue" or params.keys() & {"SecretString", "SecretBinary"}
-        if uses_value and secret is not None and secret.key is None:
-            raise invalid_request(_DEFAULT_KEY)
-        return secretsmanager_backends[owner[1]][region]
-
-    def _allows(self, call: ApiCall, session: str) -> bool:
-        decision = decide_with((_EVERYTHING,), call, resource=self._lookup.policy(call.resource))
-        return decision.allowed or decision.conditions == (f"the session {session}",)
+    named = str(params.get("SecretId", ""))
+    owner = _OWNER.fullmatch(named)
+    if owner is None or owner[1] == own.account_id:
+        return own
+    region, who = own.region_name, caller(access_key, own.region_name)
+    request = SignedRequest("", own.account_id, region, "secretsmanager", operation, params, who.principal)
+    for call in calls_of(request, lookup):
+        decision = decide_with((_EVERYTHING,), call, resource=lookup.policy(call.resource))
+        if not decision.allowed and decision.conditions != (f"the session {who.session}",):
+            raise refusal("AccessDeniedException", denial(request, call, who.arn, "resource"))
+    secret = lookup.secret(named, region)
+    uses_value = operation == "GetSecretValue" or params.keys() & {"SecretString", "SecretBinary"}
+    if uses_value and secret is not None and secret.key is None:
+        raise invalid_request(_DEFAULT_KEY)
+    return secretsmanager_backends[owner[1]][region]

@@ -66,33 +66,33 @@ class ApiCalls:
         with self._lock:
             self._records.clear()
 
-    def recorded(self, application: Application) -> Application:
-        """Wrap a WSGI application, so that calls of Secrets Manager are recorded, refused ones included.
+    def recorded(
+        self, application: Application, environ: dict[str, Any], start_response: Any
+    ) -> Iterable[bytes]:
+        """Answer a request as an application does; record a call of Secrets Manager, also a refused one.
 
         Args:
             application: The application.
+            environ: The request.
+            start_response: Of WSGI.
 
         Returns:
-            The application with the record.
+            The body of the answer.
         """
+        signed = signature(environ)
+        if signed is None or signed["service"] != "secretsmanager":
+            return application(environ, start_response)
+        body = body_of(environ)
+        status: list[str] = []
 
-        def record(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-            signed = signature(environ)
-            if signed is None or signed["service"] != "secretsmanager":
-                return application(environ, start_response)
-            body = body_of(environ)
-            status: list[str] = []
+        def start(line: str, headers: Any, *rest: Any) -> Any:
+            status[:] = [line]
+            return start_response(line, headers, *rest)
 
-            def start(line: str, headers: Any, *rest: Any) -> Any:
-                status[:] = [line]
-                return start_response(line, headers, *rest)
-
-            answer = b"".join(application(environ, start))
-            if not status[0].startswith(_FAILED):  # such an answer is no JSON
-                self._record(signed, environ, body, status[0], answer)
-            return [answer]
-
-        return record
+        answer = b"".join(application(environ, start))
+        if not status[0].startswith(_FAILED):  # such an answer is no JSON
+            self._record(signed, environ, body, status[0], answer)
+        return [answer]
 
     def _record(
         self, signed: re.Match[str], environ: dict[str, Any], body: bytes, status: str, answer: bytes

@@ -151,9 +151,14 @@ class EventLog:
 
 
 def with_targets(
-    original: Callable[..., None], client: Callable[[str, str], Any], options: Options
-) -> Callable[..., None]:
-    """Replace the delivery of an event to a rule's targets: moto delivers neither to SNS nor to Lambda.
+    original: Callable[..., None],
+    client: Callable[[str, str], Any],
+    options: Options,
+    rule: Rule,
+    event: Any,
+    **named: Any,
+) -> None:
+    """Deliver an event to a rule's targets: moto delivers neither to SNS nor to Lambda.
 
     A function is invoked asynchronously, and only if its policy admits EventBridge for this rule
     (EventBridge guide: eb-use-resource-based). EventBridge delivers an event at least once, so there can be
@@ -163,32 +168,28 @@ def with_targets(
         original: Moto's own delivery.
         client: Returns a client for a service and a Region.
         options: Options of the local AWS; they set how often each event is delivered to a function.
-
-    Returns:
-        The replacement.
+        rule: Moto's record of the rule.
+        event: The event.
+        **named: What else moto's own gets.
     """
-
-    def send_to_targets(rule: Rule, original_event: Any, transform_input: bool = True) -> None:
-        # EventBridge API:DisableRule; a rule with a schedule alone matches no event (API:PutRule).
-        if rule.state == "DISABLED" or not rule.event_pattern.get_pattern():
-            return
-        arns = [target["Arn"] for target in rule.targets if target["Arn"].split(":")[2] in ("sns", "lambda")]
-        if arns and rule.event_pattern.matches_event(original_event):
-            time = dt.datetime.fromtimestamp(float(original_event["time"]), dt.UTC)
-            event = json.dumps({**original_event, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ")})
-            for arn in arns:
-                if ":sns:" in arn:
-                    client("sns", rule.region_name).publish(TopicArn=arn, Message=event)
-                elif _admits(client("lambda", rule.region_name), arn, rule.arn):
-                    for _ in range(options.event_deliveries):
-                        answer = client("lambda", rule.region_name).invoke(
-                            FunctionName=arn, InvocationType="Event", Payload=event
-                        )
-                        answer["Payload"].read()  # empty; an unread answer keeps its connection open
-        if len(arns) < len(rule.targets):
-            original(rule, original_event, transform_input)
-
-    return send_to_targets
+    # EventBridge API:DisableRule; a rule with a schedule alone matches no event (API:PutRule).
+    if rule.state == "DISABLED" or not rule.event_pattern.get_pattern():
+        return
+    arns = [target["Arn"] for target in rule.targets if target["Arn"].split(":")[2] in ("sns", "lambda")]
+    if arns and rule.event_pattern.matches_event(event):
+        time = dt.datetime.fromtimestamp(float(event["time"]), dt.UTC)
+        text = json.dumps({**event, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ")})
+        for arn in arns:
+            if ":sns:" in arn:
+                client("sns", rule.region_name).publish(TopicArn=arn, Message=text)
+            elif _admits(client("lambda", rule.region_name), arn, rule.arn):
+                for _ in range(options.event_deliveries):
+                    answer = client("lambda", rule.region_name).invoke(
+                        FunctionName=arn, InvocationType="Event", Payload=text
+                    )
+                    answer["Payload"].read()  # empty; an unread answer keeps its connection open
+    if len(arns) < len(rule.targets):
+        original(rule, event, **named)
 
 
 def _admits(functions: Any, function_arn: str, rule_arn: str) -> bool:

@@ -15,7 +15,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rotators.local.secretsmanager.refusals import invalid_next_token, invalid_parameter, too_long, validation
+from rotators.local.secretsmanager.refusals import invalid_parameter, refusal, too_long, validation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -143,16 +143,16 @@ def _offset(token: object, params: Params) -> int:
             return int(offset)
     except (binascii.Error, ValueError):
         pass
-    raise invalid_next_token()
+    raise refusal("InvalidNextTokenException", "The NextToken value is invalid.")
 
 
 def _selects(given: Params, secret: Entry) -> bool:
-    texts, match = _ATTRIBUTES[given["Key"]](secret), _MATCHERS.get(given["Key"], _begins)
+    texts, match = _ATTRIBUTES[given["Key"]](secret), _MATCHERS.get(given["Key"], str.startswith)
     refused = [value[1:] for value in given["Values"] if value.startswith("!")]
     wanted = [value for value in given["Values"] if not value.startswith("!")]
-    if any(match(value, text) for value in refused for text in texts):
+    if any(match(text, value) for value in refused for text in texts):
         return False
-    return not wanted or any(match(value, text) for value in wanted for text in texts)
+    return not wanted or any(match(text, value) for value in wanted for text in texts)
 
 
 def _tags(secret: Entry, member: str) -> list[str]:
@@ -165,7 +165,7 @@ _ATTRIBUTES: dict[str, Callable[[Entry], list[str]]] = {
     "tag-key": lambda secret: _tags(secret, "Key"),
     "tag-value": lambda secret: _tags(secret, "Value"),
     # Only replicated secrets have a primary Region (seen on AWS, rebuy-de/aws-nuke#1127).
-    "primary-region": lambda secret: [_of_source(secret).region] if _is_replicated(secret) else [],
+    "primary-region": lambda secret: [_of_source(secret).region] if _of_source(secret).replicas else [],
     "owning-service": lambda secret: [secret.owning_service] if secret.owning_service else [],
     "all": lambda secret: [
         text
@@ -181,25 +181,17 @@ _SORT_KEYS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _is_replicated(secret: Entry) -> bool:
-    return bool(_of_source(secret).replicas)
-
-
 def _of_source(secret: Entry) -> FakeSecret:
     # Only a replica has a source.
     found: FakeSecret = getattr(secret, "source", secret)  # type: ignore[arg-type]
     return found
 
 
-def _begins(value: str, text: str) -> bool:
-    return text.startswith(value)
-
-
 def _words(text: str) -> list[str]:
     return [part.lower() for word in _WORD.findall(text) for part in _PART.findall(word)]
 
 
-def _has_words(value: str, text: str) -> bool:
+def _has_words(text: str, value: str) -> bool:
     """Each word of the value begins a word of the text, in any order and case; camel case is many words."""
     there, wanted = _words(text), _words(value)
     return bool(wanted) and all(any(each.startswith(word) for each in there) for word in wanted)

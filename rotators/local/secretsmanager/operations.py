@@ -20,6 +20,7 @@ from moto.secretsmanager.models import FakeSecret, ReplicaSecret, SecretsManager
 from rotators.local.iam.lookup import caller
 from rotators.local.iam.per_secret import refusal_of
 from rotators.local.secretsmanager import keys, listing, versions
+from rotators.local.secretsmanager.accounts import owning_backend
 from rotators.local.secretsmanager.refusals import (
     DELETED,
     NO_FUNCTION,
@@ -38,7 +39,7 @@ from rotators.local.secretsmanager.versions import CURRENT, PENDING, PREVIOUS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rotators.local.secretsmanager.accounts import Accounts
+    from rotators.local.iam.lookup import Lookup
     from rotators.local.secretsmanager.events import EventLog
     from rotators.local.secretsmanager.replication import Replication
     from rotators.local.secretsmanager.rotations import Rotations
@@ -69,13 +70,13 @@ class Operations:
         rotations: starts and drives the rotations.
         replication: makes the replicas.
         events: gets the service's events.
-        accounts: finds secrets of other accounts.
+        lookup: finds secrets, keys and their policies.
     """
 
     def __init__(
-        self, rotations: Rotations, replication: Replication, events: EventLog, accounts: Accounts
+        self, rotations: Rotations, replication: Replication, events: EventLog, lookup: Lookup
     ) -> None:
-        self.accounts = accounts
+        self.lookup = lookup
         self.rotations = rotations
         self.replication = replication
         self.lock = rotations.lock
@@ -181,7 +182,8 @@ class Operations:
                 if refused := refusal_of.get()(secret_id):
                     raise refusal("AccessDeniedException", refused)
                 named = {"SecretId": secret_id}
-                owner = self.accounts.backend(backend, "GetSecretValue", params["AccessKey"], named)
+                key = params["AccessKey"]
+                owner = owning_backend(backend, "GetSecretValue", key, named, self.lookup)
                 values.append(self._read(owner.describe_secret(secret_id), None, None))
             except SecretsManagerClientError as error:
                 errors.append(
@@ -384,21 +386,18 @@ class Operations:
         page, more = listing.page(found, params, _MOST_OF_A_PAGE)
         return {**_named(secret), "Versions": page, **more}
 
-    def described(self, to_dict: Callable[[FakeSecret], Params]) -> Callable[[FakeSecret], Params]:
-        """Complete moto's description of a secret.
+    def described(self, to_dict: Callable[[FakeSecret], Params], secret: FakeSecret) -> Params:
+        """Describe a secret: moto's description, completed.
 
         Args:
             to_dict: Moto's own ``FakeSecret.to_dict``.
+            secret: Moto's record of the secret.
 
         Returns:
-            The replacement, which takes the lock.
+            The members of the description. The lock is not held yet.
         """
-
-        def complete(secret: FakeSecret) -> Params:
-            with self.lock:
-                return self._describe(secret, to_dict(secret))
-
-        return complete
+        with self.lock:
+            return self._describe(secret, to_dict(secret))
 
     def _describe(self, secret: FakeSecret, described: Params) -> Params:
         """Moto's description, with rotation as the service shows it and only versions that have labels."""
@@ -517,27 +516,28 @@ class Operations:
         self.replication.remove(secret, params["RemoveReplicaRegions"])
         return _replication(secret)
 
-    def adding(self, add_secret: Callable[..., tuple[FakeSecret, bool]]) -> Callable[..., Any]:
-        """Complete moto's creation of a secret: its dates are whole seconds.
+    def adding(
+        self, add_secret: Callable[..., Any], backend: SecretsManagerBackend, secret_id: str, **named: Any
+    ) -> tuple[FakeSecret, bool]:
+        """Create a secret as moto does, and complete its record: its dates are whole seconds.
 
         Args:
             add_secret: moto's own ``SecretsManagerBackend._add_secret``.
+            backend: Moto's records of one account and Region.
+            secret_id: Name of the secret.
+            **named: What else moto's own gets.
 
         Returns:
-            The replacement.
+            What moto's own returns.
         """
-
-        def add(backend: SecretsManagerBackend, secret_id: str, **named: Any) -> tuple[FakeSecret, bool]:
-            is_new = secret_id not in backend.secrets
-            secret, has_value = add_secret(backend, secret_id, **named)
-            secret.last_changed_date = versions.now()  # type: ignore[assignment] # moto: seconds
-            if is_new:
-                secret.created_date = secret.last_changed_date
-                for version in secret.versions.values():
-                    version["createdate"] = secret.created_date
-            return secret, has_value
-
-        return add
+        is_new = secret_id not in backend.secrets
+        secret, has_value = add_secret(backend, secret_id, **named)
+        secret.last_changed_date = versions.now()
+        if is_new:
+            secret.created_date = secret.last_changed_date
+            for version in secret.versions.values():
+                version["createdate"] = secret.created_date
+        return secret, has_value
 
     def created(self, backend: SecretsManagerBackend, params: Params) -> None:
         """Make the replicas that a successful CreateSecret requested."""
@@ -545,29 +545,30 @@ class Operations:
         if isinstance(secret, FakeSecret):
             self.replication.proceed(secret)
 
-    def deleting(self, delete_secret: Callable[..., tuple[str, str, float]]) -> Callable[..., Any]:
-        """Complete moto's deletion: it takes the end of the recovery window for DeletedDate.
+    def deleting(
+        self, delete_secret: Callable[..., Any], backend: SecretsManagerBackend, secret_id: str, **named: Any
+    ) -> tuple[str, str, float]:
+        """Delete a secret as moto does, which takes the end of the recovery window for DeletedDate.
 
         API SecretListEntry: DeletedDate is the time of the deletion. The end of the window is DeletionDate,
-        which DeleteSecret returns.
+        which DeleteSecret returns. The lock is not held yet.
 
         Args:
             delete_secret: moto's own ``SecretsManagerBackend.delete_secret``.
+            backend: Moto's records of one account and Region.
+            secret_id: Name or ARN.
+            **named: What else moto's own gets.
 
         Returns:
-            The replacement, which takes the lock.
+            ARN and name of the secret, and DeletionDate.
         """
-
-        def delete(backend: SecretsManagerBackend, secret_id: str, *args: Any, **named: Any) -> Any:
-            with self.lock:
-                secret = backend.secrets.get(secret_id)
-                check_not_replicated(secret)
-                arn, name, date = delete_secret(backend, secret_id, *args, **named)
-                if isinstance(secret, FakeSecret) and secret.is_deleted():
-                    secret.deleted_date = versions.now()
-                return arn, name, round(date, 3)
-
-        return delete
+        with self.lock:
+            secret = backend.secrets.get(secret_id)
+            check_not_replicated(secret)
+            arn, name, date = delete_secret(backend, secret_id, **named)
+            if isinstance(secret, FakeSecret) and secret.is_deleted():
+                secret.deleted_date = versions.now()
+            return arn, name, round(date, 3)
 
     def stop_replication_to_replica(self, backend: SecretsManagerBackend, params: Params) -> Params:
         """Turn a replica, in its own Region, into an independent secret.

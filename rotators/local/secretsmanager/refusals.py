@@ -19,7 +19,9 @@ NOT_INVOCABLE = (
 )
 
 
-def with_answer_of_aws(init: Callable[..., None]) -> Callable[..., None]:
+def with_answer_of_aws(
+    init: Callable[..., None], error: SecretsManagerClientError, *args: Any, **named: Any
+) -> None:
     """Complete moto's errors: their status and the body of the answer.
 
     The status is 400, also for a missing secret. The errors of the service's model have a member ``Message``
@@ -27,18 +29,14 @@ def with_answer_of_aws(init: Callable[..., None]) -> Callable[..., None]:
 
     Args:
         init: Moto's own constructor of ``SecretsManagerClientError``.
-
-    Returns:
-        The replacement.
+        error: The new error.
+        *args: Arguments of the constructor.
+        **named: Further ones.
     """
-
-    def complete(error: SecretsManagerClientError, *args: Any, **named: Any) -> None:
-        init(error, *args, **named)
-        error.code = 400
-        key = "message" if error.error_type == "ValidationException" else "Message"
-        error.description = json.dumps({"__type": error.error_type, key: error.message})
-
-    return complete
+    init(error, *args, **named)
+    error.code = 400
+    key = "message" if error.error_type == "ValidationException" else "Message"
+    error.description = json.dumps({"__type": error.error_type, key: error.message})
 
 
 def refusal(code: str, message: str) -> SecretsManagerClientError:
@@ -89,11 +87,6 @@ def too_long(member: str, most: int) -> SecretsManagerClientError:
         The exception; the caller raises it.
     """
     return validation(member, f"Member must have length less than or equal to {most}")
-
-
-def invalid_next_token() -> SecretsManagerClientError:
-    """Return an ``InvalidNextTokenException``; the caller raises it."""
-    return refusal("InvalidNextTokenException", "The NextToken value is invalid.")
 
 
 def not_found(message: str) -> SecretsManagerClientError:

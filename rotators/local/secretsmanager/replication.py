@@ -13,6 +13,7 @@ that prevent a deletion (rebuy-de/aws-nuke#1127).
 
 from __future__ import annotations
 
+import copy
 import re
 from typing import TYPE_CHECKING, Any, cast
 
@@ -203,10 +204,7 @@ class Replication:
         alone.arn, alone.policy = replica.arn, source.policy
         if replica.accessed:
             alone.accessed = replica.accessed  # type: ignore[attr-defined] # moto has no such member
-        alone.versions = {
-            key: {**version, "version_stages": list(version["version_stages"])}
-            for key, version in source.versions.items()
-        }
+        alone.versions = copy.deepcopy(source.versions)
         alone.set_default_version_id(current)
         source.replicas.remove(replica)
         dict.pop(there, replica.arn)

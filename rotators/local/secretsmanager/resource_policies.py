@@ -92,14 +92,10 @@ def _locks_out(policy: str, secret: str, caller: str) -> bool:
     }
     call = ApiCall(caller, "secretsmanager:PutResourcePolicy", secret, context)
     # The caller's own policies allow it, or the call would not have come here.
+    denials = [each for each in statements_of(policy) if each["Effect"] == "Deny"]
     return not decide_with(
-        [{"Effect": "Allow", "Action": "*", "Resource": "*"}], call, resource=_deciding(policy)
+        [{"Effect": "Allow", "Action": "*", "Resource": "*"}], call, resource=denials
     ).allowed
-
-
-def _deciding(policy: str) -> list[Any]:
-    """The statements that deny; permissions lock no caller out."""
-    return [each for each in statements_of(policy) if each["Effect"] == "Deny"]
 
 
 def _syntax_fault(policy: str) -> str | None:

@@ -185,7 +185,9 @@ class Rotations:
         if pending != token:
             versions.stage_empty(secret, token)
         if not immediately:
-            _copy_value(secret, current, token)
+            value = secret.versions.get(current or "", {})
+            for key in value.keys() & {"secret_string", "secret_binary"}:
+                secret.versions[token][key] = value[key]
         steps = STEPS if immediately else ("testSecret",)
         self._start(Run(secret, token, secret.rotation_lambda_arn, current, steps))
 
@@ -336,10 +338,3 @@ class Rotations:
             state.outcomes[outcome.token] = outcome
             self._threads.discard(threading.current_thread())
             self._changed.notify_all()
-
-
-def _copy_value(secret: FakeSecret, source: str | None, target: str) -> None:
-    """Copy the value of a version, if there is one, into another version."""
-    version = secret.versions.get(source or "", {})
-    for key in version.keys() & {"secret_string", "secret_binary"}:
-        secret.versions[target][key] = version[key]

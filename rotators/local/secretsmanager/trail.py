@@ -122,7 +122,8 @@ def lookup(records: Iterable[dict[str, Any]], region: str, params: dict[str, Any
         reverse=True,
     )
     page = found[:limit]
-    answer: dict[str, Any] = {"Events": list(map(_encoded, page))}
+    encoded = [{**each, "CloudTrailEvent": json.dumps(each["CloudTrailEvent"])} for each in page]
+    answer: dict[str, Any] = {"Events": encoded}
     if len(found) > limit:
         answer["NextToken"] = _token(params, page[-1])
     return answer
@@ -194,7 +195,3 @@ def _place(params: dict[str, Any]) -> tuple[float, str] | None:
 
 def _asked(params: dict[str, Any]) -> list[Any]:
     return [params.get(name) for name in _SAME_ON_EVERY_PAGE]
-
-
-def _encoded(record: dict[str, Any]) -> dict[str, Any]:
-    return {**record, "CloudTrailEvent": json.dumps(record["CloudTrailEvent"])}

@@ -61,6 +61,7 @@ class MariaDbServer(PrivateServer):
     Attributes:
         defaults: the options that every server gets.
         version: of the server that runs.
+        clearing: SQL that drops the users of a new data directory.
     """
 
     engine = "mariadb"
@@ -68,6 +69,7 @@ class MariaDbServer(PrivateServer):
     ready_text = "ready for connections"
     failed_texts = ("Aborting",)
     version: str
+    clearing = "DELETE FROM mysql.global_priv WHERE User IN ('root', '');\nFLUSH PRIVILEGES;"
     defaults: Mapping[str, str] = {
         "bind-address": "127.0.0.1",
         # No socket outside of the server's own directory, no name service, no binary log.
@@ -98,7 +100,10 @@ class MariaDbServer(PrivateServer):
         self._settings |= certificate if self.tls else {"ssl": "0"}
         self._own()
         self._initialise(found)
-        write_private(self.directory / "init.sql", self._init())
+        # The server runs this before it takes connections. The users without a password are gone by then.
+        create = f"CREATE USER 'root'@'%' {self.identified(self.password)};"
+        grant = "GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;"
+        write_private(self.directory / "init.sql", f"{self.clearing}\n{create}\n{grant}\n")
 
     @classmethod
     def find(cls) -> MariaDbBinaries:
@@ -134,15 +139,6 @@ class MariaDbServer(PrivateServer):
             "--auth-root-authentication-method=normal",
             "--skip-name-resolve",
             TMPDIR=self._settings["tmpdir"],
-        )
-
-    def _init(self) -> str:
-        """The statements that the server runs before it takes connections: they make the administrator."""
-        # Only a hash is written, and the users without a password are gone before the first connection.
-        return (
-            "DELETE FROM mysql.global_priv WHERE User IN ('root', '');\nFLUSH PRIVILEGES;\n"  # noqa: S608 - a hash that we made
-            f"CREATE USER 'root'@'%' {self.identified(self.password)};\n"
-            "GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;\n"
         )
 
     def identified(self, password: str) -> str:

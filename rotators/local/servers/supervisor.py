@@ -7,6 +7,7 @@ closes that pipe in every case, so a normal exit, Ctrl-C, SIGTERM and SIGKILL ne
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -101,10 +102,8 @@ def _say(answer: dict[str, Any]) -> None:
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        return
 
 
 def children(pid: int) -> list[int]:
