@@ -145,9 +145,9 @@ class LocalAws(Options):
             takes a tenth of a second.
         """
         clients, region = self._services.clients, region or self._region
-        return (
-            clients.new(service, region, credentials) if credentials else clients.of_account(service, region)
-        )
+        if credentials:
+            return clients.new(service, region, credentials)
+        return clients.of_account(service, region)
 
     def function_arn(self, name: str) -> str:
         """Return the ARN of a function.

@@ -69,5 +69,4 @@ class Clients:
             return _DEVELOPER
         role = f"arn:aws:iam::{account}:role/rotators-local"
         found = self.of_account("sts", region).assume_role(RoleArn=role, RoleSessionName="local")
-        credentials: dict[str, Any] = found["Credentials"]
-        return credentials
+        return dict(found["Credentials"])

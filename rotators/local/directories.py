@@ -14,15 +14,13 @@ from moto.core.responses import EmptyResult
 from moto.ds.exceptions import EntityDoesNotExistException
 from moto.ds.responses import DirectoryServiceResponse
 
-from rotators.local.servers.activedirectory import SUFFIX, encoded
+from rotators.local.servers.activedirectory import ENABLED, SUFFIX, encoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rotators.local.moto_patches import Replacements
     from rotators.local.options import Options
-
-_ENABLED = "512"  # userAccountControl, NORMAL_ACCOUNT
 
 
 def install(replacements: Replacements, options: Options, _client: Callable[..., Any]) -> None:
@@ -58,7 +56,7 @@ def _reset(admin: ldap3.Connection, account: str, password: str) -> None:
     found = [each["dn"] for each in admin.response if each["type"] == "searchResEntry"]
     if not found:
         raise JsonRESTError("UserDoesNotExistException", f"User {account} does not exist")
-    values = {"unicodePwd": encoded(password), "userAccountControl": _ENABLED, "lockoutTime": "0"}
+    values = {"unicodePwd": encoded(password), "userAccountControl": ENABLED, "lockoutTime": "0"}
     changes = {name: [(ldap3.MODIFY_REPLACE, [value])] for name, value in values.items()}
     if not admin.modify(found[0], changes):
         raise JsonRESTError("InvalidPasswordException", "The password does not fulfil the rules")

@@ -41,12 +41,11 @@ class InProcessFunction:
         Raises:
             RotatorsError: the step failed.
         """
-        rotator = self._rotator
-        if rotator is None:
+        if self._rotator is None:
             handler(event)
             return
         settings = Settings.from_environment(os.environ)
-        run_step(RotationRequest.from_event(event), SecretStore(), settings, Report(), rotator)
+        run_step(RotationRequest.from_event(event), SecretStore(), settings, Report(), self._rotator)
 
     def rotation(self, arn: str, token: str) -> Rotation:
         """The record that a rotator gets in setSecret.

@@ -1,7 +1,7 @@
 """The one place where moto's code is replaced.
 
-`MotoPatches.install` replaces methods of moto's classes and `remove` restores moto's own. Most of their names
-are private to moto, so moto is pinned exactly; tests/local/moto_names.py lists them, and a test checks them.
+`install` replaces methods of moto's classes, and `Replacements` restores moto's own. Most of their names are
+private to moto, so moto is pinned exactly; tests/local/moto_names.py lists them, and a test checks them.
 
 CloudFormation, RDS, Redshift, ElastiCache and MemoryDB are replaced at their first request
 (`_AT_FIRST_REQUEST`), because the import of moto's models of a service takes up to three seconds.
@@ -14,7 +14,7 @@ import json
 import re
 import threading
 from contextlib import ExitStack
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -31,6 +31,7 @@ from moto.secretsmanager.responses import SecretsManagerResponse
 from moto.sts.models import STSBackend
 from moto.sts.responses import TokenResponse
 
+from rotators.local.functions.lambda_service import set_code, update_configuration
 from rotators.local.iam.account_details import get_account_authorization_details
 from rotators.local.iam.lookup import session_arn
 from rotators.local.iam.policy_simulator import simulate_principal_policy
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-    from rotators.local.clients import Clients
     from rotators.local.functions.lambda_service import LambdaService
     from rotators.local.options import Options
     from rotators.local.secretsmanager.operations import Operations
@@ -113,64 +113,66 @@ class Replacements(ExitStack):
         self.enter_context(mock.patch.object(owner, name, replacement, create=True))
 
 
-class MotoPatches:
-    """The replacements. A process has at most one local AWS at a time.
+def install(
+    replacements: Replacements,
+    operations: Operations,
+    functions: LambdaService,
+    options: Options,
+    client: Callable[..., Any],
+) -> None:
+    """Put the replacements in moto's place, but for those of `FirstRequests`.
 
     Args:
+        replacements: keeps the originals. A process has at most one local AWS at a time.
         operations: Secrets Manager's operations that answer instead of moto's.
         functions: Invokes Lambda functions instead of moto.
         options: Options of the local AWS.
-        clients: Makes clients of this AWS.
+        client: function of a service and a Region that returns a client of this AWS.
+    """
+    replace, wrap = replacements.replace, replacements.wrap
+    for name in _OPERATIONS:
+        replace(SecretsManagerResponse, name, _answer, operations, getattr(operations, name))
+    wrap(SecretsManagerClientError, "__init__", with_answer_of_aws)
+    wrap(SecretsManagerResponse, "create_secret", _create_secret, operations)
+    for name, member in CHECKING.items():
+        wrap(SecretsManagerResponse, name, _with_checked_name, member)
+    replace(SecretsManagerResponse, "backend", property(partial(_backend, operations)))
+    replace(SecretsManagerBackend, "get_secret_value", operations.get_secret_value)
+    wrap(SecretsManagerBackend, "delete_secret", operations.deleting)
+    wrap(SecretsManagerBackend, "_add_secret", operations.adding)
+    wrap(FakeSecret, "to_dict", operations.described)
+    replace(FakeSecret, "create_replicas", operations.replication.request)
+    replace(CloudTrailResponse, "lookup_events", _lookup_events, operations)
+    replace(LambdaFunction, "invoke", functions.invoke)
+    wrap(LambdaFunction, "_set_function_code", set_code)
+    wrap(LambdaFunction, "update_configuration", update_configuration)
+    replace(IamResponse, "simulate_principal_policy", simulate_principal_policy)
+    replace(IamResponse, "get_account_authorization_details", get_account_authorization_details)
+    replace(BaseResponse, "access_key_regex", _ACCESS_KEY)
+    wrap(STSBackend, "get_caller_identity", session_arn)
+    for name in ("assume_role", "assume_role_with_saml", "assume_role_with_web_identity"):
+        wrap(TokenResponse, name, with_managed_policies)
+    wrap(Rule, "send_to_targets", with_targets, client, options)
+    kms.install(replacements)
+    cached = cache(moto.core.responses.method_names_from_class)  # type: ignore[attr-defined] # not exported
+    replace(moto.core.responses, "method_names_from_class", cached)  # a fifth of a request's time
+
+
+class FirstRequests:
+    """The replacements of services that few users of a local AWS call; they are made at the first request.
+
+    Args:
         replacements: keeps the originals.
+        options: Options of the local AWS.
+        client: function of a service and a Region that returns a client of this AWS.
     """
 
-    def __init__(
-        self,
-        operations: Operations,
-        functions: LambdaService,
-        options: Options,
-        clients: Clients,
-        replacements: Replacements,
-    ) -> None:
-        self._operations = operations
-        self._functions = functions
-        self._options = options
-        self._client = clients.of_account
-        self._replacements = replacements
-        self._installing = threading.Lock()
+    def __init__(self, replacements: Replacements, options: Options, client: Callable[..., Any]) -> None:
+        self._arguments = replacements, options, client
+        self._lock = threading.Lock()
         self._installed: set[str] = set()
 
-    def install(self) -> None:
-        """Put the replacements in moto's place, but for those of `before_request`."""
-        replace, wrap = self._replacements.replace, self._replacements.wrap
-        for name in _OPERATIONS:
-            replace(SecretsManagerResponse, name, self._answer, getattr(self._operations, name))
-        wrap(SecretsManagerClientError, "__init__", with_answer_of_aws)
-        wrap(SecretsManagerResponse, "create_secret", self._checked)
-        for name, member in CHECKING.items():
-            wrap(SecretsManagerResponse, name, _with_checked_name, member)
-        replace(SecretsManagerResponse, "backend", property(self._backend))
-        replace(SecretsManagerBackend, "get_secret_value", self._operations.get_secret_value)
-        wrap(SecretsManagerBackend, "delete_secret", self._operations.deleting)
-        wrap(SecretsManagerBackend, "_add_secret", self._operations.adding)
-        wrap(FakeSecret, "to_dict", self._operations.described)
-        replace(FakeSecret, "create_replicas", self._operations.replication.request)
-        replace(CloudTrailResponse, "lookup_events", self._lookup_events)
-        replace(LambdaFunction, "invoke", self._functions.invoke)
-        wrap(LambdaFunction, "_set_function_code", self._functions.set_code)
-        wrap(LambdaFunction, "update_configuration", self._functions.update_configuration)
-        replace(IamResponse, "simulate_principal_policy", simulate_principal_policy)
-        replace(IamResponse, "get_account_authorization_details", get_account_authorization_details)
-        replace(BaseResponse, "access_key_regex", _ACCESS_KEY)
-        wrap(STSBackend, "get_caller_identity", session_arn)
-        for name in ("assume_role", "assume_role_with_saml", "assume_role_with_web_identity"):
-            wrap(TokenResponse, name, with_managed_policies)
-        wrap(Rule, "send_to_targets", with_targets, self._client, self._options)
-        kms.install(self._replacements)
-        cached = cache(moto.core.responses.method_names_from_class)  # type: ignore[attr-defined] # not exported
-        replace(moto.core.responses, "method_names_from_class", cached)  # a fifth of a request's time
-
-    def before_request(self, service: str) -> None:
+    def before(self, service: str) -> None:
         """Replace what is replaced at a service's first request.
 
         Args:
@@ -179,36 +181,44 @@ class MotoPatches:
         module = _AT_FIRST_REQUEST.get(service)
         if module is None:
             return
-        with self._installing:
+        with self._lock:
             if module not in self._installed:
                 with shared_service_models():  # separate: only the import needs the large model of EC2
                     patches = import_module(module)
-                patches.install(self._replacements, self._options, self._client)
+                patches.install(*self._arguments)
                 self._installed.add(module)
 
-    def _backend(self, response: SecretsManagerResponse) -> SecretsManagerBackend:
-        own = secretsmanager_backends[response.current_account][response.region]
-        operation = response.headers["X-Amz-Target"].rpartition(".")[2]
-        key, lookup = response.get_access_key(), self._operations.lookup
-        return owning_backend(own, operation, key, _params(response), lookup)
 
-    def _answer(self, operation: Callable[..., dict[str, Any]], response: SecretsManagerResponse) -> str:
-        params = {**_params(response), "AccessKey": response.get_access_key()}
-        with self._operations.lock:
-            return json.dumps(operation(response.backend, params))
+def _backend(operations: Operations, response: SecretsManagerResponse) -> SecretsManagerBackend:
+    own = secretsmanager_backends[response.current_account][response.region]
+    operation = response.headers["X-Amz-Target"].rpartition(".")[2]
+    key = response.get_access_key()
+    return owning_backend(own, operation, key, _params(response), operations.lookup)
 
-    def _checked(
-        self, create_secret: Callable[[SecretsManagerResponse], str], response: SecretsManagerResponse
-    ) -> str:
-        with self._operations.lock:
-            params = _params(response)
-            self._operations.check_create(response.backend, params)
-            answer = create_secret(response)
-            self._operations.created(response.backend, params)
-            return answer
 
-    def _lookup_events(self, response: CloudTrailResponse) -> str:
-        return json.dumps(self._operations.events.lookup(response.region, _params(response)))
+def _answer(
+    operations: Operations, operation: Callable[..., dict[str, Any]], response: SecretsManagerResponse
+) -> str:
+    params = {**_params(response), "AccessKey": response.get_access_key()}
+    with operations.lock:
+        return json.dumps(operation(response.backend, params))
+
+
+def _create_secret(
+    original: Callable[[SecretsManagerResponse], str],
+    operations: Operations,
+    response: SecretsManagerResponse,
+) -> str:
+    with operations.lock:
+        params = _params(response)
+        operations.check_create(response.backend, params)
+        answer = original(response)
+        operations.created(response.backend, params)
+        return answer
+
+
+def _lookup_events(operations: Operations, response: CloudTrailResponse) -> str:
+    return json.dumps(operations.events.lookup(response.region, _params(response)))
 
 
 def _params(response: SecretsManagerResponse | CloudTrailResponse) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from rotators.local.functions.lambda_service import LambdaService
 from rotators.local.functions.own import OwnFunctions
 from rotators.local.iam.authorizer import Authorizer
 from rotators.local.iam.lookup import Lookup
-from rotators.local.moto_patches import MotoPatches, Replacements
+from rotators.local.moto_patches import FirstRequests, Replacements, install
 from rotators.local.options import Options
 from rotators.local.secretsmanager.api_calls import ApiCalls
 from rotators.local.secretsmanager.events import EventLog
@@ -79,8 +79,9 @@ def start_services(
     authorizer = Authorizer(lookup)
     clients = Clients(lambda: server.endpoint)
     lambdas = LambdaService(functions, exports, authorizer)
-    patches = MotoPatches(operations, lambdas, options, clients, undo.enter_context(Replacements()))
-    patches.install()
+    replacements = undo.enter_context(Replacements())
+    install(replacements, operations, lambdas, options, clients.of_account)
+    first = FirstRequests(replacements, options, clients.of_account)
     # Undone from the last to the first: no step begins any more, then the containers end, then the threads
     # that wait for them.
     undo.callback(rotations.stop)
@@ -96,6 +97,6 @@ def start_services(
     def around(moto: Application) -> Application:
         return partial(calls.recorded, partial(authorizer.guarded, partial(own.kept, moto)))
 
-    server = Endpoint(port, rotations.stage, around, patches.before_request, options)
+    server = Endpoint(port, rotations.stage, around, first.before, options)
     undo.callback(server.stop)
     return Services(server, authorizer, events, rotations, operations, functions, own, clients)

@@ -33,7 +33,8 @@ def refusal(template: Mapping[str, Any], parameters: Mapping[str, Any]) -> str |
     texts = with_defaults(template, parameters)
     if missing := sorted(set(definitions) - set(texts)):
         return f"Parameters: {missing} must have values"
-    values = {name: _value(definitions[name], text) for name, text in texts.items()}
+    # An empty list holds one empty string.
+    values = {name: text.split(",") if _is_list(definitions[name]) else text for name, text in texts.items()}
     for name, value in values.items():
         if fault := _fault(definitions[name], value):
             description = definitions[name].get("ConstraintDescription")
@@ -69,11 +70,6 @@ def _joined(items: Any) -> str:
 def _is_list(definition: Mapping[str, Any]) -> bool:
     kind = definition.get("Type", "String")
     return bool(kind == "CommaDelimitedList" or kind.startswith("List<"))
-
-
-def _value(definition: Mapping[str, Any], text: str) -> str | list[str]:
-    """An empty list holds one empty string."""
-    return text.split(",") if _is_list(definition) else text
 
 
 def _fault(definition: Mapping[str, Any], value: str | list[str]) -> str | None:

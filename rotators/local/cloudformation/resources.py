@@ -79,12 +79,9 @@ class ResourceType:
         Raises:
             ValidationError: As for a new one.
         """
-        return self.create_from_cloudformation_json(
-            original_resource.physical_resource_id,
-            given["cloudformation_json"],
-            given["account_id"],
-            given["region_name"],
-        )
+        name, region = original_resource.physical_resource_id, given["region_name"]
+        definition, account = given["cloudformation_json"], given["account_id"]
+        return self.create_from_cloudformation_json(name, definition, account, region)
 
 
 def completed(original: Callable[[str], Any], client: Callable[..., Any], resource_type: str) -> Any:

@@ -183,7 +183,6 @@ def with_constraints(original: Callable[..., Any], backend: Any, **arguments: An
         parameters = backend._resolve_update_parameters(  # noqa: SLF001 - checked by tests/local/moto_names.py
             instance=stack, incoming_params=parameters
         )
-    reason = refusal(Stack.parse_template(arguments["template"]), parameters)
-    if reason:
+    if reason := refusal(Stack.parse_template(arguments["template"]), parameters):
         raise ValidationError(message=reason)
     return original(backend, **arguments)

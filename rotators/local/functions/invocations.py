@@ -51,7 +51,7 @@ class Functions:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._runners: dict[str, Runner] = {}
-        self._places: dict[str, str] = {}
+        self._places: dict[str, str | None] = {}
         self.archives = Archives()
         self.stopped = False
         atexit.register(self.stop)
@@ -64,9 +64,7 @@ class Functions:
             code: its folder, or None if there is none.
         """
         with self._lock:
-            self._places.pop(arn, None)
-            if code:
-                self._places[arn] = code
+            self._places[arn] = code
 
     def code(self, arn: str, archive: bytes | None) -> str | None:
         """The folder of a function's artifact, or None.

@@ -71,40 +71,6 @@ class LambdaService:
             threading.Thread(target=self._run_later, args=(function, body), daemon=True).start()
         return ""
 
-    @staticmethod
-    def set_code(original: Callable[..., None], function: LambdaFunction, spec: dict[str, Any]) -> None:
-        """Set the code of a function, and check the archive as Lambda does; moto takes anything.
-
-        The answers are those of AWS: without an archive as recorded by LocalStack's tests (test_lambda_api,
-        ``invalid_zip_exc``), with an empty one as in adieuadieu/serverless-chrome#331.
-
-        Args:
-            original: moto's own ``LambdaFunction._set_function_code``.
-            function: Moto's record of the function.
-            spec: The request.
-        """
-        if "ZipFile" in spec:
-            _check_archive(spec["ZipFile"])
-        original(function, spec)
-        function.last_modified = iso_8601_datetime_with_nanoseconds()
-
-    @staticmethod
-    def update_configuration(
-        original: Callable[..., Any], function: LambdaFunction, updates: dict[str, Any]
-    ) -> Any:
-        """Set the time of the last change too (API:FunctionConfiguration, LastModified).
-
-        Args:
-            original: moto's own ``LambdaFunction.update_configuration``.
-            function: Moto's record of the function.
-            updates: The changes.
-
-        Returns:
-            What moto's own returns.
-        """
-        function.last_modified = iso_8601_datetime_with_nanoseconds()
-        return original(function, updates)
-
     def _run_later(self, function: LambdaFunction, body: Any) -> None:
         """An asynchronous invocation is repeated twice if the function fails (LG: invocation-async)."""
         for _ in range(_ASYNCHRONOUS_ATTEMPTS):
@@ -144,6 +110,40 @@ class LambdaService:
         )
 
 
+def set_code(original: Callable[..., None], function: LambdaFunction, spec: dict[str, Any]) -> None:
+    """Set the code of a function, and check the archive as Lambda does; moto takes anything.
+
+    The answers are those of AWS: without an archive as recorded by LocalStack's tests (test_lambda_api,
+    ``invalid_zip_exc``), with an empty one as in adieuadieu/serverless-chrome#331.
+
+    Args:
+        original: moto's own ``LambdaFunction._set_function_code``.
+        function: Moto's record of the function.
+        spec: The request.
+    """
+    if "ZipFile" in spec:
+        _check_archive(spec["ZipFile"])
+    original(function, spec)
+    function.last_modified = iso_8601_datetime_with_nanoseconds()
+
+
+def update_configuration(
+    original: Callable[..., Any], function: LambdaFunction, updates: dict[str, Any]
+) -> Any:
+    """Set the time of the last change too (API:FunctionConfiguration, LastModified).
+
+    Args:
+        original: moto's own ``LambdaFunction.update_configuration``.
+        function: Moto's record of the function.
+        updates: The changes.
+
+    Returns:
+        What moto's own returns.
+    """
+    function.last_modified = iso_8601_datetime_with_nanoseconds()
+    return original(function, updates)
+
+
 def _check_archive(content: str | bytes) -> None:
     """Refuse what is no zip file with at least one file; the content is in base64."""
     try:
@@ -162,7 +162,6 @@ def _layers(function: LambdaFunction) -> list[bytes]:
     found = []
     for layer in function.layers:
         region, account = layer["Arn"].split(":")[3:5]
-        version = lambda_backends[account][region].layers_versions_by_arn(layer["Arn"])
-        if version is not None:
+        if version := lambda_backends[account][region].layers_versions_by_arn(layer["Arn"]):
             found.append(version.code_bytes)
     return found

@@ -106,8 +106,7 @@ class Authorizer:
             The body.
         """
         if self._policies is not None and (request := self._request(environ)):
-            words = self._refused(request)
-            if words:
+            if words := self._refused(request):
                 return refused("AccessDenied", words, environ, start_response)
             if request.operation in _DECIDED_INSIDE:
                 return self._with_decisions(request, application, environ, start_response)

@@ -36,9 +36,8 @@ def simulate_principal_policy(response: IamResponse) -> ActionResult:
     for action in params["ActionNames"]:
         for resource in params.get("ResourceArns", ["*"]):
             decision = decide(statements, ApiCall("simulated", action, resource, context))
-            words = (
-                "allowed" if decision.allowed else "implicitDeny" if decision.sid is None else "explicitDeny"
-            )
+            denied = "implicitDeny" if decision.sid is None else "explicitDeny"
+            words = "allowed" if decision.allowed else denied
             results.append({"EvalActionName": action, "EvalResourceName": resource, "EvalDecision": words})
     return ActionResult({"EvaluationResults": results, "IsTruncated": False})
 

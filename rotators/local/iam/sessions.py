@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from moto.sts.exceptions import STSValidationError
 
+from rotators.iam.calls import account_of
 from rotators.iam.documents import statements_of
 from rotators.local.iam.managed_policies import managed_statements
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from rotators.iam.documents import Statements
 
 _MOST_POLICIES = 10
-_ACCOUNT = 4
 
 
 def with_managed_policies(
@@ -47,7 +47,7 @@ def with_managed_policies(
             "1 validation error detected: Value at 'policyArns' failed to satisfy constraint: "
             f"Member must have length less than or equal to {_MOST_POLICIES}"
         )
-    account = params["RoleArn"].split(":")[_ACCOUNT]
+    account = account_of(params["RoleArn"])
     for arn in arns:
         if managed_statements(account, arn) is None:
             raise STSValidationError(f"Policy {arn} does not exist in the account of the role.")
@@ -70,7 +70,7 @@ def session_statements(session: Any) -> Statements | None:
     arns = getattr(session, "policy_arns", ())
     if not session.policy and not arns:
         return None
-    account = session.role_arn.split(":")[_ACCOUNT]
+    account = account_of(session.role_arn)
     managed = [managed_statements(account, arn) or () for arn in arns]
     inline = statements_of(session.policy) if session.policy else ()
     return (*inline, *(each for statements in managed for each in statements))

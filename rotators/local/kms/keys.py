@@ -20,8 +20,7 @@ ENABLED, DISABLED, PENDING_DELETION = "Enabled", "Disabled", "PendingDeletion"
 
 _ARN = re.compile(r"arn:[a-z0-9-]+:kms:(?P<region>[^:]*):(?P<account>[^:]*):(?P<name>(?:key/|alias/).+)")
 _KEY_ID = re.compile(r"(mrk-)?[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}|mrk-[0-9a-f]{32}", re.IGNORECASE)
-_ALIAS, _KEY = "alias/", "key/"
-_OF_AWS = "alias/aws/"
+ALIAS, ALIAS_OF_AWS, _KEY = "alias/", "alias/aws/", "key/"
 
 
 def find(backend: KmsBackend, named: str, *, aliases: bool = True) -> Key:
@@ -43,7 +42,7 @@ def find(backend: KmsBackend, named: str, *, aliases: bool = True) -> Key:
             raise not_found(f"Invalid arn {arn['region']}")
         backend = kms_backends[arn["account"]][arn["region"]]
         named = arn["name"].removeprefix(_KEY)
-    if named.startswith(_ALIAS) and aliases:
+    if named.startswith(ALIAS) and aliases:
         found = backend.get_key_id_from_alias(named)
         if found is None:
             raise not_found(f"Alias {arn_of(backend, named)} is not found.")
@@ -175,7 +174,7 @@ def is_replica(key: Key) -> bool:
 
 def manager(key: Key) -> str:
     """Return the KeyManager of ``key``: ``AWS`` for the key of an alias such as alias/aws/s3."""
-    return "AWS" if any(name.startswith(_OF_AWS) for name in key.aliases) else "CUSTOMER"
+    return "AWS" if any(name.startswith(ALIAS_OF_AWS) for name in key.aliases) else "CUSTOMER"
 
 
 def listed_algorithms(key: Key) -> dict[str, list[str]]:

@@ -16,6 +16,8 @@ from moto.kms.models import Key, KmsBackend
 from rotators.iam.documents import statements_of
 from rotators.iam.errors import PolicyUnsupported
 from rotators.local.kms.keys import (
+    ALIAS,
+    ALIAS_OF_AWS,
     DISABLED,
     ENABLED,
     PENDING_DELETION,
@@ -31,7 +33,6 @@ from rotators.local.kms.requests import Answer, Operation, Params
 from rotators.local.kms.specs import SYMMETRIC, checked_usage
 
 _WINDOW = range(7, 31)
-_PREFIX, _OF_AWS = "alias/", "alias/aws/"
 _ORIGIN = "AWS_KMS"
 
 
@@ -122,7 +123,7 @@ def _update_alias(backend: KmsBackend, params: Params) -> Answer:
 
 
 def _target(backend: KmsBackend, params: Params) -> Key:
-    if _PREFIX in params["TargetKeyId"]:
+    if ALIAS in params["TargetKeyId"]:
         raise invalid("Aliases must refer to keys. Not aliases")
     return find(backend, params["TargetKeyId"], aliases=False)
 
@@ -156,14 +157,14 @@ def _check_policy(policy: str) -> None:
 
 
 def _check_alias(name: str) -> None:
-    if not name.startswith(_PREFIX):
+    if not name.startswith(ALIAS):
         raise invalid(
             'Alias must start with the prefix "alias/". Please see '
             "https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html"
         )
     if ":" in name:  # which botocore's model allows
         raise invalid(f"{name} contains invalid characters for an alias")
-    if name.startswith(_OF_AWS):
+    if name.startswith(ALIAS_OF_AWS):
         raise KmsRefusal("NotAuthorizedException")
 
 

@@ -66,10 +66,8 @@ def sign(private: Any, algorithm: str, kind: str, message: bytes) -> bytes:
         The signature.
     """
     if kind == EXTERNAL_MU:
-        signed = private.sign_mu(message)
-    else:
-        signed = private.sign(message, *_arguments(algorithm, kind))
-    return bytes(signed)
+        return bytes(private.sign_mu(message))
+    return bytes(private.sign(message, *_arguments(algorithm, kind)))
 
 
 def is_valid(private: Any, algorithm: str, kind: str, message: bytes, signature: bytes) -> bool:

@@ -163,10 +163,9 @@ class Operations:
         if bool(ids) == bool(filters):
             raise invalid_parameter("Either 'SecretIdList' or 'Filters' must be provided, but not both.")
         if params.get("MaxResults") and not filters:
-            message = (
+            raise invalid_parameter(
                 "'Filters' not specified. 'Filters' must also be specified when 'MaxResults' is provided."
             )
-            raise invalid_parameter(message)
         if len(ids) > _MOST_OF_A_BATCH:
             raise too_long("secretIdList", _MOST_OF_A_BATCH)
         more: Params = {}

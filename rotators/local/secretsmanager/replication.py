@@ -100,14 +100,9 @@ class Replica(ReplicaSecret):
 
     def to_dict(self) -> dict[str, Any]:
         """Return moto's description, with the key and the last read of the replica."""
-        described = super().to_dict()
-        for name in ("KmsKeyId", "LastAccessedDate"):
-            described.pop(name, None)
-        if self.kms_key_id != _DEFAULT_KEY:
-            described["KmsKeyId"] = self.kms_key_id
-        if self.accessed:
-            described["LastAccessedDate"] = self.accessed
-        return described
+        key = None if self.kms_key_id == _DEFAULT_KEY else self.kms_key_id
+        described = {**super().to_dict(), "KmsKeyId": key, "LastAccessedDate": self.accessed}
+        return {name: value for name, value in described.items() if value is not None}
 
 
 class Replication:

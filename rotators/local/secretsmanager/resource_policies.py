@@ -54,8 +54,7 @@ def check_policy(policy: str, *, block_public: bool) -> None:
     Raises:
         SecretsManagerClientError: MalformedPolicyDocumentException or PublicPolicyException.
     """
-    fault = _syntax_fault(policy)
-    if fault:
+    if fault := _syntax_fault(policy):
         raise refusal("MalformedPolicyDocumentException", fault)
     if block_public and _is_public(policy):
         raise refusal("PublicPolicyException", PUBLIC)
@@ -72,8 +71,7 @@ def findings(policy: str, secret: str, caller: str) -> list[dict[str, str]]:
     Returns:
         ValidationErrors of the answer; empty when it passes.
     """
-    fault = _syntax_fault(policy)
-    if fault:
+    if fault := _syntax_fault(policy):
         return [{"CheckName": "POLICY_SYNTAX", "ErrorMessage": fault}]
     found = []
     if _is_public(policy):

@@ -32,7 +32,8 @@ USERS = f"CN=Users,{SUFFIX}"
 
 _PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin"))
 _ADMIN_PASSWORD = re.compile(r"Admin password: +(\S+)")
-_ENABLED = "512"  # userAccountControl, NORMAL_ACCOUNT
+ENABLED = "512"
+"""``userAccountControl`` of an ordinary user, NORMAL_ACCOUNT."""
 
 
 class ActiveDirectoryServer(PrivateServer):
@@ -200,7 +201,7 @@ def add_user(connection: Connection, name: str, password: str) -> str:
     entry = {
         "sAMAccountName": account,
         "userPrincipalName": name,
-        "userAccountControl": _ENABLED,
+        "userAccountControl": ENABLED,
         "unicodePwd": encoded(password),
     }
     if not connection.add(f"CN={account},{USERS}", ["user"], entry):

@@ -117,8 +117,7 @@ class MariaDbServer(PrivateServer):
         """
         named = os.environ.get("MARIADB_BIN")
         for place in (named,) if named else _SYSTEM:
-            found = _binaries(Path(place).resolve())
-            if found:
+            if found := _binaries(Path(place).resolve()):
                 return found
         if named:
             raise ServerNotFound(

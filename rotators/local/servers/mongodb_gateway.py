@@ -40,6 +40,7 @@ _ADMINISTERED = ("roles", "customData", "authenticationRestrictions")
 _MECHANISMS = ["SCRAM-SHA-1", "SCRAM-SHA-256"]
 """Those that MongoDB gives a user with a new password; no login with the first one works here."""
 _CONNECTIONS = 4
+_INTERNAL = "documentdb_api_internal"
 _STORED_ROLES = [{"role": "readAnyDatabase", "db": "admin"}]
 
 
@@ -97,48 +98,47 @@ class Session:
             return {"ok": 0.0, "code": refused.code, "errmsg": str(refused)}
 
     async def _run(self, name: str, command: dict[str, Any]) -> dict[str, Any]:
-        if name in {"hello", "isMaster", "ismaster"}:
-            return {
-                **await self._mechanisms(command.get("saslSupportedMechs")),
-                "ismaster": True,
-                "isWritablePrimary": True,
-                "helloOk": True,
-                "maxBsonObjectSize": 16777216,
-                "maxMessageSizeBytes": 48000000,
-                "maxWriteBatchSize": 100000,
-                "minWireVersion": 0,
-                "maxWireVersion": 21,
-            }
         if name in {"ping", "endSessions"}:
             return {}
-        if name == "saslStart":
-            return await self._sasl_start(command)
-        if name == "saslContinue":
-            return await self._sasl_continue(command)
-        if self.user is None:
+        before_login = {
+            "hello": self._hello,
+            "isMaster": self._hello,
+            "ismaster": self._hello,
+            "saslStart": self._sasl_start,
+            "saslContinue": self._sasl_continue,
+        }
+        if name not in before_login and self.user is None:
             raise Refused(13, f"Command {name} requires authentication")
-        run = {
+        after_login = {
             "connectionStatus": self._status,
             "usersInfo": self._info,
             "createUser": self._create,
             "updateUser": self._update,
             "dropUser": self._drop,
             "testSessions": self._sessions,
-        }.get(name)
+        }
+        run = {**before_login, **after_login}.get(name)
         if run is None:
             raise Refused(59, f"no such command: '{name}'")
         async with self._store.transaction() as store:
             return await run(store, command)
 
-    async def _mechanisms(self, asked: str | None) -> dict[str, Any]:
-        if asked is None:
-            return {}
-        db, _, name = asked.partition(".")
-        async with self._store.transaction() as store:
-            found = await _user(store, name, db)
-        return {"saslSupportedMechs": found["mechanisms"]} if found else {}
+    async def _hello(self, store: Any, command: dict[str, Any]) -> dict[str, Any]:
+        db, _, name = command.get("saslSupportedMechs", "").partition(".")
+        found = await _user(store, name, db)
+        return {
+            **({"saslSupportedMechs": found["mechanisms"]} if found else {}),
+            "ismaster": True,
+            "isWritablePrimary": True,
+            "helloOk": True,
+            "maxBsonObjectSize": 16777216,
+            "maxMessageSizeBytes": 48000000,
+            "maxWriteBatchSize": 100000,
+            "minWireVersion": 0,
+            "maxWireVersion": 21,
+        }
 
-    async def _sasl_start(self, command: dict[str, Any]) -> dict[str, Any]:
+    async def _sasl_start(self, store: Any, command: dict[str, Any]) -> dict[str, Any]:
         if command["mechanism"] != "SCRAM-SHA-256":
             raise Refused(18, "Authentication failed.")
         bare = bytes(command["payload"]).decode().split(",", 2)[2]
@@ -146,31 +146,26 @@ class Session:
         name = fields["n"].replace("=2C", ",").replace("=3D", "=")
         self._conversation = {"name": name, "db": command["$db"], "bare": bare}
         role = role_name(name, command["$db"])
-        found = await self._internal("scram_sha256_get_salt_and_iterations", role)
+        found = await _call(store, f"{_INTERNAL}.scram_sha256_get_salt_and_iterations", role)
         if not found["ok"]:
             found = {"salt": base64.b64encode(secrets.token_bytes(28)).decode(), "iterations": 4096}
         first = f"r={fields['r']}{secrets.token_urlsafe(18)},s={found['salt']},i={found['iterations']}"
         self._conversation["first"] = first
         return {"conversationId": 1, "done": False, "payload": first.encode()}
 
-    async def _sasl_continue(self, command: dict[str, Any]) -> dict[str, Any]:
+    async def _sasl_continue(self, store: Any, command: dict[str, Any]) -> dict[str, Any]:
         said, (without, proof) = self._conversation, bytes(command["payload"]).decode().rsplit(",p=", 1)
         message = ",".join([said["bare"], said["first"], without])
         role = role_name(said["name"], said["db"])
-        found = await self._internal("authenticate_with_scram_sha256", role, message, proof)
-        if not found["ok"] or not await self._admitted(said["name"], said["db"]):
+        found = await _call(store, f"{_INTERNAL}.authenticate_with_scram_sha256", role, message, proof)
+        if not found["ok"] or not await self._admitted(store, said["name"], said["db"]):
             raise Refused(18, "Authentication failed.")
         self.user = said["name"], said["db"]
         SESSIONS.append(self)
         return {"conversationId": 1, "done": True, "payload": f"v={found['ServerSignature']}".encode()}
 
-    async def _internal(self, function: str, *arguments: str) -> dict[str, Any]:
-        async with self._store.transaction() as store:
-            return await _call(store, f"documentdb_api_internal.{function}", *arguments)
-
-    async def _admitted(self, name: str, db: str) -> bool:
-        async with self._store.transaction() as store:
-            found = await _user(store, name, db)
+    async def _admitted(self, store: Any, name: str, db: str) -> bool:
+        found = await _user(store, name, db)
         for each in (found or {}).get("authenticationRestrictions") or ():
             sources = [ipaddress.ip_network(source) for source in each.get("clientSource", ())]
             if sources and not any(ipaddress.ip_address(self._address) in source for source in sources):

