@@ -204,7 +204,7 @@ class Endpoint:
             return as_json({"staged": staged}, start_response)
         try:
             return self._moto(environ, start_response)
-        except PolicyUnsupported as error:
+        except PolicyUnsupported as error:  # of a kind that is not known here
             return refused("PolicyUnsupported", str(error), environ, start_response)
 
     def stop(self) -> None:

@@ -40,21 +40,22 @@ class Changes:
         self.credentials: dict[str, Sequence[str]] = {}
 
     def install(
-        self, replacements: Replacements, owner: type, operations: Mapping[str, Callable[[Any], Any]]
+        self, replacements: Replacements, owner: type, operations: Mapping[str, Callable[..., Any]]
     ) -> None:
         """Replace operations of moto.
 
         Args:
             replacements: keeps the originals.
             owner: moto's class of the service's operations.
-            operations: functions of an object of that class, by their names in moto. They run one at a time.
+            operations: functions of these changes, moto's own operation and an object of that class, by their
+                names in moto. They run one at a time.
         """
         for name, operation in operations.items():
-            replacements.replace(owner, name, self._one_at_a_time, operation)
+            replacements.replace(owner, name, self._one_at_a_time, operation, getattr(owner, name, None))
 
-    def _one_at_a_time(self, operation: Callable[[Any], Any], response: Any) -> Any:
+    def _one_at_a_time(self, operation: Callable[..., Any], moto: Callable[..., Any], response: Any) -> Any:
         with self._lock:
-            return operation(response)
+            return operation(self, moto, response)
 
     def begin(self, resource: Any, done: str, effect: Callable[[], None]) -> None:
         """Start a change; without a delay it takes effect now.

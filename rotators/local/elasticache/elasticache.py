@@ -10,7 +10,6 @@ InvalidUserState as https://github.com/hashicorp/terraform-provider-aws/issues/4
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from moto.core.responses import ActionResult
@@ -58,17 +57,16 @@ def install(replacements: Replacements, options: Options, _client: Callable[...,
         replacements: keeps the originals.
         options: options of the local AWS.
     """
-    changes, moto = Changes(options, "elasticache"), ElastiCacheResponse
-    operations = {
-        "create_replication_group": partial(_create_group, changes, moto.create_replication_group),
-        "create_user_group": partial(_create_user_group, changes),
-        "delete_user": partial(_delete_user, changes, moto.delete_user),
-        "describe_replication_groups": partial(_describe_groups, changes, moto.describe_replication_groups),
-        "describe_users": partial(_describe_users, changes, moto.describe_users),
-        "modify_replication_group": partial(_modify_group, changes, moto.modify_replication_group),
-        "modify_user": partial(_modify_user, changes),
+    operations: dict[str, Callable[..., ActionResult]] = {
+        "create_replication_group": _create_group,
+        "create_user_group": _create_user_group,
+        "delete_user": _delete_user,
+        "describe_replication_groups": _describe_groups,
+        "describe_users": _describe_users,
+        "modify_replication_group": _modify_group,
+        "modify_user": _modify_user,
     }
-    changes.install(replacements, moto, operations)
+    Changes(options, "elasticache").install(replacements, ElastiCacheResponse, operations)
 
 
 def _user(response: ElastiCacheResponse, user_id: str) -> User:
@@ -78,7 +76,7 @@ def _user(response: ElastiCacheResponse, user_id: str) -> User:
     return user
 
 
-def _create_user_group(changes: Changes, response: ElastiCacheResponse) -> ActionResult:
+def _create_user_group(changes: Changes, _moto: object, response: ElastiCacheResponse) -> ActionResult:
     params = response._get_params()  # noqa: SLF001 - as moto's own operations do
     group = params["UserGroupId"]
     for user in [_user(response, each) for each in params.get("UserIds", [])]:
@@ -88,7 +86,7 @@ def _create_user_group(changes: Changes, response: ElastiCacheResponse) -> Actio
     return ActionResult({"UserGroupId": group, "Status": "active", "UserIds": params.get("UserIds", [])})
 
 
-def _modify_user(changes: Changes, response: ElastiCacheResponse) -> ActionResult:
+def _modify_user(changes: Changes, _moto: object, response: ElastiCacheResponse) -> ActionResult:
     params = response._get_params()  # noqa: SLF001 - as moto's own operations do
     user = _user(response, params["UserId"])
     passwords = params.get("Passwords") or params.get("AuthenticationMode", {}).get("Passwords", [])

@@ -6,7 +6,6 @@ Sources: MemoryDB API reference, CreateACL, UpdateUser.
 from __future__ import annotations
 
 import json
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from moto.core.responses import ActionResult
@@ -37,15 +36,14 @@ def install(replacements: Replacements, options: Options, _client: Callable[...,
         replacements: keeps the originals.
         options: options of the local AWS.
     """
-    changes, moto = Changes(options, "memorydb"), MemoryDBResponse
-    operations = {
-        "create_acl": partial(_create_acl, changes),
-        "create_user": partial(_create_user, changes, moto.create_user),
-        "delete_user": partial(_delete_user, changes, moto.delete_user),
-        "describe_users": partial(_describe_users, changes, moto.describe_users),
-        "update_user": partial(_update_user, changes, moto.update_user),
+    operations: dict[str, Callable[..., ActionResult]] = {
+        "create_acl": _create_acl,
+        "create_user": _create_user,
+        "delete_user": _delete_user,
+        "describe_users": _describe_users,
+        "update_user": _update_user,
     }
-    changes.install(replacements, moto, operations)
+    Changes(options, "memorydb").install(replacements, MemoryDBResponse, operations)
 
 
 def _user(response: MemoryDBResponse, name: str) -> MemoryDBUser:
@@ -69,7 +67,7 @@ def _create_user(changes: Changes, moto: _Operation, response: MemoryDBResponse)
     return answer
 
 
-def _create_acl(changes: Changes, response: MemoryDBResponse) -> ActionResult:
+def _create_acl(changes: Changes, _moto: object, response: MemoryDBResponse) -> ActionResult:
     params = json.loads(response.body)
     name, users = params["ACLName"], params.get("UserNames", [])
     for user in [_user(response, each) for each in users]:

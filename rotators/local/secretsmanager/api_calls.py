@@ -128,7 +128,8 @@ class ApiCalls:
         listed = {"AccessKeyId": key, "Username": who.session or who.name}
         secrets = dict.fromkeys(_named(record))
         elements = [trail.element(record, now, "AWS::SecretsManager::Secret", secrets, **listed)]
-        for operation, arn, version in () if refused else _key_calls(name, request, response):
+        uses = [] if refused else _key_calls(name, request, response)
+        for operation, arn, version in uses:
             secret = self._secret(arn, region)
             if secret is not None and secret.key is not None:
                 use = _key_use(

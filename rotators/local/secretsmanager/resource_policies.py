@@ -89,7 +89,7 @@ def _locks_out(policy: str, secret: str, caller: str) -> bool:
         "aws:SecureTransport": "true",
     }
     call = ApiCall(caller, "secretsmanager:PutResourcePolicy", secret, context)
-    # The caller's own policies allow it, or the call would not have come here.
+    # The caller's own policies allow it, or the call would not have come here; permissions lock nobody out.
     denials = [each for each in statements_of(policy) if each["Effect"] == "Deny"]
     return not decide_with(
         [{"Effect": "Allow", "Action": "*", "Resource": "*"}], call, resource=denials
