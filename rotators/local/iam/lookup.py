@@ -190,7 +190,7 @@ class Caller:
 
 
 def caller(access_key: str, region: str) -> Caller:
-    """Find the owner of an access key.
+    """Return the owner of an access key.
 
     Args:
         access_key: ``local-NAME`` of a function or named caller, or that of an assumed role.

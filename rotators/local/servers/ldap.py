@@ -80,7 +80,7 @@ class LdapServer(PrivateServer):
 
     @classmethod
     def find(cls) -> Path:
-        """Find ``slapd``; see find_program."""
+        """Return the path of ``slapd``. See find_program."""
         missing = ServerNotFound(
             "no OpenLDAP was found on this machine",
             remedy="Install slapd, or set SLAPD_BIN to the directory of slapd.",

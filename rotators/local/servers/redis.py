@@ -47,7 +47,7 @@ class RedisServer(PrivateServer):
 
     @classmethod
     def find(cls) -> Path:
-        """Find the program: ``redis-server`` or, of Valkey, ``valkey-server``; see find_program."""
+        """Return the path of ``redis-server`` or, for Valkey, ``valkey-server``. See find_program."""
         program, variable = f"{cls.product}-server", f"{cls.product.upper()}_BIN"
         missing = ServerNotFound(
             f"no {program} was found on this machine",
