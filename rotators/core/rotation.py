@@ -1,4 +1,7 @@
-"""One frozen record of the values of a rotation, which a rotator gets."""
+"""The values of a rotation, which a rotator gets, and the versions of a secret that they are read from.
+
+Stages and values are read from the store when they are first asked for.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,216 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from rotators.core.errors import PendingHasNoValue
-from rotators.core.progress import Rejected
+from rotators.core.errors import (
+    AccessDenied,
+    KeyUnusable,
+    NoCurrentValue,
+    PendingHasNoValue,
+    SecretFormatError,
+    StoreError,
+    VersionConflict,
+)
+from rotators.core.progress import Moment, Rejected
 from rotators.core.settings import Settings
+from rotators.core.states import Stage, holder, may_act
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
+    from rotators.core.contracts import SecretState, Store, Unlabelled
+    from rotators.core.errors import RotatorsError
     from rotators.core.secret import Secret
-    from rotators.core.versions import Versions
+
+UNREADABLE = (SecretFormatError, KeyUnusable, AccessDenied)
+"""The errors of versions that cannot be read; other versions may still help."""
+
+_LOOK_UP_REASONS = {"address", "no-endpoint"}
+
+STAGES_SECONDS = 5.0
+"""The age in seconds up to which the stages need not be read again before a change of the target.
+
+A change that begins right after the check ends within the limit of a session (six seconds for
+databases), so a late step can act for eleven seconds at most after a later rotation has begun.
+"""
+
+
+def failed_look_up(error: RotatorsError) -> bool:
+    """Return True if a value was read and only the address of the target that it names is missing.
+
+    Args:
+        error: raised by a store.
+    """
+    return error.reason in _LOOK_UP_REASONS
+
+
+class Seen:
+    """Values that were read. Iteration gives their strings that errors must not show.
+
+    Attributes:
+        public: members that the rotator declares as public, once it is known.
+    """
+
+    def __init__(self) -> None:
+        self.public: Collection[str] = ()
+        self._values: list[Secret] = []
+
+    def add(self, value: Secret) -> None:
+        """Add a value.
+
+        Args:
+            value: as it was read or proposed.
+        """
+        self._values.append(value)
+
+    def __iter__(self) -> Iterator[str]:
+        for value in self._values:
+            yield from value.sensitive(self.public)
+
+
+@dataclass
+class Versions:
+    """Reads the stages and values of a secret's versions.
+
+    Attributes:
+        store: the gateway to Secrets Manager.
+        state: the secret's stages.
+        token: of the rotation; None if no rotation is running, and ``confirm`` checks nothing.
+        seen: the values that were read.
+        read_at: time of the last read of the stages.
+    """
+
+    store: Store
+    state: SecretState
+    token: str | None = None
+    seen: Seen = field(default_factory=Seen, repr=False)
+    read_at: Moment = field(default_factory=Moment.now)
+
+    @classmethod
+    def of(cls, store: Store, secret_id: str, token: str | None = None) -> Versions:
+        """Read the stages of a secret.
+
+        Args:
+            store: the gateway to Secrets Manager.
+            secret_id: name or ARN of the secret.
+            token: of the rotation, if one is running.
+
+        Returns:
+            The versions as they are now; values are read when they are asked for.
+
+        Raises:
+            StoreError: the secret cannot be described.
+        """
+        now = Moment.now()
+        return cls(store, store.describe(secret_id), token, read_at=now)
+
+    def holder(self, stage: Stage) -> str | None:
+        """The id of the version that had a stage when this object was made, or None.
+
+        Args:
+            stage: one of the service's.
+        """
+        return holder(self.state.stages, stage)
+
+    def value(self, version: str) -> Secret | None:
+        """The value of a version; None if the version holds none.
+
+        Args:
+            version: its VersionId.
+        """
+        value = self.store.value(self.state.arn, version)
+        if value is not None:
+            self.seen.add(value)
+        return value
+
+    def current(self) -> Secret:
+        """The AWSCURRENT value.
+
+        Raises:
+            NoCurrentValue: there is none.
+        """
+        version = self.holder(Stage.CURRENT)
+        value = self.value(version) if version else None
+        if value is None:
+            raise NoCurrentValue("the secret has no AWSCURRENT version that holds a value")
+        return value
+
+    def pending(self) -> Secret | None:
+        """The value that is stored for the rotation's token; None before createSecret has stored one."""
+        return self.value(self.token) if self.token else None
+
+    def required_pending(self) -> Secret:
+        """The value that is stored for the rotation's token.
+
+        Raises:
+            PendingHasNoValue: createSecret has not stored one.
+        """
+        value = self.pending()
+        if value is None:
+            raise PendingHasNoValue("the version is AWSPENDING but createSecret has not stored a value in it")
+        return value
+
+    def previous(self) -> Secret | None:
+        """The AWSPREVIOUS value; None if there is none."""
+        version = self.holder(Stage.PREVIOUS)
+        return self.value(version) if version else None
+
+    def lost(self) -> Iterator[Secret]:
+        """See Rotation.lost."""
+        return self._values(self._unlabelled.lost)
+
+    def history(self) -> Iterator[Secret]:
+        """See Rotation.history."""
+        return self._values(self._unlabelled)
+
+    def admin(self, arn: str) -> Secret:
+        """The current value of an admin's secret.
+
+        Args:
+            arn: the admin's secret.
+        """
+        value = self.store.admin(arn)
+        self.seen.add(value)
+        return value
+
+    def may_act(self) -> bool:
+        """True if a step of the rotation may act, see ``states.may_act``; False if the rotation is over.
+
+        Raises:
+            RotationStateError: the stages forbid every step.
+        """
+        return may_act(self.state.stages, self.token or "", enabled=self.state.rotation_enabled)
+
+    def confirm(self) -> None:
+        """See Rotation.confirm."""
+        if self.token is None or self.read_at.age() < STAGES_SECONDS:
+            return
+        now = Versions.of(self.store, self.state.arn, self.token)
+        now.may_act()
+        if now.holder(Stage.PENDING) not in {None, self.token}:
+            raise VersionConflict("another rotation has begun meanwhile; the target was not changed")
+        if now.holder(Stage.CURRENT) not in {self.holder(Stage.CURRENT), self.token}:
+            raise VersionConflict("AWSCURRENT moved while the step was running; the target was not changed")
+        self.read_at = now.read_at
+
+    @cached_property
+    def _unlabelled(self) -> Unlabelled:
+        return self.store.unlabelled(self.state.arn)
+
+    def _values(self, versions: Iterable[str]) -> Iterator[Secret]:
+        for version in versions:
+            value = self._readable(version)
+            if value is not None:
+                yield value
+
+    def _readable(self, version: str) -> Secret | None:
+        try:
+            return self.value(version)
+        except UNREADABLE:
+            return None
+        except StoreError as error:
+            if failed_look_up(error):
+                return None
+            raise
 
 
 @dataclass(frozen=True)
@@ -89,7 +293,7 @@ class Rotation:
         """Check that this rotation is still the one under way; call it right before changing the target.
 
         A step that was held up could otherwise change the target after a later rotation. Secrets Manager is
-        asked only if the stages were read more than ``versions.STAGES_SECONDS`` ago.
+        asked only if the stages were read more than ``STAGES_SECONDS`` ago.
 
         Raises:
             RotationStateError: the version is no longer AWSPENDING.

@@ -25,9 +25,8 @@ from rotators.core.progress import progress
 from rotators.core.redaction import masking
 from rotators.core.registry import load, rotator_name
 from rotators.core.request import RotationRequest, Step
-from rotators.core.rotation import Rotation
+from rotators.core.rotation import Rotation, Versions
 from rotators.core.states import Stage
-from rotators.core.versions import Versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

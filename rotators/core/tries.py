@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rotators.core.errors import AccessDenied, CredentialsRejected, StoreError
 from rotators.core.progress import REMEMBERED_SECONDS, Credential
-from rotators.core.versions import UNREADABLE, failed_look_up
+from rotators.core.rotation import UNREADABLE, failed_look_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -15,10 +15,9 @@ from rotators.core.contracts import Rotator
 from rotators.core.progress import progress
 from rotators.core.registry import load
 from rotators.core.request import RotationRequest
-from rotators.core.rotation import Rotation
+from rotators.core.rotation import Rotation, Versions
 from rotators.core.settings import Settings
 from rotators.core.steps import Report, run_step
-from rotators.core.versions import Versions
 from rotators.handlers.rotate import handler
 
 

@@ -27,11 +27,10 @@ from rotators.core.errors import (
     SecretNotFound,
 )
 from rotators.core.redaction import masked_texts, masking
-from rotators.core.rotation import Rotation
+from rotators.core.rotation import Rotation, Seen
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.core.states import Stage, holder
-from rotators.core.versions import Seen
 from rotators.recovery.checks import Check, CheckResult, failed_by, of_rotator
 from rotators.recovery.coverage import (
     READING,

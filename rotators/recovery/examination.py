@@ -27,10 +27,9 @@ from rotators.core.errors import (
     TargetUnavailable,
 )
 from rotators.core.redaction import masking
-from rotators.core.rotation import Rotation
+from rotators.core.rotation import UNREADABLE, Rotation, Seen, failed_look_up
 from rotators.core.secret import PUBLIC_KEYS, Secret
 from rotators.core.states import Stage
-from rotators.core.versions import UNREADABLE, Seen, failed_look_up
 from rotators.logins.target import (
     TARGET_KEYS,
     USER_KEYS,

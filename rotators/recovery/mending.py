@@ -10,9 +10,8 @@ from rotators.core.contracts import public_members
 from rotators.core.errors import NoCurrentValue, SecretFormatError, VersionConflict
 from rotators.core.redaction import masking
 from rotators.core.registry import load, rotator_name
-from rotators.core.rotation import Rotation
+from rotators.core.rotation import Rotation, Versions
 from rotators.core.states import Stage
-from rotators.core.versions import Versions
 from rotators.recovery.diagnosis import Act, Diagnosis, Move
 from rotators.recovery.errors import RepairRefused
 from rotators.strategies.identity import proven_admin

@@ -28,10 +28,9 @@ from rotators.core.errors import (
 )
 from rotators.core.progress import Rejected
 from rotators.core.redaction import masking
-from rotators.core.rotation import Rotation
+from rotators.core.rotation import Rotation, Versions, failed_look_up
 from rotators.core.secret import PUBLIC_KEYS
 from rotators.core.states import Stage
-from rotators.core.versions import Versions, failed_look_up
 from rotators.logins.target import USER_KEYS, differing_keys, direct, same_target
 from rotators.recovery.diagnosis import Act, Move
 from rotators.recovery.errors import RollbackRefused

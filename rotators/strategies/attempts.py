@@ -16,8 +16,8 @@ from rotators.core.errors import (
     StoreError,
     TargetRefused,
 )
+from rotators.core.rotation import UNREADABLE
 from rotators.core.tries import Tries
-from rotators.core.versions import UNREADABLE
 from rotators.logins.target import direct, same_target
 from rotators.strategies.engine import rejections_left
 from rotators.strategies.identity import proven_admin

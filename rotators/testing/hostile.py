@@ -138,7 +138,7 @@ class RotatorContractV2(RotatorContractV1):
         Fails if it succeeds, or if the current value does not log in afterwards.
         """
         for place in _places_of_logins(kit):
-            with kit.case(rotations=1) as case, patch("rotators.core.versions.STAGES_SECONDS", 0.0):
+            with kit.case(rotations=1) as case, patch("rotators.core.rotation.STAGES_SECONDS", 0.0):
                 late = case.begin(CREATE)
                 kit.recorder.begin(at(place, When.AFTER, partial(_in_another_container, case)))
                 failure(
@@ -155,7 +155,7 @@ class RotatorContractV2(RotatorContractV1):
         Fails if its value does not log in.
         """
         for place in _places_of_logins(kit):
-            with kit.case(rotations=1) as case, patch("rotators.core.versions.STAGES_SECONDS", 0.0):
+            with kit.case(rotations=1) as case, patch("rotators.core.rotation.STAGES_SECONDS", 0.0):
                 late = case.begin(CREATE)
                 later: list[str] = []
                 kit.recorder.begin(at(place, When.AFTER, partial(_finish_and_begin, case, late, later)))

@@ -26,10 +26,10 @@ from rotators.core.errors import (
 )
 from rotators.core.progress import progress
 from rotators.core.request import RotationRequest, Step
+from rotators.core.rotation import STAGES_SECONDS
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.core.steps import Outcome, Report, run_step
-from rotators.core.versions import STAGES_SECONDS
 
 if TYPE_CHECKING:
     from rotators.core.rotation import Rotation

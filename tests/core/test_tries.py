@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from rotators.core.contracts import SecretState, Store, Unlabelled
 from rotators.core.errors import AccessDenied, RotatorsError, SecretFormatError, ServiceUnavailable
 from rotators.core.progress import REMEMBERED_SECONDS, Moment, Rejected
-from rotators.core.rotation import Rotation
+from rotators.core.rotation import Rotation, Versions
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.core.tries import StoredValue, Tries
-from rotators.core.versions import Versions
 
 
 def value(key: object, host: str = "here") -> Secret:

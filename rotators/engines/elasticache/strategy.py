@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rotators.core.errors import CredentialsRejected, IdentityMismatch, SecretFormatError
-from rotators.core.versions import UNREADABLE
+from rotators.core.rotation import UNREADABLE
 from rotators.logins.target import TargetIdentity, addresses
 from rotators.strategies.attempts import Attempts, changing
 from rotators.strategies.dual import Dual
