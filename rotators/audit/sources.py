@@ -20,7 +20,7 @@ _DIGESTS = "CloudTrail-Digest"  # folder of the digests with which a trail's fil
 
 
 @dataclass(frozen=True)
-class Source:
+class AuditSource:
     """A file that may have records.
 
     Attributes:
@@ -33,7 +33,7 @@ class Source:
     opened: Callable[[], AbstractContextManager[IO[bytes]]]
 
 
-def files(places: Sequence[str]) -> Iterator[Source]:
+def files(places: Sequence[str]) -> Iterator[AuditSource]:
     """Yield the files of all places, in the order of their names; a trail's digests are left out.
 
     Args:
@@ -46,7 +46,7 @@ def files(places: Sequence[str]) -> Iterator[Source]:
         yield from _objects(place) if place.startswith(_S3) else _paths(place)
 
 
-def _paths(place: str) -> Iterator[Source]:
+def _paths(place: str) -> Iterator[AuditSource]:
     path = Path(place)
     if path.is_dir():
         try:
@@ -61,11 +61,11 @@ def _paths(place: str) -> Iterator[Source]:
         raise SourceUnreadable(f"{place} is no file and no folder")
 
 
-def _file(path: Path) -> Source:
-    return Source(str(path), partial(regular, path))
+def _file(path: Path) -> AuditSource:
+    return AuditSource(str(path), partial(regular, path))
 
 
-def _objects(place: str) -> Iterator[Source]:
+def _objects(place: str) -> Iterator[AuditSource]:
     bucket, _, prefix = place.removeprefix(_S3).partition("/")
     try:
         with translated("ListObjectsV2", place):
@@ -73,7 +73,9 @@ def _objects(place: str) -> Iterator[Source]:
             for page in pages:
                 for each in page.get("Contents", ()):
                     if not each["Key"].endswith("/") and f"/{_DIGESTS}/" not in each["Key"]:
-                        yield Source(f"{_S3}{bucket}/{each['Key']}", partial(_object, bucket, each["Key"]))
+                        yield AuditSource(
+                            f"{_S3}{bucket}/{each['Key']}", partial(_object, bucket, each["Key"])
+                        )
     except StoreError as error:
         raise SourceUnreadable(error.cause) from None
 

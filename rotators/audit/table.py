@@ -14,7 +14,7 @@ from rotators.audit.errors import AuditFailed, AuditLibraryMissing, NoRecords
 from rotators.audit.questions import SPAN, UNNAMED, Question, literal, shared
 from rotators.audit.reading import Damage, values
 from rotators.audit.records import COLUMNS, line, row, unwrapped
-from rotators.audit.sources import Source
+from rotators.audit.sources import AuditSource
 from rotators.core.errors import RotatorsError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Coverage:
 
 
 @dataclass(frozen=True)
-class Answer:
+class AuditAnswer:
     """The answer to a question.
 
     Attributes:
@@ -109,7 +109,7 @@ class Records:
         self._rows = folder / "rows"
         self.coverage = Coverage()
 
-    def ask(self, question: Question) -> Answer:
+    def ask(self, question: Question) -> AuditAnswer:
         """Answer a question.
 
         Args:
@@ -120,9 +120,11 @@ class Records:
         """
         found = self._connection.execute(question.duckdb())
         names = tuple(column[0] for column in found.description or ())
-        return Answer(names, [dict(zip(names, map(_aware, each), strict=True)) for each in found.fetchall()])
+        return AuditAnswer(
+            names, [dict(zip(names, map(_aware, each), strict=True)) for each in found.fetchall()]
+        )
 
-    def load(self, sources: Iterable[Source]) -> None:
+    def load(self, sources: Iterable[AuditSource]) -> None:
         """Read files into the table, and make the tables that all questions need.
 
         Args:
@@ -150,7 +152,7 @@ class Records:
         self.coverage.events, self.coverage.begun, self.coverage.ended = span.values()
         self.coverage.unnamed = self.ask(UNNAMED).rows
 
-    def _lines(self, source: Source) -> Iterator[bytes]:
+    def _lines(self, source: AuditSource) -> Iterator[bytes]:
         gaps: dict[str, Gap] = {}
         count = 0
         for found in _rows(source):
@@ -223,7 +225,7 @@ def _prepare(connection: DuckDBPyConnection, folder: str) -> None:
         connection.execute(f"CREATE MACRO {macro}")
 
 
-def _rows(source: Source) -> Iterator[bytes | Damage]:
+def _rows(source: AuditSource) -> Iterator[bytes | Damage]:
     """A line for each record that matters, empty for the others; and the damages."""
     try:
         with source.opened() as stream:

@@ -15,7 +15,7 @@ from typing import Any, NoReturn, TextIO
 import click
 
 from rotators import __version__
-from rotators.cli.output import Form, error_document, print_error, print_json, print_usage_error
+from rotators.cli.output import OutputForm, error_document, print_error, print_json, print_usage_error
 from rotators.cli.signals import finish, interruptible
 from rotators.cli.stopping import told
 from rotators.core.errors import RotatorsError
@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             stream.reconfigure(errors="backslashreplace")
     if sys.stdin is None:  # closed before Python started; a command that reads it finds nothing
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 - until the process ends
-    form = Form()
+    form = OutputForm()
     with interruptible(to_the_end=arguments is None):
         try:
             try:

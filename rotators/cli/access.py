@@ -30,8 +30,8 @@ from rotators.manage.access import (
     NOT_CONSIDERED,
     SESSION_POLICIES,
     Access,
-    Answer,
-    Verdict,
+    AccessAnswer,
+    AccessVerdict,
     access_to,
 )
 from rotators.manage.guards import Guarded, Guards
@@ -40,7 +40,7 @@ from rotators.manage.principals import Principal, read_account, read_policies
 from rotators.manage.selector import Selection, Selector
 
 _DEFAULT = "of"
-_STYLES = {Answer.YES: "green", Answer.CONDITIONAL: "yellow", Answer.NO: ""}
+_STYLES = {AccessAnswer.YES: "green", AccessAnswer.CONDITIONAL: "yellow", AccessAnswer.NO: ""}
 _COLUMNS = 6  # secrets in the table of the matrix
 _LONGEST = 500  # characters of a reason in a table
 
@@ -282,7 +282,7 @@ _PRINTERS: dict[str, Callable[[_Matrix], None]] = {
 
 def _order(found: Access) -> tuple[int, int, int, str]:
     """Those with more access first."""
-    read, write, rotate = (list(Answer).index(each.answer) for each in found.verdicts.values())
+    read, write, rotate = (list(AccessAnswer).index(each.answer) for each in found.verdicts.values())
     return read, write, rotate, found.principal.name
 
 
@@ -308,17 +308,17 @@ def _why(found: Access) -> str:
     """The reasons, those of several capabilities once."""
     words: dict[str, list[str]] = {}
     for name, verdict in found.verdicts.items():
-        if verdict.answer is not Answer.NO:
+        if verdict.answer is not AccessAnswer.NO:
             words.setdefault(_reason(verdict), []).append(name)
     return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in words.items())
 
 
-def _reason(verdict: Verdict) -> str:
+def _reason(verdict: AccessVerdict) -> str:
     return f"{verdict.why} if {', '.join(verdict.conditions)}" if verdict.conditions else verdict.why
 
 
 def _cell(found: Access) -> Cell:
-    marks = {Answer.YES: "", Answer.CONDITIONAL: "?"}
+    marks = {AccessAnswer.YES: "", AccessAnswer.CONDITIONAL: "?"}
     words = [f"{name}{marks[each.answer]}" for name, each in found.verdicts.items() if each.answer in marks]
     return styled(" ".join(words), "")
 

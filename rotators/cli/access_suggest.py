@@ -15,18 +15,18 @@ from rotators.manage.guards import Guards
 from rotators.manage.inventory import Entry
 from rotators.manage.principals import read_account
 from rotators.manage.selector import Selector
-from rotators.manage.suggestions import Document, Suggestion, Tag, suggested
+from rotators.manage.suggestions import Document, Suggestion, TagSelection, suggested
 
 _NAMED = 5  # other secrets in the text
 
 
-def _tag(_context: click.Context, _option: click.Parameter, given: str | None) -> Tag | None:
+def _tag(_context: click.Context, _option: click.Parameter, given: str | None) -> TagSelection | None:
     if given is None:
         return None
     key, equals, value = given.partition("=")
     if not key or not equals:
         raise click.BadParameter("give KEY=VALUE")
-    return Tag(key, value)
+    return TagSelection(key, value)
 
 
 @click.command(short_help="Print the least-privilege policies for an application.")
@@ -39,7 +39,7 @@ def _tag(_context: click.Context, _option: click.Parameter, given: str | None) -
 def suggest(
     secret: tuple[str, ...],
     role: str,
-    tag: Tag | None,
+    tag: TagSelection | None,
     exclusive: bool,
     keep: tuple[str, ...],
 ) -> None:
@@ -69,7 +69,7 @@ def _selected(selector: Selector) -> list[Entry]:
     return entries
 
 
-def _others(tag: Tag | None, entries: Sequence[Entry]) -> list[str]:
+def _others(tag: TagSelection | None, entries: Sequence[Entry]) -> list[str]:
     """Names of the other secrets of this Region with the tag."""
     if tag is None:
         return []

@@ -13,7 +13,7 @@ import click
 from rotators.audit import questions
 from rotators.audit.questions import Question
 from rotators.audit.sources import files
-from rotators.audit.table import Answer, Coverage, Gap, Records, opened
+from rotators.audit.table import AuditAnswer, Coverage, Gap, Records, opened
 from rotators.cli.audit_ocsf import ocsf
 from rotators.cli.output import (
     console,
@@ -193,7 +193,7 @@ def _limits(asked: _Asked, records: Records) -> Iterator[str]:
         yield "The records are not older than the time asked for: what happened before them is unknown."
 
 
-def _print_csv(answer: Answer, found: Coverage) -> None:
+def _print_csv(answer: AuditAnswer, found: Coverage) -> None:
     print_rows([answer.columns])
     print_rows([_csv_cell(value) for value in row.values()] for row in answer.rows)
     for note in _notes(found):

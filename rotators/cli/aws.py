@@ -46,7 +46,7 @@ def remote_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @dataclass(frozen=True)
-class Answer:
+class FunctionAnswer:
     """The answer of a function.
 
     Attributes:
@@ -68,7 +68,7 @@ class Answer:
         return error_of(message) or failed
 
 
-def answer_of(name: str, event: object) -> Answer:
+def answer_of(name: str, event: object) -> FunctionAnswer:
     """Invoke a function.
 
     Args:
@@ -88,7 +88,7 @@ def answer_of(name: str, event: object) -> Answer:
         payload = json.loads(answer["Payload"].read() or b"null")
     except ValueError:
         raise not_aws("Invoke", name) from None
-    return Answer(name, payload, "FunctionError" in answer)
+    return FunctionAnswer(name, payload, "FunctionError" in answer)
 
 
 def ask_function(name: str, event: Mapping[str, Any]) -> Any:

@@ -26,7 +26,7 @@ from rotators.cli.selecting import nothing_selected, require_conditions, selecto
 from rotators.cli.signals import finish
 from rotators.cli.stopping import STOPS, end, error_member, exit_unless, state_of
 from rotators.core.errors import RotatorsError, ServiceUnavailable
-from rotators.manage.changes import Change, Outcome, Remark, run_all
+from rotators.manage.changes import Change, ChangeOutcome, Remark, run_all
 from rotators.manage.inventory import Entry
 from rotators.manage.selector import Selector
 
@@ -111,7 +111,7 @@ class Plan:
     after: str | None = None
     noun: str = "secret"
     lists: str = "rotators list"
-    refused: Sequence[Outcome] = ()
+    refused: Sequence[ChangeOutcome] = ()
     remarks: Sequence[Remark] = ()
 
 
@@ -151,7 +151,7 @@ class Result:
     """
 
     plan: Plan
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[ChangeOutcome]
     stopped: BaseException | None = None
 
     @property
@@ -215,7 +215,7 @@ def _show_reasons(plan: Plan, out: Screen) -> None:
 
 
 def _run(plan: Plan, out: Screen) -> Result:
-    outcomes: list[Outcome] = []
+    outcomes: list[ChangeOutcome] = []
     bars = progress_bars(out)
     try:
         with bars:

@@ -25,7 +25,7 @@ from rotators.cli.output import (
 )
 from rotators.cli.stopping import exit_unless
 from rotators.core.errors import RotatorsError
-from rotators.manage.history import KEPT, Change, History
+from rotators.manage.history import KEPT, History, HistoryEntry
 from rotators.manage.history import history as read_history
 from rotators.manage.selector import duration
 
@@ -121,7 +121,7 @@ def _print_changes(found: History, out: Screen) -> None:
     out.print(f"{counted(number, 'change')} and {counted(reads, 'read')}{by} in {age(found.since)}.")
 
 
-def _what(change: Change) -> Cell:
+def _what(change: HistoryEntry) -> Cell:
     if change.error:
         return styled(change.error, "red")
     text = ", ".join(f"{_NAMES.get(name, name)}={_shown(value)}" for name, value in change.request.items())

@@ -43,7 +43,7 @@ _VIEW = (
 
 
 @dataclass
-class Form:
+class OutputForm:
     """The form of a command's output, known as soon as the command's options are read.
 
     Attributes:
@@ -54,15 +54,15 @@ class Form:
 
 
 def _keep(context: click.Context, _: click.Parameter, value: str | bool) -> None:
-    form = context.ensure_object(Form)
+    form = context.ensure_object(OutputForm)
     if value and form.name != "json":
         form.name = "json" if value is True else str(value)
 
 
-def _form() -> Form:
+def _form() -> OutputForm:
     """Return the form of the running command."""
     context = click.get_current_context(silent=True)
-    return (context.find_object(Form) if context else None) or Form()
+    return (context.find_object(OutputForm) if context else None) or OutputForm()
 
 
 # Read before the other options, so that an error in one of these has the form too. `console` knows it then.

@@ -22,7 +22,7 @@ from rotators.cli.output import (
     table,
 )
 from rotators.cli.stopping import exit_unless
-from rotators.manage.policy import LEVELS, PRESETS, Finding, Policy, preset, read_policy
+from rotators.manage.policy import LEVELS, PRESETS, PolicyFinding, SecretPolicy, preset, read_policy
 from rotators.manage.reports import junit, sarif
 
 _ROWS = 50
@@ -65,12 +65,12 @@ class _Checked:
         failed: True if a rule of the level error is broken; complete at the same time.
     """
 
-    def __init__(self, rules: Policy, now: dt.datetime) -> None:
+    def __init__(self, rules: SecretPolicy, now: dt.datetime) -> None:
         self.rules, self._now = rules, now
         self.count, self.failed = 0, False
         self.broken: Counter[str] = Counter()
 
-    def __iter__(self) -> Iterator[Finding]:
+    def __iter__(self) -> Iterator[PolicyFinding]:
         latest: dict[str, str] = {}
         for finding in self.rules.findings(self._now):
             self.count += 1
@@ -95,7 +95,7 @@ def _print_json(checked: _Checked) -> None:
     print_json_stream("findings", found, lambda: {"checked": rules.checked, "applied": dict(rules.applied)})
 
 
-def _document(finding: Finding) -> dict[str, Any]:
+def _document(finding: PolicyFinding) -> dict[str, Any]:
     return {
         "rule": finding.rule.id,
         "level": finding.rule.level,

@@ -20,7 +20,7 @@ from rotators.core.errors import SecretNotFound
 from rotators.core.folders import files_below, regular
 from rotators.receipts.envelope import LONGEST_FILE
 from rotators.receipts.errors import ReceiptInputInvalid, ReceiptsNotFound
-from rotators.receipts.storage import Bucket, Stored, number_in
+from rotators.receipts.storage import Bucket, StoredReceipt, number_in
 from rotators.receipts.verification import Chain, Known, Verify, verified
 
 _S3 = "s3://"
@@ -127,7 +127,7 @@ def _verifier(keys: tuple[Path, ...]) -> Verify:
     return verifier([path.read_bytes() for path in keys])
 
 
-def _files(source: str) -> Iterator[Stored]:
+def _files(source: str) -> Iterator[StoredReceipt]:
     if source.startswith(_S3):
         bucket, _, prefix = source.removeprefix(_S3).partition("/")
         yield from Bucket(bucket, f"{prefix.rstrip('/')}/" if prefix else "").read()
@@ -141,12 +141,12 @@ def _files(source: str) -> Iterator[Stored]:
             yield _stored(path, place)
 
 
-def _stored(path: Path, place: str) -> Stored:
+def _stored(path: Path, place: str) -> StoredReceipt:
     try:
         with regular(path) as file:
-            return Stored(place, file.read(LONGEST_FILE + 1))
+            return StoredReceipt(place, file.read(LONGEST_FILE + 1))
     except OSError as error:
-        return Stored(place, b"", error=error.strerror or type(error).__name__)
+        return StoredReceipt(place, b"", error=error.strerror or type(error).__name__)
 
 
 def _known(path: Path) -> dict[str, Known]:

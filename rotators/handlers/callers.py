@@ -49,7 +49,7 @@ _SESSION = re.compile(
 
 
 @dataclass(frozen=True)
-class Role:
+class CallerRole:
     """An IAM role. Its name is unique in an account; its path does not appear in a session's ARN.
 
     Attributes:
@@ -66,7 +66,7 @@ class Role:
         return f"arn:{self.partition}:iam::{self.account}:role/{self.name}"
 
     @classmethod
-    def of(cls, found: re.Match[str]) -> Role:
+    def of(cls, found: re.Match[str]) -> CallerRole:
         """Return the role of a match.
 
         Args:
@@ -119,7 +119,7 @@ class UrlRequest(_Part):
         # Outside the handler: pydantic's error holds the whole input.
         raise CallerRefused("the event does not name its caller", reason="unknown")
 
-    def role(self) -> Role:
+    def role(self) -> CallerRole:
         """Return the role whose session sent the request.
 
         Raises:
@@ -129,7 +129,7 @@ class UrlRequest(_Part):
         found = _SESSION.fullmatch(iam.user_arn)
         if found is None or found["account"] != iam.account_id:
             raise CallerRefused("the caller is no session of an IAM role", reason="no-role")
-        return Role.of(found)
+        return CallerRole.of(found)
 
     def content(self) -> Any:
         """Return the JSON of the body.
@@ -154,8 +154,8 @@ class Callers:
         tags: the tags, ``Key`` and ``Value``, of which a secret that the role may retrieve needs one.
     """
 
-    prefixes: Mapping[Role, tuple[str, ...]]
-    tags: Mapping[Role, tuple[Mapping[str, str], ...]]
+    prefixes: Mapping[CallerRole, tuple[str, ...]]
+    tags: Mapping[CallerRole, tuple[Mapping[str, str], ...]]
 
     @classmethod
     def from_environment(cls) -> Callers:
@@ -164,15 +164,15 @@ class Callers:
         Raises:
             ConfigurationError: a rule cannot be read; then no caller gets anything.
         """
-        prefixes: dict[Role, tuple[str, ...]] = {}
-        tags: dict[Role, tuple[Mapping[str, str], ...]] = {}
+        prefixes: dict[CallerRole, tuple[str, ...]] = {}
+        tags: dict[CallerRole, tuple[Mapping[str, str], ...]] = {}
         for number, item in enumerate(os.environ.get(VARIABLE, "").split(","), 1):
             found = _RULE.fullmatch(item.strip())
             if found is None:
                 cause = f"rule {number} of {VARIABLE} is not ROLE_ARN=PREFIX or ROLE_ARN=tag:KEY=VALUE"
                 remedy = "Correct the parameter RetrieveCallers; a role's ARN is exact, and * is every name."
                 raise ConfigurationError(cause, remedy=remedy)
-            role = Role.of(found)
+            role = CallerRole.of(found)
             if found["prefix"]:
                 prefixes[role] = (*prefixes.get(role, ()), found["prefix"])
             else:
@@ -180,7 +180,7 @@ class Callers:
         return cls(prefixes, tags)
 
     def require(
-        self, role: Role, names: Iterable[str], describe: Callable[[str], Mapping[str, Any] | None]
+        self, role: CallerRole, names: Iterable[str], describe: Callable[[str], Mapping[str, Any] | None]
     ) -> dict[str, str]:
         """Require that a role may retrieve secrets.
 

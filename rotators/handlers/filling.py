@@ -16,7 +16,7 @@ from rotators.manage.inventory import entries
 from rotators.receipts.errors import ReceiptsMissing
 from rotators.receipts.facts import LOOK_BACK
 from rotators.receipts.statement import now
-from rotators.receipts.writing import Settings, missing_receipts, write_receipts
+from rotators.receipts.writing import ReceiptSettings, missing_receipts, write_receipts
 
 _RESERVE_SECONDS = 60.0  # for one secret
 _NAMED = 10  # secrets in an error
@@ -24,7 +24,7 @@ _Failed = dict[str, RotatorsError]
 _Act = Callable[[str, dt.datetime], None]
 
 
-def fill(settings: Settings, seconds_left: Callable[[], float]) -> dict[str, Any]:
+def fill(settings: ReceiptSettings, seconds_left: Callable[[], float]) -> dict[str, Any]:
     """Write the receipts that are missing.
 
     Args:
@@ -51,7 +51,7 @@ def fill(settings: Settings, seconds_left: Callable[[], float]) -> dict[str, Any
     return {"Receipts": written, "Left": left}
 
 
-def missing(settings: Settings, seconds_left: Callable[[], float]) -> dict[str, Any]:
+def missing(settings: ReceiptSettings, seconds_left: Callable[[], float]) -> dict[str, Any]:
     """List the secrets that lack receipts.
 
     Args:
@@ -73,7 +73,7 @@ def missing(settings: Settings, seconds_left: Callable[[], float]) -> dict[str, 
     return {"Missing": sorted(found + unknown, key=lambda each: str(each["SecretId"])), "Left": left}
 
 
-def _for_each(act: _Act, settings: Settings, seconds_left: Callable[[], float]) -> tuple[_Failed, int]:
+def _for_each(act: _Act, settings: ReceiptSettings, seconds_left: Callable[[], float]) -> tuple[_Failed, int]:
     """Do something for each secret that was rotated; a failure for one does not stop the others."""
     since = now() - LOOK_BACK
     own = (entry for entry in entries() if entry.function_arn == settings.function_arn)

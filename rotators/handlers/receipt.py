@@ -20,7 +20,7 @@ from rotators.core.errors import InvalidEvent
 from rotators.handlers.events import Request
 from rotators.handlers.filling import fill, missing
 from rotators.handlers.telemetry import observed
-from rotators.receipts.writing import Settings, write_receipts
+from rotators.receipts.writing import ReceiptSettings, write_receipts
 
 SUCCEEDED = "RotationSucceeded"
 """Name of Secrets Manager's event."""
@@ -120,7 +120,7 @@ def handler(event: object, context: object = None) -> dict[str, Any]:
     """
     with observed("receipt") as observation:
         request = read_event(event)
-        settings = Settings.from_environment()
+        settings = ReceiptSettings.from_environment()
         if isinstance(request, FillRequest):
             done = (missing if request.dry_run else fill)(settings, _seconds_left(context))
             outcome = "listed" if request.dry_run else "filled"

@@ -29,7 +29,7 @@ from rotators.iam.calls import ApiCall, Missing
 from rotators.iam.conditions import Open
 from rotators.iam.documents import Statement
 from rotators.iam.principals import Match
-from rotators.iam.rules import Policy, Rule
+from rotators.iam.rules import PreparedPolicy, PreparedStatement
 
 _ACCOUNT_PART = 4
 _BY_RESOURCE_ALONE = ("kms:", "sts:AssumeRole")
@@ -233,18 +233,18 @@ def _decision(granted: _Fitting | None, denials: Sequence[_Fitting], missing: st
 def _own(statements: Iterable[Statement], call: ApiCall) -> _Layer:
     fitting = [
         _Fitting(rule.statement, conditions)
-        for rule in Policy.of(statements).about(call.action)
+        for rule in PreparedPolicy.of(statements).about(call.action)
         if (conditions := rule.fits(call, of_resource=False)) is not None
     ]
     return _Layer(fitting) if fitting else _NOTHING
 
 
 def _theirs(statements: Iterable[Statement] | None, call: ApiCall, *, bounded: bool = False) -> _Layer:
-    rules = () if statements is None else Policy.of(statements).about(call.action)
+    rules = () if statements is None else PreparedPolicy.of(statements).about(call.action)
     return _Layer(_matching(rules, call, bounded=bounded)) if rules else _NOTHING
 
 
-def _matching(rules: Iterable[Rule], call: ApiCall, *, bounded: bool) -> Iterator[_Fitting]:
+def _matching(rules: Iterable[PreparedStatement], call: ApiCall, *, bounded: bool) -> Iterator[_Fitting]:
     for rule in rules:
         match, undecided = rule.match(call, bounded=bounded)
         if match is Match.NOBODY:

@@ -21,7 +21,7 @@ _PAIRS = ("Action", "Resource")
 _EVERYTHING = "*"
 
 
-class Rule:
+class PreparedStatement:
     """A statement, prepared for many calls.
 
     Args:
@@ -174,7 +174,7 @@ class _Resources:
         return None if positive and not undecided else tuple(undecided)
 
 
-class Policy:
+class PreparedPolicy:
     """The statements of one or more policies, prepared for many calls.
 
     Args:
@@ -182,11 +182,11 @@ class Policy:
     """
 
     def __init__(self, statements: Iterable[Statement] = ()) -> None:
-        self._rules = tuple(Rule(each) for each in statements)
-        self._about: dict[str, tuple[Rule, ...]] = {}
+        self._rules = tuple(PreparedStatement(each) for each in statements)
+        self._about: dict[str, tuple[PreparedStatement, ...]] = {}
 
     @classmethod
-    def of(cls, statements: Iterable[Statement]) -> Policy:
+    def of(cls, statements: Iterable[Statement]) -> PreparedPolicy:
         """Return the policy of statements; a policy itself as it is.
 
         Args:
@@ -195,7 +195,7 @@ class Policy:
         return statements if isinstance(statements, cls) else cls(statements)
 
     @classmethod
-    def joined(cls, policies: Iterable[Policy]) -> Policy:
+    def joined(cls, policies: Iterable[PreparedPolicy]) -> PreparedPolicy:
         """Return one policy with the statements of several.
 
         Args:
@@ -208,7 +208,7 @@ class Policy:
     def __iter__(self) -> Iterator[Statement]:
         return (rule.statement for rule in self._rules)
 
-    def about(self, action: str) -> tuple[Rule, ...]:
+    def about(self, action: str) -> tuple[PreparedStatement, ...]:
         """Return the statements that are about an action; kept, because the same actions come again.
 
         Args:

@@ -44,7 +44,7 @@ _PERHAPS = "kms:DescribeKey"
 """The call that the User Guide does not list for every write (UG:security-encryption)."""
 
 
-class Answer(StrEnum):
+class AccessAnswer(StrEnum):
     """The answer about one ability of a principal; the most permissive first."""
 
     YES = "yes"
@@ -53,7 +53,7 @@ class Answer(StrEnum):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class AccessVerdict:
     """The answer about a principal, a secret and a capability.
 
     Attributes:
@@ -62,7 +62,7 @@ class Verdict:
         conditions: what a real request decides; empty unless the answer is conditional.
     """
 
-    answer: Answer
+    answer: AccessAnswer
     why: str
     conditions: tuple[str, ...] = ()
 
@@ -77,12 +77,12 @@ class Access:
     """
 
     principal: Principal
-    verdicts: Mapping[str, Verdict]
+    verdicts: Mapping[str, AccessVerdict]
 
     @property
     def any(self) -> bool:
         """True if the principal can do something, perhaps."""
-        return any(each.answer is not Answer.NO for each in self.verdicts.values())
+        return any(each.answer is not AccessAnswer.NO for each in self.verdicts.values())
 
 
 def access_to(guarded: Guarded, principal: Principal) -> Access:
@@ -109,10 +109,10 @@ def reads(guarded: Guarded, principal: Principal) -> bool:
         guarded: the secret.
         principal: the principal.
     """
-    return _verdict(guarded, principal, "GetSecretValue").answer is not Answer.NO
+    return _verdict(guarded, principal, "GetSecretValue").answer is not AccessAnswer.NO
 
 
-def key_use(guarded: Guarded, principal: Principal, actions: Iterable[str]) -> Verdict:
+def key_use(guarded: Guarded, principal: Principal, actions: Iterable[str]) -> AccessVerdict:
     """Decide whether Secrets Manager may use the key of a secret for a principal.
 
     Args:
@@ -127,17 +127,17 @@ def key_use(guarded: Guarded, principal: Principal, actions: Iterable[str]) -> V
     return _verdict_about(guarded, principal, calls, guarded.key.undecided)
 
 
-def _verdict(guarded: Guarded, principal: Principal, operation: str) -> Verdict:
+def _verdict(guarded: Guarded, principal: Principal, operation: str) -> AccessVerdict:
     uses_key = operation not in _WITHOUT_KEY
     if uses_key and guarded.key.is_of_aws and _is_of_another_account(guarded, principal):
-        return Verdict(Answer.NO, "the key aws/secretsmanager admits its own account only")
+        return AccessVerdict(AccessAnswer.NO, "the key aws/secretsmanager admits its own account only")
     calls = guarded.calls(principal, operation)
     return _verdict_about(guarded, principal, calls, guarded.key.undecided if uses_key else ())
 
 
 def _verdict_about(
     guarded: Guarded, principal: Principal, calls: Iterable[ApiCall], undecided: Iterable[str]
-) -> Verdict:
+) -> AccessVerdict:
     """The answer about calls that are all needed; ``undecided`` are conditions in addition."""
     found: list[str] = []
     statement = None
@@ -149,9 +149,11 @@ def _verdict_about(
         elif call.action == _PERHAPS:
             found.append(f"AWS does not ask for {_PERHAPS}")
         else:
-            return Verdict(Answer.NO, _refusal(call, decision))
+            return AccessVerdict(AccessAnswer.NO, _refusal(call, decision))
     conditions = tuple(dict.fromkeys([*found, *undecided]))
-    return Verdict(Answer.CONDITIONAL if conditions else Answer.YES, _where(statement), conditions)
+    return AccessVerdict(
+        AccessAnswer.CONDITIONAL if conditions else AccessAnswer.YES, _where(statement), conditions
+    )
 
 
 def _is_of_another_account(guarded: Guarded, principal: Principal) -> bool:
@@ -170,10 +172,10 @@ def _decision(guarded: Guarded, principal: Principal, call: ApiCall) -> Decision
     )
 
 
-_RANKS = tuple(Answer)
+_RANKS = tuple(AccessAnswer)
 
 
-def _rank(verdict: Verdict) -> int:
+def _rank(verdict: AccessVerdict) -> int:
     return _RANKS.index(verdict.answer)
 
 

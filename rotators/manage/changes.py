@@ -54,7 +54,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ChangeOutcome:
     """The result of a change.
 
     Attributes:
@@ -79,7 +79,7 @@ class Remark:
     words: str
 
 
-def run_all(plan: Iterable[Change], *, ordered: bool = False) -> Iterator[Outcome]:
+def run_all(plan: Iterable[Change], *, ordered: bool = False) -> Iterator[ChangeOutcome]:
     """Make changes one after the other.
 
     Args:
@@ -93,11 +93,11 @@ def run_all(plan: Iterable[Change], *, ordered: bool = False) -> Iterator[Outcom
         try:
             change.run()
         except RotatorsError as error:
-            yield Outcome(change, error)
+            yield ChangeOutcome(change, error)
             if ordered or error.reason == "credentials":  # of the caller: the others would be refused too
                 return
         else:
-            yield Outcome(change, None)
+            yield ChangeOutcome(change, None)
 
 
 def tagging(entry: Entry, tags: Mapping[str, str], removed: Sequence[str]) -> Iterator[Change]:

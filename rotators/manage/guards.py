@@ -23,7 +23,7 @@ from rotators.iam.documents import UNREAD, statements_of, unread
 from rotators.iam.errors import PolicyUnsupported
 from rotators.iam.grants import statements_of_grants
 from rotators.iam.principals import principals_of
-from rotators.iam.rules import Policy
+from rotators.iam.rules import PreparedPolicy
 from rotators.manage.calls import call, elements
 from rotators.manage.inventory import Entry
 from rotators.manage.keys import OWN_KEY
@@ -52,7 +52,7 @@ class Key:
     """
 
     resource: KeyResource | None = None
-    policy: Policy | None = None
+    policy: PreparedPolicy | None = None
     tagged: bool = True
     undecided: tuple[str, ...] = ()
 
@@ -89,7 +89,7 @@ class Guarded:
     """
 
     entry: Entry
-    policy: Policy | None
+    policy: PreparedPolicy | None
     key: Key
     _requests: dict[str, tuple[_Request, ...]] = field(default_factory=dict, init=False, repr=False)
 
@@ -194,12 +194,12 @@ class Guards:
         with clients.in_region_of(entry.arn):
             return Guarded(entry, self._secret_policy(entry), self._key(entry))
 
-    def _secret_policy(self, entry: Entry) -> Policy | None:
+    def _secret_policy(self, entry: Entry) -> PreparedPolicy | None:
         what = f"the policy of {entry.name}"
         client = clients.secrets_lister()
         answer = self._asked(what, call, client, "GetResourcePolicy", entry.arn, SecretId=entry.arn)
         if answer is None:
-            return Policy(unread(what))
+            return PreparedPolicy(unread(what))
         document = answer.get("ResourcePolicy")
         return self._policy(document, what) if document else None
 
@@ -234,28 +234,28 @@ class Guards:
         what = f"the tags of {arn}"
         tags = self._asked(what, elements, client, "ListResourceTags", arn, "Tags", KeyId=arn)
         resource = KeyResource(arn, {each["TagKey"]: each["TagValue"] for each in tags or ()})
-        policy = Policy.joined([self._key_policy(client, arn), self._grants(client, arn)])
+        policy = PreparedPolicy.joined([self._key_policy(client, arn), self._grants(client, arn)])
         return Key(resource, policy, tags is not None)
 
-    def _key_policy(self, client: Any, arn: str) -> Policy:
+    def _key_policy(self, client: Any, arn: str) -> PreparedPolicy:
         what = f"the policy of {arn}"
         found = self._asked(what, call, client, "GetKeyPolicy", arn, KeyId=arn, PolicyName="default")
-        return Policy(unread(what)) if found is None else self._policy(found["Policy"], what)
+        return PreparedPolicy(unread(what)) if found is None else self._policy(found["Policy"], what)
 
-    def _grants(self, client: Any, arn: str) -> Policy:
+    def _grants(self, client: Any, arn: str) -> PreparedPolicy:
         what = f"the grants of {arn}"
         found = self._asked(what, elements, client, "ListGrants", arn, "Grants", KeyId=arn)
-        return Policy(unread(what)[:1] if found is None else statements_of_grants(found))
+        return PreparedPolicy(unread(what)[:1] if found is None else statements_of_grants(found))
 
-    def _policy(self, document: str, what: str) -> Policy:
+    def _policy(self, document: str, what: str) -> PreparedPolicy:
         try:
             statements = statements_of(document, what)
             for each in statements:
                 tuple(principals_of(each))  # raises if they are not known
-            return Policy(statements)
+            return PreparedPolicy(statements)
         except PolicyUnsupported as error:
             self.unread[what] = error
-            return Policy(unread(what))
+            return PreparedPolicy(unread(what))
 
     def _asked(self, what: str, ask: Callable[..., Any], *given: Any, **parameters: Any) -> Any:
         """The answer of AWS; None if the caller may not have it."""

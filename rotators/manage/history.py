@@ -27,7 +27,7 @@ _NOT_SHOWN = {"name", "rotationToken", "secretBinary", "secretId", "secretString
 
 
 @dataclass(frozen=True)
-class Change:
+class HistoryEntry:
     """A call that changes a secret, also a refused one, or an event of the service.
 
     Attributes:
@@ -58,7 +58,7 @@ class History:
     """
 
     since: dt.datetime
-    changes: tuple[Change, ...]
+    changes: tuple[HistoryEntry, ...]
     reads: Mapping[str, int]
 
 
@@ -77,7 +77,7 @@ def history(view: SecretView, period: dt.timedelta) -> History:
         ServiceThrottled: others use up CloudTrail's two lookups per second; try again.
     """
     since = view.read_at - min(period, KEPT)
-    changes: list[Change] = []
+    changes: list[HistoryEntry] = []
     reads: list[tuple[dt.datetime, str]] = []
     for time, detail in _events(view, since):
         if not detail.get("readOnly"):
@@ -106,10 +106,10 @@ def _events(view: SecretView, since: dt.datetime) -> Iterator[tuple[dt.datetime,
                 yield event["EventTime"], detail
 
 
-def _change(time: dt.datetime, detail: Mapping[str, Any]) -> Change:
+def _change(time: dt.datetime, detail: Mapping[str, Any]) -> HistoryEntry:
     request = detail.get("requestParameters") or {}
     error = ": ".join(str(detail[name]) for name in ("errorCode", "errorMessage") if detail.get(name))
-    return Change(
+    return HistoryEntry(
         time=time,
         event=str(detail.get("eventName")),
         who=_who(detail),

@@ -21,7 +21,7 @@ from rotators.aws.secrets import Version
 from rotators.core.errors import RotatorsError
 from rotators.core.states import Stage
 from rotators.manage.calls import call_secrets_manager, replicas_of, versions_of
-from rotators.manage.changes import Change, Outcome, Remark
+from rotators.manage.changes import Change, ChangeOutcome, Remark
 from rotators.manage.errors import KeyCannotServe, KeyChangeIncomplete, KeyChangeRefused
 from rotators.manage.inventory import Entry, described
 from rotators.manage.key_inventory import OWN_ALIAS, KeyEntry, key_entry, key_state, spellings
@@ -58,7 +58,7 @@ class KeyChange:
         self._names = {**dict.fromkeys(spellings(old), old.arn), **dict.fromkeys(spellings(new), new.arn)}
         self._both = {old.arn, new.arn}
         self.changes: list[Change] = []
-        self.refused: list[Outcome] = []
+        self.refused: list[ChangeOutcome] = []
         self.remarks: list[Remark] = []
         self.unchanged = 0
 
@@ -88,7 +88,7 @@ class KeyChange:
             self._check_rotation(entry, found)
             self.remarks += self._permissions.check(entry, self._old, self._new)
         except KeyChangeRefused as error:
-            self.refused.append(Outcome(change, error))
+            self.refused.append(ChangeOutcome(change, error))
             self._remark(entry, found, moves=False)
         else:
             self.changes.append(change)

@@ -23,13 +23,13 @@ from rotators.aws.faults import translated
 from rotators.aws.views import UNASKED, UNTOLD
 from rotators.core.errors import AccessDenied, RequestRefused, RotatorsError
 from rotators.core.states import Stage, holder
-from rotators.manage.access import Answer, key_use, reads
+from rotators.manage.access import AccessAnswer, key_use, reads
 from rotators.manage.changes import Remark
 from rotators.manage.errors import AccessUnknown, KeyChangeRefused, PrincipalNotFound
 from rotators.manage.guards import Guarded, Guards
 from rotators.manage.inventory import Entry
 from rotators.manage.key_inventory import KeyEntry
-from rotators.manage.principals import Account, Principal, caller_arn, read_account
+from rotators.manage.principals import IamAccount, Principal, caller_arn, read_account
 
 _ROLE = "TARGET_ROLE_ARN"
 _TO_NEW = ("Encrypt", "GenerateDataKey", "Decrypt")
@@ -76,7 +76,7 @@ class KeyPermissions:
         if caller is None:
             return  # the change itself shows it
         verdict = key_use(self._guarded(entry, key), caller, refused)
-        if verdict.answer is Answer.NO:
+        if verdict.answer is AccessAnswer.NO:
             raise KeyChangeRefused(
                 f"{caller.name} may not use {key.name} for {entry.name}: {verdict.why}",
                 reason="not-permitted",
@@ -96,14 +96,14 @@ class KeyPermissions:
             yield f"whether its rotation function may use {new.name}, as {role}, was not checked"
             return
         verdict = key_use(self._guarded(entry, new), principal, _OF_ROTATION)
-        if verdict.answer is Answer.NO:
+        if verdict.answer is AccessAnswer.NO:
             raise KeyChangeRefused(
                 f"the rotation function of {entry.name} may not use {new.name}: {verdict.why} ({role})",
                 reason="function",
                 remedy=f"Add {new.arn} to the stack's parameter KmsKeyArns and deploy again, or grant the "
                 "role kms:Decrypt and kms:GenerateDataKey; then repeat the command.",
             )
-        if verdict.answer is Answer.CONDITIONAL:
+        if verdict.answer is AccessAnswer.CONDITIONAL:
             yield f"its rotation function may use {new.name} only if {'; '.join(verdict.conditions)} ({role})"
 
     def _readers(self, entry: Entry, old: KeyEntry, new: KeyEntry) -> Iterator[str]:
@@ -120,7 +120,7 @@ class KeyPermissions:
         lost = [
             each.name
             for each in account.principals
-            if key_use(then, each, _TO_READ).answer is Answer.NO and reads(now, each)
+            if key_use(then, each, _TO_READ).answer is AccessAnswer.NO and reads(now, each)
         ]
         if lost:
             yield f"may read it now, but not its next value, because of {new.name}: {', '.join(lost)}"
@@ -153,7 +153,7 @@ class KeyPermissions:
             return None
 
     @cached_property
-    def _account(self) -> Account | RotatorsError:
+    def _account(self) -> IamAccount | RotatorsError:
         try:
             return read_account()
         except (AccessUnknown, *UNASKED) as error:

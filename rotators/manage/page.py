@@ -22,7 +22,7 @@ from rotators.manage.attention import Urgency
 from rotators.manage.details import IN_SYNC, MOST_REPLICATED, MOST_VERSIONS, Details, read_details
 from rotators.manage.inventory import Entry
 from rotators.manage.keys import OWN_KEY
-from rotators.manage.report import Bar, Report, current_report
+from rotators.manage.report import Bar, InventoryReport, current_report
 from rotators.manage.selector import Selector
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def current_page(selector: Selector) -> str:
     return html(found, read_details(found.rows))
 
 
-def html(report: Report, details: Details) -> str:
+def html(report: InventoryReport, details: Details) -> str:
     """Return the page.
 
     Args:

@@ -41,7 +41,7 @@ _SELECT_KEYS = tuple(each.name for each in fields(Selector) if each.name not in 
 
 
 @dataclass(frozen=True, eq=False)
-class Rule:
+class PolicyRule:
     """A rule of a policy.
 
     Attributes:
@@ -60,7 +60,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Finding:
+class PolicyFinding:
     """A secret that breaks a rule, or that could not be checked.
 
     Attributes:
@@ -70,13 +70,13 @@ class Finding:
         unknown: True if the caller may not see what the rule is about.
     """
 
-    rule: Rule
+    rule: PolicyRule
     secret: Entry
     message: str
     unknown: bool = False
 
 
-class Policy:
+class SecretPolicy:
     """Rules that are checked together.
 
     Args:
@@ -88,12 +88,12 @@ class Policy:
         applied: number of secrets that each rule is about, by its id; complete at the same time.
     """
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    def __init__(self, rules: Sequence[PolicyRule]) -> None:
         self.rules = tuple(rules)
         self.checked = 0
         self.applied: Counter[str] = Counter()
 
-    def findings(self, now: dt.datetime) -> Iterator[Finding]:
+    def findings(self, now: dt.datetime) -> Iterator[PolicyFinding]:
         """Check all secrets of the account and Region.
 
         Args:
@@ -117,21 +117,21 @@ class Policy:
                         yield from _finding(rule, entry, check)
 
 
-def _checks(rule: Rule, now: dt.datetime) -> list[Check]:
+def _checks(rule: PolicyRule, now: dt.datetime) -> list[Check]:
     return [REQUIREMENTS[name].check(value, now) for name, value in rule.requirements.items()]
 
 
-def _finding(rule: Rule, entry: Entry, check: Check) -> Iterator[Finding]:
+def _finding(rule: PolicyRule, entry: Entry, check: Check) -> Iterator[PolicyFinding]:
     try:
         message = check(entry)
     except (AccessDenied, RequestRefused, SecretDeleted, SecretNotFound) as error:
-        yield Finding(rule, entry, f"could not be checked [{error.full_code}]", unknown=True)
+        yield PolicyFinding(rule, entry, f"could not be checked [{error.full_code}]", unknown=True)
     else:
         if message:
-            yield Finding(rule, entry, message)
+            yield PolicyFinding(rule, entry, message)
 
 
-def preset(name: str) -> Policy:
+def preset(name: str) -> SecretPolicy:
     """Return a policy that comes with the package.
 
     Args:
@@ -141,7 +141,7 @@ def preset(name: str) -> Policy:
     return _Reader(f"{name}.toml", file.read_text(encoding="utf-8")).policy()
 
 
-def read_policy(path: str) -> Policy:
+def read_policy(path: str) -> SecretPolicy:
     """Read a policy from a file.
 
     Args:
@@ -167,7 +167,7 @@ class _Reader:
     def __init__(self, path: str, text: str) -> None:
         self._path, self._text = path, text
 
-    def policy(self) -> Policy:
+    def policy(self) -> SecretPolicy:
         try:
             tree = tomllib.loads(self._text)
         except tomllib.TOMLDecodeError as error:
@@ -180,9 +180,9 @@ class _Reader:
         for number, rule in enumerate(rules):
             if rule.id in {other.id for other in rules[:number]}:
                 self._refuse(("rule", number, "id"), f"a second rule is called {rule.id!r}")
-        return Policy(rules)
+        return SecretPolicy(rules)
 
-    def _rule(self, table: dict[str, Any], place: _Place) -> Rule:
+    def _rule(self, table: dict[str, Any], place: _Place) -> PolicyRule:
         self._known(table, _RULE_KEYS, "of a rule", place)
         identity = self._value(table, "id", str, place)
         if not identity:
@@ -197,7 +197,9 @@ class _Reader:
             self._refuse((*place, "require"), "it is empty")
         for name, value in required.items():
             self._requirement(name, value, (*place, "require", name))
-        return Rule(identity, self._value(table, "title", str, place, identity), level, selector, required)
+        return PolicyRule(
+            identity, self._value(table, "title", str, place, identity), level, selector, required
+        )
 
     def _selector(self, table: dict[str, Any], place: _Place) -> Selector:
         self._known(table, _SELECT_KEYS, "of select", place)

@@ -19,7 +19,7 @@ from rotators.core.errors import AccessDenied
 from rotators.iam.calls import Keys
 from rotators.iam.documents import statements_of, unread
 from rotators.iam.errors import PolicyUnsupported
-from rotators.iam.rules import Policy
+from rotators.iam.rules import PreparedPolicy
 from rotators.manage.calls import call
 from rotators.manage.errors import AccessUnknown, PrincipalNotFound
 
@@ -49,10 +49,10 @@ class Principal:
     name: str
     context: Mapping[str, str]
     known: tuple[str, ...]
-    identity: Policy = field(default_factory=Policy)
-    boundary: Policy | None = None
-    organisation: Sequence[Policy] = ()
-    session: Policy | None = None
+    identity: PreparedPolicy = field(default_factory=PreparedPolicy)
+    boundary: PreparedPolicy | None = None
+    organisation: Sequence[PreparedPolicy] = ()
+    session: PreparedPolicy | None = None
 
     @property
     def is_role(self) -> bool:
@@ -72,7 +72,7 @@ class Principal:
 
 
 @dataclass
-class Account:
+class IamAccount:
     """Users and roles of an account.
 
     Attributes:
@@ -121,7 +121,7 @@ def caller_arn() -> str:
     return str(call(clients.sts(), "GetCallerIdentity", "the caller", "Arn"))
 
 
-def read_account(organisation: Sequence[Policy] = ()) -> Account:
+def read_account(organisation: Sequence[PreparedPolicy] = ()) -> IamAccount:
     """Read the users and roles of the caller's account.
 
     Args:
@@ -134,13 +134,13 @@ def read_account(organisation: Sequence[Policy] = ()) -> Account:
         AccessUnknown: the caller may not read them.
         StoreError: they could not be read.
     """
-    account = Account(caller_arn().split(":")[4])
+    account = IamAccount(caller_arn().split(":")[4])
     details = _Details(account, _authorization_details())
     account.principals = sorted(details.principals(organisation), key=lambda each: each.name)
     return account
 
 
-def read_policies(path: str, kind: str) -> Policy:
+def read_policies(path: str, kind: str) -> PreparedPolicy:
     """Read policies that IAM does not have, such as SCPs of one level of an organisation.
 
     Args:
@@ -157,7 +157,9 @@ def read_policies(path: str, kind: str) -> Policy:
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
         policies = found if isinstance(found, list) else [found]
-        return Policy.joined(Policy(statements_of(policy, f"{kind} {path}")) for policy in policies)
+        return PreparedPolicy.joined(
+            PreparedPolicy(statements_of(policy, f"{kind} {path}")) for policy in policies
+        )
     except (ValueError, RecursionError):
         raise PolicyUnsupported(f"{path} is no JSON file") from None
     except PolicyUnsupported as error:
@@ -180,22 +182,22 @@ def _authorization_details() -> Mapping[str, Any]:
 class _Details:
     """What IAM answers about an account, joined."""
 
-    def __init__(self, account: Account, answer: Mapping[str, Any]) -> None:
+    def __init__(self, account: IamAccount, answer: Mapping[str, Any]) -> None:
         self._account, self._answer = account, answer
         self._groups = {each["GroupName"]: each for each in answer.get("GroupDetailList", ())}
-        self._policies: dict[str, Policy] = {}
+        self._policies: dict[str, PreparedPolicy] = {}
         for policy in answer.get("Policies", ()):
             name = f"policy {policy['PolicyName']}"
             versions = policy.get("PolicyVersionList", ())
             document = next((each["Document"] for each in versions if each["IsDefaultVersion"]), None)
             self._policies[policy["Arn"]] = self._policy(document, name)
 
-    def principals(self, organisation: Sequence[Policy]) -> Iterator[Principal]:
+    def principals(self, organisation: Sequence[PreparedPolicy]) -> Iterator[Principal]:
         """The users and roles."""
         for user in self._answer.get("UserDetailList", ()):
             groups = map(self._of_group, user.get("GroupList", ()))
             context = {"aws:username": user["UserName"]}
-            own = Policy.joined([self._policies_of(user, "UserPolicyList"), *groups])
+            own = PreparedPolicy.joined([self._policies_of(user, "UserPolicyList"), *groups])
             yield self._principal(user, context, own, organisation)
         for role in self._answer.get("RoleDetailList", ()):
             own = self._policies_of(role, "RolePolicyList")
@@ -206,8 +208,8 @@ class _Details:
         self,
         details: Mapping[str, Any],
         context: Mapping[str, str],
-        identity: Policy,
-        organisation: Sequence[Policy],
+        identity: PreparedPolicy,
+        organisation: Sequence[PreparedPolicy],
     ) -> Principal:
         boundary = details.get("PermissionsBoundary")
         tags = {f"aws:PrincipalTag/{each['Key']}": each["Value"] for each in details.get("Tags", ())}
@@ -220,34 +222,34 @@ class _Details:
             organisation,
         )
 
-    def _policies_of(self, details: Mapping[str, Any], inline: str, of: str = "") -> Policy:
+    def _policies_of(self, details: Mapping[str, Any], inline: str, of: str = "") -> PreparedPolicy:
         found = [
             self._policy(each["PolicyDocument"], f"inline policy {each['PolicyName']}{of}")
             for each in details.get(inline, ())
         ]
         found += [self._managed(each["PolicyArn"]) for each in details.get("AttachedManagedPolicies", ())]
-        return Policy.joined(found)
+        return PreparedPolicy.joined(found)
 
-    def _of_group(self, name: str) -> Policy:
+    def _of_group(self, name: str) -> PreparedPolicy:
         group = self._groups.get(name)
         if group is None:
             return self._unread(f"group {name}")
         return self._policies_of(group, "GroupPolicyList", f" of group {name}")
 
-    def _managed(self, arn: str, kind: str = "policy") -> Policy:
+    def _managed(self, arn: str, kind: str = "policy") -> PreparedPolicy:
         found = self._policies.get(arn)
         return self._unread(f"{kind} {arn}") if found is None else found
 
-    def _policy(self, document: str | Mapping[str, Any] | None, name: str) -> Policy:
+    def _policy(self, document: str | Mapping[str, Any] | None, name: str) -> PreparedPolicy:
         try:
-            return Policy(statements_of(document or "", name))
+            return PreparedPolicy(statements_of(document or "", name))
         except PolicyUnsupported:
             return self._unread(name)
 
-    def _unread(self, name: str) -> Policy:
+    def _unread(self, name: str) -> PreparedPolicy:
         if name not in self._account.unread:
             self._account.unread.append(name)
-        return Policy(unread(name))
+        return PreparedPolicy(unread(name))
 
 
 def named_context(arn: str) -> dict[str, str]:
@@ -274,11 +276,13 @@ def outsider(kind: str, name: str) -> Principal:
         context = {"aws:PrincipalServiceName": name, "aws:PrincipalIsAWSService": "true"}
         return Principal(name, context, ("aws:PrincipalTag/", "aws:username"))
     if kind == "AWS" and name.startswith("arn:") and not name.endswith(":root"):
-        return Principal(name, named_context(name), _NO_SERVICE, Policy(unread(f"the policies of {name}")))
+        return Principal(
+            name, named_context(name), _NO_SERVICE, PreparedPolicy(unread(f"the policies of {name}"))
+        )
     if kind == "AWS" and name != "*":
         account = name.split(":")[4] if name.startswith("arn:") else name
         words = f"account {account}"
         context = {"aws:PrincipalAccount": account, "aws:PrincipalIsAWSService": "false"}
-        return Principal(words, context, _NO_SERVICE, Policy(unread(f"the policies of {words}")))
+        return Principal(words, context, _NO_SERVICE, PreparedPolicy(unread(f"the policies of {words}")))
     label = name if kind == "AWS" else f"{kind} {name}"
-    return Principal(label, {}, (), Policy(unread("the policies of the caller")))
+    return Principal(label, {}, (), PreparedPolicy(unread("the policies of the caller")))

@@ -50,7 +50,7 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Report:
+class InventoryReport:
     """The contents of the page.
 
     Attributes:
@@ -130,7 +130,7 @@ class Report:
         return next((number for number, (most, _) in enumerate(_AGES) if days <= most), len(_AGES))
 
 
-def current_report(selector: Selector) -> Report:
+def current_report(selector: Selector) -> InventoryReport:
     """List secrets for a report.
 
     Args:
@@ -149,7 +149,7 @@ def current_report(selector: Selector) -> Report:
     return found
 
 
-def collect(entries: Iterable[Entry], failures: FailedRotations | None, now: dt.datetime) -> Report:
+def collect(entries: Iterable[Entry], failures: FailedRotations | None, now: dt.datetime) -> InventoryReport:
     """Collect the contents of the report.
 
     Args:
@@ -167,7 +167,7 @@ def collect(entries: Iterable[Entry], failures: FailedRotations | None, now: dt.
     rows = [Row(entry, attention(entry, failure, now), failure) for entry, failure in found]
     rows.sort(key=lambda row: (row.attention.urgency, row.entry.name))
     region, account = rows[0].entry.arn.split(":")[3:5] if rows else ("", "")
-    return Report(now, region, account, rows, failures is not None)
+    return InventoryReport(now, region, account, rows, failures is not None)
 
 
 def _failed_at(row: Row) -> float:

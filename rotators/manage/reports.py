@@ -11,12 +11,12 @@ from xml.etree import ElementTree as ET
 from rotators import __version__
 from rotators.core.visible import visible
 from rotators.manage.inventory import Entry
-from rotators.manage.policy import LEVELS, Finding, Policy
+from rotators.manage.policy import LEVELS, PolicyFinding, SecretPolicy
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-def sarif(policy: Policy, findings: Sequence[Finding]) -> dict[str, Any]:
+def sarif(policy: SecretPolicy, findings: Sequence[PolicyFinding]) -> dict[str, Any]:
     """Return findings as a SARIF 2.1.0 log.
 
     Args:
@@ -56,7 +56,7 @@ def _location(secret: Entry) -> dict[str, Any]:
     return {"physicalLocation": place, "logicalLocations": [resource]}
 
 
-def junit(policy: Policy, findings: Sequence[Finding]) -> str:
+def junit(policy: SecretPolicy, findings: Sequence[PolicyFinding]) -> str:
     """Return findings as a JUnit report: a test suite for each rule, and a test case for each finding.
 
     Args:
@@ -91,7 +91,7 @@ def junit(policy: Policy, findings: Sequence[Finding]) -> str:
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _kind(finding: Finding) -> str:
+def _kind(finding: PolicyFinding) -> str:
     """The element of a finding. Only those of the level error fail the check, and so the report."""
     if finding.rule.level != LEVELS[0]:
         return "system-out"

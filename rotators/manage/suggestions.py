@@ -15,12 +15,12 @@ from typing import Any
 from rotators.aws import clients
 from rotators.core.errors import AccessDenied, SecretNotFound
 from rotators.iam.documents import statements_of
-from rotators.iam.rules import Policy
-from rotators.manage.access import Answer, access_to
+from rotators.iam.rules import PreparedPolicy
+from rotators.manage.access import AccessAnswer, access_to
 from rotators.manage.calls import call, faults_of_policy, policy_of
 from rotators.manage.errors import PrincipalNotFound, SuggestionRefused
 from rotators.manage.guards import Guarded
-from rotators.manage.principals import Account, Principal, caller_arn
+from rotators.manage.principals import IamAccount, Principal, caller_arn
 
 Document = dict[str, Any]
 
@@ -37,7 +37,7 @@ _ROTATE, _OPERATE = "-rotate", "-operate"  # ends of the names of a stack's func
 
 
 @dataclass(frozen=True)
-class Tag:
+class TagSelection:
     """A tag that stands for secrets.
 
     Attributes:
@@ -81,7 +81,11 @@ class Suggestion:
 
 
 def suggested(
-    secrets: Sequence[Guarded], account: Account, role: str, tag: Tag | None, kept: Sequence[str] | None
+    secrets: Sequence[Guarded],
+    account: IamAccount,
+    role: str,
+    tag: TagSelection | None,
+    kept: Sequence[str] | None,
 ) -> Suggestion:
     """Make the policies for an application, and check what they would do.
 
@@ -111,7 +115,7 @@ def suggested(
     return found
 
 
-def identity_policy(secrets: Sequence[Guarded], tag: Tag | None = None) -> Document:
+def identity_policy(secrets: Sequence[Guarded], tag: TagSelection | None = None) -> Document:
     """Return the policy that an application needs to read secrets.
 
     Args:
@@ -130,7 +134,7 @@ def identity_policy(secrets: Sequence[Guarded], tag: Tag | None = None) -> Docum
     return {"Version": _VERSION, "Statement": [reading, *_decryption(secrets, tag)]}
 
 
-def _require_known(secret: Guarded, tag: Tag | None) -> None:
+def _require_known(secret: Guarded, tag: TagSelection | None) -> None:
     entry = secret.entry
     if secret.key.undecided:
         raise SuggestionRefused(
@@ -151,7 +155,7 @@ def _patterns(secrets: Sequence[Guarded]) -> list[str]:
     return sorted({f"{each.entry.arn.rpartition(':secret:')[0]}:secret:*" for each in secrets})
 
 
-def _decryption(secrets: Sequence[Guarded], tag: Tag | None) -> Iterator[Document]:
+def _decryption(secrets: Sequence[Guarded], tag: TagSelection | None) -> Iterator[Document]:
     """A statement for each key, because each condition on the encryption context belongs to one key."""
     keys = sorted({each.key.resource.arn for each in secrets if each.key.resource})
     for number, arn in enumerate(keys, 1):
@@ -201,7 +205,7 @@ def exclusive_policy(secret: Guarded, kept: Sequence[str]) -> Document:
     return {**document, "Statement": [*present, denial]}
 
 
-def kept_principals(secret: Guarded, account: Account, role: str, named: Sequence[str]) -> list[str]:
+def kept_principals(secret: Guarded, account: IamAccount, role: str, named: Sequence[str]) -> list[str]:
     """List who must keep access to a secret, so that no caller is locked out.
 
     Args:
@@ -223,7 +227,7 @@ def kept_principals(secret: Guarded, account: Account, role: str, named: Sequenc
     return [role, *others, *_function_roles(secret), _known_arn(account, caller_arn()), root]
 
 
-def _known_arn(account: Account, arn: str) -> str:
+def _known_arn(account: IamAccount, arn: str) -> str:
     """The ARN that IAM compares for a caller: that of the role for a session."""
     try:
         return account.find(arn).name
@@ -273,7 +277,7 @@ def validated(secret: Guarded, document: Document) -> ResourcePolicy:
     return ResourcePolicy(secret, document, [] if faults is None else faults or ["it did not pass"])
 
 
-def faults_of(suggestion: Suggestion, secrets: Sequence[Guarded], account: Account) -> Iterator[str]:
+def faults_of(suggestion: Suggestion, secrets: Sequence[Guarded], account: IamAccount) -> Iterator[str]:
     """Check with the evaluator that the policies would do what they shall.
 
     Args:
@@ -285,12 +289,14 @@ def faults_of(suggestion: Suggestion, secrets: Sequence[Guarded], account: Accou
         Descriptions of what they would not do.
     """
     role = account.find(suggestion.role)
-    added = Policy(statements_of(suggestion.identity, "the suggested policy"))
-    able = replace(role, identity=Policy.joined([role.identity, added]))
+    added = PreparedPolicy(statements_of(suggestion.identity, "the suggested policy"))
+    able = replace(role, identity=PreparedPolicy.joined([role.identity, added]))
     policies = {each.guarded.entry.arn: each.document for each in suggestion.resources}
     for secret in secrets:
         document = policies.get(secret.entry.arn)
-        policy = Policy(statements_of(document, "the suggested policy")) if document else secret.policy
+        policy = (
+            PreparedPolicy(statements_of(document, "the suggested policy")) if document else secret.policy
+        )
         guarded = replace(secret, policy=policy)
         yield from _fault_of_reader(guarded, able)
     for each in suggestion.resources:
@@ -301,7 +307,7 @@ def faults_of(suggestion: Suggestion, secrets: Sequence[Guarded], account: Accou
 def _fault_of_reader(guarded: Guarded, role: Principal) -> Iterator[str]:
     verdict = access_to(guarded, role).verdicts["read"]
     name = guarded.entry.name
-    if verdict.answer is Answer.NO:
+    if verdict.answer is AccessAnswer.NO:
         yield f"the role would not be able to read {name}: {verdict.why}"
-    elif verdict.answer is Answer.CONDITIONAL:
+    elif verdict.answer is AccessAnswer.CONDITIONAL:
         yield f"the role would be able to read {name} only if {', '.join(verdict.conditions)}"

@@ -21,7 +21,7 @@ from rotators.manage.details import Details
 from rotators.manage.failures import failures, newest
 from rotators.manage.inventory import Entry, entries
 from rotators.manage.page import rendered
-from rotators.manage.report import Report, collect
+from rotators.manage.report import InventoryReport, collect
 
 T = TypeVar("T")
 
@@ -111,7 +111,7 @@ def widget(seconds_left: Callable[[], float], *, dark: bool) -> str:
     return shown(replace(report, complete=listed, failures_known=known), dark=dark)
 
 
-def shown(report: Report, *, dark: bool) -> str:
+def shown(report: InventoryReport, *, dark: bool) -> str:
     """Return the widget about a report.
 
     Args:

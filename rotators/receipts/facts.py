@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 
 from rotators.aws.failures import LoggedStep
 from rotators.aws.secrets import Version
-from rotators.core.request import Step as StepName
+from rotators.core.request import Step
 from rotators.core.states import Stage
 from rotators.core.steps import Outcome
-from rotators.receipts.statement import LONGEST_NAME, LONGEST_WORD, Fact, Receipt, Step
+from rotators.receipts.statement import LONGEST_NAME, LONGEST_WORD, Fact, Receipt, ReceiptStep
 
 LOOK_BACK = dt.timedelta(days=7)
 """Period of the log in which rotations without a receipt are searched."""
@@ -43,7 +43,7 @@ class Rotated:
 
     version: str
     time: dt.datetime
-    steps: tuple[Step, ...] = ()
+    steps: tuple[ReceiptStep, ...] = ()
     failed_steps: int | None = None
     rotator: str | None = None
     strategy: str | None = None
@@ -54,7 +54,7 @@ class Rotated:
     def passed_tests(self) -> tuple[str, ...]:
         """The tests that ran and passed; a step that found its work done did not test."""
         tested = (Outcome.DONE, Outcome.TESTED_CURRENT)
-        tests = (step for step in self.steps if step.name == StepName.TEST)
+        tests = (step for step in self.steps if step.name == Step.TEST)
         return tuple(step.name for step in tests if step.outcome in tested)
 
     @property
@@ -63,7 +63,7 @@ class Rotated:
         facts: dict[Fact, bool] = {
             "replacedVersion": self.replaced is None,
             "rotator": self.rotator is None,
-            "steps": len(self.steps) < len(StepName),
+            "steps": len(self.steps) < len(Step),
         }
         return tuple(name for name, missing in facts.items() if missing)
 
@@ -78,7 +78,7 @@ def latest(time: dt.datetime) -> dt.datetime:
 
 
 @dataclass(frozen=True)
-class Gap:
+class ReceiptGap:
     """The part of a secret's history that may have rotations without a receipt: up to an event.
 
     Attributes:
@@ -140,7 +140,7 @@ class Gap:
 
 def gap(
     versions: Sequence[Version], head: Receipt | None, event: dt.datetime, rotated: dt.datetime | None
-) -> Gap | None:
+) -> ReceiptGap | None:
     """Return what may have no receipt at an event; None if the chain has the event's rotation.
 
     The log of a function has the steps of all its secrets, so as little of it is read as possible: if only
@@ -161,7 +161,7 @@ def gap(
         return None
     before = next((each.id for each in versions if Stage.PREVIOUS in each.stages), None)
     is_certain = rotated is not None and (head is None or head.rotated + _DELAY < end)
-    return Gap(newer, _log_since(newer, after, end), before, end, is_certain)
+    return ReceiptGap(newer, _log_since(newer, after, end), before, end, is_certain)
 
 
 def _log_since(newer: Sequence[Version], after: dt.datetime | None, end: dt.datetime) -> dt.datetime:
@@ -197,12 +197,12 @@ def _ended(logged: Sequence[LoggedStep]) -> list[Rotated]:
 
 def _rotation(token: str, steps: Sequence[LoggedStep]) -> Rotated | None:
     succeeded = [step for step in steps if step.failure is None and step.outcome != "failed"]
-    finish = next((step for step in succeeded if step.step == StepName.FINISH), None)
+    finish = next((step for step in succeeded if step.step == Step.FINISH), None)
     if finish is None or not any(step.outcome == Outcome.DONE for step in succeeded):
         return None  # steps that find their work done are also called for a value that a person stored
     until = [step for step in succeeded if step.time <= finish.time]
-    last = {step.step: step for step in until if step is finish or step.step != StepName.FINISH}
-    kept = [last[name] for name in StepName if name in last]
+    last = {step.step: step for step in until if step is finish or step.step != Step.FINISH}
+    kept = [last[name] for name in Step if name in last]
     named = next((step for step in reversed(kept) if step.rotator), None)
     return Rotated(
         version=token,
@@ -214,8 +214,8 @@ def _rotation(token: str, steps: Sequence[LoggedStep]) -> Rotated | None:
     )
 
 
-def _step(logged: LoggedStep) -> Step:
-    return Step(
+def _step(logged: LoggedStep) -> ReceiptStep:
+    return ReceiptStep(
         name=logged.step,
         started=logged.time - dt.timedelta(seconds=logged.seconds),
         ended=logged.time,

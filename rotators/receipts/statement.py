@@ -57,7 +57,7 @@ class _Part(BaseModel):
     )
 
 
-class Step(_Part):
+class ReceiptStep(_Part):
     """A step that succeeded: the last success of its kind before the end of the rotation."""
 
     name: Word
@@ -87,7 +87,7 @@ class Receipt(_Part):
     version: VersionId
     replaced_version: VersionId | None
     rotated: AwareDatetime
-    steps: Annotated[tuple[Step, ...], Field(max_length=4)]
+    steps: Annotated[tuple[ReceiptStep, ...], Field(max_length=4)]
     failed_steps: Annotated[int, Field(ge=0)] | None
     passed_tests: Annotated[tuple[Word, ...], Field(max_length=1)]
     rotator: ShortName | None

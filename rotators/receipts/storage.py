@@ -28,7 +28,7 @@ _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredReceipt:
     """A file among the receipts.
 
     Attributes:
@@ -95,7 +95,7 @@ class Bucket:
     name: str
     prefix: str = ""
 
-    def read(self) -> Iterator[Stored]:
+    def read(self) -> Iterator[StoredReceipt]:
         """Yield all files.
 
         Raises:
@@ -120,7 +120,7 @@ class Bucket:
         numbers = ((number_in(each.key), each) for each in listed)
         return {number: each for number, each in numbers if number is not None}
 
-    def file(self, listed: Listed) -> Stored:
+    def file(self, listed: Listed) -> StoredReceipt:
         """Read a file.
 
         Args:
@@ -135,7 +135,7 @@ class Bucket:
         with calling("GetObject", f"{self.name}/{listed.key}", _REMEDY):
             answer = clients.s3().get_object(Bucket=self.name, Key=listed.key, VersionId=listed.version)
             data: bytes = answer["Body"].read(LONGEST_FILE + 1)
-        return Stored(listed.key.removeprefix(self.prefix), data, listed.replaced)
+        return StoredReceipt(listed.key.removeprefix(self.prefix), data, listed.replaced)
 
     def create(self, place: str, data: bytes) -> bool:
         """Write a file that must not exist.

@@ -15,7 +15,7 @@ from itertools import pairwise
 from rotators.receipts.envelope import Envelope, digest_of, signed_bytes
 from rotators.receipts.errors import ReceiptUnreadable
 from rotators.receipts.statement import Receipt, decoded
-from rotators.receipts.storage import Stored, folder_of, number_in
+from rotators.receipts.storage import StoredReceipt, folder_of, number_in
 
 Verify = Callable[[bytes, bytes], bool]
 """Returns True if a signature of signed bytes is by one of the keys: the bytes, the signature."""
@@ -35,7 +35,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Finding:
+class ReceiptFinding:
     """Something that is wrong in a chain.
 
     Attributes:
@@ -67,7 +67,7 @@ class Chain:
     secret: str | None
     receipts: tuple[Receipt, ...]
     newest: Known | None
-    findings: tuple[Finding, ...]
+    findings: tuple[ReceiptFinding, ...]
     notes: tuple[str, ...]
 
 
@@ -79,10 +79,10 @@ class _Link:
     number: int
     digest: str
     receipt: Receipt | None
-    findings: tuple[Finding, ...]
+    findings: tuple[ReceiptFinding, ...]
 
 
-def verified(stored: Iterable[Stored], verify: Verify, known: Mapping[str, Known]) -> list[Chain]:
+def verified(stored: Iterable[StoredReceipt], verify: Verify, known: Mapping[str, Known]) -> list[Chain]:
     """Verify all chains.
 
     Args:
@@ -108,11 +108,11 @@ def _folder(place: str) -> str:
     return place.rpartition("/")[0]
 
 
-def _link(file: Stored, number: int, verify: Verify) -> _Link:
-    findings: list[Finding] = []
+def _link(file: StoredReceipt, number: int, verify: Verify) -> _Link:
+    findings: list[ReceiptFinding] = []
     if file.replaced:
         message = "the bucket has a later version of it, or a deletion; the first version was verified"
-        findings.append(Finding(file.place, "replaced", message))
+        findings.append(ReceiptFinding(file.place, "replaced", message))
     receipt, wrong = _receipt(file, number, verify)
     return _Link(file.place, number, digest_of(file.data), receipt, (*findings, *wrong))
 
@@ -133,27 +133,27 @@ def _chain(folder: str, found: Sequence[_Link], known: Known | None) -> Chain:
     )
 
 
-def _receipt(file: Stored, number: int, verify: Verify) -> tuple[Receipt | None, list[Finding]]:
+def _receipt(file: StoredReceipt, number: int, verify: Verify) -> tuple[Receipt | None, list[ReceiptFinding]]:
     """The receipt in a file, if its signature is valid, and what is wrong with the file by itself."""
     if file.error:
-        return None, [Finding(file.place, "unreadable", f"it could not be read: {file.error}")]
+        return None, [ReceiptFinding(file.place, "unreadable", f"it could not be read: {file.error}")]
     try:
         envelope = Envelope.decoded(file.data)
         if not verify(signed_bytes(envelope.payload), envelope.signature):
-            return None, [Finding(file.place, "forged", "its signature is by none of the given keys")]
+            return None, [ReceiptFinding(file.place, "forged", "its signature is by none of the given keys")]
         receipt = decoded(envelope.payload)
     except ReceiptUnreadable as error:
-        return None, [Finding(file.place, "unreadable", error.cause)]
+        return None, [ReceiptFinding(file.place, "unreadable", error.cause)]
     wrong = []
     if envelope.key_id != receipt.signing_key:
-        wrong.append(Finding(file.place, "forged", "the name of its key was changed"))
+        wrong.append(ReceiptFinding(file.place, "forged", "the name of its key was changed"))
     if (receipt.number, folder_of(receipt.secret)) != (number, _folder(file.place).rpartition("/")[2]):
         message = f"it is receipt {receipt.number} of {receipt.secret}"
-        wrong.append(Finding(file.place, "misplaced", message))
+        wrong.append(ReceiptFinding(file.place, "misplaced", message))
     return receipt, wrong
 
 
-def _broken(folder: str, links: Sequence[_Link]) -> Iterator[Finding]:
+def _broken(folder: str, links: Sequence[_Link]) -> Iterator[ReceiptFinding]:
     """Compare each link with the one before it."""
     before: _Link | None = None
     for link in links:
@@ -161,24 +161,24 @@ def _broken(folder: str, links: Sequence[_Link]) -> Iterator[Finding]:
         if link.number > expected:
             last = link.number - 1
             which = f"receipt {last} is" if last == expected else f"receipts {expected} to {last} are"
-            yield Finding(f"{folder}/{expected:09}.json", "missing", f"{which} not there")
+            yield ReceiptFinding(f"{folder}/{expected:09}.json", "missing", f"{which} not there")
         elif link.receipt and link.receipt.previous != (before.digest if before else None):
             of = f"receipt {before.number}" if before else "a receipt before the first"
-            yield Finding(
+            yield ReceiptFinding(
                 link.place, "broken", f"it continues another file than {of}: one of them was exchanged"
             )
         before = link
 
 
-def _truncated(folder: str, links: Sequence[_Link], known: Known | None) -> Iterator[Finding]:
+def _truncated(folder: str, links: Sequence[_Link], known: Known | None) -> Iterator[ReceiptFinding]:
     if known is None:
         return
     found = next((link for link in links if link.number == known.number), None)
     if found is None:
         place = f"{folder}/{known.number:09}.json"
-        yield Finding(place, "truncated", "it was there at an earlier verification")
+        yield ReceiptFinding(place, "truncated", "it was there at an earlier verification")
     elif found.digest != known.digest:
-        yield Finding(found.place, "replaced", "it is another file than at an earlier verification")
+        yield ReceiptFinding(found.place, "replaced", "it is another file than at an earlier verification")
 
 
 def _notes(receipts: Sequence[Receipt]) -> Iterator[str]:

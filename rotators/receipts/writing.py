@@ -17,12 +17,12 @@ from rotators.aws.failures import LoggedStep, logged_steps
 from rotators.aws.faults import translated
 from rotators.aws.secrets import describe, list_versions
 from rotators.core.errors import ConfigurationError, SecretDeleted, SecretNotFound
-from rotators.core.request import Step as StepName
+from rotators.core.request import Step
 from rotators.receipts.envelope import Envelope, digest_of, signed_bytes
 from rotators.receipts.errors import ReceiptChainBusy, ReceiptUnreadable, calling
-from rotators.receipts.facts import Gap, Rotated, gap, latest
+from rotators.receipts.facts import ReceiptGap, Rotated, gap, latest
 from rotators.receipts.statement import Code, Receipt, decoded, encoded, now
-from rotators.receipts.storage import Bucket, Stored, place_of
+from rotators.receipts.storage import Bucket, StoredReceipt, place_of
 
 # A log line can be found some seconds after it was written; the event may be here earlier.
 _WAITS = (1.0, 2.0, 4.0, 8.0)
@@ -34,7 +34,7 @@ _REMEDY = "Enable the key that signs receipts, and permit the receipt function t
 
 
 @dataclass(frozen=True)
-class Settings:
+class ReceiptSettings:
     """Where receipts go, and who signs them.
 
     Attributes:
@@ -92,7 +92,7 @@ class _Found:
 def write_receipts(
     secret: str,
     event: dt.datetime,
-    settings: Settings,
+    settings: ReceiptSettings,
     *,
     late: bool,
     wait: Callable[[float], None] = time.sleep,
@@ -123,7 +123,7 @@ def write_receipts(
     raise ReceiptChainBusy(f"the receipts of {secret} were continued by others {_TRIES} times")
 
 
-def missing_receipts(secret: str, event: dt.datetime, settings: Settings) -> int:
+def missing_receipts(secret: str, event: dt.datetime, settings: ReceiptSettings) -> int:
     """Return the number of receipts that `write_receipts` would write.
 
     Args:
@@ -139,7 +139,7 @@ def missing_receipts(secret: str, event: dt.datetime, settings: Settings) -> int
 
 
 def _examined(
-    secret: str, event: dt.datetime, settings: Settings, wait: Callable[[float], None] | None
+    secret: str, event: dt.datetime, settings: ReceiptSettings, wait: Callable[[float], None] | None
 ) -> _Found | None:
     try:
         described = describe(secret)
@@ -155,7 +155,7 @@ def _examined(
     return _Found(arn, head, missing.rotations(logged) if missing else [])
 
 
-def _head(arn: str, settings: Settings) -> _Head:
+def _head(arn: str, settings: ReceiptSettings) -> _Head:
     """Find the end of a chain.
 
     Anyone who can write into the bucket but not sign can take numbers. Verification reports
@@ -173,7 +173,7 @@ def _head(arn: str, settings: Settings) -> _Head:
     return _Head(last, digest, receipt)
 
 
-def _own_receipt(stored: Stored, arn: str, number: int, key_arn: str) -> Receipt | None:
+def _own_receipt(stored: StoredReceipt, arn: str, number: int, key_arn: str) -> Receipt | None:
     """The receipt in a file, if the key signed it for this place."""
     try:
         envelope = Envelope.decoded(stored.data)
@@ -186,7 +186,7 @@ def _own_receipt(stored: Stored, arn: str, number: int, key_arn: str) -> Receipt
 
 
 def _logged(
-    arn: str, found: Gap, settings: Settings, wait: Callable[[float], None] | None
+    arn: str, found: ReceiptGap, settings: ReceiptSettings, wait: Callable[[float], None] | None
 ) -> list[LoggedStep]:
     """Read the log; wait for the event's rotation while its lines may still come."""
     since = found.since.timestamp()
@@ -199,7 +199,7 @@ def _logged(
     return logged
 
 
-def _written(found: _Found, settings: Settings, places: list[str], *, late: bool) -> bool:
+def _written(found: _Found, settings: ReceiptSettings, places: list[str], *, late: bool) -> bool:
     """Write receipts after a head, and add their places; False if another writer was faster."""
     configuration = _configuration(settings.function_arn) if found.rotations else {}
     number, previous = found.head.number, found.head.digest
@@ -245,7 +245,7 @@ def _configuration(function_arn: str) -> dict[str, Any]:
 def _code(configuration: dict[str, Any], rotation: Rotated) -> Code | None:
     """The digest of the code, if that code ran all steps: the function was not changed since the first."""
     changed = latest(dt.datetime.fromisoformat(configuration["LastModified"]))
-    if len(rotation.steps) < len(StepName) or rotation.steps[0].started < changed:
+    if len(rotation.steps) < len(Step) or rotation.steps[0].started < changed:
         return None
     return Code(sha256=base64.b64decode(configuration["CodeSha256"]).hex())
 

@@ -13,7 +13,7 @@ import pytest
 from rotators.local.aws import LocalAws
 from rotators.receipts.envelope import Envelope
 from rotators.receipts.statement import decoded
-from rotators.receipts.storage import Stored
+from rotators.receipts.storage import StoredReceipt
 from tests.cli.command import Done, command
 from tests.cli.documented import ROOT, SESSION, compare, lines, plain
 from tests.receipts.chains import ARN, Key, chain, changed
@@ -25,7 +25,7 @@ SHOP = ARN.replace("prod/db", "prod/shop")
 KEY = Key()
 
 
-def save(folder: Path, files: list[Stored]) -> None:
+def save(folder: Path, files: list[StoredReceipt]) -> None:
     for file in files:
         (folder / file.place).parent.mkdir(parents=True, exist_ok=True)
         (folder / file.place).write_bytes(file.data)
@@ -160,7 +160,7 @@ def test_receipts_behind_a_link_are_verified(place: Path) -> None:
 
 def test_hostile_names_are_shown_as_text(place: Path) -> None:
     folder = place / "hostile" / "[bold]x\x1b[31m"
-    save(folder, [Stored("000000001.json", b"{}")])
+    save(folder, [StoredReceipt("000000001.json", b"{}")])
     shown = verify("hostile", "--key", "public.pem").stdout
     assert "\x1b" not in shown
     assert "[bold]x" in shown

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from rotators.cli import cli
 from rotators.iam.calls import ApiCall
 from rotators.iam.evaluator import decide
-from rotators.iam.rules import Policy
+from rotators.iam.rules import PreparedPolicy
 from rotators.local.aws import LocalAws
 from rotators.local.servers.postgres import PostgresServer
 from tests.iam import scenarios
@@ -101,7 +101,7 @@ def test_every_recorded_call_is_allowed(stacks: dict[str, Stack]) -> None:
     for stack in stacks.values():
         calls = list(own_calls(stack))
         assert len(calls) > 1
-        policies = {who: Policy.of(statements) for who, statements in stack.policies.items()}
+        policies = {who: PreparedPolicy.of(statements) for who, statements in stack.policies.items()}
         for who, call in calls:
             assert decide(policies[who], call).allowed, (stack.name, call)
 
@@ -163,7 +163,10 @@ def needed(stacks: dict[str, Stack], who: str, sid: str, action: str) -> bool:
         held = stack.policies.get(who, [])
         denies = any(each["Sid"] == sid and each["Effect"] == "Deny" for each in held)
         more = [EVERYTHING] if denies else []
-        full, fewer = Policy.of([*held, *more]), Policy.of([*without(held, sid, action), *more])
+        full, fewer = (
+            PreparedPolicy.of([*held, *more]),
+            PreparedPolicy.of([*without(held, sid, action), *more]),
+        )
         attempts = [(stack.who(call.principal), call) for call in stack.attempts]
         for caller, call in [*own_calls(stack), *attempts]:
             if caller == who and decide(full, call).allowed != decide(fewer, call).allowed:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rotators.iam.calls import ApiCall, Context, Keys
 from rotators.iam.evaluator import decide_with
-from rotators.iam.rules import Policy
+from rotators.iam.rules import PreparedPolicy
 
 HERE, THERE = "123456789012", "222222222222"
 ROLES = [f"arn:aws:iam::{account}:{name}" for account in (HERE, THERE) for name in ("role/app", "user/ann")]
@@ -70,14 +70,14 @@ MAYBE = st.none() | statements()
 )
 def test_shared_policies_decide_as_separate_ones(people: Any, guarded: Any, organisation: Any) -> None:
     """As the matrix of access: each policy, and the keys of callers and requests, serve many pairs."""
-    levels = [Policy(each) for each in organisation]
-    resources = [(arn, None if policy is None else Policy(policy)) for arn, policy in guarded]
+    levels = [PreparedPolicy(each) for each in organisation]
+    resources = [(arn, None if policy is None else PreparedPolicy(policy)) for arn, policy in guarded]
     request: Context = {"aws:ResourceTag/team": "shop", "aws:TagKeys": ("team", "env")}
     for arn, tags, own, boundary, session in people:
         who = {"aws:PrincipalArn": arn, "aws:PrincipalAccount": arn.split(":")[4], **tags}
         keys = Keys(who).with_others(Keys(request))
-        identity = Policy.joined([Policy(own[:1]), Policy(own[1:])])
-        bounds = [each if each is None else Policy(each) for each in (boundary, session)]
+        identity = PreparedPolicy.joined([PreparedPolicy(own[:1]), PreparedPolicy(own[1:])])
+        bounds = [each if each is None else PreparedPolicy(each) for each in (boundary, session)]
         for (resource, shared), (_, separate) in zip(resources, guarded, strict=True):
             for action in ACTIONS:
                 fast = decide_with(

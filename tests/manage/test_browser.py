@@ -22,7 +22,7 @@ from rotators.aws.views import FailedRotation
 from rotators.manage.details import Details, Replica, Timeline
 from rotators.manage.failures import FailedRotations
 from rotators.manage.page import html, message
-from rotators.manage.report import Report, collect
+from rotators.manage.report import InventoryReport, collect
 from rotators.manage.serving import Dashboard
 from rotators.manage.widget import shown
 from tests.browser import chromium, console, look, missing
@@ -96,7 +96,7 @@ def report() -> str:
     return html(*full())
 
 
-def full() -> tuple[Report, Details]:
+def full() -> tuple[InventoryReport, Details]:
     """Every kind of secret, long texts, and more urgent secrets than the first table shows."""
     day = dt.timedelta(days=1)
     secrets = [

@@ -11,7 +11,7 @@ from rotators.core.errors import AccessDenied
 from rotators.manage.details import Details
 from rotators.manage.failures import FailedRotations
 from rotators.manage.page import html
-from rotators.manage.report import Report, collect
+from rotators.manage.report import InventoryReport, collect
 from rotators.manage.widget import notice, shown
 from tests.manage.test_report import HOSTILE, NOW, Tags, entry
 
@@ -25,7 +25,7 @@ REMOVED_BY_CLOUDWATCH = {"script", "iframe", "use"}
 """CloudWatch User Guide, add_custom_widget_dashboard_security."""
 
 
-def fleet(secrets: int, message: str) -> Report:
+def fleet(secrets: int, message: str) -> InventoryReport:
     """Secrets whose last rotations failed with a message."""
     entries = [
         entry(
@@ -89,7 +89,9 @@ def test_it_follows_the_theme_of_the_console() -> None:
 def test_missing_secrets_are_told() -> None:
     report = fleet(3, "failed")
     assert "Only 3 secrets are shown" not in shown(report, dark=False)
-    incomplete = Report(NOW, report.region, report.account, report.rows, failures_known=False, complete=False)
+    incomplete = InventoryReport(
+        NOW, report.region, report.account, report.rows, failures_known=False, complete=False
+    )
     widget = shown(incomplete, dark=False)
     assert "Only 3 secrets are shown" in widget
     assert "cloudtrail:LookupEvents" in widget

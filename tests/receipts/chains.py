@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from rotators.receipts.envelope import Envelope, digest_of, signed_bytes
-from rotators.receipts.statement import Code, Receipt, Step, encoded
-from rotators.receipts.storage import Stored, place_of
+from rotators.receipts.statement import Code, Receipt, ReceiptStep, encoded
+from rotators.receipts.storage import StoredReceipt, place_of
 
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/db-AbCdEf"
 FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:rotators-rotate"
@@ -53,7 +53,7 @@ def receipt(number: int, previous: str | None, before: str | None, **changes: An
         "replaced_version": before,
         "rotated": moments[-1],
         "steps": tuple(
-            Step(name=name, started=begin, ended=end, outcome="done")
+            ReceiptStep(name=name, started=begin, ended=end, outcome="done")
             for name, begin, end in zip(names, moments, moments[1:], strict=False)
         ),
         "failed_steps": 0,
@@ -70,18 +70,18 @@ def receipt(number: int, previous: str | None, before: str | None, **changes: An
     return Receipt(**{**values, **changes})
 
 
-def chain(key: Key, count: int, arn: str = ARN) -> list[Stored]:
+def chain(key: Key, count: int, arn: str = ARN) -> list[StoredReceipt]:
     """An intact chain."""
-    files: list[Stored] = []
+    files: list[StoredReceipt] = []
     before: str | None = str(uuid.uuid4())
     for number in range(1, count + 1):
         made = receipt(number, digest_of(files[-1].data) if files else None, before, secret=arn)
         before = made.version
-        files.append(Stored(place_of(arn, number), key.sign(made)))
+        files.append(StoredReceipt(place_of(arn, number), key.sign(made)))
     return files
 
 
-def changed(files: list[Stored], at: int, change: Callable[[bytes], bytes]) -> list[Stored]:
+def changed(files: list[StoredReceipt], at: int, change: Callable[[bytes], bytes]) -> list[StoredReceipt]:
     """The files with another content of one."""
     return [
         replace(file, data=change(file.data)) if index == at else file for index, file in enumerate(files)

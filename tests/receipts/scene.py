@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from rotators.local.aws import LocalAws
 from rotators.receipts.keys import verifier
 from rotators.receipts.statement import Receipt
-from rotators.receipts.storage import Bucket, Stored, folder_of, place_of
+from rotators.receipts.storage import Bucket, StoredReceipt, folder_of, place_of
 from rotators.receipts.verification import Chain, verified
-from rotators.receipts.writing import Settings, write_receipts
+from rotators.receipts.writing import ReceiptSettings, write_receipts
 from tests.world import new_password, unique
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Scene:
     def write(self, event: dict[str, Any], *, late: bool = False) -> list[str] | None:
         """Handle an event without pauses."""
         moment = dt.datetime.fromisoformat(event["detail"]["eventTime"])
-        settings = Settings.from_environment()
+        settings = ReceiptSettings.from_environment()
         return write_receipts(self.arn, moment, settings, late=late, wait=self._wait)
 
     def _wait(self, _seconds: float) -> None:
@@ -160,7 +160,7 @@ class Scene:
     def hide(self, place: str) -> None:
         self._s3.delete_object(Bucket=self.bucket, Key=place)
 
-    def files(self) -> list[Stored]:
+    def files(self) -> list[StoredReceipt]:
         return list(Bucket(self.bucket).read())
 
 

@@ -6,7 +6,7 @@ import datetime as dt
 
 from rotators.aws.failures import FailedStep, LoggedStep
 from rotators.aws.secrets import Version
-from rotators.receipts.facts import LOOK_BACK, Gap, Rotated, gap
+from rotators.receipts.facts import LOOK_BACK, ReceiptGap, Rotated, gap
 from rotators.receipts.statement import Receipt
 from tests.receipts.chains import NOON, receipt
 
@@ -43,7 +43,9 @@ def head(version: str, minutes: float) -> Receipt:
     return receipt(1, None, None, version=version, rotated=at(minutes))
 
 
-def the_gap(listed: tuple[Version, ...], newest: Receipt | None, event: float = 0, ended: float = 0) -> Gap:
+def the_gap(
+    listed: tuple[Version, ...], newest: Receipt | None, event: float = 0, ended: float = 0
+) -> ReceiptGap:
     gone = gap(listed, newest, at(event), at(ended))
     assert gone is not None
     return gone

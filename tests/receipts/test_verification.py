@@ -21,7 +21,7 @@ from rotators.receipts.envelope import LONGEST_FILE, Envelope, digest_of, signed
 from rotators.receipts.errors import ReceiptInputInvalid, ReceiptUnreadable
 from rotators.receipts.keys import verifier
 from rotators.receipts.statement import LONGEST_NAME, LONGEST_WORD, Code, decoded, encoded
-from rotators.receipts.storage import Stored, folder_of, place_of
+from rotators.receipts.storage import StoredReceipt, folder_of, place_of
 from rotators.receipts.verification import Chain, Known, verified
 from tests.receipts.chains import ARN, KEY_ARN, NOON, Key, chain, changed, receipt
 
@@ -33,12 +33,12 @@ ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """Of the group of P-256 (FIPS 186-5)."""
 
 
-def one(files: list[Stored], known: dict[str, Known] | None = None) -> Chain:
+def one(files: list[StoredReceipt], known: dict[str, Known] | None = None) -> Chain:
     (found,) = verified(files, VERIFY, known or {})
     return found
 
 
-def problems(files: list[Stored]) -> list[tuple[str, str]]:
+def problems(files: list[StoredReceipt]) -> list[tuple[str, str]]:
     """Problem and number of each finding."""
     return [(each.problem, each.place[-14:-5].lstrip("0")) for each in one(files).findings]
 
@@ -155,7 +155,10 @@ def test_a_first_receipt_has_none_before_it() -> None:
 
 def test_files_with_other_names_are_ignored() -> None:
     assert (
-        one([*CHAIN, Stored(f"{folder_of(ARN)}/public.pem", b"x"), Stored("known.json", b"x")]).findings == ()
+        one(
+            [*CHAIN, StoredReceipt(f"{folder_of(ARN)}/public.pem", b"x"), StoredReceipt("known.json", b"x")]
+        ).findings
+        == ()
     )
 
 
@@ -176,13 +179,13 @@ def test_files_with_other_names_are_ignored() -> None:
     ],
 )
 def test_a_file_that_is_no_receipt_is_unreadable(data: bytes) -> None:
-    assert problems([Stored(place_of(ARN, 1), data)]) == [("unreadable", "1")]
+    assert problems([StoredReceipt(place_of(ARN, 1), data)]) == [("unreadable", "1")]
 
 
 def test_a_signed_statement_about_something_else_is_unreadable() -> None:
     for payload in (b"{}", b"[]", CHAIN_PAYLOAD.replace(b"urn:rotators:receipt:v1", b"urn:other")):
         signature = KEY.private.sign(signed_bytes(payload), ec.ECDSA(SHA256()))
-        file = Stored(place_of(ARN, 1), Envelope(payload, KEY_ARN, signature).encoded())
+        file = StoredReceipt(place_of(ARN, 1), Envelope(payload, KEY_ARN, signature).encoded())
         assert problems([file]) == [("unreadable", "1")]
 
 
@@ -221,7 +224,7 @@ def test_every_other_order_is_detected(order: list[int]) -> None:
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_without_a_crash(data: bytes) -> None:
-    assert one([Stored(place_of(ARN, 1), data)]).findings
+    assert one([StoredReceipt(place_of(ARN, 1), data)]).findings
 
 
 def test_notes_name_gaps_and_unknown_facts() -> None:

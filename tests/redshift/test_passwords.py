@@ -13,7 +13,7 @@ from rotators.core.errors import ConfigurationError, TargetRefused
 from rotators.core.settings import Settings
 from rotators.engines.postgres.digest import DigestError, digest_answer
 from rotators.engines.postgres.messages import MESSAGES
-from rotators.engines.redshift.passwords import Form, HashedPassword, follows_rules, stored_form
+from rotators.engines.redshift.passwords import HashedPassword, HashForm, follows_rules, stored_form
 
 
 def request(algorithm: int, *fields: bytes) -> bytes:
@@ -23,13 +23,13 @@ def request(algorithm: int, *fields: bytes) -> bytes:
 
 def test_md5_hash_covers_password_and_user() -> None:
     assert (
-        stored_form(Form.MD5, "user1", "Mypassword1")
+        stored_form(HashForm.MD5, "user1", "Mypassword1")
         == "md5" + hashlib.md5(b"Mypassword1user1", usedforsecurity=False).hexdigest()
     )
 
 
 def test_sha256_hash_covers_the_bytes_of_the_salt() -> None:
-    name, digest, salt = stored_form(Form.SHA256, "user1", "Mypassword1").split("|")
+    name, digest, salt = stored_form(HashForm.SHA256, "user1", "Mypassword1").split("|")
     assert (name, len(salt)) == ("sha256", 64)
     assert digest == hashlib.sha256(b"Mypassword1" + bytes.fromhex(salt)).hexdigest()
 
@@ -41,7 +41,7 @@ def test_sha256_hash_covers_the_bytes_of_the_salt() -> None:
 )
 def test_password_against_the_rules_is_not_hashed(password: str) -> None:
     with pytest.raises(TargetRefused, match="breaks Redshift's rules") as refused:
-        stored_form(Form.MD5, "user1", password)
+        stored_form(HashForm.MD5, "user1", password)
     assert password not in str(refused.value)
 
 

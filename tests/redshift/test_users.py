@@ -12,9 +12,9 @@ from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.engines.postgres.roles import Connection
 from rotators.engines.redshift import RedshiftEngine
-from rotators.engines.redshift.passwords import Form, stored_form
+from rotators.engines.redshift.passwords import HashForm, stored_form
 from rotators.engines.redshift.session import RedshiftSession
-from rotators.engines.redshift.users import User, require_shared
+from rotators.engines.redshift.users import RedshiftUser, require_shared
 from rotators.local.servers.redshift import RedshiftStandIn
 from rotators.strategies.identity import for_users_of
 from tests.world import remembered, unique
@@ -180,7 +180,7 @@ def test_one_row_shows_rights_and_objects(
     with redshift.connect() as connection:
         counting = Counting(connection)
         with pytest.raises(TargetRefused, match=match):
-            require_shared(cast("Connection", counting), User(user))
+            require_shared(cast("Connection", counting), RedshiftUser(user))
     assert max(counting.rows) == 1
 
 
@@ -196,7 +196,7 @@ def test_admin_examines_the_database_of_the_users(redshift: RedshiftStandIn, use
 
 
 def test_stored_sha256_hash_is_compared(redshift: RedshiftStandIn, admin: RedshiftSession, user: str) -> None:
-    stored = stored_form(Form.SHA256, user, PASSWORD)
+    stored = stored_form(HashForm.SHA256, user, PASSWORD)
     redshift.execute("UPDATE pg_authid SET rolpassword = %s WHERE rolname = %s", [stored, user])
     admin.require_resettable(user, [NEXT])
     with pytest.raises(TargetRefused) as refused:

@@ -56,7 +56,7 @@ POOLED = replace(PYMONGO, judge=_judged)
 """pymongo in the pools of a client."""
 
 
-class Options:
+class RotatingOptions:
     """Options of a pool, whose credential is the one of the login in progress.
 
     Args:
@@ -168,7 +168,7 @@ def connected(credentials: Credentials, make: Callable[..., C], *args: Any, **kw
         """A pool whose connections log in with the credentials."""
 
         def __init__(self, address: Any, options: Any, *args: Any, **more: Any) -> None:
-            super().__init__(address, Options(options), *args, **more)  # type: ignore[arg-type]
+            super().__init__(address, RotatingOptions(options), *args, **more)  # type: ignore[arg-type]
 
         def connect(self, handler: Any = None) -> Any:
             connect = super().connect

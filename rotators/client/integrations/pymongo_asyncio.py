@@ -14,7 +14,7 @@ import pymongo
 from pymongo.asynchronous.pool import Pool
 from pymongo.errors import NetworkTimeout
 
-from rotators.client.integrations.pymongo import POOLED, ClientLogins, Options
+from rotators.client.integrations.pymongo import POOLED, ClientLogins, RotatingOptions
 from rotators.core.errors import ConfigurationError
 from rotators.core.secret import Secret
 
@@ -69,7 +69,7 @@ def _pool(credentials: AsyncCredentials, logins: ClientLogins, kwargs: Mapping[s
         """A pool whose connections log in with the credentials."""
 
         def __init__(self, address: Any, options: Any, *args: Any, **more: Any) -> None:
-            super().__init__(address, Options(options), *args, **more)  # type: ignore[arg-type]
+            super().__init__(address, RotatingOptions(options), *args, **more)  # type: ignore[arg-type]
 
         async def connect(self, handler: Any = None) -> Any:
             connect = super().connect

@@ -13,7 +13,7 @@ from rotators.core.errors import IdentityMismatch, RotatorFailure, SecretFormatE
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.engines.activedirectory.refusals import data_code_failure, password_failure, too_young
-from rotators.engines.ldap.connection import Changes, Directory, Login, connected
+from rotators.engines.ldap.connection import Changes, Directory, LdapLogin, connected
 from rotators.engines.ldap.principals import login_name, require_tls
 from rotators.logins.connecting import SESSION_SECONDS
 from rotators.strategies.engine import Engine
@@ -64,7 +64,7 @@ def logged_in(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Ac
         CredentialsRejected, TargetUnavailable, TargetRefused, SecretFormatError: see Engine.login.
     """
     require_tls(secret)
-    login = Login.of(secret, settings, engine, login_name(secret))
+    login = LdapLogin.of(secret, settings, engine, login_name(secret))
     with connected(login, time.monotonic() + SESSION_SECONDS, DomainController) as controller:
         yield ActiveDirectorySession(
             controller, login, secret.text("username"), secret.text("for_domain", "none")
@@ -83,7 +83,9 @@ class ActiveDirectorySession:
 
     behind_pooler = False
 
-    def __init__(self, controller: DomainController, login: Login, username: str, users_domain: str) -> None:
+    def __init__(
+        self, controller: DomainController, login: LdapLogin, username: str, users_domain: str
+    ) -> None:
         self._controller, self._login = controller, login
         self._username, self._users_domain = username, users_domain
 

@@ -36,7 +36,7 @@ from rotators.strategies.rotator import EngineRotator
 
 if TYPE_CHECKING:
     from rotators.core.secret import Secret
-    from rotators.engines.elasticache.resources import Resource
+    from rotators.engines.elasticache.resources import CacheResource
 
 
 def elasticache() -> EngineRotator:
@@ -75,7 +75,7 @@ class CacheEngine(DriverEngine):
         self.proved_on = {engine: proof}
         self._service = engine
 
-    def resource(self, secret: Secret) -> Resource:
+    def resource(self, secret: Secret) -> CacheResource:
         """Return the resource that a secret names.
 
         Args:

@@ -46,7 +46,7 @@ class State(NamedTuple):
     hosts: frozenset[str] | None = None
 
 
-class Resource(ABC):
+class CacheResource(ABC):
     """A resource that a secret names.
 
     Args:
@@ -176,7 +176,7 @@ class Resource(ABC):
         )
 
 
-class User(Resource):
+class CacheUser(CacheResource):
     """A user of ElastiCache (RBAC) or MemoryDB.
 
     Attributes:
@@ -201,7 +201,7 @@ class User(Resource):
             return State(found["ARN"], found[self.name], found["Status"], kind, attached)
 
 
-class MemoryDbUser(User):
+class MemoryDbUser(CacheUser):
     """A user of MemoryDB, which its name identifies."""
 
     identity, name, groups = "UserName", "Name", "ACLNames"
@@ -213,7 +213,7 @@ class MemoryDbUser(User):
             api.update_user(UserName=self._name, AuthenticationMode=mode)
 
 
-class AuthToken(Resource):
+class AuthToken(CacheResource):
     """The AUTH token of a replication group, which is the password of its user ``default``."""
 
     newest_two = True
@@ -267,15 +267,15 @@ class AuthToken(Resource):
             return State(group["ARN"], "default", status, kind, attached=True, hosts=_hosts(group))
 
 
-_KINDS: dict[tuple[str, str], tuple[str, type[Resource]]] = {
-    ("elasticache", "user_arn"): ("user:", User),
+_KINDS: dict[tuple[str, str], tuple[str, type[CacheResource]]] = {
+    ("elasticache", "user_arn"): ("user:", CacheUser),
     ("elasticache", "replication_group_arn"): ("replicationgroup:", AuthToken),
     ("memorydb", "user_arn"): ("user/", MemoryDbUser),
 }
 """The part of an ARN before the name, and the class, by service and member of the secret."""
 
 
-def named(secret: Secret, service: str, members: Iterable[str]) -> Resource:
+def named(secret: Secret, service: str, members: Iterable[str]) -> CacheResource:
     """Return the resource that a secret names.
 
     Args:

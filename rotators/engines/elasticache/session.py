@@ -10,7 +10,7 @@ from rotators.core.errors import IdentityMismatch
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.engines.elasticache import CacheEngine
-from rotators.engines.redis.node import Login, UserSession, connected
+from rotators.engines.redis.node import RedisLogin, UserSession, connected
 from rotators.logins.connecting import SESSION_SECONDS
 from rotators.logins.target import port_of
 
@@ -36,7 +36,7 @@ def logged_in(secret: Secret, settings: Settings, engine: CacheEngine) -> Iterat
         StoreError: the API failed.
     """
     resource = engine.resource(secret)
-    login = Login.of(secret, settings)
+    login = RedisLogin.of(secret, settings)
     user = resource.require_ready()
     until = time.monotonic() + SESSION_SECONDS
     with connected(secret.text("host"), port_of(secret, engine.default_port), login, until) as node:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rotators.core.rotation import Rotation
     from rotators.core.secret import Secret
-    from rotators.engines.elasticache.resources import Resource
+    from rotators.engines.elasticache.resources import CacheResource
     from rotators.strategies.engine import Engine
 
 
@@ -32,7 +32,7 @@ class ApiDual(Dual):
         resource_of: gives the resource that a value names.
     """
 
-    def __init__(self, resource_of: Callable[[Secret], Resource]) -> None:
+    def __init__(self, resource_of: Callable[[Secret], CacheResource]) -> None:
         super().__init__()
         self._resource_of = resource_of
         self._made_newest: set[tuple[str, str | None]] = set()
@@ -114,7 +114,7 @@ class ApiDual(Dual):
         _require_named(engine, rotation)
         super().verify(engine, rotation)
 
-    def _keep_only(self, resource: Resource, rotation: Rotation, old: Any) -> None:
+    def _keep_only(self, resource: CacheResource, rotation: Rotation, old: Any) -> None:
         """Start to end the group's other token. What AWS refuses twice, it never does."""
         attempt = resource.arn, rotation.versions.token if rotation.versions else None
         with changing(rotation):

@@ -39,7 +39,7 @@ Changes = dict[str, list[tuple[str, "Sequence[str | bytes]"]]]
 
 
 @dataclass(frozen=True)
-class Login:
+class LdapLogin:
     """User and password, and how to reach the directory.
 
     Attributes:
@@ -59,7 +59,7 @@ class Login:
     start_tls: bool
 
     @classmethod
-    def of(cls, secret: Secret, settings: Settings, engine: Engine, user: str) -> Login:
+    def of(cls, secret: Secret, settings: Settings, engine: Engine, user: str) -> LdapLogin:
         """Return the login of a secret's user.
 
         Args:
@@ -95,7 +95,7 @@ class Directory:
 
     must_change = False
 
-    def __init__(self, channel: socket.socket, login: Login) -> None:
+    def __init__(self, channel: socket.socket, login: LdapLogin) -> None:
         self._login = login
         server = ldap3.Server(login.host, login.port, get_info=ldap3.NONE)
         # Octets are sent as they are; the driver would normalize text. Its fast decoder fails at referrals.
@@ -266,7 +266,7 @@ class Directory:
 
 
 @contextmanager
-def connected(login: Login, until: float, kind: type[AnyDirectory]) -> Iterator[AnyDirectory]:
+def connected(login: LdapLogin, until: float, kind: type[AnyDirectory]) -> Iterator[AnyDirectory]:
     """Log in; the connection is cut at the end of the time.
 
     Args:

@@ -19,7 +19,7 @@ from rotators.core.errors import (
 )
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
-from rotators.engines.ldap.connection import PASSWORD_POLICY, Changes, Directory, Login, connected
+from rotators.engines.ldap.connection import PASSWORD_POLICY, Changes, Directory, LdapLogin, connected
 from rotators.engines.ldap.hashes import SCHEMES, hashed, matches, scheme_of
 from rotators.engines.ldap.names import normalized, same_name
 from rotators.logins.causes import failure
@@ -45,7 +45,7 @@ def logged_in(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Ld
     Raises:
         CredentialsRejected, TargetUnavailable, TargetRefused, SecretFormatError: see Engine.login.
     """
-    login = Login.of(secret, settings, engine, _name(secret))
+    login = LdapLogin.of(secret, settings, engine, _name(secret))
     scheme = _scheme(secret)
     until = time.monotonic() + SESSION_SECONDS
     with connected(login, until, Directory) as directory:
@@ -64,7 +64,7 @@ class LdapSession:
 
     behind_pooler = False
 
-    def __init__(self, directory: Directory, login: Login, scheme: str, until: float) -> None:
+    def __init__(self, directory: Directory, login: LdapLogin, scheme: str, until: float) -> None:
         self._directory, self._login, self._scheme, self._until = directory, login, scheme, until
 
     @property

@@ -40,7 +40,7 @@ class CommandFailed(Exception):
         self.code = code
 
 
-class Connection:
+class MongoConnection:
     """A connection to one server. Nothing is sent by itself, and nothing is repeated.
 
     Args:
@@ -176,7 +176,7 @@ class Connection:
 
 
 @contextmanager
-def connected(host: str, port: int, roots: str | None, until: float) -> Iterator[Connection]:
+def connected(host: str, port: int, roots: str | None, until: float) -> Iterator[MongoConnection]:
     """Connect to a server; the connection is cut at the end of the time.
 
     Args:
@@ -195,7 +195,7 @@ def connected(host: str, port: int, roots: str | None, until: float) -> Iterator
     where = f"{host}:{port}"
     with held(host, port, roots, until, f"Unable to connect to {where}") as channel:
         channel.settimeout(CONNECT_SECONDS)
-        connection = Connection(channel, where, until)
+        connection = MongoConnection(channel, where, until)
         try:
             yield connection
         except CommandFailed as refused:

@@ -10,7 +10,7 @@ from typing import Any
 from rotators.core.errors import IdentityMismatch, TargetRefused, TargetUnavailable
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
-from rotators.engines.mongodb.connection import CommandFailed, Connection, connected, known_mechanisms
+from rotators.engines.mongodb.connection import CommandFailed, MongoConnection, connected, known_mechanisms
 from rotators.engines.mongodb.messages import (
     NOT_PRIMARY,
     TIMED_OUT,
@@ -84,7 +84,7 @@ class MongoSession:
 
     behind_pooler = False
 
-    def __init__(self, connection: Connection, login: tuple[str, str], database: str) -> None:
+    def __init__(self, connection: MongoConnection, login: tuple[str, str], database: str) -> None:
         self._connection, self._login, self._database = connection, login, database
 
     @property
@@ -283,7 +283,7 @@ def _writable(about: dict[str, Any]) -> bool:
     return bool(about.get("isWritablePrimary") or about.get("ismaster"))
 
 
-def _require_set(connection: Connection, about: dict[str, Any], name: str | None) -> None:
+def _require_set(connection: MongoConnection, about: dict[str, Any], name: str | None) -> None:
     """Check that a server belongs to the replica set of the secret, or of the member that named it."""
     if about.get("setName") != name:
         raise TargetRefused(
@@ -293,7 +293,7 @@ def _require_set(connection: Connection, about: dict[str, Any], name: str | None
         )
 
 
-def _primary(connection: Connection, about: dict[str, Any]) -> tuple[str, int]:
+def _primary(connection: MongoConnection, about: dict[str, Any]) -> tuple[str, int]:
     """Return the address of the primary that another member names."""
     host, _, port = str(about.get("primary", "")).rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:  # noqa: PLR2004 - the range of a TCP port
@@ -301,7 +301,7 @@ def _primary(connection: Connection, about: dict[str, Any]) -> tuple[str, int]:
     return host.lower().strip("[]"), int(port)
 
 
-def _no_primary(connection: Connection) -> TargetUnavailable:
+def _no_primary(connection: MongoConnection) -> TargetUnavailable:
     return TargetUnavailable(
         f"{connection} accepts no changes, and knows no primary that does",
         reason="no-primary",

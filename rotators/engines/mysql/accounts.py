@@ -14,18 +14,18 @@ from typing import Any, ClassVar, Self
 from rotators.core.errors import TargetRefused
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
-from rotators.engines.mysql.authentication import Connection
+from rotators.engines.mysql.authentication import MySqlConnection
 from rotators.engines.mysql.connection import connected
 from rotators.engines.mysql.plugins import Kinds, Way, password_plugins
-from rotators.engines.mysql.resets import Seen, Stored, require_reset_helps
+from rotators.engines.mysql.resets import SeenSession, StoredAccount, require_reset_helps
 from rotators.engines.mysql.rights import (
     RIGHTS,
     Account,
-    Change,
     MySqlRole,
     Place,
     Profile,
     Right,
+    RightsChange,
     changes,
     demanded,
     is_administrative,
@@ -59,7 +59,7 @@ class AccountSession(DatabaseSession, ABC):
     own_pair_rights: tuple[str, ...] = ("CREATE USER",)
     """Any of these privileges lets an account set its own two passwords."""
 
-    def __init__(self, connection: Connection, secret: Secret) -> None:
+    def __init__(self, connection: MySqlConnection, secret: Secret) -> None:
         self._seconds: dict[str, Account] = {}
         super().__init__(connection, secret)
 
@@ -104,7 +104,7 @@ class AccountSession(DatabaseSession, ABC):
         account = self._account(user)
         required = self._requirements(account)
         ssl_type, subject, issuer, cipher = required[:4]
-        stored = Stored(
+        stored = StoredAccount(
             account,
             (*self._ways(account), *self._second_ways(account)),
             self._locked(account),
@@ -115,7 +115,7 @@ class AccountSession(DatabaseSession, ABC):
             int(required[_MOST_CONNECTIONS]),
             tuple(anonymous.host for anonymous in self._accounts("")),
         )
-        seen = Seen(self._seen, self._connection.cipher)
+        seen = SeenSession(self._seen, self._connection.cipher)
         require_reset_helps(stored, self.kinds, seen, rejected, tls=tls)
 
     def require_ordinary(self, user: str) -> None:
@@ -303,7 +303,7 @@ class AccountSession(DatabaseSession, ABC):
         if of.roles != has.roles or of.defaults != has.defaults:
             self._set_default_roles(target, of.defaults)
 
-    def _statement(self, change: Change, target: str) -> str:
+    def _statement(self, change: RightsChange, target: str) -> str:
         word = "TO" if change.verb == "GRANT" else "FROM"
         option = " WITH GRANT OPTION" if change.grantable else ""
         return f"{change.verb} {change.privileges} ON {self._place(change.place)} {word} {target}{option}"

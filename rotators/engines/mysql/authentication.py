@@ -41,7 +41,7 @@ _MOST_PLUGINS = 8
 _FAST_DONE, _FULL = b"\1\3", b"\1\4"
 
 
-class Connection(_Driver):
+class MySqlConnection(_Driver):
     """PyMySQL connection that raises the driver's errors or ours, and runs no statement by itself.
 
     Attributes:

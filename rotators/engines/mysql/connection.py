@@ -14,7 +14,7 @@ from pymysql.constants import CLIENT
 from rotators.core.errors import RotatorsError, TargetUnavailable
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
-from rotators.engines.mysql.authentication import PLUGINS, Connection, server_key
+from rotators.engines.mysql.authentication import PLUGINS, MySqlConnection, server_key
 from rotators.engines.mysql.failures import statement_failure
 from rotators.engines.mysql.messages import MESSAGES
 from rotators.engines.mysql.tls import tls_parameters
@@ -25,7 +25,7 @@ from rotators.strategies.engine import Engine
 
 
 @contextmanager
-def connected(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Connection]:
+def connected(secret: Secret, settings: Settings, engine: Engine) -> Iterator[MySqlConnection]:
     """Log in, in at most five seconds in all, and yield the connection.
 
     The connection is closed when the server stops answering.
@@ -86,11 +86,11 @@ def _connected(secret: Secret, parameters: dict[str, Any]) -> Any:
     raise failed from None
 
 
-def _opened(address: str, seconds: float, secret: Secret, parameters: dict[str, Any]) -> Connection:
+def _opened(address: str, seconds: float, secret: Secret, parameters: dict[str, Any]) -> MySqlConnection:
     until = time.monotonic() + seconds
     channel = socket.create_connection((address, parameters["port"]), seconds)
     channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connection = Connection(
+    connection = MySqlConnection(
         **parameters,
         # Read in the call, so that no local variable holds it; the driver would encode a str as Latin-1.
         password=secret.text("password").encode(),

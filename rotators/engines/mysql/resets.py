@@ -24,7 +24,7 @@ _IS_RIGHT = (
 )
 
 
-class Stored(NamedTuple):
+class StoredAccount(NamedTuple):
     """Properties that the server stores for an account and its logins.
 
     Attributes:
@@ -50,7 +50,7 @@ class Stored(NamedTuple):
     anonymous: tuple[str, ...]
 
 
-class Seen(NamedTuple):
+class SeenSession(NamedTuple):
     """This session as the server sees it. A login of the user would look the same.
 
     Attributes:
@@ -63,7 +63,7 @@ class Seen(NamedTuple):
 
 
 def require_reset_helps(
-    stored: Stored, kinds: Kinds, seen: Seen, rejected: Collection[str], *, tls: bool
+    stored: StoredAccount, kinds: Kinds, seen: SeenSession, rejected: Collection[str], *, tls: bool
 ) -> None:
     """Check that the password is wrong, and that a new one would let the user in.
 
@@ -99,7 +99,7 @@ def require_reset_helps(
     )
 
 
-def _obstacle(stored: Stored, seen: Seen, *, tls: bool) -> tuple[str, str, str] | None:
+def _obstacle(stored: StoredAccount, seen: SeenSession, *, tls: bool) -> tuple[str, str, str] | None:
     """Return what blocks the user regardless of its password: reason, text and remedy."""
     account = stored.account
     if not admits(account.host, seen.host):
@@ -125,7 +125,7 @@ def _obstacle(stored: Stored, seen: Seen, *, tls: bool) -> tuple[str, str, str] 
     return _tls_obstacle(stored, seen, tls=tls)
 
 
-def _tls_obstacle(stored: Stored, seen: Seen, *, tls: bool) -> tuple[str, str, str] | None:
+def _tls_obstacle(stored: StoredAccount, seen: SeenSession, *, tls: bool) -> tuple[str, str, str] | None:
     if stored.ssl_type == _CERTIFICATE or stored.subject or stored.issuer:
         return (
             "needs-certificate",

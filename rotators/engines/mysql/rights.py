@@ -104,7 +104,7 @@ class Place(NamedTuple):
     object: str
 
 
-class Change(NamedTuple):
+class RightsChange(NamedTuple):
     """A GRANT, or a REVOKE, of privileges on one place."""
 
     verb: str
@@ -113,7 +113,7 @@ class Change(NamedTuple):
     grantable: bool = False
 
 
-def changes(wanted: frozenset[Right], has: frozenset[Right]) -> list[Change]:
+def changes(wanted: frozenset[Right], has: frozenset[Right]) -> list[RightsChange]:
     """Return the changes that make an account's rights the wanted ones; revocations come first.
 
     Args:
@@ -123,7 +123,7 @@ def changes(wanted: frozenset[Right], has: frozenset[Right]) -> list[Change]:
     plain = {right._replace(grantable=False) for right in wanted}
     surplus = {right._replace(grantable=False) for right in has} - plain
     found = [
-        Change("REVOKE", "GRANT OPTION", place)
+        RightsChange("REVOKE", "GRANT OPTION", place)
         for place in sorted(_grantable(has) - _grantable(wanted))
         if place.kind != "PROXY"
     ]
@@ -205,13 +205,13 @@ def quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def _grouped(verb: str, rights: Iterable[Right]) -> list[Change]:
+def _grouped(verb: str, rights: Iterable[Right]) -> list[RightsChange]:
     groups: dict[tuple[Place, bool], list[str]] = {}
     for right in sorted(rights):
         column = f" ({quoted(right.column)})" if right.column else ""
         key = (Place(right.kind, right.place, right.object), right.grantable)
         groups.setdefault(key, []).append(right.privilege + column)
-    return [Change(verb, ", ".join(names), *key) for key, names in groups.items()]
+    return [RightsChange(verb, ", ".join(names), *key) for key, names in groups.items()]
 
 
 def _grantable(rights: Iterable[Right]) -> set[Place]:

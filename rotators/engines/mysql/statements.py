@@ -9,7 +9,7 @@ import pymysql
 
 from rotators.core.errors import TargetRefused
 from rotators.core.secret import Secret
-from rotators.engines.mysql.authentication import Connection
+from rotators.engines.mysql.authentication import MySqlConnection
 from rotators.engines.mysql.failures import (
     EXPIRED,
     invalid_password,
@@ -62,7 +62,7 @@ class DatabaseSession:
     mode = "STRICT_ALL_TABLES"
     time_limit = f"SESSION max_execution_time = {STATEMENT_SECONDS * 1000:.0f}"
 
-    def __init__(self, connection: Connection, secret: Secret) -> None:
+    def __init__(self, connection: MySqlConnection, secret: Secret) -> None:
         self._connection = connection
         self._user = secret.text("username")
         self._clear_text = sends_clear_text(secret)

@@ -24,7 +24,7 @@ import psycopg
 from psycopg import pq
 
 from rotators.core.errors import TargetUnavailable
-from rotators.engines.postgres.login import AuthenticationRequest, Login
+from rotators.engines.postgres.login import AuthenticationRequest, PostgresLogin
 from rotators.engines.postgres.messages import MESSAGES
 
 _PORT = 5432  # part of the socket's name; nothing listens on a network
@@ -64,7 +64,7 @@ class Bridge:
     """
 
     def __init__(self, request: AuthenticationRequest, address: str, seconds: float) -> None:
-        self._login = Login(request, address, time.monotonic() + seconds)
+        self._login = PostgresLogin(request, address, time.monotonic() + seconds)
         self._failed: BaseException | None = None
         with _listening() as (directory, listener):
             listener.settimeout(seconds + _GRACE)

@@ -65,7 +65,7 @@ class AuthenticationRequest:
 
 
 @dataclass
-class Login:
+class PostgresLogin:
     """One login attempt at one address.
 
     Args:

@@ -33,7 +33,7 @@ _QUIET = (
 )
 
 
-class Form(StrEnum):
+class PasswordForm(StrEnum):
     """Form of a new password."""
 
     SCRAM = "scram-sha-256"
@@ -50,9 +50,9 @@ def stored_form(form: str, user: str, password: str, iterations: int | None) -> 
         password: in clear text.
         iterations: number that the server sets for new SCRAM verifiers; None if it does not report one.
     """
-    if form == Form.CLEAR:
+    if form == PasswordForm.CLEAR:
         return password
-    return md5_verifier(user, password) if form == Form.MD5 else verifier(password, iterations)
+    return md5_verifier(user, password) if form == PasswordForm.MD5 else verifier(password, iterations)
 
 
 def keep_out_of_logs(connection: Connection) -> None:

@@ -19,7 +19,7 @@ from rotators.core.settings import Settings
 from rotators.engines.postgres.bridge import Bridge
 from rotators.engines.postgres.login import AuthenticationRequest
 from rotators.engines.postgres.passwords import (
-    Form,
+    PasswordForm,
     demands,
     keep_out_of_logs,
     stored_form,
@@ -66,7 +66,7 @@ def logged_in(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Po
         settings: settings of the function; its trusted roots.
         engine: engine with the default port and database.
     """
-    form = Form.CLEAR if sends_clear_text(secret) else settings.password_encryption
+    form = PasswordForm.CLEAR if sends_clear_text(secret) else settings.password_encryption
     with connected(secret, settings, engine) as connection:
         yield PostgresSession(connection, secret.text("username"), form)
 
@@ -170,7 +170,7 @@ class PostgresSession:
         form: form in which new passwords are sent.
     """
 
-    def __init__(self, connection: Connection, user: str, form: str = Form.SCRAM) -> None:
+    def __init__(self, connection: Connection, user: str, form: str = PasswordForm.SCRAM) -> None:
         self._connection = connection
         self._user = user
         self._form = form
@@ -273,7 +273,7 @@ class PostgresSession:
     def demands(self) -> Demands:
         """See Preflight.demands. Of the known modules, only credcheck refuses the verifier that is sent."""
         with self._reading():
-            return demands(self._connection, clear=self._form == Form.CLEAR)
+            return demands(self._connection, clear=self._form == PasswordForm.CLEAR)
 
     def missing_for_reset(self, user: str) -> str:
         """See Preflight.missing_for_reset."""
@@ -300,7 +300,7 @@ class PostgresSession:
         """Run a statement with a user's name and its new password, in the form that the server is to get."""
         reported = self._connection.info.parameter_status("scram_iterations") or ""
         iterations = int(reported) if reported.isascii() and reported.isdigit() else None
-        if self._form == Form.CLEAR:
+        if self._form == PasswordForm.CLEAR:
             keep_out_of_logs(self._connection)
         try:
             self._connection.execute(

@@ -22,7 +22,7 @@ from rotators.logins.connecting import trusted_roots
 
 
 @dataclass(frozen=True)
-class Login:
+class RedisLogin:
     """User and password, and how to reach any node of the target.
 
     Attributes:
@@ -36,7 +36,7 @@ class Login:
     roots: str | None = field(repr=False)
 
     @classmethod
-    def of(cls, secret: Secret, settings: Settings) -> Login:
+    def of(cls, secret: Secret, settings: Settings) -> RedisLogin:
         """Return the login of a secret's user.
 
         Args:
@@ -107,7 +107,7 @@ class UserSession:
 
     behind_pooler = False
 
-    def __init__(self, node: Node, login: Login) -> None:
+    def __init__(self, node: Node, login: RedisLogin) -> None:
         self._node, self._login = node, login
 
     @property
@@ -127,7 +127,7 @@ class UserSession:
 
 
 @contextmanager
-def connected(host: str, port: int, login: Login, until: float) -> Iterator[Node]:
+def connected(host: str, port: int, login: RedisLogin, until: float) -> Iterator[Node]:
     """Log into a node; the connection is cut at the end of the time.
 
     Args:
@@ -152,7 +152,7 @@ def connected(host: str, port: int, login: Login, until: float) -> Iterator[Node
 
 
 @contextmanager
-def _client(channel: socket.socket, login: Login, where: str) -> Iterator[redis.Redis]:
+def _client(channel: socket.socket, login: RedisLogin, where: str) -> Iterator[redis.Redis]:
     pool = redis.ConnectionPool(
         connection_class=_Connection,
         channel=channel,

@@ -14,7 +14,7 @@ import redis
 from rotators.core.errors import CredentialsRejected, IdentityMismatch, TargetRefused
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
-from rotators.engines.redis.node import Login, Node, UserSession, connected
+from rotators.engines.redis.node import Node, RedisLogin, UserSession, connected
 from rotators.engines.redis.nodes import lacks, other_nodes
 from rotators.logins.connecting import SESSION_SECONDS
 from rotators.logins.target import port_of
@@ -50,7 +50,7 @@ def logged_in(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Re
     Raises:
         CredentialsRejected, TargetUnavailable, TargetRefused, SecretFormatError: see Engine.login.
     """
-    login = Login.of(secret, settings)
+    login = RedisLogin.of(secret, settings)
     until = time.monotonic() + SESSION_SECONDS
     with connected(secret.text("host"), port_of(secret, engine.default_port), login, until) as node:
         yield RedisSession(node, login, settings, until)
@@ -66,7 +66,7 @@ class RedisSession(UserSession):
         until: end of the session, by ``time.monotonic``.
     """
 
-    def __init__(self, node: Node, login: Login, settings: Settings, until: float) -> None:
+    def __init__(self, node: Node, login: RedisLogin, settings: Settings, until: float) -> None:
         super().__init__(node, login)
         self._settings, self._until = settings, until
 
@@ -220,7 +220,7 @@ class RedisSession(UserSession):
             )
         if node is self._node:
             return  # testSecret logs into this node
-        login = Login(user, passwords[-1], self._login.roots)
+        login = RedisLogin(user, passwords[-1], self._login.roots)
         try:
             with connected(node.host, node.port, login, self._until):
                 pass

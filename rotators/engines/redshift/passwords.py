@@ -23,14 +23,14 @@ _CLASSES = (string.ascii_uppercase, string.ascii_lowercase, string.digits)
 _ALLOWED = frozenset(map(chr, range(33, 127))) - set(_RULES.forbidden)
 
 
-class Form(StrEnum):
+class HashForm(StrEnum):
     """Form of a new password."""
 
     MD5 = "md5"
     SHA256 = "sha256"
 
 
-def form_of(secret: Secret) -> Form:
+def form_of(secret: Secret) -> HashForm:
     """Return the form that a secret asks for with its key ``password_hash``.
 
     Args:
@@ -39,10 +39,10 @@ def form_of(secret: Secret) -> Form:
     Raises:
         SecretFormatError: the key names no form.
     """
-    named = secret.text("password_hash", Form.MD5)
-    if named not in set(Form):
+    named = secret.text("password_hash", HashForm.MD5)
+    if named not in set(HashForm):
         raise SecretFormatError("key 'password_hash' of the secret must be 'md5' or 'sha256'")
-    return Form(named)
+    return HashForm(named)
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def stored_form(form: str, user: str, password: str) -> str:
             remedy="Use 8 to 64 printable ASCII characters without blank, quotation marks, \\, / and @, "
             "among them an upper-case letter, a lower-case letter and a digit.",
         )
-    if form == Form.MD5:
+    if form == HashForm.MD5:
         return md5_verifier(user, password)
     salt = secrets.token_bytes(32)
     return f"sha256|{hashlib.sha256(password.encode() + salt).hexdigest()}|{salt.hex()}"

@@ -22,7 +22,7 @@ from rotators.engines.postgres.roles import Connection
 from rotators.engines.postgres.session import PostgresSession, connected
 from rotators.engines.redshift.passwords import form_of, stored_form
 from rotators.engines.redshift.users import (
-    User,
+    RedshiftUser,
     find_user,
     is_administrator,
     read_user,
@@ -88,7 +88,9 @@ class RedshiftSession(PostgresSession):
 
     def __init__(self, connection: Connection, user: str, form: str) -> None:
         super().__init__(connection, user, form)
-        self._pairs: dict[str, tuple[User, User]] = {}  # proven originals and clones, by the clone's name
+        self._pairs: dict[
+            str, tuple[RedshiftUser, RedshiftUser]
+        ] = {}  # proven originals and clones, by the clone's name
 
     def check(self, other: str = "") -> None:
         """See Session.check. Of two users that take turns, none may own objects of this database."""
@@ -153,7 +155,7 @@ class RedshiftSession(PostgresSession):
         """See Session.ensure_clone. It uses one transaction: a clone without its rights is never visible."""
         self._require_insight()
         one, found = read_user(self._connection, of), find_user(self._connection, clone)
-        require_pair(one, found or User(clone, groups=frozenset({one.mark})))
+        require_pair(one, found or RedshiftUser(clone, groups=frozenset({one.mark})))
         for user in (one, found) if found else (one,):
             require_shared(self._connection, user)
             self.require_resettable(user.name, ())
@@ -164,7 +166,7 @@ class RedshiftSession(PostgresSession):
             self._change_password(statement, clone, password)
             if not marked:
                 self._connection.execute(sql.SQL("CREATE GROUP {}").format(sql.Identifier(one.mark)))
-            synchronise(self._connection, one, found or User(clone))
+            synchronise(self._connection, one, found or RedshiftUser(clone))
 
     def writable(self) -> bool:
         """See Preflight.writable. A cluster has no read-only nodes."""

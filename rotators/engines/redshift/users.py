@@ -58,7 +58,7 @@ _HARMLESS_SYSTEM_ROLE = "sys:monitor"
 _MARK = "pair: "  # as many bytes as the suffix of a clone, so the name of a mark fits in an identifier
 
 
-class User(NamedTuple):
+class RedshiftUser(NamedTuple):
     """A user as recorded in the catalogue. The defaults are those of a user that was just created.
 
     Attributes:
@@ -89,7 +89,7 @@ class User(NamedTuple):
         return frozenset(groups | {("ROLE", each) for each in self.roles})
 
 
-def find_user(connection: Connection, name: str) -> User | None:
+def find_user(connection: Connection, name: str) -> RedshiftUser | None:
     """Return a user; None if there is none of that name.
 
     Args:
@@ -113,10 +113,10 @@ def find_user(connection: Connection, name: str) -> User | None:
     ).fetchall()
     roles = _rows(connection, "SELECT role_name FROM svv_user_grants WHERE user_name = %s", name)
     names = (frozenset(each[0] for each in rows) for rows in (groups, roles))
-    return User(name, row[0], (row[1], row[2], row[3]), row[4], *names)
+    return RedshiftUser(name, row[0], (row[1], row[2], row[3]), row[4], *names)
 
 
-def read_user(connection: Connection, name: str) -> User:
+def read_user(connection: Connection, name: str) -> RedshiftUser:
     """Return a user that must exist.
 
     Args:
@@ -163,7 +163,7 @@ def refuse_owner(connection: Connection, *users: str) -> None:
             )
 
 
-def require_shared(connection: Connection, user: User) -> None:
+def require_shared(connection: Connection, user: RedshiftUser) -> None:
     """Check that another user can have all rights of this one by its groups and roles.
 
     Args:
@@ -198,7 +198,7 @@ def _own_rights(connection: Connection, user: str) -> Iterator[tuple[Any, ...]]:
         yield from _rows(connection, query, user)
 
 
-def require_pair(original: User, clone: User) -> None:
+def require_pair(original: RedshiftUser, clone: RedshiftUser) -> None:
     """Check that the group that only a superuser can change marks the clone, and that nothing sets it apart.
 
     Args:
@@ -226,7 +226,7 @@ def require_pair(original: User, clone: User) -> None:
         )
 
 
-def require_no_more(clone: User, original: User) -> None:
+def require_no_more(clone: RedshiftUser, original: RedshiftUser) -> None:
     """Check that the application loses no right when the original becomes current again.
 
     Args:
@@ -245,7 +245,7 @@ def require_no_more(clone: User, original: User) -> None:
         )
 
 
-def synchronise(connection: Connection, original: User, clone: User) -> None:
+def synchronise(connection: Connection, original: RedshiftUser, clone: RedshiftUser) -> None:
     """Give the clone its mark and the groups and roles of the original, and take others from it.
 
     Args:
@@ -261,7 +261,7 @@ def synchronise(connection: Connection, original: User, clone: User) -> None:
             connection.execute(sql.SQL(_CHANGES[kind][position]).format(*names))
 
 
-def is_administrator(connection: Connection, user: User) -> bool:
+def is_administrator(connection: Connection, user: RedshiftUser) -> bool:
     """Return True if a user is a superuser, or has a system right by its roles.
 
     Args:

@@ -9,7 +9,14 @@ from typing import Any
 
 from moto.cloudformation.exceptions import ValidationError
 
-from rotators.local.cloudformation.resource import Client, Make, Properties, Resource, as_numbers, with_texts
+from rotators.local.cloudformation.resource import (
+    Client,
+    Make,
+    Properties,
+    StackResource,
+    as_numbers,
+    with_texts,
+)
 
 # CFN/dynamic-references-secretsmanager; version stage and version id are not used here.
 _REFERENCE = re.compile(
@@ -38,7 +45,7 @@ def _field(client: Client, secret: str, key: str) -> str:
     return str(json.loads(text)[key])
 
 
-def _target_attachment(client: Client, _name: str, given: Properties) -> Resource:
+def _target_attachment(client: Client, _name: str, given: Properties) -> StackResource:
     """CFN/aws-resource-secretsmanager-secrettargetattachment: the target's address goes into the JSON."""
     manager, rds, target = client("secretsmanager"), client("rds"), given["TargetId"]
     if given["TargetType"] == "AWS::RDS::DBCluster":
@@ -56,10 +63,10 @@ def _target_attachment(client: Client, _name: str, given: Properties) -> Resourc
     added |= {"dbname": dbname} if dbname else {}
     value = json.loads(manager.get_secret_value(SecretId=given["SecretId"])["SecretString"])
     manager.put_secret_value(SecretId=given["SecretId"], SecretString=json.dumps(value | added))
-    return Resource(given["SecretId"], {"Id": given["SecretId"]})
+    return StackResource(given["SecretId"], {"Id": given["SecretId"]})
 
 
-def _cluster(client: Client, name: str, given: Properties) -> Resource:
+def _cluster(client: Client, name: str, given: Properties) -> StackResource:
     rds = client("rds")
     identifier = given.get("DBClusterIdentifier", name).lower()
     made = rds.create_db_cluster(**as_numbers({**given, "DBClusterIdentifier": identifier}))["DBCluster"]
@@ -71,10 +78,10 @@ def _cluster(client: Client, name: str, given: Properties) -> Resource:
     if secret := made.get("MasterUserSecret"):
         attributes["MasterUserSecret.SecretArn"] = secret["SecretArn"]
     delete = partial(rds.delete_db_cluster, DBClusterIdentifier=identifier, SkipFinalSnapshot=True)
-    return Resource(identifier, attributes, delete)
+    return StackResource(identifier, attributes, delete)
 
 
-def _instance(client: Client, name: str, given: Properties) -> Resource:
+def _instance(client: Client, name: str, given: Properties) -> StackResource:
     """Moto has instances, but none of a cluster."""
     rds = client("rds")
     identifier = given.get("DBInstanceIdentifier", name).lower()
@@ -86,15 +93,15 @@ def _instance(client: Client, name: str, given: Properties) -> Resource:
     endpoint = made["Endpoint"]
     attributes = {"Endpoint.Address": endpoint["Address"], "Endpoint.Port": str(endpoint["Port"])}
     delete = partial(rds.delete_db_instance, DBInstanceIdentifier=identifier, SkipFinalSnapshot=True)
-    return Resource(identifier, attributes, delete)
+    return StackResource(identifier, attributes, delete)
 
 
-def _subnet_group(client: Client, name: str, given: Properties) -> Resource:
+def _subnet_group(client: Client, name: str, given: Properties) -> StackResource:
     """Moto has subnet groups, but `Ref` of one gives no name."""
     rds = client("rds")
     name = given.get("DBSubnetGroupName", name).lower()
     rds.create_db_subnet_group(**{**given, "DBSubnetGroupName": name})
-    return Resource(name, {}, partial(rds.delete_db_subnet_group, DBSubnetGroupName=name))
+    return StackResource(name, {}, partial(rds.delete_db_subnet_group, DBSubnetGroupName=name))
 
 
 TYPES: dict[str, Make] = {

@@ -13,14 +13,14 @@ Properties = dict[str, Any]
 Client = Callable[[str], Any]
 """Returns a client for a service."""
 
-Make = Callable[[Client, str, Properties], "Resource"]
+Make = Callable[[Client, str, Properties], "StackResource"]
 
 _GONE = {"KMSInvalidStateException", "NoSuchBucket", "NoSuchEntity", "ResourceNotFoundException"}
 """Codes of errors that tell that something has gone, or, of a key, that it is pending deletion."""
 
 
 @dataclass
-class Resource:
+class StackResource:
     """A created resource, as moto keeps it.
 
     Attributes:

@@ -18,7 +18,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from moto.cloudformation.exceptions import ValidationError
 
 from rotators.local.cloudformation import databases, storage, vpc_endpoints
-from rotators.local.cloudformation.resource import Client, Make, Properties, Resource, as_numbers, unless_gone
+from rotators.local.cloudformation.resource import (
+    Client,
+    Make,
+    Properties,
+    StackResource,
+    as_numbers,
+    unless_gone,
+)
 
 _ROTATION_PERIOD = 365  # days, if EnableKeyRotation has no period (API:EnableKeyRotation)
 _STACK_DELETES_AT_ONCE = {"ForceDeleteWithoutRecovery": True}
@@ -42,7 +49,7 @@ class ResourceType:
 
     def create_from_cloudformation_json(
         self, name: str, definition: dict[str, Any], account: str, region: str, **_: Any
-    ) -> Resource:
+    ) -> StackResource:
         """Create a resource.
 
         Args:
@@ -66,7 +73,9 @@ class ResourceType:
         except (BotoCoreError, ClientError) as error:
             raise ValidationError(message=f"{definition.get('Type')}: {error}") from None
 
-    def update_from_cloudformation_json(self, original_resource: Resource, **given: Any) -> Resource:
+    def update_from_cloudformation_json(
+        self, original_resource: StackResource, **given: Any
+    ) -> StackResource:
         """Create the resource again, over the old one.
 
         Args:
@@ -106,7 +115,7 @@ def completed(original: Callable[[str], Any], client: Callable[..., Any], resour
     return found
 
 
-def _secret(client: Client, name: str, given: Properties) -> Resource:
+def _secret(client: Client, name: str, given: Properties) -> StackResource:
     manager = client("secretsmanager")
     name = given.get("Name", name)
     settings = {key: given[key] for key in ("Description", "KmsKeyId") if key in given}
@@ -119,7 +128,7 @@ def _secret(client: Client, name: str, given: Properties) -> Resource:
         tags = given.get("Tags", [])
         arn = manager.create_secret(Name=name, SecretString=value, Tags=tags, **settings)["ARN"]
     delete = partial(manager.delete_secret, SecretId=arn, **_STACK_DELETES_AT_ONCE)
-    return Resource(arn, {"Id": arn}, delete)
+    return StackResource(arn, {"Id": arn}, delete)
 
 
 def _generated(manager: Any, wanted: Properties) -> str:
@@ -134,7 +143,7 @@ def _generated(manager: Any, wanted: Properties) -> str:
 _TEMPLATE = ("GenerateStringKey", "SecretStringTemplate")
 
 
-def _rotation_schedule(client: Client, _name: str, given: Properties) -> Resource:
+def _rotation_schedule(client: Client, _name: str, given: Properties) -> StackResource:
     """CFN/aws-resource-secretsmanager-rotationschedule; it rotates at once unless told otherwise."""
     manager, secret = client("secretsmanager"), given["SecretId"]
     if "HostedRotationLambda" in given:
@@ -146,10 +155,10 @@ def _rotation_schedule(client: Client, _name: str, given: Properties) -> Resourc
         RotateImmediately=str(given.get("RotateImmediatelyOnUpdate", True)).lower() == "true",
     )
     remove = partial(unless_gone, manager.cancel_rotate_secret, SecretId=secret)
-    return Resource(secret, {"Id": secret}, remove)
+    return StackResource(secret, {"Id": secret}, remove)
 
 
-def _resource_policy(client: Client, _name: str, given: Properties) -> Resource:
+def _resource_policy(client: Client, _name: str, given: Properties) -> StackResource:
     manager, secret = client("secretsmanager"), given["SecretId"]
     manager.put_resource_policy(
         SecretId=secret,
@@ -157,18 +166,18 @@ def _resource_policy(client: Client, _name: str, given: Properties) -> Resource:
         BlockPublicPolicy=str(given.get("BlockPublicPolicy", False)).lower() == "true",
     )
     remove = partial(unless_gone, manager.delete_resource_policy, SecretId=secret)
-    return Resource(secret, {"Id": secret}, remove)
+    return StackResource(secret, {"Id": secret}, remove)
 
 
-def _alarm(client: Client, name: str, given: Properties) -> Resource:
+def _alarm(client: Client, name: str, given: Properties) -> StackResource:
     watch = client("cloudwatch")
     name = given.get("AlarmName", name)
     watch.put_metric_alarm(**as_numbers({**given, "AlarmName": name}))
     arn = watch.describe_alarms(AlarmNames=[name])["MetricAlarms"][0]["AlarmArn"]
-    return Resource(name, {"Arn": arn}, partial(watch.delete_alarms, AlarmNames=[name]))
+    return StackResource(name, {"Arn": arn}, partial(watch.delete_alarms, AlarmNames=[name]))
 
 
-def _log_group(client: Client, name: str, given: Properties) -> Resource:
+def _log_group(client: Client, name: str, given: Properties) -> StackResource:
     logs = client("logs")
     name = given.get("LogGroupName", name)
     key = {"kmsKeyId": given["KmsKeyId"]} if "KmsKeyId" in given else {}
@@ -177,23 +186,23 @@ def _log_group(client: Client, name: str, given: Properties) -> Resource:
     if "RetentionInDays" in given:
         logs.put_retention_policy(logGroupName=name, retentionInDays=int(given["RetentionInDays"]))
     arn = logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"][0]["arn"]
-    return Resource(name, {"Arn": arn}, partial(logs.delete_log_group, logGroupName=name))
+    return StackResource(name, {"Arn": arn}, partial(logs.delete_log_group, logGroupName=name))
 
 
-def _topic_policy(client: Client, name: str, given: Properties) -> Resource:
+def _topic_policy(client: Client, name: str, given: Properties) -> StackResource:
     document = json.dumps(given["PolicyDocument"])
     for topic in given["Topics"]:
         client("sns").set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=document)
-    return Resource(name)
+    return StackResource(name)
 
 
-def _subscription(client: Client, _name: str, given: Properties) -> Resource:
+def _subscription(client: Client, _name: str, given: Properties) -> StackResource:
     sns = client("sns")
     arn = sns.subscribe(**given, ReturnSubscriptionArn=True)["SubscriptionArn"]
-    return Resource(arn, {}, partial(sns.unsubscribe, SubscriptionArn=arn))
+    return StackResource(arn, {}, partial(sns.unsubscribe, SubscriptionArn=arn))
 
 
-def _role(client: Client, name: str, given: Properties) -> Resource:
+def _role(client: Client, name: str, given: Properties) -> StackResource:
     """Moto has roles, but stores their policies in a form that is no JSON."""
     iam = client("iam")
     name = given.get("RoleName", name)
@@ -219,10 +228,10 @@ def _role(client: Client, name: str, given: Properties) -> Resource:
             unless_gone(iam.detach_role_policy, RoleName=name, PolicyArn=arn)
         iam.delete_role(RoleName=name)
 
-    return Resource(name, {"Arn": role["Arn"], "RoleId": role["RoleId"]}, remove)
+    return StackResource(name, {"Arn": role["Arn"], "RoleId": role["RoleId"]}, remove)
 
 
-def _key(client: Client, name: str, given: Properties) -> Resource:
+def _key(client: Client, name: str, given: Properties) -> StackResource:
     """Moto has keys, but fails on their tags. Deletion waits thirty days (CFN/aws-resource-kms-key)."""
     kms = client("kms")
     with contextlib.suppress(kms.exceptions.NotFoundException):
@@ -242,12 +251,12 @@ def _key(client: Client, name: str, given: Properties) -> Resource:
     return _made_key(kms, key)
 
 
-def _made_key(kms: Any, key: Properties) -> Resource:
+def _made_key(kms: Any, key: Properties) -> StackResource:
     delete = partial(unless_gone, kms.schedule_key_deletion, KeyId=key["KeyId"])
-    return Resource(key["KeyId"], {"Arn": key["Arn"], "KeyId": key["KeyId"]}, delete)
+    return StackResource(key["KeyId"], {"Arn": key["Arn"], "KeyId": key["KeyId"]}, delete)
 
 
-def _managed_policy(client: Client, name: str, given: Properties) -> Resource:
+def _managed_policy(client: Client, name: str, given: Properties) -> StackResource:
     iam = client("iam")
     name = given.get("ManagedPolicyName", name.rpartition("/")[2])
     document = json.dumps(given["PolicyDocument"])
@@ -268,15 +277,15 @@ def _managed_policy(client: Client, name: str, given: Properties) -> Resource:
             unless_gone(iam.detach_role_policy, RoleName=role, PolicyArn=arn)
         iam.delete_policy(PolicyArn=arn)
 
-    return Resource(arn, {"PolicyArn": arn}, remove)
+    return StackResource(arn, {"PolicyArn": arn}, remove)
 
 
-def _function_url(client: Client, _name: str, given: Properties) -> Resource:
+def _function_url(client: Client, _name: str, given: Properties) -> StackResource:
     functions, arn = client("lambda"), given["TargetFunctionArn"]
     url = functions.create_function_url_config(FunctionName=arn, AuthType=given["AuthType"])["FunctionUrl"]
 
     remove = partial(unless_gone, functions.delete_function_url_config, FunctionName=arn)
-    return Resource(arn, {"FunctionArn": arn, "FunctionUrl": url}, remove)
+    return StackResource(arn, {"FunctionArn": arn, "FunctionUrl": url}, remove)
 
 
 _TYPES: dict[str, Make] = {

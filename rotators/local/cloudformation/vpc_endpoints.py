@@ -8,10 +8,10 @@ from typing import Any
 
 from moto.cloudformation.exceptions import ValidationError
 
-from rotators.local.cloudformation.resource import Client, Make, Properties, Resource, as_numbers
+from rotators.local.cloudformation.resource import Client, Make, Properties, StackResource, as_numbers
 
 
-def _endpoint(client: Client, name: str, given: Properties) -> Resource:
+def _endpoint(client: Client, name: str, given: Properties) -> StackResource:
     """CFN/aws-resource-ec2-vpcendpoint.
 
     As in AWS, a VPC has at most one endpoint with private DNS for a service (PrivateLink guide,
@@ -25,7 +25,9 @@ def _endpoint(client: Client, name: str, given: Properties) -> Resource:
     name = ec2.create_vpc_endpoint(**wanted)["VpcEndpoint"]["VpcEndpointId"]
     found = ec2.describe_vpc_endpoints(VpcEndpointIds=[name])["VpcEndpoints"][0]
     entries = [f"{entry['HostedZoneId']}:{entry['DnsName']}" for entry in found.get("DnsEntries", [])]
-    return Resource(name, {"DnsEntries": entries}, partial(ec2.delete_vpc_endpoints, VpcEndpointIds=[name]))
+    return StackResource(
+        name, {"DnsEntries": entries}, partial(ec2.delete_vpc_endpoints, VpcEndpointIds=[name])
+    )
 
 
 def _refuse_a_second(ec2: Any, wanted: Properties) -> None:

@@ -22,7 +22,7 @@ class _Change:
     descriptions: int = 0
 
 
-class Changes:
+class ChangesUnderWay:
     """The changes of one service of a local AWS that are under way.
 
     Args:

@@ -22,7 +22,7 @@ from moto.elasticache.exceptions import (
 )
 from moto.elasticache.responses import ElastiCacheResponse
 
-from rotators.local.elasticache.changes import Changes, acceptable
+from rotators.local.elasticache.changes import ChangesUnderWay, acceptable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +66,7 @@ def install(replacements: Replacements, options: Options, _client: Callable[...,
         "modify_replication_group": _modify_group,
         "modify_user": _modify_user,
     }
-    Changes(options, "elasticache").install(replacements, ElastiCacheResponse, operations)
+    ChangesUnderWay(options, "elasticache").install(replacements, ElastiCacheResponse, operations)
 
 
 def _user(response: ElastiCacheResponse, user_id: str) -> User:
@@ -76,7 +76,9 @@ def _user(response: ElastiCacheResponse, user_id: str) -> User:
     return user
 
 
-def _create_user_group(changes: Changes, _moto: object, response: ElastiCacheResponse) -> ActionResult:
+def _create_user_group(
+    changes: ChangesUnderWay, _moto: object, response: ElastiCacheResponse
+) -> ActionResult:
     params = response._get_params()  # noqa: SLF001 - as moto's own operations do
     group = params["UserGroupId"]
     for user in [_user(response, each) for each in params.get("UserIds", [])]:
@@ -86,7 +88,7 @@ def _create_user_group(changes: Changes, _moto: object, response: ElastiCacheRes
     return ActionResult({"UserGroupId": group, "Status": "active", "UserIds": params.get("UserIds", [])})
 
 
-def _modify_user(changes: Changes, _moto: object, response: ElastiCacheResponse) -> ActionResult:
+def _modify_user(changes: ChangesUnderWay, _moto: object, response: ElastiCacheResponse) -> ActionResult:
     params = response._get_params()  # noqa: SLF001 - as moto's own operations do
     user = _user(response, params["UserId"])
     passwords = params.get("Passwords") or params.get("AuthenticationMode", {}).get("Passwords", [])
@@ -104,13 +106,15 @@ def _modify_user(changes: Changes, _moto: object, response: ElastiCacheResponse)
     return ActionResult(user)
 
 
-def _describe_users(changes: Changes, moto: _Operation, response: ElastiCacheResponse) -> ActionResult:
+def _describe_users(
+    changes: ChangesUnderWay, moto: _Operation, response: ElastiCacheResponse
+) -> ActionResult:
     if user_id := response._get_params().get("UserId"):  # noqa: SLF001 - as moto's own operations do
         changes.describe(_user(response, user_id).arn)
     return moto(response)
 
 
-def _delete_user(changes: Changes, moto: _Operation, response: ElastiCacheResponse) -> ActionResult:
+def _delete_user(changes: ChangesUnderWay, moto: _Operation, response: ElastiCacheResponse) -> ActionResult:
     user = _user(response, response._get_params()["UserId"])  # noqa: SLF001 - as moto's own operations do
     changes.delete(user.name)
     return moto(response)
@@ -124,7 +128,7 @@ def _group(response: ElastiCacheResponse) -> ReplicationGroup:
     return group
 
 
-def _create_group(changes: Changes, moto: _Operation, response: ElastiCacheResponse) -> ActionResult:
+def _create_group(changes: ChangesUnderWay, moto: _Operation, response: ElastiCacheResponse) -> ActionResult:
     answer, group = moto(response), _group(response)
     token = response._get_param("AuthToken")  # noqa: SLF001 - as moto's own operations do
     changes.credentials[group.arn] = [token] if token else []
@@ -136,13 +140,15 @@ def _create_group(changes: Changes, moto: _Operation, response: ElastiCacheRespo
     return answer
 
 
-def _describe_groups(changes: Changes, moto: _Operation, response: ElastiCacheResponse) -> ActionResult:
+def _describe_groups(
+    changes: ChangesUnderWay, moto: _Operation, response: ElastiCacheResponse
+) -> ActionResult:
     if response._get_param("ReplicationGroupId"):  # noqa: SLF001 - as moto's own operations do
         changes.describe(_group(response).arn)
     return moto(response)
 
 
-def _modify_group(changes: Changes, moto: _Operation, response: ElastiCacheResponse) -> ActionResult:
+def _modify_group(changes: ChangesUnderWay, moto: _Operation, response: ElastiCacheResponse) -> ActionResult:
     params = response._get_params()  # noqa: SLF001 - as moto's own operations do
     token = params.get("AuthToken")
     if token is None:

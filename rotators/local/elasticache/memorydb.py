@@ -16,7 +16,7 @@ from moto.memorydb.exceptions import (
 )
 from moto.memorydb.responses import MemoryDBResponse
 
-from rotators.local.elasticache.changes import Changes, acceptable
+from rotators.local.elasticache.changes import ChangesUnderWay, acceptable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ def install(replacements: Replacements, options: Options, _client: Callable[...,
         "describe_users": _describe_users,
         "update_user": _update_user,
     }
-    Changes(options, "memorydb").install(replacements, MemoryDBResponse, operations)
+    ChangesUnderWay(options, "memorydb").install(replacements, MemoryDBResponse, operations)
 
 
 def _user(response: MemoryDBResponse, name: str) -> MemoryDBUser:
@@ -60,14 +60,14 @@ def _passwords(params: dict[str, Any]) -> list[str]:
     return passwords
 
 
-def _create_user(changes: Changes, moto: _Operation, response: MemoryDBResponse) -> ActionResult:
+def _create_user(changes: ChangesUnderWay, moto: _Operation, response: MemoryDBResponse) -> ActionResult:
     params = json.loads(response.body)
     passwords, answer = _passwords(params), moto(response)
     changes.credentials[_user(response, params["UserName"]).arn] = passwords
     return answer
 
 
-def _create_acl(changes: Changes, _moto: object, response: MemoryDBResponse) -> ActionResult:
+def _create_acl(changes: ChangesUnderWay, _moto: object, response: MemoryDBResponse) -> ActionResult:
     params = json.loads(response.body)
     name, users = params["ACLName"], params.get("UserNames", [])
     for user in [_user(response, each) for each in users]:
@@ -77,7 +77,7 @@ def _create_acl(changes: Changes, _moto: object, response: MemoryDBResponse) -> 
     return ActionResult({"ACL": {"Name": name, "Status": "active", "UserNames": users}})
 
 
-def _update_user(changes: Changes, moto: _Operation, response: MemoryDBResponse) -> ActionResult:
+def _update_user(changes: ChangesUnderWay, moto: _Operation, response: MemoryDBResponse) -> ActionResult:
     params = json.loads(response.body)
     user, passwords = _user(response, params["UserName"]), _passwords(params)
     if changes.under_way(user.arn):
@@ -94,12 +94,12 @@ def _update_user(changes: Changes, moto: _Operation, response: MemoryDBResponse)
     return answer
 
 
-def _describe_users(changes: Changes, moto: _Operation, response: MemoryDBResponse) -> ActionResult:
+def _describe_users(changes: ChangesUnderWay, moto: _Operation, response: MemoryDBResponse) -> ActionResult:
     if name := json.loads(response.body).get("UserName"):
         changes.describe(_user(response, name).arn)
     return moto(response)
 
 
-def _delete_user(changes: Changes, moto: _Operation, response: MemoryDBResponse) -> ActionResult:
+def _delete_user(changes: ChangesUnderWay, moto: _Operation, response: MemoryDBResponse) -> ActionResult:
     changes.delete(json.loads(response.body)["UserName"])
     return moto(response)

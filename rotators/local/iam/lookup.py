@@ -24,7 +24,7 @@ from rotators.local.options import ACCOUNT
 if TYPE_CHECKING:
     from moto.secretsmanager.models import FakeSecret
 
-    from rotators.local.secretsmanager.replication import Replica
+    from rotators.local.secretsmanager.replication import LocalReplica
 
 _REGION, _ACCOUNT = 3, 4
 _ARN_PARTS = 6
@@ -42,7 +42,7 @@ class Lookup:
         find_secret: Gives moto's record of a secret or replica by name or ARN, and Region.
     """
 
-    def __init__(self, find_secret: Callable[[str, str], FakeSecret | Replica | None]) -> None:
+    def __init__(self, find_secret: Callable[[str, str], FakeSecret | LocalReplica | None]) -> None:
         self._find_secret = find_secret
 
     def secret(self, secret_id: str, region: str) -> SecretResource | None:

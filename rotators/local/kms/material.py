@@ -54,7 +54,7 @@ def public_der(private: Any) -> bytes:
 
 
 @dataclass(frozen=True)
-class Version:
+class MaterialVersion:
     """Symmetric key material between two rotations.
 
     Attributes:
@@ -100,12 +100,12 @@ class Material:
     def __init__(self, spec: str) -> None:
         self._spec = spec
         self.lock = threading.RLock()
-        self.versions = [Version(os.urandom(32))] if spec == SYMMETRIC else []
+        self.versions = [MaterialVersion(os.urandom(32))] if spec == SYMMETRIC else []
         self.mac = os.urandom(int(spec.removeprefix(_MAC)) // 8) if spec.startswith(_MAC) else b""
         self.automatic: AutomaticRotation | None = None
 
     @property
-    def current(self) -> Version:
+    def current(self) -> MaterialVersion:
         """The version that encrypts."""
         return self.versions[-1]
 
@@ -119,6 +119,6 @@ class Material:
     def _private(self) -> Any:
         return generate_pair(self._spec)
 
-    def version(self, material_id: str) -> Version | None:
+    def version(self, material_id: str) -> MaterialVersion | None:
         """Return the version with the KeyMaterialId ``material_id``, or None."""
         return next((each for each in self.versions if each.id == material_id), None)

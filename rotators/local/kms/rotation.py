@@ -21,7 +21,7 @@ from rotators.local.kms.keys import (
     manager,
     material,
 )
-from rotators.local.kms.material import AutomaticRotation, Version
+from rotators.local.kms.material import AutomaticRotation, MaterialVersion
 from rotators.local.kms.refusals import KmsRefusal, unsupported
 from rotators.local.kms.requests import Answer, Operation, Params
 
@@ -73,7 +73,7 @@ def _rotate_key_on_demand(backend: KmsBackend, params: Params) -> Answer:
                 "The on-demand rotations limit has been reached for the given keyId. No more on-demand "
                 f"rotations can be performed for this key: {key.arn}",
             )
-        rotated.versions.append(Version(os.urandom(_KEY_BYTES), unix_time()))
+        rotated.versions.append(MaterialVersion(os.urandom(_KEY_BYTES), unix_time()))
     return {"KeyId": key.arn}
 
 
@@ -91,7 +91,7 @@ def _list_key_rotations(backend: KmsBackend, params: Params) -> Answer:
     return {"Rotations": page, "Truncated": bool(more), **more}
 
 
-def _entry(key: Key, version: Version) -> Answer:
+def _entry(key: Key, version: MaterialVersion) -> Answer:
     current = material(key).current is version
     made = {} if version.since is None else {"RotationDate": version.since, "RotationType": "ON_DEMAND"}
     state = "CURRENT" if current else "NON_CURRENT"

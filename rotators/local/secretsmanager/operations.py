@@ -31,7 +31,7 @@ from rotators.local.secretsmanager.refusals import (
     refusal,
     too_long,
 )
-from rotators.local.secretsmanager.replication import Replica, check_not_replicated, replicas_of
+from rotators.local.secretsmanager.replication import LocalReplica, check_not_replicated, replicas_of
 from rotators.local.secretsmanager.resource_policies import check_policy, findings
 from rotators.local.secretsmanager.schedules import check_rules, merge_rules, next_rotation
 from rotators.local.secretsmanager.versions import CURRENT, PENDING, PREVIOUS
@@ -300,7 +300,7 @@ class Operations:
         """
         token = _token(params)
         replica = backend.secrets.get(params["SecretId"])
-        if isinstance(replica, Replica) and _changes_key_only(params):
+        if isinstance(replica, LocalReplica) and _changes_key_only(params):
             keys.check_encrypting(backend, params["KmsKeyId"])
             replica.change_key(params["KmsKeyId"])
             return _named(replica)
@@ -579,7 +579,7 @@ class Operations:
             SecretsManagerClientError: the secret is no replica.
         """
         replica = backend.describe_secret(params["SecretId"])
-        if not isinstance(replica, Replica):
+        if not isinstance(replica, LocalReplica):
             raise invalid_parameter("Operation not permitted on a primary secret.")
         return {"ARN": self.replication.stop(replica).arn}
 

@@ -39,7 +39,7 @@ _REGION = re.compile(r"([a-z]+-)+\d+")
 _DEFAULT_KEY = SecretsManagerBackend.DEFAULT_KMS_KEY_ALIAS
 
 
-class Replica(ReplicaSecret):
+class LocalReplica(ReplicaSecret):
     """Moto's record of a replica, with the members that only replicas have.
 
     Args:
@@ -146,7 +146,7 @@ class Replication:
         there, delay = {each.region for each in replicas}, self._options.replication_delay
         for region, key in wanted.items():
             if region not in there:
-                replicas.append(Replica(secret, region, key, overwrite=force_overwrite, delay=delay))
+                replicas.append(LocalReplica(secret, region, key, overwrite=force_overwrite, delay=delay))
                 self._events.service_event("ReplicationStarted", secret.arn)
         return replicas
 
@@ -174,7 +174,7 @@ class Replication:
             secret.replicas.remove(replica)
             dict.pop(_secrets(replica), replica.arn, None)
 
-    def stop(self, replica: Replica) -> FakeSecret:
+    def stop(self, replica: LocalReplica) -> FakeSecret:
         """Make an independent secret of a replica, with its key and a copy of what was replicated.
 
         Args:
@@ -206,7 +206,7 @@ class Replication:
         there[source.name] = alone
         return alone
 
-    def _make(self, replica: Replica) -> None:
+    def _make(self, replica: LocalReplica) -> None:
         secret, there = replica.source, _secrets(replica)
         if failure := _obstacle(replica):
             replica.become("Failed", f"Replication failed: {failure}")
@@ -218,9 +218,9 @@ class Replication:
         self._events.service_event("ReplicationSucceeded", secret.arn)
 
 
-def replicas_of(secret: FakeSecret) -> list[Replica]:
+def replicas_of(secret: FakeSecret) -> list[LocalReplica]:
     """Return the replicas of ``secret``; all were made here."""
-    return cast("list[Replica]", secret.replicas)
+    return cast("list[LocalReplica]", secret.replicas)
 
 
 def check_not_replicated(secret: FakeSecret | ReplicaSecret | None) -> None:
@@ -239,7 +239,7 @@ def check_not_replicated(secret: FakeSecret | ReplicaSecret | None) -> None:
         )
 
 
-def _obstacle(replica: Replica) -> str | None:
+def _obstacle(replica: LocalReplica) -> str | None:
     """Return the reason that prevents a replica, or None."""
     name, region = replica.name, replica.region
     there = _secrets(replica).get(name)

@@ -41,7 +41,7 @@ from rotators.local.secretsmanager.versions import CURRENT, PENDING, PREVIOUS
 
 if TYPE_CHECKING:
     from rotators.local.secretsmanager.events import EventLog
-    from rotators.local.secretsmanager.replication import Replica
+    from rotators.local.secretsmanager.replication import LocalReplica
 
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
 _STOP_SECONDS = 5.0
@@ -124,7 +124,7 @@ class Rotations:
         found = self.record(secret_id, region)
         return found if isinstance(found, FakeSecret) else None
 
-    def record(self, secret_id: str, region: str) -> FakeSecret | Replica | None:
+    def record(self, secret_id: str, region: str) -> FakeSecret | LocalReplica | None:
         """Return moto's record of a secret or replica, or None.
 
         Args:
@@ -134,7 +134,7 @@ class Rotations:
         account = secret_id.split(":")[4] if secret_id.startswith("arn:") else ACCOUNT
         with self.lock:
             found = secretsmanager_backends[account][region].secrets.get(secret_id)
-        return cast("FakeSecret | Replica | None", found)
+        return cast("FakeSecret | LocalReplica | None", found)
 
     def stage(self, secret_id: str, token: str, region: str) -> bool:
         """Attach AWSPENDING to the token's version, made empty if it does not exist.

@@ -52,7 +52,7 @@ class Refused(Exception):
         self.code = code
 
 
-class Store:
+class GatewayStore:
     """Connections to the PostgreSQL, each for one transaction at a time.
 
     Args:
@@ -76,7 +76,7 @@ class Store:
             self._idle.put_nowait(connection)
 
 
-class Session:
+class GatewaySession:
     """One connection of a client.
 
     Args:
@@ -84,7 +84,7 @@ class Session:
         address: of the client.
     """
 
-    def __init__(self, store: Store, address: str) -> None:
+    def __init__(self, store: GatewayStore, address: str) -> None:
         self._store, self._address = store, address
         self.user: tuple[str, str] | None = None
         self._conversation: dict[str, str] = {}
@@ -241,7 +241,7 @@ class Session:
         return {"n": sum(each.user == (command["testSessions"], command["$db"]) for each in SESSIONS)}
 
 
-SESSIONS: list[Session] = []
+SESSIONS: list[GatewaySession] = []
 """Logged-in connections."""
 
 
@@ -299,8 +299,8 @@ async def _call(store: Any, function: str, *arguments: str) -> dict[str, Any]:
     return bson.decode(bytes.fromhex(text.removeprefix("BSONHEX")))
 
 
-async def _serve(store: Store, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    session = Session(store, writer.get_extra_info("peername")[0])
+async def _serve(store: GatewayStore, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    session = GatewaySession(store, writer.get_extra_info("peername")[0])
     try:
         while True:
             length, number, _, kind = struct.unpack("<iiii", await reader.readexactly(16))
@@ -326,7 +326,7 @@ async def _main(settings: dict[str, Any]) -> None:
     if settings["certificate"]:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(settings["certificate"], settings["key"])
-    store = Store(settings["store"])
+    store = GatewayStore(settings["store"])
     server = await asyncio.start_server(
         lambda reader, writer: _serve(store, reader, writer),
         ["127.0.0.1", "127.0.0.2"],
