@@ -36,7 +36,7 @@ def handler(event, context):
     """Make only the calls of our first step."""
     arn, token = event["SecretId"], event["ClientRequestToken"]
     stages = client.describe_secret(SecretId=arn)["VersionIdsToStages"]
-    current = next(version for version, labels in stages.items() if "AWSCURRENT" in labels)
+    current = next(version for version, stages in stages.items() if "AWSCURRENT" in stages)
     value = client.get_secret_value(SecretId=arn, VersionId=current)["SecretString"]
     try:
         client.get_secret_value(SecretId=arn, VersionId=token)

@@ -280,3 +280,27 @@ def test_help_describes_arguments_and_options(path: Path) -> None:
             text = ast.get_docstring(node) or ""
             names = re.findall(r"click\.argument\('(\w+)'", " ".join(map(ast.unparse, node.decorator_list)))
             assert not [name for name in names if not re.search(rf"\b{name.upper()}\b", text)]
+
+
+def test_each_public_class_has_its_own_name() -> None:
+    """Of the public ones; the example of `rotators new` is a project of its own."""
+    places: dict[str, list[str]] = {}
+    for path in PUBLIC:
+        if "example" not in path.parts:
+            for node in parsed(path).body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    places.setdefault(node.name, []).append(label(path))
+    assert not {name: found for name, found in places.items() if len(found) > 1}
+
+
+LABEL = re.compile(r"(?<![Ss]taging )(?<!aria-)(?<!data-)\b(?:un)?label(?:led|s)?\b")
+
+
+@pytest.mark.parametrize("folder", ["core", "recovery", "strategies", "client", "aws", "local"])
+def test_versions_have_stages_and_no_labels(folder: str) -> None:
+    """Only messages that AWS sends say staging label."""
+    pages = [
+        path for path in FILES if path.suffix == ".md" and path.name not in {"glossary.md", "CHANGELOG.md"}
+    ]
+    modules = [path for path in PUBLIC if path.relative_to(ROOT).parts[1] == folder]
+    assert not [label(path) for path in (*modules, *pages) if LABEL.search(path.read_text())]

@@ -194,7 +194,7 @@ class World(Kit):
 
     def stages(self, arn: str) -> dict[str, set[str]]:
         """Version ids with their stages."""
-        return {version: set(labels) for version, labels in self.of(arn).stages().items()}
+        return {version: set(held) for version, held in self.of(arn).stages().items()}
 
     def login(self, value: dict[str, Any]) -> Any:
         """Open a connection with a value, without using the product's code."""

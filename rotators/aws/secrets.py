@@ -18,7 +18,7 @@ from rotators.aws import clients, sealing
 from rotators.aws.addresses import with_address, with_admin_address
 from rotators.aws.faults import not_aws, translate, translated
 from rotators.cache.cache import Cache
-from rotators.core.contracts import SecretState, Unlabelled
+from rotators.core.contracts import SecretState, WithoutStage
 from rotators.core.errors import (
     AccessDenied,
     RotatorsError,
@@ -120,7 +120,7 @@ def _pages(action: str, about: str, ask: Callable[..., Any]) -> Iterator[Mapping
         more = {"NextToken": page["NextToken"]}
 
 
-def unlabelled(versions: Iterable[Version]) -> Unlabelled:
+def without_stage(versions: Iterable[Version]) -> WithoutStage:
     """The ids of the versions without any of the service's own stages.
 
     Args:
@@ -131,7 +131,7 @@ def unlabelled(versions: Iterable[Version]) -> Unlabelled:
     found = [each for each in versions if not {*each.stages} & {*Stage}]
     # Of one moment counts as newer: it is tried earlier then, and nothing else depends on it.
     lost = [each.id for each in found if current is not None and _created(each) >= _created(current)]
-    return Unlabelled(lost, [each.id for each in found if each.id not in lost])
+    return WithoutStage(lost, [each.id for each in found if each.id not in lost])
 
 
 def drop_pending(arn: str, version: str) -> None:
@@ -273,9 +273,9 @@ class SecretStore:
                 SecretId=arn, VersionStage=Stage.CURRENT, MoveToVersionId=token, **source
             )
 
-    def unlabelled(self, arn: str) -> Unlabelled:
-        """See Store.unlabelled."""
-        return unlabelled(list_versions(arn))
+    def without_stage(self, arn: str) -> WithoutStage:
+        """See Store.without_stage."""
+        return without_stage(list_versions(arn))
 
     def admin(self, arn: str) -> Secret:
         """See Store.admin. Read once a rotation, and never kept: its version is not known beforehand.

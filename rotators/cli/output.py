@@ -1,6 +1,6 @@
 """Output of the commands: tables for people, JSON for machines, and a last line with the next action.
 
-Labels, secret names, server messages and function answers come from outside. Nothing in them is interpreted:
+Stages, secret names, server messages and function answers come from outside. Nothing in them is interpreted:
 no markup, no emoji codes, no control characters. Commands print through this module only
 (tests/cli/test_untrusted_text.py), so no command has to think of it.
 """
@@ -99,7 +99,7 @@ class Screen(Console):
     r"""A console that shows strings as they are, each on one line.
 
     Every character that is not visible is shown as an escape (see ``rotators.core.visible``). That includes
-    a newline, because a newline in a label would start a line that looks like ours; newlines at the beginning
+    a newline, because a newline in a stage would start a line that looks like ours; newlines at the beginning
     of a string are kept. Print several lines with ``print(first, second, sep="\n")``. Use ``styled`` for
     colours. Lines are not wrapped: a terminal does that, and other programs get whole lines.
     """

@@ -214,7 +214,7 @@ def _closing(secret: str, ended: Ended) -> list[str]:
         return [f"Failed: {ended.message}", f"Then: `rotators rotate {secret}` again."]
     if ended.outcome == "abandoned":
         return [
-            "Abandoned: the label AWSPENDING was taken from the new version (or a schedule's test ended).",
+            "Abandoned: the stage AWSPENDING was taken from the new version (or a schedule's test ended).",
             f"Next: `rotators show {secret}`; then `rotators rotate {secret}` again.",
         ]
     return [

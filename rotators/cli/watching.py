@@ -1,4 +1,4 @@
-"""Watch a rotation until it ends: by the secret's labels, the function's log, and CloudTrail.
+"""Watch a rotation until it ends: by the secret's stages, the function's log, and CloudTrail.
 
 Only times from AWS are compared, because the clock of this machine may be wrong, and a rotation may end
 before the first poll.

@@ -198,7 +198,7 @@ class LoginResults:
         """Record that a stage's version may not be read; it is not requested for five minutes.
 
         Args:
-            stage: label of the version.
+            stage: stage of the version.
             now: time of the monotonic clock, in seconds.
         """
         with self._lock:
@@ -208,7 +208,7 @@ class LoginResults:
         """Return True if a stage's version could not be read recently for lack of permission.
 
         Args:
-            stage: label of the version.
+            stage: stage of the version.
             now: time of the monotonic clock, in seconds.
         """
         return now < self._denied.get(stage, 0.0)

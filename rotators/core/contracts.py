@@ -123,7 +123,7 @@ class SecretState:
 
 
 @dataclass(frozen=True, slots=True)
-class Unlabelled:
+class WithoutStage:
     """Ids of the versions without any of the service's own stages, newest first.
 
     Attributes:
@@ -191,7 +191,7 @@ class Store(Protocol):
             RequestRefused: ``current`` does not have the stage any more.
         """
 
-    def unlabelled(self, arn: str) -> Unlabelled:
+    def without_stage(self, arn: str) -> WithoutStage:
         """The versions without any of the service's own stages.
 
         Args:

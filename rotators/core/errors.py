@@ -8,7 +8,7 @@
     │   ├── ConfigurationError      ├── SecretFormatError
     │   │                           │   └── SealedValueError
     │   └── CallerRefused
-    ├── RotationStateError          the version labels do not allow this step
+    ├── RotationStateError          the stages of the versions do not allow this step
     │   ├── RotationNotEnabled      ├── VersionNotStaged
     │   ├── VersionNotPending       ├── PendingHasNoValue
     │   └── NoCurrentValue
@@ -126,7 +126,7 @@ class CallerRefused(InvalidInput):
 
 
 class RotationStateError(RotatorsError):
-    """The labels of the secret's versions do not allow this step; nothing was changed."""
+    """The stages of the secret's versions do not allow this step; nothing was changed."""
 
     code = "rotation-state"
     remedy = "Look at the versions and stages with `rotators show SECRET`."
@@ -161,7 +161,7 @@ class PendingHasNoValue(RotationStateError):
 
 
 class NoCurrentValue(RotationStateError):
-    """The secret has no version labelled AWSCURRENT that holds a value."""
+    """The secret has no version with the stage AWSCURRENT that holds a value."""
 
     code = "no-current-value"
     remedy = "Store the working credential with PutSecretValue, then rotate."
@@ -286,7 +286,7 @@ class ServiceUnavailable(StoreError):
 
 
 class VersionConflict(StoreError):
-    """Another writer was there first: the version holds another value, or a label moved meanwhile."""
+    """Another writer was there first: the version holds another value, or a stage moved meanwhile."""
 
     code = "version-conflict"
     remedy = "Look at the versions with `rotators show SECRET`; retry with the same token if it was ours."
@@ -310,7 +310,7 @@ class LimitExceeded(StoreError):
     """A size or count limit of Secrets Manager would be broken."""
 
     code = "limit-exceeded"
-    remedy = "Make the value, or the number of versions or labels, smaller."
+    remedy = "Make the value, or the number of versions or stages, smaller."
 
 
 class RequestRefused(StoreError):

@@ -25,7 +25,7 @@ from rotators.core.states import Stage, holder, may_act
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from rotators.core.contracts import SecretState, Store, Unlabelled
+    from rotators.core.contracts import SecretState, Store, WithoutStage
     from rotators.core.errors import RotatorsError
     from rotators.core.secret import Secret
 
@@ -164,11 +164,11 @@ class Versions:
 
     def lost(self) -> Iterator[Secret]:
         """See Rotation.lost."""
-        return self._values(self._unlabelled.lost)
+        return self._values(self._without_stage.lost)
 
     def history(self) -> Iterator[Secret]:
         """See Rotation.history."""
-        return self._values(self._unlabelled)
+        return self._values(self._without_stage)
 
     def admin(self, arn: str) -> Secret:
         """The current value of an admin's secret.
@@ -201,8 +201,8 @@ class Versions:
         self.read_at = now.read_at
 
     @cached_property
-    def _unlabelled(self) -> Unlabelled:
-        return self.store.unlabelled(self.state.arn)
+    def _without_stage(self) -> WithoutStage:
+        return self.store.without_stage(self.state.arn)
 
     def _values(self, versions: Iterable[str]) -> Iterator[Secret]:
         for version in versions:
@@ -264,7 +264,7 @@ class Rotation:
 
     @property
     def lost(self) -> Iterable[Secret]:
-        """The values of rotations that never became current: unlabelled versions newer than AWSCURRENT.
+        """The values of rotations that never became current: versions newer than AWSCURRENT without a stage.
 
         The newest first; each is read when it is reached. Versions that cannot be read are left out.
 
@@ -275,7 +275,7 @@ class Rotation:
 
     @property
     def history(self) -> Iterable[Secret]:
-        """The values of all unlabelled versions, ``lost`` ones first; each is read when it is reached.
+        """The values of all versions without a stage, ``lost`` ones first; each is read when it is reached.
 
         Raises:
             AccessDenied: the role lacks secretsmanager:ListSecretVersionIds; go on without them.

@@ -54,11 +54,11 @@ class StoredValue(NamedTuple):
     """A stored value that may log in.
 
     Attributes:
-        label: the name of the value in messages.
+        name: the name of the value in messages.
         value: as it was stored.
     """
 
-    label: str
+    name: str
     value: Secret
 
 
@@ -66,7 +66,7 @@ class Tries:
     """The stored values, one after the other. Asking for the next one says that the last was rejected.
 
     Args:
-        rotation: whose values; its ``rejections`` get the labels of those that were rejected, and its
+        rotation: whose values; its ``rejections`` get the names of those that were rejected, and its
             ``rejected`` their credentials.
         current_first: True if the current value comes first even where one login is left, because no login
             with it was rejected so far.
@@ -120,7 +120,7 @@ class Tries:
         if credential is None or credential in self._known:
             return False
         if not same_target:
-            self._moved.append(stored.label)
+            self._moved.append(stored.name)
             return False
         self._known.append(credential)
         again = credential in self._rotation.rejected
@@ -129,7 +129,7 @@ class Tries:
         elif self._left() > 0:
             self._sent = stored, credential
             return True
-        (self._again if again else self._untried).append(stored.label)
+        (self._again if again else self._untried).append(stored.name)
         return False
 
     @property
@@ -174,7 +174,7 @@ class Tries:
             ("stored for another target, so not tried:", self._moved),
             ("not tried, to keep the account from being locked:", self._untried),
         )
-        parts = [f"{words} {', '.join(labels)}" for words, labels in lists if labels]
+        parts = [f"{words} {', '.join(names)}" for words, names in lists if names]
         cause = f"{what}: {'; '.join([*parts, *self._remarks])}"
         return CredentialsRejected(cause, remedy=self._remedy())
 
@@ -204,9 +204,9 @@ class Tries:
 
     def _note_rejected(self) -> None:
         if self._sent is not None:
-            (label, value), credential = self._sent
+            (name, value), credential = self._sent
             self.rejected.append(value)
-            self._rotation.rejections.append(label)
+            self._rotation.rejections.append(name)
             self._rotation.rejected.add(credential)
             self._sent = None
 

@@ -1,4 +1,4 @@
-"""Outside text (labels, secret names, server messages), made safe to print on a terminal or in a mail."""
+"""Outside text (stages, secret names, server messages), made safe to print on a terminal or in a mail."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def _situation(event: FailureEvent, wait: Callable[[float], None]) -> Situation:
     function = described.get("RotationLambdaARN") or event.function_arn
     own = function is not None and function == os.environ.get(_FUNCTION)
     step = None
-    # A test's version loses its label at once, so the step of a test is found by the secret.
+    # A test's version loses its stage at once, so the step of a test is found by the secret.
     of = pending or described.get("ARN") or event.secret
     if own and of and event.name != ABANDONED:
         step, missing = _failed_step(str(function), of, event, wait)
@@ -131,7 +131,7 @@ def _described(secret: str) -> tuple[Mapping[str, Any], list[str]]:
 def _pending(described: Mapping[str, Any]) -> str | None:
     """Return the token of an unfinished rotation: AWSPENDING is on a version other than AWSCURRENT's."""
     versions: Mapping[str, list[str]] = described.get("VersionIdsToStages", {})
-    alone = (version for version, labels in versions.items() if _PENDING in labels and _CURRENT not in labels)
+    alone = (version for version, held in versions.items() if _PENDING in held and _CURRENT not in held)
     return next(alone, None)
 
 

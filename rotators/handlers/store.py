@@ -260,12 +260,12 @@ class _Storing:
             if not sealing.seals() or self._token in stages:
                 raise
             return self._not_compared(found)  # its version has lost its stages, so it is not described
-        labels = put.get("VersionStages", [])
-        # A known token changes nothing. A version without labels is not described, and gets none.
-        if self._token not in stages and _CURRENT in labels:
+        wanted = put.get("VersionStages", [])
+        # A known token changes nothing. A version without stages is not described, and gets none.
+        if self._token not in stages and _CURRENT in wanted:
             self._changed(f"the value of {put['ARN']} was stored")
             self._stored(put["ARN"], holder(stages, _CURRENT))
-        return self._answer(put, labels)
+        return self._answer(put, stages)
 
     def _not_compared(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to a repeated token: sealed again, the same value differs from the stored one."""
@@ -340,7 +340,7 @@ class _Storing:
 
 def _pending(stages: Mapping[str, list[str]]) -> list[str]:
     """The versions of rotations that are under way or got stuck."""
-    return [version for version, labels in stages.items() if _PENDING in labels and _CURRENT not in labels]
+    return [version for version, held in stages.items() if _PENDING in held and _CURRENT not in held]
 
 
 def _same_key(wanted: str, known: str | None) -> bool:

@@ -139,14 +139,14 @@ class SecretResource:
         key: its key; None for the key that Secrets Manager owns.
         function: its rotation function, if it has one.
         tags: of the secret.
-        labels: the id of the version that has each label.
+        stages: the id of the version that has each stage.
     """
 
     arn: str
     key: KeyResource | None
     function: str | None
     tags: Mapping[str, str]
-    labels: Mapping[str, str] = field(default_factory=dict)
+    stages: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Maps the findings of an examination to a sentence and one action (pure function).
 
-The first matching row of the table decides. No action is more destructive than the fault. A label moves only
+The first matching row of the table decides. No action is more destructive than the fault. A stage moves only
 to a value that every address accepts, and AWSPENDING is taken off a version only if the server itself
 rejected its value or never got it. A password is set only if every stored one was rejected and an admin has
 checked that a new one helps.
@@ -63,7 +63,7 @@ class Act:
 
     Attributes:
         move: the change.
-        version: version that gets or loses the label, or whose value is set.
+        version: version that gets or loses the stage, or whose value is set.
         login: for RESET: version whose password logs in; None for the admin.
         rejected: for RESET: versions whose passwords were rejected.
     """
@@ -117,7 +117,7 @@ def diagnose(found: Findings, name: str) -> Diagnosis:
         _faulty(found)
         or _in_doubt(found, name)
         or _pooled(found, name)
-        or _labelled_works(found, name)
+        or _staged_works(found, name)
         or _older_works(found, name)
         or _by_admin(found, name)
         or _lost(found, name)
@@ -192,35 +192,35 @@ def _in_doubt(found: Findings, name: str) -> Diagnosis | None:
 
 def _pooled(found: Findings, name: str) -> Diagnosis | None:
     """Diagnosis if a pooler and the server disagree, or only a pooler has answered."""
-    disagreeing = [(label, each) for label, each in found.labelled() if _disagreed(each)]
+    disagreeing = [(shown, each) for shown, each in found.staged() if _disagreed(each)]
     # The server decides, and the pooler has to be changed.
-    for label, each in sorted(disagreeing, key=lambda pair: pair[1].direct is not Trial.ACCEPTED):
+    for shown, each in sorted(disagreeing, key=lambda pair: pair[1].direct is not Trial.ACCEPTED):
         if each.direct is Trial.ACCEPTED:
             return Diagnosis(
                 "pooler",
-                f"The server accepts {label}, and the pooler or proxy at `host` rejects it: it does not know"
+                f"The server accepts {shown}, and the pooler or proxy at `host` rejects it: it does not know"
                 " that password.",
-                _give_password(label, name),
+                _give_password(shown, name),
             )
         return Diagnosis(
             "pooler",
-            f"The pooler or proxy at `host` accepts {label}, and the server rejects it: the pooler has a"
+            f"The pooler or proxy at `host` accepts {shown}, and the server rejects it: the pooler has a"
             " separate password for this user, or an old one.",
             "Find out which stored version the server accepts, or who set its password; give the pooler that"
-            f" password, then run `rotators doctor {name}` again. Move no label before.",
+            f" password, then run `rotators doctor {name}` again. Move no stage before.",
         )
     if not any(each.works for each in found.versions()):
         return None
-    newest = [(label, each) for label, each in found.labelled() if each in (found.pending, found.current)]
-    for label, each in reversed(newest):
+    newest = [(shown, each) for shown, each in found.staged() if each in (found.pending, found.current)]
+    for shown, each in reversed(newest):
         if each.works:
             return None
         if each.rejected and not _server_judged(each, found):
             return Diagnosis(
                 "pooler",
-                f"{label} is rejected, but a pooler or proxy gave that answer: it may not know the password,"
+                f"{shown} is rejected, but a pooler or proxy gave that answer: it may not know the password,"
                 " and the server may know no other.",
-                f"{_give_password(label, name)} Once the secret is healthy, name the server's own address in"
+                f"{_give_password(shown, name)} Once the secret is healthy, name the server's own address in"
                 " `admin_host`.",
             )
     return None
@@ -230,11 +230,11 @@ def _disagreed(finding: Finding) -> bool:
     return set(finding.trials) == {Trial.ACCEPTED, Trial.REJECTED}
 
 
-def _give_password(label: str, name: str) -> str:
+def _give_password(shown: str, name: str) -> str:
     """Return the action if a pooler does not know a version's password."""
     return (
-        f"Give the pooler the password of {label} (PgBouncer: its user list, or an auth_query; RDS Proxy: its"
-        f" secrets), then run `rotators doctor {name}` again. Move no label before."
+        f"Give the pooler the password of {shown} (PgBouncer: its user list, or an auth_query; RDS Proxy: its"
+        f" secrets), then run `rotators doctor {name}` again. Move no stage before."
     )
 
 
@@ -243,7 +243,7 @@ def _server_judged(finding: Finding, found: Findings) -> bool:
     return not (found.pooler if finding.direct is None else found.pooled_admin)
 
 
-def _labelled_works(found: Findings, name: str) -> Diagnosis | None:
+def _staged_works(found: Findings, name: str) -> Diagnosis | None:
     pending, current = found.pending, found.current
     if current is not None and current.works:
         return _newer_works(found, name) or _current_works(pending, name)
@@ -282,7 +282,7 @@ def _newer_works(found: Findings, name: str) -> Diagnosis | None:
         return _mendable(
             "restore-newer",
             "AWSCURRENT logs in, and so does a newer version: the server still accepts the previous password,"
-            " and a rotation lost its label.",
+            " and a rotation lost its stage.",
             [Act(Move.PROMOTE, each.version), *_dropped(found)],
             name,
         )
@@ -319,32 +319,32 @@ def _older_works(found: Findings, name: str) -> Diagnosis | None:
     """Return the diagnosis if an older version (AWSPREVIOUS too) works, or failed for another reason."""
     state = _state(found)
     pending_judged = found.pending is None or Trial.UNTRIED not in found.pending.trials
-    for label, works in found.older():
+    for shown, works in found.older():
         if not works.works or not pending_judged:
             continue
         if works.movable:
             return _mendable(
                 "restore-older",
-                f"AWSCURRENT {state}, and {label} is accepted{_how(found)}.",
+                f"AWSCURRENT {state}, and {shown} is accepted{_how(found)}.",
                 [Act(Move.PROMOTE, works.version), *_dropped(found)],
                 name,
             )
         if not works.own or found.current is None or not found.current.rejected:
             return Diagnosis(
                 "older-differs",
-                f"AWSCURRENT {state}, and {label} is accepted, but that value differs in other keys too.",
-                f"Compare the two. If {label} is right, put AWSCURRENT on it: `aws secretsmanager"
+                f"AWSCURRENT {state}, and {shown} is accepted, but that value differs in other keys too.",
+                f"Compare the two. If {shown} is right, put AWSCURRENT on it: `aws secretsmanager"
                 f" update-secret-version-stage --secret-id {name} --version-stage AWSCURRENT"
                 f" --move-to-version-id {works.version}`. If not, store the value that is right.",
             )
         return _mendable(
             "reset-by-older",
-            f"AWSCURRENT is rejected, and the password of {label} is accepted, but that value differs in "
+            f"AWSCURRENT is rejected, and the password of {shown} is accepted, but that value differs in "
             "other keys too.",
             [_reset(found, found.current, works.version), *_dropped(found)],
             name,
         )
-    unsure = next(((label, each) for label, each in found.older() if each.unsure), None)
+    unsure = next(((shown, each) for shown, each in found.older() if each.unsure), None)
     return _person(unsure[1], unsure[0], found, name) if unsure else None
 
 
@@ -386,7 +386,7 @@ def _no_reset(refused: TrialOutcome, name: str) -> Diagnosis:
 
 
 def _lost(found: Findings, name: str) -> Diagnosis:
-    left_out = [label for label, each in found.labelled() if Trial.UNTRIED in each.trials]
+    left_out = [shown for shown, each in found.staged() if Trial.UNTRIED in each.trials]
     if left_out:
         return _more_logins(len(left_out), name)
     sentence = f"AWSCURRENT {_state(found)}, and no stored value is accepted"
@@ -395,15 +395,15 @@ def _lost(found: Findings, name: str) -> Diagnosis:
     elif found.admin is not Trial.ACCEPTED:
         sentence += f"; the admin is {found.admin}"
     if found.unlisted:
-        sentence += "; versions without a label could not be listed (secretsmanager:ListSecretVersionIds)"
+        sentence += "; versions without a stage could not be listed (secretsmanager:ListSecretVersionIds)"
     if moved := _moved(found):
         return Diagnosis("other-target", f"{sentence}{moved}.", _HAS_IT_MOVED)
     current = found.current
     if current is not None and current.trial is Trial.UNREADABLE:
         return Diagnosis("unreadable", f"{sentence}. {current.detail}.", current.next)
-    for label, each in found.labelled():
+    for shown, each in found.staged():
         if each.trial is Trial.UNREADABLE and each.reason in _OF_KEYS:
-            return Diagnosis("unreadable", f"{sentence}. {label}: {each.detail}.", each.next)
+            return Diagnosis("unreadable", f"{sentence}. {shown}: {each.detail}.", each.next)
     return Diagnosis(
         "lost",
         f"{sentence}.",
@@ -439,25 +439,25 @@ def _how(found: Findings) -> str:
     current = found.current
     if current is not None and current.trial is Trial.UNREADABLE:
         return f"; {current.detail}"
-    return ": a rotation lost its label, or the target was restored from a snapshot"
+    return ": a rotation lost its stage, or the target was restored from a snapshot"
 
 
 def _moved(found: Findings) -> str:
     """Return the sentence about versions that were stored for another target; empty if there is none."""
-    away = [(label, each) for label, each in found.labelled() if each.reason == "target"]
+    away = [(shown, each) for shown, each in found.staged() if each.reason == "target"]
     if not away:
         return ""
-    labels = ", ".join(dict.fromkeys(label for label, _ in away))
-    return f"; {labels}: {away[0][1].detail}, so the password was not sent there"
+    places = ", ".join(dict.fromkeys(shown for shown, _ in away))
+    return f"; {places}: {away[0][1].detail}, so the password was not sent there"
 
 
 def _state(found: Findings) -> str:
     return "is missing" if found.current is None else f"is {found.current.trial}"
 
 
-def _person(finding: Finding, label: str, found: Findings, name: str) -> Diagnosis:
+def _person(finding: Finding, shown: str, found: Findings, name: str) -> Diagnosis:
     works = found.current is not None and found.current is not finding and found.current.works
-    begin = f"AWSCURRENT logs in; {label}" if works else label
+    begin = f"AWSCURRENT logs in; {shown}" if works else shown
     again = f"Then run `rotators doctor {name}` again."
     if known := REFUSALS.get(finding.reason):
         return Diagnosis(

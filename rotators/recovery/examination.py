@@ -14,7 +14,7 @@ import datetime as dt
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from rotators.aws.secrets import unlabelled
+from rotators.aws.secrets import without_stage
 from rotators.core.contracts import public_members
 from rotators.core.errors import (
     AccessDenied,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rotators.aws.views import SecretView
-    from rotators.core.contracts import Rotator, Store, Unlabelled
+    from rotators.core.contracts import Rotator, Store, WithoutStage
     from rotators.core.settings import Settings
     from rotators.strategies.engine import Engine
 
@@ -58,7 +58,7 @@ ROTATION_MINUTES = 20
 """Four steps of a function, fifteen minutes at most in all, and the service's pauses between them."""
 
 MOST_OLDER = 10
-"""Number of versions without a label that are read: each is a call of GetSecretValue."""
+"""Number of versions without a stage that are read: each is a call of GetSecretValue."""
 
 _TRIALS: dict[type[RotatorsError], Trial] = {
     CredentialsRejected: Trial.REJECTED,
@@ -113,7 +113,7 @@ class Examination:
             base = current or self._readable(Stage.PENDING) or self._readable(Stage.PREVIOUS)
             if base is None:
                 raise self.unreadable or SecretFormatError(
-                    "no labelled version of the secret holds a JSON object"
+                    "no version of the secret with a stage holds a JSON object"
                 )
             rotator = rotator_of(base, self.settings)
             self.seen.public = public_members(rotator)
@@ -142,16 +142,16 @@ class Examination:
             fault: fault of the AWSCURRENT value, if one is the reason.
         """
         return Findings(
-            self.labelled(Stage.CURRENT),
+            self.staged(Stage.CURRENT),
             self.pending(),
-            self.labelled(Stage.PREVIOUS),
-            tuple(self.blank(version) for version in unlabelled(self.view.versions)),
+            self.staged(Stage.PREVIOUS),
+            tuple(self.blank(version) for version in without_stage(self.view.versions)),
             admin,
             unlisted=self.view.unlisted,
             fault=fault,
         )
 
-    def labelled(self, stage: Stage) -> Finding | None:
+    def staged(self, stage: Stage) -> Finding | None:
         """Return the version with a stage, untried; None if no version has it.
 
         Args:
@@ -162,7 +162,7 @@ class Examination:
 
     def pending(self) -> Finding | None:
         """Return the AWSPENDING version, untried, if it is not the current one."""
-        finding = self.labelled(Stage.PENDING)
+        finding = self.staged(Stage.PENDING)
         if finding is None or Stage.CURRENT in finding.stages:
             return None
         return replace(finding, fresh=not self.idle and self._is_fresh(finding.version))
@@ -294,10 +294,10 @@ class _Look:
             settings.most_rejected if admin.allowed is None else min(settings.most_rejected, admin.allowed)
         )
         logins = _Logins(self.rotator, settings, max(limit, 1), pooled_admin=admin.pooler)
-        current, pending = self.by.labelled(Stage.CURRENT), self.by.pending()
+        current, pending = self.by.staged(Stage.CURRENT), self.by.pending()
         current = current and self._try(current, logins)
         pending = pending and self._try(pending, logins, strict=True)
-        others = unlabelled(view.versions)
+        others = without_stage(view.versions)
         known = any(each is not None and Trial.ACCEPTED in each.trials for each in (current, pending))
         doubtful = self._newer(others) if pending is None or Trial.ACCEPTED not in pending.trials else set()
         older = {each.version: each for each in self._older(others, logins, known=known, doubtful=doubtful)}
@@ -318,12 +318,12 @@ class _Look:
         return replace(found, no_reset=self._no_reset(found, admin, logins))
 
     def _older(
-        self, others: Unlabelled, logins: _Logins, *, known: bool, doubtful: set[str]
+        self, others: WithoutStage, logins: _Logins, *, known: bool, doubtful: set[str]
     ) -> Iterator[Finding]:
-        """Yield AWSPREVIOUS and the versions without a label, tried until one is accepted.
+        """Yield AWSPREVIOUS and the versions without a stage, tried until one is accepted.
 
         Args:
-            others: versions without a label.
+            others: versions without a stage.
             logins: makes the logins.
             known: True if AWSCURRENT or AWSPENDING was accepted.
             doubtful: versions that are tried nevertheless.
@@ -342,7 +342,7 @@ class _Look:
                 known, doubtful = True, set()
             yield finding
 
-    def _newer(self, others: Unlabelled) -> set[str]:
+    def _newer(self, others: WithoutStage) -> set[str]:
         """Return the lost versions that may have replaced AWSCURRENT although it is accepted."""
         hours = previous_hours_of(engine_of(self.rotator))
         if not hours:

@@ -53,7 +53,7 @@ class Finding:
 
     Attributes:
         version: its id.
-        stages: its labels.
+        stages: its stages.
         trial: result of the login at the secret's ``host``.
         detail, next, reason: of that login, or of the one at the admin address if only that one failed; see
             TrialOutcome.
@@ -118,14 +118,14 @@ class Findings:
     """A secret's versions and admin, tried.
 
     Attributes:
-        current: the AWSCURRENT version; None if no version has the label.
+        current: the AWSCURRENT version; None if no version has the stage.
         pending: the AWSPENDING version if it is not the current one, else None.
         previous: the AWSPREVIOUS version, or None.
-        history: versions without these labels, the newest first.
+        history: versions without these stages, the newest first.
         admin: result of the admin's login; None if the secret names no admin.
         admin_detail: its error in words, with code and next action.
         clone: error about the second user of a pair; empty if it is proven, None if there is none.
-        unlisted: True if the versions without a label could not be listed.
+        unlisted: True if the versions without a stage could not be listed.
         fault: fault of the AWSCURRENT value itself, in which case no login was made; else None.
         no_reset: reason why the admin must not set the user's password, or why that would not help; None if
             it may, or if this was not checked.
@@ -148,7 +148,7 @@ class Findings:
     pooled_admin: bool = False
     remarks: tuple[str, ...] = ()
 
-    def labelled(self) -> tuple[tuple[str, Finding], ...]:
+    def staged(self) -> tuple[tuple[str, Finding], ...]:
         """Return all findings about versions with their display names, current first."""
         named = (("AWSCURRENT", self.current), ("AWSPENDING", self.pending), ("AWSPREVIOUS", self.previous))
         older = [("an older version", each) for each in self.history]
@@ -156,9 +156,9 @@ class Findings:
 
     def versions(self) -> tuple[Finding, ...]:
         """Return all findings about versions, current first."""
-        return tuple(each for _, each in self.labelled())
+        return tuple(each for _, each in self.staged())
 
     def older(self) -> tuple[tuple[str, Finding], ...]:
-        """Return AWSPREVIOUS and the versions without a label, with their display names."""
+        """Return AWSPREVIOUS and the versions without a stage, with their display names."""
         newest = ("AWSCURRENT", "AWSPENDING")
-        return tuple((name, each) for name, each in self.labelled() if name not in newest)
+        return tuple((name, each) for name, each in self.staged() if name not in newest)

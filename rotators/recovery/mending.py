@@ -1,4 +1,4 @@
-"""Applies a diagnosis: moves labels, or makes the target accept the current value again."""
+"""Applies a diagnosis: moves stages, or makes the target accept the current value again."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def repair(  # noqa: PLR0913, PLR0917 - what a repair needs, and its result
 
     Raises:
         RepairRefused: the diagnosis has no act that is sure to lose nothing; a person has to act.
-        VersionConflict, RequestRefused: a label moved since the diagnosis; make a new one.
+        VersionConflict, RequestRefused: a stage moved since the diagnosis; make a new one.
         RotatorFailure, StoreError: an act failed; nothing is lost, repeat it.
     """
     refuse_unsure(diagnosis)

@@ -1,6 +1,6 @@
 """Actions after a login that failed for another reason than a wrong password (pure functions).
 
-The password is correct, or the server has not checked it: no label moves and no password is set. Each action
+The password is correct, or the server has not checked it: no stage moves and no password is set. Each action
 only removes the obstacle.
 """
 

@@ -261,12 +261,12 @@ class Case:
         return holder(self.stages(), Stage.CURRENT)
 
     def stages(self) -> dict[str, list[str]]:
-        """Return the labels of each version id."""
+        """Return the stages of each version id."""
         found: dict[str, list[str]] = self.kit.client.describe_secret(SecretId=self.arn)["VersionIdsToStages"]
         return found
 
     def values(self) -> Iterator[Value]:
-        """Yield the values of all versions, those with a label first."""
+        """Yield the values of all versions, those with a stage first."""
         listed = self.kit.client.list_secret_version_ids(SecretId=self.arn, IncludeDeprecated=True)
         for version in sorted(listed["Versions"], key=lambda version: not version.get("VersionStages")):
             try:
@@ -280,7 +280,7 @@ class Case:
         Args:
             value: value to store.
             token: id of the new version; empty for a new one.
-            stage: label of the new version.
+            stage: stage of the new version.
         """
         token = token or str(uuid.uuid4())
         self.kit.client.put_secret_value(

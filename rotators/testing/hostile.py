@@ -40,10 +40,10 @@ class RotatorContractV2(RotatorContractV1):
         even if the protocol hides it.
         """
         with Proxy(port_of_target(kit)) as proxy:
-            for labelled in (True, False):
+            for staged in (True, False):
                 with kit.case(rotations=1) as case:
                     stored = case.current()
-                    _plant(case, kit.target.moved(kit.target.wrong(stored), proxy.port), labelled=labelled)
+                    _plant(case, kit.target.moved(kit.target.wrong(stored), proxy.port), staged=staged)
                     _fails(case)
                     assert kit.target.logs_in(stored), "a stored credential was sent to another address"
 
@@ -181,10 +181,10 @@ class RotatorContractV2(RotatorContractV1):
                 assert case.current_logs_in()
 
 
-def _plant(case: Case, value: Value, *, labelled: bool) -> None:
-    """Store a value as current; the previous one keeps AWSPREVIOUS, or has no label."""
+def _plant(case: Case, value: Value, *, staged: bool) -> None:
+    """Store a value as current; the previous one keeps AWSPREVIOUS, or has no stage."""
     case.put(value)
-    if not labelled:
+    if not staged:
         case.put({**value, "planted": "again"})
 
 

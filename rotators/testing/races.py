@@ -49,7 +49,7 @@ class RotatorRacesV1(Suite):
                 _done(case, token)
 
     def test_two_tokens_interleaved(self, kit: Kit) -> None:
-        """The label moves to the newer token.
+        """The stage moves to the newer token.
 
         Fails if a step of the older one succeeds or disturbs the newer one.
         """

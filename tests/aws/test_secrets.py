@@ -101,7 +101,7 @@ def test_a_stored_version_is_never_replaced(world: World, store: SecretStore) ->
     assert SecretStore(Cache(ttl=1, max_entries=1)).value(arn, token) == first
 
 
-def test_a_promotion_moves_one_label_and_previous_follows(world: World, store: SecretStore) -> None:
+def test_a_promotion_moves_one_stage_and_previous_follows(world: World, store: SecretStore) -> None:
     arn, first = made(world, password=new_password())
     token = str(uuid.uuid4())
     store.put_pending(arn, token, Secret({"password": new_password()}), None)
@@ -120,7 +120,7 @@ def test_versions_without_stage_are_listed_newest_first(world: World, store: Sec
         put = world.secrets.put_secret_value(SecretId=arn, SecretString=json.dumps({"n": number}))
         versions.append(put["VersionId"])
     # The two newest versions have AWSCURRENT and AWSPREVIOUS.
-    assert set(store.unlabelled(arn)) == set(versions[:3])
+    assert set(store.without_stage(arn)) == set(versions[:3])
 
 
 def test_a_value_without_json_is_refused_unseen(world: World, store: SecretStore) -> None:
@@ -140,4 +140,4 @@ def test_rotation_is_off_if_not_mentioned(world: World, store: SecretStore) -> N
     arn, version = made(world, password=new_password())
     state = store.describe(arn)
     assert state.rotation_enabled is False
-    assert {key: set(labels) for key, labels in state.stages.items()} == {version: {"AWSCURRENT"}}
+    assert {key: set(stages) for key, stages in state.stages.items()} == {version: {"AWSCURRENT"}}

@@ -55,7 +55,7 @@ def put(world: World, arn: str, value: Value, *stages: str) -> str:
     return token
 
 
-def without_label(world: World, arn: str, value: Value) -> str:
+def without_stage(world: World, arn: str, value: Value) -> str:
     token = put(world, arn, value, "MINE")
     world.secrets.update_secret_version_stage(SecretId=arn, VersionStage="MINE", RemoveFromVersionId=token)
     return token
@@ -108,7 +108,7 @@ def arranged(world: World, state: State, strategy: str = "single") -> str:
     world.set_password(user["username"], values[on_server]["password"])
     arn = world.secret(values["previous"] if previous else values["current"])
     if history:
-        without_label(world, arn, values["history"])
+        without_stage(world, arn, values["history"])
     if previous:
         put(world, arn, values["current"], "AWSCURRENT")
     if pending == "empty":
@@ -121,12 +121,12 @@ def arranged(world: World, state: State, strategy: str = "single") -> str:
 @pytest.mark.parametrize("state", states(), ids=lambda state: "-".join(map(str, state)))
 def test_each_state_ends_healthy_or_names_an_action(world: World, state: State) -> None:
     arn = arranged(world, state)
-    before, labels = stored(world, arn), world.stages(arn)
+    before, stages = stored(world, arn), world.stages(arn)
     result = run("repair", arn, "--idle")
     if state[0] == "nobody" and not state[4]:
         assert isinstance(result.exception, RepairRefused), result.output
         assert "put-secret-value" in str(result.exception)
-        assert world.stages(arn) == labels
+        assert world.stages(arn) == stages
     else:
         assert result.exit_code == 0, result.output
         assert world.logs_in(world.value(arn))
@@ -169,11 +169,11 @@ def test_a_stage_moved_after_the_diagnosis_stays(world: World) -> None:
 
 def test_a_dry_run_changes_nothing_and_shows_repairs(world: World) -> None:
     arn = arranged(world, ("pending", "filled", False, False, False))
-    labels = world.stages(arn)
+    stages = world.stages(arn)
     result = run("repair", arn, "--idle", "--dry-run")
     assert result.exit_code == 0
     assert "would put AWSCURRENT on version" in result.output
-    assert world.stages(arn) == labels
+    assert world.stages(arn) == stages
     assert not world.logs_in(world.value(arn))
 
 
@@ -242,11 +242,11 @@ def test_an_examination_that_fails_hides_no_repair(world: World) -> None:
 
 def test_a_young_rotation_is_not_disturbed(world: World) -> None:
     arn = arranged(world, ("pending", "filled", False, False, False))
-    labels = world.stages(arn)
+    stages = world.stages(arn)
     result = run("repair", arn)
     assert isinstance(result.exception, RepairRefused)
     assert "may still be running" in str(result.exception)
-    assert world.stages(arn) == labels
+    assert world.stages(arn) == stages
 
 
 def test_an_unreachable_target_is_no_rejection(world: World) -> None:
@@ -266,7 +266,7 @@ def test_another_users_pending_value_loses_its_stage(world: World) -> None:
     trials = {tuple(version["stages"]): version["trial"] for version in document["versions"]}
     assert trials[("AWSPENDING",)] == "foreign"
     assert run("repair", arn, "--idle").exit_code == 0
-    assert "AWSPENDING" not in {label for labels in world.stages(arn).values() for label in labels}
+    assert "AWSPENDING" not in {stage for stages in world.stages(arn).values() for stage in stages}
 
 
 def test_an_old_password_with_another_database_is_reset(world: World) -> None:
@@ -389,9 +389,9 @@ def test_a_retry_of_a_failed_rotation_is_unchanged(world: World) -> None:
         assert "errorType" not in answer["Payload"].read().decode()
     document: dict[str, Any] = json.loads(run("doctor", arn, "--json").stdout)
     assert document["state"] == "rotating"
-    labels = world.stages(arn)
+    stages = world.stages(arn)
     assert isinstance(run("repair", arn).exception, RepairRefused)
-    assert world.stages(arn) == labels
+    assert world.stages(arn) == stages
 
 
 def test_a_rotation_of_a_stopped_function_is_examined(world: World) -> None:
@@ -413,10 +413,10 @@ def test_a_rotation_of_a_stopped_function_is_examined(world: World) -> None:
     assert document["state"] == "unsure"
 
 
-@pytest.mark.parametrize("label", ["[/x]", "[bold red]label", "\x1b[31mlabel"])
-def test_labels_are_shown_as_they_are(world: World, label: str) -> None:
+@pytest.mark.parametrize("stage", ["[/x]", "[bold red]stage", "\x1b[31mstage"])
+def test_stages_are_shown_as_they_are(world: World, stage: str) -> None:
     arn = world.secret(world.user())
-    put(world, arn, world.value(arn), "AWSCURRENT", label)
+    put(world, arn, world.value(arn), "AWSCURRENT", stage)
     output = run("doctor", arn).output
     assert "\x1b" not in output
-    assert label.replace("\x1b", "\\x1b") in output
+    assert stage.replace("\x1b", "\\x1b") in output

@@ -140,7 +140,7 @@ def test_a_started_rotation_is_continued_and_awaited(
     name, user = secret
     world.set_password(user["username"], new_password())
     assert run("rotate", name).exit_code == 1
-    (token,) = [version for version, labels in world.stages(name).items() if "AWSPENDING" in labels]
+    (token,) = [version for version, held in world.stages(name).items() if "AWSPENDING" in held]
     world.set_password(user["username"], user["password"])
     result = run("rotate", name, "--json")
     assert result.exit_code == 0, result.output

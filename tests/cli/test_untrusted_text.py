@@ -224,7 +224,7 @@ DOUBTFUL_ARGUMENTS = {
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ)
 """Signals whose handlers a command may set, but not leave behind: this process goes on after it."""
 
-SHOWS_LABELS = {"rotate", "show", "doctor", "history"}
+SHOWS_STAGES = {"rotate", "show", "doctor", "history"}
 
 
 @pytest.mark.parametrize("name", sorted(set(cli.commands) | set(DOUBTFUL_ARGUMENTS)))
@@ -241,7 +241,7 @@ def test_no_command_interprets_outside_text(
     assert [signal.getsignal(number) for number in HANDLED] == before
     assert_harmless(done.stdout)
     assert_harmless(done.stderr)
-    if name in SHOWS_LABELS and not form:
+    if name in SHOWS_STAGES and not form:
         assert "[/x][bold" in done.text
 
 

@@ -84,7 +84,7 @@ class RedisWorld(World):
 
     def promote(self, arn: str, token: str) -> None:
         """Complete the rotation."""
-        current = next(version for version, labels in self.stages(arn).items() if "AWSCURRENT" in labels)
+        current = next(version for version, held in self.stages(arn).items() if "AWSCURRENT" in held)
         self.secrets.update_secret_version_stage(
             SecretId=arn, VersionStage="AWSCURRENT", MoveToVersionId=token, RemoveFromVersionId=current
         )

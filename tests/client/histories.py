@@ -112,8 +112,8 @@ class World:
             return ServiceUnavailable("down")
         if ask.stage in self.denied:
             return AccessDenied("no")
-        labels = {"AWSCURRENT": self.current, "AWSPENDING": self.pending, "AWSPREVIOUS": self.previous}
-        found = labels[str(ask.stage)]
+        stages = {"AWSCURRENT": self.current, "AWSPENDING": self.pending, "AWSPREVIOUS": self.previous}
+        found = stages[str(ask.stage)]
         if ask.stage == "AWSCURRENT":
             self.remembered = found
         return self.made(found) if found else SecretNotFound("none", reason="version")

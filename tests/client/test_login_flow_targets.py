@@ -43,10 +43,10 @@ SAME: list[dict[str, object]] = [
 
 
 @pytest.mark.parametrize("changed", ELSEWHERE)
-@pytest.mark.parametrize("label", ["pending", "previous"])
-def test_version_for_another_target_is_never_used(changed: dict[str, object], label: str) -> None:
+@pytest.mark.parametrize("stage", ["pending", "previous"])
+def test_version_for_another_target_is_never_used(changed: dict[str, object], stage: str) -> None:
     world = World(accepts={"v2"}, changes={"v2": changed})
-    vars(world)[label] = "v2"
+    vars(world)[stage] = "v2"
     with pytest.raises(WrongPassword):
         world.connect()
     assert "v2" not in world.logins()

@@ -99,16 +99,16 @@ def test_secret_cannot_disable_the_callers_tls(maria_world: MariaDbWorld) -> Non
         assert cursor.fetchall()[0][1].startswith("TLS")
 
 
-@pytest.mark.parametrize("label", ["AWSPENDING", "AWSPREVIOUS"])
+@pytest.mark.parametrize("stage", ["AWSPENDING", "AWSPREVIOUS"])
 @pytest.mark.parametrize("change", ["host", "port", "ssl"])
-def test_a_version_with_another_target_is_sent_nowhere(world: World, label: str, change: str) -> None:
+def test_a_version_with_another_target_is_sent_nowhere(world: World, stage: str, change: str) -> None:
     user = world.user()
     with PostgresRecorder() as thief:
         changes = {"host": "127.0.0.1", "port": thief.port, "ssl": False}
         there = {**user, "port": thief.port, change: changes[change]}
-        first, second = (user, there) if label == "AWSPENDING" else (there, user)
+        first, second = (user, there) if stage == "AWSPENDING" else (there, user)
         arn = world.secret(first)
-        if label == "AWSPENDING":
+        if stage == "AWSPENDING":
             world.put_pending(arn, world.begin(arn), second)
         else:
             world.secrets.put_secret_value(SecretId=arn, SecretString=json.dumps(second))

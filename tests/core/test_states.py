@@ -10,8 +10,8 @@ from rotators.core.errors import RotationNotEnabled, VersionNotPending, VersionN
 from rotators.core.states import Stage, holder, may_act
 
 TOKEN = "token"
-LABELS = st.sampled_from([*Stage, "AWSCUSTOM", "mine"])
-MAPS = st.dictionaries(st.sampled_from([TOKEN, "other", "third"]), st.sets(LABELS), max_size=3)
+STAGES = st.sampled_from([*Stage, "AWSCUSTOM", "mine"])
+MAPS = st.dictionaries(st.sampled_from([TOKEN, "other", "third"]), st.sets(STAGES), max_size=3)
 
 
 @given(MAPS)
@@ -22,13 +22,13 @@ def test_a_disabled_rotation_is_refused(stages: dict[str, set[str]]) -> None:
 
 @given(MAPS)
 def test_stages_decide_as_the_table_says(stages: dict[str, set[str]]) -> None:
-    labels = stages.get(TOKEN, set())
-    if not labels:
+    held = stages.get(TOKEN, set())
+    if not held:
         with pytest.raises(VersionNotStaged, match="no stage for rotation"):
             may_act(stages, TOKEN, enabled=True)
-    elif "AWSCURRENT" in labels:
+    elif "AWSCURRENT" in held:
         assert not may_act(stages, TOKEN, enabled=True)
-    elif "AWSPENDING" in labels:
+    elif "AWSPENDING" in held:
         assert may_act(stages, TOKEN, enabled=True)
     else:
         with pytest.raises(VersionNotPending, match="not set as AWSPENDING"):

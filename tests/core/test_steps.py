@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotators.core.contracts import SecretState, Unlabelled
+from rotators.core.contracts import SecretState, WithoutStage
 from rotators.core.errors import (
     NoCurrentValue,
     PendingHasNoValue,
@@ -65,17 +65,19 @@ class MemoryStore:
 
     def promote(self, arn: str, token: str, current: str | None) -> None:
         assert arn == ARN
-        for version, labels in self.stages.items():
-            if "AWSCURRENT" in labels:
+        for version, held in self.stages.items():
+            if "AWSCURRENT" in held:
                 assert version == current
-                labels.discard("AWSCURRENT")
+                held.discard("AWSCURRENT")
         self.stages[token].add("AWSCURRENT")
         self.did.append("promote")
 
-    def unlabelled(self, arn: str) -> Unlabelled:
+    def without_stage(self, arn: str) -> WithoutStage:
         assert arn == ARN
         ours = {"AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"}
-        return Unlabelled([version for version in self.values if not self.stages.get(version, set()) & ours])
+        return WithoutStage(
+            [version for version in self.values if not self.stages.get(version, set()) & ours]
+        )
 
     def admin(self, arn: str) -> Secret:
         assert arn == "arn:admin"
@@ -162,7 +164,7 @@ def test_steps_in_any_order_lose_nothing(
             run(step, target)
     stored = [value["password"] for value in store.values.values()]
     assert target.password in stored
-    assert all(version in store.values for version, labels in store.stages.items() if "AWSCURRENT" in labels)
+    assert all(version in store.values for version, held in store.stages.items() if "AWSCURRENT" in held)
 
 
 @pytest.mark.parametrize("step", [Step.SET, Step.FINISH])
@@ -392,17 +394,17 @@ def test_a_late_set_stops_after_moved_stages(
 
 
 @pytest.mark.parametrize(
-    "labels", [{OLD: {"AWSCURRENT"}, NEW: {"AWSPENDING"}}, {OLD: {"AWSPREVIOUS"}, NEW: {"AWSCURRENT"}}]
+    "held", [{OLD: {"AWSCURRENT"}, NEW: {"AWSPENDING"}}, {OLD: {"AWSPREVIOUS"}, NEW: {"AWSCURRENT"}}]
 )
 def test_a_late_set_continues_its_own_rotation(
-    target: Target, clock: Clock, labels: dict[str, set[str]]
+    target: Target, clock: Clock, held: dict[str, set[str]]
 ) -> None:
     run(Step.CREATE, target)
-    late(target, clock, STAGES_SECONDS, labels)
+    late(target, clock, STAGES_SECONDS, held)
     assert target.password == target.store.values[NEW]["password"]
 
 
-def test_a_quick_set_reads_the_labels_once(target: Target, clock: Clock) -> None:
+def test_a_quick_set_reads_the_stages_once(target: Target, clock: Clock) -> None:
     run(Step.CREATE, target)
     # Stages that would stop it are not read again within the first seconds.
     late(target, clock, STAGES_SECONDS / 2, {OLD: {"AWSCURRENT"}})

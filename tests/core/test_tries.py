@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotators.core.contracts import SecretState, Store, Unlabelled
+from rotators.core.contracts import SecretState, Store, WithoutStage
 from rotators.core.errors import AccessDenied, RotatorsError, SecretFormatError, ServiceUnavailable
 from rotators.core.progress import REMEMBERED_SECONDS, Moment, Rejected
 from rotators.core.rotation import Rotation, Versions
@@ -38,11 +38,11 @@ class Past:
             raise self.error
         return self.before if version == "previous" else (*self.never_current, *self.replaced)[int(version)]
 
-    def unlabelled(self, _arn: str) -> Unlabelled:
+    def without_stage(self, _arn: str) -> WithoutStage:
         if "list" in self.fails:
             raise AccessDenied("no right")
         ids = [str(number) for number in range(len(self.never_current) + len(self.replaced))]
-        return Unlabelled(ids[: len(self.never_current)], ids[len(self.never_current) :])
+        return WithoutStage(ids[: len(self.never_current)], ids[len(self.never_current) :])
 
 
 def rotation_of(
@@ -170,8 +170,8 @@ def test_the_last_login_is_the_current_one() -> None:
 def test_an_accepted_value_clears_the_rejections() -> None:
     rejected = Rejected()
     tries = Tries(rotation_of(PAST, rejected=rejected))
-    for label, _ in tried(tries):
-        if label == "lost version 1":
+    for stage, _ in tried(tries):
+        if stage == "lost version 1":
             tries.accepted()
             break
     assert keys(rotation_of(PAST, rejected=rejected))[0] == "current"
@@ -197,8 +197,8 @@ def test_repeated_rotations_reach_every_value() -> None:
 
 def test_a_value_that_is_accepted_is_no_rejection() -> None:
     rotation = rotation_of(PAST)
-    for label, _ in tried(Tries(rotation)):
-        if label == "lost version 1":
+    for stage, _ in tried(Tries(rotation)):
+        if stage == "lost version 1":
             break
     assert rotation.rejections == ["current", "pending"]
 

@@ -27,7 +27,7 @@ def rejected_logins(case: Case) -> int:
     return int(json.loads(lines[-1])["rejected_logins"])
 
 
-def test_a_new_token_finds_an_unlabelled_pending_value(single: Kit) -> None:
+def test_a_new_token_finds_a_value_without_stage(single: Kit) -> None:
     """Other functions lock users out here: setSecret committed, then the stage moved to a new token."""
     with single.case(rotations=2) as case:
         lost = begun(case)
@@ -122,16 +122,16 @@ def test_a_value_stored_after_failure_is_tried_immediately(single: Kit, target: 
 
 
 @pytest.mark.parametrize("change", ["host", "admin_host", "sslrootcert"])
-@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize("staged", [True, False])
 def test_a_password_does_not_follow_a_changed_target(
-    single: Kit, target: Target, tmp_path: Path, change: str, *, labelled: bool
+    single: Kit, target: Target, tmp_path: Path, change: str, *, staged: bool
 ) -> None:
     """The server also answers there, so a password that is sent there would be accepted and changed."""
     with single.case() as case:
         roots = tmp_path / "roots.pem"
         roots.write_bytes(Path(case.first["sslrootcert"]).read_bytes())
         value = str(roots) if change == "sslrootcert" else "127.0.0.1"
-        for _ in range(1 if labelled else 2):
+        for _ in range(1 if staged else 2):
             store(case, {**target.wrong(case.first), change: value})
         with pytest.raises(CredentialsRejected, match="stored for another target, so not tried") as caught:
             case.step(SET, begun(case))

@@ -42,7 +42,7 @@ def test_no_login_fails_during_two_rotations(dual: Kit, target: Target) -> None:
         assert len(tried) > (len(STEPS) if target.administered else 2)
 
 
-def test_an_unlabelled_pending_version_leaves_no_third_password(dual: Kit, target: Target) -> None:
+def test_a_version_without_stage_leaves_no_third_password(dual: Kit, target: Target) -> None:
     with dual.case() as case:
         lost = begun(case)
         case.step(SET, lost)

@@ -168,7 +168,7 @@ def started(place: Place, arn: str, account: str) -> Any:
     """Request a rotation; a stuck one is resumed, as in the service. Return the outcome."""
     secrets = place.client("secretsmanager", account=account)
     stages = secrets.describe_secret(SecretId=arn)["VersionIdsToStages"]
-    stuck = [version for version, labels in stages.items() if labels == ["AWSPENDING"]]
+    stuck = [version for version, held in stages.items() if held == ["AWSPENDING"]]
     token = stuck[0] if stuck else str(uuid.uuid4())
     secrets.rotate_secret(SecretId=arn, ClientRequestToken=token)
     return place.aws.wait_for_rotation(arn, token)

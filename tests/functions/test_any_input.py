@@ -95,7 +95,7 @@ class Scene:
         secret.versions[version]["secret_string"] = text
         gateway._values.clear()
 
-    def labels(self) -> dict[str, list[str]]:
+    def stages(self) -> dict[str, list[str]]:
         return dict(self._client.describe_secret(SecretId=self.arn)["VersionIdsToStages"])
 
     def watch(self, handler: Handler, event: Any) -> tuple[Any, RotatorsError | None]:
@@ -256,9 +256,9 @@ def test_any_widget_event(scene: Scene, event: Any) -> None:
 def test_any_stored_secret_rotated(scene: Scene, text: str) -> None:
     event = scene.begin()
     scene.holds(text)
-    before = scene.labels()
+    before = scene.stages()
     _, failure = scene.watch(rotate.handler, event)
-    assert scene.labels() == before
+    assert scene.stages() == before
     if isinstance(failure, SecretFormatError):
         assert not scene.written
 

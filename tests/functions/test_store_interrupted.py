@@ -69,7 +69,7 @@ def complete(world: World, event: dict[str, Any]) -> None:
     assert found["RotationLambdaARN"] == event["Rotation"]["FunctionArn"]
     assert world.value(event["Name"]) == event["Value"]
     # RotateImmediately is false, so the service creates a temporary version to test the credential.
-    versions = [labels for labels in world.stages(event["Name"]).values() if "AWSPENDING" not in labels]
+    versions = [stages for stages in world.stages(event["Name"]).values() if "AWSPENDING" not in stages]
     assert sorted(map(sorted, versions)) in ([["AWSCURRENT"]], [["AWSCURRENT"], ["AWSPREVIOUS"]])
 
 

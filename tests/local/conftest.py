@@ -64,7 +64,7 @@ def stages(secrets: Any) -> Callable[[str], dict[str, list[str]]]:
 
     def read(arn: str) -> dict[str, list[str]]:
         found = secrets.describe_secret(SecretId=arn).get("VersionIdsToStages", {})
-        return {version: sorted(labels) for version, labels in found.items()}
+        return {version: sorted(held) for version, held in found.items()}
 
     return read
 

@@ -59,7 +59,7 @@ def _test(secrets: Any, arn: str, token: str, *_: Any) -> None:
 
 def _finish(secrets: Any, arn: str, token: str, *_: Any) -> None:
     stages = secrets.describe_secret(SecretId=arn)["VersionIdsToStages"]
-    current = next(version for version, labels in stages.items() if "AWSCURRENT" in labels)
+    current = next(version for version, held in stages.items() if "AWSCURRENT" in held)
     secrets.update_secret_version_stage(
         SecretId=arn, VersionStage="AWSCURRENT", MoveToVersionId=token, RemoveFromVersionId=current
     )

@@ -52,8 +52,8 @@ def test_a_secret_is_created_rotated_and_listed(aws: LocalAws, cli: Cli) -> None
     assert rotated["ARN"] == created["ARN"]
     assert aws.wait_for_rotation("cli/db", rotated["VersionId"], 60).ok
     listed = cli("secretsmanager", "list-secret-version-ids", "--secret-id", "cli/db")
-    labels = {version["VersionId"]: version["VersionStages"] for version in listed["Versions"]}
-    assert labels == {rotated["VersionId"]: ["AWSCURRENT"], created["VersionId"]: ["AWSPREVIOUS"]}
+    stages = {version["VersionId"]: version["VersionStages"] for version in listed["Versions"]}
+    assert stages == {rotated["VersionId"]: ["AWSCURRENT"], created["VersionId"]: ["AWSPREVIOUS"]}
     described = cli("secretsmanager", "describe-secret", "--secret-id", "cli/db")
     assert described["RotationRules"] == {"ScheduleExpression": "rate(10 days)", "Duration": "2h"}
 

@@ -115,7 +115,7 @@ def test_some_rules_match_no_event(aws: LocalAws, make: Make, rotate: Make, queu
 
 def test_a_new_current_version_is_told_natively(secrets: Any, make: Make, queue: Queue) -> None:
     """UG:secret-event-notifications: name, labelUpdated, versionId; not for AWSPENDING and AWSPREVIOUS."""
-    read = queue("labels", {"detail-type": ["Secret Label Updated"]})
+    read = queue("stages", {"detail-type": ["Secret Label Updated"]})
     arn = make()
     token = secrets.put_secret_value(SecretId=arn, SecretString="2")["VersionId"]
     secrets.put_secret_value(SecretId=arn, SecretString="3", VersionStages=["AWSPENDING"])

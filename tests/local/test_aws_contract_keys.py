@@ -93,7 +93,7 @@ def test_an_alias_stands_for_its_key(secrets: Any, kms: Any, refused: Refused) -
     assert refused(secrets.get_secret_value, SecretId=arn).startswith("DecryptionFailure")
 
 
-def test_a_changed_key_takes_labelled_versions(secrets: Any, kms: Any, refused: Refused) -> None:
+def test_a_changed_key_takes_versions_with_stages(secrets: Any, kms: Any, refused: Refused) -> None:
     """API:UpdateSecret, KmsKeyId: AWSCURRENT, AWSPENDING and AWSPREVIOUS are encrypted again, others not.
 
     UG:manage_update-encryption-key: they stay under the previous key too, so either key decrypts them.

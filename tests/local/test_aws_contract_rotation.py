@@ -28,7 +28,7 @@ def let_go(secrets: Any, arn: str) -> None:
 
 
 def current(stages: dict[str, list[str]]) -> str:
-    return next(version for version, labels in stages.items() if "AWSCURRENT" in labels)
+    return next(version for version, held in stages.items() if "AWSCURRENT" in held)
 
 
 def test_rotation_returns_with_an_empty_pending_version(
@@ -233,7 +233,7 @@ def test_a_value_changed_by_hand_abandons_the_rotation(
     assert outcome.result == "abandoned"
     assert outcome.steps[-1].step == "setSecret"
     assert names(aws, arn) == ["RotationStarted", "RotationAbandoned"]
-    assert not any("AWSPENDING" in labels for labels in stages(arn).values())
+    assert not any("AWSPENDING" in stages for stages in stages(arn).values())
     assert "by-hand" in secrets.get_secret_value(SecretId=arn)["SecretString"]
 
 

@@ -21,7 +21,7 @@ def token() -> str:
 
 
 def current(stages: dict[str, list[str]]) -> str:
-    return next(version for version, labels in stages.items() if "AWSCURRENT" in labels)
+    return next(version for version, held in stages.items() if "AWSCURRENT" in held)
 
 
 def test_what_moto_lacks_is_an_internal_error(aws: LocalAws) -> None:
@@ -93,7 +93,7 @@ def test_update_secret_refuses_the_token_of_a_version(secrets: Any, make: Make, 
     assert secrets.get_secret_value(SecretId=arn)["VersionId"] == new
 
 
-def test_versions_without_labels_list_no_stages(secrets: Any, make: Make) -> None:
+def test_versions_without_stages_list_no_stages(secrets: Any, make: Make) -> None:
     """Recorded by LocalStack's tests: the key VersionStages is absent."""
     arn = make()
     for number in range(2):
@@ -133,7 +133,7 @@ def test_awsprevious_follows_awscurrent(secrets: Any, make: Make, stages: Stages
     assert secrets.get_secret_value(SecretId=arn, VersionId=first)["SecretString"]
 
 
-def test_a_label_moves_only_from_a_named_version(
+def test_a_stage_moves_only_from_a_named_version(
     secrets: Any, make: Make, stages: Stages, refused: Make
 ) -> None:
     """API:UpdateSecretVersionStage, RemoveFromVersionId: required, and must match."""
@@ -223,17 +223,17 @@ def test_a_value_has_at_most_65536_bytes(secrets: Any, make: Make, refused: Make
         assert "65536" in refused(secrets.put_secret_value, SecretId=arn, **value)
 
 
-def test_a_secret_has_at_most_20_labels(secrets: Any, make: Make, refused: Make) -> None:
+def test_a_secret_has_at_most_20_stages(secrets: Any, make: Make, refused: Make) -> None:
     """UG:reference_limits: across all versions."""
     arn = make()
-    labels = [f"label{number}" for number in range(19)]
-    secrets.put_secret_value(SecretId=arn, SecretString="x", VersionStages=labels)
+    stages = [f"stage{number}" for number in range(19)]
+    secrets.put_secret_value(SecretId=arn, SecretString="x", VersionStages=stages)
     answer = refused(secrets.put_secret_value, SecretId=arn, SecretString="x", VersionStages=["one-more"])
     assert answer.startswith("LimitExceededException")
 
 
 def test_a_101st_version_within_a_day_is_refused(secrets: Any, make: Make, refused: Make) -> None:
-    """UG:reference_limits: versions without a label are pruned above 100, never under 24 h old."""
+    """UG:reference_limits: versions without a stage are pruned above 100, never under 24 h old."""
     arn = make()
     for number in range(99):
         secrets.put_secret_value(SecretId=arn, SecretString=str(number))

@@ -189,7 +189,7 @@ def test_a_version_without_a_proof_is_named(case: Case) -> None:
 
 
 def test_versions_with_other_stages_are_stored_again(case: Case) -> None:
-    """UG:manage_update-encryption-key: versions with other labels must be recreated."""
+    """UG:manage_update-encryption-key: versions with other stages must be recreated."""
     name = case.add("app", values=3)
     first = case.versions(name)[0]["VersionId"]
     for stage in ("blue", "keep"):

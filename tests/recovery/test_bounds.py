@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from rotators.recovery.errors import RepairRefused
-from tests.cli.test_doctor_repair import examined, put, run, without_label
+from tests.cli.test_doctor_repair import examined, put, run, without_stage
 from tests.mysql.conftest import MariaDbWorld
 from tests.world import World, new_password
 
@@ -24,7 +24,7 @@ def with_many_dead_versions(world: World, value: Value, number: int = 6) -> str:
     """A secret without a working stored password."""
     arn = world.secret({**value, "password": new_password()})
     for _ in range(number):
-        without_label(world, arn, {**value, "password": new_password()})
+        without_stage(world, arn, {**value, "password": new_password()})
     return arn
 
 
@@ -60,9 +60,9 @@ def test_a_refused_repair_makes_no_more_logins(world: World) -> None:
 def test_lost_versions_are_tried_before_replaced_ones(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     user = world.user()
     arn = world.secret({**user, "password": new_password()})
-    without_label(world, arn, {**user, "password": new_password()})
+    without_stage(world, arn, {**user, "password": new_password()})
     put(world, arn, {**user, "password": new_password()}, "AWSCURRENT")
-    lost = without_label(world, arn, user)
+    lost = without_stage(world, arn, user)
     monkeypatch.setenv("MAX_REJECTED_LOGINS", "2")
     document = examined(arn)
     assert {each["version"]: each["trial"] for each in document["versions"]}[lost] == "accepted"
@@ -72,7 +72,7 @@ def test_lost_versions_are_tried_before_replaced_ones(world: World, monkeypatch:
 def test_a_secret_that_works_costs_no_rejected_login(world: World) -> None:
     user = world.user()
     arn = world.secret({**user, "password": new_password()})
-    without_label(world, arn, {**user, "password": new_password()})
+    without_stage(world, arn, {**user, "password": new_password()})
     put(world, arn, user, "AWSCURRENT")
     document = examined(arn)
     assert document["healthy"]

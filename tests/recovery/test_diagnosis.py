@@ -224,14 +224,14 @@ def test_a_fault_of_the_secret_comes_first() -> None:
 
 
 @pytest.mark.parametrize("reason", REFUSALS)
-@pytest.mark.parametrize("label", ["current", "pending", "previous"])
-def test_a_refusal_changes_nothing(reason: str, label: str) -> None:
-    refused = Finding(label, (), Trial.REFUSED, "a cause", "Do that.", reason)
+@pytest.mark.parametrize("stage", ["current", "pending", "previous"])
+def test_a_refusal_changes_nothing(reason: str, stage: str) -> None:
+    refused = Finding(stage, (), Trial.REFUSED, "a cause", "Do that.", reason)
     rejected = Finding("current", (), Trial.REJECTED)
     found = Findings(
-        refused if label == "current" else rejected,
-        refused if label == "pending" else None,
-        refused if label == "previous" else None,
+        refused if stage == "current" else rejected,
+        refused if stage == "pending" else None,
+        refused if stage == "previous" else None,
         admin=Trial.ACCEPTED,
     )
     diagnosis = diagnose(found, "app")

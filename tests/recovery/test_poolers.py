@@ -27,10 +27,10 @@ def changed_at_the_server(world: World, arn: str, value: Value) -> Value:
 
 def refused(world: World, arn: str) -> str:
     """The error text of a repair that changes nothing."""
-    labels = world.stages(arn)
+    stages = world.stages(arn)
     result = run("repair", arn, "--idle")
     assert isinstance(result.exception, RepairRefused), result.output
-    assert world.stages(arn) == labels
+    assert world.stages(arn) == stages
     return str(result.exception)
 
 

@@ -19,10 +19,10 @@ Value = dict[str, Any]
 def left_alone(world: World, arn: str, hashes: str, *params: object) -> str:
     """The error text of a repair that changes neither a stage nor a password hash."""
     ask = world.run if hasattr(world, "run") else world.sql
-    labels, before = world.stages(arn), ask(hashes, *params)
+    stages, before = world.stages(arn), ask(hashes, *params)
     result = run("repair", arn, "--idle")
     assert isinstance(result.exception, RepairRefused), result.output
-    assert world.stages(arn) == labels
+    assert world.stages(arn) == stages
     assert ask(hashes, *params) == before
     return str(result.exception)
 

@@ -48,11 +48,11 @@ def test_doctor_names_a_replicas_primary_region(world: World, replicated: str) -
 
 
 def test_repair_changes_nothing_of_a_replica(world: World, replicated: str) -> None:
-    labels = world.stages(replicated)
+    stages = world.stages(replicated)
     result = run("repair", in_region(OTHER, replicated), "--idle")
     assert isinstance(result.exception, RepairRefused)
     assert replicated in str(result.exception)
-    assert world.stages(replicated) == labels
+    assert world.stages(replicated) == stages
 
 
 def test_check_and_show_name_the_primary(replicated: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from rotators.local.servers.postgres import PostgresServer
 from rotators.recovery.errors import RepairRefused
-from tests.cli.test_doctor_repair import examined, put, run, without_label
+from tests.cli.test_doctor_repair import examined, put, run, without_stage
 from tests.world import World, new_password
 
 Value = dict[str, Any]
@@ -27,7 +27,7 @@ def led_away(world: World, elsewhere: PostgresServer, **changes: Any) -> tuple[s
     """A secret whose address was changed by someone who cannot read it; its ARN and the real value."""
     user = world.user()
     arn = world.secret({**user, "password": new_password()})
-    without_label(world, arn, {**user, "password": new_password()})
+    without_stage(world, arn, {**user, "password": new_password()})
     put(world, arn, user, "AWSCURRENT")
     there = {"host": "localhost", "port": elsewhere.port, "sslrootcert": elsewhere.ca}
     put(world, arn, {**user, **there, "password": new_password(), **changes}, "AWSCURRENT")
@@ -101,17 +101,17 @@ def test_each_part_of_the_target_counts(world: World, key: str, tmp_path: Path) 
     assert world.logins() - before <= 2, "only the current value, at each of its addresses"
 
 
-@pytest.mark.parametrize("label", ["AWSPENDING", "AWSPREVIOUS"])
+@pytest.mark.parametrize("stage", ["AWSPENDING", "AWSPREVIOUS"])
 @pytest.mark.parametrize("key", ["host", "port"])
-def test_another_spelling_is_the_same_target(world: World, key: str, label: str) -> None:
+def test_another_spelling_is_the_same_target(world: World, key: str, stage: str) -> None:
     user = world.user()
     spelt = {**user, key: {"host": user["host"].upper(), "port": str(user["port"])}[key]}
     lost = {**user, "password": new_password()}
-    arn = world.secret(spelt if label == "AWSPREVIOUS" else lost)
-    put(world, arn, *((lost, "AWSCURRENT") if label == "AWSPREVIOUS" else (spelt, "AWSPENDING")))
+    arn = world.secret(spelt if stage == "AWSPREVIOUS" else lost)
+    put(world, arn, *((lost, "AWSCURRENT") if stage == "AWSPREVIOUS" else (spelt, "AWSPENDING")))
     document = examined(arn)
     trials = {version["stages"][0]: version["trial"] for version in document["versions"]}
-    assert trials[label] == "accepted", document
+    assert trials[stage] == "accepted", document
     assert run("repair", arn, "--idle").exit_code == 0
     assert world.value(arn)["password"] == user["password"], "the version must be promoted, and nothing reset"
 

@@ -26,7 +26,7 @@ class Keys:
         assert_type(rotation.history, Iterable[Secret])
         tries = Tries(rotation)
         for stored in tries:
-            assert_type(stored.label, str)
+            assert_type(stored.name, str)
             assert_type(stored.value, Secret)
             assert_type(tries.may_send(stored, "key", same_target=True), bool)
         raise tries.failure("no key works")

@@ -227,7 +227,7 @@ def _version(request: SignedRequest, target: SecretResource) -> str:
     if request.operation not in READS:
         return str(params.get("ClientRequestToken") or _VALIDATION)
     stage = str(params.get("VersionStage") or "AWSCURRENT")
-    return str(params.get("VersionId") or target.labels.get(stage, _VALIDATION))
+    return str(params.get("VersionId") or target.stages.get(stage, _VALIDATION))
 
 
 def _resource(request: SignedRequest) -> str:

@@ -60,12 +60,12 @@ class Lookup:
             return None
         key = self.key(secret.kms_key_id, region)
         tags = {tag["Key"]: tag["Value"] for tag in secret.tags or []}
-        labels = {
-            label: version_id
+        stages = {
+            stage: version_id
             for version_id, version in secret.versions.items()
-            for label in version["version_stages"]
+            for stage in version["version_stages"]
         }
-        return SecretResource(secret.arn, key, secret.rotation_lambda_arn or None, tags, labels)
+        return SecretResource(secret.arn, key, secret.rotation_lambda_arn or None, tags, stages)
 
     def key(self, key: str | None, region: str) -> KeyResource | None:
         """Find a key.

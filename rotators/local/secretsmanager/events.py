@@ -3,7 +3,7 @@
 Service events (``RotationStarted`` …) travel as ``AWS Service Event via CloudTrail``
 (UG:cloudtrail_log_entries). ``Secret Label Updated`` is EventBridge's own and no CloudTrail record
 (UG:secret-event-notifications); it is not sent for AWSPENDING and AWSPREVIOUS, and, our choice, not for the
-first label at CreateSecret. The shape of failures is that seen in public code: ``errorMessage``,
+first stage at CreateSecret. The shape of failures is that seen in public code: ``errorMessage``,
 ``additionalEventData.SecretId``.
 """
 
@@ -25,7 +25,7 @@ from rotators.local.records import ServiceEvent
 from rotators.local.secretsmanager import trail
 
 SERVICE_EVENT = "AWS Service Event via CloudTrail"
-LABEL_UPDATED = "Secret Label Updated"
+STAGE_UPDATED = "Secret Label Updated"
 
 _logger = logging.getLogger(__name__)
 
@@ -69,18 +69,18 @@ class EventLog:
             self._records.append(trail.element(detail, now))
         self._publish(ServiceEvent(name, now, secret_arn, SERVICE_EVENT, detail))
 
-    def label_updated(self, secret_arn: str, name: str, label: str, version_id: str) -> None:
-        """Record and publish that a label moved.
+    def stage_updated(self, secret_arn: str, name: str, stage: str, version_id: str) -> None:
+        """Record and publish that a stage moved.
 
         Args:
             secret_arn: ARN of the secret.
             name: Name of the secret.
-            label: Any stage other than AWSPENDING and AWSPREVIOUS.
+            stage: Any stage other than AWSPENDING and AWSPREVIOUS.
             version_id: Id of the version that has the stage now.
         """
-        detail = {"name": name, "labelUpdated": label, "versionId": version_id}
+        detail = {"name": name, "labelUpdated": stage, "versionId": version_id}
         now = dt.datetime.now(dt.UTC)
-        self._publish(ServiceEvent(LABEL_UPDATED, now, secret_arn, LABEL_UPDATED, detail))
+        self._publish(ServiceEvent(STAGE_UPDATED, now, secret_arn, STAGE_UPDATED, detail))
 
     def events(self, secret_arn: str | None = None) -> list[ServiceEvent]:
         """Return the events so far, oldest first.

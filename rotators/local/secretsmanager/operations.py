@@ -274,15 +274,15 @@ class Operations:
         value = versions.read_value(params)
         if value is None:
             raise invalid_parameter("You must provide either SecretString or SecretBinary.")
-        labels = list(params.get("VersionStages") or [CURRENT])
-        self._check_rotation_token(secret, params, labels)
-        if not secret.versions and CURRENT not in labels:
-            labels.append(CURRENT)
+        stages = list(params.get("VersionStages") or [CURRENT])
+        self._check_rotation_token(secret, params, stages)
+        if not secret.versions and CURRENT not in stages:
+            stages.append(CURRENT)
         if versions.has_value(secret.versions.get(token, {})):
             _check_repeated(secret, token, value)
         else:
             keys.check_encrypting(backend, secret.kms_key_id)
-            versions.put(secret, token, value, labels, self._label_moved)
+            versions.put(secret, token, value, stages, self._stage_moved)
         stages = list(secret.versions[token]["version_stages"])
         return {**_named(secret), "VersionId": token, "VersionStages": stages}
 
@@ -317,52 +317,52 @@ class Operations:
         secret.last_changed_date = versions.now()  # type: ignore[assignment] # moto: seconds
         if value is None:
             return _named(secret)
-        versions.put(secret, token, value, [CURRENT], self._label_moved)
+        versions.put(secret, token, value, [CURRENT], self._stage_moved)
         return {**_named(secret), "VersionId": token}
 
     # --- versions
 
     def update_secret_version_stage(self, backend: SecretsManagerBackend, params: Params) -> Params:
-        """Move or remove one label; to move it away from another version, the request must name that version.
+        """Move or remove one stage; to move it away from another version, the request must name that version.
 
         Returns:
             ARN and Name.
 
         Raises:
-            SecretsManagerClientError: a version does not exist, the label is not where the request says, or
+            SecretsManagerClientError: a version does not exist, the stage is not where the request says, or
                 AWSCURRENT would be removed.
         """
         secret = self._writable(backend, params)
-        label, source = params["VersionStage"], params.get("RemoveFromVersionId")
+        stage, source = params["VersionStage"], params.get("RemoveFromVersionId")
         target = params.get("MoveToVersionId")
         if not source and not target:
             raise invalid_parameter("You must specify RemoveFromVersionId, MoveToVersionId, or both.")
         for version_id in filter(None, (source, target)):
             if version_id not in secret.versions:
                 raise not_found(f"Secrets Manager can't find the specified secret version: {version_id}")
-        place = versions.holder(secret, label)
+        place = versions.holder(secret, stage)
         if source and place != source:
-            raise invalid_parameter(f"The staging label {label} isn't attached to version {source}.")
+            raise invalid_parameter(f"The staging label {stage} isn't attached to version {source}.")
         if target and not source and place not in (None, target):
             raise invalid_parameter(
-                f"The parameter RemoveFromVersionId can't be empty. Staging label {label} is currently "
+                f"The parameter RemoveFromVersionId can't be empty. Staging label {stage} is currently "
                 f"attached to version {place}, so you must explicitly reference that version in "
                 "RemoveFromVersionId."
             )
         if target:
-            versions.check_label_count(secret, [label])
-            versions.attach(secret, label, target, self._label_moved)
-        elif label == CURRENT:
+            versions.check_stage_count(secret, [stage])
+            versions.attach(secret, stage, target, self._stage_moved)
+        elif stage == CURRENT:
             raise invalid_parameter(
                 f"You can only move staging label {CURRENT} to a different secret version. "
                 "It can't be completely removed."
             )
         else:
-            versions.detach(secret, label)
+            versions.detach(secret, stage)
         return _named(secret)
 
     def list_secret_version_ids(self, backend: SecretsManagerBackend, params: Params) -> Params:
-        """List the versions with a label; with IncludeDeprecated also the others.
+        """List the versions with a stage; with IncludeDeprecated also the others.
 
         Returns:
             ARN, Name and Versions (without values), and NextToken if there are more.
@@ -399,15 +399,15 @@ class Operations:
             return self._describe(secret, to_dict(secret))
 
     def _describe(self, secret: FakeSecret, described: Params) -> Params:
-        """Moto's description, with rotation as the service shows it and only versions that have labels."""
+        """Moto's description, with rotation as the service shows it and only versions that have stages."""
         self.replication.proceed(secret, described=True)
         state = self.rotations.state(secret)
         due = next_rotation(state.rules, state.last_changed, dt.datetime.now(dt.UTC))
         stages = {name: list(each["version_stages"]) for name, each in secret.versions.items()}
-        labelled = {name: labels for name, labels in stages.items() if labels} or None
+        staged = {name: stages for name, stages in stages.items() if stages} or None
         ours = {
-            "VersionIdsToStages": labelled,
-            "SecretVersionsToStages": labelled,
+            "VersionIdsToStages": staged,
+            "SecretVersionsToStages": staged,
             "LastAccessedDate": getattr(secret, "accessed", None),
             "PrimaryRegion": secret.region if secret.replicas else None,
             "ReplicationStatus": _replication(secret)["ReplicationStatus"] or None,
@@ -593,7 +593,7 @@ class Operations:
             raise invalid_request(DELETED)
         return secret
 
-    def _check_rotation_token(self, secret: FakeSecret, params: Params, labels: list[str]) -> None:
+    def _check_rotation_token(self, secret: FakeSecret, params: Params, stages: list[str]) -> None:
         given = params.get("RotationToken")
         running = self.rotations.state(secret).running
         if given is None:
@@ -602,14 +602,14 @@ class Operations:
             return
         if not _ROTATION_TOKEN.fullmatch(given):
             raise invalid_parameter("RotationToken must be 36-256 characters of a-z, A-Z, 0-9 and -.")
-        if running and PENDING in labels and given != running.rotation_token:
+        if running and PENDING in stages and given != running.rotation_token:
             raise invalid_request("The RotationToken isn't that of the rotation in progress.")
 
-    def _label_moved(self, secret: FakeSecret, label: str, version_id: str) -> None:
-        if label == CURRENT:
+    def _stage_moved(self, secret: FakeSecret, stage: str, version_id: str) -> None:
+        if stage == CURRENT:
             self.rotations.value_changed(secret)
-        if label not in (PENDING, PREVIOUS):
-            self.events.label_updated(secret.arn, secret.name, label, version_id)
+        if stage not in (PENDING, PREVIOUS):
+            self.events.stage_updated(secret.arn, secret.name, stage, version_id)
 
 
 def check_tags(given: list[dict[str, str]], total: int) -> None:

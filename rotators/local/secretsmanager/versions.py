@@ -1,4 +1,4 @@
-"""The versions of one secret and their labels, kept in moto's own record of it.
+"""The versions of one secret and their stages, kept in moto's own record of it.
 
 A version is moto's dict: ``version_id``, ``version_stages``, ``createdate`` and at most one of
 ``secret_string`` and ``secret_binary`` (base64). One with neither is staged, but holds no value yet.
@@ -17,11 +17,11 @@ from moto.secretsmanager.models import FakeSecret, ReplicaSecret
 from rotators.local.secretsmanager.refusals import invalid_parameter, refusal, too_long
 
 CURRENT, PENDING, PREVIOUS = "AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"
-_MAX_BYTES, _MAX_LABELS, _MAX_VERSIONS = 65_536, 20, 100
+_MAX_BYTES, _MAX_STAGES, _MAX_VERSIONS = 65_536, 20, 100
 _DAY_SECONDS = 86_400
 
 Version = dict[str, Any]
-LabelMoved = Callable[[FakeSecret, str, str], None]
+StageMoved = Callable[[FakeSecret, str, str], None]
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ def now() -> float:
     return round(time.time(), 3)
 
 
-def holder(secret: FakeSecret | ReplicaSecret, label: str) -> str | None:
-    """Return the id of the version of ``secret`` that has ``label``, or None."""
-    return next((key for key, version in secret.versions.items() if label in version["version_stages"]), None)
+def holder(secret: FakeSecret | ReplicaSecret, stage: str) -> str | None:
+    """Return the id of the version of ``secret`` that has ``stage``, or None."""
+    return next((key for key, version in secret.versions.items() if stage in version["version_stages"]), None)
 
 
 def note_read(secret: FakeSecret | ReplicaSecret, version: Version) -> None:
@@ -109,73 +109,73 @@ def stage_empty(secret: FakeSecret, token: str) -> None:
     _version(secret, token)["version_stages"].append(PENDING)
 
 
-def put(secret: FakeSecret, token: str, value: Value, labels: Sequence[str], moved: LabelMoved) -> None:
-    """Store a value in a new or an empty version, and move labels to it.
+def put(secret: FakeSecret, token: str, value: Value, stages: Sequence[str], moved: StageMoved) -> None:
+    """Store a value in a new or an empty version, and move stages to it.
 
     Args:
         secret: Moto's record of the secret.
         token: Id of the version; the caller has checked that it has no value.
         value: The value.
-        labels: Labels to move, including those that the version already has.
-        moved: Called for each label that moved.
+        stages: Stages to move, including those that the version already has.
+        moved: Called for each stage that moved.
 
     Raises:
-        SecretsManagerClientError: LimitExceededException, for labels or versions.
+        SecretsManagerClientError: LimitExceededException, for stages or versions.
     """
-    check_label_count(secret, labels)
+    check_stage_count(secret, stages)
     _make_room(secret, token)
     _version(secret, token)[value.key] = value.content
     current = holder(secret, CURRENT)
-    if CURRENT in labels and current not in {None, token} and holder(secret, PENDING) == current:
+    if CURRENT in stages and current not in {None, token} and holder(secret, PENDING) == current:
         detach(secret, PENDING)  # recorded on AWS: the replaced version keeps only AWSPREVIOUS
-    for label in labels:
-        attach(secret, label, token, moved)
+    for stage in stages:
+        attach(secret, stage, token, moved)
     secret.last_changed_date = now()  # type: ignore[assignment] # moto: seconds
 
 
-def attach(secret: FakeSecret, label: str, token: str, moved: LabelMoved) -> None:
-    """Move a label to a version; AWSPREVIOUS follows AWSCURRENT by itself.
+def attach(secret: FakeSecret, stage: str, token: str, moved: StageMoved) -> None:
+    """Move a stage to a version; AWSPREVIOUS follows AWSCURRENT by itself.
 
     Args:
         secret: Moto's record of the secret.
-        label: Any label.
+        stage: Any stage.
         token: Id of an existing version.
-        moved: Called if the label was not there before.
+        moved: Called if the stage was not there before.
     """
-    before = holder(secret, label)
+    before = holder(secret, stage)
     if before == token:
         return
-    detach(secret, label)
-    secret.versions[token]["version_stages"].append(label)
-    if label == CURRENT:
+    detach(secret, stage)
+    secret.versions[token]["version_stages"].append(stage)
+    if stage == CURRENT:
         secret.set_default_version_id(token)
         if PREVIOUS in secret.versions[token]["version_stages"]:
             secret.versions[token]["version_stages"].remove(PREVIOUS)
         if before is not None:
             attach(secret, PREVIOUS, before, moved)
-    moved(secret, label, token)
+    moved(secret, stage, token)
 
 
-def detach(secret: FakeSecret, label: str) -> None:
-    """Remove ``label`` from the version of ``secret`` that has it, if any."""
+def detach(secret: FakeSecret, stage: str) -> None:
+    """Remove ``stage`` from the version of ``secret`` that has it, if any."""
     for version in secret.versions.values():
-        if label in version["version_stages"]:
-            version["version_stages"].remove(label)
+        if stage in version["version_stages"]:
+            version["version_stages"].remove(stage)
 
 
-def check_label_count(secret: FakeSecret, labels: Sequence[str]) -> None:
-    """Refuse a 21st label on the secret.
+def check_stage_count(secret: FakeSecret, stages: Sequence[str]) -> None:
+    """Refuse a 21st stage on the secret.
 
     Args:
         secret: Moto's record of the secret.
-        labels: Labels to add.
+        stages: Stages to add.
 
     Raises:
         SecretsManagerClientError: LimitExceededException.
     """
-    present = {label for version in secret.versions.values() for label in version["version_stages"]}
-    if len(present | set(labels)) > _MAX_LABELS:
-        raise refusal("LimitExceededException", f"A secret can have at most {_MAX_LABELS} staging labels.")
+    present = {stage for version in secret.versions.values() for stage in version["version_stages"]}
+    if len(present | set(stages)) > _MAX_STAGES:
+        raise refusal("LimitExceededException", f"A secret can have at most {_MAX_STAGES} staging labels.")
 
 
 def _version(secret: FakeSecret, token: str) -> Version:
@@ -184,7 +184,7 @@ def _version(secret: FakeSecret, token: str) -> Version:
 
 
 def _make_room(secret: FakeSecret, token: str) -> None:
-    """Prune versions without a label above 100, oldest first, never one that is less than a day old."""
+    """Prune versions without a stage above 100, oldest first, never one that is less than a day old."""
     if token in secret.versions:
         return
     excess = len(secret.versions) + 1 - _MAX_VERSIONS
