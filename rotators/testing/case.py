@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import secrets
+import time
 import uuid
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Self
@@ -29,6 +30,9 @@ STEPS = tuple(str(step) for step in Step)
 
 EXTRA = {"team": "payments", "nested": {"list": [1, 2.5, None, True]}, "ünï": "çödé"}
 """Members of every secret of the kit that no rotator uses, and that must be kept."""
+
+_SESSION_END_SECONDS = 300.0  # much longer than a server needs to notice a closed connection
+_PAUSE_SECONDS = 0.01
 
 _numbers = itertools.count(1)
 
@@ -127,6 +131,19 @@ class Kit:
         for _ in range(rotations):
             case.steps(case.begin())
         return case
+
+    def has_no_session(self, value: Value) -> bool:
+        """Return True as soon as the target has no session of a user; False if one stays open.
+
+        Args:
+            value: value of the user.
+        """
+        deadline = time.monotonic() + _SESSION_END_SECONDS
+        while self.target.sessions(value):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_PAUSE_SECONDS)
+        return True
 
     def _admin(self, port: int | None) -> str:
         """Return the ARN of the admin's secret; cases whose admin is at the same port share it."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from rotators.core.errors import RotatorsError
@@ -19,10 +18,6 @@ from rotators.testing.results import Container, Recovery, StopOutcome, StopResul
 
 if TYPE_CHECKING:
     from rotators.testing.killed import Killer
-
-_SESSION_END_SECONDS = 3.0
-"""Most seconds until a server notices a closed connection."""
-
 
 _MOST_USES = 8
 """Stops per credential. Each stop leaves one or two versions, which make the search slower."""
@@ -335,8 +330,5 @@ class _Trial:
         footprint = self._kit.target.footprint(self._case.current())
         if footprint != self._undisturbed.footprint:
             raise _Failed(StopOutcome.LEFTOVER, f"{footprint} instead of {self._undisturbed.footprint}")
-        deadline = monotonic() + _SESSION_END_SECONDS
-        while self._kit.target.sessions(self._case.first):
-            if monotonic() > deadline:
-                raise _Failed(StopOutcome.LEFTOVER, "a session of the credential stayed open")
-            sleep(0.01)
+        if not self._kit.has_no_session(self._case.first):
+            raise _Failed(StopOutcome.LEFTOVER, "a session of the credential stayed open")

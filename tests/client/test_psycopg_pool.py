@@ -13,7 +13,8 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
 from rotators.client import AsyncCredentials, Credentials, SecretCache
 from rotators.client.integrations.psycopg import async_pool_options, pool_options
-from tests.client.conftest import DAY, Switch, age, credentials_of, refresh, wait_for_end
+from tests.client.conftest import DAY, Switch, age, credentials_of, refresh
+from tests.waiting import until
 from tests.world import World, new_password
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def test_idle_retired_connection_is_replaced_at_checkout(world: World) -> None:
         with pool.connection() as connection:
             after = who(connection)
     assert (before[1], after[1]) == (user["username"], clone)
-    wait_for_end(lambda: is_open(world, before[0]))
+    until(lambda: not is_open(world, before[0]))
     assert credentials.counts() == {"logins": 2, "retired": 1}
 
 
@@ -189,7 +190,7 @@ def test_transaction_survives_two_rotations(world: World, strategy: str) -> None
             assert who(connection) == before
         with pool.connection() as connection:
             assert who(connection)[0] != before[0]
-    wait_for_end(lambda: is_open(world, before[0]))
+    until(lambda: not is_open(world, before[0]))
 
 
 def test_pool_uses_stale_values_while_reads_fail(world: World) -> None:
