@@ -39,7 +39,7 @@ ORDERS = (
 class RotatorContractV1(Suite):
     """Contract of every rotator, for any credential type."""
 
-    def test_a_rotation_gives_a_new_value_that_logs_in(self, kit: Kit) -> None:
+    def test_a_rotation_gives_a_value_that_logs_in(self, kit: Kit) -> None:
         """Each of three rotations sets a new current value that logs in.
 
         Fails if one does not, or if the first value still logs in at the end. The third rotation has both
