@@ -104,7 +104,7 @@ def stack(environment: dict[str, str]) -> Iterator[dict[str, Any]]:
 
 
 def accepted(value: dict[str, Any]) -> bool:
-    connection = HTTPConnection(value["host"], value["port"], timeout=5)
+    connection = HTTPConnection(value["host"], value["port"])
     headers = {"X-User": value["username"], "Authorization": f"Bearer {value['api_key']}"}
     connection.request("GET", "/whoami", headers=headers)
     status = connection.getresponse().status

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 DAY = 86400.0
-"""Lifetime of cached values in seconds, longer than every test."""
+"""Seconds, longer than every test: lifetime of cached values, and limit of waits."""
 
 
 class Switch:

@@ -25,10 +25,10 @@ Pool = ConnectionPool[psycopg.Connection[Any]]
 
 def pool_of(credentials: Credentials, size: int = 1, **options: Any) -> Pool:
     pool: Pool = ConnectionPool(
-        min_size=1, max_size=size, open=True, timeout=20, **pool_options(credentials), **options
+        min_size=1, max_size=size, open=True, timeout=DAY, **pool_options(credentials), **options
     )
     # Otherwise the first request makes the pool grow.
-    pool.wait()
+    pool.wait(DAY)
     return pool
 
 
@@ -37,9 +37,9 @@ async def async_pool_of(
     credentials: AsyncCredentials, size: int = 1
 ) -> AsyncIterator[AsyncConnectionPool[Any]]:
     async with AsyncConnectionPool(
-        min_size=1, max_size=size, open=False, timeout=20, **async_pool_options(credentials)
+        min_size=1, max_size=size, open=False, timeout=DAY, **async_pool_options(credentials)
     ) as pool:
-        await pool.wait()
+        await pool.wait(DAY)
         yield pool
 
 
@@ -105,7 +105,7 @@ def test_a_class_of_the_callers_is_built_on(world: World) -> None:
         pass
 
     options = pool_options(credentials_of(world, world.secret(world.user())), Own)
-    pool: ConnectionPool[Own] = ConnectionPool(min_size=1, open=True, timeout=20, **options)
+    pool: ConnectionPool[Own] = ConnectionPool(min_size=1, open=True, timeout=DAY, **options)
     with pool, pool.connection() as connection:
         assert isinstance(connection, Own)
 

@@ -11,6 +11,9 @@ from rotators.core.errors import AccessDenied, ServiceThrottled
 
 TTL, STALE, NEGATIVE = 100.0, 1000.0, 10.0
 
+HOUR = 3600.0
+"""Longer than every test waits on the busiest machine."""
+
 
 class Time:
     """The clock of the cache. A test or a call of `sleep` advances it."""

@@ -14,7 +14,7 @@ import pytest
 
 from rotators.cache.cache import Cache
 from rotators.core.errors import AccessDenied
-from tests.core.loading import TTL, Service, Time, cache
+from tests.core.loading import HOUR, TTL, Service, Time, cache
 from tests.waiting import until
 
 
@@ -128,7 +128,7 @@ def test_a_newer_value_passes_a_hanging_load(service: Service) -> None:
     service.open.clear()
     threading.Thread(target=kept.get, args=("k", service.load), daemon=True).start()
     until(lambda: service.calls["k"] == 1)
-    assert kept.get("k", str.upper, since=kept.mark(), timeout=5) == "K"
+    assert kept.get("k", str.upper, since=kept.mark(), timeout=HOUR) == "K"
     service.open.set()
 
 
@@ -177,7 +177,7 @@ def test_a_child_ignores_its_parents_load(service: Service) -> None:
     reads, writes = os.pipe()
     child = os.fork()
     if not child:
-        answers = kept.get("known", service.load) + kept.get("k", str.upper, timeout=5)
+        answers = kept.get("known", service.load) + kept.get("k", str.upper, timeout=HOUR)
         os.write(writes, answers.encode())
         os._exit(0)
     os.waitpid(child, 0)

@@ -22,7 +22,7 @@ from rotators.core.errors import (
     ServiceThrottled,
     ServiceUnavailable,
 )
-from tests.core.loading import DENIED, NEGATIVE, STALE, THROTTLED, TTL, Service, Time, cache
+from tests.core.loading import DENIED, HOUR, NEGATIVE, STALE, THROTTLED, TTL, Service, Time, cache
 from tests.waiting import until
 
 
@@ -119,7 +119,7 @@ def test_a_value_is_returned_without_a_timer_thread(
 
     kept = cache(time.time)
     monkeypatch.setattr(threading.Timer, "start", none_left)
-    assert kept.get("k", service.load, timeout=5) == "k1"
+    assert kept.get("k", service.load, timeout=HOUR) == "k1"
 
 
 def test_a_caller_without_time_blocks_no_key(service: Service) -> None:
