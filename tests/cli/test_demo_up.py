@@ -52,7 +52,6 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**kept, **more}
 
 
-"""Seconds between two looks at a process or a stack that has no event to wait for."""
 NOWHERE = "http://127.0.0.1:9"
 
 

@@ -168,9 +168,11 @@ def hanging_up() -> Iterator[tuple[int, list[object]]]:
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        yield server.getsockname()[1], clients
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join()
+        try:
+            yield server.getsockname()[1], clients
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
 
 def test_a_timer_limits_each_session(facts: Engine, user: dict[str, Any]) -> None:
