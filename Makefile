@@ -146,8 +146,8 @@ coverage: $(DEV) ## Measure the branches that tests reach; fails below the level
 	@$(PYTEST) --cov --cov-report=term:skip-covered $(COVERING) $(ARGS)
 
 .PHONY: mutation
-mutation: $(MUTMUT) ## Run mutation tests and list the mutants that no test detects (ARGS: e.g. "rotators.core.steps*")
-	@.venv-mutmut/bin/mutmut run $(ARGS); .venv-mutmut/bin/mutmut results
+mutation: $(MUTMUT) ## Run mutation tests; list and count the mutants that no test detects (ARGS: e.g. "rotators.core.steps*")
+	@.venv-mutmut/bin/mutmut run $(ARGS); .venv-mutmut/bin/mutmut results --all true | awk -f tests/mutants.awk
 
 .PHONY: lint
 lint: $(DEV) ## Check style and types

@@ -33,6 +33,7 @@ from tests.clear_text import (
     remember_stored,
 )
 from tests.pgbouncer import PgBouncer
+from tests.shuffling import shuffled
 from tests.world import World, remembered, started
 
 LOUD = {
@@ -53,6 +54,11 @@ LOUD = {
 # With a deadline, tests would fail on a busy machine.
 settings.register_profile("rotators", deadline=None, max_examples=50)
 settings.load_profile("rotators")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option for a random order."""
+    parser.addoption("--shuffle", metavar="SEED", help="Run the tests in a random order, which SEED decides.")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -76,14 +82,17 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     return re.sub(":(?=:)", ":.", val) if isinstance(val, str) and "::" in val else None
 
 
-@pytest.hookimpl(tryfirst=True)  # before -m selects
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
     """Mark the tests without servers, and start the longest first, so that all processes end together."""
     for item in items:
         marked = any(item.get_closest_marker(name) for name in ("processes", "duckdb"))
         if not marked and not _needs_server(item):
             item.add_marker("unit")
     items.sort(key=_rank)
+    yield  # -m selects, and pytest sorts by fixtures
+    if seed := config.getoption("shuffle"):
+        items[:] = shuffled(items, seed)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -24,7 +24,6 @@ def figures(*command: str, **environment: str) -> Any:
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -54,7 +54,7 @@ class Sam:
 
     def close(self) -> None:
         """Stop the process."""
-        self._process.communicate(timeout=30)
+        self._process.communicate()
 
 
 def refused(parameters: dict[str, str]) -> str | None:

@@ -14,12 +14,20 @@ import pytest
 
 from rotators.engines.mysql.hashes import native_password
 from tests import artifact
+from tests.audit.trail import read, save
+from tests.client.conftest import RedisWorld
+from tests.ldap.conftest import LdapWorld
 from tests.libraries import EXTRAS, modules_of
+from tests.mongodb.conftest import MongoWorld
+from tests.receipts.chains import Key, chain, receipt
 from tests.world import World, new_password, unique
 
 if TYPE_CHECKING:
     from rotators.local.aws import LocalAws
+    from rotators.local.servers.ldap import LdapServer
     from rotators.local.servers.mariadb import MariaDbServer
+    from rotators.local.servers.mongodb import MongoServer
+    from rotators.local.servers.redis import RedisServer
 
 pytestmark = pytest.mark.processes
 
@@ -201,6 +209,83 @@ def test_with_mysql_the_client_logs_in(python: Path, aws: LocalAws, maria: Maria
     assert printed(python, code, created["ARN"]) == name
 
 
+@pytest.mark.parametrize("python", ["redis"], indirect=True)
+def test_with_redis_the_client_logs_in(python: Path, aws: LocalAws, redis_server: RedisServer) -> None:
+    world = RedisWorld(aws, redis_server)
+    value = world.account()
+    code = (
+        "import sys, redis; from rotators.client import Credentials\n"
+        "with Credentials(sys.argv[1]).connect(redis.Redis, decode_responses=True) as client:\n"
+        "    print(client.acl_whoami())"
+    )
+    assert printed(python, code, world.secret(value)) == value["username"]
+
+
+@pytest.mark.parametrize("python", ["ldap"], indirect=True)
+def test_with_ldap_the_client_logs_in(python: Path, aws: LocalAws, ldap_server: LdapServer) -> None:
+    world = LdapWorld(aws, ldap_server)
+    value = world.entry()
+    code = (
+        "import sys, ldap3; from rotators.client import Credentials\n"
+        "with Credentials(sys.argv[1]).connect(ldap3.Connection) as connection:\n"
+        "    print(connection.extend.standard.who_am_i())"
+    )
+    assert printed(python, code, world.secret(value)) == f"dn:{value['username']}"
+
+
+@pytest.mark.parametrize("python", ["mongodb"], indirect=True)
+def test_with_mongodb_the_client_logs_in(python: Path, aws: LocalAws, mongodb: MongoServer) -> None:
+    world = MongoWorld(aws, mongodb)
+    value = world.account()
+    code = (
+        "import sys, pymongo; from rotators.client import Credentials\n"
+        "with Credentials(sys.argv[1]).connect(pymongo.MongoClient) as client:\n"
+        "    status = client.admin.command('connectionStatus')\n"
+        "    print(status['authInfo']['authenticatedUsers'][0]['user'])"
+    )
+    assert printed(python, code, world.secret(value)) == value["username"]
+
+
+@pytest.mark.parametrize("python", ["sealed"], indirect=True)
+def test_with_sealed_a_sealed_value_is_read(
+    python: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEALING_KEYS", world.aws.client("kms").create_key()["KeyMetadata"]["Arn"])
+    name, user = unique("secret"), unique("app")
+    code = (
+        "import boto3, json, sys; from rotators.aws import sealing; from rotators.client import SecretCache\n"
+        "_, name, user = sys.argv\n"
+        "text = sealing.stored(name, json.dumps({'username': user}))\n"
+        "boto3.client('secretsmanager').create_secret(Name=name, SecretString=text)\n"
+        "print(SecretCache().get_secret_json(name, 'username'))"
+    )
+    assert printed(python, code, name, user) == user
+    assert user not in world.secrets.get_secret_value(SecretId=name)["SecretString"]
+
+
+@pytest.mark.parametrize("python", ["audit,local,receipts"], indirect=True)
+def test_with_audit_a_question_is_answered(python: Path, tmp_path: Path) -> None:
+    log = save(tmp_path / "log.json", read("app"), read("app"))
+    done = run(python.with_name("rotators"), "audit", "who", "app", log, "--json")
+    assert done.returncode == 0, done.stderr
+    assert [each["reads"] for each in json.loads(done.stdout)["rows"]] == [2]
+
+
+@pytest.mark.parametrize("python", ["audit,local,receipts"], indirect=True)
+def test_with_receipts_a_chain_is_verified(python: Path, tmp_path: Path) -> None:
+    key = Key()
+    (tmp_path / "public.pem").write_bytes(key.pem)
+    for file in chain(key, 2):
+        path = tmp_path / "receipts" / file.place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(file.data)
+    verify = ("receipt", "verify", tmp_path / "receipts", "--key", tmp_path / "public.pem")
+    done = run(python.with_name("rotators"), *verify, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    path.write_bytes(Key().sign(receipt(2, None, None)))
+    assert run(python.with_name("rotators"), *verify).returncode == 1
+
+
 @pytest.mark.parametrize("python", ["ed25519"], indirect=True)
 def test_with_ed25519_its_keys_are_computed(python: Path) -> None:
     # The example in MariaDB's documentation.
@@ -238,3 +323,10 @@ def test_with_local_the_demo_rotates(python: Path) -> None:
     done = run(python.with_name("rotators"), "demo", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["seconds"] > 0
+
+
+def test_every_extra_is_exercised() -> None:
+    tests = [test for name, test in globals().items() if name.startswith("test_with_")]
+    marks = [mark for test in tests for mark in test.pytestmark if mark.name == "parametrize"]
+    exercised = {extra for mark in marks for extras in mark.args[1] for extra in extras.split(",")}
+    assert EXTRAS.keys() == exercised

@@ -12,6 +12,14 @@ import yaml  # type: ignore[import-untyped]  # here by way of the AWS CLI; its s
 
 WORKFLOWS = Path(__file__).resolve().parent.parent / ".github" / "workflows"
 FORMS = WORKFLOWS.parent / "ISSUE_TEMPLATE"
+NOT_INSTALLED = {
+    # The image of the runner contains these.
+    *("chromium", "chromium-driver", "make", "postgresql", "python3-venv"),
+    # Only root can run this server, so its tests are skipped.
+    *("samba", "samba-ad-provision", "samba-dsdb-modules", "samba-vfs-modules"),
+}
+"""Packages of the gate that a workflow does not install."""
+
 PINNED = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 
 
@@ -41,6 +49,18 @@ def test_every_supported_python_is_tested() -> None:
     tested = jobs("ci.yml")["tests"]["strategy"]["matrix"]["python"]
     assert project["requires-python"] == f">={tested[0]}"
     assert tested == ["3.11", "3.12", "3.13", "3.14"]
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in WORKFLOWS.iterdir()))
+def test_jobs_install_the_servers_of_the_gate(name: str) -> None:
+    """A missing server is a failure in CI."""
+    gate = (WORKFLOWS.parents[1] / ".ci" / "run").read_text(encoding="utf-8")
+    servers = {package for wanted in re.findall(r"wanted\+=\((.*)\)", gate) for package in wanted.split()}
+    for job in jobs(name).values():
+        commands = "\n".join(step.get("run", "") for step in job["steps"])
+        installed = re.findall(r"install --no-install-recommends (.*)", commands)
+        expected = [servers - NOT_INSTALLED] if re.search(r"make (test|coverage)|\.ci/run", commands) else []
+        assert [set(packages.split()) for packages in installed] == expected
 
 
 def test_an_action_has_one_hash_in_all_workflows() -> None:

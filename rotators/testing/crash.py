@@ -293,5 +293,5 @@ class _Trial:
         footprint = self._kit.target.footprint(self._case.current())
         if footprint != self._undisturbed.footprint:
             raise _Failed(StopOutcome.LEFTOVER, f"{footprint} instead of {self._undisturbed.footprint}")
-        if self._case.keeps_a_session():
+        if not self._kit.has_no_session(self._case.first):
             raise _Failed(StopOutcome.LEFTOVER, "a session of the credential stayed open")

@@ -32,7 +32,7 @@ class RotatorContractV2(RotatorContractV1):
 
     version: ClassVar[int] = 2
 
-    def test_a_stored_credential_goes_only_to_the_target_it_was_stored_for(self, kit: Kit) -> None:
+    def test_a_stored_credential_goes_only_to_its_target(self, kit: Kit) -> None:
         """A stored credential is sent only to its own target; fails if another address in the secret gets it.
 
         A user who may write the secret, but not read it, stores another address. It is that of a proxy of
@@ -149,7 +149,7 @@ class RotatorContractV2(RotatorContractV1):
                 kit.recorder.begin()
                 assert case.current_logs_in(), "a late setSecret broke the current value"
 
-    def test_a_late_set_of_a_finished_rotation_changes_nothing(self, kit: Kit) -> None:
+    def test_a_finished_rotations_late_set_changes_nothing(self, kit: Kit) -> None:
         """A setSecret whose rotation has ended does not disturb the next rotation.
 
         Fails if its value does not log in.

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from contextlib import suppress
 from typing import Self
 
 _BLOCK = 65536
-_SECONDS = 2.0
 
 
 class Proxy:
@@ -26,6 +24,8 @@ class Proxy:
         self._target = port
         self._open: list[socket.socket] = []
         self._accepted: set[object] = set()
+        self._ended = False
+        self._changed = threading.Condition()
         self._flowing = threading.Event()
         self._flowing.set()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -44,9 +44,8 @@ class Proxy:
         """Close all open connections."""
         # A client is connected before we accept it. Connections are accepted in order, so ours is the last.
         with socket.create_connection(("127.0.0.1", self.port)) as last:
-            deadline = time.monotonic() + _SECONDS
-            while last.getsockname() not in self._accepted and time.monotonic() < deadline:
-                time.sleep(0.001)
+            with self._changed:
+                self._changed.wait_for(lambda: self._ended or last.getsockname() in self._accepted)
             self._hang_up()
 
     def _hang_up(self) -> None:
@@ -62,16 +61,22 @@ class Proxy:
         self._flowing.set()
 
     def _accept(self) -> None:
-        while True:
-            try:
-                near = self._listener.accept()[0]
-                far = socket.create_connection(("127.0.0.1", self._target))
-            except OSError:
-                return
-            self._open += [near, far]
+        with suppress(OSError):  # the end of the block, or a target without a server
+            while True:
+                self._forward()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _forward(self) -> None:
+        near = self._listener.accept()[0]
+        far = socket.create_connection(("127.0.0.1", self._target))
+        self._open += [near, far]
+        with self._changed:
             self._accepted.add(near.getpeername())
-            for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+            self._changed.notify_all()
+        for source, sink in ((near, far), (far, near)):
+            threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):  # a close on either side ends both

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from rotators.strategies.rotator import engine_of
 from rotators.testing import targets
 from tests.cli.command import command
 from tests.manage.test_serving import ask
+from tests.waiting import until
 from tests.world import IN_NO_PACKAGE, remembered
 
 pytestmark = pytest.mark.processes
@@ -52,8 +52,6 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**kept, **more}
 
 
-_POLL = 0.05
-"""Seconds between two looks at a process or a stack that has no event to wait for."""
 NOWHERE = "http://127.0.0.1:9"
 
 
@@ -183,6 +181,11 @@ class Stack:
         remembered(value["password"])
         return value
 
+    def stages(self, name: str) -> dict[str, list[str]]:
+        """The stages of a secret's versions."""
+        stages: dict[str, list[str]] = self.client.describe_secret(SecretId=name)["VersionIdsToStages"]
+        return stages
+
     def logs_in(self, value: dict[str, Any]) -> bool:
         """True if the database accepts a value's user and password."""
         try:
@@ -241,14 +244,8 @@ def test_the_unmodified_aws_cli_rotates_a_password_twice(stack: Stack) -> None:
 
 
 def _await_current(stack: Stack, token: str) -> None:
-    """Poll until the rotation has ended, because the AWS CLI has no command that waits for it."""
-    stages: dict[str, list[str]] = {}
-    while "AWSPENDING" in {stage for each in stages.values() for stage in each} or token not in stages:
-        time.sleep(_POLL)
-        stages = stack.client.describe_secret(SecretId="demo/single")["VersionIdsToStages"]
-        if "AWSCURRENT" in stages.get(token, []):
-            break
-    assert "AWSCURRENT" in stages[token]
+    """Wait until the rotation has ended; the AWS CLI has no command for this."""
+    until(lambda: "AWSCURRENT" in stack.stages("demo/single").get(token, ()))
 
 
 def test_the_other_commands_work_against_it(stack: Stack, tmp_path: Path) -> None:
@@ -335,8 +332,7 @@ def _ends(stack: Stack, place: Path, number: signal.Signals, status: int) -> Non
     stack.process.send_signal(number)
     assert stack.process.wait() == status
     # The watchdog of the server removes its folder, even if the command was killed.
-    while list(place.iterdir()):
-        time.sleep(_POLL)
+    until(lambda: not list(place.iterdir()))
     with pytest.raises(psycopg.OperationalError, match="refused"):
         psycopg.connect(
             host="127.0.0.1", port=stack.document["postgres"]["port"], user="x", password="x", dbname="x"

@@ -7,8 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from rotators.cli import cli
 from rotators.cli.errors import ScaffoldRefused
 from rotators.cli.new import EXAMPLE
 from tests.cli.test_demo_up import RUN, clean_environment
+from tests.waiting import until
 from tests.world import remembered
 
 pytestmark = pytest.mark.processes
@@ -103,12 +104,17 @@ def stack(environment: dict[str, str]) -> Iterator[dict[str, Any]]:
 
 
 def accepted(value: dict[str, Any]) -> bool:
-    connection = HTTPConnection(value["host"], value["port"], timeout=5)
+    connection = HTTPConnection(value["host"], value["port"])
     headers = {"X-User": value["username"], "Authorization": f"Bearer {value['api_key']}"}
     connection.request("GET", "/whoami", headers=headers)
     status = connection.getresponse().status
     connection.close()
     return status == 200
+
+
+def _is_current(client: Any, version: str) -> bool:
+    stages = client.describe_secret(SecretId="widgets")["VersionIdsToStages"]
+    return "AWSCURRENT" in stages.get(version, [])
 
 
 def test_the_installed_package_rotates_in_the_local_stack(service: Path, stack: dict[str, Any]) -> None:
@@ -127,10 +133,7 @@ def test_the_installed_package_rotates_in_the_local_stack(service: Path, stack: 
         token = client.rotate_secret(
             SecretId="widgets", RotationRules={"AutomaticallyAfterDays": 30}, **first
         )["VersionId"]
-        stages: dict[str, list[str]] = {}
-        while "AWSCURRENT" not in stages.get(token, []):
-            time.sleep(0.05)  # the stack is another process, which has no event to wait for
-            stages = client.describe_secret(SecretId="widgets")["VersionIdsToStages"]
+        until(partial(_is_current, client, token))
         values.append(json.loads(client.get_secret_value(SecretId="widgets")["SecretString"]))
         assert accepted(values[-1])
         assert accepted(values[-2]), "the previous key must work until the next rotation"

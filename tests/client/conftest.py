@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 DAY = 86400.0
-"""Lifetime of cached values in seconds, longer than every test."""
+"""Seconds, longer than every test: lifetime of cached values, and limit of waits."""
 
 
 class Switch:
@@ -133,12 +133,6 @@ def age(cache: SecretCache, seconds: float = 301.0) -> None:
     """Advance a cache's clock, by default beyond the lifetime of every value in it."""
     clock = cache.cache._clock
     cache.cache._clock = lambda: clock() + seconds
-
-
-def wait_for_end(is_open: Callable[[], bool]) -> None:
-    """Query a server until a connection has ended; the test's time limit applies."""
-    while is_open():
-        pass
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ def test_a_pool_is_filled_from_the_new_address(
     arn, value = moved(world, cache, old_place)
     with (
         ConnectionPool(min_size=2, open=True, **pool_options(Credentials(arn, cache=cache))) as pool,
-        pool.connection(timeout=8) as connection,
+        pool.connection(timeout=DAY) as connection,
     ):
         assert connection.info.user == value["username"]
 
@@ -96,7 +96,7 @@ def test_async_pool_is_filled_from_the_new_address(
     async def program() -> None:
         async with (
             AsyncConnectionPool(min_size=2, open=False, **options) as pool,
-            pool.connection(timeout=8) as connection,
+            pool.connection(timeout=DAY) as connection,
         ):
             assert connection.info.user == value["username"]
 

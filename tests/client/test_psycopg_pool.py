@@ -13,7 +13,8 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
 from rotators.client import AsyncCredentials, Credentials, SecretCache
 from rotators.client.integrations.psycopg import async_pool_options, pool_options
-from tests.client.conftest import DAY, Switch, age, credentials_of, refresh, wait_for_end
+from tests.client.conftest import DAY, Switch, age, credentials_of, refresh
+from tests.waiting import until
 from tests.world import World, new_password
 
 if TYPE_CHECKING:
@@ -24,10 +25,10 @@ Pool = ConnectionPool[psycopg.Connection[Any]]
 
 def pool_of(credentials: Credentials, size: int = 1, **options: Any) -> Pool:
     pool: Pool = ConnectionPool(
-        min_size=1, max_size=size, open=True, timeout=20, **pool_options(credentials), **options
+        min_size=1, max_size=size, open=True, timeout=DAY, **pool_options(credentials), **options
     )
     # Otherwise the first request makes the pool grow.
-    pool.wait()
+    pool.wait(DAY)
     return pool
 
 
@@ -36,9 +37,9 @@ async def async_pool_of(
     credentials: AsyncCredentials, size: int = 1
 ) -> AsyncIterator[AsyncConnectionPool[Any]]:
     async with AsyncConnectionPool(
-        min_size=1, max_size=size, open=False, timeout=20, **async_pool_options(credentials)
+        min_size=1, max_size=size, open=False, timeout=DAY, **async_pool_options(credentials)
     ) as pool:
-        await pool.wait()
+        await pool.wait(DAY)
         yield pool
 
 
@@ -104,7 +105,7 @@ def test_a_class_of_the_callers_is_built_on(world: World) -> None:
         pass
 
     options = pool_options(credentials_of(world, world.secret(world.user())), Own)
-    pool: ConnectionPool[Own] = ConnectionPool(min_size=1, open=True, timeout=20, **options)
+    pool: ConnectionPool[Own] = ConnectionPool(min_size=1, open=True, timeout=DAY, **options)
     with pool, pool.connection() as connection:
         assert isinstance(connection, Own)
 
@@ -138,7 +139,7 @@ def test_idle_retired_connection_is_replaced_at_checkout(world: World) -> None:
         with pool.connection() as connection:
             after = who(connection)
     assert (before[1], after[1]) == (user["username"], clone)
-    wait_for_end(lambda: is_open(world, before[0]))
+    until(lambda: not is_open(world, before[0]))
     assert credentials.counts() == {"logins": 2, "retired": 1}
 
 
@@ -189,7 +190,7 @@ def test_transaction_survives_two_rotations(world: World, strategy: str) -> None
             assert who(connection) == before
         with pool.connection() as connection:
             assert who(connection)[0] != before[0]
-    wait_for_end(lambda: is_open(world, before[0]))
+    until(lambda: not is_open(world, before[0]))
 
 
 def test_pool_uses_stale_values_while_reads_fail(world: World) -> None:

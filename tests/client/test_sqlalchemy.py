@@ -16,7 +16,8 @@ from rotators.client import AsyncCredentials, Credentials, SecretCache
 from rotators.client.integrations.sqlalchemy import attach
 from rotators.core.errors import ConfigurationError, InvalidInput
 from rotators.testing.case import STEPS
-from tests.client.conftest import DAY, Switch, age, credentials_of, refresh, wait_for_end
+from tests.client.conftest import DAY, Switch, age, credentials_of, refresh
+from tests.waiting import until
 from tests.world import World, new_password
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def test_idle_retired_connections_are_replaced_at_checkout(target: Target, engin
     assert {name for _, name in after} == {clone}
     assert before.isdisjoint(number for number, _ in after)
     assert credentials.counts() == {"logins": 4, "retired": 1}
-    wait_for_end(lambda: any(target.is_open(number) for number in before))
+    until(lambda: not any(target.is_open(number) for number in before))
 
 
 @ENGINES
@@ -165,7 +166,7 @@ def test_transaction_survives_a_rotation(target: Target, engine: Engine) -> None
         assert target.who(busy) == before
     with engine.connect() as one, engine.connect() as two:
         assert {target.who(connection)[1] for connection in (one, two)} == {clone}
-    wait_for_end(lambda: target.is_open(before[0]))
+    until(lambda: not target.is_open(before[0]))
 
 
 @ENGINES

@@ -248,7 +248,7 @@ def test_pools_use_a_managed_secret_at_the_place(
         ConnectionPool(url_of(place), min_size=1, open=True, **pool_options(credentials)),
     ]
     for pool in pools:
-        with pool, pool.connection(timeout=8) as connection:
+        with pool, pool.connection(timeout=DAY) as connection:
             assert connection.info.user == value["username"]
     engine = create_engine(url_of(place, "postgresql+psycopg"))
     attach(engine, credentials)
@@ -275,7 +275,7 @@ def test_tasks_use_a_managed_secret_at_the_place(
         options = async_pool_options(credentials)
         async with (
             AsyncConnectionPool(url_of(place), min_size=1, open=False, **options) as pool,
-            pool.connection(timeout=8) as connection,
+            pool.connection(timeout=DAY) as connection,
         ):
             assert connection.info.user == value["username"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import threading
-import time
 import weakref
 
 import pytest
@@ -12,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rotators.cache.cache import Cache
+from tests.waiting import until
 
 
 class Clock:
@@ -92,14 +92,17 @@ def test_the_repr_shows_neither_keys_nor_values() -> None:
 
 
 def test_clear_text_goes_without_another_call() -> None:
-    kept: Cache[str, str] = Cache(ttl=0.1, max_entries=3)
+    """Each value at its own time; the timer is a real one."""
+    clock = Clock()
+    kept = cache(clock, ttl=0.1)
     kept.put("first", "v")
-    time.sleep(0.08)
+    clock.now += 0.08
     kept.put("second", "v")
-    deadline = time.monotonic() + 5
-    while len(kept) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert len(kept) == 0
+    clock.now += 0.04
+    until(lambda: len(kept) == 1)
+    assert kept.peek("second") == "v"
+    clock.now += 0.08
+    until(lambda: len(kept) == 0)
 
 
 def test_a_timer_does_not_keep_its_cache() -> None:

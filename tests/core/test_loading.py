@@ -14,7 +14,8 @@ import pytest
 
 from rotators.cache.cache import Cache
 from rotators.core.errors import AccessDenied
-from tests.core.loading import TTL, Service, Time, cache, until
+from tests.core.loading import HOUR, TTL, Service, Time, cache
+from tests.waiting import until
 
 
 def test_a_hundred_threads_share_one_cold_load(service: Service) -> None:
@@ -24,7 +25,7 @@ def test_a_hundred_threads_share_one_cold_load(service: Service) -> None:
         asked = [threads.submit(kept.get, "k", service.load) for _ in range(100)]
         until(lambda: service.calls["k"] == 1)
         service.open.set()
-        assert {one.result(10) for one in asked} == {"k1"}
+        assert {one.result() for one in asked} == {"k1"}
     assert service.calls["k"] == 1
     assert kept.counts()["loads"] == 1
 
@@ -36,7 +37,7 @@ def test_different_keys_do_not_wait_for_each_other(service: Service) -> None:
         both = [threads.submit(kept.get, key, service.load) for key in "ab"]
         until(lambda: service.calls.total() == 2)
         service.open.set()
-        assert [one.result(10) for one in both] == ["a1", "b1"]
+        assert [one.result() for one in both] == ["a1", "b1"]
 
 
 def test_waiting_callers_share_the_error_without_its_frames(service: Service) -> None:
@@ -47,7 +48,7 @@ def test_waiting_callers_share_the_error_without_its_frames(service: Service) ->
         asked = [threads.submit(kept.get, "k", service.load) for _ in range(20)]
         until(lambda: service.calls["k"] == 1)
         service.open.set()
-        errors = [one.exception(10) for one in asked]
+        errors = [one.exception() for one in asked]
     assert len({id(error) for error in errors}) == 20
     assert {(type(error), str(error)) for error in errors} == {(AccessDenied, str(service.trouble))}
     assert max(len(traceback.extract_tb(error.__traceback__)) for error in errors if error) < 8
@@ -109,10 +110,10 @@ def test_an_earlier_load_does_not_count_as_newer(service: Service) -> None:
         until(lambda: service.calls["k"] == 1)
         since = kept.mark()
         newer = [threads.submit(kept.get, "k", service.load, since=since) for _ in range(8)]
-        time.sleep(0.05)
+        until(lambda: service.calls["k"] == 2)
         service.open.set()
-        assert plain.result(10) == "k1"
-        assert {one.result(10) for one in newer} == {"k2"}
+        assert plain.result() == "k1"
+        assert {one.result() for one in newer} == {"k2"}
     assert service.calls["k"] == 2
 
 
@@ -127,7 +128,7 @@ def test_a_newer_value_passes_a_hanging_load(service: Service) -> None:
     service.open.clear()
     threading.Thread(target=kept.get, args=("k", service.load), daemon=True).start()
     until(lambda: service.calls["k"] == 1)
-    assert kept.get("k", str.upper, since=kept.mark(), timeout=5) == "K"
+    assert kept.get("k", str.upper, since=kept.mark(), timeout=HOUR) == "K"
     service.open.set()
 
 
@@ -162,7 +163,7 @@ def test_a_running_load_does_not_undo_clear(service: Service) -> None:
         until(lambda: service.calls["k"] == 1)
         kept.clear()
         service.open.set()
-        assert asked.result(10) == "k1"
+        assert asked.result() == "k1"
     assert len(kept) == 0
 
 
@@ -176,7 +177,7 @@ def test_a_child_ignores_its_parents_load(service: Service) -> None:
     reads, writes = os.pipe()
     child = os.fork()
     if not child:
-        answers = kept.get("known", service.load) + kept.get("k", str.upper, timeout=5)
+        answers = kept.get("known", service.load) + kept.get("k", str.upper, timeout=HOUR)
         os.write(writes, answers.encode())
         os._exit(0)
     os.waitpid(child, 0)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -12,13 +15,21 @@ from typing import Any
 
 import pytest
 
-from rotators.core.errors import CredentialsRejected
+from rotators.core.errors import CredentialsRejected, TargetUnavailable
+from rotators.core.secret import Secret
+from rotators.core.settings import Settings
 from rotators.local.servers import private
 from rotators.local.servers.tls import Validity, issue
 from rotators.logins.causes import CONNECT_SECONDS
+from rotators.logins.connecting import SESSION_SECONDS
 from rotators.strategies.engine import Engine
 from rotators.testing import Target
+from rotators.testing.case import STEPS, Kit
+from rotators.testing.suite import failure
+from tests.engines.conftest import begun
 from tests.world import log_in, login_failure, started, unique
+
+_, SET, TEST, _ = STEPS
 
 ROOTS = {"postgres": "PGSSLROOTCERT", "mariadb": "MYSQL_SSL_CA", "mysql": "MYSQL_SSL_CA"}
 """Engines with the variable of the driver that names trusted roots, if there is one."""
@@ -124,20 +135,68 @@ def test_certificates_outside_their_validity_have_separate_errors(
 @pytest.mark.usefixtures("impatient")
 def test_a_silent_server_is_given_up(facts: Engine, user: dict[str, Any]) -> None:
     assert CONNECT_SECONDS < 6, "the limit of the product, which is shorter in this test"
-    with socket.create_server(("127.0.0.1", 0)) as silent:
+    with socket.create_server(("127.0.0.1", 0)) as silent, given_limits() as limits:
         error = login_failure(facts, {**user, "port": silent.getsockname()[1]})
     assert error.full_code == "target-unavailable/timeout"
     assert error.retryable
+    assert 0 < min(limits) < CONNECT_SECONDS
+
+
+@contextmanager
+def given_limits() -> Iterator[list[float]]:
+    """Collect the time limits that the block gives to sockets."""
+    limits: list[float] = []
+    settimeout = socket.socket.settimeout
+
+    def record(channel: socket.socket, seconds: float | None) -> None:
+        limits.append(math.inf if seconds is None else seconds)
+        settimeout(channel, seconds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "settimeout", record)
+        yield limits
+
+
+@contextmanager
+def hanging_up() -> Iterator[tuple[int, list[object]]]:
+    """Give the port of a server that closes every connection at once, and their clients' addresses."""
+    clients: list[object] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with suppress(OSError):  # the end of the block
+                while True:
+                    channel, address = server.accept()
+                    clients.append(address)
+                    channel.close()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield server.getsockname()[1], clients
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def test_a_timer_limits_each_session(facts: Engine, user: dict[str, Any]) -> None:
+    """The timer closes the connection, so a statement without an answer ends."""
+    others = set(threading.enumerate())
+    with facts.login(Secret(user), Settings()):
+        timers = [each for each in set(threading.enumerate()) - others if isinstance(each, threading.Timer)]
+    assert 0 < min(timer.interval for timer in timers) <= SESSION_SECONDS
+
+
+def test_an_unavailable_target_gets_one_login_per_step(any_strategy: Kit) -> None:
+    with hanging_up() as (port, connections), any_strategy.case(port=port) as case:
+        token = begun(case)
+        for step in (SET, TEST):
+            connections.clear()
+            failure(TargetUnavailable, partial(case.step, step, token), f"{step} without a server")
+            assert len(connections) == 1
 
 
 def test_a_server_that_hangs_up_at_once(facts: Engine, user: dict[str, Any]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def hang_up() -> None:
-            server.accept()[0].close()
-
-        thread = threading.Thread(target=hang_up, daemon=True)
-        thread.start()
-        error = login_failure(facts, {**user, "port": server.getsockname()[1]})
-        thread.join()
+    with hanging_up() as (port, _):
+        error = login_failure(facts, {**user, "port": port})
     assert error.full_code == "target-unavailable/closed"

@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from rotators.local.errors import LocalStackError, ServerNotFound, ServerStartFa
 from rotators.local.servers import postgres
 from rotators.local.servers.postgres import ExternalPostgres, PostgresServer
 from rotators.local.servers.tls import issue
+from tests.waiting import until
 
 NOBODY = 65534
 CHILD = """
@@ -71,12 +71,6 @@ def alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def wait_until(fact: Callable[[], bool]) -> None:
-    """Wait without a time limit: the run's timeout ends a wait that never succeeds."""
-    while not fact():
-        time.sleep(0.05)
 
 
 def python_for(uid: int) -> tuple[str, dict[str, str]]:
@@ -206,8 +200,8 @@ def test_nothing_is_left_when_the_parent_dies(number: signal.Signals) -> None:
         assert alive(said["pid"])
         child.send_signal(number)
         child.wait()
-    wait_until(lambda: not alive(said["pid"]))
-    wait_until(lambda: not Path(said["directory"]).exists())
+    until(lambda: not alive(said["pid"]))
+    until(lambda: not Path(said["directory"]).exists())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the other tests already run as a normal user")

@@ -81,7 +81,7 @@ class Hostile:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._thread.join(10)
+        self._thread.join()
 
     def _serve(self) -> None:
         while True:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import time
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 from rotators.local.servers.private import free_port
 from rotators.local.servers.redis import RedisServer, password_hash
+from tests.waiting import until
 from tests.world import started
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 _SLOTS = 16384
 
@@ -85,10 +85,10 @@ def down(node: RedisServer, others: list[RedisServer]) -> Iterator[None]:
     for each in others:
         each.execute("CONFIG SET", "cluster-node-timeout", "200")
     with paused(node):
-        _until(lambda: "fail" in _flags(others[0], node))
+        until(lambda: "fail" in _flags(others[0], node))
         yield
-    _until(lambda: all(_is_ready(each, "CLUSTER") for each in (node, *others)))
-    _until(lambda: "fail" not in _flags(others[0], node))
+    until(lambda: all(_is_ready(each, "CLUSTER") for each in (node, *others)))
+    until(lambda: "fail" not in _flags(others[0], node))
     for each in others:
         each.execute("CONFIG SET", "cluster-node-timeout", "15000")
 
@@ -96,12 +96,6 @@ def down(node: RedisServer, others: list[RedisServer]) -> Iterator[None]:
 def _flags(asked: RedisServer, node: RedisServer) -> str:
     listed = asked.execute("CLUSTER NODES")
     return next(str(each["flags"]) for place, each in listed.items() if place.endswith(f":{node.port}"))
-
-
-def _until(true: Callable[[], bool]) -> None:
-    """Wait for what the server sends no event for."""
-    while not true():
-        time.sleep(0.01)
 
 
 def until_linked(primary: RedisServer) -> None:
@@ -132,7 +126,7 @@ def cluster(
             bus = node.execute("CONFIG GET", "cluster-port")["cluster-port"]
             first.execute(f"{command} MEET", "127.0.0.1", str(node.port), bus)
         for node in nodes:
-            _until(partial(_is_ready, node, command))
+            until(partial(_is_ready, node, command))
         yield nodes
 
 
