@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from rotators.local.aws import LocalAws
 from rotators.local.servers.postgres import PostgresServer
 from rotators.receipts.envelope import Envelope, signed_bytes
-from rotators.receipts.storage import Bucket
+from rotators.receipts.storage import Bucket, StoredReceipt
 from tests.cli.command import command
 from tests.iam import scenarios
 from tests.world import World
@@ -33,7 +33,12 @@ EVERYTHING = [{"Sid": "Everything", "Effect": "Allow", "Action": "*", "Resource"
 
 @dataclass(frozen=True)
 class Deployed:
-    """The stack, a secret with two rotations, and the names of function, bucket, key and rule."""
+    """The stack, a secret with two rotations, and the names of function, bucket, key and rule.
+
+    Attributes:
+        versions: of the two rotations; tests add others.
+        receipts: of the two rotations.
+    """
 
     stack: scenarios.Stack
     arn: str
@@ -41,6 +46,8 @@ class Deployed:
     bucket: str
     key: str
     rule: str
+    versions: tuple[str, ...] = ()
+    receipts: tuple[StoredReceipt, ...] = ()
 
     def client(self, service: str, who: str = "") -> Any:
         """A client of somebody whose own policies allow everything, or of a developer."""
@@ -80,19 +87,21 @@ def deployed(aws: LocalAws, server: PostgresServer) -> Iterator[Deployed]:
         key=outputs["ReceiptsKeyArn"],
         rule=ids["SucceededRotations"],
     )
+    versions = []
     for number in (1, 2):  # each event arrives twice
         assert stack.rotated(arn).ok
+        versions.append(str(world.secrets.get_secret_value(SecretId=arn)["VersionId"]))
         made.wait("written", number)
         made.wait("nothing-missing", number)
-    yield made
+    yield replace(made, versions=tuple(versions), receipts=tuple(Bucket(made.bucket).read()))
     aws.event_deliveries = 1
     aws.watch(None)
     aws.client("cloudformation").delete_stack(StackName=NAME)
 
 
-def copied(deployed: Deployed, folder: Path) -> tuple[str, str]:
-    """A folder with the receipts, as `aws s3 sync` makes it, and a file with the public key."""
-    for each in Bucket(deployed.bucket).read():
+def copied(deployed: Deployed, receipts: Iterable[StoredReceipt], folder: Path) -> tuple[str, str]:
+    """A folder with receipts, as `aws s3 sync` makes it, and a file with the public key."""
+    for each in receipts:
         (folder / "receipts" / each.place).parent.mkdir(parents=True, exist_ok=True)
         (folder / "receipts" / each.place).write_bytes(each.data)
     (folder / "public.pem").write_bytes(deployed.pem())
@@ -100,7 +109,7 @@ def copied(deployed: Deployed, folder: Path) -> tuple[str, str]:
 
 
 def test_rotations_have_receipts_that_verify_offline(deployed: Deployed, tmp_path: Path) -> None:
-    folder, key = copied(deployed, tmp_path)
+    folder, key = copied(deployed, deployed.receipts, tmp_path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")  # nothing answers there
         done = command("receipt", "verify", folder, "--key", key, "--json")
@@ -112,17 +121,28 @@ def test_rotations_have_receipts_that_verify_offline(deployed: Deployed, tmp_pat
         True,
         [],
     )
-    in_bucket = command("receipt", "verify", f"s3://{deployed.bucket}", "--key", key, "--json")
-    assert json.loads(in_bucket.stdout) == json.loads(done.stdout)
+
+
+def test_a_bucket_verifies_like_its_copy(deployed: Deployed, tmp_path: Path) -> None:
+    folder, key = copied(deployed, Bucket(deployed.bucket).read(), tmp_path)
+    found = [
+        command("receipt", "verify", place, "--key", key, "--json")
+        for place in (folder, f"s3://{deployed.bucket}")
+    ]
+    assert [each.status for each in found] == [0, 0]
+    assert json.loads(found[0].stdout) == json.loads(found[1].stdout)
 
 
 def test_a_receipt_has_the_facts_of_its_rotation(deployed: Deployed) -> None:
-    first, second = (Envelope.decoded(each.data) for each in Bucket(deployed.bucket).read())
+    first, second = (Envelope.decoded(each.data) for each in deployed.receipts)
     statement = json.loads(second.payload)
     receipt = statement["predicate"]
-    stages = deployed.stack.world.secrets.describe_secret(SecretId=deployed.arn)["VersionIdsToStages"]
-    assert "AWSCURRENT" in stages[receipt["version"]]
-    assert receipt["replacedVersion"] == json.loads(first.payload)["predicate"]["version"]
+    assert receipt["version"] == deployed.versions[1]
+    assert (
+        receipt["replacedVersion"]
+        == json.loads(first.payload)["predicate"]["version"]
+        == deployed.versions[0]
+    )
     assert [each["name"] for each in receipt["steps"]] == [
         "createSecret",
         "setSecret",
@@ -191,10 +211,10 @@ def test_the_daily_run_fills_a_lost_event(deployed: Deployed, tmp_path: Path) ->
     answers = [deployed.stack.invoke("receipt", {"Fill": True}) for _ in range(2)]
     deployed.client("events").enable_rule(Name=deployed.rule)
     assert [(len(answer["Receipts"]), answer["Left"]) for answer in answers] == [(1, 0), (0, 0)]
-    folder, key = copied(deployed, tmp_path)
+    folder, key = copied(deployed, Bucket(deployed.bucket).read(), tmp_path)
     done = command("receipt", "verify", folder, "--key", key)
     assert done.status == 0
-    assert "receipt 3 was filled later" in done.stdout
+    assert f"receipt {deployed.count()} was filled later" in done.stdout
 
 
 def test_a_disabled_key_delays_receipts_only(deployed: Deployed) -> None:
