@@ -62,11 +62,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Exclude the objects of the collection from garbage collection, because all of them stay."""
+    """Exclude the objects of the collection from garbage collection, because all of them stay.
+
+    Later collections are rarer than Python's default: they took a tenth of the processor time.
+    """
     gc.disable()
     try:
         return (yield)
     finally:
+        gc.set_threshold(20_000, 20, 20)
         gc.enable()
         gc.freeze()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,12 +10,14 @@ from rich.table import Table
 
 from rotators.cli.output import console, json_option, print_json
 from rotators.core.errors import RegistryError
-from rotators.core.registry import GROUP, load
+from rotators.core.registry import load, registered
 from rotators.core.secret import Secret
 from rotators.strategies.proof import Proved
 from rotators.strategies.rotator import engine_of, lacks_admin, strategy_of
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from rotators.strategies.engine import Engine
 
 COLUMNS = ("engine", "strategies", "installed", "proved on", "date")
@@ -57,7 +58,7 @@ def known_engines() -> list[dict[str, Any]]:
         used, or empty) and ``next`` (remedy); ``server``, ``date`` and ``substitute`` (as in `Proof`; empty
         if the engine does not declare them).
     """
-    found = {entry.name: entry for entry in entry_points(group=GROUP)}
+    found = {entry.name: entry for entry in registered()}
     return [_facts(found[name]) for name in sorted(found)]
 
 

@@ -13,10 +13,12 @@ import inspect
 import json
 import re
 import threading
+import uuid
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import botocore.useragent
 import moto.core.responses
 from moto.awslambda.models import LambdaFunction
 from moto.cloudtrail.responses import CloudTrailResponse
@@ -183,7 +185,11 @@ class MotoPatches:
             wrap(TokenResponse, name, with_managed_policies)
         wrap(Rule, "send_to_targets", with_targets, self._client, self._options)
         kms.install(self._replacements)
-        wrap(moto.core.responses, "method_names_from_class", cache)  # a fifth of a request's time
+        replace(moto.core.responses, "gen_amzn_requestid_long", _request_id)
+        # Without these, a request takes a third longer.
+        wrap(moto.core.responses, "method_names_from_class", cache)
+        wrap(moto.core.responses, "camelcase_to_underscores", cache)
+        wrap(botocore.useragent, "sanitize_user_agent_string_component", cache)
 
     def before_request(self, service: str) -> None:
         """Replace what is replaced at a service's first request.
@@ -243,6 +249,12 @@ class MotoPatches:
 def _params(response: SecretsManagerResponse | CloudTrailResponse) -> dict[str, Any]:
     params: dict[str, Any] = json.loads(response.body or "{}")
     return params
+
+
+def _request_id(headers: dict[str, str]) -> str:
+    """Add the id of a request to the headers of its answer; like AWS's, not moto's 52 random choices."""
+    headers["x-amzn-requestid"] = str(uuid.uuid4())
+    return headers["x-amzn-requestid"]
 
 
 def _function(method: Callable[..., Any]) -> Callable[..., Any]:
