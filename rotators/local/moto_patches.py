@@ -30,6 +30,7 @@ from moto.secretsmanager.models import (
     FakeSecret,
     ReplicaSecret,
     SecretsManagerBackend,
+    SecretsStore,
     secretsmanager_backends,
 )
 from moto.secretsmanager.responses import SecretsManagerResponse
@@ -42,6 +43,7 @@ from rotators.local.iam.policy_simulator import simulate_principal_policy
 from rotators.local.iam.sessions import with_managed_policies
 from rotators.local.kms import patches as kms
 from rotators.local.secretsmanager.events import with_targets
+from rotators.local.secretsmanager.finding import FINDING
 from rotators.local.secretsmanager.names import CHECKING, check_name
 from rotators.local.secretsmanager.refusals import with_answer_of_aws
 from rotators.local.service_models import shared_service_models
@@ -168,6 +170,8 @@ class MotoPatches:
         for name, member in CHECKING.items():
             wrap(SecretsManagerResponse, name, _with_checked_name, member)
         replace(SecretsManagerResponse, "backend", property(self._backend))
+        for name, finding in FINDING.items():
+            replace(SecretsStore, name, finding)
         replace(SecretsManagerBackend, "get_secret_value", self._operations.get_secret_value)
         wrap(SecretsManagerBackend, "delete_secret", self._operations.deleting)
         wrap(SecretsManagerBackend, "_add_secret", self._operations.adding)

@@ -165,7 +165,10 @@ RELIED_ON: dict[str, str | None] = {
     "moto.secretsmanager.models:SecretsManagerBackend.get_secret_value": (
         "(self, secret_id, version_id, version_stage)"
     ),
+    "moto.secretsmanager.models:SecretsStore.__contains__": "(self, key)",
+    "moto.secretsmanager.models:SecretsStore.__getitem__": "(self, key)",
     "moto.secretsmanager.models:SecretsStore.get": "(self, key)",
+    "moto.secretsmanager.models:SecretsStore.pop": "(self, key)",
     "moto.secretsmanager.models:secretsmanager_backends": None,
     "moto.secretsmanager.responses:SecretsManagerResponse.backend": None,
     "moto.secretsmanager.responses:SecretsManagerResponse.create_secret": "(self)",

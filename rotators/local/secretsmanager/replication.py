@@ -176,7 +176,10 @@ class Replication:
         """
         for replica in [each for each in secret.replicas if each.region in regions]:
             secret.replicas.remove(replica)
-            dict.pop(_secrets(replica), replica.arn, None)
+            if (
+                _secrets(replica).get(secret.name) is replica
+            ):  # a failed one may have the name of another secret
+                dict.pop(_secrets(replica), secret.name)
 
     def stop(self, replica: Replica) -> FakeSecret:
         """Make an independent secret of a replica, with its key and a copy of what was replicated.
@@ -209,7 +212,6 @@ class Replication:
         }
         alone.set_default_version_id(current)
         source.replicas.remove(replica)
-        dict.pop(there, replica.arn)
         there[source.name] = alone
         return alone
 
@@ -220,7 +222,7 @@ class Replication:
             self._events.service_event("ReplicationFailed", secret.arn, failure)
             return
         dict.pop(there, secret.name, None)
-        there[replica.arn] = replica
+        there[secret.name] = replica
         replica.become("InSync", "Replication succeeded")
         self._events.service_event("ReplicationSucceeded", secret.arn)
 
