@@ -66,7 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection() -> Generator[None, object, object]:
     """Exclude the objects of the collection from garbage collection, because all of them stay.
 
-    Later collections are rarer than Python's default: they took a tenth of the processor time.
+    Later ones are rarer than by default, because they took up to a tenth of the processor time.
     """
     gc.disable()
     try:

@@ -190,7 +190,7 @@ class MotoPatches:
         wrap(Rule, "send_to_targets", with_targets, self._client, self._options)
         kms.install(self._replacements)
         replace(moto.core.responses, "gen_amzn_requestid_long", _request_id)
-        # Without these, a request takes a third longer.
+        # Their results depend on their arguments only, and every request calls them.
         wrap(moto.core.responses, "method_names_from_class", cache)
         wrap(moto.core.responses, "camelcase_to_underscores", cache)
         wrap(botocore.useragent, "sanitize_user_agent_string_component", cache)

@@ -30,7 +30,7 @@ def find(store: SecretsStore, secret_id: str) -> Secret | None:
     return found if found is not None and found.arn == secret_id else dict.get(store, name)
 
 
-def get(store: SecretsStore, secret_id: str) -> Secret:
+def _get(store: SecretsStore, secret_id: str) -> Secret:
     """Find a secret, see `find`; a KeyError if there is none."""
     found = find(store, secret_id)
     if found is None:
@@ -38,16 +38,16 @@ def get(store: SecretsStore, secret_id: str) -> Secret:
     return found
 
 
-def contains(store: SecretsStore, secret_id: str) -> bool:
+def _contains(store: SecretsStore, secret_id: str) -> bool:
     """Return True if there is the secret, see `find`."""
     return find(store, secret_id) is not None
 
 
-def pop(store: SecretsStore, secret_id: str) -> Secret | None:
+def _pop(store: SecretsStore, secret_id: str) -> Secret | None:
     """Remove a secret and return it, see `find`; None if there is none."""
     found = find(store, secret_id)
     return dict.pop(store, found.name) if found is not None else None
 
 
-FINDING: dict[str, Any] = {"get": find, "__getitem__": get, "__contains__": contains, "pop": pop}
+FINDING: dict[str, Any] = {"get": find, "__getitem__": _get, "__contains__": _contains, "pop": _pop}
 """Methods of moto's store, with the functions that replace them."""
