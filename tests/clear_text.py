@@ -84,8 +84,14 @@ def record(where: str, text: str) -> None:
     recorded.append((where, text))
 
 
-def remember_stored(aws: LocalAws) -> None:
-    """Search for all passwords of all secrets in the local AWS, and in its functions' logs."""
+def record_functions(aws: LocalAws) -> None:
+    """Search the logs of the local AWS's functions."""
+    for name in ("rotate", "store", "retrieve", "operate"):
+        record(f"the log of the function {name}", aws.logs(name))
+
+
+def take_stored() -> None:
+    """Remove all secrets from the local AWS, and search for their passwords."""
     from moto.secretsmanager.models import secretsmanager_backends  # noqa: PLC0415 - slow to import
 
     for regions in secretsmanager_backends.values():
@@ -93,8 +99,7 @@ def remember_stored(aws: LocalAws) -> None:
             for secret in backend.secrets.values():
                 for version in secret.versions.values():
                     remembered(_password(version.get("secret_string")))
-    for name in ("rotate", "store", "retrieve", "operate"):
-        record(f"the log of the function {name}", aws.logs(name))
+            backend.secrets.clear()
 
 
 def record_postgres(server: PostgresServer) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import click
@@ -11,7 +11,7 @@ from rich.table import Column
 
 from rotators.cli.output import console, json_option, table
 from rotators.core.errors import RegistryError
-from rotators.core.registry import GROUP, load
+from rotators.core.registry import load, registered
 from rotators.core.secret import Secret
 from rotators.strategies.engine import Engine
 from rotators.strategies.proof import Proved
@@ -49,7 +49,7 @@ def known_engines() -> list[dict[str, Any]]:
         used, or empty) and ``next`` (remedy); ``server``, ``date`` and ``substitute`` (as in `Proof`; empty
         if the engine does not declare them).
     """
-    found = {entry.name: entry for entry in entry_points(group=GROUP)}
+    found = {entry.name: entry for entry in registered()}
     return [_facts(found[name]) for name in sorted(found)]
 
 

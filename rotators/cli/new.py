@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import keyword
 import re
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import click
 
 from rotators.cli.errors import ScaffoldRefused
 from rotators.cli.output import console, json_option
-from rotators.core.registry import GROUP
+from rotators.core.registry import registered
 
 EXAMPLE = Path(__file__).parent / "example"
 """A working package; the scaffold is a copy of it under another name."""
@@ -73,7 +72,7 @@ def check(name: str, folder: Path) -> None:
             f"{module!r} is a word of Python's or the name of a package that is installed",
             remedy="Choose another name, such as acme-keys.",
         )
-    if any(entry.name == name for entry in entry_points(group=GROUP)):
+    if any(entry.name == name for entry in registered()):
         raise ScaffoldRefused(
             f"a rotator called {name!r} is installed already", remedy="Choose another name."
         )

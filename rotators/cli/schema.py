@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import Any
 
 import click
 
 from rotators.cli.errors import SchemaNotFound
 from rotators.cli.output import console, json_option, print_json
-from rotators.core.registry import GROUP, did_you_mean, load
+from rotators.core.registry import did_you_mean, load, registered
 from rotators.strategies.rotator import engine_of
 from rotators.strategies.schema import secret_schema
 
@@ -45,7 +44,7 @@ def schema(name: str | None) -> None:
 
 def secrets() -> list[str]:
     """Return the names of the secrets' schemas: the installed rotators, in alphabetical order."""
-    return sorted({entry.name for entry in entry_points(group=GROUP)})
+    return sorted({entry.name for entry in registered()})
 
 
 def schema_of(name: str) -> dict[str, Any]:

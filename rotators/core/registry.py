@@ -12,7 +12,7 @@ same way. Only the named entry point is loaded: the driver of another database c
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from rotators.core.contracts import Rotator
@@ -20,6 +20,7 @@ from rotators.core.errors import BrokenRotator, DuplicateRotator, RotatorNotFoun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from importlib.metadata import EntryPoint, EntryPoints
 
     from rotators.core.secret import Secret
     from rotators.core.settings import Settings
@@ -68,6 +69,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {meant!r}?)" if meant else ""
 
 
+@lru_cache(maxsize=1)
+def registered() -> EntryPoints:
+    """List the entry points of all rotators; a process reads the installed distributions once.
+
+    Returns:
+        The entry points; two have the same name if two distributions register it.
+    """
+    return entry_points(group=GROUP)
+
+
 @lru_cache(maxsize=32)
 def load(name: str) -> Rotator:
     """Load the rotator registered as ``name``; a warm container keeps it.
@@ -83,10 +94,9 @@ def load(name: str) -> Rotator:
         DuplicateRotator: two distributions register it; both are named.
         BrokenRotator: it cannot be loaded, or is no rotator; the distribution is named.
     """
-    registered = entry_points(group=GROUP)
-    found = [entry for entry in registered if entry.name == name]
+    found = [entry for entry in registered() if entry.name == name]
     if not found:
-        names = {entry.name for entry in registered}
+        names = {entry.name for entry in registered()}
         raise RotatorNotFound(
             f"no rotator is registered as {name[:40]!r}{did_you_mean(name, names)};"
             f" there are: {', '.join(sorted(names)) or 'none'}"
@@ -98,7 +108,6 @@ def load(name: str) -> Rotator:
 
 
 def _loaded(entry: EntryPoint) -> Rotator:
-    place = f"the rotator {entry.name!r} of {_owner(entry)} ({entry.value})"
     try:
         rotator = entry.load()()
     except RotatorsError:
@@ -107,10 +116,16 @@ def _loaded(entry: EntryPoint) -> Rotator:
         # The type is enough to act on, and a third party's message may hold anything.
         kind = type(error).__name__
         module = f" for {error.name!r}" if isinstance(error, ImportError) and error.name else ""
-        raise BrokenRotator(f"{place} cannot be loaded: {kind}{module}") from error
+        raise BrokenRotator(f"{_place(entry)} cannot be loaded: {kind}{module}") from error
     if not isinstance(rotator, Rotator):
-        raise BrokenRotator(f"{place} gave a {type(rotator).__name__} without propose, apply and verify")
+        raise BrokenRotator(
+            f"{_place(entry)} gave a {type(rotator).__name__} without propose, apply and verify"
+        )
     return rotator
+
+
+def _place(entry: EntryPoint) -> str:
+    return f"the rotator {entry.name!r} of {_owner(entry)} ({entry.value})"
 
 
 def _owner(entry: EntryPoint) -> str:

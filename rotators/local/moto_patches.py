@@ -13,12 +13,14 @@ import inspect
 import json
 import re
 import threading
+import uuid
 from contextlib import ExitStack
 from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+import botocore.useragent
 import moto.core.responses
 from moto.awslambda.models import LambdaFunction
 from moto.cloudtrail.responses import CloudTrailResponse
@@ -26,7 +28,12 @@ from moto.core.responses import BaseResponse
 from moto.events.models import Rule
 from moto.iam.responses import IamResponse
 from moto.secretsmanager.exceptions import SecretsManagerClientError
-from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend, secretsmanager_backends
+from moto.secretsmanager.models import (
+    FakeSecret,
+    SecretsManagerBackend,
+    SecretsStore,
+    secretsmanager_backends,
+)
 from moto.secretsmanager.responses import SecretsManagerResponse
 from moto.sts.models import STSBackend
 from moto.sts.responses import TokenResponse
@@ -39,6 +46,7 @@ from rotators.local.iam.sessions import with_managed_policies
 from rotators.local.kms import patches as kms
 from rotators.local.secretsmanager.accounts import owning_backend
 from rotators.local.secretsmanager.events import with_targets
+from rotators.local.secretsmanager.finding import FINDING
 from rotators.local.secretsmanager.names import CHECKING, check_name
 from rotators.local.secretsmanager.refusals import with_answer_of_aws
 from rotators.local.service_models import shared_service_models
@@ -50,6 +58,13 @@ if TYPE_CHECKING:
     from rotators.local.functions.lambda_service import LambdaService
     from rotators.local.options import Options
     from rotators.local.secretsmanager.operations import Operations
+
+_CACHED: tuple[tuple[Any, str], ...] = (
+    (moto.core.responses, "method_names_from_class"),
+    (moto.core.responses, "camelcase_to_underscores"),
+    (botocore.useragent, "sanitize_user_agent_string_component"),
+)
+"""Functions that every request calls, whose results depend on their arguments only."""
 
 _OPERATIONS = (
     "batch_get_secret_value",
@@ -137,6 +152,8 @@ def install(
     for name, member in CHECKING.items():
         wrap(SecretsManagerResponse, name, _with_checked_name, member)
     replace(SecretsManagerResponse, "backend", property(partial(_backend, operations)))
+    for name, finding in FINDING.items():
+        replace(SecretsStore, name, finding)
     replace(SecretsManagerBackend, "get_secret_value", operations.get_secret_value)
     wrap(SecretsManagerBackend, "delete_secret", operations.deleting)
     wrap(SecretsManagerBackend, "_add_secret", operations.adding)
@@ -154,8 +171,9 @@ def install(
         wrap(TokenResponse, name, with_managed_policies)
     wrap(Rule, "send_to_targets", with_targets, client, options)
     kms.install(replacements)
-    cached = cache(moto.core.responses.method_names_from_class)  # type: ignore[attr-defined] # not exported
-    replace(moto.core.responses, "method_names_from_class", cached)  # a fifth of a request's time
+    replace(moto.core.responses, "gen_amzn_requestid_long", _request_id)
+    for module, name in _CACHED:
+        replace(module, name, cache(getattr(module, name)))
 
 
 class FirstRequests:
@@ -224,6 +242,12 @@ def _lookup_events(operations: Operations, response: CloudTrailResponse) -> str:
 def _params(response: SecretsManagerResponse | CloudTrailResponse) -> dict[str, Any]:
     params: dict[str, Any] = json.loads(response.body or "{}")
     return params
+
+
+def _request_id(headers: dict[str, str]) -> str:
+    """Add the id of a request to the headers of its answer; like AWS's, not moto's 52 random choices."""
+    headers["x-amzn-requestid"] = str(uuid.uuid4())
+    return headers["x-amzn-requestid"]
 
 
 def _function(method: Callable[..., Any], first: tuple[Any, ...]) -> Callable[..., Any]:

@@ -38,7 +38,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterable[list[EntryPoint]]:
     """The registered rotators; a test appends others."""
     registered = list(entry_points(group="rotators"))
     for place in ("rotators.cli.engines", "rotators.core.registry"):
-        monkeypatch.setattr(f"{place}.entry_points", lambda **_: registered)
+        monkeypatch.setattr(f"{place}.registered", lambda: registered)
     load.cache_clear()
     yield registered
     load.cache_clear()

@@ -196,7 +196,7 @@ def with_another_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     another = EntryPoint("acme-keys", "rotators.cli.example.acme_keys.rotator:rotator", "rotators")
     installed = [*entry_points(group="rotators"), another]
     for place in ("rotators.cli.schema", "rotators.core.registry"):
-        monkeypatch.setattr(f"{place}.entry_points", lambda **_: installed)
+        monkeypatch.setattr(f"{place}.registered", lambda: installed)
     yield
     load.cache_clear()
 

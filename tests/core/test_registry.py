@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rotators.core.errors import BrokenRotator, DuplicateRotator, RotatorNotFound, SecretFormatError
-from rotators.core.registry import load, rotator_name
+from rotators.core.registry import load, registered, rotator_name
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 
@@ -40,8 +40,10 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         monkeypatch.syspath_prepend(place)
 
     load.cache_clear()
+    registered.cache_clear()
     yield add
     load.cache_clear()
+    registered.cache_clear()
     for name in [name for name in sys.modules if name.endswith("_module")]:
         del sys.modules[name]
 

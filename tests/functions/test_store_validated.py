@@ -117,7 +117,7 @@ class Failing(Unchecking):
 def installed(monkeypatch: pytest.MonkeyPatch, rotator: type[Unchecking]) -> None:
     monkeypatch.setattr(EntryPoint, "load", lambda _: rotator)
     entry = EntryPoint("others", "nowhere:rotator", "rotators")
-    monkeypatch.setattr(registry, "entry_points", lambda **_: [entry])
+    monkeypatch.setattr(registry, "registered", lambda: [entry])
     registry.load.cache_clear()
 
 

@@ -62,6 +62,8 @@ RELIED_ON: dict[str, str | None] = {
     "moto.core.responses:BaseResponse.dispatch": "(cls, *args, **kwargs)",
     "moto.core.responses:BaseResponse.access_key_regex": None,
     "moto.core.responses:BaseResponse.get_access_key": "(self)",
+    "moto.core.responses:camelcase_to_underscores": "(argument)",
+    "moto.core.responses:gen_amzn_requestid_long": "(headerdict)",
     "moto.core.responses:method_names_from_class": "(clazz)",
     "moto.core.utils:convert_to_flask_response": "(callback)",
     "moto.core.utils:iso_8601_datetime_with_nanoseconds": "()",
@@ -163,7 +165,10 @@ RELIED_ON: dict[str, str | None] = {
     "moto.secretsmanager.models:SecretsManagerBackend.get_secret_value": (
         "(self, secret_id, version_id, version_stage)"
     ),
+    "moto.secretsmanager.models:SecretsStore.__contains__": "(self, key)",
+    "moto.secretsmanager.models:SecretsStore.__getitem__": "(self, key)",
     "moto.secretsmanager.models:SecretsStore.get": "(self, key)",
+    "moto.secretsmanager.models:SecretsStore.pop": "(self, key)",
     "moto.secretsmanager.models:secretsmanager_backends": None,
     "moto.secretsmanager.responses:SecretsManagerResponse.backend": None,
     "moto.secretsmanager.responses:SecretsManagerResponse.create_secret": "(self)",

@@ -172,7 +172,10 @@ class Replication:
         """
         for replica in [each for each in secret.replicas if each.region in regions]:
             secret.replicas.remove(replica)
-            dict.pop(_secrets(replica), replica.arn, None)
+            if (
+                _secrets(replica).get(secret.name) is replica
+            ):  # a failed one may have the name of another secret
+                dict.pop(_secrets(replica), secret.name)
 
     def stop(self, replica: LocalReplica) -> FakeSecret:
         """Make an independent secret of a replica, with its key and a copy of what was replicated.
@@ -202,7 +205,6 @@ class Replication:
         alone.versions = copy.deepcopy(source.versions)
         alone.set_default_version_id(current)
         source.replicas.remove(replica)
-        dict.pop(there, replica.arn)
         there[source.name] = alone
         return alone
 
@@ -213,7 +215,7 @@ class Replication:
             self._events.service_event("ReplicationFailed", secret.arn, failure)
             return
         dict.pop(there, secret.name, None)
-        there[replica.arn] = replica
+        there[secret.name] = replica
         replica.become("InSync", "Replication succeeded")
         self._events.service_event("ReplicationSucceeded", secret.arn)
 

@@ -113,7 +113,7 @@ def lookup(records: Iterable[dict[str, Any]], region: str, params: dict[str, Any
     found = sorted(
         (
             record
-            for record in records
+            for record in _with_attributes(records, params)
             if record["CloudTrailEvent"]["awsRegion"] == region
             and (after is None or _position(record) < after)
             and _fits(record, params)
@@ -153,22 +153,24 @@ def _is_attribute(attribute: dict[str, Any]) -> bool:
     return attribute.get("AttributeKey") in _ATTRIBUTES and 1 <= length <= _LONGEST
 
 
+def _with_attributes(records: Iterable[dict[str, Any]], params: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    """The records with the attribute that the request names; looked at first, because few records have it."""
+    for attribute in params.get("LookupAttributes") or ():
+        key, value = attribute["AttributeKey"], attribute["AttributeValue"]
+        if key in {"ResourceName", "ResourceType"}:
+            records = [
+                record for record in records if [each for each in record["Resources"] if each[key] == value]
+            ]
+        else:
+            records = [record for record in records if str(record.get(key, "")) == value]
+    return records
+
+
 def _fits(record: dict[str, Any], params: dict[str, Any]) -> bool:
     start, end, time = params.get("StartTime"), params.get("EndTime"), float(record["EventTime"])
     if (start is not None and time < float(start)) or (end is not None and time > float(end)):
         return False
-    if "EventCategory" in params:
-        return False  # there are no Insights events
-    return all(
-        attribute["AttributeValue"] in _values(record, attribute["AttributeKey"])
-        for attribute in params.get("LookupAttributes") or ()
-    )
-
-
-def _values(record: dict[str, Any], key: str) -> list[str]:
-    if key in {"ResourceName", "ResourceType"}:
-        return [resource[key] for resource in record["Resources"]]
-    return [str(record.get(key, ""))]
+    return "EventCategory" not in params  # there are no Insights events
 
 
 def _position(record: dict[str, Any]) -> tuple[float, str]:
