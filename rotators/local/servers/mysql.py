@@ -43,20 +43,21 @@ class MySqlServer(MariaDbServer):
         "secure-file-priv": "NULL",
         "innodb-flush-log-at-trx-commit": "0",
         "innodb-buffer-pool-size": "32M",
+        "innodb-redo-log-capacity": "8M",
     }
+    # Without certificates, because servers get others, and no private key should be in a cache.
+    install_options = (
+        "--no-defaults",
+        "--initialize-insecure",
+        "--secure-file-priv=NULL",
+        f"--innodb-redo-log-capacity={defaults['innodb-redo-log-capacity']}",
+        "--auto-generate-certs=0",
+        "--caching-sha2-password-auto-generate-rsa-keys=0",
+        "--sha256-password-auto-generate-rsa-keys=0",
+    )
 
     def _find(self) -> MariaDbBinaries:
         return find_mysql()
-
-    def _initialise(self, found: MariaDbBinaries) -> None:
-        self._run(
-            found.server,
-            "--no-defaults",
-            "--initialize-insecure",
-            f"--datadir={self._settings['datadir']}",
-            "--secure-file-priv=NULL",
-            f"--tmpdir={self._settings['tmpdir']}",
-        )
 
     def identified(self, password: str) -> str:
         """See MariaDbServer.identified. The server keeps the password out of its logs itself."""

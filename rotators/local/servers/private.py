@@ -19,11 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from rotators.local.errors import LocalStackError, ServerStartFailed
+from rotators.local.servers.prepared import prepare
 from rotators.local.servers.process import ServerProcess, identity
 from rotators.local.servers.supervisor import children
 from rotators.local.servers.tls import issue
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from rotators.local.aws import LocalAws
 
 # Some servers refuse to run as root, so as root every server runs as this unprivileged user.
@@ -290,11 +293,20 @@ class PrivateServer(DatabaseServer):
             time.sleep(0.02)
         return False
 
-    def _run(self, *command: str | Path, **environment: str) -> None:
+    def _fill(self, folder: str, program: Path, options: Sequence[str], make: Callable[[], None]) -> None:
+        """Make a folder with the files of a new server, for the user that it runs as; see ``prepare``."""
+        place = self.directory / folder
+        prepare(place, program, options, make)
+        if self._uid is not None:
+            for path in (place, *place.rglob("*")):
+                os.chown(path, self._uid, self._uid)
+
+    def _run(self, *command: str | Path, stdin: str = "", **environment: str) -> None:
         """Run a program that makes the server's files, as the server's user, in its directory.
 
         Args:
             command: the program and its arguments, never a password.
+            stdin: its input.
             environment: Variables in addition to our own.
 
         Raises:
@@ -304,6 +316,7 @@ class PrivateServer(DatabaseServer):
             command,
             cwd=self.directory,
             env={**os.environ, **environment},
+            input=stdin,
             capture_output=True,
             text=True,
             check=False,
