@@ -7,6 +7,7 @@ importing moto in each of them would take most of the time.
 from __future__ import annotations
 
 import contextlib
+import gc
 import http.client
 import importlib.metadata
 import json
@@ -187,6 +188,10 @@ def start_and_tell_the_container(then: str) -> None:
 
 def run_each() -> None:
     """Run each case in a process, and print its name, its exit status and its stderr as a line of JSON."""
+    import rotators.local.services  # noqa: F401, PLC0415 - moto, which a start would import in each process
+
+    moto_names.missing_names()  # imports more of it
+    gc.freeze()  # the end of each process would examine all objects
     for case in CASES:
         errors, write = os.pipe()
         if (pid := os.fork()) == 0:
