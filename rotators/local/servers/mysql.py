@@ -43,17 +43,17 @@ class MySqlServer(MariaDbServer):
         "secure-file-priv": "NULL",
         "innodb-flush-log-at-trx-commit": "0",
         "innodb-buffer-pool-size": "32M",
-        "innodb-redo-log-capacity": "8M",
+        "loose-innodb-redo-log-capacity": "8M",  # unknown to releases before 8.0.30
     }
     # Without certificates, because servers get others, and no private key should be in a cache.
     install_options = (
         "--no-defaults",
         "--initialize-insecure",
         "--secure-file-priv=NULL",
-        f"--innodb-redo-log-capacity={defaults['innodb-redo-log-capacity']}",
+        f"--loose-innodb-redo-log-capacity={defaults['loose-innodb-redo-log-capacity']}",
         "--auto-generate-certs=0",
         "--caching-sha2-password-auto-generate-rsa-keys=0",
-        "--sha256-password-auto-generate-rsa-keys=0",
+        "--loose-sha256-password-auto-generate-rsa-keys=0",
     )
 
     def _find(self) -> MariaDbBinaries:
