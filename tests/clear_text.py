@@ -137,7 +137,7 @@ def record_ldap(server: LdapServer) -> None:
 def record_samba(server: ActiveDirectoryServer) -> None:
     """Search a domain controller's log and the files of its database."""
     record("the log of Samba", server.log())
-    for path in sorted((server.directory / "private" / "sam.ldb.d").glob("DC=ROT*.ldb")):
+    for path in sorted((server.directory / "data" / "private" / "sam.ldb.d").glob("DC=ROT*.ldb")):
         record(f"Samba's {path.name}", path.read_text("latin-1"))
 
 

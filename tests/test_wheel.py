@@ -23,6 +23,8 @@ from tests.receipts.chains import Key, chain, receipt
 from tests.world import World, new_password, unique
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rotators.local.aws import LocalAws
     from rotators.local.servers.ldap import LdapServer
     from rotators.local.servers.mariadb import MariaDbServer
@@ -41,6 +43,9 @@ ALWAYS = tuple(f"rotators.{name}." for name in BASE)
 
 OF_SEALED = "rotators.aws.envelope"
 """The module that needs the extra `sealed`."""
+
+BYTE_CODE = "PYTHONPYCACHEPREFIX"
+"""The variable that names a folder for the byte code."""
 
 OF_LOCAL = tuple(f"rotators.{name}" for name in ("cli", "local", "testing"))
 """Packages that need the extra `local`."""
@@ -62,12 +67,14 @@ for found in pkgutil.walk_packages(rotators.__path__, "rotators."):
 """
 
 
-def run(*command: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     """Run a command outside the checkout, so that it cannot import the checkout instead of the wheel."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    return subprocess.run(
-        command, cwd="/", env={**kept, **variables}, check=False, capture_output=True, text=True
-    )
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PYTHON") or name == BYTE_CODE
+    }
+    return subprocess.run(command, cwd="/", env=kept, check=False, capture_output=True, text=True)
 
 
 def printed(python: Path, code: str, *arguments: str) -> str:
@@ -99,19 +106,24 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def environments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of the environments. Skips if no index can be reached, and fails in CI."""
     artifact.install_tools()
     folder = tmp_path_factory.mktemp("environments")
     probe = run(UV, "pip", "install", "--dry-run", "--no-deps", "--no-cache", "--target", folder, "six")
     if probe.returncode:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"no package index: {probe.stderr.strip()}")
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(BYTE_CODE, str(folder / "byte-code"))
+        yield folder
 
 
 @pytest.fixture(scope="module")
 def python(request: pytest.FixtureRequest, wheel: Path, environments: Path) -> Path:
-    """The interpreter of an environment with the wheel and the extra that the parameter names."""
+    """The interpreter of an environment with the wheel and the extra that the parameter names.
+
+    All environments have the same path, so that they share the byte code of the same libraries.
+    """
     folder = environments / (request.param or "none")
     interpreter = folder / "bin" / "python"
     if not interpreter.exists():
@@ -124,13 +136,16 @@ def python(request: pytest.FixtureRequest, wheel: Path, environments: Path) -> P
         ):
             done = run(*command)
             assert done.returncode == 0, done.stderr
-    return interpreter
+    current = environments / "current"
+    current.unlink(missing_ok=True)
+    current.symlink_to(folder)
+    return current / "bin" / "python"
 
 
 @pytest.fixture
 def extra(python: Path) -> str:
     """The extra that is installed in the environment."""
-    name = python.parent.parent.name
+    name = python.parent.parent.readlink().name
     return "" if name == "none" else name
 
 

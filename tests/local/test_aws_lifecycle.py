@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import select
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -17,11 +19,18 @@ from tests.local import lifecycles
 _RUN = [sys.executable, "-W", "error", "-m", "tests.local.lifecycles"]
 
 
+@pytest.fixture(scope="module")
+def ended() -> dict[str, tuple[int, str]]:
+    """Exit status and stderr of each case's process."""
+    done = subprocess.run(_RUN, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines: list[Any] = [json.loads(line) for line in done.stdout.splitlines()]
+    return {name: (status, said) for name, status, said in lines}
+
+
 @pytest.mark.parametrize("case", lifecycles.CASES, ids=lambda case: case.__name__)
-def test_in_a_process_of_its_own(case: Callable[[], None]) -> None:
-    done = subprocess.run([*_RUN, case.__name__], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+def test_in_a_process_of_its_own(case: Callable[[], None], ended: dict[str, tuple[int, str]]) -> None:
+    assert ended[case.__name__] == (0, "")
 
 
 def test_moto_is_imported_only_at_the_start() -> None:

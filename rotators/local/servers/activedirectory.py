@@ -1,8 +1,7 @@
 """A private Samba domain controller (Active Directory) on loopback, for this process alone.
 
 Its ports are fixed, so it runs in a separate network (private_network.py), which needs root on Linux. A
-new domain takes half a minute, so it is made once for each version of Samba, kept in the user's cache, and
-copied.
+new domain takes half a minute, so it is made once and copied (prepared.py).
 """
 
 from __future__ import annotations
@@ -12,14 +11,13 @@ import re
 import secrets
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rotators.local.errors import LocalStackError, ServerNotFound, ServerStartFailed
 from rotators.local.servers import private_network
 from rotators.local.servers.files import write_private
-from rotators.local.servers.private import PrivateServer, free_port, version_of
+from rotators.local.servers.private import PrivateServer, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +30,15 @@ USERS = f"CN=Users,{SUFFIX}"
 
 _PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin"))
 _ADMIN_PASSWORD = re.compile(r"Admin password: +(\S+)")
+_PROVISION = (
+    "--server-role=dc",
+    "--dns-backend=NONE",
+    "--host-name=dc",
+    "--host-ip=127.0.0.1",
+    f"--realm={DOMAIN}",
+    f"--domain={DOMAIN.partition('.')[0]}",
+)
+_RULES = ("--min-pwd-age=0", "--complexity=off")
 ENABLED = "512"
 """``userAccountControl`` of an ordinary user, NORMAL_ACCOUNT."""
 
@@ -86,37 +93,18 @@ class ActiveDirectoryServer(PrivateServer):
 
     def _prepare(self) -> None:
         self._samba, tool = self.find()
-        domain = self._provisioned(tool, version_of(self._samba, r"(\S+)\s*$") or "unknown")
-        shutil.copytree(domain, self.directory, dirs_exist_ok=True, symlinks=True)
-        self.password = (self.directory / "password").read_text()
+        data = self.directory / "data"
+        self._fill("data", tool, (*_PROVISION, *_RULES), lambda: self._provision(tool, data))
+        self.password = (data / "password").read_text()
         write_private(self.directory / "smb.conf", _configuration(self.directory, self._settings))
 
-    def _provisioned(self, tool: Path, version: str) -> Path:
-        """The folder of a new domain, made if it is not in the cache."""
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "rotators")
-        domain = cache / f"samba-{version}"
-        if not domain.exists():
-            cache.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=cache) as place:
-                made = Path(place, "domain")
-                self._provision(tool, made)
-                try:
-                    made.rename(domain)  # as a whole, because another process may make it too
-                except OSError:
-                    if not domain.exists():
-                        raise
-        return domain
-
     def _provision(self, tool: Path, made: Path) -> None:
-        options = ("--server-role=dc", "--dns-backend=NONE", "--host-name=dc", "--host-ip=127.0.0.1")
-        where = (f"--realm={DOMAIN}", f"--domain={DOMAIN.partition('.')[0]}", f"--targetdir={made}")
-        said = self._run(tool, "domain", "provision", *options, *where)
+        said = self._run(tool, "domain", "provision", *_PROVISION, f"--targetdir={made}")
         found = _ADMIN_PASSWORD.search(said)
         if found is None:
             raise ServerStartFailed("samba-tool did not say the administrator's password")
         write_private(made / "password", found[1])
-        rules = ("--min-pwd-age=0", "--complexity=off", f"--configfile={made}/etc/smb.conf")
-        self._run(tool, "domain", "passwordsettings", "set", *rules)
+        self._run(tool, "domain", "passwordsettings", "set", *_RULES, f"--configfile={made}/etc/smb.conf")
 
     def _command(self) -> list[str]:
         self.clear_port = free_port()
@@ -211,13 +199,13 @@ def add_user(connection: Connection, name: str, password: str) -> str:
 
 def _configuration(place: Path, settings: Sequence[str]) -> str:
     folders = {
-        "binddns dir": "bind-dns",
-        "cache directory": "cache",
-        "lock directory": ".",
-        "ncalrpc dir": "ncalrpc",
-        "pid directory": ".",
-        "private dir": "private",
-        "state directory": "state",
+        "binddns dir": "data/bind-dns",
+        "cache directory": "data/cache",
+        "lock directory": "data",
+        "ncalrpc dir": "data/ncalrpc",
+        "pid directory": "data",
+        "private dir": "data/private",
+        "state directory": "data/state",
         "tls cafile": "ca.pem",
         "tls certfile": "server.pem",
         "tls keyfile": "server.key",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,7 @@ class MariaDbServer(PrivateServer):
 
     Attributes:
         defaults: the options that every server gets.
+        install_options: the options of the program that makes a data directory.
         version: of the server that runs.
         clearing: SQL that drops the users of a new data directory.
     """
@@ -68,6 +70,7 @@ class MariaDbServer(PrivateServer):
     test_options: Mapping[str, Any] = {"tls": False}
     ready_text = "ready for connections"
     failed_texts = ("Aborting",)
+    stop_signal = signal.SIGKILL  # it would write to its data directory for a second, which is then removed
     version: str
     clearing = "DELETE FROM mysql.global_priv WHERE User IN ('root', '');\nFLUSH PRIVILEGES;"
     defaults: Mapping[str, str] = {
@@ -83,6 +86,13 @@ class MariaDbServer(PrivateServer):
         "innodb-log-file-size": "16M",
         "performance-schema": "0",
     }
+    install_options: tuple[str, ...] = (
+        "--no-defaults",
+        "--skip-test-db",
+        "--auth-root-authentication-method=normal",
+        "--skip-name-resolve",
+        f"--innodb-log-file-size={defaults['innodb-log-file-size']}",  # a server would change another size
+    )
 
     def __init__(self, *, settings: Mapping[str, str] | None = None, tls: bool = True) -> None:
         super().__init__()
@@ -94,8 +104,7 @@ class MariaDbServer(PrivateServer):
         self._program, self.version = found.server, found.version
         # A server that starts clears its folder of temporary tables, other servers' included.
         self._settings |= {name: str(self.directory / folder) for name, folder in _FOLDERS.items()}
-        for folder in _FOLDERS.values():
-            (self.directory / folder).mkdir()
+        (self.directory / _FOLDERS["tmpdir"]).mkdir()
         certificate = {name: str(self.directory / file) for name, file in _CERTIFICATE.items()}
         self._settings |= certificate if self.tls else {"ssl": "0"}
         self._own()
@@ -130,14 +139,12 @@ class MariaDbServer(PrivateServer):
 
     def _initialise(self, found: MariaDbBinaries) -> None:
         """Make the data directory."""
-        self._run(
+        options, folder = self.install_options, f"--datadir={self._settings['datadir']}"
+        self._fill(
+            _FOLDERS["datadir"],
             found.install,
-            "--no-defaults",
-            f"--datadir={self._settings['datadir']}",
-            "--skip-test-db",
-            "--auth-root-authentication-method=normal",
-            "--skip-name-resolve",
-            TMPDIR=self._settings["tmpdir"],
+            (found.version, *options),
+            lambda: self._run(found.install, *options, folder, TMPDIR=self._settings["tmpdir"]),
         )
 
     def identified(self, password: str) -> str:

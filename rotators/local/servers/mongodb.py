@@ -77,7 +77,8 @@ class _Store(PrivateServer):
     def _prepare(self) -> None:
         self._programs = self.find()
         options = ("-U", "postgres", "--auth=trust", "--no-sync", "--no-locale", "--encoding=UTF8")
-        self._run(self._programs / "initdb", "-D", self.directory / "data", *options)
+        program = self._programs / "initdb"
+        self._fill("data", program, options, lambda: self._run(program, "-D", "data", *options))
 
     def _command(self) -> list[str]:
         settings = {**self._settings, "unix_socket_directories": str(self.directory), "port": str(self.port)}

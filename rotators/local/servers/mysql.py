@@ -27,7 +27,18 @@ class MySqlServer(MariaDbServer):
         "secure-file-priv": "NULL",
         "innodb-flush-log-at-trx-commit": "0",
         "innodb-buffer-pool-size": "32M",
+        "loose-innodb-redo-log-capacity": "8M",  # unknown to releases before 8.0.30
     }
+    # Without certificates, because servers get others, and no private key should be in a cache.
+    install_options = (
+        "--no-defaults",
+        "--initialize-insecure",
+        "--secure-file-priv=NULL",
+        f"--loose-innodb-redo-log-capacity={defaults['loose-innodb-redo-log-capacity']}",
+        "--auto-generate-certs=0",
+        "--caching-sha2-password-auto-generate-rsa-keys=0",
+        "--loose-sha256-password-auto-generate-rsa-keys=0",
+    )
 
     @classmethod
     def find(cls) -> MariaDbBinaries:
@@ -47,16 +58,6 @@ class MySqlServer(MariaDbServer):
                 remedy="Install MySQL, or set MYSQL_BIN to the directory of mysqld.",
             )
         return MariaDbBinaries(server, server, version)
-
-    def _initialise(self, found: MariaDbBinaries) -> None:
-        self._run(
-            found.server,
-            "--no-defaults",
-            "--initialize-insecure",
-            f"--datadir={self._settings['datadir']}",
-            "--secure-file-priv=NULL",
-            f"--tmpdir={self._settings['tmpdir']}",
-        )
 
     def identified(self, password: str) -> str:
         """See MariaDbServer.identified. The server keeps the password out of its logs itself."""

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from rotators.local.errors import LocalStackError, ServerNotFound, ServerStartFailed
-from rotators.local.servers.files import write_private
 from rotators.local.servers.private import DatabaseServer, PrivateServer, version_of
 
 if TYPE_CHECKING:
@@ -229,6 +228,7 @@ class PostgresServer(_Postgres, PrivateServer):
     def _prepare(self) -> None:
         found = self.find()
         self.version = found.version
+        self._installed = found.directory
         binaries = self._readable(found.directory)
         self._program = binaries / "postgres"
         self._initialise(binaries)
@@ -241,22 +241,25 @@ class PostgresServer(_Postgres, PrivateServer):
 
     def _initialise(self, binaries: Path) -> None:
         """Make the data directory."""
-        given = self.directory / "password"
-        write_private(given, self.password)
-        self._own()
-        options = (
-            "--auth=scram-sha-256",
-            "--pwfile=password",
-            "--encoding=UTF8",
-            "--no-sync",
-            "--no-instructions",
-        )
-        command = (binaries / "initdb", "-D", "data", "-U", self.superuser, *options)
-        try:
-            self._run(*command, "--locale=C.UTF-8")
-        except ServerStartFailed:  # not every system has that locale
-            self._run(*command, "--locale=C")
-        given.unlink()
+        # Nobody will be trusted: pg_hba.conf is replaced, and the superuser gets a password before the start.
+        options = ("-U", self.superuser, "--auth=trust", "--encoding=UTF8", "--no-sync", "--no-instructions")
+
+        def make() -> None:
+            command = (binaries / "initdb", "-D", "data", *options)
+            try:
+                self._run(*command, "--locale=C.UTF-8")
+            except ServerStartFailed:  # not every system has that locale
+                self._run(*command, "--locale=C")
+
+        self._fill("data", self._installed / "initdb", options, make)
+        settings = {
+            "password_encryption": "scram-sha-256",
+            "exit_on_error": "true",
+            "log_min_error_statement": "panic",  # the statement has the password
+        }
+        given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        statement = f"ALTER ROLE {self.superuser} PASSWORD '{self.password}'\n"
+        self._run(binaries / "postgres", "--single", "-F", "-D", "data", *given, "postgres", stdin=statement)
 
     def _command(self) -> list[str]:
         data = self.directory / "data"

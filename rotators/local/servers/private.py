@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from rotators.local.errors import LocalStackError, ServerNotFound, ServerStartFailed
+from rotators.local.servers.prepared import prepare
 from rotators.local.servers.process import ServerProcess, identity
 from rotators.local.servers.supervisor import children
 from rotators.local.servers.tls import issue
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from rotators.local.aws import LocalAws
 
@@ -322,11 +323,20 @@ class PrivateServer(DatabaseServer):
             time.sleep(0.02)
         return False
 
-    def _run(self, *command: str | Path, **environment: str) -> str:
+    def _fill(self, folder: str, program: Path, options: Sequence[str], make: Callable[[], object]) -> None:
+        """Make a folder with the files of a new server, for the user that it runs as; see ``prepare``."""
+        place = self.directory / folder
+        prepare(place, program, options, make)
+        if self._uid is not None:
+            for path in (place, *place.rglob("*")):
+                os.chown(path, self._uid, self._uid)
+
+    def _run(self, *command: str | Path, stdin: str = "", **environment: str) -> str:
         """Run a program that makes the server's files, as the server's user, in its directory.
 
         Args:
             command: the program and its arguments, never a password.
+            stdin: its input.
             environment: Variables in addition to our own.
 
         Returns:
@@ -339,6 +349,7 @@ class PrivateServer(DatabaseServer):
             command,
             cwd=self.directory,
             env={**os.environ, **environment},
+            input=stdin,
             capture_output=True,
             text=True,
             check=False,
