@@ -85,11 +85,11 @@ def _change(selector: Selector, planned: Planner, *, yes: bool) -> None:
     selection.require_complete()
     if not selected:
         raise nothing_selected()
-    carry_out(Plan(plan, selected, unchanged), yes=yes)
+    carry_out(ChangePlan(plan, selected, unchanged), yes=yes)
 
 
 @dataclass(frozen=True)
-class Plan:
+class ChangePlan:
     """The changes of a command.
 
     Attributes:
@@ -115,7 +115,7 @@ class Plan:
     remarks: Sequence[Remark] = ()
 
 
-def carry_out(plan: Plan, *, yes: bool) -> None:
+def carry_out(plan: ChangePlan, *, yes: bool) -> None:
     """Show a plan, and make its changes with ``yes``.
 
     A signal ends it between two changes, or during one. The process ends with status 1 if something was not
@@ -150,7 +150,7 @@ class Result:
         stopped: what ended the command during the next change, which may have been made; else None.
     """
 
-    plan: Plan
+    plan: ChangePlan
     outcomes: Sequence[ChangeOutcome]
     stopped: BaseException | None = None
 
@@ -180,7 +180,7 @@ class Result:
         return "repeat the command; it makes the changes that remain."
 
 
-def _show_plan(plan: Plan, out: Screen) -> None:
+def _show_plan(plan: ChangePlan, out: Screen) -> None:
     if not plan.changes:
         remains = "no change can be made" if plan.refused else "nothing remains to be changed"
         out.print(f"{counted(plan.selected, plan.noun)} selected; {remains}.")
@@ -196,7 +196,7 @@ def _show_plan(plan: Plan, out: Screen) -> None:
     _show_reasons(plan, out)
 
 
-def _show_reasons(plan: Plan, out: Screen) -> None:
+def _show_reasons(plan: ChangePlan, out: Screen) -> None:
     """Show what cannot be changed, and the remarks."""
     for title, facts in (
         ("Cannot be changed:", [(each.change.secret, str(each.error)) for each in plan.refused]),
@@ -214,7 +214,7 @@ def _show_reasons(plan: Plan, out: Screen) -> None:
             out.print(f"  … and {len(about) - _ROWS:,} more; --json shows all.")
 
 
-def _run(plan: Plan, out: Screen) -> Result:
+def _run(plan: ChangePlan, out: Screen) -> Result:
     outcomes: list[ChangeOutcome] = []
     bars = progress_bars(out)
     try:
@@ -274,7 +274,7 @@ def _told(result: Result, number: int, change: Change) -> dict[str, Any]:
     return _described(result.plan, change, state, error)
 
 
-def _described(plan: Plan, change: Change, state: str, error: RotatorsError | None) -> dict[str, Any]:
+def _described(plan: ChangePlan, change: Change, state: str, error: RotatorsError | None) -> dict[str, Any]:
     return {
         plan.noun: change.secret,
         "arn": change.arn,

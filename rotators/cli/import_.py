@@ -9,7 +9,7 @@ import click
 
 from rotators.aws.secrets import SecretVersion
 from rotators.cli.auditing import record_read
-from rotators.cli.changing import Plan, carry_out, yes_option
+from rotators.cli.changing import ChangePlan, carry_out, yes_option
 from rotators.cli.output import counted, json_option
 from rotators.core.errors import RotatorsError, SealedValueError, SecretNotFound
 from rotators.manage.changes import Change, storing
@@ -42,7 +42,7 @@ def import_(  # noqa: PLR0913, PLR0917 - options of the command
     if replaced and not overwrite:
         named = ", ".join(replaced[:_MOST_NAMED]) + (", …" if len(replaced) > _MOST_NAMED else "")
         raise WouldOverwrite(f"another value is stored in {counted(len(replaced), 'secret')}: {named}")
-    carry_out(Plan(plan, len(secrets), len(secrets) - len(plan)), yes=yes)
+    carry_out(ChangePlan(plan, len(secrets), len(secrets) - len(plan)), yes=yes)
 
 
 def _text(file: str) -> str:

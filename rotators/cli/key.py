@@ -13,7 +13,7 @@ from rich.table import Column
 
 from rotators.aws import sealing
 from rotators.aws.secrets import Version
-from rotators.cli.changing import Plan, carry_out, yes_option
+from rotators.cli.changing import ChangePlan, carry_out, yes_option
 from rotators.cli.key_change import change
 from rotators.cli.key_create import create
 from rotators.cli.output import (
@@ -197,7 +197,7 @@ def rotate(key: tuple[str, ...], days: int | None, off: bool, yes: bool) -> None
         planned = partial(key_rotation.automatic, days=days)
     found = {entry.arn: entry for entry in map(key_entry, key)}
     plans = [list(planned(entry)) for entry in found.values()]
-    plan = Plan(
+    plan = ChangePlan(
         [change for plan in plans for change in plan],
         selected=len(found),
         unchanged=sum(not plan for plan in plans),

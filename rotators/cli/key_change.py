@@ -8,7 +8,7 @@ from dataclasses import replace
 import click
 
 from rotators.aws import sealing
-from rotators.cli.changing import Plan, carry_out, yes_option
+from rotators.cli.changing import ChangePlan, carry_out, yes_option
 from rotators.cli.output import console, json_option
 from rotators.cli.selecting import nothing_selected, require_conditions, selector_options
 from rotators.core.errors import AccessDenied, SecretNotFound
@@ -37,7 +37,7 @@ def change(selector: Selector, old: str, new: str, yes: bool) -> None:
     source, target = key_entry(old, rotation=False), key_entry(new, rotation=False)
     key_change = KeyChange(source, target, KeyPermissions())
     selected = _plan(replace(selector, deleted=True), key_change)
-    plan = Plan(
+    plan = ChangePlan(
         key_change.changes,
         selected,
         key_change.unchanged,

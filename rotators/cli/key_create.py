@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from rotators.cli.changing import Plan, carry_out, yes_option
+from rotators.cli.changing import ChangePlan, carry_out, yes_option
 from rotators.cli.output import json_option
 from rotators.cli.tag import tags_of
 from rotators.manage.key_creation import DAYS, ENCRYPT, MAC, SIGN, USAGES, NewKey, creation
@@ -57,7 +57,7 @@ def create(  # noqa: PLR0913 - one for each option
     )
     changes = creation(wanted)
     after = f"`rotators key change --from KEY --to {alias}` moves secrets to it."
-    plan = Plan(
+    plan = ChangePlan(
         changes,
         selected=1,
         unchanged=int(not changes),

@@ -199,11 +199,11 @@ def run(engine: str, jobs: list[Job]) -> dict[str, list[StopResult]]:
 
 def _stopped(job: Job, aws: LocalAws, target: Target, killer: Killer) -> list[StopResult]:
     from rotators.testing.case import Kit  # noqa: PLC0415 - the workers need it, and the command does not
-    from rotators.testing.crash import CrashMatrix, CrashPlan  # noqa: PLC0415
+    from rotators.testing.crash import CrashMatrix, Plan  # noqa: PLC0415
 
     with Kit(aws, target, strategy=job.strategy, with_admin=job.with_admin) as kit:
         crashes = CrashMatrix(job.name, kit, killer)
-        plan = CrashPlan(every=job.every, thorough=job.thorough)
+        plan = Plan(every=job.every, thorough=job.thorough)
         total = sum(1 for _ in crashes.points(plan))
         return crashes.run(plan, _reporter(job.name, total))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from rotators.cli.changing import Plan, carry_out, yes_option
+from rotators.cli.changing import ChangePlan, carry_out, yes_option
 from rotators.cli.output import json_option
 from rotators.manage.inventory import described
 from rotators.manage.renaming import renaming
@@ -28,4 +28,4 @@ def rename(secret: str, name: str, yes: bool) -> None:
         f"let applications, policies and the masterarn of other secrets use {name};"
         f" when nothing reads {old} any more (`rotators list {old}`), `rotators delete {old}`."
     )
-    carry_out(Plan(plan, 1, ordered=True, after=after), yes=yes)
+    carry_out(ChangePlan(plan, 1, ordered=True, after=after), yes=yes)

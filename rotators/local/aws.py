@@ -214,9 +214,9 @@ class LocalAws(Options):
         """Return the log of a function so far, with Lambda's START and END lines.
 
         Args:
-            name: Short name under which the function was registered.
+            name: Short name under which the function was registered, or the ARN of a function.
         """
-        return self._services.functions.runner(_function_name(name)).log()
+        return self._services.functions.runner(_named(name)).log()
 
     def service_events(self, secret_id: str | None = None) -> list[ServiceEvent]:
         """Return Secrets Manager's own events, oldest first.
@@ -260,7 +260,7 @@ class LocalAws(Options):
         Raises:
             LocalStackError: It did not print the text so often in time.
         """
-        function = name.rpartition(":")[2] if name.startswith("arn:") else _function_name(name)
+        function = _named(name)
         return self._services.functions.runner(function).wait_for_log(function, text, timeout, times)
 
     def wait_for_rotation(self, secret_id: str, token: str, timeout: float = 60.0) -> RotationOutcome:
@@ -319,3 +319,7 @@ class LocalAws(Options):
 
 def _function_name(name: str) -> str:
     return f"rotators-{name}"
+
+
+def _named(name: str) -> str:
+    return name.rpartition(":")[2] if name.startswith("arn:") else _function_name(name)

@@ -21,7 +21,7 @@ _MOST_USES = 8
 
 
 @dataclass(frozen=True)
-class CrashPlan:
+class Plan:
     """Points and rotations to try.
 
     Attributes:
@@ -85,7 +85,7 @@ class CrashMatrix:
                 )
         return self._undisturbed[rotations]
 
-    def points(self, plan: CrashPlan) -> Iterator[Point]:
+    def points(self, plan: Plan) -> Iterator[Point]:
         """Yield all points of a plan.
 
         Args:
@@ -99,7 +99,7 @@ class CrashMatrix:
                     yield from self._recoveries(rotations, operation, when, number, plan)
 
     def _recoveries(
-        self, rotations: int, operation: Operation, when: When, number: int, plan: CrashPlan
+        self, rotations: int, operation: Operation, when: When, number: int, plan: Plan
     ) -> Iterator[Point]:
         turn = (number // plan.every) % 2
         for which, recovery in enumerate((Recovery.SAME_TOKEN, Recovery.NEW_TOKEN)):
@@ -115,7 +115,7 @@ class CrashMatrix:
         elif turn == 0:
             yield Point(rotations, operation, when, Recovery.STOPPED_AGAIN, again=operation.index)
 
-    def run(self, plan: CrashPlan, progress: Callable[[StopResult], None] | None = None) -> list[StopResult]:
+    def run(self, plan: Plan, progress: Callable[[StopResult], None] | None = None) -> list[StopResult]:
         """Try every point of a plan.
 
         Args:

@@ -10,7 +10,7 @@ from typing import ClassVar
 import pytest
 
 from rotators.testing.case import Kit
-from rotators.testing.crash import CrashMatrix, CrashPlan
+from rotators.testing.crash import CrashMatrix, Plan
 from rotators.testing.killed import Killer
 from rotators.testing.results import StopOutcome, summary
 from rotators.testing.suite import Suite
@@ -25,7 +25,7 @@ class RotatorCrashesV1(Suite):
             dotted path.
     """
 
-    plan: ClassVar[CrashPlan] = CrashPlan()
+    plan: ClassVar[Plan] = Plan()
     kill: ClassVar[bool] = True
 
     @pytest.mark.timeout(900)

@@ -18,7 +18,7 @@ from rotators.core.errors import (
 )
 from rotators.local.aws import LocalAws
 from rotators.testing.case import STEPS, Case, Kit
-from rotators.testing.crash import CrashMatrix, CrashPlan
+from rotators.testing.crash import CrashMatrix, Plan
 from rotators.testing.recorder import Operation, When
 from rotators.testing.results import StopOutcome
 from tests.elasticache.caches import calls, slow
@@ -206,7 +206,7 @@ def test_a_token_never_set_is_taken_again(tokens: Kit) -> None:
 
 @pytest.mark.timeout(900)
 def test_no_stop_makes_the_current_token_fail(tokens: Kit) -> None:
-    results = CrashMatrix("tokens", tokens).run(CrashPlan(starts=[1], every=9))
+    results = CrashMatrix("tokens", tokens).run(Plan(starts=[1], every=9))
     bad = [each for each in results if each.outcome is not StopOutcome.OK]
     assert len(results) > 10
     assert not bad, bad[:3]

@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 
 import pytest
 
-from rotators.testing.crash import CrashPlan
+from rotators.testing.crash import Plan
 from rotators.testing.crashes import RotatorCrashesV1
 from rotators.testing.hostile import RotatorContractV2
 from rotators.testing.races import RotatorRacesV1
@@ -47,4 +47,4 @@ class TestAlternatingClone(RotatorCrashesV1):
     strategy = "alternating"
     with_admin = True
     kill = False
-    plan: ClassVar[CrashPlan] = CrashPlan(starts=[0], every=9)
+    plan: ClassVar[Plan] = Plan(starts=[0], every=9)

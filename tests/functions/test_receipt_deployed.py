@@ -57,10 +57,16 @@ class Deployed:
     def count(self) -> int:
         return len(list(Bucket(self.bucket).read()))
 
+    def ended(self, outcome: str) -> int:
+        """How often the function has ended with an outcome."""
+        return self.stack.world.aws.logs(self.function).count(self._end(outcome))
+
     def wait(self, outcome: str, times: int) -> None:
         """Wait until the function has ended so often with an outcome."""
-        ended = f'"outcome":"{outcome}","secret":"{self.arn}"'
-        self.stack.world.aws.wait_for_log(self.function, ended, WAIT, times=times)
+        self.stack.world.aws.wait_for_log(self.function, self._end(outcome), WAIT, times=times)
+
+    def _end(self, outcome: str) -> str:
+        return f'"outcome":"{outcome}","secret":"{self.arn}"'
 
     def pem(self) -> bytes:
         der = self.client("kms").get_public_key(KeyId=self.key)["PublicKey"]
@@ -218,10 +224,10 @@ def test_the_daily_run_fills_a_lost_event(deployed: Deployed, tmp_path: Path) ->
 
 
 def test_a_disabled_key_delays_receipts_only(deployed: Deployed) -> None:
-    before, kms = deployed.count(), deployed.client("kms")
+    before, failed, kms = deployed.count(), deployed.ended("failed"), deployed.client("kms")
     kms.disable_key(KeyId=deployed.key)
     assert deployed.stack.rotated(deployed.arn).ok
-    deployed.wait("failed", 6)  # two deliveries, each tried three times
+    deployed.wait("failed", failed + 6)  # two deliveries, each tried three times
     fill = ("receipt", "fill", "--stack", NAME)
     shown = command(*fill)
     assert (shown.status, "disabled" in shown.stdout) == (1, True)
@@ -243,9 +249,9 @@ def test_a_closed_bucket_delays_receipts_only(deployed: Deployed) -> None:
         if statement["Sid"] == "OnlyTheFunctionWrites":
             del statement["Condition"]
     storage.put_bucket_policy(**at, Policy=json.dumps(closed))
-    before = deployed.count()
+    before, failed = deployed.count(), deployed.ended("failed")
     assert deployed.stack.rotated(deployed.arn).ok
-    deployed.wait("failed", 12)
+    deployed.wait("failed", failed + 6)
     fill = ("receipt", "fill", "--stack", NAME, "--yes")
     refused = command(*fill)
     assert refused.status == 1

@@ -9,7 +9,7 @@ import pytest
 
 from rotators.local.aws import LocalAws
 from rotators.testing.case import Kit
-from rotators.testing.crash import CrashMatrix, CrashPlan
+from rotators.testing.crash import CrashMatrix, Plan
 from rotators.testing.hostile import RotatorContractV2
 from rotators.testing.recorder import Kind
 from rotators.testing.targets.postgres import PostgresTarget
@@ -42,7 +42,7 @@ def reaches(outcome: str, kit: Kit) -> bool:
     touching = {each.index for each in matrix.undisturbed(0).operations if each.kind in kinds}
     found = any(
         matrix.stop(point).outcome == outcome
-        for point in matrix.points(CrashPlan(starts=[0]))
+        for point in matrix.points(Plan(starts=[0]))
         if point.operation.index in touching
         and point.operation.step == "setSecret"
         and point.container == "fresh"

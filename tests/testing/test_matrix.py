@@ -11,7 +11,7 @@ import pytest
 
 from rotators.local.aws import LocalAws
 from rotators.testing.case import Kit
-from rotators.testing.crash import CrashMatrix, CrashPlan
+from rotators.testing.crash import CrashMatrix, Plan
 from rotators.testing.recorder import When
 from rotators.testing.targets.postgres import PostgresTarget
 from tests.world import in_one_piece
@@ -58,7 +58,7 @@ def test_current_fails_only_between_commit_and_promotion(report: dict[str, Any])
 @pytest.mark.parametrize("every", [1, 2, 9, 10])
 def test_a_sample_has_both_sides_of_operations(aws: LocalAws, target: PostgresTarget, every: int) -> None:
     with Kit(aws, target, strategy="single") as kit:
-        points = list(CrashMatrix("part", kit).points(CrashPlan(starts=[0], every=every)))
+        points = list(CrashMatrix("part", kit).points(Plan(starts=[0], every=every)))
     assert {point.when for point in points} == {When.BEFORE, When.AFTER}
 
 
