@@ -32,12 +32,10 @@ _ALSO_CALLED = {
     "aurora": "aurora-mysql",
     "aurora-postgres": "aurora-postgresql",
     "maria": "mariadb",
-    "mssql": "sqlserver",
     "pg": "postgres",
     "pgsql": "postgres",
     "postgresql": "postgres",
     "psql": "postgres",
-    "sql-server": "sqlserver",
 }
 
 
@@ -64,8 +62,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     import difflib  # noqa: PLC0415 - only an error needs it
 
     written = name.strip().lower()
-    near = difflib.get_close_matches(written, sorted(known), 1)
-    meant = _ALSO_CALLED.get(written) or (near[0] if near else "")
+    names = sorted(known)
+    near = difflib.get_close_matches(written, names, 1)
+    meant = next((name for name in (_ALSO_CALLED.get(written), *near) if name in names), None)
     return f" (did you mean {meant!r}?)" if meant else ""
 
 

@@ -113,7 +113,7 @@ class Examination:
             base = current or self._readable(Stage.PENDING) or self._readable(Stage.PREVIOUS)
             if base is None:
                 raise self.unreadable or SecretFormatError(
-                    "no version of the secret with a stage holds a JSON object"
+                    "no version with a stage holds a JSON object"
                 )
             rotator = rotator_of(base, self.settings)
             self.seen.public = public_members(rotator)

@@ -20,7 +20,7 @@ FAULTS: list[tuple[str, Value, str]] = [
     ("a strategy of another engine", {"strategy": "dual"}, "this engine offers: alternating, single"),
     ("an engine by its driver's name", {"engine": "postgresql"}, "did you mean 'postgres'?"),
     ("an engine by a short name", {"engine": "pg"}, "did you mean 'postgres'?"),
-    ("an engine by another tool's name", {"engine": "mssql"}, "did you mean 'sqlserver'?"),
+    ("an engine that is not rotated", {"engine": "mssql"}, "no rotator is registered as 'mssql';"),
     ("an engine with a typing error", {"engine": "postgers"}, "did you mean 'postgres'?"),
     ("a host with a port", {"host": "localhost:5432"}, "key 'host' of the secret holds a port too"),
     ("an address with a port", {"host": "[::1]:5432"}, "key 'host' of the secret holds a port too"),
