@@ -1,8 +1,8 @@
 """Secret rotation on AWS that never locks a user out.
 
 This package exports the names that a third-party rotator imports: the contract (`Rotator`), the arguments of
-its methods (`Rotation`, `Secret`), the logins to try and their order (`Tries`), and the errors that the
-methods may raise::
+its methods (`Rotation`, `Secret`, `Settings`), the logins to try and their order (`Tries`), and the errors
+that the methods may raise::
 
     from rotators import CredentialsRejected, Rotation, Secret
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
     from rotators.core.rotation import Rotation
     from rotators.core.secret import Secret
+    from rotators.core.settings import Settings
     from rotators.core.tries import Tries
 
 __version__ = "0.1.0"
@@ -36,13 +37,20 @@ __all__ = [
     "RotatorsError",
     "Secret",
     "SecretFormatError",
+    "Settings",
     "TargetRefused",
     "TargetUnavailable",
     "Tries",
     "__version__",
 ]
 
-_WHERE = {"Rotation": "rotation", "Rotator": "contracts", "Secret": "secret", "Tries": "tries"}
+_WHERE = {
+    "Rotation": "rotation",
+    "Rotator": "contracts",
+    "Secret": "secret",
+    "Settings": "settings",
+    "Tries": "tries",
+}
 
 
 def __getattr__(name: str) -> object:

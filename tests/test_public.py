@@ -22,12 +22,23 @@ PUBLIC = {
         "RotatorsError",
         "Secret",
         "SecretFormatError",
+        "Settings",
         "TargetRefused",
         "TargetUnavailable",
         "Tries",
         "__version__",
     },
-    "rotators.client": {"AsyncCredentials", "AsyncSecretCache", "Credentials", "SecretCache"},
+    "rotators.client": {
+        "COMMON",
+        "AsyncCredentials",
+        "AsyncSecretCache",
+        "Attempt",
+        "Credentials",
+        "RetrieveUrl",
+        "SecretCache",
+        "SecretsManager",
+        "driver_named",
+    },
     "rotators.engines": {
         "Alternating",
         "Dual",
@@ -90,3 +101,31 @@ def test_importing_a_package_loads_no_other_module(package: str) -> None:
     code = f"import sys, {package}; print(*[name for name in sys.modules if name.startswith('rotators')])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) == {"rotators", package}
+
+
+INTEGRATIONS = {
+    f"rotators.client.integrations.{name}" for name in ("psycopg", "redis", "redis_asyncio", "sqlalchemy")
+}
+TEXTS = [
+    path
+    for pattern in (
+        "README.md",
+        "docs/**/*.md",
+        "examples/**/*.md",
+        "examples/**/*.py",
+        "rotators/cli/example/**/*.py",
+    )
+    for path in ROOT.glob(pattern)
+]
+
+
+def test_pages_and_examples_import_public_names_only() -> None:
+    imports = re.compile(r"^ *from (rotators[\w.]*) import ([\w, ]+)", re.MULTILINE)
+    found = [
+        (path.relative_to(ROOT).as_posix(), module, name)
+        for path in TEXTS
+        for module, names in imports.findall(path.read_text(encoding="utf-8"))
+        for name in names.split(", ")
+        if module not in INTEGRATIONS and name not in PUBLIC.get(module, set())
+    ]
+    assert not found

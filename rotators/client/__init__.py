@@ -4,8 +4,10 @@
     database = Credentials("prod/app/db")
     with database.connect(psycopg.connect) as connection: ...
 
-`SecretCache` reads secrets; `Credentials` logs in; `AsyncSecretCache` and `AsyncCredentials` do the same for
-asyncio. Recipes: docs/how-to/clients.md.
+`SecretCache` reads secrets, from Secrets Manager (`SecretsManager`) or the retrieve function (`RetrieveUrl`);
+`Credentials` logs in; `AsyncSecretCache` and `AsyncCredentials` do the same for asyncio. A program that calls
+the driver itself gets an `Attempt`, and names its driver with `driver_named` or `COMMON`.
+Recipes: docs/how-to/clients.md.
 """
 
 from __future__ import annotations
@@ -14,17 +16,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rotators.aws.secrets import SecretsManager
     from rotators.client.aio import AsyncCredentials, AsyncSecretCache
     from rotators.client.credentials import Credentials
+    from rotators.client.drivers import COMMON, driver_named
+    from rotators.client.flow import Attempt
+    from rotators.client.retrieve_url import RetrieveUrl
     from rotators.client.secret_cache import SecretCache
 
-__all__ = ["AsyncCredentials", "AsyncSecretCache", "Credentials", "SecretCache"]
+__all__ = [
+    "COMMON",
+    "AsyncCredentials",
+    "AsyncSecretCache",
+    "Attempt",
+    "Credentials",
+    "RetrieveUrl",
+    "SecretCache",
+    "SecretsManager",
+    "driver_named",
+]
 
 _WHERE = {
-    "AsyncCredentials": "aio",
-    "AsyncSecretCache": "aio",
-    "Credentials": "credentials",
-    "SecretCache": "secret_cache",
+    "COMMON": "rotators.client.drivers",
+    "AsyncCredentials": "rotators.client.aio",
+    "AsyncSecretCache": "rotators.client.aio",
+    "Attempt": "rotators.client.flow",
+    "Credentials": "rotators.client.credentials",
+    "RetrieveUrl": "rotators.client.retrieve_url",
+    "SecretCache": "rotators.client.secret_cache",
+    "SecretsManager": "rotators.aws.secrets",
+    "driver_named": "rotators.client.drivers",
 }
 
 
@@ -32,4 +53,4 @@ def __getattr__(name: str) -> object:
     # Imported on first use: a function that only reads secrets should not import asyncio in its cold start.
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    return getattr(import_module(_WHERE[name]), name)

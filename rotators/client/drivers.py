@@ -189,7 +189,7 @@ def driver_named(driver: object) -> Driver:
     raise InvalidInput(
         f"driver {driver!r} is not known",
         remedy=(f"Did you mean {names[near[0]]!r}? " if near else "")
-        + f"Pass one of {known}, or COMMON of rotators.client.drivers for another one.",
+        + f"Pass one of {known}, or COMMON of rotators.client for another one.",
     )
 
 

@@ -8,9 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.db.backends.postgresql import base
 
-from rotators.client import Credentials
-from rotators.client.drivers import driver_named
-from rotators.client.flow import Attempt
+from rotators.client import Attempt, Credentials, driver_named
 
 # Shared by all threads, because each thread of Django has a separate DatabaseWrapper.
 credentials = cache(Credentials)

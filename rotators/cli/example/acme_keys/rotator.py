@@ -17,8 +17,7 @@ from rotators.engines import Dual, EngineRotator, Password, PasswordRules, host_
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rotators import Secret
-    from rotators.core.settings import Settings
+    from rotators import Secret, Settings
 
 _SECONDS = 5.0
 

@@ -7,8 +7,7 @@ import secrets
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rotators.testing.recorder import Hook, Kind
-from rotators.testing.target import Target, Value
+from rotators.testing import Hook, Kind, Target, Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

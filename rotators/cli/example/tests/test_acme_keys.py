@@ -8,10 +8,7 @@ import pytest
 
 from acme_keys.service import Service
 from acme_keys.target import AcmeKeysTarget
-from rotators.testing.crashes import RotatorCrashesV1
-from rotators.testing.fixtures import aws
-from rotators.testing.hostile import RotatorContractV2
-from rotators.testing.races import RotatorRacesV1
+from rotators.testing import RotatorContractV2, RotatorCrashesV1, RotatorRacesV1, aws
 
 __all__ = ["aws"]
 
