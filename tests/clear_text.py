@@ -98,7 +98,9 @@ def take_stored() -> None:
         for backend in regions.values():
             for secret in backend.secrets.values():
                 for version in secret.versions.values():
-                    remembered(_password(version.get("secret_string")))
+                    password = _password(version.get("secret_string"))
+                    if len(password) >= SHORTEST:  # others would be found in any text
+                        remembered(password)
             backend.secrets.clear()
 
 

@@ -265,7 +265,7 @@ class _Storing:
         if self._token not in stages and _CURRENT in wanted:
             self._changed(f"the value of {put['ARN']} was stored")
             self._stored(put["ARN"], holder(stages, _CURRENT))
-        return self._answer(put, stages)
+        return self._answer(put, wanted)
 
     def _not_compared(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to a repeated token: sealed again, the same value differs from the stored one."""

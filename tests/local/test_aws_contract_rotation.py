@@ -233,7 +233,7 @@ def test_a_value_changed_by_hand_abandons_the_rotation(
     assert outcome.result == "abandoned"
     assert outcome.steps[-1].step == "setSecret"
     assert names(aws, arn) == ["RotationStarted", "RotationAbandoned"]
-    assert not any("AWSPENDING" in stages for stages in stages(arn).values())
+    assert not any("AWSPENDING" in held for held in stages(arn).values())
     assert "by-hand" in secrets.get_secret_value(SecretId=arn)["SecretString"]
 
 

@@ -25,10 +25,13 @@ class FurtherNode(RedisServer):
     def __init__(self, first: RedisServer, settings: Sequence[str], *, default_user: str = "off") -> None:
         super().__init__(settings, default_user=default_user)
         self._first = first
-        self.engine, self.product, self.password = first.engine, first.product, first.password
+        self.engine, self.password = first.engine, first.password
 
     def _prepare(self) -> None:
         super()._prepare()
+        self._program = (
+            self._first.find()
+        )  # of the same product, because a replica reads its primary's format
         for name in ("ca.pem", "server.pem", "server.key"):
             shutil.copy(self._first.directory / name, self.directory / name)
         self.ca = self._first.ca

@@ -404,7 +404,7 @@ class Operations:
         state = self.rotations.state(secret)
         due = next_rotation(state.rules, state.last_changed, dt.datetime.now(dt.UTC))
         stages = {name: list(each["version_stages"]) for name, each in secret.versions.items()}
-        staged = {name: stages for name, stages in stages.items() if stages} or None
+        staged = {name: held for name, held in stages.items() if held} or None
         ours = {
             "VersionIdsToStages": staged,
             "SecretVersionsToStages": staged,

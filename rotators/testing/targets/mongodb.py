@@ -22,8 +22,12 @@ _NO_USER = 11
 _ELSEWHERE = [{"clientSource": ["192.0.2.1"]}]
 
 MONGODB_OPERATIONS = (
-    Hook("rotators.engines.mongodb.connection:Connection.log_in", Kind.CONNECT, lambda _: "connect"),
-    Hook("rotators.engines.mongodb.connection:Connection.run", Kind.STATEMENT, lambda called: str(called[1])),
+    Hook("rotators.engines.mongodb.connection:MongoConnection.log_in", Kind.CONNECT, lambda _: "connect"),
+    Hook(
+        "rotators.engines.mongodb.connection:MongoConnection.run",
+        Kind.STATEMENT,
+        lambda called: str(called[1]),
+    ),
 )
 
 
