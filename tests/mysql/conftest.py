@@ -10,7 +10,7 @@ from rotators.engines.mysql.hashes import native_password
 from tests.world import World, new_password, remembered, unique
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from rotators.local.aws import LocalAws
     from rotators.local.servers.mariadb import MariaDbServer
@@ -82,8 +82,15 @@ class MariaDbWorld(World):
 
 
 @pytest.fixture
-def world(aws: LocalAws, maria: MariaDbServer) -> MariaDbWorld:
-    return MariaDbWorld(aws, maria)
+def world(aws: LocalAws, maria: MariaDbServer) -> Iterator[MariaDbWorld]:
+    """Accounts with other plugins are dropped: MariaDB asks unknown users for the plugin of any account."""
+    found = MariaDbWorld(aws, maria)
+    yield found
+    other = (
+        "JSON_EXISTS(Priv, '$.auth_or') OR JSON_VALUE(Priv, '$.plugin') NOT IN ('', 'mysql_native_password')"
+    )
+    for name, host in found.run(f"SELECT User, Host FROM mysql.global_priv WHERE {other}"):
+        found.run(f"DROP USER {found.written(name, host)}")
 
 
 @pytest.fixture
