@@ -42,6 +42,8 @@ class Proxy:
 
     def cut(self) -> None:
         """Close all open connections."""
+        with self._changed:
+            self._accepted.clear()  # an earlier client may have had the number that ours gets now
         # A client is connected before we accept it. Connections are accepted in order, so ours is the last.
         with socket.create_connection(("127.0.0.1", self.port)) as last:
             with self._changed:
@@ -49,8 +51,9 @@ class Proxy:
             self._hang_up()
 
     def _hang_up(self) -> None:
-        while self._open:
-            _end(self._open.pop())
+        with self._changed:
+            while self._open:
+                _end(self._open.pop())
 
     def silence(self) -> None:
         """Accept connections and bytes, and forward nothing."""
@@ -69,11 +72,11 @@ class Proxy:
             self._changed.notify_all()
 
     def _forward(self) -> None:
-        near = self._listener.accept()[0]
+        near, client = self._listener.accept()
         far = socket.create_connection(("127.0.0.1", self._target))
-        self._open += [near, far]
         with self._changed:
-            self._accepted.add(near.getpeername())
+            self._open += [near, far]
+            self._accepted.add(client)
             self._changed.notify_all()
         for source, sink in ((near, far), (far, near)):
             threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
