@@ -32,10 +32,12 @@ _ALSO_CALLED = {
     "aurora": "aurora-mysql",
     "aurora-postgres": "aurora-postgresql",
     "maria": "mariadb",
+    "mssql": "sqlserver",  # similar to mysql, which is not meant
     "pg": "postgres",
     "pgsql": "postgres",
     "postgresql": "postgres",
     "psql": "postgres",
+    "sql-server": "sqlserver",
 }
 
 
@@ -64,8 +66,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     written = name.strip().lower()
     names = sorted(known)
     near = difflib.get_close_matches(written, names, 1)
-    meant = next((name for name in (_ALSO_CALLED.get(written), *near) if name in names), None)
-    return f" (did you mean {meant!r}?)" if meant else ""
+    meant = _ALSO_CALLED.get(written, near[0] if near else "")
+    return f" (did you mean {meant!r}?)" if meant in names else ""
 
 
 @lru_cache(maxsize=1)
