@@ -53,14 +53,13 @@ def held(secrets: int, *arguments: str) -> tuple[int, int]:
     """The most bytes that a command held when it asked for a page, and the number of lines it printed."""
     sink = Sink()
     with Pages(secrets).serving() as pages, contextlib.redirect_stdout(sink):
-        gc.freeze()  # collections look at the objects of the command only, so they are quick
+        gc.freeze()  # collections look at the objects of the command only, here and in later tests
         tracemalloc.start()
         try:
             with contextlib.suppress(SystemExit):
                 cli.main(list(arguments), prog_name="rotators", standalone_mode=False)
         finally:
             tracemalloc.stop()
-            gc.unfreeze()
     assert pages.served == secrets // 100
     return max(pages.held), sink.lines
 
