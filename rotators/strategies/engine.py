@@ -288,7 +288,7 @@ class Engine(Server, Protocol):
 
 
 class DriverEngine:
-    """Base of an engine whose session is in a module of its own, because it imports the driver.
+    """Base of an engine whose session is in a separate module, because it imports the driver.
 
     Attributes:
         session: name of the module; its function ``logged_in`` gets the secret, the settings and the engine.

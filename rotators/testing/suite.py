@@ -76,7 +76,7 @@ def failure(kind: type[E] | tuple[type[E], ...], call: Callable[[], object], why
 
 
 def at_once(kit: Kit, events: list[dict[str, str]]) -> list[Exception]:
-    """Deliver events at the same time, each in a thread of its own, where nothing is recorded.
+    """Deliver events at the same time, each in a separate thread, where nothing is recorded.
 
     Args:
         kit: kit of the secrets.

@@ -241,7 +241,7 @@ class PostgresServer(_Postgres, PrivateServer):
 
     def _initialise(self, binaries: Path) -> None:
         """Make the data directory."""
-        # Nobody will be trusted: pg_hba.conf is replaced, and the superuser gets a password before the start.
+        # No user is trusted later: pg_hba.conf is replaced, and the superuser gets a password first.
         options = ("-U", self.superuser, "--auth=trust", "--encoding=UTF8", "--no-sync", "--no-instructions")
 
         def make() -> None:
@@ -252,14 +252,29 @@ class PostgresServer(_Postgres, PrivateServer):
                 self._run(*command, "--locale=C")
 
         self._fill("data", self._installed / "initdb", options, make)
-        settings = {
-            "password_encryption": "scram-sha-256",
-            "exit_on_error": "true",
-            "log_min_error_statement": "panic",  # the statement has the password
-        }
-        given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        statement = f"ALTER ROLE {self.superuser} PASSWORD '{self.password}'\n"
-        self._run(binaries / "postgres", "--single", "-F", "-D", "data", *given, "postgres", stdin=statement)
+        command = (
+            binaries / "postgres",
+            "--single",
+            "-F",
+            "-D",
+            "data",
+            "-c",
+            "exit_on_error=true",
+            "postgres",
+        )
+        self._run(*command, stdin=f"ALTER ROLE {self.superuser} PASSWORD '{self._verifier()}'\n")
+
+    def _verifier(self) -> str:
+        """Return the verifier of the superuser's password: no statement has the password itself."""
+        from psycopg import pq  # noqa: PLC0415 - only those who start a server need the driver
+
+        driver = pq.PGconn.connect_start(b"-")  # makes verifiers without a connection
+        try:
+            return driver.encrypt_password(
+                self.password.encode(), self.superuser.encode(), b"scram-sha-256"
+            ).decode()
+        finally:
+            driver.finish()
 
     def _command(self) -> list[str]:
         data = self.directory / "data"

@@ -340,7 +340,7 @@ class PrivateServer(DatabaseServer):
             environment: Variables in addition to our own.
 
         Returns:
-            What it said.
+            Its output.
 
         Raises:
             ServerStartFailed: it failed; the cause has what it said.
