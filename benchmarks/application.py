@@ -34,7 +34,7 @@ from aws_secretsmanager_caching import (  # type: ignore[import-untyped] # it ha
 from aws_secretsmanager_caching import SecretCacheConfig
 
 from rotators.client import Credentials, SecretCache
-from rotators.client.drivers import driver_named
+from rotators.client._drivers import driver_named
 from rotators.client.integrations.redis import RedisCredentials
 from rotators.client.integrations.sqlalchemy import attach
 from rotators.core.secret import Secret

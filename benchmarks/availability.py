@@ -23,7 +23,7 @@ from rotators.local.servers.mariadb import MariaDbServer
 from rotators.local.servers.mongodb import MongoServer
 from rotators.local.servers.postgres import PostgresServer
 from rotators.local.servers.redis import RedisServer
-from rotators.testing.trouble import Trouble
+from rotators.testing._trouble import Trouble
 
 if TYPE_CHECKING:
     from rotators.local.records import StepRecord

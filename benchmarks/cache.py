@@ -24,7 +24,7 @@ from rich.table import Table
 
 from rotators.client import SecretCache
 from rotators.local.aws import LocalAws
-from rotators.testing.trouble import Trouble
+from rotators.testing._trouble import Trouble
 
 THREADS = 8
 STAMPEDE = 100

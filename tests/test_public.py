@@ -129,3 +129,10 @@ def test_pages_and_examples_import_public_names_only() -> None:
         if module not in INTEGRATIONS and name not in PUBLIC.get(module, set())
     ]
     assert not found
+
+
+@pytest.mark.parametrize("package", ["rotators.client", "rotators.testing"])
+def test_private_modules_have_a_leading_underscore(package: str) -> None:
+    named = {path.stem for path in (ROOT / package.replace(".", "/")).iterdir() if path.suffix == ".py"}
+    assert len(named) > 5
+    assert not [name for name in named if not name.startswith("_")]

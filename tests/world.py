@@ -14,19 +14,19 @@ from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.local.errors import ServerNotFound
 from rotators.local.servers.private import PrivateServer
-from rotators.testing import targets
-from rotators.testing.case import STEPS, Case, Kit
+from rotators.testing import _targets
+from rotators.testing._case import STEPS, Case, Kit
 
 if TYPE_CHECKING:
     import psycopg
 
     from rotators.local.aws import LocalAws
     from rotators.strategies.engine import Engine
-    from rotators.testing.target import Target
+    from rotators.testing._target import Target
 
 Server = TypeVar("Server", bound=PrivateServer)
 
-_targets: dict[str, Target] = {}
+_made: dict[str, Target] = {}
 """The kit's targets, by the server's password; each server has a different one."""
 
 _numbers = itertools.count(1)
@@ -100,9 +100,9 @@ class World(Kit):
 
     def __init__(self, aws: LocalAws, server: PrivateServer) -> None:
         # One target for all tests of a process, because its login as the administrator is slow.
-        if server.password not in _targets:
-            _targets[server.password] = targets.target_on(server.engine, server)
-        super().__init__(aws, _targets[server.password])
+        if server.password not in _made:
+            _made[server.password] = _targets.target_on(server.engine, server)
+        super().__init__(aws, _made[server.password])
         self.server: Any = server
         self.secrets = self.client
 

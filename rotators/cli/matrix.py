@@ -18,8 +18,8 @@ from rotators.cli.stopping import exit_unless
 from rotators.core.registry import load
 from rotators.local.errors import ServerNotFound
 from rotators.strategies.rotator import engine_of
-from rotators.testing import targets
-from rotators.testing.results import StopOutcome, StopResult, Summary, by_operation, summary
+from rotators.testing import _targets
+from rotators.testing._results import StopOutcome, StopResult, Summary, by_operation, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from rotators.cli.output import Screen
     from rotators.local.aws import LocalAws
-    from rotators.testing.killed import Killer
-    from rotators.testing.target import Target
+    from rotators.testing._killed import Killer
+    from rotators.testing._target import Target
 
 _WORKERS = 2
 _LOOK_SECONDS = 0.1
@@ -69,7 +69,7 @@ def matrices(engine: str) -> list[str]:
     """Return the names of an engine's matrices: those that its strategies permit.
 
     Args:
-        engine: one of ``targets.names()``.
+        engine: one of ``_targets.names()``.
     """
     declared = engine_of(load(engine))
     needs_admin = {each.name: each.needs_admin for each in declared.strategies} if declared else {}
@@ -85,7 +85,7 @@ def matrices(engine: str) -> list[str]:
     "--engine",
     "engines",
     multiple=True,
-    type=click.Choice(targets.names()),
+    type=click.Choice(_targets.names()),
     help="Can be repeated. Default: all engines whose servers are on this machine.",
 )
 @click.option(
@@ -100,7 +100,7 @@ def matrices(engine: str) -> list[str]:
 @json_option
 def matrix(engines: tuple[str, ...], strategies: tuple[str, ...], every: int, thorough: bool) -> None:
     """Stop rotations before and after each operation, recover them, and show the results."""
-    known = {engine: matrices(engine) for engine in engines or targets.names()}
+    known = {engine: matrices(engine) for engine in engines or _targets.names()}
     if strategies and not any(set(names).intersection(strategies) for names in known.values()):
         raise click.BadParameter(
             f"{', '.join(engines)} does not have the strategy {', '.join(strategies)}",
@@ -137,9 +137,9 @@ def _missing(wanted: tuple[str, ...]) -> dict[str, str]:
         ServerNotFound: one of them was requested.
     """
     missing = {}
-    for engine in targets.names():
+    for engine in _targets.names():
         try:
-            targets.small_server(engine)
+            _targets.small_server(engine)
         except ServerNotFound as error:
             if engine in wanted:
                 raise
@@ -188,9 +188,9 @@ def run(engine: str, jobs: list[Job]) -> dict[str, list[StopResult]]:
         Name of each matrix to the results of its stops.
     """
     from rotators.local.aws import LocalAws  # noqa: PLC0415 - moto takes a second to import
-    from rotators.testing.killed import Killer  # noqa: PLC0415
+    from rotators.testing._killed import Killer  # noqa: PLC0415
 
-    with LocalAws() as aws, targets.running(engine) as target:
+    with LocalAws() as aws, _targets.running(engine) as target:
         os.environ.update(aws.exports())
         target.use(aws)  # before the killer's process starts, which gets this environment
         with Killer(target) as killer:
@@ -198,8 +198,8 @@ def run(engine: str, jobs: list[Job]) -> dict[str, list[StopResult]]:
 
 
 def _stopped(job: Job, aws: LocalAws, target: Target, killer: Killer) -> list[StopResult]:
-    from rotators.testing.case import Kit  # noqa: PLC0415 - the workers need it, and the command does not
-    from rotators.testing.crash import CrashMatrix, Plan  # noqa: PLC0415
+    from rotators.testing._case import Kit  # noqa: PLC0415 - the workers need it, and the command does not
+    from rotators.testing._crash import CrashMatrix, Plan  # noqa: PLC0415
 
     with Kit(aws, target, strategy=job.strategy, with_admin=job.with_admin) as kit:
         crashes = CrashMatrix(job.name, kit, killer)

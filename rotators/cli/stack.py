@@ -18,7 +18,7 @@ from rotators.local.aws import LocalAws
 from rotators.local.errors import LocalStackError
 from rotators.strategies.alternating import SUFFIX
 from rotators.strategies.rotator import engine_of
-from rotators.testing.targets import open_server
+from rotators.testing._targets import open_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,7 +55,7 @@ class Stack:
     Args:
         port: of the local AWS; 0 takes a free one.
         functions: as for LocalAws; None is the project's own.
-        engine: of the server; one of ``rotators.testing.targets.names()``.
+        engine: of the server; one of ``rotators.testing._targets.names()``.
 
     Attributes:
         aws: the local AWS.

@@ -18,7 +18,7 @@ from rotators.local.errors import ServerStartFailed
 from rotators.manage.page import current_page
 from rotators.manage.selector import Selector
 from rotators.manage.serving import HOST, Dashboard
-from rotators.testing import targets
+from rotators.testing import _targets
 
 DEFAULT_PORT = 4599
 _LOOK_SECONDS = 0.1
@@ -39,7 +39,7 @@ _CURRENT = (
 )
 @click.option(
     "--engine",
-    type=click.Choice(targets.names()),
+    type=click.Choice(_targets.names()),
     default="postgres",
     show_default=True,
     help="Engine of the server.",

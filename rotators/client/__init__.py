@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rotators.aws.secrets import SecretsManager
-    from rotators.client.aio import AsyncCredentials, AsyncSecretCache
-    from rotators.client.credentials import Credentials
-    from rotators.client.drivers import COMMON, driver_named
-    from rotators.client.flow import Attempt
-    from rotators.client.retrieve_url import RetrieveUrl
-    from rotators.client.secret_cache import SecretCache
+    from rotators.client._aio import AsyncCredentials, AsyncSecretCache
+    from rotators.client._credentials import Credentials
+    from rotators.client._drivers import COMMON, driver_named
+    from rotators.client._flow import Attempt
+    from rotators.client._retrieve_url import RetrieveUrl
+    from rotators.client._secret_cache import SecretCache
 
 __all__ = [
     "COMMON",
@@ -37,15 +37,15 @@ __all__ = [
 ]
 
 _WHERE = {
-    "COMMON": "rotators.client.drivers",
-    "AsyncCredentials": "rotators.client.aio",
-    "AsyncSecretCache": "rotators.client.aio",
-    "Attempt": "rotators.client.flow",
-    "Credentials": "rotators.client.credentials",
-    "RetrieveUrl": "rotators.client.retrieve_url",
-    "SecretCache": "rotators.client.secret_cache",
+    "COMMON": "rotators.client._drivers",
+    "AsyncCredentials": "rotators.client._aio",
+    "AsyncSecretCache": "rotators.client._aio",
+    "Attempt": "rotators.client._flow",
+    "Credentials": "rotators.client._credentials",
+    "RetrieveUrl": "rotators.client._retrieve_url",
+    "SecretCache": "rotators.client._secret_cache",
     "SecretsManager": "rotators.aws.secrets",
-    "driver_named": "rotators.client.drivers",
+    "driver_named": "rotators.client._drivers",
 }
 
 

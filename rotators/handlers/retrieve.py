@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rotators.aws import clients
 from rotators.aws.secrets import SecretsManager, SecretVersion, describe
-from rotators.client.secret_cache import SecretCache
+from rotators.client._secret_cache import SecretCache
 from rotators.core.errors import (
     AccessDenied,
     ConfigurationError,

@@ -10,7 +10,8 @@ Provide a target (`Target`) and subclass the suites in a test module; pytest run
     class TestContract(RotatorContractV2):
         rotator = "acme"
 
-`contract.py` and `hostile.py` have the contract, `crashes.py` the crash matrix, `races.py` concurrent calls.
+`_contract.py` and `_hostile.py` have the contract, `_crashes.py` the crash matrix, `_races.py` concurrent
+calls.
 Suites are versioned: new requirements go to a new ``RotatorContractV3``, and V2 does not change.
 """
 
@@ -20,13 +21,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rotators.testing.contract import RotatorContractV1
-    from rotators.testing.crashes import RotatorCrashesV1
-    from rotators.testing.fixtures import aws
-    from rotators.testing.hostile import RotatorContractV2
-    from rotators.testing.races import RotatorRacesV1
-    from rotators.testing.recorder import Hook, Kind
-    from rotators.testing.target import Target, Value
+    from rotators.testing._contract import RotatorContractV1
+    from rotators.testing._crashes import RotatorCrashesV1
+    from rotators.testing._fixtures import aws
+    from rotators.testing._hostile import RotatorContractV2
+    from rotators.testing._races import RotatorRacesV1
+    from rotators.testing._recorder import Hook, Kind
+    from rotators.testing._target import Target, Value
 
 __all__ = [
     "Hook",
@@ -41,15 +42,15 @@ __all__ = [
 ]
 
 _WHERE = {
-    "Hook": "recorder",
-    "Kind": "recorder",
-    "RotatorContractV1": "contract",
-    "RotatorContractV2": "hostile",
-    "RotatorCrashesV1": "crashes",
-    "RotatorRacesV1": "races",
-    "Target": "target",
-    "Value": "target",
-    "aws": "fixtures",
+    "Hook": "_recorder",
+    "Kind": "_recorder",
+    "RotatorContractV1": "_contract",
+    "RotatorContractV2": "_hostile",
+    "RotatorCrashesV1": "_crashes",
+    "RotatorRacesV1": "_races",
+    "Target": "_target",
+    "Value": "_target",
+    "aws": "_fixtures",
 }
 
 

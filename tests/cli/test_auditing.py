@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # i
 from rotators.aws import clients
 from rotators.cli.auditing import VARIABLE
 from rotators.cli.schema import schema_of
-from rotators.testing.case import STEPS
+from rotators.testing._case import STEPS
 from tests.clear_text import record
 from tests.cli.command import command
 from tests.manage.conftest import Fleet

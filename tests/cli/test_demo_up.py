@@ -20,7 +20,7 @@ from rotators.core.registry import load
 from rotators.local.errors import ServerNotFound
 from rotators.local.servers.postgres import PostgresServer
 from rotators.strategies.rotator import engine_of
-from rotators.testing import targets
+from rotators.testing import _targets
 from tests.cli.command import command
 from tests.manage.test_serving import ask
 from tests.waiting import until
@@ -283,7 +283,7 @@ def examples() -> dict[str, dict[str, Any]]:
     """Results of commands for each engine that runs on this machine, by strategy."""
     environment = clean_environment()
     done = subprocess.run(
-        [sys.executable, "-m", "tests.cli.example_secrets", *filter(_runs_here, targets.names())],
+        [sys.executable, "-m", "tests.cli.example_secrets", *filter(_runs_here, _targets.names())],
         env=environment,
         capture_output=True,
         text=True,
@@ -298,7 +298,7 @@ def examples() -> dict[str, dict[str, Any]]:
 
 def _runs_here(engine: str) -> bool:
     try:
-        targets.small_server(engine)
+        _targets.small_server(engine)
     except ServerNotFound as error:
         if os.environ.get("CI") and engine not in IN_NO_PACKAGE and error.reason != "privilege":
             raise
@@ -306,7 +306,7 @@ def _runs_here(engine: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("engine", targets.names())
+@pytest.mark.parametrize("engine", _targets.names())
 def test_each_example_secret_is_ready_and_healthy(engine: str, examples: dict[str, dict[str, Any]]) -> None:
     """Each secret of `up` is rotated first."""
     if not _runs_here(engine):

@@ -24,7 +24,7 @@ from rotators.recovery.diagnosis import diagnose
 from rotators.recovery.errors import RepairRefused
 from rotators.recovery.examination import Examination
 from rotators.recovery.mending import repair
-from rotators.testing.case import STEPS
+from rotators.testing._case import STEPS
 from tests.cli.command import command
 from tests.world import World, new_password, unique
 

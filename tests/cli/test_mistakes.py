@@ -25,7 +25,7 @@ from rotators.aws import clients
 from rotators.cli import cli
 from rotators.local.aws import LocalAws
 from rotators.local.servers.postgres import PostgresServer
-from rotators.testing import targets
+from rotators.testing import _targets
 from tests.cli.command import Done, command
 from tests.receipts.chains import Key
 from tests.world import World, new_password
@@ -450,7 +450,7 @@ def normalised(done: Done, folder: Path, places: dict[str, str]) -> str:
         text = re.sub(pattern, word, text)
     text = re.sub(r'"stackTrace": \[.*?\n  \]', '"stackTrace": […]', text, flags=re.S)
     # The transcript is about mistakes, not about the engines.
-    for names in (known_engines(), targets.names()):
+    for names in (known_engines(), _targets.names()):
         text = text.replace(", ".join(names), "ENGINES").replace(", ".join(map(repr, names)), "ENGINES")
     # The width of a column depends on how old a version is.
     text = re.sub(r" +(?=[│┃])", " ", text)

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from rotators.aws import clients
 from rotators.cli import cli
 from rotators.core.errors import InvalidEvent, RotationNotEnabled, RotationStateError, SecretNotFound
-from rotators.testing.case import STEPS
+from rotators.testing._case import STEPS
 from tests.cli.command import command
 from tests.world import World, new_password, unique
 

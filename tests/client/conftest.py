@@ -17,7 +17,7 @@ from rotators.core.errors import RotatorsError, ServiceUnavailable
 from rotators.local.aws import LocalAws
 from rotators.local.servers.mariadb import MariaDbServer
 from rotators.local.servers.redis import RedisServer, password_hash
-from rotators.testing.trouble import Trouble
+from rotators.testing._trouble import Trouble
 from tests.mysql.conftest import MariaDbWorld
 from tests.world import World, new_password, remembered, unique
 

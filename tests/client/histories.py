@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rotators.aws.secrets import SecretVersion
-from rotators.client.flow import Attempt, Close, Connected, Fetch, Limits, LoginFlow, Pause
-from rotators.client.login_results import LoginResults
+from rotators.client._flow import Attempt, Close, Connected, Fetch, Limits, LoginFlow, Pause
+from rotators.client._login_results import LoginResults
 from rotators.core.errors import (
     AccessDenied,
     RotatorsError,
@@ -21,7 +21,7 @@ from rotators.logins.driver import Driver, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rotators.client.flow import Request
+    from rotators.client._flow import Request
 
 
 class WrongPassword(Exception):

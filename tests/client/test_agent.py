@@ -18,9 +18,9 @@ import pytest
 
 from rotators.aws.secrets import SecretsManager
 from rotators.client import SecretCache
-from rotators.client.agent import Agent, find_token
+from rotators.client._agent import Agent, find_token
 from rotators.core.errors import ConfigurationError, SecretNotFound
-from rotators.testing.proxy import closed_port
+from rotators.testing._proxy import closed_port
 from tests.world import World, unique
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ def test_no_proxy_of_the_environment_sees_the_token(
 
 def test_tokens_are_found_at_the_agents_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = tmp_path / "token"
-    monkeypatch.setattr("rotators.client.agent._TOKEN_FILE", str(written))
+    monkeypatch.setattr("rotators.client._agent._TOKEN_FILE", str(written))
     assert find_token() is None
     monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "of-a-container")
     assert find_token() is None

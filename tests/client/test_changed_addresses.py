@@ -17,11 +17,11 @@ from sqlalchemy import create_engine, text
 from rotators.client import AsyncCredentials, Credentials, SecretCache
 from rotators.client.integrations.psycopg import async_pool_options, pool_options
 from rotators.client.integrations.sqlalchemy import attach
-from rotators.testing.proxy import Proxy, closed_port
+from rotators.testing._proxy import Proxy, closed_port
 from tests.client.conftest import DAY, credentials_of, enters, reader
 
 if TYPE_CHECKING:
-    from rotators.testing.trouble import Trouble
+    from rotators.testing._trouble import Trouble
     from tests.mysql.conftest import MariaDbWorld
     from tests.world import World
 

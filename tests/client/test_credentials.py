@@ -16,8 +16,8 @@ from rotators.core.errors import (
     ConfigurationError,
     InvalidInput,
 )
-from rotators.testing.case import STEPS
-from rotators.testing.trouble import Trouble
+from rotators.testing._case import STEPS
+from rotators.testing._trouble import Trouble
 from tests.client.conftest import enters, single
 from tests.world import World, new_password, unique
 

@@ -15,7 +15,7 @@ import pytest
 
 from rotators.aws.secrets import SecretsManager
 from rotators.client import AsyncCredentials, Credentials, SecretCache
-from rotators.client.flow import Attempt
+from rotators.client._flow import Attempt
 from rotators.core.errors import (
     AccessDenied,
     CredentialsRejected,
@@ -24,9 +24,9 @@ from rotators.core.errors import (
 )
 from rotators.engines.postgres.driver import PSYCOPG
 from rotators.local.servers.postgres import PostgresServer
-from rotators.testing.case import STEPS
-from rotators.testing.proxy import Proxy, closed_port
-from rotators.testing.trouble import Trouble
+from rotators.testing._case import STEPS
+from rotators.testing._proxy import Proxy, closed_port
+from rotators.testing._trouble import Trouble
 from tests.client.conftest import age, enters, reader, single
 from tests.world import World, new_password, unique
 

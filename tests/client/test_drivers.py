@@ -19,7 +19,7 @@ import redis.asyncio
 
 from rotators.aws.secrets import SecretVersion
 from rotators.client import AsyncCredentials, AsyncSecretCache, Credentials, SecretCache
-from rotators.client.drivers import COMMON, driver_named, driver_of
+from rotators.client._drivers import COMMON, driver_named, driver_of
 from rotators.client.integrations.psycopg import async_pool_options, pool_options
 from rotators.core.errors import ConfigurationError, InvalidInput
 from rotators.core.secret import Secret
@@ -161,7 +161,7 @@ def modules_after(statement: str) -> set[str]:
 
 
 def test_a_driver_is_known_without_importing_it() -> None:
-    loaded = modules_after("from rotators.client.drivers import driver_named; driver_named('redis')")
+    loaded = modules_after("from rotators.client._drivers import driver_named; driver_named('redis')")
     assert "rotators.engines.redis.driver" in loaded
     assert not loaded & {"psycopg", "pymysql", "redis"}
 
@@ -169,7 +169,7 @@ def test_a_driver_is_known_without_importing_it() -> None:
 @pytest.mark.parametrize("driver", ["pymysql", "psycopg", "redis"])
 def test_only_the_engine_of_a_driver_is_loaded(driver: str) -> None:
     loaded = modules_after(
-        f"import {driver}; from rotators.client.drivers import driver_named, driver_of;"
+        f"import {driver}; from rotators.client._drivers import driver_named, driver_of;"
         f"driver_of({driver}.Connection); driver_of(print); driver_named({driver!r})"
     )
     engine = {"pymysql": "mysql", "psycopg": "postgres"}.get(driver, driver)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rotators.aws.secrets import SecretVersion
-from rotators.client.flow import Fetch, Limits
+from rotators.client._flow import Fetch, Limits
 from rotators.core.errors import (
     AccessDenied,
     CredentialsRejected,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from rotators.client.flow import Limits
+from rotators.client._flow import Limits
 from rotators.core.errors import (
     TargetRefused,
 )

@@ -10,7 +10,7 @@ import pytest
 
 from rotators.client import Credentials, SecretCache
 from rotators.core.errors import TargetRefused
-from rotators.testing.proxy import Proxy, closed_port
+from rotators.testing._proxy import Proxy, closed_port
 from tests.client.conftest import DAY, Switch, credentials_of, refresh
 from tests.mysql.conftest import MariaDbWorld
 from tests.world import new_password

@@ -13,7 +13,7 @@ from redis.retry import Retry
 from rotators.client import Credentials
 from rotators.client.integrations.redis import RedisCredentials
 from rotators.core.errors import CredentialsRejected, InvalidInput
-from rotators.testing.proxy import Proxy, closed_port
+from rotators.testing._proxy import Proxy, closed_port
 from tests.client.conftest import RedisWorld, credentials_of, refresh
 from tests.world import known_passwords, new_password
 
@@ -128,7 +128,7 @@ def test_each_stored_version_is_tried_once(redis_world: RedisWorld) -> None:
 def test_held_back_login_leaves_no_open_connection(
     redis_world: RedisWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rotators.client.login_results._FIRST_HOLD", 60.0)
+    monkeypatch.setattr("rotators.client._login_results._FIRST_HOLD", 60.0)
     user = redis_world.account()
     arn = redis_world.secret(user)
     credentials = credentials_of(redis_world, arn, deadline=2.0, logins=1)

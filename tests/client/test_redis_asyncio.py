@@ -16,7 +16,7 @@ from rotators.client import AsyncCredentials, Credentials
 from rotators.client.integrations.redis import RedisCredentials
 from rotators.client.integrations.redis_asyncio import AsyncRedisCredentials
 from rotators.core.errors import ConfigurationError, CredentialsRejected, InvalidInput
-from rotators.testing.proxy import Proxy
+from rotators.testing._proxy import Proxy
 from tests.client.conftest import RedisWorld, async_credentials_of
 from tests.world import known_passwords, new_password
 
@@ -112,7 +112,7 @@ def test_rejected_user_ends_in_redis_error(redis_world: RedisWorld, protocol: in
 def test_held_back_login_leaves_no_open_connection(
     redis_world: RedisWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rotators.client.login_results._FIRST_HOLD", 60.0)
+    monkeypatch.setattr("rotators.client._login_results._FIRST_HOLD", 60.0)
     user = redis_world.account()
     credentials = async_credentials_of(redis_world, redis_world.secret(user), deadline=2.0, logins=1)
 

@@ -21,9 +21,9 @@ from botocore.credentials import Credentials
 
 from functions.retrieve import handler
 from rotators.client import SecretCache
-from rotators.client.retrieve_url import RetrieveUrl
+from rotators.client._retrieve_url import RetrieveUrl
 from rotators.core import errors
-from rotators.testing.proxy import closed_port
+from rotators.testing._proxy import closed_port
 from tests.world import World, unique
 
 ACCOUNT = "123456789012"

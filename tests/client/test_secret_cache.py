@@ -22,7 +22,7 @@ from rotators.core.errors import (
     SecretNotFound,
     ServiceUnavailable,
 )
-from rotators.testing.trouble import Trouble
+from rotators.testing._trouble import Trouble
 from tests.client.conftest import age, reader
 from tests.world import World, new_password, unique
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from rotators.client import AsyncCredentials, Credentials, SecretCache
 from rotators.client.integrations.sqlalchemy import attach
 from rotators.core.errors import ConfigurationError, InvalidInput
-from rotators.testing.case import STEPS
+from rotators.testing._case import STEPS
 from tests.client.conftest import DAY, Switch, age, credentials_of, refresh
 from tests.waiting import until
 from tests.world import World, new_password

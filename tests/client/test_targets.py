@@ -19,7 +19,7 @@ from rotators.client.integrations.psycopg import async_pool_options, pool_option
 from rotators.client.integrations.redis import RedisCredentials
 from rotators.client.integrations.sqlalchemy import attach
 from rotators.core.errors import ConfigurationError, CredentialsRejected, SecretFormatError
-from rotators.testing.case import STEPS
+from rotators.testing._case import STEPS
 from tests.client.conftest import DAY, RedisWorld, credentials_of, enters, refresh
 from tests.client.recording import PUBLIC_KEY, MySqlRecorder, PostgresRecorder, Recorder
 from tests.world import new_password, unique

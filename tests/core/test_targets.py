@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotators.client.call import Destination
-from rotators.client.drivers import driver_named
+from rotators.client._call import Destination
+from rotators.client._drivers import driver_named
 from rotators.core.errors import ConfigurationError, IdentityMismatch, SecretFormatError
 from rotators.core.registry import load
 from rotators.core.rotation import Rotation

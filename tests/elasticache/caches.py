@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from rotators.local.aws import LocalAws
-from rotators.testing.target import Value
-from rotators.testing.targets.elasticache import ElastiCacheTarget
+from rotators.testing._target import Value
+from rotators.testing._targets.elasticache import ElastiCacheTarget
 from tests.world import new_password, remembered
 
 

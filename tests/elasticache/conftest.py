@@ -6,9 +6,9 @@ import pytest
 
 from rotators.local.aws import LocalAws
 from rotators.local.servers.elasticache import ElastiCacheServer
-from rotators.testing import targets
-from rotators.testing.case import Kit
-from rotators.testing.targets.elasticache import ElastiCacheTarget
+from rotators.testing import _targets
+from rotators.testing._case import Kit
+from rotators.testing._targets.elasticache import ElastiCacheTarget
 from tests.clear_text import logged_redis
 from tests.elasticache.caches import TokenTarget
 
@@ -22,13 +22,13 @@ def engine(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def cache(engine: str) -> Iterator[ElastiCacheServer]:
     """The real server behind the caches."""
-    yield from logged_redis(targets.small_server(engine))
+    yield from logged_redis(_targets.small_server(engine))
 
 
 @pytest.fixture(scope="module")
 def target(engine: str, cache: ElastiCacheServer) -> ElastiCacheTarget:
     """Users of the caches."""
-    target = targets.target_on(engine, cache)
+    target = _targets.target_on(engine, cache)
     assert isinstance(target, ElastiCacheTarget)
     return target
 
@@ -43,7 +43,7 @@ def kit(aws: LocalAws, target: ElastiCacheTarget) -> Iterator[Kit]:
 @pytest.fixture(scope="module")
 def group_cache() -> Iterator[ElastiCacheServer]:
     """The real server behind replication groups."""
-    yield from logged_redis(targets.small_server("elasticache"))
+    yield from logged_redis(_targets.small_server("elasticache"))
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from rotators.core.errors import (
     TargetUnavailable,
 )
 from rotators.local.aws import LocalAws
-from rotators.testing.case import STEPS, Case, Kit
-from rotators.testing.crash import CrashMatrix, Plan
-from rotators.testing.recorder import Operation, When
-from rotators.testing.results import StopOutcome
+from rotators.testing._case import STEPS, Case, Kit
+from rotators.testing._crash import CrashMatrix, Plan
+from rotators.testing._recorder import Operation, When
+from rotators.testing._results import StopOutcome
 from tests.elasticache.caches import calls, slow
 from tests.world import new_password
 

@@ -18,9 +18,9 @@ from rotators.core.errors import (
     TargetUnavailable,
 )
 from rotators.local.aws import LocalAws
-from rotators.testing.case import STEPS, Case, Kit
-from rotators.testing.recorder import Operation, When
-from rotators.testing.targets.elasticache import ElastiCacheTarget
+from rotators.testing._case import STEPS, Case, Kit
+from rotators.testing._recorder import Operation, When
+from rotators.testing._targets.elasticache import ElastiCacheTarget
 from tests.elasticache.caches import calls, slow
 from tests.world import new_password
 

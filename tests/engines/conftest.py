@@ -16,8 +16,8 @@ from rotators.local.aws import LocalAws
 from rotators.local.servers.private import PrivateServer
 from rotators.strategies.engine import Engine
 from rotators.strategies.rotator import engine_of
-from rotators.testing import Kind, Target, targets
-from rotators.testing.case import STEPS, Case, Kit
+from rotators.testing import Kind, Target, _targets
+from rotators.testing._case import STEPS, Case, Kit
 from tests.world import remembered, started
 
 LOUD = {"postgres": "server", "mariadb": "maria", "redis": "redis_server", "ldap": "ldap_server"}
@@ -71,10 +71,10 @@ FIRST_ENGINE = {"single": "postgres", "alternating": "postgres", "dual": "redis"
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run every test on each engine; a test with a strategy runs on the engines that declare it."""
     if "strategy" in metafunc.fixturenames:
-        pairs = [(engine, each.name) for engine in targets.names() for each in declared(engine).strategies]
+        pairs = [(engine, each.name) for engine in _targets.names() for each in declared(engine).strategies]
         metafunc.parametrize(("engine", "strategy"), pairs, scope="module")
     elif "engine" in metafunc.fixturenames:
-        engines = [engine for engine in targets.names() if _fits(engine, metafunc)]
+        engines = [engine for engine in _targets.names() if _fits(engine, metafunc)]
         if metafunc.function.__name__ in OF_THE_SERVICE:
             engines = [engine for engine in engines if engine == FIRST_ENGINE[metafunc.cls.strategy]]
         if metafunc.function.__name__ == "test_no_crash_loses_a_credential":
@@ -99,7 +99,7 @@ def running(request: pytest.FixtureRequest, engine: str) -> PrivateServer:
     try:
         server = request.getfixturevalue(LOUD.get(engine, engine))
     except pytest.FixtureLookupError:
-        server = started(targets.small_server(engine))
+        server = started(_targets.small_server(engine))
         request.addfinalizer(server.stop)  # noqa: PT021 - only if it was started here
     return server
 
@@ -107,7 +107,7 @@ def running(request: pytest.FixtureRequest, engine: str) -> PrivateServer:
 @pytest.fixture(scope="module")
 def target(aws: LocalAws, engine: str, running: PrivateServer) -> Iterator[Target]:
     """Users of the server."""
-    users = targets.target_on(engine, running)
+    users = _targets.target_on(engine, running)
     users.use(aws)
     for name in ("create", "create_named", "reset"):
         setattr(users, name, _remembering(getattr(users, name)))

@@ -15,7 +15,7 @@ from rotators.core.errors import (
 )
 from rotators.strategies.engine import Engine
 from rotators.testing import Target
-from rotators.testing.case import STEPS, Kit
+from rotators.testing._case import STEPS, Kit
 from tests.engines.conftest import begun, logins, store
 from tests.world import unique
 

@@ -9,7 +9,7 @@ import pytest
 
 from rotators.core.errors import CredentialsRejected, TargetRefused
 from rotators.testing import Target
-from rotators.testing.case import STEPS, Case, Kit
+from rotators.testing._case import STEPS, Case, Kit
 from tests.engines.conftest import begun, require_admins, store
 
 CREATE, SET, TEST, FINISH = STEPS

@@ -5,8 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from rotators.testing import Target
-from rotators.testing.case import STEPS, Kit
-from rotators.testing.recorder import Kind, Operation, When
+from rotators.testing._case import STEPS, Kit
+from rotators.testing._recorder import Kind, Operation, When
 from tests.engines.conftest import begun, require_admins
 
 CREATE, SET, TEST, FINISH = STEPS

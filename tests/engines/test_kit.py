@@ -7,10 +7,10 @@ from typing import ClassVar, Final
 
 import pytest
 
-from rotators.testing.crash import Plan
-from rotators.testing.crashes import RotatorCrashesV1
-from rotators.testing.hostile import RotatorContractV2
-from rotators.testing.races import RotatorRacesV1
+from rotators.testing._crash import Plan
+from rotators.testing._crashes import RotatorCrashesV1
+from rotators.testing._hostile import RotatorContractV2
+from rotators.testing._races import RotatorRacesV1
 
 pytestmark = pytest.mark.usefixtures("impatient")
 

@@ -24,8 +24,8 @@ from rotators.logins.causes import CONNECT_SECONDS
 from rotators.logins.connecting import SESSION_SECONDS
 from rotators.strategies.engine import Engine
 from rotators.testing import Target
-from rotators.testing.case import STEPS, Kit
-from rotators.testing.suite import failure
+from rotators.testing._case import STEPS, Kit
+from rotators.testing._suite import failure
 from tests.engines.conftest import begun
 from tests.world import log_in, login_failure, started, unique
 

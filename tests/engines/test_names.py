@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rotators.core.errors import TargetRefused
 from rotators.strategies.engine import Engine
 from rotators.testing import Target
-from rotators.testing.case import STEPS, Kit
+from rotators.testing._case import STEPS, Kit
 from tests.world import new_password, remembered, unique
 
 PASSWORDS = [

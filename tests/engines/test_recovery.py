@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from rotators.cli import cli
 from rotators.testing import Target
-from rotators.testing.case import STEPS, Case, Kit
+from rotators.testing._case import STEPS, Case, Kit
 from tests.engines.conftest import begun, require_admins, store
 
 

@@ -7,8 +7,8 @@ import pytest
 from rotators.core.errors import CredentialsRejected, IdentityMismatch, RotatorsError
 from rotators.strategies.engine import Engine
 from rotators.testing import Target
-from rotators.testing.case import STEPS, Kit
-from rotators.testing.recorder import Stop, StopAt, When
+from rotators.testing._case import STEPS, Kit
+from rotators.testing._recorder import Stop, StopAt, When
 from tests.engines.conftest import begun, logins, store
 from tests.world import in_one_piece
 

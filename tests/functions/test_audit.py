@@ -18,7 +18,7 @@ from functions import operate, retrieve, rotate, store
 from rotators.aws import clients
 from rotators.cli.schema import schema_of
 from rotators.core.errors import AccessDenied, CredentialsRejected, InvalidEvent, RequestRefused
-from rotators.testing.case import STEPS
+from rotators.testing._case import STEPS
 from tests.functions.test_store_interrupted import failing
 from tests.world import World, new_password, unique
 

@@ -19,7 +19,7 @@ from rotators.core.errors import (
     VersionNotPending,
     VersionNotStaged,
 )
-from rotators.testing.case import STEPS
+from rotators.testing._case import STEPS
 from tests.world import World, new_password
 
 

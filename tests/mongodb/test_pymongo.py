@@ -15,7 +15,7 @@ from pymongo.errors import AutoReconnect, NetworkTimeout, OperationFailure, Serv
 
 from rotators.client import AsyncCredentials, Credentials
 from rotators.core.errors import ConfigurationError, InvalidInput
-from rotators.testing.proxy import Proxy, closed_port
+from rotators.testing._proxy import Proxy, closed_port
 from tests.client.conftest import async_credentials_of, credentials_of, refresh
 from tests.mongodb.conftest import MongoWorld
 from tests.world import known_passwords, new_password

@@ -25,8 +25,8 @@ from rotators.engines.mongodb.session import MongoSession
 from rotators.engines.mongodb.users import MARK
 from rotators.local.aws import LocalAws
 from rotators.local.servers.mongodb import MongoServer
-from rotators.testing.case import Kit
-from rotators.testing.targets.mongodb import MongoTarget
+from rotators.testing._case import Kit
+from rotators.testing._targets.mongodb import MongoTarget
 from tests.world import new_password, unique
 
 SHOP = [{"role": "readWrite", "db": "shop"}]

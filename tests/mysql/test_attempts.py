@@ -12,7 +12,7 @@ import pytest
 
 from rotators.core.errors import CredentialsRejected
 from rotators.local.inprocess import InProcessFunction
-from rotators.testing.case import STEPS
+from rotators.testing._case import STEPS
 from tests.mysql.conftest import MariaDbWorld
 from tests.mysql.fake_server import fake_server, greeting
 from tests.world import new_password

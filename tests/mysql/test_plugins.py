@@ -25,7 +25,7 @@ from rotators.engines.mysql.hashes import (
 )
 from rotators.engines.mysql.mariadb import MariaDbEngine
 from rotators.engines.mysql.plugins import Way, shown_ways
-from rotators.testing.case import STEPS
+from rotators.testing._case import STEPS
 from tests.mysql.conftest import MariaDbWorld
 from tests.world import new_password, unique
 

@@ -9,7 +9,7 @@ import pytest
 
 from rotators.core.errors import SecretFormatError
 from rotators.recovery.errors import RepairRefused
-from rotators.testing.case import STEPS
+from rotators.testing._case import STEPS
 from tests.cli.test_doctor_repair import examined, put, run
 from tests.world import World, new_password, unique
 

@@ -18,9 +18,9 @@ from rotators.core.states import Stage, holder
 from rotators.local.aws import LocalAws
 from rotators.recovery.checkup import Mending
 from rotators.recovery.rollback import Rollback, _Logins
-from rotators.testing import targets
-from rotators.testing.case import STEPS, Case, Kit
-from rotators.testing.recorder import Act, Kind, Operation, Stop, StopAt, When
+from rotators.testing import _targets
+from rotators.testing._case import STEPS, Case, Kit
+from rotators.testing._recorder import Act, Kind, Operation, Stop, StopAt, When
 from tests.cli.command import Done, command
 from tests.world import new_password
 
@@ -40,7 +40,7 @@ RECOVERIES = ("rollback", "repair", "rotation")
 def arranged(request: pytest.FixtureRequest, aws: LocalAws) -> Iterator[tuple[Kit, int]]:
     """Secrets of one engine with one strategy, and the rotations back to a rejected version."""
     engine, fixture, strategy, with_admin, back = KITS[request.param]
-    target = targets.target_on(engine, request.getfixturevalue(fixture))
+    target = _targets.target_on(engine, request.getfixturevalue(fixture))
     with Kit(aws, target, strategy=strategy, with_admin=with_admin) as kit:
         yield kit, back
     target.close()
@@ -55,7 +55,7 @@ def case(arranged: tuple[Kit, int]) -> Iterator[Case]:
 @pytest.fixture
 def single(aws: LocalAws, server: Any) -> Iterator[Case]:
     """One PostgreSQL secret without an admin that has rotated once."""
-    target = targets.target_on("postgres", server)
+    target = _targets.target_on("postgres", server)
     with Kit(aws, target, strategy="single") as kit, kit.case(rotations=1) as opened:
         yield opened
     target.close()

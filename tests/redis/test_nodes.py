@@ -18,7 +18,7 @@ from rotators.local.servers.redis import RedisServer, password_hash
 from rotators.local.servers.valkey import ValkeyServer
 from rotators.logins.causes import CONNECT_SECONDS
 from rotators.logins.connecting import SESSION_SECONDS
-from rotators.testing.case import STEPS
+from rotators.testing._case import STEPS
 from tests.redis.nodes import cluster, down, paused, primary_and_replica, running, until_linked
 from tests.world import World, new_password, remembered, unique
 

@@ -10,7 +10,7 @@ import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from rotators.testing.proxy import Proxy
+from rotators.testing._proxy import Proxy
 
 if TYPE_CHECKING:
     import socket

@@ -9,13 +9,13 @@ import psycopg
 import pytest
 
 from rotators.client import Credentials
-from rotators.client.drivers import completed
+from rotators.client._drivers import completed
 from rotators.core.secret import Secret
 from rotators.engines.postgres.driver import PSYCOPG
 from rotators.engines.redshift import RedshiftEngine
 from rotators.local.aws import LocalAws
 from rotators.local.servers.redshift import RedshiftStandIn
-from rotators.testing.case import STEPS
+from rotators.testing._case import STEPS
 from tests.world import World, remembered, unique
 
 PASSWORD = remembered("Known-password-8")

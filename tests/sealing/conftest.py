@@ -12,7 +12,7 @@ import pytest
 from rotators.aws import clients, sealing
 from rotators.local.aws import LocalAws
 from rotators.local.inprocess import InProcessFunction
-from rotators.testing.case import STEPS
+from rotators.testing._case import STEPS
 from tests.world import World, remembered, unique
 
 

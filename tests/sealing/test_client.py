@@ -16,7 +16,7 @@ import pytest
 
 from rotators.aws.secrets import SecretsManager
 from rotators.client import AsyncCredentials, AsyncSecretCache, Credentials, SecretCache
-from rotators.client.agent import Agent
+from rotators.client._agent import Agent
 from rotators.core.errors import AccessDenied, KeyUnusable, SealedValueError
 from tests.sealing.conftest import Sealed
 from tests.world import World, new_password

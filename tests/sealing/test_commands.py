@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rotators.local.inprocess import InProcessFunction
-from rotators.testing.case import STEPS
+from rotators.testing._case import STEPS
 from tests.cli.command import Done, command
 from tests.sealing.conftest import Sealed
 from tests.world import World, new_password, unique

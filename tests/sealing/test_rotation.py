@@ -9,7 +9,7 @@ import pytest
 from rotators.aws import clients
 from rotators.core.errors import AccessDenied, KeyUnusable, SealedValueError
 from rotators.local.inprocess import InProcessFunction
-from rotators.testing.case import STEPS
+from rotators.testing._case import STEPS
 from tests.sealing.conftest import Sealed
 from tests.world import World
 

@@ -7,9 +7,9 @@ import pytest
 from rotators.local.servers.mariadb import MariaDbServer
 from rotators.local.servers.mysql import MySqlServer
 from rotators.local.servers.postgres import PostgresServer
-from rotators.testing.targets.mariadb import MariaDbTarget
-from rotators.testing.targets.mysql import MySqlTarget
-from rotators.testing.targets.postgres import PostgresTarget
+from rotators.testing._targets.mariadb import MariaDbTarget
+from rotators.testing._targets.mysql import MySqlTarget
+from rotators.testing._targets.postgres import PostgresTarget
 
 
 @pytest.fixture(scope="module")

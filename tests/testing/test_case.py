@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from rotators.local.aws import LocalAws
-from rotators.testing.case import STEPS, Kit
-from rotators.testing.targets.postgres import PostgresTarget
+from rotators.testing._case import STEPS, Kit
+from rotators.testing._targets.postgres import PostgresTarget
 
 
 def test_a_rotation_begins_with_the_given_steps(aws: LocalAws, target: PostgresTarget) -> None:

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import pytest
 
 from rotators.local.aws import LocalAws
-from rotators.testing.case import Kit
-from rotators.testing.crash import CrashMatrix, Plan
-from rotators.testing.hostile import RotatorContractV2
-from rotators.testing.recorder import Kind
-from rotators.testing.targets.postgres import PostgresTarget
+from rotators.testing._case import Kit
+from rotators.testing._crash import CrashMatrix, Plan
+from rotators.testing._hostile import RotatorContractV2
+from rotators.testing._recorder import Kind
+from rotators.testing._targets.postgres import PostgresTarget
 from tests.testing.faulty import EXPECTED, Faulty, ResetsARightPassword, Sound, SoundWithAdmin
 
 pytestmark = pytest.mark.usefixtures("impatient")

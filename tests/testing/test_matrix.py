@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from rotators.local.aws import LocalAws
-from rotators.testing.case import Kit
-from rotators.testing.crash import CrashMatrix, Plan
-from rotators.testing.recorder import When
-from rotators.testing.targets.postgres import PostgresTarget
+from rotators.testing._case import Kit
+from rotators.testing._crash import CrashMatrix, Plan
+from rotators.testing._recorder import When
+from rotators.testing._targets.postgres import PostgresTarget
 from tests.world import in_one_piece
 
 pytestmark = pytest.mark.processes

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rotators.testing.targets.mariadb import MariaDbTarget
-from rotators.testing.targets.mysql import MySqlTarget
+from rotators.testing._targets.mariadb import MariaDbTarget
+from rotators.testing._targets.mysql import MySqlTarget
 from tests.world import unique
 
 CHANGES = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 
-from rotators.testing.proxy import Proxy
+from rotators.testing._proxy import Proxy
 
 TIMES = 3_000
 """A proxy that took another client's connection for its own stopped once in some thousand times."""

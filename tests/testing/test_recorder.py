@@ -7,8 +7,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from rotators.testing.recorder import Recorder, Stop, StopAt, When, words
-from rotators.testing.targets.postgres import POSTGRES_OPERATIONS, PostgresTarget
+from rotators.testing._recorder import Recorder, Stop, StopAt, When, words
+from rotators.testing._targets.postgres import POSTGRES_OPERATIONS, PostgresTarget
 
 
 def work(connection: psycopg.Connection[Any]) -> None:

@@ -13,7 +13,7 @@ from rotators.core.secret import Secret
 from rotators.logins.target import TARGET_KEYS
 
 if TYPE_CHECKING:
-    from rotators.client.call import Destination
+    from rotators.client._call import Destination
 
 
 def require_kind(credentials: object, kind: type) -> None:

@@ -14,10 +14,10 @@ from typing import Any, Self
 
 import psycopg
 
-from rotators.client.aio import AsyncCredentials
-from rotators.client.call import ConnectCall
-from rotators.client.credentials import Credentials, CredentialsBase
-from rotators.client.flow import Attempt
+from rotators.client._aio import AsyncCredentials
+from rotators.client._call import ConnectCall
+from rotators.client._credentials import Credentials, CredentialsBase
+from rotators.client._flow import Attempt
 from rotators.client.integrations import require_kind
 from rotators.engines.postgres.driver import PSYCOPG
 

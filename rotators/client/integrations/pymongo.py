@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pymongo
 from pymongo.synchronous.pool import Pool
 
-from rotators.client.call import Destination
+from rotators.client._call import Destination
 from rotators.client.integrations import place_of, require_same
 from rotators.core.errors import ConfigurationError
 from rotators.core.secret import Secret
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from pymongo.auth_shared import MongoCredential
     from pymongo.pool_options import PoolOptions
 
-    from rotators.client.credentials import Credentials
-    from rotators.client.flow import Attempt
+    from rotators.client._credentials import Credentials
+    from rotators.client._flow import Attempt
 
 C = TypeVar("C")
 

@@ -21,8 +21,8 @@ from rotators.core.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from rotators.client.aio import AsyncCredentials
-    from rotators.client.flow import Attempt
+    from rotators.client._aio import AsyncCredentials
+    from rotators.client._flow import Attempt
 
 _SHARE = 0.95
 """Of the time of a login: the rest is left to end it with pymongo's error."""

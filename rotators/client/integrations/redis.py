@@ -26,9 +26,9 @@ import redis.asyncio
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.retry import Retry
 
-from rotators.client.call import Destination
-from rotators.client.credentials import Credentials
-from rotators.client.flow import Attempt
+from rotators.client._call import Destination
+from rotators.client._credentials import Credentials
+from rotators.client._flow import Attempt
 from rotators.client.integrations import place_of, require_kind, require_same
 from rotators.core.errors import ConfigurationError
 from rotators.core.secret import Secret

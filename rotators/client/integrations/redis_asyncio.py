@@ -17,8 +17,8 @@ import redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from rotators.client.aio import AsyncCredentials
-from rotators.client.flow import Attempt
+from rotators.client._aio import AsyncCredentials
+from rotators.client._flow import Attempt
 from rotators.client.integrations import place_of, require_kind
 from rotators.client.integrations.redis import (
     ConnectionLogin,

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event, exc
 
-from rotators.client.call import CREDENTIALS
-from rotators.client.credentials import Credentials
-from rotators.client.drivers import driver_of_dialect
+from rotators.client._call import CREDENTIALS
+from rotators.client._credentials import Credentials
+from rotators.client._drivers import driver_of_dialect
 from rotators.client.integrations import require_kind
 from rotators.core.errors import ConfigurationError
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect, Engine
     from sqlalchemy.pool import ConnectionPoolEntry
 
-    from rotators.client.flow import Attempt
+    from rotators.client._flow import Attempt
 
 _VERSION, _NEW = "rotators_version", "rotators_new"
 

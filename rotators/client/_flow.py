@@ -1,7 +1,7 @@
 """Which stored version an application logs in with: all decisions, as a generator without I/O.
 
 ``LoginFlow.run`` yields requests (``Fetch``, ``Attempt``, ``Pause``, ``Close``) and is sent their results.
-``credentials.py`` performs them in a thread, ``aio.py`` in an asyncio task. The order::
+``_credentials.py`` performs them in a thread, ``_aio.py`` in an asyncio task. The order::
 
     last accepted version, or AWSCURRENT ──rejected──▶ AWSCURRENT read again ──▶ AWSPENDING ──▶ AWSPREVIOUS
               ▲                                                                                   │
@@ -45,9 +45,9 @@ from typing import Any, TypeVar
 
 from rotators.aws.secrets import SecretVersion
 from rotators.cache.backoff import backoff_seconds, is_transient
-from rotators.client.call import Destination
-from rotators.client.drivers import check_owner, completed
-from rotators.client.login_results import Admission, LoginResults
+from rotators.client._call import Destination
+from rotators.client._drivers import check_owner, completed
+from rotators.client._login_results import Admission, LoginResults
 from rotators.core.errors import AccessDenied, ConfigurationError, CredentialsRejected, RotatorsError
 from rotators.core.redaction import redacted, without_frames
 from rotators.core.secret import Secret

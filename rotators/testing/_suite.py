@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 import pytest
 
 from rotators.core.errors import RotatorsError
-from rotators.testing.case import Kit
+from rotators.testing._case import Kit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rotators.core.contracts import Rotator
     from rotators.local.aws import LocalAws
-    from rotators.testing.target import Target
+    from rotators.testing._target import Target
 
 E = TypeVar("E", bound=BaseException)
 

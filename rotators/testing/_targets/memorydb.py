@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from rotators.testing.targets.elasticache import ElastiCacheTarget
+from rotators.testing._targets.elasticache import ElastiCacheTarget
 
 
 class MemoryDbTarget(ElastiCacheTarget):

@@ -12,8 +12,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from rotators.local.servers.redis import RIGHTS, RedisServer, password_hash
-from rotators.testing.recorder import Hook, Kind
-from rotators.testing.target import HOSTILE_PASSWORDS, ServerTarget, Value
+from rotators.testing._recorder import Hook, Kind
+from rotators.testing._target import HOSTILE_PASSWORDS, ServerTarget, Value
 
 REDIS_OPERATIONS = (
     Hook("redis.connection:AbstractConnection.connect", Kind.CONNECT, lambda _: "connect", "disconnect"),

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 from psycopg import sql
 
 from rotators.local.servers.redshift import RedshiftStandIn
-from rotators.testing.target import Value
-from rotators.testing.targets.postgres import PostgresTarget
+from rotators.testing._target import Value
+from rotators.testing._targets.postgres import PostgresTarget
 
 
 class RedshiftTarget(PostgresTarget):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rotators.aws.secrets import SecretsManager, SecretVersion, Source
 from rotators.cache.backoff import backoff_seconds, is_transient
 from rotators.cache.cache import Cache, Wait
-from rotators.client.agent import Agent
+from rotators.client._agent import Agent
 from rotators.core.errors import InvalidInput, RotatorsError, SecretFormatError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class SecretCache:
 
     Args:
         client: a boto3 client; one from boto3's own configuration if None.
-        source: source of the values, see ``rotators.client.agent``. If neither is passed: AWS's agent or
+        source: source of the values, see ``rotators.client._agent``. If neither is passed: AWS's agent or
             Lambda extension if it runs, else Secrets Manager.
         ttl: seconds; 0 stores nothing.
         jitter: part of ``ttl``, 0 to 1, by which each life is shortened at random.

@@ -19,11 +19,11 @@ from rotators.core.errors import (
     TargetUnavailable,
 )
 from rotators.core.secret import PUBLIC_KEYS
-from rotators.testing.case import EXTRA, STEPS, Case, Kit
-from rotators.testing.proxy import Proxy, closed_port
-from rotators.testing.recorder import Act, Kind, When, at
-from rotators.testing.secrecy import Witness
-from rotators.testing.suite import Suite, failure
+from rotators.testing._case import EXTRA, STEPS, Case, Kit
+from rotators.testing._proxy import Proxy, closed_port
+from rotators.testing._recorder import Act, Kind, When, at
+from rotators.testing._secrecy import Witness
+from rotators.testing._suite import Suite, failure
 
 CREATE, SET, TEST, FINISH = STEPS
 

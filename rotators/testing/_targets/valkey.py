@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from rotators.testing.targets.redis import RedisTarget
+from rotators.testing._targets.redis import RedisTarget
 
 TARGET = RedisTarget

@@ -9,8 +9,8 @@ import ldap3
 from ldap3.utils.dn import escape_rdn
 
 from rotators.local.servers.ldap import ADMINS, PEOPLE, SUFFIX, password_hash
-from rotators.testing.recorder import Hook, Kind
-from rotators.testing.target import HOSTILE_PASSWORDS, ServerTarget, Value
+from rotators.testing._recorder import Hook, Kind
+from rotators.testing._target import HOSTILE_PASSWORDS, ServerTarget, Value
 
 LDAP_OPERATIONS = (
     Hook("ldap3:Connection.bind", Kind.CONNECT, lambda _: "bind", "unbind"),

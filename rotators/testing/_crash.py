@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rotators.core.errors import RotatorsError
-from rotators.testing.case import STEPS, Case, Kit
-from rotators.testing.killed import Killer
-from rotators.testing.recorder import Operation, Stop, StopAt, When
-from rotators.testing.results import Container, Point, Recovery, StopOutcome, StopResult
+from rotators.testing._case import STEPS, Case, Kit
+from rotators.testing._killed import Killer
+from rotators.testing._recorder import Operation, Stop, StopAt, When
+from rotators.testing._results import Container, Point, Recovery, StopOutcome, StopResult
 
 _MOST_USES = 8
 """Stops per credential. Each stop leaves one or two versions, which make the search slower."""

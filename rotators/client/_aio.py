@@ -11,10 +11,10 @@ from typing import Any, TypeVar, overload
 
 from rotators.aws.secrets import SecretVersion
 from rotators.cache.cache import Wait
-from rotators.client.call import ConnectCall
-from rotators.client.credentials import CredentialsBase
-from rotators.client.flow import Attempt, Close, Connected, FailedLogin, Fetch, Flow, Pause, Request
-from rotators.client.secret_cache import SecretCache, parsed
+from rotators.client._call import ConnectCall
+from rotators.client._credentials import CredentialsBase
+from rotators.client._flow import Attempt, Close, Connected, FailedLogin, Fetch, Flow, Pause, Request
+from rotators.client._secret_cache import SecretCache, parsed
 from rotators.core.errors import InvalidInput, RotatorsError
 from rotators.core.redaction import without_frames
 from rotators.logins.driver import Driver, Verdict

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rotators.local.aws import LocalAws
-    from rotators.testing.recorder import Hook
+    from rotators.testing._recorder import Hook
 
 Value = dict[str, Any]
 """Value of a secret, as a JSON object."""

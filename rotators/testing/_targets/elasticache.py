@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from rotators.local.aws import LocalAws
 from rotators.local.servers.elasticache import ElastiCacheServer
-from rotators.testing.target import Value
-from rotators.testing.targets.redis import RedisTarget
+from rotators.testing._target import Value
+from rotators.testing._targets.redis import RedisTarget
 
 
 class ElastiCacheTarget(RedisTarget):

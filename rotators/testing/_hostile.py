@@ -12,12 +12,12 @@ import pytest
 
 from rotators.core.errors import RotationStateError, RotatorFailure, VersionConflict
 from rotators.core.settings import MOST_REJECTED
-from rotators.testing.case import STEPS, Case, Kit
-from rotators.testing.contract import RotatorContractV1, places_in_set, port_of_target, refuses
-from rotators.testing.proxy import Proxy
-from rotators.testing.recorder import Kind, When, at
-from rotators.testing.suite import at_once, failure
-from rotators.testing.target import Value
+from rotators.testing._case import STEPS, Case, Kit
+from rotators.testing._contract import RotatorContractV1, places_in_set, port_of_target, refuses
+from rotators.testing._proxy import Proxy
+from rotators.testing._recorder import Kind, When, at
+from rotators.testing._suite import at_once, failure
+from rotators.testing._target import Value
 
 CREATE, SET, TEST, FINISH = STEPS
 

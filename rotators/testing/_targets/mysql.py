@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from rotators.testing.targets.mariadb import MariaDbTarget
+from rotators.testing._targets.mariadb import MariaDbTarget
 
 
 class MySqlTarget(MariaDbTarget):

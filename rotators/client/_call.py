@@ -13,7 +13,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rotators.client.drivers import default_port_of, driver_meant, same_engine
+from rotators.client._drivers import default_port_of, driver_meant, same_engine
 from rotators.core.errors import InvalidInput, SecretFormatError
 from rotators.core.secret import Secret
 from rotators.logins.target import TargetIdentity
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rotators.aws.secrets import SecretVersion
-    from rotators.client.flow import Attempt
+    from rotators.client._flow import Attempt
     from rotators.logins.driver import Driver
 
 CREDENTIALS = frozenset({"user", "username", "password", "passwd"})

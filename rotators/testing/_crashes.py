@@ -9,11 +9,11 @@ from typing import ClassVar
 
 import pytest
 
-from rotators.testing.case import Kit
-from rotators.testing.crash import CrashMatrix, Plan
-from rotators.testing.killed import Killer
-from rotators.testing.results import StopOutcome, summary
-from rotators.testing.suite import Suite
+from rotators.testing._case import Kit
+from rotators.testing._crash import CrashMatrix, Plan
+from rotators.testing._killed import Killer
+from rotators.testing._results import StopOutcome, summary
+from rotators.testing._suite import Suite
 
 
 class RotatorCrashesV1(Suite):

@@ -1,6 +1,6 @@
 """Database logins that survive rotation, for threads, and what they share with asyncio.
 
-``flow.py`` decides what to read and which version to try. The classes here and in ``aio.py`` perform it.
+``_flow.py`` decides what to read and which version to try. The classes here and in ``_aio.py`` perform it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from urllib.parse import quote, urlencode
 
 from rotators.aws.secrets import SecretVersion
 from rotators.cache import forks
-from rotators.client.call import ConnectCall, Destination
-from rotators.client.drivers import driver_named
-from rotators.client.flow import Attempt, Close, Connected, Fetch, Flow, Limits, LoginFlow, Pause, Request
-from rotators.client.login_results import LoginResults
-from rotators.client.secret_cache import SecretCache, require_number
+from rotators.client._call import ConnectCall, Destination
+from rotators.client._drivers import driver_named
+from rotators.client._flow import Attempt, Close, Connected, Fetch, Flow, Limits, LoginFlow, Pause, Request
+from rotators.client._login_results import LoginResults
+from rotators.client._secret_cache import SecretCache, require_number
 from rotators.core.errors import ConfigurationError, InvalidInput, RotatorsError
 from rotators.core.secret import Secret
 from rotators.logins.connecting import wants_tls

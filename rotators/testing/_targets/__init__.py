@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rotators.testing.target import Target
+    from rotators.testing._target import Target
 
 
 def names() -> list[str]:

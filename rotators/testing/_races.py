@@ -17,9 +17,9 @@ from rotators.core.errors import (
     ServiceThrottled,
     ServiceUnavailable,
 )
-from rotators.testing.case import STEPS, Case, Kit
-from rotators.testing.recorder import Answer, Kind, Operation, When
-from rotators.testing.suite import Suite, at_once, failure
+from rotators.testing._case import STEPS, Case, Kit
+from rotators.testing._recorder import Answer, Kind, Operation, When
+from rotators.testing._suite import Suite, at_once, failure
 
 CREATE, SET, TEST, FINISH = STEPS
 

@@ -9,8 +9,8 @@ import psycopg
 from psycopg import sql
 
 from rotators.local.servers.postgres import ExternalPostgres, PostgresServer
-from rotators.testing.recorder import Hook, Kind, words
-from rotators.testing.target import HOSTILE_PASSWORDS, ServerTarget, Value
+from rotators.testing._recorder import Hook, Kind, words
+from rotators.testing._target import HOSTILE_PASSWORDS, ServerTarget, Value
 
 
 def _text(arguments: tuple[Any, ...]) -> str:

@@ -1,4 +1,4 @@
-"""The fixture for other packages' conftest: ``from rotators.testing.fixtures import aws``."""
+"""The fixture for other packages' conftest: ``from rotators.testing._fixtures import aws``."""
 
 from __future__ import annotations
 

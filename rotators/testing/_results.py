@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from rotators.testing.recorder import Operation, When
+from rotators.testing._recorder import Operation, When
 
 
 class Recovery(StrEnum):

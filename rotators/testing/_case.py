@@ -18,14 +18,14 @@ from rotators.core.request import Step
 from rotators.core.secret import Secret
 from rotators.core.states import Stage, holder
 from rotators.local.inprocess import InProcessFunction
-from rotators.testing.recorder import Recorder
+from rotators.testing._recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rotators.core.contracts import Rotator
     from rotators.local.aws import LocalAws
-    from rotators.testing.target import Target, Value
+    from rotators.testing._target import Target, Value
 
 STEPS = tuple(str(step) for step in Step)
 

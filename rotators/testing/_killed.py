@@ -1,4 +1,4 @@
-"""Rotations in processes that are killed: ``python -m rotators.testing.killed MODULE:TARGET_CLASS``.
+"""Rotations in processes that are killed: ``python -m rotators.testing._killed MODULE:TARGET_CLASS``.
 
 One process loads everything once and forks for each rotation, because starting a process takes a second. It
 has no threads, so forking it is safe. It reads JSON lines ``{"arn", "token", "index", "when"}`` and answers
@@ -19,9 +19,9 @@ from typing import Any, Self
 
 from rotators.local.errors import LocalStackError
 from rotators.local.inprocess import InProcessFunction
-from rotators.testing.case import STEPS, Case, step_event
-from rotators.testing.recorder import Recorder, When, at
-from rotators.testing.target import Target
+from rotators.testing._case import STEPS, Case, step_event
+from rotators.testing._recorder import Recorder, When, at
+from rotators.testing._target import Target
 
 
 class Killer:

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import pymysql
 
 from rotators.local.servers.mariadb import MariaDbServer
-from rotators.testing.recorder import Hook, Kind, words
-from rotators.testing.target import HOSTILE_PASSWORDS, ServerTarget, Value
+from rotators.testing._recorder import Hook, Kind, words
+from rotators.testing._target import HOSTILE_PASSWORDS, ServerTarget, Value
 
 _REJECTED = 1045
 _HOST = "127.%"

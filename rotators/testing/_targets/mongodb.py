@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pymongo.errors import OperationFailure
 from pymongo.saslprep import saslprep
 
-from rotators.testing.recorder import Hook, Kind
-from rotators.testing.target import HOSTILE_PASSWORDS, ServerTarget, Value
+from rotators.testing._recorder import Hook, Kind
+from rotators.testing._target import HOSTILE_PASSWORDS, ServerTarget, Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

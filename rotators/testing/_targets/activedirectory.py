@@ -9,8 +9,8 @@ import ldap3
 from ldap3.utils.conv import escape_filter_chars
 
 from rotators.local.servers.activedirectory import DOMAIN, SUFFIX, USERS, add_user, encoded, upn
-from rotators.testing.target import HOSTILE_PASSWORDS, Value
-from rotators.testing.targets.ldap import DirectoryTarget
+from rotators.testing._target import HOSTILE_PASSWORDS, Value
+from rotators.testing._targets.ldap import DirectoryTarget
 
 
 class ActiveDirectoryTarget(DirectoryTarget):
