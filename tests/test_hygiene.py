@@ -23,7 +23,7 @@ MOST_WORDS = 8
 """Largest number of words in the name of a test, after ``test_``."""
 
 KEPT_DOT_FOLDERS = {".ci", ".github"}
-MADE_FOLDERS = {"__pycache__", "build", "dist", "node_modules"}
+MADE_FOLDERS = {"__pycache__", "build", "dist", "mutants", "node_modules"}
 
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:root|work|home|Users)/[\w.-]+|\b[A-Z]:\\Users\\")
 INDEX_OPTION = re.compile(
