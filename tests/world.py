@@ -90,6 +90,21 @@ def login_failure(engine: Engine, value: dict[str, Any], **settings: Any) -> Rot
     return caught.value
 
 
+def ask(engine: Engine, value: dict[str, Any], question: str, *arguments: Any, **named: Any) -> Any:
+    """Log in with a value, and call a method of the session."""
+    with engine.login(Secret(value), Settings()) as session:
+        return getattr(session, question)(*arguments, **named)
+
+
+def reason(
+    engine: Engine, value: dict[str, Any], question: str = "check", *arguments: Any, **named: Any
+) -> str | None:
+    """Log in with a value, and return the reason why the login or a method of the session fails."""
+    with pytest.raises(RotatorsError) as caught:
+        ask(engine, value, question, *arguments, **named)
+    return caught.value.reason
+
+
 class World(Kit):
     """The kit's secrets and rotations, with arrangements and inspections of one PostgreSQL.
 
@@ -161,6 +176,20 @@ class World(Kit):
         token = self.begin(arn)
         self.step("createSecret", arn, token)
         return token
+
+    def refused(self, value: dict[str, Any], *steps: str) -> RotatorsError:
+        """Store a value, and run steps of a rotation; return the error of the last one.
+
+        By default the steps are createSecret and setSecret.
+        """
+        arn = self.secret(value)
+        token = self.begin(arn)
+        *before, last = steps or STEPS[:2]
+        for step in before:
+            self.step(step, arn, token)
+        with pytest.raises(RotatorsError) as caught:
+            self.step(last, arn, token)
+        return caught.value
 
     def refusal(self, arn: str, match: str = ".") -> TargetRefused:
         """Run setSecret in a new rotation; return its error, which names a remedy."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from rotators.core.errors import CredentialsRejected, RotatorsError
+from rotators.core.errors import CredentialsRejected
 from rotators.local.servers.activedirectory import DOMAIN
 from tests.activedirectory.conftest import DomainWorld
 from tests.activedirectory.directories import create_directory
@@ -24,17 +23,6 @@ def directory(domain: DomainWorld, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     created = create_directory(domain.aws, domain.controller).rpartition("/")[2]
     yield created
     domain.aws.directories.clear()
-
-
-def refused(domain: DomainWorld, value: dict[str, Any], step: str = SET) -> RotatorsError:
-    """The error of a step of a rotation; the user keeps its password."""
-    arn = domain.secret(value)
-    token = domain.begin(arn)
-    if step == SET:
-        domain.step(CREATE, arn, token)
-    with pytest.raises(RotatorsError) as caught:
-        domain.step(step, arn, token)
-    return caught.value
 
 
 def test_aws_resets_in_spite_of_the_minimum_age(domain: DomainWorld, directory: str) -> None:
@@ -71,7 +59,7 @@ def test_a_server_that_nobody_allowed_proves_nothing(
     value = {**domain.entry(), "directory_id": directory}
     for targets in ("", "elsewhere.example.org"):
         monkeypatch.setenv("DIRECTORY_HOSTS", targets)
-        assert refused(domain, value, CREATE).full_code == "identity-mismatch/not-allowed"
+        assert domain.refused(value, CREATE).full_code == "identity-mismatch/not-allowed"
     assert domain.accepts(value)
 
 
@@ -82,9 +70,9 @@ def test_an_allowed_target_is_no_domain_controller(
     host = domain.controller.host
     monkeypatch.setenv("ALLOWED_TARGETS", f"{host},127.0.0.1")
     elsewhere = {**value, "admin_host": "127.0.0.1"}
-    assert refused(domain, elsewhere, CREATE).full_code == "identity-mismatch/not-allowed"
+    assert domain.refused(elsewhere, CREATE).full_code == "identity-mismatch/not-allowed"
     monkeypatch.setenv("DIRECTORY_HOSTS", "dc.example.org")
-    assert refused(domain, value, CREATE).full_code == "identity-mismatch/not-allowed"
+    assert domain.refused(value, CREATE).full_code == "identity-mismatch/not-allowed"
     assert domain.accepts(value)
 
 
@@ -93,17 +81,17 @@ def test_a_directory_of_another_domain_is_refused(domain: DomainWorld, directory
         **domain.entry(),
         "directory_id": create_directory(domain.aws, domain.controller, "other.test").rpartition("/")[2],
     }
-    assert refused(domain, value).full_code == "identity-mismatch/directory"
+    assert domain.refused(value).full_code == "identity-mismatch/directory"
     missing = {**value, "directory_id": "d-0123456789"}
-    assert refused(domain, missing).full_code == "target-refused/no-directory"
-    assert "directory_id" in refused(domain, {**value, "directory_id": "corp"}, CREATE).cause
+    assert domain.refused(missing).full_code == "target-refused/no-directory"
+    assert "directory_id" in domain.refused({**value, "directory_id": "corp"}, CREATE).cause
     assert domain.accepts(value)
     assert directory
 
 
 def test_the_role_resets_no_wrong_password(domain: DomainWorld, directory: str) -> None:
     value = {**domain.entry(), "directory_id": directory}
-    error = refused(domain, {**value, "password": new_password()})
+    error = domain.refused({**value, "password": new_password()})
     assert isinstance(error, CredentialsRejected)
     assert domain.accepts(value)
 
@@ -114,10 +102,10 @@ def test_each_refusal_of_the_api_has_a_code(
     value = {**domain.entry(), "directory_id": directory}
     monkeypatch.setenv("PASSWORD_LENGTH", "8")
     domain.set("", minPwdLength="12")
-    assert refused(domain, value).full_code == "target-refused/quality"
+    assert domain.refused(value).full_code == "target-refused/quality"
     domain.set("", minPwdLength="7")
     monkeypatch.delitem(domain.aws.directories, DOMAIN)
-    error = refused(domain, value)
+    error = domain.refused(value)
     assert error.full_code == "target-unavailable/starting"
     assert error.retryable
     assert domain.accepts(value)

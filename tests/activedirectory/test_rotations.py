@@ -9,41 +9,16 @@ import ldap3
 import pytest
 
 from rotators.core.errors import CredentialsRejected, IdentityMismatch, RotatorsError, SecretFormatError
-from rotators.core.secret import Secret
-from rotators.core.settings import Settings
 from rotators.engines.activedirectory import ActiveDirectoryEngine
 from rotators.engines.activedirectory.refusals import data_code_failure, password_failure
 from rotators.engines.ldap.messages import DATA_CODES
 from rotators.local.servers.activedirectory import DOMAIN, encoded
 from tests.activedirectory.conftest import DomainWorld
-from tests.world import new_password, remembered
+from tests.world import ask, new_password, reason, remembered
 
 CREATE, SET = "createSecret", "setSecret"
 DAY = 24 * 60 * 60 * 10_000_000
-
-
-def refused(world: DomainWorld, value: dict[str, Any], *steps: str) -> RotatorsError:
-    """The error that ends a rotation of a value."""
-    arn = world.secret(value)
-    token = world.begin(arn)
-    *before, last = steps or (CREATE, SET)
-    for step in before:
-        world.step(step, arn, token)
-    with pytest.raises(RotatorsError) as caught:
-        world.step(last, arn, token)
-    return caught.value
-
-
-def ask(value: dict[str, Any], question: str, *arguments: Any, **named: Any) -> Any:
-    """Log in with a value and call one method of the session."""
-    with ActiveDirectoryEngine().login(Secret(value), Settings()) as session:
-        return getattr(session, question)(*arguments, **named)
-
-
-def reason(value: dict[str, Any], question: str = "check", *arguments: Any, **named: Any) -> str | None:
-    with pytest.raises(RotatorsError) as caught:
-        ask(value, question, *arguments, **named)
-    return caught.value.reason
+ENGINE = ActiveDirectoryEngine()
 
 
 @pytest.mark.parametrize("start_tls", [False, True])
@@ -63,7 +38,7 @@ def test_a_password_is_changed_over_tls(domain: DomainWorld, start_tls: bool, wi
 
 def test_plain_is_refused_though_the_server_takes_it(domain: DomainWorld) -> None:
     value = {**domain.entry(), "ssl": False, "port": domain.controller.clear_port}
-    error = refused(domain, value, CREATE)
+    error = domain.refused(value, CREATE)
     assert isinstance(error, SecretFormatError)
     assert "TLS" in error.cause
     # The server itself would have changed the password without TLS.
@@ -85,7 +60,7 @@ def test_nothing_is_sent_without_tls() -> None:
         port = listener.getsockname()[1]
         value = {"host": "127.0.0.1", "port": port, "username": f"a@{DOMAIN}", "password": "pw", "ssl": False}
         with pytest.raises(SecretFormatError, match="TLS"):
-            ask(value, "check")
+            ask(ENGINE, value, "check")
         with pytest.raises(BlockingIOError):  # nobody has connected
             listener.accept()
 
@@ -93,7 +68,7 @@ def test_nothing_is_sent_without_tls() -> None:
 def test_a_name_without_domain_needs_one(domain: DomainWorld) -> None:
     value = domain.entry()
     account = domain.read(value["username"], "sAMAccountName")[0].decode()
-    assert "user principal name" in refused(domain, {**value, "username": account}, CREATE).cause
+    assert "user principal name" in domain.refused({**value, "username": account}, CREATE).cause
     rotated = domain.rotate(domain.secret({**value, "username": account, "domain": DOMAIN}))
     assert domain.accepts({**rotated, "username": value["username"]})
 
@@ -101,13 +76,13 @@ def test_a_name_without_domain_needs_one(domain: DomainWorld) -> None:
 def test_each_rule_for_passwords_has_a_code(domain: DomainWorld) -> None:
     value = domain.entry()
     domain.set("", minPwdAge=str(-DAY))
-    error = refused(domain, value)
+    error = domain.refused(value)
     assert error.full_code == "target-refused/too-young"
     assert "masterarn" in error.remedy
     domain.set("", minPwdAge="0", pwdHistoryLength="5")
     user = value["username"]
-    assert reason(value, "set_credential", user, value["password"]) == "history"
-    assert reason(value, "set_credential", user, remembered("short")) == "quality"
+    assert reason(ENGINE, value, "set_credential", user, value["password"]) == "history"
+    assert reason(ENGINE, value, "set_credential", user, remembered("short")) == "quality"
     assert domain.accepts(value)
 
 
@@ -137,10 +112,10 @@ def test_a_proven_password_is_no_rejection(
 ) -> None:
     value = domain.entry()
     domain.set(value["username"], **attributes)
-    assert reason(value) == expected
+    assert reason(ENGINE, value) == expected
     with pytest.raises(CredentialsRejected):
-        ask({**value, "password": new_password()}, "check")
-    assert refused(domain, value).full_code == f"target-refused/{expected}"
+        ask(ENGINE, {**value, "password": new_password()}, "check")
+    assert domain.refused(value).full_code == f"target-refused/{expected}"
 
 
 @pytest.mark.parametrize("code", sorted(DATA_CODES))
@@ -167,11 +142,11 @@ def test_an_admin_changes_a_password_that_must_change(domain: DomainWorld) -> No
 def test_an_admin_unlocks_with_the_reset(domain: DomainWorld) -> None:
     value = domain.entry()
     domain.set("", lockoutThreshold="2")
-    assert ask(domain.admin(), "rejections_allowed", value["username"]) == 1
+    assert ask(ENGINE, domain.admin(), "rejections_allowed", value["username"]) == 1
     for _ in range(2):
         assert not domain.accepts({**value, "password": "wrong-password"})
-    assert reason(value) == "blocked"
-    assert refused(domain, value).reason == "blocked"
+    assert reason(ENGINE, value) == "blocked"
+    assert domain.refused(value).reason == "blocked"
     rotated = domain.rotate(domain.secret({**value, "masterarn": domain.admin_secret()}))
     assert domain.accepts(rotated)
     assert domain.read(value["username"], "lockoutTime") == [b"0"]
@@ -201,8 +176,8 @@ def test_rejected_logins_of_others_count(domain: DomainWorld, others: int) -> No
 def test_a_fine_grained_policy_decides(domain: DomainWorld) -> None:
     value = domain.entry()
     with domain.policy(value["username"]):
-        assert ask(domain.admin(), "rejections_allowed", value["username"]) == 6
-        assert refused(domain, value).full_code == "target-refused/too-young"
+        assert ask(ENGINE, domain.admin(), "rejections_allowed", value["username"]) == 6
+        assert domain.refused(value).full_code == "target-refused/too-young"
 
 
 @pytest.mark.parametrize(
@@ -216,7 +191,7 @@ def test_a_reset_that_would_not_help_is_refused(
     domain.reset(value, new_password())
     domain.set(value["username"], **attributes)
     before = domain.read(value["username"], "pwdLastSet")
-    assert refused(domain, value).reason == expected
+    assert domain.refused(value).reason == expected
     assert domain.read(value["username"], "pwdLastSet") == before
 
 
@@ -225,7 +200,7 @@ def test_an_administrator_is_not_reset(domain: DomainWorld, group: str) -> None:
     value = {**domain.entry(), "masterarn": domain.admin_secret()}
     domain.join(value["username"], group)
     domain.reset(value, new_password())
-    assert refused(domain, value).reason == "administrator"
+    assert domain.refused(value).reason == "administrator"
 
 
 @pytest.mark.parametrize(
@@ -241,15 +216,15 @@ def test_an_administrator_is_not_reset(domain: DomainWorld, group: str) -> None:
 def test_who_acts_as_others_is_not_reset(domain: DomainWorld, attributes: dict[str, str]) -> None:
     value = {**domain.entry(), "masterarn": domain.admin_secret()}
     domain.set(value["username"], **attributes)
-    assert reason(domain.admin(), "require_ordinary", value["username"]) == "administrator"
+    assert reason(ENGINE, domain.admin(), "require_ordinary", value["username"]) == "administrator"
     domain.reset(value, new_password())
-    assert refused(domain, value).reason == "administrator"
+    assert domain.refused(value).reason == "administrator"
 
 
 def test_a_builtin_group_is_administrative(domain: DomainWorld) -> None:
     value = domain.entry()
     domain.join(value["username"], "Incoming Forest Trust Builders", place="Builtin")
-    assert reason(domain.admin(), "require_ordinary", value["username"]) == "administrator"
+    assert reason(ENGINE, domain.admin(), "require_ordinary", value["username"]) == "administrator"
 
 
 def test_the_domain_determines_the_reset_user(domain: DomainWorld) -> None:
@@ -260,7 +235,7 @@ def test_the_domain_determines_the_reset_user(domain: DomainWorld) -> None:
     secret = {**user, "username": account, "domain": "elsewhere.test", "masterarn": domain.admin_secret()}
     assert domain.accepts(user)
     domain.reset(user, new_password())
-    error = refused(domain, secret)
+    error = domain.refused(secret)
     assert error.full_code == "identity-mismatch/directory"
     assert domain.accepts(other)
     domain.reset(other, new_password())
@@ -277,7 +252,7 @@ def test_a_member_of_other_groups_is_reset(domain: DomainWorld) -> None:
 
 def test_an_admin_without_rights_is_refused(domain: DomainWorld) -> None:
     value, other = domain.entry(), domain.entry()
-    assert reason(other, "set_credential", value["username"], new_password()) == "admin-rights"
+    assert reason(ENGINE, other, "set_credential", value["username"], new_password()) == "admin-rights"
     assert domain.accepts(value)
 
 
@@ -285,10 +260,10 @@ def test_an_admin_is_another_user(domain: DomainWorld) -> None:
     value = domain.entry()
     account = domain.read(value["username"], "sAMAccountName")[0].decode()
     with pytest.raises(IdentityMismatch):
-        ask(value, "set_credential", f"{account}@{DOMAIN}", new_password())
+        ask(ENGINE, value, "set_credential", f"{account}@{DOMAIN}", new_password())
     assert domain.accepts(value)
 
 
 def test_a_missing_user_is_refused(domain: DomainWorld) -> None:
     for name in (f"nobody@{DOMAIN}", "nobody@other.test", f"*@{DOMAIN}"):
-        assert reason(domain.admin(), "require_ordinary", name) == "no-user"
+        assert reason(ENGINE, domain.admin(), "require_ordinary", name) == "no-user"

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from rotators.core.errors import CredentialsRejected, IdentityMismatch, RotatorsError, TargetRefused
-from rotators.core.secret import Secret
-from rotators.core.settings import Settings
 from rotators.engines.ldap import LdapEngine
 from rotators.engines.ldap.hashes import hashed, scheme_of
 from rotators.local.servers.ldap import ADMINS, SUFFIX, LdapServer, password_hash
 from tests.ldap.conftest import POLICY, LdapWorld
-from tests.world import new_password, started, unique
+from tests.world import ask, new_password, reason, started, unique
 
 if TYPE_CHECKING:
     from rotators.local.aws import LocalAws
 
 CREATE, SET, TEST = "createSecret", "setSecret", "testSecret"
 WRITER = f"cn=writer,{SUFFIX}"
-
-
 OTHER = "dc=example,dc=net"
+ENGINE = LdapEngine()
 
 
 class TwoContexts(LdapServer):
@@ -39,30 +36,6 @@ class TwoContexts(LdapServer):
             "access to * by users read",
         )
         return super()._configuration() + "\n".join(lines) + "\n"
-
-
-def refused(world: LdapWorld, value: dict[str, Any], *steps: str) -> RotatorsError:
-    """The error that ends a rotation of a value."""
-    arn = world.secret(value)
-    token = world.begin(arn)
-    *before, last = steps or (CREATE, SET)
-    for step in before:
-        world.step(step, arn, token)
-    with pytest.raises(RotatorsError) as caught:
-        world.step(last, arn, token)
-    return caught.value
-
-
-def ask(value: dict[str, Any], question: str, *arguments: Any, **named: Any) -> Any:
-    """Log in with a value and call one method of the session."""
-    with LdapEngine().login(Secret(value), Settings()) as session:
-        return getattr(session, question)(*arguments, **named)
-
-
-def reason(value: dict[str, Any], question: str = "check", *arguments: Any, **named: Any) -> str | None:
-    with pytest.raises(RotatorsError) as caught:
-        ask(value, question, *arguments, **named)
-    return caught.value.reason
 
 
 @pytest.mark.parametrize("with_admin", [False, True])
@@ -107,7 +80,7 @@ def test_an_admin_keeps_the_present_scheme(hashing: LdapWorld) -> None:
 def test_a_scheme_without_module_changes_nothing(plain: LdapWorld) -> None:
     value = {**plain.entry(), "strategy": "dual", "password_hash": "argon2"}
     before = plain.stored(value)
-    assert refused(plain, value).reason == "unknown-hash"
+    assert plain.refused(value).reason == "unknown-hash"
     assert plain.stored(value) == before
 
 
@@ -115,7 +88,7 @@ def test_a_policy_refuses_two_passwords(policed: LdapWorld) -> None:
     value = {**policed.entry(), "strategy": "dual"}
     before = policed.stored(value)
     for more in ({}, {"masterarn": policed.admin_secret()}):
-        error = refused(policed, {**value, **more})
+        error = policed.refused({**value, **more})
         assert error.full_code == "target-refused/one-password"
         assert '"single"' in error.remedy
     assert policed.stored(value) == before
@@ -132,14 +105,14 @@ def test_a_policy_refuses_two_passwords(policed: LdapWorld) -> None:
 def test_each_refusal_of_a_policy_is_named(policed: LdapWorld, policy: dict[str, str], expected: str) -> None:
     policed.set(POLICY, **policy)
     value = policed.entry()
-    assert refused(policed, value).full_code == f"target-refused/{expected}"
+    assert policed.refused(value).full_code == f"target-refused/{expected}"
     assert policed.logs_in(value)
 
 
 def test_a_password_of_the_history_is_refused(policed: LdapWorld) -> None:
     policed.set(POLICY, pwdInHistory="3")
     value = policed.entry()
-    assert reason(value, "set_credential", value["username"], value["password"]) == "history"
+    assert reason(ENGINE, value, "set_credential", value["username"], value["password"]) == "history"
 
 
 def test_a_user_gives_the_old_password_too(policed: LdapWorld) -> None:
@@ -149,9 +122,9 @@ def test_a_user_gives_the_old_password_too(policed: LdapWorld) -> None:
 
 def test_an_admin_that_only_writes_is_refused(policed: LdapWorld) -> None:
     value, writer = policed.entry(), policed.directory.secret(WRITER)
-    assert reason(writer, "set_credential", value["username"], new_password()) == "admin-rights"
+    assert reason(ENGINE, writer, "set_credential", value["username"], new_password()) == "admin-rights"
     policed.set(POLICY, pwdSafeModify="TRUE")
-    assert reason(writer, "set_credential", value["username"], new_password()) in {
+    assert reason(ENGINE, writer, "set_credential", value["username"], new_password()) in {
         "safe-modify",
         "admin-rights",
     }
@@ -163,7 +136,7 @@ def test_a_reset_password_need_not_be_changed(policed: LdapWorld) -> None:
     value = {**policed.entry(), "strategy": "single", "masterarn": policed.admin_secret()}
     policed.set(value["username"], userPassword=hashed(new_password(), "ssha"))
     rotated = policed.rotate(policed.secret(value))
-    assert ask(rotated, "check") is None
+    assert ask(ENGINE, rotated, "check") is None
     assert policed.stored(value, "pwdReset") == [b"FALSE"]
 
 
@@ -171,7 +144,7 @@ def test_a_user_that_must_change_is_recognised(policed: LdapWorld) -> None:
     policed.set(POLICY, pwdMustChange="TRUE")
     value = policed.entry()
     policed.set(value["username"], pwdReset="TRUE")
-    assert reason(value) == "must-change"
+    assert reason(ENGINE, value) == "must-change"
     policed.rotate(policed.secret(value))
 
 
@@ -192,14 +165,14 @@ def test_an_admin_unlocks_after_too_many_rejections(policed: LdapWorld) -> None:
     value = {**policed.entry(), "strategy": "single"}
     for _ in range(3):
         assert not policed.logs_in({**value, "password": "wrong"})
-    assert reason(value) == "blocked"
+    assert reason(ENGINE, value) == "blocked"
     policed.rotate(policed.secret({**value, "masterarn": policed.admin_secret()}))
 
 
 def test_a_lock_by_an_administrator_stays(policed: LdapWorld) -> None:
     value = {**policed.entry(), "strategy": "single", "masterarn": policed.admin_secret()}
     policed.set(value["username"], pwdAccountLockedTime="000001010000Z")
-    assert refused(policed, value).reason == "locked"
+    assert policed.refused(value).reason == "locked"
     assert policed.stored(value, "pwdAccountLockedTime")
 
 
@@ -210,7 +183,7 @@ def test_an_admin_changes_an_expired_password(policed: LdapWorld) -> None:
     policed.set(POLICY, pwdMaxAge="1")
     while policed.logs_in(value):  # the server counts whole seconds
         pass
-    assert reason(value) == "expired"
+    assert reason(ENGINE, value) == "expired"
     policed.set(POLICY, pwdMaxAge="100000")
     policed.rotate(policed.secret({**value, "masterarn": policed.admin_secret()}))
 
@@ -221,35 +194,35 @@ def test_a_login_with_grace_is_accepted(policed: LdapWorld) -> None:
     while policed.logs_in(value):  # the server counts whole seconds
         pass
     policed.set(POLICY, pwdGraceAuthnLimit="2")
-    assert ask(value, "check") is None
+    assert ask(ENGINE, value, "check") is None
 
 
 def test_a_policy_of_the_user_limits_rejections(policed: LdapWorld) -> None:
     value = policed.entry()
-    assert ask(policed.admin(), "rejections_allowed", value["username"]) is None
+    assert ask(ENGINE, policed.admin(), "rejections_allowed", value["username"]) is None
     policed.set(value["username"], pwdPolicySubentry=POLICY)
-    assert ask(policed.admin(), "rejections_allowed", value["username"]) == 2
+    assert ask(ENGINE, policed.admin(), "rejections_allowed", value["username"]) == 2
 
 
 def test_an_admin_without_rights_is_refused(plain: LdapWorld) -> None:
     value, other = plain.entry(), plain.entry()
-    error = refused(plain, {**value, "strategy": "dual", "masterarn": plain.admin_secret(**other)})
+    error = plain.refused({**value, "strategy": "dual", "masterarn": plain.admin_secret(**other)})
     assert error.full_code == "target-refused/admin-rights"
-    assert reason(other, "require_resettable", value["username"], [], tls=True) == "admin-rights"
+    assert reason(ENGINE, other, "require_resettable", value["username"], [], tls=True) == "admin-rights"
     assert plain.logs_in(value)
 
 
 def test_a_missing_user_is_rejected_and_named(plain: LdapWorld) -> None:
     missing = {**plain.entry(), "username": f"uid={unique('nobody')},{SUFFIX}"}
-    assert isinstance(refused(plain, {**missing, "strategy": "single"}), CredentialsRejected)
-    error = refused(plain, {**missing, "masterarn": plain.admin_secret()})
+    assert isinstance(plain.refused({**missing, "strategy": "single"}), CredentialsRejected)
+    error = plain.refused({**missing, "masterarn": plain.admin_secret()})
     assert error.full_code == "target-refused/no-user"
 
 
 def test_an_unknown_stored_scheme_is_not_reset(plain: LdapWorld) -> None:
     value = {**plain.entry(), "masterarn": plain.admin_secret()}
     plain.set(value["username"], userPassword="{SASL}app@example.org")
-    assert refused(plain, value).reason == "unknown-hash"
+    assert plain.refused(value).reason == "unknown-hash"
 
 
 def test_an_admin_is_another_entry_however_spelled(plain: LdapWorld) -> None:
@@ -257,7 +230,7 @@ def test_an_admin_is_another_entry_however_spelled(plain: LdapWorld) -> None:
     before = plain.stored(value)
     spelled = value["username"].upper().replace(",", " , ")
     own = plain.admin_secret(username=spelled, password=value["password"])
-    assert isinstance(refused(plain, {**value, "masterarn": own}), IdentityMismatch)
+    assert isinstance(plain.refused({**value, "masterarn": own}), IdentityMismatch)
     assert plain.stored(value) == before
 
 
@@ -273,8 +246,8 @@ def test_a_name_is_no_part_of_a_filter(plain: LdapWorld) -> None:
     connection = plain.directory.connect()
     connection.modify(ADMINS, {"member": [("MODIFY_ADD", [member["username"]])]})
     connection.unbind()
-    assert ask(plain.admin(), "require_ordinary", value["username"]) is None
-    assert reason(plain.admin(), "require_ordinary", member["username"]) == "administrator"
+    assert ask(ENGINE, plain.admin(), "require_ordinary", value["username"]) is None
+    assert reason(ENGINE, plain.admin(), "require_ordinary", member["username"]) == "administrator"
 
 
 def test_a_group_of_another_context_counts(aws: LocalAws) -> None:
@@ -286,16 +259,16 @@ def test_a_group_of_another_context_counts(aws: LocalAws) -> None:
         group = {"cn": "admins", "member": member["username"]}
         assert connection.add(f"cn=admins,{OTHER}", ["groupOfNames"], group), connection.result
         connection.unbind()
-        assert reason(world.admin(), "require_ordinary", member["username"]) == "administrator"
-        assert ask(world.admin(), "require_ordinary", other["username"]) is None
+        assert reason(ENGINE, world.admin(), "require_ordinary", member["username"]) == "administrator"
+        assert ask(ENGINE, world.admin(), "require_ordinary", other["username"]) is None
 
 
 def test_start_tls_rotates_with_a_verified_certificate(plain: LdapWorld) -> None:
     value = {**plain.entry(), "port": plain.directory.clear_port, "start_tls": True}
     assert plain.logs_in(plain.rotate(plain.secret(value)))
     authority = {"sslrootcert": plain.some_authority()}
-    assert reason({**value, **authority}) == "tls-untrusted"
-    assert reason({**value, "host": "127.0.0.1", **authority}) == "tls-untrusted"
+    assert reason(ENGINE, {**value, **authority}) == "tls-untrusted"
+    assert reason(ENGINE, {**value, "host": "127.0.0.1", **authority}) == "tls-untrusted"
 
 
 def test_a_server_without_tls_gets_no_password(aws: LocalAws) -> None:
@@ -304,8 +277,8 @@ def test_a_server_without_tls_gets_no_password(aws: LocalAws) -> None:
         value = world.entry()
         roots = {"sslrootcert": world.some_authority()}
         verified = {key: text for key, text in value.items() if key != "ssl"} | roots
-        assert reason({**verified, "start_tls": True}) == "tls-unsupported"
-        assert reason(verified) in {"tls", "closed"}
+        assert reason(ENGINE, {**verified, "start_tls": True}) == "tls-unsupported"
+        assert reason(ENGINE, verified) in {"tls", "closed"}
         assert 'BIND dn="uid=' not in server.log()
         assert world.logs_in(world.rotate(world.secret(value)))
 
@@ -339,7 +312,7 @@ def test_another_spelling_of_the_name_changes_nothing(plain: LdapWorld, strategy
     """The server shows its own spelling, so testSecret would refuse the new password for ever."""
     value = plain.entry()
     alias = {**value, "username": value["username"].replace("uid=", "userid="), "strategy": strategy}
-    assert refused(plain, alias).reason == "user"
+    assert plain.refused(alias).reason == "user"
     assert plain.logs_in(value)
 
 
@@ -348,7 +321,7 @@ def test_an_admin_by_another_spelling_is_not_changed(plain: LdapWorld) -> None:
     alias = {**admin, "username": admin["username"].replace("cn=", "commonName="), "password": new_password()}
     for strategy in ("single", "dual"):
         value = {**alias, "strategy": strategy, "masterarn": plain.admin_secret()}
-        assert isinstance(refused(plain, value), IdentityMismatch | TargetRefused)
+        assert isinstance(plain.refused(value), IdentityMismatch | TargetRefused)
         assert plain.logs_in(admin)
 
 
@@ -358,7 +331,7 @@ def test_an_admin_without_tls_is_refused(plain: LdapWorld) -> None:
         "strategy": "dual",
         "masterarn": plain.admin_secret(ssl=False, sslrootcert=None),
     }
-    error = refused(plain, value)
+    error = plain.refused(value)
     assert isinstance(error, IdentityMismatch)
     assert "unencrypted" in str(error)
 
