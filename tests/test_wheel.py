@@ -301,6 +301,24 @@ def test_with_receipts_a_chain_is_verified(python: Path, tmp_path: Path) -> None
     assert run(python.with_name("rotators"), *verify).returncode == 1
 
 
+@pytest.mark.parametrize("python", ["receipts"], indirect=True)
+def test_with_receipts_python_verifies_a_chain(python: Path, tmp_path: Path) -> None:
+    key = Key()
+    (file,) = chain(key, 1)
+    (tmp_path / "public.pem").write_bytes(key.pem)
+    (tmp_path / "receipt").write_bytes(file.data)
+    code = (
+        "import pathlib, sys; from rotators.receipts.keys import verifier\n"
+        "from rotators.receipts.storage import StoredReceipt\n"
+        "from rotators.receipts.verification import verified\n"
+        "folder, place = pathlib.Path(sys.argv[1]), sys.argv[2]\n"
+        "verify = verifier([(folder / 'public.pem').read_bytes()])\n"
+        "(found,) = verified([StoredReceipt(place, (folder / 'receipt').read_bytes())], verify, {})\n"
+        "print(len(found.receipts), len(found.findings))"
+    )
+    assert printed(python, code, str(tmp_path), file.place) == "1 0"
+
+
 @pytest.mark.parametrize("python", ["ed25519"], indirect=True)
 def test_with_ed25519_its_keys_are_computed(python: Path) -> None:
     # The example in MariaDB's documentation.
