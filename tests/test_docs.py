@@ -87,3 +87,9 @@ def test_every_documented_variable_is_read() -> None:
     names = set(re.findall(r"`([A-Z][A-Z_]{5,})`", table))
     source = "\n".join(path.read_text() for path in (ROOT / "rotators").rglob("*.py"))
     assert {name for name in names if name not in source} == set()
+
+
+def test_the_glossary_is_in_alphabetical_order() -> None:
+    page = (ROOT / "docs" / "reference" / "glossary.md").read_text()
+    terms = [term.lower() for term in re.findall(r"^\| ([^|]+) \|", page, re.MULTILINE)][1:]
+    assert terms == sorted(terms)

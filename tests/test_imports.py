@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -194,6 +195,29 @@ def listed(pattern: str, page: str) -> dict[str, set[str]]:
     """Folders of a page with the folders that they may import."""
     found = re.findall(pattern, (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
     return {name: set(re.findall(r"\w+", names)) & set(ARROWS) for name, names in found}
+
+
+def modules_imported_by(path: Path, modules: set[str]) -> Iterator[str]:
+    """The project's modules that a module imports, wherever in its text; also those for type checkers."""
+    package = path.relative_to(ROOT).parent.parts
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in modules)
+        elif isinstance(node, ast.ImportFrom):
+            base = list(package[: len(package) - node.level + 1]) if node.level else []
+            source = ".".join([*base, *(node.module or "").split(".")]).strip(".")
+            for alias in node.names:
+                name = f"{source}.{alias.name}"
+                yield name if name in modules else source
+
+
+def test_no_module_is_part_of_an_import_cycle() -> None:
+    paths = {module_name(path): path for path in sources() if "example" not in path.parts}
+    graph = {
+        name: {each for each in modules_imported_by(path, {*paths}) if each in paths and each != name}
+        for name, path in paths.items()
+    }
+    TopologicalSorter(graph).prepare()  # raises CycleError with the modules of a cycle
 
 
 def test_no_arrow_leads_back() -> None:

@@ -7,12 +7,15 @@ import os
 import subprocess
 import sys
 import zipfile
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+import extras
 from rotators.engines.mysql.hashes import native_password
+from rotators.testing import _targets
 from tests import artifact
 from tests.audit.trail import read, save
 from tests.client.conftest import RedisWorld
@@ -20,7 +23,7 @@ from tests.ldap.conftest import LdapWorld
 from tests.libraries import EXTRAS, modules_of
 from tests.mongodb.conftest import MongoWorld
 from tests.receipts.chains import Key, chain, receipt
-from tests.world import World, new_password, unique
+from tests.world import World, new_password, remembered, small_server, started, unique
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +59,9 @@ OF_USERS = {"django", "psycopg_pool", "pytest", "sqlalchemy"}
 WITH_EXTRA = pytest.mark.parametrize(
     "python", ["", *EXTRAS], indirect=True, ids=lambda extra: extra or "none"
 )
+
+OF_ENGINES = [extra for extra in extras.drivers() if extra in _targets.names()]
+"""Extras with the driver of the engine of the same name."""
 
 MISSING = """
 import importlib, pkgutil, rotators
@@ -261,6 +267,25 @@ def test_with_mongodb_the_client_logs_in(python: Path, aws: LocalAws, mongodb: M
     assert printed(python, code, world.secret(value)) == value["username"]
 
 
+@pytest.mark.parametrize("python", OF_ENGINES, indirect=True)
+def test_with_its_extra_an_engine_logs_in(python: Path, extra: str, aws: LocalAws) -> None:
+    with started(small_server(extra)) as server, closing(_targets.target_on(extra, server)) as users:
+        value = users.create()
+        remembered(value["password"])
+        created = aws.client("secretsmanager").create_secret(
+            Name=unique("secret"), SecretString=json.dumps(value)
+        )
+        code = (
+            "import sys; from rotators.client import Credentials; from rotators.core.registry import load\n"
+            "from rotators.core.secret import Secret; from rotators.core.settings import Settings\n"
+            "from rotators.strategies.rotator import engine_of\n"
+            "value = Secret(Credentials(sys.argv[1]).secret())\n"
+            "with engine_of(load(sys.argv[2])).login(value, Settings()):\n"
+            "    print('logged in')"
+        )
+        assert printed(python, code, created["ARN"], extra) == "logged in"
+
+
 @pytest.mark.parametrize("python", ["sealed"], indirect=True)
 def test_with_sealed_a_sealed_value_is_read(
     python: Path, world: World, monkeypatch: pytest.MonkeyPatch
@@ -299,6 +324,24 @@ def test_with_receipts_a_chain_is_verified(python: Path, tmp_path: Path) -> None
     assert done.returncode == 0, done.stdout + done.stderr
     path.write_bytes(Key().sign(receipt(2, None, None)))
     assert run(python.with_name("rotators"), *verify).returncode == 1
+
+
+@pytest.mark.parametrize("python", ["receipts"], indirect=True)
+def test_with_receipts_python_verifies_a_chain(python: Path, tmp_path: Path) -> None:
+    key = Key()
+    (file,) = chain(key, 1)
+    (tmp_path / "public.pem").write_bytes(key.pem)
+    (tmp_path / "receipt").write_bytes(file.data)
+    code = (
+        "import pathlib, sys; from rotators.receipts.keys import verifier\n"
+        "from rotators.receipts.storage import StoredReceipt\n"
+        "from rotators.receipts.verification import verified\n"
+        "folder, place = pathlib.Path(sys.argv[1]), sys.argv[2]\n"
+        "verify = verifier([(folder / 'public.pem').read_bytes()])\n"
+        "(found,) = verified([StoredReceipt(place, (folder / 'receipt').read_bytes())], verify, {})\n"
+        "print(len(found.receipts), len(found.findings))"
+    )
+    assert printed(python, code, str(tmp_path), file.place) == "1 0"
 
 
 @pytest.mark.parametrize("python", ["ed25519"], indirect=True)

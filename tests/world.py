@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
@@ -62,17 +64,30 @@ IN_NO_PACKAGE = {"mongodb", "mysql", "valkey"}
 """Engines whose servers are in no package of Debian 12. The gate unpacks them, if there is a mirror."""
 
 
-def started(server: Server) -> Server:
-    """A private server after its start. If it is not installed the test is skipped.
+@contextmanager
+def skipping_without(engine: str) -> Iterator[None]:
+    """Skip the test if the programs of an engine's server are not installed.
 
     In CI a missing package is a failure. A server that only root can run is left out by other users.
     """
     try:
-        return server.start()
+        yield
     except ServerNotFound as error:
-        if os.environ.get("CI") and server.engine not in IN_NO_PACKAGE and error.reason != "privilege":
+        if os.environ.get("CI") and engine not in IN_NO_PACKAGE and error.reason != "privilege":
             raise
-        pytest.skip(f"no {type(server).__name__} here: {error}")
+        pytest.skip(f"no server of {engine} here: {error}")
+
+
+def started(server: Server) -> Server:
+    """A private server after its start. See skipping_without."""
+    with skipping_without(server.engine):
+        return server.start()
+
+
+def small_server(engine: str) -> Any:
+    """The kit's server of an engine, not started. See skipping_without."""
+    with skipping_without(engine):
+        return _targets.small_server(engine)
 
 
 def log_in(engine: Engine, value: dict[str, Any], **settings: Any) -> None:

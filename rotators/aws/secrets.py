@@ -18,7 +18,6 @@ from rotators.aws import clients, sealing
 from rotators.aws.addresses import with_address, with_admin_address
 from rotators.aws.faults import not_aws, translate, translated
 from rotators.cache.cache import Cache
-from rotators.core.contracts import SecretState, WithoutStage
 from rotators.core.errors import (
     AccessDenied,
     RotatorsError,
@@ -28,6 +27,7 @@ from rotators.core.errors import (
 )
 from rotators.core.secret import Secret
 from rotators.core.states import Stage
+from rotators.core.store import SecretState, WithoutStage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -212,7 +212,7 @@ class SecretVersion:
 
 
 class SecretStore:
-    """Secrets Manager; see core/contracts.py ``Store`` for the methods.
+    """Secrets Manager; see core/store.py ``Store`` for the methods.
 
     Args:
         values: the cache of values; the process's shared one when left out.

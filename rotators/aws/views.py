@@ -13,7 +13,6 @@ from rotators.aws.events import is_about, record_of
 from rotators.aws.failures import LoggedStep, begin_of_log, logged_steps
 from rotators.aws.faults import translated
 from rotators.aws.secrets import Version, describe, list_versions
-from rotators.core.contracts import SecretState
 from rotators.core.errors import (
     AccessDenied,
     InvalidInput,
@@ -23,6 +22,7 @@ from rotators.core.errors import (
     ServiceThrottled,
     ServiceUnavailable,
 )
+from rotators.core.store import SecretState
 
 # A role may lack the right to look, and CloudTrail takes two questions a second; the command goes on without.
 UNASKED = (AccessDenied, RequestRefused, ServiceThrottled, ServiceUnavailable)

@@ -160,7 +160,9 @@ class AsyncCredentials(CredentialsBase):
         if call.driver.reconnects:
             integration = import_module(f"rotators.client.integrations.{call.driver.name}_asyncio")
             return await integration.connected(self, call.connect, *call.args, **call.given)
-        return await self.login(call.made, call.driver, call.given)
+        return await self.login(
+            lambda attempt: call.made(attempt.secret, attempt.seconds), call.driver, call.given
+        )
 
     async def login(
         self,

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rotators.aws.secrets import SecretVersion
-    from rotators.client._flow import Attempt
     from rotators.logins.driver import Driver
 
 CREDENTIALS = frozenset({"user", "username", "password", "passwd"})
@@ -88,11 +87,12 @@ class ConnectCall:
             )
         return cls(known, connect, args, given)
 
-    def made(self, attempt: Attempt) -> Any:
-        """Call the function for an attempt.
+    def made(self, secret: Secret, seconds: float) -> Any:
+        """Call the function for one login.
 
         Args:
-            attempt: the login.
+            secret: value to log in with.
+            seconds: time limit of the login.
 
         Returns:
             The function's result.
@@ -100,7 +100,7 @@ class ConnectCall:
         Raises:
             Exception: the driver's error.
         """
-        return self.connect(*self.args, **self.driver.arguments(attempt.secret, attempt.seconds, self.given))
+        return self.connect(*self.args, **self.driver.arguments(secret, seconds, self.given))
 
 
 def _without_unset_places(given: dict[str, Any]) -> dict[str, Any]:

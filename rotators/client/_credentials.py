@@ -195,7 +195,7 @@ class Credentials(CredentialsBase):
             return client
 
         def login(attempt: Attempt) -> C:
-            connection: C = call.made(attempt)
+            connection: C = call.made(attempt.secret, attempt.seconds)
             call.driver.settle(connection, call.given)
             return connection
 

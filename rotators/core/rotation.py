@@ -25,9 +25,9 @@ from rotators.core.states import Stage, holder, may_act
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from rotators.core.contracts import SecretState, Store, WithoutStage
     from rotators.core.errors import RotatorsError
     from rotators.core.secret import Secret
+    from rotators.core.store import SecretState, Store, WithoutStage
 
 UNREADABLE = (SecretFormatError, KeyUnusable, AccessDenied)
 """The errors of versions that cannot be read; other versions may still help."""

@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from rotators.core.audit import StageMove
-from rotators.core.contracts import HasStrategies, Rotator, Store, public_members
+from rotators.core.contracts import HasStrategies, Rotator, public_members
 from rotators.core.errors import RequestRefused, VersionConflict
 from rotators.core.finder import MASK
 from rotators.core.progress import progress
@@ -27,6 +27,7 @@ from rotators.core.registry import load, rotator_name
 from rotators.core.request import RotationRequest, Step
 from rotators.core.rotation import Rotation, Versions
 from rotators.core.states import Stage
+from rotators.core.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,7 @@ from rotators.core.audit import AuditRecord, code_of, line, outcome_of, place_of
 if TYPE_CHECKING:
     from rotators.core.audit import Facts
     from rotators.core.errors import RotatorsError
-    from rotators.handlers.telemetry import Observation
+    from rotators.handlers.observation import Observation
 
 AUDITED = frozenset({"rotate", "store", "retrieve", "operate"})
 """Functions whose invocations are recorded: those that read or change secrets."""

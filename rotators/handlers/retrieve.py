@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
     from rotators.core.audit import Facts
-    from rotators.handlers.telemetry import Observation
+    from rotators.handlers.observation import Observation
 
 
 _CACHE_VARIABLE = "RETRIEVE_CACHE_SECONDS"

@@ -21,17 +21,17 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
 
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
-from rotators.core.audit import Facts
 from rotators.core.errors import ConfigurationError, RotatorsError, UnexpectedError
 from rotators.core.redaction import name_of, raise_unchained
 from rotators.handlers.audit import write_records
+from rotators.handlers.observation import Observation
 
 _DIMENSIONS = ("rotator", "step")
 _LAST_STEP = "finishSecret"
@@ -56,33 +56,6 @@ _FLAG = re.compile("1|y|yes|t|true|on|0|n|no|f|false|off", re.IGNORECASE)
 # CloudWatch API:PutMetricData, Namespace; API:Dimension, Value.
 _NAMESPACE_RULE = re.compile(r"(?!:)(?=.*[^ ])[A-Za-z0-9._/#: -]{1,255}")
 _SERVICE_RULE = re.compile(r"(?!:)(?=.*[^ ])[ -~]{1,255}")
-
-
-@dataclass
-class Observation:
-    """The log keys of the running invocation, and the facts of its audit records.
-
-    Attributes:
-        function: the function's name: ``rotate``, ``store``, ``retrieve`` …
-        keys: the log keys so far.
-        context: Lambda's context, for the ids of the invocation.
-        records: the facts about each secret; empty for one record with what the log keys say.
-    """
-
-    function: str
-    keys: dict[str, str | int] = field(default_factory=dict)
-    context: object = None
-    records: list[Facts] = field(default_factory=list)
-
-    def add(self, **keys: str | int) -> None:
-        """Add log keys (``secret_id``, ``token``, ``step``, ``strategy``, ``outcome`` …).
-
-        ``rotator`` and ``step`` become dimensions of the metrics too. Never give a value of a secret.
-
-        Args:
-            keys: names that are no attributes of a ``logging.LogRecord`` (so not ``name``, ``args``).
-        """
-        self.keys |= keys
 
 
 @contextmanager

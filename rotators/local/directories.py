@@ -19,8 +19,8 @@ from rotators.local.servers.activedirectory import ENABLED, SUFFIX, encoded
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rotators.local.moto_patches import Replacements
     from rotators.local.options import Options
+    from rotators.local.replacements import Replacements
 
 
 def install(replacements: Replacements, options: Options, _client: Callable[..., Any]) -> None:

@@ -1,6 +1,6 @@
 """The one place where moto's code is replaced.
 
-`install` replaces methods of moto's classes, and `Replacements` restores moto's own. Most of their names are
+`install` replaces methods of moto's classes until its `Replacements` are closed. Most of their names are
 private to moto, so moto is pinned exactly; tests/local/moto_names.py lists them, and a test checks them.
 
 CloudFormation, RDS, Redshift, ElastiCache and MemoryDB are replaced at their first request
@@ -9,16 +9,13 @@ CloudFormation, RDS, Redshift, ElastiCache and MemoryDB are replaced at their fi
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 import threading
 import uuid
-from contextlib import ExitStack
 from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
 import botocore.useragent
 import moto.core.responses
@@ -53,10 +50,10 @@ from rotators.local.service_models import shared_service_models
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
 
     from rotators.local.functions.lambda_service import LambdaService
     from rotators.local.options import Options
+    from rotators.local.replacements import Replacements
     from rotators.local.secretsmanager.operations import Operations
 
 _CACHED: tuple[tuple[Any, str], ...] = (
@@ -98,34 +95,6 @@ _AT_FIRST_REQUEST = {
     "s3": "rotators.local.storage",
 }
 """Services with the module whose ``install`` replaces what is theirs."""
-
-
-class Replacements(ExitStack):
-    """Methods and functions that are replaced until it is closed."""
-
-    def wrap(self, owner: type | ModuleType, name: str, replacement: Callable[..., Any], *args: Any) -> None:
-        """Replace a function that the replacement uses.
-
-        Args:
-            owner: class or module of the function.
-            name: name of the function.
-            replacement: gets the original, then ``args``, then what the original gets.
-            *args: further arguments of the replacement.
-        """
-        self.replace(owner, name, replacement, getattr(owner, name), *args)
-
-    def replace(self, owner: type | ModuleType, name: str, replacement: Any, *args: Any) -> None:
-        """Replace a function or property.
-
-        Args:
-            owner: its class or module.
-            name: its name.
-            replacement: function, property, or method of another object.
-            *args: first arguments of the replacement, before those that the original gets.
-        """
-        if args or inspect.ismethod(replacement):
-            replacement = _function(replacement, args)
-        self.enter_context(mock.patch.object(owner, name, replacement, create=True))
 
 
 def install(
@@ -248,15 +217,6 @@ def _request_id(headers: dict[str, str]) -> str:
     """Add the id of a request to the headers of its answer; like AWS's, not moto's 52 random choices."""
     headers["x-amzn-requestid"] = str(uuid.uuid4())
     return headers["x-amzn-requestid"]
-
-
-def _function(method: Callable[..., Any], first: tuple[Any, ...]) -> Callable[..., Any]:
-    """Make a function that, as an attribute of moto's class, also gets moto's object, after ``first``."""
-
-    def function(*args: Any, **named: Any) -> Any:
-        return method(*first, *args, **named)
-
-    return function
 
 
 def _with_checked_name(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from rotators.local.records import StepRecord
-    from rotators.local.servers.activedirectory import ActiveDirectoryServer
-    from rotators.local.servers.redis import RedisServer
 
 ACCOUNT = "123456789012"
 """The account of a local AWS."""
@@ -28,6 +26,26 @@ class Workgroup(NamedTuple):
     namespace: str
     host: str
     port: int
+
+
+class CacheServer(Protocol):
+    """A real server behind caches, such as `RedisServer`.
+
+    Attributes:
+        host: where it listens.
+    """
+
+    host: str
+
+    def acl(self, command: str, *arguments: str) -> Any:
+        """See RedisServer.acl."""
+
+
+class DirectoryServer(Protocol):
+    """A real domain controller behind a directory, such as `ActiveDirectoryServer`."""
+
+    def connect(self) -> Any:
+        """See ActiveDirectoryServer.connect."""
 
 
 @dataclass(eq=False)
@@ -54,7 +72,7 @@ class Options:
     database: Callable[[Mapping[str, Any]], tuple[str, int]] | None = None
     workgroups: list[Workgroup] = field(default_factory=list)
     event_deliveries: int = 1
-    caches: dict[str, RedisServer] = field(default_factory=dict)
-    directories: dict[str, ActiveDirectoryServer] = field(default_factory=dict)
+    caches: dict[str, CacheServer] = field(default_factory=dict)
+    directories: dict[str, DirectoryServer] = field(default_factory=dict)
     cache_delay: int = 0
     replication_delay: int = 0

@@ -16,8 +16,9 @@ from rotators.local.functions.lambda_service import LambdaService
 from rotators.local.functions.own import OwnFunctions
 from rotators.local.iam.authorizer import Authorizer
 from rotators.local.iam.lookup import Lookup
-from rotators.local.moto_patches import FirstRequests, Replacements, install
+from rotators.local.moto_patches import FirstRequests, install
 from rotators.local.options import Options
+from rotators.local.replacements import Replacements
 from rotators.local.secretsmanager.api_calls import ApiCalls
 from rotators.local.secretsmanager.events import EventLog
 from rotators.local.secretsmanager.operations import Operations

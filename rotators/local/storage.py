@@ -18,8 +18,8 @@ from moto.s3.responses import S3Response
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rotators.local.moto_patches import Replacements
     from rotators.local.options import Options
+    from rotators.local.replacements import Replacements
 
 _DENIED = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 

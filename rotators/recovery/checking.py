@@ -16,7 +16,6 @@ from typing import Any
 from rotators.aws import clients, sealing
 from rotators.aws.secrets import describe
 from rotators.aws.views import UNASKED, UNTOLD, arn_in, primary_region
-from rotators.core.contracts import Store
 from rotators.core.errors import (
     AccessDenied,
     RotationStateError,
@@ -31,6 +30,7 @@ from rotators.core.rotation import Rotation, Seen
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.core.states import Stage, holder
+from rotators.core.store import Store
 from rotators.recovery.checks import Check, CheckResult, failed_by, of_rotator
 from rotators.recovery.coverage import (
     READING,

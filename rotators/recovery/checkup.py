@@ -14,10 +14,10 @@ from rotators.aws import clients
 from rotators.aws.failures import LoggedStep, newest_failure
 from rotators.aws.views import FailedRotation, SecretView, last_failure, read_secret, steps_of
 from rotators.core.audit import StageMove
-from rotators.core.contracts import Store
 from rotators.core.redaction import masked, masked_texts, masking
 from rotators.core.settings import Settings
 from rotators.core.states import Stage
+from rotators.core.store import Store
 from rotators.recovery.coverage import may_invoke
 from rotators.recovery.diagnosis import Act, Diagnosis, diagnose, replica, without_effect
 from rotators.recovery.examination import Examination

@@ -50,8 +50,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rotators.aws.views import SecretView
-    from rotators.core.contracts import Rotator, Store, WithoutStage
+    from rotators.core.contracts import Rotator
     from rotators.core.settings import Settings
+    from rotators.core.store import Store, WithoutStage
     from rotators.strategies.engine import Engine
 
 ROTATION_MINUTES = 20

@@ -21,9 +21,9 @@ from rotators.strategies.single import require_reset_helps
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from rotators.core.contracts import Store
     from rotators.core.secret import Secret
     from rotators.core.settings import Settings
+    from rotators.core.store import Store
     from rotators.strategies.engine import Engine
 
 

@@ -39,9 +39,10 @@ from rotators.strategies.engine import previous_hours_of
 from rotators.strategies.rotator import engine_of, strategy_of
 
 if TYPE_CHECKING:
-    from rotators.core.contracts import Rotator, Store
+    from rotators.core.contracts import Rotator
     from rotators.core.secret import Secret
     from rotators.core.settings import Settings
+    from rotators.core.store import Store
     from rotators.strategies.engine import Engine
 
 

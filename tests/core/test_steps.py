@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotators.core.contracts import SecretState, WithoutStage
 from rotators.core.errors import (
     NoCurrentValue,
     PendingHasNoValue,
@@ -30,6 +29,7 @@ from rotators.core.rotation import STAGES_SECONDS
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.core.steps import Outcome, Report, run_step
+from rotators.core.store import SecretState, WithoutStage
 
 if TYPE_CHECKING:
     from rotators.core.rotation import Rotation

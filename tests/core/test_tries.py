@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotators.core.contracts import SecretState, Store, WithoutStage
 from rotators.core.errors import AccessDenied, RotatorsError, SecretFormatError, ServiceUnavailable
 from rotators.core.progress import REMEMBERED_SECONDS, Moment, Rejected
 from rotators.core.rotation import Rotation, Versions
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
+from rotators.core.store import SecretState, Store, WithoutStage
 from rotators.core.tries import StoredValue, Tries
 
 

@@ -11,6 +11,7 @@ from rotators.testing._case import Kit
 from rotators.testing._targets.elasticache import ElastiCacheTarget
 from tests.clear_text import logged_redis
 from tests.elasticache.caches import TokenTarget
+from tests.world import small_server
 
 
 @pytest.fixture(scope="module", params=["elasticache", "memorydb"])
@@ -22,7 +23,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def cache(engine: str) -> Iterator[ElastiCacheServer]:
     """The real server behind the caches."""
-    yield from logged_redis(_targets.small_server(engine))
+    yield from logged_redis(small_server(engine))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def kit(aws: LocalAws, target: ElastiCacheTarget) -> Iterator[Kit]:
 @pytest.fixture(scope="module")
 def group_cache() -> Iterator[ElastiCacheServer]:
     """The real server behind replication groups."""
-    yield from logged_redis(_targets.small_server("elasticache"))
+    yield from logged_redis(small_server("elasticache"))
 
 
 @pytest.fixture

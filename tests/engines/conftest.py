@@ -18,7 +18,7 @@ from rotators.strategies.engine import Engine
 from rotators.strategies.rotator import engine_of
 from rotators.testing import Kind, Target, _targets
 from rotators.testing._case import STEPS, Case, Kit
-from tests.world import remembered, started
+from tests.world import remembered, small_server, started
 
 LOUD = {"postgres": "server", "mariadb": "maria", "redis": "redis_server", "ldap": "ldap_server"}
 """Engines with the fixture of a server that logs everything, if the fixture has another name."""
@@ -99,7 +99,7 @@ def running(request: pytest.FixtureRequest, engine: str) -> PrivateServer:
     try:
         server = request.getfixturevalue(LOUD.get(engine, engine))
     except pytest.FixtureLookupError:
-        server = started(_targets.small_server(engine))
+        server = started(small_server(engine))
         request.addfinalizer(server.stop)  # noqa: PT021 - only if it was started here
     return server
 

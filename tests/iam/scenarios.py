@@ -23,12 +23,11 @@ from rotators.cli import cli
 from rotators.iam.calls import ApiCall
 from rotators.local.cloudformation.sam import translated
 from rotators.local.iam.authorizer import INTERFACE_ACTIONS, RecordedCall
-from rotators.testing import _targets
 from rotators.testing._targets.elasticache import ElastiCacheTarget
 from rotators.testing._targets.memorydb import MemoryDbTarget
 from tests.activedirectory.directories import create_directory, directory_user
 from tests.elasticache.caches import TokenTarget
-from tests.world import World, new_password, started, unique
+from tests.world import World, new_password, small_server, started, unique
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 REGION, ACCOUNT = "us-east-1", "123456789012"
@@ -285,8 +284,7 @@ def with_caches(world: World, name: str) -> Stack:
     """A stack for users of ElastiCache and MemoryDB and an AUTH token, with real servers behind them."""
     with ExitStack() as servers:
         cache, database = (
-            servers.enter_context(started(_targets.small_server(engine)))
-            for engine in ("elasticache", "memorydb")
+            servers.enter_context(started(small_server(engine))) for engine in ("elasticache", "memorydb")
         )
         kinds = (ElastiCacheTarget(cache), TokenTarget(cache), MemoryDbTarget(database))
         for target in kinds:
@@ -408,7 +406,7 @@ def _through_url(role: str, secret: str) -> dict[str, Any]:
 
 def with_directory(world: World, name: str) -> Stack:
     """A stack for a user of a directory, with a real domain controller behind it."""
-    with started(_targets.small_server("activedirectory")) as server:
+    with started(small_server("activedirectory")) as server:
         arn = create_directory(world.aws, server)
         value = directory_user(server, arn)
         stack = deploy(world, name, DirectoryArns=arn, DirectoryHosts=server.host)

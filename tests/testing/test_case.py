@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from rotators.local.aws import LocalAws
 from rotators.testing._case import STEPS, Kit
 from rotators.testing._targets.postgres import PostgresTarget
+from tests.world import small_server
 
 
 def test_a_rotation_begins_with_the_given_steps(aws: LocalAws, target: PostgresTarget) -> None:
@@ -12,3 +17,10 @@ def test_a_rotation_begins_with_the_given_steps(aws: LocalAws, target: PostgresT
             token = case.begin(*STEPS[:done])
             assert {operation.step for operation in kit.recorder.operations} == set(STEPS[:done])
             assert case.stages()[token] == ["AWSPENDING"]
+
+
+def test_a_missing_server_skips_its_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("VALKEY_BIN", str(tmp_path))
+    with pytest.raises(pytest.skip.Exception, match="valkey-server"):
+        small_server("valkey")

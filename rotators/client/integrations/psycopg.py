@@ -50,7 +50,7 @@ def pool_options(
             call = ConnectCall.of(PSYCOPG, super().connect, (conninfo,), kwargs)
 
             def login(attempt: Attempt) -> Any:
-                return _marked(call.made(attempt), attempt)
+                return _marked(call.made(attempt.secret, attempt.seconds), attempt)
 
             made: Self = credentials.login(login, PSYCOPG, call.given)
             return made
@@ -89,7 +89,7 @@ def async_pool_options(
             call = ConnectCall.of(PSYCOPG, super().connect, (conninfo,), kwargs)
 
             async def login(attempt: Attempt) -> Any:
-                return _marked(await call.made(attempt), attempt)
+                return _marked(await call.made(attempt.secret, attempt.seconds), attempt)
 
             made: Self = await credentials.login(login, PSYCOPG, call.given)
             return made

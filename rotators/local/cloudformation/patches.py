@@ -24,8 +24,8 @@ from rotators.local.clusters import with_host, with_server
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rotators.local.moto_patches import Replacements
     from rotators.local.options import Options
+    from rotators.local.replacements import Replacements
 
 
 def install(replacements: Replacements, options: Options, client: Callable[..., Any]) -> None:

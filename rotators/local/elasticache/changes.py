@@ -11,9 +11,8 @@ from rotators.local.servers.redis import password_hash
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from rotators.local.moto_patches import Replacements
-    from rotators.local.options import Options
-    from rotators.local.servers.redis import RedisServer
+    from rotators.local.options import CacheServer, Options
+    from rotators.local.replacements import Replacements
 
 
 @dataclass
@@ -95,7 +94,7 @@ class ChangesUnderWay:
         return arn in self._under_way
 
     @property
-    def server(self) -> RedisServer | None:
+    def server(self) -> CacheServer | None:
         """The server behind the caches of the service, if there is one."""
         return self._options.caches.get(self._service)
 

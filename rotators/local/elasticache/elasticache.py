@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from moto.elasticache.models import ReplicationGroup, User
 
-    from rotators.local.moto_patches import Replacements
     from rotators.local.options import Options
+    from rotators.local.replacements import Replacements
 
     _Operation = Callable[[ElastiCacheResponse], ActionResult]
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from moto.memorydb.models import MemoryDBUser
 
-    from rotators.local.moto_patches import Replacements
     from rotators.local.options import Options
+    from rotators.local.replacements import Replacements
 
     _Operation = Callable[[MemoryDBResponse], ActionResult]
 

@@ -7,7 +7,7 @@ import sys
 import sysconfig
 from collections.abc import Mapping
 
-from rotators.local.iam.calls import KEY_PREFIX
+from rotators.local.iam.requests import KEY_PREFIX
 
 
 def lambda_environment(

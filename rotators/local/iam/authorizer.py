@@ -17,9 +17,10 @@ from urllib.parse import parse_qsl, unquote
 from rotators.iam.calls import ApiCall, key_use
 from rotators.iam.documents import Statements
 from rotators.iam.evaluator import Decision, decide_with
-from rotators.local.iam.calls import KEY_PREFIX, SignedRequest, calls_of, denial
+from rotators.local.iam.calls import calls_of, denial
 from rotators.local.iam.lookup import caller
 from rotators.local.iam.per_secret import may_use_key, refusal_of
+from rotators.local.iam.requests import KEY_PREFIX, SignedRequest
 from rotators.local.iam.s3_requests import operation_of
 from rotators.local.kms.refusals import UNKNOWN_KEY
 from rotators.local.options import ACCOUNT

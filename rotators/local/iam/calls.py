@@ -4,16 +4,14 @@ Those of Secrets Manager are in `rotators.iam.calls`; a batch is decided secret 
 need the right to list (API:BatchGetSecretValue); replicas of a new secret need the right to replicate
 (API:CreateSecret), and a validation the right to set the policy (API:ValidateResourcePolicy). SNS uses a
 topic's key as the sender (SNS guide: sns-key-management).
-
-Every call names its caller, and says that it came over TLS: the local endpoint is on loopback, without TLS.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from rotators.iam.calls import (
     READS,
@@ -25,15 +23,12 @@ from rotators.iam.calls import (
     account_of,
     calls_about,
 )
+from rotators.local.iam.requests import SignedRequest
 from rotators.local.iam.s3_requests import calls_to_s3
 from rotators.local.kms.permissions import key_calls
 
 if TYPE_CHECKING:
-    from rotators.iam.documents import Statements
     from rotators.local.iam.lookup import Lookup
-
-KEY_PREFIX = "local-"
-"""Prefix of the access keys of functions, and of other callers with a name."""
 
 _MANAGER = "secretsmanager"
 _NEW_SUFFIX = "-AbCdEf"
@@ -47,52 +42,6 @@ _PARAMETERS = (
     "VersionId",
     "VersionStage",
 )
-
-
-@dataclass(frozen=True)
-class SignedRequest:
-    """A signed request.
-
-    Attributes:
-        principal: name of its signer.
-        account, region: the caller's account, and where.
-        service: the name it was signed for.
-        operation: of the API.
-        params: the body.
-        role: ARN of the role that the caller acts as; empty for a developer.
-        tags: of the role.
-        session_policy: statements of the policy of the caller's session; None without one.
-    """
-
-    principal: str
-    account: str
-    region: str
-    service: str
-    operation: str
-    params: Mapping[str, Any]
-    role: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict)
-    session_policy: Statements | None = None
-
-    def call(self, action: str, resource: str, context: Context | None = None) -> ApiCall:
-        """A call in the caller's name, with what every call tells IAM (reference_policies_condition-keys).
-
-        Args:
-            action: such as ``kms:Decrypt``.
-            resource: ARN.
-            context: condition keys of this call, in addition to those of every call.
-        """
-        told = {
-            "aws:PrincipalArn": self.role,
-            "aws:PrincipalAccount": self.account,
-            "aws:PrincipalIsAWSService": "false",
-            "aws:SecureTransport": "true",
-            "aws:RequestedRegion": self.region,
-            **{f"aws:PrincipalTag/{key}": value for key, value in self.tags.items()},
-        }
-        if action.startswith("kms:"):
-            told["kms:CallerAccount"] = self.account
-        return ApiCall(self.principal, action, resource, {**told, **(context or {})})
 
 
 def denial(request: SignedRequest, call: ApiCall, caller: str, kind: str) -> str:

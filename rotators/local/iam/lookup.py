@@ -16,8 +16,8 @@ from moto.sts.models import sts_backends
 from rotators.iam.calls import KeyResource, SecretResource
 from rotators.iam.documents import Statements, statements_of
 from rotators.iam.grants import statements_of_grants
-from rotators.local.iam.calls import KEY_PREFIX
 from rotators.local.iam.managed_policies import managed_statements
+from rotators.local.iam.requests import KEY_PREFIX
 from rotators.local.iam.sessions import session_statements
 from rotators.local.options import ACCOUNT
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, unquote
 
 if TYPE_CHECKING:
     from rotators.iam.calls import ApiCall
-    from rotators.local.iam.calls import SignedRequest
+    from rotators.local.iam.requests import SignedRequest
 
 _OF_OBJECTS = {
     ("DELETE", False): "DeleteObject",

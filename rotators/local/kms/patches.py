@@ -19,7 +19,7 @@ from rotators.local.kms.refusals import KmsRefusal
 from rotators.local.kms.requests import Operation, read
 
 if TYPE_CHECKING:
-    from rotators.local.moto_patches import Replacements
+    from rotators.local.replacements import Replacements
 
 _OF_MOTO: dict[str, Callable[[Key], None] | None] = {
     "GetKeyPolicy": None,

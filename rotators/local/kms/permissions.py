@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from moto.kms.models import Key
 
     from rotators.iam.calls import ApiCall
-    from rotators.local.iam.calls import SignedRequest
+    from rotators.local.iam.requests import SignedRequest
 
 _WITHOUT_KEY = ("CreateKey", "GenerateRandom", "ListAliases", "ListKeys", "ListRetirableGrants")
 _PARAMETERS = {

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from moto.secretsmanager.models import SecretsManagerBackend, secretsmanager_backends
 
 from rotators.iam.evaluator import decide_with
-from rotators.local.iam.calls import SignedRequest, calls_of, denial
+from rotators.local.iam.calls import calls_of, denial
 from rotators.local.iam.lookup import caller
+from rotators.local.iam.requests import SignedRequest
 from rotators.local.secretsmanager.refusals import invalid_request, refusal
 
 if TYPE_CHECKING:

@@ -1,0 +1,49 @@
+"""Replacements of other packages' functions and methods, for a time."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+
+class Replacements(ExitStack):
+    """Methods and functions that are replaced until it is closed."""
+
+    def wrap(self, owner: type | ModuleType, name: str, replacement: Callable[..., Any], *args: Any) -> None:
+        """Replace a function that the replacement uses.
+
+        Args:
+            owner: class or module of the function.
+            name: name of the function.
+            replacement: gets the original, then ``args``, then what the original gets.
+            *args: further arguments of the replacement.
+        """
+        self.replace(owner, name, replacement, getattr(owner, name), *args)
+
+    def replace(self, owner: type | ModuleType, name: str, replacement: Any, *args: Any) -> None:
+        """Replace a function or property.
+
+        Args:
+            owner: its class or module.
+            name: its name.
+            replacement: function, property, or method of another object.
+            *args: first arguments of the replacement, before those that the original gets.
+        """
+        if args or inspect.ismethod(replacement):
+            replacement = _function(replacement, args)
+        self.enter_context(mock.patch.object(owner, name, replacement, create=True))
+
+
+def _function(method: Callable[..., Any], first: tuple[Any, ...]) -> Callable[..., Any]:
+    """Make a function that, as an attribute of moto's class, also gets moto's object, after ``first``."""
+
+    def function(*args: Any, **named: Any) -> Any:
+        return method(*first, *args, **named)
+
+    return function
