@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -107,8 +107,7 @@ def public_members(rotator: Rotator | None) -> Collection[str]:
     return rotator.public_members if isinstance(rotator, DeclaresMembers) else ()
 
 
-@dataclass(frozen=True, slots=True)
-class SecretState:
+class SecretState(NamedTuple):
     """The state of a secret, without any value.
 
     Attributes:
