@@ -28,6 +28,7 @@ from refusal import refuse
 NOT_RUN = ("audit", "cli", "local", "testing")
 """The folders of `rotators` that no function imports."""
 
+_DESCRIPTION = "documentation"
 _DAY = 24 * 60 * 60
 
 
@@ -176,7 +177,7 @@ def add(file: Path, content: Path) -> None:
 
 
 def trim(content: Path, services: tuple[str, ...]) -> None:
-    """Remove files that no function reads. The other files are not changed.
+    """Remove files that no function reads, and from botocore's data what it only parses.
 
     Args:
         content: the folder.
@@ -188,6 +189,7 @@ def trim(content: Path, services: tuple[str, ...]) -> None:
         if folder.is_dir() and folder.name not in services:
             shutil.rmtree(folder)
     trim_endpoints(content / "botocore" / "data")
+    trim_descriptions(content / "botocore" / "data")
     for stub in content.rglob("*.pyi"):
         stub.unlink()
 
@@ -206,6 +208,25 @@ def trim_endpoints(data: Path) -> None:
         services = partition["services"]
         partition["services"] = {name: services[name] for name in services if name in prefixes}
     file.write_text(json.dumps(endpoints, separators=(",", ":")), encoding="utf-8")
+
+
+def trim_descriptions(data: Path) -> None:
+    """Remove the descriptions from the services' models: seven eighths of the models, read only by `help()`.
+
+    Args:
+        data: botocore's folder of data.
+    """
+    for path in data.glob("*/*/service-2.json.gz"):
+        model = json.loads(gzip.decompress(path.read_bytes()), object_hook=_without_description)
+        # Without the time, so that the same data gives the same bytes.
+        path.write_bytes(gzip.compress(json.dumps(model, separators=(",", ":")).encode(), mtime=0))
+
+
+def _without_description(members: dict[str, object]) -> dict[str, object]:
+    # A parameter of this name is an object, not a string.
+    return {
+        name: value for name, value in members.items() if name != _DESCRIPTION or not isinstance(value, str)
+    }
 
 
 def compile_all(python: str, content: Path) -> None:

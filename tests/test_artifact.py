@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -113,6 +114,30 @@ def test_the_endpoints_of_kept_services_are_unchanged(folder: Path) -> None:
         assert {"secretsmanager", "sts"} <= ours["services"].keys()
         assert all(theirs["services"][name] == found for name, found in ours["services"].items())
         assert {**ours, "services": None} == {**theirs, "services": None}
+
+
+def test_the_models_lack_only_descriptions(folder: Path) -> None:
+    models = list((folder / "botocore" / "data").glob("*/*/service-2.json.gz"))
+    assert {"secretsmanager", "sts"} <= {path.parts[-3] for path in models}
+    for path in models:
+        kept = gzip.decompress(path.read_bytes())
+        whole = Path(botocore.__file__).with_name("data").joinpath(*path.parts[-3:])
+        assert b'"documentation":"' not in kept
+        assert lacks_only_descriptions(json.loads(kept), json.loads(gzip.decompress(whole.read_bytes()))), (
+            path
+        )
+
+
+def lacks_only_descriptions(kept: Any, whole: Any) -> bool:
+    """True if two values of JSON are equal, except for texts with the name ``documentation``."""
+    if isinstance(kept, dict):
+        missing = {name: whole[name] for name in whole if name not in kept}
+        return all(
+            name == "documentation" and isinstance(text, str) for name, text in missing.items()
+        ) and all(lacks_only_descriptions(value, whole[name]) for name, value in kept.items())
+    if isinstance(kept, list):
+        return all(lacks_only_descriptions(*pair) for pair in zip(kept, whole, strict=True))
+    return bool(kept == whole)
 
 
 @pytest.mark.parametrize("architecture", ELF_MACHINES)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from botocore import exceptions as boto
@@ -89,8 +89,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _LONGEST_MESSAGE = 400
 
 
-@dataclass(frozen=True)
-class _Fault:
+class _Fault(NamedTuple):
     """A kind of error, how it is recognised (code and message must both fit), and what to do about it."""
 
     kind: type[errors.StoreError]
@@ -245,8 +244,7 @@ def _of_boto(error: boto.BotoCoreError, action: str, secret_id: str) -> errors.R
     return fault.kind(f"{cause}: {fault.what}{at}", reason=fault.reason, remedy=fault.remedy)
 
 
-@dataclass(frozen=True)
-class _BotoFault:
+class _BotoFault(NamedTuple):
     """A kind of error that boto3 raises by itself; the first that fits decides."""
 
     raised: tuple[type[boto.BotoCoreError], ...]

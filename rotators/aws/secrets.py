@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from botocore.exceptions import ClientError
 
@@ -42,8 +42,7 @@ _BATCH = 20  # API:BatchGetSecretValue, SecretIdList
 _values: Cache[tuple[str, str], Secret] = Cache(ttl=CLEAR_TEXT_SECONDS, max_entries=64)
 
 
-@dataclass(frozen=True)
-class Version:
+class Version(NamedTuple):
     """One version of a secret, without its value.
 
     Attributes:

@@ -34,7 +34,7 @@ import weakref
 from collections.abc import Callable, Generator, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from rotators.cache import forks
 from rotators.cache.backoff import backoff_seconds, is_transient
@@ -98,8 +98,7 @@ class _Entry(Generic[V]):
     used: float
 
 
-@dataclass(frozen=True, slots=True)
-class _FailedLoad:
+class _FailedLoad(NamedTuple):
     """A failed load, reported to every caller until ``until``; ``times`` counts consecutive failures."""
 
     error: RotatorsError

@@ -15,7 +15,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 MASK = "***"
 
@@ -31,8 +31,7 @@ _MOST_LAYERS = 4
 _MOST_DECODED = 1_000_000  # characters; about a second
 
 
-@dataclass(frozen=True)
-class _Form:
+class _Form(NamedTuple):
     """A decoded form of a text.
 
     Attributes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from rotators.core.errors import ConfigurationError
 from rotators.core.passwords import DEFAULT_EXCLUDED, PasswordPolicy
@@ -26,8 +27,7 @@ _TRUE = frozenset({"true", "1", "y", "yes"})
 _FALSE = frozenset({"false", "0", "n", "no", "off", ""})
 
 
-@dataclass(frozen=True, slots=True)
-class AllowedTarget:
+class AllowedTarget(NamedTuple):
     """One entry of ALLOWED_TARGETS.
 
     Attributes:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rotators.core.audit import StageMove
 from rotators.core.contracts import HasStrategies, Rotator, public_members
@@ -62,8 +62,7 @@ class Report:
     moved: list[StageMove] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _Work:
+class _Work(NamedTuple):
     """The data of a step: the request that passed the gate, and the secret's versions."""
 
     request: RotationRequest

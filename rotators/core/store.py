@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from rotators.core.secret import Secret
 
 
-@dataclass(frozen=True, slots=True)
-class SecretState:
+class SecretState(NamedTuple):
     """The state of a secret, without any value.
 
     Attributes:

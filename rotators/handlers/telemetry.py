@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Self
+from typing import NamedTuple, Self
 
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
@@ -169,8 +169,7 @@ def _dimension_value(text: str) -> str:
     return printable.strip().lstrip(":")[:_LONGEST_DIMENSION]
 
 
-@dataclass(frozen=True)
-class Reporting:
+class Reporting(NamedTuple):
     """The settings of logging and metrics.
 
     Attributes:
