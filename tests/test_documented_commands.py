@@ -81,6 +81,7 @@ def of_tool(*names: str) -> list[Any]:
     return [pytest.param(words, id=" ".join(words)[:80]) for words in found]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("script", scripts())
 def test_bash_parses_a_documented_script(script: str) -> None:
     done = subprocess.run(["bash", "-n"], input=script, check=False, capture_output=True, text=True)

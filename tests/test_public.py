@@ -96,6 +96,7 @@ def test_the_docs_list_every_public_name(package: str) -> None:
     assert set(re.findall(r"`(\w+)`", row)) - {package} == PUBLIC[package]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("package", PUBLIC)
 def test_importing_a_package_loads_no_other_module(package: str) -> None:
     code = f"import sys, {package}; print(*[name for name in sys.modules if name.startswith('rotators')])"

@@ -29,6 +29,7 @@ class Proxy:
         self._flowing = threading.Event()
         self._flowing.set()
         self._listener = socket.create_server(("127.0.0.1", 0))
+        _send_at_once(self._listener)  # its connections inherit this
         self.port = int(self._listener.getsockname()[1])
 
     def __enter__(self) -> Self:
@@ -74,6 +75,7 @@ class Proxy:
     def _forward(self) -> None:
         near, client = self._listener.accept()
         far = socket.create_connection(("127.0.0.1", self._target))
+        _send_at_once(far)
         with self._changed:
             self._open += [near, far]
             self._accepted.add(client)
@@ -94,6 +96,11 @@ def closed_port() -> int:
     """Return a loopback port on which no server listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
+
+
+def _send_at_once(channel: socket.socket) -> None:
+    """Let no block wait for the acknowledgement of the one before, which receivers delay by 40 ms."""
+    channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _end(channel: socket.socket) -> None:

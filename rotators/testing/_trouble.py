@@ -89,6 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
     trouble: Trouble
     netloc: str
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # otherwise a body waits for the acknowledgement of its headers
 
     def do_POST(self) -> None:
         """Count the request, then fail it or forward it."""

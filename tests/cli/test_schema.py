@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -58,8 +59,14 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(cli, ["schema", *arguments])
 
 
+@cache
+def validator_of(name: str) -> Draft202012Validator:
+    """A schema is made from models, which takes longer than most tests."""
+    return Draft202012Validator(schema_of(name))
+
+
 def accepts(name: str, document: object) -> bool:
-    return bool(Draft202012Validator(schema_of(name)).is_valid(document))
+    return bool(validator_of(name).is_valid(document))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -204,7 +211,7 @@ def with_another_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("with_another_engine")
 @pytest.mark.parametrize("engine", [*secrets(), "acme-keys"])
 def test_what_the_engine_accepts_the_schema_accepts(engine: str) -> None:
-    validator = Draft202012Validator(schema_of(engine))
+    validator = validator_of(engine)
 
     @bounded(60)
     @given(good_members, members)
@@ -231,7 +238,7 @@ READ = {
 
 @pytest.mark.parametrize("function", READ)
 def test_what_the_function_accepts_the_schema_accepts(function: str) -> None:
-    validator = Draft202012Validator(schema_of(f"{function}-event"))
+    validator = validator_of(f"{function}-event")
 
     @bounded(60)
     @given(events(function))

@@ -160,12 +160,14 @@ def modules_after(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
+@pytest.mark.processes
 def test_a_driver_is_known_without_importing_it() -> None:
     loaded = modules_after("from rotators.client._drivers import driver_named; driver_named('redis')")
     assert "rotators.engines.redis.driver" in loaded
     assert not loaded & {"psycopg", "pymysql", "redis"}
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("driver", ["pymysql", "psycopg", "redis"])
 def test_only_the_engine_of_a_driver_is_loaded(driver: str) -> None:
     loaded = modules_after(

@@ -91,6 +91,8 @@ def fake_server(
     """
     received: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        # Inherited by connections; otherwise most packets wait for the delayed acknowledgement of one before.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
         def run() -> None:
             for _ in range(connections):

@@ -59,6 +59,7 @@ def logs_in(secret: Secret) -> bool:
     return True
 
 
+@pytest.mark.processes
 def test_reset_unlocks_a_user_that_the_server_locked(
     plain: RedshiftStandIn, proxy: LockoutProxy, admin: RedshiftSession, user: str
 ) -> None:
@@ -69,6 +70,7 @@ def test_reset_unlocks_a_user_that_the_server_locked(
     assert logs_in(through(proxy, plain, user, NEXT))
 
 
+@pytest.mark.processes
 def test_reset_leaves_nologin_without_a_lock(
     plain: RedshiftStandIn, proxy: LockoutProxy, admin: RedshiftSession, user: str
 ) -> None:
@@ -78,6 +80,7 @@ def test_reset_leaves_nologin_without_a_lock(
         logs_in(through(proxy, plain, user, NEXT))
 
 
+@pytest.mark.processes
 def test_user_that_an_administrator_locked_stays_locked(
     plain: RedshiftStandIn, proxy: LockoutProxy, admin: RedshiftSession, user: str
 ) -> None:
@@ -94,6 +97,7 @@ def test_user_that_an_administrator_locked_stays_locked(
     assert (blocked.value.reason, blocked.value.retryable) == ("blocked", False)
 
 
+@pytest.mark.processes
 def test_new_password_unlocks_a_locked_clone(
     plain: RedshiftStandIn, proxy: LockoutProxy, admin: RedshiftSession, user: str
 ) -> None:

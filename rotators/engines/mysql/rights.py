@@ -18,7 +18,8 @@ EXACT = "CAST(User AS BINARY) = CAST(%(user)s AS BINARY) AND CAST(Host AS BINARY
 """Condition on the columns of an account. The columns' default comparison ignores trailing blanks."""
 
 # One kind of object each. The server builds GRANTEE from user and host, so it is compared as a whole, byte by
-# byte. A right may remain after its table was dropped, and cannot be granted then.
+# byte. A right may remain after its table was dropped, and cannot be granted then. MariaDB looks for columns in
+# all tables of the server, so this is left out for an account without rights on columns.
 RIGHTS = (
     """
     SELECT '', '', '', '', PRIVILEGE_TYPE, IS_GRANTABLE = 'YES' FROM information_schema.USER_PRIVILEGES
@@ -40,6 +41,8 @@ RIGHTS = (
     SELECT '', TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, PRIVILEGE_TYPE, IS_GRANTABLE = 'YES'
     FROM information_schema.COLUMN_PRIVILEGES p
     WHERE CAST(GRANTEE AS BINARY) = CAST(%(grantee)s AS BINARY)
+    AND EXISTS (SELECT 1 FROM information_schema.COLUMN_PRIVILEGES
+                WHERE CAST(GRANTEE AS BINARY) = CAST(%(grantee)s AS BINARY))
     AND EXISTS (SELECT 1 FROM information_schema.COLUMNS c WHERE c.TABLE_SCHEMA = p.TABLE_SCHEMA
                 AND c.TABLE_NAME = p.TABLE_NAME AND c.COLUMN_NAME = p.COLUMN_NAME)
     """,
