@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,25 @@ FRAMEWORKS = {"boto3", "botocore", "moto", "aws_lambda_powertools", "pydantic", 
 
 SPEAKS_PROTOCOL_OF = {"activedirectory": "ldap", "elasticache": "redis", "redshift": "postgres"}
 """Credential types to the one whose login they use, because their servers speak its protocol."""
+
+OF_ENGINES = {"engines", "local", "testing"}
+"""Parts that contain a folder or module for each engine."""
+
+NAMES_ENGINES = {
+    "rotators/aws/addresses.py": "asks AWS's services for addresses, and names them",
+    "rotators/aws/clients.py": "has a client for each of AWS's services",
+    "rotators/cli/__init__.py": "says which server the demo starts",
+    "rotators/cli/demo.py": "starts this server",
+    "rotators/cli/stack.py": "starts it by default",
+    "rotators/cli/up.py": "the same",
+    "rotators/client/_credentials.py": "writes URLs in libpq's form",
+    "rotators/client/integrations/pymongo.py": "is for this driver",
+    "rotators/client/integrations/pymongo_asyncio.py": "is for this driver",
+    "rotators/client/integrations/redis.py": "is for this driver",
+    "rotators/client/integrations/redis_asyncio.py": "is for this driver",
+    "rotators/core/registry.py": "guesses the engine that an unknown name means, which it may not load",
+}
+"""Other modules whose texts name an engine, with the reason."""
 
 SLOW = ("psycopg", "pymysql", "duckdb", "pydantic", "jinja2", "aws_xray_sdk", "moto")
 
@@ -126,6 +146,29 @@ def engine_faults(engine: str, imported: str) -> Iterator[str]:
         yield "one credential type knows nothing of another"
     if part_of(imported) == "aws" and engine not in AWS_NATIVE:
         yield "only a credential type that AWS's API changes uses AWS"
+
+
+def texts(path: Path) -> Iterator[tuple[int, str]]:
+    """Every string of a module that is no docstring, with its line."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.lineno, node.value
+
+
+def test_common_modules_name_no_engine() -> None:
+    names = {"active directory", *entry_points(group="rotators").names}
+    engine = re.compile("|".join(names), re.IGNORECASE)
+    found = {
+        (label(path), line)
+        for path in sources()
+        if part_of(module_name(path)) not in OF_ENGINES
+        for line, text in texts(path)
+        if engine.search(text)
+    }
+    assert {where for where in found if where[0] not in NAMES_ENGINES} == set()
+    assert NAMES_ENGINES.keys() == {path for path, _ in found}
 
 
 def test_imports_follow_the_arrows() -> None:
