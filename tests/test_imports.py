@@ -6,11 +6,14 @@ import ast
 import re
 import subprocess
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from rotators.core.registry import load, registered
+from rotators.strategies.engine import members_of
+from rotators.strategies.rotator import EngineRotator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,7 +161,7 @@ def texts(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def test_common_modules_name_no_engine() -> None:
-    names = {"active directory", *entry_points(group="rotators").names}
+    names = {"active directory", *registered().names}
     engine = re.compile("|".join(names), re.IGNORECASE)
     found = {
         (label(path), line)
@@ -169,6 +172,21 @@ def test_common_modules_name_no_engine() -> None:
     }
     assert {where for where in found if where[0] not in NAMES_ENGINES} == set()
     assert NAMES_ENGINES.keys() == {path for path, _ in found}
+
+
+def test_common_modules_know_no_engines_members() -> None:
+    rotators = map(load, registered().names)
+    engines = [rotator.engine for rotator in rotators if isinstance(rotator, EngineRotator)]
+    members = {key for engine in engines for key in members_of(engine)}
+    assert members
+    assert not [
+        f"{label(path)}:{node.lineno}"
+        for path in sources()
+        if part_of(module_name(path)) not in OF_ENGINES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.keyword) and node.arg in members)
+        or (isinstance(node, ast.Constant) and node.value in members)
+    ]
 
 
 def test_imports_follow_the_arrows() -> None:

@@ -235,6 +235,19 @@ class HasMembers(Protocol):
 
 
 @runtime_checkable
+class HasForms(Protocol):
+    """An engine that stores new credentials in the form that a secret names. The declaration is optional.
+
+    Attributes:
+        form_members: those of ``members`` that name the form. An admin's session gets them from the user's
+            value, not from its own.
+    """
+
+    @property
+    def form_members(self) -> tuple[str, ...]: ...  # noqa: D102 - see Attributes
+
+
+@runtime_checkable
 class AcceptsPrevious(Protocol):
     """An engine whose servers accept the credential before the newest one too. The declaration is optional.
 
@@ -266,7 +279,7 @@ class Advises(Protocol):
 class Engine(Server, Protocol):
     """A credential type: what it declares, and its login.
 
-    It may declare more: see `Proved`, `HasMembers`, `Identified`, `AcceptsPrevious`, `Advises`.
+    It may declare more: see `Proved`, `HasMembers`, `HasForms`, `Identified`, `AcceptsPrevious`, `Advises`.
 
     Attributes:
         names, default_port: see Server.
@@ -327,6 +340,15 @@ def members_of(engine: Engine) -> Mapping[str, str]:
         engine: any engine.
     """
     return engine.members if isinstance(engine, HasMembers) else {}
+
+
+def form_members_of(engine: Engine) -> tuple[str, ...]:
+    """Return the members that name the form of new credentials; none if the engine declares none.
+
+    Args:
+        engine: any engine.
+    """
+    return engine.form_members if isinstance(engine, HasForms) else ()
 
 
 def identifiers_of(engine: Engine) -> tuple[str, ...]:

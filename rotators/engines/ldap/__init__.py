@@ -46,6 +46,7 @@ class LdapEngine(DriverEngine):
     members: ClassVar[dict[str, str]] = {
         "password_hash": "Scheme of new hashes: ssha, argon2, pbkdf2-sha256, pbkdf2-sha512."
     }
+    form_members = ("password_hash",)
     longest_username = 255
     remedies: ClassVar[dict[str, str]] = {
         "blocked": "Deleting pwdAccountLockedTime ends the block.",

@@ -62,6 +62,7 @@ class RedshiftEngine(DriverEngine):
     members: ClassVar[dict[str, str]] = {
         "password_hash": "Form of new hashes: md5, sha256.",
     }
+    form_members = ("password_hash",)
     longest_username = 127
     remedies: ClassVar[dict[str, str]] = {
         "password": "A password that has expired (VALID UNTIL) is rejected too.",
