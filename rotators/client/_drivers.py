@@ -92,7 +92,7 @@ def declared_for(secret: Secret, driver: Driver | None = None) -> ClientSide | N
 
 
 def _nearest_first(engine: str, driver: Driver | None) -> Iterator[ClientSide]:
-    """Yield the driver's declaration, the engine's if it has a name of its own, then all others."""
+    """Yield the driver's declaration, the engine's own if it uses drivers of another one, then all."""
     if driver and driver.name in _points():
         yield _points()[driver.name].load()
     if engine in _servers():
