@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import ast
 import importlib
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rotators.core import errors
+from rotators.core.registry import load, registered
 from rotators.logins.causes import CAUSES
+from rotators.recovery.refusals import REFUSALS
+from rotators.strategies.engine import remedies_of
+from rotators.strategies.rotator import engine_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,6 +74,17 @@ def template(call: ast.Call) -> str:
     return "…"
 
 
+def remedies() -> Iterator[tuple[str, str, str]]:
+    """What engines add to next actions: (code, engines, text), in the order of the causes."""
+    engines: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for name in sorted(registered().names):
+        for reason, text in remedies_of(engine_of(load(name))).items():
+            engines[reason, text].append(name)
+    for reason, text in sorted(engines, key=lambda each: [*{**CAUSES, **REFUSALS}].index(each[0])):
+        kind = CAUSES[reason].kind if reason in CAUSES else errors.TargetRefused
+        yield f"{kind.code}/{reason}", ", ".join(f"`{name}`" for name in engines[reason, text]), text
+
+
 def page() -> str:
     """Return the complete page."""
     lines = [HEADER, "| code | error | cause | next action | retryable |", "|---|---|---|---|---|"]
@@ -87,6 +103,14 @@ def page() -> str:
         f"| `{cause.kind.code}/{reason}` | {cause.text} | {cause.remedy or cause.kind.remedy} |"
         for reason, cause in CAUSES.items()
     ]
+    lines += [
+        "",
+        "Errors and `rotators doctor` add to the next action what the secret's engine declares:",
+        "",
+        "| code | engine | addition to the next action |",
+        "|---|---|---|",
+    ]
+    lines += [f"| `{code}` | {names} | {text} |" for code, names, text in remedies()]
     lines += ["", "## Other reasons", "", "| code | message | raised in |", "|---|---|---|"]
     lines += [f"| `{code}` | {said} | `{module}` |" for code, said, module in sorted(set(narrowed()))]
     return "\n".join(lines)

@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from rotators.core.registry import load, registered
+from rotators.strategies.engine import members_of
+from rotators.strategies.rotator import EngineRotator
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -50,6 +54,25 @@ FRAMEWORKS = {"boto3", "botocore", "moto", "aws_lambda_powertools", "pydantic", 
 
 SPEAKS_PROTOCOL_OF = {"activedirectory": "ldap", "elasticache": "redis", "redshift": "postgres"}
 """Credential types to the one whose login they use, because their servers speak its protocol."""
+
+OF_ENGINES = {"engines", "local", "testing"}
+"""Parts that contain a folder or module for each engine."""
+
+NAMES_ENGINES = {
+    "rotators/aws/addresses.py": "asks AWS's services for addresses, and names them",
+    "rotators/aws/clients.py": "has a client for each of AWS's services",
+    "rotators/cli/__init__.py": "says which server the demo starts",
+    "rotators/cli/demo.py": "starts this server",
+    "rotators/cli/stack.py": "starts it by default",
+    "rotators/cli/up.py": "the same",
+    "rotators/client/_credentials.py": "writes URLs in libpq's form",
+    "rotators/client/integrations/pymongo.py": "is for this driver",
+    "rotators/client/integrations/pymongo_asyncio.py": "is for this driver",
+    "rotators/client/integrations/redis.py": "is for this driver",
+    "rotators/client/integrations/redis_asyncio.py": "is for this driver",
+    "rotators/core/registry.py": "guesses the engine that an unknown name means, which it may not load",
+}
+"""Other modules whose texts name an engine, with the reason."""
 
 SLOW = ("psycopg", "pymysql", "duckdb", "pydantic", "jinja2", "aws_xray_sdk", "moto")
 
@@ -127,6 +150,44 @@ def engine_faults(engine: str, imported: str) -> Iterator[str]:
         yield "one credential type knows nothing of another"
     if part_of(imported) == "aws" and engine not in AWS_NATIVE:
         yield "only a credential type that AWS's API changes uses AWS"
+
+
+def texts(path: Path) -> Iterator[tuple[int, str]]:
+    """Every string of a module that is no docstring, with its line."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.lineno, node.value
+
+
+def test_common_modules_name_no_engine() -> None:
+    names = {"active directory", *registered().names}
+    engine = re.compile("|".join(names), re.IGNORECASE)
+    found = {
+        (label(path), line)
+        for path in sources()
+        if part_of(module_name(path)) not in OF_ENGINES
+        for line, text in texts(path)
+        if engine.search(text)
+    }
+    assert {where for where in found if where[0] not in NAMES_ENGINES} == set()
+    assert NAMES_ENGINES.keys() == {path for path, _ in found}
+
+
+def test_common_modules_know_no_engines_members() -> None:
+    rotators = map(load, registered().names)
+    engines = [rotator.engine for rotator in rotators if isinstance(rotator, EngineRotator)]
+    members = {key for engine in engines for key in members_of(engine)}
+    assert members
+    assert not [
+        f"{label(path)}:{node.lineno}"
+        for path in sources()
+        if part_of(module_name(path)) not in OF_ENGINES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.keyword) and node.arg in members)
+        or (isinstance(node, ast.Constant) and node.value in members)
+    ]
 
 
 def test_imports_follow_the_arrows() -> None:

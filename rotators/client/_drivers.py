@@ -7,7 +7,8 @@ arguments ``host``, ``port``, ``user``, ``password``, ``database`` (PEP 249), an
 secret's engine. Its caller has to pass the driver's own TLS arguments, otherwise the login is refused.
 
 Each driver is an entry point of the group ``rotators.drivers``, named like its package, whose value is the
-`ClientSide` of its engine. Only that engine is loaded.
+`ClientSide` of its engine. Only that engine is loaded. An engine without drivers of its own is an entry point
+of the group ``rotators.servers``, named like the engine.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
-import itertools
 import sys
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,12 @@ def _points() -> dict[str, EntryPoint]:
 
 
 @functools.cache
+def _servers() -> dict[str, EntryPoint]:
+    """Return the declarations of the engines that use drivers of others, by name of the engine."""
+    return {point.name: point for point in entry_points(group="rotators.servers")}
+
+
+@functools.cache
 def _driver(name: str) -> Driver:
     """Return the driver of a name in `_points`."""
     side: ClientSide = _points()[name].load()
@@ -51,7 +57,8 @@ def _driver(name: str) -> Driver:
 
 def _client_sides() -> Iterator[ClientSide]:
     """Yield the declarations of the engines; each one is loaded when the iteration reaches it."""
-    return (point.load() for point in {point.value: point for point in _points().values()}.values())
+    points = (*_points().values(), *_servers().values())
+    return (point.load() for point in {point.value: point for point in points}.values())
 
 
 def _side_of(engine: str) -> ClientSide | None:
@@ -80,12 +87,17 @@ def declared_for(secret: Secret, driver: Driver | None = None) -> ClientSide | N
         driver: of the login. Its own engine is asked first, so that usually no other one is loaded.
     """
     named = _engine_named(secret)
-    own = [_points()[driver.name].load()] if driver and driver.name in _points() else []
-    return (
-        next((side for side in itertools.chain(own, _client_sides()) if named in side.engines), None)
-        if named
-        else None
-    )
+    sides = _nearest_first(named, driver)
+    return next((side for side in sides if named in side.engines), None) if named else None
+
+
+def _nearest_first(engine: str, driver: Driver | None) -> Iterator[ClientSide]:
+    """Yield the driver's declaration, the engine's own if it uses drivers of another one, then all."""
+    if driver and driver.name in _points():
+        yield _points()[driver.name].load()
+    if engine in _servers():
+        yield _servers()[engine].load()
+    yield from _client_sides()
 
 
 def _engine_named(secret: Secret) -> str:

@@ -23,7 +23,6 @@ PUBLIC_KEYS = frozenset(
         "engine",
         "host",
         "masterarn",
-        "password_hash",
         "port",
         "server_public_key",
         "ssl",

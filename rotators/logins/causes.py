@@ -1,9 +1,13 @@
-"""Causes of a failed login, shared by all engines. An engine declares the messages that mean them."""
+"""Causes of a failed login, shared by all engines.
+
+An engine declares the messages that mean a cause, and what it adds to the next action (``remedies``).
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -19,7 +23,7 @@ class Cause(NamedTuple):
     Attributes:
         kind: class of the error.
         text: cause in words.
-        remedy: next action; None for the default of the class.
+        remedy: next action on any engine; None for the default of the class.
     """
 
     kind: type[RotatorFailure]
@@ -31,26 +35,23 @@ CAUSES: dict[str, Cause] = {
     "password": Cause(
         CredentialsRejected,
         "the server rejected the password",
-        "Run `rotators doctor SECRET`, which looks for a stored one that works. If it was set just now, it "
-        "may be right and have expired (PostgreSQL: VALID UNTIL), or a pooler does not know it.",
+        "Run `rotators doctor SECRET`, which looks for a stored one that works. If it was set just now, a "
+        "pooler may not know it.",
     ),
     "access-rule": Cause(
         TargetRefused,
         "an access rule of the server rejects this user, database, address or lack of TLS",
-        "Add a rule (PostgreSQL: pg_hba.conf) for the function's address, the user and its clone, or"
-        " use TLS.",
+        "Add a rule for the function's address, the user and its clone, or use TLS.",
     ),
     "auth-method": Cause(
         TargetRefused,
         "the server asks for no hashed password, so a password would be sent unencrypted or prove nothing",
-        "Make the server ask this user for a hash (PostgreSQL: scram-sha-256 in pg_hba.conf; MySQL: "
-        "caching_sha2_password; MariaDB: mysql_native_password or ed25519).",
+        "Make the server ask this user for a hash.",
     ),
     "digest": Cause(
         TargetRefused,
-        "Redshift asks for a digest of a sha256 password, which this login cannot give",
-        "Let applications log in with one of AWS's drivers (redshift_connector, JDBC, ODBC), or remove "
-        "password_hash from the secret and rotate, so that the password is stored as md5 again.",
+        "the server asks for a digest of the stored password, which this login cannot give",
+        "Let applications log in with a driver of the server's maker, or store the password in another form.",
     ),
     "plugin": Cause(
         TargetRefused,
@@ -60,19 +61,17 @@ CAUSES: dict[str, Cause] = {
     "blocked": Cause(
         TargetRefused,
         "the server refuses every login of the user, because too many were rejected",
-        "Unblock the user as administrator (MySQL and MariaDB: ALTER USER … ACCOUNT UNLOCK, and on MariaDB"
-        " FLUSH PRIVILEGES; PostgreSQL with credcheck: pg_banned_role_reset; OpenLDAP: delete"
-        " pwdAccountLockedTime; Active Directory: Unlock-ADAccount), then rotate.",
+        "Unblock the user as administrator, then rotate.",
     ),
     "locked": Cause(
         TargetRefused,
         "the user is locked by an administrator; its password is right",
-        "Ask who locked it. To unlock it, as administrator: ALTER USER … ACCOUNT UNLOCK or Enable-ADAccount.",
+        "Ask who locked it, and let an administrator unlock it.",
     ),
     "account-expired": Cause(
         TargetRefused,
         "the password is right, and the account has expired",
-        "Set the account's expiry (accountExpires) to a later time, as administrator, then rotate.",
+        "Set the account's expiry to a later time, as administrator, then rotate.",
     ),
     "logon-hours": Cause(
         TargetRefused,
@@ -82,32 +81,29 @@ CAUSES: dict[str, Cause] = {
     "workstation": Cause(
         TargetRefused,
         "the password is right, and the user may not log in from this machine",
-        "Add the domain controllers to the workstations that the user may log into, or remove the limit.",
+        "Extend the user's limit of machines, or remove it.",
     ),
     "expired": Cause(
         TargetRefused,
         "the password is right and has expired",
-        "Rotate: on MySQL, MariaDB, OpenLDAP and Active Directory, an admin (masterarn) changes an expired"
-        " password."
-        " On PostgreSQL, set VALID UNTIL to a later time first: a new password expires with it.",
+        "Let an administrator of the server lengthen the password's life.",
     ),
     "must-change": Cause(
         TargetRefused,
         "the password is right, and the server permits nothing else than to change it",
-        "Rotate with an admin (masterarn), or clear the mark at the server (OpenLDAP: pwdReset to FALSE;"
-        " Active Directory: pwdLastSet to -1).",
+        "Rotate with an admin (masterarn), or clear the mark at the server.",
     ),
     "scram-iterations": Cause(
         TargetRefused,
         "the server asks for too few or too many SCRAM iterations; nothing was derived from the password",
         "Find out who changed the user's password hash or the host. Set the password again as administrator, "
-        "with 4096 iterations or somewhat more (PostgreSQL 16 and later: scram_iterations).",
+        "with 4096 iterations or somewhat more.",
     ),
     "no-login": Cause(TargetRefused, "the user may not log in", "Give the user the right to log in."),
     "needs-certificate": Cause(
         TargetRefused,
         "the server asks for a client certificate",
-        "Put one into the function (PostgreSQL: PGSSLCERT and PGSSLKEY name it), or change the rule.",
+        "Put one into the function, or change the rule.",
     ),
     "connections": Cause(
         TargetUnavailable,
@@ -197,6 +193,24 @@ def failure(reason: str, doing: str) -> RotatorFailure:
     """
     cause = CAUSES[reason]
     return cause.kind(f"{doing}: {cause.text}", reason=reason, remedy=cause.remedy)
+
+
+@contextmanager
+def advising(remedies: Mapping[str, str]) -> Iterator[None]:
+    """Add an engine's own part to the next action of an error that the block raises for a known cause.
+
+    An error with a next action of its own stays as it is.
+
+    Args:
+        remedies: the engine's own parts of the next action, by key of CAUSES.
+    """
+    try:
+        yield
+    except RotatorFailure as error:
+        cause, own = CAUSES.get(error.reason or ""), remedies.get(error.reason or "")
+        if cause and own and error.remedy == (cause.remedy or cause.kind.remedy):
+            error.remedy = f"{error.remedy} {own}"
+        raise
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Declarations of an engine for applications: the drivers for its servers, and meanings of their errors.
 
 ``rotators/engines/<name>/driver.py`` has one `ClientSide` in ``CLIENT_SIDE``. For each driver, an entry point
-of the group ``rotators.drivers`` names it. The module imports a driver's library only where it is used.
+of the group ``rotators.drivers`` names it; for an engine that uses the drivers of another one, an entry point
+of the group ``rotators.servers``. The module imports a driver's library only where it is used.
 """
 
 from __future__ import annotations

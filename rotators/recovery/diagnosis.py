@@ -460,9 +460,9 @@ def _person(finding: Finding, shown: str, found: Findings, name: str) -> Diagnos
     begin = f"AWSCURRENT logs in; {shown}" if works else shown
     again = f"Then run `rotators doctor {name}` again."
     if known := REFUSALS.get(finding.reason):
-        return Diagnosis(
-            finding.reason, f"{begin}: {known.meaning} ({finding.detail}).", f"{known.action} {again}"
-        )
+        own = found.remedies.get(finding.reason)
+        action = f"{known.action} {own}" if own else known.action
+        return Diagnosis(finding.reason, f"{begin}: {known.meaning} ({finding.detail}).", f"{action} {again}")
     trial = next((trial for trial in finding.trials if trial in UNSURE), finding.trial)
     detail = finding.detail or "the target gave no answer"
     return Diagnosis(

@@ -41,7 +41,7 @@ from rotators.logins.target import (
 from rotators.recovery.faults import fault_of, public_members_of, remarks_on, rotator_of
 from rotators.recovery.findings import Finding, Findings, Trial, TrialOutcome
 from rotators.strategies.alternating import SUFFIX, other_user, partner
-from rotators.strategies.engine import previous_hours_of, rejections_left
+from rotators.strategies.engine import previous_hours_of, rejections_left, remedies_of
 from rotators.strategies.identity import check_admin, for_users_of
 from rotators.strategies.rotator import engine_of, strategy_of
 from rotators.strategies.single import require_reset_helps
@@ -313,6 +313,7 @@ class _Look:
             pooler=logins.pooler or ("admin_host" not in self.base and logins.pooled_admin),
             pooled_admin=logins.pooled_admin,
             remarks=remarks_on(self.base, engine_of(self.rotator)),
+            remedies=remedies_of(engine_of(self.rotator)),
         )
         return replace(found, no_reset=self._no_reset(found, admin, logins))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -132,6 +133,7 @@ class Findings:
         pooler: True if a pooler or proxy is known to answer at ``host``.
         pooled_admin: True if one is known to answer at the address where the admin logs in.
         remarks: further remarks.
+        remedies: the engine's own parts of next actions, by reason.
     """
 
     current: Finding | None
@@ -147,6 +149,7 @@ class Findings:
     pooler: bool = False
     pooled_admin: bool = False
     remarks: tuple[str, ...] = ()
+    remedies: Mapping[str, str] = field(default_factory=dict)
 
     def staged(self) -> tuple[tuple[str, Finding], ...]:
         """Return all findings about versions with their display names, current first."""

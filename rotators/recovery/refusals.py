@@ -1,7 +1,7 @@
 """Actions after a login that failed for another reason than a wrong password (pure functions).
 
 The password is correct, or the server has not checked it: no stage moves and no password is set. Each action
-only removes the obstacle.
+only removes the obstacle. The engine adds how its servers do that (``Advises`` in strategies/engine.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ class Refusal(NamedTuple):
 
     Attributes:
         meaning: text after "AWSCURRENT: ".
-        action: action for an administrator of the server, or of the secret.
+        action: action for an administrator of the server, or of the secret, on any engine.
     """
 
     meaning: str
@@ -24,25 +24,21 @@ class Refusal(NamedTuple):
 REFUSALS: dict[str, Refusal] = {
     "expired": Refusal(
         "its password is right and has expired",
-        "Let an administrator of the server lengthen its life (PostgreSQL: ALTER ROLE … VALID UNTIL; MySQL,"
-        " MariaDB: ALTER USER … PASSWORD EXPIRE INTERVAL … DAY), and leave the secret as it is. If it was"
-        " expired by hand on MySQL or MariaDB, a rotation by an admin (masterarn) sets a new one.",
+        "Leave the secret as it is. Let an administrator of the server lengthen the password's life.",
     ),
     "must-change": Refusal(
         "its password is right, and the server permits this user nothing else than to change it",
-        "Rotate, or let an administrator of the server clear the mark (OpenLDAP: pwdReset to FALSE).",
+        "Rotate, or let an administrator of the server clear the mark.",
     ),
     "locked": Refusal(
         "its password is right, and an administrator has locked the account",
-        "Find out why it was locked; then unlock it (MySQL, MariaDB: ALTER USER … ACCOUNT UNLOCK). Leave the"
-        " secret as it is.",
+        "Leave the secret as it is. Find out why the account was locked; then unlock it.",
     ),
     "blocked": Refusal(
         "the server refuses every login of this user, because too many before were rejected; that says"
         " nothing about the password",
-        "Stop what logs in with a wrong password. Then wait until the server lets the user in again, or"
-        " unblock it as an administrator (MySQL: ALTER USER … ACCOUNT UNLOCK; MariaDB: FLUSH PRIVILEGES;"
-        " OpenLDAP: delete pwdAccountLockedTime). Leave the secret as it is.",
+        "Leave the secret as it is. Stop what logs in with a wrong password. Then wait until the server lets"
+        " the user in again, or unblock it as an administrator.",
     ),
     "elsewhere": Refusal(
         "the server does not admit this user from this machine's address",
@@ -55,13 +51,13 @@ REFUSALS: dict[str, Refusal] = {
     ),
     "needs-certificate": Refusal(
         "the server demands a client certificate of this user, and rotations have none",
-        "Let an administrator of the server demand TLS alone (MySQL, MariaDB: REQUIRE SSL), or stop rotating"
-        " this secret. Leave the secret as it is.",
+        "Leave the secret as it is. Let an administrator of the server demand TLS alone, or stop rotating"
+        " this secret.",
     ),
     "no-login": Refusal(
         "the server does not let this user log in, whatever its password",
-        "Find out who took the right to log in away; then let an administrator of the server give it back"
-        " (PostgreSQL: ALTER ROLE … LOGIN). Leave the secret as it is.",
+        "Leave the secret as it is. Find out who took the right to log in away; then let an administrator of"
+        " the server give it back.",
     ),
 }
 """Refusals by the reason of TargetRefused. The states of a diagnosis use the same words."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
+from rotators.logins.causes import advising
 from rotators.logins.target import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from rotators.core.rotation import Rotation
@@ -233,6 +235,19 @@ class HasMembers(Protocol):
 
 
 @runtime_checkable
+class HasForms(Protocol):
+    """An engine that stores new credentials in the form that a secret names. The declaration is optional.
+
+    Attributes:
+        form_members: those of ``members`` that name the form. An admin's session gets them from the user's
+            value, not from its own.
+    """
+
+    @property
+    def form_members(self) -> tuple[str, ...]: ...  # noqa: D102 - see Attributes
+
+
+@runtime_checkable
 class AcceptsPrevious(Protocol):
     """An engine whose servers accept the credential before the newest one too. The declaration is optional.
 
@@ -247,10 +262,24 @@ class AcceptsPrevious(Protocol):
     def previous_hours(self) -> int: ...  # noqa: D102 - see Attributes
 
 
+@runtime_checkable
+class Advises(Protocol):
+    """An engine that knows how its servers remove the cause of a failed login. The declaration is optional.
+
+    Attributes:
+        remedies: one sentence for each cause, by key of ``CAUSES`` (logins/causes.py) or ``REFUSALS``
+            (recovery/refusals.py). `DriverEngine` adds it to errors, and doctor to the action of a state,
+            after the part that is the same for all engines. It changes nothing but what the cause names.
+    """
+
+    @property
+    def remedies(self) -> Mapping[str, str]: ...  # noqa: D102 - see Attributes
+
+
 class Engine(Server, Protocol):
     """A credential type: what it declares, and its login.
 
-    It may declare more: see `Proved`, `HasMembers`, `Identified`, `AcceptsPrevious`.
+    It may declare more: see `Proved`, `HasMembers`, `HasForms`, `Identified`, `AcceptsPrevious`, `Advises`.
 
     Attributes:
         names, default_port: see Server.
@@ -296,10 +325,12 @@ class DriverEngine:
 
     session: ClassVar[str]
 
-    def login(self, secret: Secret, settings: Settings) -> AbstractContextManager[Any]:
-        """See Engine.login."""
+    @contextmanager
+    def login(self, secret: Secret, settings: Settings) -> Iterator[Any]:
+        """See Engine.login. The engine's own remedies are added to errors."""
         opened: AbstractContextManager[Any] = import_module(self.session).logged_in(secret, settings, self)
-        return opened
+        with advising(remedies_of(self)), opened as session:
+            yield session
 
 
 def members_of(engine: Engine) -> Mapping[str, str]:
@@ -309,6 +340,15 @@ def members_of(engine: Engine) -> Mapping[str, str]:
         engine: any engine.
     """
     return engine.members if isinstance(engine, HasMembers) else {}
+
+
+def form_members_of(engine: Engine) -> tuple[str, ...]:
+    """Return the members that name the form of new credentials; none if the engine declares none.
+
+    Args:
+        engine: any engine.
+    """
+    return engine.form_members if isinstance(engine, HasForms) else ()
 
 
 def identifiers_of(engine: Engine) -> tuple[str, ...]:
@@ -327,6 +367,15 @@ def previous_hours_of(engine: Engine | None) -> int:
         engine: any engine; None for none.
     """
     return engine.previous_hours if isinstance(engine, AcceptsPrevious) else 0
+
+
+def remedies_of(engine: object) -> Mapping[str, str]:
+    """Return the engine's own parts of next actions by reason; none if it declares none.
+
+    Args:
+        engine: any engine; None for none.
+    """
+    return engine.remedies if isinstance(engine, Advises) else {}
 
 
 def own_members(engine: Engine) -> frozenset[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rotators.core.errors import IdentityMismatch, SecretFormatError
 from rotators.logins.connecting import sends_clear_text, wants_start_tls, wants_tls
 from rotators.logins.target import TARGET_KEYS, addresses, differing_keys, direct, host_of, port_of
-from rotators.strategies.engine import identifiers_of, members_of
+from rotators.strategies.engine import form_members_of, identifiers_of, members_of
 
 if TYPE_CHECKING:
     from rotators.core.rotation import Rotation
@@ -171,8 +171,8 @@ def proven_admin(rotation: Rotation, engine: Engine) -> Secret | None:
 def for_users_of(admin: Secret, current: Secret, engine: Engine) -> Secret:
     """Return the admin's value with what the users' value determines.
 
-    That is the part of the target that the users are in, such as ``for_dbname``, and ``password_hash``, the
-    form of the users' new passwords.
+    That is the part of the target that the users are in, such as ``for_dbname``, and the form in which the
+    users' new credentials are stored.
 
     Args:
         admin: the value of the admin's secret.
@@ -184,7 +184,8 @@ def for_users_of(admin: Secret, current: Secret, engine: Engine) -> Secret:
     """
     parts = engine.target_defaults.items()
     determined: dict[str, object] = {f"for_{key}": current.text(key, default) for key, default in parts}
-    return admin.replace(**determined, password_hash=current.get("password_hash"))
+    forms = {key: current.get(key) for key in form_members_of(engine)}
+    return admin.replace(**determined, **forms)
 
 
 def check_admin(admin: Secret, current: Secret, users: set[str], engine: Engine) -> None:

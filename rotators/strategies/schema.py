@@ -42,8 +42,8 @@ _OPTIONAL: dict[str, tuple[dict[str, Any], str]] = {
     "admin_port": (_PORT, "Port where credentials are changed; default: `port`."),
     "ssl": (_FLAG, "false permits an unencrypted connection; default: true."),
     "sslrootcert": (_TEXT, "File with trusted certificates."),
-    "server_public_key": (_TEXT, "The server's RSA key in PEM, for logins without TLS (MySQL)."),
-    "start_tls": (_FLAG, "true begins without TLS and negotiates it before the login (LDAP, port 389)."),
+    "server_public_key": (_TEXT, "The server's RSA key in PEM, for logins without TLS that need one."),
+    "start_tls": (_FLAG, "true begins without TLS and negotiates it before the login (StartTLS)."),
     "clear_text": (_FLAG, "true permits sending a new password in clear text, inside TLS only."),
 }
 

@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -177,6 +178,24 @@ def test_only_the_engine_of_a_driver_is_loaded(driver: str) -> None:
     engine = {"pymysql": "mysql", "psycopg": "postgres"}.get(driver, driver)
     engines = {f"rotators.engines.{name}" for name in ("mysql", "postgres", "redis")}
     assert engines & loaded == {f"rotators.engines.{engine}"}
+
+
+def test_a_driver_of_another_engine_loads_both() -> None:
+    loaded = modules_after(
+        "from rotators.client._drivers import declared_for, driver_named;"
+        "from rotators.core.secret import Secret;"
+        "assert declared_for(Secret({'engine': 'elasticache'}), driver_named('redis'))"
+    )
+    engines = {name for name in loaded if name.startswith("rotators.engines.") and name.count(".") == 2}
+    assert engines == {"rotators.engines.elasticache", "rotators.engines.redis"}
+
+
+def test_every_engine_declares_itself_to_applications() -> None:
+    """Each declaration is in the folder of the rotators of its engines."""
+    folders = {point.name: point.module.split(".")[2] for point in entry_points(group="rotators")}
+    points = {*entry_points(group="rotators.drivers"), *entry_points(group="rotators.servers")}
+    declared = {name: point.module.split(".")[2] for point in points for name in point.load().engines}
+    assert {name: declared.get(name) for name in folders} == folders
 
 
 @pytest.mark.parametrize("engine", ["ldap", "mongodb", "mysql", "postgres", "redis"])

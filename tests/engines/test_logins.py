@@ -20,9 +20,9 @@ from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.local.servers import private
 from rotators.local.servers.tls import Validity, issue
-from rotators.logins.causes import CONNECT_SECONDS
+from rotators.logins.causes import CAUSES, CONNECT_SECONDS
 from rotators.logins.connecting import SESSION_SECONDS
-from rotators.strategies.engine import Engine
+from rotators.strategies.engine import Engine, remedies_of
 from rotators.testing import Target
 from rotators.testing._case import STEPS, Kit
 from rotators.testing._suite import failure
@@ -51,6 +51,12 @@ def test_a_login_with_an_unknown_user_is_rejected(
 ) -> None:
     unknown = {**user, "username": target.username(unique("nobody"))}
     assert isinstance(login_failure(facts, unknown), CredentialsRejected)
+
+
+def test_errors_add_the_engines_own_remedy(facts: Engine, target: Target, user: dict[str, Any]) -> None:
+    error = login_failure(facts, target.wrong(user))
+    own = remedies_of(facts).get("password", "")
+    assert error.remedy == f"{CAUSES['password'].remedy} {own}".strip()
 
 
 @pytest.mark.parametrize(

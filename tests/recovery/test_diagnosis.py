@@ -7,9 +7,13 @@ from functools import cache
 
 import pytest
 
+from rotators.core.registry import load, registered
+from rotators.logins.causes import CAUSES
 from rotators.recovery.diagnosis import Act, Diagnosis, Move, diagnose, replica, without_effect
 from rotators.recovery.findings import UNSURE, Finding, Findings, Trial, TrialOutcome
 from rotators.recovery.refusals import REFUSALS
+from rotators.strategies.engine import remedies_of
+from rotators.strategies.rotator import engine_of
 
 TRIALS = (None, *Trial)
 OLDER = (None, *(trial for trial in Trial if trial is not Trial.EMPTY))
@@ -239,6 +243,18 @@ def test_a_refusal_changes_nothing(reason: str, stage: str) -> None:
     assert not diagnosis.acts
     assert "IDENTIFIED BY" not in diagnosis.action
     assert "set a new" not in diagnosis.action
+
+
+@pytest.mark.parametrize("name", sorted(registered().names))
+def test_an_engines_remedy_ends_a_refusals_action(name: str) -> None:
+    remedies = remedies_of(engine_of(load(name)))
+    assert remedies.keys() <= {*CAUSES, *REFUSALS}
+    for reason, refusal in REFUSALS.items():
+        refused = Finding("current", (), Trial.REFUSED, "a cause", "Do that.", reason)
+        action = diagnose(Findings(refused, remedies=remedies), "app").action
+        own = f" {remedies[reason]}" if reason in remedies else ""
+        assert action == f"{refusal.action}{own} Then run `rotators doctor app` again."
+        assert "IDENTIFIED BY" not in action
 
 
 @pytest.mark.parametrize("reason", [*REFUSALS, "correct-password", "administrator"])

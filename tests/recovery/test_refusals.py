@@ -82,6 +82,16 @@ def test_a_locked_account_is_told_and_stays_locked(maria_world: MariaDbWorld) ->
     left_alone(world, arn, MARIADB_HASH, value["username"])
 
 
+def test_a_role_without_login_is_left_alone(world: World) -> None:
+    user = world.user()
+    arn = with_admin(world, user)
+    world.sql(f'ALTER ROLE "{user["username"]}" NOLOGIN')
+    document = examined(arn)
+    assert document["state"] == "no-login"
+    assert "ALTER ROLE … LOGIN" in document["action"]
+    assert "ALTER ROLE … LOGIN" in left_alone(world, arn, POSTGRES_HASH, user["username"])
+
+
 def test_a_locked_accounts_pending_value_keeps_its_stage(maria_world: MariaDbWorld) -> None:
     world = maria_world
     value = world.account()

@@ -13,7 +13,9 @@ from rotators.core.errors import ConfigurationError, TargetRefused
 from rotators.core.settings import Settings
 from rotators.engines.postgres.digest import DigestError, digest_answer
 from rotators.engines.postgres.messages import MESSAGES
+from rotators.engines.redshift import RedshiftEngine
 from rotators.engines.redshift.passwords import HashedPassword, HashForm, follows_rules, stored_form
+from rotators.logins.causes import advising
 
 
 def request(algorithm: int, *fields: bytes) -> bytes:
@@ -82,6 +84,7 @@ def test_other_digest_requests_are_not_answered(asked: bytes) -> None:
 
 def test_libpqs_refusal_of_a_digest_is_not_retryable() -> None:
     error = psycopg.OperationalError("connection failed: authentication method 13 not supported")
-    found = MESSAGES.failure(error, "host")
-    assert (found.reason, found.retryable) == ("digest", False)
-    assert "redshift_connector" in str(found)
+    with pytest.raises(TargetRefused) as refused, advising(RedshiftEngine.remedies):
+        raise MESSAGES.failure(error, "host")
+    assert (refused.value.reason, refused.value.retryable) == ("digest", False)
+    assert "redshift_connector" in str(refused.value)

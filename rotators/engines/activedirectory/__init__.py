@@ -45,6 +45,14 @@ class ActiveDirectoryEngine(DriverEngine):
     default_port = 636
     target_defaults: ClassVar[dict[str, str]] = {"domain": "none", "directory_id": "none"}
     longest_username = 255
+    remedies: ClassVar[dict[str, str]] = {
+        "blocked": "Unlock-ADAccount ends the block.",
+        "locked": "Enable-ADAccount enables a disabled one.",
+        "account-expired": "The attribute accountExpires is its expiry.",
+        "workstation": "Add the domain controllers to the workstations that the user may log into.",
+        "expired": "A rotation by an admin (masterarn) sets a new one.",
+        "must-change": "pwdLastSet set to -1 clears it.",
+    }
     # The server's default is one hour. The change may come long after its version was stored.
     previous_hours = 24
     # 127: Directory Service, ResetUserPassword.

@@ -46,7 +46,13 @@ class LdapEngine(DriverEngine):
     members: ClassVar[dict[str, str]] = {
         "password_hash": "Scheme of new hashes: ssha, argon2, pbkdf2-sha256, pbkdf2-sha512."
     }
+    form_members = ("password_hash",)
     longest_username = 255
+    remedies: ClassVar[dict[str, str]] = {
+        "blocked": "Deleting pwdAccountLockedTime ends the block.",
+        "expired": "A rotation by an admin (masterarn) sets a new one.",
+        "must-change": "pwdReset: FALSE clears it.",
+    }
     credential = Password(PasswordRules(shortest=8, longest=128))
     strategies = (Dual(), Single())
     proved_on: ClassVar[dict[str, Proof]] = {"ldap": Proof("OpenLDAP 2.5.13", "2026-11-26")}

@@ -77,7 +77,7 @@ LDAP3 = Driver(
     port=_PORT,
 )
 CLIENT_SIDE = ClientSide(
-    engines=dict.fromkeys(("activedirectory", "ldap"), "ldap"),
+    engines={"ldap": "ldap"},
     port=_PORT,
     messages=MESSAGES,
     drivers=(LDAP3,),

@@ -50,6 +50,14 @@ class MySqlEngine(DriverEngine):
     # Every server has this database and every user may connect to it.
     target_defaults: ClassVar[dict[str, str]] = {"dbname": "information_schema"}
     longest_username = 32
+    remedies: ClassVar[dict[str, str]] = {
+        "auth-method": "The plugin caching_sha2_password does.",
+        "blocked": "ALTER USER … ACCOUNT UNLOCK ends the block.",
+        "locked": "ALTER USER … ACCOUNT UNLOCK unlocks it.",
+        "expired": "ALTER USER … PASSWORD EXPIRE INTERVAL … DAY does that. If the password was expired by"
+        " hand, a rotation by an admin (masterarn) sets a new one.",
+        "needs-certificate": "ALTER USER … REQUIRE SSL demands TLS alone.",
+    }
     credential = Password(PasswordRules(shortest=8, longest=128))
     strategies = (Single(), Alternating(), Dual())
     proved_on: ClassVar[dict[str, Proof]] = {

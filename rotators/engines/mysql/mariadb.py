@@ -44,4 +44,9 @@ class MariaDbEngine(MySqlEngine):
     session = "rotators.engines.mysql.mariadb_session"
     names = frozenset({"mariadb"})
     longest_username = 80
+    remedies: ClassVar[dict[str, str]] = {
+        **MySqlEngine.remedies,
+        "auth-method": "The plugins mysql_native_password and ed25519 do.",
+        "blocked": "FLUSH PRIVILEGES ends the block.",
+    }
     proved_on: ClassVar[dict[str, Proof]] = {"mariadb": Proof("MariaDB 10.11.19", "2026-11-26")}

@@ -46,6 +46,16 @@ class PostgresEngine(DriverEngine):
     default_port = 5432
     target_defaults: ClassVar[dict[str, str]] = {"dbname": "postgres"}
     longest_username = 63
+    remedies: ClassVar[dict[str, str]] = {
+        "password": "A password that has expired (VALID UNTIL) is rejected too.",
+        "access-rule": "The rules are in pg_hba.conf.",
+        "auth-method": "The method scram-sha-256 in pg_hba.conf does.",
+        "blocked": "If the module credcheck has banned the user, pg_banned_role_reset ends that.",
+        "expired": "ALTER ROLE … VALID UNTIL does that. A new password alone would expire at the same time.",
+        "scram-iterations": "From version 16 on, the setting scram_iterations is their number.",
+        "needs-certificate": "The variables PGSSLCERT and PGSSLKEY can name a certificate and its key.",
+        "no-login": "ALTER ROLE … LOGIN gives it.",
+    }
     credential = Password(PasswordRules(shortest=8, longest=128))
     strategies = (Single(), Alternating())
     proved_on: ClassVar[dict[str, Proof]] = {

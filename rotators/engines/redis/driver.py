@@ -62,7 +62,7 @@ REDIS = Driver(
     reconnects=True,
 )
 CLIENT_SIDE = ClientSide(
-    engines=dict.fromkeys(("elasticache", "memorydb", "redis", "valkey"), "redis"),
+    engines=dict.fromkeys(("redis", "valkey"), "redis"),
     port=_PORT,
     messages=MESSAGES,
     drivers=(REDIS,),

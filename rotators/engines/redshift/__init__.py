@@ -62,7 +62,13 @@ class RedshiftEngine(DriverEngine):
     members: ClassVar[dict[str, str]] = {
         "password_hash": "Form of new hashes: md5, sha256.",
     }
+    form_members = ("password_hash",)
     longest_username = 127
+    remedies: ClassVar[dict[str, str]] = {
+        "password": "A password that has expired (VALID UNTIL) is rejected too.",
+        "digest": "AWS's drivers (redshift_connector, JDBC, ODBC) can log in. Without password_hash in the"
+        " secret, a rotation stores the password as md5 again.",
+    }
     identifiers = ("clusterIdentifier", "dbClusterIdentifier", "workgroupName", "namespaceName")
     credential = HashedPassword()
     strategies = (Single(), Alternating())
