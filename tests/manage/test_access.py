@@ -332,11 +332,11 @@ def test_accounts_are_read_page_by_page(aws: LocalAws) -> None:
         backend.create_user(region_name="us-east-1", user_name=f"many-{number}")
     try:
         found = [each for each in read_account().principals if "/many-" in each.name]
+        assert aws.client("iam").get_account_authorization_details(MaxItems=1)["IsTruncated"] is True
     finally:
         for number in range(count):
             backend.delete_user(f"many-{number}")
     assert len(found) == count
-    assert aws.client("iam").get_account_authorization_details(MaxItems=1)["IsTruncated"] is True
 
 
 # --- what may not be read

@@ -18,8 +18,8 @@ EXACT = "CAST(User AS BINARY) = CAST(%(user)s AS BINARY) AND CAST(Host AS BINARY
 """Condition on the columns of an account. The columns' default comparison ignores trailing blanks."""
 
 # One kind of object each. The server builds GRANTEE from user and host, so it is compared as a whole, byte by
-# byte. A right may remain after its table was dropped, and cannot be granted then. MariaDB looks for columns in
-# all tables of the server, so this is left out for an account without rights on columns.
+# byte. A right may remain after its table was dropped, and cannot be granted then. MariaDB looks for columns
+# in all tables of the server, so the last query looks for none if the account has no rights on columns.
 RIGHTS = (
     """
     SELECT '', '', '', '', PRIVILEGE_TYPE, IS_GRANTABLE = 'YES' FROM information_schema.USER_PRIVILEGES
