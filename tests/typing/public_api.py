@@ -10,6 +10,18 @@ from rotators.client import AsyncCredentials, AsyncSecretCache, Credentials, Sec
 from rotators.client.integrations.psycopg import async_pool_options, pool_options
 from rotators.client.integrations.redis import RedisCredentials
 from rotators.client.integrations.redis_asyncio import AsyncRedisCredentials
+from rotators.engines import (
+    Alternating,
+    Dual,
+    Engine,
+    EngineRotator,
+    Password,
+    PasswordRules,
+    Single,
+    host_of,
+    port_of,
+    wants_tls,
+)
 from rotators.testing import RotatorContractV2, RotatorCrashesV1, RotatorRacesV1, Target, Value
 
 
@@ -120,3 +132,12 @@ def pools(credentials: Credentials, other: AsyncCredentials) -> None:
     assert_type(async_pool_options(other), dict[str, Any])
     assert_type(RedisCredentials(credentials).options(), dict[str, Any])
     assert_type(AsyncRedisCredentials(other), AsyncRedisCredentials)
+
+
+def declarations(engine: Engine, secret: Secret) -> None:
+    """Parts of an engine of your own."""
+    strategies = (Single(), Dual(needs_admin=True), Alternating())
+    assert_type(strategies[1].name, str)
+    assert_type(Password(PasswordRules(shortest=8, longest=512)), Password)
+    assert_type(EngineRotator(engine, "driver").strategy_of(secret), str)
+    assert_type((host_of(secret), port_of(secret, 1), wants_tls(secret)), tuple[str, int, bool])
