@@ -7,6 +7,21 @@ from typing import Any, assert_type
 
 from rotators import CredentialsRejected, Rotation, Rotator, RotatorsError, Secret, TargetUnavailable, Tries
 from rotators.client import AsyncCredentials, AsyncSecretCache, Credentials, SecretCache
+from rotators.client.integrations.psycopg import async_pool_options, pool_options
+from rotators.client.integrations.redis import RedisCredentials
+from rotators.client.integrations.redis_asyncio import AsyncRedisCredentials
+from rotators.engines import (
+    Alternating,
+    Dual,
+    Engine,
+    EngineRotator,
+    Password,
+    PasswordRules,
+    Single,
+    host_of,
+    port_of,
+    wants_tls,
+)
 from rotators.testing import RotatorContractV2, RotatorCrashesV1, RotatorRacesV1, Target, Value
 
 
@@ -109,3 +124,20 @@ class TestKeys(RotatorContractV2, RotatorRacesV1, RotatorCrashesV1):
     """All suites."""
 
     rotator = "keys"
+
+
+def pools(credentials: Credentials, other: AsyncCredentials) -> None:
+    """Arguments of pools and of clients that reconnect by themselves."""
+    assert_type(pool_options(credentials), dict[str, Any])
+    assert_type(async_pool_options(other), dict[str, Any])
+    assert_type(RedisCredentials(credentials).options(), dict[str, Any])
+    assert_type(AsyncRedisCredentials(other), AsyncRedisCredentials)
+
+
+def declarations(engine: Engine, secret: Secret) -> None:
+    """Parts of an engine of your own."""
+    strategies = (Single(), Dual(needs_admin=True), Alternating())
+    assert_type(strategies[1].name, str)
+    assert_type(Password(PasswordRules(shortest=8, longest=512)), Password)
+    assert_type(EngineRotator(engine, "driver").strategy_of(secret), str)
+    assert_type((host_of(secret), port_of(secret, 1), wants_tls(secret)), tuple[str, int, bool])

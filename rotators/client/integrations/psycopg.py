@@ -21,6 +21,8 @@ from rotators.client._flow import Attempt
 from rotators.client.integrations import require_kind
 from rotators.engines.postgres.driver import PSYCOPG
 
+__all__ = ["async_pool_options", "pool_options"]
+
 
 def pool_options(
     credentials: Credentials, base: type[psycopg.Connection[Any]] = psycopg.Connection

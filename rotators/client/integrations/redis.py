@@ -36,6 +36,8 @@ from rotators.engines.redis.driver import REDIS, server_parameters, user_and_pas
 from rotators.logins.connecting import wants_tls
 from rotators.logins.target import port_of
 
+__all__ = ["RedisCredentials"]
+
 C = TypeVar("C")
 
 # Those of redis-py 8.

@@ -31,6 +31,8 @@ from rotators.core.errors import ConfigurationError
 from rotators.core.secret import Secret
 from rotators.engines.redis.driver import REDIS, server_parameters, user_and_password
 
+__all__ = ["AsyncRedisCredentials"]
+
 
 class AsyncRedisCredentials(redis.CredentialProvider):
     """A credential provider for `redis.asyncio.Redis`.

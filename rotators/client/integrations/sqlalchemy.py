@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from rotators.client._flow import Attempt
 
+__all__ = ["attach"]
+
 _VERSION, _NEW = "rotators_version", "rotators_new"
 
 
