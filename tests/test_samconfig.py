@@ -19,7 +19,8 @@ from tests.cloudformation_rules import read
 
 ROOT = Path(__file__).resolve().parent.parent
 SAM = ROOT / ".venv-sam" / "bin" / "python"
-PARAMETERS: dict[str, dict[str, Any]] = read(ROOT / "template.yaml")["Parameters"]
+TEMPLATE = read(ROOT / "template.yaml")  # once, because it takes a tenth of a second
+PARAMETERS: dict[str, dict[str, Any]] = TEMPLATE["Parameters"]
 DEFAULTS = {name: str(parameter["Default"]) for name, parameter in PARAMETERS.items()}
 
 pytestmark = [
@@ -61,7 +62,7 @@ def refused(parameters: dict[str, str]) -> str | None:
     """The reason why CloudFormation refuses these parameters; None if it accepts them."""
     from rotators.local.cloudformation.parameters import refusal  # noqa: PLC0415 - it imports moto
 
-    return refusal(read(ROOT / "template.yaml"), parameters)
+    return refusal(TEMPLATE, parameters)
 
 
 @pytest.fixture(scope="module")

@@ -127,7 +127,7 @@ def test_a_referral_gets_no_password() -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rotators.engines.ldap.session.SESSION_SECONDS", 1.0)
+    monkeypatch.setattr("rotators.engines.ldap.session.SESSION_SECONDS", 0.5)
     monkeypatch.setattr("rotators.logins.channel.CONNECT_SECONDS", 3.0)
 
 
