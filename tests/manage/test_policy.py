@@ -98,7 +98,7 @@ def test_reports_are_read_by_other_tools(fleet: Fleet, tmp_path: Path) -> None:
         ("[[rule]]\nid = 'a'\nrequire = { max_age = '90' }", 3, "no duration"),
         ("[[rule]]\nid = 'a'\nrequire = { tags = [1] }", 3, "list of texts"),
         ("[[rule]]\nid = 'a'\nselect = { names = 'x' }\nrequire = { rotation = true }", 3, "list of texts"),
-        ("[[rule]]\nid = 'a'\nlevel = 'fatal'\nrequire = { rotation = true }", 3, "'fatal' is none of"),
+        ("[[rule]]\nid = 'a'\nlevel = 'fatal'\nrequire = { rotation = true }", 3, "'fatal' is not one of"),
         ("[[rule]]\nid = 'a'\n", 1, "the key require is missing"),
         ("[[rule]]\nrequire = { rotation = true }", 1, "the key id is missing"),
         ("[rule]\nid = 'a'", 1, "there is no [[rule]]"),
@@ -106,7 +106,7 @@ def test_reports_are_read_by_other_tools(fleet: Fleet, tmp_path: Path) -> None:
         (
             "[[rule]]\nid = 'a'\nrequire.rotation = true\n\n[[rule]]\nid = 'a'\nrequire.rotation = true",
             6,
-            "a second rule",
+            "two rules have the id",
         ),
         ("[[rule]]\nid = 'a'\nrequire = { }", 3, "it is empty"),
         ("[[rule]]\nid = ''\nrequire = { rotation = true }", 2, "id: it is empty"),
@@ -122,8 +122,12 @@ def test_reports_are_read_by_other_tools(fleet: Fleet, tmp_path: Path) -> None:
             6,
             "tags: it must be",
         ),
-        ("[[rule]]\nid = 'a'\n[rule.select]\nstale = [\n'30d',\n'x',\n]\n", 4, "stale: 'x' is no duration"),
-        ("[[rule]]\nid = 'a'\nselect = { tags = ['=x'] }\nrequire = { rotation = true }", 3, "is no tag"),
+        (
+            "[[rule]]\nid = 'a'\n[rule.select]\nstale = [\n'30d',\n'x',\n]\n",
+            4,
+            "stale: 'x' is not a duration",
+        ),
+        ("[[rule]]\nid = 'a'\nselect = { tags = ['=x'] }\nrequire = { rotation = true }", 3, "is not a tag"),
         ("[[rule]]\nid = 'a'\nselect = { names = [''] }\nrequire = { rotation = true }", 3, "name is empty"),
     ],
 )
