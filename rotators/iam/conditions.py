@@ -65,7 +65,7 @@ class Comparison:
             self._null = [each.lower() for each in values]
             unknown = set(self._null) - {*_BOOLEANS}
         elif not is_operator(name):
-            return f"a condition has the operator {name}, which is not supported"
+            return f"a condition has the operator {name}, which is not known"
         else:
             bare = _bare(name)
             self._reader = _OPERATORS[_NEGATIONS.get(bare, bare)]

@@ -124,7 +124,7 @@ class KeyPermissions:
         ]
         if lost:
             yield (
-                "can read the current value, but not the next one, because they cannot use "
+                "these callers can read the current value, but not the next value, because they cannot use "
                 f"{new.name}: {', '.join(lost)}"
             )
 

@@ -95,7 +95,7 @@ def test_reports_are_read_by_other_tools(fleet: Fleet, tmp_path: Path) -> None:
         ("[[rule]]\nid = 'a'\nrequire = { rotations = true }", 3, "allowed are max_age"),
         ("[[rule]]\nid = 'a'\nrequire = { rotation = false }", 3, "can only be true"),
         ("[[rule]]\nid = 'a'\nrequire = { max_age = 90 }", 3, "max_age: it must be a text"),
-        ("[[rule]]\nid = 'a'\nrequire = { max_age = '90' }", 3, "no duration"),
+        ("[[rule]]\nid = 'a'\nrequire = { max_age = '90' }", 3, "not a duration"),
         ("[[rule]]\nid = 'a'\nrequire = { tags = [1] }", 3, "list of texts"),
         ("[[rule]]\nid = 'a'\nselect = { names = 'x' }\nrequire = { rotation = true }", 3, "list of texts"),
         ("[[rule]]\nid = 'a'\nlevel = 'fatal'\nrequire = { rotation = true }", 3, "'fatal' is not one of"),

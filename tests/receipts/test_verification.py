@@ -65,7 +65,7 @@ def test_a_removed_receipt_is_missing(at: int) -> None:
 
 
 def test_many_removed_receipts_are_one_finding() -> None:
-    assert [each.message for each in one(CHAIN[:5] + CHAIN[9:]).findings] == ["receipts 6 to 9 are not there"]
+    assert [each.message for each in one(CHAIN[:5] + CHAIN[9:]).findings] == ["receipts 6 to 9 are missing"]
 
 
 @pytest.mark.parametrize("at", [0, 20, 49])
