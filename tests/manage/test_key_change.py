@@ -582,9 +582,9 @@ def test_readers_without_the_new_key_are_named(case: Case, identities: Identitie
     nobody = identities.role(allow("secretsmanager:GetSecretValue"))
     told = case.told()
     assert told["state"] == "done"
-    assert (
-        f"can read the current value, but not the next value, because they cannot use {case.new.rpartition('/')[2]}: "
-        in remarks(told)
+    key = case.new.rpartition("/")[2]
+    assert f"can read the current value, but not the next value, because they cannot use {key}: " in remarks(
+        told
     )
     assert arn(old) in remarks(told)
     assert all(arn(role) not in remarks(told) for role in (both, nobody))

@@ -170,7 +170,7 @@ def test_a_sealing_key_is_never_unneeded(kms: Any, fleet: Fleet, monkeypatch: py
     assert changed.exit_code == 0, changed.output
     assert "Keep this key: SEALING_KEYS names it" in changed.output
     assert "schedule-key-deletion" not in changed.output
-    assert "SEALING_KEYS names it" in run("key", "versions", old, name).stdout
+    assert "SEALING_KEYS names this key" in run("key", "versions", old, name).stdout
 
 
 def test_versions_of_a_deleted_secret_are_found(kms: Any, fleet: Fleet) -> None:
