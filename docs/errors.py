@@ -64,8 +64,9 @@ def narrowed() -> Iterator[tuple[str, str, str]]:
 
 
 def template(call: ast.Call) -> str:
-    """Return the text of a message with ``…`` for its values, or AWS's codes for the table of faults."""
-    said = next((word.value for word in call.keywords if word.arg in {"codes", "what"}), None)
+    """Return a message with ``…`` for its values; for the table of faults, AWS's codes or text."""
+    words = {word.arg: word.value for word in call.keywords}
+    said = words.get("codes") or words.get("what") or words.get("message")
     message = said or call.args[0]
     if isinstance(message, ast.Constant):
         return str(message.value)

@@ -33,13 +33,11 @@ class NoRecords(InvalidInput):
     """None of the files has a record of CloudTrail; nothing was answered."""
 
     code = "no-records"
-    remedy = "Give log files of a trail, or save what `aws cloudtrail lookup-events --output json` prints."
+    remedy = "Give log files of a trail, or the saved output of `aws cloudtrail lookup-events --output json`."
 
 
 class AuditFailed(RotatorsError):
     """DuckDB could not keep the records or answer the question."""
 
     code = "audit-failed"
-    remedy = (
-        "Free disk space for temporary files, or name a larger folder with TMPDIR; or ask about fewer files."
-    )
+    remedy = "Free disk space for temporary files, or name a larger folder with TMPDIR; or give fewer files."

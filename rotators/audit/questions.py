@@ -59,10 +59,10 @@ class Question:
             table: name of the table with CloudTrail's records, such as ``cloudtrail_logs``.
 
         Raises:
-            AuditNameInvalid: this is no name of a table.
+            AuditNameInvalid: this is not the name of a table.
         """
         if not _TABLE.fullmatch(table):
-            raise AuditNameInvalid(f"{table!r} is no name of a table")
+            raise AuditNameInvalid(f"{table!r} is not the name of a table")
         quoted = ".".join(f'"{part}"' for part in table.split("."))
         return self._text((*statements.SHARED, *self.parts), {"table": quoted, "texts": _ATHENA}) + "\n"
 
@@ -161,7 +161,7 @@ def anomalies(period: dt.timedelta) -> Question:
 
 
 UNNAMED = Question("unnamed", (), statements.UNNAMED)
-"""Batches by filters for which KMS has no record, so that their secrets are unknown."""
+"""Batches with filters for which KMS has no record, so that their secrets are unknown."""
 
 SPAN = Question("span", (), statements.SPAN)
 """The number of different events, and the time from the first to the last one."""
@@ -195,7 +195,7 @@ def _listed(secret: str) -> str:
 def _parts(secret: str) -> tuple[str, str | None, str | None]:
     """Name, Region and account of a secret; the last two only if an ARN names them."""
     if not _NAME.fullmatch(secret):
-        raise AuditNameInvalid(f"{secret!r} is no name and no ARN of a secret")
+        raise AuditNameInvalid(f"{secret!r} is neither a name nor an ARN of a secret")
     if not secret.startswith("arn:"):
         return secret, None, None
     _, _, _, region, account, _, name = secret.split(":")

@@ -158,7 +158,7 @@ class _Text:
             return Damage("truncated", "the file ends in the middle of a record")
         if isinstance(error, RecursionError):
             return Damage("not-json", "a value is nested too deeply")
-        return Damage("not-json", "this is no JSON")
+        return Damage("not-json", "this is not JSON")
 
     def _more(self) -> bool:
         """Read on, at least as much again as there is; False at the end, or if a value is too large."""

@@ -105,7 +105,7 @@ def row(record: object) -> Row | Damage | None:
     if isinstance(record, Damage):
         return record
     if not isinstance(record, dict) or not {"eventSource", "eventName", "eventCategory"} & record.keys():
-        return Damage("foreign", "this is no record of CloudTrail")
+        return Damage("foreign", "this is not a record of CloudTrail")
     if not _matters(record):
         return None
     if missing := next(_missing(record), None):
@@ -140,10 +140,10 @@ def _missing(record: Row) -> Iterator[str]:
         if not isinstance(record.get(name), str):
             yield f"{name} is missing"
     if _time(record.get("eventTime")) is None:
-        yield "eventTime is missing, or is no time"
+        yield "eventTime is missing, or is not a time"
     for name in ("userIdentity", *_OBJECTS):
         if not isinstance(record.get(name) or {}, dict):
-            yield f"{name} is no object"
+            yield f"{name} is not an object"
     if not record.get("userIdentity"):
         yield "userIdentity is missing"
 
@@ -238,4 +238,4 @@ def _looked_up(event: object) -> object:
     try:
         return json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
     except (ValueError, RecursionError):
-        return Damage("not-json", "CloudTrailEvent is no JSON")
+        return Damage("not-json", "CloudTrailEvent is not JSON")

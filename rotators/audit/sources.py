@@ -58,7 +58,7 @@ def _paths(place: str) -> Iterator[AuditSource]:
     elif path.is_file():
         yield _file(path)
     else:
-        raise SourceUnreadable(f"{place} is no file and no folder")
+        raise SourceUnreadable(f"{place} is neither a file nor a folder")
 
 
 def _file(path: Path) -> AuditSource:

@@ -78,7 +78,8 @@ def with_admin_address(admin: Secret, tags: Iterable[Mapping[str, Any]]) -> Secr
     found = tagged or _by_identifier(admin, keys)
     if found is None:
         raise SecretFormatError(
-            "Key is missing from secret JSON: 'host' (behind masterarn; and no service manages that secret)",
+            "Key is missing from secret JSON: 'host' (in the secret that masterarn names, which "
+            "no service manages)",
             remedy="Add host and port to the admin's secret, or let masterarn name a secret that RDS or"
             " Redshift manages.",
         )
@@ -110,9 +111,17 @@ def _asking(operation: str, name: str, grant: str) -> Iterator[None]:
             raise
         raise AccessDenied(error.cause, remedy=grant) from None
     except (ServiceUnavailable, ServiceThrottled) as error:
-        raise ServiceUnavailable(error.cause, remedy=error.remedy, reason="address") from None
+        raise ServiceUnavailable(
+            f"the server's address could not be looked up: {error.cause}",
+            remedy=error.remedy,
+            reason="address",
+        ) from None
     except RequestRefused as error:
-        raise RequestRefused(error.cause, remedy=error.remedy, reason="address") from None
+        raise RequestRefused(
+            f"the server's address could not be looked up: {error.cause}",
+            remedy=error.remedy,
+            reason="address",
+        ) from None
 
 
 @contextmanager
@@ -152,7 +161,7 @@ def _redshift_cluster(name: str) -> _Endpoint:
         found = _first(clients.redshift().describe_clusters(ClusterIdentifier=cluster)["Clusters"], cluster)
         if owner and _account(name) != _account(found["ClusterNamespaceArn"]):
             raise SecretFormatError(
-                f"{name} is of another account or Region than the cluster {cluster} that was found",
+                f"{name} belongs to another account or Region than the cluster {cluster} that was found",
                 remedy="Let masterarn name the secret of this cluster's admin, or set TARGET_ROLE_ARN to a"
                 " role of the other account.",
                 reason="address",
@@ -192,7 +201,7 @@ def _listed(kind: str) -> list[dict[str, Any]]:
 
 def _unknown(name: str) -> SecretFormatError:
     return SecretFormatError(
-        f"AWS knows no cluster, instance or workgroup {name} in this account and Region",
+        f"there is no cluster, instance or workgroup {name} in this account and Region",
         remedy="Correct the name in the secret, or name the server's address in host and port.",
         reason="address",
     )

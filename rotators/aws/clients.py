@@ -249,7 +249,7 @@ def _client(
             config=config,
         )
     except (BotoCoreError, ValueError) as error:
-        cause = f"no client for {service} could be made: {str(error).rstrip('.')}"
+        cause = f"a client for {service} could not be created: {str(error).rstrip('.')}"
         raise ConfigurationError(
             cause,
             remedy="Set AWS_REGION, and correct AWS_PROFILE or the endpoint variable if the cause names it.",

@@ -44,7 +44,7 @@ _SDK = EncryptionSDKClient(
 )
 _REMEDY = (
     "Grant the caller kms:Decrypt, and kms:GenerateDataKey if it stores values, on the sealing key, in its"
-    " policy and in the key's; a condition on kms:EncryptionContext:SecretName must fit. If the key is"
+    " policy and in the key's; a condition on kms:EncryptionContext:SecretName must match. If the key is"
     " disabled or its deletion is scheduled, enable it. Then repeat the call: nothing was lost."
 )
 # KMS's answers for an encrypted data key or a context that was changed.
@@ -151,11 +151,13 @@ def _asking(action: str, key: str) -> Iterator[None]:
     except AccessDenied as error:
         if error.reason not in {None, "kms"}:
             raise  # about the credentials
-        cause = f"the sealing key may not be used: {error.cause}"
-        raise AccessDenied(cause, remedy=_REMEDY, reason="sealing-key") from None
+        raise AccessDenied(
+            f"the sealing key may not be used: {error.cause}", remedy=_REMEDY, reason="sealing-key"
+        ) from None
     except (KeyUnusable, RequestRefused) as error:
-        cause = f"the sealing key cannot be used: {error.cause}"
-        raise KeyUnusable(cause, remedy=_REMEDY, reason="sealing-key") from None
+        raise KeyUnusable(
+            f"the sealing key cannot be used: {error.cause}", remedy=_REMEDY, reason="sealing-key"
+        ) from None
 
 
 @contextmanager

@@ -53,7 +53,7 @@ def not_aws(action: str, secret_id: str) -> errors.ServiceUnavailable:
         secret_id: name or ARN of the secret, or of another resource.
     """
     return errors.ServiceUnavailable(
-        f"{action} on {secret_id} failed: what answered does not speak AWS's protocol",
+        f"{action} on {secret_id} failed: the answer does not follow AWS's protocol",
         remedy="Check the endpoint: AWS_ENDPOINT_URL, the profile's endpoint_url, and proxies.",
         reason="protocol",
     )
@@ -109,7 +109,7 @@ _CREDENTIALS_REMEDY = (
 )
 _KMS_REMEDY = (
     "Grant the caller kms:Decrypt, kms:GenerateDataKey and kms:DescribeKey on the secret's key, in its "
-    "identity policy and in the key's policy; a condition on kms:EncryptionContext:SecretARN must fit."
+    "identity policy and in the key's policy; a condition on kms:EncryptionContext:SecretARN must match."
 )
 
 _FAULTS = (
@@ -137,12 +137,12 @@ _FAULTS = (
         codes="AccessDenied",
         message=r"\bsts:AssumeRole\b",
         reason="assume-role",
-        remedy="Let the function's role assume TARGET_ROLE_ARN, and that role's trust policy admit it.",
+        remedy="Permit the function's role to assume TARGET_ROLE_ARN, also in the trust policy of that role.",
     ),
     _Fault(
         errors.AccessDenied,
         codes="AccessDeniedException AccessDenied UnauthorizedOperation",
-        remedy="Grant the caller {operation} on this secret; look also for a Deny in the secret's resource "
+        remedy="Grant the caller {operation} on this secret; also look for a Deny in the secret's resource "
         "policy, the VPC endpoint's policy and the organisation's.",
     ),
     _Fault(
@@ -198,8 +198,10 @@ _FAULTS = (
         codes="InvalidRequestException",
         message="previous rotation",
         reason="rotation-in-progress",
-        remedy="The service takes the earlier rotation up again with this very call: see how it goes with "
-        "`rotators rotate SECRET` or `rotators show SECRET`.",
+        remedy=(
+            "This call makes the service continue the earlier rotation. Follow it with `rotators "
+            "rotate SECRET` or `rotators show SECRET`."
+        ),
     ),
     _Fault(
         errors.RequestRefused,
@@ -213,7 +215,7 @@ _FAULTS = (
         errors.RequestRefused,
         codes="PublicPolicyException",
         reason="public-policy",
-        remedy="Narrow the resource policy's principals; it gives access to everybody.",
+        remedy="Narrow the resource policy's principals; it gives everyone access.",
     ),
     _Fault(errors.RequestRefused, codes="MalformedPolicyDocumentException", reason="policy"),
     _Fault(errors.RequestRefused, codes="PreconditionNotMetException", reason="precondition"),
@@ -222,7 +224,7 @@ _FAULTS = (
         errors.ServiceUnavailable,
         codes="InternalServiceError InternalServiceErrorException InternalFailure InternalServerError "
         "ServiceUnavailable ServiceUnavailableException DependencyTimeoutException KMSInternalException",
-        remedy="Try again; the service failed on its side.",
+        remedy="Try again; the service failed.",
     ),
 )
 
@@ -235,9 +237,11 @@ def _of_boto(error: boto.BotoCoreError, action: str, secret_id: str) -> errors.R
     endpoint = getattr(error, "kwargs", {}).get("endpoint_url")
     if fault.reason == "endpoint" and urlsplit(endpoint or "").hostname in _LOOPBACK:
         return errors.ServiceUnavailable(
-            f"{action} on {secret_id} failed: nothing listens at {endpoint}",
-            remedy="Run `rotators up` in another terminal and paste the exports that it prints here; "
-            "for real AWS, unset AWS_ENDPOINT_URL.",
+            f"{action} on {secret_id} failed: no server listens at {endpoint}",
+            remedy=(
+                "Run `rotators up` in another terminal, and paste the export lines that it prints "
+                "into this one; to use the real AWS, unset AWS_ENDPOINT_URL."
+            ),
             reason="endpoint",
         )
     at = f" at {endpoint}" if endpoint else ""
@@ -261,7 +265,7 @@ _BOTO_FAULTS = (
         # boto3's own text quotes what was sent, which may be the value itself.
         "a parameter has the wrong type or length",
         "parameters",
-        "Check types and lengths of the parameters; boto3's text is withheld, it quotes values.",
+        "Check the types and lengths of the parameters; boto3's text is withheld, because it quotes values.",
     ),
     _BotoFault(
         (boto.ConnectTimeoutError, boto.ReadTimeoutError),
@@ -305,13 +309,15 @@ _BOTO_FAULTS = (
 def _not_found_remedy(secret_id: str) -> str:
     complete = re.search(r"-[A-Za-z0-9]{6}$", secret_id)
     if secret_id.startswith("arn:") and not complete:
-        return "Use the complete ARN with its -xxxxxx suffix, or the name; then check account and region."
+        return (
+            "Use the complete ARN with its -xxxxxx suffix, or the name; check the account and the Region too."
+        )
     if secret_id.startswith("arn:"):
         return (
-            "Check account and region; if this is a partial ARN whose name ends in hyphen and six "
-            "characters, use the complete one."
+            "Check the account and the Region; if this is a partial ARN whose name ends in a hyphen "
+            "and six characters, use the complete ARN."
         )
-    return "Check the name's spelling, the account and the region."
+    return "Check the spelling of the name, the account and the Region."
 
 
 def _sanitised(message: str) -> str:

@@ -60,7 +60,7 @@ def opened(name: str, content: str, *, clear: bool = False) -> str:
         return content
     if not keys:
         raise SealedValueError(
-            f"the value of {name} is sealed, and {KEYS} is not set here",
+            f"the value of {name} is sealed, and {KEYS} is not set",
             remedy=f"Set {KEYS} to the ARN of the key that seals the value.",
             reason="no-keys",
         )
@@ -91,7 +91,7 @@ def stored(name: str, content: str | bytes) -> str | bytes:
         return content
     if _message(name, content) is not None:
         raise SealedValueError(
-            f"the new value of {name} is sealed already, and {KEYS} would seal it again",
+            f"the new value of {name} is already sealed, and {KEYS} would seal it again",
             remedy=f"Give the clear value, or unset {KEYS} for this call.",
             reason="sealed-twice",
         )
@@ -136,7 +136,7 @@ def require_binary_allowed(name: str) -> None:
     except SealedValueError as error:
         raise SealedValueError(
             f"the value of {name} is binary, which is never sealed, although {KEYS} is set",
-            remedy=f"Store it as text, or set {ALLOWS_CLEAR}=true, or unset {KEYS} where it is read.",
+            remedy=f"Store it as text, or set {ALLOWS_CLEAR}=true, or unset {KEYS} for its readers.",
             reason=error.reason,
         ) from None
 
@@ -189,7 +189,7 @@ def _message(name: str, content: str) -> bytes | None:
         message = b""
     if not message:
         raise SealedValueError(
-            f"the sealed value of {name} cannot be opened: it was cut off or changed", reason="altered"
+            f"the sealed value of {name} cannot be opened: it was truncated or changed", reason="altered"
         )
     return message
 
@@ -199,7 +199,7 @@ def _envelope() -> ModuleType:
         from rotators.aws import envelope  # noqa: PLC0415 - half a second that only sealed values should cost
     except ImportError:
         raise ConfigurationError(
-            "the AWS Encryption SDK, which seals and opens values, is not installed here",
+            "the AWS Encryption SDK, which seals and opens values, is not installed",
             remedy="Install the extra rotators[sealed]; for Lambda, build with DRIVERS=…,sealed.",
             reason="sealed-extra",
         ) from None

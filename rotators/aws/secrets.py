@@ -362,7 +362,7 @@ class SecretsManager:
                 found |= self._batch(secret_ids[start : start + _BATCH])
         except AccessDenied as denied:
             raise _without_batch(denied) from None
-        missing = "the answer does not hold it"
+        missing = "the answer does not contain it"
         return {
             secret_id: found.get(secret_id) or _failed(secret_id, "ResourceNotFoundException", missing)
             for secret_id in secret_ids

@@ -21,7 +21,7 @@ from rotators.cli.stopping import told
 from rotators.core.errors import RotatorsError
 
 COMMANDS = {
-    "access": "Tell who can read, write and rotate secrets.",
+    "access": "Show who can read, write and rotate secrets.",
     "audit": "Show who reads secrets, and convert audit records.",
     "check": "Check whether a rotation would work, before it is scheduled.",
     "dashboard": "Show the page about all secrets in a browser.",
@@ -36,19 +36,19 @@ COMMANDS = {
     "history": "Show the versions of a secret, and who changed it when.",
     "import": "Store secrets from a file.",
     "invoke": "Invoke a function with an event from a JSON file.",
-    "key": "Create, list and rotate KMS keys, and move secrets to another one.",
+    "key": "Create, list and rotate KMS keys, and move secrets to another key.",
     "list": "List secrets by conditions; those that need attention come first.",
     "matrix": "Stop rotations at every operation, and recover them.",
     "new": "Create a package for your own credential type.",
     "outputs": "Show the outputs of a deployed stack.",
-    "policy": "Check the inventory against rules: yours, or a preset.",
-    "receipt": "Verify the signed receipts of rotations, and fill gaps.",
+    "policy": "Check all secrets against your rules or a preset.",
+    "receipt": "Verify signed receipts of rotations, and write missing ones.",
     "repair": "Repair a secret if no credential can be lost.",
     "replicate": "Replicate secrets to other Regions.",
     "report": "Write an HTML page about all secrets.",
     "restore": "Restore secrets that are scheduled for deletion.",
-    "rename": "Give a secret a new name, by a copy.",
-    "rollback": "Return to an older version of a secret, with its target.",
+    "rename": "Copy a secret to a new name.",
+    "rollback": "Return a secret and its target to an older version.",
     "rotate": "Rotate a secret now, show each step, and wait for the end.",
     "schedule": "Set the rotation schedule of secrets, or turn rotation off.",
     "schema": "Print the JSON Schema of an event or of a secret.",
@@ -106,10 +106,10 @@ class _Group(click.Group):
 )
 @click.version_option(__version__, prog_name="rotators")
 def cli() -> None:
-    """Rotate secrets on AWS without locking anybody out.
+    """Rotate secrets on AWS without locking out a user.
 
-    demo, up, matrix and deploy-local start their own local AWS and server. The other commands use the AWS
-    that the environment names: the local one (AWS_ENDPOINT_URL, printed by `rotators up`) or the real one.
+    demo, up, matrix and deploy-local start their own local AWS and server. The other commands use the local
+    AWS if AWS_ENDPOINT_URL names it (`rotators up` prints this variable). Otherwise they use the real AWS.
     """
 
 

@@ -56,13 +56,17 @@ class _Group(click.Group):
 
 
 scp_option = click.option(
-    "--scp", "scps", multiple=True, metavar="FILE", help="SCPs of a level of the organisation. Repeatable."
+    "--scp",
+    "scps",
+    multiple=True,
+    metavar="FILE",
+    help="SCPs of one level of the organisation. May be repeated.",
 )
 
 
 @click.group(cls=_Group, context_settings={"ignore_unknown_options": True})
 def access() -> None:
-    """Tell who can read, write and rotate secrets.
+    """Show who can read, write and rotate secrets.
 
     `rotators access SECRET` and `rotators access role/NAME` are short for `rotators access of`.
     """
@@ -113,7 +117,9 @@ class _Question:
         return {"complete": not unread, "unread": unread, "not_considered": left_out}
 
 
-@access.command(_DEFAULT, short_help="Tell who has access to a secret, or what a principal has access to.")
+@access.command(
+    _DEFAULT, short_help="Show who has access to a secret, or which secrets a principal has access to."
+)
 @click.argument("secret", metavar="SECRET|PRINCIPAL")
 @scp_option
 @click.option(
@@ -124,10 +130,10 @@ class _Question:
 )
 @json_option
 def of(secret: str, scps: tuple[str, ...], session: str | None) -> None:
-    """Tell who has access to a SECRET, or what a PRINCIPAL has access to.
+    """Show who has access to a SECRET, or which secrets a PRINCIPAL has access to.
 
     A principal is role/NAME, user/NAME or an ARN of IAM or STS. Give a secret with such a name by its ARN.
-    Exit status 1 means that something could not be read: the answer is incomplete then.
+    Exit status 1 means that the answer is incomplete, because something could not be read.
     """
     of_principal = _is_principal(secret)
     if session is not None and not of_principal:
@@ -159,7 +165,9 @@ def _of_secret(name: str, question: _Question) -> None:
     if shown:
         _print_access(out, "principal", [(question.label(each.principal), each) for each in shown])
     out.print(f"{counted(len(shown), 'principal')} of {len(found)} with access to {entry.name}.")
-    next_ = f"`rotators access suggest {name} --for ROLE` prints a policy with no more than needed."
+    next_ = (
+        f"`rotators access suggest {name} --for ROLE` prints a policy with only the necessary permissions."
+    )
     if entry.deleted:
         out.print("It is scheduled for deletion, so no one can read it now.")
         next_ = f"`rotators restore {name}` restores it."
@@ -179,16 +187,16 @@ def _of_principal(name: str, question: _Question) -> None:
     if rows:
         _print_access(out, "secret", [(entry.name, found) for entry, found in rows])
     out.print(f"{counted(len(rows), 'secret')} that {principal.name} has access to.")
-    next_ = f"`{_asking(rows[0][0])}` tells who else." if rows else "nothing needs to be done."
+    next_ = f"`{_asking(rows[0][0])}` shows who else has access." if rows else "nothing needs to be done."
     _print_end(question.notes, out, next_)
 
 
-@access.command(short_help="Tell who has access to which of many secrets.")
+@access.command(short_help="Show who has access to many secrets.")
 @selector_options
 @scp_option
 @format_option("table", "json", "csv")
 def matrix(selector: Selector, scps: tuple[str, ...], output: str) -> None:
-    """Tell who can read, write and rotate the secrets that meet conditions, or that are named.
+    """Show who can read, write and rotate the secrets that are named or meet the conditions.
 
     The table has a column for each of the first secrets; json and csv have a row for each principal and each
     secret that it has access to. Exit status 1 means that something could not be read: the answer is
@@ -269,7 +277,7 @@ def _print_matrix_table(found: _Matrix) -> None:
         f"{len(shown)} of {counted(found.count, 'secret')}. A ? marks access that depends on a condition."
     )
     asking = [_asking(entry) for entry in shown.values()]
-    next_ = f"`{asking[0]}` tells why." if asking else "nothing needs to be done."
+    next_ = f"`{asking[0]}` shows the reasons." if asking else "nothing needs to be done."
     _print_end(found.notes, out, next_)
 
 

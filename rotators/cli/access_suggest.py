@@ -32,9 +32,13 @@ def _tag(_context: click.Context, _option: click.Parameter, given: str | None) -
 @click.command(short_help="Print the least-privilege policies for an application.")
 @click.argument("secret", metavar="SECRET...", nargs=-1, required=True)
 @click.option("--for", "role", required=True, metavar="ROLE", help="Name or ARN of the application's role.")
-@click.option("--by-tag", "tag", callback=_tag, metavar="KEY=VALUE", help="Permit all with this tag.")
-@click.option("--exclusive", is_flag=True, help="Print policies of the secrets too, which deny all others.")
-@click.option("--keep", multiple=True, metavar="PRINCIPAL", help="With --exclusive: do not deny this one.")
+@click.option("--by-tag", "tag", callback=_tag, metavar="KEY=VALUE", help="Permit all secrets with this tag.")
+@click.option(
+    "--exclusive", is_flag=True, help="Also print a policy for each secret that denies all other principals."
+)
+@click.option(
+    "--keep", multiple=True, metavar="PRINCIPAL", help="With --exclusive: a principal that is not denied."
+)
 @json_option
 def suggest(
     secret: tuple[str, ...],
@@ -45,10 +49,10 @@ def suggest(
 ) -> None:
     """Print the policies that permit a role to read each SECRET, and nothing more. Nothing is changed.
 
-    With --exclusive, the policy of each secret denies everybody else its use. It spares the role, the roles
-    of the rotation function and of the stack's operate function, you, the root user, and whom --keep names
-    (role/NAME, user/NAME or an ARN). Secrets Manager validates it. Exit status 1 means that the policies
-    would not do what they shall.
+    With --exclusive, the policy of each secret denies its use to all other principals. It does not apply to
+    the role, the roles of the rotation function and of the stack's operate function, you, the root user, and
+    the principals of --keep (role/NAME, user/NAME or an ARN). Secrets Manager validates the policy. Exit
+    status 1 means that the policies would not have the intended effect.
     """
     if keep and not exclusive:
         raise click.UsageError("--keep needs --exclusive.")
@@ -111,7 +115,7 @@ def _print_policy(out: Screen, document: Document) -> None:
 
 def _next(found: Suggestion) -> str:
     if found.faults:
-        return "remove the faults; the policies alone would not do what they shall."
+        return "correct the faults; otherwise the policies do not have the intended effect."
     name = found.role.rpartition("/")[2]
     attach = (
         f"`aws iam put-role-policy --role-name {name} --policy-name secrets --policy-document file://FILE`"

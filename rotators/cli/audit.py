@@ -94,9 +94,9 @@ def _asks(command: Callable[..., _Asked]) -> Callable[..., None]:
 def audit() -> None:
     """Show who reads secrets, from CloudTrail's records, and convert the audit records of rotators.
 
-    SOURCE is a log file of a trail, a folder, s3://BUCKET/PREFIX, or what `aws cloudtrail lookup-events
-    --output json` prints. No value is read, and no record contains one. Exit status 1 means that something
-    could not be read: the answer is incomplete then.
+    SOURCE is a log file of a trail, a folder, s3://BUCKET/PREFIX, or the output of `aws cloudtrail
+    lookup-events --output json`. No value is read, and no record contains a value. Exit status 1 means that
+    the answer is incomplete, because something could not be read.
     """
 
 
@@ -112,7 +112,7 @@ def who(secret: str) -> _Asked:
     A caller is a role with all its sessions, a user, an account or a service.
     """
     columns = ("principal", "region", "reads", "refused", "addresses", "first_read", "last_read")
-    next_ = f"`rotators access {secret}` tells who else could read it."
+    next_ = f"`rotators access {secret}` shows who else can read it."
     return _Asked(questions.who(secret), columns, next_, secret=secret)
 
 
@@ -121,14 +121,17 @@ def who(secret: str) -> _Asked:
 @click.option(
     "--secrets",
     type=click.File("r", errors="replace"),
-    help="File with names or ARNs, one per line: only these secrets, also if no record mentions them.",
+    help=(
+        "File with names or ARNs, one per line. Only these secrets are listed, even if no record "
+        "mentions them."
+    ),
 )
 @_asks
 def unused(age: str, secrets: TextIO | None) -> _Asked:
-    """List secrets that were not read for a time, before the newest record in SOURCE.
+    """List secrets that were not read for some time before the newest record in SOURCE.
 
-    Reads by rotation functions do not count. Without --secrets, the list has secrets that the records
-    mention.
+    Reads by rotation functions do not count. Without --secrets, only secrets that the records mention are
+    listed.
     """
     period = duration(age)
     listed = list(filter(None, map(str.strip, secrets))) if secrets else []
@@ -141,10 +144,10 @@ def unused(age: str, secrets: TextIO | None) -> _Asked:
 @click.option("--grace", default="24h", metavar="AGE", help="Time after a rotation (default: 24h).")
 @_asks
 def previous(grace: str) -> _Asked:
-    """Show who reads retired versions later than a grace period after the rotation, from SOURCE.
+    """Show who reads retired versions after the grace period, from the records in SOURCE.
 
-    These are reads of AWSPREVIOUS, and of versions by their ids that are no longer AWSCURRENT. Reads by
-    rotation functions do not count.
+    The grace period begins at the rotation. These are reads of AWSPREVIOUS, and reads by version id of
+    versions that are no longer AWSCURRENT. Reads by rotation functions do not count.
     """
     columns = ("secret", "principal", "region", "reads", "last_read", "retired")
     next_ = "let these callers read AWSCURRENT, before the retired credential stops working."
@@ -155,10 +158,10 @@ def previous(grace: str) -> _Asked:
 @click.option("--since", default="24h", metavar="AGE", help="Time before the newest record (default: 24h).")
 @_asks
 def anomalies(since: str) -> _Asked:
-    """Show recent reads in SOURCE that differ from the reads before.
+    """Show recent reads in SOURCE that differ from earlier reads.
 
-    The anomalies are callers that read a secret for the first time, or in a Region that is new for them, and
-    bursts: an hour with 50 reads or more, and more than 10 times the caller's usual hour.
+    The anomalies are: a caller that reads a secret for the first time; a Region that is new for a caller; and
+    a burst, which is an hour with at least 50 reads and more than 10 times the caller's usual number.
     """
     columns = ("event_time", "anomaly", "principal", "secret", "region", "reads", "refused")
     next_ = "`rotators audit who SECRET SOURCE` shows all callers of a secret."
@@ -173,7 +176,7 @@ def _answer(asked: _Asked, places: Sequence[str], output: str) -> None:
             answer = records.ask(asked.question)
             notes = list(_limits(asked, records))
         found = records.coverage
-    next_ = asked.next_ if answer.rows else "give older records too, if this is not the time that you mean."
+    next_ = asked.next_ if answer.rows else "give older records too, if you need an earlier time."
     if output == "json":
         document = {"question": asked.question.name, "rows": answer.rows, **members(found, _COVERAGE)}
         print_json({**document, "gaps": [vars(gap) for gap in found.gaps], "notes": notes, "next": next_})
@@ -190,7 +193,7 @@ def _limits(asked: _Asked, records: Records) -> Iterator[str]:
     if asked.secret is not None and not records.ask(questions.mentions(asked.secret)).rows[0]["records"]:
         yield f"No record mentions {asked.secret}: check its name, and the time of the records."
     if asked.needs is not None and found.begun and found.ended and found.ended - found.begun <= asked.needs:
-        yield "The records are not older than the time asked for: what happened before them is unknown."
+        yield "The records do not begin before the requested time, so earlier reads are unknown."
 
 
 def _print_csv(answer: AuditAnswer, found: Coverage) -> None:
@@ -219,8 +222,10 @@ def _print_table(
 def _notes(found: Coverage) -> list[str]:
     """Return lines about the reads and files that the answer does not cover."""
     notes = [
-        f"{each['principal']} made {counted(each['calls'], 'call')} of BatchGetSecretValue by filters: "
-        "no record of KMS tells which secrets were read."
+        (
+            f"{each['principal']} made {counted(each['calls'], 'call')} of BatchGetSecretValue with "
+            "filters: no record of KMS shows which secrets were read."
+        )
         for each in found.unnamed[:_MOST_GAPS]
     ]
     notes += [f"Incomplete: {_gap(gap)}." for gap in found.gaps[:_MOST_GAPS]]

@@ -25,8 +25,8 @@ _GZIP = b"\x1f\x8b"
 def ocsf(file: str) -> None:
     """Print the audit records of FILE as OCSF events, one JSON document per line; - reads standard input.
 
-    FILE is the file of ROTATORS_AUDIT_FILE, or a log of the functions, also compressed by gzip. Lines without
-    a record are left out. Exit status 1 means that a record could not be read; the others are printed.
+    FILE is the file of ROTATORS_AUDIT_FILE, or a log of the functions; it may be compressed with gzip. Lines
+    without a record are skipped. Exit status 1 means that a record could not be read; the others are printed.
     """
     printed, unread, named = 0, 0, []
     for number, line in enumerate(_lines(file), 1):
@@ -44,7 +44,7 @@ def ocsf(file: str) -> None:
         raise RecordInvalid(f"{counted(unread, 'record')} cannot be read ({'; '.join(named)}{rest})")
     if not printed:
         raise FileUnreadable(
-            "no line has an audit record",
+            "no line contains an audit record",
             remedy="Name the file of ROTATORS_AUDIT_FILE, or a log of the functions.",
         )
 

@@ -18,11 +18,9 @@ from rotators.core.errors import RotatorsError, error_of
 STACK = "rotators"
 """Default of the option --stack (samconfig.toml)."""
 
-stack_option = click.option(
-    "--stack", default=STACK, show_default=True, help="The stack whose functions are meant."
-)
+stack_option = click.option("--stack", default=STACK, show_default=True, help="Name of the stack.")
 remote_option = click.option(
-    "--remote", is_flag=True, help="Let the stack's operate function do it, inside the VPC."
+    "--remote", is_flag=True, help="Run the command in the stack's operate function, inside the VPC."
 )
 
 

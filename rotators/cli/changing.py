@@ -34,7 +34,9 @@ Planner = Callable[[Entry], Iterable[Change]]
 
 _ROWS = 50
 
-yes_option = click.option("--yes", is_flag=True, help="Make the changes; without it, the plan is shown.")
+yes_option = click.option(
+    "--yes", is_flag=True, help="Make the changes. Without this option, only the plan is shown."
+)
 
 
 def changes_secrets(*, deleted: bool = False) -> Callable[[Callable[..., Planner]], Callable[..., None]]:
@@ -176,13 +178,16 @@ class Result:
         if self.state == "done":
             return self.plan.after or f"`rotators show {self.plan.changes[0].id}` shows one of them."
         if self.state == "incomplete":
-            return "correct what the errors name, then repeat the command; it changes what remains."
-        return "repeat the command; it makes the changes that remain."
+            return (
+                "correct the causes that the errors name, then repeat the command; it makes the "
+                "remaining changes."
+            )
+        return "repeat the command; it makes the remaining changes."
 
 
 def _show_plan(plan: ChangePlan, out: Screen) -> None:
     if not plan.changes:
-        remains = "no change can be made" if plan.refused else "nothing remains to be changed"
+        remains = "no change can be made" if plan.refused else "no change is needed"
         out.print(f"{counted(plan.selected, plan.noun)} selected; {remains}.")
         _show_reasons(plan, out)
         out.next(Result(plan, []).next)
@@ -237,7 +242,7 @@ def _show_end(result: Result, out: Screen) -> None:
         return
     out.print(_made(result))
     if result.stopped is not None:
-        out.print(f"{result.state.capitalize()}; the change that was under way may have been made.")
+        out.print(f"{result.state.capitalize()}; the change in progress may have been made.")
     out.next(result.next)
 
 

@@ -23,9 +23,9 @@ from rotators.recovery.checking import Document, preflight
 def check(secret: str, remote: bool, stack: str) -> None:
     """Check whether a rotation of SECRET would work. Changes nothing and shows no value.
 
-    SECRET is a name or ARN. Checks the function and its permissions, the way to the database, TLS, logins,
+    SECRET is a name or ARN. Checks the function and its permissions, the network route, TLS, logins,
     the admin's rights, the second user, password rules and the schedule. Run it where the database can be
-    reached, or with --remote. Exit status 0 means that nothing failed.
+    reached, or with --remote. Exit status 0 means that no check failed.
     """
     out = console()
     with out.status(f"checking {secret} …"):

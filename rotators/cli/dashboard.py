@@ -21,11 +21,13 @@ _LOOK_SECONDS = 0.1
 
 @click.command()
 @selector_options
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1 (0: a free one).")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1 (0: any free port)."
+)
 def dashboard(selector: Selector, port: int) -> None:
     """Show the page of `rotators report` in a browser, until Ctrl-C. It is read-only, and contains no value.
 
-    Only this machine can open it, but all its users can. A reload lists the secrets again.
+    All users of this machine can open it; other machines cannot. Reload the page to list the secrets again.
     """
     selector.check(dt.datetime.now(dt.UTC))  # before a browser asks
     try:

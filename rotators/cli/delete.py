@@ -14,7 +14,7 @@ from rotators.manage.changes import deletion
 @changes_secrets(deleted=True)
 @click.option("--days", type=click.IntRange(7, 30), default=30, help="Recovery window (default: 30 days).")
 def delete(days: int) -> Planner:
-    """Schedule secrets for deletion. Until the window ends, `rotators restore` brings them back.
+    """Schedule secrets for deletion. Until the window ends, `rotators restore` restores them.
 
     Secrets are named, or selected by the conditions of `rotators list`.
     """

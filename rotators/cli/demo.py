@@ -32,7 +32,7 @@ _WANTED = ("refused", "accepted")  # the old password, the new one
 @click.command()
 @json_option
 def demo() -> None:
-    """Start a local AWS and a PostgreSQL, rotate two credentials, and show that it worked."""
+    """Start a local AWS and a PostgreSQL, rotate two credentials, and show the results."""
     out = console()
     started = time.monotonic()
     with out.status("starting a local AWS and PostgreSQL …"):
@@ -100,7 +100,7 @@ def _finish(document: dict[str, Any], out: Screen) -> None:
         if (secret["old_password"], secret["new_password"]) != _WANTED
     ]
     if bad:
-        print_error(f"{', '.join(bad)} did not rotate as it should. Next: run with --json.")
+        print_error(f"{', '.join(bad)} was not rotated correctly. Next: run with --json.")
         sys.exit(1)
     out.print(f"\nFinished in {document['seconds']:.1f} s; nothing is left running.")
     out.print("Next: `rotators up` keeps such a stack running; docs/how-to/deploying.md describes AWS.")

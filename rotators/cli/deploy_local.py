@@ -55,7 +55,7 @@ def _parsed(parameters: tuple[str, ...]) -> dict[str, str]:
 def _run(stack: DeployedStack, out: Screen) -> dict[str, Any]:
     resources = _timed(out, "building, packaging and deploying the stack", stack.deploy)
     rows = [(resource["id"], resource["type"]) for resource in resources]
-    out.print(table(("resource", "type"), rows, "what the stack made"))
+    out.print(table(("resource", "type"), rows, "resources of the stack"))
     seeded = _timed(out, "storing secrets through the deployed store function", stack.seed)
     ready = _operated(stack, "check", seeded, out)
     rotations = [_rotate(stack, secret, out) for secret in seeded]
@@ -154,7 +154,11 @@ def _finish(document: dict[str, Any], out: Screen) -> None:
         and set(document["doctor"]) == {"healthy"}
     )
     if not held:
-        raise LocalStackError("the deployed stack did not rotate as it should", remedy="Run with --json.")
+        raise LocalStackError(
+            "the deployed stack did not rotate the secrets correctly", remedy="Run with --json."
+        )
     seconds = f"{document['seconds']:.1f} s"
     out.print(f"\nDeployed, rotated by the AWS CLI, and removed in {seconds}; nothing is left.")
-    out.print("Next: `make build`, then `sam deploy --guided`; docs/how-to/deploying.md says what to choose.")
+    out.print(
+        "Next: `make build`, then `sam deploy --guided`; docs/how-to/deploying.md describes the parameters."
+    )

@@ -156,7 +156,7 @@ def built(checkout: Path, architecture: str) -> Path:
     try:
         done = subprocess.run(command, cwd=checkout, check=False, capture_output=True, text=True)
     except OSError:
-        raise LocalStackError("there is no make here", remedy="Install make.") from None
+        raise LocalStackError("make is not installed", remedy="Install make.") from None
     if done.returncode:
         # Inside another make, a level follows the name: make[1].
         lines = [line for line in done.stderr.strip().splitlines() if not _OF_MAKE.match(line)]
@@ -186,7 +186,8 @@ def _architecture() -> str:
     machine = platform.machine()
     if machine not in _ARCHITECTURES:
         raise LocalStackError(
-            f"Lambda has no processor like this machine's ({machine})", remedy="Use another machine."
+            f"Lambda does not support the processor of this machine ({machine})",
+            remedy="Use another machine.",
         )
     return _ARCHITECTURES[machine]
 
@@ -195,5 +196,7 @@ def _aws() -> str:
     beside = Path(sys.executable).parent
     found = shutil.which("aws", path=f"{beside}{os.pathsep}{os.environ.get('PATH', '')}")
     if not found:
-        raise LocalStackError("there is no AWS CLI here", remedy="Install it; `make test` brings one.")
+        raise LocalStackError(
+            "the AWS CLI is not installed", remedy="Install it; `make test` installs one in .venv."
+        )
     return found

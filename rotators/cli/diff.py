@@ -9,7 +9,7 @@ import click
 from rotators.aws import clients
 from rotators.aws.secrets import SecretsManager, SecretVersion
 from rotators.cli.auditing import record_read
-from rotators.cli.output import console, counted, json_option, table
+from rotators.cli.output import console, json_option, table
 from rotators.core.states import Stage
 from rotators.manage.differences import differences
 
@@ -39,7 +39,7 @@ def diff(secret: str, before: str, after: str) -> None:
     rows = [(each.member, each.state, each.before, each.after) for each in found]
     out.print(table(("member", "state", "before", "after"), rows))
     changed = sum(each.state != "same" for each in found)
-    out.print(f"{counted(changed, 'member')} of {len(found)} differ.")
+    out.print(f"Members that differ: {changed} of {len(found)}.")
     out.next(f"`rotators show {clients.short_id(other.name, other.arn)}` shows its versions.")
 
 

@@ -16,7 +16,7 @@ from rotators.core.settings import Settings
 from rotators.recovery.checkup import Document, check_up
 
 idle_option = click.option(
-    "--idle", is_flag=True, help="No rotation is running now: examine a recent AWSPENDING too."
+    "--idle", is_flag=True, help="Examine a recent AWSPENDING too, because no rotation is running."
 )
 
 

@@ -20,7 +20,8 @@ from rotators.strategies.rotator import engine_of, lacks_admin, strategy_of
 COLUMNS = ("engine", "strategies", "installed", "proved on", "date")
 
 _NEXT = (
-    "`rotators schema ENGINE` prints the keys of its secrets; `rotators up --engine ENGINE` tries it here."
+    "`rotators schema ENGINE` prints the keys of its secrets; `rotators up --engine ENGINE` starts "
+    "its server on this machine."
 )
 
 
@@ -29,7 +30,7 @@ _NEXT = (
 def engines() -> None:
     """List the installed engines with their strategies.
 
-    Shows for each engine if its driver is installed, and the server that the engine was proved on.
+    Shows for each engine whether its driver is installed, and the server of its tests.
     """
     rows = known_engines()
     following = next((row["next"] for row in rows if row["next"]), _NEXT)

@@ -32,7 +32,10 @@ class StackNotFound(StoreError):
     """CloudFormation has no stack of this name here, or none that has outputs."""
 
     code = "stack-not-found"
-    remedy = "Check account and Region, name the stack with --stack, or deploy it (docs/how-to/deploying.md)."
+    remedy = (
+        "Check the account and the Region, name the stack with --stack, or deploy it "
+        "(docs/how-to/deploying.md)."
+    )
 
 
 class ExtraMissing(InvalidInput):
@@ -46,21 +49,21 @@ class PortUnusable(InvalidInput):
     """A command cannot listen on the port that was named."""
 
     code = "port-unusable"
-    remedy = "Leave --port out, which takes a free one."
+    remedy = "Omit --port to use a free port."
 
 
 class Interrupted(RotatorsError):
     """A signal ended the command: Ctrl-C, SIGTERM or SIGHUP."""
 
     code = "interrupted"
-    remedy = "repeat the command; a rotation that has begun goes on without it."
+    remedy = "repeat the command; a rotation that has begun continues without it."
 
 
 class SystemRefused(RotatorsError):
     """The operating system refused something that the command needs, such as a file or its output."""
 
     code = "system-refused"
-    remedy = "Check disk, terminal and permissions."
+    remedy = "Check the disk, the terminal and the permissions."
 
     @classmethod
     def of(cls, error: OSError) -> Self:

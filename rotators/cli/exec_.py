@@ -21,7 +21,7 @@ from rotators.manage.errors import EnvironmentUnsuited, ProgramNotStarted
 @click.argument("secret")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option("--map", "pairs", multiple=True, metavar="VARIABLE=MEMBER", help="May be repeated.")
-@click.option("--prefix", default="", metavar="PREFIX", help="Beginning of the variables without --map.")
+@click.option("--prefix", default="", metavar="PREFIX", help="Prefix of the variables without --map.")
 @click.option("--stage", metavar="STAGE", help="Stage of the version (default: AWSCURRENT).")
 def exec_(
     secret: str, command: tuple[str, ...], pairs: tuple[str, ...], prefix: str, stage: str | None
@@ -29,8 +29,9 @@ def exec_(
     """Run COMMAND with members of SECRET as environment variables: rotators exec SECRET -- COMMAND.
 
     Without --map, each member that is a string, number or boolean becomes a variable in capital letters. The
-    program replaces this process, so signals and its exit status are its own. Nothing is passed in arguments.
-    It keeps the value until it ends; a program that runs on after a rotation needs the client instead.
+    program replaces this process, so it receives the signals and determines the exit status. No value is
+    passed in arguments. The program keeps the value until it ends; if it runs longer than until the next
+    rotation, use the client instead.
     """
     mapping = dict(_pair(text) for text in pairs)
     if len(mapping) < len(pairs):
@@ -54,5 +55,5 @@ def exec_(
 def _pair(text: str) -> tuple[str, str]:
     variable, equals, member = text.partition("=")
     if not equals or not member:
-        raise EnvironmentUnsuited(f"{text!r} is no mapping", remedy="Write VARIABLE=MEMBER.")
+        raise EnvironmentUnsuited(f"{text!r} is not a mapping", remedy="Write VARIABLE=MEMBER.")
     return variable, member

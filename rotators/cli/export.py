@@ -33,9 +33,9 @@ from rotators.manage.values import values_of
 def export(selector: Selector, form: str, output: str | None, show: bool) -> None:
     """Write the AWSCURRENT values of secrets, in clear text.
 
-    Secrets are named, or selected by the conditions of `rotators list`. Values go to a file that only you can
-    read, or into a pipe; to a terminal only with --show. The formats dotenv, chamber and vault take one
-    secret.
+    Secrets are named, or selected by the conditions of `rotators list`. Values are written to a file that
+    only you can read, or into a pipe. They are printed on a terminal only with --show. The formats dotenv,
+    chamber and vault accept only one secret.
     """
     output = None if output == "-" else output
     if output is None and sys.stdout is None:
@@ -68,7 +68,7 @@ def _values(selector: Selector) -> dict[str, Content]:
         found[entry.name] = value.content
     if twice:
         raise FormatUnsuited(
-            f"secrets of two Regions are called {twice}",
+            f"secrets in two Regions have the name {twice}",
             remedy="Export each Region to its own file.",
         )
     refuse_unread([*selection.unread, *unread])

@@ -61,6 +61,6 @@ def _message(stack: DeployedStack, queue: str) -> dict[str, str]:
             envelope = json.loads(message["Body"])
             return {"subject": envelope["Subject"], "body": envelope["Message"]}
     raise LocalStackError(
-        "no message about the failed rotation came",
+        "no message about the failed rotation was received",
         remedy="Run with --parameter LogLevel=DEBUG and read the log of the function rotators-notify.",
     )

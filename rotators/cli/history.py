@@ -32,9 +32,11 @@ from rotators.manage.selector import duration
 _NAMES = {"clientRequestToken": "version"}  # the id of the version that the call made or filled
 _LONGEST = 200  # a policy has 20,000 characters; the JSON document has them all
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_LIMITS = "CloudTrail lags some minutes behind, keeps events for 90 days, and has those of this Region only."
+_LIMITS = (
+    "CloudTrail is some minutes behind, keeps events for 90 days, and contains only those of this Region."
+)
 _UNLISTED = (
-    "Versions without a stage are unknown: they may not be listed (secretsmanager:ListSecretVersionIds)."
+    "Versions without a stage are unknown: you may not list them (secretsmanager:ListSecretVersionIds)."
 )
 
 
@@ -47,9 +49,9 @@ _UNLISTED = (
 def history(secret: str, since: str) -> None:
     """Show the versions of SECRET (name or ARN), and who changed it when. No value is read.
 
-    The changes are from CloudTrail: calls, also refused ones, and events of rotations. Reads are only
-    counted. On AWS it takes at least 17 seconds, because CloudTrail answers two lookups of 50 events per
-    second. Exit status 1 means that CloudTrail could not be read; the versions are shown all the same.
+    The changes come from CloudTrail: calls, including refused calls, and events of rotations. Reads are only
+    counted. On AWS, the command takes at least 17 seconds, because CloudTrail answers two lookups of 50
+    events per second. Exit status 1 means that CloudTrail could not be read; the versions are still shown.
     """
     period = duration(since)
     with clients.in_region_of(secret):
@@ -149,5 +151,5 @@ def _next(secret: str, view: SecretView, found: History) -> str:
     if found.changes and found.changes[0].error:
         return f"`rotators doctor {secret}` explains the state of the secret."
     if not found.changes and found.since > view.read_at - KEPT:
-        return f"`rotators history {secret} --since 90d` looks further back."
+        return f"`rotators history {secret} --since 90d` shows older changes."
     return f"`rotators rollback {secret} --version ID` returns to an older version."

@@ -32,9 +32,9 @@ _OPENED_BY_NOBODY = {"altered", "other-secret"}
 def import_(  # noqa: PLR0913, PLR0917 - options of the command
     file: str, form: str, name: str | None, new_key: str | None, overwrite: bool, yes: bool
 ) -> None:
-    """Store the secrets of FILE; - reads standard input. Secrets that have the same value are left alone.
+    """Store the secrets of FILE; - reads standard input. Secrets that have the same value are not changed.
 
-    A value that exists is replaced only with --overwrite. Nothing is stored without --yes.
+    Existing values are replaced only with --overwrite. Nothing is stored without --yes.
     """
     secrets = read(form, _text(file), name)
     plan = _plan(secrets, new_key)

@@ -26,9 +26,9 @@ _OURS = ("rotate", "store", "retrieve")
 def invoke(function: str, event: Any) -> None:
     """Invoke FUNCTION (rotate, store, retrieve, or any Lambda function's name) with EVENT, a JSON file or -.
 
-    The answer is printed as JSON. If the function fails, its error is printed as a sentence; with --json, all
-    that the function answered, including the stack trace. For a createSecret event the version is staged
-    first, as the service would; only the local AWS permits that. Invoke the other three steps after it.
+    The answer is printed as JSON. If the function fails, its error is printed as a sentence; with --json, the
+    whole answer is printed, including the stack trace. For a createSecret event, the command first stages the
+    version, as the service does; only the local AWS permits this. Invoke the other three steps afterwards.
     """
     document = _read(event)
     if function == "rotate":
@@ -39,7 +39,7 @@ def invoke(function: str, event: Any) -> None:
     if answer.failed and not out.quiet:
         raise answer.error
     if answer.payload is None and not out.quiet:
-        out.print(f"{name} succeeded. It answers nothing.")
+        out.print(f"{name} succeeded. The answer is empty.")
     else:
         print_json(answer.payload)
     if answer.failed:
@@ -69,13 +69,14 @@ def _stage_if_needed(document: object) -> None:
     pending = view.holder(Stage.PENDING)
     if pending not in {None, view.holder(Stage.CURRENT)}:
         raise RotationStateError(
-            f"a rotation of {view.name} to version {pending} is not over",
-            remedy=f"`rotators rotate {view.id}` takes it up again; then invoke this event.",
+            f"a rotation of {view.name} to version {pending} has not ended",
+            remedy=f"`rotators rotate {view.id}` continues it; then invoke this event.",
         )
     from rotators.local.staging import stage  # noqa: PLC0415 - not needed against real AWS
 
     if not stage(view.arn, request.token):
         raise RotationStateError(
-            f"version {request.token} of {view.name} is not staged, and AWS stages in RotateSecret only",
+            f"version {request.token} of {view.name} is not staged, and AWS stages a version only "
+            "in RotateSecret",
             remedy=f"Run `rotators rotate {view.id}`, or use the token of a started rotation.",
         )

@@ -51,17 +51,17 @@ _USAGES = {"ENCRYPT_DECRYPT": "encrypt", "GENERATE_VERIFY_MAC": "mac", "SIGN_VER
 
 @click.group()
 def key() -> None:
-    """Create, list and rotate KMS keys, and move secrets to another one."""
+    """Create, list and rotate KMS keys, and move secrets to another key."""
 
 
 @key.command("list", short_help="List the keys, with their rotation and their secrets.")
 @click.option("--aws", "of_aws", is_flag=True, help="List the keys of AWS's services too.")
 @json_option
 def list_(of_aws: bool) -> None:
-    """List the KMS keys of the account and Region, symmetric and asymmetric ones.
+    """List the symmetric and asymmetric KMS keys of the account and Region.
 
-    The last column counts the secrets that name a key; older versions of a secret can be under another one,
-    which `rotators key versions` shows. Exit status 1 means that a key could not be read.
+    The last column counts the secrets that use a key. Older versions of a secret can be under another key;
+    `rotators key versions` shows them. Exit status 1 means that a key could not be read.
     """
     unread: list[tuple[str, RotatorsError]] = []
     with console().status("listing keys …"):
@@ -108,11 +108,11 @@ def _rotation(entry: KeyEntry) -> str:
 @selector_options
 @json_option
 def versions(selector: Selector, key: str) -> None:
-    """List the versions of secrets that KEY encrypts: its id, ARN or alias.
+    """List the versions of secrets that KEY (id, ARN or alias) encrypts.
 
-    By default, it asks for the versions of all secrets, also of those that are scheduled for deletion, with
-    one call for each secret. A version without a stage stays under its key when the secret gets another one.
-    The others are then under both keys, and each of the two decrypts them: KEY is not needed for a version
+    By default, the command examines all secrets, including those that are scheduled for deletion, with one
+    call for each secret. If a secret gets another key, a version without a stage stays under its old key. The
+    other versions are then under both keys, and either key decrypts them. KEY is not needed for a version
     that another enabled key decrypts. Sealed values under KEY are not listed. Exit status 1 means that a
     secret could not be read.
     """
@@ -164,7 +164,7 @@ def _print_versions(asked: KeyEntry, found: Sequence[tuple[str, Version, bool]],
         f"needed for {needing:,}."
     )
     if sealing.names(asked.arn):
-        out.print(f"{sealing.KEYS} names it: values that it seals need it too, and are not listed.")
+        out.print(f"{sealing.KEYS} names this key: sealed values also need it, and they are not listed.")
     shows = f"`rotators show {found[0][0]}` shows one of them." if found else ""
     out.next(shows or "`rotators key list` lists the keys.")
 
@@ -186,8 +186,8 @@ def _tell_unread(unread: Sequence[tuple[str, RotatorsError]]) -> None:
 def rotate(key: tuple[str, ...], days: int | None, off: bool, yes: bool) -> None:
     """Rotate the material of symmetric keys: each KEY is an id, ARN or alias.
 
-    The key keeps its id, and old ciphertexts are still decrypted; no secret is encrypted again. KMS permits
-    25 rotations of a key on demand, and automatic ones every 90 to 2,560 days. Nothing is changed without
+    The key keeps its id and still decrypts old ciphertexts; no secret is encrypted again. KMS permits 25
+    rotations of a key on demand, and automatic rotation every 90 to 2,560 days. Nothing is changed without
     --yes. Exit status 1 means that something was not changed.
     """
     if days is not None and off:

@@ -52,7 +52,7 @@ def change(selector: Selector, old: str, new: str, yes: bool) -> None:
 def _plan(selector: Selector, key_change: KeyChange) -> int:
     """Plan the change of the selected secrets; return their number."""
     out = console()
-    with out.status("looking at keys and versions …") as status:
+    with out.status("examining keys and versions …") as status:
         selection, selected = selector.select(dt.datetime.now(dt.UTC)), 0
         for entry in selection:
             fresh = selection.now(entry)
@@ -67,7 +67,7 @@ def _plan(selector: Selector, key_change: KeyChange) -> int:
                     raise
                 selection.unread.append((fresh.name, error))
             selected += 1
-            status.update(out.render_str(f"looking at keys and versions … {selected:,} secrets"))
+            status.update(out.render_str(f"examining keys and versions … {selected:,} secrets"))
     selection.require_complete()
     if not selected:
         raise nothing_selected()
@@ -75,13 +75,16 @@ def _plan(selector: Selector, key_change: KeyChange) -> int:
 
 
 def _after(old: KeyEntry) -> str:
-    shows = f"`rotators key versions {old.name}` lists what {old.name} still encrypts, in all secrets"
+    shows = (
+        f"`rotators key versions {old.name}` lists the versions that {old.name} still encrypts, in "
+        "all secrets"
+    )
     if old.managed_by_aws:
         return f"{shows}."
     if sealing.names(old.arn):
-        return f"{shows}. Keep it: {sealing.KEYS} names it, and the values that it seals need it."
+        return f"{shows}. Keep this key: {sealing.KEYS} names it, and sealed values need it."
     return (
-        f"{shows}. When nothing needs it, sealed values and other data included, you can delete it: first "
-        f"`aws kms disable-key --key-id {old.id}`, and if no reader fails for some weeks, "
-        f"`aws kms schedule-key-deletion --key-id {old.id} --pending-window-in-days 30`."
+        f"{shows}. When no secret, no sealed value and no other data needs this key, you can delete "
+        f"it: first `aws kms disable-key --key-id {old.id}`; if no reader fails for some weeks, `aws "
+        f"kms schedule-key-deletion --key-id {old.id} --pending-window-in-days 30`."
     )

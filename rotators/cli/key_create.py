@@ -18,7 +18,9 @@ _USAGES = {"encrypt": ENCRYPT, "mac": MAC, "sign": SIGN}
 @click.option(
     "--spec", type=click.Choice(list(USAGES)), default=SYMMETRIC, show_default=True, help="Key spec."
 )
-@click.option("--usage", type=click.Choice(list(_USAGES)), help="Key usage; by default that of the key spec.")
+@click.option(
+    "--usage", type=click.Choice(list(_USAGES)), help="Key usage; by default the usage of the key spec."
+)
 @click.option(
     "--every",
     "days",
@@ -41,13 +43,13 @@ def create(  # noqa: PLR0913 - one for each option
 ) -> None:
     """Create a KMS key with the name ALIAS, such as alias/app.
 
-    Secrets need a symmetric key. It can be used only through Secrets Manager, by callers whose own policies
-    permit it, and rotates automatically. Keys of other kinds get the policy that KMS gives by default. AWS
-    charges for a key from its creation. An interrupted command can be repeated. Exit status 1 means that
-    something was not created.
+    Secrets need a symmetric key. Such a key rotates automatically. It can be used only through Secrets
+    Manager, by callers whose own policies permit it. Other keys get the default policy of KMS. AWS charges
+    for a key from its creation. An interrupted command can be repeated. Exit status 1 means that something
+    was not created.
     """
     if days is not None and spec != SYMMETRIC:
-        raise click.UsageError("Only symmetric keys rotate automatically; leave --every out.")
+        raise click.UsageError("Only symmetric keys rotate automatically; omit --every.")
     wanted = NewKey(
         alias,
         spec,

@@ -66,16 +66,16 @@ class _Listing:
 
 @click.command("list")
 @selector_options
-@click.option("--deleted", is_flag=True, help="List secrets too that are scheduled for deletion.")
+@click.option("--deleted", is_flag=True, help="Also list secrets that are scheduled for deletion.")
 @format_option("table", "json", "names", "csv")
 @click.option("--limit", type=click.IntRange(1), default=50, help="Rows of the table (default: 50).")
 def list_(selector: Selector, output: str, limit: int) -> None:
     """List secrets, without reading their values; those that need attention come first.
 
-    Name SECRETs, or give conditions. All conditions must hold; of several values of one condition, one must
-    hold. A ! before a value negates it. A - reads names from standard input. The formats json, names and csv
-    give every secret, in the order of Secrets Manager. Exit status 1 means that no secret was found, or that
-    one could not be read.
+    Name SECRETs, or give conditions. A secret must meet all conditions. If a condition has several values, it
+    must match one of them. A ! before a value negates it. A - reads names from standard input. The formats
+    json, names and csv contain every secret, in the order of Secrets Manager. Exit status 1 means that no
+    secret was found, or that a secret could not be read.
     """
     now = dt.datetime.now(dt.UTC)
     failures = None if output == "names" else failed_rotations_if_readable()
@@ -161,7 +161,7 @@ def _print_table(listing: _Listing, limit: int) -> None:
     out.print(f"{len(urgent)} of {total}; {listing.needing} needing attention.")
     entry, found = urgent[0]
     shows = f"nothing needs attention; `rotators show {entry.id}` shows its versions."
-    out.next(f"{found.next}, which is the most urgent one." if found.next else shows)
+    out.next(f"{found.next}; this secret is the most urgent one." if found.next else shows)
 
 
 def _rotation(entry: Entry) -> str:

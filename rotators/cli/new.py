@@ -48,7 +48,7 @@ def new(name: str, directory: Path | None) -> None:
     out.document({"name": name, "directory": str(folder), "files": written})
     for file in written:
         out.print(f"  {folder / file}")
-    out.next(f"`cd {folder} && pip install '.[test]' && pytest`; then make it yours: see README.md.")
+    out.next(f"`cd {folder} && pip install '.[test]' && pytest`; then adapt the package: see README.md.")
 
 
 def check(name: str, folder: Path) -> None:
@@ -69,12 +69,12 @@ def check(name: str, folder: Path) -> None:
     module = name.replace("-", "_")
     if keyword.iskeyword(module) or module in _TAKEN or find_spec(module) is not None:
         raise ScaffoldRefused(
-            f"{module!r} is a word of Python's or the name of a package that is installed",
+            f"{module!r} is a Python keyword or the name of an installed package",
             remedy="Choose another name, such as acme-keys.",
         )
     if any(entry.name == name for entry in registered()):
         raise ScaffoldRefused(
-            f"a rotator called {name!r} is installed already", remedy="Choose another name."
+            f"a rotator called {name!r} is already installed", remedy="Choose another name."
         )
     if folder.exists() and any(folder.iterdir()):
         raise ScaffoldRefused(f"{folder} is not empty", remedy="Name another --directory, or empty it.")

@@ -99,4 +99,7 @@ def _remedy() -> str:
         names = []
     if names:
         return f"Name one of these with --stack: {', '.join(sorted(names))}."
-    return "Check account and Region, name the stack with --stack, or deploy it (docs/how-to/deploying.md)."
+    return (
+        "Check the account and the Region, name the stack with --stack, or deploy it "
+        "(docs/how-to/deploying.md)."
+    )

@@ -35,7 +35,7 @@ def policy() -> None:
 
 @policy.command(short_help="Check all secrets against a file or a preset.")
 @click.argument("file", required=False)
-@click.option("--preset", "name", type=click.Choice(PRESETS), help="A policy that comes with rotators.")
+@click.option("--preset", "name", type=click.Choice(PRESETS), help="A policy that is included in rotators.")
 @format_option("table", "json", "sarif", "junit")
 def check(file: str | None, name: str | None, output: str) -> None:
     """Check all secrets of the account and Region against the rules in FILE, or in a preset.
@@ -126,7 +126,7 @@ def _print_table(checked: _Checked) -> None:
     out.print(table(("rule", "level", "title", *numbers), rows))
     for rule in rules.rules:
         if not rules.applied[rule.id]:
-            out.print(f"{rule.id} is about no secret; check its conditions.")
+            out.print(f"{rule.id} selects no secret; check its conditions.")
     for each in shown:
         out.print(f"{each.rule.id}  {each.secret.name}: {each.message}")
     if checked.count > _ROWS:

@@ -36,7 +36,13 @@ def receipt() -> None:
 @receipt.command(short_help="Verify receipts with a public key.")
 @click.argument("source")
 @click.option(
-    "--key", "keys", multiple=True, required=True, type=_PATH, metavar="PEM", help="A public key; repeatable."
+    "--key",
+    "keys",
+    multiple=True,
+    required=True,
+    type=_PATH,
+    metavar="PEM",
+    help="A public key; may be repeated.",
 )
 @click.option("--known", type=_PATH, metavar="FILE", help="The --json output of an earlier verification.")
 @json_option
@@ -44,8 +50,8 @@ def verify(source: str, keys: tuple[Path, ...], known: Path | None) -> None:
     """Verify all receipts in SOURCE, a folder or s3://BUCKET, with public keys.
 
     A folder needs no network: it is a copy of the bucket, made with `aws s3 sync`. In a bucket, the first
-    version of each object is verified. Receipts that are missing at the end of a chain are detected with
-    --known only. Exit status 1 means that something was changed, forged, exchanged, removed or hidden.
+    version of each object is verified. Receipts that are missing at the end of a chain are detected only with
+    --known. Exit status 1 means that something was changed, forged, exchanged, removed or hidden.
     """
     check = _verifier(keys)
     earlier = _known(known) if known else {}
@@ -63,10 +69,10 @@ def verify(source: str, keys: tuple[Path, ...], known: Path | None) -> None:
 @yes_option
 @json_option
 def fill(stack: str, yes: bool) -> None:
-    """List the secrets whose rotations of the last seven days lack a receipt; with --yes, write the receipts.
+    """List secrets whose rotations of the last seven days have no receipt; with --yes, write the receipts.
 
-    The stack's receipt function does both, as it does every day. Exit status 1 means that receipts are
-    missing at the end.
+    The stack's receipt function does the work, as it does every day. Exit status 1 means that receipts are
+    still missing.
     """
     out = console()
     with out.status("comparing secrets and chains …"):
@@ -76,11 +82,11 @@ def fill(stack: str, yes: bool) -> None:
     out.document({"missing": listed["Missing"], "written": written.get("Receipts", []), "left": left})
     _print_missing(out, listed["Missing"])
     if left:
-        out.print(f"There was no time to look at {counted(left, 'secret')}.")
+        out.print(f"There was no time to examine {counted(left, 'secret')}.")
     if "Receipts" in written:
         out.print(f"{counted(len(written['Receipts']), 'receipt')} written.")
     again = left or (listed["Missing"] and not yes)
-    fills = "`rotators receipt fill --yes` writes what can be written."
+    fills = "`rotators receipt fill --yes` writes the missing receipts, if possible."
     out.next(fills if again else "verify the chains with `rotators receipt verify`.")
     exit_unless(not again)
 
@@ -134,7 +140,7 @@ def _files(source: str) -> Iterator[StoredReceipt]:
         return
     folder = Path(source)
     if not folder.is_dir():
-        raise ReceiptsNotFound(f"{source} is no folder")
+        raise ReceiptsNotFound(f"{source} is not a folder")
     for path in files_below(folder):
         place = path.relative_to(folder).as_posix()
         if number_in(place) is not None:
@@ -155,7 +161,9 @@ def _known(path: Path) -> dict[str, Known]:
         ends = {str(each["folder"]): each["newest"] for each in chains}
         return {folder: Known(int(end["number"]), str(end["digest"])) for folder, end in ends.items() if end}
     except (KeyError, OverflowError, RecursionError, TypeError, ValueError):
-        raise ReceiptInputInvalid(f"{path} is no output of an earlier verification", reason="known") from None
+        raise ReceiptInputInvalid(
+            f"{path} is not the output of an earlier verification", reason="known"
+        ) from None
 
 
 def _document(chain: Chain) -> dict[str, Any]:

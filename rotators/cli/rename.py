@@ -16,16 +16,16 @@ from rotators.manage.renaming import renaming
 @yes_option
 @json_option
 def rename(secret: str, name: str, yes: bool) -> None:
-    """Give SECRET the new NAME, by a copy, because Secrets Manager cannot rename. The old secret stays.
+    """Copy SECRET to the new NAME, because Secrets Manager cannot rename. The old secret stays.
 
     The copy has the values with AWSCURRENT and AWSPREVIOUS, description, tags, key, resource policy, replicas
-    and schedule; other stages and older versions are not copied. The rotation of the old name is turned off
+    and schedule; other stages and older versions are not copied. The rotation of the old secret is turned off
     first. An interrupted command can be repeated.
     """
     plan = renaming(secret, name)
     old = described(secret).id
     after = (
         f"let applications, policies and the masterarn of other secrets use {name};"
-        f" when nothing reads {old} any more (`rotators list {old}`), `rotators delete {old}`."
+        f" when no application reads {old} any more (`rotators list {old}`), `rotators delete {old}`."
     )
     carry_out(ChangePlan(plan, 1, ordered=True, after=after), yes=yes)

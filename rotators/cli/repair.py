@@ -16,7 +16,7 @@ from rotators.cli.stopping import STOPS, end, error_member, exit_unless, state_o
 from rotators.core.settings import Settings
 from rotators.recovery.checkup import Document, Mending
 
-_AGAIN = "repeat the command; it examines the secret again, and does what remains."
+_AGAIN = "repeat the command; it examines the secret again, and makes the remaining changes."
 
 
 @click.command()
@@ -28,9 +28,9 @@ _AGAIN = "repeat the command; it examines the secret again, and does what remain
 def repair(secret: str, dry_run: bool, idle: bool, function: str | None) -> None:
     """Repair SECRET: move stages, or make the target accept the current password again.
 
-    SECRET is a name or ARN. Nothing is deleted. If a credential could be lost, nothing is changed and the
-    action for a person is named. Exit status 0 means that the secret is healthy (with --dry-run: that it
-    would be repaired).
+    SECRET is a name or ARN. Nothing is deleted. If a credential could be lost, the command changes nothing
+    and names the action that a person must take. Exit status 0 means that the secret is healthy (with
+    --dry-run: that it would be repaired).
     """
     out = console()
     with out.status(f"examining {secret} …"):
@@ -82,7 +82,7 @@ def _tell_stopped(told: Document, stopped: BaseException) -> None:
     out.document({"dry_run": False, **told, **state})
     _show_acts(told, out, "")
     made = f"{len(told['made'])} of {counted(len(told['acts']), 'change')} made"
-    out.print(f"{made}, {state_of(stopped)}; the next one may have been made.")
+    out.print(f"{made}, {state_of(stopped)}; the next change may have been made.")
     out.next(_AGAIN)
 
 

@@ -13,7 +13,7 @@ from rotators.manage.changes import replication
 @click.command()
 @changes_secrets()
 @click.option("--to", "regions", multiple=True, required=True, metavar="REGION", help="May be repeated.")
-@click.option("--replica-key", metavar="KEY", help="KMS key there; by default aws/secretsmanager.")
+@click.option("--replica-key", metavar="KEY", help="KMS key in that Region; by default aws/secretsmanager.")
 def replicate(regions: tuple[str, ...], replica_key: str | None) -> Planner:
     """Replicate secrets to other Regions.
 

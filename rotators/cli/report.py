@@ -24,7 +24,7 @@ from rotators.manage.selector import Selector
     help="HTML file to write; - is standard output.",
 )
 def report(selector: Selector, output: str) -> None:
-    """Write a page about secrets: what needs attention, failures, ages, rotations that are due, all secrets.
+    """Write a page about secrets: those that need attention, failures, ages, due rotations, all secrets.
 
     Secrets are named, or selected by the conditions of `rotators list`; by default all of them. The page is
     one file without scripts. It contains no value.

@@ -31,9 +31,10 @@ from rotators.recovery.rollback import Rollback, RollbackPlan, document, left
 def rollback(secret: str, version: str | None, stage: str | None, yes: bool) -> None:
     """Return SECRET to an older version: the target and AWSCURRENT move together.
 
-    SECRET is a name or ARN. Run it where the target can be reached. The wanted version is tried first: if it
-    logs in, only the stage moves; otherwise the target is set to it as by a rotation. Without an engine, or
-    with a custom rotator, only the stage moves. Exit status 0 means that the wanted version is current.
+    SECRET is a name or ARN. Run it where the target can be reached. The command first tries the wanted
+    version. If it logs in, only the stage moves; otherwise the command sets it on the target, as a rotation
+    does. Without an engine, or with a custom rotator, only the stage moves. Exit status 0 means that the
+    wanted version is current.
     """
     if version is not None and stage is not None:
         raise click.UsageError("Give --version or --stage, not both.")
@@ -136,6 +137,6 @@ def _show(result: _Result, out: Screen, *, yes: bool) -> None:
     for act in plan.acts:
         out.print(f"  {act}")
     if plan.acts and yes:
-        out.print(f"If it does not end with Done, repeat it with `{result.again}`.")
+        out.print(f"If the command does not end with Done, repeat it with `{result.again}`.")
     if not plan.acts:
         out.print(f"\nNothing to do. Next: {result.next}")

@@ -48,7 +48,7 @@ def rotate(secret: str, timeout: float, enable: bool) -> None:
     """Rotate SECRET now, show each step with its duration, and wait until the new version is current.
 
     SECRET is a name or ARN. Exit status 0 means that the new version is current. A rotation that takes
-    longer than --timeout goes on.
+    longer than --timeout continues.
     """
     before = read_secret(secret)
     if before.deleted:
@@ -101,7 +101,7 @@ class _Asked:
         """
         try:
             if self._rotate(timeout):
-                self.out.print("Awaited the test of a changed schedule; the rotation begins now.")
+                self.out.print("Waited for the test of a changed schedule; the rotation begins now.")
                 self._rotate(timeout)
             finish()
         except STOPS as stopped:
@@ -145,10 +145,10 @@ class _Asked:
 
 def _tell_stopped(asked: _Asked, stopped: BaseException) -> None:
     """Print what is known of a rotation that goes on without the command."""
-    next_ = f"`rotators show {asked.before.id}` tells how it ended."
+    next_ = f"`rotators show {asked.before.id}` shows how it ended."
     error = error_document(told(stopped))
     asked.out.document({"outcome": "unknown", "token": asked.token, "error": error, "next": next_})
-    asked.out.print(f"The rotation {asked.token} may have begun, and goes on. Next: {next_}")
+    asked.out.print(f"The rotation {asked.token} may have begun, and continues. Next: {next_}")
 
 
 def _show(asked: _Asked, secret: str) -> None:
@@ -164,8 +164,10 @@ def _check_enabled(view: SecretView, *, enable: bool) -> None:
     if view.function_arn:
         raise RotationNotEnabled(
             f"rotation of {view.name} was cancelled",
-            remedy=f"`rotators rotate {view.id} --enable` rotates it and switches rotation on again; "
-            "leave it if it was cancelled on purpose.",
+            remedy=(
+                f"`rotators rotate {view.id} --enable` rotates it and turns rotation on again; do not "
+                "use it if rotation was cancelled on purpose."
+            ),
         )
     raise RotationNotEnabled(f"{view.name} has no rotation function", remedy=first_rotation(view.id))
 
@@ -218,6 +220,6 @@ def _closing(secret: str, ended: Ended) -> list[str]:
             f"Next: `rotators show {secret}`; then `rotators rotate {secret}` again.",
         ]
     return [
-        f"Not over after {ended.seconds:.0f} s; the rotation goes on.",
-        f"Next: `rotators show {secret}` tells how it ended.",
+        f"Not finished after {ended.seconds:.0f} s; the rotation continues.",
+        f"Next: `rotators show {secret}` shows how it ended.",
     ]

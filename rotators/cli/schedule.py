@@ -12,11 +12,11 @@ from rotators.manage.changes import no_rotation, scheduling
 
 @click.command()
 @changes_secrets()
-@click.option("--every", metavar="DAYS", type=click.IntRange(1, 1000), help="Rotate every so many days.")
-@click.option("--expression", help="rate(…) or cron(…), as Secrets Manager takes it; times are in UTC.")
+@click.option("--every", metavar="DAYS", type=click.IntRange(1, 1000), help="Days between two rotations.")
+@click.option("--expression", help="rate(…) or cron(…), as Secrets Manager accepts it; times are in UTC.")
 @click.option("--off", is_flag=True, help="Turn rotation off.")
 @click.option("--window", metavar="HOURS", help="Duration of the rotation window, such as 2h.")
-@click.option("--function", metavar="ARN", help="Rotation function; by default the one that a secret has.")
+@click.option("--function", metavar="ARN", help="Rotation function; by default the function of the secret.")
 def schedule(
     every: int | None, expression: str | None, off: bool, window: str | None, function: str | None
 ) -> Planner:
@@ -28,7 +28,7 @@ def schedule(
     if (every is not None) + bool(expression) + off != 1:
         raise click.UsageError("Give one of --every, --expression and --off.")
     if off and (window or function):
-        raise click.UsageError("--window and --function are parts of a schedule; leave them out with --off.")
+        raise click.UsageError("--window and --function are parts of a schedule; omit them with --off.")
     if off:
         return no_rotation
     days = f"rate({every} day{'s' if every != 1 else ''})"

@@ -71,9 +71,12 @@ def schema_of(name: str) -> dict[str, Any]:
     known = [*EVENTS, *RECORDS, *secrets()]
     if name not in known:
         raise SchemaNotFound(
-            f"there is no schema {name[:40]!r}{did_you_mean(name, known)}; there are: {', '.join(known)}"
+            f"there is no schema {name[:40]!r}{did_you_mean(name, known)}; "
+            f"the schemas are: {', '.join(known)}"
         )
     engine = engine_of(load(name))
     if engine is None:
-        raise SchemaNotFound(f"the rotator {name!r} declares no engine, so nothing is known of its secrets")
+        raise SchemaNotFound(
+            f"the rotator {name!r} declares no engine, so the keys of its secrets are not known"
+        )
     return _DIALECT | secret_schema(engine)

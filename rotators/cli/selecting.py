@@ -18,7 +18,13 @@ _T = TypeVar("_T")
 
 _OPTIONS = (
     click.argument("ids", metavar="[SECRET]...", nargs=-1),
-    click.option("--name", "names", multiple=True, metavar="BEGINNING", help="Names that begin like this."),
+    click.option(
+        "--name",
+        "names",
+        multiple=True,
+        metavar="BEGINNING",
+        help="Secrets whose names begin with this text.",
+    ),
     click.option("--tag", "tags", multiple=True, metavar="KEY[=VALUE]", help="Secrets with this tag."),
     click.option(
         "--engine",
@@ -72,7 +78,7 @@ def _ids(given: tuple[str, ...]) -> list[str]:
         read = [line.strip() for line in sys.stdin]
     except UnicodeDecodeError:
         raise SelectorInvalid(
-            "standard input is no text", remedy="Give one name or ARN per line, in UTF-8."
+            "standard input is not text", remedy="Give one name or ARN per line, in UTF-8."
         ) from None
     found = [each for each in given if each != "-"] + [line for line in read if line]
     if not found:

@@ -55,7 +55,7 @@ def _rotation(view: SecretView) -> str:
     if view.deleted:
         return f"none: the secret was deleted {age(view.deleted)} ago"
     if view.primary_region:
-        return f"none: this is a replica; the secret itself is in {view.primary_region}"
+        return f"none: this is a replica; the primary secret is in {view.primary_region}"
     if not view.rotation_enabled:
         return "off"
     window = f", window {view.window}" if view.window else ""
@@ -67,7 +67,7 @@ def _advice(view: SecretView, failure: FailedRotation | None) -> str:
     if view.deleted:
         return f"`rotators restore {view.id} --yes` restores it if it is needed."
     if view.primary_arn:
-        return f"`rotators show {view.primary_arn}` shows the secret itself; only that one is rotated."
+        return f"`rotators show {view.primary_arn}` shows the primary secret; only that secret is rotated."
     if view.holder(Stage.CURRENT) is None:
         return (
             f"store the working credential: `aws secretsmanager put-secret-value {aws_options(view.id)} "
@@ -78,11 +78,11 @@ def _advice(view: SecretView, failure: FailedRotation | None) -> str:
 
 def _rotation_advice(view: SecretView, failure: FailedRotation | None) -> str:
     if not view.rotation_enabled and view.function_arn:
-        return f"rotation was cancelled; `rotators rotate {view.id} --enable` switches it on again."
+        return f"rotation was cancelled; `rotators rotate {view.id} --enable` turns it on again."
     if not view.rotation_enabled:
         return first_rotation(view.id)
     if failure:
-        return f"correct what the failure names, then `rotators rotate {view.id}`."
+        return f"correct the cause that the failure names, then `rotators rotate {view.id}`."
     if view.holder(Stage.PENDING) not in {None, view.holder(Stage.CURRENT)}:
-        return f"a rotation is under way or was cut off; `rotators rotate {view.id}` takes it up again."
+        return f"a rotation is in progress or was interrupted; `rotators rotate {view.id}` continues it."
     return f"`rotators rotate {view.id}` rotates it now."

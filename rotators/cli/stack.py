@@ -125,7 +125,7 @@ class Stack:
         except RotatorFailure as error:
             raise LocalStackError(
                 f"the server that DATABASE_URL names cannot be used: {error.cause}",
-                remedy="Correct DATABASE_URL, or unset it to have a PostgreSQL started.",
+                remedy="Correct DATABASE_URL, or unset it to start a local PostgreSQL.",
                 reason=error.reason,
             ) from None
 

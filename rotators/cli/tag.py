@@ -48,5 +48,5 @@ def tags_of(pairs: Iterable[str], removed: Iterable[str] = ()) -> dict[str, str]
 def _pair(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not key or not equals:
-        raise SelectorInvalid(f"{text!r} is no tag", remedy="Write KEY=VALUE; the value may be empty.")
+        raise SelectorInvalid(f"{text!r} is not a tag", remedy="Write KEY=VALUE; the value may be empty.")
     return key, value

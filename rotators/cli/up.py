@@ -80,8 +80,10 @@ def _check_port(port: int) -> None:
     except OSError as error:
         raise ServerStartFailed(
             f"port {port} of {HOST} cannot be used: {os.strerror(error.errno or 0)}",
-            remedy="`rotators up --port 0` takes a free port. If another `rotators up` listens there, use it,"
-            " or end it with Ctrl-C.",
+            remedy=(
+                "`rotators up --port 0` uses a free port. If another `rotators up` listens on this "
+                "port, use it, or end it with Ctrl-C."
+            ),
         ) from None
 
 

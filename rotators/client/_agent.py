@@ -45,7 +45,7 @@ class Agent:
         refreshes: True if it can bypass its cache; if None, True except in Lambda.
 
     Raises:
-        ConfigurationError: PARAMETERS_SECRETS_EXTENSION_HTTP_PORT is no port number.
+        ConfigurationError: PARAMETERS_SECRETS_EXTENSION_HTTP_PORT is not a port number.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ def _port() -> int:
     text = os.environ.get(_PORT_VARIABLE) or str(_DEFAULT_PORT)
     if text.isascii() and text.isdigit() and 0 < int(text) < 65536:  # noqa: PLR2004 - the range of a TCP port
         return int(text)
-    raise ConfigurationError(f"{_PORT_VARIABLE} is no port", remedy="Correct the variable, or remove it.")
+    raise ConfigurationError(f"{_PORT_VARIABLE} is not a port", remedy="Correct the variable, or remove it.")
 
 
 def _in_lambda() -> bool:

@@ -83,7 +83,7 @@ class ConnectCall:
         if named := sorted(CREDENTIALS & given.keys()):
             raise InvalidInput(
                 f"{' and '.join(named)} given to connect()",
-                remedy="Leave them out: they come from the secret and change with it.",
+                remedy="Omit them: they come from the secret and change with it.",
             )
         return cls(known, connect, args, given)
 

@@ -60,9 +60,9 @@ class CredentialsBase:
     ) -> None:
         cache = cache or SecretCache()
         if not isinstance(cache, SecretCache):
-            raise InvalidInput("cache must be a SecretCache", remedy="For asyncio there is AsyncCredentials.")
+            raise InvalidInput("cache must be a SecretCache", remedy="For asyncio, use AsyncCredentials.")
         if not isinstance(secret_id, str) or not secret_id:
-            raise InvalidInput("a secret's name or ARN must be a text", remedy="Correct the argument.")
+            raise InvalidInput("a secret's name or ARN must be a string", remedy="Correct the argument.")
         require_number(0.1, deadline=deadline)
         require_number(1, logins=logins)
         self.secret_id, self.cache = secret_id, cache

@@ -234,9 +234,9 @@ def driver_meant(driver: object, connect: Callable[..., Any]) -> Driver:
     named = driver_named(driver)
     if found not in {COMMON, named} and not (named is COMMON and found.common):
         raise ConfigurationError(
-            f"the driver is said to be {named.name or 'of the common kind'!r}, and the function is of"
-            f" {found.name!r}",
-            remedy="Leave driver out: it is found by the function.",
+            f"the argument driver names {named.name or 'COMMON'!r}, but the function belongs to "
+            f"{found.name!r}",
+            remedy="Omit driver: the function determines it.",
         )
     return named
 
@@ -259,7 +259,7 @@ def check_owner(driver: Driver, made: object) -> None:
     if found is None or found.name == driver.name or (error and found.engine != driver.engine):
         return
     raise ConfigurationError(
-        f"the driver is said to be {driver.name!r}, and the login"
-        f" {'raised an error' if error else 'made a connection'} of {found.name!r}",
+        f"the argument driver names {driver.name!r}, but the login"
+        f" {'raised an error' if error else 'returned a connection'} of {found.name!r}",
         remedy=f"Pass driver={found.name!r}.",
     )

@@ -401,7 +401,8 @@ class LoginFlow:
         if self._error and self._unread and self._error is not self._unread:
             self._error.add_note(f"rotators: other versions could not be read: {self._unread}")
         raise self._error or CredentialsRejected(
-            "every stored version was rejected a moment ago, so none was tried: servers lock accounts",
+            "every stored version was rejected a moment ago, so none was tried, because servers "
+            "lock accounts",
             reason="held-back",
         )
 

@@ -53,7 +53,7 @@ class RetrieveUrl:
         region: Region of the function; None to take it from the URL.
 
     Raises:
-        ConfigurationError: the URL is not one of HTTPS, or its Region is not known.
+        ConfigurationError: the URL does not begin with https://, or its Region is not known.
     """
 
     def __init__(self, url: str, *, region: str | None = None) -> None:
@@ -63,10 +63,10 @@ class RetrieveUrl:
             parts = urlsplit("")
         found = _HOST.fullmatch(parts.hostname or "")
         if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
-            raise errors.ConfigurationError("the URL is not one of HTTPS", remedy=_URL_REMEDY)
+            raise errors.ConfigurationError("the URL does not begin with https://", remedy=_URL_REMEDY)
         if region is None and found is None:
             raise errors.ConfigurationError(
-                "the URL names no Region", remedy=f"{_URL_REMEDY} Or give region."
+                "the URL names no Region", remedy=f"{_URL_REMEDY} Or pass region."
             )
         self._url = url
         self._region = region or (found["region"] if found else "")

@@ -311,7 +311,7 @@ def parsed(version: SecretVersion, field: str | None = None) -> Any:
     if field is None and value is not None:
         return value
     if not isinstance(value, dict):
-        raise SecretFormatError(f"the secret {version.name} is no JSON {'object' if field else 'value'}")
+        raise SecretFormatError(f"the secret {version.name} is not {'a JSON object' if field else 'JSON'}")
     if field not in value:
         raise SecretFormatError(f"the secret {version.name} lacks the field {field!r}")
     return value[field]

@@ -47,7 +47,7 @@ class RotatorsError(Exception):
     """
 
     code: ClassVar[str] = "rotators-error"
-    remedy: str = "Read the cause; nothing more is known."
+    remedy: str = "Read the cause."
     retryable: ClassVar[bool] = False
     """True if the same call may succeed later without any change by a person."""
 
@@ -82,14 +82,14 @@ class InvalidEvent(InvalidInput):
     """The event given to a handler lacks a field or breaks its rule."""
 
     code = "invalid-event"
-    remedy = "Send an event of the documented shape; see events/ for one of each kind."
+    remedy = "Send an event in the documented form; events/ has an example of each kind."
 
 
 class UnknownStep(InvalidEvent):
     """The event's Step is none of the four."""
 
     code = "unknown-step"
-    remedy = "Use createSecret, setSecret, testSecret or finishSecret, exactly so written."
+    remedy = "Use createSecret, setSecret, testSecret or finishSecret, in exactly this spelling."
 
 
 class ConfigurationError(InvalidInput):
@@ -103,7 +103,7 @@ class SecretFormatError(InvalidInput):
     """The secret's JSON lacks a key or holds a value of the wrong kind."""
 
     code = "secret-format"
-    remedy = "Put a value with the documented keys (docs/reference/secret.md), then rotate again."
+    remedy = "Store a value with the documented keys (docs/reference/secret.md), then rotate again."
 
 
 class SealedValueError(SecretFormatError):
@@ -129,7 +129,7 @@ class RotationStateError(RotatorsError):
     """The stages of the secret's versions do not allow this step; nothing was changed."""
 
     code = "rotation-state"
-    remedy = "Look at the versions and stages with `rotators show SECRET`."
+    remedy = "Examine the versions and stages with `rotators show SECRET`."
 
 
 class RotationNotEnabled(RotationStateError):
@@ -150,7 +150,7 @@ class VersionNotPending(RotationStateError):
     """The token's version has stages, but AWSPENDING is not one of them."""
 
     code = "version-not-pending"
-    remedy = "Start a new rotation with RotateSecret; this version is not the one being rotated to."
+    remedy = "Start a new rotation with RotateSecret; the current rotation has another version."
 
 
 class PendingHasNoValue(RotationStateError):
@@ -178,8 +178,8 @@ class CredentialsRejected(RotatorFailure):
 
     code = "credentials-rejected"
     remedy = (
-        "Run `rotators doctor SECRET`. If no stored credential works, store one that does with "
-        "PutSecretValue, or give the secret a masterarn, and rotate."
+        "Run `rotators doctor SECRET`. If no stored credential works, store a working one with "
+        "PutSecretValue, or add a masterarn to the secret; then rotate."
     )
 
 
@@ -195,7 +195,7 @@ class TargetRefused(RotatorFailure):
     """The target knows who asks and says no: a policy, a missing privilege, a role that is not ours."""
 
     code = "target-refused"
-    remedy = "Grant what the cause names, or change the target's policy, and rotate again."
+    remedy = "Grant the right that the cause names, or change the target's policy, then rotate again."
 
 
 class IdentityMismatch(RotatorFailure):
@@ -203,8 +203,8 @@ class IdentityMismatch(RotatorFailure):
 
     code = "identity-mismatch"
     remedy = (
-        "Find out who stored it, and run `rotators doctor SECRET`, which looks whether the value is in use "
-        "before AWSPENDING is taken off."
+        "Find out who stored it, and run `rotators doctor SECRET`, which checks whether the value is "
+        "in use before AWSPENDING is removed."
     )
 
 
@@ -252,7 +252,9 @@ class SecretNotFound(StoreError):
     """No secret has this name or ARN here, or it holds no such version."""
 
     code = "secret-not-found"
-    remedy = "Check name, account and region; a partial ARN whose name ends in -xxxxxx is not found."
+    remedy = (
+        "Check the name, the account and the Region; a partial ARN whose name ends in -xxxxxx is not found."
+    )
 
 
 class SecretDeleted(StoreError):
@@ -273,7 +275,7 @@ class ServiceThrottled(StoreError):
     """The service asked to slow down and kept doing so through all retries."""
 
     code = "service-throttled"
-    remedy = "Try again; spread rotations over their windows if it persists."
+    remedy = "Try again; if the error persists, spread rotations over their windows."
     retryable = True
 
 
@@ -289,7 +291,10 @@ class VersionConflict(StoreError):
     """Another writer was there first: the version holds another value, or a stage moved meanwhile."""
 
     code = "version-conflict"
-    remedy = "Look at the versions with `rotators show SECRET`; retry with the same token if it was ours."
+    remedy = (
+        "Examine the versions with `rotators show SECRET`; if your call stored the version, retry "
+        "with the same token."
+    )
 
 
 class KeyUnusable(StoreError):

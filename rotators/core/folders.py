@@ -46,10 +46,10 @@ def regular(path: Path) -> IO[bytes]:
         The open file.
 
     Raises:
-        OSError: it cannot be opened, or it is no regular file: reading a pipe could wait without end.
+        OSError: it cannot be opened, or it is not a regular file: reading a pipe could wait without end.
     """
     if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     return path.open("rb")
 
 

@@ -85,7 +85,7 @@ class PasswordPolicy:
     def _check(self, rules: PasswordRules, classes: list[str]) -> None:
         if not rules.shortest <= self.length <= rules.longest:
             raise ConfigurationError(
-                f"PASSWORD_LENGTH is {self.length}; this engine takes {rules.shortest} to {rules.longest}"
+                f"PASSWORD_LENGTH is {self.length}; this engine accepts {rules.shortest} to {rules.longest}"
             )
         if self.require_each and self.length < len(classes):
             raise ConfigurationError(f"PASSWORD_LENGTH is {self.length}, less than the included classes")

@@ -152,7 +152,9 @@ def _withheld(
     error: BaseException, finder: Finder, uncoded: type[RotatorsError] = RotatorDefect
 ) -> RotatorsError:
     name = finder.masked_long(name_of(error))
-    return uncoded(f"an error of type {name} was withheld: it shows a secret's value", reason="withheld")
+    return uncoded(
+        f"an error of type {name} was withheld, because it shows a secret's value", reason="withheld"
+    )
 
 
 def _plain_exit(error: BaseException) -> BaseException:

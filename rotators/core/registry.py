@@ -100,7 +100,7 @@ def load(name: str) -> Rotator:
         names = {entry.name for entry in registered()}
         raise RotatorNotFound(
             f"no rotator is registered as {name[:40]!r}{did_you_mean(name, names)};"
-            f" there are: {', '.join(sorted(names)) or 'none'}"
+            f" installed rotators: {', '.join(sorted(names)) or 'none'}"
         )
     if len(found) > 1:
         owners = " and ".join(sorted(_owner(entry) for entry in found))

@@ -98,5 +98,5 @@ def _text(
     if not shortest <= len(value) <= longest:
         raise InvalidEvent(f"field {name} must have {shortest} to {longest} characters, not {len(value)}")
     if not pattern.fullmatch(value):
-        raise InvalidEvent(f"field {name} has a character that it cannot have")
+        raise InvalidEvent(f"field {name} contains a character that is not permitted")
     return value

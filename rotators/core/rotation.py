@@ -139,7 +139,7 @@ class Versions:
         version = self.holder(Stage.CURRENT)
         value = self.value(version) if version else None
         if value is None:
-            raise NoCurrentValue("the secret has no AWSCURRENT version that holds a value")
+            raise NoCurrentValue("the secret has no AWSCURRENT version with a value")
         return value
 
     def pending(self) -> Secret | None:
@@ -195,7 +195,7 @@ class Versions:
         now = Versions.of(self.store, self.state.arn, self.token)
         now.may_act()
         if now.holder(Stage.PENDING) not in {None, self.token}:
-            raise VersionConflict("another rotation has begun meanwhile; the target was not changed")
+            raise VersionConflict("another rotation has begun in the meantime; the target was not changed")
         if now.holder(Stage.CURRENT) not in {self.holder(Stage.CURRENT), self.token}:
             raise VersionConflict("AWSCURRENT moved while the step was running; the target was not changed")
         self.read_at = now.read_at

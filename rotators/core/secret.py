@@ -105,7 +105,7 @@ class Secret(Mapping[str, object]):
         try:
             return _dumped(self._values)
         except (TypeError, ValueError, RecursionError):
-            raise SecretFormatError("a value in the proposed secret has no JSON form") from None
+            raise SecretFormatError("a value in the proposed secret cannot be written as JSON") from None
 
     def text(self, key: str, default: str | None = None) -> str:
         """The non-empty string under ``key``.
@@ -123,7 +123,7 @@ class Secret(Mapping[str, object]):
         if not isinstance(value, str) or not value:
             raise SecretFormatError(f"key {key!r} of the secret must be a non-empty string")
         if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-            raise SecretFormatError(f"key {key!r} of the secret holds a character that no server takes")
+            raise SecretFormatError(f"key {key!r} of the secret contains a character that no server accepts")
         return value
 
     def stored(self) -> dict[str, object]:

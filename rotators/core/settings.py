@@ -133,7 +133,7 @@ def _target(entry: str, variable: str) -> AllowedTarget:
     found = _TARGET.fullmatch(entry)
     if found is None or not 1 <= int(found["port"] or 1) <= _LAST_PORT:
         raise ConfigurationError(
-            f"{variable} must be a list of host names, or endings of them that begin with a dot, each"
+            f"{variable} must be a list of host names, or suffixes of host names that begin with a dot, each"
             " with or without :port, separated by commas"
         )
     return AllowedTarget(found["v6"] or found["name"], int(found["port"]) if found["port"] else None)

@@ -187,15 +187,15 @@ class Tries:
             )
         if self._untried:
             return (
-                f"Rotate again after {_MINUTES} minutes: each rotation tries another one of them. Or set"
-                " MAX_REJECTED_LOGINS on the function, or store a credential that logs in"
+                f"Rotate again after {_MINUTES} minutes: each rotation tries another of these versions."
+                " Or set MAX_REJECTED_LOGINS on the function, or store a credential that logs in"
                 " (PutSecretValue)."
             )
         if self._again:
             return (
                 "Run `rotators doctor SECRET`, or store a credential that logs in (PutSecretValue), which is"
-                f" tried at once. If the target accepts a stored one by now, rotate again after {_MINUTES}"
-                " minutes."
+                " tried at once. If the target accepts a stored credential again, rotate again after"
+                f" {_MINUTES} minutes."
             )
         return None
 

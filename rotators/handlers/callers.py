@@ -128,7 +128,7 @@ class UrlRequest(_Part):
         iam = self.request_context.authorizer.iam
         found = _SESSION.fullmatch(iam.user_arn)
         if found is None or found["account"] != iam.account_id:
-            raise CallerRefused("the caller is no session of an IAM role", reason="no-role")
+            raise CallerRefused("the caller is not a session of an IAM role", reason="no-role")
         return CallerRole.of(found)
 
     def content(self) -> Any:
@@ -142,7 +142,7 @@ class UrlRequest(_Part):
             return json.loads(text)
         except (ValueError, RecursionError):
             pass
-        raise InvalidEvent("the body is no JSON")
+        raise InvalidEvent("the body is not JSON")
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,10 @@ class Callers:
             found = _RULE.fullmatch(item.strip())
             if found is None:
                 cause = f"rule {number} of {VARIABLE} is not ROLE_ARN=PREFIX or ROLE_ARN=tag:KEY=VALUE"
-                remedy = "Correct the parameter RetrieveCallers; a role's ARN is exact, and * is every name."
+                remedy = (
+                    "Correct the parameter RetrieveCallers; give the exact ARN of each role; the "
+                    "prefix * means every name."
+                )
                 raise ConfigurationError(cause, remedy=remedy)
             role = CallerRole.of(found)
             if found["prefix"]:

@@ -293,7 +293,7 @@ class RetrieveRequest(Request):
         )
         _require(
             self.secret_ids is None or not one_version,
-            "VersionStage and VersionId go with SecretId only; SecretIds gives AWSCURRENT",
+            "VersionStage and VersionId are permitted only with SecretId; SecretIds returns AWSCURRENT",
         )
         ids = self.secret_ids or []
         _require(len(set(ids)) == len(ids), "SecretIds: an id may be given once")

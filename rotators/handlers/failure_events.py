@@ -79,7 +79,7 @@ class FailureEvent:
         name = detail.get("eventName")
         if name not in FAILURES:
             raise InvalidEvent(
-                f"the event's detail.eventName is none of {', '.join(FAILURES)}",
+                f"the event's detail.eventName is not one of {', '.join(FAILURES)}",
                 remedy="Only EventBridge's rule for failed rotations calls this function; "
                 "see events/notify-*.json.",
             )

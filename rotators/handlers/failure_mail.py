@@ -30,7 +30,7 @@ _DEFAULT_STACK = "rotators"
 _TITLES = {FAILED: "Rotation failed", ABANDONED: "Rotation abandoned", TEST_FAILED: "Rotation test failed"}
 _HAPPENED = {
     FAILED: "a rotation failed (RotationFailed); AWSCURRENT was not moved",
-    ABANDONED: "Secrets Manager gave a rotation up (RotationAbandoned) and removed AWSPENDING",
+    ABANDONED: "Secrets Manager abandoned a rotation (RotationAbandoned) and removed AWSPENDING",
     TEST_FAILED: "the test of the rotation failed (TestRotationFailed); nothing was rotated",
 }
 _OWN_MESSAGE = re.compile(r"(?:\[[^\]]*\] )?(?P<cause>.*)\. Next: (?P<remedy>.*)", re.DOTALL)
@@ -172,12 +172,12 @@ def _commands(found: Situation) -> Iterator[str]:
         by = f"AttributeKey=EventName,AttributeValue={found.event.name}"
         yield f"    aws cloudtrail lookup-events --lookup-attributes {by}{after}"
     elif found.own:
-        yield "See the state of the secret, and the one action that helps:"
+        yield "See the state of the secret and the next action:"
         yield f"    {before}rotators doctor {secret} --remote{_stack(found)}"
-        yield "When the cause is removed, and you do not want to wait for the next attempt:"
+        yield "If you have removed the cause and do not want to wait for the next attempt:"
         yield f"    {before}rotators rotate {secret}"
     elif found.function_arn:
-        yield "The function is none of this stack's. Read why it failed in its log:"
+        yield "The function does not belong to this stack. Its log contains the cause:"
         group = shlex.quote(f"/aws/lambda/{found.function_arn.split(':')[6]}")
         yield f"    aws logs tail {group} --since 1h{after}"
     else:
@@ -193,7 +193,7 @@ def _stack(found: Situation) -> str:
 
 def _again(found: Situation) -> str:
     if found.event.name == ABANDONED:
-        return "No. The next rotation is the scheduled one, or the one that you start."
+        return "No. The next rotation is the scheduled rotation, or a rotation that you start."
     if found.event.name == TEST_FAILED:
         return "No. Scheduled rotations will fail in the same way until the cause is removed."
     repeats = "Yes: Secrets Manager repeats a failed rotation several times while its window is open."

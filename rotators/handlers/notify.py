@@ -154,8 +154,8 @@ def _failed_step(
     except StoreError as error:
         return None, [f"the step's error: {error}"]
     why = (
-        "the step's error: the function has logged none. It timed out, died or could not be invoked; "
-        "the lines of its log around this time tell which"
+        "the step's error: the function has logged none. It timed out, crashed or could not be "
+        "invoked; the lines of its log around this time show the reason"
     )
     return None, [why]
 

@@ -174,8 +174,8 @@ def _value(version: SecretVersion, fields: Iterable[str] | None) -> dict[str, An
     if parsed is not None:
         return {"Value": parsed if fields is None else _chosen(version, parsed, fields)}
     if fields is not None:
-        cause = f"the secret {version.name} is no JSON object, so it has no fields"
-        raise SecretFormatError(cause, remedy="Leave Fields out, or store a JSON object.")
+        cause = f"the secret {version.name} is not a JSON object, so it has no fields"
+        raise SecretFormatError(cause, remedy="Omit Fields, or store a JSON object.")
     if isinstance(version.content, bytes):
         return {"SecretBinary": base64.b64encode(version.content).decode()}
     return {"SecretString": version.content}
@@ -185,7 +185,9 @@ def _chosen(version: SecretVersion, parsed: Mapping[str, Any], fields: Iterable[
     missing = [name for name in fields if name not in parsed]
     if missing:
         cause = f"the secret {version.name} lacks the fields {', '.join(missing)}"
-        raise SecretFormatError(cause, remedy="Correct Fields (case counts), or store a value with them.")
+        raise SecretFormatError(
+            cause, remedy="Correct Fields (names are case-sensitive), or store a value with these fields."
+        )
     return {name: parsed[name] for name in fields}
 
 

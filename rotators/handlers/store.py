@@ -44,7 +44,7 @@ _VALIDATE = "VALIDATE_SECRETS"
 _CURRENT, _PENDING = "AWSCURRENT", "AWSPENDING"
 _DEFAULT_KEY = "alias/aws/secretsmanager"
 _NOT_COMPARED = (
-    "The version of this ClientRequestToken is stored already. It is sealed, so it was not compared."
+    "The version of this ClientRequestToken is already stored. It is sealed, so it was not compared."
 )
 
 
@@ -123,7 +123,7 @@ def _unserved_engine(request: StoreRequest) -> list[str]:
         rotator = load(engine)
     except (RotatorNotFound, BrokenRotator):
         # Other tools have other engines, and an artifact may lack the driver of one of ours.
-        return ["No rotator that is installed here serves the value's engine, so the value was not checked."]
+        return ["No installed rotator supports the engine of the value, so the value was not checked."]
     if isinstance(rotator, ChecksValues):
         settings = Settings.from_environment(os.environ)
         try:
@@ -289,8 +289,8 @@ class _Storing:
         if not pending or self._is_repeated(stages) or self._request.during_rotation:
             return
         raise RotationStateError(
-            f"a rotation of {self._request.name} is under way or got stuck (AWSPENDING is on a version of "
-            "its own); a new value would make Secrets Manager abandon it",
+            f"a rotation of {self._request.name} is in progress or stuck (AWSPENDING is on a "
+            "version other than AWSCURRENT); a new value would make Secrets Manager abandon it",
             reason="rotation-in-progress",
             remedy='Wait until the rotation has ended, or send "DuringRotation": true to abandon it.',
         )

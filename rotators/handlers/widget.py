@@ -17,9 +17,9 @@ _RESERVE_SECONDS = 5.0
 _DOCUMENTATION = """\
 ## Secrets that need attention
 
-The first screen of `rotators report` about all secrets of the account and Region: what needs attention,
-failed rotations, and the next actions; the age of the values, and the rotations that are due. The widget has
-no parameters. It contains no value of a secret.
+The first screen of `rotators report` about all secrets of the account and Region: secrets that need
+attention, failed rotations, and the next actions; the age of the values, and the rotations that are due. The
+widget has no parameters. It contains no value of a secret.
 """
 
 

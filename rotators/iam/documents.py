@@ -39,7 +39,7 @@ def statements_of(document: str | Mapping[str, Any], source: str | None = None) 
         parsed = json.loads(document) if isinstance(document, str) else document
         found = parsed["Statement"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise PolicyUnsupported("a policy is no JSON object with statements") from None
+        raise PolicyUnsupported("a policy is not a JSON object with statements") from None
     statements = found if isinstance(found, list) else [found]
     for each in statements:
         _check(each)

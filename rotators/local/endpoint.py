@@ -182,7 +182,9 @@ class Endpoint:
         except OSError:
             raise ServerStartFailed(
                 f"the local AWS could not bind {HOST}:{port}",
-                remedy="Stop what listens there, or choose another port (0 takes a free one).",
+                remedy=(
+                    "Stop the program that uses this port, or choose another port (0 means any free port)."
+                ),
             ) from None
         with bound:
             self._server = _Server(port, self._answer, bound.fileno())

@@ -53,7 +53,7 @@ def sends_clear_text(secret: Secret) -> bool:
     wanted = _flag(secret, "clear_text", default=False)
     if wanted and not wants_tls(secret):
         raise SecretFormatError(
-            "keys 'clear_text' and 'ssl' of the secret: clear text is sent inside TLS only"
+            "keys 'clear_text' and 'ssl' of the secret: clear text is sent only inside TLS"
         )
     return wanted
 

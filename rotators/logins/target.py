@@ -144,11 +144,11 @@ def host_of(secret: Secret, key: str = "host") -> str:
     """
     host = secret.text(key)
     fault = (
-        "holds blanks"
+        "contains blanks"
         if any(character.isspace() for character in host)
         else "is a URL or a path"
         if "/" in host
-        else "holds a port too"
+        else "also contains a port"
         if _WITH_PORT.fullmatch(host)
         else None
     )

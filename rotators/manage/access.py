@@ -130,7 +130,9 @@ def key_use(guarded: Guarded, principal: Principal, actions: Iterable[str]) -> A
 def _verdict(guarded: Guarded, principal: Principal, operation: str) -> AccessVerdict:
     uses_key = operation not in _WITHOUT_KEY
     if uses_key and guarded.key.is_of_aws and _is_of_another_account(guarded, principal):
-        return AccessVerdict(AccessAnswer.NO, "the key aws/secretsmanager admits its own account only")
+        return AccessVerdict(
+            AccessAnswer.NO, "the key aws/secretsmanager can be used only by its own account"
+        )
     calls = guarded.calls(principal, operation)
     return _verdict_about(guarded, principal, calls, guarded.key.undecided if uses_key else ())
 

@@ -74,9 +74,9 @@ def _reasons(
     yield Urgency.FAILED, failure is not None, failed, f"doctor {name}"
     yield Urgency.NO_CURRENT, not current, "no version has AWSCURRENT", f"show {name}"
     yield Urgency.OVERDUE, is_overdue(entry, now), "the rotation is overdue", f"check {name}"
-    interrupted = "a rotation is under way, or was interrupted"
+    interrupted = "a rotation is in progress, or was interrupted"
     yield Urgency.INTERRUPTED, entry.interrupted, interrupted, f"rotate {name}"
-    unrotated = "never rotated, though rotation is on"
+    unrotated = "never rotated, although rotation is on"
     yield Urgency.UNROTATED, on and entry.rotated is None, unrotated, f"rotate {name}"
     off = bool(entry.function_arn) and not on
     yield Urgency.OFF, off, "rotation was turned off", f"rotate {name} --enable"

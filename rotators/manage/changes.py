@@ -136,10 +136,10 @@ def deletion(entry: Entry, days: int) -> Iterator[Change]:
     """
     if entry.primary_region is not None and not entry.is_primary:
         raise RequestRefused(
-            f"{entry.name} is a replica, which would be deleted at once",
+            f"{entry.name} is a replica, and a replica would be deleted at once",
             reason="replica",
             remedy=f"Run `rotators unreplicate {arn_in(entry.primary_region, entry.arn)}"
-            f" --from {entry.region} --yes`, or leave it out.",
+            f" --from {entry.region} --yes`, or do not select it.",
         )
     if entry.deleted is None:
         read = f", last read {entry.accessed:%Y-%m-%d}" if entry.accessed else ", never read"
@@ -197,7 +197,7 @@ def no_rotation(entry: Entry) -> Iterator[Change]:
     """
     if entry.rotation_enabled:
         # It can leave stages that a person has to put right (API reference, CancelRotateSecret).
-        doubtful = ", though a rotation is under way or was interrupted" if entry.interrupted else ""
+        doubtful = ", although a rotation is in progress or was interrupted" if entry.interrupted else ""
         yield _change(entry, f"turn rotation off{doubtful}", "CancelRotateSecret")
 
 
@@ -275,7 +275,7 @@ def _overwrite(known: SecretVersion, content: str | bytes) -> object:
     if holder(stages, Stage.CURRENT) != known.version:
         raise VersionConflict(
             f"another value was stored in {known.name} since the plan",
-            remedy="Repeat the command without --yes, and look at its plan.",
+            remedy="Repeat the command without --yes, and examine its plan.",
         )
     if holder(stages, Stage.PENDING) not in {None, known.version}:
         raise RotationStateError(

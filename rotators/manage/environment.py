@@ -45,13 +45,15 @@ def variables(secret: Secret, mapping: Mapping[str, str], prefix: str) -> dict[s
     found: dict[str, str] = {}
     for variable, member in chosen.items():
         if not _VARIABLE.fullmatch(variable):
-            raise EnvironmentUnsuited(f"{variable!r} is no name of a variable")
+            raise EnvironmentUnsuited(f"{variable!r} is not the name of a variable")
         if member not in members:
             raise EnvironmentUnsuited(f"the secret has no member {member!r}")
         value = members[member]
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         if "\0" in text or any("\ud800" <= each <= "\udfff" for each in text):
-            raise EnvironmentUnsuited(f"the member {member!r} contains a character of no environment")
+            raise EnvironmentUnsuited(
+                f"the member {member!r} contains a character that an environment variable cannot contain"
+            )
         found[variable] = text
     return found
 
@@ -66,7 +68,7 @@ def _all(members: Mapping[str, object], prefix: str) -> dict[str, str]:
             raise EnvironmentUnsuited(f"the members {chosen[variable]!r} and {member!r} are both {variable}")
         if variable in os.environ or _DECIDING.fullmatch(variable):
             raise EnvironmentUnsuited(
-                f"the member {member!r} would become {variable}, which decides how programs run",
+                f"the member {member!r} would become {variable}, and this variable changes how programs run",
                 remedy=f"Use --prefix, or name the members with --map, such as --map {variable}={member}.",
             )
         chosen[variable] = member

@@ -16,7 +16,7 @@ class NothingSelected(InvalidInput):
     """No secret of this account and Region meets the conditions."""
 
     code = "nothing-selected"
-    remedy = "Run `rotators list` without conditions, and check account, Region and spelling."
+    remedy = "Run `rotators list` without conditions, and check the account, the Region and the spelling."
 
 
 class SecretsUnreadable(InvalidInput):
@@ -24,8 +24,8 @@ class SecretsUnreadable(InvalidInput):
 
     code = "secrets-unreadable"
     remedy = (
-        "Correct what the codes in brackets name, such as a permission or SEALING_KEYS; or leave these "
-        "secrets out."
+        "Correct the causes that the codes in brackets name, such as a permission or SEALING_KEYS; "
+        "or do not select these secrets."
     )
 
 
@@ -47,7 +47,10 @@ class RecordInvalid(InvalidInput):
     """A line has an audit record that cannot be read; the records of the other lines were printed."""
 
     code = "record-invalid"
-    remedy = "Look at the lines: a full disk may have cut one off, or another program may have changed it."
+    remedy = (
+        "Examine the lines: one may be incomplete because the disk was full, or another program may "
+        "have changed it."
+    )
 
 
 class FormatUnsuited(InvalidInput):

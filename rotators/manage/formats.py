@@ -82,7 +82,7 @@ def read(form: str, text: str, name: str | None) -> dict[str, Content]:
         if form in OF_ONE:
             cause, remedy = "does not name its secret", "Name it with --to."
         else:
-            cause, remedy = "names its secrets itself", "Leave --to out."
+            cause, remedy = "contains the names of its secrets", "Omit --to."
         raise FormatUnsuited(f"a file of the format {form} {cause}", remedy=remedy)
     try:
         tree = _PARSERS[form](text)
@@ -128,7 +128,7 @@ def _members(name: str, content: Content) -> dict[str, Any]:
         with suppress(SecretFormatError):
             members: dict[str, Any] = json.loads(Secret.from_string(content).to_string())
             return members
-    raise FormatUnsuited(f"the value of {name} is no JSON object", remedy="Export it as json or yaml.")
+    raise FormatUnsuited(f"the value of {name} is not a JSON object", remedy="Export it as json or yaml.")
 
 
 def _flat(value: Any) -> str:
@@ -137,7 +137,7 @@ def _flat(value: Any) -> str:
 
 def _variable(key: str) -> str:
     if not key.isascii() or not key.isidentifier():
-        raise FormatUnsuited(f"the member {key!r} is no name of a variable", remedy="Export it as json.")
+        raise FormatUnsuited(f"the member {key!r} is not the name of a variable", remedy="Export it as json.")
     return key
 
 

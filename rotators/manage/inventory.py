@@ -203,7 +203,7 @@ def named(names: Iterable[str], unread: list[tuple[str, RotatorsError]], *, dele
     if gone and not deleted:
         raise NothingSelected(
             f"these secrets are scheduled for deletion: {', '.join(gone)}",
-            remedy="Leave them out, or restore them; `rotators list --deleted` shows such secrets.",
+            remedy="Do not name them, or restore them; `rotators list --deleted` shows such secrets.",
         )
     yield from found.values()
 

@@ -97,17 +97,20 @@ class KeyChange:
     def _check_secret(self, entry: Entry, names: str) -> None:
         if entry.deleted is not None:
             raise KeyChangeRefused(
-                f"{entry.name} is scheduled for deletion, and stays under {self._old.name}",
+                f"the secret {entry.name} is scheduled for deletion, and remains under {self._old.name}",
                 reason="deleted",
                 remedy=f"Run `rotators restore {entry.id} --yes`, or keep the key until it is deleted.",
             )
         if entry.owner is not None:
             raise KeyChangeRefused(
-                f"{entry.name} belongs to {entry.owner}", reason="managed", remedy="Only this service can."
+                f"the secret {entry.name} belongs to {entry.owner}",
+                reason="managed",
+                remedy="Only this service can.",
             )
         if entry.region != self._new.region:
             raise KeyChangeRefused(
-                f"{entry.name} is in {entry.region}, and the key {self._new.name} in {self._new.region}",
+                f"the secret {entry.name} is in {entry.region}, and the key {self._new.name} in "
+                f"{self._new.region}",
                 reason="region",
                 remedy="Name keys of the Region of the secret.",
             )
@@ -165,7 +168,7 @@ class KeyChange:
         if state := key_state(self._old.arn):
             # UpdateSecret would succeed, encrypt nothing again, and could not be undone.
             raise KeyChangeRefused(
-                f"{self._old.name} became {state}, so {entry.name} was left under it",
+                f"{self._old.name} became {state}, so {entry.name} remains under it",
                 reason="state",
                 remedy="Enable the key, and repeat the command.",
             )
@@ -192,7 +195,8 @@ class KeyChange:
             found = versions_of(entry.arn)
         if unproved := [each for each in found if self._is_unproved(each)]:
             raise KeyChangeIncomplete(
-                f"{entry.name} is moved to {self._new.name}, except {_named(unproved)}", reason="unproved"
+                f"the secret {entry.name} was moved to {self._new.name}, except {_named(unproved)}",
+                reason="unproved",
             )
         return answer
 
@@ -203,8 +207,8 @@ class KeyChange:
             self._update(entry, self._old, spelled)
         except RotatorsError as error:
             raise KeyChangeIncomplete(
-                f"{cause}; new versions get {self._new.name}, because the old key could not be set again: "
-                f"{error.cause}",
+                f"the old key could not be set again ({error.cause}), so new versions get {self._new.name}; "
+                f"{cause}",
                 reason="not-put-back",
             ) from None
         raise KeyChangeIncomplete(f"{cause}, which the secret keeps", reason="put-back")
@@ -219,7 +223,8 @@ class KeyChange:
         """
         if described(entry.arn).interrupted:
             raise KeyChangeIncomplete(
-                f"{entry.name} is moved to {self._new.name}, except {_named([version])}: a rotation began",
+                f"the secret {entry.name} was moved to {self._new.name}, except "
+                f"{_named([version])}, because a rotation began",
                 reason="rotation",
                 remedy="Keep the old key, and repeat the command when the rotation has ended.",
             )
@@ -284,24 +289,24 @@ class KeyChange:
 
 def _check(old: KeyEntry, new: KeyEntry) -> None:
     if old.arn == new.arn:
-        raise KeyCannotServe(f"{old.name} and {new.name} are one key", reason="same")
+        raise KeyCannotServe(f"{old.name} and {new.name} are the same key", reason="same")
     if old.region != new.region:
         raise KeyCannotServe(
-            f"{old.name} is in {old.region}, and {new.name} in {new.region}",
+            f"the key {old.name} is in {old.region}, and the key {new.name} in {new.region}",
             reason="region",
             remedy="Name keys of the Region of the secrets.",
         )
     for key in (old, new):
         if not key.symmetric:
             raise KeyCannotServe(
-                f"{key.name} is a key ({key.spec}, {key.usage}); Secrets Manager takes symmetric ones only",
+                f"{key.name} is a key ({key.spec}, {key.usage}); Secrets Manager accepts only symmetric keys",
                 reason="asymmetric",
             )
         if key.managed_by_aws and not key.of_secrets_manager:
             raise KeyCannotServe(f"{key.name} belongs to another service of AWS", reason="of-aws")
         if not key.enabled:
             raise KeyCannotServe(
-                f"{key.name} is {key.state}, so it neither decrypts nor encrypts",
+                f"{key.name} is {key.state}, so it can neither decrypt nor encrypt",
                 reason="state",
                 remedy="Cancel its deletion, then enable it with EnableKey, and repeat the command."
                 if key.deletion

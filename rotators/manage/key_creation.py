@@ -187,7 +187,7 @@ class _Creation:
                 raise
             if existing.arn != self._arn:
                 raise KeyCannotBeCreated(
-                    f"another command has named a key {alias} meanwhile; {self._arn} is without a name",
+                    f"another command has created a key {alias} in the meantime; {self._arn} has no alias",
                     reason="alias-taken",
                     remedy=f"Delete that key: `aws kms schedule-key-deletion --key-id {self._arn}`.",
                 ) from None

@@ -78,7 +78,7 @@ class KeyPermissions:
         verdict = key_use(self._guarded(entry, key), caller, refused)
         if verdict.answer is AccessAnswer.NO:
             raise KeyChangeRefused(
-                f"{caller.name} may not use {key.name} for {entry.name}: {verdict.why}",
+                f"{caller.name} may not use the key {key.name} for the secret {entry.name}: {verdict.why}",
                 reason="not-permitted",
                 remedy=f"Grant {', '.join(refused)} on {key.arn}, then repeat the command.",
             )
@@ -123,7 +123,10 @@ class KeyPermissions:
             if key_use(then, each, _TO_READ).answer is AccessAnswer.NO and reads(now, each)
         ]
         if lost:
-            yield f"may read it now, but not its next value, because of {new.name}: {', '.join(lost)}"
+            yield (
+                "these callers can read the current value, but not the next value, because they cannot use "
+                f"{new.name}: {', '.join(lost)}"
+            )
 
     def _role_of(self, function: str, secret: str) -> str | RotatorsError:
         """The role that a function reads and writes secrets as."""

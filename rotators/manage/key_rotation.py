@@ -60,7 +60,7 @@ def automatic(key: KeyEntry, days: int) -> Iterator[Change]:
     """
     _check(key)
     if key.period != days:
-        before = f" in place of every {key.period} days" if key.period else ""
+        before = f" instead of every {key.period} days" if key.period else ""
         words = f"rotate every {days} days{before}, first in {days} days"
         yield Change(key.name, words, partial(_call, key, "EnableKeyRotation", RotationPeriodInDays=days))
 
@@ -89,7 +89,7 @@ def _check(key: KeyEntry) -> None:
         )
     if not key.symmetric:
         raise KeyCannotRotate(
-            f"{key.name} is a key ({key.spec}, {key.usage}); KMS rotates symmetric encryption keys only",
+            f"{key.name} is a key ({key.spec}, {key.usage}); KMS rotates only symmetric encryption keys",
             remedy="Create a new key, and move its alias to it; verifiers need the old public key.",
         )
     if key.primary is not None:

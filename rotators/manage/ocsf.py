@@ -62,9 +62,9 @@ def record_in(line: str) -> AuditRecord | None:
     try:
         found = json.loads(line[start:])[KEY]
     except (ValueError, RecursionError):
-        raise RecordInvalid("the record is no complete JSON") from None
+        raise RecordInvalid("the record is not complete JSON") from None
     if not isinstance(found, dict):
-        raise RecordInvalid("the record is no JSON object")
+        raise RecordInvalid("the record is not a JSON object")
     members = {each.name: found[each.name] for each in fields(AuditRecord) if each.name in found}
     wrong = [name for name in _REQUIRED if name not in members]
     wrong += [name for name, value in members.items() if not _CHECKS.get(name, _is_text)(value)]

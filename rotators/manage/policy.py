@@ -179,7 +179,7 @@ class _Reader:
         rules = [self._rule(table, ("rule", number)) for number, table in enumerate(tables)]
         for number, rule in enumerate(rules):
             if rule.id in {other.id for other in rules[:number]}:
-                self._refuse(("rule", number, "id"), f"a second rule is called {rule.id!r}")
+                self._refuse(("rule", number, "id"), f"two rules have the id {rule.id!r}")
         return SecretPolicy(rules)
 
     def _rule(self, table: dict[str, Any], place: _Place) -> PolicyRule:
@@ -189,7 +189,7 @@ class _Reader:
             self._refuse((*place, "id"), "it is empty")
         level = self._value(table, "level", str, place, LEVELS[0])
         if level not in LEVELS:
-            self._refuse((*place, "level"), f"{level!r} is none of {', '.join(LEVELS)}")
+            self._refuse((*place, "level"), f"{level!r} is not one of {', '.join(LEVELS)}")
         selector = self._selector(self._value(table, "select", dict, place, {}), (*place, "select"))
         required = self._value(table, "require", dict, place)
         self._known(required, tuple(REQUIREMENTS), "of require", (*place, "require"))
@@ -217,7 +217,7 @@ class _Reader:
     def _requirement(self, name: str, value: Any, place: _Place) -> None:
         kind = REQUIREMENTS[name].kind
         if kind is bool and value is not True:
-            self._refuse(place, "it can only be true; leave it out otherwise")
+            self._refuse(place, "it can only be true; otherwise omit it")
         texts = not isinstance(value, list) or all(isinstance(each, str) for each in value)
         if not isinstance(value, kind) or not texts or value == []:
             self._refuse(place, f"it must be a {'list of texts' if kind is list else 'text'}")

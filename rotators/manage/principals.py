@@ -161,7 +161,7 @@ def read_policies(path: str, kind: str) -> PreparedPolicy:
             PreparedPolicy(statements_of(policy, f"{kind} {path}")) for policy in policies
         )
     except (ValueError, RecursionError):
-        raise PolicyUnsupported(f"{path} is no JSON file") from None
+        raise PolicyUnsupported(f"{path} is not a JSON file") from None
     except PolicyUnsupported as error:
         raise PolicyUnsupported(f"{path}: {error.cause}") from None
 

@@ -61,7 +61,9 @@ def renaming(old: str, new: str) -> list[Change]:
 def _check(origin: Mapping[str, Any], copy: Mapping[str, Any] | None, new: str) -> None:
     name = origin["Name"]
     if owner := origin.get("OwningService"):
-        raise RenameRefused(f"{name} belongs to {owner}", reason="managed", remedy="Only this service can.")
+        raise RenameRefused(
+            f"the secret {name} belongs to {owner}", reason="managed", remedy="Only this service can."
+        )
     if origin.get("PrimaryRegion", _region(origin)) != _region(origin):
         primary = arn_in(origin["PrimaryRegion"], origin["ARN"])
         raise RenameRefused(f"{name} is a replica", reason="replica", remedy=f"Rename {primary}.")
@@ -69,7 +71,7 @@ def _check(origin: Mapping[str, Any], copy: Mapping[str, Any] | None, new: str) 
         remedy = f"Run `rotators restore {_id(origin)} --yes` first."
         raise RenameRefused(f"{name} is scheduled for deletion", reason="deleted", remedy=remedy)
     if new.startswith("arn:"):
-        raise RenameRefused(f"{new} is an ARN and no name", reason="no-name")
+        raise RenameRefused(f"{new} is an ARN, not a name", reason="no-name")
     if copy is not None and _tags(copy).get(ORIGIN) != _origin(origin["ARN"]):
         raise RenameRefused(f"another secret has the name {new}", reason="name-taken")
     _check_no_rotation(origin)
@@ -79,7 +81,7 @@ def _check_no_rotation(origin: Mapping[str, Any]) -> None:
     pending, current = _holder(origin, Stage.PENDING), _holder(origin, Stage.CURRENT)
     if pending not in {None, current}:
         raise RenameRefused(
-            f"a rotation of {origin['Name']} is under way or has failed",
+            f"a rotation of {origin['Name']} is in progress or has failed",
             reason="rotation-under-way",
             remedy=f"Run `rotators doctor {_id(origin)}`, complete or repair the rotation, then repeat.",
         )

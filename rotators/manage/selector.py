@@ -236,7 +236,7 @@ def duration(text: str) -> dt.timedelta:
     found = _DURATION.fullmatch(text)
     if found is None:
         raise SelectorInvalid(
-            f"{text!r} is no duration", remedy="Write a number and min, h, d or w, such as 30d."
+            f"{text!r} is not a duration", remedy="Write a number and min, h, d or w, such as 30d."
         )
     return dt.timedelta(**{_UNITS[found[2]]: int(found[1])})
 
@@ -280,16 +280,14 @@ def _older(now: dt.datetime, since: Callable[[Entry], dt.datetime | None], text:
 
 def _begins(text: str) -> _Check:
     if not text:
-        raise SelectorInvalid(
-            "the beginning of a name is empty", remedy="Give --all if all secrets are meant."
-        )
+        raise SelectorInvalid("the prefix of a name is empty", remedy="Give --all if all secrets are meant.")
     return lambda entry: entry.name.startswith(text)
 
 
 def _has_tag(text: str) -> _Check:
     key, equals, value = text.partition("=")
     if not key:
-        raise SelectorInvalid(f"{text!r} is no tag", remedy="Write a key, or key=value.")
+        raise SelectorInvalid(f"{text!r} is not a tag", remedy="Write a key, or key=value.")
     return lambda entry: key in entry.tags and (not equals or entry.tags[key] == value)
 
 

@@ -308,6 +308,6 @@ def _fault_of_reader(guarded: Guarded, role: Principal) -> Iterator[str]:
     verdict = access_to(guarded, role).verdicts["read"]
     name = guarded.entry.name
     if verdict.answer is AccessAnswer.NO:
-        yield f"the role would not be able to read {name}: {verdict.why}"
+        yield f"the role could not read {name}: {verdict.why}"
     elif verdict.answer is AccessAnswer.CONDITIONAL:
-        yield f"the role would be able to read {name} only if {', '.join(verdict.conditions)}"
+        yield f"the role could read {name} only if {', '.join(verdict.conditions)}"

@@ -62,9 +62,9 @@ class Envelope:
             payload, signed = (base64.b64decode(text, validate=True) for text in texts)
             envelope = cls(payload, str(signature["keyid"]), signed)
         except (KeyError, RecursionError, TypeError, ValueError):
-            raise ReceiptUnreadable("it is no DSSE envelope with one signature") from None
+            raise ReceiptUnreadable("it is not a DSSE envelope with one signature") from None
         if envelope.encoded() != data:
-            raise ReceiptUnreadable("its bytes are not those that were written")
+            raise ReceiptUnreadable("its bytes differ from the written form")
         return envelope
 
 

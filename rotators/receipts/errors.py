@@ -47,7 +47,8 @@ class ReceiptInputInvalid(InvalidInput):
 
     code = "receipt-input"
     remedy = (
-        "Name a public key in PEM with --key, and an output of `rotators receipt verify --json` with --known."
+        "Name a public key in PEM format with --key, and the output of `rotators receipt verify "
+        "--json` with --known."
     )
 
 
@@ -55,7 +56,9 @@ class ReceiptsNotFound(InvalidInput):
     """There is no receipt in this place."""
 
     code = "receipts-not-found"
-    remedy = "Name the receipts' folder or bucket; the stack's output ReceiptsBucketName names the bucket."
+    remedy = (
+        "Name the folder or bucket of the receipts; the stack's output ReceiptsBucketName names the bucket."
+    )
 
 
 class ReceiptChainBusy(StoreError):

@@ -36,7 +36,7 @@ def _key(pem: bytes) -> SSlibKey:
     try:
         return SSlibKey.from_crypto(load_pem_public_key(pem), keyid=_ANY)
     except (UnsupportedAlgorithm, ValueError):
-        raise ReceiptInputInvalid("a file of --key is no public key in PEM", reason="key") from None
+        raise ReceiptInputInvalid("a file of --key is not a public key in PEM format", reason="key") from None
 
 
 def _is_by(key: SSlibKey, signed: bytes, signature: bytes) -> bool:

@@ -144,14 +144,16 @@ def decoded(payload: bytes) -> Receipt:
         Its predicate.
 
     Raises:
-        ReceiptUnreadable: it is no statement about a rotation.
+        ReceiptUnreadable: it is not a statement about a rotation.
     """
     try:
         return _Statement.model_validate_json(payload).predicate
     except ValidationError as error:
         fault = error.errors(include_input=False)[0]
         place = ".".join(map(str, fault["loc"]))[:LONGEST_NAME]
-    raise ReceiptUnreadable(f"it is no statement about a rotation ({place or 'the whole'}: {fault['type']})")
+    raise ReceiptUnreadable(
+        f"it is not a statement about a rotation ({place or 'the whole'}: {fault['type']})"
+    )
 
 
 def now() -> dt.datetime:

@@ -22,7 +22,7 @@ from rotators.receipts.errors import calling
 _LONGEST_WORD = 40
 _REMEDY = (
     "Permit the caller s3:ListBucketVersions and s3:GetObjectVersion in this bucket, and the receipt "
-    "function also s3:PutObject; look for a Deny in the bucket's policy."
+    "function also s3:PutObject; also look for a Deny in the bucket's policy."
 )
 _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
 

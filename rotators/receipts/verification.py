@@ -140,7 +140,7 @@ def _receipt(file: StoredReceipt, number: int, verify: Verify) -> tuple[Receipt 
     try:
         envelope = Envelope.decoded(file.data)
         if not verify(signed_bytes(envelope.payload), envelope.signature):
-            return None, [ReceiptFinding(file.place, "forged", "its signature is by none of the given keys")]
+            return None, [ReceiptFinding(file.place, "forged", "none of the given keys made its signature")]
         receipt = decoded(envelope.payload)
     except ReceiptUnreadable as error:
         return None, [ReceiptFinding(file.place, "unreadable", error.cause)]
@@ -161,11 +161,11 @@ def _broken(folder: str, links: Sequence[_Link]) -> Iterator[ReceiptFinding]:
         if link.number > expected:
             last = link.number - 1
             which = f"receipt {last} is" if last == expected else f"receipts {expected} to {last} are"
-            yield ReceiptFinding(f"{folder}/{expected:09}.json", "missing", f"{which} not there")
+            yield ReceiptFinding(f"{folder}/{expected:09}.json", "missing", f"{which} missing")
         elif link.receipt and link.receipt.previous != (before.digest if before else None):
             of = f"receipt {before.number}" if before else "a receipt before the first"
             yield ReceiptFinding(
-                link.place, "broken", f"it continues another file than {of}: one of them was exchanged"
+                link.place, "broken", f"it does not continue {of}: one of them was exchanged"
             )
         before = link
 
@@ -176,9 +176,9 @@ def _truncated(folder: str, links: Sequence[_Link], known: Known | None) -> Iter
     found = next((link for link in links if link.number == known.number), None)
     if found is None:
         place = f"{folder}/{known.number:09}.json"
-        yield ReceiptFinding(place, "truncated", "it was there at an earlier verification")
+        yield ReceiptFinding(place, "truncated", "it was present in an earlier verification")
     elif found.digest != known.digest:
-        yield ReceiptFinding(found.place, "replaced", "it is another file than at an earlier verification")
+        yield ReceiptFinding(found.place, "replaced", "the file differs from an earlier verification")
 
 
 def _notes(receipts: Sequence[Receipt]) -> Iterator[str]:
@@ -186,7 +186,7 @@ def _notes(receipts: Sequence[Receipt]) -> Iterator[str]:
     for receipt in receipts:
         if (number := first.setdefault(receipt.version, receipt.number)) != receipt.number:
             yield f"receipts {number} and {receipt.number} are about the same version"
-        late = "was filled later" if receipt.filled_later else ""
+        late = "was written later" if receipt.filled_later else ""
         unknown = f"lacks {', '.join(receipt.unknown)}" if receipt.unknown else ""
         if late or unknown:
             yield f"receipt {receipt.number} {' and '.join(filter(None, (late, unknown)))}"

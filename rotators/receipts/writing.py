@@ -120,7 +120,7 @@ def write_receipts(
             return None
         if _written(found, settings, places, late=late):
             return places
-    raise ReceiptChainBusy(f"the receipts of {secret} were continued by others {_TRIES} times")
+    raise ReceiptChainBusy(f"the receipts of {secret} were continued by other functions {_TRIES} times")
 
 
 def missing_receipts(secret: str, event: dt.datetime, settings: ReceiptSettings) -> int:

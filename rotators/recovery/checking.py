@@ -95,8 +95,8 @@ def _when_nothing_failed(described: Mapping[str, Any], unknown: int) -> str:
     else:
         action = "turn rotation on with `aws secretsmanager rotate-secret`."
     if unknown:
-        return f"nothing failed, but {unknown} checks could not be made; look at those, then {action}"
-    return f"nothing is in the way; {action}"
+        return f"nothing failed, but {unknown} checks could not be made; examine these, then {action}"
+    return f"no check failed; {action}"
 
 
 @dataclass
@@ -159,7 +159,7 @@ class _Preflight:
                 raise SecretDeleted(f"the secret is scheduled for deletion ({deleted:%Y-%m-%d})")
             if home := primary_region(self.described):
                 raise RotationStateError(
-                    f"this is a replica; the secret itself is in {home}, and only that one rotates",
+                    f"this is a replica; the primary secret is in {home}, and only the primary rotates",
                     reason="replica",
                     remedy=f"Run `rotators check {arn_in(home, self.arn)}`.",
                 )
@@ -168,13 +168,13 @@ class _Preflight:
             version = self._holder(Stage.CURRENT)
             value = self.store.value(self.arn, version) if version else None
             if value is None:
-                raise SecretFormatError("the secret has no AWSCURRENT version that holds a value")
+                raise SecretFormatError("the secret has no AWSCURRENT version with a value")
         except AccessDenied as error:
             return None, Check.unknown(name, str(error))
         except RotatorsError as error:
             return None, failed_by(name, error)
         self.seen.add(value)
-        return value, Check.ok(name, "AWSCURRENT holds a JSON object")
+        return value, Check.ok(name, "AWSCURRENT contains a JSON object")
 
     def _function(self) -> Check:
         name, function = "Secrets Manager may invoke the function", self.function
@@ -200,9 +200,10 @@ class _Preflight:
         if not self.view.invocable:
             return Check.failed(
                 name,
-                f"the policy of {function} does not admit Secrets Manager of this account",
-                "Add lambda:InvokeFunction for secretsmanager.amazonaws.com, with this account as"
-                " SourceAccount (the template does it; for another account: SecretAccountId).",
+                f"the policy of {function} does not permit calls by Secrets Manager of this account",
+                "Add lambda:InvokeFunction for secretsmanager.amazonaws.com, with this account "
+                "as SourceAccount. The template adds it; for another account, set "
+                "SecretAccountId.",
             )
         return Check.ok(name, self.view.arn)
 
@@ -222,7 +223,7 @@ class _Preflight:
         if key is None:
             yield Check.ok(name, "the key is aws/secretsmanager")
         elif key.fault:
-            yield Check.failed(name, key.fault, "Enable the key, or give the secret another one.")
+            yield Check.failed(name, key.fault, "Enable the key, or give the secret another key.")
         else:
             check = self._asked(
                 name,
@@ -267,11 +268,11 @@ class _Preflight:
         if self._holder(Stage.PENDING) not in {None, self._holder(Stage.CURRENT)}:
             return Check.failed(
                 name,
-                "AWSPENDING is on a separate version: a rotation runs or was cut off",
+                "AWSPENDING is on a separate version: a rotation is running or was interrupted",
                 f"Run `rotators doctor {clients.short_id(self.described['Name'], self.arn)}`.",
             )
         if not self.described.get("RotationEnabled"):
-            return Check.ok(name, "rotation is off, and no rotation is under way")
+            return Check.ok(name, "rotation is off, and no rotation is in progress")
         upcoming = self.described.get("NextRotationDate")
         return Check.ok(name, f"next by {upcoming:%Y-%m-%d}" if upcoming else "on, without a next date")
 

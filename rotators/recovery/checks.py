@@ -24,7 +24,7 @@ class CheckResult(StrEnum):
     OK = "ok"
     FAILED = "failed"
     UNKNOWN = "unknown"
-    """The check could not be made; the detail says why."""
+    """The check could not be made; the detail contains the reason."""
     UNNEEDED = "not needed"
 
 

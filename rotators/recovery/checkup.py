@@ -58,7 +58,7 @@ class Checkup:
         if view.primary_arn is not None:
             return notes
         if not view.rotation_enabled:
-            notes.append("Rotation is off, so nothing will rotate this secret.")
+            notes.append("Rotation is off, so this secret will not be rotated.")
         elif view.next_rotation is None:
             notes.append("No rotation is scheduled.")
         elif view.next_rotation < dt.datetime.now(dt.UTC):
@@ -68,7 +68,7 @@ class Checkup:
         if self.found.admin not in {None, Trial.ACCEPTED, Trial.UNTRIED}:
             notes.append(f"The admin is {self.found.admin}: {self.found.admin_detail}")
         if self.found.clone and self.found.previous is not None:
-            notes.append(f"The second user is not usable: {self.found.clone}")
+            notes.append(f"The second user cannot be used: {self.found.clone}")
         return notes
 
     def document(self) -> Document:

@@ -66,9 +66,11 @@ class DatabaseChecks:
         """Check for a pooler at ``host``: after a rotation it can still expect the previous password."""
         name, strategy = "the server itself answers", strategy_of(self.value, self.engine)
         if not session.behind_pooler:
-            yield Check.ok(name, "no pooler or proxy was noticed")
+            yield Check.ok(name, "no pooler or proxy was detected")
         elif direct(self.value, self.engine) != self.value:
-            yield Check.unneeded(name, "a pooler or proxy does; passwords are changed at admin_host")
+            yield Check.unneeded(
+                name, "a pooler or proxy answers at host; passwords are changed at admin_host"
+            )
         elif strategy == "single":
             yield Check.failed(
                 name,
@@ -76,7 +78,10 @@ class DatabaseChecks:
                 "Name the server itself in admin_host (docs/how-to/recovery.md, Behind a pooler or proxy).",
             )
         else:
-            cause = "a pooler or proxy does; it must look passwords up in the server, or be given them"
+            cause = (
+                "a pooler or proxy answers; it must read passwords from the server, or you must set "
+                "them in it"
+            )
             yield Check.unknown(name, cause)
 
     def _server(self, session: Preflight) -> Iterator[Check]:
@@ -97,10 +102,10 @@ class DatabaseChecks:
             yield Check.failed(name, unmet, "Change the stack's password parameters, or the server's rules.")
         elif demands.unknown:
             yield Check.unknown(
-                name, f"the server also asks {', '.join(demands.unknown)}, whose rules are not shown"
+                name, f"the server also uses {', '.join(demands.unknown)}, whose rules are not shown"
             )
         else:
-            yield Check.ok(name, "the function's passwords fit the server's rules")
+            yield Check.ok(name, "the function's passwords meet the server's rules")
 
     def _admin(self, *, reached: bool) -> Iterator[Check]:
         strategy, admin = strategy_of(self.value, self.engine), self.admin
@@ -126,7 +131,7 @@ class DatabaseChecks:
         if "masterarn" in self.value:
             yield Check.unknown(name, "the admin's secret could not be read")
         elif lacks_admin(self.value, self.engine):
-            cause = f"the strategy {strategy} needs an admin, and the secret names none"
+            cause = f"the strategy {strategy} needs an admin, and the secret names no masterarn"
             yield Check.failed(name, cause, "Give the secret a masterarn.")
         else:
             yield Check.unneeded(name, f"{strategy} works without an admin")
@@ -138,12 +143,15 @@ class DatabaseChecks:
         missing = session.missing_for_own_pair()
         fault = missing and f"the user lacks {missing}"
         remedy = f"Grant it to the user ({missing}), or give the secret a masterarn."
-        yield Check.unless(fault, "user rights", "it may set both of its passwords", remedy)
+        yield Check.unless(fault, "user rights", "the user may set both of its passwords", remedy)
 
     def _rights(self, session: Any, strategy: str) -> Iterator[Check]:
         user = self.value.text("username")
         missing = session.missing_for_reset(user)
-        fault, detail = missing and f"the admin lacks {missing}", f"it may set the password of {user!r}"
+        fault, detail = (
+            missing and f"the admin lacks {missing}",
+            f"the admin may set the password of {user!r}",
+        )
         yield Check.unless(fault, "admin rights", detail, f"Grant it to the admin: {missing}.")
         if isinstance(session, Forgetful):
             name, detail = "a restart keeps the password", "every node saves its users"
@@ -185,4 +193,4 @@ class DatabaseChecks:
                 if isinstance(session, Preflight):
                     yield from list(ask(session))
         except RotatorsError as error:
-            yield failed_by("questions to the server", error)
+            yield failed_by("queries to the server", error)

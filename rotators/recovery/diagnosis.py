@@ -78,7 +78,7 @@ class Act:
         short = self.version[:8]
         return {
             Move.PROMOTE: f"put AWSCURRENT on version {short}",
-            Move.DROP_PENDING: f"take AWSPENDING off version {short}; its value stays",
+            Move.DROP_PENDING: f"remove AWSPENDING from version {short}; its value stays",
             Move.RESET: f"set the target's password to that of version {short} (AWSCURRENT)",
             Move.SET: f"set the target to the value of version {short}, and test it",
         }[self.move]
@@ -133,8 +133,8 @@ def replica(primary_region: str, primary_arn: str) -> Diagnosis:
     """
     return Diagnosis(
         "replica",
-        f"This is a replica; the secret itself is in {primary_region}, and only that one is rotated and"
-        " changed.",
+        f"This is a replica; the primary secret is in {primary_region}, and only the primary is "
+        "rotated and changed.",
         f"Run `rotators doctor {primary_arn}`.",
     )
 
@@ -158,9 +158,9 @@ def without_effect(diagnosis: Diagnosis, before: Sequence[Act]) -> Diagnosis:
         "no-effect",
         f"This was done and did not help: {'; '.join(str(act) for act in again)}. The login is still not"
         " accepted, so its cause is not the password.",
-        "Do not repeat it. Look in the server's log for the reason of the last rejected login of the user"
-        " (an expired password, an address that is not admitted, missing TLS, a pooler with passwords of its"
-        " own).",
+        "Do not repeat it. Read in the server's log why the last login of the user was rejected "
+        "(an expired password, an address that is not permitted, missing TLS, a pooler with "
+        "separate passwords).",
     )
 
 
@@ -181,7 +181,8 @@ def _in_doubt(found: Findings, name: str) -> Diagnosis | None:
         return Diagnosis(
             "rotating",
             "A rotation began a moment ago and may still be running.",
-            f"Wait, then run `rotators doctor {name}` again; --idle if you know that none is running.",
+            f"Wait, then run `rotators doctor {name}` again. Add --idle if you know that no "
+            "rotation is running.",
         )
     if current is not None and current.unsure:
         return _person(current, "AWSCURRENT", found, name)
@@ -198,16 +199,17 @@ def _pooled(found: Findings, name: str) -> Diagnosis | None:
         if each.direct is Trial.ACCEPTED:
             return Diagnosis(
                 "pooler",
-                f"The server accepts {shown}, and the pooler or proxy at `host` rejects it: it does not know"
-                " that password.",
+                f"The server accepts {shown}, and the pooler or proxy at `host` rejects it, "
+                "because it does not have that password.",
                 _give_password(shown, name),
             )
         return Diagnosis(
             "pooler",
-            f"The pooler or proxy at `host` accepts {shown}, and the server rejects it: the pooler has a"
-            " separate password for this user, or an old one.",
-            "Find out which stored version the server accepts, or who set its password; give the pooler that"
-            f" password, then run `rotators doctor {name}` again. Move no stage before.",
+            f"The pooler or proxy at `host` accepts {shown}, and the server rejects it: the "
+            "pooler has a separate or an old password for this user.",
+            "Find out which stored version the server accepts, or who set its password; set that "
+            f"password in the pooler, then run `rotators doctor {name}` again. Do not move a "
+            "stage before that.",
         )
     if not any(each.works for each in found.versions()):
         return None
@@ -218,8 +220,8 @@ def _pooled(found: Findings, name: str) -> Diagnosis | None:
         if each.rejected and not _server_judged(each, found):
             return Diagnosis(
                 "pooler",
-                f"{shown} is rejected, but a pooler or proxy gave that answer: it may not know the password,"
-                " and the server may know no other.",
+                f"{shown} is rejected, but a pooler or proxy gave that answer: it may not have "
+                "the password, and it may be the only password that the server accepts.",
                 f"{_give_password(shown, name)} Once the secret is healthy, name the server's own address in"
                 " `admin_host`.",
             )
@@ -233,8 +235,9 @@ def _disagreed(finding: Finding) -> bool:
 def _give_password(shown: str, name: str) -> str:
     """Return the action if a pooler does not know a version's password."""
     return (
-        f"Give the pooler the password of {shown} (PgBouncer: its user list, or an auth_query; RDS Proxy: its"
-        f" secrets), then run `rotators doctor {name}` again. Move no stage before."
+        f"Set the password of {shown} in the pooler (PgBouncer: its user list, or an auth_query; RDS "
+        f"Proxy: its secrets), then run `rotators doctor {name}` again. Do not move a stage before "
+        "that."
     )
 
 
@@ -251,8 +254,8 @@ def _staged_works(found: Findings, name: str) -> Diagnosis | None:
         state = "missing" if current is None else current.trial
         return _mendable(
             "promote-pending",
-            f"AWSCURRENT is {state} and AWSPENDING is accepted: a rotation died between the target's change "
-            "and its promotion.",
+            f"AWSCURRENT is {state} and AWSPENDING is accepted: a rotation stopped after it "
+            "changed the target and before the promotion.",
             [Act(Move.PROMOTE, pending.version)],
             name,
         )
@@ -277,12 +280,12 @@ def _newer_works(found: Findings, name: str) -> Diagnosis | None:
                 "older-differs",
                 "AWSCURRENT logs in as the previous password, and a newer version is accepted, but that value"
                 " differs in other keys too.",
-                "Store the value that is right, with the newer version's password (PutSecretValue).",
+                "Store the correct value with the password of the newer version (PutSecretValue).",
             )
         return _mendable(
             "restore-newer",
-            "AWSCURRENT logs in, and so does a newer version: the server still accepts the previous password,"
-            " and a rotation lost its stage.",
+            "AWSCURRENT logs in, and so does a newer version: the server still accepts the "
+            "previous password, and AWSPENDING was removed from the version of a rotation.",
             [Act(Move.PROMOTE, each.version), *_dropped(found)],
             name,
         )
@@ -292,7 +295,7 @@ def _newer_works(found: Findings, name: str) -> Diagnosis | None:
 
 def _current_works(pending: Finding | None, name: str) -> Diagnosis:
     if pending is None:
-        return Diagnosis("healthy", "AWSCURRENT logs in, and no rotation is under way.", "None is needed.")
+        return Diagnosis("healthy", "AWSCURRENT logs in, and no rotation is in progress.", "None is needed.")
     if pending.works:
         return _mendable(
             "promote-pending",
@@ -306,7 +309,7 @@ def _current_works(pending: Finding | None, name: str) -> Diagnosis:
         Trial.EMPTY: "has no value: a rotation stopped before createSecret stored one",
         Trial.FOREIGN: f"was {pending.detail}, so no rotation will ever promote it; find out who stored it",
         Trial.UNREADABLE: f"cannot be used by the rotator: {pending.detail}",
-    }.get(pending.trial, "is not known to the target: a rotation stopped before setSecret changed it")
+    }.get(pending.trial, "is rejected by the target: a rotation stopped before setSecret changed the target")
     return _mendable(
         "drop-pending",
         f"AWSCURRENT logs in; AWSPENDING {why}.",
@@ -332,10 +335,10 @@ def _older_works(found: Findings, name: str) -> Diagnosis | None:
         if not works.own or found.current is None or not found.current.rejected:
             return Diagnosis(
                 "older-differs",
-                f"AWSCURRENT {state}, and {shown} is accepted, but that value differs in other keys too.",
-                f"Compare the two. If {shown} is right, put AWSCURRENT on it: `aws secretsmanager"
+                f"AWSCURRENT {state}, and {shown} is accepted, but other keys of that value differ too.",
+                f"Compare the two values. If {shown} is correct, put AWSCURRENT on it: `aws secretsmanager"
                 f" update-secret-version-stage --secret-id {name} --version-stage AWSCURRENT"
-                f" --move-to-version-id {works.version}`. If not, store the value that is right.",
+                f" --move-to-version-id {works.version}`. If not, store the correct value.",
             )
         return _mendable(
             "reset-by-older",
@@ -357,7 +360,8 @@ def _by_admin(found: Findings, name: str) -> Diagnosis | None:
     if not _server_judged(current, found):
         return Diagnosis(
             "pooler",
-            "AWSCURRENT is rejected by a pooler or proxy, which may not know its password, or the server's.",
+            "AWSCURRENT is rejected by a pooler or proxy, which may not have its password or the "
+            "password of the server.",
             "Name the server's own address in the secret's `admin_host` (and `admin_port`), and give the"
             f" admin's secret the same address; then run `rotators doctor {name}` again.",
         )
@@ -374,14 +378,16 @@ def _by_admin(found: Findings, name: str) -> Diagnosis | None:
 def _no_reset(refused: TrialOutcome, name: str) -> Diagnosis:
     again = f"Then run `rotators doctor {name}` again."
     if refused.trial is not Trial.REFUSED:
-        return Diagnosis("unsure", f"The admin could not look: {refused.detail}.", f"{refused.next} {again}")
+        return Diagnosis(
+            "unsure", f"The admin could not examine the user: {refused.detail}.", f"{refused.next} {again}"
+        )
     if refused.reason == "correct-password":
         sentence = (
-            f"A stored password is right, and its login is refused for another reason: {refused.detail}."
+            f"A stored password is correct, and its login is refused for another reason: {refused.detail}."
         )
         return Diagnosis("correct-password", sentence, f"{refused.next} {again}")
     state = refused.reason if refused.reason in {*REFUSALS, "administrator"} else "unsure"
-    sentence = f"AWSCURRENT is rejected, and a new password set by the admin is no help: {refused.detail}."
+    sentence = f"AWSCURRENT is rejected, and a new password would not help: {refused.detail}."
     return Diagnosis(state, sentence, f"{refused.next} {again}")
 
 
@@ -407,30 +413,33 @@ def _lost(found: Findings, name: str) -> Diagnosis:
     return Diagnosis(
         "lost",
         f"{sentence}.",
-        "Look first whether the applications still log in. If they do, store the password that they use with "
+        "First check whether the applications still log in. If they do, store the password that "
+        "they use with "
         f"`aws secretsmanager put-secret-value --secret-id {name}`. If they do not, and the server's log"
-        " names no other cause (an expired password, an address, TLS), let an administrator of the server set"
-        " a new one and store it so.",
+        " names no other cause (an expired password, an address, TLS), an administrator of the "
+        "server must set a new password; store it with the same command.",
     )
 
 
 _OF_KEYS = {"key-unusable", "sealing-key"}
-"""Reasons of values that can be read, and may be accepted, when their key is enabled."""
+"""Reasons of values that can be read, and may be accepted, after their key is enabled."""
 
 _HAS_IT_MOVED = (
     "If the database has moved, store its new address together with the password that works there"
     " (PutSecretValue), or name both addresses in ALLOWED_TARGETS of the function and of this command. If it"
-    " has not moved, find out who changed the address in the secret, and store the right one."
+    " has not moved, find out who changed the address in the secret, and store the correct address."
 )
 
 
 def _more_logins(left_out: int, name: str) -> Diagnosis:
     return Diagnosis(
         "not-tried",
-        f"Nothing that was tried shows the state, and {left_out} versions were not tried, to keep the server"
+        f"The logins that were made do not show the state, and {left_out} versions were not "
+        "tried, to keep the server"
         " from locking the account.",
-        "Look up after how many rejected logins the server locks an account. If it allows more, wait until"
-        f" earlier ones no longer count, and run `rotators doctor {name}` with a higher MAX_REJECTED_LOGINS.",
+        "Find out after how many rejected logins the server locks an account. If it permits "
+        f"more, wait until earlier rejections no longer count, and run `rotators doctor {name}` "
+        "with a higher MAX_REJECTED_LOGINS.",
     )
 
 
@@ -439,7 +448,9 @@ def _how(found: Findings) -> str:
     current = found.current
     if current is not None and current.trial is Trial.UNREADABLE:
         return f"; {current.detail}"
-    return ": a rotation lost its stage, or the target was restored from a snapshot"
+    return (
+        ": AWSPENDING was removed from the version of a rotation, or the target was restored from a snapshot"
+    )
 
 
 def _moved(found: Findings) -> str:

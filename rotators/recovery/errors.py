@@ -9,7 +9,7 @@ class RepairRefused(RotationStateError):
     """`rotators repair` found nothing that is sure to lose nothing; nothing was changed."""
 
     code = "repair-refused"
-    remedy = "Do what `rotators doctor SECRET` names; a human has to decide."
+    remedy = "Take the action that `rotators doctor SECRET` names; a person must decide."
 
 
 class RollbackRefused(RotationStateError):

@@ -113,7 +113,7 @@ class Examination:
                 return self.untried(Trial.UNTRIED if "masterarn" in current else None, _outcome(fault))
             base = current or self._readable(Stage.PENDING) or self._readable(Stage.PREVIOUS)
             if base is None:
-                raise self.unreadable or SecretFormatError("no version with a stage holds a JSON object")
+                raise self.unreadable or SecretFormatError("no version with a stage contains a JSON object")
             rotator = rotator_of(base, self.settings)
             self.seen.public = public_members(rotator)
             return _Look(self, base, rotator).findings()

@@ -140,7 +140,7 @@ def _reset(versions: Versions, settings: Settings, act: Act) -> None:
 def _reset_by_admin(engine: Engine, rotation: Rotation, versions: Versions, rejected: Iterable[str]) -> None:
     admin, current = proven_admin(rotation, engine), rotation.current
     if admin is None:
-        raise SecretFormatError("the secret names no masterarn any more")
+        raise SecretFormatError("the secret no longer names a masterarn")
     credentials = [engine.credential.of(_value(versions, version)) for version in rejected]
     with engine.login(admin, rotation.settings) as session:
         require_reset_helps(session, current, credentials)
@@ -150,5 +150,5 @@ def _reset_by_admin(engine: Engine, rotation: Rotation, versions: Versions, reje
 def _value(versions: Versions, version: str) -> Secret:
     value = versions.value(version)
     if value is None:
-        raise NoCurrentValue(f"the version {version} holds no value any more")
+        raise NoCurrentValue(f"the version {version} no longer has a value")
     return value

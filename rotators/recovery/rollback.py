@@ -107,7 +107,7 @@ class Rollback:
         current, wanted = self._versions_of(view)
         self._rotates = view.rotation_enabled or view.function_arn is not None
         if wanted == current:
-            return RollbackPlan(view.name, view.arn, current, wanted, "it is AWSCURRENT already", ())
+            return RollbackPlan(view.name, view.arn, current, wanted, "it already has AWSCURRENT", ())
         versions = self._versions = _Unmoved(self.store, view.state)
         with masking(versions.seen):
             reason, sets = self._judged(versions, current, wanted)
@@ -157,7 +157,7 @@ class Rollback:
             raise SecretDeleted(f"the secret is scheduled for deletion ({view.deleted:%Y-%m-%d})")
         if view.primary_region:
             raise RollbackRefused(
-                "this is a replica; its versions follow the secret itself",
+                "this is a replica; its versions follow the primary secret",
                 remedy=f"Run `rotators rollback {view.primary_arn}`.",
                 reason="replica",
             )
@@ -165,17 +165,21 @@ class Rollback:
             raise SecretManagedByService(f"the secret belongs to {view.owner}, which rotates it itself")
         current, pending = view.holder(Stage.CURRENT), view.holder(Stage.PENDING)
         if current is None or pending not in {None, current}:
-            fault = "a rotation is under way or was cut off" if current else "no version is AWSCURRENT"
+            fault = "a rotation is in progress or was interrupted" if current else "no version has AWSCURRENT"
             raise RollbackRefused(
-                f"{fault}; a rollback now could undo what it does",
-                remedy=f"Run `rotators doctor {self.secret}`; `rotators repair {self.secret}` if it says so.",
+                f"{fault}; a rollback could undo its changes",
+                remedy=(
+                    f"Run `rotators doctor {self.secret}`; run `rotators repair {self.secret}` if "
+                    "doctor advises it."
+                ),
                 reason="rotation-under-way" if current else "no-current",
             )
         wanted = view.holder(Stage.PREVIOUS) if self.version is None else self.version
         known = {each.id for each in view.versions}
-        if wanted is None or (wanted not in known and not view.unlisted):
-            said = "the secret has no version of this id" if wanted else "no version has AWSPREVIOUS"
-            raise RollbackRefused(said, reason="no-version")
+        if wanted is None:
+            raise RollbackRefused("no version has AWSPREVIOUS", reason="no-version")
+        if wanted not in known and not view.unlisted:
+            raise RollbackRefused("the secret has no version with this id", reason="no-version")
         return current, wanted
 
     def _judged(self, versions: Versions, current: str, wanted: str) -> tuple[str, bool]:
@@ -186,12 +190,12 @@ class Rollback:
             return "only the stage moves: the secret names no engine, so no target is tried or set", False
         if old is None or new is None:
             raise RollbackRefused(
-                "one of the two versions is no JSON object, and the other one is of an engine",
+                "one of the two versions is not a JSON object, and the other one names an engine",
                 remedy=f"Run `rotators doctor {self.secret}`.",
                 reason="unreadable",
             )
         if old.get("engine") != new.get("engine"):
-            raise RollbackRefused("the wanted version is of another engine", reason="other-target")
+            raise RollbackRefused("the wanted version names another engine", reason="other-target")
         rotator = rotator_of(old, self.settings)
         versions.seen.public = public_members(rotator)
         engine = engine_of(rotator)
@@ -214,8 +218,10 @@ class Rollback:
             raise RollbackRefused(
                 f"the target rejects the wanted version, and strategy alternating changes no password in"
                 f" place: {new.get('username')!r} is the current user of both versions",
-                remedy=f"Roll back to a version of the other user; `rotators doctor {self.secret}` says which"
-                " versions log in.",
+                remedy=(
+                    f"Roll back to a version of the other user; `rotators doctor {self.secret}` shows "
+                    "which versions log in."
+                ),
                 reason="same-user",
             )
         self._logins = logins
@@ -225,8 +231,8 @@ class Rollback:
         """Require that no function rotates the secret: its setting ROTATOR may name a rotator."""
         if self._rotates:
             raise RollbackRefused(
-                "the secret names no engine, and a function rotates it, so its target is not known here",
-                remedy="Set ROTATOR as the function has it, then repeat the command.",
+                "the secret names no engine, and a function rotates it, so its target is not known",
+                remedy="Set ROTATOR to the value that the function has, then repeat the command.",
                 reason="no-rotator",
             )
 
@@ -239,7 +245,7 @@ class Rollback:
                 raise
             return None
         if value is None:
-            raise RollbackRefused(f"the version {version} holds no value", reason="no-value")
+            raise RollbackRefused(f"the version {version} has no value", reason="no-value")
         return value
 
     def _require_same_target(self, old: Secret, new: Secret, rotator: Rotator, engine: Engine) -> None:
@@ -250,7 +256,7 @@ class Rollback:
         if differing or not same_target(new, old, engine, self.settings):
             differs = ", ".join(differing) or "its address or TLS settings"
             raise RollbackRefused(
-                f"the wanted version is of another target ({differs})", reason="other-target"
+                f"the wanted version belongs to another target ({differs})", reason="other-target"
             )
 
 
@@ -268,7 +274,7 @@ class _Unmoved(Versions):
         if now.holder(Stage.CURRENT) != current or now.holder(Stage.PENDING) not in {None, current}:
             raise VersionConflict(
                 "a stage moved since the plan, so AWSCURRENT was not moved",
-                remedy="Run `rotators doctor SECRET`: it says which version the target accepts.",
+                remedy="Run `rotators doctor SECRET`, which shows the version that the target accepts.",
             )
 
 
@@ -318,7 +324,10 @@ def _require_login(rotator: Rotator, rotation: Rotation) -> None:
     except CredentialsRejected as error:
         raise RollbackRefused(
             "the target rejects the wanted version, and a custom rotator does not set older versions",
-            remedy="Set the target to it by hand, then repeat the command; or rotate to a new value.",
+            remedy=(
+                "Set its credential on the target yourself, then repeat the command; or rotate to a "
+                "new value."
+            ),
             reason="rejected",
         ) from error
 
@@ -328,8 +337,10 @@ def _refuse_unprovable(old: Secret, new: Secret, engine: Engine) -> None:
     credential = engine.credential.of
     if previous_hours_of(engine) and not (credential(old) == credential(new) and _same_user(old, new)):
         raise RollbackRefused(
-            "this server accepts the password before the newest one for a time, so a login does not show"
-            " which one is set",
+            (
+                "this server accepts the previous password for some time, so a login does not show "
+                "which password is set"
+            ),
             remedy="Rotate to a new value.",
             reason="previous-accepted",
         )
@@ -344,13 +355,13 @@ def _effect(old: Secret, new: Secret, engine: Engine) -> str:
     strategy, user = strategy_of(old, engine), new.get("username")
     if strategy == "alternating" and not _same_user(old, new):
         return (
-            f"the wanted version logs in, so only the stage moves: {user!r} is the current user then, and"
+            f"the wanted version logs in, so only the stage moves: {user!r} becomes the current user, and"
             f" {old.get('username')!r} keeps its password until the next rotation"
         )
     if strategy == "dual":
         return (
-            f"the wanted version logs in, so only the stage moves: both passwords of {user!r} work, and the"
-            " older one is current then"
+            f"the wanted version logs in, so only the stage moves: both passwords of {user!r} work, "
+            "and the older one becomes current"
         )
     return "the wanted version logs in, so only the stage moves"
 
@@ -365,7 +376,7 @@ def left(plan: RollbackPlan, begun: Move | None) -> str:
     if begun is Move.PROMOTE:
         accepted = ", which the target accepts" if Act(Move.SET, plan.wanted) in plan.acts else ""
         return f"AWSCURRENT is on version {plan.current}, or already on {plan.wanted}{accepted}"
-    target = f"may accept version {plan.wanted} already" if begun is Move.SET else "was not changed"
+    target = f"may already accept version {plan.wanted}" if begun is Move.SET else "was not changed"
     return f"the command did not move AWSCURRENT from version {plan.current}; the target {target}"
 
 

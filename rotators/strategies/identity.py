@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 _TRUSTED_KEYS = ("clear_text", "engine", "masterarn", "strategy")
 
 _HAS_IT_MOVED = (
-    "If the named cluster or workgroup has got another address since createSecret, take AWSPENDING off this"
-    " version (aws secretsmanager update-secret-version-stage --version-stage AWSPENDING"
+    "If the named cluster or workgroup has another address since createSecret, remove AWSPENDING "
+    "from this version (aws secretsmanager update-secret-version-stage --version-stage AWSPENDING"
     " --remove-from-version-id) and rotate again. If not, find out who stored the value."
 )
 
@@ -202,23 +202,26 @@ def check_admin(admin: Secret, current: Secret, users: set[str], engine: Engine)
         SecretFormatError: it lacks a key.
     """
     if "engine" in admin and admin.text("engine") not in engine.names:
-        raise IdentityMismatch("the secret behind masterarn is of another engine")
+        raise IdentityMismatch("the secret that masterarn names has another engine")
     target = direct(current, engine)
     _check_host(
         admin,
         target,
-        "the secret behind masterarn is ",
+        "the secret that masterarn names is ",
         "Use the same endpoint name (the writer's) in both secrets, then rotate again.",
     )
     if port_of(admin, engine.default_port) != port_of(target, engine.default_port):
-        raise IdentityMismatch("the secret behind masterarn has another port")
+        raise IdentityMismatch("the secret that masterarn names has another port")
     if wants_tls(current) and not wants_tls(admin):
         raise IdentityMismatch(
-            "the secret behind masterarn permits an unencrypted connection, and the current value does not",
+            (
+                "the secret that masterarn names permits an unencrypted connection, and the current "
+                "value does not"
+            ),
             remedy='Remove "ssl": false from the admin\'s secret, then rotate again.',
         )
     if admin.text("username") in {current.text("username"), *users}:
-        raise IdentityMismatch("the secret behind masterarn names the user that is being rotated")
+        raise IdentityMismatch("the secret that masterarn names is for the user that is being rotated")
 
 
 def _check_host(found: Secret, current: Secret, prefix: str = "", remedy: str | None = None) -> None:

@@ -38,11 +38,11 @@ class Demands:
         """
         if not self.takes_hashes:
             return (
-                "the server takes no password hashes, and rotations send nothing else, unless the secret has "
-                '"clear_text": true and the connection TLS'
+                "the server accepts no password hashes, and rotations send only hashes unless the secret has "
+                '"clear_text": true and the connection uses TLS'
             )
         if policy.length < self.length:
-            return f"PASSWORD_LENGTH is {policy.length}, and the server demands {self.length}"
+            return f"PASSWORD_LENGTH is {policy.length}, and the server requires {self.length}"
         classes = (
             ("EXCLUDE_NUMBERS", policy.numbers, self.digits),
             ("EXCLUDE_LOWERCASE", policy.lowercase, self.lower),
@@ -53,8 +53,8 @@ class Demands:
             guaranteed = _GUARANTEED if included and policy.require_each else 0
             if least > guaranteed:
                 return (
-                    f"the server demands {least} characters of the class that {variable} is about, and the "
-                    f"function's settings guarantee {guaranteed}"
+                    f"the server requires {least} characters of the class that {variable} controls, "
+                    f"and the function's settings guarantee {guaranteed}"
                 )
         return ""
 

@@ -129,7 +129,7 @@ class EngineRotator:
         if name not in strategies:
             meant = did_you_mean(name, strategies)
             # A text that is near no strategy may be a secret's value in the wrong place.
-            written = f"is {name!r}{meant}" if meant else "is none of this engine's"
+            written = f"is {name!r}{meant}" if meant else "is not a strategy of this engine"
             raise SecretFormatError(
                 f"key 'strategy' {written}; this engine offers: {', '.join(sorted(strategies))}"
             )
@@ -138,4 +138,6 @@ class EngineRotator:
     def _check_engine(self, current: Secret) -> None:
         """A secret chosen by ROTATOR may lack the engine key; one that names another engine is a mistake."""
         if "engine" in current and current.text("engine") not in self.engine.names:
-            raise SecretFormatError(f"engine {current.text('engine')[:40]!r} is not served by this rotator")
+            raise SecretFormatError(
+                f"engine {current.text('engine')[:40]!r} is not supported by this rotator"
+            )

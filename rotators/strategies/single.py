@@ -176,9 +176,9 @@ def _refuse_pooler(session: Changes[Any]) -> None:
     """Change no password through a pooler: what it rejects may be right, and it may not learn the new one."""
     if session.behind_pooler:
         raise TargetRefused(
-            "a pooler or proxy answers for the server, and it may go on asking for the old password",
+            "a pooler or proxy answers instead of the server, and it may still require the old password",
             reason="pooler",
             remedy='Name the server\'s own address in the secret\'s "admin_host" (and "admin_port"), or use'
-            " strategy alternating; and let the pooler look passwords up in the server"
+            " strategy alternating; configure the pooler to read passwords from the server"
             " (docs/how-to/recovery.md).",
         )

@@ -119,7 +119,7 @@ def test_a_value_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_file_of_damages_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "_MOST_DAMAGES", 3)
     damages = found(b"{\n" * 3 + b'{"a": 1}' + b" " * 100)
-    assert [isinstance(each, Damage) and each.cause for each in damages] == ["this is no JSON"] * 3 + [
+    assert [isinstance(each, Damage) and each.cause for each in damages] == ["this is not JSON"] * 3 + [
         "3 places are damaged; the rest was not read"
     ]
 

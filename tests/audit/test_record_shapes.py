@@ -232,13 +232,16 @@ INCOMPLETE: dict[str, tuple[object, str]] = {
     "no name": (changed(eventName=...), "eventName is missing"),
     "no source": (changed(eventSource=...), "eventSource is missing"),
     "no Region": (changed(awsRegion=...), "awsRegion is missing"),
-    "no time": (changed(eventTime=...), "eventTime is missing, or is no time"),
-    "wrong time": (changed(eventTime="2026-02-30T00:00:00Z"), "eventTime is missing, or is no time"),
-    "time without a zone": (changed(eventTime="2026-02-03T00:00:00"), "eventTime is missing, or is no time"),
-    "number as time": (changed(eventTime=1), "eventTime is missing, or is no time"),
+    "no time": (changed(eventTime=...), "eventTime is missing, or is not a time"),
+    "wrong time": (changed(eventTime="2026-02-30T00:00:00Z"), "eventTime is missing, or is not a time"),
+    "time without a zone": (
+        changed(eventTime="2026-02-03T00:00:00"),
+        "eventTime is missing, or is not a time",
+    ),
+    "number as time": (changed(eventTime=1), "eventTime is missing, or is not a time"),
     "no caller": (changed(userIdentity=...), "userIdentity is missing"),
-    "caller is text": (changed(userIdentity="jo"), "userIdentity is no object"),
-    "request is text": (changed(requestParameters="x"), "requestParameters is no object"),
+    "caller is text": (changed(userIdentity="jo"), "userIdentity is not an object"),
+    "request is text": (changed(requestParameters="x"), "requestParameters is not an object"),
     "no request": (changed(requestParameters=None), "GetSecretValue names no secret"),
     "secret is an object": (
         changed(requestParameters={"secretId": {"a": 1}}),
@@ -275,7 +278,7 @@ def test_foreign_values_are_a_gap(told: Any, foreign: object) -> None:
 
 def test_no_record_at_all_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "log.json").write_text('{"level": "info"}\n')
-    with opened() as table, pytest.raises(NoRecords, match="this is no record of CloudTrail"):
+    with opened() as table, pytest.raises(NoRecords, match="this is not a record of CloudTrail"):
         table.load(files([str(tmp_path)]))
 
 

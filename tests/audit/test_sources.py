@@ -73,7 +73,7 @@ def test_links_are_followed_and_pipes_are_not(tmp_path: Path) -> None:
     count, coverage = reads(str(tmp_path / "source"))
     assert (count, coverage.files) == (1, 2)
     assert [(gap.code, gap.cause) for gap in coverage.gaps] == [
-        ("unreadable", "the file could not be read: it is no regular file")
+        ("unreadable", "the file could not be read: it is not a regular file")
     ]
 
 
@@ -92,7 +92,7 @@ def test_gaps_are_counted_beyond_those_listed(tmp_path: Path) -> None:
 
 
 def test_a_missing_place_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(SourceUnreadable, match="is no file and no folder"):
+    with pytest.raises(SourceUnreadable, match="is neither a file nor a folder"):
         reads(str(tmp_path / "missing"))
 
 

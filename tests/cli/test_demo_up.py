@@ -99,7 +99,7 @@ def test_demo_on_an_own_server_leaves_it_unchanged(server: PostgresServer) -> No
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("nonsense", "no libpq URL"),
+        ("nonsense", "not a libpq URL"),
         ("postgresql://user:pa55word-x@localhost:abc/x", "one host and one port"),
         ("postgresql://user:pa55word-x@127.0.0.1:9/x?sslmode=disable", "nothing listens on the port"),
         ("postgresql://localhost/x", "lacks user, password"),

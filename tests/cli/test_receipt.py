@@ -143,8 +143,8 @@ def test_an_unreadable_file_hides_no_other_finding(place: Path) -> None:
     findings = [each for chain in json.loads(done.stdout)["chains"] for each in chain["findings"]]
     assert [each["message"] for each in findings if each["problem"] == "unreadable"] == [
         "it could not be read: No such file or directory",
-        "it is no DSSE envelope with one signature",
-        "it could not be read: it is no regular file",
+        "it is not a DSSE envelope with one signature",
+        "it could not be read: it is not a regular file",
     ]
 
 

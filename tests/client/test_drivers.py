@@ -321,7 +321,7 @@ def test_unknown_driver_name_is_refused_before_any_read(driver: Any, meant: str 
 )
 def test_wrong_driver_is_refused_before_any_read(driver: Any, connect: Any) -> None:
     for call in (Credentials("s").connect, lambda *a, **k: AsyncCredentials("s").connect(*a, **k).send(None)):
-        with pytest.raises(ConfigurationError, match="the function is of"):
+        with pytest.raises(ConfigurationError, match="the function belongs to"):
             call(connect, driver=driver)
 
 
@@ -338,7 +338,7 @@ def test_connection_of_another_driver_is_closed(driver: str, module: str) -> Non
 
     with pytest.raises(ConfigurationError, match=f"Pass driver='{module.partition('.')[0]}'"):
         credentials_for(CLEAR).login(lambda _: connection, driver)
-    with pytest.raises(ConfigurationError, match="made a connection"):
+    with pytest.raises(ConfigurationError, match="returned a connection"):
         asyncio.run(program())
     assert (type(connection).closed, vars(kind)["closed"]) == (1, 1)
 

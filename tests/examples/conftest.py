@@ -168,7 +168,7 @@ def acme(place: Place, shop: Shell) -> Iterator[dict[str, Any]]:
 def endpoints(place: Place, shop: Shell) -> Iterator[Shell]:
     """examples/private-subnets, with all three endpoints."""
     with place.checkout.shell("private-subnets") as shell:
-        shell.run("Make them")
+        shell.run("Create the endpoints")
         shell.type(
             "aws cloudformation deploy --stack-name rotators-endpoints"
             " --template-file examples/private-subnets/template.yaml"

@@ -114,7 +114,7 @@ def test_the_daily_run_fills_lost_events(alone: Scene) -> None:
     assert handler({"Fill": True, "DryRun": True}) == {"Missing": [], "Left": 0}
     assert [each.version for each in alone.receipts()] == alone.tokens
     assert [each.filled_later for each in alone.receipts()] == [False, True, True]
-    assert alone.chain().notes[-1] == "receipt 3 was filled later"
+    assert alone.chain().notes[-1] == "receipt 3 was written later"
 
 
 def test_a_run_without_time_leaves_secrets(alone: Scene) -> None:

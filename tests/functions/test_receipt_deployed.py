@@ -220,7 +220,7 @@ def test_the_daily_run_fills_a_lost_event(deployed: Deployed, tmp_path: Path) ->
     folder, key = copied(deployed, Bucket(deployed.bucket).read(), tmp_path)
     done = command("receipt", "verify", folder, "--key", key)
     assert done.status == 0
-    assert f"receipt {deployed.count()} was filled later" in done.stdout
+    assert f"receipt {deployed.count()} was written later" in done.stdout
 
 
 def test_a_disabled_key_delays_receipts_only(deployed: Deployed) -> None:

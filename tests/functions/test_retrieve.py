@@ -102,7 +102,7 @@ def test_a_missing_field_is_named_without_values(manager: SecretsManagerClient) 
 
 def test_text_has_no_fields(manager: SecretsManagerClient) -> None:
     shown = refused({"SecretId": created(manager, "s3cr3t-Pa55"), "Fields": ["password"]}, SecretFormatError)
-    assert "no JSON object" in shown
+    assert "not a JSON object" in shown
     assert "s3cr3t" not in shown
 
 

@@ -81,7 +81,7 @@ def test_ten_thousand_secrets_are_listed_in_full() -> None:
     with Pages(10_000).serving() as pages:
         answer = widget.handler({})
     assert (pages.served, secrets_shown(answer)) == (100, 10_000)
-    assert "the time was over" not in answer
+    assert "the time limit ended" not in answer
 
 
 @pytest.mark.usefixtures("aws")
@@ -89,7 +89,7 @@ def test_it_answers_before_its_time_is_over() -> None:
     with Pages(1_000).serving() as pages:
         answer = widget.handler({}, Invocation(lambda: pages.served == 3))
     assert pages.served == 3
-    assert "Only 200 secrets are shown: the time was over" in answer
+    assert "Only 200 secrets are shown, because the time limit ended" in answer
     assert "?</b>failed rotations" in answer
 
 
@@ -105,7 +105,7 @@ def test_look_ups_without_an_answer_leave_failures_unknown() -> None:
     with Pages(300).serving(), unanswered(clients.cloudtrail_lister(), "cloudtrail.LookupEvents") as sent:
         answer = widget.handler(read("widget-dashboard"), Invocation(sent.is_set))
     assert secrets_shown(answer) == 300
-    assert "the time was over" not in answer
+    assert "the time limit ended" not in answer
     assert "?</b>failed rotations" in answer
 
 
@@ -114,7 +114,7 @@ def test_a_page_without_an_answer_is_told() -> None:
     client = clients.secrets_lister()
     with Pages(300).serving(), unanswered(client, "secretsmanager.ListSecrets", after=1) as sent:
         answer = widget.handler({}, Invocation(sent.is_set))
-    assert "Only 100 secrets are shown: the time was over" in answer
+    assert "Only 100 secrets are shown, because the time limit ended" in answer
     assert "?</b>failed rotations" in answer
 
 

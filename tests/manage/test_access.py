@@ -223,7 +223,7 @@ def test_the_default_key_admits_no_other_account(secret: str, fleet: Fleet) -> N
     fleet.secrets.put_resource_policy(SecretId=secret, ResourcePolicy=admitted)
     (found,) = [each for each in told(secret)["principals"] if each["principal"] == other]
     assert found["read"] == found["write"]
-    assert found["read"]["why"] == "the key aws/secretsmanager admits its own account only"
+    assert found["read"]["why"] == "the key aws/secretsmanager can be used only by its own account"
     assert found["rotate"]["access"] == "conditional"
 
 

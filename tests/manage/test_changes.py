@@ -142,7 +142,7 @@ def test_a_plan_names_the_rotation_it_stops(two: Fleet) -> None:
     two.aws.enable_rotation(f"{two.prefix}app")
     two.secrets.put_secret_value(SecretId=f"{two.prefix}app", SecretString="x", VersionStages=["AWSPENDING"])
     (planned,) = json.loads(run("schedule", f"{two.prefix}app", "--off", "--json").stdout)["changes"]
-    assert planned["change"] == "turn rotation off, though a rotation is under way or was interrupted"
+    assert planned["change"] == "turn rotation off, although a rotation is in progress or was interrupted"
 
 
 def test_a_refused_change_does_not_end_the_others(two: Fleet) -> None:

@@ -582,7 +582,8 @@ def test_readers_without_the_new_key_are_named(case: Case, identities: Identitie
     nobody = identities.role(allow("secretsmanager:GetSecretValue"))
     told = case.told()
     assert told["state"] == "done"
-    assert f"may read it now, but not its next value, because of {case.new.rpartition('/')[2]}: " in remarks(
+    key = case.new.rpartition("/")[2]
+    assert f"can read the current value, but not the next value, because they cannot use {key}: " in remarks(
         told
     )
     assert arn(old) in remarks(told)
@@ -615,7 +616,7 @@ def test_what_cannot_be_checked_is_told(
         with identities.acting(allow("*"), deny(action)):
             told = case.told(yes=False)
         assert f"was not checked: {action.rpartition(':')[2]} on" in remarks(told)
-        assert "may read it now" not in remarks(told)
+        assert "can read the current value" not in remarks(told)
     with identities.acting(allow("*"), deny("lambda:*")):
         told = case.told(yes=False)
     assert "was not checked: GetFunctionConfiguration on" in remarks(told)

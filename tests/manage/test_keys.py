@@ -168,9 +168,9 @@ def test_a_sealing_key_is_never_unneeded(kms: Any, fleet: Fleet, monkeypatch: py
     monkeypatch.setenv("SEALING_KEYS", f"{arn_of(kms, new)},{arn_of(kms, old)}")
     changed = run("key", "change", "--from", old, "--to", new, name, "--yes")
     assert changed.exit_code == 0, changed.output
-    assert "Keep it: SEALING_KEYS names it" in changed.output
+    assert "Keep this key: SEALING_KEYS names it" in changed.output
     assert "schedule-key-deletion" not in changed.output
-    assert "SEALING_KEYS names it" in run("key", "versions", old, name).stdout
+    assert "SEALING_KEYS names this key" in run("key", "versions", old, name).stdout
 
 
 def test_versions_of_a_deleted_secret_are_found(kms: Any, fleet: Fleet) -> None:
@@ -211,7 +211,7 @@ def test_automatic_rotation_is_set_once(kms: Any) -> None:
 @pytest.mark.parametrize(
     ("settings", "spoil", "cause"),
     [
-        ({"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}, None, "symmetric encryption keys only"),
+        ({"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}, None, "only symmetric encryption keys"),
         ({}, "disable_key", "is Disabled"),
         ({}, "schedule_key_deletion", "is PendingDeletion"),
     ],

@@ -209,14 +209,14 @@ def test_expired_credentials_end_the_changes(three: Fleet) -> None:
     with stopping("TagResource", 2, expired):
         done = command("tag", "--name", three.prefix, "--set", "env=prod", "--yes", "--json")
     assert (done.status, states(done)) == (1, ["done", "refused", "planned"])
-    assert json.loads(done.stdout)["next"].startswith("correct what the errors name, then repeat")
+    assert json.loads(done.stdout)["next"].startswith("correct the causes that the errors name, then repeat")
 
 
 def test_a_refused_change_tells_how_to_continue(three: Fleet) -> None:
     words = ("schedule", "--name", three.prefix, "--every", "30", "--yes", "--json")
     told = json.loads(command(*words).stdout)  # no secret has a function
     assert (told["state"], {each["state"] for each in told["changes"]}) == ("incomplete", {"refused"})
-    assert told["next"].startswith("correct what the errors name, then repeat")
+    assert told["next"].startswith("correct the causes that the errors name, then repeat")
 
 
 def test_an_interrupted_listing_is_one_document(three: Fleet) -> None:

@@ -178,7 +178,7 @@ def test_a_policy_that_would_not_work_is_told(secret: str, identities: Identitie
     role = identities.role(deny("kms:Decrypt", Sid="NoKeys"))
     done = command("access", "suggest", secret, "--for", role)
     assert done.status == 1
-    assert f"Fault: the role would not be able to read {secret}: kms:Decrypt is denied by" in done.stdout
+    assert f"Fault: the role could not read {secret}: kms:Decrypt is denied by" in done.stdout
     assert "NoKeys" in done.stdout
 
 

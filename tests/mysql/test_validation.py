@@ -89,7 +89,7 @@ def test_a_password_rule_violation_is_a_validation_error(strict: MariaDbWorld, s
 def test_without_tls_no_consent_helps(clear_world: MariaDbWorld) -> None:
     """createSecret refuses it before a value is stored."""
     user, arn = secret_for(clear_world, "single", clear_text=True)
-    with pytest.raises(SecretFormatError, match="clear text is sent inside TLS only"):
+    with pytest.raises(SecretFormatError, match="clear text is sent only inside TLS"):
         clear_world.rotate(arn)
     assert clear_world.logs_in(user)
 

@@ -214,7 +214,7 @@ def test_clear_text_needs_permission_and_tls(world: World) -> None:
     login = {"username": helper["username"], "password": helper["password"], "clear_text": True}
     as_admin(world, change, **login)
     assert world.logs_in({**user, "password": new})
-    with pytest.raises(SecretFormatError, match="inside TLS only"):
+    with pytest.raises(SecretFormatError, match="only inside TLS"):
         as_admin(world, change, **login, ssl=False)
     with pytest.raises(SecretFormatError, match="clear_text"):
         as_admin(world, change, **{**login, "clear_text": "perhaps"})

@@ -65,7 +65,7 @@ def test_a_removed_receipt_is_missing(at: int) -> None:
 
 
 def test_many_removed_receipts_are_one_finding() -> None:
-    assert [each.message for each in one(CHAIN[:5] + CHAIN[9:]).findings] == ["receipts 6 to 9 are not there"]
+    assert [each.message for each in one(CHAIN[:5] + CHAIN[9:]).findings] == ["receipts 6 to 9 are missing"]
 
 
 @pytest.mark.parametrize("at", [0, 20, 49])
@@ -231,7 +231,7 @@ def test_notes_name_gaps_and_unknown_facts() -> None:
     first, second = chain(KEY, 2)
     late = resigned(second.data, filled_later=True, unknown=("steps",), replaced_version="another")
     notes = one([first, replace(second, data=late)]).notes
-    assert notes[0] == "receipt 2 was filled later and lacks steps"
+    assert notes[0] == "receipt 2 was written later and lacks steps"
     assert notes[1].startswith(
         "between receipts 1 and 2 the value changed without a receipt: version another"
     )

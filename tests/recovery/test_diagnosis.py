@@ -191,8 +191,8 @@ def test_an_accepted_value_can_be_repaired() -> None:
 
 def test_advice_names_the_applications_before_a_reset() -> None:
     for found, diagnosis in each():
-        if "set a new one" in diagnosis.action:
-            assert diagnosis.action.startswith("Look first whether the applications still log in"), found
+        if "set a new password" in diagnosis.action:
+            assert diagnosis.action.startswith("First check whether the applications still log in"), found
             assert Trial.ACCEPTED not in {trial for each in found.versions() for trial in each.trials}, found
 
 

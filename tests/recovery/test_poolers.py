@@ -46,7 +46,7 @@ def test_a_password_unknown_to_poolers_keeps_its_stage(world: World, pooler: PgB
     document = examined(arn)
     assert document["state"] == "pooler"
     assert "The server accepts AWSPENDING" in document["sentence"]
-    assert "Give the pooler the password of AWSPENDING" in refused(world, arn)
+    assert "Set the password of AWSPENDING in the pooler" in refused(world, arn)
 
     pooler.knows(world.value(arn, "AWSPENDING"))
     assert examined(arn)["state"] == "promote-pending"

@@ -61,7 +61,7 @@ def test_check_and_show_name_the_primary(replicated: str) -> None:
     assert HOME in failed["detail"]
     assert replicated in failed["next"]
     shown = run("show", in_region(OTHER, replicated)).output
-    assert f"the secret itself is in {HOME}" in shown
+    assert f"the primary secret is in {HOME}" in shown
     assert replicated in shown
     assert document_of("show", in_region(OTHER, replicated))["primary_region"] == HOME
 

@@ -122,7 +122,7 @@ def test_values_are_exported_and_imported(
     file.write_text(json.dumps({name: value}))
     assert run("import", str(file), "--yes").status == 0
     assert json.loads(sealed.raw(name)).keys() == {"rotators-sealed"}
-    assert "nothing remains" in run("import", str(file), "--yes").stdout
+    assert "no change is needed" in run("import", str(file), "--yes").stdout
     monkeypatch.delenv("SEALING_KEYS")
     for arguments in (("import", str(file), "--yes"), ("export", arn)):
         done = run(*arguments)
@@ -144,7 +144,7 @@ def test_import_seals_a_clear_value(
     assert "seal" in run("import", str(file)).stdout
     assert run("import", str(file), "--yes").status == 0
     assert json.loads(sealed.raw(name)).keys() == {"rotators-sealed"}
-    assert "nothing remains" in run("import", str(file), "--yes").stdout
+    assert "no change is needed" in run("import", str(file), "--yes").stdout
 
 
 def test_diff_compares_what_was_sealed(world: World, sealed: Sealed) -> None:

@@ -52,6 +52,6 @@ def require_same(destination: Destination, secret: Secret, place: Secret) -> Non
     """
     if not destination.same(secret, place):
         raise ConfigurationError(
-            "the secret is for another server than the client",
+            "the secret names another server than the client",
             remedy="Create a new client, which has the new address.",
         )

@@ -127,9 +127,7 @@ class ClientLogins:
             return last[1]
         credential = options._credentials  # noqa: SLF001 - there is no public way
         if credential is None:
-            raise ConfigurationError(
-                "the client logs in without a password", remedy="Leave authMechanism out."
-            )
+            raise ConfigurationError("the client logs in without a password", remedy="Omit authMechanism.")
         values = PYMONGO.parameters(attempt.secret, self.given) | self.given
         changed: MongoCredential = credential._replace(
             username=values["username"],
@@ -159,7 +157,7 @@ def connected(credentials: Credentials, make: Callable[..., C], *args: Any, **kw
     """
     if not (isinstance(make, type) and issubclass(make, pymongo.MongoClient)):
         raise ConfigurationError(
-            "this function of pymongo makes no client for threads",
+            "this function of pymongo does not create a client for threads",
             remedy="Pass pymongo.MongoClient, or pymongo.AsyncMongoClient to AsyncCredentials.",
         )
     logins = ClientLogins(Secret(credentials.secret()), kwargs)

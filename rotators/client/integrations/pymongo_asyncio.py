@@ -48,7 +48,7 @@ async def connected(
     """
     if not (isinstance(make, type) and issubclass(make, pymongo.AsyncMongoClient)):
         raise ConfigurationError(
-            "this function of pymongo makes no client for asyncio",
+            "this function of pymongo does not create a client for asyncio",
             remedy="Pass pymongo.AsyncMongoClient, or use Credentials in a thread.",
         )
     logins = ClientLogins(Secret(await credentials.secret()), kwargs)

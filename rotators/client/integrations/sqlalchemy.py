@@ -71,8 +71,8 @@ def attach(engine: Engine, credentials: Credentials) -> None:
     def connected(_connection: Any, record: ConnectionPoolEntry) -> None:
         if _NEW not in record.info:
             raise ConfigurationError(
-                "the engine makes its connections with its own creator or pool, not with the credentials",
-                remedy="Leave creator= and pool= out of create_engine().",
+                "the engine creates its connections with its own creator or pool, not with the credentials",
+                remedy="Omit creator= and pool= in create_engine().",
             )
 
     @event.listens_for(engine, "checkout")

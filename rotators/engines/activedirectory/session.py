@@ -207,7 +207,7 @@ class ActiveDirectorySession:
     def _reset(self, user: str, new: str) -> None:
         entry = self._entry(user, "lockoutTime")
         if entry.get("objectsid") == self._own_entry().get("objectsid"):
-            raise IdentityMismatch("the secret behind masterarn names the user that is being rotated")
+            raise IdentityMismatch("the secret that masterarn names is for the user that is being rotated")
         changes: Changes = {"unicodePwd": [(ldap3.MODIFY_REPLACE, [_encoded(new)])]}
         if _number(entry, "lockouttime"):
             changes["lockoutTime"] = [(ldap3.MODIFY_REPLACE, ["0"])]

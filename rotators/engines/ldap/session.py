@@ -168,7 +168,7 @@ class LdapSession:
         by_admin = user != self._login.user
         self._require_same_user()
         if by_admin and same_name(self._entry_name(user), self._login.user):
-            raise IdentityMismatch("the secret behind masterarn names the user that is being rotated")
+            raise IdentityMismatch("the secret that masterarn names is for the user that is being rotated")
         stored = (self._directory.read(user, "userPassword") or {}).get("userpassword", [])
         scheme = self._scheme or next(
             (each for each in map(scheme_of, stored) if each in SCHEMES), SCHEMES[0]

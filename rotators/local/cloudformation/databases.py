@@ -58,7 +58,7 @@ def _target_attachment(client: Client, _name: str, given: Properties) -> StackRe
         added = {"dbInstanceIdentifier": target, "host": endpoint["Address"], "port": endpoint["Port"]}
         dbname = found.get("DBName")
     else:
-        raise ValidationError(message=f"The local AWS attaches no {given['TargetType']}")
+        raise ValidationError(message=f"The local AWS does not attach {given['TargetType']}")
     added |= {"engine": found["Engine"].removeprefix("aurora-").replace("postgresql", "postgres")}
     added |= {"dbname": dbname} if dbname else {}
     value = json.loads(manager.get_secret_value(SecretId=given["SecretId"])["SecretString"])

@@ -111,7 +111,7 @@ def completed(original: Callable[[str], Any], client: Callable[..., Any], resour
         ResourceType(_TYPES[resource_type], client) if resource_type in _TYPES else original(resource_type)
     )
     if found is None:
-        raise ValidationError(message=f"The local AWS cannot make resources of type {resource_type}")
+        raise ValidationError(message=f"The local AWS cannot create resources of type {resource_type}")
     return found
 
 

@@ -74,7 +74,7 @@ def interpreter() -> str:
     found = named or str(Path(__file__).resolve().parents[3] / ".venv-lambda" / "bin" / "python")
     if not Path(found).exists():
         raise LocalStackError(
-            "there is no Python with Lambda's runtime client here",
+            "no Python with Lambda's runtime client was found",
             remedy="Run `make runtime`, or set RUNTIME_PYTHON to a Python 3.13 that has awslambdaric.",
             reason="no-runtime",
         )

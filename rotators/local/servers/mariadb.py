@@ -130,7 +130,7 @@ class MariaDbServer(PrivateServer):
                 return found
         if named:
             raise ServerNotFound(
-                f"MARIADB_BIN names {named!r}, where there is no working mariadbd and mariadb-install-db"
+                f"MARIADB_BIN names {named!r}, which has no working mariadbd and mariadb-install-db"
             )
         raise ServerNotFound(
             "no MariaDB was found on this machine",

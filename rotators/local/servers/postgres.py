@@ -204,7 +204,7 @@ class PostgresServer(_Postgres, PrivateServer):
         if named := os.environ.get("PG_BIN"):
             if found := _binaries(Path(named).resolve()):
                 return found
-            raise ServerNotFound(f"PG_BIN names {named!r}, where there is no working initdb and postgres")
+            raise ServerNotFound(f"PG_BIN names {named!r}, which has no working initdb and postgres")
         places = [Path(place) for pattern in _SYSTEM for place in glob.glob(pattern)]  # noqa: PTH207 - absolute patterns
         if on_path := shutil.which("initdb"):
             places.append(Path(on_path).parent)
@@ -216,7 +216,7 @@ class PostgresServer(_Postgres, PrivateServer):
         raise ServerNotFound(
             "no PostgreSQL was found on this machine",
             remedy="Install PostgreSQL, set PG_BIN to its bin directory, "
-            "or DATABASE_URL to a server of yours.",
+            "or set DATABASE_URL to your own server.",
         )
 
     @classmethod
@@ -325,7 +325,7 @@ class ExternalPostgres(_Postgres):
             parts = conninfo_to_dict(url)
         except ProgrammingError:
             # libpq's text repeats the URL, and with it the password.
-            raise LocalStackError("DATABASE_URL is no libpq URL", remedy=_URL_FORM) from None
+            raise LocalStackError("DATABASE_URL is not a libpq URL", remedy=_URL_FORM) from None
         if missing := [key for key in ("host", "user", "password") if not parts.get(key)]:
             raise LocalStackError(f"DATABASE_URL lacks {', '.join(missing)}", remedy=_URL_FORM)
         port = str(parts.get("port") or 5432)

@@ -307,7 +307,7 @@ class PrivateServer(DatabaseServer):
         raise self._failure()
 
     def _failure(self) -> ServerStartFailed:
-        return ServerStartFailed(f"{self.engine} did not come up: {self.log()[-_LOG_TAIL:].strip()}")
+        return ServerStartFailed(f"{self.engine} did not start: {self.log()[-_LOG_TAIL:].strip()}")
 
     def _came_up(self, before: int = 0) -> bool:
         """Wait until it is up.
@@ -386,7 +386,7 @@ def find_program(program: str, variable: str, places: Sequence[str], missing: Se
     found = shutil.which(program, path=named or os.pathsep.join((os.environ.get("PATH", ""), *places)))
     if found:
         return Path(found).absolute()
-    raise ServerNotFound(f"{variable} names {named!r}, where there is no {program}") if named else missing
+    raise ServerNotFound(f"{variable} names {named!r}, which has no {program}") if named else missing
 
 
 def free_port() -> int:

@@ -46,7 +46,7 @@ def main() -> None:
 def _leave_network() -> None:
     """Move this process to a new network namespace, which has loopback only."""
     if ctypes.CDLL(None, use_errno=True).unshare(_NEW_NETWORK):
-        raise OSError(ctypes.get_errno(), "no network namespace can be made")
+        raise OSError(ctypes.get_errno(), "a network namespace cannot be created")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
         fcntl.ioctl(channel, _SET_FLAGS, struct.pack("16sH14x", b"lo", _UP))
 

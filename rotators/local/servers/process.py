@@ -90,7 +90,7 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             raise LocalStackError(
                 f"the server of process {self._process.pid} did not end in {_STOP_SECONDS:.0f} seconds",
-                remedy="End it by hand.",
+                remedy="End it yourself.",
             ) from None
         finally:
             stdout.close()

@@ -105,5 +105,7 @@ def _header(secret: Secret, key: str) -> str:
     """A member of the secret as a header's value: headers lose blanks at the ends, and take ASCII only."""
     text = secret.text(key)
     if not text.isascii() or not text.isprintable() or text != text.strip():
-        raise SecretFormatError(f"key {key!r} of the secret holds a character that no header takes")
+        raise SecretFormatError(
+            f"key {key!r} of the secret contains a character that a header cannot contain"
+        )
     return text
