@@ -105,6 +105,11 @@ def login_failure(engine: Engine, value: dict[str, Any], **settings: Any) -> Rot
     return caught.value
 
 
+def failed_check(document: dict[str, Any]) -> str:
+    """The name of the first failed check in a document of `rotators check`."""
+    return str(next(each["name"] for each in document["checks"] if each["result"] == "failed"))
+
+
 def ask(engine: Engine, value: dict[str, Any], question: str, *arguments: Any, **named: Any) -> Any:
     """Log in with a value, and call a method of the session."""
     with engine.login(Secret(value), Settings()) as session:

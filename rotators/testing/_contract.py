@@ -19,8 +19,9 @@ from rotators.core.errors import (
     TargetUnavailable,
 )
 from rotators.core.secret import PUBLIC_KEYS
+from rotators.local.servers.private import free_port
 from rotators.testing._case import EXTRA, STEPS, Case, Kit
-from rotators.testing._proxy import Proxy, closed_port
+from rotators.testing._proxy import Proxy
 from rotators.testing._recorder import Act, Kind, When, at
 from rotators.testing._secrecy import Witness
 from rotators.testing._suite import Suite, failure
@@ -195,7 +196,7 @@ class RotatorContractV1(Suite):
 
     def test_a_server_that_is_down(self, kit: Kit) -> None:
         """No server means ``TargetUnavailable``, which may be retried; fails if the error is another one."""
-        with kit.case(port=closed_port()) as case:
+        with kit.case(port=free_port()) as case:
             token = case.begin(CREATE)
             for step in (SET, TEST):
                 self._unavailable(partial(case.step, step, token), step)
@@ -254,7 +255,7 @@ class RotatorContractV1(Suite):
         with kit.case(rotations=1) as case:
             kit.target.reset(case.current())
             self._shows_nothing(kit, case, None)
-        with kit.case(port=closed_port()) as case:
+        with kit.case(port=free_port()) as case:
             self._shows_nothing(kit, case, None)
 
     @staticmethod

@@ -92,12 +92,6 @@ class Proxy:
         _end(sink)
 
 
-def closed_port() -> int:
-    """Return a loopback port on which no server listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 def _send_at_once(channel: socket.socket) -> None:
     """Let no block wait for the acknowledgement of the one before, which receivers delay by 40 ms."""
     channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

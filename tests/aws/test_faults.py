@@ -177,7 +177,7 @@ def test_a_boto_error_names_the_endpoint(
     assert ("https://e" in result.cause) == ("endpoint_url" in raised.kwargs)
 
 
-def test_a_closed_port_is_an_unreachable_endpoint() -> None:
+def test_a_free_port_is_an_unreachable_endpoint() -> None:
     client = boto3.client(
         "secretsmanager",
         region_name="eu-west-1",

@@ -19,7 +19,7 @@ from rotators.core.errors import ServiceUnavailable, TargetRefused
 from rotators.engines.postgres import PostgresEngine
 from rotators.local.aws import LocalAws
 from rotators.local.servers.postgres import PostgresServer
-from tests.world import World, new_password, unique
+from tests.world import World, failed_check, new_password, unique
 
 pytestmark = pytest.mark.processes
 
@@ -37,11 +37,6 @@ def checked(arn: str, *options: str) -> dict[str, Any]:
 
 def results(document: dict[str, Any]) -> dict[str, str]:
     return {each["name"]: each["result"] for each in document["checks"]}
-
-
-def failed(document: dict[str, Any]) -> str:
-    """The name of the first check that failed."""
-    return str(next(each["name"] for each in document["checks"] if each["result"] == "failed"))
 
 
 def stored(world: World, value: Value) -> str:
@@ -103,7 +98,7 @@ def test_silent_closed_and_unknown_servers_are_distinguished(world: World, silen
     silent = checked(stored(world, {**value, "port": silent_port}))
     closed = checked(stored(world, {**value, "port": 1}))
     unknown = checked(stored(world, {**value, "host": "no-such-host.invalid"}))
-    assert [failed(each) for each in (silent, closed, unknown)] == ["network route"] * 3
+    assert [failed_check(each) for each in (silent, closed, unknown)] == ["network route"] * 3
     for document, code in ((silent, "timeout"), (closed, "closed-port"), (unknown, "unknown-host")):
         assert code in next(each["detail"] for each in document["checks"] if each["result"] == "failed")
 
@@ -111,7 +106,7 @@ def test_silent_closed_and_unknown_servers_are_distinguished(world: World, silen
 def test_a_certificate_that_is_not_trusted_is_told(world: World) -> None:
     document = checked(stored(world, {**world.user(), "sslrootcert": world.some_authority()}))
     assert results(document)["network route"] == "ok"
-    assert failed(document) == "TLS"
+    assert failed_check(document) == "TLS"
     assert results(document)["login"] == "unknown"
 
 
@@ -153,24 +148,24 @@ def test_checks_that_cannot_be_made_are_counted(world: World, monkeypatch: pytes
 def test_a_named_stack_outranks_the_secret_s_function(world: World) -> None:
     arn = world.secret(world.user())
     assert checked(arn)["ready"]
-    assert failed(checked(arn, "--stack", "nothing")) == "Secrets Manager may invoke the function"
+    assert failed_check(checked(arn, "--stack", "nothing")) == "Secrets Manager may invoke the function"
 
 
 def test_a_wrong_password_is_told(world: World) -> None:
     document = checked(stored(world, {**world.user(), "password": new_password()}))
-    assert failed(document) == "login"
+    assert failed_check(document) == "login"
 
 
 def test_alternating_without_an_admin_is_told(world: World) -> None:
     document = checked(stored(world, {**world.user(), "strategy": "alternating"}))
-    assert failed(document) == "admin login"
+    assert failed_check(document) == "admin login"
 
 
 def test_an_admin_without_rights_is_told(world: World) -> None:
     weak = world.user()
     admin = world.store({**weak})
     document = checked(stored(world, {**world.user(), "masterarn": admin}))
-    assert failed(document) == "admin rights"
+    assert failed_check(document) == "admin rights"
     assert "CREATEROLE" in document["next"]
 
 
@@ -178,14 +173,14 @@ def test_a_second_user_of_another_application_fails(world: World) -> None:
     user = world.user()
     world.create_user(f"{user['username']}_clone", new_password())
     document = checked(stored(world, {**user, "masterarn": world.admin_secret()}))
-    assert failed(document) == "second user"
+    assert failed_check(document) == "second user"
 
 
 def test_a_name_too_long_for_a_clone_fails(world: World) -> None:
     name = unique("n" * 50)
     name += "x" * (60 - len(name))
     document = checked(stored(world, {**world.user(name), "masterarn": world.admin_secret()}))
-    assert failed(document) == "second user"
+    assert failed_check(document) == "second user"
 
 
 def test_password_rules_that_the_engine_refuses_fail(world: World) -> None:
@@ -201,12 +196,12 @@ def test_password_rules_that_the_engine_refuses_fail(world: World) -> None:
         lambdas.update_function_configuration(
             FunctionName="rotators-rotate", Environment={"Variables": before}
         )
-    assert failed(document) == "password rules"
+    assert failed_check(document) == "password rules"
 
 
 def test_a_function_that_is_not_there_is_told(world: World) -> None:
     document = checked(stored(world, world.user()), "--stack", "nothing")
-    assert failed(document) == "Secrets Manager may invoke the function"
+    assert failed_check(document) == "Secrets Manager may invoke the function"
     assert "--stack" in document["next"]
 
 
@@ -214,13 +209,13 @@ def test_a_rotation_that_was_cut_off_is_told(world: World) -> None:
     arn = world.secret(world.user())
     world.begin(arn)
     document = checked(arn)
-    assert failed(document) == "rotation and schedule"
+    assert failed_check(document) == "rotation and schedule"
     assert "rotators doctor" in document["next"]
 
 
 def test_a_value_that_is_no_credential_is_told(world: World) -> None:
     arn = str(world.secrets.create_secret(Name=unique("check"), SecretString="{}")["ARN"])
-    assert failed(checked(arn)) == "the value"
+    assert failed_check(checked(arn)) == "the value"
 
 
 def test_a_key_that_is_disabled_is_told(world: World) -> None:
@@ -233,7 +228,7 @@ def test_a_key_that_is_disabled_is_told(world: World) -> None:
     )
     kms.disable_key(KeyId=key.rpartition("/")[2])  # moto disables by id only
     document = checked(arn)
-    assert failed(document) == "the secret and its value"
+    assert failed_check(document) == "the secret and its value"
     assert "Enable the key" in document["next"]
 
 
@@ -248,5 +243,5 @@ def test_a_replica_is_told(aws: LocalAws) -> None:
         server.restart()
         document = checked(stored(world, value))
     assert results(document)["login"] == "ok"
-    assert failed(document) == "the server accepts changes"
+    assert failed_check(document) == "the server accepts changes"
     assert "writer" in document["next"]

@@ -20,7 +20,7 @@ from rotators.aws.secrets import SecretsManager
 from rotators.client import SecretCache
 from rotators.client._agent import Agent, find_token
 from rotators.core.errors import ConfigurationError, SecretNotFound
-from rotators.testing._proxy import closed_port
+from rotators.local.servers.private import free_port
 from tests.world import World, unique
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def test_many_secrets_are_one_call_without_an_agent(world: World) -> None:
     events.register(event, lambda model, **_: calls.append(model.name), unique_id="many")
     try:
         direct = SecretsManager(world.secrets)
-        cache = SecretCache(source=Agent(port=closed_port(), token=TOKEN, direct=direct))
+        cache = SecretCache(source=Agent(port=free_port(), token=TOKEN, direct=direct))
         names = [stored(world) for _ in range(5)]
         calls.clear()
         assert cache.warm(names) == {}
@@ -191,7 +191,7 @@ def test_what_is_not_answered_is_asked_for_directly(world: World, beside: Beside
 
 
 def test_nobody_there_is_no_trouble(world: World) -> None:
-    cache = SecretCache(source=Agent(port=closed_port(), token=TOKEN, direct=SecretsManager(world.secrets)))
+    cache = SecretCache(source=Agent(port=free_port(), token=TOKEN, direct=SecretsManager(world.secrets)))
     name = stored(world)
     assert cache.get_secret_string(name) == "first"
     assert cache.warm([name, "none/such"]).keys() == {"none/such"}
@@ -224,7 +224,7 @@ def test_no_proxy_of_the_environment_sees_the_token(
     world: World, beside: Beside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port()}")
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
     cache = SecretCache(source=Agent(port=beside.port, token=TOKEN))
     assert cache.get_secret_string(stored(world)) == "first"
 

@@ -17,7 +17,8 @@ from sqlalchemy import create_engine, text
 from rotators.client import AsyncCredentials, Credentials, SecretCache
 from rotators.client.integrations.psycopg import async_pool_options, pool_options
 from rotators.client.integrations.sqlalchemy import attach
-from rotators.testing._proxy import Proxy, closed_port
+from rotators.local.servers.private import free_port
+from rotators.testing._proxy import Proxy
 from tests.client.conftest import DAY, credentials_of, enters, reader
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 @pytest.fixture(params=["a closed port", "an unknown host", "an unknown database", "an untrusted server"])
 def old_place(request: pytest.FixtureRequest, world: World) -> dict[str, Any]:
     places: dict[str, dict[str, Any]] = {
-        "a closed port": {"port": closed_port()},
+        "a closed port": {"port": free_port()},
         "an unknown host": {"host": "nowhere.invalid"},
         "an unknown database": {"dbname": "nowhere"},
         "an untrusted server": {"sslrootcert": world.some_authority()},
@@ -114,7 +115,7 @@ def test_an_engine_connects_at_the_new_address(
     engine.dispose()
 
 
-@pytest.mark.parametrize("change", [{"dbname": "nowhere"}, {"port": closed_port()}, {"host": "127.0.0.2"}])
+@pytest.mark.parametrize("change", [{"dbname": "nowhere"}, {"port": free_port()}, {"host": "127.0.0.2"}])
 def test_mariadb_is_followed_too(maria_world: MariaDbWorld, change: dict[str, Any]) -> None:
     value = maria_world.account(grants=("GRANT SELECT ON *.* TO {}",))
     arn = maria_world.secret({**value, **change})
@@ -134,7 +135,7 @@ def test_silent_old_server_leaves_time_for_the_new(world: World, cache: SecretCa
 
 
 def test_all_threads_follow_and_one_of_them_reads(world: World, cache: SecretCache, trouble: Trouble) -> None:
-    arn, value = moved(world, cache, {"port": closed_port()})
+    arn, value = moved(world, cache, {"port": free_port()})
     credentials = Credentials(arn, cache=cache)
     with ThreadPoolExecutor(16) as threads:
         assert set(threads.map(lambda _: enters(credentials), range(16))) == {value["username"]}
@@ -142,7 +143,7 @@ def test_all_threads_follow_and_one_of_them_reads(world: World, cache: SecretCac
 
 
 def test_threads_share_reads_during_an_outage(world: World, cache: SecretCache, trouble: Trouble) -> None:
-    arn = world.secret({**world.user(), "port": closed_port()})
+    arn = world.secret({**world.user(), "port": free_port()})
     credentials = Credentials(arn, cache=cache, deadline=3)
     credentials.secret()
     began = time.monotonic()

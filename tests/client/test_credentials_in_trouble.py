@@ -24,8 +24,9 @@ from rotators.core.errors import (
 )
 from rotators.engines.postgres.driver import PSYCOPG
 from rotators.local.servers.postgres import PostgresServer
+from rotators.local.servers.private import free_port
 from rotators.testing._case import STEPS
-from rotators.testing._proxy import Proxy, closed_port
+from rotators.testing._proxy import Proxy
 from rotators.testing._trouble import Trouble
 from tests.client.conftest import age, enters, reader, single
 from tests.world import World, new_password, unique
@@ -124,7 +125,7 @@ def test_connect_waits_for_a_server_restart(trouble: Trouble, world: World) -> N
 
 
 def test_missing_server_ends_in_the_drivers_error(world: World, cache: SecretCache, trouble: Trouble) -> None:
-    arn = world.secret({**world.user(), "port": closed_port()})
+    arn = world.secret({**world.user(), "port": free_port()})
     cache.read(arn)
     with pytest.raises(psycopg.OperationalError, match="refused"):
         enters(Credentials(arn, cache=cache, deadline=0.5))
@@ -132,7 +133,7 @@ def test_missing_server_ends_in_the_drivers_error(world: World, cache: SecretCac
 
 
 def test_all_threads_get_the_missing_servers_error(world: World, cache: SecretCache) -> None:
-    arn = world.secret({**world.user(), "port": closed_port()})
+    arn = world.secret({**world.user(), "port": free_port()})
     cache.read(arn)
     credentials = Credentials(arn, cache=cache, deadline=2)
     with ThreadPoolExecutor(4) as threads:
@@ -243,7 +244,7 @@ def test_error_notes_why_other_versions_were_unreadable(world: World, trouble: T
 
 
 def test_no_frame_of_an_error_holds_the_password(world: World, cache: SecretCache) -> None:
-    arn = world.secret({**world.user(), "port": closed_port()})
+    arn = world.secret({**world.user(), "port": free_port()})
     cache.read(arn)
     with pytest.raises(psycopg.OperationalError) as caught:
         enters(Credentials(arn, cache=cache, deadline=0.5))
@@ -285,7 +286,7 @@ def test_rejected_credential_is_tried_few_times(world: World, cache: SecretCache
 
 
 def test_waiting_for_a_server_does_not_block_tasks(world: World, cache: SecretCache) -> None:
-    arn = world.secret({**world.user(), "port": closed_port()})
+    arn = world.secret({**world.user(), "port": free_port()})
 
     async def program() -> int:
         cache.read(arn)

@@ -10,7 +10,8 @@ import pytest
 
 from rotators.client import Credentials, SecretCache
 from rotators.core.errors import TargetRefused
-from rotators.testing._proxy import Proxy, closed_port
+from rotators.local.servers.private import free_port
+from rotators.testing._proxy import Proxy
 from tests.client.conftest import DAY, Switch, credentials_of, refresh
 from tests.mysql.conftest import MariaDbWorld
 from tests.world import new_password
@@ -155,7 +156,7 @@ def test_other_errors_are_raised_without_another_attempt(
 
 
 def test_missing_server_is_retried_until_the_deadline(maria_world: MariaDbWorld) -> None:
-    user = {**maria_world.account(), "port": closed_port()}
+    user = {**maria_world.account(), "port": free_port()}
     credentials, source = watched(maria_world, user, deadline=2.0)
     with pytest.raises(pymysql.OperationalError, match="refused"):
         credentials.connect(pymysql.connect)

@@ -13,7 +13,8 @@ from redis.retry import Retry
 from rotators.client import Credentials
 from rotators.client.integrations.redis import RedisCredentials
 from rotators.core.errors import CredentialsRejected, InvalidInput
-from rotators.testing._proxy import Proxy, closed_port
+from rotators.local.servers.private import free_port
+from rotators.testing._proxy import Proxy
 from tests.client.conftest import RedisWorld, credentials_of, refresh
 from tests.world import known_passwords, new_password
 
@@ -147,7 +148,7 @@ def test_held_back_login_leaves_no_open_connection(
 
 def test_a_server_that_is_down_is_no_rejection(redis_world: RedisWorld) -> None:
     user = redis_world.account()
-    arn = redis_world.secret({**user, "port": closed_port()})
+    arn = redis_world.secret({**user, "port": free_port()})
     credentials = credentials_of(redis_world, arn, deadline=1.0)
     with pytest.raises(redis.ConnectionError) as caught:
         credentials.connect(redis.Redis, retry=Retry(NoBackoff(), 2))

@@ -23,7 +23,7 @@ from functions.retrieve import handler
 from rotators.client import SecretCache
 from rotators.client._retrieve_url import RetrieveUrl
 from rotators.core import errors
-from rotators.testing._proxy import closed_port
+from rotators.local.servers.private import free_port
 from tests.world import World, unique
 
 ACCOUNT = "123456789012"
@@ -189,7 +189,7 @@ def test_temporary_failures_are_repeated_twice(
 def test_an_unreachable_url_is_a_temporary_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in KEY.items():
         monkeypatch.setenv(name, value)
-    url = f"http://127.0.0.1:{closed_port()}/"
+    url = f"http://127.0.0.1:{free_port()}/"
     with pytest.raises(errors.ServiceUnavailable):
         RetrieveUrl(url, region="us-east-1").one("shop/a", None, None, new=False)
 

@@ -15,7 +15,8 @@ from pymongo.errors import AutoReconnect, NetworkTimeout, OperationFailure, Serv
 
 from rotators.client import AsyncCredentials, Credentials
 from rotators.core.errors import ConfigurationError, InvalidInput
-from rotators.testing._proxy import Proxy, closed_port
+from rotators.local.servers.private import free_port
+from rotators.testing._proxy import Proxy
 from tests.client.conftest import async_credentials_of, credentials_of, refresh
 from tests.mongodb.conftest import MongoWorld
 from tests.world import known_passwords, new_password
@@ -114,7 +115,7 @@ def test_a_wrong_password_is_pymongos_error(mongo_world: MongoWorld) -> None:
 
 
 def test_a_server_that_is_down_is_no_rejection(mongo_world: MongoWorld) -> None:
-    arn = mongo_world.secret(mongo_world.account(port=closed_port()))
+    arn = mongo_world.secret(mongo_world.account(port=free_port()))
     credentials = credentials_of(mongo_world, arn)
     with pytest.raises(ServerSelectionTimeoutError):
         client_of(credentials, serverSelectionTimeoutMS=200)

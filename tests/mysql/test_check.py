@@ -13,6 +13,7 @@ from rotators.cli import cli
 from rotators.core.passwords import PasswordPolicy
 from rotators.engines.mysql.rights import demanded
 from tests.mysql.conftest import MariaDbWorld
+from tests.world import failed_check
 
 
 def checked(world: MariaDbWorld, value: dict[str, Any]) -> dict[str, Any]:
@@ -23,10 +24,6 @@ def checked(world: MariaDbWorld, value: dict[str, Any]) -> dict[str, Any]:
 
 def assert_ready(document: dict[str, Any]) -> None:
     assert document["ready"], document
-
-
-def failed(document: dict[str, Any]) -> str:
-    return str(next(each["name"] for each in document["checks"] if each["result"] == "failed"))
 
 
 def limited_admin(world: MariaDbWorld, *grants: str) -> str:
@@ -40,7 +37,7 @@ def test_a_right_on_a_system_table_hinders_nothing(world: MariaDbWorld) -> None:
 
 def test_dual_without_admin_requires_a_user_right(world: MariaDbWorld) -> None:
     plain = checked(world, {**world.account(), "strategy": "dual"})
-    assert failed(plain) == "user rights"
+    assert failed_check(plain) == "user rights"
     entitled = world.account(grants=("GRANT CREATE USER ON *.* TO {}",))
     assert_ready(checked(world, {**entitled, "strategy": "dual"}))
 
@@ -52,13 +49,13 @@ def test_a_read_only_server_is_told(world: MariaDbWorld) -> None:
         document = checked(world, value)
     finally:
         world.run("SET GLOBAL read_only = 0")
-    assert failed(document) == "the server accepts changes"
+    assert failed_check(document) == "the server accepts changes"
 
 
 def test_an_admin_without_create_user_is_told(world: MariaDbWorld) -> None:
     admin = limited_admin(world, "GRANT SELECT ON mysql.* TO {}")
     document = checked(world, {**world.account(), "masterarn": admin})
-    assert failed(document) == "admin rights"
+    assert failed_check(document) == "admin rights"
     assert "CREATE USER" in document["next"]
 
 
@@ -66,7 +63,7 @@ def test_a_right_the_admin_cannot_grant_is_reported(world: MariaDbWorld) -> None
     admin = limited_admin(world, "GRANT SELECT ON mysql.* TO {}", "GRANT CREATE USER ON *.* TO {}")
     value = world.account(grants=("GRANT INSERT ON shop.* TO {}",))
     document = checked(world, {**value, "masterarn": admin})
-    assert failed(document) == "second user"
+    assert failed_check(document) == "second user"
     assert "INSERT on shop.* WITH GRANT OPTION" in document["next"]
 
 
@@ -90,7 +87,7 @@ def test_unsatisfied_password_rules_are_reported(world: MariaDbWorld) -> None:
     value = world.account()
     world.run("SET GLOBAL simple_password_check_digits = 3")
     document = checked(world, value)
-    assert failed(document) == "password rules"
+    assert failed_check(document) == "password rules"
     assert "EXCLUDE_NUMBERS" in json.dumps(document)
 
 
@@ -99,7 +96,7 @@ def test_a_server_that_takes_no_hashes_is_told(world: MariaDbWorld) -> None:
     value = world.account()
     world.run("SET GLOBAL strict_password_validation = 1")
     document = checked(world, value)
-    assert failed(document) == "password rules"
+    assert failed_check(document) == "password rules"
     assert "hashes" in json.dumps(document)
 
 
