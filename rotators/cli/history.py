@@ -73,7 +73,7 @@ def _document(view: SecretView, found: History | None, unread: RotatorsError | N
     return {
         "arn": view.arn,
         "name": view.name,
-        "versions": [vars(version) for version in view.versions],
+        "versions": [version._asdict() for version in view.versions],
         "versions_complete": not view.unlisted,
         "changes_known": found is not None,
         "since": found and found.since,
