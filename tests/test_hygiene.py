@@ -180,6 +180,28 @@ RESULT = re.compile(
 ELSEWHERE = re.compile(r"\bSee `{0,2}[A-Za-z_]\w*")
 """Another docstring that describes the function: "See Rotator.apply."."""
 
+WITH_SECTIONS = (
+    "aws/secrets.py",
+    "client/",
+    "core/contracts.py",
+    "core/passwords.py",
+    "core/rotation.py",
+    "core/secret.py",
+    "core/settings.py",
+    "core/tries.py",
+    "engines/",
+    "handlers/",
+    "logins/",
+    "strategies/",
+    "testing/",
+)
+"""Places of the public API (docs/reference/public-api.md), whose docstrings need sections."""
+UNCLEAR = re.compile(
+    r"\b(?:Any|Callable|Collection|Iterable|(?:Async)?Iterator|Mapping|Sequence|bytes|dict|float|frozenset|int"
+    r"|list|object|set|tuple)\b"
+)
+"""Types of results that do not say what a result contains, or its unit."""
+
 
 def functions(owner: ast.Module | ast.ClassDef) -> Iterator[tuple[Function, ast.Module | ast.ClassDef]]:
     """Public functions and methods that need a description of parameters and result, with their owners."""
@@ -208,24 +230,34 @@ def parameters(node: Function, owner: ast.Module | ast.ClassDef) -> list[str]:
     return [each.arg for each in (*named, *given.kwonlyargs, *rest) if not each.arg.startswith("_")]
 
 
-def omissions(node: Function, owner: ast.Module | ast.ClassDef) -> list[str]:
+def section(text: str, *titles: str) -> str:
+    """The lines of a docstring below one of the titles; empty if it has none of these sections."""
+    found = re.search(rf"^(?:{'|'.join(titles)}):\n((?: .*\n?|\n)+)", text, re.MULTILINE)
+    return found.group(1) if found else ""
+
+
+def omissions(node: Function, owner: ast.Module | ast.ClassDef, *, in_sections: bool = False) -> list[str]:
     """Names of parameters, raised errors and ``result`` that the docstring does not describe.
 
-    A class may describe a parameter of all its methods, in backticks.
+    A class may describe a parameter of all its methods, in backticks. With ``in_sections``, only the sections
+    Args, Returns and Raises count; a result needs no section if its type says what it contains.
     """
     text = ast.get_docstring(node) or ""
     if ELSEWHERE.search(text):
         return []
+    arguments, errors = (section(text, "Args"), section(text, "Raises")) if in_sections else (text, text)
     shared = ast.get_docstring(owner) or "" if isinstance(owner, ast.ClassDef) else ""
     missing = [
         name
         for name in parameters(node, owner)
-        if not re.search(rf"\b{name}\b", text) and f"``{name}``" not in shared
+        if not re.search(rf"\b{name}\b", arguments) and f"``{name}``" not in shared
     ]
     returned = ast.unparse(node.returns) if node.returns else "None"
-    if returned not in NO_RESULT and "property" not in decorators(node) and not RESULT.search(text):
+    needs_section = in_sections and UNCLEAR.search(returned)
+    described = section(text, "Returns", "Yields") if needs_section else RESULT.search(text)
+    if returned not in NO_RESULT and "property" not in decorators(node) and not described:
         missing.append("result")
-    return missing + sorted(name for name in raised(node) if not re.search(rf"\b{name}\b", text))
+    return missing + sorted(name for name in raised(node) if not re.search(rf"\b{name}\b", errors))
 
 
 def raised(node: ast.AST) -> set[str]:
@@ -250,6 +282,18 @@ def test_docstrings_describe_parameters_results_and_errors() -> None:
     }
 
 
+def test_docstrings_of_the_public_api_have_sections() -> None:
+    places = tuple(f"rotators/{place}" for place in WITH_SECTIONS)
+    modules = [path for path in PUBLIC if label(path).startswith(places)]
+    assert all(any(label(path).startswith(place) for path in modules) for place in places)
+    assert not {
+        f"{label(path)}:{node.lineno} {node.name}": found
+        for path in modules
+        for node, owner in functions(parsed(path))
+        if is_called_by_name(node) and (found := omissions(node, owner, in_sections=True))
+    }
+
+
 @pytest.mark.parametrize(
     ("source", "found"),
     [
@@ -266,6 +310,26 @@ def test_docstrings_describe_parameters_results_and_errors() -> None:
 def test_omissions_in_a_docstring_are_found(source: str, found: list[str]) -> None:
     [(node, owner)] = functions(ast.parse(source))
     assert omissions(node, owner) == found
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('def f(a) -> None: """Use a."""', ["a"]),
+        ('def f(a) -> None:\n  """Use it.\n\n  Args:\n    a: a number.\n  """', []),
+        ('def f() -> int: """Return a number."""', ["result"]),
+        ('def f() -> bool: """Return True if it is old."""', []),
+        ('def f() -> dict[str, int]:\n  """Count.\n\n  Returns:\n    Numbers by name.\n  """', []),
+        ('def f() -> None:\n  """Fail with ValueError."""\n  raise ValueError("no")', ["ValueError"]),
+        (
+            'def f() -> None:\n  """Fail.\n\n  Raises:\n    ValueError: no.\n  """\n  raise ValueError("no")',
+            [],
+        ),
+    ],
+)
+def test_omissions_in_sections_are_found(source: str, found: list[str]) -> None:
+    [(node, owner)] = functions(ast.parse(source))
+    assert omissions(node, owner, in_sections=True) == found
 
 
 @pytest.mark.parametrize("path", [path for path in PUBLIC if path.parent.name == "cli"], ids=label)

@@ -68,6 +68,9 @@ def describe(secret_id: str, client: SecretsManagerClient | None = None) -> Mapp
         secret_id: name or ARN of the secret.
         client: a boto3 client; the process's shared one when left out.
 
+    Returns:
+        The response of the API as boto3 parses it, with at least ``ARN``.
+
     Raises:
         StoreError: the secret cannot be described.
     """

@@ -186,6 +186,9 @@ class Destination:
         Args:
             secret: value to log in with.
 
+        Returns:
+            The user, empty if the secret names none, and the target.
+
         Raises:
             SecretFormatError: as ``target``.
         """

@@ -252,11 +252,19 @@ class SecretCache:
         return self.cache.peek(_key(secret_id, stage, version)) is not None
 
     def mark(self) -> int:
-        """Return the value of ``since`` that stands for now."""
+        """Return the value of ``since`` that stands for now.
+
+        Returns:
+            A number; only loads that begin after this call exceed it. It is valid for this cache only.
+        """
         return self.cache.mark()
 
     def counts(self) -> dict[str, int]:
-        """Return the counters: hits, loads, background, failures, stale, negative, evicted."""
+        """Return the counters: hits, loads, background, failures, stale, negative, evicted.
+
+        Returns:
+            Numbers since the cache was created, by name of the counter.
+        """
         return self.cache.counts()
 
     def clear(self) -> None:

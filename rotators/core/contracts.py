@@ -32,6 +32,10 @@ class Rotator(Protocol):
 
         Returns:
             The value to store.
+
+        Raises:
+            SecretFormatError: a key is missing or wrong. The step fails; nothing was stored or changed.
+            IdentityMismatch: as for `apply`.
         """
 
     def apply(self, rotation: Rotation) -> None:
@@ -41,6 +45,14 @@ class Rotator(Protocol):
 
         Args:
             rotation: its values; ``confirm`` is called directly before the change.
+
+        Raises:
+            CredentialsRejected: the target rejected every login. The step fails, and the service repeats it.
+            TargetUnavailable: the target gave no answer. The step fails, and the service repeats it; no login
+                counts as rejected.
+            TargetRefused: the target refused for another reason, which an administrator has to remove.
+            SecretFormatError: a key is missing or wrong; an administrator has to store a correct value.
+            IdentityMismatch: a value is for another user or target. No credential was sent to it.
         """
 
     def verify(self, rotation: Rotation) -> None:
@@ -50,6 +62,10 @@ class Rotator(Protocol):
 
         Args:
             rotation: its values.
+
+        Raises:
+            CredentialsRejected, TargetUnavailable, TargetRefused, SecretFormatError, IdentityMismatch: as for
+                `apply`. The value is not promoted; AWSCURRENT stays where it is.
         """
 
 
@@ -80,6 +96,9 @@ class HasStrategies(Protocol):
         Args:
             value: the current value.
 
+        Returns:
+            A value of the key ``strategy``, such as ``single``.
+
         Raises:
             SecretFormatError: the value's ``strategy`` is not a string.
         """
@@ -102,5 +121,8 @@ def public_members(rotator: Rotator | None) -> Collection[str]:
 
     Args:
         rotator: any rotator; None for none.
+
+    Returns:
+        Keys of the secret's JSON object.
     """
     return rotator.public_members if isinstance(rotator, DeclaresMembers) else ()

@@ -127,11 +127,20 @@ class Secret(Mapping[str, object]):
         return value
 
     def stored(self) -> dict[str, object]:
-        """Return all members as they are stored, those that count as absent too."""
+        """Return all members as they are stored, those that count as absent too.
+
+        Returns:
+            A new dictionary: the keys and values of the JSON text, in its order.
+        """
         return dict(self._values)
 
     def replace(self, **values: object) -> Secret:
-        """Return a copy in which the members named by ``values`` are set and all others untouched."""
+        """Return a copy in which the members named by ``values`` are set and all others untouched.
+
+        Args:
+            **values: new values by key. A key that the secret stores under another of AWS's names is set
+                there.
+        """
         stored = {name: value for key, value in values.items() for name in self._stored_names.get(key, [key])}
         return Secret({**self._values, **stored})
 
@@ -142,6 +151,10 @@ class Secret(Mapping[str, object]):
 
         Args:
             public: keys, beside PUBLIC_KEYS, whose values may be shown.
+
+        Returns:
+            Texts of at least 4 characters, or of at least 6 if they are only digits; ``password`` of any
+            length.
         """
         private = {
             key: value for key, value in self._values.items() if key not in PUBLIC_KEYS and key not in public

@@ -39,7 +39,12 @@ class AllowedTarget(NamedTuple):
     port: int | None = None
 
     def admits(self, host: str, port: int) -> bool:
-        """True if the target at ``host`` and ``port`` is one of this entry; case does not matter."""
+        """True if the target at ``host`` and ``port`` is one of this entry; case does not matter.
+
+        Args:
+            host: host name or address, in any case.
+            port: from 1 to 65535.
+        """
         name = host.lower()
         named = name.endswith(self.host) if self.host.startswith(".") else name == self.host
         return named and self.port in {None, port}
@@ -70,11 +75,21 @@ class Settings:
     password_encryption: str = _ENCRYPTIONS[0]
 
     def allows(self, host: str, port: int) -> bool:
-        """True if credentials may be sent to ``host`` at ``port``: ALLOWED_TARGETS is unset, or names it."""
+        """True if credentials may be sent to ``host`` at ``port``: ALLOWED_TARGETS is unset, or names it.
+
+        Args:
+            host: host name or address, in any case.
+            port: from 1 to 65535.
+        """
         return not self.allowed_targets or self.names(host, port)
 
     def names(self, host: str, port: int) -> bool:
-        """True if ALLOWED_TARGETS is set and names the target at ``host`` and ``port``."""
+        """True if ALLOWED_TARGETS is set and names the target at ``host`` and ``port``.
+
+        Args:
+            host: host name or address, in any case.
+            port: from 1 to 65535.
+        """
         return any(target.admits(host, port) for target in self.allowed_targets)
 
     @classmethod

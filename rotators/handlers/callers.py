@@ -134,6 +134,9 @@ class UrlRequest(_Part):
     def content(self) -> Any:
         """Return the JSON of the body.
 
+        Returns:
+            Any JSON value. The caller has to check its type.
+
         Raises:
             InvalidEvent: it is no JSON.
         """
@@ -240,6 +243,9 @@ def response(status: int, content: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         status: HTTP status.
         content: becomes the JSON body.
+
+    Returns:
+        ``statusCode``, ``headers`` and ``body``, as Lambda expects them.
     """
     headers = {"content-type": "application/json", "cache-control": "no-store"}
     return {"statusCode": int(status), "headers": headers, "body": json.dumps(content, ensure_ascii=False)}
@@ -250,6 +256,9 @@ def refusal(error: RotatorsError) -> dict[str, Any]:
 
     Args:
         error: error of the request.
+
+    Returns:
+        See `response`. The body has ``Code`` and ``Message``.
     """
     return response(_status(error), told(error))
 
@@ -259,6 +268,9 @@ def told(error: RotatorsError) -> dict[str, str]:
 
     Args:
         error: error of a request, or of one secret of many.
+
+    Returns:
+        ``Code``, such as ``AccessDenied``, and ``Message``, with the cause and the next action.
     """
     return {"Code": error.full_code, "Message": f"{error.cause}. Next: {error.remedy}"}
 

@@ -219,7 +219,11 @@ class RotationRules(Request):
     rotate_immediately: bool = True
 
     def rules(self) -> dict[str, Any]:
-        """Return the ``RotationRules`` of the API."""
+        """Return the ``RotationRules`` of the API.
+
+        Returns:
+            Members by the API's names; those that were not given are left out.
+        """
         return self.model_dump(
             by_alias=True, exclude_none=True, exclude={"function_arn", "rotate_immediately"}
         )
@@ -251,7 +255,11 @@ class StoreRequest(Request):
         return self
 
     def content(self) -> dict[str, Any]:
-        """Return the value for the API: ``SecretString`` or ``SecretBinary``. Clear text."""
+        """Return the value for the API: ``SecretString`` or ``SecretBinary``. Clear text.
+
+        Returns:
+            One member: ``SecretString`` with text, or ``SecretBinary`` with bytes.
+        """
         if self.secret_binary is not None:
             return {"SecretBinary": base64.b64decode(self.secret_binary)}
         return {"SecretString": self.secret_string if self.value is None else as_json(self.value)}
@@ -265,7 +273,11 @@ class StoreRequest(Request):
             return None
 
     def sensitive(self) -> frozenset[str]:
-        """Return every string that must not be shown: the given value and, if it is JSON, its strings."""
+        """Return every string that must not be shown: the given value and, if it is JSON, its strings.
+
+        Returns:
+            Texts to mask. Keys of the JSON object are not among them.
+        """
         given = frozenset(text for text in (self.secret_string, self.secret_binary) if text)
         secret = self.secret()
         return given | secret.sensitive() if secret is not None else given

@@ -123,6 +123,9 @@ def differing_keys(one: Secret, other: Secret, keys: Iterable[str], server: Serv
         other: another value.
         keys: keys to compare.
         server: kind of server of both values; None if it is unknown.
+
+    Returns:
+        Those of ``keys``; empty if both values mean the same.
     """
     named = [key for key in keys if key in one or key in other]
     ours, theirs = _meanings(one, server), _meanings(other, server)
@@ -168,6 +171,9 @@ def port_of(secret: Secret, default: int, key: str = "port") -> int:
         secret: value.
         default: default of the engine.
         key: ``port``, or ``admin_port``.
+
+    Returns:
+        From 1 to 65535, or ``default``.
 
     Raises:
         SecretFormatError: it is not a number from 1 to 65535.
@@ -238,6 +244,9 @@ def addresses(secret: Secret, server: Server) -> tuple[tuple[str, int], tuple[st
     Args:
         secret: value.
         server: kind of server of the value.
+
+    Returns:
+        Two pairs. They are equal if the secret has neither ``admin_host`` nor ``admin_port``.
 
     Raises:
         SecretFormatError: a key is missing or wrong, see ``host_of`` and ``port_of``.

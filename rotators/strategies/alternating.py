@@ -97,6 +97,10 @@ class Alternating:
         Args:
             engine: of the secret.
             rotation: its values.
+
+        Raises:
+            IdentityMismatch: the pending value is for another target, or for neither of the two users.
+            CredentialsRejected, TargetUnavailable, TargetRefused, SecretFormatError: from the engine.
         """
         current, pending = rotation.current, rotation.pending
         if pending != current:

@@ -338,6 +338,9 @@ def members_of(engine: Engine) -> Mapping[str, str]:
 
     Args:
         engine: any engine.
+
+    Returns:
+        A sentence for each key of the secret's JSON object.
     """
     return engine.members if isinstance(engine, HasMembers) else {}
 
@@ -356,6 +359,9 @@ def identifiers_of(engine: Engine) -> tuple[str, ...]:
 
     Args:
         engine: any engine.
+
+    Returns:
+        Keys of the secret's JSON object, each of which is enough to find the target in AWS.
     """
     return engine.identifiers if isinstance(engine, Identified) else ()
 
@@ -365,6 +371,9 @@ def previous_hours_of(engine: Engine | None) -> int:
 
     Args:
         engine: any engine; None for none.
+
+    Returns:
+        Hours after a change.
     """
     return engine.previous_hours if isinstance(engine, AcceptsPrevious) else 0
 
@@ -383,6 +392,9 @@ def own_members(engine: Engine) -> frozenset[str]:
 
     Args:
         engine: any engine. A member of its credential is never public, whatever else it is declared to be.
+
+    Returns:
+        Keys of the secret's JSON object.
     """
     declared = {*engine.target_defaults, *identifiers_of(engine), *members_of(engine)}
     return frozenset(declared.difference(engine.credential.fields))

@@ -124,6 +124,10 @@ class Single:
         Args:
             engine: of the secret.
             rotation: its values.
+
+        Raises:
+            IdentityMismatch: the pending value is for another user or target; no login was tried.
+            CredentialsRejected, TargetUnavailable, TargetRefused, SecretFormatError: from the engine.
         """
         check(engine, rotation)
         with engine.login(rotation.pending, rotation.settings) as session:

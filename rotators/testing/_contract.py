@@ -281,6 +281,9 @@ def port_of_target(kit: Kit) -> int:
 
     Args:
         kit: kit of the test.
+
+    Returns:
+        From 1 to 65535.
     """
     value = kit.target.create()
     port = kit.target.port(value)
@@ -308,6 +311,9 @@ def places_in_set(case: Case, *kinds: Kind) -> list[int]:
     Args:
         case: case of a secret, which is rotated.
         *kinds: kinds of the operations.
+
+    Returns:
+        Indexes in the list of recorded operations, in ascending order.
     """
     token = case.begin(CREATE)
     case.kit.recorder.begin()

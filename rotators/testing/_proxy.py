@@ -93,7 +93,11 @@ class Proxy:
 
 
 def closed_port() -> int:
-    """Return a loopback port on which no server listens."""
+    """Return a loopback port on which no server listens.
+
+    Returns:
+        From 1 to 65535. Another process may take the port later.
+    """
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 

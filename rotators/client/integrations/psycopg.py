@@ -73,6 +73,9 @@ def async_pool_options(
         credentials: log in.
         base: class of the connections.
 
+    Returns:
+        Keyword arguments: ``connection_class`` and ``check``.
+
     Raises:
         InvalidInput: the credentials are not `AsyncCredentials`.
     """

@@ -95,6 +95,10 @@ class ClientLogins:
 
         Args:
             pool: class of its pools.
+
+        Returns:
+            Arguments of ``MongoClient`` by name: address, TLS and credential, the caller's own, and the
+            pool's class.
         """
         return {**PYMONGO.parameters(self._secret, self.given), **self.given, "_pool_class": pool}
 

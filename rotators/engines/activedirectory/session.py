@@ -153,7 +153,14 @@ class ActiveDirectorySession:
         return 0 if expired else _number(entry, "badpwdcount")
 
     def directory_user(self) -> tuple[str, str]:
-        """Return the domain of the logged-in user, in lower case, and its sAMAccountName."""
+        """Return the domain of the logged-in user, in lower case, and its sAMAccountName.
+
+        Returns:
+            The DNS name of the domain, and the name that is unique in it.
+
+        Raises:
+            TargetRefused: the directory does not show the user's own entry.
+        """
         return self._domain(), _text(self._own_entry(), "samaccountname")
 
     def set_credential(self, user: str, credential: str) -> None:

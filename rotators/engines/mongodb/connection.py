@@ -87,6 +87,10 @@ class MongoConnection:
             user: name of the user.
             database: that the user belongs to.
 
+        Returns:
+            The server's reply. It has no ``saslSupportedMechs`` if the server is old or does not know the
+            user.
+
         Raises:
             TargetUnavailable: the server went away, or what it sent is no answer.
         """
@@ -211,6 +215,9 @@ def known_mechanisms(listed: object) -> list[str]:
 
     Args:
         listed: ``saslSupportedMechs``.
+
+    Returns:
+        ``SCRAM-SHA-1``, ``SCRAM-SHA-256``, both in this order, or neither.
     """
     return [each for each in (SHA_1, SHA_256) if isinstance(listed, list) and each in listed]
 

@@ -119,6 +119,9 @@ def server_key(secret: Secret) -> bytes | None:
     Args:
         secret: value; its ``server_public_key`` is the PEM text of the key.
 
+    Returns:
+        The PEM text as bytes; None also if the connection uses TLS, which needs no key.
+
     Raises:
         SecretFormatError: the key is not the PEM text of an RSA public key.
     """

@@ -252,7 +252,11 @@ def _disabled(user: str, node: Node) -> TargetRefused:
 
 
 def password_digest(password: str) -> str:
-    """The SHA-256 digest of a password as the servers store it: 64 lower-case hexadecimal digits."""
+    """The SHA-256 digest of a password as the servers store it: 64 lower-case hexadecimal digits.
+
+    Args:
+        password: in clear text.
+    """
     return hashlib.sha256(password.encode()).hexdigest()
 
 
