@@ -41,7 +41,7 @@ class Question:
     """A question about the records.
 
     Attributes:
-        name: of the question.
+        name: name of the question.
         parts: names of the common table expressions that it needs in addition to the shared ones.
         body: the rest of the SQL.
         filled: SQL of the places in braces.

@@ -97,7 +97,7 @@ class Records:
     """The records of files, in a table.
 
     Args:
-        connection: of DuckDB.
+        connection: connection of DuckDB.
         folder: for the rows that are inserted next; private to this process.
 
     Attributes:

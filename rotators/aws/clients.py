@@ -136,7 +136,7 @@ def _shared(service: str, attempts: int = _ATTEMPTS, read_seconds: int = _READ_S
 
     Args:
         service: name in botocore.
-        attempts: of a request, unless ``AWS_MAX_ATTEMPTS`` or the profile says otherwise.
+        attempts: attempts of a request, unless ``AWS_MAX_ATTEMPTS`` or the profile says otherwise.
         read_seconds: time in which an attempt must be answered.
 
     Raises:

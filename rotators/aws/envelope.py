@@ -59,7 +59,7 @@ def sealed(name: str, text: str, key: str) -> bytes:
     """Encrypt the value of a secret.
 
     Args:
-        name: of the secret.
+        name: name of the secret.
         text: the value.
         key: ARN of the sealing key.
 
@@ -83,7 +83,7 @@ def opened(name: str, message: bytes, keys: Sequence[str]) -> str:
     """Decrypt the value of a secret.
 
     Args:
-        name: of the secret.
+        name: name of the secret.
         message: as ``sealed`` made it.
         keys: ARNs of the sealing keys that are trusted. No other key is asked, whatever the message names.
 

@@ -72,7 +72,7 @@ def record_of(event: Mapping[str, Any]) -> dict[str, Any]:
     """Return CloudTrail's record in an event of LookupEvents.
 
     Args:
-        event: of an answer.
+        event: event of an answer.
 
     Returns:
         The record; empty if it is no JSON object, or deeper than a record (deep JSON cannot be printed). A
@@ -107,7 +107,7 @@ def is_about(detail: Mapping[str, Any], arn: str) -> bool:
 
     Args:
         detail: CloudTrail's record of the event.
-        arn: of the secret. A secret that was deleted may have had its name too; a response with another ARN
+        arn: ARN of the secret. A deleted secret may have had the same name; a response with another ARN
             tells them apart.
     """
     if answered := _answered(detail):
@@ -119,7 +119,7 @@ def spellings(arn: str) -> tuple[str, str, str]:
     """Return what callers name a secret by: its ARN, its ARN without the last characters, and its name.
 
     Args:
-        arn: of the secret.
+        arn: ARN of the secret.
     """
     partial = arn[:-_SUFFIX]
     return arn, partial, partial.partition(":secret:")[2]

@@ -23,7 +23,7 @@ class FailedStep:
 
     Attributes:
         secret: ARN or name of the secret.
-        token: of the rotation.
+        token: token of the rotation.
         step: ``createSecret``, ``setSecret``, ``testSecret`` or ``finishSecret``; empty if not logged.
         code: the error's code, as in docs/reference/errors.md.
         message: code, cause and next action in one text.
@@ -48,7 +48,7 @@ class LoggedStep:
         step: ``createSecret``, ``setSecret``, ``testSecret`` or ``finishSecret``; empty if not logged.
         seconds: duration in the function; 0.0 if not logged.
         failure: None if it succeeded.
-        token: of the rotation; empty if not logged.
+        token: token of the rotation; empty if not logged.
         outcome: such as ``done`` or ``already-current``; empty if not logged.
         rotator, strategy: names; empty if not logged.
     """

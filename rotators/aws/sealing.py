@@ -41,7 +41,7 @@ def opened(name: str, content: str, *, clear: bool = False) -> str:
     """The clear text of a stored value.
 
     Args:
-        name: of the secret, for which the value must have been sealed.
+        name: name of the secret, for which the value must have been sealed.
         content: the SecretString.
         clear: True if a clear value is accepted in any case.
 
@@ -72,7 +72,7 @@ def stored(name: str, content: str | bytes) -> str | bytes:
     """A value in the form in which it is to be stored: sealed if SEALING_KEYS is set.
 
     Args:
-        name: of the secret. The value can be opened only for a secret of this name.
+        name: name of the secret. The value can be opened only for a secret of this name.
         content: the clear text of a SecretString, or the bytes of a SecretBinary.
 
     Returns:
@@ -108,7 +108,7 @@ def _require_clear_allowed(name: str) -> None:
     """Refuse a value that is not sealed, if it must be.
 
     Args:
-        name: of the secret.
+        name: name of the secret.
 
     Raises:
         SealedValueError: SEALING_KEYS is set, and SEALING_ALLOWS_CLEAR is not true.
@@ -126,7 +126,7 @@ def require_binary_allowed(name: str) -> None:
     """Refuse a binary value, which is never sealed, if values must be.
 
     Args:
-        name: of the secret.
+        name: name of the secret.
 
     Raises:
         SealedValueError: as ``_require_clear_allowed``.

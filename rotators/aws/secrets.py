@@ -85,7 +85,7 @@ def list_versions(arn: str, client: SecretsManagerClient | None = None) -> tuple
     """Every version of a secret, those without a stage included (API:ListSecretVersionIds).
 
     Args:
-        arn: the secret.
+        arn: ARN of the secret.
         client: a boto3 client; the process's shared one when left out.
 
     Returns:
@@ -140,7 +140,7 @@ def drop_pending(arn: str, version: str) -> None:
     """Take the stage AWSPENDING off a version.
 
     Args:
-        arn: the secret.
+        arn: ARN of the secret.
         version: its VersionId.
 
     Raises:
@@ -188,7 +188,7 @@ class SecretVersion:
         """The version that GetSecretValue answered, as it is stored.
 
         Args:
-            answer: of GetSecretValue.
+            answer: answer of GetSecretValue.
         """
         content = answer["SecretString"] if "SecretString" in answer else answer["SecretBinary"]
         return cls(
@@ -402,7 +402,7 @@ def opened_or_error(secret_id: str, version: SecretVersion) -> SecretVersion | R
 
     Args:
         secret_id: name or ARN that was asked for.
-        version: of the answer, as it is stored.
+        version: version of the answer, as it is stored.
     """
     try:
         return asked_for(secret_id, version).opened()
@@ -422,7 +422,7 @@ def asked_for(secret_id: str, version: SecretVersion) -> SecretVersion:
 
     Args:
         secret_id: name or ARN.
-        version: of the answer.
+        version: version of the answer.
 
     Raises:
         ServiceUnavailable: it is of another secret.

@@ -46,7 +46,7 @@ class SecretView:
         rotation_enabled: True if rotation is on.
         deleted: time at which the secret was scheduled for deletion, or None.
         primary_region: Region of the secret itself, if this is a replica of it in another Region; else None.
-        function_arn: of the rotation function, or None.
+        function_arn: ARN of the rotation function, or None.
         schedule: in words: ``every 30 days``, ``rate(10 days)``, ``cron(…)``, or None.
         window: duration of the rotation window, or None.
         last_rotated, next_rotation: times, or None.
@@ -171,7 +171,7 @@ def arn_in(region: str, arn: str) -> str:
 
     Args:
         region: the other Region.
-        arn: of the secret.
+        arn: ARN of the secret.
     """
     parts = arn.split(":")
     return ":".join([*parts[:3], region, *parts[4:]])
@@ -191,7 +191,7 @@ def last_failure(arn: str) -> FailedRotation | None:
     """The newest failed rotation of a secret in CloudTrail, which lags some minutes behind on real AWS.
 
     Args:
-        arn: of the secret.
+        arn: ARN of the secret.
 
     Returns:
         The failure; None when there is none newer than the last success, or CloudTrail may not be read.

@@ -58,7 +58,7 @@ class Flight(Future[V]):
     """A load in progress.
 
     Attributes:
-        number: of the load; later loads have larger numbers, whatever the clocks do.
+        number: number of the load; later loads have larger numbers, whatever the clocks do.
         began: start time on the cache's clock.
         started: start time on the monotonic clock.
         forced: True if a caller requested a value newer than the one in memory.
@@ -150,7 +150,7 @@ class Cache(Generic[K, V]):
         """Return a value from memory, or load it.
 
         Args:
-            key: of the value.
+            key: key of the value.
             load: returns the value of a key; called in another thread.
             since: a ``mark``: only a value whose load began for such a request after it is returned.
             timeout: seconds to wait at most.
@@ -260,7 +260,7 @@ class Cache(Generic[K, V]):
         """Return the value if it is in memory and not expired, else None. Never loads.
 
         Args:
-            key: of the value.
+            key: key of the value.
         """
         with self._lock:
             now = self._clock()
@@ -274,7 +274,7 @@ class Cache(Generic[K, V]):
         """Store a value for ``ttl`` seconds from now; it replaces an older one.
 
         Args:
-            key: of the value.
+            key: key of the value.
             value: to store.
         """
         with self._lock:

@@ -74,7 +74,7 @@ def audited_changes(changes: Iterable[Change], noun: str) -> list[Change]:
     """Return changes that are recorded when they are made.
 
     Args:
-        changes: of a plan.
+        changes: changes of a plan.
         noun: what they change: ``secret`` or ``key``.
     """
     return [replace(each, run=partial(_run, each, noun)) for each in changes]

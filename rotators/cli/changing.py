@@ -146,7 +146,7 @@ class Result:
 
     Attributes:
         plan: the plan.
-        outcomes: of the changes that were tried and answered, in the plan's order.
+        outcomes: outcomes of the changes that were tried and answered, in the plan's order.
         stopped: what ended the command during the next change, which may have been made; else None.
     """
 

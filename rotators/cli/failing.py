@@ -21,7 +21,8 @@ def fail_once(stack: DeployedStack, secret: Seeded) -> dict[str, str]:
 
     Args:
         stack: deployed.
-        secret: of a single user; afterwards its rotation is not complete and its password does not log in.
+        secret: secret of a single user. Afterwards its rotation is incomplete and its password does not log
+            in.
 
     Returns:
         The message on the stack's alarm topic: ``subject``, one line, and ``body``, plain text.

@@ -181,7 +181,7 @@ def run(engine: str, jobs: list[Job]) -> dict[str, list[StopResult]]:
     """Run the matrices of one engine in this process, with a local AWS and a private server.
 
     Args:
-        engine: of the server.
+        engine: engine of the server.
         jobs: the matrices.
 
     Returns:

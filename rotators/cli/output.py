@@ -139,7 +139,7 @@ class Screen(Console):
         """Print that a list is longer than what is shown.
 
         Args:
-            number: of the elements that are not shown; nothing is printed if there are none.
+            number: number of the elements that are not shown; nothing is printed if there are none.
             noun: what they are, in the plural.
         """
         if number > 0:
@@ -303,7 +303,7 @@ def members(found: object, names: str) -> dict[str, Any]:
 
     Args:
         found: the object.
-        names: of the attributes, in the order of the document, with blanks between them.
+        names: names of the attributes, in the order of the document, with blanks between them.
     """
     return {name: getattr(found, name) for name in names.split()}
 

@@ -175,7 +175,7 @@ def start(arn: str, token: str, *, again: bool = True) -> str:
 
     Args:
         arn: ARN of the secret.
-        token: of the rotation.
+        token: token of the rotation.
         again: True to request it a second time if what was in its way has ended meanwhile.
 
     Returns:

@@ -37,8 +37,8 @@ class Seeded:
     """A secret of the stack.
 
     Attributes:
-        name: of the secret.
-        arn: of the secret.
+        name: name of the secret.
+        arn: ARN of the secret.
         strategy: name of its strategy.
     """
 
@@ -53,9 +53,9 @@ class Stack:
     Use as a context manager; it stops everything that it started, and restores the environment.
 
     Args:
-        port: of the local AWS; 0 takes a free one.
+        port: port of the local AWS; 0 takes a free one.
         functions: as for LocalAws; None is the project's own.
-        engine: of the server; one of ``rotators.testing._targets.names()``.
+        engine: engine of the server; one of ``rotators.testing._targets.names()``.
 
     Attributes:
         aws: the local AWS.

@@ -114,7 +114,7 @@ class Destination:
 
     Attributes:
         given: names of the arguments that the caller passes to the driver.
-        driver: of the logins; None if it is not known.
+        driver: driver of the logins; None if it is not known.
     """
 
     given: frozenset[str] = frozenset()

@@ -84,7 +84,7 @@ def declared_for(secret: Secret, driver: Driver | None = None) -> ClientSide | N
 
     Args:
         secret: a secret's value.
-        driver: of the login. Its own engine is asked first, so that usually no other one is loaded.
+        driver: driver of the login. Its own engine is asked first, so that usually no other one is loaded.
 
     Raises:
         ConfigurationError: no driver is registered; rotators is not installed as a package.
@@ -122,7 +122,7 @@ def default_port_of(secret: Secret, driver: Driver | None) -> int:
 
     Args:
         secret: a secret's value.
-        driver: of the login; None if it is not known.
+        driver: driver of the login; None if it is not known.
 
     Returns:
         A port from 1 to 65535, or 0.
@@ -136,7 +136,7 @@ def completed(secret: Secret, driver: Driver) -> Secret:
 
     Args:
         secret: a secret's value.
-        driver: of the login.
+        driver: driver of the login.
     """
     side = declared_for(secret, driver)
     defaults = {"port": side.port, **side.target_defaults} if side else {}
@@ -258,7 +258,7 @@ def check_owner(driver: Driver, made: object) -> None:
     """Check that the result of a login does not belong to another known driver.
 
     Args:
-        driver: of the login.
+        driver: driver of the login.
         made: the connection, or the error that was raised.
 
     Raises:

@@ -143,7 +143,7 @@ class SecretCache:
 
         Args:
             secret_id: name or ARN.
-            stage: of the version; AWSCURRENT if neither this nor ``version`` is passed.
+            stage: stage of the version; AWSCURRENT if neither this nor ``version`` is passed.
             version: its VersionId.
             since: a ``mark``; only what was requested after it is returned, past all caches.
             timeout: seconds to wait at most; the cache's own if None.
@@ -303,7 +303,7 @@ def parsed(version: SecretVersion, field: str | None = None) -> Any:
     """Return the JSON of a version, or one field of it.
 
     Args:
-        version: of a secret.
+        version: version of a secret.
         field: a key of the JSON object; None for the whole value.
 
     Returns:

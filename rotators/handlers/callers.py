@@ -224,7 +224,7 @@ def require_same(arns: Mapping[str, str], secrets: Iterable[Mapping[str, Any]]) 
 
     Args:
         arns: by name, as `Callers.require` gives them.
-        secrets: of the answer, with ``Name`` and ``ARN``.
+        secrets: secrets of the answer, with ``Name`` and ``ARN``.
 
     Raises:
         CallerRefused: one is another secret of the same name.

@@ -173,7 +173,7 @@ class Reporting(NamedTuple):
 
     Attributes:
         service: the service's name in log lines and metrics.
-        namespace: of the metrics.
+        namespace: namespace of the metrics.
         level: the lowest level that is logged.
         sample_rate: the share of invocations that are logged at DEBUG.
     """

@@ -122,8 +122,8 @@ class KeyResource:
     """The properties of a KMS key that IAM compares.
 
     Attributes:
-        arn: of the key.
-        tags: of the key.
+        arn: ARN of the key.
+        tags: tags of the key.
     """
 
     arn: str
@@ -135,10 +135,10 @@ class SecretResource:
     """The properties of a secret that IAM compares.
 
     Attributes:
-        arn: of the secret.
+        arn: ARN of the secret.
         key: its key; None for the key that Secrets Manager owns.
         function: its rotation function, if it has one.
-        tags: of the secret.
+        tags: tags of the secret.
         stages: the id of the version that has each stage.
     """
 
@@ -178,9 +178,9 @@ def calls_about(
 
     Args:
         make: makes a call in the caller's name.
-        operation: of Secrets Manager, such as ``GetSecretValue``.
+        operation: operation of Secrets Manager, such as ``GetSecretValue``.
         secret: the secret.
-        parameters: of the request.
+        parameters: parameters of the request.
 
     Yields:
         The calls, the operation's own first.
@@ -205,7 +205,7 @@ def key_use(
 
     Args:
         make: makes a call in the caller's name.
-        action: of KMS, such as ``kms:Encrypt``.
+        action: action of KMS, such as ``kms:Encrypt``.
         secret: the secret.
         key: the key.
         version: VersionId in the encryption context; None if it is not known.

@@ -46,7 +46,7 @@ def principals_of(statement: Statement) -> Iterator[tuple[str, str]]:
     """List the principals that a statement names.
 
     Args:
-        statement: of a resource's policy.
+        statement: statement of a resource's policy.
 
     Yields:
         Kind and name; the kind ``AWS`` for ``"*"``.
@@ -71,7 +71,7 @@ class Principals:
     """The principals of a statement, prepared for many calls.
 
     Args:
-        statement: of a resource's policy.
+        statement: statement of a resource's policy.
 
     Raises:
         PolicyUnsupported: the element is none that AWS knows.

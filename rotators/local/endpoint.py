@@ -166,7 +166,7 @@ class Endpoint:
         stage: answers the route of our own, with secret, token and Region.
         around: wraps moto's application; decides which requests pass, and records them.
         before: called with a service's name before the first request for one of its hosts.
-        options: of the local AWS.
+        options: options of the local AWS.
 
     Raises:
         ServerStartFailed: the port cannot be bound.

@@ -35,7 +35,7 @@ class InProcessFunction:
         """Run one step, by the path of ``functions.rotate.handler``.
 
         Args:
-            event: of the step, as Lambda gets it.
+            event: event of the step, as Lambda gets it.
 
         Raises:
             RotatorsError: the step failed.
@@ -50,8 +50,8 @@ class InProcessFunction:
         """The record that a rotator gets in setSecret.
 
         Args:
-            arn: the secret.
-            token: of the rotation; createSecret has stored its value.
+            arn: ARN of the secret.
+            token: token of the rotation; createSecret has stored its value.
         """
         versions = Versions.of(SecretStore(), arn, token)
         settings = Settings.from_environment(os.environ)

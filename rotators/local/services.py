@@ -58,8 +58,8 @@ def start_services(
     """Start the services of one local AWS on an empty moto.
 
     Args:
-        port: of the endpoint; 0 takes a free one.
-        options: of the local AWS.
+        port: port of the endpoint; 0 takes a free one.
+        options: options of the local AWS.
         exports: gives the variables that lead a function of a Region to the endpoint.
         undo: gets what ends the services, forgets their state and restores moto.
 

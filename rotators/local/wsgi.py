@@ -42,7 +42,7 @@ def as_json(
     Args:
         document: the answer.
         start_response: of WSGI.
-        status: of the answer.
+        status: status of the answer.
         headers: further headers.
 
     Returns:
@@ -58,7 +58,7 @@ def refused(code: str, message: str, environ: Mapping[str, Any], start_response:
     Args:
         code: name of the error, without the suffix ``Exception`` of the JSON protocols.
         message: its text.
-        environ: of the request.
+        environ: environment of the request.
         start_response: of WSGI.
 
     Returns:

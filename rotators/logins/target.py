@@ -217,7 +217,8 @@ def same_target(stored: Secret, current: Secret, server: Server, settings: Setti
         stored: value that the password was stored in.
         current: value whose addresses are to be used.
         server: kind of server of both values.
-        settings: of the function; within ALLOWED_TARGETS a password may follow a database that moved.
+        settings: settings of the function. Within ALLOWED_TARGETS, a password may be used after the database
+            moved.
 
     Returns:
         True if engine and addresses are the same (or ALLOWED_TARGETS names all of them), and the connection

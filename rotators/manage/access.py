@@ -118,7 +118,7 @@ def key_use(guarded: Guarded, principal: Principal, actions: Iterable[str]) -> A
     Args:
         guarded: the secret, with the key.
         principal: the principal.
-        actions: of KMS, such as ``kms:Encrypt``; all are needed.
+        actions: actions of KMS, such as ``kms:Encrypt``; all are needed.
 
     Returns:
         The answer.

@@ -20,7 +20,7 @@ def call(client: Any, operation: str, about: str, member: str | None = None, **p
         operation: name of the operation, such as ``DescribeKey``.
         about: name or ARN that the call is about, for errors.
         member: member of the answer that is wanted, which every answer of AWS has.
-        **parameters: of the operation.
+        **parameters: parameters of the operation.
 
     Returns:
         The member, or the answer without one.
@@ -41,7 +41,7 @@ def elements(client: Any, operation: str, about: str, member: str, **parameters:
         operation: name of the operation, such as ``ListKeys``.
         about: name or ARN that the call is about, for errors.
         member: member with the list, which every answer of AWS has.
-        **parameters: of the operation.
+        **parameters: parameters of the operation.
 
     Returns:
         The elements of the lists.
@@ -61,7 +61,7 @@ def looked_up(key: str, value: str, about: str, **parameters: Any) -> Iterator[S
         key: attribute of the events, such as ``EventName``.
         value: value of the attribute.
         about: name or ARN that the call is about, for errors.
-        **parameters: of LookupEvents in addition.
+        **parameters: parameters of LookupEvents in addition.
 
     Yields:
         The events of each answer, which may have none, newest first.
@@ -83,7 +83,7 @@ def call_secrets_manager(secret_id: str, operation: str, **parameters: Any) -> A
     Args:
         secret_id: name or ARN of the secret.
         operation: name of the operation, such as ``TagResource``.
-        **parameters: of the operation; ``SecretId`` is ``secret_id`` if it is left out.
+        **parameters: parameters of the operation; ``SecretId`` is ``secret_id`` if it is left out.
 
     Returns:
         The service's answer.
@@ -125,7 +125,7 @@ def versions_of(arn: str) -> Sequence[Version]:
     """Return the versions of a secret, newest first.
 
     Args:
-        arn: of the secret.
+        arn: ARN of the secret.
 
     Raises:
         StoreError: they cannot be listed.
@@ -138,7 +138,7 @@ def policy_of(arn: str) -> str | None:
     """Return the resource policy of a secret in JSON; None without one.
 
     Args:
-        arn: of the secret.
+        arn: ARN of the secret.
 
     Raises:
         StoreError: it cannot be read.
@@ -151,7 +151,7 @@ def faults_of_policy(arn: str, policy: str) -> list[str] | None:
     """Let Secrets Manager validate a resource policy; nothing is changed.
 
     Args:
-        arn: of the secret.
+        arn: ARN of the secret.
         policy: the policy in JSON.
 
     Returns:

@@ -37,7 +37,7 @@ class Change:
         words: the change in words, such as ``set tag env=prod``.
         run: makes the change, and returns the service's answer if it is one call; raises StoreError if the
             service refuses it.
-        arn: of the secret, because secrets of two Regions may have one name; None if it is to be created.
+        arn: ARN of the secret, because secrets of two Regions may have one name; None if it is to be created.
         operation: operation of Secrets Manager's API, for the audit record.
     """
 

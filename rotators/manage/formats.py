@@ -68,7 +68,7 @@ def read(form: str, text: str, name: str | None) -> dict[str, Content]:
 
     Args:
         form: one of FORMATS.
-        text: of the file.
+        text: text of the file.
         name: name of the secret, for a format of OF_ONE.
 
     Returns:

@@ -122,7 +122,7 @@ class Guarded:
 
         Args:
             principal: the caller.
-            operation: of Secrets Manager, such as ``GetSecretValue``.
+            operation: operation of Secrets Manager, such as ``GetSecretValue``.
 
         Returns:
             The calls, the operation's own first.
@@ -137,7 +137,7 @@ class Guarded:
 
         Args:
             principal: the caller.
-            actions: of KMS, such as ``kms:Encrypt``.
+            actions: actions of KMS, such as ``kms:Encrypt``.
 
         Yields:
             The calls; none without a key that was found.

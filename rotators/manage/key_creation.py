@@ -146,7 +146,7 @@ class _Creation:
 
     Args:
         wanted: the key.
-        arn: of the key that an interrupted command has created, or None.
+        arn: ARN of the key that an interrupted command has created, or None.
     """
 
     def __init__(self, wanted: NewKey, arn: str | None) -> None:

@@ -38,7 +38,7 @@ class KeyEntry:
     """A KMS key.
 
     Attributes:
-        arn: of the key.
+        arn: ARN of the key.
         aliases: names of its aliases, such as ``alias/app``.
         spec, usage: its key spec and key usage.
         state: its state, such as ``Enabled``.

@@ -61,7 +61,7 @@ def html(report: InventoryReport, details: Details) -> str:
 
     Args:
         report: its contents.
-        details: of some of the secrets.
+        details: details of some of the secrets.
 
     Returns:
         A complete HTML document without scripts, and without references to other files.

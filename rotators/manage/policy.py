@@ -145,7 +145,7 @@ def read_policy(path: str) -> SecretPolicy:
     """Read a policy from a file.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Returns:
         The rules.

@@ -76,7 +76,7 @@ class IamAccount:
     """Users and roles of an account.
 
     Attributes:
-        id: of the account.
+        id: id of the account.
         principals: users and roles, in the order of their ARNs.
         unread: policies that could not be read, in words.
     """
@@ -145,7 +145,7 @@ def read_policies(path: str, kind: str) -> PreparedPolicy:
 
     Args:
         path: a file with a policy in JSON, or with a list of policies.
-        kind: of the policies, for the answer: ``SCP`` or ``session policy``.
+        kind: kind of the policies, for the answer: ``SCP`` or ``session policy``.
 
     Returns:
         The policies as one.

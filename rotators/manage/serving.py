@@ -47,7 +47,7 @@ class Dashboard:
 
     Args:
         page: makes the page; a RotatorsError becomes a page about the error.
-        port: of the server; 0 takes a free one.
+        port: port of the server; 0 takes a free one.
 
     Raises:
         OSError: the port is taken.

@@ -82,7 +82,7 @@ class ReceiptGap:
     """The part of a secret's history that may have rotations without a receipt: up to an event.
 
     Attributes:
-        versions: of the secret that were stored after that of the newest receipt, newest first; not empty.
+        versions: versions stored after the version of the newest receipt, newest first; not empty.
         since: time from which the log tells their rotations.
         before: version that was AWSCURRENT before the current one, or None.
         end: time of the end of the event's rotation.
@@ -147,7 +147,7 @@ def gap(
     one version was stored since the newest receipt, only the steps since then.
 
     Args:
-        versions: of the secret, newest first.
+        versions: versions of the secret, newest first.
         head: the newest receipt of the secret, or None.
         event: time of the event RotationSucceeded.
         rotated: time of the last rotation, as the service tells it; None if rotation is switched off. A

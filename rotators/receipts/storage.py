@@ -57,7 +57,7 @@ def folder_of(arn: str) -> str:
     """Return the name of a secret's folder: readable, and different for each ARN.
 
     Args:
-        arn: of the secret.
+        arn: ARN of the secret.
     """
     words = re.sub(r"[^A-Za-z0-9]+", "-", arn.rpartition(":")[2])[-_LONGEST_WORD:].strip("-")
     return f"{words}-{hashlib.sha256(arn.encode()).hexdigest()[:16]}"
@@ -67,8 +67,8 @@ def place_of(arn: str, number: int) -> str:
     """Return the place of a receipt.
 
     Args:
-        arn: of the secret.
-        number: of the receipt.
+        arn: ARN of the secret.
+        number: number of the receipt.
     """
     return f"{folder_of(arn)}/{number:09}.json"
 
@@ -88,7 +88,7 @@ class Bucket:
     """A bucket with receipts.
 
     Attributes:
-        name: of the bucket.
+        name: name of the bucket.
         prefix: beginning of all keys, such as ``audit/``; the function uses none.
     """
 
@@ -108,7 +108,7 @@ class Bucket:
         """List the files of a secret that have the name of a receipt.
 
         Args:
-            arn: of the secret.
+            arn: ARN of the secret.
 
         Returns:
             The files by number.

@@ -26,7 +26,7 @@ class Known:
     """The end of a chain, as it was verified earlier.
 
     Attributes:
-        number: of the newest receipt.
+        number: number of the newest receipt.
         digest: SHA-256 of its file.
     """
 
@@ -55,7 +55,7 @@ class Chain:
     """The result for the receipts of one secret.
 
     Attributes:
-        folder: of its files.
+        folder: folder of its files.
         secret: ARN of the secret; None if no receipt could be read.
         receipts: those with a valid signature, by number.
         newest: number and digest of the last file; None without files.

@@ -38,7 +38,7 @@ class ReceiptSettings:
     """Where receipts go, and who signs them.
 
     Attributes:
-        bucket: of the receipts.
+        bucket: bucket of the receipts.
         key_arn: KMS key that signs.
         function_arn: rotation function whose rotations get receipts.
     """
@@ -71,7 +71,7 @@ class _Head:
 
     Attributes:
         number: the last number that is taken; 0 for a chain without receipts.
-        digest: of the file with this number.
+        digest: digest of the file with this number.
         receipt: the newest receipt that the key signed for this place.
     """
 

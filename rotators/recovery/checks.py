@@ -93,7 +93,7 @@ def log_in(engine: Engine, value: Secret, settings: Settings) -> None:
     Args:
         engine: engine of the value.
         value: user, credential and target.
-        settings: of the function.
+        settings: settings of the function.
 
     Raises:
         RotatorsError: see ``Engine.login`` and ``Session.check``.

@@ -154,7 +154,7 @@ class Examination:
         """Return the version with a stage, untried; None if no version has it.
 
         Args:
-            stage: of the version.
+            stage: stage of the version.
         """
         version = self.view.holder(stage)
         return None if version is None else self.blank(version)

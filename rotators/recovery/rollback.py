@@ -120,7 +120,7 @@ class Rollback:
         """Do what a plan says; it may be repeated after a stop, with a new plan.
 
         Args:
-            plan: of this object, just made.
+            plan: plan of this object, just made.
 
         Raises:
             VersionConflict, RequestRefused: a stage moved since the plan; make a new one.
@@ -359,7 +359,7 @@ def left(plan: RollbackPlan, begun: Move | None) -> str:
     """Return in words what a stopped rollback left.
 
     Args:
-        plan: of the rollback.
+        plan: plan of the rollback.
         begun: the kind of change during which it was stopped; None before the first one.
     """
     if begun is Move.PROMOTE:
@@ -373,6 +373,6 @@ def document(plan: RollbackPlan) -> dict[str, Any]:
     """Return a plan as JSON types; it holds no value of the secret.
 
     Args:
-        plan: of a rollback.
+        plan: plan of a rollback.
     """
     return {**vars(plan), "acts": [str(act.move) for act in plan.acts]}

@@ -108,7 +108,7 @@ class ClientLogins:
 
         Args:
             attempt: version to log in with.
-            options: of the pool.
+            options: options of the pool.
 
         Raises:
             ConfigurationError: the version is for another target.

@@ -37,7 +37,7 @@ class AwsDirectory(NamedTuple):
 
         Args:
             secret: value that names a directory.
-            settings: of the function.
+            settings: settings of the function.
             servers: hosts and ports that the value logs into.
 
         Raises:

@@ -54,7 +54,7 @@ def logged_in(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Ac
 
     Args:
         secret: user, password and target.
-        settings: of the function: trusted certificates and ALLOWED_TARGETS.
+        settings: settings of the function: trusted certificates and ALLOWED_TARGETS.
         engine: engine with the default port.
 
     Yields:
@@ -77,7 +77,7 @@ class ActiveDirectorySession:
     Args:
         controller: the logged-in connection.
         login: user that logged in.
-        username: of the secret.
+        username: username of the secret.
         users_domain: ``domain`` of the value whose user an admin changes; ``none`` if it has none.
     """
 
@@ -198,7 +198,7 @@ class ActiveDirectorySession:
         """Rules of the policy that applies to a user: its fine-grained one, or the domain's.
 
         Args:
-            entry: of the user, with msDS-ResultantPSO.
+            entry: entry of the user, with msDS-ResultantPSO.
             rules: names in a fine-grained policy, without prefix.
 
         Returns:

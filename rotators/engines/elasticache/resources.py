@@ -52,7 +52,7 @@ class CacheResource(ABC):
     Args:
         arn: its ARN.
         name: the part of the ARN that the API identifies it by.
-        host: of the secret, in lower case.
+        host: host of the secret, in lower case.
 
     Attributes:
         newest_two: True if AWS keeps the newest two credentials; otherwise a change replaces all.
@@ -131,7 +131,7 @@ class CacheResource(ABC):
             True if it is made the newest of two, so that another call is needed.
 
         Raises:
-            NotImplementedError: of a resource without ``newest_two``.
+            NotImplementedError: the resource has no ``newest_two``.
             TargetRefused: also if AWS does not keep the newest one alone; nothing was changed.
             TargetUnavailable, StoreError: as for ``change``.
         """

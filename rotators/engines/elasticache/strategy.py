@@ -41,8 +41,8 @@ class ApiDual(Dual):
         """The current value with a new credential; with the one of an interrupted rotation for a token.
 
         Args:
-            engine: of the secret.
-            rotation: its values.
+            engine: engine of the secret.
+            rotation: rotation of the secret.
 
         Raises:
             SecretFormatError: the value names no resource, or an admin, which does not exist here.
@@ -66,8 +66,8 @@ class ApiDual(Dual):
         """Start the change that makes the current and the pending password work, unless both do.
 
         Args:
-            engine: of the secret.
-            rotation: its values.
+            engine: engine of the secret.
+            rotation: rotation of the secret.
 
         Raises:
             TargetUnavailable: a change is under way (reason ``propagating``), or the cache is unreachable.
@@ -105,8 +105,8 @@ class ApiDual(Dual):
         """Log in as the pending value, at a cache that CACHE_HOSTS names.
 
         Args:
-            engine: of the secret.
-            rotation: its values.
+            engine: engine of the secret.
+            rotation: rotation of the secret.
 
         Raises:
             IdentityMismatch: CACHE_HOSTS does not name the cache.

@@ -44,7 +44,7 @@ class LdapLogin:
 
     Attributes:
         host: name or address.
-        port: of the server.
+        port: port of the server.
         user: DN.
         password: clear text.
         roots: as ``trusted_roots`` returns it.
@@ -64,7 +64,7 @@ class LdapLogin:
 
         Args:
             secret: password, target and trust.
-            settings: of the function: trusted certificates.
+            settings: settings of the function: trusted certificates.
             engine: engine with the default port.
             user: name that the server knows.
 
@@ -170,7 +170,7 @@ class Directory:
             base: DN where the search begins.
             condition: filter, with its values escaped.
             *attributes: names of attributes; none for entries without attributes.
-            scope: of ldap3.
+            scope: scope of ldap3.
 
         Returns:
             Values by attribute in lower case; empty if the user may not search there. `denied` tells why.

@@ -66,7 +66,7 @@ class MongoConnection:
 
         Args:
             command: its name.
-            value: of the field with the command's name.
+            value: value of the field with the command's name.
             database: that it runs in.
             **fields: further fields.
 
@@ -185,7 +185,7 @@ def connected(host: str, port: int, roots: str | None, until: float) -> Iterator
 
     Args:
         host: name or address.
-        port: of the server.
+        port: port of the server.
         roots: as ``trusted_roots`` returns it.
         until: end of the whole session, by ``time.monotonic``.
 

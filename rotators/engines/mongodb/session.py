@@ -35,7 +35,7 @@ def logged_in(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Mo
 
     Args:
         secret: user, password and target.
-        settings: of the function: trusted certificates, and ALLOWED_TARGETS for the primary.
+        settings: settings of the function: trusted certificates, and ALLOWED_TARGETS for the primary.
         engine: engine with the default port.
 
     Yields:

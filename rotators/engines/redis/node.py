@@ -41,7 +41,7 @@ class RedisLogin:
 
         Args:
             secret: user, password and trust.
-            settings: of the function: trusted certificates.
+            settings: settings of the function: trusted certificates.
 
         Raises:
             SecretFormatError: a member is missing or wrong.
@@ -56,11 +56,11 @@ class Node:
 
     Attributes:
         host: name or address.
-        port: of the node.
+        port: port of the node.
 
     Args:
         host: name or address.
-        port: of the node.
+        port: port of the node.
         client: a logged-in redis-py client on that connection.
     """
 
@@ -132,7 +132,7 @@ def connected(host: str, port: int, login: RedisLogin, until: float) -> Iterator
 
     Args:
         host: name or address.
-        port: of the node.
+        port: port of the node.
         login: user, password and trust roots.
         until: end of the whole session, by ``time.monotonic``.
 

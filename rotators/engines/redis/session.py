@@ -41,7 +41,7 @@ def logged_in(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Re
 
     Args:
         secret: user, password and target.
-        settings: of the function: trusted certificates, and ALLOWED_TARGETS for the other nodes.
+        settings: settings of the function: trusted certificates, and ALLOWED_TARGETS for the other nodes.
         engine: engine with the default port.
 
     Yields:
@@ -62,7 +62,7 @@ class RedisSession(UserSession):
     Args:
         node: the logged-in connection.
         login: user that logged in; other nodes are reached in the same way.
-        settings: of the function.
+        settings: settings of the function.
         until: end of the session, by ``time.monotonic``.
     """
 

@@ -25,7 +25,7 @@ class ChangesUnderWay:
     """The changes of one service of a local AWS that are under way.
 
     Args:
-        options: of the local AWS.
+        options: options of the local AWS.
         service: name of the service.
 
     Attributes:

@@ -16,7 +16,7 @@ def lambda_environment(
     """The environment Lambda gives a function: nothing of ours but what finding the same code needs.
 
     Args:
-        name: of the function.
+        name: name of the function.
         handler: dotted path.
         memory: in MB.
         endpoint: the variables that lead to the local AWS.

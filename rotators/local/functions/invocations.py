@@ -60,7 +60,7 @@ class Functions:
         """Note where a function's built artifact is.
 
         Args:
-            arn: of the function.
+            arn: ARN of the function.
             code: its folder, or None if there is none.
         """
         with self._lock:
@@ -70,7 +70,7 @@ class Functions:
         """The folder of a function's artifact, or None.
 
         Args:
-            arn: of the function.
+            arn: ARN of the function.
             archive: the zip file that the function was created from in S3, or None.
         """
         with self._lock:
@@ -91,7 +91,7 @@ class Functions:
         """Return the container and the log of a function, made when it is first asked for.
 
         Args:
-            name: of the function.
+            name: name of the function.
         """
         with self._lock:
             return self._runners.setdefault(name, Runner())
@@ -125,7 +125,7 @@ class Runner:
         """Run the function once, and wait for it.
 
         Args:
-            config: of the function, as it is now.
+            config: config of the function, as it is now.
             event: anything JSON can hold.
 
         Returns:

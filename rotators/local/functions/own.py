@@ -76,7 +76,7 @@ def create_function(region: str, name: str, handler: str, variables: Mapping[str
 
     Args:
         region: Region of the function.
-        name: of the function.
+        name: name of the function.
         handler: dotted path.
         variables: its environment.
 

@@ -136,7 +136,7 @@ class Lookup:
         """Return the statements of the policies that a role was assumed with (API:AssumeRole), or None.
 
         Args:
-            access_key: of the caller.
+            access_key: access key of the caller.
         """
         assumed = _assumed_role(access_key)
         return session_statements(assumed) if assumed else None
@@ -220,7 +220,7 @@ def session_arn(
     Args:
         original: moto's method of its STS.
         backend: Moto's STS.
-        access_key: of the caller.
+        access_key: access key of the caller.
         region: Region of the call.
 
     Returns:

@@ -28,7 +28,7 @@ def operation_of(environ: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     """Return the action of a request, and what its conditions and resource are made of.
 
     Args:
-        environ: of WSGI.
+        environ: environment of WSGI.
 
     Returns:
         The action, without ``s3:``; method and path for one that is not known here.

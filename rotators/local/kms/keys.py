@@ -58,7 +58,7 @@ def enabled_key(account: str, region: str, named: str) -> Key | None:
     """Find a key for a service that uses it for its caller.
 
     Args:
-        account: of the caller.
+        account: account of the caller.
         region: in which the key must be.
         named: Id or ARN, or alias or its ARN.
 

@@ -157,7 +157,7 @@ def _decrypted(backend: KmsBackend, params: Params, operation: str, prefix: str)
         backend: keys of the caller's account and Region.
         params: the request.
         operation: name in the API.
-        prefix: of the members of request and answer that are about the ciphertext.
+        prefix: prefix of the members of request and answer that are about the ciphertext.
     """
     # botocore's model does not require the ciphertext, because of DryRunModifiers.
     if "CiphertextBlob" not in params:

@@ -38,7 +38,7 @@ def owning_backend(
     Args:
         own: those of the caller's account, in the Region of the request.
         operation: such as ``GetSecretValue``.
-        access_key: of the caller.
+        access_key: access key of the caller.
         params: members of the request.
         lookup: finds secrets, keys and their policies.
 

@@ -78,7 +78,7 @@ def in_order(secrets: list[Entry], params: Params) -> list[Entry]:
 
     Args:
         secrets: moto's records.
-        params: of ListSecrets.
+        params: parameters of ListSecrets.
 
     Returns:
         The same records, sorted.
@@ -99,7 +99,7 @@ def page(found: list[Element], params: Params, most: int) -> tuple[list[Element]
 
     Args:
         found: all that the request selects, in order.
-        params: of the request. A token is valid for the same request only.
+        params: parameters of the request. A token is valid for the same request only.
         most: highest MaxResults, and its default.
 
     Raises:

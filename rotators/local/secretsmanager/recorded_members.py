@@ -33,7 +33,7 @@ def is_operation(name: str) -> bool:
     """Return True if the API has an operation.
 
     Args:
-        name: of the operation.
+        name: name of the operation.
     """
     return name in _operations()
 
@@ -42,7 +42,7 @@ def request_parameters(operation: str, request: object) -> dict[str, Any]:
     """Return a request as CloudTrail writes it: ``secretId``, ``arn``.
 
     Args:
-        operation: of the API.
+        operation: operation of the API.
         request: the members as they were sent.
     """
     if not isinstance(request, dict):
@@ -55,7 +55,7 @@ def response_elements(operation: str, response: object) -> dict[str, Any] | None
     """Return a response as CloudTrail writes it; None for an operation that only reads.
 
     Args:
-        operation: of the API.
+        operation: operation of the API.
         response: the members as they were answered.
     """
     if operation.startswith(READ_ONLY):

@@ -109,7 +109,7 @@ class Replication:
     """The replication of all secrets of one local AWS. Its methods are called with the rotations' lock held.
 
     Args:
-        options: of the local AWS.
+        options: options of the local AWS.
         events: gets the service's events.
     """
 

@@ -102,7 +102,7 @@ class Rotations:
 
     Args:
         events: receives the service's events.
-        options: of the local AWS.
+        options: options of the local AWS.
     """
 
     def __init__(self, events: EventLog, options: Options) -> None:

@@ -40,8 +40,8 @@ def record(time: dt.datetime, name: str, region: str, account: str, **members: A
     """Return a record of an event.
 
     Args:
-        time: of the event, in UTC.
-        name: of the event.
+        time: time of the event, in UTC.
+        name: name of the event.
         region: in which it happened.
         account: in which it happened.
         members: the further members, which also replace those that all records have.
@@ -70,7 +70,7 @@ def element(
 
     Args:
         record: the record.
-        time: of the event, in UTC.
+        time: time of the event, in UTC.
         kind: type of its resources.
         resources: their names. An event of the service itself has none: it names its secret in
             ``additionalEventData`` only.

@@ -118,7 +118,7 @@ class ActiveDirectoryServer(PrivateServer):
 
         Args:
             user: name as ``username`` in secrets; the administrator when left out.
-            password: of the user; the administrator's when left out.
+            password: password of the user; the administrator's when left out.
 
         Returns:
             The connection; ``bound`` is False if the server rejected the login.

@@ -52,7 +52,7 @@ class ElastiCacheServer(RedisServer):
         """Make a password the only one of a user.
 
         Args:
-            arn: of the user.
+            arn: ARN of the user.
             password: clear text.
         """
         self.api.modify_user(UserId=arn.rpartition(":")[2], Passwords=[password])
@@ -61,7 +61,7 @@ class ElastiCacheServer(RedisServer):
         """Delete a user.
 
         Args:
-            arn: of the user.
+            arn: ARN of the user.
         """
         self.api.delete_user(UserId=arn.rpartition(":")[2])
 

@@ -13,7 +13,7 @@ def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner may read; an existing one is replaced.
 
     Args:
-        path: of the file.
+        path: path of the file.
         text: its content.
     """
     path.unlink(missing_ok=True)

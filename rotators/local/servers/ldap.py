@@ -169,7 +169,7 @@ class LdapServer(PrivateServer):
 
         Args:
             user: DN; the administrator when left out.
-            password: of the user; the administrator's when left out.
+            password: password of the user; the administrator's when left out.
 
         Returns:
             The connection; ``bound`` is False if the server rejected the password.

@@ -62,7 +62,7 @@ class MariaDbServer(PrivateServer):
     Attributes:
         defaults: the options that every server gets.
         install_options: the options of the program that makes a data directory.
-        version: of the server that runs.
+        version: version of the server that runs.
         clearing: SQL that drops the users of a new data directory.
     """
 

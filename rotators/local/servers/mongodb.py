@@ -150,7 +150,7 @@ class MongoServer(PrivateServer):
 
         Args:
             command: its name.
-            value: of the field with the command's name.
+            value: value of the field with the command's name.
             database: that it runs in.
             **fields: further fields.
 
@@ -193,10 +193,10 @@ class MongoServer(PrivateServer):
         """See DatabaseServer.create_user.
 
         Args:
-            name: of the user.
+            name: name of the user.
             password: clear text, inside TLS.
             database: that the user belongs to.
-            roles: of the user.
+            roles: roles of the user.
             **fields: further fields of ``createUser``.
         """
         self.execute("createUser", name, database, pwd=password, roles=list(roles), **fields)

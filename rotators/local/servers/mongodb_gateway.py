@@ -81,7 +81,7 @@ class GatewaySession:
 
     Args:
         store: PostgreSQL.
-        address: of the client.
+        address: address of the client.
     """
 
     def __init__(self, store: GatewayStore, address: str) -> None:
@@ -249,7 +249,7 @@ def role_name(name: str, db: str) -> str:
     """The name in PostgreSQL of a user; users of other databases than ``admin`` have longer ones.
 
     Args:
-        name: of the user.
+        name: name of the user.
         db: that it belongs to.
     """
     return name if db == "admin" else f"{name}@{db}"

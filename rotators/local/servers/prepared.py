@@ -23,7 +23,7 @@ def prepare(folder: Path, program: Path, options: Sequence[str], make: Callable[
     Args:
         folder: does not exist yet.
         program: makes the files; each release of it makes others.
-        options: of the program.
+        options: options of the program.
         make: runs the program, so that the folder has the files. All servers get the same ones, with every
             password in them.
     """

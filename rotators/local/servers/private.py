@@ -97,7 +97,7 @@ class DatabaseServer:
         """Create an ordinary user that may log in.
 
         Args:
-            name: of the user.
+            name: name of the user.
             password: clear text. It is sent as a hash where the server takes one.
         """
         raise NotImplementedError
@@ -106,7 +106,7 @@ class DatabaseServer:
         """Drop a user if it exists. Only a server that outlives this process needs it.
 
         Args:
-            name: of the user.
+            name: name of the user.
         """
         raise NotImplementedError
 
@@ -114,7 +114,7 @@ class DatabaseServer:
         """The shell command with which a person logs in as a user.
 
         Args:
-            user: of the server.
+            user: user of the server.
 
         Returns:
             The environment variable for the password, and the command.

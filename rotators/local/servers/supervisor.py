@@ -110,7 +110,7 @@ def children(pid: int) -> list[int]:
     """The ids of the processes that a process started and that still run.
 
     Args:
-        pid: of the parent.
+        pid: process id of the parent.
     """
     return [child for child, parent in _parents() if parent == pid]
 

@@ -62,7 +62,7 @@ def issue(
     Args:
         directory: an existing directory; gets ``ca.pem``, ``server.pem`` and ``server.key``.
         names: host names and IP addresses that the certificate is for, at least one.
-        validity: of the server's certificate; the authority's is valid in any case.
+        validity: validity of the server's certificate; the authority's is valid in any case.
 
     Returns:
         The paths of the three files.
