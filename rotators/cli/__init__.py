@@ -86,7 +86,7 @@ class _Modules(UserDict[str, Any]):
 
 
 def _attribute(name: str) -> str:
-    """The module and function of a command. Names of Python's own get an underscore (PEP 8)."""
+    """Return the module and function of a command. Names of Python's own get an underscore (PEP 8)."""
     own = keyword.iskeyword(name) or hasattr(builtins, name)
     return f"{name}_" if own else name.replace("-", "_")
 

@@ -305,7 +305,7 @@ def _cells(found: Access) -> Iterator[Cell]:
 
 
 def _why(found: Access) -> str:
-    """The reasons, those of several capabilities once."""
+    """Return the reasons, those of several capabilities once."""
     words: dict[str, list[str]] = {}
     for name, verdict in found.verdicts.items():
         if verdict.answer is not AccessAnswer.NO:

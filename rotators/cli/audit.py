@@ -234,7 +234,7 @@ def _gap(gap: Gap) -> str:
 
 
 def _short(value: Any) -> Any:
-    """The last part of an ARN, such as ``role/NAME``."""
+    """Return the last part of an ARN, such as ``role/NAME``."""
     return value.rpartition(":")[2] if isinstance(value, str) and value.startswith("arn:") else value
 
 

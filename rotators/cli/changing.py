@@ -263,7 +263,7 @@ def _document(result: Result) -> dict[str, Any]:
 
 
 def _told(result: Result, number: int, change: Change) -> dict[str, Any]:
-    """A change as JSON types; ``unknown`` is one that may have been made."""
+    """Return a change as JSON types; ``unknown`` is one that may have been made."""
     error = None
     if number < len(result.outcomes):
         error = result.outcomes[number].error

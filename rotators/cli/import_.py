@@ -63,7 +63,7 @@ def _plan(secrets: dict[str, Content], key: str | None) -> list[Change]:
 
 
 def _existing(name: str, version: SecretVersion | RotatorsError) -> SecretVersion | None:
-    """The present value; a secret that may not be read cannot be compared, so the import stops.
+    """Return the present value; a secret that may not be read cannot be compared, so the import stops.
 
     A sealed value that nobody can open is different from every other one.
     """

@@ -357,7 +357,7 @@ class LoginFlow:
         return True
 
     def _is_decided_by_caller(self, verdict: Verdict) -> bool:
-        """True if the caller passed what the server objects to, so that no version changes it."""
+        """Return True if the caller passed what the server objects to, so that no version changes it."""
         return {
             Verdict.UNAVAILABLE: self._destination.names_address,
             Verdict.DATABASE: self._destination.names_database,

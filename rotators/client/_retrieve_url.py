@@ -189,7 +189,7 @@ _KINDS = {
 
 
 def _refusal(status: int, answer: Mapping[str, Any], about: str) -> errors.RotatorsError:
-    """The error of an answer: the function's own, or one of Lambda, which has no code of ours."""
+    """Return the error of an answer: the function's own, or one of Lambda, which has no code of ours."""
     code, _, reason = str(answer.get("Code", "")).partition("/")
     message = str(answer.get("Message", ""))[:_LONGEST_MESSAGE]
     if kind := _KINDS.get(code):

@@ -169,7 +169,7 @@ class SecretCache:
         since: int | None,
         timeout: float | None,
     ) -> Generator[Wait[SecretVersion], None, SecretVersion]:
-        """The same as ``read`` without I/O. See ``Cache.steps``.
+        """Return the same as ``read`` without I/O. See ``Cache.steps``.
 
         Args:
             secret_id: as for ``read``.

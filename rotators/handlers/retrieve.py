@@ -84,7 +84,7 @@ def handler(event: object, context: object = None) -> dict[str, Any]:
 
 
 def _permitted(event: object, observation: Observation) -> tuple[RetrieveRequest, dict[str, str]]:
-    """The request of a caller who may have all secrets that it names, and the ARNs that a tag permits."""
+    """Return the request of a caller who may read all secrets in it, and the ARNs that a tag permits."""
     rules = callers.Callers.from_environment()
     given = callers.UrlRequest.from_event(event)
     role = given.role()
@@ -132,7 +132,7 @@ def _retrieved(request: RetrieveRequest, observation: Observation) -> dict[str, 
 
 
 def _read(answer: Mapping[str, Any]) -> Facts:
-    """The facts of a secret that is answered. A read from memory is in no other log."""
+    """Return the facts of a secret that is answered. A read from memory is in no other log."""
     result = "cached" if answer["Cached"] else "read"
     return {"secret": answer["ARN"], "versions": [answer["VersionId"]], "result": result}
 

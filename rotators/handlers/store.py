@@ -193,7 +193,7 @@ class _Storing:
             ) from None
 
     def _rotates_already(self, found: Mapping[str, Any]) -> bool:
-        """True if rotation is on with the wanted function and rules."""
+        """Return True if rotation is on with the wanted function and rules."""
         rotation = self._request.rotation
         if rotation is None or not found.get("RotationEnabled"):
             return False
@@ -268,7 +268,7 @@ class _Storing:
         return self._answer(put, wanted)
 
     def _not_compared(self, found: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer to a repeated token: sealed again, the same value differs from the stored one."""
+        """Return the answer to a repeated token: sealed again, the same value differs from the stored one."""
         self.warnings.append(_NOT_COMPARED)
         return self._answer(found, found.get("VersionIdsToStages", {}).get(self._token, []))
 
@@ -277,11 +277,11 @@ class _Storing:
         return {"ARN": secret["ARN"], "Name": secret["Name"], **version}
 
     def _content(self, name: str) -> dict[str, Any]:
-        """The value for the API, sealed if SEALING_KEYS is set."""
+        """Return the value for the API, sealed if SEALING_KEYS is set."""
         return {kind: sealing.stored(name, value) for kind, value in self._request.content().items()}
 
     def _is_repeated(self, stages: Mapping[str, list[str]]) -> bool:
-        """True if an earlier call has stored the version of the token."""
+        """Return True if an earlier call has stored the version of the token."""
         return self._token in stages and self._token not in _pending(stages)
 
     def _refuse_during_rotation(self, stages: Mapping[str, list[str]]) -> None:
@@ -339,7 +339,7 @@ class _Storing:
 
 
 def _pending(stages: Mapping[str, list[str]]) -> list[str]:
-    """The versions of rotations that are under way or got stuck."""
+    """Return the versions of rotations that are under way or got stuck."""
     return [version for version, held in stages.items() if _PENDING in held and _CURRENT not in held]
 
 

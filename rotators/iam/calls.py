@@ -1,10 +1,9 @@
 """Calls of AWS's API as IAM sees them, and the calls that AWS makes in the caller's name because of one.
 
-Secrets Manager uses KMS as the caller, only for secrets with a key of the account's own
-(UG:security-encryption); rotating asks for the right to invoke the function (API:RotateSecret). Which call
-uses which key operation is what UG:security-encryption and
-UG:rotating-secrets-required-permissions-function list; where they leave open when KMS's DescribeKey is made,
-it is assumed for every write.
+Secrets Manager calls KMS as the caller, but only for secrets with a customer managed key
+(UG:security-encryption). A rotation requires the permission to invoke the function (API:RotateSecret).
+UG:security-encryption and UG:rotating-secrets-required-permissions-function list the operations on the key
+for each call. They do not say when DescribeKey of KMS is called, so it is assumed for every write.
 """
 
 from __future__ import annotations
@@ -18,21 +17,21 @@ from typing import TypeVar
 Context = Mapping[str, str | tuple[str, ...]]
 """Condition keys and their values; several values of one key as a tuple."""
 
-# API:ReplicateSecretToRegions asks for kms:Decrypt to the key of the secret.
+# API:ReplicateSecretToRegions requires kms:Decrypt on the key of the secret.
 READS = ("GetSecretValue", "ReplicateSecretToRegions")
 """Operations with which Secrets Manager decrypts as the caller."""
 
 _WRITES = ("CreateSecret", "PutSecretValue", "UpdateSecret")
 _KEY_ACTIONS = {
     **dict.fromkeys(READS, ("kms:Decrypt",)),
-    # Decrypt too: a repeated value is compared with the stored one.
+    # Decrypt too, because a repeated value is compared with the stored one.
     **dict.fromkeys(_WRITES, ("kms:GenerateDataKey", "kms:Decrypt")),
 }
 _MANAGER = "secretsmanager"
 
 
 class Missing(Enum):
-    """Why a condition key has no value."""
+    """The reason why a condition key has no value."""
 
     ABSENT = "the request does not have it"
     UNDECIDED = "only a real request shows it"
@@ -74,7 +73,7 @@ class Keys:
 
 @dataclass(
     slots=True
-)  # not frozen, because it takes four times as long to make, and a matrix needs a million
+)  # not frozen: a frozen object takes four times as long to create, and a matrix needs a million
 class ApiCall:
     """One call of AWS's API, as IAM sees it.
 
@@ -168,13 +167,13 @@ class Parameters:
 
 Call = TypeVar("Call")
 Make = Callable[[str, str, Context], Call]
-"""Makes a call of an action, the ARN of a resource, and a context; it adds facts about the caller."""
+"""Creates a call from an action, the ARN of a resource, and a context; it adds facts about the caller."""
 
 
 def calls_about(
     make: Make[Call], operation: str, secret: SecretResource, parameters: Parameters
 ) -> Iterator[Call]:
-    """List the calls that IAM decides about for an operation on a secret.
+    """Yield the calls that IAM evaluates for an operation on a secret.
 
     Args:
         make: makes a call in the caller's name.

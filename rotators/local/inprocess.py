@@ -47,7 +47,7 @@ class InProcessFunction:
         run_step(RotationRequest.from_event(event), SecretStore(), settings, Report(), self._rotator)
 
     def rotation(self, arn: str, token: str) -> Rotation:
-        """The record that a rotator gets in setSecret.
+        """Return the record that a rotator gets in setSecret.
 
         Args:
             arn: ARN of the secret.

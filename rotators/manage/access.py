@@ -138,7 +138,7 @@ def _verdict(guarded: Guarded, principal: Principal, operation: str) -> AccessVe
 def _verdict_about(
     guarded: Guarded, principal: Principal, calls: Iterable[ApiCall], undecided: Iterable[str]
 ) -> AccessVerdict:
-    """The answer about calls that are all needed; ``undecided`` are conditions in addition."""
+    """Return the answer about calls that are all needed; ``undecided`` are conditions in addition."""
     found: list[str] = []
     statement = None
     for call in calls:

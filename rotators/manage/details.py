@@ -210,7 +210,7 @@ def _read_each(
 
 
 def _rotating(newest: Sequence[Row]) -> Sequence[Entry]:
-    """The secrets that failed or changed last, of those with a rotation function."""
+    """Return the secrets that failed or changed last, of those with a rotation function."""
     rotating = [row for row in newest if row.entry.function_arn]
     failed = [row for row in rotating if row.attention.urgency is Urgency.FAILED]
     chosen = {row.entry.arn: row.entry for row in failed[:_MOST_FAILED] + rotating}

@@ -98,7 +98,7 @@ def read(form: str, text: str, name: str | None) -> dict[str, Content]:
 
 
 def _json_of(content: Content) -> str:
-    """A value as JSON: an object as it is, so that numbers keep their digits."""
+    """Return a value as JSON: an object as it is, so that numbers keep their digits."""
     if isinstance(content, bytes):
         return json.dumps({_BINARY: base64.b64encode(content).decode()})
     try:
@@ -204,7 +204,7 @@ def _of_json(text: str) -> dict[str, Any]:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; json takes the last of two members of one name."""
+    """Return an object; json takes the last of two members of one name."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError

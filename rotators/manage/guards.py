@@ -72,7 +72,7 @@ class _Request:
     known: tuple[str, ...]
 
     def by(self, principal: Principal) -> ApiCall:
-        """The call of a principal."""
+        """Return the call of a principal."""
         own = principal.keys_for_kms if self.action.startswith("kms:") else principal.keys
         known = (*self.known, *principal.known)
         return ApiCall(principal.name, self.action, self.resource, self.keys.with_others(own), known)
@@ -162,7 +162,7 @@ class Guarded:
 
 
 def _account(name: str) -> str:
-    """The account of a principal; empty for the id of one that was deleted."""
+    """Return the account of a principal; empty for the id of one that was deleted."""
     if name.startswith("arn:"):
         return name.split(":")[4]
     return name if name.isdigit() else ""
@@ -258,7 +258,7 @@ class Guards:
             return PreparedPolicy(unread(what))
 
     def _asked(self, what: str, ask: Callable[..., Any], *given: Any, **parameters: Any) -> Any:
-        """The answer of AWS; None if the caller may not have it."""
+        """Return the answer of AWS; None if the caller may not have it."""
         try:
             return ask(*given, **parameters)
         except (AccessDenied, RequestRefused, SecretDeleted, SecretNotFound) as error:

@@ -107,7 +107,7 @@ class Entry:
 
     @classmethod
     def of(cls, listed: Mapping[str, Any]) -> Entry:
-        """The entry of an element of ``SecretList``.
+        """Return the entry of an element of ``SecretList``.
 
         Args:
             listed: the element.

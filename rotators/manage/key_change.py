@@ -238,25 +238,25 @@ class KeyChange:
         return call_secrets_manager(entry.arn, "UpdateSecret", KmsKeyId=named)
 
     def _following(self, found: Iterable[Version]) -> list[Version]:
-        """The versions under the old key that a change of the key encrypts again."""
+        """Return the versions under the old key that a change of the key encrypts again."""
         return [each for each in found if self._is_left(each) and _follows(each)]
 
     def _is_left(self, version: Version) -> bool:
-        """True if the old key decrypts a version, and the new one does not."""
+        """Return True if the old key decrypts a version, and the new one does not."""
         keys = self._keys(version)
         return self._old.arn in keys and self._new.arn not in keys
 
     def _is_copied(self, version: Version) -> bool:
-        """True if a version under the old key is stored again, because no change of the key follows it."""
+        """Return True if an old-key version is stored again, because no change of the key follows it."""
         others = {*version.stages} - {COPY_STAGE}
         return bool(others) and not _follows(version) and self._is_left(version)
 
     def _is_elsewhere(self, version: Version) -> bool:
-        """True if other keys than these two decrypt a version."""
+        """Return True if other keys than these two decrypt a version."""
         return bool(version.keys) and self._both.isdisjoint(self._keys(version))
 
     def _is_unproved(self, version: Version) -> bool:
-        """True if a version should be under the new key, and nothing proves it.
+        """Return True if a version should be under the new key, and nothing proves it.
 
         A pending version without keys has no value yet.
         """
@@ -273,7 +273,7 @@ class KeyChange:
         return self._arn(entry.key or OWN_ALIAS)
 
     def _arn(self, key: str) -> str:
-        """The ARN of a key; of one that cannot be described, what the secret calls it."""
+        """Return the ARN of a key; of one that cannot be described, what the secret calls it."""
         if key not in self._names:
             try:
                 self._names[key] = key_entry(key, rotation=False).arn

@@ -120,7 +120,7 @@ def _named(alias: str) -> KeyEntry | None:
 
 
 def _begun(wanted: NewKey) -> str | None:
-    """The ARN of the key that an interrupted command has created for this alias."""
+    """Return the ARN of the key that an interrupted command has created for this alias."""
     unread: list[tuple[str, RotatorsError]] = []  # not ours: its creator can describe a key
     for key in key_entries(unread):
         fits = (key.spec, key.usage) == (wanted.spec, wanted.usage)
@@ -131,7 +131,7 @@ def _begun(wanted: NewKey) -> str | None:
 
 
 def _tags(arn: str) -> Mapping[str, str]:
-    """The tags of a key; none if they may not be read, as those of its creator may."""
+    """Return the tags of a key; none if they may not be read, as those of its creator may."""
     try:
         tags = elements(clients.kms_lister(), "ListResourceTags", arn, "Tags", KeyId=arn)
     except AccessDenied as error:
@@ -153,7 +153,7 @@ class _Creation:
         self._wanted, self._arn = wanted, arn
 
     def plan(self) -> Iterator[Change]:
-        """The changes, in their order."""
+        """Yield the changes, in their order."""
         wanted = self._wanted
         if self._arn is None:
             yield self._change(f"create a key ({wanted.spec}, {wanted.usage})", self._create)

@@ -183,7 +183,7 @@ def _primary(found: Mapping[str, Any]) -> str | None:
 
 
 def _aliases(client: Any) -> dict[str, list[str]]:
-    """The names of the aliases of each key, by the key's id."""
+    """Return the names of the aliases of each key, by the key's id."""
     found: dict[str, list[str]] = {}
     for each in elements(client, "ListAliases", _ALL_KEYS, "Aliases"):
         if key_id := each.get("TargetKeyId"):  # aliases of AWS may have no key yet

@@ -126,7 +126,7 @@ class KeyPermissions:
             yield f"may read it now, but not its next value, because of {new.name}: {', '.join(lost)}"
 
     def _role_of(self, function: str, secret: str) -> str | RotatorsError:
-        """The role that a function reads and writes secrets as."""
+        """Return the role that a function reads and writes secrets as."""
         if function not in self._roles:
             try:
                 with clients.in_region_of(secret), translated("GetFunctionConfiguration", function):
@@ -144,7 +144,7 @@ class KeyPermissions:
             return None
 
     def _principal(self, arn: str) -> Principal | None:
-        """A user or role with its policies; None if they may not be read, or are of another account."""
+        """Return a user or role with its policies; None if unreadable or of another account."""
         if isinstance(self._account, RotatorsError):
             return None
         try:

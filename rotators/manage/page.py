@@ -154,20 +154,20 @@ def _cause(message: str) -> tuple[str, str]:
 
 
 def _summary(entry: Entry) -> str:
-    """The number of versions, and the stages that are not the usual ones."""
+    """Return the number of versions, and the stages that are not the usual ones."""
     usual = {Stage.CURRENT, Stage.PREVIOUS}
     others = sorted({stage for held in entry.stages.values() for stage in held} - usual)
     return f"{len(entry.stages)}: {', '.join(others)}" if others else str(len(entry.stages))
 
 
 def _shown(versions: Sequence[Version]) -> Sequence[Version]:
-    """The versions with a stage, and some of the others; a secret may have a hundred of those."""
+    """Return the versions with a stage, and some of the others; a secret may have a hundred of those."""
     old = [version for version in versions if not version.stages]
     return [version for version in versions if version.stages or version in old[:_MOST_OLD_VERSIONS]]
 
 
 def _key(name: str, numbers: Mapping[str, int]) -> str:
-    """A key by its number in the table of keys, if it is in there."""
+    """Return a key by its number in the table of keys, if it is in there."""
     name = OWN_KEY if name == _DEFAULT_KEY else name
     return f"key {numbers[name]}" if name in numbers else name
 

@@ -248,7 +248,7 @@ class _Reader:
         raise PolicyInvalid(f"{self._path}, line {self._line(place, key)}, {key}: {why}")
 
     def _line(self, place: _Place, key: str) -> int:
-        """The line of a key; tomllib tells lines of syntax errors only.
+        """Return the line of a key; tomllib tells lines of syntax errors only.
 
         The shortest beginning of the file that is valid and has the key ends with the key's statement.
         """

@@ -193,7 +193,7 @@ class _Details:
             self._policies[policy["Arn"]] = self._policy(document, name)
 
     def principals(self, organisation: Sequence[PreparedPolicy]) -> Iterator[Principal]:
-        """The users and roles."""
+        """Yield the users and roles."""
         for user in self._answer.get("UserDetailList", ()):
             groups = map(self._of_group, user.get("GroupList", ()))
             context = {"aws:username": user["UserName"]}

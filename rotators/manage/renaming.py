@@ -99,7 +99,7 @@ class _Renaming:
         self._old, self._arn = str(origin["Name"]), str(origin["ARN"])
 
     def plan(self) -> Iterator[Change]:
-        """The changes, in their order."""
+        """Yield the changes, in their order."""
         arn: str | None = self._copy.get("ARN")
         copied = list(self._copied())
         for stage, _ in copied:
@@ -127,14 +127,14 @@ class _Renaming:
             yield Change(self._new, words, self._rotate, arn, "RotateSecret")
 
     def _copied(self) -> Iterator[tuple[Stage, str]]:
-        """The stages whose values remain to be copied, with their versions."""
+        """Yield the stages whose values remain to be copied, with their versions."""
         for stage in () if self._has_own_value() else _COPIED:
             version = _holder(self._origin, stage)
             if version and version not in self._copy.get("VersionIdsToStages", {}):
                 yield stage, version
 
     def _has_own_value(self) -> bool:
-        """True if the copy has rotated or was written to; then older values must not become current in it."""
+        """Return True if the copy has a newer value of its own; older values must not become current then."""
         current = _holder(self._copy, Stage.CURRENT)
         if current is None:
             return False
@@ -162,14 +162,14 @@ class _Renaming:
         return self._call("PutSecretValue", **self._value(stage))
 
     def _value(self, stage: Stage) -> dict[str, Any]:
-        """The parameters that store the value of a version of the old secret in the copy."""
+        """Return the parameters that store the value of a version of the old secret in the copy."""
         read = call_secrets_manager(self._arn, "GetSecretValue", VersionStage=stage)
         version = SecretVersion.of(read).opened()
         # A sealed value can be opened for its own secret only, so it is sealed again.
         return {"ClientRequestToken": version.version, **stored(self._new, version.content)}
 
     def _policy(self) -> str | None:
-        """The policy of the old secret, with the new name in ARNs."""
+        """Return the policy of the old secret, with the new name in ARNs."""
         policy = policy_of(self._arn)
         beginning = self._arn[: -len("-AbCdEf")]
         return policy and policy.replace(self._arn, f"{beginning[: -len(self._old)]}{self._new}-??????")

@@ -92,7 +92,7 @@ def junit(policy: SecretPolicy, findings: Sequence[PolicyFinding]) -> str:
 
 
 def _kind(finding: PolicyFinding) -> str:
-    """The element of a finding. Only those of the level error fail the check, and so the report."""
+    """Return the element of a finding. Only those of the level error fail the check, and so the report."""
     if finding.rule.level != LEVELS[0]:
         return "system-out"
     return "error" if finding.unknown else "failure"

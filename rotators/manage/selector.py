@@ -252,7 +252,7 @@ def is_overdue(entry: Entry, now: dt.datetime) -> bool:
 
 
 def _check(texts: Sequence[str], of: Callable[[str], _Check]) -> _Check:
-    """The check that one of the plain values holds, if there are any, and none of the negated ones."""
+    """Return the check that one of the plain values holds, if there are any, and none of the negated ones."""
     wanted = [of(text) for text in texts if not _negated(text)]
     refused = [of(text.removeprefix(_NEGATION)) for text in texts if _negated(text)]
 

@@ -156,7 +156,7 @@ def _patterns(secrets: Sequence[Guarded]) -> list[str]:
 
 
 def _decryption(secrets: Sequence[Guarded], tag: TagSelection | None) -> Iterator[Document]:
-    """A statement for each key, because each condition on the encryption context belongs to one key."""
+    """Yield a statement for each key, because each condition on the encryption context belongs to one key."""
     keys = sorted({each.key.resource.arn for each in secrets if each.key.resource})
     for number, arn in enumerate(keys, 1):
         of_key = [each for each in secrets if each.key.resource and each.key.resource.arn == arn]
@@ -228,7 +228,7 @@ def kept_principals(secret: Guarded, account: IamAccount, role: str, named: Sequ
 
 
 def _known_arn(account: IamAccount, arn: str) -> str:
-    """The ARN that IAM compares for a caller: that of the role for a session."""
+    """Return the ARN that IAM compares for a caller: that of the role for a session."""
     try:
         return account.find(arn).name
     except PrincipalNotFound:

@@ -1,8 +1,8 @@
 """The receipts in their bucket: one folder per secret, one object per receipt, named by its number.
 
 A number is taken by a conditional write (S3 guide, conditional-writes: ``If-None-Match``), so two writers
-cannot both continue a chain at the same place. Of each object, its first version counts: Object Lock keeps
-it, whatever is written or deleted afterwards.
+cannot both continue a chain at the same place. The first version of each object counts: Object Lock keeps it,
+even if the object is overwritten or deleted.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class StoredReceipt:
         place: folder and name, such as ``prod-db-AbCdEf-…/000000001.json``.
         data: its bytes.
         replaced: True if the bucket has a later version of it, or a deletion.
-        error: why it could not be read; its bytes are empty then.
+        error: reason why it could not be read, in which case its bytes are empty.
     """
 
     place: str
@@ -157,7 +157,7 @@ class Bucket:
                     Key=self.prefix + place,
                     Body=data,
                     ContentType="application/json",
-                    ChecksumAlgorithm="SHA256",  # Object Lock needs one (API:PutObject)
+                    ChecksumAlgorithm="SHA256",  # Object Lock requires it (API:PutObject)
                     IfNoneMatch="*",
                 )
             except ClientError as error:

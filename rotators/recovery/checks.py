@@ -128,7 +128,7 @@ def of_login(
         value: value to log in with.
         login: logs in and out; raises as ``Engine.login`` does.
         whose: prefix of the checks' names, such as ``"admin "``.
-        helped: True if an admin sets the password if this one is rejected; a rejection is then no obstacle.
+        helped: True if an admin sets the password after a rejection, which then does not count as a failure.
 
     Yields:
         The three checks.

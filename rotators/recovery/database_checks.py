@@ -59,7 +59,7 @@ class DatabaseChecks:
 
     @property
     def _admin_changes(self) -> bool:
-        """True for an engine whose users change nothing, and see nothing of the server, by themselves."""
+        """True for an engine whose users cannot change their credential or read facts about the server."""
         return all(strategy.needs_admin for strategy in self.engine.strategies)
 
     def _pooler(self, session: Any) -> Iterator[Check]:

@@ -221,13 +221,13 @@ class ActiveDirectorySession:
         self._controller.modify(_text(entry, "distinguishedname"), changes)
 
     def _own_entry(self, *attributes: str) -> Entry:
-        """The entry of the user that the server logged in, by the session's first identifier."""
+        """Return the entry of the user that the server logged in, by the session's first identifier."""
         session = self._controller.read("", "tokenGroups") or {}
         identity = next(iter(session.get("tokengroups", ())), b"")
         return self._only(self._login.user, f"(objectSid={escape_bytes(identity)})", *attributes)
 
     def _entry(self, user: str, *attributes: str) -> Entry:
-        """The entry of a user, by the names with which it logs in."""
+        """Return the entry of a user, by the names with which it logs in."""
         local, _, domain = user.rpartition("@")
         if not local:
             local, domain = user, self._domain_of_users()
@@ -253,7 +253,7 @@ class ActiveDirectorySession:
         return list(found)
 
     def _domain_of_users(self) -> str:
-        """The domain that completes the names of users, which must be this one."""
+        """Return the domain that completes the names of users, which must be this one."""
         domain = self._domain()
         if self._users_domain.lower() not in {"none", domain}:
             raise IdentityMismatch(
@@ -307,7 +307,7 @@ def _age(moment: int) -> float:
 
 
 def _relative_id(identity: bytes) -> int:
-    """The last part of a security identifier."""
+    """Return the last part of a security identifier."""
     return int.from_bytes(identity[-4:], "little")
 
 

@@ -82,7 +82,7 @@ class OverTls(Single):
 
 
 def _directory(engine: Engine, rotation: Rotation) -> AwsDirectory | None:
-    """The directory in AWS that changes the password; None if the user or an admin does."""
+    """Return the directory in AWS that changes the password; None if the user or an admin does."""
     if "directory_id" not in rotation.current:
         return None
     from rotators.engines.activedirectory.directories import AwsDirectory  # noqa: PLC0415 - boto3

@@ -298,7 +298,7 @@ def named(secret: Secret, service: str, members: Iterable[str]) -> CacheResource
 
 
 def _hosts(group: dict[str, Any]) -> frozenset[str]:
-    """The names of the endpoints of a replication group."""
+    """Return the names of the endpoints of a replication group."""
     nodes = group.get("NodeGroups", [])
     members = [member for node in nodes for member in node.get("NodeGroupMembers", [])]
     endpoints = [
@@ -310,5 +310,5 @@ def _hosts(group: dict[str, Any]) -> frozenset[str]:
 
 
 def _code(error: Any) -> str:
-    """The code of a boto3 ClientError, as ElastiCache and MemoryDB write it."""
+    """Return the code of a boto3 ClientError, as ElastiCache and MemoryDB write it."""
     return str(error.response["Error"]["Code"]).removesuffix("Fault")

@@ -38,7 +38,7 @@ class ApiDual(Dual):
         self._made_newest: set[tuple[str, str | None]] = set()
 
     def propose(self, engine: Engine, rotation: Rotation) -> Secret:
-        """The current value with a new credential; with the one of an interrupted rotation for a token.
+        """Return the current value with a new credential; for a token, that of an interrupted rotation.
 
         Args:
             engine: engine of the secret.
@@ -122,21 +122,21 @@ class ApiDual(Dual):
                 self._made_newest.add(attempt)
 
     def _may_work(self, engine: Engine, rotation: Rotation, new: Any) -> bool:
-        """True if an earlier step or rotation may have set the pending credential."""
+        """Return True if an earlier step or rotation may have set the pending credential."""
         interrupted = self._interrupted(engine, rotation)
         return not rotation.untouched or (
             interrupted is not None and engine.credential.of(interrupted) == new
         )
 
     def _interrupted(self, engine: Engine, rotation: Rotation) -> Secret | None:
-        """The newest value of an interrupted rotation whose token the group may have; None for users."""
+        """Return the newest value of an interrupted rotation whose token may be set; None for users."""
         if not self._resource_of(rotation.current).newest_two:
             return None
         return next((lost for lost in rotation.lost if _is_of_group(engine, rotation, lost)), None)
 
 
 def _another_works(engine: Engine, rotation: Rotation) -> bool:
-    """True if the group has a stored token beside the current one, which may be newer than the current one.
+    """Return True if the group has another stored token, which may be newer than the current one.
 
     It is newer after another process gave AWSCURRENT back to the older version, or stored the older token
     again. ROTATE would then remove the current one. It can be the token of any version: one that was stored
@@ -157,7 +157,7 @@ def _another_works(engine: Engine, rotation: Rotation) -> bool:
 
 
 def _stored(rotation: Rotation) -> Iterator[Secret]:
-    """The other values of the secret, the likeliest first."""
+    """Yield the other values of the secret, the likeliest first."""
     with suppress(*UNREADABLE):
         if rotation.previous is not None:
             yield rotation.previous
@@ -165,7 +165,7 @@ def _stored(rotation: Rotation) -> Iterator[Secret]:
 
 
 def _is_of_group(engine: Engine, rotation: Rotation, stored: Secret) -> bool:
-    """True if a value has a token of the current value's group, and it may be sent to the current host.
+    """Return True if a value has a token of the same group that may be sent to the current host.
 
     The host may differ: AWS reports the current one as an endpoint of the group.
     """

@@ -243,7 +243,7 @@ class Directory:
         return change_failure(self._result, self._policy_error(), self._said, user)
 
     def _policy_error(self) -> int | None:
-        """The error in ppolicy's response control, which is a sequence of a warning and an error."""
+        """Return the error in ppolicy's response control, which is a sequence of a warning and an error."""
         control = (self._client.result.get("controls") or {}).get(PASSWORD_POLICY) or {}
         elements = bytes(control.get("value") or b"")[2:]
         while len(elements) >= 3:  # noqa: PLR2004 - tag, length and a code

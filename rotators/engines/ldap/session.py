@@ -223,7 +223,7 @@ class LdapSession:
         return found
 
     def _entry_name(self, user: str) -> str:
-        """The name of a user as the server writes it; as given if the server does not show it."""
+        """Return the name of a user as the server writes it; as given if the server does not show it."""
         found = self._directory.read(user, "entryDN") or {}
         return next((each.decode() for each in found.get("entrydn", ())), user)
 

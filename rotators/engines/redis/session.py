@@ -252,7 +252,7 @@ def _disabled(user: str, node: Node) -> TargetRefused:
 
 
 def password_digest(password: str) -> str:
-    """The SHA-256 digest of a password as the servers store it: 64 lower-case hexadecimal digits.
+    """Return the SHA-256 digest of a password as the servers store it: 64 lower-case hexadecimal digits.
 
     Args:
         password: in clear text.

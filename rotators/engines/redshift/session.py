@@ -217,7 +217,7 @@ class RedshiftSession(PostgresSession):
 
 
 def _belongs(stored: str, user: str, password: str) -> bool:
-    """True if a stored hash is the password's. Form of sha256: CREATE USER, ``sha256|digest|salt``."""
+    """Return True if a stored hash is the password's. Form of sha256: CREATE USER, ``sha256|digest|salt``."""
     form, _, rest = stored.partition("|")
     if form != "sha256":
         return bool(matches(stored, user, password))

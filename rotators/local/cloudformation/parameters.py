@@ -73,7 +73,7 @@ def _is_list(definition: Mapping[str, Any]) -> bool:
 
 
 def _fault(definition: Mapping[str, Any], value: str | list[str]) -> str | None:
-    """The first constraint that the value, or an item of the list, does not meet."""
+    """Return the first constraint that the value, or an item of the list, does not meet."""
     items = value if isinstance(value, list) else [value]
     checks = (_allowed_values, _allowed_pattern, _length, _number)
     return next((fault for item in items for check in checks if (fault := check(definition, item))), None)

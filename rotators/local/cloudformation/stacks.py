@@ -137,7 +137,7 @@ def applied(change_set: Any) -> None:
 
 
 def _wanted(resources: ResourceMap, definitions: dict[str, Any]) -> dict[str, Any]:
-    """The resources whose condition holds, with their parameters and conditions put in."""
+    """Return the resources whose condition holds, with their parameters and conditions put in."""
     conditions = getattr(resources, "lazy_condition_map", {})
     return {
         name: _resolved(definition, resources.resolved_parameters, conditions)

@@ -205,7 +205,7 @@ def _command(config: FunctionConfig) -> list[str]:
 
 
 def _environment(config: FunctionConfig) -> dict[str, str]:
-    """The container's environment, with the layers' packages for Python (Lambda guide, python-layers)."""
+    """Return the container's environment with the layers' Python packages (Lambda guide, python-layers)."""
     given = dict(config.environment)
     paths = [os.path.join(layer, "python") for layer in config.layers]  # noqa: PTH118 - strings for PYTHONPATH
     own = given.pop("PYTHONPATH", "")

@@ -13,7 +13,7 @@ from rotators.local.iam.requests import KEY_PREFIX
 def lambda_environment(
     name: str, handler: str, memory: int, *, endpoint: Mapping[str, str], own: Mapping[str, str]
 ) -> dict[str, str]:
-    """The environment Lambda gives a function: nothing of ours but what finding the same code needs.
+    """Return the environment Lambda gives a function: nothing of ours but what finding the same code needs.
 
     Args:
         name: name of the function.

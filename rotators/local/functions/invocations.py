@@ -67,7 +67,7 @@ class Functions:
             self._places[arn] = code
 
     def code(self, arn: str, archive: bytes | None) -> str | None:
-        """The folder of a function's artifact, or None.
+        """Return the folder of a function's artifact, or None.
 
         Args:
             arn: ARN of the function.
@@ -160,7 +160,7 @@ class Runner:
         return (answer["error"], True) if "error" in answer else (answer["result"], False)
 
     def _ready(self, config: FunctionConfig) -> tuple[FunctionContainer | None, Any]:
-        """A warm container, or why there is none."""
+        """Return a warm container, or why there is none."""
         if self._process and (self._config != config or not self._process.alive()):
             self.stop()
         if self._process:
@@ -199,7 +199,7 @@ class _Log:
             self._changed.notify_all()
 
     def mark(self) -> int:
-        """The position of what comes next, for `text`."""
+        """Return the position of what comes next, for `text`."""
         return self._length
 
     def text(self, mark: int = 0) -> str:

@@ -158,7 +158,7 @@ def _check_archive(content: str | bytes) -> None:
 
 
 def _layers(function: LambdaFunction) -> list[bytes]:
-    """The zip files of a function's layers."""
+    """Return the zip files of a function's layers."""
     found = []
     for layer in function.layers:
         region, account = layer["Arn"].split(":")[3:5]

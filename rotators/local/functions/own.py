@@ -124,7 +124,7 @@ def _policy(statement: dict[str, Any]) -> str:
 
 
 def _archive() -> str:
-    """A zip in base64: Lambda wants code, ours is imported where it stands."""
+    """Return a zip in base64: Lambda wants code, ours is imported where it stands."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("README", "The code runs from its source folder.")

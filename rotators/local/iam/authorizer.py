@@ -167,7 +167,7 @@ class Authorizer:
         )
 
     def _refused(self, request: SignedRequest) -> str | None:
-        """The reason for refusing a request, or None."""
+        """Return the reason for refusing a request, or None."""
         for call in calls_of(request, self._lookup):
             # A call that a service makes for the caller does not pass the caller's endpoint.
             passes = call.action.startswith(f"{request.service}:")
@@ -197,7 +197,7 @@ class Authorizer:
 
 
 def _words(request: SignedRequest, call: ApiCall, decision: Decision) -> str:
-    """The text of a refusal.
+    """Return the text of a refusal.
 
     Decrypt hides the key of a ciphertext if the request does not name it; seen on AWS in
     https://github.com/aceew/aws-lambda-env-vars/issues/7.

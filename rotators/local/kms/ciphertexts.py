@@ -172,5 +172,5 @@ def _oaep(algorithm: str) -> padding.OAEP:
 
 
 def _encoded(context: Context) -> bytes:
-    """The context as authenticated data: the order of its pairs does not matter, anything else does."""
+    """Return the context as authenticated data, which does not depend on the order of its pairs."""
     return json.dumps(context, sort_keys=True).encode()

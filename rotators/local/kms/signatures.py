@@ -92,7 +92,7 @@ def is_valid(private: Any, algorithm: str, kind: str, message: bytes, signature:
 
 
 def _arguments(algorithm: str, kind: str) -> tuple[Any, ...]:
-    """The arguments of sign and verify in ``cryptography`` after the message."""
+    """Return the arguments of sign and verify in ``cryptography`` after the message."""
     if algorithm in {_ED25519, _ML_DSA}:
         return ()
     digest = _hash(algorithm)

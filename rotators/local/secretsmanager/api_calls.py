@@ -141,7 +141,7 @@ class ApiCalls:
 
 
 def _parsed(text: bytes) -> dict[str, Any]:
-    """A request or response; empty if it is no JSON object."""
+    """Return a request or response; empty if it is no JSON object."""
     try:
         document = json.loads(text)
     except ValueError:
@@ -163,7 +163,7 @@ def _key_calls(
 
 
 def _key_use(cause: dict[str, Any], operation: str, context: dict[str, str], key: str) -> dict[str, Any]:
-    """The record of a call of KMS that Secrets Manager makes for the caller of another one."""
+    """Return the record of a call of KMS that Secrets Manager makes for the caller of another one."""
     new_key = {"keyId": key, "keySpec": "AES_256"} if operation == "GenerateDataKey" else {}
     return {
         **cause,

@@ -193,7 +193,7 @@ def with_targets(
 
 
 def _admits(functions: Any, function_arn: str, rule_arn: str) -> bool:
-    """True if a function's policy lets EventBridge call it for a rule; a refusal is logged."""
+    """Return True if a function's policy lets EventBridge call it for a rule; a refusal is logged."""
     try:
         policy = json.loads(functions.get_policy(FunctionName=function_arn)["Policy"])
     except functions.exceptions.ResourceNotFoundException:

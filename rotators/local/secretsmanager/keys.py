@@ -106,7 +106,7 @@ def names(secret: FakeSecret | ReplicaSecret, version: Mapping[str, Any]) -> lis
 
 
 def _keys(secret: FakeSecret | ReplicaSecret, version: Mapping[str, Any]) -> list[str | None]:
-    """The keys of a version: that of the secret, except for versions that an older key encrypted.
+    """Return the keys of a version: that of the secret, except for versions that an older key encrypted.
 
     All versions of a replica are under its own key.
     """

@@ -641,7 +641,7 @@ def _named(secret: FakeSecret | ReplicaSecret) -> Params:
 
 
 def _entry(described: Params) -> Params:
-    """A secret as ListSecrets has it: without members of DescribeSecret only."""
+    """Return a secret as ListSecrets has it: without members of DescribeSecret only."""
     return {key: value for key, value in described.items() if key not in _DESCRIBED_ONLY}
 
 
@@ -650,7 +650,7 @@ def _replication(secret: FakeSecret) -> Params:
 
 
 def _token(params: Params, missing: Callable[[str], Exception] = invalid_request) -> str:
-    """The token of a request; without one, the error that ``missing`` makes. SDKs always send one."""
+    """Return the token of a request; without one, the error that ``missing`` makes. SDKs always send one."""
     token: str = params.get("ClientRequestToken") or ""
     if not token:
         raise missing("You must provide a ClientRequestToken value. We recommend a UUID-type value.")
@@ -689,7 +689,7 @@ def _check_function(backend: SecretsManagerBackend, arn: str) -> None:
 
 
 def _admits(statement: Params, account: str) -> bool:
-    """True if a function's policy lets Secrets Manager call it for secrets of an account."""
+    """Return True if a function's policy lets Secrets Manager call it for secrets of an account."""
     principal = statement.get("Principal", {})
     service = principal.get("Service") if isinstance(principal, dict) else None
     if statement.get("Effect") != "Allow" or service != "secretsmanager.amazonaws.com":

@@ -76,7 +76,7 @@ def recorded_message(text: str, request: object, recorded: object) -> str:
 
 
 def _written(value: object, shape: Shape | None) -> Any:
-    """A value without what is sensitive or not of its shape; None if nothing is left of it."""
+    """Return a value without what is sensitive or not of its shape; None if nothing is left of it."""
     if shape is None or shape.metadata.get("sensitive"):
         return None
     if isinstance(shape, StructureShape) and isinstance(value, dict):

@@ -257,5 +257,5 @@ def _obstacle(replica: LocalReplica) -> str | None:
 
 
 def _secrets(replica: ReplicaSecret) -> Any:
-    """The secrets of a replica's Region."""
+    """Return the secrets of a replica's Region."""
     return secretsmanager_backends[replica.source.account_id][replica.region].secrets

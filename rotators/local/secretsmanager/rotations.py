@@ -154,7 +154,7 @@ class Rotations:
         return secret is not None
 
     def state(self, secret: FakeSecret) -> RotationState:
-        """The state of a ``secret``, created at the first call. Called with the lock held."""
+        """Return the state of a ``secret``, created at the first call. Called with the lock held."""
         return self._states.setdefault(secret.arn, RotationState())
 
     def request(self, secret: FakeSecret, token: str, *, immediately: bool) -> None:
@@ -300,7 +300,7 @@ class Rotations:
         return StepRecord(run.secret.arn, run.token, step, now, seconds, kind, error.get("errorMessage"))
 
     def _judge(self, run: Run, record: StepRecord) -> tuple[Result, str | None] | None:
-        """The result and message if the rotation ends after a step, else None."""
+        """Return the result and message if the rotation ends after a step, else None."""
         current = versions.holder(run.secret, CURRENT)
         if current not in (run.current, run.token) and not run.test_only:
             return "abandoned", None

@@ -86,7 +86,7 @@ def next_rotation(rules: Mapping[str, Any], last: dt.datetime, now: dt.datetime)
 
 
 def _length(begin: dt.datetime, duration: str | None, *, hourly: bool) -> dt.timedelta:
-    """The length of a window."""
+    """Return the length of a window."""
     if duration:
         return dt.timedelta(hours=int(duration.removesuffix("h")))
     return dt.timedelta(hours=1 if hourly else 24 - begin.hour)
@@ -106,7 +106,7 @@ def _check_expression(expression: str) -> None:
 
 
 def _occurrences(cron: Cron, now: dt.datetime) -> CronSim:
-    """The times after `now`.
+    """Return the times after `now`.
 
     Raises:
         CronSimError: a field is not valid, or the day never comes.

@@ -154,7 +154,7 @@ def _is_attribute(attribute: dict[str, Any]) -> bool:
 
 
 def _with_attributes(records: Iterable[dict[str, Any]], params: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    """The records with the attribute that the request names; looked at first, because few records have it."""
+    """Return the records with the attribute of the request. It is compared first: few records have it."""
     for attribute in params.get("LookupAttributes") or ():
         key, value = attribute["AttributeKey"], attribute["AttributeValue"]
         if key in {"ResourceName", "ResourceType"}:
@@ -182,7 +182,7 @@ def _token(params: dict[str, Any], last: dict[str, Any]) -> str:
 
 
 def _place(params: dict[str, Any]) -> tuple[float, str] | None:
-    """The position of the last event of the page before; None for the first page."""
+    """Return the position of the last event of the page before; None for the first page."""
     if "NextToken" not in params:
         return None
     try:

@@ -158,7 +158,7 @@ class ActiveDirectoryServer(PrivateServer):
 
 
 def upn(name: str) -> str:
-    """The user principal name of a user; a name with a domain as it is.
+    """Return the user principal name of a user; a name with a domain as it is.
 
     Args:
         name: with or without domain.
@@ -167,7 +167,7 @@ def upn(name: str) -> str:
 
 
 def encoded(password: str) -> bytes:
-    """A password as a value of ``unicodePwd``."""
+    """Return a password as a value of ``unicodePwd``."""
     return f'"{password}"'.encode("utf-16-le")
 
 

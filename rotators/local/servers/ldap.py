@@ -217,7 +217,7 @@ def _dn(name: str) -> str:
 
 
 def password_hash(password: str) -> str:
-    """A password as a value of ``userPassword`` with the scheme that every server has."""
+    """Return a password as a value of ``userPassword`` with the scheme that every server has."""
     salt = secrets.token_bytes(8)
     digest = hashlib.sha1(password.encode() + salt, usedforsecurity=False).digest()
     return "{SSHA}" + base64.b64encode(digest + salt).decode()

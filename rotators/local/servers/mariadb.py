@@ -148,7 +148,7 @@ class MariaDbServer(PrivateServer):
         )
 
     def identified(self, password: str) -> str:
-        """The clause of CREATE USER and ALTER USER for a password, as a hash if the server takes one.
+        """Return the clause of CREATE USER and ALTER USER for a password, as a hash if the server takes one.
 
         Args:
             password: password to set.

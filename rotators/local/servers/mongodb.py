@@ -142,7 +142,7 @@ class MongoServer(PrivateServer):
         self._store.stop()
 
     def store_log(self) -> str:
-        """The log of the PostgreSQL so far."""
+        """Return the log of the PostgreSQL so far."""
         return self._store.log()
 
     def execute(self, command: str, value: object, database: str = "admin", **fields: Any) -> dict[str, Any]:

@@ -90,7 +90,7 @@ class GatewaySession:
         self._conversation: dict[str, str] = {}
 
     async def answer(self, command: dict[str, Any]) -> dict[str, Any]:
-        """The answer to a command."""
+        """Return the answer to a command."""
         name = next(iter(command))
         try:
             return {**await self._run(name, command), "ok": 1.0}
@@ -246,7 +246,7 @@ SESSIONS: list[GatewaySession] = []
 
 
 def role_name(name: str, db: str) -> str:
-    """The name in PostgreSQL of a user; users of other databases than ``admin`` have longer ones.
+    """Return the name in PostgreSQL of a user; users of other databases than ``admin`` have longer ones.
 
     Args:
         name: name of the user.
@@ -256,7 +256,7 @@ def role_name(name: str, db: str) -> str:
 
 
 def new_user(role: str, password: str) -> str:
-    """The argument of the extension's create_user.
+    """Return the argument of the extension's create_user.
 
     Args:
         role: name in PostgreSQL of the user.

@@ -77,7 +77,7 @@ class _Postgres(DatabaseServer):
     def secret(
         self, username: str | None = None, password: str | None = None, **extra: Any
     ) -> dict[str, Any]:
-        """A Secrets Manager value for a user of this server; see DatabaseServer."""
+        """Return a Secrets Manager value for a user of this server; see DatabaseServer."""
         return super().secret(username, password, **{"dbname": self.dbname, **extra})
 
     def execute(self, statement: str, params: Sequence[object] = (), dbname: str | None = None) -> list[Any]:
@@ -295,7 +295,7 @@ class PostgresServer(_Postgres, PrivateServer):
         return False if f"[{pid}] FATAL" in log else None
 
     def _readable(self, binaries: Path) -> Path:
-        """The binaries where the server's user can read them: a home of root's is closed to others."""
+        """Return the binaries where the server's user can read them: a home of root's is closed to others."""
         try:
             self._run(binaries / "postgres", "--version")
         except (OSError, ServerStartFailed):

@@ -38,7 +38,7 @@ def prepare(folder: Path, program: Path, options: Sequence[str], make: Callable[
 
 
 def _kept(program: Path, options: Sequence[str]) -> Path | None:
-    """The folder in the cache; None if this user has no cache."""
+    """Return the folder in the cache; None if this user has no cache."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - raises no error
     if not os.path.isabs(cache):  # noqa: PTH117 - a string
         return None

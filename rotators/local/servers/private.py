@@ -72,7 +72,7 @@ class DatabaseServer:
     def secret(
         self, username: str | None = None, password: str | None = None, **extra: Any
     ) -> dict[str, Any]:
-        """A Secrets Manager value for a user of this server.
+        """Return a Secrets Manager value for a user of this server.
 
         Args:
             username: the user; the administrator when left out.
@@ -111,7 +111,7 @@ class DatabaseServer:
         raise NotImplementedError
 
     def client(self, user: str) -> tuple[str, str]:
-        """The shell command with which a person logs in as a user.
+        """Return the shell command with which a person logs in as a user.
 
         Args:
             user: user of the server.
@@ -208,7 +208,7 @@ class PrivateServer(DatabaseServer):
         raise NotImplementedError
 
     def _command(self) -> list[str]:
-        """The command that runs the server on `port`; files that name the port are written here."""
+        """Return the command that runs the server on `port`; files that name the port are written here."""
         raise NotImplementedError
 
     def _is_up(self, log: str) -> bool | None:
@@ -269,7 +269,7 @@ class PrivateServer(DatabaseServer):
             raise self._failure()
 
     def log(self) -> str:
-        """The server's log so far."""
+        """Return the server's log so far."""
         return (self.directory / "log").read_text(errors="replace")
 
     def pause(self) -> None:
@@ -397,7 +397,7 @@ def free_port() -> int:
 
 @functools.lru_cache
 def version_of(program: Path, pattern: str) -> str | None:
-    """The version of a server program; each is asked once.
+    """Return the version of a server program; each is asked once.
 
     Args:
         program: understands ``--version``.

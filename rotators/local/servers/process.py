@@ -120,7 +120,7 @@ class ServerProcess:
 
 
 def identity(uid: int | None) -> dict[str, Any]:
-    """The arguments with which ``subprocess`` runs a program as another user.
+    """Return the arguments with which ``subprocess`` runs a program as another user.
 
     Args:
         uid: the user's numeric id, also taken as its group's; ``None`` changes nothing.

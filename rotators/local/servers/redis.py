@@ -130,7 +130,7 @@ class RedisServer(PrivateServer):
 
 
 def password_hash(password: str) -> str:
-    """A password as a rule of ``ACL SETUSER`` that does not show it; ``!`` in place of ``#`` removes it."""
+    """Return the hash of a password as a rule of ``ACL SETUSER``; ``!`` instead of ``#`` removes it."""
     return f"#{hashlib.sha256(password.encode()).hexdigest()}"
 
 

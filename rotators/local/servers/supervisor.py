@@ -107,7 +107,7 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 def children(pid: int) -> list[int]:
-    """The ids of the processes that a process started and that still run.
+    """Return the ids of the processes that a process started and that still run.
 
     Args:
         pid: process id of the parent.

@@ -102,7 +102,7 @@ class AcmeKeysSession:
 
 
 def _header(secret: Secret, key: str) -> str:
-    """A member of the secret as a header's value: headers lose blanks at the ends, and take ASCII only."""
+    """Return a member of the secret as a header's value: ASCII without blanks at the ends."""
     text = secret.text(key)
     if not text.isascii() or not text.isprintable() or text != text.strip():
         raise SecretFormatError(f"key {key!r} of the secret holds a character that no header takes")
