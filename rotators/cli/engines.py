@@ -1,4 +1,4 @@
-"""`rotators engines`: the installed engines, their strategies, and the servers they were proved on."""
+"""`rotators engines`: the installed engines, their strategies, and the servers of their tests."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def fail_once(stack: DeployedStack, secret: Seeded) -> dict[str, str]:
     """Change the user's password at the database, let the next rotation fail, and wait for the message.
 
     Args:
-        stack: deployed.
+        stack: deployed stack.
         secret: secret of a single user. Afterwards its rotation is incomplete and its password does not log
             in.
 

@@ -14,7 +14,7 @@ from rotators.cli.output import console, json_option
 from rotators.core.registry import registered
 
 EXAMPLE = Path(__file__).parent / "example"
-"""A working package; the scaffold is a copy of it under another name."""
+"""A working package. The created package is a copy of it under another name."""
 
 # The package's own folder of tests, which need not be importable from here.
 _TAKEN = frozenset({"tests"})

@@ -54,7 +54,7 @@ class Stack:
 
     Args:
         port: port of the local AWS; 0 takes a free one.
-        functions: as for LocalAws; None is the project's own.
+        functions: as for LocalAws; None for the project's own functions.
         engine: engine of the server; one of ``rotators.testing._targets.names()``.
 
     Attributes:
@@ -118,7 +118,7 @@ class Stack:
         return Seeded(name, self._store(name, value, rotate=True), strategy.name)
 
     def _check_server(self) -> None:
-        """Log in to DATABASE_URL's server once, with the rotators' own login, which names every cause."""
+        """Log in to DATABASE_URL's server once with the rotators' login, whose errors name the cause."""
         try:
             with self._engine.login(Secret(self.server.secret()), Settings()) as session:
                 session.check()
@@ -228,13 +228,13 @@ def _declared(engine: str) -> Engine:
     return found
 
 
-# They would take precedence over the local credentials, or name a profile that is missing here.
+# They would take precedence over the local credentials, or name a missing profile.
 _FOREIGN = ("AWS_PROFILE", "AWS_SESSION_TOKEN")
 
 
 @contextlib.contextmanager
 def _environment() -> Iterator[None]:
-    """Remove variables that lead elsewhere from the environment, and restore it at the end."""
+    """Remove variables that select another AWS from the environment, and restore it at the end."""
     before = dict(os.environ)
     for name in _FOREIGN:
         os.environ.pop(name, None)

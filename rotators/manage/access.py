@@ -1,7 +1,7 @@
-"""Who can read, write and rotate secrets: the decisions of IAM about the calls that it takes.
+"""Decides who can read, write and rotate secrets, from IAM's decisions about the necessary calls.
 
-The evaluator is the one of the local AWS (`rotators.iam`). What a real request adds (its source address, its
-time, its endpoint) is not known here: an answer that depends on it is conditional, and names the condition.
+The evaluator is the one of the local AWS (`rotators.iam`). Facts of a real request (its source address, time
+and endpoint) are unknown here. An answer that depends on them is conditional, and names the condition.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class AccessVerdict:
     Attributes:
         answer: yes, no or conditional.
         why: the statement that decides, or what is missing.
-        conditions: what a real request decides; empty unless the answer is conditional.
+        conditions: conditions that only a real request can decide; empty unless the answer is conditional.
     """
 
     answer: AccessAnswer
@@ -81,7 +81,7 @@ class Access:
 
     @property
     def any(self) -> bool:
-        """True if the principal can do something, perhaps."""
+        """True if at least one capability is certain or possible."""
         return any(each.answer is not AccessAnswer.NO for each in self.verdicts.values())
 
 
@@ -103,7 +103,7 @@ def access_to(guarded: Guarded, principal: Principal) -> Access:
 
 
 def reads(guarded: Guarded, principal: Principal) -> bool:
-    """Return True if a principal can read a secret, perhaps.
+    """Return True if a principal can read a secret, or can under conditions.
 
     Args:
         guarded: the secret.

@@ -1,4 +1,4 @@
-"""Calls of AWS by the names of their operations, in the Region that an ARN names, with errors of ours."""
+"""Calls of AWS by the names of their operations, in the Region that an ARN names, with translated errors."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def call(client: Any, operation: str, about: str, member: str | None = None, **p
         client: a boto3 client.
         operation: name of the operation, such as ``DescribeKey``.
         about: name or ARN that the call is about, for errors.
-        member: member of the answer that is wanted, which every answer of AWS has.
+        member: required member of the answer, which is returned.
         **parameters: parameters of the operation.
 
     Returns:
-        The member, or the answer without one.
+        The member; the whole answer if ``member`` is not passed.
 
     Raises:
         StoreError: the service refused the call.
@@ -155,7 +155,7 @@ def faults_of_policy(arn: str, policy: str) -> list[str] | None:
         policy: the policy in JSON.
 
     Returns:
-        The faults, in the service's words; None if the policy passed.
+        The messages of the service about faults; None if there are no faults.
 
     Raises:
         AccessDenied: the caller lacks secretsmanager:ValidateResourcePolicy or PutResourcePolicy.

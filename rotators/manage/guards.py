@@ -1,4 +1,4 @@
-"""The policies that guard secrets: their own, and those of their keys with the keys' grants."""
+"""The policies that apply to secrets: their own, and those of their keys, with the keys' grants."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ _KNOWN = (
     "secretsmanager:ResourceTag/",
     "secretsmanager:resource/",
 )
-"""Beginnings of the condition keys about a secret that are complete, and of those that no request has."""
+"""Prefixes of the condition keys of a secret whose values are complete, and of those that no request has."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """A key with the policies that guard it.
+    """A key with the policies that apply to it.
 
     Attributes:
         resource: as IAM compares it; None if it was not found.
         policy: its policy and its grants.
         tagged: True if its tags are known.
-        undecided: what access to it depends on in addition.
+        undecided: further conditions of access to it.
     """
 
     resource: KeyResource | None = None
@@ -64,7 +64,7 @@ class Key:
 
 @dataclass(frozen=True)
 class _Request:
-    """A call by anybody."""
+    """A call by any principal."""
 
     action: str
     resource: str
@@ -80,7 +80,7 @@ class _Request:
 
 @dataclass(frozen=True)
 class Guarded:
-    """A secret with the policies that guard it.
+    """A secret with the policies that apply to it.
 
     Attributes:
         entry: the secret.
@@ -172,7 +172,7 @@ class Guards:
     """Reads the policies of secrets and keys; those of a key once.
 
     Attributes:
-        unread: what could not be read, in words, with the error.
+        unread: descriptions of the parts that could not be read, with the error.
     """
 
     def __init__(self) -> None:
@@ -180,13 +180,13 @@ class Guards:
         self._keys: dict[tuple[str, str], Key] = {}
 
     def of(self, entry: Entry) -> Guarded:
-        """Read what guards a secret.
+        """Read the policies that apply to a secret.
 
         Args:
             entry: the secret.
 
         Returns:
-            The secret with its policies. One that could not be read may allow and deny everything.
+            The secret with its policies. A policy that could not be read may allow or deny everything.
 
         Raises:
             StoreError: AWS cannot be asked.
@@ -209,14 +209,14 @@ class Guards:
         return self.key(entry.key, entry.region)
 
     def key(self, name: str, region: str) -> Key:
-        """Read what guards a key, once.
+        """Read the policies that apply to a key, once.
 
         Args:
             name: its id, ARN or alias.
             region: its Region.
 
         Returns:
-            The key with its policy and grants. What could not be read may allow and deny everything.
+            The key with its policy and grants. A part that could not be read may allow or deny everything.
 
         Raises:
             StoreError: AWS cannot be asked.
@@ -251,7 +251,7 @@ class Guards:
         try:
             statements = statements_of(document, what)
             for each in statements:
-                tuple(principals_of(each))  # raises if they are not known
+                tuple(principals_of(each))  # raises an error if they are unknown
             return PreparedPolicy(statements)
         except PolicyUnsupported as error:
             self.unread[what] = error

@@ -1,9 +1,8 @@
 """A new name for a secret. Secrets Manager cannot rename, so the secret is copied, and the old one stays.
 
 Values go from Secrets Manager to Secrets Manager only. AWSCURRENT and AWSPREVIOUS keep their version ids, so
-a repeated command finds what an interrupted one has stored. Tags of the copy say where it comes from, and
-whether it shall rotate: two secrets must never rotate the same user, so the old one's rotation is turned off
-first.
+a repeated command finds what an interrupted one has stored. Tags of the copy contain its origin, and whether
+it is to rotate. Two secrets must never rotate the same user, so the old one's rotation is turned off first.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ ORIGIN = "renamed-from"
 """Tag of a copy: the ARN of the secret that it was copied from, or the digest of a long one."""
 
 ROTATES = "renamed-rotates"
-"""Tag of a copy that shall rotate, until it does."""
+"""Tag of a copy whose rotation is to be turned on, until it is."""
 
-_LONGEST_VALUE = 256  # of a tag (API reference, Tag); a name has up to 512 characters
+_LONGEST_VALUE = 256  # length of a tag (API reference, Tag); a name has up to 512 characters
 
 _COPIED = (Stage.PREVIOUS, Stage.CURRENT)  # in this order, AWSPREVIOUS ends on the older version
 
@@ -103,7 +102,7 @@ class _Renaming:
         arn: str | None = self._copy.get("ARN")
         copied = list(self._copied())
         for stage, _ in copied:
-            self._value(stage)  # before the rotation is turned off, because a copy without it is no use
+            self._value(stage)  # before the rotation is turned off, because a copy without it is of no use
         rotates = ROTATES in _tags(self._copy) if self._copy else bool(self._origin.get("RotationEnabled"))
         if not self._copy:
             words = f"create it with the description, the tags and the key of {self._old}"
@@ -145,7 +144,7 @@ class _Renaming:
         return call_secrets_manager(self._arn, operation, SecretId=self._new, **parameters)
 
     def _create(self, *, rotates: bool) -> object:
-        # Only AWS sets tags of its own, and the other ones say what was to be done with the old secret.
+        # Only AWS can set its own tags, and the other ones describe work on the old secret.
         tags = {
             key: value for key, value in _tags(self._origin).items() if not key.startswith(("aws:", ROTATES))
         }
@@ -165,7 +164,7 @@ class _Renaming:
         """Return the parameters that store the value of a version of the old secret in the copy."""
         read = call_secrets_manager(self._arn, "GetSecretValue", VersionStage=stage)
         version = SecretVersion.of(read).opened()
-        # A sealed value can be opened for its own secret only, so it is sealed again.
+        # A sealed value can be opened only for its own secret, so it is sealed again.
         return {"ClientRequestToken": version.version, **stored(self._new, version.content)}
 
     def _policy(self) -> str | None:
@@ -192,7 +191,7 @@ class _Renaming:
     def _rotate(self) -> None:
         rules = dict(self._origin.get("RotationRules", {}))
         if "ScheduleExpression" in rules:
-            rules.pop("AutomaticallyAfterDays", None)  # the service calculates it, and takes one of the two
+            rules.pop("AutomaticallyAfterDays", None)  # the service computes it from the other one
         function = self._origin["RotationLambdaARN"]
         self._call("RotateSecret", RotationLambdaARN=function, RotationRules=rules, RotateImmediately=False)
         self._call("UntagResource", TagKeys=[ROTATES])

@@ -50,7 +50,7 @@ def sarif(policy: SecretPolicy, findings: Sequence[PolicyFinding]) -> dict[str, 
 
 
 def _location(secret: Entry) -> dict[str, Any]:
-    # Code scanning takes no result without the path of a file, and no other scheme than that of the checkout.
+    # Code scanning requires the path of a file in each result, and accepts only the checkout's scheme.
     place = {"artifactLocation": {"uri": f"secrets/{quote(secret.name)}"}, "region": {"startLine": 1}}
     resource = {"name": secret.name, "fullyQualifiedName": secret.arn, "kind": "resource"}
     return {"physicalLocation": place, "logicalLocations": [resource]}
