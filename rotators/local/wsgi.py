@@ -1,4 +1,4 @@
-"""Requests and answers of the local AWS as WSGI has them (PEP 3333), for all services."""
+"""Requests and answers of the local AWS in WSGI (PEP 3333), for all services."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def as_json(
 
     Args:
         document: the answer.
-        start_response: of WSGI.
+        start_response: function of PEP 3333 that begins the answer.
         status: status of the answer.
         headers: further headers.
 
@@ -59,7 +59,7 @@ def refused(code: str, message: str, environ: Mapping[str, Any], start_response:
         code: name of the error, without the suffix ``Exception`` of the JSON protocols.
         message: its text.
         environ: environment of the request.
-        start_response: of WSGI.
+        start_response: function of PEP 3333 that begins the answer.
 
     Returns:
         The body.

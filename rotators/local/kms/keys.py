@@ -1,4 +1,4 @@
-"""Keys: how requests name them, in which states they can be used, and what DescribeKey shows of them.
+"""Keys: their names in requests, their states, and the response of DescribeKey.
 
 Sources: KMS Developer Guide, key-state (states, and the texts of their refusals) and concepts-key-id; answers
 recorded on AWS in LocalStack's tests.

@@ -151,7 +151,7 @@ def _encrypted(key: Key, algorithm: str, plaintext: bytes, context: ciphertexts.
 
 
 def _decrypted(backend: KmsBackend, params: Params, operation: str, prefix: str) -> tuple[Key, bytes, Answer]:
-    """Return the key, the plaintext, and what the answer says of algorithm and material.
+    """Return the key, the plaintext, and the members of the answer about algorithm and material.
 
     Args:
         backend: keys of the caller's account and Region.

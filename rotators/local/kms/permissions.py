@@ -53,7 +53,7 @@ def key_calls(request: SignedRequest) -> list[ApiCall]:
         request: The request.
 
     Returns:
-        The calls. None for a ciphertext that cannot be read: KMS refuses it for every caller.
+        The calls; empty for a ciphertext that cannot be read, which KMS refuses for every caller.
     """
     operation, params = request.operation, request.params
     if operation in _WITHOUT_KEY:
@@ -98,7 +98,7 @@ def _alias_calls(request: SignedRequest) -> Iterator[ApiCall]:
 
 
 def _named_call(request: SignedRequest, operation: str, named: str, context: _Context) -> ApiCall:
-    """Return a call on a key that a parameter names, perhaps by an alias."""
+    """Return a call on a key that a parameter names, possibly by an alias."""
     _, slash, alias = named.rpartition("alias/")
     asked: _Context = {"kms:RequestAlias": slash + alias} if slash else {}
     return _key_call(request, operation, named, {**asked, **context})

@@ -34,7 +34,7 @@ def check_message(spec: str, algorithm: str, kind: str, message: bytes) -> None:
         message: The message, its digest, or the representative of ML-DSA.
 
     Raises:
-        KmsRefusal: The type does not go with the algorithm, or the digest has another length.
+        KmsRefusal: The type does not fit the algorithm, or the digest has another length.
     """
     if algorithm == _ML_DSA:
         if kind == DIGEST:

@@ -21,7 +21,7 @@ from rotators.local.secretsmanager.refusals import refusal
 from rotators.local.secretsmanager.versions import CURRENT, PENDING, PREVIOUS, has_value
 
 DEFAULT_KEY = "DefaultEncryptionKey"
-"""What ListSecretVersionIds calls the key aws/secretsmanager."""
+"""Name of the key aws/secretsmanager in the response of ListSecretVersionIds."""
 
 _OF_AWS = "alias/aws/"
 _OWN = f"{_OF_AWS}secretsmanager"
@@ -79,7 +79,7 @@ def change(secret: FakeSecret, key: str) -> None:
     changes, may = new != secret.kms_key_id, may_use_key.get()
     for version_id, version in secret.versions.items():
         if not has_value(version):
-            continue  # its value will be encrypted with the key that the secret has then
+            continue  # its value will be encrypted with the key of the secret at that time
         old = version["keys"] = _keys(secret, version)
         if changes and _FOLLOWS & set(version["version_stages"]):
             readable = any(

@@ -2,8 +2,8 @@
 
 Times are UTC. ``NextRotationDate`` is the last second of the next window, in whole seconds
 (API:DescribeSecret, the latest date, and its sample answer). A window of days begins at midnight and ends
-with the day; one of hours lasts one hour (API:RotationRulesType). Where the window of rate() in hours begins
-is not documented: here, with the hour in which the interval ends.
+with the day; one of hours lasts one hour (API:RotationRulesType). The beginning of the window of rate() in
+hours is not documented: here, it is the hour in which the interval ends.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """CloudTrail's records, and LookupEvents: conditions, pages and errors, as in its API reference.
 
-Not simulated: its rate of two requests per second, the minutes until an event is there, Insights events.
+It does not simulate the rate of two requests per second, the delay of some minutes, and Insights events.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def record(time: dt.datetime, name: str, region: str, account: str, **members: A
     Args:
         time: time of the event, in UTC.
         name: name of the event.
-        region: in which it happened.
-        account: in which it happened.
+        region: Region of the event.
+        account: account of the event.
         members: the further members, which also replace those that all records have.
     """
     return {
@@ -96,7 +96,7 @@ def lookup(records: Iterable[dict[str, Any]], region: str, params: dict[str, Any
 
     Args:
         records: elements of its answer, of all Regions; ``CloudTrailEvent`` is not encoded yet.
-        region: Region that is asked; it has the events of its own calls only.
+        region: Region of the request; it has only the events of its own calls.
         params: The request: LookupAttributes (at most one), StartTime, EndTime, EventCategory, MaxResults,
             NextToken.
 

@@ -17,7 +17,7 @@ class ElastiCacheServer(RedisServer):
 
     Attributes:
         api: client of the service, after ``use``.
-        access: rights of the users, as AWS's access string has them.
+        access: rights of the users, in the form of AWS's access string.
     """
 
     engine = "elasticache"
