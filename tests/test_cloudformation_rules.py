@@ -64,7 +64,7 @@ OLD_RULE = {"Fn::Not": [{"Fn::Equals": [JOINED, ""]}]}
         topic(DeletionPolicy="RetainExceptOnCreate", UpdateReplacePolicy="Retain"),
     ],
 )
-def test_what_the_reference_allows_is_no_finding(good: dict[str, Any]) -> None:
+def test_allowed_values_are_not_findings(good: dict[str, Any]) -> None:
     assert findings(good) == []
 
 

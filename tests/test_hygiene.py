@@ -85,7 +85,7 @@ def test_no_file_names_a_machine_or_an_index() -> None:
         (INDEX_HOST, "https://mirror.example/pypi/simple/"),
     ],
 )
-def test_the_patterns_find_what_they_are_for(pattern: re.Pattern[str], text: str) -> None:
+def test_the_patterns_find_forbidden_text(pattern: re.Pattern[str], text: str) -> None:
     assert pattern.search(text)
 
 
@@ -98,7 +98,7 @@ def test_the_patterns_find_what_they_are_for(pattern: re.Pattern[str], text: str
         (INDEX_HOST, "https://pypi.org/project/rotators/"),
     ],
 )
-def test_the_patterns_leave_the_rest_alone(pattern: re.Pattern[str], text: str) -> None:
+def test_the_patterns_find_nothing_else(pattern: re.Pattern[str], text: str) -> None:
     assert not pattern.search(text)
 
 
@@ -160,7 +160,7 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def test_whatever_is_public_says_what_it_is() -> None:
+def test_everything_public_has_a_docstring() -> None:
     assert not [
         f"{label(path)}:{node.lineno} {node.name}"
         for path in PUBLIC

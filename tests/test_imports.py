@@ -206,7 +206,7 @@ def test_imports_follow_the_arrows() -> None:
         ("functions.rotate", "functions"),
     ],
 )
-def test_parts_are_told_apart(module: str, part: str) -> None:
+def test_parts_are_distinguished(module: str, part: str) -> None:
     assert part_of(module) == part
 
 

@@ -86,7 +86,7 @@ def _is_list(parameter: dict[str, Any]) -> bool:
     return bool(parameter["Type"] == "CommaDelimitedList")
 
 
-def test_every_default_survives(sam: Sam) -> None:
+def test_every_default_is_kept(sam: Sam) -> None:
     assert sam.passed(DEFAULTS) == DEFAULTS
 
 

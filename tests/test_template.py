@@ -270,7 +270,7 @@ def test_the_key_outlives_the_stack(resources: dict[str, Any]) -> None:
     assert key["Properties"]["EnableKeyRotation"] is True
 
 
-def test_failed_rotations_are_told(resources: dict[str, Any]) -> None:
+def test_failed_rotations_are_reported(resources: dict[str, Any]) -> None:
     rule = resources["FailedRotations"]["Properties"]
     assert rule["EventPattern"] == {
         "source": ["aws.secretsmanager"],

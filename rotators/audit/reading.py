@@ -206,7 +206,7 @@ def _bytes(stream: IO[bytes], damage: list[Damage]) -> Iterator[bytes]:
 
 
 def _unpacked(piece: bytes, stream: IO[bytes], damage: list[Damage]) -> Iterator[bytes]:
-    """Decompress all members of a file; an output is no larger than a piece, whatever is in it."""
+    """Decompress all members of a file; an output is at most as large as a piece, for any input."""
     unpacking = zlib.decompressobj(_GZIP_FORMAT)
     while piece:
         try:

@@ -45,7 +45,7 @@ class Agent:
         refreshes: True if it can bypass its cache; if None, True except in Lambda.
 
     Raises:
-        ConfigurationError: PARAMETERS_SECRETS_EXTENSION_HTTP_PORT is no port number.
+        ConfigurationError: PARAMETERS_SECRETS_EXTENSION_HTTP_PORT is not a port number.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Agent:
             response = connection.getresponse()
             content = response.read()
         except (OSError, http.client.HTTPException, ValueError):
-            # ValueError: the token is no valid header, and the error's text would show it.
+            # ValueError: the token is not a valid header, and the error's text would show it.
             return None
         finally:
             connection.close()

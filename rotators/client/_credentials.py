@@ -240,7 +240,7 @@ class Credentials(CredentialsBase):
 
         Raises:
             StoreError: the secret cannot be read and is not in memory.
-            SecretFormatError: the secret is no JSON object.
+            SecretFormatError: the secret is not a JSON object.
         """
         return self._run(self._secret_flow())
 

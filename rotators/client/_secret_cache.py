@@ -252,7 +252,7 @@ class SecretCache:
         return self.cache.peek(_key(secret_id, stage, version)) is not None
 
     def mark(self) -> int:
-        """Return the value of ``since`` that stands for now.
+        """Return the present value for ``since``.
 
         Returns:
             A number; only loads that begin after this call exceed it. It is valid for this cache only.
@@ -349,5 +349,5 @@ def _failed_transiently(found: SecretVersion | RotatorsError) -> bool:
 
 
 def _key(secret_id: str, stage: str | None, version: str | None) -> _Key:
-    # AWSCURRENT is what the API takes when neither is given.
+    # The API uses AWSCURRENT if neither is passed.
     return secret_id, stage or (None if version else CURRENT), version

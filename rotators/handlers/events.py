@@ -103,13 +103,13 @@ class Request(BaseModel):
 def _broken_rule(cls: type[Request], detail: Any) -> str:
     names, path = _names(cls), detail["loc"]
     known = [*takewhile(lambda step: isinstance(step, int) or step in names, path)]
-    if detail["type"] == "invalid_key":  # a key that is no text, which JSON does not have
+    if detail["type"] == "invalid_key":  # a key that is not a text, which JSON does not have
         known.pop()
     place = ".".join(map(str, known)) or f"the {cls.__name__.removesuffix('Request').lower()} event"
     if len(known) == len(path):
         return f"{place}: {detail['msg'].removeprefix('Value error, ')}"
-    # A key that is no field may be a misplaced value of a secret. It is shown only if it is another spelling
-    # of a field.
+    # A key that is not a field may be a misplaced value of a secret. It is shown only if it is another
+    # spelling of a field.
     key = str(path[len(known)])[:_LONGEST_FIELD]
     near = get_close_matches(key, names, n=1, cutoff=0.75)
     alike = [name for name in names if name.lower() == key.lower().replace("_", "").replace("-", "")]

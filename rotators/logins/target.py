@@ -1,4 +1,4 @@
-"""Identity of the target that a stored value leads to, and comparison of the targets of two values.
+"""Identity of the target in a stored value, and comparison of the targets of two values.
 
 Rotators, the client and `rotators doctor` all use this module to check the target before they send a stored
 password anywhere. Different spellings of a target are equal: upper and lower case in host names, a port as
@@ -29,7 +29,7 @@ TARGET_KEYS = frozenset(
         "start_tls",
     }
 )
-"""Keys that determine where a value leads and how the connection is protected."""
+"""Keys that determine the target of a value and the protection of the connection."""
 
 USER_KEYS = frozenset({"username", "alternate_username"})
 """Keys that name the users of a value; the two users of a pair name each other."""
@@ -43,7 +43,7 @@ class Server(Protocol):
     Attributes:
         names: values of the secret's ``engine`` key for such servers.
         default_port: port if the secret has no ``port``.
-        target_defaults: keys beside host and port that say where a value leads, with their defaults.
+        target_defaults: keys that are part of the target, in addition to host and port, with their defaults.
     """
 
     @property

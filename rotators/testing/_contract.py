@@ -201,7 +201,7 @@ class RotatorContractV1(Suite):
                 self._unavailable(partial(case.step, step, token), step)
 
     def test_a_server_that_never_answers(self, kit: Kit) -> None:
-        """A step gives up on a server that never answers.
+        """A step ends if a server never answers.
 
         Fails if it takes longer than `Suite.timeout`, or if the rotation cannot be completed later.
         """
@@ -213,7 +213,7 @@ class RotatorContractV1(Suite):
             _recovers(case, token, proxy)
 
     def test_a_server_that_falls_silent_in_a_statement(self, kit: Kit) -> None:
-        """A server that stops answering in the last statement of setSecret does no harm.
+        """A server that stops answering in the last statement of setSecret loses no credential.
 
         Fails if the step takes longer than `Suite.timeout`, or if the rotation cannot be completed later.
         """

@@ -107,7 +107,7 @@ def test_windows_gives_one_code_for_all_rules() -> None:
         ({"logonHours": b"\0" * 21}, "logon-hours"),
     ],
 )
-def test_a_proven_password_is_no_rejection(
+def test_a_proven_password_does_not_count_as_rejection(
     domain: DomainWorld, attributes: dict[str, Any], expected: str
 ) -> None:
     value = domain.entry()

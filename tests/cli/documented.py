@@ -30,7 +30,7 @@ from tests.cli.command import command
 ROOT = Path(__file__).parents[2]
 SESSION = re.compile(r"^```\n(?=\$ )(.*?)\n```$", re.MULTILINE | re.DOTALL)
 
-# The version of the policy language stays, because it is no time.
+# The version of the policy language stays, because it is not a time.
 _MOMENT = re.compile(r"\b(?!2012-10-17)20\d\d-\d\d-\d\d(?:([ T])\d\d:\d\d(:\d\d(?:\.\d+)?)?)?")
 _REST_OF_ID = "-1111-4111-8111-111111111111"
 _DAY = 86_400

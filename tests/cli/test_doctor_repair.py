@@ -249,7 +249,7 @@ def test_a_young_rotation_is_not_disturbed(world: World) -> None:
     assert world.stages(arn) == stages
 
 
-def test_an_unreachable_target_is_no_rejection(world: World) -> None:
+def test_an_unreachable_target_does_not_count_as_rejection(world: World) -> None:
     arn = world.secret({**world.user(), "port": 1})
     document = examined(arn)
     assert document["state"] == "unsure"

@@ -88,7 +88,7 @@ def show(sessions: list[str], count: int) -> None:
 
 
 @pytest.mark.usefixtures("place")
-def test_the_status_tells_whether_chains_are_intact() -> None:
+def test_the_status_shows_whether_chains_are_intact() -> None:
     assert verify("receipts", "--key", "public.pem").status == 0
     assert verify("changed", "--key", "public.pem").status == 1
 

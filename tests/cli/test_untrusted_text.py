@@ -55,7 +55,7 @@ def table(*cells: str) -> Table:
     [HOSTILE, table(HOSTILE), Columns([HOSTILE]), styled(HOSTILE, "red"), ValueError(HOSTILE)],
     ids=["string", "table", "columns", "styled", "object"],
 )
-def test_whatever_is_printed_is_shown_as_it_is(printed: Any) -> None:
+def test_printed_texts_are_shown_unchanged(printed: Any) -> None:
     text = shown(printed)
     assert_harmless(text)
     assert r"[/x][bold red]:boom:\x1b[2J" in text
@@ -113,7 +113,7 @@ def test_json_keeps_text_and_escapes_invisible_characters(capsys: pytest.Capture
     assert "größe" in text
 
 
-def test_cells_of_csv_are_no_formulas(capsys: pytest.CaptureFixture[str]) -> None:
+def test_cells_of_csv_are_not_formulas(capsys: pytest.CaptureFixture[str]) -> None:
     print_rows([("=1+1", "@x", "-2", "+3", "a=b", "'=1")])
     assert capsys.readouterr().out == "'=1+1,'@x,'-2,'+3,a=b,'=1\n"
 

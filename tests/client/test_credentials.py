@@ -43,7 +43,7 @@ def test_every_step_of_two_rotations_is_invisible(
     assert credentials.counts()["rejected"] >= 1
 
 
-def test_rotation_costs_one_rejected_login_and_two_reads(
+def test_rotation_causes_one_rejected_login_and_two_reads(
     world: World, cache: SecretCache, trouble: Trouble
 ) -> None:
     arn = single(world)
@@ -154,7 +154,7 @@ def test_a_connection_string_wins_as_its_words_promise(world: World, cache: Secr
     assert row == ("postgres", "shop")
 
 
-def test_a_coroutine_is_no_connection(world: World, cache: SecretCache) -> None:
+def test_a_coroutine_is_not_a_connection(world: World, cache: SecretCache) -> None:
     credentials = Credentials(single(world), cache=cache)
     with pytest.raises(ConfigurationError, match="AsyncCredentials"):
         _ = credentials.connect(psycopg.AsyncConnection.connect)

@@ -141,7 +141,7 @@ def test_a_driver_with_a_state_is_believed(state: str | None, verdict: Verdict) 
 
 
 @pytest.mark.parametrize("driver", [PSYCOPG, PYMYSQL])
-def test_an_error_of_the_application_says_nothing(driver: Any) -> None:
+def test_an_error_of_the_application_is_not_classified(driver: Any) -> None:
     assert driver.judge(ValueError(1045, "password authentication failed"), SECRET) is OTHER
 
 

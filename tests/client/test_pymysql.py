@@ -163,7 +163,7 @@ def test_missing_server_is_retried_until_the_deadline(maria_world: MariaDbWorld)
     assert source.asked == ["AWSCURRENT"]
 
 
-def test_a_password_that_nobody_stored_costs_few_logins(maria_world: MariaDbWorld) -> None:
+def test_an_unknown_password_causes_few_logins(maria_world: MariaDbWorld) -> None:
     user = maria_world.account()
     credentials, _ = watched(maria_world, user, deadline=1.0)
     maria_world.reset(user["username"], new_password())
@@ -196,7 +196,7 @@ def test_with_alternating_users_nothing_is_ever_rejected(maria_world: MariaDbWor
     [("ACCOUNT LOCK", "4151"), ("PASSWORD EXPIRE", "1862|1820")],
     ids=["locked", "expired"],
 )
-def test_closed_account_costs_one_login(maria_world: MariaDbWorld, change: str, number: str) -> None:
+def test_closed_account_causes_one_login(maria_world: MariaDbWorld, change: str, number: str) -> None:
     user = maria_world.account()
     credentials, source = watched(maria_world, user)
     arn = credentials.secret_id

@@ -36,7 +36,7 @@ def test_an_entry_expires_by_the_clock(after: float, found: str | None) -> None:
     assert kept.peek("k") == found
 
 
-def test_a_new_value_lives_its_own_time() -> None:
+def test_a_new_value_has_its_own_lifetime() -> None:
     clock = Clock()
     kept = cache(clock)
     kept.put("k", "old")

@@ -227,7 +227,7 @@ def test_no_session_is_open_during_a_change(kit: Kit, target: ElastiCacheTarget)
         assert sessions == [0]
 
 
-def test_an_api_without_answer_is_no_silent_cache(kit: Kit) -> None:
+def test_an_unanswered_api_call_keeps_its_own_code(kit: Kit) -> None:
     with kit.case() as case:
         token = case.begin()
         case.step(CREATE, token)

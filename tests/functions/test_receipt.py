@@ -324,7 +324,7 @@ def test_a_missing_variable_is_a_configuration_error(scene: Scene, monkeypatch: 
         handler(event)
 
 
-def test_the_log_says_what_was_written(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_log_describes_what_was_written(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     event = scene.rotate()
     capsys.readouterr()
     handler(event)

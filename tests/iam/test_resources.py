@@ -63,7 +63,7 @@ PLAIN_DENIED = [
         ({"Federated": "*"}, Match.NOBODY),
     ],
 )
-def test_whom_a_principal_means(principal: Any, match: Match) -> None:
+def test_a_principal_matches_its_callers(principal: Any, match: Match) -> None:
     assert relation(principal, call()) is match
 
 

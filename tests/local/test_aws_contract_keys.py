@@ -170,7 +170,7 @@ def test_a_new_key_is_validated(aws: LocalAws, secrets: Any, kms: Any, refused: 
     assert secrets.describe_secret(SecretId=arn)["KmsKeyId"] == old
 
 
-def test_the_same_key_encrypts_nothing_anew(aws: LocalAws, secrets: Any, kms: Any) -> None:
+def test_the_same_key_encrypts_nothing_again(aws: LocalAws, secrets: Any, kms: Any) -> None:
     """UG:security-encryption, Encrypt: if you change the key."""
     old, new = new_key(kms), new_key(kms)
     arn = new_secret(secrets, old)

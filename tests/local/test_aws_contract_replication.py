@@ -295,7 +295,7 @@ def test_replication_is_reported_as_events(aws: LocalAws, secrets: Any, there: A
     ]
 
 
-def test_a_deleted_secret_tells_the_deletion_date(secrets: Any) -> None:
+def test_a_deleted_secret_shows_the_deletion_date(secrets: Any) -> None:
     """API:SecretListEntry, DeletedDate: the time of the deletion. API:DeleteSecret, DeletionDate."""
     name = unique("deleted")
     secrets.create_secret(Name=name, SecretString="1")

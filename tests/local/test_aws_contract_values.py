@@ -323,7 +323,7 @@ def test_a_replica_can_be_made_to_stand_alone(aws: LocalAws, secrets: Any, make:
     assert not secrets.describe_secret(SecretId=arn).get("ReplicationStatus")
 
 
-def test_a_batch_tells_the_error_of_each_secret(
+def test_a_batch_returns_the_error_of_each_secret(
     aws: LocalAws, secrets: Any, make: Make, stages: Stages
 ) -> None:
     """API:BatchGetSecretValue, Errors."""

@@ -111,7 +111,7 @@ def test_an_unserialisable_answer_is_an_error(functions: Any) -> None:
     assert answer["errorType"] == "TypeError"
 
 
-def test_a_container_that_dies_is_told_and_replaced(functions: Any) -> None:
+def test_a_container_that_ends_is_reported_and_replaced(functions: Any) -> None:
     answer, error = invoke(functions, "misbehave", {"how": "exit"})
     assert error == "Unhandled"
     assert answer["errorType"] == "Runtime.ExitError"

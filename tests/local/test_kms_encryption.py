@@ -169,7 +169,7 @@ def test_openssl_encrypts_for_kms(kms: Any, tmp_path: Path, algorithm: str, name
     assert found["Plaintext"] == DATA
 
 
-def test_rsa_refuses_what_it_cannot_decrypt(kms: Any) -> None:
+def test_rsa_refuses_invalid_ciphertexts(kms: Any) -> None:
     """API:Decrypt: the same algorithm, the key must be named; EncryptionContext is for symmetric keys."""
     key, algorithm = rsa_key(kms, "RSA_2048"), "RSAES_OAEP_SHA_256"
     params = {"KeyId": key, "EncryptionAlgorithm": algorithm}

@@ -205,7 +205,7 @@ def test_nothing_is_left_when_the_parent_dies(number: signal.Signals) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the other tests already run as a normal user")
-def test_a_normal_user_runs_it_too() -> None:
+def test_a_normal_user_can_run_it() -> None:
     interpreter, environment = python_for(NOBODY)
     done = subprocess.run(
         [interpreter, "-c", CHILD, "leave"],

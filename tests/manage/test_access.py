@@ -269,7 +269,7 @@ def test_the_next_command_means_the_secret(fleet: Fleet, identities: Identities)
     fleet.secrets.delete_secret(SecretId=made, ForceDeleteWithoutRecovery=True)
 
 
-def test_a_deleted_secret_is_told(secret: str, fleet: Fleet, identities: Identities) -> None:
+def test_a_deleted_secret_is_reported(secret: str, fleet: Fleet, identities: Identities) -> None:
     identities.role(allow(*READ))
     assert not told(secret)["deleted"]
     fleet.secrets.delete_secret(SecretId=secret)
@@ -306,7 +306,7 @@ def test_a_matrix_has_all_pairs_with_access(fleet: Fleet, identities: Identities
     assert "\nNext: " in table
 
 
-def test_a_matrix_tells_two_regions_apart(
+def test_a_matrix_distinguishes_two_regions(
     fleet: Fleet, identities: Identities, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "400")

@@ -146,7 +146,7 @@ def allowed(call: Callable[[], object]) -> bool:
     ),
     bounded=st.booleans(),
 )
-def test_the_command_says_what_happens(
+def test_the_command_describes_what_happens(
     place: Place, own: Any, of_secret: Any, of_key: Any, bounded: bool
 ) -> None:
     attach(place, own, of_secret, of_key, bounded=bounded)

@@ -65,7 +65,7 @@ def test_secrets_of_other_regions_are_changed_there(two: Fleet) -> None:
     assert [each["Region"] for each in found["ReplicationStatus"]] == ["eu-central-1"]
 
 
-def test_secrets_of_one_name_are_told_apart(two: Fleet) -> None:
+def test_secrets_of_one_name_are_distinguished(two: Fleet) -> None:
     name = f"{two.prefix}app"
     near = str(described(two)["ARN"])
     far = two.aws.client("secretsmanager", region="eu-west-1").create_secret(Name=name, SecretString="x")
@@ -174,7 +174,7 @@ def test_a_failed_replica_is_replicated_again(two: Fleet) -> None:
     assert [json.loads(run(*words).stdout)["state"] for _ in range(2)] == ["done", "unneeded"]
 
 
-def test_nothing_to_change_is_said_once(two: Fleet) -> None:
+def test_nothing_to_change_is_reported_once(two: Fleet) -> None:
     words = ("unreplicate", f"{two.prefix}app", "--from", "eu-west-1")
     result = run(*words, "--yes")
     assert result.output == run(*words).output

@@ -276,7 +276,7 @@ def test_a_program_is_found_with_the_own_path(fleet: Fleet, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("changed", ['{"a":true}', '{"a":1.0}', '{"a":1,"b":""}', '{"a":1,"b":null}'])
-def test_a_small_difference_is_no_equality(fleet: Fleet, tmp_path: Path, changed: str) -> None:
+def test_a_small_difference_is_not_ignored(fleet: Fleet, tmp_path: Path, changed: str) -> None:
     name, file = fleet.add("app", '{"a":1}'), tmp_path / "secrets.json"
     file.write_text(f'{{"{name}": {changed}}}')
     assert isinstance(run("import", str(file), "--yes").exception, WouldOverwrite)

@@ -203,7 +203,7 @@ def test_older_changes_are_left_out(name: str) -> None:
     assert len(history(tomorrow, dt.timedelta(hours=25)).changes) == 3
 
 
-def test_a_text_that_is_no_age_is_refused(name: str) -> None:
+def test_a_text_other_than_an_age_is_refused(name: str) -> None:
     wrong = command("history", name, "--since", "soon")
     assert (wrong.status, f"[{SelectorInvalid('', remedy='').full_code}]" in wrong.stderr) == (1, True)
 

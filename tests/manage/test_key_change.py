@@ -451,7 +451,7 @@ def test_a_key_failing_midway_loses_nothing(
     assert all(case.by_stage(name)["AWSPREVIOUS"][0] == case.new for name in names)
 
 
-def test_an_old_key_failing_at_once_is_told(case: Case) -> None:
+def test_an_old_key_failing_at_once_is_reported(case: Case) -> None:
     """It is disabled between the check and the call, which then succeeds and encrypts nothing again."""
     name = case.add("app")
     with at("UpdateSecret", 1, lambda: disable(case.kms, case.old)):
@@ -603,7 +603,7 @@ def test_readers_need_a_key_for_the_first_time(case: Case, identities: Identitie
     assert arn(reader) not in remarks(case.told(yes=False))
 
 
-def test_what_cannot_be_checked_is_told(
+def test_what_cannot_be_checked_is_reported(
     case: Case, identities: Identities, rotating: tuple[str, str]
 ) -> None:
     with identities.acting(allow("*"), deny("iam:*")):

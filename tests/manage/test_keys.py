@@ -244,7 +244,7 @@ def test_a_replica_rotates_with_its_primary(aws: LocalAws, kms: Any) -> None:
     assert run("key", "rotate", primary, "--yes").exit_code == 0
 
 
-def test_the_limit_is_told_before(kms: Any) -> None:
+def test_the_limit_is_reported_before(kms: Any) -> None:
     key = new_key(kms)
     for _ in range(25):
         kms.rotate_key_on_demand(KeyId=arn_of(kms, key))

@@ -216,7 +216,7 @@ def test_a_full_record_keeps_all_its_facts() -> None:
         ({"source": "command", "action": "new command"}, "Other"),
     ],
 )
-def test_the_activity_says_what_was_done(members: dict[str, Any], activity: str) -> None:
+def test_the_activity_describes_what_was_done(members: dict[str, Any], activity: str) -> None:
     event = ocsf_event(audited(**members))
     assert_event(event)
     assert event["activity_name"] == activity

@@ -51,7 +51,7 @@ def test_secrets_that_break_rules_are_found(fleet: Fleet, tmp_path: Path) -> Non
     assert run("policy", "check", path).exit_code == 0  # a warning is left
 
 
-def test_a_secret_that_goes_ends_no_check(fleet: Fleet, tmp_path: Path) -> None:
+def test_a_deleted_secret_does_not_end_the_check(fleet: Fleet, tmp_path: Path) -> None:
     rule = f"[[rule]]\nid = 'a'\nselect = {{ names = ['{fleet.prefix}'] }}\nrequire = {{ private = true }}"
     names = [fleet.add("first"), fleet.add("second")]
     statement = {

@@ -188,13 +188,13 @@ def test_times_are_shown_in_utc() -> None:
     ("last", "message", "state"),
     [("finishSecret", "", "ended"), ("setSecret", "", "last step"), ("setSecret", "no route", "failed")],
 )
-def test_a_rotation_tells_its_state(last: str, message: str, state: str) -> None:
+def test_a_rotation_reports_its_state(last: str, message: str, state: str) -> None:
     timeline = Timeline(entry("app"), [step("createSecret", 1, 1), step(last, 2, 1, message)])
     shown = section(page_of([entry("app")], Details([timeline])), "rotations")
     assert f"app {state} 2026-11-26 12:00 , after 2.00 s" in shown
 
 
-def test_a_repeated_step_that_succeeded_is_no_failure() -> None:
+def test_a_repeated_step_that_succeeded_has_not_failed() -> None:
     timeline = Timeline(entry("app"), [step("createSecret", 1, 1, "no"), step("createSecret", 3, 1)])
     assert Details([timeline]).failed_step(entry("app")) is None
 

@@ -113,7 +113,7 @@ def test_a_wrong_password_is_pymongos_error(mongo_world: MongoWorld) -> None:
     assert value["password"] not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_server_that_is_down_is_no_rejection(mongo_world: MongoWorld) -> None:
+def test_an_unavailable_server_does_not_reject_credentials(mongo_world: MongoWorld) -> None:
     arn = mongo_world.secret(mongo_world.account(port=closed_port()))
     credentials = credentials_of(mongo_world, arn)
     with pytest.raises(ServerSelectionTimeoutError):

@@ -153,7 +153,7 @@ def test_a_new_password_keeps_the_mechanisms(mongodb: MongoServer, mechanisms: l
         assert shown(mongodb, name)["mechanisms"] == shown(mongodb, clone)["mechanisms"] == mechanisms
 
 
-def test_the_database_tells_equal_names_apart(mongodb: MongoServer) -> None:
+def test_the_database_distinguishes_equal_names(mongodb: MongoServer) -> None:
     here = user(mongodb)
     there = user(mongodb, here["username"], database="shop")
     assert accepted(here)

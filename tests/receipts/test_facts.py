@@ -116,7 +116,7 @@ def test_a_rotation_without_log_has_unknown_facts() -> None:
     assert one.unknown == ("rotator", "steps")
 
 
-def test_a_partial_log_is_told() -> None:
+def test_a_partial_log_is_reported() -> None:
     (one,) = found(versions("b", "a"), rotation("b", 0)[2:], head("a", -60))
     assert (len(one.steps), one.unknown) == (2, ("steps",))
 
@@ -157,7 +157,7 @@ def test_a_first_receipt_looks_back() -> None:
     assert the_gap(versions("b", "a"), None).since == at(0) - LOOK_BACK
 
 
-def test_a_chain_that_is_complete_is_no_gap() -> None:
+def test_a_complete_chain_has_no_gap() -> None:
     assert gap(versions("b", "a"), head("b", 0), at(0), at(0)) is None
 
 
@@ -238,7 +238,7 @@ def test_without_a_last_rotation_only_the_log_counts() -> None:
         assert len(gone.rotations(logged)) == count
 
 
-def test_steps_that_did_nothing_are_no_rotation() -> None:
+def test_steps_that_did_nothing_are_not_a_rotation() -> None:
     """The value was stored by hand, and somebody called the function before the next rotation."""
     listed = versions("c", "by-hand", "a")
     idle = [step("by-hand", name, -50 + index, "already-current") for index, name in enumerate(STEPS)]

@@ -292,7 +292,7 @@ PLACES = [
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: f"{place[2]} {place[1]}")
-def test_an_interruption_tells_how_to_continue(
+def test_an_interruption_explains_how_to_continue(
     single: Case, place: tuple[Kind, str, When, str, list[str]]
 ) -> None:
     kind, name, side, words, made = place
@@ -339,7 +339,7 @@ def test_an_error_in_the_middle_is_one_document(single: Case) -> None:
     assert "[version-conflict]" in done.stderr
 
 
-def test_an_interruption_is_told_to_people(single: Case) -> None:
+def test_an_interruption_is_reported_as_text(single: Case) -> None:
     def press(operation: Operation, when: When) -> None:
         if operation.name == "ALTER ROLE" and when is When.BEFORE:
             raise KeyboardInterrupt

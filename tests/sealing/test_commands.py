@@ -218,7 +218,7 @@ def test_versions_stored_again_for_a_key_open(world: World, sealed: Sealed) -> N
 
 
 @pytest.mark.parametrize("spoiled", ["altered", "other-secret"])
-def test_import_replaces_what_nobody_can_open(
+def test_import_replaces_values_that_cannot_be_opened(
     world: World, sealed: Sealed, tmp_path: Path, spoiled: str
 ) -> None:
     """The error says: store a value that works through a command that seals it."""

@@ -111,7 +111,7 @@ def test_a_denied_step_continues_later(world: World, sealed: Sealed, number: int
     assert world.logs_in(sealed.value(arn))
 
 
-def test_a_value_nobody_can_open_is_not_stored(
+def test_an_unopenable_value_is_not_stored(
     world: World, own_key: Sealed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The role may seal and not open; the current value is clear, so nothing else would fail."""

@@ -1,4 +1,4 @@
-"""psycopg and psycopg_pool: connections that know the version they were made with.
+"""psycopg and psycopg_pool: connections with the id of the version that they logged in with.
 
     pool = psycopg_pool.ConnectionPool(**pool_options(credentials), min_size=4)
 

@@ -44,7 +44,7 @@ _CREDENTIAL: ContextVar[MongoCredential | None] = ContextVar("rotators_credentia
 
 
 def _judged(error: Exception, secret: Secret) -> Verdict:
-    """As for other logins, but a server that is unavailable ends the login.
+    """Like other logins, but an unavailable server ends the login.
 
     pymongo then looks for another member of the replica set, and repeats what it may.
     """
@@ -122,7 +122,7 @@ class ClientLogins:
             _CREDENTIAL.reset(token)
 
     def _credential(self, attempt: Attempt, options: PoolOptions) -> MongoCredential:
-        """Return pymongo's credential for a version; the same one for the same version.
+        """Return pymongo's credential for a version; the same object for the same version.
 
         A credential keeps what was derived from its password, which takes milliseconds for each login.
         """

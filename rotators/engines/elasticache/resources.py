@@ -142,7 +142,7 @@ class CacheResource(ABC):
 
     @contextmanager
     def _calling(self, action: str) -> Iterator[Any]:
-        """Yield the client of the service; errors of its calls in the block become ours."""
+        """Yield the client of the service; errors of its calls in the block are translated."""
         client = clients.of_cache(self._service)
         try:
             with translated(action, self.arn):
@@ -227,7 +227,7 @@ class AuthToken(CacheResource):
     def keep_only(self, token: str, *, newest: bool) -> bool:
         """See Resource.keep_only.
 
-        AWS may take SET for the newest token only. Where it refuses, ROTATE makes this token the newest.
+        AWS may accept SET only for the newest token. If it refuses, ROTATE makes this token the newest.
         """
         with self._calling("ModifyReplicationGroup") as api:
             try:

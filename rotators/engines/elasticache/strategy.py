@@ -1,4 +1,4 @@
-"""Strategy ``dual`` where AWS's API sets the passwords and takes minutes for it."""
+"""Strategy ``dual`` for services whose API sets the passwords and needs minutes for it."""
 
 from __future__ import annotations
 

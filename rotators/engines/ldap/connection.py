@@ -261,7 +261,7 @@ class Directory:
             protocol = type(error) is LDAPSocketReceiveError
             reason = "protocol" if protocol else "timeout" if "timed out" in str(error) else "closed"
             raise failure(reason, where) from None
-        except Exception:  # noqa: BLE001 - the decoder fails in many ways at what is no answer
+        except Exception:  # noqa: BLE001 - the decoder raises many types for invalid input
             raise failure("protocol", where) from None
 
 

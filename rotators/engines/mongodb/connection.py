@@ -75,7 +75,7 @@ class MongoConnection:
 
         Raises:
             CommandFailed: the server refused it.
-            TargetUnavailable: the server went away, or what it sent is no answer. A later step tries again.
+            TargetUnavailable: the server went away, or its answer is not valid. A later step tries again.
         """
         left = max(int((self._until - time.monotonic()) * 1000), 1)
         return self._call({command: value, **fields, "maxTimeMS": left, "$db": database})
@@ -92,7 +92,7 @@ class MongoConnection:
             user.
 
         Raises:
-            TargetUnavailable: the server went away, or what it sent is no answer.
+            TargetUnavailable: the server went away, or its answer is not valid.
         """
         try:
             # The older name of the command, which every version has.
@@ -160,7 +160,7 @@ class MongoConnection:
         answer = None
         # A driver asks for neither a checksum nor more answers to one command.
         if body.startswith(_NO_FLAGS):
-            with contextlib.suppress(Exception):  # the parser fails in many ways at what is no document
+            with contextlib.suppress(Exception):  # the parser raises many types for invalid input
                 answer = bson.decode(body[len(_NO_FLAGS) :])
         if answer is None:
             raise failure("protocol", self._doing)

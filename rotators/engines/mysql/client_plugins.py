@@ -58,7 +58,7 @@ class _Adapted:
         self._plugin = plugin(connection)
 
     def authenticate(self, packet: Any) -> Any:
-        """Answer the server's request, and all that follow.
+        """Answer the server's request, and all following ones.
 
         Args:
             packet: the server's request.

@@ -314,7 +314,7 @@ def _saved(node: Node) -> bool:
 
 
 def _acl_file(node: Node) -> str:
-    """Return the path of a node's ACL file; empty if it has none, or the admin may not ask."""
+    """Return the path of a node's ACL file; empty if it has none, or the admin may not read it."""
     try:
         return str(node.run("CONFIG GET", "aclfile").get("aclfile") or "")
     except redis.ResponseError:

@@ -112,7 +112,7 @@ class RedshiftSession(PostgresSession):
                 synchronise(self._connection, *self._pairs[user])
 
     def require_resettable(self, user: str, rejected: Collection[str], *, tls: bool = True) -> None:
-        """See Session.require_resettable. A lock that the server itself has set is no obstacle."""
+        """See Session.require_resettable. A lock that the server itself has set does not prevent a reset."""
         del tls
         if read_user(self._connection, user).expired:
             raise expired(user)

@@ -68,8 +68,8 @@ def change(secret: FakeSecret, key: str) -> None:
 
     Versions with AWSCURRENT, AWSPENDING or AWSPREVIOUS are encrypted again, and keep their old keys; the
     others stay under their key. So do versions that the caller may not decrypt, and all if the caller may not
-    encrypt with the new key; that is no error (API:UpdateSecret, KmsKeyId; UG:manage_update-encryption-key).
-    A version whose key cannot decrypt also stays under it (not documented).
+    encrypt with the new key; that is not an error (API:UpdateSecret, KmsKeyId;
+    UG:manage_update-encryption-key). A version whose key cannot decrypt also stays under it (not documented).
 
     Args:
         secret: Moto's record of the secret.

@@ -287,7 +287,7 @@ class Operations:
         return {**_named(secret), "VersionId": token, "VersionStages": stages}
 
     def update_secret(self, backend: SecretsManagerBackend, params: Params) -> Params:
-        """Change description, key or value. A repeated call is no error; another value for its token is one.
+        """Change description, key or value. A repeated call succeeds; another value for its token is refused.
 
         Of a replica only the key can be changed (UG:standalone-secret).
 
