@@ -346,7 +346,7 @@ def test_help_describes_arguments_and_options(path: Path) -> None:
 
 
 def test_each_public_class_has_its_own_name() -> None:
-    """Of the public ones; the example of `rotators new` is a project of its own."""
+    """Only public classes count; the example of `rotators new` is a separate project."""
     places: dict[str, list[str]] = {}
     for path in PUBLIC:
         if "example" not in path.parts:
@@ -361,7 +361,7 @@ LABEL = re.compile(r"(?<![Ss]taging )(?<!aria-)(?<!data-)\b(?:un)?label(?:led|s)
 
 @pytest.mark.parametrize("folder", ["core", "recovery", "strategies", "client", "aws", "local"])
 def test_versions_have_stages_and_no_labels(folder: str) -> None:
-    """Only messages that AWS sends say staging label."""
+    """Only messages of AWS contain "staging label"."""
     pages = [
         path for path in FILES if path.suffix == ".md" and path.name not in {"glossary.md", "CHANGELOG.md"}
     ]

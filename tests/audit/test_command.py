@@ -31,7 +31,7 @@ EVERY = {
 
 @pytest.fixture
 def log(tmp_path: Path) -> str:
-    """Records that give an answer to every question."""
+    """Records with a result for every question."""
     return save(
         tmp_path / "log.json",
         record("CreateSecret", 0, requestParameters={"name": "idle"}),

@@ -1,4 +1,4 @@
-"""Each error of boto3 becomes the matching error of ours, with its code, a remedy, and no value."""
+"""Each error of boto3 becomes the matching error of this project, with code and remedy, without a value."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def reported(capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The log line and the metrics, which must be the only text on stdout beside the audit record."""
+    """The log line and the metrics, which must be the only text on stdout except the audit record."""
     log, metrics, audit = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert list(audit) == ["audit"]
     return log, metrics

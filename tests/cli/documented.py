@@ -113,7 +113,7 @@ def compare(page: Path, old: str, new: str) -> None:
     Args:
         page: the page.
         old: the session in the page.
-        new: the session as it is.
+        new: the session of this run.
     """
     if os.environ.get("UPDATE_DOCS"):
         page.write_text(page.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
@@ -127,14 +127,14 @@ def lines(session: str) -> list[str]:
 
 
 def outputs(page: Path, folder: Path) -> list[str]:
-    """Run the commands of a page in their order, in a process of their own.
+    """Run the commands of a page in their order, in a separate process.
 
     Args:
         page: the page. Its first block in TOML is the file ``policy.toml``.
         folder: where the commands run.
 
     Returns:
-        The sessions of the page as they are.
+        The sessions of this run.
     """
     text = page.read_text(encoding="utf-8")
     policy = re.search(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)

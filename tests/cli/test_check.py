@@ -1,4 +1,4 @@
-"""`rotators check` on real servers: it finds what would stop a rotation, and changes nothing."""
+"""`rotators check` on real servers: it finds obstacles of a rotation, and changes nothing."""
 
 from __future__ import annotations
 

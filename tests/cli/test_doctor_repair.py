@@ -286,7 +286,7 @@ def test_a_repair_without_effect_is_not_repeated(world: World, monkeypatch: pyte
     setting = PostgresSession.set_credential
 
     def in_vain(session: PostgresSession, user: str, _password: str) -> None:
-        setting(session, user, new_password())  # stands for any other cause of a rejected login
+        setting(session, user, new_password())  # an example of other causes of a rejected login
 
     monkeypatch.setattr(PostgresSession, "set_credential", in_vain)
     result = run("repair", arn, "--idle")

@@ -1,4 +1,4 @@
-"""`rotators engines`: what the engines declare, in the command's table and in the README's."""
+"""`rotators engines`: the declarations of the engines, in the command's table and in the README's."""
 
 from __future__ import annotations
 

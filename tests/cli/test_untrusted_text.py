@@ -28,7 +28,7 @@ SHOWN = r"[/x][bold red]:boom:\x1b[2J\x1b]0;owned\x07\x9b31m\x7f\u202e\u200b\rNe
 
 
 def assert_harmless(text: str) -> None:
-    """Check that only our newlines are control or format characters, and that outside text begins no line."""
+    """Check that control characters are only the command's newlines, and untrusted text begins no line."""
     found = {char for char in text if unicodedata.category(char) in {"Cc", "Cf", "Cs"}}
     assert found <= {"\n"}, text
     assert not any(line.startswith("Next: rm") for line in text.splitlines()), text
@@ -219,7 +219,7 @@ DOUBTFUL_ARGUMENTS = {
     "matrix": ["matrix", "--engine", HOSTILE],
     "deploy-local": ["deploy-local", "--template", HOSTILE],
 }
-"""Arguments that give each command hostile text. A new command needs an entry here."""
+"""Arguments with which each command reads hostile text. A new command needs an entry here."""
 
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ)
 """Signals whose handlers a command may set, but not leave behind: this process goes on after it."""

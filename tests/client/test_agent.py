@@ -37,7 +37,7 @@ _VARIABLES = (
 
 
 class Beside:
-    """A process next to the application that keeps values without limit, unless it is told to refresh."""
+    """A process next to the application that keeps values without limit, unless a request says to refresh."""
 
     def __init__(self, world: World) -> None:
         self.asked: list[dict[str, list[str]]] = []

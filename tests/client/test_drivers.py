@@ -223,7 +223,7 @@ def of(module: str) -> Callable[..., Any]:
 
 
 def made_by(module: str) -> type:
-    """The connection class of such a driver."""
+    """The connection class of this driver."""
 
     class Made:
         closed = 0

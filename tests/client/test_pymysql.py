@@ -170,7 +170,7 @@ def test_an_unknown_password_causes_few_logins(maria_world: MariaDbWorld) -> Non
     before = maria_world.logins()
     with pytest.raises(pymysql.OperationalError, match="1045"):
         credentials.connect(pymysql.connect)
-    # The reset also counts as one of our logins.
+    # The reset also counts as a login of the test.
     assert maria_world.logins() - before <= 2
     assert credentials.counts()["rejected"] == 1
 

@@ -70,7 +70,7 @@ class Scene:
         self.aws.stage(self.arn, self.token)
 
     def log(self, code: str = "target-refused", **keys: Any) -> None:
-        """Write a failed step into the rotate function's log, as telemetry does."""
+        """Write a failed step into the rotate function's log, in the form of telemetry."""
         line = {
             "secret": self.arn,
             "token": self.token,

@@ -206,7 +206,10 @@ def test_a_taken_number_does_not_stop_the_chain(scene: Scene) -> None:
 
 
 def test_a_forged_receipt_suppresses_none(scene: Scene) -> None:
-    """It says that it is the newest for ever. It has the name of the key, but another signed it."""
+    """Its content claims that it is the newest forever.
+
+    It has the name of the key, but another key signed it.
+    """
     handler(scene.rotate())
     event = scene.rotate()
     (receipt,) = scene.receipts()

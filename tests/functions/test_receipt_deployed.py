@@ -50,7 +50,7 @@ class Deployed:
     receipts: tuple[StoredReceipt, ...] = ()
 
     def client(self, service: str, who: str = "") -> Any:
-        """A client of somebody whose own policies allow everything, or of a developer."""
+        """A client of a caller whose own policies allow everything, or of a developer."""
         named = {"AccessKeyId": f"local-{who}", "SecretAccessKey": "x", "SessionToken": "x"} if who else None
         return self.stack.world.aws.client(service, credentials=named)
 

@@ -35,7 +35,7 @@ class Invocation:
     """Lambda's context of an invocation.
 
     Attributes:
-        over: tells whether its time is over.
+        over: returns True if its time is over.
     """
 
     over: Callable[[], bool]

@@ -84,7 +84,7 @@ class Row:
         return ApiCall("caller", self.action, self.resource, {**who, **tag, **self.context}, known=("",))
 
     def answered(self) -> str:
-        """The answer if all keys of the request are known but what the evaluator does not know."""
+        """The answer if all keys of the request are known that the evaluator supports."""
         decision = decide_with(self.identity, self.call(), **self.policies)
         return YES if decision.allowed else UNKNOWN if decision.conditions else NO
 

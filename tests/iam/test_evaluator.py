@@ -318,14 +318,14 @@ def test_undecided_conditions_are_named(statements: Any, allowed: bool, conditio
     st.fixed_dictionaries({}, optional={"x__A": st.sampled_from("vw"), "x__B": st.sampled_from("vw")}),
 )
 def test_certain_decisions_hold_for_every_request(statements: Any, context: dict[str, str]) -> None:
-    """What is decided without the keys stays so, whatever values a request has."""
+    """A decision without the keys is the same for all values of a request."""
     certain = decide(statements, open_call())
     if not certain.conditions:
         real = replace(open_call(**context), known=None)
         assert decide(statements, real).allowed is certain.allowed
 
 
-# --- moto's evaluator, for what both know: actions and resources without conditions
+# --- comparison with moto's evaluator: actions and resources without conditions
 
 ACTIONS = ["secretsmanager:GetSecretValue", "secretsmanager:Get*", "secretsmanager:*", "kms:Decrypt", "*"]
 

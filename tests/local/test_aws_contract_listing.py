@@ -14,7 +14,7 @@ from rotators.local.aws import LocalAws
 from tests.world import unique
 
 REGION = "ap-southeast-4"
-"""No other test uses it, so the tests know all secrets of this Region."""
+"""No other test uses it, so these tests create all secrets of this Region."""
 
 
 @pytest.fixture(scope="module")

@@ -277,7 +277,7 @@ def test_rotate_immediately_false_only_tests(
 def test_a_trial_spares_a_stuck_rotation(
     aws: LocalAws, secrets: Any, make: Make, rotate: Make, refused: Make
 ) -> None:
-    """API:RotateSecret, `a previous rotation isn't complete`; for its own token that is our choice."""
+    """API:RotateSecret, `a previous rotation isn't complete`; for its own token this is not documented."""
     arn = make(fail="setSecret")
     stuck = rotate(arn)
     aws.wait_for_rotation(arn, stuck, WAIT)

@@ -48,7 +48,7 @@ def public_key(kms: Any, key: str) -> Any:
 
 
 def arguments(algorithm: str) -> tuple[Any, ...]:
-    """What `cryptography` needs to verify; the length of a PSS salt is compared exactly."""
+    """The arguments with which `cryptography` verifies; the length of a PSS salt is compared exactly."""
     used = HASHES[algorithm[-3:]]
     if algorithm.startswith("ECDSA"):
         return (ec.ECDSA(used),)

@@ -271,7 +271,7 @@ def test_aliases_have_rules(kms: Any) -> None:
     signing = new_key(kms, "ECC_NIST_P256", "SIGN_VERIFY")
     assert refusal(kms.update_alias, AliasName=alias, TargetKeyId=signing)[0] == "ValidationException"
     assert kms.encrypt(KeyId=alias, Plaintext=b"x")["KeyId"] == key
-    # An alias does not stand for its key in management (API reference, KeyId of these operations).
+    # Management operations do not accept an alias (API reference, KeyId of these operations).
     for call in (kms.disable_key, kms.enable_key_rotation, kms.schedule_key_deletion):
         assert refusal(call, KeyId=alias) == ("NotFoundException", f"Invalid keyId '{alias}'")
 

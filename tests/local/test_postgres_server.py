@@ -74,7 +74,7 @@ def alive(pid: int) -> bool:
 
 
 def python_for(uid: int) -> tuple[str, dict[str, str]]:
-    """An interpreter that another user can run with our packages, and its environment."""
+    """An interpreter that another user can run with this environment's packages, and its variables."""
     root = Path(postgres.__file__).parents[2]
     paths = [str(root), *(path for path in sys.path if path.endswith("site-packages"))]
     environment = {

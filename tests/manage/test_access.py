@@ -126,7 +126,7 @@ def test_a_wrong_scp_names_its_file(tmp_path: Path, text: str) -> None:
 
 
 def test_a_session_policy_limits_a_role(secret: str, identities: Identities, tmp_path: Path) -> None:
-    """The answers are those of the local AWS for such a session."""
+    """The answers are those of the local AWS for a session with these policies."""
     role, path = identities.role(allow("secretsmanager:*")), tmp_path / "session.json"
     for statement, expected in (
         (allow("secretsmanager:Get*"), ["yes", "no", "no"]),

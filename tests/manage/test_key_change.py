@@ -51,7 +51,7 @@ class Case:
         return self.fleet.secrets
 
     def add(self, name: str, *, values: int = 2, key: str | None = None) -> str:
-        """Create a secret with versions; gives its name."""
+        """Create a secret with versions, and return its name."""
         full = self.fleet.add(name, VALUES[0], KmsKeyId=key or self.old)
         for value in VALUES[1:values]:
             self.secrets.put_secret_value(SecretId=full, SecretString=value)
@@ -170,7 +170,7 @@ def test_an_empty_pending_version_needs_no_key(case: Case) -> None:
 
 
 def test_a_version_without_a_proof_is_named(case: Case) -> None:
-    """The service does not say which keys it is under."""
+    """The response does not contain its keys."""
     name = case.add("app")
     current = case.versions(name)[-1]["VersionId"]
 

@@ -83,7 +83,7 @@ def test_reports_are_read_by_other_tools(fleet: Fleet, tmp_path: Path) -> None:
     (run_,) = json.loads(run("policy", "check", path, "-o", "sarif").stdout)["runs"]
     assert {each["ruleId"] for each in run_["results"]} == {"owner", "key"}
     assert [each["id"] for each in run_["tool"]["driver"]["rules"]] == ["owner", "key"]
-    suites = ET.fromstring(run("policy", "check", path, "-o", "junit").stdout)  # noqa: S314 - our own
+    suites = ET.fromstring(run("policy", "check", path, "-o", "junit").stdout)  # noqa: S314 - written by this project
     assert [suite.get("failures") for suite in suites] == ["2", "0"], "a warning fails no check"
     assert {case.get("name") for case in suites.iter("testcase")} == {name}
 

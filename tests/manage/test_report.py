@@ -209,7 +209,7 @@ def test_steps_are_drawn_to_scale() -> None:
 
 
 def test_replicas_show_their_region_and_state() -> None:
-    """Those with a problem are in red and say what it is."""
+    """Secrets with a problem are red, with a description of it."""
     secret = entry("app", PrimaryRegion="eu-west-1")
     replicas = [
         Replica("us-east-1", "InSync", "Replication succeeded", "alias/a"),
@@ -282,7 +282,7 @@ def written(fleet: Fleet, path: Path) -> str:
 
 
 def replicated(fleet: Fleet) -> tuple[str, str]:
-    """Create a replicated secret with two versions; gives their ids, the newer one first."""
+    """Create a replicated secret with two versions, and return their ids, the newer one first."""
     name = fleet.add("app", AddReplicaRegions=[{"Region": "eu-west-1"}, {"Region": "eu-west-3"}])
     newer = fleet.secrets.put_secret_value(SecretId=name, SecretString="2")["VersionId"]
     stages = fleet.secrets.describe_secret(SecretId=name)["VersionIdsToStages"]

@@ -1,4 +1,4 @@
-"""Commands that are stopped in the middle: one JSON document that says what was done, and how to continue."""
+"""Commands that are stopped in the middle: one JSON document with the changes made, and the next action."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.manage.conftest import Fleet
 
 LOST = ReadTimeoutError(endpoint_url="http://localhost")
 NO_TOKEN = FileNotFoundError(2, "No such file or directory", "/var/run/token")
-"""The error of boto3 when the file of a web identity is gone."""
+"""The error of boto3 if the file of a web identity does not exist."""
 
 MIDDLE = ["done", "unknown", "planned"]
 

@@ -1,4 +1,4 @@
-"""Users of MongoDB: rights of their own and of the admin, databases, and clones."""
+"""Users of MongoDB: their own rights and the admin's, databases, and clones."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def refusal(value: dict[str, Any], *call: str) -> RotatorsError:
 
 
 def user(server: MongoServer, name: str = "", **fields: Any) -> dict[str, Any]:
-    """A new user; gives the secret's value for it."""
+    """Create a user, and return the secret's value for it."""
     name, password = name or unique("app"), new_password()
     server.create_user(name, password, **fields)
     database = {"dbname": fields["database"]} if "database" in fields else {}

@@ -111,7 +111,7 @@ def test_the_other_form_of_a_signature_shows() -> None:
         return replace(envelope, signature=encode_dss_signature(r, ORDER - s)).encoded()
 
     assert problems(changed(CHAIN, 20, malleated)) == [("broken", "22")]
-    assert problems(changed(CHAIN, COUNT - 1, malleated)) == []  # the end: only --known tells
+    assert problems(changed(CHAIN, COUNT - 1, malleated)) == []  # the end: detected only with --known
     known = {folder_of(ARN): Known(COUNT, digest_of(CHAIN[-1].data))}
     assert [each.problem for each in one(changed(CHAIN, COUNT - 1, malleated), known).findings] == [
         "replaced"

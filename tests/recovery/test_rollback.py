@@ -370,7 +370,7 @@ def test_without_an_engine_only_the_stage_moves(single: Case) -> None:
 
 
 def test_a_rotated_secret_without_engine_needs_its_rotator(single: Case) -> None:
-    """The function's ROTATOR may name a target that this process does not know."""
+    """The function's ROTATOR may name a rotator that this process does not have."""
     arn = single.kit.store({"token": "first"})
     single.kit.aws.enable_rotation(arn)
     single.kit.client.put_secret_value(SecretId=arn, SecretString='{"token": "second"}')

@@ -40,7 +40,7 @@ RIGHTS = (
 
 
 def create(nodes: list[RedisServer], *rules: str) -> dict[str, Any]:
-    """Create a user on all nodes; gives its value for a secret."""
+    """Create a user on all nodes, and return its value for a secret."""
     name, password = unique("user"), new_password()
     for node in nodes:
         node.acl("SETUSER", name, "on", password_hash(password), *rules)

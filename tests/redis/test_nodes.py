@@ -77,7 +77,7 @@ def logs_in(node: RedisServer, value: dict[str, Any]) -> bool:
 
 
 def set_pair(node: RedisServer, user: str, old: str, new: str, **admin: Any) -> None:
-    """Set the two passwords of a user with an admin, as the strategy ``dual`` does."""
+    """Set the two passwords of a user as an admin, like the strategy ``dual``."""
     secret = Secret({**node.secret(), **admin})
     with RedisEngine().login(secret, Settings()) as session:
         session.set_pair(user, old, new)

@@ -322,7 +322,7 @@ def test_rest_of_an_address_is_checked(members: dict[str, Any]) -> None:
 
 
 class Unlooked(PostgresEngine):
-    """An engine of someone else, whose identifiers the store does not know."""
+    """A third-party engine, whose identifiers the store does not support."""
 
     identifiers = ("serverName",)
     members: ClassVar[dict[str, str]] = {"password": "Not public, whatever is declared."}

@@ -173,7 +173,7 @@ def test_a_renamed_secret_is_sealed_again(
 def test_rollback_needs_both_values(
     world: World, sealed: Sealed, monkeypatch: pytest.MonkeyPatch, clear: bool
 ) -> None:
-    """No function rotates the secret, so only its values say that the stage must not move alone."""
+    """No function rotates the secret, so only its values show that the stage must not move alone."""
     arn = world.store(world.user()) if clear else sealed.secret(world.user())
     name = arn.split(":")[6][:-7]
     world.secrets.put_secret_value(SecretId=arn, SecretString=sealed.text(name, world.user()))
@@ -221,7 +221,7 @@ def test_versions_stored_again_for_a_key_open(world: World, sealed: Sealed) -> N
 def test_import_replaces_values_that_cannot_be_opened(
     world: World, sealed: Sealed, tmp_path: Path, spoiled: str
 ) -> None:
-    """The error says: store a value that works through a command that seals it."""
+    """The error's next action: store a working value with a command that seals it."""
     arn, value = sealed.secret(world.user()), {"password": new_password()}
     raw = sealed.raw(arn)[:-9] if spoiled == "altered" else sealed.raw(sealed.secret(world.user()))
     world.secrets.put_secret_value(SecretId=arn, SecretString=raw)

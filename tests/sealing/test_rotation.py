@@ -184,7 +184,7 @@ def test_a_pending_value_of_another_secret_is_refused(world: World, sealed: Seal
 def test_older_versions_that_cannot_be_opened_are_skipped(
     world: World, sealed: Sealed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An older key is gone, and the current password was changed by hand: the other versions are tried."""
+    """An older key was deleted, and the current password changed by hand: other versions are tried."""
     gone = sealed.kms.create_key()["KeyMetadata"]["Arn"]
     value = world.user()
     monkeypatch.setenv(KEYS, gone)
