@@ -81,6 +81,9 @@ def shared(table: str) -> Iterator[tuple[str, str]]:
 
     Args:
         table: name of the table with CloudTrail's records.
+
+    Yields:
+        Name and SQL; each table comes after those that it uses.
     """
     for name in statements.SHARED:
         yield name, _filled(statements.EXPRESSIONS[name], {"table": table, "texts": _DUCKDB})

@@ -77,6 +77,9 @@ def unwrapped(value: object) -> Iterator[object]:
     Args:
         value: a record; a document with ``Records`` (log file) or ``Events`` (LookupEvents); an event of
             LookupEvents or of EventBridge around a record; a digest, which has none.
+
+    Yields:
+        Records, not checked: an element can be any JSON value. Nothing for a digest.
     """
     if not isinstance(value, dict):
         yield value
@@ -224,6 +227,9 @@ def line(made: Row) -> bytes | Damage:
 
     Args:
         made: a row.
+
+    Returns:
+        UTF-8 with a line end.
     """
     # Half of a surrogate pair is not a character, and other readers of JSON refuse it.
     text = json.dumps(made, ensure_ascii=False).encode("utf-8", "replace") + b"\n"

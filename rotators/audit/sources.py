@@ -39,6 +39,9 @@ def files(places: Sequence[str]) -> Iterator[AuditSource]:
     Args:
         places: paths of files and folders, and ``s3://BUCKET/PREFIX``.
 
+    Yields:
+        Each file, not opened yet.
+
     Raises:
         SourceUnreadable: a place does not exist, or may not be listed.
     """

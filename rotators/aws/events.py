@@ -120,6 +120,9 @@ def spellings(arn: str) -> tuple[str, str, str]:
 
     Args:
         arn: ARN of the secret.
+
+    Returns:
+        The three, in this order.
     """
     partial = arn[:-_SUFFIX]
     return arn, partial, partial.partition(":secret:")[2]

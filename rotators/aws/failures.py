@@ -81,6 +81,9 @@ def begin_of_log(*moments: dt.datetime | None) -> float:
 
     Args:
         *moments: times of the version's creation, the most reliable first; None if unknown.
+
+    Returns:
+        One day before the first known moment.
     """
     known = next(filter(None, moments), None)
     return known.timestamp() - _BEFORE_SECONDS if known else 0.0
@@ -102,6 +105,9 @@ def logged_steps(function_arn: str, of: str, since: float) -> list[LoggedStep]:
         function_arn: the rotation function.
         of: the rotation's token, or the secret's ARN; without quotation marks.
         since: seconds since 1970, by the service's clock; older lines do not count.
+
+    Returns:
+        The steps; empty if the function logged none.
 
     Raises:
         StoreError: the log could not be read (no permission, no such group, throttled …).

@@ -46,5 +46,8 @@ def doubled_seconds(failures: int, first: float, longest: float) -> float:
         failures: consecutive failures so far, 1 or more; any number of them.
         first: seconds after the first failure.
         longest: seconds after any failure, at most.
+
+    Returns:
+        ``first`` times two to the power of ``failures`` - 1, at most ``longest``.
     """
     return min(first * 2.0 ** min(failures - 1, _DOUBLINGS), longest)

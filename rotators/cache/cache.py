@@ -194,7 +194,8 @@ class Cache(Generic[K, V]):
             since: as for ``get``.
             timeout: as for ``get``.
 
-        Yields: Each wait, which the caller performs in a thread or a task.
+        Yields:
+            Each wait, which the caller performs in a thread or a task.
 
         Returns:
             The value.
@@ -256,7 +257,11 @@ class Cache(Generic[K, V]):
         return False
 
     def mark(self) -> int:
-        """Return a number for ``since``: only loads that begin after this call exceed it."""
+        """Return a number for ``since``: only loads that begin after this call exceed it.
+
+        Returns:
+            The number of the newest load.
+        """
         return self._last_number
 
     def peek(self, key: K) -> V | None:

@@ -48,7 +48,8 @@ def audited(secret: str, operation: str | None = None, *, noun: str = "secret") 
         noun: ``key`` if it is a KMS key.
         operation: operation of Secrets Manager's API, where the block calls one.
 
-    Yields: The facts of the record, to which the block may add some.
+    Yields:
+        The facts of the record, to which the block may add some.
 
     Raises:
         BaseException: the error of the block, unchanged.
@@ -75,6 +76,9 @@ def audited_changes(changes: Iterable[Change], noun: str) -> list[Change]:
     Args:
         changes: changes of a plan.
         noun: the kind of object that they change: ``secret`` or ``key``.
+
+    Returns:
+        The same changes in the same order; each writes its record when it is made.
     """
     return [replace(each, run=partial(_run, each, noun)) for each in changes]
 

@@ -46,6 +46,9 @@ def changes_secrets(*, deleted: bool = False) -> Callable[[Callable[..., Planner
 
     Args:
         deleted: True if secrets that are scheduled for deletion are selected too.
+
+    Returns:
+        A decorator.
     """
 
     def decorated(command: Callable[..., Planner]) -> Callable[..., None]:

@@ -132,6 +132,9 @@ class DeployedStack(PostgresStack):
 
         Args:
             function: name of the function.
+
+        Returns:
+            One object for each line, oldest first. Lines that are not JSON objects are left out.
         """
         pages = self.aws.client("logs").get_paginator("filter_log_events")
         found = pages.paginate(logGroupName=f"/aws/lambda/{NAME}-{function}")
@@ -173,6 +176,9 @@ def zipped(folder: Path) -> bytes:
 
     Args:
         folder: folder to pack.
+
+    Returns:
+        The archive's bytes; names are relative to the folder.
     """
     buffer = io.BytesIO()
     # Stored without compression, because it is unpacked immediately.

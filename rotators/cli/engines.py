@@ -58,6 +58,9 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
 
     Args:
         row: one of ``known_engines()``.
+
+    Returns:
+        One text for each column, in the table's order.
     """
     with_admin = " (default with masterarn)" if row["default"] else " (default)"
     marks = {row["default_with_admin"]: with_admin, row["default"]: " (default)"}

@@ -95,6 +95,9 @@ def document(entry: Entry, found: Attention) -> dict[str, Any]:
     Args:
         entry: the secret.
         found: reason why it needs attention.
+
+    Returns:
+        The attributes of `Entry` by name, with ``attention``, ``reason`` and ``next``.
     """
     return {
         # asdict copies each value deeply, which takes most of the time of a long listing.

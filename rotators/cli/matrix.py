@@ -70,6 +70,9 @@ def matrices(engine: str) -> list[str]:
 
     Args:
         engine: one of ``_targets.names()``.
+
+    Returns:
+        Keys of MATRICES, in its order.
     """
     declared = engine_of(load(engine))
     needs_admin = {each.name: each.needs_admin for each in declared.strategies} if declared else {}

@@ -86,6 +86,9 @@ def scaffold(name: str, folder: Path) -> list[str]:
     Args:
         name: name of the rotator.
         folder: folder of the package.
+
+    Returns:
+        Relative paths, in alphabetical order.
     """
     module = name.replace("-", "_")
     title = "".join(part.capitalize() for part in name.split("-"))

@@ -294,6 +294,9 @@ def error_document(error: RotatorsError) -> dict[str, str]:
 
     Args:
         error: the error.
+
+    Returns:
+        ``code``, ``cause`` and ``next``.
     """
     return {"code": error.full_code, "cause": error.cause, "next": error.remedy}
 
@@ -304,6 +307,9 @@ def members(found: object, names: str) -> dict[str, Any]:
     Args:
         found: the object.
         names: names of the attributes, in the order of the document, with blanks between them.
+
+    Returns:
+        The attributes by name, unchanged.
     """
     return {name: getattr(found, name) for name in names.split()}
 
@@ -405,6 +411,9 @@ def step_line(name: str, seconds: float, error: str | None = None) -> tuple[str,
         name: name of the step.
         seconds: duration of the step.
         error: None if it succeeded; empty if its message is printed elsewhere.
+
+    Returns:
+        The two parts of the line: name with duration, and the coloured result.
     """
     failed = styled(f"failed: {error}" if error else "failed", "red")
     mark = styled("ok", "green") if error is None else failed
@@ -450,6 +459,9 @@ def view_document(view: SecretView) -> dict[str, Any]:
 
     Args:
         view: the secret without values.
+
+    Returns:
+        The attributes of `SecretView` by name; ``versions`` is a list of objects.
     """
     versions = [members(each, "id stages created") for each in view.versions]
     return members(view, _VIEW) | {"versions": versions}

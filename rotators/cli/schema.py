@@ -43,7 +43,11 @@ def schema(name: str | None) -> None:
 
 
 def secrets() -> list[str]:
-    """Return the names of the secrets' schemas: the installed rotators, in alphabetical order."""
+    """Return the names of the secrets' schemas: the installed rotators, in alphabetical order.
+
+    Returns:
+        Names of entry points.
+    """
     return sorted({entry.name for entry in registered()})
 
 

@@ -103,6 +103,9 @@ def not_empty(found: Iterable[_T], selection: Selection) -> Iterator[_T]:
         found: the secrets, or a result for each.
         selection: the selection.
 
+    Returns:
+        All elements of ``found``, with the first one.
+
     Raises:
         NothingSelected: no secret meets the conditions.
         SecretsUnreadable: no readable secret meets the conditions, and some could not be read.

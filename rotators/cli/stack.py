@@ -134,6 +134,9 @@ class Stack:
 
         Args:
             arn: ARN of the secret.
+
+        Returns:
+            The members of the secret's JSON object, in clear text.
         """
         value: dict[str, Any] = json.loads(
             self.aws.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]

@@ -47,6 +47,9 @@ def error_member(stopped: BaseException | None) -> dict[str, Any] | None:
 
     Args:
         stopped: what stopped the command, or None.
+
+    Returns:
+        See `error_document`; None if the command was not stopped, or not by an expected error.
     """
     error = expected(stopped)
     return error_document(error) if error else None

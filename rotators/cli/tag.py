@@ -34,6 +34,9 @@ def tags_of(pairs: Iterable[str], removed: Iterable[str] = ()) -> dict[str, str]
         pairs: each ``KEY=VALUE``.
         removed: keys of tags that are removed.
 
+    Returns:
+        Values by key, without the removed keys.
+
     Raises:
         SelectorInvalid: a text does not have this form.
         click.UsageError: a tag is named twice.

@@ -119,7 +119,11 @@ class AuditRecord:
     api_request_id: str | None = None
 
     def document(self) -> dict[str, Any]:
-        """Return the record as JSON types, without empty members."""
+        """Return the record as JSON types, without empty members.
+
+        Returns:
+            Members by the names of the attributes; ``moved`` is a list of objects.
+        """
         return _members(self)
 
 
@@ -166,6 +170,9 @@ def place_of(*names: str | None) -> tuple[str | None, str | None]:
 
     Args:
         names: ARNs or other names, such as that of a secret and that of a function.
+
+    Returns:
+        Account id of 12 digits and name of the Region, each None if unknown.
     """
     for name in names:
         parts = (name or "").split(":", _PARTS_OF_ARN - 1)

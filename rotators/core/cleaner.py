@@ -186,6 +186,9 @@ def family(error: BaseException) -> Iterator[BaseException]:
 
     Args:
         error: the first one.
+
+    Yields:
+        Each error once, in no particular order.
     """
     seen: set[int] = set()
     waiting: list[object] = [error]

@@ -41,7 +41,11 @@ class Moment(NamedTuple):
         return cls(time.time(), time.monotonic())
 
     def age(self) -> float:
-        """Return the seconds since then, by the clock that counted more of them."""
+        """Return the seconds since then, by the clock that counted more of them.
+
+        Returns:
+            Seconds.
+        """
         now = Moment.now()
         return max(now.wall - self.wall, now.steady - self.steady)
 
@@ -68,7 +72,11 @@ class Rejected:
         self._logins.append((self._digest(credential), Moment.now()))
 
     def count(self) -> int:
-        """Return the number of rejected logins."""
+        """Return the number of rejected logins.
+
+        Returns:
+            Different credentials of the last REMEMBERED_SECONDS.
+        """
         return len(self._recent())
 
     def __contains__(self, credential: Credential) -> bool:
@@ -140,6 +148,9 @@ class Progress:
         Args:
             arn: ARN of the secret.
             token: token of the rotation.
+
+        Returns:
+            Name of the rotator and name of the strategy.
         """
         return self._tested.get((arn, token))
 

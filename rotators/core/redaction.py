@@ -114,6 +114,9 @@ def masked_texts(document: Any, sensitive: Iterable[str], keys: Collection[str])
         document: any JSON value.
         sensitive: the strings.
         keys: names of the members with free text, such as a message of a server or of a rotator.
+
+    Returns:
+        The copy; all other members are unchanged.
     """
     finder = Finder(sensitive)
 

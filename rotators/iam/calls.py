@@ -56,7 +56,14 @@ class Keys:
         self._others = others
 
     def find(self, name: str) -> tuple[str, ...] | None:
-        """Return the values of the key ``name``, given in lower case; None if it has none."""
+        """Return the values of the key ``name``, given in lower case; None if it has none.
+
+        Args:
+            name: name of the key in lower case.
+
+        Returns:
+            All values; a key with one value has a tuple of one.
+        """
         found = self._values.get(name)
         return found if found is not None or self._others is None else self._others.find(name)
 
@@ -236,10 +243,18 @@ def _via(secret: SecretResource, key: KeyResource) -> Context:
 
 
 def account_of(arn: str) -> str:
-    """Return the account in the ARN ``arn``."""
+    """Return the account in the ARN ``arn``.
+
+    Args:
+        arn: ARN with all six parts.
+    """
     return arn.split(":")[4]
 
 
 def region_of(arn: str) -> str:
-    """Return the Region in the ARN ``arn``."""
+    """Return the Region in the ARN ``arn``.
+
+    Args:
+        arn: ARN with all six parts.
+    """
     return arn.split(":")[3]

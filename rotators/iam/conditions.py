@@ -159,13 +159,21 @@ def held(comparisons: Iterable[Comparison], call: ApiCall) -> Open | None:
 
 
 def is_operator(name: str) -> bool:
-    """Return True if a condition can have the operator ``name``."""
+    """Return True if a condition can have the operator ``name``.
+
+    Args:
+        name: operator with its prefix and suffix, such as ``ForAnyValue:StringLike``.
+    """
     bare = _bare(name)
     return name == _NULL or bare in _OPERATORS or bare in _NEGATIONS
 
 
 def negates(name: str) -> bool:
-    """Return True if the operator ``name`` holds for all values but those of the policy."""
+    """Return True if the operator ``name`` holds for all values but those of the policy.
+
+    Args:
+        name: operator with its prefix and suffix.
+    """
     return _bare(name) in _NEGATIONS
 
 
@@ -175,7 +183,14 @@ def _bare(name: str) -> str:
 
 
 def listed(value: Any) -> list[str]:
-    """Return an element that is one value or a list of values as a list of texts."""
+    """Return an element that is one value or a list of values as a list of texts.
+
+    Args:
+        value: value of an element, as parsed from JSON.
+
+    Returns:
+        The texts; ``true`` and ``false`` for booleans.
+    """
     values = value if isinstance(value, list | tuple) else [value]
     return [str(each).lower() if isinstance(each, bool) else str(each) for each in values]
 

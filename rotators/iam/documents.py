@@ -56,6 +56,9 @@ def unread(what: str) -> tuple[Statement, ...]:
 
     Args:
         what: the policy in words.
+
+    Returns:
+        A permission and a denial of everything, both marked as undecided.
     """
     everything = {"Principal": "*", "Action": "*", "Resource": "*", UNREAD: what, SOURCE: what}
     return {"Effect": "Allow", **everything}, {"Effect": "Deny", **everything}

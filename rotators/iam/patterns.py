@@ -23,7 +23,14 @@ _TEXT = {mark: wildcard for wildcard, mark in _AS_TEXT.items()}
 
 @lru_cache(maxsize=8192)
 def matcher(pattern: str) -> Callable[[str], bool]:
-    """Return a function that matches texts with ``pattern``: ``*`` is any text and ``?`` one character."""
+    """Return a function that matches texts with ``pattern``: ``*`` is any text and ``?`` one character.
+
+    Args:
+        pattern: resolved pattern.
+
+    Returns:
+        A function that returns True for a text that matches as a whole.
+    """
     return _matcher(_expression(pattern, "."))
 
 
@@ -35,6 +42,9 @@ def arn_matcher(pattern: str) -> Callable[[str], bool]:
 
     Args:
         pattern: ARN that may have wildcards.
+
+    Returns:
+        A function that returns True for an ARN that matches as a whole.
 
     Raises:
         ValueError: the pattern does not have the six parts of an ARN.
@@ -69,12 +79,20 @@ def _matcher(expression: str) -> Callable[[str], bool]:
 
 
 def plain(pattern: str) -> str:
-    """Return a resolved pattern as a text without wildcards."""
+    """Return a resolved pattern as a text without wildcards.
+
+    Args:
+        pattern: resolved pattern.
+    """
     return "".join(_TEXT.get(character, character) for character in pattern)
 
 
 def is_resolvable(pattern: str) -> bool:
-    """Return True if each ``${`` in ``pattern`` begins a variable."""
+    """Return True if each ``${`` in ``pattern`` begins a variable.
+
+    Args:
+        pattern: text of a policy.
+    """
     return "${" not in _VARIABLE.sub("", pattern)
 
 

@@ -56,7 +56,11 @@ class PreparedStatement:
             return ()
 
     def is_about(self, action: str) -> bool:
-        """Return True if the statement matches the action ``action``, or if that is undecided."""
+        """Return True if the statement matches the action ``action``, or if that is undecided.
+
+        Args:
+            action: action such as ``kms:Decrypt``, in any case.
+        """
         if "Action" not in self.statement and "NotAction" not in self.statement:
             return True
         lowered = action.lower()
@@ -218,6 +222,9 @@ class PreparedPolicy:
 
         Args:
             action: such as ``kms:Decrypt``.
+
+        Returns:
+            The statements in the order of the policies.
         """
         found = self._about.get(action)
         if found is None:

@@ -101,6 +101,9 @@ def description_of(secret_id: str) -> Mapping[str, Any]:
     Args:
         secret_id: name or ARN of the secret.
 
+    Returns:
+        The response as boto3 parses it.
+
     Raises:
         StoreError: the secret cannot be described.
     """
@@ -114,6 +117,9 @@ def replicas_of(secret_id: str) -> Sequence[Mapping[str, Any]]:
     Args:
         secret_id: name or ARN of the secret.
 
+    Returns:
+        Elements of ``ReplicationStatus``; empty without replicas.
+
     Raises:
         StoreError: the secret cannot be described.
     """
@@ -126,6 +132,9 @@ def versions_of(arn: str) -> Sequence[Version]:
 
     Args:
         arn: ARN of the secret.
+
+    Returns:
+        All versions, including those without a stage.
 
     Raises:
         StoreError: they cannot be listed.

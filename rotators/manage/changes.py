@@ -298,6 +298,9 @@ def stored(name: str, content: str | bytes) -> dict[str, Any]:
     Args:
         name: name of the secret.
         content: its SecretString or SecretBinary.
+
+    Returns:
+        One member: ``SecretString`` with text, or ``SecretBinary`` with bytes.
     """
     kind = "SecretBinary" if isinstance(content, bytes) else "SecretString"
     return {kind: sealing.stored(name, content)}

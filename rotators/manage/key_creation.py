@@ -207,6 +207,9 @@ def policy_for_secrets(arn: str) -> dict[str, Any]:
 
     Args:
         arn: ARN of the key.
+
+    Returns:
+        The policy document.
     """
     _, partition, _, region, account, _ = arn.split(":", 5)
     suffix = "amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com"

@@ -211,6 +211,9 @@ def spellings(key: KeyEntry) -> frozenset[str]:
 
     Args:
         key: the key.
+
+    Returns:
+        ARN, id, and each alias with and without the prefix of an ARN.
     """
     beginning = key.arn.rpartition(":")[0]
     aliases = {text for alias in key.aliases for text in (alias, f"{beginning}:{alias}")}
@@ -241,6 +244,9 @@ def other_keys(key: KeyEntry, version: Version) -> list[str]:
     Args:
         key: the key.
         version: the version.
+
+    Returns:
+        Names as the service returned them.
     """
     return [each for each in version.keys if each not in spellings(key)]
 

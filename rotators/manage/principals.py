@@ -257,6 +257,9 @@ def named_context(arn: str) -> dict[str, str]:
 
     Args:
         arn: its ARN.
+
+    Returns:
+        Values by condition key.
     """
     return {
         "aws:PrincipalArn": arn,

@@ -100,6 +100,9 @@ class Selector:
         Args:
             now: time that ages are counted from, with a zone.
 
+        Returns:
+            A function that returns True for a secret that meets the conditions.
+
         Raises:
             SelectorInvalid: a condition cannot be read.
             StoreError: a key or the failed rotations could not be read.

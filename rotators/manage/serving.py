@@ -89,7 +89,11 @@ class Dashboard:
         return int(self._server.server_address[1])
 
     def answer(self) -> tuple[HTTPStatus, str]:
-        """Return the status and the page; a page that is older than some seconds is created again."""
+        """Return the status and the page; a page that is older than some seconds is created again.
+
+        Returns:
+            HTTP status, and a complete HTML document, which explains an error.
+        """
         with self._lock:
             if self._ended:
                 return HTTPStatus.SERVICE_UNAVAILABLE, message("Ended", "Start the command again.")

@@ -35,7 +35,11 @@ class Envelope:
     signature: bytes
 
     def encoded(self) -> bytes:
-        """Return the bytes of the file."""
+        """Return the bytes of the file.
+
+        Returns:
+            JSON in UTF-8, without blanks.
+        """
         signatures = [{"keyid": self.key_id, "sig": _text(self.signature)}]
         envelope = {"payload": _text(self.payload), "payloadType": PAYLOAD_TYPE, "signatures": signatures}
         return json.dumps(envelope, separators=(",", ":")).encode()
@@ -73,6 +77,9 @@ def signed_bytes(payload: bytes) -> bytes:
 
     Args:
         payload: the statement.
+
+    Returns:
+        The bytes, of which KMS computes the digest.
     """
     kind = PAYLOAD_TYPE.encode()
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)

@@ -121,6 +121,9 @@ class ReceiptGap:
 
         Args:
             logged: steps that the function logged about the secret since `since`, oldest first.
+
+        Returns:
+            The rotations; empty if the log has none of them.
         """
         ended = {each.version: each for each in _ended(logged)}
         known = {version.id for version in self.versions} & ended.keys()

@@ -127,6 +127,9 @@ def encoded(receipt: Receipt) -> bytes:
 
     Args:
         receipt: the predicate.
+
+    Returns:
+        JSON in UTF-8.
     """
     statement = _Statement(
         _type=STATEMENT_TYPE, subject=(_subject(receipt),), predicate_type=PREDICATE_TYPE, predicate=receipt

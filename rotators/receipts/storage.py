@@ -78,6 +78,9 @@ def number_in(place: str) -> int | None:
 
     Args:
         place: folder and name.
+
+    Returns:
+        The number, which has nine digits in the name.
     """
     found = re.fullmatch(r"(?:.*/)?(\d{9})\.json", place)
     return int(found[1]) if found else None
@@ -97,6 +100,9 @@ class Bucket:
 
     def read(self) -> Iterator[StoredReceipt]:
         """Yield all files.
+
+        Yields:
+            Each file with its bytes, or with the error why it could not be read.
 
         Raises:
             StoreError: the bucket cannot be read.

@@ -131,6 +131,9 @@ def missing_receipts(secret: str, event: dt.datetime, settings: ReceiptSettings)
         event: time of its last rotation.
         settings: settings of the function.
 
+    Returns:
+        The number; 0 also for a secret with another function.
+
     Raises:
         StoreError: a service refused a call.
     """

@@ -45,6 +45,9 @@ class DatabaseChecks:
 
         Args:
             login: logs in with the current value, as testSecret does.
+
+        Yields:
+            Checks of any result; those that need a login are left out if it failed.
         """
         reached = yield from of_login(self.value, login, helped=self.admin is not None)
         try:

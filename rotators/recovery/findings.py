@@ -152,16 +152,28 @@ class Findings:
     remedies: Mapping[str, str] = field(default_factory=dict)
 
     def staged(self) -> tuple[tuple[str, Finding], ...]:
-        """Return all findings about versions with their display names, current first."""
+        """Return all findings about versions with their display names, current first.
+
+        Returns:
+            Display name, such as ``AWSCURRENT`` or ``an older version``, and finding.
+        """
         named = (("AWSCURRENT", self.current), ("AWSPENDING", self.pending), ("AWSPREVIOUS", self.previous))
         older = [("an older version", each) for each in self.history]
         return (*((name, each) for name, each in named if each is not None), *older)
 
     def versions(self) -> tuple[Finding, ...]:
-        """Return all findings about versions, current first."""
+        """Return all findings about versions, current first.
+
+        Returns:
+            The findings in the order of `staged`.
+        """
         return tuple(each for _, each in self.staged())
 
     def older(self) -> tuple[tuple[str, Finding], ...]:
-        """Return AWSPREVIOUS and the versions without a stage, with their display names."""
+        """Return AWSPREVIOUS and the versions without a stage, with their display names.
+
+        Returns:
+            Pairs as in `staged`.
+        """
         newest = ("AWSCURRENT", "AWSPENDING")
         return tuple((name, each) for name, each in self.staged() if name not in newest)

@@ -70,6 +70,9 @@ def moves(made: Iterable[Act], current: str | None) -> list[StageMove]:
     Args:
         made: the acts that were done.
         current: version that had AWSCURRENT before.
+
+    Returns:
+        One move for each act that moved a stage, in the same order.
     """
     moved = []
     for act in made:

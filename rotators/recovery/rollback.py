@@ -377,5 +377,8 @@ def document(plan: RollbackPlan) -> dict[str, Any]:
 
     Args:
         plan: plan of a rollback.
+
+    Returns:
+        The plan's attributes by name; ``acts`` are texts.
     """
     return {**vars(plan), "acts": [str(act.move) for act in plan.acts]}

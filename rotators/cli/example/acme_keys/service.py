@@ -39,7 +39,12 @@ class Service:
         self._server.server_close()
 
     def set_keys(self, user: str, *keys: str) -> None:
-        """Set the keys of a user, as an operator of the service would."""
+        """Set the keys of a user, as an operator of the service would.
+
+        Args:
+            user: name of the user.
+            *keys: all keys of the user, in clear text.
+        """
         self.users[user] = {_digest(key) for key in keys}
 
 
