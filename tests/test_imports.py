@@ -210,7 +210,7 @@ def test_parts_are_distinguished(module: str, part: str) -> None:
     assert part_of(module) == part
 
 
-def test_the_functions_are_there() -> None:
+def test_the_functions_exist() -> None:
     missing = [
         name for name in ("rotate", "store", "retrieve") if not (ROOT / "functions" / f"{name}.py").exists()
     ]

@@ -36,7 +36,7 @@ def test_a_password_is_changed_over_tls(domain: DomainWorld, start_tls: bool, wi
     assert not domain.accepts(value)
 
 
-def test_plain_is_refused_though_the_server_takes_it(domain: DomainWorld) -> None:
+def test_plain_is_refused_although_the_server_accepts_it(domain: DomainWorld) -> None:
     value = {**domain.entry(), "ssl": False, "port": domain.controller.clear_port}
     error = domain.refused(value, CREATE)
     assert isinstance(error, SecretFormatError)

@@ -217,7 +217,7 @@ def test_a_long_message_is_cut() -> None:
 
 
 @pytest.mark.parametrize("raised", [ValueError("mine"), KeyboardInterrupt()])
-def test_what_is_not_boto_s_passes(raised: BaseException) -> None:
+def test_errors_of_other_libraries_pass(raised: BaseException) -> None:
     with pytest.raises(type(raised)) as caught, translated("GetSecretValue", "app/db"):
         raise raised
     assert caught.value is raised

@@ -68,7 +68,7 @@ def test_a_success_is_one_line_and_one_record(capsys: pytest.CaptureFixture[str]
     }
 
 
-def test_a_failure_is_reported_and_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_is_reported_and_raised(capsys: pytest.CaptureFixture[str]) -> None:
     failure = TargetUnavailable("no answer from db:5432", reason="timeout")
     password = "hunter2-in-a-local"
     with pytest.raises(TargetUnavailable) as caught, observed("rotate", outcome="overruled by the failure"):

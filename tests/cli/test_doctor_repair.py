@@ -137,7 +137,7 @@ def test_each_state_ends_healthy_or_names_an_action(world: World, state: State) 
 
 
 @pytest.mark.parametrize("on_server", ["current", "pending", "previous", "history", "nobody"])
-def test_a_pair_of_users_is_mended_too(world: World, on_server: str) -> None:
+def test_a_pair_of_users_is_repaired_too(world: World, on_server: str) -> None:
     arn = arranged(world, (on_server, "filled", True, True, True), "alternating")
     assert run("repair", arn, "--idle").exit_code == 0
     assert world.logs_in(world.value(arn))

@@ -44,7 +44,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterable[list[EntryPoint]]:
     load.cache_clear()
 
 
-def test_every_engine_declares_what_proved_it() -> None:
+def test_every_engine_declares_its_tested_servers() -> None:
     for entry in entry_points(group="rotators"):
         engine: Any = engine_of(load(entry.name))
         assert engine.proved_on.keys() == engine.names

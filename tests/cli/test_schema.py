@@ -70,7 +70,7 @@ def accepts(name: str, document: object) -> bool:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_documented_schema_is_what_the_command_prints(name: str) -> None:
+def test_the_documented_schema_matches_the_command(name: str) -> None:
     """After an intended change, run this test with UPDATE_DOCS=1."""
     printed, file = run(name).output, FOLDER / f"{name}.json"
     Draft202012Validator.check_schema(json.loads(printed))

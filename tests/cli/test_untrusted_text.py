@@ -159,7 +159,7 @@ def test_commands_print_through_output_only(path: Path) -> None:
     assert printing(path) == []
 
 
-def test_the_search_finds_what_prints_past_output() -> None:
+def test_the_search_finds_direct_output() -> None:
     assert printing(COMMANDS / "output.py")
 
 

@@ -183,7 +183,7 @@ def test_new_values_bypass_the_extension(
 
 
 @pytest.mark.parametrize("status", [400, 403, 429, 503])
-def test_what_is_not_answered_is_asked_for_directly(world: World, beside: Beside, status: int) -> None:
+def test_unanswered_secrets_are_read_directly(world: World, beside: Beside, status: int) -> None:
     beside.status = status
     cache = SecretCache(source=Agent(port=beside.port, token=TOKEN, direct=SecretsManager(world.secrets)))
     assert cache.get_secret_string(stored(world)) == "first"

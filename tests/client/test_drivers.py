@@ -374,7 +374,7 @@ def test_a_connection_string_for_psycopg2_is_refused(given: dict[str, str]) -> N
         Credentials("s").connect(of("psycopg2"), *([] if given else ["host=h"]), **given)
 
 
-def test_what_does_not_go_together_is_refused() -> None:
+def test_incompatible_arguments_are_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"redis\.asyncio"):
         Credentials("s").connect(redis.asyncio.Redis)
     with pytest.raises(InvalidInput, match="ttl"):

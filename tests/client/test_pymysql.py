@@ -45,7 +45,7 @@ def test_connection_uses_the_secrets_user_and_verified_tls(maria_world: MariaDbW
     assert source.asked == ["AWSCURRENT"]
 
 
-def test_what_the_caller_gives_is_handed_on(maria_world: MariaDbWorld) -> None:
+def test_arguments_of_the_caller_reach_the_driver(maria_world: MariaDbWorld) -> None:
     credentials, _ = watched(maria_world, maria_world.account())
     with credentials.connect(
         pymysql.connect, autocommit=True, cursorclass=pymysql.cursors.DictCursor, read_timeout=7

@@ -187,7 +187,7 @@ def test_missing_permission_is_not_a_rejection(redis_world: RedisWorld) -> None:
     assert credentials.counts() == {}
 
 
-def test_no_password_is_in_what_a_client_shows(redis_world: RedisWorld) -> None:
+def test_a_client_shows_no_password(redis_world: RedisWorld) -> None:
     credentials = credentials_of(redis_world, redis_world.secret(redis_world.account()))
     provider = RedisCredentials(credentials)
     with redis.Redis(**provider.options()) as client:

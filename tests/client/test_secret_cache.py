@@ -246,7 +246,7 @@ def test_the_batch_s_own_permission_is_named(client: SecretsManagerClient) -> No
     ("name", "value"),
     [("ttl", -1), ("jitter", 1.5), ("max_entries", 0), ("timeout", float("nan")), ("stale_seconds", "1 h")],
 )
-def test_an_option_that_cannot_be_meant_is_named(name: str, value: Any) -> None:
+def test_an_impossible_option_is_named(name: str, value: Any) -> None:
     with pytest.raises(InvalidInput, match=name):
         SecretCache(**{name: value})
 

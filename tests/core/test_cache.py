@@ -91,7 +91,7 @@ def test_the_repr_shows_neither_keys_nor_values() -> None:
     assert repr(kept) == "<Cache of 1/3 entries, ttl 10 s>"
 
 
-def test_clear_text_goes_without_another_call() -> None:
+def test_clear_text_needs_no_further_call() -> None:
     """Each value at its own time; the timer is a real one."""
     clock = Clock()
     kept = cache(clock, ttl=0.1)

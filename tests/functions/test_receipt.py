@@ -117,7 +117,7 @@ def test_the_daily_run_fills_lost_events(alone: Scene) -> None:
     assert alone.chain().notes[-1] == "receipt 3 was filled later"
 
 
-def test_a_run_without_time_leaves_secrets(alone: Scene) -> None:
+def test_a_run_without_time_skips_secrets(alone: Scene) -> None:
     alone.rotate()
     context = Context(59_000)
     assert handler({"Fill": True}, context) == {"Receipts": [], "Left": 1}

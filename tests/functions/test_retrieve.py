@@ -168,7 +168,7 @@ def test_a_value_is_forgotten_in_time(
     assert calls.count("GetSecretValue") == 2
 
 
-def test_zero_seconds_remember_nothing(manager: SecretsManagerClient, calls: list[str]) -> None:
+def test_zero_seconds_keep_nothing_in_memory(manager: SecretsManagerClient, calls: list[str]) -> None:
     name = created(manager)
     assert [handler({"SecretId": name})["Cached"] for _ in range(2)] == [False, False]
     assert calls.count("GetSecretValue") == 2

@@ -564,7 +564,7 @@ def test_decisions_are_the_documented_ones(row: Row) -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.source.rpartition("/")[2])
-def test_what_is_unknown_permits_no_real_request(row: Row) -> None:
+def test_an_unknown_condition_permits_no_real_request(row: Row) -> None:
     real = replace(row.call(), known=None)
     try:
         decision = decide_with(row.identity, real, **row.policies)

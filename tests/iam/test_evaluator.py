@@ -39,7 +39,7 @@ def test_nothing_is_allowed_by_default() -> None:
     assert (decision.allowed, decision.sid) == (False, None)
 
 
-def test_a_denial_wins_and_is_named() -> None:
+def test_a_denial_takes_precedence_and_is_named() -> None:
     deny = statement(Sid="D", Effect="Deny")
     call = ApiCall("me", "secretsmanager:GetSecretValue", ARN)
     assert decide([statement(), deny], call) == Decision(allowed=False, statement=deny)

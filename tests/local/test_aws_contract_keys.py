@@ -84,7 +84,7 @@ def test_an_asymmetric_key_encrypts_nothing(secrets: Any, kms: Any, refused: Ref
     assert answer.startswith("EncryptionFailure")
 
 
-def test_an_alias_stands_for_its_key(secrets: Any, kms: Any, refused: Refused) -> None:
+def test_an_alias_names_its_key(secrets: Any, kms: Any, refused: Refused) -> None:
     """API:CreateSecret, KmsKeyId: ARN, id or alias."""
     key = new_key(kms)
     kms.create_alias(AliasName="alias/keys-contract", TargetKeyId=key)

@@ -265,7 +265,7 @@ def test_a_replicated_secret_cannot_be_deleted(
     assert refused(there.describe_secret, SecretId=replica).startswith("ResourceNotFoundException")
 
 
-def test_a_promoted_replica_keeps_what_was_replicated(secrets: Any, there: Any, arn: str) -> None:
+def test_a_promoted_replica_keeps_the_replicated_data(secrets: Any, there: Any, arn: str) -> None:
     """API:StopReplicationToReplica: it becomes a standalone secret in its Region."""
     kms = boto3.client("kms", region_name=OTHER)
     key = kms.create_key()["KeyMetadata"]["Arn"]

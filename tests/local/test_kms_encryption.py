@@ -132,7 +132,7 @@ def test_an_unknown_key_shows_nothing(aws: LocalAws, kms: Any, key: str) -> None
         ("RSA_4096", "RSAES_OAEP_SHA_256", 446),
     ],
 )
-def test_rsa_keys_decrypt_what_others_encrypted(kms: Any, spec: str, algorithm: str, most: int) -> None:
+def test_rsa_keys_decrypt_ciphertexts_of_others(kms: Any, spec: str, algorithm: str, most: int) -> None:
     """API:Decrypt: ciphertexts made outside of KMS; recorded: the longest plaintexts."""
     key, used = rsa_key(kms, spec), OAEP[algorithm]
     answer = kms.get_public_key(KeyId=key)
@@ -186,7 +186,7 @@ def test_rsa_refuses_invalid_ciphertexts(kms: Any) -> None:
         assert code == "ValidationException"
 
 
-def test_algorithms_go_with_keys(kms: Any, key: str) -> None:
+def test_algorithms_must_fit_keys(kms: Any, key: str) -> None:
     """API:Encrypt, InvalidKeyUsageException: the default algorithm is for symmetric keys."""
     rsa = rsa_key(kms, "RSA_2048")
     for named, algorithm, spec in (

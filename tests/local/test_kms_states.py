@@ -79,7 +79,7 @@ def test_asymmetric_keys_have_no_material_id(kms: Any) -> None:
         ),
     ],
 )
-def test_usage_goes_with_key_spec(kms: Any, params: dict[str, str], text: str) -> None:
+def test_key_usage_must_fit_the_key_spec(kms: Any, params: dict[str, str], text: str) -> None:
     """Recorded; the last one: API:CreateKey, KeyUsage."""
     assert refusal(kms.create_key, **params) == ("ValidationException", text)
 

@@ -282,7 +282,7 @@ def test_an_incomplete_database_url_is_refused() -> None:
         ExternalPostgres("postgresql://localhost/postgres")
 
 
-def test_without_database_url_a_private_server_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_database_url_a_private_server_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
     assert isinstance(PostgresServer.for_up(), PostgresServer)
 

@@ -198,7 +198,7 @@ def test_a_listing_that_lags_behind_changes_nothing(two: Fleet, monkeypatch: pyt
     assert [each["secret"] for each in json.loads(result.stdout)["changes"]] == [f"{two.prefix}job"]
 
 
-def test_a_plan_names_what_turns_on(two: Fleet) -> None:
+def test_a_plan_says_that_rotation_turns_on(two: Fleet) -> None:
     arn = two.aws.function_arn("rotate")
     result = run("schedule", f"{two.prefix}app", "--every", "7", "--function", arn, "--json")
     (planned,) = json.loads(result.stdout)["changes"]
@@ -206,7 +206,7 @@ def test_a_plan_names_what_turns_on(two: Fleet) -> None:
     assert arn in planned["change"]
 
 
-def test_all_means_all(two: Fleet) -> None:
+def test_all_selects_every_secret(two: Fleet) -> None:
     document = json.loads(run("tag", "--all", "--set", "a=b", "--json").stdout)
     assert {f"{two.prefix}app", f"{two.prefix}job"} <= {each["secret"] for each in document["changes"]}
 

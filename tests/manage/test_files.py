@@ -36,7 +36,7 @@ VALUES = st.one_of(TEXTS, st.integers(), st.booleans(), st.none(), st.lists(TEXT
 @pytest.mark.parametrize("form", OF_MANY)
 @settings(max_examples=40)
 @given(secrets=st.dictionaries(NAMES, st.one_of(TEXTS, st.binary(max_size=9)), min_size=1, max_size=3))
-def test_files_of_many_return_what_was_written(form: str, secrets: dict[str, str | bytes]) -> None:
+def test_files_of_many_return_the_written_values(form: str, secrets: dict[str, str | bytes]) -> None:
     assert read(form, written(form, secrets), None) == secrets
 
 

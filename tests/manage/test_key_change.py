@@ -269,7 +269,7 @@ def test_values_stored_meanwhile_move_too(case: Case, when: str) -> None:
     assert [case.value(name), case.value(name, "AWSPREVIOUS")] == ["rotated", "second"]
 
 
-def test_what_changed_meanwhile_is_left_alone(case: Case, kms: Any) -> None:
+def test_a_secret_changed_meanwhile_is_not_changed(case: Case, kms: Any) -> None:
     names, third = [case.add("app"), case.add("job")], new_key(kms)
 
     def interfere() -> None:
@@ -603,9 +603,7 @@ def test_readers_need_a_key_for_the_first_time(case: Case, identities: Identitie
     assert arn(reader) not in remarks(case.told(yes=False))
 
 
-def test_what_cannot_be_checked_is_reported(
-    case: Case, identities: Identities, rotating: tuple[str, str]
-) -> None:
+def test_unchecked_parts_are_reported(case: Case, identities: Identities, rotating: tuple[str, str]) -> None:
     with identities.acting(allow("*"), deny("iam:*")):
         told = case.told(yes=False)
     assert f"may use {case.new.rpartition('/')[2]}, as {arn(rotating[1])}, was not checked" in remarks(told)

@@ -118,7 +118,7 @@ def test_keys_without_a_rotation_status_are_listed(kms: Any, code: str) -> None:
     assert (found[odd]["rotation_days"], other in found) == (None, True)
 
 
-def test_a_key_that_is_gone_is_left_out(kms: Any) -> None:
+def test_a_deleted_key_is_left_out(kms: Any) -> None:
     gone, other = new_key(kms), new_key(kms)
     with answering("DescribeKey", arn_of(kms, gone), "NotFoundException", "Key 'x' does not exist"):
         found = listed()

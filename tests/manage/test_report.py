@@ -329,7 +329,7 @@ def viewer(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("viewer")
-def test_what_may_not_be_read_is_named(fleet: Fleet, tmp_path: Path) -> None:
+def test_unreadable_parts_are_named(fleet: Fleet, tmp_path: Path) -> None:
     newer, _ = replicated(fleet)
     page = written(fleet, tmp_path / "secrets.html")
     assert "Next: allow cloudtrail:LookupEvents" in section(page, "failures")

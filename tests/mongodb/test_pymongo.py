@@ -241,7 +241,7 @@ def test_tasks_log_in_through_rotations_too(mongo_world: MongoWorld) -> None:
     assert credentials.counts()["logins"] == 4
 
 
-def test_no_password_is_in_what_a_client_shows(mongo_world: MongoWorld) -> None:
+def test_a_client_shows_no_password(mongo_world: MongoWorld) -> None:
     credentials = credentials_of(mongo_world, mongo_world.secret(mongo_world.account()))
     with client_of(credentials) as client:
         (server,) = client._topology._servers.values()

@@ -165,7 +165,7 @@ def test_the_database_distinguishes_equal_names(mongodb: MongoServer) -> None:
     assert accepted({**there, "password": password})
 
 
-def test_a_clone_gets_what_the_original_has(mongodb: MongoServer) -> None:
+def test_a_clone_gets_the_originals_properties(mongodb: MongoServer) -> None:
     limits = [{"clientSource": ["127.0.0.0/8"]}]
     value = user(mongodb, customData={"team": "shop"}, authenticationRestrictions=limits)
     name, clone = value["username"], f"{value['username']}_clone"

@@ -195,7 +195,7 @@ def test_a_stored_hash_matches_only_its_password(password: str) -> None:
         assert is_password(plugin, hashed, password + "x") is False
 
 
-def test_what_cannot_be_compared_is_not_judged() -> None:
+def test_unsupported_hashes_are_not_judged() -> None:
     slow = b"$A$FFF$" + b"s" * 20 + b"h" * 43
     for plugin, stored in (
         ("caching_sha2_password", slow),

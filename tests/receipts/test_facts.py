@@ -129,7 +129,7 @@ def test_a_value_stored_by_hand_gets_no_receipt() -> None:
     assert [each.version for each in found(listed, [], head("a", -60))] == ["b"]
 
 
-def test_an_event_that_comes_late_finds_nothing() -> None:
+def test_a_late_event_finds_nothing() -> None:
     listed = versions("c", "b", "a")
     assert found(listed, [*rotation("b", -50), *rotation("c", 0)], head("c", 0), event=-50) == []
 

@@ -152,7 +152,7 @@ def test_a_replica_is_refused_as_target(pair: list[RedisServer]) -> None:
     assert caught.value.reason == "read-only"
 
 
-def test_replication_goes_on_after_default_was_rotated(pair: list[RedisServer]) -> None:
+def test_replication_continues_after_default_was_rotated(pair: list[RedisServer]) -> None:
     primary, replica = pair
     new = new_password()
     set_pair(primary, "default", DEFAULT_PASSWORD, new)

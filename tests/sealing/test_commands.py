@@ -147,7 +147,7 @@ def test_import_seals_a_clear_value(
     assert "nothing remains" in run("import", str(file), "--yes").stdout
 
 
-def test_diff_compares_what_was_sealed(world: World, sealed: Sealed) -> None:
+def test_diff_compares_opened_values(world: World, sealed: Sealed) -> None:
     arn = sealed.secret(world.user(), rotates=True)
     sealed.rotate(arn)
     done = run("diff", arn, "AWSPREVIOUS", "AWSCURRENT", "--json")
