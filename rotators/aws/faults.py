@@ -90,7 +90,7 @@ _LONGEST_MESSAGE = 400
 
 
 class _Fault(NamedTuple):
-    """A kind of error, how it is recognised (code and message must both fit), and what to do about it."""
+    """A kind of error: how it is recognised (code and message must both match), and the next action."""
 
     kind: type[errors.StoreError]
     codes: str = ""
@@ -245,7 +245,7 @@ def _of_boto(error: boto.BotoCoreError, action: str, secret_id: str) -> errors.R
 
 
 class _BotoFault(NamedTuple):
-    """A kind of error that boto3 raises by itself; the first that fits decides."""
+    """A kind of error that boto3 raises itself; the first match decides."""
 
     raised: tuple[type[boto.BotoCoreError], ...]
     kind: type[errors.RotatorsError]

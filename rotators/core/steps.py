@@ -66,7 +66,7 @@ class Report:
 
 
 class _Work(NamedTuple):
-    """The data of a step: the request that passed the gate, and the secret's versions."""
+    """The data of a step: the request that passed the check, and the secret's versions."""
 
     request: RotationRequest
     versions: Versions

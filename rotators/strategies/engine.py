@@ -354,6 +354,9 @@ def form_members_of(engine: Engine) -> tuple[str, ...]:
 
     Args:
         engine: any engine.
+
+    Returns:
+        Keys of the secret's JSON object.
     """
     return engine.form_members if isinstance(engine, HasForms) else ()
 
@@ -387,6 +390,9 @@ def remedies_of(engine: object) -> Mapping[str, str]:
 
     Args:
         engine: any engine; None for none.
+
+    Returns:
+        Sentences by reason.
     """
     return engine.remedies if isinstance(engine, Advises) else {}
 

@@ -171,8 +171,8 @@ def proven_admin(rotation: Rotation, engine: Engine) -> Secret | None:
 def for_users_of(admin: Secret, current: Secret, engine: Engine) -> Secret:
     """Return the admin's value with the members that the users' value determines.
 
-    That is the part of the target that the users are in, such as ``for_dbname``, and the form in which the
-    users' new credentials are stored.
+    These are the part of the target with the users, such as ``for_dbname``, and the form in which the users'
+    new credentials are stored.
 
     Args:
         admin: the value of the admin's secret.
